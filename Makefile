@@ -1,0 +1,65 @@
+# Every target sets up what it needs in .venv, once; `make` alone lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CORE   := src/batchprop/*.py,src/batchprop/engines/*.py
+OUT    ?= build/digits
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.tables  ## train on the digits and save the model in build/digits
+	$(BIN)/batchprop train --out $(OUT) --force
+
+test: $(VENV)/.dev  ## run the whole suite with doctests, and hold the core's coverage
+	$(BIN)/pytest --cov --cov-report= $(ARGS)
+	$(BIN)/coverage report --include='$(CORE)' --fail-under=98
+	@$(BIN)/coverage json --quiet --include='$(CORE)' -o build/core-coverage.json
+	@$(BIN)/python -c 'import json, sys; \
+	  seen = json.load(open("build/core-coverage.json"))["totals"]; \
+	  share = 100 * seen["covered_branches"] / max(1, seen["num_branches"]); \
+	  print(f"Branches of the core covered: {share:.1f}% (at least 98% wanted)"); \
+	  sys.exit(share < 98)'
+
+lint: $(VENV)/.dev  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## mypy, strict
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench  ## time the NumPy engine beside scikit-learn (minutes; QUICK=--quick to try it)
+	$(BIN)/python benchmarks/numpy_engine.py $(QUICK)
+
+clean:  ## remove .venv and everything built
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# A stamp stands for "pip has installed this"; only a change of what it names installs again.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'batchprop needs Python 3.11 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo '$(PYTHON) cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.tables: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@mkdir -p build
+	@touch $@ $(VENV)/.tables
+
+$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.tables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
