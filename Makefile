@@ -38,7 +38,7 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.bench  ## time the NumPy engine beside scikit-learn (minutes; QUICK=--quick to try it)
-	$(BIN)/python benchmarks/numpy_engine.py $(QUICK)
+	$(BIN)/python -m benchmarks.numpy_engine $(QUICK)
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -49,7 +49,8 @@ $(BIN)/python:
 	  echo 'batchprop needs Python 3.11 or newer; name one with: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	  echo '$(PYTHON) cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo 'Setting up $(VENV): a minute or two, once'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.tables: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables]'
