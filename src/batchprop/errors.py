@@ -1,5 +1,8 @@
 """The errors of batchprop: few classes, and every message names the value, what is allowed, and the remedy."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class BatchpropError(Exception):
     """Whatever batchprop raises on purpose."""
@@ -27,3 +30,26 @@ class DivergedError(BatchpropError, ArithmeticError, ValueError):
 
 class GradientCheckError(BatchpropError, AssertionError):
     """A gradient disagrees with the finite differences of its loss."""
+
+
+def unknown_name(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
+    """Return the error for a name that is not in a table, with the table's names and the nearest of them.
+
+    Args:
+        parameter: what the name was given for.
+        value: what was given.
+        known: the names that would do.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Example:
+        >>> str(unknown_name("activation", "rely", ["relu", "tanh"]))
+        "activation='rely' is unknown: choose one of relu, tanh; did you mean 'relu'?"
+    """
+    names = list(known)
+    near = get_close_matches(str(value), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return ParameterError(
+        f"{parameter}={value!r} is unknown: choose one of {', '.join(names)}{hint}"
+    )

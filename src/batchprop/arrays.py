@@ -1,0 +1,34 @@
+"""The one seam between the equations and whichever library holds the arrays."""
+
+from typing import Any, TypeAlias
+
+from array_api_compat import array_namespace
+
+Array: TypeAlias = Any
+"""An array of any library that follows the Python array API standard (it has no shared base class)."""
+
+_NAMESPACES: dict[type, Any] = {}
+
+
+def namespace(x: Array) -> Any:
+    """Return the array API namespace that ``x`` belongs to.
+
+    Args:
+        x: an array of NumPy, JAX, array-api-strict, or another library that follows the standard.
+
+    Returns:
+        The module that holds its functions (``exp``, ``sum``, ...).
+
+    Raises:
+        TypeError: ``x`` is no array of a known library.
+
+    Example:
+        >>> import numpy as np
+        >>> float(namespace(np.ones(3)).sum(np.ones(3)))
+        3.0
+    """
+    kind = type(x)
+    if kind not in _NAMESPACES:
+        # The lookup costs as much as a small product, and its answer depends on the type alone.
+        _NAMESPACES[kind] = array_namespace(x)
+    return _NAMESPACES[kind]
