@@ -1,0 +1,335 @@
+"""The output heads: for each one record, the map from Z to P, the loss of each example, and dZ.
+
+Every matrix has one column per example: ``Z``, ``P`` and ``Y`` are ``(K, m)``, the losses ``(m,)``. A loss is
+summed over the K outputs and belongs to one example; nothing here knows of a mean over the batch. Whatever the
+finite Z, no logarithm of zero is taken and nothing overflows.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+from batchprop.activations import identity, sigmoid
+from batchprop.arrays import Array, namespace
+from batchprop.errors import ParameterError, unknown_name
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output head.
+
+    Attributes:
+        name: what the head is called in ``HEADS``.
+        output: ``Z (K, m) -> P (K, m)``.
+        losses: ``(Z, Y) -> (m,)``, the loss of each example, computed from Z to stay stable.
+        dZ: ``(P, Y) -> (K, m)``, the derivative of each example's own loss by its column of Z.
+
+    Example:
+        >>> import numpy as np
+        >>> HEADS["softmax"].output(np.zeros((2, 1)))
+        array([[0.5],
+               [0.5]])
+    """
+
+    name: str
+    output: Callable[[Array], Array]
+    losses: Callable[[Array, Array], Array]
+    dZ: Callable[[Array, Array], Array]
+
+
+def _check_smoothing(label_smoothing: Any) -> None:
+    if not 0 <= label_smoothing < 1:
+        raise ParameterError(
+            f"label_smoothing={label_smoothing!r} is not allowed: give a number from 0 (none) to below 1, as 0.1"
+        )
+
+
+def _residual(P: Array, Y: Array) -> Array:
+    return P - Y
+
+
+def log_softmax(Z: Array) -> Array:
+    """``log P`` of the softmax, column by column: ``z − max z − log Σ exp(z − max z)``.
+
+    Args:
+        Z: scores ``(K, m)``.
+
+    Returns:
+        Log-probabilities ``(K, m)``, finite for every finite Z.
+
+    Example:
+        >>> import numpy as np
+        >>> log_softmax(np.array([[1e4], [-1e4]]))
+        array([[     0.],
+               [-20000.]])
+    """
+    xp = namespace(Z)
+    S = Z - xp.max(Z, axis=0, keepdims=True)
+    return S - xp.log(xp.sum(xp.exp(S), axis=0, keepdims=True))
+
+
+def softmax(label_smoothing: float = 0.0) -> Head:
+    """Softmax with cross-entropy: ``P = normalize(exp Z)``, ``loss = −Σ Y ⊙ log P``, ``dZ = P − Y``.
+
+    Args:
+        label_smoothing: ε in [0, 1): every target becomes ``(1 − ε) Y + ε/K`` (arXiv 1512.00567).
+
+    Returns:
+        The head; Y holds one distribution per column, usually one-hot.
+
+    Raises:
+        ParameterError: ``label_smoothing`` lies outside [0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> softmax().losses(np.zeros((4, 1)), np.array([[1.0], [0.0], [0.0], [0.0]])).round(4)
+        array([1.3863])
+    """
+    _check_smoothing(label_smoothing)
+
+    def smooth(Y: Array) -> Array:
+        return (1.0 - label_smoothing) * Y + label_smoothing / Y.shape[0] if label_smoothing else Y
+
+    def output(Z: Array) -> Array:
+        xp = namespace(Z)
+        E = xp.exp(Z - xp.max(Z, axis=0, keepdims=True))
+        return E / xp.sum(E, axis=0, keepdims=True)
+
+    def losses(Z: Array, Y: Array) -> Array:
+        return -namespace(Z).sum(smooth(Y) * log_softmax(Z), axis=0)
+
+    return Head("softmax", output, losses, lambda P, Y: P - smooth(Y))
+
+
+def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
+    """Several classifications at once: one softmax for each block of rows, the losses summed.
+
+    Args:
+        sizes: the number of classes of each block; they add up to K.
+        label_smoothing: as in ``softmax``.
+
+    Returns:
+        The head.
+
+    Example:
+        >>> import numpy as np
+        >>> softmax_groups([2, 2]).output(np.zeros((4, 1)))[:, 0]
+        array([0.5, 0.5, 0.5, 0.5])
+    """
+    one = softmax(label_smoothing)
+    blocks = [slice(start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
+
+    def per_block(function: Callable[..., Array]) -> Callable[..., Array]:
+        return lambda *matrices: namespace(matrices[0]).concat(
+            [function(*(M[block, :] for M in matrices)) for block in blocks], axis=0
+        )
+
+    def losses(Z: Array, Y: Array) -> Array:
+        return sum(one.losses(Z[block, :], Y[block, :]) for block in blocks)
+
+    return Head("softmax_groups", per_block(one.output), losses, per_block(one.dZ))
+
+
+def log_sigmoid(Z: Array) -> Array:
+    """``log σ(z) = min(z, 0) − log1p(exp(−|z|))``, elementwise; finite for every finite Z.
+
+    Example:
+        >>> import numpy as np
+        >>> log_sigmoid(np.array([[-1e4, 0.0]])).round(4)
+        array([[-1.000e+04, -6.931e-01]])
+    """
+    xp = namespace(Z)
+    return xp.minimum(Z, 0.0) - xp.log1p(xp.exp(-xp.abs(Z)))
+
+
+def sigmoid_cross_entropy(label_smoothing: float = 0.0) -> Head:
+    """Sigmoid with binary cross-entropy: ``loss = −Σ [Y log P + (1 − Y) log(1 − P)]``, ``dZ = P − Y``.
+
+    Args:
+        label_smoothing: ε in [0, 1): every target becomes ``(1 − ε) Y + ε/2``.
+
+    Returns:
+        The head, for two classes (K = 1) and for K labels at once.
+
+    Raises:
+        ParameterError: ``label_smoothing`` lies outside [0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> sigmoid_cross_entropy().losses(np.array([[-1e4]]), np.array([[1.0]]))
+        array([10000.])
+    """
+    _check_smoothing(label_smoothing)
+
+    def smooth(Y: Array) -> Array:
+        return (1.0 - label_smoothing) * Y + label_smoothing / 2.0 if label_smoothing else Y
+
+    def losses(Z: Array, Y: Array) -> Array:
+        xp = namespace(Z)
+        # max(z, 0) − y z is exactly 0 on the right side of a sure answer, so the tiny rest keeps its digits.
+        return xp.sum(xp.maximum(Z, 0.0) - smooth(Y) * Z + xp.log1p(xp.exp(-xp.abs(Z))), axis=0)
+
+    return Head("sigmoid", sigmoid, losses, lambda P, Y: P - smooth(Y))
+
+
+def squared_error() -> Head:
+    """Identity with half the squared error: ``P = Z``, ``loss = ½ Σ (P − Y)²``, ``dZ = P − Y``.
+
+    Example:
+        >>> import numpy as np
+        >>> squared_error().losses(np.array([[3.0]]), np.array([[1.0]]))
+        array([2.])
+    """
+
+    def losses(Z: Array, Y: Array) -> Array:
+        R = Z - Y
+        return 0.5 * namespace(Z).sum(R * R, axis=0)
+
+    return Head("squared_error", identity, losses, _residual)
+
+
+def absolute_error() -> Head:
+    """Identity with the absolute error, for the median: ``loss = Σ |P − Y|``, ``dZ = sign(P − Y)``.
+
+    Example:
+        >>> import numpy as np
+        >>> absolute_error().losses(np.array([[3.0]]), np.array([[1.0]]))
+        array([2.])
+    """
+
+    def losses(Z: Array, Y: Array) -> Array:
+        xp = namespace(Z)
+        return xp.sum(xp.abs(Z - Y), axis=0)
+
+    return Head("absolute_error", identity, losses, lambda P, Y: namespace(P).sign(P - Y))
+
+
+def huber(delta: float = 1.0) -> Head:
+    """Identity with Huber's loss: ``½ r²`` where ``|r| ≤ δ``, else ``δ (|r| − ½ δ)``; ``dZ = clip(r, −δ, δ)``.
+
+    Args:
+        delta: δ > 0, in the units of Y, where the squared error turns into the absolute one.
+
+    Returns:
+        The head (Huber 1964).
+
+    Raises:
+        ParameterError: ``delta`` is not a positive number.
+
+    Example:
+        >>> import numpy as np
+        >>> huber(1.0).losses(np.array([[0.5, 3.0]]), np.zeros((1, 2)))
+        array([0.125, 2.5  ])
+    """
+    if not 0 < delta < math.inf:
+        raise ParameterError(
+            f"huber delta={delta!r} is not allowed: give a positive number, in the units of the target"
+        )
+
+    def dZ(P: Array, Y: Array) -> Array:
+        xp = namespace(P)
+        return xp.maximum(xp.minimum(P - Y, delta), -delta)
+
+    def losses(Z: Array, Y: Array) -> Array:
+        C = dZ(Z, Y)
+        return namespace(Z).sum(C * (Z - Y - 0.5 * C), axis=0)
+
+    return Head("huber", identity, losses, dZ)
+
+
+def quantile(q: float = 0.5) -> Head:
+    """Identity with the pinball loss: ``Σ max(q (Y − P), (q − 1)(Y − P))``; ``dZ = −q`` below Y, ``1 − q`` above.
+
+    Args:
+        q: the quantile to predict, in (0, 1).
+
+    Returns:
+        The head (Koenker and Bassett 1978).
+
+    Raises:
+        ParameterError: ``q`` lies outside (0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> quantile(0.9).losses(np.array([[0.0, 2.0]]), np.ones((1, 2)))
+        array([0.9, 0.1])
+    """
+    if not 0 < q < 1:
+        raise ParameterError(
+            f"quantile={q!r} is not allowed: give a number between 0 and 1, as 0.9"
+        )
+
+    def losses(Z: Array, Y: Array) -> Array:
+        xp = namespace(Z)
+        R = Y - Z
+        return xp.sum(xp.maximum(q * R, (q - 1.0) * R), axis=0)
+
+    def dZ(P: Array, Y: Array) -> Array:
+        S = namespace(P).sign(P - Y)
+        return 0.5 * S + (0.5 - q) * S * S
+
+    return Head("quantile", identity, losses, dZ)
+
+
+def poisson() -> Head:
+    """Exponential with half the Poisson deviance: ``P = exp Z``, ``loss = Σ P − Y Z + Y log Y − Y``, ``dZ = P − Y``.
+
+    Beyond the Z whose exponential is the square root of the largest number, P stays there and the loss goes on as
+    its tangent, so that ``dZ = P − Y`` remains its exact derivative and nothing overflows.
+
+    Example:
+        >>> import numpy as np
+        >>> poisson().losses(np.array([[0.0]]), np.array([[2.0]])).round(4)
+        array([0.3863])
+    """
+
+    def capped(Z: Array) -> Array:
+        xp = namespace(Z)
+        return xp.minimum(Z, 0.5 * math.log(float(xp.finfo(Z.dtype).max)))
+
+    def output(Z: Array) -> Array:
+        return namespace(Z).exp(capped(Z))
+
+    def losses(Z: Array, Y: Array) -> Array:
+        xp = namespace(Z)
+        deviance = output(Z) * (1.0 + Z - capped(Z)) - Y * Z
+        return xp.sum(deviance + Y * xp.log(xp.where(Y > 0, Y, 1.0)) - Y, axis=0)
+
+    return Head("poisson", output, losses, _residual)
+
+
+HEADS: dict[str, Head] = {
+    "softmax": softmax(),
+    "sigmoid": sigmoid_cross_entropy(),
+    "squared_error": squared_error(),
+    "absolute_error": absolute_error(),
+    "huber": huber(),
+    "quantile": quantile(),
+    "poisson": poisson(),
+}
+"""Every head by name, with its default settings."""
+
+
+def find_head(name: str | Head) -> Head:
+    """Return the record of a head.
+
+    Args:
+        name: a key of ``HEADS``, or a record (``huber(delta=2.0)``, or your own), which is returned as it is.
+
+    Returns:
+        The record.
+
+    Raises:
+        ParameterError: no head has this name.
+
+    Example:
+        >>> find_head("poisson").name
+        'poisson'
+    """
+    if isinstance(name, Head):
+        return name
+    if not isinstance(name, str) or name not in HEADS:
+        raise unknown_name("head", name, HEADS)
+    return HEADS[name]
