@@ -1,0 +1,218 @@
+"""The network: its layers (W, b), its activations, its head, and how the first weights are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias, TypeVar, cast
+
+import numpy as np
+
+from batchprop.activations import Activation, find_activation
+from batchprop.arrays import Array
+from batchprop.errors import ParameterError
+from batchprop.heads import Head, find_head
+
+T = TypeVar("T")
+
+RandomState: TypeAlias = int | np.random.RandomState | None
+
+
+class Layer(NamedTuple):
+    """The parameters of one dense layer, or anything of their shape: a gradient, an optimiser's average.
+
+    Attributes:
+        W: weights ``(n_l, n_{l-1})``, a row for each unit.
+        b: biases ``(n_l,)``.
+    """
+
+    W: Array
+    b: Array
+
+
+Layers: TypeAlias = tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A feed-forward network: plain arrays and the records that say how they act.
+
+    Attributes:
+        layers: L + 1 layers; the last one feeds the head.
+        activations: one record for each of the L hidden layers.
+        head: the output head.
+
+    Example:
+        >>> net = Network.create([4, 3, 2], activation="tanh", head="softmax", random_state=0)
+        >>> net.sizes, net.n_parameters
+        ((4, 3, 2), 23)
+    """
+
+    layers: Layers
+    activations: tuple[Activation, ...]
+    head: Head
+
+    @classmethod
+    def create(
+        cls,
+        sizes: Sequence[int],
+        *,
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        head: str | Head = "softmax",
+        random_state: RandomState = None,
+        dtype: str | np.dtype[np.floating] = "float32",
+    ) -> Network:
+        """Draw a network with Glorot's uniform weights, in NumPy arrays.
+
+        ``W, b ~ U(−r, r)`` with ``r = √(6 / (n_{l-1} + n_l))``, or √(2 / ...) for the sigmoid.
+
+        Args:
+            sizes: the widths ``[n_0, ..., n_{L+1}]``, input and output included.
+            activation: one for all hidden layers, or a sequence of L.
+            head: a name of ``heads.HEADS`` or a ``Head``.
+            random_state: a seed, a ``numpy.random.RandomState``, or None for fresh randomness.
+            dtype: ``"float32"`` or ``"float64"``.
+
+        Returns:
+            The network.
+
+        Raises:
+            ParameterError: a width is no positive integer, or a name is unknown.
+
+        Source:
+            Glorot and Bengio 2010; drawn in scikit-learn's order, so that one seed gives one network in both.
+        """
+        sizes = check_sizes(sizes)
+        hidden = per_layer("activation", activation, len(sizes) - 2)
+        records = tuple(find_activation(each) for each in hidden)
+        initial = glorot(sizes, [*records, records[-1] if records else None], random_state, dtype)
+        return cls(initial, records, find_head(head))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The widths ``(n_0, ..., n_{L+1})``."""
+        return (self.layers[0].W.shape[1], *(layer.W.shape[0] for layer in self.layers))
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights and biases."""
+        return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
+
+    def with_layers(self, layers: Layers) -> Network:
+        """Return the same network with other parameters."""
+        return replace(self, layers=layers)
+
+
+def glorot(
+    sizes: Sequence[int],
+    activations: Sequence[Activation | None],
+    random_state: RandomState,
+    dtype: str | np.dtype[np.floating],
+) -> Layers:
+    """Draw every layer's W and b from U(−r, r), r = √(gain / (n_{l-1} + n_l)).
+
+    Args:
+        sizes: the widths, input and output included.
+        activations: one for each layer, the output's included (it takes the last hidden layer's gain).
+        random_state: a seed, a ``numpy.random.RandomState``, or None.
+        dtype: of the arrays returned.
+
+    Returns:
+        The layers, ``W (n_l, n_{l-1})`` and ``b (n_l,)``.
+
+    Example:
+        >>> [layer.W.shape for layer in glorot([4, 3, 2], [None, None], 0, "float32")]
+        [(3, 4), (2, 3)]
+    """
+    rng = random_numbers(random_state)
+    layers = []
+    for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
+        gain = 2.0 if activation is not None and activation.name == "sigmoid" else 6.0
+        bound = math.sqrt(gain / (n_in + n_out))
+        W = rng.uniform(-bound, bound, (n_in, n_out)).T
+        b = rng.uniform(-bound, bound, n_out)
+        layers.append(Layer(np.ascontiguousarray(W, dtype=dtype), b.astype(dtype)))
+    return tuple(layers)
+
+
+def random_numbers(random_state: RandomState) -> np.random.RandomState:
+    """Return the generator that a ``random_state`` stands for.
+
+    Args:
+        random_state: a seed, a ``numpy.random.RandomState`` (returned as it is), or None for fresh randomness.
+
+    Returns:
+        The generator.
+
+    Raises:
+        ParameterError: it is neither.
+
+    Example:
+        >>> int(random_numbers(0).randint(100))
+        44
+    """
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    if random_state is None or isinstance(random_state, int | np.integer):
+        return np.random.RandomState(random_state)
+    raise ParameterError(
+        f"random_state={random_state!r} is not allowed: give None, an integer seed, or a numpy.random.RandomState"
+    )
+
+
+def per_layer(name: str, value: T | Sequence[T], n_hidden: int) -> tuple[T, ...]:
+    """Return one value for each hidden layer, from one for all or from a sequence.
+
+    Args:
+        name: the parameter's name, for the message.
+        value: one value, or a list or tuple of ``n_hidden``.
+        n_hidden: the number of hidden layers.
+
+    Returns:
+        A tuple of ``n_hidden`` values.
+
+    Raises:
+        ParameterError: the sequence has another length.
+
+    Example:
+        >>> per_layer("dropout", 0.5, 2), per_layer("dropout", [0.1, 0.2], 2)
+        ((0.5, 0.5), (0.1, 0.2))
+    """
+    # A record is a tuple too, and stands for itself.
+    if not isinstance(value, Sequence) or isinstance(value, str | Activation):
+        return (cast("T", value),) * n_hidden
+    if len(value) != n_hidden:
+        raise ParameterError(
+            f"{name}={value!r} has {len(value)} entries for {n_hidden} hidden layers: give one for all, or {n_hidden}"
+        )
+    return tuple(value)
+
+
+def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths as a tuple of ints, or say which one cannot be a width.
+
+    Args:
+        sizes: the widths, input and output included.
+
+    Returns:
+        The same, as Python ints.
+
+    Raises:
+        ParameterError: there are fewer than two, or one is not a positive integer.
+
+    Example:
+        >>> check_sizes([64, 32, 10])
+        (64, 32, 10)
+    """
+    if len(sizes) < 2:
+        raise ParameterError(
+            f"sizes={sizes!r} is too short: give at least the widths of input and output, as [4, 3]"
+        )
+    for width in sizes:
+        if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
+            raise ParameterError(
+                f"sizes={sizes!r} holds {width!r}: every width is a positive integer"
+            )
+    return tuple(int(width) for width in sizes)
