@@ -1,0 +1,126 @@
+"""BatchGradient: the gradient of every example of a batch, in factors, and the ways to collapse it.
+
+The weight gradient of example i in layer k is the outer product ``dz_i h_iᵀ``; the pair ``(dZ, H)`` holds all of
+them. Index legend: ``n_l`` units in a layer, ``n_{l-1}`` in the one below, ``m`` examples, ``k`` a layer from 0.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+from batchprop.arrays import Array, namespace
+from batchprop.network import Layer, Layers
+
+Matrices: TypeAlias = tuple[Array, ...]
+
+
+class BatchGradient(NamedTuple):
+    """Every example's own gradient, never built until you ask for it.
+
+    Attributes:
+        dZ: L + 1 matrices ``(n_l, m)``, the left factors.
+        H: L + 1 matrices ``(n_{l-1}, m)``, the right factors.
+        weights: how much each example counts in a mean ``(m,)``, or None where all count the same.
+
+    Example:
+        >>> import numpy as np
+        >>> g = BatchGradient(
+        ...     (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0], [5.0, 6.0]]),), None
+        ... )
+        >>> g.tensor(0)[0]
+        array([[ 3.,  8.],
+               [ 5., 12.]])
+        >>> g.mean()[0]
+        Layer(W=array([[5.5, 8.5]]), b=array([1.5]))
+        >>> g.squared_norms()
+        array([ 35., 212.])
+    """
+
+    dZ: Matrices
+    H: Matrices
+    weights: Array | None = None
+
+    def mean(self) -> Layers:
+        """The gradient that trains the network: ``dW = dZ diag(w) Hᵀ / Σw``, ``db = Σ w_i dz_i / Σw``.
+
+        Returns:
+            For each layer ``Layer(dW, db)``, of the shapes of W and b; zeros where all weights are 0.
+            One product a layer.
+        """
+        return self.collapse(self.shares())
+
+    def collapse(self, coefficients: Array | float) -> Layers:
+        """Any weighted sum of the examples' gradients: ``Σ c_i g_i = (dZ diag(c)) Hᵀ``.
+
+        Args:
+            coefficients: c ``(m,)``, or one number for all. The weights are not looked at.
+
+        Returns:
+            For each layer ``Layer(Σ c_i dW_i, Σ c_i db_i)``. One product a layer.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
+            >>> g.collapse(np.array([1.0, 10.0]))
+            (Layer(W=array([[83.]]), b=array([21.])),)
+        """
+        xp = namespace(self.dZ[0])
+        scaled = (dZ * coefficients for dZ in self.dZ)
+        return tuple(
+            Layer(dZ @ H.T, xp.sum(dZ, axis=1)) for dZ, H in zip(scaled, self.H, strict=True)
+        )
+
+    def shares(self) -> Array | float:
+        """How much of the mean each example is: ``w_i / Σw`` ``(m,)``, or ``1/m`` for all; zeros where ``Σw = 0``."""
+        if self.weights is None:
+            return 1.0 / max(self.dZ[0].shape[1], 1)
+        xp = namespace(self.weights)
+        total = xp.sum(self.weights)
+        return self.weights / xp.where(total > 0, total, xp.ones_like(total))
+
+    def tensor(self, k: int) -> Array:
+        """The tensor ``DW[:, :, i] = dz_i h_iᵀ`` of layer k: each example's own weight gradient.
+
+        Args:
+            k: the layer, from 0; negative counts from the end.
+
+        Returns:
+            ``(n_l, n_{l-1}, m)``, of m times the layer's size: for looking, not for training.
+        """
+        return self.dZ[k][:, None, :] * self.H[k][None, :, :]
+
+    def bias_matrix(self, k: int) -> Array:
+        """The matrix ``Db = dZ`` of layer k: each example's own bias gradient.
+
+        Args:
+            k: the layer, from 0; negative counts from the end.
+
+        Returns:
+            ``(n_l, m)``.
+        """
+        return self.dZ[k]
+
+    def squared_norms(self) -> Array:
+        """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, the 1 for the bias.
+
+        Returns:
+            ``(m,)``, of the gradients themselves, whatever their weights. Costs ``O(m n)``; no gradient is built.
+
+        Source:
+            Goodfellow 2015, arXiv 1510.01799.
+        """
+        xp = namespace(self.dZ[0])
+        per_layer = (
+            xp.sum(dZ * dZ, axis=0) * (xp.sum(H * H, axis=0) + 1.0)
+            for dZ, H in zip(self.dZ, self.H, strict=True)
+        )
+        return sum(per_layer, start=xp.zeros_like(self.dZ[0][0, :]))
+
+    def scaled(self, factors: Array) -> "BatchGradient":
+        """Each example's gradient times a factor of its own: column i of every dZ is multiplied by ``f_i``.
+
+        Args:
+            factors: f ``(m,)``.
+
+        Returns:
+            A BatchGradient with the same H and weights. Unlike a weight, a factor does not enter the mean's divisor.
+        """
+        return self._replace(dZ=tuple(dZ * factors for dZ in self.dZ))
