@@ -1,0 +1,149 @@
+"""Batches: which rows make up each batch of each epoch, and how rows become the columns of a batch.
+
+A *plan* is an iterator over epochs; an epoch is a list of batches; a batch is an array of row numbers. Outside, examples
+are rows, as everywhere in Python; ``gather`` is the one place where they become columns.
+"""
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.arrays import Array
+from batchprop.errors import ParameterError
+
+Rows: TypeAlias = NDArray[np.integer]
+Plan: TypeAlias = Iterator[list[Rows]]
+
+MICROBATCH = 4096
+"""How many rows are worked on at once; a larger batch is the sum of its microbatches."""
+
+
+class Table(NamedTuple):
+    """The examples as rows.
+
+    Attributes:
+        X: inputs ``(n, n_0)``, dense or in SciPy's CSR form.
+        Y: targets ``(n, K)``.
+        weights: how much each row counts ``(n,)``, or None for the same.
+    """
+
+    X: Any
+    Y: NDArray[np.floating]
+    weights: NDArray[np.floating] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """The number of examples."""
+        return int(self.X.shape[0])
+
+
+class Batch(NamedTuple):
+    """The examples of one batch as columns: ``B (n_0, m)``, ``Y (K, m)``, ``weights (m,)`` or None."""
+
+    B: Array
+    Y: Array
+    weights: Array | None
+
+
+def gather(table: Table, rows: Rows) -> Batch:
+    """Fetch rows, and turn them into the columns of a batch.
+
+    Rows are contiguous in memory and columns are not, so the rows are copied and the transpose is a view.
+
+    Args:
+        table: the examples.
+        rows: which of them, ``(m,)``.
+
+    Returns:
+        The batch; sparse rows come out dense.
+
+    Example:
+        >>> table = Table(np.arange(6.0).reshape(3, 2), np.ones((3, 1)))
+        >>> gather(table, np.array([2, 0])).B
+        array([[4., 0.],
+               [5., 1.]])
+    """
+    X = table.X.take(rows, axis=0) if isinstance(table.X, np.ndarray) else table.X[rows].toarray()
+    weights = None if table.weights is None else table.weights[rows]
+    return Batch(X.T, table.Y.take(rows, axis=0).T, weights)
+
+
+def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
+    """Cut a batch into parts of at most ``size`` rows; an empty batch has none.
+
+    Example:
+        >>> [len(part) for part in microbatches(np.arange(10), 4)]
+        [4, 4, 2]
+    """
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def mini(n_rows: int, batch_size: int, random_state: np.random.RandomState | None = None) -> Plan:
+    """Plan epochs that take every row once, ``batch_size`` at a time; the last batch is what is left.
+
+    A batch size of 1 is stochastic gradient descent, one of ``n_rows`` is batch gradient descent.
+
+    Args:
+        n_rows: n.
+        batch_size: m, from 1 to n.
+        random_state: shuffles the last epoch's order anew before each epoch, as scikit-learn does; None keeps
+            the rows in order.
+
+    Yields:
+        For each epoch, without end, its batches.
+
+    Raises:
+        ParameterError: the batch size is not from 1 to n.
+
+    Example:
+        >>> next(mini(5, 2))
+        [array([0, 1]), array([2, 3]), array([4])]
+    """
+    if not 1 <= batch_size <= n_rows:
+        raise ParameterError(
+            f"batch_size={batch_size!r} is not allowed: with {n_rows} rows, give 1 to {n_rows}"
+        )
+    return (list(microbatches(order, batch_size)) for order in _orders(n_rows, random_state))
+
+
+def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState) -> Plan:
+    """Plan epochs whose batches take every row independently with the same chance; some may be empty.
+
+    Args:
+        n_rows: n.
+        rate: the chance q in (0, 1]; a batch has q n rows on average.
+        n_batches: how many batches make an epoch.
+        random_state: draws the rows.
+
+    Yields:
+        For each epoch, without end, its batches.
+
+    Raises:
+        ParameterError: the rate is not in (0, 1].
+
+    Source:
+        Abadi et al., arXiv 1607.00133.
+
+    Example:
+        >>> [len(rows) for rows in next(poisson(100, 0.1, 4, np.random.RandomState(0)))]
+        [12, 7, 9, 13]
+    """
+    if not 0 < rate <= 1:
+        raise ParameterError(
+            f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1"
+        )
+    return (
+        [np.flatnonzero(random_state.random_sample(n_rows) < rate) for _ in range(n_batches)]
+        for _ in repeat(None)
+    )
+
+
+def _orders(n_rows: int, random_state: np.random.RandomState | None) -> Iterator[Rows]:
+    order = np.arange(n_rows)
+    while True:
+        if random_state is not None:
+            order = order[random_state.permutation(n_rows)]
+        yield order
