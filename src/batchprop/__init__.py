@@ -1,0 +1,52 @@
+"""batchprop: batch backpropagation that keeps every example's own gradient within reach.
+
+A batch goes forward and back in ``backprop``; its gradient stays in factors, a ``BatchGradient``, and is collapsed
+only as far as you ask. ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, with more; they, and scikit-learn,
+are imported when first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from batchprop import activations, batches, errors, heads, optimizers, schedules, training
+from batchprop.backprop import Step, backprop
+from batchprop.check import check_gradient
+from batchprop.gradient import BatchGradient
+from batchprop.network import Layer, Network
+
+if TYPE_CHECKING:
+    from batchprop.estimators import MLPClassifier, MLPRegressor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BatchGradient",
+    "Layer",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "Step",
+    "__version__",
+    "activations",
+    "backprop",
+    "batches",
+    "check_gradient",
+    "errors",
+    "heads",
+    "optimizers",
+    "schedules",
+    "training",
+]
+
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+
+
+def __getattr__(name: str) -> Any:
+    # scikit-learn takes longer to import than everything here together.
+    if name in _ESTIMATORS:
+        return getattr(import_module("batchprop.estimators"), name)
+    raise AttributeError(f"module 'batchprop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
