@@ -1,8 +1,9 @@
 """Batch backpropagation, on one page.
 
-Columns are examples. A batch ``B (n_0, m)`` and its targets ``Y (K, m)`` go forward to Z, H and P, and come back as
-dZ. Layers of the text are counted from 1, those of Python from 0: ``layers[k]`` maps ``H[k]`` to ``Z[k]``, ``H[0]``
-is B, and ``dZ[k] (n_k, m)`` is each example's own derivative of its own loss, never divided by m.
+Columns are examples. A batch ``B (n_0, m)`` and its targets ``Y (K, m)`` go forward to Z, H and P, and come
+back as dZ. Layers of the text are counted from 1, those of Python from 0: ``layers[k]`` maps ``H[k]`` to
+``Z[k]``, ``H[0]`` is B, and ``dZ[k] (n_k, m)`` is each example's own derivative of its own loss, never
+divided by m.
 """
 
 from typing import NamedTuple
@@ -50,8 +51,8 @@ def backprop(
 ) -> Step:
     """Run one batch forward and backward.
 
-    ``Zˡ = Wˡ Hˡ⁻¹ + bˡ``, ``Hˡ = σ(Zˡ)``, ``P = head(Zᴸ⁺¹)``; ``dZᴸ⁺¹ = P − Y`` (for the canonical heads), then
-    ``dZˡ = (Wˡ⁺¹)ᵀ dZˡ⁺¹ ⊙ σ'(Zˡ)``.
+    ``Zˡ = Wˡ Hˡ⁻¹ + bˡ``, ``Hˡ = σ(Zˡ)``, ``P = head(Zᴸ⁺¹)``; ``dZᴸ⁺¹ = P − Y`` (for the canonical heads),
+    then ``dZˡ = (Wˡ⁺¹)ᵀ dZˡ⁺¹ ⊙ σ'(Zˡ)``.
 
     Args:
         net: the network.
@@ -106,7 +107,8 @@ def forward(net: Network, B: Array, masks: Masks) -> tuple[Matrices, Matrices]:
         >>> [matrix.shape for matrix in Z], [matrix.shape for matrix in H]
         ([(3, 5), (1, 5)], [(2, 5), (3, 5)])
     """
-    Z, H = (), (B,)
+    Z: Matrices = ()
+    H: Matrices = (B,)
     for layer, activation, mask in zip(net.layers[:-1], net.activations, masks, strict=True):
         Z = (*Z, affine(layer, H[-1]))
         H = (*H, masked(activation.function(Z[-1]), mask))
@@ -132,7 +134,7 @@ def backward(net: Network, Z: Matrices, dZ_output: Array, masks: Masks) -> Matri
         >>> bool(np.allclose(dZ[0], net.layers[1].W.T))
         True
     """
-    dZ = (dZ_output,)
+    dZ: Matrices = (dZ_output,)
     above = zip(net.layers[1:], net.activations, Z, masks, strict=False)
     for layer, activation, Z_l, mask in reversed(list(above)):
         dH = masked(layer.W.T @ dZ[0], mask)

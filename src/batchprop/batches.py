@@ -1,7 +1,7 @@
 """Batches: which rows make up each batch of each epoch, and how rows become the columns of a batch.
 
-A *plan* is an iterator over epochs; an epoch is a list of batches; a batch is an array of row numbers. Outside, examples
-are rows, as everywhere in Python; ``gather`` is the one place where they become columns.
+A *plan* is an iterator over epochs; an epoch is a list of batches; a batch is an array of row numbers.
+Outside, examples are rows, as everywhere in Python; ``gather`` is the one place where they become columns.
 """
 
 from collections.abc import Iterator
@@ -132,9 +132,7 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
         [12, 7, 9, 13]
     """
     if not 0 < rate <= 1:
-        raise ParameterError(
-            f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1"
-        )
+        raise ParameterError(f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1")
     return (
         [np.flatnonzero(random_state.random_sample(n_rows) < rate) for _ in range(n_batches)]
         for _ in repeat(None)

@@ -21,8 +21,8 @@ def check_gradient(
 ) -> float:
     """Compare the mean gradient with central differences of the loss along random directions.
 
-    Along a direction V of norm 1, ``⟨∇loss, V⟩`` is held against ``(loss(θ + εV) − loss(θ − εV)) / 2ε``; all is
-    computed in float64. Where a direction crosses a kink (relu at 0), the two may differ honestly.
+    Along a direction V of norm 1, ``⟨∇loss, V⟩`` is held against ``(loss(θ + εV) − loss(θ − εV)) / 2ε``; all
+    is computed in float64. Where a direction crosses a kink (relu at 0), the two may differ honestly.
 
     Args:
         net: the network; any activation and any head, yours too.
@@ -61,24 +61,20 @@ def check_gradient(
     for _ in range(directions):
         V = _random_direction(layers, rng)
         slope = sum(
-            float(np.sum(g * v))
-            for G, D in zip(gradient, V, strict=True)
-            for g, v in zip(G, D, strict=True)
+            float(np.sum(g * v)) for G, D in zip(gradient, V, strict=True) for g, v in zip(G, D, strict=True)
         )
         differences = (loss(_moved(layers, V, step)) - loss(_moved(layers, V, -step))) / (2 * step)
         worst = max(worst, abs(slope - differences) / max(1.0, abs(slope), abs(differences)))
     if not worst <= tolerance:
         raise GradientCheckError(
-            f"the gradient differs from finite differences by {worst:.3g}, more than the {tolerance:g} allowed: "
-            "check σ' of the activation and dZ of the head"
+            f"the gradient differs from finite differences by {worst:.3g}, more than the {tolerance:g} "
+            "allowed: check σ' of the activation and dZ of the head"
         )
     return worst
 
 
 def _random_direction(layers: Layers, rng: np.random.RandomState) -> Layers:
-    drawn = tuple(
-        Layer(rng.standard_normal(W.shape), rng.standard_normal(b.shape)) for W, b in layers
-    )
+    drawn = tuple(Layer(rng.standard_normal(W.shape), rng.standard_normal(b.shape)) for W, b in layers)
     norm = np.sqrt(sum(float(np.sum(theta**2)) for layer in drawn for theta in layer))
     return tuple(Layer(W / norm, b / norm) for W, b in drawn)
 

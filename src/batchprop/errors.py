@@ -1,4 +1,4 @@
-"""The errors of batchprop: few classes, and every message names the value, what is allowed, and the remedy."""
+"""The errors of batchprop: few classes; every message names the value, what is allowed, and the remedy."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -50,6 +50,4 @@ def unknown_name(parameter: str, value: object, known: Iterable[str]) -> Paramet
     names = list(known)
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return ParameterError(
-        f"{parameter}={value!r} is unknown: choose one of {', '.join(names)}{hint}"
-    )
+    return ParameterError(f"{parameter}={value!r} is unknown: choose one of {', '.join(names)}{hint}")

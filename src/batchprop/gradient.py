@@ -1,7 +1,8 @@
 """BatchGradient: the gradient of every example of a batch, in factors, and the ways to collapse it.
 
-The weight gradient of example i in layer k is the outer product ``dz_i h_iᵀ``; the pair ``(dZ, H)`` holds all of
-them. Index legend: ``n_l`` units in a layer, ``n_{l-1}`` in the one below, ``m`` examples, ``k`` a layer from 0.
+The weight gradient of example i in layer k is the outer product ``dz_i h_iᵀ``; the pair ``(dZ, H)`` holds all
+of them. Index legend: ``n_l`` units in a layer, ``n_{l-1}`` in the one below, ``m`` examples, ``k`` a layer
+from 0.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -64,12 +65,10 @@ class BatchGradient(NamedTuple):
         """
         xp = namespace(self.dZ[0])
         scaled = (dZ * coefficients for dZ in self.dZ)
-        return tuple(
-            Layer(dZ @ H.T, xp.sum(dZ, axis=1)) for dZ, H in zip(scaled, self.H, strict=True)
-        )
+        return tuple(Layer(dZ @ H.T, xp.sum(dZ, axis=1)) for dZ, H in zip(scaled, self.H, strict=True))
 
     def shares(self) -> Array | float:
-        """How much of the mean each example is: ``w_i / Σw`` ``(m,)``, or ``1/m`` for all; zeros where ``Σw = 0``."""
+        """How much of the mean each example is: ``w_i / Σw`` ``(m,)``, or ``1/m``; zeros where ``Σw = 0``."""
         if self.weights is None:
             return 1.0 / max(self.dZ[0].shape[1], 1)
         xp = namespace(self.weights)
@@ -99,10 +98,11 @@ class BatchGradient(NamedTuple):
         return self.dZ[k]
 
     def squared_norms(self) -> Array:
-        """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, the 1 for the bias.
+        """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
 
         Returns:
-            ``(m,)``, of the gradients themselves, whatever their weights. Costs ``O(m n)``; no gradient is built.
+            ``(m,)``, of the gradients themselves, whatever their weights. Costs ``O(m n)``; no gradient is
+            built.
 
         Source:
             Goodfellow 2015, arXiv 1510.01799.
@@ -121,6 +121,7 @@ class BatchGradient(NamedTuple):
             factors: f ``(m,)``.
 
         Returns:
-            A BatchGradient with the same H and weights. Unlike a weight, a factor does not enter the mean's divisor.
+            A BatchGradient with the same H and weights. Unlike a weight, a factor does not enter the mean's
+            divisor.
         """
         return self._replace(dZ=tuple(dZ * factors for dZ in self.dZ))

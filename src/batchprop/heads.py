@@ -1,8 +1,8 @@
 """The output heads: for each one record, the map from Z to P, the loss of each example, and dZ.
 
 Every matrix has one column per example: ``Z``, ``P`` and ``Y`` are ``(K, m)``, the losses ``(m,)``. A loss is
-summed over the K outputs and belongs to one example; nothing here knows of a mean over the batch. Whatever the
-finite Z, no logarithm of zero is taken and nothing overflows.
+summed over the K outputs and belongs to one example; nothing here knows of a mean over the batch. Whatever
+the finite Z, no logarithm of zero is taken and nothing overflows.
 """
 
 import math
@@ -42,7 +42,8 @@ class Head:
 def _check_smoothing(label_smoothing: Any) -> None:
     if not 0 <= label_smoothing < 1:
         raise ParameterError(
-            f"label_smoothing={label_smoothing!r} is not allowed: give a number from 0 (none) to below 1, as 0.1"
+            f"label_smoothing={label_smoothing!r} is not allowed: "
+            "give a number from 0 (none) to below 1, as 0.1"
         )
 
 
@@ -207,7 +208,9 @@ def absolute_error() -> Head:
 
 
 def huber(delta: float = 1.0) -> Head:
-    """Identity with Huber's loss: ``½ r²`` where ``|r| ≤ δ``, else ``δ (|r| − ½ δ)``; ``dZ = clip(r, −δ, δ)``.
+    """Identity with Huber's loss: ``½ r²`` where ``|r| ≤ δ``, else ``δ (|r| − ½ δ)``.
+
+    Each output's derivative is the residual, clipped: ``dZ = clip(r, −δ, δ)``, ``r = P − Y``.
 
     Args:
         delta: δ > 0, in the units of Y, where the squared error turns into the absolute one.
@@ -240,7 +243,9 @@ def huber(delta: float = 1.0) -> Head:
 
 
 def quantile(q: float = 0.5) -> Head:
-    """Identity with the pinball loss: ``Σ max(q (Y − P), (q − 1)(Y − P))``; ``dZ = −q`` below Y, ``1 − q`` above.
+    """Identity with the pinball loss: ``Σ max(q (Y − P), (q − 1)(Y − P))``.
+
+    Each output's derivative is ``−q`` below Y and ``1 − q`` above.
 
     Args:
         q: the quantile to predict, in (0, 1).
@@ -257,9 +262,7 @@ def quantile(q: float = 0.5) -> Head:
         array([0.9, 0.1])
     """
     if not 0 < q < 1:
-        raise ParameterError(
-            f"quantile={q!r} is not allowed: give a number between 0 and 1, as 0.9"
-        )
+        raise ParameterError(f"quantile={q!r} is not allowed: give a number between 0 and 1, as 0.9")
 
     def losses(Z: Array, Y: Array) -> Array:
         xp = namespace(Z)
@@ -274,10 +277,10 @@ def quantile(q: float = 0.5) -> Head:
 
 
 def poisson() -> Head:
-    """Exponential with half the Poisson deviance: ``P = exp Z``, ``loss = Σ P − Y Z + Y log Y − Y``, ``dZ = P − Y``.
+    """Exponential with half the Poisson deviance: ``P = exp Z``, ``loss = Σ P − Y Z + Y log Y − Y``.
 
-    Beyond the Z whose exponential is the square root of the largest number, P stays there and the loss goes on as
-    its tangent, so that ``dZ = P − Y`` remains its exact derivative and nothing overflows.
+    Beyond the Z whose exponential is the square root of the largest number, P stays there and the loss goes
+    on as its tangent, so that ``dZ = P − Y`` remains its exact derivative and nothing overflows.
 
     Example:
         >>> import numpy as np

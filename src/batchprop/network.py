@@ -85,7 +85,7 @@ class Network:
             Glorot and Bengio 2010; drawn in scikit-learn's order, so that one seed gives one network in both.
         """
         sizes = check_sizes(sizes)
-        hidden = per_layer("activation", activation, len(sizes) - 2)
+        hidden: tuple[str | Activation, ...] = per_layer("activation", activation, len(sizes) - 2)
         records = tuple(find_activation(each) for each in hidden)
         initial = glorot(sizes, [*records, records[-1] if records else None], random_state, dtype)
         return cls(initial, records, find_head(head))
@@ -141,7 +141,8 @@ def random_numbers(random_state: RandomState) -> np.random.RandomState:
     """Return the generator that a ``random_state`` stands for.
 
     Args:
-        random_state: a seed, a ``numpy.random.RandomState`` (returned as it is), or None for fresh randomness.
+        random_state: a seed, a ``numpy.random.RandomState`` (returned as it is), or None for fresh
+            randomness.
 
     Returns:
         The generator.
@@ -158,7 +159,8 @@ def random_numbers(random_state: RandomState) -> np.random.RandomState:
     if random_state is None or isinstance(random_state, int | np.integer):
         return np.random.RandomState(random_state)
     raise ParameterError(
-        f"random_state={random_state!r} is not allowed: give None, an integer seed, or a numpy.random.RandomState"
+        f"random_state={random_state!r} is not allowed: "
+        "give None, an integer seed, or a numpy.random.RandomState"
     )
 
 
@@ -185,7 +187,8 @@ def per_layer(name: str, value: T | Sequence[T], n_hidden: int) -> tuple[T, ...]
         return (cast("T", value),) * n_hidden
     if len(value) != n_hidden:
         raise ParameterError(
-            f"{name}={value!r} has {len(value)} entries for {n_hidden} hidden layers: give one for all, or {n_hidden}"
+            f"{name}={value!r} has {len(value)} entries for {n_hidden} hidden layers: "
+            f"give one for all, or {n_hidden}"
         )
     return tuple(value)
 
@@ -212,7 +215,5 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
         )
     for width in sizes:
         if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
-            raise ParameterError(
-                f"sizes={sizes!r} holds {width!r}: every width is a positive integer"
-            )
+            raise ParameterError(f"sizes={sizes!r} holds {width!r}: every width is a positive integer")
     return tuple(int(width) for width in sizes)

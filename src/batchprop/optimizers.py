@@ -1,7 +1,7 @@
 """The optimisers: each a pair ``(init, update)`` of pure functions over the layers.
 
-``init(layers)`` gives the state; ``update(layers, gradient, state, learning_rate)`` gives the new layers and the new
-state. θ is any W or b, g its gradient, α the learning rate of the step.
+``init(layers)`` gives the state; ``update(layers, gradient, state, learning_rate)`` gives the new layers and
+the new state. θ is any W or b, g its gradient, α the learning rate of the step.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def sgd() -> Optimizer:
     ) -> tuple[Layers, State]:
         return each(lambda theta, g: theta - learning_rate * g, layers, gradient), state
 
-    return Optimizer(lambda layers: (), update)
+    return Optimizer(lambda _: (), update)
 
 
 def momentum(beta: float = 0.9) -> Optimizer:
@@ -114,9 +114,7 @@ def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> O
     _check_fraction("beta_1", beta_1)
     _check_fraction("beta_2", beta_2)
     if not epsilon > 0:
-        raise ParameterError(
-            f"epsilon={epsilon!r} is not allowed: give a small positive number, as 1e-8"
-        )
+        raise ParameterError(f"epsilon={epsilon!r} is not allowed: give a small positive number, as 1e-8")
 
     def init(layers: Layers) -> AdamState:
         return AdamState(zeros_like(layers), zeros_like(layers), 0)
@@ -206,6 +204,4 @@ def zeros_like(layers: Layers) -> Layers:
 def _check_fraction(name: str, value: float, *, closed: bool = False) -> None:
     if not (0 <= value < 1 or (closed and value == 1)):
         top = "1" if closed else "below 1"
-        raise ParameterError(
-            f"{name}={value!r} is not allowed: give a number from 0 to {top}, as 0.9"
-        )
+        raise ParameterError(f"{name}={value!r} is not allowed: give a number from 0 to {top}, as 0.9")

@@ -1,7 +1,7 @@
 """The schedules: each a plain function from the step, counted from 0, to the learning rate of that step.
 
-A schedule checks its settings when it is built. Training asks for the rates of an epoch when the epoch begins, so a
-schedule may also look at what has happened so far: ``Plateau`` does.
+A schedule checks its settings when it is built. Training asks for the rates of an epoch when the epoch
+begins, so a schedule may also look at what has happened so far: ``Plateau`` does.
 """
 
 import math
@@ -30,7 +30,7 @@ def constant(learning_rate: float) -> Schedule:
         0.1
     """
     _check_rate("learning_rate", learning_rate)
-    return lambda step: learning_rate
+    return lambda _: learning_rate
 
 
 def invscaling(
@@ -63,13 +63,11 @@ def invscaling(
     """
     _check_rate("learning_rate", learning_rate)
     if not power >= 0:
-        raise ParameterError(
-            f"power_t={power!r} is not allowed: give 0 or a positive number, as 0.5"
-        )
+        raise ParameterError(f"power_t={power!r} is not allowed: give 0 or a positive number, as 0.5")
 
     def schedule(step: int) -> float:
         rows_seen = rows_before + step // steps_per_epoch * rows_per_epoch
-        return learning_rate / (rows_seen + 1) ** power
+        return learning_rate / math.pow(rows_seen + 1, power)
 
     return schedule
 
@@ -213,9 +211,7 @@ def one_cycle(
     def schedule(step: int) -> float:
         if step < climb:
             return _between(start, learning_rate, step / climb)
-        return _between(
-            learning_rate, start / end_divisor, (step - climb) / max(total_steps - climb, 1)
-        )
+        return _between(learning_rate, start / end_divisor, (step - climb) / max(total_steps - climb, 1))
 
     return schedule
 

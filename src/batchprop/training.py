@@ -1,7 +1,7 @@
 """Training: one step, one epoch, and the loop, a generator that yields a record after every epoch.
 
-Whoever consumes the loop decides when to stop, what to print and what to keep. How the steps of an epoch are run is
-the engine's business: it is handed in as ``run_epoch``.
+Whoever consumes the loop decides when to stop, what to print and what to keep. How the steps of an epoch are
+run is the engine's business: it is handed in as ``run_epoch``.
 """
 
 import math
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
-
 
 from batchprop.arrays import Array, namespace
 from batchprop.backprop import Masks, backprop
@@ -27,7 +26,8 @@ class Objective(NamedTuple):
         alpha: the L2 penalty ``½ α ‖W‖² / Σw`` of each batch, biases left out, as scikit-learn defines it.
         dropout: for each hidden layer the chance that a unit is left out of a step.
         max_grad_norm: the gradient's norm over all layers is cut to this, None for no limit.
-        loss_scale: what the data's loss is multiplied with when it is reported; the gradient knows nothing of it.
+        loss_scale: what the data's loss is multiplied with when it is reported; the gradient knows nothing of
+            it.
     """
 
     alpha: float = 0.0
@@ -71,7 +71,7 @@ class Engine(Protocol):
         rates: Sequence[float],
         epoch: int,
     ) -> tuple[State, Sequence[float]]:
-        """Return the state after the epoch and each batch's loss; it may end at the first loss that is not finite."""
+        """Return the state after the epoch and each batch's loss; the first not finite may end the epoch."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,7 @@ def add(a: Collapsed, b: Collapsed) -> Collapsed:
     return Collapsed(a.loss + b.loss, each(lambda x, y: x + y, a.gradient, b.gradient))
 
 
-def penalised(
-    collapsed: Collapsed, layers: Layers, objective: Objective, share: float | Array
-) -> Collapsed:
+def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share: float | Array) -> Collapsed:
     """Add the L2 penalty: ``½ α ‖W‖² · share`` to the loss, ``α W · share`` to the gradient.
 
     Args:
@@ -141,8 +139,7 @@ def penalised(
     strength = objective.alpha * share
     penalty = 0.5 * strength * sum(_squared_norm(layer.W) for layer in layers)
     gradient = tuple(
-        Layer(g.W + strength * layer.W, g.b)
-        for g, layer in zip(collapsed.gradient, layers, strict=True)
+        Layer(g.W + strength * layer.W, g.b) for g, layer in zip(collapsed.gradient, layers, strict=True)
     )
     return Collapsed(objective.loss_scale * collapsed.loss + penalty, gradient)
 
@@ -259,25 +256,24 @@ def _checked_rate(schedule: Schedule, step: int) -> float:
     rate = float(schedule(step))
     if not 0 <= rate < math.inf:
         raise ParameterError(
-            f"the schedule gave a learning rate of {rate!r} for step {step}: it must return a finite number of at least 0"
+            f"the schedule gave a learning rate of {rate!r} for step {step}: "
+            "it must return a finite number of at least 0"
         )
     return rate
 
 
-def _require_finite(
-    layers: Layers, losses: Sequence[float], rates: Sequence[float], epoch: int
-) -> None:
+def _require_finite(layers: Layers, losses: Sequence[float], rates: Sequence[float], epoch: int) -> None:
     remedy = "try a smaller learning rate, max_grad_norm=1.0, or scaling the columns of X to similar ranges"
     for i, loss in enumerate(losses):
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the loss became {loss} in epoch {epoch}, batch {i + 1} (learning rate {rates[i]:g}): {remedy}"
+                f"the loss became {loss} in epoch {epoch}, batch {i + 1} "
+                f"(learning rate {rates[i]:g}): {remedy}"
             )
     if not all(
-        bool(namespace(theta).all(namespace(theta).isfinite(theta)))
-        for layer in layers
-        for theta in layer
+        bool(namespace(theta).all(namespace(theta).isfinite(theta))) for layer in layers for theta in layer
     ):
         raise DivergedError(
-            f"the weights stopped being finite in epoch {epoch}, at its last batch (learning rate {rates[-1]:g}): {remedy}"
+            f"the weights stopped being finite in epoch {epoch}, at its last batch "
+            f"(learning rate {rates[-1]:g}): {remedy}"
         )

@@ -46,9 +46,7 @@ class NumpyEngine:
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
                 net = recipe.network.with_layers(state.layers)
-                loss, gradient = value_and_gradient(
-                    net, table, rows, recipe.objective, self.random_bits
-                )
+                loss, gradient = value_and_gradient(net, table, rows, recipe.objective, self.random_bits)
                 losses.append(float(loss))
                 if not np.isfinite(losses[-1]):
                     break
@@ -86,9 +84,7 @@ def value_and_gradient(
         return nothing(net.layers)
     share = 1.0 / weight
     parts = (
-        contribution(
-            net, batch, share, dropout_masks(net, batch.B.shape[1], objective.dropout, random_bits)
-        )
+        contribution(net, batch, share, dropout_masks(net, batch.B.shape[1], objective.dropout, random_bits))
         for batch in (gather(table, part) for part in microbatches(rows))
     )
     return penalised(reduce(add, parts), net.layers, objective, share)
@@ -120,8 +116,7 @@ def dropout_masks(
     if not any(rates) or random_bits is None:
         return (None,) * len(net.activations)
     return tuple(
-        (random_bits.random((len(layer.b), m), dtype=layer.b.dtype) >= p)
-        / layer.b.dtype.type(1 - p)
+        (random_bits.random((len(layer.b), m), dtype=layer.b.dtype) >= p) / layer.b.dtype.type(1 - p)
         if p
         else None
         for layer, p in zip(net.layers[:-1], rates, strict=True)
