@@ -62,13 +62,11 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
 def import_seconds(module: str, repeats: int) -> list[float]:
     """Seconds that `import module` takes in fresh interpreters, after one that warms the disk."""
     code = (
-        "import time; started = time.perf_counter(); "
-        f"import {module}; print(time.perf_counter() - started)"
+        f"import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
     )
     command = [sys.executable, "-c", code]
     runs = [
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        for _ in range(repeats + 1)
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(repeats + 1)
     ]
     return [float(run) for run in runs[1:]]
 

@@ -172,8 +172,7 @@ def test_files_and_functions_fit_on_a_page(path: Path) -> None:
     long = {
         node.name: body_length(node)
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and body_length(node) > LONGEST_BODY
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_length(node) > LONGEST_BODY
     }
     assert not long, f"over {LONGEST_BODY} lines without the docstring: {long}"
 
@@ -195,9 +194,7 @@ def test_one_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert batchprop.__version__ == project["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(
-        rf"^## (Unreleased|{re.escape(batchprop.__version__)})", changelog, re.MULTILINE
-    )
+    assert re.search(rf"^## (Unreleased|{re.escape(batchprop.__version__)})", changelog, re.MULTILINE)
 
 
 class Block(NamedTuple):
