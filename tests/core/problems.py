@@ -1,0 +1,123 @@
+"""The table of problems: every activation × every head × a few shapes, each drawn once from its own seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop import heads
+from batchprop.activations import ACTIVATIONS
+from batchprop.heads import Head
+from batchprop.network import Network
+
+Matrix = NDArray[np.float64]
+
+
+class Shape(NamedTuple):
+    """The widths of a network, input and output included, and how many columns its batch has."""
+
+    sizes: tuple[int, ...]
+    m: int
+
+
+class Problem(NamedTuple):
+    """A network, the names it was made from, a batch of its kind, and weights: all in float64."""
+
+    net: Network
+    sigma: tuple[str, ...]
+    head: str
+    B: Matrix
+    Y: Matrix
+    weights: Matrix
+
+
+SHAPES = (
+    Shape((3, 5), 4),
+    Shape((3, 4, 5), 6),
+    Shape((4, 3, 2, 5), 1),
+    Shape((2, 4, 1, 3, 5), 7),
+    Shape((1, 1, 1), 3),
+    Shape((3, 1), 1),
+)
+
+PER_LAYER = ("tanh", "gelu", "leaky_relu")
+ACTIVATION_NAMES = (*sorted({record.name for record in ACTIVATIONS.values()}), "one per layer")
+
+
+def group_sizes(n_out: int) -> list[int]:
+    """Two blocks of unequal size, or the one block of one class that fits."""
+    return [2, n_out - 2] if n_out > 2 else [n_out]
+
+
+HEAD_MAKERS: dict[str, Callable[[int], Head]] = {
+    "softmax": lambda _: heads.HEADS["softmax"],
+    "softmax, smoothed": lambda _: heads.softmax(label_smoothing=0.2),
+    "softmax, in groups": lambda n_out: heads.softmax_groups(group_sizes(n_out)),
+    "sigmoid": lambda _: heads.HEADS["sigmoid"],
+    "sigmoid, smoothed": lambda _: heads.sigmoid_cross_entropy(label_smoothing=0.2),
+    "squared_error": lambda _: heads.HEADS["squared_error"],
+    "absolute_error": lambda _: heads.HEADS["absolute_error"],
+    "huber": lambda _: heads.HEADS["huber"],
+    "huber, 0.3": lambda _: heads.huber(delta=0.3),
+    "quantile": lambda _: heads.HEADS["quantile"],
+    "quantile, 0.9": lambda _: heads.quantile(q=0.9),
+    "poisson": lambda _: heads.HEADS["poisson"],
+}
+
+
+def one_hot(rng: np.random.Generator, n_out: int, m: int) -> Matrix:
+    """A column of one 1 and zeros for each example."""
+    return np.eye(n_out)[:, rng.integers(n_out, size=m)]
+
+
+def targets(head: str, rng: np.random.Generator, n_out: int, m: int) -> Matrix:
+    """Targets ``(K, m)`` such as the head is made for."""
+    if head == "softmax, smoothed":  # a target may also be a distribution
+        return np.asarray(rng.dirichlet(np.ones(n_out), size=m).T)
+    if head == "softmax, in groups":
+        return np.concatenate([one_hot(rng, size, m) for size in group_sizes(n_out)])
+    if head == "softmax":
+        return one_hot(rng, n_out, m)
+    if head.startswith("sigmoid"):
+        return rng.integers(2, size=(n_out, m)).astype(float)
+    if head == "poisson":
+        return rng.poisson(1.5, size=(n_out, m)).astype(float)
+    return rng.normal(size=(n_out, m))
+
+
+def activation_names(activation: str, n_hidden: int) -> tuple[str, ...]:
+    """The name for each hidden layer."""
+    return PER_LAYER[:n_hidden] if activation == "one per layer" else (activation,) * n_hidden
+
+
+@cache
+def problem(activation: str, head: str, shape: Shape) -> Problem:
+    """The problem of this place in the table."""
+    rng = np.random.default_rng(crc32(repr((activation, head, shape)).encode()))
+    sizes, m = shape
+    sigma = activation_names(activation, len(sizes) - 2)
+    net = Network.create(
+        sizes,
+        activation=sigma,
+        head=HEAD_MAKERS[head](sizes[-1]),
+        random_state=int(rng.integers(2**31)),
+        dtype="float64",
+    )
+    return Problem(
+        net,
+        sigma,
+        head,
+        B=rng.normal(size=(sizes[0], m)),
+        Y=targets(head, rng, sizes[-1], m),
+        weights=rng.uniform(0.5, 2.0, size=m),
+    )
+
+
+def problems(activation: str, head: str) -> list[Problem]:
+    """One problem for each shape."""
+    return [problem(activation, head, shape) for shape in SHAPES]

@@ -1,0 +1,158 @@
+"""The gradient of every problem in the table, against whoever else can compute it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.backprop import Step, backprop, forward
+from batchprop.network import Layer, Layers
+from batchprop.optimizers import each
+from tests.core.jax_oracle import example_gradients
+from tests.core.oracle import loop
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, problems
+
+EVERY_PAIR = [(activation, head) for activation in ACTIVATION_NAMES for head in HEAD_MAKERS]
+over_the_table = pytest.mark.parametrize(("activation", "head"), EVERY_PAIR)
+
+
+def step(problem: Problem, weights: Any = None) -> Step:
+    return backprop(problem.net, problem.B, problem.Y, weights)
+
+
+def close(actual: Layers, expected: Any, rtol: float, atol: float = 0.0) -> None:
+    """Compare two sets of layers, W with W and b with b."""
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert_allclose(ours.W, theirs[0], rtol=rtol, atol=atol)
+        assert_allclose(ours.b, theirs[1], rtol=rtol, atol=atol)
+
+
+@over_the_table
+def test_a_batch_equals_its_examples_one_at_a_time(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        ours = step(case)
+        looped = loop(case.net.layers, case.sigma, head, case.B, case.Y)
+        assert_allclose(ours.losses, looped.losses, rtol=1e-10, atol=1e-12)
+        assert_allclose(ours.loss, looped.losses.mean(), rtol=1e-10, atol=1e-12)
+        for k in range(len(case.net.layers)):
+            assert_allclose(ours.gradient.tensor(k), looped.tensors[k], rtol=1e-10, atol=1e-12)
+            assert_allclose(ours.gradient.bias_matrix(k), looped.bias_matrices[k], rtol=1e-10, atol=1e-12)
+
+
+@over_the_table
+def test_the_mean_is_the_tensor_collapsed(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        g = step(case).gradient
+        layers = range(len(case.net.layers))
+        collapsed = [(g.tensor(k).mean(axis=-1), g.bias_matrix(k).mean(axis=-1)) for k in layers]
+        close(g.mean(), collapsed, rtol=1e-12, atol=1e-14)
+
+
+@over_the_table
+def test_the_weighted_mean_is_the_tensor_averaged(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        weighted = step(case, case.weights)
+        g = weighted.gradient
+        layers = range(len(case.net.layers))
+        averaged = [
+            tuple(np.average(D, axis=-1, weights=case.weights) for D in (g.tensor(k), g.bias_matrix(k)))
+            for k in layers
+        ]
+        close(g.mean(), averaged, rtol=1e-12, atol=1e-14)
+        assert_allclose(weighted.loss, np.average(weighted.losses, weights=case.weights), rtol=1e-12)
+
+
+@over_the_table
+def test_squared_norms_are_those_of_the_tensor(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        g = step(case).gradient
+        expected = sum(
+            np.sum(g.tensor(k) ** 2, axis=(0, 1)) + np.sum(g.bias_matrix(k) ** 2, axis=0)
+            for k in range(len(case.net.layers))
+        )
+        assert_allclose(g.squared_norms(), expected, rtol=1e-12)
+
+
+def moved(layers: Layers, direction: Layers, far: float) -> Layers:
+    pairs = zip(layers, direction, strict=True)
+    return tuple(Layer(theta.W + far * v.W, theta.b + far * v.b) for theta, v in pairs)
+
+
+@over_the_table
+def test_central_differences_along_random_directions(activation: str, head: str) -> None:
+    rng, far = np.random.default_rng(0), 1e-6
+    for case in problems(activation, head):
+        gradient = step(case, case.weights).gradient.mean()
+        for _ in range(3):
+            V = tuple(Layer(rng.normal(size=W.shape), rng.normal(size=b.shape)) for W, b in gradient)
+            nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+            ahead, behind = (backprop(net, case.B, case.Y, case.weights).loss for net in nets)
+            slope = sum(np.vdot(g.W, v.W) + np.vdot(g.b, v.b) for g, v in zip(gradient, V, strict=True))
+            assert_allclose((ahead - behind) / (2 * far), slope, rtol=1e-6, atol=1e-8)
+
+
+def forward_loss(case: Problem, layers: Layers) -> Any:
+    """The weighted loss by the forward half alone, on JAX arrays."""
+    B, Y, weights = (jnp.asarray(each) for each in (case.B, case.Y, case.weights))
+    net = case.net.with_layers(layers)
+    Z, _ = forward(net, B, (None,) * len(net.activations))
+    return net.head.losses(Z[-1], Y) @ weights / jnp.sum(weights)
+
+
+@over_the_table
+@pytest.mark.usefixtures("jnp64")
+def test_jax_differentiates_our_loss_to_our_gradient(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        ours = step(case, case.weights).gradient.mean()
+        theirs = jax.grad(partial(forward_loss, case))(case.net.layers)
+        close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@over_the_table
+@pytest.mark.usefixtures("jnp64")
+def test_jax_gives_each_example_the_same_gradient(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        theirs = example_gradients(case.sigma, head, case.net.layers, case.B, case.Y)
+        g = step(case).gradient
+        for k, (dW, db) in enumerate(theirs):
+            assert_allclose(g.tensor(k), dW, rtol=1e-10, atol=1e-12)
+            assert_allclose(g.bias_matrix(k), db, rtol=1e-10, atol=1e-12)
+
+
+@over_the_table
+def test_weight_0_leaves_an_example_out(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        m = case.B.shape[1]
+        kept = np.arange(m) % 2 == 0
+        weighted = step(case, np.where(kept, case.weights, 0.0))
+        alone = backprop(case.net, case.B[:, kept], case.Y[:, kept], case.weights[kept])
+        close(weighted.gradient.mean(), alone.gradient.mean(), rtol=1e-12, atol=1e-14)
+        assert_allclose(weighted.loss, alone.loss, rtol=1e-12)
+
+
+@over_the_table
+def test_equal_examples_equal_one(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        one = backprop(case.net, case.B[:, :1], case.Y[:, :1])
+        same = backprop(case.net, np.repeat(case.B[:, :1], 9, axis=1), np.repeat(case.Y[:, :1], 9, axis=1))
+        close(same.gradient.mean(), one.gradient.mean(), rtol=1e-12, atol=1e-14)
+        assert_allclose(same.loss, one.loss, rtol=1e-12)
+
+
+@over_the_table
+def test_float32_stays_float32_and_near(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        layers = each(lambda theta: theta.astype("float32"), case.net.layers)
+        B, Y, weights = (array.astype("float32") for array in (case.B, case.Y, case.weights))
+        narrow = backprop(case.net.with_layers(layers), B, Y, weights)
+        gradient = narrow.gradient.mean()
+        parameters = (theta for layer in gradient for theta in layer)
+        arrays = [narrow.losses, narrow.P, *narrow.Z, *narrow.H, *narrow.dZ, *parameters]
+        assert {array.dtype.name for array in arrays} == {"float32"}
+        close(gradient, step(case, case.weights).gradient.mean(), rtol=1e-3, atol=1e-5)
