@@ -66,9 +66,20 @@ def gather(table: Table, rows: Rows) -> Batch:
         array([[4., 0.],
                [5., 1.]])
     """
-    X = table.X.take(rows, axis=0) if isinstance(table.X, np.ndarray) else table.X[rows].toarray()
     weights = None if table.weights is None else table.weights[rows]
-    return Batch(X.T, table.Y.take(rows, axis=0).T, weights)
+    return Batch(columns(table.X, rows), columns(table.Y, rows), weights)
+
+
+def columns(X: Any, rows: Rows) -> Array:
+    """Return some rows of a dense or CSR matrix ``(n, k)`` as the columns ``(k, m)`` of a dense one.
+
+    Example:
+        >>> columns(np.arange(6.0).reshape(3, 2), np.array([2, 0]))
+        array([[4., 0.],
+               [5., 1.]])
+    """
+    chosen = X.take(rows, axis=0) if isinstance(X, np.ndarray) else X[rows].toarray()
+    return chosen.T
 
 
 def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
@@ -81,13 +92,13 @@ def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def mini(n_rows: int, batch_size: int, random_state: np.random.RandomState | None = None) -> Plan:
+def mini(rows: Rows | int, batch_size: int, random_state: np.random.RandomState | None = None) -> Plan:
     """Plan epochs that take every row once, ``batch_size`` at a time; the last batch is what is left.
 
-    A batch size of 1 is stochastic gradient descent, one of ``n_rows`` is batch gradient descent.
+    A batch size of 1 is stochastic gradient descent, one of n is batch gradient descent.
 
     Args:
-        n_rows: n.
+        rows: which n rows of the table take part, or the number n for its first n.
         batch_size: m, from 1 to n.
         random_state: shuffles the last epoch's order anew before each epoch, as scikit-learn does; None keeps
             the rows in order.
@@ -102,11 +113,12 @@ def mini(n_rows: int, batch_size: int, random_state: np.random.RandomState | Non
         >>> next(mini(5, 2))
         [array([0, 1]), array([2, 3]), array([4])]
     """
-    if not 1 <= batch_size <= n_rows:
+    order = np.arange(rows) if isinstance(rows, int) else rows
+    if not 1 <= batch_size <= len(order):
         raise ParameterError(
-            f"batch_size={batch_size!r} is not allowed: with {n_rows} rows, give 1 to {n_rows}"
+            f"batch_size={batch_size!r} is not allowed: with {len(order)} rows, give 1 to {len(order)}"
         )
-    return (list(microbatches(order, batch_size)) for order in _orders(n_rows, random_state))
+    return (list(microbatches(order, batch_size)) for order in _orders(order, random_state))
 
 
 def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState) -> Plan:
@@ -139,9 +151,8 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
     )
 
 
-def _orders(n_rows: int, random_state: np.random.RandomState | None) -> Iterator[Rows]:
-    order = np.arange(n_rows)
+def _orders(order: Rows, random_state: np.random.RandomState | None) -> Iterator[Rows]:
     while True:
         if random_state is not None:
-            order = order[random_state.permutation(n_rows)]
+            order = order[random_state.permutation(len(order))]
         yield order

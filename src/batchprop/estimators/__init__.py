@@ -1,0 +1,6 @@
+"""scikit-learn's interface: ``MLPClassifier`` and ``MLPRegressor``, drop-ins that do more."""
+
+from batchprop.estimators.classifier import MLPClassifier
+from batchprop.estimators.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,352 @@
+"""What the two estimators share: scikit-learn's parameters and attributes over the core's training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from batchprop.activations import Activation, find_activation
+from batchprop.backprop import Step, backprop, forward
+from batchprop.batches import Rows, Table, columns, gather, microbatches
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.examples import Held, check_weights, explain_conversion, split_rows
+from batchprop.estimators.fitting import fit_lbfgs, fit_stochastic
+from batchprop.estimators.parameters import Rule, check_parameters, hidden_widths
+from batchprop.heads import Head
+from batchprop.network import Layer, Layers, Network, glorot, per_layer
+from batchprop.training import Epoch, Objective
+
+Callback = Callable[[Epoch], bool | None]
+
+
+class BaseMLP(BaseEstimator):
+    """A multi-layer perceptron behind scikit-learn's interface; use ``MLPClassifier`` or ``MLPRegressor``.
+
+    The fitted state is plain arrays, lists and numbers; ``Network`` and the records of the core are made from it
+    where they are needed.
+    """
+
+    _rules: ClassVar[dict[str, Rule]]
+    _y_options: ClassVar[dict[str, Any]] = {}
+
+    # The parameters, assigned by the subclasses' constructors.
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str | Activation | Sequence[str | Activation]
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str | Callable[[int], float]
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int | float
+    max_fun: int
+    dropout: float | Sequence[float]
+    weight_decay: float
+    warmup_fraction: float
+    max_grad_norm: float | None
+    scoring: str | Callable[..., float] | None
+    callbacks: Sequence[Callback] | None
+    dtype: Any
+
+    # What a fit leaves behind.
+    coefs_: list[NDArray[np.floating]]
+    intercepts_: list[NDArray[np.floating]]
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    best_iteration_: int
+    learning_rate_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    n_features_in_: int
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    t_: int
+    interrupted_: bool
+
+    def _assign(self, parameters: dict[str, Any]) -> None:
+        # scikit-learn reads the names off the constructor's signature: this is the one list that counts.
+        for name in self._get_param_names():
+            setattr(self, name, parameters[name])
+
+    # ---- what a subclass adds
+
+    @property
+    def _loss_scale(self) -> float:
+        return 1.0
+
+    def _head(self) -> Head:
+        """The head that the loss or the fitted classes ask for."""
+        raise AttributeError
+
+    def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
+        """Learn from a target what predictions are to look like."""
+        raise AttributeError
+
+    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+        """Y ``(n, K)`` for a target."""
+        raise AttributeError
+
+    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+        """The estimator's ``score`` of answers P ``(n, K)``."""
+        raise AttributeError
+
+    def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
+        """The rows' weights in training, class weights included."""
+        return weights
+
+    def _strata(self, y: Any) -> Any | None:
+        """What a validation split is stratified by."""
+        return None
+
+    # ---- fit
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation: tuple[Any, Any] = (None, None),
+        initial: tuple[Any, Any] = (None, None),
+        partial: bool = False,
+    ) -> Self:
+        check_parameters(self, self._rules)
+        fresh = not (hasattr(self, "coefs_") and (self.warm_start or partial))
+        X, y = self._validated(X, y, reset=fresh)
+        self._learn_targets(y, fresh=fresh, partial=partial)
+        Y = self._encoded(y, X.dtype)
+        weights = check_weights(sample_weight, len(Y), Y.dtype)
+        rng = check_random_state(self.random_state)
+        if fresh:
+            self._reset(n_outputs=Y.shape[1])
+        net = self._first_network(Y.dtype, rng, initial, fresh=fresh)
+        rows, held = self._hold_out(X, y, Y, weights, validation, rng)
+        table = Table(X, Y, self._balanced(y, weights))
+        if self.solver == "lbfgs":
+            net = fit_lbfgs(self, net, table, rows, held)
+        else:
+            net = fit_stochastic(self, net, table, rows, held, rng, partial=partial)
+        self._take(net)
+        return self
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        options = {"multi_output": True, **self._y_options}
+        try:
+            X, y = validate_data(
+                self, X, y, reset=reset, accept_sparse="csr", dtype=self._work_dtype, **options
+            )
+        except ValueError as error:
+            raise explain_conversion(error, X) or error from None
+        if issparse(y):
+            y = y.toarray()
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    @property
+    def _work_dtype(self) -> Any:
+        # The line search of L-BFGS fails on float32's coarse losses.
+        if self.solver == "lbfgs":
+            return np.float64
+        return [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
+
+    def _reset(self, n_outputs: int) -> None:
+        self.n_outputs_ = n_outputs
+        self.n_layers_ = len(hidden_widths(self.hidden_layer_sizes)) + 2
+        self.n_iter_ = self.t_ = self.best_iteration_ = 0
+        self.loss_curve_, self.learning_rate_curve_ = [], []
+        self.validation_loss_curve_ = self.validation_scores_ = None
+        self.best_loss_ = self.best_validation_score_ = None
+        self._stale_epochs = 0
+        self._memory: dict[str, Any] | None = None
+
+    def _first_network(
+        self, dtype: Any, rng: np.random.RandomState, initial: tuple[Any, Any], *, fresh: bool
+    ) -> Network:
+        sizes = (self.n_features_in_, *hidden_widths(self.hidden_layer_sizes), self.n_outputs_)
+        if any(given is not None for given in initial):
+            layers = _given_layers(*initial, sizes, dtype)
+        elif fresh:
+            activations = self._activations(max(len(sizes) - 2, 1))
+            layers = glorot(sizes, [*activations, activations[-1]][-len(sizes) + 1 :], rng, dtype)
+        else:
+            layers = _given_layers(self.coefs_, self.intercepts_, sizes, dtype)
+        return Network(layers, self._activations(len(sizes) - 2), self._head())
+
+    def _activations(self, n_hidden: int) -> tuple[Activation, ...]:
+        return tuple(map(find_activation, per_layer("activation", _listed(self.activation), n_hidden)))
+
+    def _objective(self, n_hidden: int) -> Objective:
+        return Objective(
+            alpha=float(self.alpha),
+            dropout=per_layer("dropout", _listed(self.dropout), n_hidden),
+            max_grad_norm=self.max_grad_norm,
+            loss_scale=self._loss_scale,
+        )
+
+    def _hold_out(
+        self,
+        X: Any,
+        y: Any,
+        Y: NDArray[np.floating],
+        weights: NDArray[np.floating] | None,
+        validation: tuple[Any, Any],
+        rng: np.random.RandomState,
+    ) -> tuple[Rows, Held | None]:
+        X_val, y_val = validation
+        if (X_val is None) != (y_val is None):
+            missing = "X_val" if X_val is None else "y_val"
+            raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
+        if X_val is not None:
+            X_val, y_val = self._validated(X_val, y_val, reset=False)
+            return np.arange(len(Y)), Held(X_val, y_val, self._encoded(y_val, Y.dtype), None)
+        if not self.early_stopping or self.solver == "lbfgs":
+            return np.arange(len(Y)), None
+        train, held = split_rows(len(Y), self.validation_fraction, self._strata(y), rng)
+        return train, Held(X[held], y[held], Y[held], None if weights is None else weights[held])
+
+    def _take(self, net: Network) -> None:
+        # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
+        self.coefs_ = [layer.W.T for layer in net.layers]
+        self.intercepts_ = [layer.b for layer in net.layers]
+
+    # ---- the fitted network
+
+    def _network(self) -> Network:
+        check_is_fitted(self)
+        layers = tuple(
+            Layer(np.ascontiguousarray(coef.T), b)
+            for coef, b in zip(self.coefs_, self.intercepts_, strict=True)
+        )
+        return Network(layers, self._activations(len(layers) - 1), self._head())
+
+    def _checked(self, X: Any) -> Any:
+        check_is_fitted(self)
+        try:
+            return validate_data(self, X, reset=False, accept_sparse="csr", dtype=self.coefs_[0].dtype)
+        except ValueError as error:
+            raise explain_conversion(error, X) or error from None
+
+    def _scores(self, net: Network, X: Any) -> NDArray[np.floating]:
+        """The last layer's Z as rows ``(n, K)``, a chunk of rows at a time."""
+        nothing_masked = (None,) * len(net.activations)
+        chunks = (columns(X, rows) for rows in microbatches(np.arange(X.shape[0])))
+        return np.vstack([forward(net, B, nothing_masked)[0][-1].T for B in chunks])
+
+    def _answers(self, X: Any) -> NDArray[np.floating]:
+        """P as rows ``(n, K)``."""
+        net = self._network()
+        return net.head.output(self._scores(net, self._checked(X)).T).T
+
+    def _judged(self, net: Network, held: Held) -> tuple[NDArray[np.floating], float]:
+        """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
+        Z = self._scores(net, held.X).T
+        losses = net.head.losses(Z, held.Y.T)
+        return net.head.output(Z).T, self._loss_scale * float(np.average(losses, weights=held.weights))
+
+    def activations(self, X: Any) -> list[NDArray[np.floating]]:
+        """What every layer of the fitted network makes of some rows.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+
+        Returns:
+            ``n_layers_`` matrices with a row for each row of X: the input, each hidden layer's H, the output P.
+
+        Raises:
+            NotFittedError: the estimator is not fitted.
+        """
+        net = self._network()
+        X = self._checked(X)
+        Z, H = forward(net, columns(X, np.arange(X.shape[0])), (None,) * len(net.activations))
+        return [*(matrix.T for matrix in H), net.head.output(Z[-1]).T]
+
+    def backprop(self, X: Any, y: Any, sample_weight: Any = None) -> Step:
+        """One pass of batch backpropagation over some rows, on the fitted network; nothing is changed.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+            y: targets, as for ``fit``.
+            sample_weight: ``(n,)`` or None.
+
+        Returns:
+            The ``Step``, whose matrices have a **column** for each row of X.
+
+        Raises:
+            NotFittedError: the estimator is not fitted.
+            ValueError: X or y do not fit the network.
+        """
+        net = self._network()
+        X, y = self._validated(X, y, reset=False)
+        Y = self._encoded(y, X.dtype)
+        table = Table(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
+        return backprop(net, *gather(table, np.arange(len(Y))))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def can_go_on(estimator: BaseMLP) -> bool:
+    """Whether the estimator has ``partial_fit``: L-BFGS sees all rows or none."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is not there with solver='lbfgs', which needs all rows: use 'adam' or 'sgd'"
+        )
+    return True
+
+
+def check_partial(estimator: BaseMLP) -> None:
+    """Refuse what one piece of the data cannot serve."""
+    if estimator.early_stopping:
+        raise ParameterError(
+            "early_stopping=True does not go with partial_fit, which sees one piece of the data: "
+            "set it to False, and watch validation rows of your own between the calls"
+        )
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _given_layers(coefs: Any, intercepts: Any, sizes: tuple[int, ...], dtype: Any) -> Layers:
+    shapes = list(pairwise(sizes))
+    for name, given, wanted in (
+        ("coefs_init", coefs, shapes),
+        ("intercepts_init", intercepts, [(n_out,) for _, n_out in shapes]),
+    ):
+        found = None if given is None else [np.shape(array) for array in given]
+        if found != wanted:
+            raise ParameterError(
+                f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for {wanted}; "
+                "give arrays of these shapes (a warm start goes on with the same sizes)"
+            )
+    return tuple(
+        Layer(np.array(np.transpose(coef), dtype=dtype, order="C"), np.array(b, dtype=dtype))
+        for coef, b in zip(coefs, intercepts, strict=True)
+    )

@@ -1,0 +1,314 @@
+"""``MLPClassifier``: scikit-learn's, faster, and with what scikit-learn declines to add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from batchprop.activations import Activation
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.base import BaseMLP, Callback, can_go_on, check_partial
+from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
+from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
+from batchprop.heads import Head
+
+_OUTPUT_ACTIVATIONS = {
+    BINARY: "logistic",
+    MULTILABEL: "logistic",
+    MULTICLASS: "softmax",
+    MULTIOUTPUT: "softmax",
+}
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A feed-forward network for classes: scikit-learn's ``MLPClassifier``, and what it declines to add.
+
+    Two classes, several, several labels at once, or several targets of several classes. It minimises the
+    cross-entropy ``−(1/Σw) Σ w_i Σ Y ⊙ log P`` plus the penalty.
+
+    Args:
+        hidden_layer_sizes: the width of each hidden layer; one integer for a single layer, ``()`` for none.
+        activation: ``"relu"``, ``"logistic"`` or ``"sigmoid"``, ``"tanh"``, ``"identity"``, ``"leaky_relu"``,
+            ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``; one for all hidden layers,
+            or one each.
+        solver: ``"adam"``, ``"adamw"``, ``"sgd"`` (with ``momentum``), ``"lbfgs"``.
+        alpha: strength of the L2 penalty ``½ α ‖W‖² / Σw`` of each batch.
+        batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows.
+        learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in scikit-learn);
+            ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a callable from the
+            step, counted from 0, to the rate.
+        learning_rate_init: the (highest) learning rate.
+        power_t: the exponent of ``"invscaling"``.
+        max_iter: epochs at most (iterations with ``"lbfgs"``).
+        shuffle: whether each epoch takes the rows in a new order.
+        random_state: seed or ``RandomState`` of weights, split, order and dropout.
+        tol: the progress that counts; the largest gradient entry that counts as zero with ``"lbfgs"``.
+        verbose: whether to print a line after each epoch.
+        warm_start: whether ``fit`` goes on from the last fit's weights.
+        momentum: of ``"sgd"``; 0 for none.
+        nesterovs_momentum: whether that momentum is Nesterov's.
+        early_stopping: whether to watch a validation part and end with the best weights (not with ``"lbfgs"``).
+        validation_fraction: the part of the rows held out for it, where ``fit`` gets no ``X_val``.
+        beta_1: Adam's β₁.
+        beta_2: Adam's β₂.
+        epsilon: Adam's ε.
+        n_iter_no_change: how many epochs without progress are borne.
+        max_fun: evaluations of the loss at most, with ``"lbfgs"``.
+        class_weight: a weight for each class, ``{class: weight}``, or ``"balanced"`` for weights inverse to
+            the classes' frequencies; a list of such dicts for several labels or targets.
+        label_smoothing: ε; every target becomes ``(1 − ε) Y + ε/K``.
+        dropout: the chance that a hidden unit is left out of a step; one for all hidden layers, or one each.
+        weight_decay: AdamW's decoupled decay.
+        warmup_fraction: the part of training that ``"warmup_cosine"`` and ``"one_cycle"`` climb.
+        max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
+        scoring: what early stopping watches: None for accuracy, ``"loss"``, or any scikit-learn scorer.
+        callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
+        dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
+
+    Attributes:
+        coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
+        intercepts_: biases of each layer ``(n_out,)``.
+        loss_curve_: the loss of each epoch; ``loss_`` its last, ``best_loss_`` its best (None with early
+            stopping).
+        validation_loss_curve_: the loss on the validation rows, without the penalty; None where there are none.
+        validation_scores_: what early stopping watched, ``best_validation_score_`` its best; None without.
+        learning_rate_curve_: the last learning rate of each epoch.
+        best_iteration_: the epoch, counted from 1, that was best.
+        n_iter_: epochs of the last fit.
+        t_: rows seen, over all fits.
+        n_features_in_: the number of columns of X; ``feature_names_in_`` their names, where all are strings.
+        n_layers_: the number of layers, input and output included.
+        n_outputs_: the number of outputs.
+        out_activation_: the output activation's name.
+        interrupted_: whether Ctrl-C ended the last fit.
+        classes_: the classes; a list of arrays for several targets.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn.model_selection import train_test_split
+        >>> X, y = load_digits(return_X_y=True)
+        >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+        >>> clf = MLPClassifier(tol=0.01, random_state=0).fit(X_train, y_train)
+        >>> bool(clf.score(X_test, y_test) > 0.95)
+        True
+        >>> clf.backprop(X_test[:5], y_test[:5]).gradient.squared_norms().shape
+        (5,)
+    """
+
+    _rules: ClassVar[dict[str, Rule]] = {
+        **RULES,
+        "class_weight": either(
+            exactly(None),
+            one_of("balanced"),
+            Rule("a dict {class: weight}", lambda value: isinstance(value, Mapping)),
+            Rule("a list of dicts, one for each label or target", lambda value: isinstance(value, list)),
+        ),
+        "label_smoothing": number(0, 1, below=True),
+    }
+
+    class_weight: Any
+    label_smoothing: float
+    classes_: Any
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Callable[[int], float] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: str | Mapping[Any, float] | list[Mapping[Any, float]] | None = None,
+        label_smoothing: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        weight_decay: float = 0.01,
+        warmup_fraction: float = 0.1,
+        max_grad_norm: float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        self._assign(locals())
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+    ) -> Self:
+        """Train on labelled rows.
+
+        Args:
+            X: inputs ``(n, n_0)``, dense or sparse.
+            y: labels ``(n,)``; an indicator matrix ``(n, K)``; or several targets ``(n, T)``.
+            sample_weight: how much each row counts ``(n,)``.
+            X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.
+            y_val: their targets.
+            coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer.
+            intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
+            DivergedError: the loss is no longer finite.
+        """
+        return self._fit(
+            X, y, sample_weight, validation=(X_val, y_val), initial=(coefs_init, intercepts_init)
+        )
+
+    @available_if(can_go_on)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch on a piece of the data, going on from the last call.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+            y: their labels.
+            sample_weight: ``(n,)`` or None.
+            classes: on the first call, all classes that may come: an array; for several targets a list of
+                arrays; not needed for an indicator matrix.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: as ``fit``; a label is not among the classes; ``early_stopping`` or
+                ``class_weight="balanced"`` is set, which a piece cannot serve.
+        """
+        check_partial(self)
+        if isinstance(self.class_weight, str):
+            raise ParameterError(
+                f"class_weight={self.class_weight!r} cannot be computed from a piece of the data: give "
+                "partial_fit a dict {class: weight}, as compute_class_weight makes it from all labels"
+            )
+        if not hasattr(self, "classes_"):
+            declared = Classes.declared(classes, y)
+            self._target_kind, self.classes_ = declared.kind, declared.labels
+        elif classes is not None and not self._classes().same_labels(classes):
+            raise InputError(f"classes={classes!r} differ from those of the first call, {self.classes_!r}")
+        return self._fit(X, y, sample_weight, partial=True)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the likeliest labels, in the shape that y had.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+
+        Returns:
+            ``(n,)``, or ``(n, K)`` for several labels or targets.
+        """
+        return self._classes().decode(self._answers(X))
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, in the order of ``classes_``.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+
+        Returns:
+            ``(n, K)``; for several targets a list of such matrices.
+        """
+        return self._classes().probabilities(self._answers(X))
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of each class's probability; finite even where the probability rounds to 0.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+
+        Returns:
+            As ``predict_proba``.
+        """
+        net = self._network()
+        return self._classes().log_probabilities(self._scores(net, self._checked(X)))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the part of the rows whose labels are all right.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+            y: their labels.
+            sample_weight: ``(n,)`` or None.
+
+        Returns:
+            From 0 to 1.
+        """
+        return self._accuracy(y, self.predict(X), sample_weight)
+
+    # ---- what BaseMLP asks for
+
+    def _classes(self) -> Classes:
+        check_is_fitted(self, "classes_")
+        return Classes(self._target_kind, self.classes_)
+
+    def _head(self) -> Head:
+        return self._classes().head(self.label_smoothing)
+
+    def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
+        if not partial:
+            found = Classes.of(y)
+            if not fresh and not self._classes().same_labels(found.labels):
+                raise InputError(
+                    f"warm_start=True goes on with the same classes: before they were {self.classes_!r}, "
+                    f"y has {found.labels!r}"
+                )
+            self._target_kind, self.classes_ = found.kind, found.labels
+        self.out_activation_ = _OUTPUT_ACTIVATIONS[self._target_kind]
+
+    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+        return self._classes().encode(y, dtype)
+
+    def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
+        if self.class_weight is None:
+            return weights
+        by_class = compute_sample_weight(self.class_weight, y)
+        return by_class if weights is None else weights * by_class
+
+    def _strata(self, y: Any) -> Any | None:
+        # scikit-learn stratifies two classes only; the same rows must be held out here.
+        return y if self._target_kind == BINARY else None
+
+    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+        return self._accuracy(y, self._classes().decode(P), weights)
+
+    def _accuracy(self, y: Any, predicted: NDArray[Any], weights: Any) -> float:
+        if self._target_kind == MULTIOUTPUT:
+            return float(np.average(np.all(np.asarray(y) == predicted, axis=1), weights=weights))
+        return float(accuracy_score(y, predicted, sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

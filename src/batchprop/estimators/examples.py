@@ -1,0 +1,125 @@
+"""What ``fit`` is given: the rows, their weights, and those held out to validate on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_array
+
+from batchprop.batches import Rows
+from batchprop.errors import InputError
+
+
+class Held(NamedTuple):
+    """Rows to validate on.
+
+    Attributes:
+        X: inputs, validated.
+        y: targets as the user gave them, for scorers.
+        Y: targets as the network sees them ``(n, K)``.
+        weights: of the rows, or None.
+    """
+
+    X: Any
+    y: Any
+    Y: NDArray[np.floating]
+    weights: NDArray[np.floating] | None
+
+
+def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.floating] | None:
+    """Return the sample weights as an array, or say what is wrong with them.
+
+    Args:
+        sample_weight: one number for each row, one for all, or None.
+        n_rows: n.
+        dtype: of the result.
+
+    Returns:
+        ``(n,)``, or None.
+
+    Raises:
+        InputError: the length is wrong, one is negative, or all are zero.
+        ValueError: one is not finite (scikit-learn's message).
+
+    Example:
+        >>> check_weights([1, 2], 2, "float32")
+        array([1., 2.], dtype=float32)
+    """
+    if sample_weight is None:
+        return None
+    if np.ndim(sample_weight) == 0:
+        sample_weight = np.full(n_rows, sample_weight)
+    weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight")
+    if weights.shape != (n_rows,):
+        raise InputError(
+            f"sample_weight has shape {weights.shape}: give one number for each of the {n_rows} rows"
+        )
+    if weights.min() < 0:
+        first = int(np.argmin(weights))
+        raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
+    if weights.sum() == 0:
+        raise InputError(
+            "sample_weight is 0 in every row: nothing is left to train on; give some rows a weight"
+        )
+    return weights
+
+
+def split_rows(
+    n_rows: int, fraction: float, labels: Any | None, random_state: np.random.RandomState
+) -> tuple[Rows, Rows]:
+    """Split the row numbers into those to train on and those to validate on, as scikit-learn's MLPs do.
+
+    Args:
+        n_rows: n.
+        fraction: of the rows, for validation.
+        labels: to stratify by, or None.
+        random_state: shuffles.
+
+    Returns:
+        Two arrays of row numbers.
+
+    Raises:
+        InputError: a class has one row only, or fewer than two rows would be held out.
+    """
+    if labels is not None:
+        classes, counts = np.unique(labels, return_counts=True)
+        if counts.min() < 2:
+            raise InputError(
+                f"class {classes[counts.argmin()].item()!r} has one row only, which cannot be in both parts of a "
+                "split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
+            )
+    train, held = train_test_split(
+        np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=labels
+    )
+    if len(held) < 2:
+        raise InputError(
+            f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows leaves "
+            f"{len(held)}; give a larger fraction or more rows"
+        )
+    return train, held
+
+
+def explain_conversion(error: ValueError, X: Any) -> InputError | None:
+    """Return a clearer error where X holds text, or None where the trouble is another.
+
+    Args:
+        error: what scikit-learn's validation raised.
+        X: what it was given.
+
+    Returns:
+        The error, naming the value and the columns.
+    """
+    if "could not convert string to float" not in str(error):
+        return None
+    value = str(error).partition(": ")[2]
+    columns = ""
+    if hasattr(X, "select_dtypes"):
+        names = list(X.select_dtypes(exclude=["number", "bool"]).columns)
+        columns = f" in column{'s' * (len(names) > 1)} {', '.join(map(repr, names[:5]))}"
+    return InputError(
+        f"X holds {value}{columns}, which is not a number: encode text first, as with "
+        "make_pipeline(make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough'), ...)"
+    )

@@ -1,0 +1,187 @@
+"""The bounds of the estimators' parameters, as data, and the one function that checks them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.errors import ParameterError, unknown_name
+
+
+class Rule(NamedTuple):
+    """What a parameter may be.
+
+    Attributes:
+        allowed: in words, after "give".
+        holds: whether a value is allowed.
+        names: the names among the allowed values, to suggest the nearest.
+    """
+
+    allowed: str
+    holds: Callable[[Any], bool]
+    names: tuple[str, ...] = ()
+
+
+def number(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Rule:
+    """A finite number from ``low`` to ``high``; ``above`` and ``below`` leave out the ends."""
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, Real) or isinstance(value, bool | np.bool_) or not math.isfinite(value):
+            return False
+        return (low < value if above else low <= value) and (value < high if below else value <= high)
+
+    if high == math.inf:
+        return Rule(f"a number {'above' if above else 'of at least'} {low:g}", holds)
+    return Rule(
+        f"a number {'above' if above else 'from'} {low:g} {'and below' if below else 'to'} {high:g}", holds
+    )
+
+
+def integer(low: int) -> Rule:
+    """An integer of at least ``low``."""
+    return Rule(f"an integer of at least {low}", lambda value: _is_integer(value) and value >= low)
+
+
+def one_of(*names: str) -> Rule:
+    """One of some names."""
+    return Rule(
+        f"one of {', '.join(map(repr, names))}",
+        lambda value: isinstance(value, str) and value in names,
+        names,
+    )
+
+
+def exactly(value: Any) -> Rule:
+    """This very value."""
+    return Rule(repr(value), lambda given: given is value or (isinstance(given, float) and given == value))
+
+
+def either(*rules: Rule) -> Rule:
+    """Whatever one of the rules allows."""
+    return Rule(
+        ", or ".join(rule.allowed for rule in rules),
+        lambda value: any(rule.holds(value) for rule in rules),
+        tuple(name for rule in rules for name in rule.names),
+    )
+
+
+def sequence_of(rule: Rule, what: str) -> Rule:
+    """A list, tuple or one-dimensional array whose entries all follow a rule."""
+    return Rule(what, lambda value: _is_sequence(value) and all(rule.holds(entry) for entry in value))
+
+
+BOOLEAN = Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
+CALLABLE = Rule("a callable", callable)
+_ACTIVATION = either(one_of(*ACTIVATIONS), Rule("an Activation", lambda value: isinstance(value, Activation)))
+
+RULES: dict[str, Rule] = {
+    "hidden_layer_sizes": either(
+        integer(1), sequence_of(integer(1), "a sequence of them, one for each hidden layer, as (100, 50)")
+    ),
+    "activation": either(
+        _ACTIVATION, sequence_of(_ACTIVATION, "a sequence of them, one for each hidden layer")
+    ),
+    "solver": one_of("adam", "adamw", "sgd", "lbfgs"),
+    "alpha": number(0),
+    "batch_size": either(integer(1), one_of("auto", "full")),
+    "learning_rate": either(
+        one_of("constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"),
+        Rule("a callable step -> learning rate", callable),
+    ),
+    "learning_rate_init": number(0, above=True),
+    "power_t": number(0),
+    "max_iter": integer(1),
+    "shuffle": BOOLEAN,
+    "random_state": Rule(
+        "None, an integer from 0 to 2**32 - 1, or a numpy.random.RandomState",
+        lambda value: (
+            value is None
+            or isinstance(value, np.random.RandomState)
+            or (_is_integer(value) and 0 <= value < 2**32)
+        ),
+    ),
+    "tol": number(0),
+    "verbose": either(BOOLEAN, integer(0)),
+    "warm_start": BOOLEAN,
+    "momentum": number(0, 1),
+    "nesterovs_momentum": BOOLEAN,
+    "early_stopping": BOOLEAN,
+    "validation_fraction": number(0, 1, below=True),
+    "beta_1": number(0, 1, below=True),
+    "beta_2": number(0, 1, below=True),
+    "epsilon": number(0, above=True),
+    "n_iter_no_change": either(integer(1), exactly(math.inf)),
+    "max_fun": integer(1),
+    "dropout": either(
+        number(0, 1, below=True),
+        sequence_of(number(0, 1, below=True), "a sequence of them, one for each hidden layer, as (0.2, 0.5)"),
+    ),
+    "weight_decay": number(0),
+    "warmup_fraction": number(0, 1, below=True),
+    "max_grad_norm": either(number(0, above=True), exactly(None)),
+    "scoring": either(
+        exactly(None),
+        Rule("'loss', a scikit-learn scorer's name", lambda value: isinstance(value, str)),
+        CALLABLE,
+    ),
+    "callbacks": either(
+        exactly(None), sequence_of(CALLABLE, "a sequence of callables record -> True to stop")
+    ),
+    "dtype": either(
+        exactly(None),
+        Rule("'float32', 'float64'", lambda value: value in ("float32", "float64", np.float32, np.float64)),
+    ),
+}
+"""What both estimators' parameters may be."""
+
+
+def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Rule]) -> None:
+    """Check every parameter of an estimator.
+
+    Args:
+        estimator: whose ``get_params`` are looked at.
+        rules: by parameter name.
+
+    Raises:
+        ParameterError: one is not allowed; the message names it, its value and what is.
+
+    Example:
+        >>> from sklearn.linear_model import Ridge
+        >>> check_parameters(Ridge(alpha=-1.0), {"alpha": number(0)})
+        Traceback (most recent call last):
+        batchprop.errors.ParameterError: alpha=-1.0 is not allowed: give a number of at least 0
+    """
+    values = estimator.get_params(deep=False)
+    for name, rule in rules.items():
+        if rule.holds(values[name]):
+            continue
+        if rule.names and isinstance(values[name], str):
+            raise unknown_name(name, values[name], rule.names)
+        raise ParameterError(f"{name}={values[name]!r} is not allowed: give {rule.allowed}")
+
+
+def hidden_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, ...]:
+    """Return the hidden layers' widths, from one integer or from several.
+
+    Example:
+        >>> hidden_widths(100), hidden_widths([64, 32]), hidden_widths(())
+        ((100,), (64, 32), ())
+    """
+    widths = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else hidden_layer_sizes
+    return tuple(int(width) for width in widths)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+
+
+def _is_sequence(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1
+    return isinstance(value, Sequence) and not isinstance(value, str | Activation)

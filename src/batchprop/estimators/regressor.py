@@ -1,0 +1,235 @@
+"""``MLPRegressor``: scikit-learn's, faster, and with what scikit-learn declines to add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+
+from batchprop import heads
+from batchprop.activations import Activation
+from batchprop.errors import InputError
+from batchprop.estimators.base import BaseMLP, Callback, can_go_on, check_partial
+from batchprop.estimators.parameters import RULES, Rule, number, one_of
+from batchprop.heads import Head
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A feed-forward network for numbers: scikit-learn's ``MLPRegressor``, and what it declines to add.
+
+    Args:
+        loss: ``"squared_error"``, ``"poisson"`` (counts), ``"absolute_error"`` (the median), ``"huber"``,
+            ``"quantile"``.
+        hidden_layer_sizes: the width of each hidden layer; one integer for a single layer, ``()`` for none.
+        activation: ``"relu"``, ``"logistic"`` or ``"sigmoid"``, ``"tanh"``, ``"identity"``, ``"leaky_relu"``,
+            ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``; one for all hidden layers,
+            or one each.
+        solver: ``"adam"``, ``"adamw"``, ``"sgd"`` (with ``momentum``), ``"lbfgs"``.
+        alpha: strength of the L2 penalty ``½ α ‖W‖² / Σw`` of each batch.
+        batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows.
+        learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in scikit-learn);
+            ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a callable from the
+            step, counted from 0, to the rate.
+        learning_rate_init: the (highest) learning rate.
+        power_t: the exponent of ``"invscaling"``.
+        max_iter: epochs at most (iterations with ``"lbfgs"``).
+        shuffle: whether each epoch takes the rows in a new order.
+        random_state: seed or ``RandomState`` of weights, split, order and dropout.
+        tol: the progress that counts; the largest gradient entry that counts as zero with ``"lbfgs"``.
+        verbose: whether to print a line after each epoch.
+        warm_start: whether ``fit`` goes on from the last fit's weights.
+        momentum: of ``"sgd"``; 0 for none.
+        nesterovs_momentum: whether that momentum is Nesterov's.
+        early_stopping: whether to watch a validation part and end with the best weights (not with ``"lbfgs"``).
+        validation_fraction: the part of the rows held out for it, where ``fit`` gets no ``X_val``.
+        beta_1: Adam's β₁.
+        beta_2: Adam's β₂.
+        epsilon: Adam's ε.
+        n_iter_no_change: how many epochs without progress are borne.
+        max_fun: evaluations of the loss at most, with ``"lbfgs"``.
+        huber_delta: where ``"huber"`` turns from squared to absolute, in the units of y.
+        quantile: which quantile ``"quantile"`` predicts, in (0, 1).
+        dropout: the chance that a hidden unit is left out of a step; one for all hidden layers, or one each.
+        weight_decay: AdamW's decoupled decay.
+        warmup_fraction: the part of training that ``"warmup_cosine"`` and ``"one_cycle"`` climb.
+        max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
+        scoring: what early stopping watches: None for R², ``"loss"``, or any scikit-learn scorer.
+        callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
+        dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
+
+    Attributes:
+        coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
+        intercepts_: biases of each layer ``(n_out,)``.
+        loss_curve_: the loss of each epoch; ``loss_`` its last, ``best_loss_`` its best (None with early
+            stopping).
+        validation_loss_curve_: the loss on the validation rows, without the penalty; None where there are none.
+        validation_scores_: what early stopping watched, ``best_validation_score_`` its best; None without.
+        learning_rate_curve_: the last learning rate of each epoch.
+        best_iteration_: the epoch, counted from 1, that was best.
+        n_iter_: epochs of the last fit.
+        t_: rows seen, over all fits.
+        n_features_in_: the number of columns of X; ``feature_names_in_`` their names, where all are strings.
+        n_layers_: the number of layers, input and output included.
+        n_outputs_: the number of outputs.
+        out_activation_: the output activation's name.
+        interrupted_: whether Ctrl-C ended the last fit.
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn.preprocessing import scale
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> reg = MLPRegressor(learning_rate_init=0.01, max_iter=500, random_state=0).fit(
+        ...     scale(X), scale(y)
+        ... )
+        >>> bool(reg.score(scale(X), scale(y)) > 0.5)
+        True
+    """
+
+    _rules: ClassVar[dict[str, Rule]] = {
+        **RULES,
+        "loss": one_of("squared_error", "poisson", "absolute_error", "huber", "quantile"),
+        "huber_delta": number(0, above=True),
+        "quantile": number(0, 1, above=True, below=True),
+    }
+    _y_options: ClassVar[dict[str, Any]] = {"y_numeric": True}
+
+    loss: str
+    huber_delta: float
+    quantile: float
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Callable[[int], float] = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        huber_delta: float = 1.0,
+        quantile: float = 0.5,
+        dropout: float | Sequence[float] = 0.0,
+        weight_decay: float = 0.01,
+        warmup_fraction: float = 0.1,
+        max_grad_norm: float | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        self._assign(locals())
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+    ) -> Self:
+        """Train on rows with numbers as targets.
+
+        Args:
+            X: inputs ``(n, n_0)``, dense or sparse.
+            y: numbers ``(n,)``, or ``(n, K)`` for several targets.
+            sample_weight: how much each row counts ``(n,)``.
+            X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.
+            y_val: their targets.
+            coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer.
+            intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
+            DivergedError: the loss is no longer finite.
+        """
+        return self._fit(
+            X, y, sample_weight, validation=(X_val, y_val), initial=(coefs_init, intercepts_init)
+        )
+
+    @available_if(can_go_on)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on a piece of the data, going on from the last call.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+            y: their targets.
+            sample_weight: ``(n,)`` or None.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: as ``fit``; ``early_stopping`` is set, which a piece cannot serve.
+        """
+        check_partial(self)
+        return self._fit(X, y, sample_weight, partial=True)
+
+    def predict(self, X: Any) -> NDArray[np.floating]:
+        """Return the predicted numbers, in the shape that y had.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+
+        Returns:
+            ``(n,)``, or ``(n, K)`` for several targets.
+        """
+        P = self._answers(X)
+        return P[:, 0] if P.shape[1] == 1 else P
+
+    # ---- what BaseMLP asks for
+
+    def _head(self) -> Head:
+        if self.loss == "huber":
+            return heads.huber(self.huber_delta)
+        if self.loss == "quantile":
+            return heads.quantile(self.quantile)
+        return heads.find_head(self.loss)
+
+    @property
+    def _loss_scale(self) -> float:
+        # scikit-learn reports the squared error averaged over the outputs, and follows the gradient of its sum.
+        return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
+
+    def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
+        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+
+    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+        if self.loss == "poisson" and np.min(y) < 0:
+            raise InputError(f"y holds {np.min(y):g}: loss='poisson' counts, from 0 up; use another loss")
+        Y = np.asarray(y, dtype=dtype).reshape(len(y), -1)
+        if not np.isfinite(Y).all():
+            raise InputError(f"y holds a value too large for {Y.dtype}: rescale y, or use dtype='float64'")
+        return Y
+
+    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+        if not np.isfinite(P).all():
+            return float("nan")
+        return float(r2_score(y, P, sample_weight=weights))

@@ -1,0 +1,203 @@
+"""Targets: how labels become the matrix Y, and how P becomes labels again.
+
+A target is of one of four kinds, named as scikit-learn names them. Rows are examples here, as in all of scikit-learn.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from batchprop.errors import InputError
+from batchprop.heads import Head, log_sigmoid, log_softmax, sigmoid_cross_entropy, softmax, softmax_groups
+
+BINARY, MULTICLASS = "binary", "multiclass"
+MULTILABEL, MULTIOUTPUT = "multilabel-indicator", "multiclass-multioutput"
+
+
+class Classes(NamedTuple):
+    """The classes of a target.
+
+    Attributes:
+        kind: ``binary``, ``multiclass``, ``multilabel-indicator`` or ``multiclass-multioutput``.
+        labels: the sorted classes; for several targets a list of such arrays.
+    """
+
+    kind: str
+    labels: Any
+
+    @classmethod
+    def of(cls, y: Any) -> Classes:
+        """Read the kind and the classes off a target.
+
+        Args:
+            y: labels ``(n,)``, an indicator matrix ``(n, K)`` (sparse too), or several targets ``(n, T)``.
+
+        Returns:
+            The classes.
+
+        Raises:
+            InputError: a target has a single class.
+            ValueError: y holds no labels (scikit-learn's message).
+
+        Example:
+            >>> Classes.of(np.array(["no", "yes", "no"]))
+            Classes(kind='binary', labels=array(['no', 'yes'], dtype='<U3'))
+        """
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == MULTILABEL:
+            return cls(kind, np.arange(y.shape[1]))
+        if kind == MULTIOUTPUT:
+            labels = [np.unique(column) for column in y.T]
+            for t, found in enumerate(labels):
+                _require_two(found, f"column {t} of y")
+            return cls(kind, labels)
+        found = np.unique(y)
+        _require_two(found, "y")
+        return cls(BINARY if len(found) == 2 else MULTICLASS, found)
+
+    @classmethod
+    def declared(cls, classes: Any, y: Any) -> Classes:
+        """Take the classes from the caller, for a target that comes in pieces.
+
+        Args:
+            classes: all classes; a list of arrays for several targets; None is enough for an indicator matrix.
+            y: the first piece.
+
+        Returns:
+            The classes.
+
+        Raises:
+            InputError: they are missing, or fewer than two.
+
+        Example:
+            >>> Classes.declared([2, 0, 1], np.array([0, 1])).kind
+            'multiclass'
+        """
+        several = np.ndim(y) == 2 and y.shape[1] > 1
+        if several and (classes is None or np.ndim(classes[0]) == 0):
+            if type_of_target(y) != MULTILABEL:
+                raise InputError(
+                    f"classes={classes!r} does not say the classes of the {y.shape[1]} targets: on the first call "
+                    "give a list with one array of classes for each column of y"
+                )
+            return cls(MULTILABEL, np.arange(y.shape[1]))
+        if classes is None:
+            raise InputError(
+                "classes=None on the first call of partial_fit: give all the classes that may come, as np.unique(y_all)"
+            )
+        if several:
+            return cls(MULTIOUTPUT, [np.unique(column) for column in classes])
+        labels = np.unique(classes)
+        _require_two(labels, "classes")
+        return cls(BINARY if len(labels) == 2 else MULTICLASS, labels)
+
+    def same_labels(self, others: Any) -> bool:
+        """Whether other labels, of the shape of ``labels``, are the same set."""
+        if self.kind == MULTIOUTPUT:
+            return len(others) == len(self.labels) and all(
+                np.array_equal(mine, np.unique(other))
+                for mine, other in zip(self.labels, others, strict=True)
+            )
+        return np.array_equal(self.labels, np.unique(others))
+
+    @property
+    def sizes(self) -> list[int]:
+        """The number of classes of each target, one target unless there are several."""
+        return [len(labels) for labels in (self.labels if self.kind == MULTIOUTPUT else [self.labels])]
+
+    def head(self, label_smoothing: float) -> Head:
+        """Return the head that fits: softmax, sigmoid, or one softmax for each target."""
+        if self.kind == MULTICLASS:
+            return softmax(label_smoothing)
+        if self.kind == MULTIOUTPUT:
+            return softmax_groups(self.sizes, label_smoothing)
+        return sigmoid_cross_entropy(label_smoothing)
+
+    def encode(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+        """Turn labels into the rows of Y.
+
+        Args:
+            y: the target.
+            dtype: of Y.
+
+        Returns:
+            ``(n, K)``: one column for two classes or for each label, one-hot for more, blocks for several targets.
+
+        Raises:
+            InputError: y holds a label that is not among the classes.
+
+        Example:
+            >>> Classes("multiclass", np.array([1, 3, 5])).encode(np.array([5, 1]), "float32")
+            array([[0., 0., 1.],
+                   [1., 0., 0.]], dtype=float32)
+        """
+        if self.kind == MULTILABEL:
+            Y = np.asarray(y.toarray() if issparse(y) else y, dtype=dtype)
+            if Y.ndim != 2 or Y.shape[1] != len(self.labels):
+                raise InputError(
+                    f"y has shape {Y.shape}: the labels before were {len(self.labels)} columns of 0 and 1"
+                )
+            return Y
+        if self.kind == MULTIOUTPUT:
+            if np.ndim(y) != 2 or y.shape[1] != len(self.labels):
+                raise InputError(
+                    f"y has shape {np.shape(y)}: give one column for each of {len(self.labels)} targets"
+                )
+            return np.hstack(
+                [_one_hot(column, labels) for column, labels in zip(y.T, self.labels, strict=True)]
+            ).astype(dtype)
+        one_hot = _one_hot(np.ravel(y), self.labels)
+        return (one_hot[:, 1:] if self.kind == BINARY else one_hot).astype(dtype)
+
+    def decode(self, P: NDArray[np.floating]) -> NDArray[Any]:
+        """Turn rows of P ``(n, K)`` into labels, in the shape that y had."""
+        if self.kind == BINARY:
+            return self.labels[(P[:, 0] > 0.5).astype(int)]
+        if self.kind == MULTICLASS:
+            return self.labels[P.argmax(axis=1)]
+        if self.kind == MULTILABEL:
+            return (P > 0.5).astype(int)
+        best = [
+            labels[block.argmax(axis=1)] for labels, block in zip(self.labels, self._blocks(P), strict=True)
+        ]
+        return np.stack(best, axis=1)
+
+    def probabilities(self, P: NDArray[np.floating]) -> Any:
+        """Return a column of P for each class; a list of such matrices for several targets."""
+        if self.kind == BINARY:
+            return np.hstack([1 - P, P])
+        return self._blocks(P) if self.kind == MULTIOUTPUT else P
+
+    def log_probabilities(self, Z: NDArray[np.floating]) -> Any:
+        """Return the logarithms of ``probabilities``, from the scores Z ``(n, K)``, finite even where P is 0."""
+        if self.kind == MULTICLASS:
+            return log_softmax(Z.T).T
+        if self.kind == MULTIOUTPUT:
+            return [log_softmax(block.T).T for block in self._blocks(Z)]
+        return np.hstack([log_sigmoid(-Z), log_sigmoid(Z)]) if self.kind == BINARY else log_sigmoid(Z)
+
+    def _blocks(self, P: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+        return np.split(P, np.cumsum(self.sizes)[:-1], axis=1)
+
+
+def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    unknown = np.setdiff1d(y, labels)
+    if len(unknown):
+        raise InputError(
+            f"y holds {', '.join(map(repr, unknown[:5].tolist()))}, not among the classes {labels.tolist()}: "
+            "name every class on the first call, or fit anew"
+        )
+    return np.searchsorted(labels, y)[:, None] == np.arange(len(labels))
+
+
+def _require_two(labels: NDArray[Any], where: str) -> None:
+    if len(labels) < 2:
+        raise InputError(
+            f"{where} holds one class only ({labels.tolist()}): a classifier needs rows of at least two classes"
+        )

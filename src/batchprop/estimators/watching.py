@@ -1,0 +1,153 @@
+"""Watching a fit: after each epoch the validation rows, the history, the best weights, and whether to stop."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+
+from batchprop.estimators.examples import Held
+from batchprop.network import Network
+from batchprop.schedules import Plateau, Schedule
+from batchprop.training import Epoch
+
+if TYPE_CHECKING:
+    from batchprop.estimators.base import BaseMLP
+
+
+class Patience:
+    """Counts the epochs without progress.
+
+    Args:
+        tol: what counts as progress.
+        limit: how many epochs without it are borne.
+        best: the best value so far, higher is better.
+        stale: how many epochs without progress lie behind.
+
+    Example:
+        >>> patience = Patience(tol=0.1, limit=1)
+        >>> [patience.improves(value) for value in (1.0, 1.05, 1.0)], patience.exhausted
+        ([True, True, False], True)
+    """
+
+    def __init__(self, tol: float, limit: float, best: float = -math.inf, stale: int = 0) -> None:
+        self.tol = tol
+        self.limit = limit
+        self.best = best
+        self.stale = stale
+
+    def improves(self, value: float) -> bool:
+        """Take in an epoch's value; return whether it is the best so far, by however little."""
+        self.stale = self.stale + 1 if value < self.best + self.tol else 0
+        if not value > self.best:
+            return False
+        self.best = value
+        return True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there were more epochs without progress than the limit."""
+        return self.stale > self.limit
+
+
+class Watch:
+    """Keeps a fit's history on the estimator, and says after each epoch whether to stop.
+
+    Args:
+        estimator: whose attributes are written.
+        held: the rows to validate on, or None.
+        schedule: reduced, where it is a ``Plateau``, before training stops.
+        patience: None where nothing but ``max_iter`` and the callbacks stops training.
+    """
+
+    def __init__(
+        self, estimator: BaseMLP, held: Held | None, schedule: Schedule | None, patience: Patience | None
+    ) -> None:
+        self.estimator = estimator
+        self.held = held
+        self.schedule = schedule
+        self.patience = patience
+        self.best: Network | None = None
+        self.last: Epoch | None = None
+        self._scorer = _scorer(estimator) if held is not None and estimator.early_stopping else None
+
+    def after(self, epoch: Epoch) -> bool:
+        """Take in an epoch; return whether training should end."""
+        self.last = epoch = self._validated(epoch)
+        self._record(epoch)
+        stop = self._loses_patience(epoch)
+        # Every callback sees every epoch, also one that an earlier callback ends.
+        answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
+        return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+
+    def _validated(self, epoch: Epoch) -> Epoch:
+        if self.held is None:
+            return epoch
+        estimator, held = self.estimator, self.held
+        P, loss = estimator._judged(epoch.network, held)
+        if not estimator.early_stopping:
+            return replace(epoch, validation_loss=loss)
+        if estimator.scoring == "loss":
+            return replace(epoch, validation_loss=loss, validation_score=-loss)
+        if self._scorer is None:
+            score = estimator._own_score(held.y, P, held.weights)
+        else:
+            options = {} if held.weights is None else {"sample_weight": held.weights}
+            score = self._scorer(snapshot(estimator, epoch.network), held.X, held.y, **options)
+        return replace(epoch, validation_loss=loss, validation_score=float(score))
+
+    def _record(self, epoch: Epoch) -> None:
+        estimator = self.estimator
+        estimator.n_iter_ = epoch.number
+        estimator.loss_ = epoch.loss
+        estimator.loss_curve_.append(epoch.loss)
+        estimator.learning_rate_curve_.append(epoch.learning_rate)
+        if estimator.validation_loss_curve_ is not None and epoch.validation_loss is not None:
+            estimator.validation_loss_curve_.append(epoch.validation_loss)
+        if estimator.validation_scores_ is not None and epoch.validation_score is not None:
+            estimator.validation_scores_.append(epoch.validation_score)
+        if estimator.verbose:
+            print(_line(epoch))
+
+    def _loses_patience(self, epoch: Epoch) -> bool:
+        if self.patience is None:
+            return False
+        watched = -epoch.loss if epoch.validation_score is None else epoch.validation_score
+        if self.patience.improves(watched):
+            self.best = epoch.network
+            self.estimator.best_iteration_ = len(self.estimator.loss_curve_)
+        if not self.patience.exhausted:
+            return False
+        if isinstance(self.schedule, Plateau) and self.schedule.reduce():
+            self.patience.stale = 0
+            return False
+        return True
+
+
+def snapshot(estimator: BaseMLP, net: Network) -> BaseMLP:
+    """Return a shallow copy of an estimator with another network's weights, for a scorer to call."""
+    fitted = copy.copy(estimator)
+    fitted._take(net)
+    # A scorer hands over validated arrays, which no longer have names.
+    if hasattr(fitted, "feature_names_in_"):
+        del fitted.feature_names_in_
+    return fitted
+
+
+def _scorer(estimator: BaseMLP) -> Any:
+    if estimator.scoring is None or estimator.scoring == "loss":
+        return None
+    return check_scoring(estimator, scoring=estimator.scoring)
+
+
+def _line(epoch: Epoch) -> str:
+    parts = [f"Epoch {epoch.number}: loss {epoch.loss:.6f}"]
+    if epoch.validation_loss is not None:
+        parts.append(f"validation loss {epoch.validation_loss:.6f}")
+    if epoch.validation_score is not None:
+        parts.append(f"validation score {epoch.validation_score:.6f}")
+    return ", ".join(parts)
