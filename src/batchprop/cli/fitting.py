@@ -1,0 +1,198 @@
+"""One training: rows set aside, columns encoded, the network fitted, its scores taken."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+import batchprop
+from batchprop.cli.progress import History, Moment, Show
+from batchprop.cli.settings import Settings
+from batchprop.tables.columns import Column, Target
+from batchprop.tables.encoding import encoder
+from batchprop.tables.scoring import (
+    Scores,
+    baseline_classes,
+    baseline_numbers,
+    score_classes,
+    score_numbers,
+)
+from batchprop.tables.splitting import Rows, split
+from batchprop.training import Epoch
+
+VALIDATION_FRACTION = 0.15
+
+OnEpoch = Callable[[Epoch], bool]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A table ready to train on.
+
+    Attributes:
+        name: where it comes from.
+        frame: n rows, the target and the weights taken out.
+        columns: what each of its columns is.
+        target: what to predict (n,).
+        weights: how much each row counts (n,), or None.
+        without_target: how many rows were left out because their target is missing.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    target: Target
+    weights: Any = None
+    without_target: int = 0
+
+
+class Parts(NamedTuple):
+    """Which rows train, which tell when to stop, and which are kept for the test."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+
+class Encoded(NamedTuple):
+    """The columns as features: the fitted transformer, training rows (n, k), validation rows."""
+
+    columns: Pipeline
+    X: Any
+    X_val: Any
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained pipeline and how it got there."""
+
+    model: Pipeline
+    history: History
+
+    @property
+    def network(self) -> Any:
+        """The fitted MLPClassifier or MLPRegressor at the pipeline's end."""
+        last = self.model[-1]
+        return getattr(last, "regressor_", last)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the training."""
+        return bool(self.network.interrupted_)
+
+    @property
+    def best(self) -> Moment:
+        """The epoch whose weights were kept."""
+        best: Moment = self.history[self.network.best_iteration_ - 1]
+        return best
+
+
+def set_aside(target: Target, settings: Settings) -> Parts:
+    """Split the rows into those for the test, for validation, and to train on."""
+    rows = np.arange(len(target.values))
+    rest, test = split(target, rows, settings.test_fraction, settings.seed)
+    train, validation = split(target, rest, VALIDATION_FRACTION, settings.seed)
+    return Parts(train, validation, test)
+
+
+def encode(data: Data, parts: Parts) -> Encoded:
+    """Turn the columns into features, by what the training rows tell.
+
+    Raises:
+        DataError: a column holds what its kind does not allow, or none is left.
+    """
+    columns = encoder(data.columns, len(parts.train), data.target.name)
+    X = columns.fit_transform(data.frame.iloc[parts.train])
+    return Encoded(columns, X, columns.transform(data.frame.iloc[parts.validation]))
+
+
+def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Show) -> Fitted:
+    """Train the network, and put it behind the columns in one pipeline.
+
+    Args:
+        data: the table.
+        parts: its rows, set aside.
+        encoded: its columns as features.
+        settings: the options.
+        show: called after each epoch.
+
+    Raises:
+        DivergedError: the loss stopped being finite.
+    """
+    history: History = []
+
+    # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
+    def on_epoch(record: Epoch) -> bool:
+        history.append(Moment.of(record))
+        show(history)
+        return False
+
+    y, y_val = data.target.values[parts.train], data.target.values[parts.validation]
+    weights = None if data.weights is None else data.weights[parts.train]
+    with warnings.catch_warnings():
+        # What these two say, the report says with the numbers.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Training interrupted", UserWarning)
+        fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
+        network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
+    return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
+
+
+def _options(settings: Settings, on_epoch: OnEpoch) -> dict[str, Any]:
+    return {
+        "hidden_layer_sizes": settings.hidden,
+        "activation": settings.activation,
+        "solver": settings.solver,
+        "alpha": settings.alpha,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.schedule,
+        "learning_rate_init": settings.learning_rate,
+        "max_iter": settings.epochs,
+        "dropout": settings.dropout,
+        "early_stopping": True,
+        "scoring": "loss",
+        "n_iter_no_change": settings.patience,
+        "random_state": settings.seed,
+        "callbacks": (on_epoch,),
+    }
+
+
+def _fit_classes(
+    settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
+) -> Any:
+    network = batchprop.MLPClassifier(class_weight=settings.class_weight, **_options(settings, on_epoch))
+    network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
+    return network.set_params(callbacks=None)
+
+
+def _fit_numbers(
+    settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
+) -> Any:
+    loss = settings.loss or "squared_error"
+    network = batchprop.MLPRegressor(loss=loss, **_options(settings, on_epoch))
+    if loss == "poisson":
+        # Counts keep their scale: the head's exponential is of them, not of their distance to the mean.
+        network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
+        return network.set_params(callbacks=None)
+    y_val = StandardScaler().fit(y[:, None]).transform(y_val[:, None])[:, 0]
+    scaled = TransformedTargetRegressor(regressor=network, transformer=StandardScaler())
+    scaled.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
+    scaled.regressor_.set_params(callbacks=None)
+    return scaled.set_params(regressor__callbacks=None)
+
+
+def score(data: Data, parts: Parts, model: Pipeline) -> tuple[Scores, Scores]:
+    """Return the scores on the test rows: the model's, and the simplest guess's."""
+    frame, y = data.frame.iloc[parts.test], data.target.values
+    y_train, y_test = y[np.concatenate([parts.train, parts.validation])], y[parts.test]
+    if data.target.task == "classes":
+        scores = score_classes(y_test, model.predict_proba(frame), model.classes_)
+        return scores, baseline_classes(y_train, y_test)
+    return score_numbers(y_test, model.predict(frame)), baseline_numbers(y_train, y_test)

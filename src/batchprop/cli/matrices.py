@@ -1,0 +1,102 @@
+"""Matrices as text: name, shape and aligned values, large ones elided, and what is not shown said."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+MOST_ROWS, MOST_COLUMNS, MOST_SHEETS = 8, 10, 6
+WIDTH = 100
+_LARGE, _SMALL = 1e4, 5e-4
+_GAP, _INDENT = "  ", "  "
+
+
+def page(*named: tuple[str, Matrix]) -> Iterator[str]:
+    r"""Write matrices under their names and shapes, side by side as far as the page is wide.
+
+    >>> print("\n".join(page(("W", np.eye(2)), ("b", np.array([0.5, -1.25])))))
+      W (2, 2)           b (2,)
+      [  1.000  0.000 ]  [  0.500 ]
+      [  0.000  1.000 ]  [ -1.250 ]
+    """
+    yield from _page([[f"{name} {_shape(M)}{_unshown(M)}", *block(M)] for name, M in named])
+
+
+def _shape(M: Matrix) -> str:
+    return f"({', '.join(map(str, M.shape))}{',' if M.ndim == 1 else ''})"
+
+
+def _unshown(M: Matrix) -> str:
+    rows, columns = M.shape[0], M.shape[1] if M.ndim > 1 else 1
+    shown = []
+    if rows > MOST_ROWS:
+        shown.append(f"the first {MOST_ROWS} of {rows} rows")
+    if columns > MOST_COLUMNS:
+        shown.append(f"the first {MOST_COLUMNS} of {columns} columns")
+    return f"  (shown: {' and '.join(shown)})" if shown else ""
+
+
+def block(M: Matrix) -> list[str]:
+    """Write the values of a matrix, at most 8 rows and 10 columns of it, aligned.
+
+    >>> block(np.array([[1.0, 20.0]]))
+    ['[  1.000 20.000 ]']
+    """
+    A = M[:, None] if M.ndim == 1 else M
+    words = [[_number(value) for value in row[:MOST_COLUMNS]] for row in A[:MOST_ROWS]]
+    width = max(len(word) for row in words for word in row)
+    more = " ..." if A.shape[1] > MOST_COLUMNS else ""
+    lines = [f"[ {' '.join(word.rjust(width) for word in row)}{more} ]" for row in words]
+    if len(A) > MOST_ROWS:
+        lines.append("  ...".ljust(len(lines[0])))
+    return lines
+
+
+def _number(value: float) -> str:
+    size = abs(value)
+    if size >= _LARGE or 0 < size < _SMALL:
+        return f"{value: .1e}"
+    return f"{value: .3f}"
+
+
+def sheets(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
+    r"""Write a tensor (rows, columns, m) as its sheets, one for each example, side by side.
+
+    >>> print("\n".join(sheets("DW", np.arange(4.0).reshape(1, 2, 2))))
+      DW (1, 2, 2)
+      DW[:, :, 1]        DW[:, :, 2]
+      [  0.000  2.000 ]  [  1.000  3.000 ]
+    """
+    m = T.shape[2]
+    more = f"  (shown: the first {MOST_SHEETS} of {m} sheets)" if m > MOST_SHEETS else ""
+    yield f"  {name} {_shape(T)}{_unshown(T[:, :, 0])}{more}"
+    numbers = range(min(m, MOST_SHEETS))
+    yield from _page([[f"{name}[:, :, {i + 1}]", *block(T[:, :, i])] for i in numbers])
+
+
+def _page(blocks: Sequence[list[str]]) -> Iterator[str]:
+    """Fill the lines of the page with blocks, as many side by side as fit."""
+    row: list[list[str]] = []
+    for each in blocks:
+        if row and max(map(len, side_by_side([*row, each]))) + len(_INDENT) > WIDTH:
+            yield from (_INDENT + line for line in side_by_side(row))
+            row = []
+        row.append(each)
+    yield from (_INDENT + line for line in side_by_side(row))
+
+
+def side_by_side(blocks: Sequence[list[str]]) -> list[str]:
+    """Put blocks of lines next to each other.
+
+    >>> side_by_side([["a", "bb"], ["c"]])
+    ['a   c', 'bb']
+    """
+    height = max(map(len, blocks))
+    widths = [max(map(len, each)) for each in blocks]
+    padded = (
+        [line.ljust(width) for line in [*each, *[""] * (height - len(each))]]
+        for each, width in zip(blocks, widths, strict=True)
+    )
+    return [_GAP.join(parts).rstrip() for parts in zip(*padded, strict=True)]

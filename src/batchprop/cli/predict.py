@@ -1,0 +1,49 @@
+"""`batchprop predict`: its options, and the predictions written."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchprop.cli.extra import tables_extra
+from batchprop.errors import ParameterError
+
+EXAMPLES = """Examples:
+
+batchprop predict flowers-model flowers.csv
+
+batchprop predict flowers-model flowers.csv --proba --out answers.parquet
+"""
+
+
+def predict(
+    model: Annotated[
+        Path, typer.Argument(help="The folder that `batchprop train` wrote, or its model.skops.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(help="A CSV, TSV or Parquet file with the columns trained on, in any order."),
+    ],
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Add each class's probability, a column each.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A file to write, .csv, .tsv or .parquet.", show_default="CSV on standard output"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace that file.")] = False,
+) -> None:
+    """Predict the target for each row of a table, in the order of its rows."""
+    with tables_extra():
+        from batchprop.tables.predicting import ENDINGS, predictions, to_csv, write
+        from batchprop.tables.reading import read
+        from batchprop.tables.storing import load_model, new_file
+    if out is None:
+        typer.echo(to_csv(predictions(load_model(model), read(data), proba=proba)), nl=False)
+        return
+    if out.suffix.lower() not in ENDINGS:
+        raise ParameterError(f"--out {out} names no format: end it in {', '.join(ENDINGS)}")
+    with new_file(out, force=force) as part:
+        table = predictions(load_model(model), read(data), proba=proba)
+        write(table, part)
+    typer.echo(f"{len(table):,} predictions in {out}")

@@ -1,0 +1,135 @@
+"""Progress while training: a live bar in a terminal, plain lines elsewhere, and the history of both."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from batchprop.training import Epoch
+
+_QUIET_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is kept of an epoch: its record without the network."""
+
+    epoch: int
+    loss: float
+    validation_loss: float | None
+    learning_rate: float
+    rows: int
+    seconds: float
+
+    @classmethod
+    def of(cls, record: Epoch) -> "Moment":
+        """Take what is kept from an epoch's record."""
+        return cls(
+            record.number,
+            float(record.loss),
+            None if record.validation_loss is None else float(record.validation_loss),
+            float(record.learning_rate),
+            record.rows,
+            record.seconds,
+        )
+
+    @property
+    def rows_per_second(self) -> float:
+        """How fast this epoch went."""
+        return self.rows / max(self.seconds, 1e-9)
+
+
+History = list[Moment]
+
+
+class Show(Protocol):
+    """Shows the last epoch of a history."""
+
+    def __call__(self, history: History) -> None:
+        """Show it."""
+
+
+def seconds_left(history: History, epochs: int) -> float:
+    """Return how long the epochs still allowed would take, at the mean pace so far.
+
+    >>> seconds_left([Moment(1, 1.0, None, 0.1, 10, 2.0)], epochs=4)
+    6.0
+    """
+    return (epochs - len(history)) * sum(moment.seconds for moment in history) / len(history)
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as hours, minutes and seconds.
+
+    >>> clock(75.4), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def progress(console: Console, epochs: int) -> Iterator[Show]:
+    """Give what shows each epoch: a bar if the console is a terminal, else a line now and then.
+
+    Args:
+        console: where to.
+        epochs: the most there can be.
+    """
+    if not console.is_terminal:
+        yield _Lines(console, epochs)
+        return
+    bar = Progress(
+        TextColumn("epoch {task.completed}/{task.total}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+        expand=True,
+    )
+    task = bar.add_task("training", total=epochs, figures="starting")
+    with bar:
+        yield lambda history: bar.update(task, completed=len(history), figures=_figures(history, epochs))
+
+
+def _figures(history: History, epochs: int) -> str:
+    last = history[-1]
+    validation = "" if last.validation_loss is None else f"validation {last.validation_loss:<7.4g} "
+    pace = f"{last.rows_per_second:,.0f} rows/s"
+    left = f"≤ {clock(seconds_left(history, epochs))} left"
+    return f"loss {last.loss:<7.4g} {validation}{pace}, {left}"
+
+
+class _Lines:
+    """A line for epochs 1, 2, 5, 10, 20, 50, ... and whenever ten seconds passed without one."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self.console = console
+        self.epochs = epochs
+        self.quiet = 0.0
+
+    def __call__(self, history: History) -> None:
+        last = history[-1]
+        self.quiet += last.seconds
+        if str(last.epoch).rstrip("0") in ("1", "2", "5") or self.quiet >= _QUIET_SECONDS:
+            self.quiet = 0.0
+            self.console.print(
+                f"epoch {last.epoch}/{self.epochs}: {_figures(history, self.epochs)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+            self.console.file.flush()
+
+
+def write_history(history: History, path: Path) -> None:
+    """Write the history as CSV, one row per epoch."""
+    names = [field.name for field in fields(Moment)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(names)
+        rows.writerows([getattr(moment, name) for name in names] for moment in history)

@@ -1,0 +1,127 @@
+"""What `batchprop train` prints: the data, the network, how training ended, the scores."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from batchprop.cli.fitting import Data, Fitted, Parts
+from batchprop.cli.progress import clock
+from batchprop.cli.settings import Settings
+from batchprop.tables.columns import Column, Target
+from batchprop.tables.naming import elided
+from batchprop.tables.scoring import Scores
+from batchprop.tables.storing import MODEL
+
+_BECOMES = {
+    "number": "centred, scaled, smoothly clipped; gaps marked",
+    "category": "one-hot; rare, unknown and missing have a place",
+    "boolean": "one-hot",
+    "date": "year, month, day, weekday, hour, days elapsed",
+}
+_PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
+
+_WHOLE_FROM = 1000
+
+
+def console() -> Console:
+    """Return the standard output; text of the user's is never taken for markup."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def _table(*headings: str, right: Iterable[int] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place in right else "left")
+    return table
+
+
+def show_data(out: Console, data: Data, parts: Parts) -> None:
+    """Print the table's columns, kind by kind, what they become, and how the rows are split."""
+    facts = Table.grid("", "", padding=(0, 2))
+    facts.add_row("Data", data.name)
+    facts.add_row(
+        "Rows",
+        f"{len(parts.train):,} to train, {len(parts.validation):,} to validate, {len(parts.test):,} to test",
+    )
+    if data.without_target:
+        facts.add_row("", f"{data.without_target:,} more have no target and are left out")
+    facts.add_row("Target", f"{data.target.name}: {_task(data.target)}")
+    facts.add_row("", f"taken for {data.target.task}: {data.target.rule}")
+    out.print(facts, "")
+    table = _table("columns", "hold", "named", "become", right=[0])
+    for kind, plural in _PLURAL.items():
+        names = [column.name for column in data.columns if column.kind == kind]
+        if names:
+            table.add_row(f"{len(names):,}", plural, elided(names, 5), _BECOMES[kind])
+    for note, names in _left_out(data.columns).items():
+        table.add_row(f"{len(names):,}", note, elided(names, 5), "left out", style="yellow")
+    out.print(table, "")
+
+
+def _task(target: Target) -> str:
+    if target.task == "numbers":
+        return f"{target.values.min():g} to {target.values.max():g}"
+    values, counts = np.unique(target.values, return_counts=True)
+    named = [f"{value} ({count:,})" for value, count in zip(values, counts, strict=True)]
+    return f"{len(values)} classes, {elided(named, 6)}"
+
+
+def _left_out(columns: Sequence[Column]) -> dict[str, list[str]]:
+    notes: dict[str, list[str]] = {}
+    for column in columns:
+        if column.kind == "left out":
+            notes.setdefault(column.note, []).append(column.name)
+    return notes
+
+
+def show_network(out: Console, sizes: Sequence[int], settings: Settings) -> None:
+    """Print each layer with its shapes and number of parameters."""
+    table = _table("layer", "W", "b", "activation", "parameters", right=[4])
+    counts = [(n_in + 1) * n_out for n_in, n_out in pairwise(sizes)]
+    for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+        activation = "output" if number == len(counts) else settings.activation
+        table.add_row(str(number), f"({n_out}, {n_in})", f"({n_out},)", activation, f"{counts[number - 1]:,}")
+    out.print(f"Network {'-'.join(map(str, sizes))}, {sum(counts):,} parameters", table, "", sep="\n")
+
+
+def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
+    """Print why training ended, and which weights were kept."""
+    last, best = fitted.history[-1], fitted.best
+    seconds = clock(sum(moment.seconds for moment in fitted.history))
+    if fitted.interrupted:
+        why = f"Interrupted after epoch {last.epoch}"
+    elif last.epoch == settings.epochs:
+        why = f"Stopped after {last.epoch} epochs, the most allowed (--epochs)"
+    else:
+        why = f"Stopped after {last.epoch} epochs, the last {last.epoch - best.epoch} without a better loss"
+    loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
+    out.print("", f"{why}, {seconds}. Kept the weights of epoch {best.epoch}{loss}.", "", sep="\n")
+
+
+def show_scores(out: Console, scores: Scores, baseline: Scores, task: str) -> None:
+    """Print the scores on the test rows beside the simplest guess's."""
+    guess = "always the majority" if task == "classes" else "always the mean"
+    table = _table("on the test rows", "network", guess, right=[1, 2])
+    for name, value in scores.items():
+        other = baseline.get(name)
+        table.add_row(name, _figure(value), "" if other is None else _figure(other))
+    out.print(table, "")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:#.4g}"
+
+
+def show_saved(out: Console, settings: Settings, *, interrupted: bool) -> None:
+    """Print where the model is, and how to go on."""
+    cut = " as far as it was trained" if interrupted else ""
+    out.print(
+        f"Saved{cut} in {settings.out}: {MODEL}, history.csv, settings.json, learning-curve.png",
+        soft_wrap=True,
+    )
+    if settings.data is not None:
+        out.print(f"Predict with: batchprop predict {settings.out} {settings.data}", soft_wrap=True)

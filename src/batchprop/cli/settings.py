@@ -1,0 +1,99 @@
+"""All that `batchprop train` was asked for, checked before any file is read."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from batchprop.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one training, parsed; `out` is the folder to write."""
+
+    out: Path
+    data: Path | None = None
+    target: str | None = None
+    task: Literal["classes", "numbers"] | None = None
+    weights: str | None = None
+    test_fraction: float = 0.2
+    hidden: tuple[int, ...] = (128,)
+    activation: str = "relu"
+    loss: str | None = None
+    solver: str = "adam"
+    learning_rate: float = 0.001
+    schedule: str = "constant"
+    batch_size: int | Literal["auto", "full"] = 32
+    epochs: int = 200
+    patience: int = 15
+    dropout: float = 0.0
+    alpha: float = 1e-4
+    class_weight: Literal["balanced"] | None = None
+    seed: int = 0
+    force: bool = False
+
+    def check(self) -> None:
+        """Check what no single option can tell.
+
+        Raises:
+            ParameterError: DATA without a target, or a target without DATA.
+        """
+        if self.data is not None and self.target is None:
+            raise ParameterError(f"--target is missing: name the column of {self.data} to predict")
+        if self.data is None and (self.target or self.weights):
+            option = "--target" if self.target else "--weights"
+            raise ParameterError(f"{option} names a column, but there is no DATA: name a file before it")
+        if self.target is not None and self.target == self.weights:
+            raise ParameterError(f"--weights {self.weights!r} is the target: name another column")
+
+    def check_task(self, task: Literal["classes", "numbers"]) -> None:
+        """Check the options that belong to one task.
+
+        Raises:
+            ParameterError: a loss for classes, or class weights for numbers.
+        """
+        if task == "classes" and self.loss is not None:
+            raise ParameterError(
+                f"--loss {self.loss} is for numbers, and the target {self.target!r} holds classes: "
+                "leave it out, or use --task numbers"
+            )
+        if task == "numbers" and self.class_weight is not None:
+            raise ParameterError(
+                f"--class-weight is for classes, and the target {self.target!r} holds numbers: "
+                "leave it out, or use --task classes"
+            )
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings as JSON carries them."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
+        }
+
+
+def parse_hidden(text: str) -> tuple[int, ...]:
+    """Read the widths of the hidden layers; "none" is a network without any.
+
+    >>> parse_hidden("256,128")
+    (256, 128)
+    """
+    if text.strip().lower() == "none":
+        return ()
+    widths = [part.strip() for part in text.split(",")]
+    if not all(width.isdecimal() and int(width) > 0 for width in widths):
+        raise ParameterError(f"--hidden {text!r} is not a list of widths: write 128, or 256,128, or none")
+    return tuple(map(int, widths))
+
+
+def parse_batch_size(text: str) -> int | Literal["auto", "full"]:
+    """Read a number of rows, "auto" or "full".
+
+    >>> parse_batch_size("64"), parse_batch_size("full")
+    (64, 'full')
+    """
+    if text == "auto":
+        return "auto"
+    if text == "full":
+        return "full"
+    if not text.isdecimal() or int(text) == 0:
+        raise ParameterError(f"--batch-size {text!r} is not allowed: give a number of rows, auto, or full")
+    return int(text)

@@ -1,0 +1,198 @@
+"""One batch through the algorithm, line by line: the text of `batchprop walk`.
+
+Index legend: m examples, one a column; n_l units in layer l; layers count from 1, the input is layer 0.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+import batchprop as bp
+from batchprop.cli.matrices import MOST_ROWS, WIDTH, page, sheets
+from batchprop.network import Layer
+
+_ROUNDING = 1e-12
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch to walk through.
+
+    Attributes:
+        about: what it is.
+        B: the examples (n_0, m), a column each.
+        Y: the targets (K, m).
+        outputs: what the rows of Y stand for (K,).
+        head: "softmax" or "squared_error".
+    """
+
+    about: str
+    B: npt.NDArray[np.float64]
+    Y: npt.NDArray[np.float64]
+    outputs: tuple[str, ...]
+    head: str
+
+
+def iris(rows: int, seed: int) -> Sample:
+    """Take some flowers of scikit-learn's iris, each measurement standardised."""
+    from sklearn.datasets import load_iris
+
+    flowers = load_iris()
+    X = (flowers.data - flowers.data.mean(axis=0)) / flowers.data.std(axis=0)
+    names = tuple(str(name) for name in flowers.target_names)
+    return sample("flowers of iris (4 measurements, standardised)", X, flowers.target, names, rows, seed)
+
+
+def sample(
+    what: str,
+    X: npt.NDArray[np.float64],
+    codes: npt.NDArray[np.intp],
+    names: tuple[str, ...],
+    rows: int,
+    seed: int,
+) -> Sample:
+    """Draw a batch of examples with their classes.
+
+    Args:
+        what: the examples, in words.
+        X: all examples (n, features).
+        codes: each one's class as a position in `names` (n,).
+        names: the classes (K,).
+        rows: how many examples to draw, at most n.
+        seed: of the draw.
+    """
+    order = np.random.default_rng(seed).permutation(len(X))
+    turn = np.empty(len(X), dtype=int)
+    for code in range(len(names)):
+        members = order[codes[order] == code]
+        turn[members] = np.arange(len(members))
+    # Every class has its turn, so that a small batch shows several.
+    chosen = order[np.argsort(turn[order], kind="stable")][:rows]
+    Y = np.eye(len(names))[:, codes[chosen]]
+    return Sample(f"{len(chosen)} {what}", X[chosen].T, Y, names, "softmax")
+
+
+def steps(batch: Sample, hidden: tuple[int, ...], activation: str, rate: float, seed: int) -> Iterator[str]:
+    """Walk through the batch: each line of the algorithm, and what it computes.
+
+    Args:
+        batch: the examples and their targets.
+        hidden: the widths of the hidden layers.
+        activation: its name.
+        rate: α of the update.
+        seed: of the first weights.
+
+    Yields:
+        Lines of at most 100 characters.
+    """
+    sizes = [len(batch.B), *hidden, len(batch.Y)]
+    net = bp.Network.create(sizes, activation=activation, head=batch.head, random_state=seed, dtype="float64")
+    step = bp.backprop(net, batch.B, batch.Y)
+    yield f"The batch: {batch.about}, one a column."
+    widths = "-".join(map(str, sizes))
+    yield f"The network: {widths}, {activation}; {net.n_parameters} parameters, seed {seed}."
+    yield from _forward(net, step, batch)
+    yield from _loss(step, batch)
+    yield from _backward(net, step, activation)
+    yield from _update(net, step, batch, rate)
+
+
+def up(number: int) -> str:
+    """Write a layer's number as a superscript.
+
+    >>> up(12)
+    '¹²'
+    """
+    return str(number).translate(_SUPERSCRIPT)
+
+
+def _title(text: str) -> Iterator[str]:
+    yield ""
+    yield f"── {text} ".ljust(WIDTH, "─")
+
+
+def _formula(text: str) -> Iterator[str]:
+    yield ""
+    yield f"▸ {text}"
+
+
+def _forward(net: bp.Network, step: bp.Step, batch: Sample) -> Iterator[str]:
+    yield from _title("Forward")
+    yield from _formula("H⁰ = B")
+    yield from page(("B", batch.B))
+    for k, layer in enumerate(net.layers):
+        this, below = up(k + 1), up(k)
+        yield from _formula(f"Z{this} = W{this} H{below} + b{this}")
+        yield from page((f"W{this}", layer.W), (f"b{this}", layer.b), (f"Z{this}", step.Z[k]))
+        if k < len(net.activations):
+            yield from _formula(f"H{this} = σ(Z{this}), σ = {net.activations[k].name}")
+            yield from page((f"H{this}", step.H[k + 1]))
+    last = up(len(net.layers))
+    softmax = batch.head == "softmax"
+    yield from _formula(f"P = normalize(exp(Z{last})), column by column" if softmax else f"P = Z{last}")
+    yield from page(("P", step.P))
+    yield f"  rows: {_named(batch.outputs)}"
+
+
+def _named(outputs: tuple[str, ...]) -> str:
+    more = len(outputs) - MOST_ROWS
+    return ", ".join(outputs[:MOST_ROWS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _loss(step: bp.Step, batch: Sample) -> Iterator[str]:
+    yield from _title("Loss")
+    softmax = batch.head == "softmax"
+    yield from _formula("loss = −(1/m) Σ Y ⊙ log P" if softmax else "loss = (1/2m) Σ (P − Y)²")
+    yield from page(("Y", batch.Y), ("of each example", step.losses[None, :]))
+    yield f"  loss = {float(step.loss):.6f}, their mean"
+    yield from _title("Backward")
+    yield from _formula(f"dZ{up(len(step.dZ))} = P − Y, each example's own: not divided by m")
+    yield from page((f"dZ{up(len(step.dZ))}", step.dZ[-1]))
+
+
+def _backward(net: bp.Network, step: bp.Step, activation: str) -> Iterator[str]:
+    for k in reversed(range(len(net.layers))):
+        this, above = up(k + 1), up(k + 2)
+        if k < len(net.activations):
+            dH = net.layers[k + 1].W.T @ step.dZ[k + 1]
+            yield from _formula(f"dH{this} = (W{above})ᵀ dZ{above}")
+            yield from page((f"dH{this}", dH))
+            yield from _formula(f"dZ{this} = dH{this} ⊙ σ′(Z{this}), σ = {activation}")
+            slope = net.activations[k].derivative(step.Z[k])
+            yield from page((f"σ′(Z{this})", slope), (f"dZ{this}", step.dZ[k]))
+        yield from _collapse(step, k)
+
+
+def _collapse(step: bp.Step, k: int) -> Iterator[str]:
+    this, below, m = up(k + 1), up(k), step.dZ[k].shape[1]
+    gradient = step.gradient
+    T, dW, db = gradient.tensor(k), *gradient.mean()[k]
+    yield from _formula(f"DW{this}[:, :, i] = dZ{this}[:, i] (H{below}[:, i])ᵀ, a sheet for each example")
+    yield from sheets(f"DW{this}", T)
+    yield from _formula(f"dW{this} = (1/m) dZ{this} (H{below})ᵀ, the tensor collapsed by one product")
+    yield from page((f"dW{this}", dW))
+    difference = float(np.max(np.abs(T.mean(axis=-1) - dW)))
+    agrees = "the same" if difference < _ROUNDING else "NOT the same"
+    yield f"  the mean of the {m} sheets is {agrees}, largest difference {difference:.1e}"
+    yield from _formula(
+        f"Db{this} = dZ{this}, a column for each example;  db{this} = (1/m) Σ_i Db{this}[:, i]"
+    )
+    yield from page((f"Db{this}", gradient.bias_matrix(k)), (f"db{this}", db))
+
+
+def _update(net: bp.Network, step: bp.Step, batch: Sample, rate: float) -> Iterator[str]:
+    yield from _title("Update")
+    layers = tuple(
+        Layer(layer.W - rate * slope.W, layer.b - rate * slope.b)
+        for layer, slope in zip(net.layers, step.gradient.mean(), strict=True)
+    )
+    for k, layer in enumerate(layers):
+        this = up(k + 1)
+        yield from _formula(f"W{this} ← W{this} − α dW{this},  b{this} ← b{this} − α db{this},  α = {rate:g}")
+        yield from page((f"W{this}", layer.W), (f"b{this}", layer.b))
+    after = bp.backprop(net.with_layers(layers), batch.B, batch.Y)
+    yield ""
+    yield f"Loss of this batch: {float(step.loss):.6f} before the update, {float(after.loss):.6f} after it."

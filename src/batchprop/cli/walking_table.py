@@ -1,0 +1,32 @@
+"""A batch for `batchprop walk` from a table of the user's."""
+
+from pathlib import Path
+
+import numpy as np
+
+from batchprop.cli.walking import Sample, sample
+from batchprop.tables.columns import Task, describe, find, read_target
+from batchprop.tables.encoding import encoder
+from batchprop.tables.reading import read
+
+
+def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed: int) -> Sample:
+    """Read a table, encode its columns, and draw some of its rows.
+
+    Raises:
+        DataError: the table or its target cannot be used.
+    """
+    frame = read(path)
+    column = find(frame, target_name, "target column")
+    frame = frame[column.notna()]
+    target = read_target(frame[target_name], task)
+    features = frame.drop(columns=target_name)
+    X = encoder(describe(features), len(features)).fit_transform(features).astype(np.float64)
+    what = f"rows of {path.name} ({X.shape[1]} features, encoded)"
+    if target.task == "classes":
+        names, codes = np.unique(target.values, return_inverse=True)
+        return sample(what, X, codes, tuple(map(str, names)), rows, seed)
+    chosen = np.random.default_rng(seed).permutation(len(X))[:rows]
+    y = (target.values - target.values.mean()) / (target.values.std() or 1.0)
+    about = f"{len(chosen)} {what}"
+    return Sample(about, X[chosen].T, y[None, chosen], (target_name,), "squared_error")

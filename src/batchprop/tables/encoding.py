@@ -1,0 +1,266 @@
+"""Columns to numbers: scikit-learn's transformers, and three small ones of our own.
+
+Index legend: n rows, c columns of a kind, k features.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, RobustScaler
+from sklearn.utils.validation import check_is_fitted
+
+from batchprop.errors import DataError
+from batchprop.tables.columns import Column
+from batchprop.tables.naming import elided, near_name
+
+Floats = npt.NDArray[np.float64]
+
+MISSING = "(missing)"
+MOST_CATEGORIES = 64
+RARE = 10
+
+_DAY = np.timedelta64(1, "D")
+
+
+def encoder(columns: Iterable[Column], rows: int, target: str = "prediction") -> Pipeline:
+    """Build the transformer from a table to float32 features.
+
+    Numbers become (x − median) / interquartile range, then x / √(1 + (x/3)²), missing ones the median
+    and a column of their own that says so; text and booleans one-hot, where missing, rare and unknown
+    values have a place; dates year, month, day, weekday and days elapsed, which then are numbers.
+
+    Args:
+        columns: what the columns are, as `describe` tells.
+        rows: how many rows it will be fitted on: text is rare that stands in less than 1% of them, or
+            in fewer than 10.
+        target: the name of what is predicted, kept with the columns.
+
+    Raises:
+        DataError: every column is left out.
+    """
+    used = {column.name: column.kind for column in columns if column.kind != "left out"}
+    if not used:
+        raise DataError("no column is left to predict from: add columns whose values differ")
+    kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
+    text = kinds.get("category", []) + kinds.get("boolean", [])
+    parts = [
+        ("numbers", _scaled(), kinds.get("number", [])),
+        ("dates", make_pipeline(DateParts(), *_scaled().named_steps.values()), kinds.get("date", [])),
+        ("text", _one_hot(rows), text),
+    ]
+    return Pipeline(
+        [
+            ("columns", ByKind(used, target)),
+            ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
+        ]
+    )
+
+
+def _scaled() -> Pipeline:
+    return make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        RobustScaler(),
+        SmoothClip(),
+    )
+
+
+def _one_hot(rows: int) -> OneHotEncoder:
+    return OneHotEncoder(
+        handle_unknown="infrequent_if_exist",
+        min_frequency=max(1, min(RARE, rows // 100)),
+        max_categories=MOST_CATEGORIES,
+        sparse_output=False,
+        dtype=np.float32,
+    )
+
+
+class ByKind(TransformerMixin, BaseEstimator):
+    """Bring any table to the columns that a model was made for: by name, in order, of their kind.
+
+    Columns may come in any order, further ones are ignored, and a column of numbers may hold whole
+    numbers here and fractions there.
+
+    Args:
+        kinds: column name → "number", "category", "boolean" or "date".
+        target: the name of what is predicted from them.
+
+    >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
+    >>> ByKind({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
+    [[1.0, 'x'], [2.0, '(missing)']]
+    """
+
+    def __init__(self, kinds: Mapping[str, str], target: str = "prediction") -> None:
+        self.kinds = kinds
+        self.target = target
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
+        """Learn nothing: the kinds are given."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the known columns of X (n, columns), in order, each of its kind.
+
+        Raises:
+            DataError: a column is missing, or holds a value that is not of its kind.
+        """
+        names = [str(name) for name in X.columns]
+        lacking = [name for name in self.kinds if name not in names]
+        if lacking:
+            near = near_name(lacking[0], [name for name in names if name not in self.kinds])
+            raise DataError(
+                f"the table lacks {len(lacking)} of the {len(self.kinds)} columns the model was trained "
+                f"on: {elided(lacking)}; add or rename columns{near}"
+            )
+        return pd.DataFrame({name: _CONVERT[kind](X[name]) for name, kind in self.kinds.items()})
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def get_feature_names_out(self, names: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002
+        """Return the names of the known columns."""
+        return np.array(list(self.kinds), dtype=object)
+
+
+def _number(column: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    wrong = (numbers.isna() & column.notna()) | np.isinf(numbers)
+    _refuse(column, wrong, "a finite number is")
+    return numbers
+
+
+def _date(column: pd.Series) -> pd.Series:
+    if types.is_numeric_dtype(column):
+        _refuse(column, column.notna(), "a date like 2020-02-29 is")
+        return pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
+    dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
+    _refuse(column, dates.isna() & column.notna(), "a date like 2020-02-29 is")
+    return dates.dt.tz_localize(None)
+
+
+def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
+    if not wrong.any():
+        return
+    where = int(wrong.to_numpy().argmax())
+    value = column.iloc[where]
+    shown = repr(value) if isinstance(value, str) else str(value)
+    raise DataError(
+        f"column {str(column.name)!r} holds {shown} in row {column.index[where] + 1}, where {expected} "
+        "expected: correct it, or leave it empty if it is unknown"
+    )
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Categories as text; 1 and 1.0 are the same one, as a gap turns a column of 1s into 1.0s."""
+    return column.map(_word, na_action="ignore").astype(object).where(column.notna(), MISSING)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _truth(column: pd.Series) -> pd.Series:
+    words = _text(column).str.lower()
+    return words.replace({"1": "true", "0": "false"})
+
+
+_CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
+    "number": _number,
+    "category": _text,
+    "boolean": _truth,
+    "date": _date,
+}
+
+
+class DateParts(TransformerMixin, BaseEstimator):
+    """Dates (n, c) to numbers (n, 6c): year, month, day, weekday, hour, days since the first seen.
+
+    A missing date is nan in each of its parts.
+
+    >>> table = pd.DataFrame({"born": pd.to_datetime(["2020-02-29T00", "2021-03-01T12"])})
+    >>> DateParts().fit_transform(table).tolist()
+    [[2020.0, 2.0, 29.0, 5.0, 0.0, 0.0], [2021.0, 3.0, 1.0, 0.0, 12.0, 366.5]]
+    """
+
+    PARTS = ("year", "month", "day", "weekday", "hour", "elapsed")
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
+        """Learn the first date of each column (c,), in days since 1970."""
+        days = np.column_stack([_days(X[name]) for name in X.columns])
+        self.first_ = np.min(days, axis=0, initial=np.inf, where=~np.isnan(days))
+        self.first_[np.isinf(self.first_)] = 0.0
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> Floats:
+        """Return the parts (n, 6c), column by column."""
+        check_is_fitted(self)
+        return np.column_stack(
+            [
+                part
+                for name, first in zip(X.columns, self.first_, strict=True)
+                for part in _parts(X[name], first)
+            ]
+        )
+
+    def get_feature_names_out(self, names: Iterable[str]) -> npt.NDArray[np.object_]:
+        """Return the names of the parts (6c,)."""
+        return np.array([f"{name}_{part}" for name in names for part in self.PARTS], dtype=object)
+
+
+def _days(column: pd.Series) -> Floats:
+    dates = column.to_numpy("datetime64[us]")
+    days = (dates - np.datetime64(0, "us")) / _DAY
+    return np.where(np.isnat(dates), np.nan, days)
+
+
+def _parts(column: pd.Series, first: float) -> list[Floats]:
+    dates = column.dt
+    hours = dates.hour + dates.minute / 60
+    parts = [dates.year, dates.month, dates.day, dates.weekday, hours]
+    return [*(part.to_numpy(float) for part in parts), _days(column) - first]
+
+
+class SmoothClip(TransformerMixin, BaseEstimator):
+    """Squash scaled numbers (n, k) smoothly into (−3, 3): x / √(1 + (x/3)²), as float32.
+
+    Near 0 that changes nothing; an outlier of a million stays below 3, so that training does not
+    diverge. A column whose interquartile range is 0 was not scaled by it: its range becomes 2 first.
+    The form is that of RealMLP (arXiv 2407.04491).
+
+    >>> SmoothClip().fit_transform(np.array([[-1e300], [-0.5], [0.0], [0.5], [4.0]])).T.round(
+    ...     2
+    ... ).tolist()
+    [[-3.0, -0.49..., 0.0, 0.49..., 2.4...]]
+    """
+
+    def fit(self, X: Floats, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
+        """Learn the scale of the columns (k,) that have no interquartile range."""
+        low, high = np.percentile(X, [25, 75], axis=0)
+        spread = np.ptp(X, axis=0) / 2
+        self.scale_ = np.where((low == high) & (spread > 0), spread, 1.0)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: Floats) -> npt.NDArray[np.float32]:
+        """Return the squashed numbers (n, k)."""
+        check_is_fitted(self)
+        x = X / self.scale_
+        # hypot does not overflow where the square of x would.
+        return (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+
+    def get_feature_names_out(self, names: object) -> Any:
+        """Return the names unchanged."""
+        return names

@@ -1,0 +1,72 @@
+"""Scores on the test rows, beside those of the simplest guess: the majority class, or the mean."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import metrics
+from sklearn.dummy import DummyClassifier, DummyRegressor
+
+_TWO = 2
+
+Scores = dict[str, float]
+Array = npt.NDArray[Any]
+
+
+def score_classes(y: Array, P: Array, classes: Array) -> Scores:
+    """Return accuracy, balanced accuracy, macro F1 and log loss, and for two classes ROC AUC.
+
+    Args:
+        y: the true labels (n,).
+        P: a probability for each row and class (n, k).
+        classes: the classes in the order of P's columns (k,).
+
+    >>> score_classes(np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]]), np.array([0, 1]))[
+    ...     "accuracy"
+    ... ]
+    1.0
+    """
+    P = P.astype(float)
+    P /= P.sum(axis=1, keepdims=True)
+    guess = classes[P.argmax(axis=1)]
+    recalls = [np.mean(guess[y == label] == label) for label in np.unique(y)]
+    scores = {
+        "accuracy": np.mean(guess == y),
+        "balanced accuracy": np.mean(recalls),
+        "macro F1": metrics.f1_score(y, guess, average="macro", zero_division=0.0),
+        "log loss": metrics.log_loss(y, P, labels=classes),
+    }
+    if len(classes) == len(np.unique(y)) == _TWO:
+        scores["ROC AUC"] = metrics.roc_auc_score(y == classes[1], P[:, 1])
+    return {name: float(score) for name, score in scores.items()}
+
+
+def score_numbers(y: Array, guess: Array) -> Scores:
+    """Return R², the root of the mean squared error, and the mean absolute error.
+
+    Args:
+        y: the true numbers (n,).
+        guess: the predicted ones (n,).
+
+    >>> score_numbers(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
+    {'R²': 0.0, 'root mean squared error': 1.0, 'mean absolute error': 1.0}
+    """
+    return {
+        "R²": float(metrics.r2_score(y, guess)),
+        "root mean squared error": float(metrics.root_mean_squared_error(y, guess)),
+        "mean absolute error": float(metrics.mean_absolute_error(y, guess)),
+    }
+
+
+def baseline_classes(y_train: Array, y_test: Array) -> Scores:
+    """Score the guess that every row is of the most frequent class; its log loss is that of the shares."""
+    nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
+    prior = DummyClassifier(strategy="prior").fit(nothing_train, y_train)
+    return score_classes(y_test, prior.predict_proba(nothing_test), prior.classes_)
+
+
+def baseline_numbers(y_train: Array, y_test: Array) -> Scores:
+    """Score the guess that every row is the mean of the training rows."""
+    nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
+    mean = DummyRegressor(strategy="mean").fit(nothing_train, y_train)
+    return score_numbers(y_test, mean.predict(nothing_test))

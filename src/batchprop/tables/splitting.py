@@ -1,0 +1,90 @@
+"""Setting rows aside: a part to test on, a part to validate on, the classes in proportion."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from batchprop.errors import DataError
+from batchprop.tables.columns import Target
+
+Rows: TypeAlias = npt.NDArray[np.intp]
+
+FEWEST_ROWS = 10
+
+_NAMED = 3
+
+
+def check_enough(target: Target) -> None:
+    """Check that there are rows enough to train, validate and test on.
+
+    Raises:
+        DataError: fewer than 10 rows, one class only, or a class with one row.
+
+    >>> check_enough(Target("ill", "classes", "", np.repeat(["no"], 20)))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the target 'ill' holds one class only, 'no', in all 20 rows: ...
+    """
+    rows = len(target.values)
+    if rows < FEWEST_ROWS:
+        raise DataError(
+            f"{_rows(rows)} with a target {target.name!r}: at least {FEWEST_ROWS} are needed to train, "
+            "validate and test; add rows"
+        )
+    values, counts = np.unique(target.values, return_counts=True)
+    if len(values) == 1:
+        what = "one class only" if target.task == "classes" else "one number only"
+        raise DataError(
+            f"the target {target.name!r} holds {what}, {values.tolist()[0]!r}, in all {rows} rows: "
+            "add rows of another, or choose another target"
+        )
+    if target.task == "classes" and counts.min() == 1:
+        raise DataError(_single(target, values[counts == 1].tolist(), rows))
+
+
+def _single(target: Target, single: list[Any], rows: int) -> str:
+    named = ", ".join(repr(value) for value in single[:_NAMED]) + (", ..." if len(single) > _NAMED else "")
+    classes = f"class {named} has" if len(single) == 1 else f"{len(single)} classes ({named}) have"
+    numbers = "" if isinstance(single[0], str) or rows < FEWEST_ROWS else ", or use --task numbers"
+    return (
+        f"the target {target.name!r}: {classes} one row, too few to train and test on; "
+        f"add rows, or remove or merge the class{numbers}"
+    )
+
+
+def _rows(count: int) -> str:
+    return "there is 1 row" if count == 1 else f"there are {count} rows"
+
+
+def split(target: Target, rows: Rows, fraction: float, random_state: int) -> tuple[Rows, Rows]:
+    """Set a fraction of rows aside at random; of each class alike, and never its last row.
+
+    Args:
+        target: what the rows are split by.
+        rows: the rows to split (n,), as positions in the target.
+        fraction: the share to set aside, between 0 and 1.
+        random_state: the seed.
+
+    Returns:
+        The rows that stay, in order, and those set aside, in order.
+
+    >>> target = Target("ill", "classes", "", np.repeat(["no", "yes"], [90, 10]))
+    >>> stay, aside = split(target, np.arange(100), 0.2, random_state=0)
+    >>> np.unique(target.values[aside], return_counts=True)[1].tolist()
+    [18, 2]
+    """
+    generator = np.random.default_rng(random_state)
+    aside = np.concatenate([_aside(group, fraction, generator) for group in _groups(target, rows)])
+    return np.setdiff1d(rows, aside), np.sort(aside)
+
+
+def _groups(target: Target, rows: Rows) -> list[Rows]:
+    if target.task == "numbers":
+        return [rows]
+    values = target.values[rows]
+    return [rows[values == value] for value in np.unique(values)]
+
+
+def _aside(group: Rows, fraction: float, generator: np.random.Generator) -> Rows:
+    count = min(max(1, round(fraction * len(group))), len(group) - 1)
+    return generator.permutation(group)[:count]

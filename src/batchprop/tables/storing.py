@@ -1,0 +1,229 @@
+"""Models on disk: written beside and renamed when whole, read back only if made of known types."""
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import skops.io
+import skops.io.exceptions
+from sklearn.pipeline import Pipeline
+
+from batchprop.errors import DataError, ModelError
+from batchprop.tables.naming import elided
+
+MODEL = "model.skops"
+
+TRUSTED = (
+    "batchprop.estimators.classifier.MLPClassifier",
+    "batchprop.estimators.regressor.MLPRegressor",
+    "batchprop.tables.encoding.ByKind",
+    "batchprop.tables.encoding.DateParts",
+    "batchprop.tables.encoding.SmoothClip",
+    # scikit-learn's imputer keeps the dtype that it was fitted on.
+    "numpy.dtype",
+)
+"""The types that a model file may hold, beside what skops itself trusts: ours, and scikit-learn's own."""
+
+_STEPS = ["columns", "features", "network"]
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    skops.io.exceptions.UnsupportedTypeException,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def save_model(model: Pipeline, path: Path) -> None:
+    """Write a fitted pipeline in skops format, and see that it can be read back.
+
+    Raises:
+        ModelError: the pipeline holds a type that `load_model` would refuse.
+    """
+    skops.io.dump(model, path)
+    _check_types(path)
+
+
+def load_model(path: str | Path) -> Pipeline:
+    """Read a pipeline that `batchprop train` wrote, without running any code the file may hold.
+
+    Args:
+        path: the model's folder, or the .skops file in it.
+
+    Raises:
+        ModelError: there is no such file, it is damaged, or it holds types that are not ours.
+    """
+    path = _model_file(Path(path))
+    try:
+        _check_archive(path)
+        _check_types(path)
+        model = skops.io.load(path, trusted=list(TRUSTED))
+    except _BROKEN as error:
+        raise ModelError(_damaged(path, error)) from error
+    _check_pipeline(model, path)
+    return model
+
+
+def _model_file(path: Path) -> Path:
+    if path.is_dir():
+        path = path / MODEL
+    if not path.exists():
+        raise ModelError(f"there is no model {path}: name the folder that `batchprop train` wrote")
+    return path
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse members that unpack to more than the file holds, and any whose checksum is wrong."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise zipfile.BadZipFile("its parts are compressed, which batchprop never does")
+        if (wrong := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"its part {wrong} has a wrong checksum")
+
+
+def _check_types(path: Path) -> None:
+    foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
+    if foreign:
+        raise ModelError(
+            f"{path} holds types that no model of batchprop has, and was not loaded: {elided(foreign)}; "
+            "use a model that `batchprop train` wrote"
+        )
+
+
+def _damaged(path: Path, error: BaseException) -> str:
+    reason = " ".join(str(error).split())[:80] or type(error).__name__
+    return (
+        f"{path} is not a model file, or is truncated or damaged ({reason}): "
+        "copy it again, or train it again with `batchprop train`"
+    )
+
+
+def _check_pipeline(model: object, path: Path) -> None:
+    """A file of trusted types may still be another thing than a model of ours."""
+    if not isinstance(model, Pipeline) or [name for name, _ in model.steps] != _STEPS:
+        raise ModelError(
+            f"{path} holds a {type(model).__name__} that `batchprop train` did not write: "
+            "name the folder of a model that it wrote"
+        )
+
+
+@contextmanager
+def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Give a folder to write into, which takes its name only when the block ends without an error.
+
+    Args:
+        path: the folder to make; its parents are made as needed.
+        force: replace a folder that holds a model, or nothing; no other is ever replaced.
+
+    Yields:
+        A fresh folder beside it, so that the last step is a rename.
+
+    Raises:
+        DataError: at once, before anything is computed: the folder exists, or cannot be written.
+    """
+    path = Path(path)
+    _check_free(path, force=force)
+    beside = _beside(path)
+    try:
+        yield beside
+        for file in beside.iterdir():
+            _flush(file)
+        _flush(beside)
+        _put(beside, path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_free(path: Path, *, force: bool) -> None:
+    if not path.exists() and not path.is_symlink():
+        return
+    if not path.is_dir() or path.is_symlink():
+        raise DataError(f"{path} exists and is not a folder: name another with --out")
+    if not force:
+        raise DataError(f"the folder {path} exists: name another with --out, or replace it with --force")
+    if any(path.iterdir()) and not (path / MODEL).exists():
+        raise DataError(
+            f"the folder {path} holds no model, so --force does not replace it: name another with --out"
+        )
+
+
+def _beside(path: Path) -> Path:
+    """A fresh folder next to `path`: what shows that it can be written at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        beside.mkdir()
+    except OSError as error:
+        raise DataError(
+            f"the folder {path} cannot be written: {error.strerror} ({error.filename}); "
+            "name another with --out"
+        ) from error
+    return beside
+
+
+def _put(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; what stood there is moved aside, and comes back if that fails."""
+    if not path.exists():
+        new.rename(path)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
+        old = path.rename(Path(aside) / path.name)
+        try:
+            new.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+
+
+def _flush(path: Path) -> None:
+    """Have the file or folder on the disk before its name says that it is whole."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def new_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Give a file to write, which takes its name only when the block ends without an error.
+
+    Raises:
+        DataError: at once: the file exists (and `force` is not given), or cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name a file with --out")
+    if path.exists() and not force:
+        raise DataError(f"the file {path} exists: name another with --out, or replace it with --force")
+    beside = _beside(path)
+    try:
+        part = beside / path.name
+        yield part
+        _flush(part)
+        part.replace(path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_json(content: object, path: Path) -> None:
+    """Write plain data as indented JSON."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
