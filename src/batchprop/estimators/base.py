@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, backprop, forward
@@ -23,6 +23,11 @@ from batchprop.estimators.parameters import Rule, check_parameters, hidden_width
 from batchprop.heads import Head
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.training import Epoch, Objective
+
+FLOATS = [np.float64, np.float32]
+
+SMALL_TABLE = 10_000
+"""Up to so many numbers in X, float64 costs nothing beside the calls: training uses it whatever the dtype."""
 
 Callback = Callable[[Epoch], bool | None]
 
@@ -138,6 +143,7 @@ class BaseMLP(BaseEstimator):
         check_parameters(self, self._rules)
         fresh = not (hasattr(self, "coefs_") and (self.warm_start or partial))
         X, y = self._validated(X, y, reset=fresh)
+        given_dtype, X = X.dtype, self._in_training_dtype(X)
         self._learn_targets(y, fresh=fresh, partial=partial)
         Y = self._encoded(y, X.dtype)
         weights = check_weights(sample_weight, len(Y), Y.dtype)
@@ -151,27 +157,25 @@ class BaseMLP(BaseEstimator):
             net = fit_lbfgs(self, net, table, rows, held)
         else:
             net = fit_stochastic(self, net, table, rows, held, rng, partial=partial)
-        self._take(net)
+        self._take(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
         return self
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
         try:
-            X, y = validate_data(
-                self, X, y, reset=reset, accept_sparse="csr", dtype=self._work_dtype, **options
-            )
+            X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
         except ValueError as error:
             raise explain_conversion(error, X) or error from None
         if issparse(y):
             y = y.toarray()
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    @property
-    def _work_dtype(self) -> Any:
-        # The line search of L-BFGS fails on float32's coarse losses.
-        if self.solver == "lbfgs":
-            return np.float64
-        return [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
+    def _in_training_dtype(self, X: Any) -> Any:
+        small = X.shape[0] * X.shape[1] <= SMALL_TABLE
+        if self.dtype is not None:
+            wide = small or self.solver == "lbfgs"
+            X = check_array(X, dtype=np.float64 if wide else self.dtype, accept_sparse="csr", input_name="X")
+        return X
 
     def _reset(self, n_outputs: int) -> None:
         self.n_outputs_ = n_outputs
@@ -222,23 +226,24 @@ class BaseMLP(BaseEstimator):
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
         if X_val is not None:
             X_val, y_val = self._validated(X_val, y_val, reset=False)
+            X_val = check_array(X_val, dtype=Y.dtype, accept_sparse="csr", input_name="X_val")
             return np.arange(len(Y)), Held(X_val, y_val, self._encoded(y_val, Y.dtype), None)
         if not self.early_stopping or self.solver == "lbfgs":
             return np.arange(len(Y)), None
         train, held = split_rows(len(Y), self.validation_fraction, self._strata(y), rng)
         return train, Held(X[held], y[held], Y[held], None if weights is None else weights[held])
 
-    def _take(self, net: Network) -> None:
+    def _take(self, net: Network, dtype: Any) -> None:
         # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
-        self.coefs_ = [layer.W.T for layer in net.layers]
-        self.intercepts_ = [layer.b for layer in net.layers]
+        self.coefs_ = [layer.W.T.astype(dtype) for layer in net.layers]
+        self.intercepts_ = [layer.b.astype(dtype) for layer in net.layers]
 
     # ---- the fitted network
 
-    def _network(self) -> Network:
+    def _network(self, dtype: Any) -> Network:
         check_is_fitted(self)
         layers = tuple(
-            Layer(np.ascontiguousarray(coef.T), b)
+            Layer(np.ascontiguousarray(coef.T, dtype=dtype), b.astype(dtype))
             for coef, b in zip(self.coefs_, self.intercepts_, strict=True)
         )
         return Network(layers, self._activations(len(layers) - 1), self._head())
@@ -246,7 +251,7 @@ class BaseMLP(BaseEstimator):
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
         try:
-            return validate_data(self, X, reset=False, accept_sparse="csr", dtype=self.coefs_[0].dtype)
+            return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
         except ValueError as error:
             raise explain_conversion(error, X) or error from None
 
@@ -258,8 +263,9 @@ class BaseMLP(BaseEstimator):
 
     def _answers(self, X: Any) -> NDArray[np.floating]:
         """P as rows ``(n, K)``."""
-        net = self._network()
-        return net.head.output(self._scores(net, self._checked(X)).T).T
+        X = self._checked(X)
+        net = self._network(X.dtype)
+        return net.head.output(self._scores(net, X).T).T
 
     def _judged(self, net: Network, held: Held) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
@@ -279,8 +285,8 @@ class BaseMLP(BaseEstimator):
         Raises:
             NotFittedError: the estimator is not fitted.
         """
-        net = self._network()
         X = self._checked(X)
+        net = self._network(X.dtype)
         Z, H = forward(net, columns(X, np.arange(X.shape[0])), (None,) * len(net.activations))
         return [*(matrix.T for matrix in H), net.head.output(Z[-1]).T]
 
@@ -299,8 +305,9 @@ class BaseMLP(BaseEstimator):
             NotFittedError: the estimator is not fitted.
             ValueError: X or y do not fit the network.
         """
-        net = self._network()
+        check_is_fitted(self)
         X, y = self._validated(X, y, reset=False)
+        net = self._network(X.dtype)
         Y = self._encoded(y, X.dtype)
         table = Table(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
         return backprop(net, *gather(table, np.arange(len(Y))))

@@ -251,8 +251,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns:
             As ``predict_proba``.
         """
-        net = self._network()
-        return self._classes().log_probabilities(self._scores(net, self._checked(X)))
+        X = self._checked(X)
+        return self._classes().log_probabilities(self._scores(self._network(X.dtype), X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the part of the rows whose labels are all right.

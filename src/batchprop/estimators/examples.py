@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
     """
     if sample_weight is None:
         return None
-    if np.ndim(sample_weight) == 0:
+    if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
     weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight")
     if weights.shape != (n_rows,):
@@ -62,7 +63,7 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
         raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
     if weights.sum() == 0:
         raise InputError(
-            "sample_weight is 0 in every row: nothing is left to train on; give some rows a weight"
+            "sample_weight is zero in every row: nothing is left to train on; give some rows a positive weight"
         )
     return weights
 

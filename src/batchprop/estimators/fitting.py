@@ -19,7 +19,6 @@ from batchprop.estimators.examples import Held
 from batchprop.estimators.solvers import lbfgs, optimizer_of, schedule_of
 from batchprop.estimators.watching import Patience, Watch
 from batchprop.network import Layer, Network
-from batchprop.optimizers import each
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Epoch, Recipe, State, begin, train
 
@@ -78,7 +77,7 @@ def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: 
         held: those to validate on.
 
     Returns:
-        The network at the end, in the estimator's dtype.
+        The network at the end.
 
     Raises:
         ParameterError: dropout or clipping is asked for, which a line search cannot follow.
@@ -123,8 +122,7 @@ def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: 
         raise DivergedError(
             "L-BFGS ended in weights that are not finite: scale the columns of X to similar ranges"
         )
-    dtype = np.float64 if estimator.dtype is None else np.dtype(estimator.dtype)
-    return net.with_layers(each(lambda theta: theta.astype(dtype), net.layers))
+    return net
 
 
 def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
@@ -187,7 +185,13 @@ def _first_state(estimator: BaseMLP, recipe: Recipe, *, partial: bool) -> tuple[
     template = leaves(state.optimizer)
     if [np.shape(leaf) for leaf in template] != [np.shape(leaf) for leaf in memory["optimizer"]]:
         return state, False
-    return State(state.layers, rebuilt(state.optimizer, iter(memory["optimizer"])), memory["steps"]), True
+    values = (_like(old, new) for old, new in zip(memory["optimizer"], template, strict=True))
+    return State(state.layers, rebuilt(state.optimizer, values), memory["steps"]), True
+
+
+def _like(value: Any, template: Any) -> Any:
+    # One piece of the data may be trained in float64 and the next, larger one in float32.
+    return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
 def _remember(estimator: BaseMLP, watch: Watch) -> None:

@@ -131,7 +131,7 @@ class Watch:
 def snapshot(estimator: BaseMLP, net: Network) -> BaseMLP:
     """Return a shallow copy of an estimator with another network's weights, for a scorer to call."""
     fitted = copy.copy(estimator)
-    fitted._take(net)
+    fitted._take(net, net.layers[0].W.dtype)
     # A scorer hands over validated arrays, which no longer have names.
     if hasattr(fitted, "feature_names_in_"):
         del fitted.feature_names_in_
