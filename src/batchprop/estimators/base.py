@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, find_activation
@@ -20,6 +21,7 @@ from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.examples import Held, check_weights, explain_conversion, split_rows
 from batchprop.estimators.fitting import fit_lbfgs, fit_stochastic
 from batchprop.estimators.parameters import Rule, check_parameters, hidden_widths
+from batchprop.estimators.targets import dense
 from batchprop.heads import Head
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.training import Epoch, Objective
@@ -31,18 +33,20 @@ SMALL_TABLE = 10_000
 
 Callback = Callable[[Epoch], bool | None]
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-class BaseMLP(BaseEstimator):
+
+class BaseMLP(BaseEstimator, ABC):
     """A multi-layer perceptron behind scikit-learn's interface; use ``MLPClassifier`` or ``MLPRegressor``.
 
-    The fitted state is plain arrays, lists and numbers; ``Network`` and the records of the core are made from it
+    The fitted state is plain arrays, lists and numbers; ``Network`` and the core's records are made from it
     where they are needed.
     """
 
     _rules: ClassVar[dict[str, Rule]]
     _y_options: ClassVar[dict[str, Any]] = {}
 
-    # The parameters, assigned by the subclasses' constructors.
+    # The parameters, assigned by the constructors of the two classes.
     hidden_layer_sizes: int | Sequence[int]
     activation: str | Activation | Sequence[str | Activation]
     solver: str
@@ -104,21 +108,21 @@ class BaseMLP(BaseEstimator):
     def _loss_scale(self) -> float:
         return 1.0
 
+    @abstractmethod
     def _head(self) -> Head:
         """The head that the loss or the fitted classes ask for."""
-        raise AttributeError
 
+    @abstractmethod
     def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
         """Learn from a target what predictions are to look like."""
-        raise AttributeError
 
+    @abstractmethod
     def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         """Y ``(n, K)`` for a target."""
-        raise AttributeError
 
+    @abstractmethod
     def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
         """The estimator's ``score`` of answers P ``(n, K)``."""
-        raise AttributeError
 
     def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
         """The rows' weights in training, class weights included."""
@@ -166,8 +170,7 @@ class BaseMLP(BaseEstimator):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
         except ValueError as error:
             raise explain_conversion(error, X) or error from None
-        if issparse(y):
-            y = y.toarray()
+        y = dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _in_training_dtype(self, X: Any) -> Any:
@@ -265,7 +268,8 @@ class BaseMLP(BaseEstimator):
         """P as rows ``(n, K)``."""
         X = self._checked(X)
         net = self._network(X.dtype)
-        return net.head.output(self._scores(net, X).T).T
+        P: NDArray[np.floating] = net.head.output(self._scores(net, X).T).T
+        return P
 
     def _judged(self, net: Network, held: Held) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
@@ -280,7 +284,8 @@ class BaseMLP(BaseEstimator):
             X: inputs ``(n, n_0)``.
 
         Returns:
-            ``n_layers_`` matrices with a row for each row of X: the input, each hidden layer's H, the output P.
+            ``n_layers_`` matrices with a row for each row of X: the input, each hidden layer's H, the
+            output P.
 
         Raises:
             NotFittedError: the estimator is not fitted.
@@ -319,8 +324,12 @@ class BaseMLP(BaseEstimator):
         return tags
 
 
-def can_go_on(estimator: BaseMLP) -> bool:
-    """Whether the estimator has ``partial_fit``: L-BFGS sees all rows or none."""
+def unless_lbfgs(method: Method) -> Method:
+    """Hide a method from estimators with ``solver="lbfgs"``, which sees all rows or none."""
+    return cast("Method", available_if(_works_by_batches)(method))
+
+
+def _works_by_batches(estimator: BaseMLP) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is not there with solver='lbfgs', which needs all rows: use 'adam' or 'sgd'"

@@ -53,7 +53,9 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
-    weights = check_array(sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight")
+    weights: NDArray[np.floating] = check_array(
+        sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+    )
     if weights.shape != (n_rows,):
         raise InputError(
             f"sample_weight has shape {weights.shape}: give one number for each of the {n_rows} rows"
@@ -63,7 +65,8 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
         raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
     if weights.sum() == 0:
         raise InputError(
-            "sample_weight is zero in every row: nothing is left to train on; give some rows a positive weight"
+            "sample_weight is zero in every row, so nothing is left to train on: "
+            "give some rows a positive weight"
         )
     return weights
 
@@ -89,8 +92,8 @@ def split_rows(
         classes, counts = np.unique(labels, return_counts=True)
         if counts.min() < 2:
             raise InputError(
-                f"class {classes[counts.argmin()].item()!r} has one row only, which cannot be in both parts of a "
-                "split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
+                f"class {classes[counts.argmin()].item()!r} has one row only, which cannot be in both parts "
+                "of a split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
             )
     train, held = train_test_split(
         np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=labels

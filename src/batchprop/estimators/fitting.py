@@ -18,7 +18,7 @@ from batchprop.errors import DivergedError, ParameterError
 from batchprop.estimators.examples import Held
 from batchprop.estimators.solvers import lbfgs, optimizer_of, schedule_of
 from batchprop.estimators.watching import Patience, Watch
-from batchprop.network import Layer, Network
+from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Epoch, Recipe, State, begin, train
 
@@ -135,13 +135,12 @@ def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
     Returns:
         From 1 to n; a larger one is cut with a warning, as in scikit-learn.
     """
-    if estimator.batch_size == "auto":
-        return min(200, n_rows)
-    if estimator.batch_size == "full":
-        return n_rows
+    if isinstance(estimator.batch_size, str):
+        return n_rows if estimator.batch_size == "full" else min(200, n_rows)
     if estimator.batch_size > n_rows:
         warnings.warn(
-            f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: it is cut to {n_rows}",
+            f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: "
+            f"it is cut to {n_rows}",
             stacklevel=5,
         )
     return min(estimator.batch_size, n_rows)
@@ -211,6 +210,7 @@ def leaves(memory: Any) -> list[Any]:
     """Return what an optimiser remembers as a plain list, which any file format can hold.
 
     Example:
+        >>> from batchprop.network import Layer
         >>> leaves((Layer("W", "b"), 3))
         ['W', 'b', 3]
     """
@@ -223,6 +223,7 @@ def rebuilt(template: Any, values: Iterator[Any]) -> Any:
     """Return ``values``, a list from ``leaves``, in the shape of a template.
 
     Example:
+        >>> from batchprop.network import Layer
         >>> rebuilt((Layer(0, 0), 0), iter(["W", "b", 3]))
         (Layer(W='W', b='b'), 3)
     """
@@ -237,7 +238,7 @@ def _dropout_bits(
 ) -> np.random.Generator | None:
     if not any(recipe.objective.dropout):
         return None
-    # The rows seen so far are part of the seed, so that calls of partial_fit do not drop the same units again.
+    # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
     return np.random.default_rng([rng.randint(2**31 - 1), estimator.t_])
 
 

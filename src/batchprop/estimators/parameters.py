@@ -32,9 +32,10 @@ def number(low: float, high: float = math.inf, *, above: bool = False, below: bo
     """A finite number from ``low`` to ``high``; ``above`` and ``below`` leave out the ends."""
 
     def holds(value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool | np.bool_) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             return False
-        return (low < value if above else low <= value) and (value < high if below else value <= high)
+        given = float(value)
+        return (low < given if above else low <= given) and (given < high if below else given <= high)
 
     if high == math.inf:
         return Rule(f"a number {'above' if above else 'of at least'} {low:g}", holds)
@@ -173,12 +174,13 @@ def hidden_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, ...]:
         >>> hidden_widths(100), hidden_widths([64, 32]), hidden_widths(())
         ((100,), (64, 32), ())
     """
-    widths = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else hidden_layer_sizes
-    return tuple(int(width) for width in widths)
+    if isinstance(hidden_layer_sizes, Iterable):
+        return tuple(map(int, hidden_layer_sizes))
+    return (int(hidden_layer_sizes),)
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def _is_sequence(value: Any) -> bool:

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.metaestimators import available_if
 
 from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
-from batchprop.estimators.base import BaseMLP, Callback, can_go_on, check_partial
+from batchprop.estimators.base import BaseMLP, Callback, check_partial, unless_lbfgs
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
 from batchprop.heads import Head
 
@@ -27,14 +26,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             ``"quantile"``.
         hidden_layer_sizes: the width of each hidden layer; one integer for a single layer, ``()`` for none.
         activation: ``"relu"``, ``"logistic"`` or ``"sigmoid"``, ``"tanh"``, ``"identity"``, ``"leaky_relu"``,
-            ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``; one for all hidden layers,
-            or one each.
+            ``"elu"``, ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``; one for all hidden
+            layers, or one each.
         solver: ``"adam"``, ``"adamw"``, ``"sgd"`` (with ``momentum``), ``"lbfgs"``.
         alpha: strength of the L2 penalty ``½ α ‖W‖² / Σw`` of each batch.
         batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows.
-        learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in scikit-learn);
-            ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a callable from the
-            step, counted from 0, to the rate.
+        learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in
+            scikit-learn); ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a
+            callable from the step, counted from 0, to the rate.
         learning_rate_init: the (highest) learning rate.
         power_t: the exponent of ``"invscaling"``.
         max_iter: epochs at most (iterations with ``"lbfgs"``).
@@ -45,7 +44,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         warm_start: whether ``fit`` goes on from the last fit's weights.
         momentum: of ``"sgd"``; 0 for none.
         nesterovs_momentum: whether that momentum is Nesterov's.
-        early_stopping: whether to watch a validation part and end with the best weights (not with ``"lbfgs"``).
+        early_stopping: whether to watch a validation part and end with the best weights (not with
+            ``"lbfgs"``).
         validation_fraction: the part of the rows held out for it, where ``fit`` gets no ``X_val``.
         beta_1: Adam's β₁.
         beta_2: Adam's β₂.
@@ -67,7 +67,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         intercepts_: biases of each layer ``(n_out,)``.
         loss_curve_: the loss of each epoch; ``loss_`` its last, ``best_loss_`` its best (None with early
             stopping).
-        validation_loss_curve_: the loss on the validation rows, without the penalty; None where there are none.
+        validation_loss_curve_: the loss on the validation rows, without the penalty; None where there are
+            none.
         validation_scores_: what early stopping watched, ``best_validation_score_`` its best; None without.
         learning_rate_curve_: the last learning rate of each epoch.
         best_iteration_: the epoch, counted from 1, that was best.
@@ -174,7 +175,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             X, y, sample_weight, validation=(X_val, y_val), initial=(coefs_init, intercepts_init)
         )
 
-    @available_if(can_go_on)
+    @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on a piece of the data, going on from the last call.
 
@@ -215,7 +216,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @property
     def _loss_scale(self) -> float:
-        # scikit-learn reports the squared error averaged over the outputs, and follows the gradient of its sum.
+        # scikit-learn reports the squared error averaged over the outputs, and follows its sum's gradient.
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:

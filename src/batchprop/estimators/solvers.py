@@ -20,6 +20,12 @@ from batchprop.training import Objective
 if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP
 
+_PLANNED: dict[str, Callable[[float, int, float], Schedule]] = {
+    "cosine": lambda rate, total_steps, _: schedules.cosine(rate, total_steps),
+    "warmup_cosine": schedules.warmup_cosine,
+    "one_cycle": schedules.one_cycle,
+}
+
 
 def optimizer_of(estimator: BaseMLP) -> Optimizer:
     """Return the optimiser that the parameters ``solver``, ``momentum``, ``beta_1``, ... describe."""
@@ -51,12 +57,8 @@ def schedule_of(estimator: BaseMLP, steps_per_epoch: int, rows: int, *, resumed:
     resumed_rate = memory["plateau_rate"] if resumed and memory is not None else None
     if callable(kind):
         return kind
-    if kind == "cosine":
-        return schedules.cosine(rate, total)
-    if kind == "warmup_cosine":
-        return schedules.warmup_cosine(rate, total, estimator.warmup_fraction)
-    if kind == "one_cycle":
-        return schedules.one_cycle(rate, total, estimator.warmup_fraction)
+    if kind in _PLANNED:
+        return _PLANNED[kind](rate, total, estimator.warmup_fraction)
     if kind == "adaptive" and estimator.solver == "sgd":
         return Plateau(resumed_rate or rate)
     if kind == "invscaling" and estimator.solver == "sgd":
@@ -74,7 +76,8 @@ def _invscaling(
         rows_per_epoch=rows,
         rows_before=estimator.t_,
     )
-    # A warm start begins with the initial rate and only then remembers the rows of earlier fits, as in scikit-learn.
+    # A warm start begins with the initial rate and only then remembers the rows of earlier fits, as in
+    # scikit-learn.
     return scaled if resumed else lambda step: rate if step < steps_per_epoch else scaled(step)
 
 

@@ -1,6 +1,7 @@
 """Targets: how labels become the matrix Y, and how P becomes labels again.
 
-A target is of one of four kinds, named as scikit-learn names them. Rows are examples here, as in all of scikit-learn.
+A target is of one of four kinds, named as scikit-learn names them. Rows are examples here, as in all of
+scikit-learn.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from batchprop.errors import InputError
@@ -66,7 +66,8 @@ class Classes(NamedTuple):
         """Take the classes from the caller, for a target that comes in pieces.
 
         Args:
-            classes: all classes; a list of arrays for several targets; None is enough for an indicator matrix.
+            classes: all classes; a list of arrays for several targets; None is enough for an indicator
+                matrix.
             y: the first piece.
 
         Returns:
@@ -83,13 +84,14 @@ class Classes(NamedTuple):
         if several and (classes is None or np.ndim(classes[0]) == 0):
             if type_of_target(y) != MULTILABEL:
                 raise InputError(
-                    f"classes={classes!r} does not say the classes of the {y.shape[1]} targets: on the first call "
-                    "give a list with one array of classes for each column of y"
+                    f"classes={classes!r} does not say the classes of the {y.shape[1]} targets: on the first "
+                    "call give a list with one array of classes for each column of y"
                 )
             return cls(MULTILABEL, np.arange(y.shape[1]))
         if classes is None:
             raise InputError(
-                "classes=None on the first call of partial_fit: give all the classes that may come, as np.unique(y_all)"
+                "classes=None on the first call of partial_fit: "
+                "give all the classes that may come, as np.unique(y_all)"
             )
         if several:
             return cls(MULTIOUTPUT, [np.unique(column) for column in classes])
@@ -127,7 +129,8 @@ class Classes(NamedTuple):
             dtype: of Y.
 
         Returns:
-            ``(n, K)``: one column for two classes or for each label, one-hot for more, blocks for several targets.
+            ``(n, K)``: one column for two classes or for each label, one-hot for more, blocks for several
+            targets.
 
         Raises:
             InputError: y holds a label that is not among the classes.
@@ -138,7 +141,7 @@ class Classes(NamedTuple):
                    [1., 0., 0.]], dtype=float32)
         """
         if self.kind == MULTILABEL:
-            Y = np.asarray(y.toarray() if issparse(y) else y, dtype=dtype)
+            Y = np.asarray(dense(y), dtype=dtype)
             if Y.ndim != 2 or Y.shape[1] != len(self.labels):
                 raise InputError(
                     f"y has shape {Y.shape}: the labels before were {len(self.labels)} columns of 0 and 1"
@@ -157,16 +160,13 @@ class Classes(NamedTuple):
 
     def decode(self, P: NDArray[np.floating]) -> NDArray[Any]:
         """Turn rows of P ``(n, K)`` into labels, in the shape that y had."""
-        if self.kind == BINARY:
-            return self.labels[(P[:, 0] > 0.5).astype(int)]
-        if self.kind == MULTICLASS:
-            return self.labels[P.argmax(axis=1)]
         if self.kind == MULTILABEL:
             return (P > 0.5).astype(int)
-        best = [
-            labels[block.argmax(axis=1)] for labels, block in zip(self.labels, self._blocks(P), strict=True)
-        ]
-        return np.stack(best, axis=1)
+        if self.kind == MULTIOUTPUT:
+            blocks = zip(self.labels, self._blocks(P), strict=True)
+            return np.stack([labels[block.argmax(axis=1)] for labels, block in blocks], axis=1)
+        best = P[:, 0] > 0.5 if self.kind == BINARY else P.argmax(axis=1)
+        return np.asarray(self.labels[best.astype(int)])
 
     def probabilities(self, P: NDArray[np.floating]) -> Any:
         """Return a column of P for each class; a list of such matrices for several targets."""
@@ -175,7 +175,7 @@ class Classes(NamedTuple):
         return self._blocks(P) if self.kind == MULTIOUTPUT else P
 
     def log_probabilities(self, Z: NDArray[np.floating]) -> Any:
-        """Return the logarithms of ``probabilities``, from the scores Z ``(n, K)``, finite even where P is 0."""
+        """Return the logarithms of ``probabilities``, from the scores Z ``(n, K)``; finite where P is 0."""
         if self.kind == MULTICLASS:
             return log_softmax(Z.T).T
         if self.kind == MULTIOUTPUT:
@@ -186,6 +186,11 @@ class Classes(NamedTuple):
         return np.split(P, np.cumsum(self.sizes)[:-1], axis=1)
 
 
+def dense(y: Any) -> Any:
+    """Return a target as an ordinary array, where it may be a sparse indicator matrix."""
+    return y.toarray() if hasattr(y, "toarray") else y
+
+
 def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
     unknown = np.setdiff1d(y, labels)
     if len(unknown):
@@ -193,11 +198,12 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
             f"y holds {', '.join(map(repr, unknown[:5].tolist()))}, not among the classes {labels.tolist()}: "
             "name every class on the first call, or fit anew"
         )
-    return np.searchsorted(labels, y)[:, None] == np.arange(len(labels))
+    return np.equal(np.searchsorted(labels, y)[:, None], np.arange(len(labels)))
 
 
 def _require_two(labels: NDArray[Any], where: str) -> None:
     if len(labels) < 2:
         raise InputError(
-            f"{where} holds one class only ({labels.tolist()}): a classifier needs rows of at least two classes"
+            f"{where} holds one class only ({labels.tolist()}): "
+            "a classifier needs rows of at least two classes"
         )

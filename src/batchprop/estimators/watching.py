@@ -1,4 +1,4 @@
-"""Watching a fit: after each epoch the validation rows, the history, the best weights, and whether to stop."""
+"""Watching a fit: after each epoch the validation, the history, the best weights, and whether to stop."""
 
 from __future__ import annotations
 
