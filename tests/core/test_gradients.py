@@ -12,8 +12,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop, forward
-from batchprop.network import Layer, Layers
+from batchprop.network import Layers
 from batchprop.optimizers import each
+from tests.core.comparing import close, dot, moved, random_like
 from tests.core.jax_oracle import example_gradients
 from tests.core.oracle import loop
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, problems
@@ -24,13 +25,6 @@ over_the_table = pytest.mark.parametrize(("activation", "head"), EVERY_PAIR)
 
 def step(problem: Problem, weights: Any = None) -> Step:
     return backprop(problem.net, problem.B, problem.Y, weights)
-
-
-def close(actual: Layers, expected: Any, rtol: float, atol: float = 0.0) -> None:
-    """Compare two sets of layers, W with W and b with b."""
-    for ours, theirs in zip(actual, expected, strict=True):
-        assert_allclose(ours.W, theirs[0], rtol=rtol, atol=atol)
-        assert_allclose(ours.b, theirs[1], rtol=rtol, atol=atol)
 
 
 @over_the_table
@@ -79,22 +73,16 @@ def test_squared_norms_are_those_of_the_tensor(activation: str, head: str) -> No
         assert_allclose(g.squared_norms(), expected, rtol=1e-12)
 
 
-def moved(layers: Layers, direction: Layers, far: float) -> Layers:
-    pairs = zip(layers, direction, strict=True)
-    return tuple(Layer(theta.W + far * v.W, theta.b + far * v.b) for theta, v in pairs)
-
-
 @over_the_table
 def test_central_differences_along_random_directions(activation: str, head: str) -> None:
     rng, far = np.random.default_rng(0), 1e-6
     for case in problems(activation, head):
         gradient = step(case, case.weights).gradient.mean()
         for _ in range(3):
-            V = tuple(Layer(rng.normal(size=W.shape), rng.normal(size=b.shape)) for W, b in gradient)
+            V = random_like(gradient, rng)
             nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
             ahead, behind = (backprop(net, case.B, case.Y, case.weights).loss for net in nets)
-            slope = sum(np.vdot(g.W, v.W) + np.vdot(g.b, v.b) for g, v in zip(gradient, V, strict=True))
-            assert_allclose((ahead - behind) / (2 * far), slope, rtol=1e-6, atol=1e-8)
+            assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 
 
 def forward_loss(case: Problem, layers: Layers) -> Any:

@@ -1,0 +1,236 @@
+"""The heads: losses against other people's, dZ against the slope of the loss, and scores far out."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import special
+from sklearn import metrics
+
+from batchprop import heads
+from batchprop.errors import ParameterError
+from batchprop.heads import HEADS, Head
+from tests.core.problems import HEAD_MAKERS, one_hot, targets
+
+every_head = pytest.mark.parametrize("name", HEAD_MAKERS)
+both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+K, M = 5, 40
+RNG = np.random.default_rng(0)
+Z = 2 * RNG.normal(size=(K, M))
+FAR = np.array(list(product([-1e4, 0.0, 1e4], repeat=K))).T
+
+
+def made(name: str) -> tuple[Head, Any]:
+    """The head and targets of its kind for Z."""
+    return HEAD_MAKERS[name](K), targets(name, np.random.default_rng(1), K, M)
+
+
+@every_head
+def test_dz_is_the_slope_of_each_loss(name: str) -> None:
+    head, Y = made(name)
+    dZ, far = head.dZ(head.output(Z), Y), 1e-6
+    for row in range(K):
+        nudge = np.zeros((K, 1))
+        nudge[row] = far
+        slope = (head.losses(Z + nudge, Y) - head.losses(Z - nudge, Y)) / (2 * far)
+        assert_allclose(dZ[row], slope, rtol=1e-6, atol=1e-8)
+
+
+@every_head
+@both_dtypes
+def test_sure_scores_are_finite_and_silent(name: str, dtype: str) -> None:
+    head = HEAD_MAKERS[name](K)
+    Y = targets(name, np.random.default_rng(1), K, FAR.shape[1]).astype(dtype)
+    with np.errstate(all="raise", under="ignore"):
+        P = head.output(FAR.astype(dtype))
+        losses = head.losses(FAR.astype(dtype), Y)
+        dZ = head.dZ(P, Y)
+    for array, shape in ((P, FAR.shape), (losses, FAR.shape[1:]), (dZ, FAR.shape)):
+        assert np.isfinite(array).all()
+        assert array.dtype == np.dtype(dtype)
+        assert array.shape == shape
+    assert np.all(losses >= 0)
+
+
+@every_head
+def test_losses_are_never_negative(name: str) -> None:
+    head, Y = made(name)
+    assert np.all(head.losses(Z, Y) >= 0)
+
+
+@pytest.mark.parametrize("name", ["softmax", "sigmoid", "squared_error", "poisson"])
+def test_dz_of_a_canonical_pair_is_the_residual(name: str) -> None:
+    head, Y = made(name)
+    P = head.output(Z)
+    assert np.array_equal(head.dZ(P, Y), P - Y)
+
+
+def test_softmax_as_scikit_learn_and_scipy_have_it() -> None:
+    head, Y = made("softmax")
+    P = head.output(Z)
+    assert_allclose(P, special.softmax(Z, axis=0), rtol=1e-12)
+    assert_allclose(head.losses(Z, Y).mean(), metrics.log_loss(Y.argmax(axis=0), P.T, labels=range(K)))
+    assert_allclose(heads.log_softmax(Z), special.log_softmax(Z, axis=0), rtol=1e-12)
+
+
+def test_sigmoid_as_scikit_learn_and_scipy_have_it() -> None:
+    head, Y = made("sigmoid")
+    P = head.output(Z)
+    assert_allclose(P, special.expit(Z), rtol=1e-12)
+    assert_allclose(heads.log_sigmoid(Z), special.log_expit(Z), rtol=1e-12)
+    one_by_one = sum(metrics.log_loss(y, p, labels=[0, 1]) for y, p in zip(Y, P, strict=True))
+    assert_allclose(head.losses(Z, Y).mean(), one_by_one)
+
+
+def test_poisson_as_scikit_learn_has_it() -> None:
+    head, Y = made("poisson")
+    P = head.output(Z)
+    one_by_one = sum(metrics.mean_poisson_deviance(y, p) for y, p in zip(Y, P, strict=True))
+    assert_allclose(P, np.exp(Z), rtol=1e-12)
+    assert_allclose(head.losses(Z, Y).mean(), one_by_one / 2)
+
+
+@pytest.mark.parametrize(
+    ("head", "metric"),
+    [
+        (heads.squared_error(), lambda y, p: metrics.mean_squared_error(y, p) / 2),
+        (heads.absolute_error(), metrics.mean_absolute_error),
+        (heads.quantile(0.9), lambda y, p: metrics.mean_pinball_loss(y, p, alpha=0.9)),
+        (heads.quantile(0.2), lambda y, p: metrics.mean_pinball_loss(y, p, alpha=0.2)),
+        (heads.huber(0.7), lambda y, p: special.huber(0.7, y - p).mean()),
+        (heads.huber(3.0), lambda y, p: special.huber(3.0, y - p).mean()),
+    ],
+    ids=["squared", "absolute", "pinball 0.9", "pinball 0.2", "huber 0.7", "huber 3"],
+)
+def test_errors_as_scikit_learn_and_scipy_have_them(head: Head, metric: Any) -> None:
+    Y = np.random.default_rng(1).normal(size=(K, M))
+    assert np.array_equal(head.output(Z), Z)
+    assert_allclose(head.losses(Z, Y).mean(), K * metric(Y, Z))
+
+
+def test_a_sure_answer_costs_what_it_is_off() -> None:
+    sure = np.array([[1e4], [-1e4]])
+    right, wrong = np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
+    for name, off in (("softmax", 2e4), ("sigmoid", 2e4)):
+        assert HEADS[name].losses(sure, right) == 0
+        assert HEADS[name].losses(sure, wrong) == off
+
+
+def test_a_small_loss_keeps_its_digits() -> None:
+    z = np.array([[30.0]])
+    one = np.ones((1, 1))
+    assert_allclose(HEADS["sigmoid"].losses(z, one), np.log1p(np.exp(-30)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["softmax", "softmax, smoothed"])
+@pytest.mark.parametrize("offset", [-1e6, 3.0, 1e6])
+def test_softmax_does_not_see_an_offset(name: str, offset: float) -> None:
+    head, Y = made(name)
+    assert_allclose(head.output(Z + offset), head.output(Z), rtol=1e-8)
+    assert_allclose(head.losses(Z + offset, Y), head.losses(Z, Y), rtol=1e-8)
+
+
+def test_smoothing_is_the_same_as_smooth_targets() -> None:
+    Y = one_hot(RNG, K, M)
+    for smoothed, plain, smooth in (
+        (heads.softmax(0.3), heads.softmax(), 0.7 * Y + 0.3 / K),
+        (heads.sigmoid_cross_entropy(0.3), heads.sigmoid_cross_entropy(), 0.7 * Y + 0.15),
+    ):
+        P = plain.output(Z)
+        assert_allclose(smoothed.output(Z), P)
+        assert_allclose(smoothed.losses(Z, Y), plain.losses(Z, smooth))
+        assert_allclose(smoothed.dZ(P, Y), plain.dZ(P, smooth))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_groups_are_softmaxes_side_by_side(label_smoothing: float) -> None:
+    sizes = [2, 1, 2]
+    groups, one = heads.softmax_groups(sizes, label_smoothing), heads.softmax(label_smoothing)
+    Y = np.concatenate([one_hot(RNG, size, M) for size in sizes])
+    cuts = np.cumsum(sizes)[:-1]
+    parts = list(zip(np.split(Z, cuts), np.split(Y, cuts), strict=True))
+    P = [one.output(z) for z, _ in parts]
+    assert_allclose(groups.output(Z), np.concatenate(P))
+    assert_allclose(groups.losses(Z, Y), sum(one.losses(z, y) for z, y in parts))
+    slopes = [one.dZ(p, y) for p, (_, y) in zip(P, parts, strict=True)]
+    assert_allclose(groups.dZ(groups.output(Z), Y), np.concatenate(slopes))
+
+
+def test_huber_ends_in_the_squared_and_the_absolute_error() -> None:
+    Y = np.random.default_rng(1).normal(size=(K, M))
+    assert_allclose(heads.huber(1e6).losses(Z, Y), heads.squared_error().losses(Z, Y))
+    assert_allclose(heads.huber(1e-9).losses(Z, Y) / 1e-9, heads.absolute_error().losses(Z, Y), rtol=1e-6)
+
+
+def test_the_median_is_half_the_absolute_error() -> None:
+    Y = np.random.default_rng(1).normal(size=(K, M))
+    assert_allclose(2 * heads.quantile(0.5).losses(Z, Y), heads.absolute_error().losses(Z, Y))
+
+
+@pytest.mark.parametrize("name", ["absolute_error", "quantile", "quantile, 0.9", "huber", "squared_error"])
+def test_a_perfect_answer_costs_nothing_and_stays(name: str) -> None:
+    head = HEAD_MAKERS[name](K)
+    assert not head.losses(Z, Z).any()
+    assert not head.dZ(head.output(Z), Z).any()
+
+
+@pytest.mark.parametrize(("dtype", "far"), [("float32", 1.0), ("float64", 1e-3)])
+def test_beyond_its_cap_poisson_goes_on_as_its_tangent(dtype: str, far: float) -> None:
+    head = HEADS["poisson"]
+    cap = 0.5 * np.log(np.finfo(dtype).max)
+    beyond = np.array([[cap + 5.0, cap + 50.0, 9e3]], dtype=dtype)
+    Y = np.array([[0.0, 3.0, 1e3]], dtype=dtype)
+    P = head.output(beyond)
+    assert_allclose(P, np.sqrt(np.finfo(dtype).max), rtol=1e-4)
+    slope = (head.losses(beyond + far, Y) - head.losses(beyond - far, Y)) / (2 * far)
+    assert_allclose(head.dZ(P, Y)[0], slope, rtol=2e-3)
+
+
+def test_at_its_cap_poisson_has_neither_a_jump_nor_a_kink() -> None:
+    cap = 0.5 * np.log(np.finfo("float64").max)
+    below, above = (np.array([[cap + sign * 1e-7]]) for sign in (-1, 1))
+    head, Y = HEADS["poisson"], np.ones((1, 1))
+    assert_allclose(head.losses(below, Y), head.losses(above, Y), rtol=1e-6)
+    assert_allclose(head.dZ(head.output(below), Y), head.dZ(head.output(above), Y), rtol=1e-6)
+
+
+def test_a_perfect_rate_costs_nothing() -> None:
+    rates = np.array([[0.5, 1.0, 7.0]])
+    assert_allclose(HEADS["poisson"].losses(np.log(rates), rates), 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.0, 2, float("nan")])
+def test_a_label_smoothing_out_of_range_is_refused(wrong: float) -> None:
+    makers: list[Any] = [heads.softmax, heads.sigmoid_cross_entropy, lambda s: heads.softmax_groups([2], s)]
+    for maker in makers:
+        with pytest.raises(ParameterError, match=r"label_smoothing=.*from 0 .none. to below 1"):
+            maker(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("inf"), float("nan")])
+def test_a_delta_out_of_range_is_refused(wrong: float) -> None:
+    with pytest.raises(ParameterError, match=r"delta=.*positive number"):
+        heads.huber(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -0.5, 1.5, float("nan")])
+def test_a_quantile_out_of_range_is_refused(wrong: float) -> None:
+    with pytest.raises(ParameterError, match=r"quantile=.*between 0 and 1"):
+        heads.quantile(wrong)
+
+
+def test_a_head_is_found_by_name_or_given() -> None:
+    own = heads.huber(2.0)
+    assert heads.find_head(own) is own
+    assert all(heads.find_head(name) is head and head.name == name for name, head in HEADS.items())
+
+
+@pytest.mark.parametrize("name", ["softmx", None, 3, ["softmax"]])
+def test_an_unknown_head_is_refused(name: Any) -> None:
+    with pytest.raises(ParameterError, match=r"head=.* is unknown: choose one of softmax, "):
+        heads.find_head(name)

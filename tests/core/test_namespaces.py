@@ -1,0 +1,175 @@
+"""The same lines on NumPy, on array-api-strict (nothing but the standard), and on JAX under `jax.jit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_strict
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.arrays import namespace
+from batchprop.backprop import Step, backprop
+from batchprop.batches import Batch
+from batchprop.engines.numpy import dropout_masks
+from batchprop.network import Layers
+from batchprop.optimizers import OPTIMIZERS, each
+from batchprop.training import Objective, Recipe, State, add, begin, contribution, penalised, update
+from tests.core.comparing import close
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem, problems
+
+DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
+DROPPED = (0.4, 0.0, 0.5)
+STRICT = type(array_api_strict.asarray(0.0))
+OBJECTIVE = Objective(alpha=0.1, dropout=DROPPED, max_grad_norm=0.5, loss_scale=0.5)
+
+
+def as_numpy(array: Any) -> Any:
+    """The same numbers for NumPy; array-api-strict hands them out by DLPack only."""
+    return np.from_dlpack(array) if isinstance(array, STRICT) else np.asarray(array)
+
+
+def masks_of(case: Problem) -> tuple[Any, ...]:
+    n_hidden = len(case.net.activations)
+    return dropout_masks(case.net, case.B.shape[1], DROPPED[:n_hidden], np.random.default_rng(0))
+
+
+def run_step(case: Problem, asarray: Callable[[Any], Any]) -> Step:
+    """One pass over the problem's batch with weights and masks, on the arrays that `asarray` makes."""
+    masks = tuple(None if mask is None else asarray(mask) for mask in masks_of(case))
+    net = case.net.with_layers(each(asarray, case.net.layers))
+    return backprop(net, asarray(case.B), asarray(case.Y), asarray(case.weights), masks)
+
+
+def same_step(actual: Step, expected: Step) -> None:
+    g, reference = actual.gradient, expected.gradient
+    pairs = [
+        (actual.losses, expected.losses),
+        (actual.loss, expected.loss),
+        (actual.P, expected.P),
+        *zip(actual.Z, expected.Z, strict=True),
+        *zip(actual.H, expected.H, strict=True),
+        *zip(actual.dZ, expected.dZ, strict=True),
+        *((g.tensor(k), reference.tensor(k)) for k in range(len(g.dZ))),
+        (g.squared_norms(), reference.squared_norms()),
+    ]
+    for ours, theirs in pairs:
+        assert_allclose(as_numpy(ours), theirs, rtol=1e-12, atol=1e-14)
+    close(each(as_numpy, g.mean()), reference.mean())
+    close(each(as_numpy, g.scaled(g.H[0][0, :]).mean()), reference.scaled(reference.H[0][0]).mean())
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+def test_only_the_standard_is_used(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        same_step(run_step(case, array_api_strict.asarray), run_step(case, np.asarray))
+
+
+# Compiling takes longer than running: each activation once, each head once.
+COMPILED = [
+    *((activation, "softmax") for activation in ACTIVATION_NAMES),
+    *(("tanh", head) for head in HEAD_MAKERS if head != "softmax"),
+]
+
+
+@pytest.mark.parametrize(("activation", "head"), COMPILED)
+@pytest.mark.usefixtures("jnp64")
+def test_a_batch_compiles(activation: str, head: str) -> None:
+    case = problem(activation, head, DEEPEST)
+
+    @jax.jit
+    def compiled(layers: Layers, B: Any, Y: Any, weights: Any, masks: Any) -> tuple[Any, Layers]:
+        step = backprop(case.net.with_layers(layers), B, Y, weights, masks)
+        return step.loss, step.gradient.mean()
+
+    loss, gradient = compiled(case.net.layers, case.B, case.Y, case.weights, masks_of(case))
+    expected = run_step(case, np.asarray)
+    assert_allclose(loss, expected.loss, rtol=1e-12)
+    close(gradient, expected.gradient.mean(), rtol=1e-11)
+
+
+@pytest.mark.usefixtures("jnp64")
+def test_every_collapse_compiles() -> None:
+    case = problem("one per layer", "softmax", DEEPEST)
+    collapses = jax.jit(lambda g: (g.squared_norms(), g.tensor(1), g.scaled(g.squared_norms()).mean()))
+    norms, tensor, scaled = collapses(run_step(case, jnp.asarray).gradient)
+    g = run_step(case, np.asarray).gradient
+    assert_allclose(norms, g.squared_norms(), rtol=1e-12)
+    assert_allclose(tensor, g.tensor(1), rtol=1e-12, atol=1e-14)
+    close(scaled, g.scaled(g.squared_norms()).mean(), rtol=1e-11)
+
+
+def training_step(recipe: Recipe, state: State, batch: Batch, masks: Any, rate: Any) -> tuple[Any, State]:
+    """One step as an engine composes it, from two microbatches."""
+    net, weights = recipe.network.with_layers(state.layers), batch.weights
+    assert weights is not None
+    share = 1.0 / namespace(weights).sum(weights)
+    cut = batch.B.shape[1] // 2
+    parts = [
+        contribution(
+            net,
+            Batch(batch.B[:, part], batch.Y[:, part], weights[part]),
+            share,
+            tuple(None if mask is None else mask[:, part] for mask in masks),
+        )
+        for part in (slice(0, cut), slice(cut, None))
+    ]
+    loss, gradient = penalised(add(*parts), state.layers, recipe.objective, share)
+    return loss, update(recipe, state, gradient, rate)
+
+
+def three_steps(
+    optimizer: str, asarray: Callable[[Any], Any], step: Callable[..., tuple[Any, State]] = training_step
+) -> tuple[list[Any], Layers]:
+    """The losses of three steps, and the layers after them."""
+    case = problem("one per layer", "softmax", DEEPEST)
+    masks = tuple(None if mask is None else asarray(mask) for mask in masks_of(case))
+    net = case.net.with_layers(each(asarray, case.net.layers))
+    recipe = Recipe(net, OPTIMIZERS[optimizer](), OBJECTIVE)
+    batch = Batch(asarray(case.B), asarray(case.Y), asarray(case.weights))
+    state, losses = begin(recipe), list[Any]()
+    for rate in (0.1, 0.05, 0.2):
+        loss, state = step(recipe, state, batch, masks, rate)
+        losses.append(as_numpy(loss))
+    return losses, each(as_numpy, state.layers)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_training_step_uses_only_the_standard(optimizer: str) -> None:
+    expected_losses, expected = three_steps(optimizer, np.asarray)
+    losses, layers = three_steps(optimizer, array_api_strict.asarray)
+    assert_allclose(losses, expected_losses, rtol=1e-12)
+    close(layers, expected)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.usefixtures("jnp64")
+def test_a_training_step_compiles(optimizer: str) -> None:
+    compiled: dict[str, Any] = {}
+
+    def step(recipe: Recipe, state: State, *batch_and_rate: Any) -> tuple[Any, State]:
+        # The count of steps is an array too, so one compilation serves them all.
+        run = compiled.setdefault("step", jax.jit(lambda *arrays: training_step(recipe, *arrays)))
+        loss, state = run(state, *batch_and_rate)
+        return loss, state
+
+    expected_losses, expected = three_steps(optimizer, np.asarray)
+    losses, layers = three_steps(optimizer, jnp.asarray, step)
+    assert_allclose(losses, expected_losses, rtol=1e-10)
+    close(layers, expected, rtol=1e-9, atol=1e-12)
+    assert compiled["step"]._cache_size() <= 2  # weakly typed counters may cost one more
+
+
+def test_a_namespace_is_looked_up_once_for_each_type() -> None:
+    assert namespace(np.ones(1)) is namespace(np.zeros((2, 2)))
+    assert namespace(array_api_strict.ones(1)) is array_api_strict
+
+
+def test_what_is_no_array_has_no_namespace() -> None:
+    with pytest.raises(TypeError):
+        namespace("no array")

@@ -1,0 +1,120 @@
+"""The network: first weights as scikit-learn draws them, and what cannot be a network."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+from batchprop.activations import ACTIVATIONS
+from batchprop.errors import ParameterError
+from batchprop.heads import HEADS, huber
+from batchprop.network import Layer, Network, check_sizes, per_layer, random_numbers
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_seed_gives_scikit_learns_network(activation: str, dtype: Any) -> None:
+    sizes = [4, 7, 1, 3]
+    net = Network.create(sizes, activation=activation, random_state=5, dtype=dtype)
+    theirs = MLPClassifier(activation=activation)
+    theirs._random_state = np.random.RandomState(5)
+    for layer, n_in, n_out in zip(net.layers, sizes[:-1], sizes[1:], strict=True):
+        coef, intercept = theirs._init_coef(n_in, n_out, dtype)
+        assert np.array_equal(layer.W, coef.T)
+        assert np.array_equal(layer.b, intercept)
+
+
+def test_the_sigmoid_takes_a_smaller_gain() -> None:
+    wide, narrow = (
+        Network.create([50, 50, 50], activation=name, random_state=0, dtype="float64")
+        for name in ("tanh", "sigmoid")
+    )
+    for a, b in zip(wide.layers, narrow.layers, strict=True):
+        assert np.allclose(b.W, a.W / np.sqrt(3))
+    assert np.max(np.abs(wide.layers[0].W)) <= np.sqrt(6 / 100)
+
+
+def test_the_gain_goes_with_each_layers_own_activation() -> None:
+    mixed, tanh = (
+        Network.create([9, 9, 9, 9], activation=names, random_state=0, dtype="float64")
+        for names in (["tanh", "sigmoid"], "tanh")
+    )
+    ratios = [a.W / b.W for a, b in zip(mixed.layers, tanh.layers, strict=True)]
+    for ratio, expected in zip(ratios, [1, 1 / np.sqrt(3), 1 / np.sqrt(3)], strict=True):
+        assert np.allclose(ratio, expected)
+
+
+def test_a_network_knows_its_sizes() -> None:
+    net = Network.create([5, 4, 1, 3], activation=["relu", ACTIVATIONS["gelu"]], head=huber(2.0))
+    assert net.sizes == (5, 4, 1, 3)
+    assert net.n_parameters == sum(layer.W.size + layer.b.size for layer in net.layers)
+    assert [record.name for record in net.activations] == ["relu", "gelu"]
+    assert net.head.name == "huber"
+    assert all(W.flags.c_contiguous and W.dtype == b.dtype == np.float32 for W, b in net.layers)
+
+
+def test_a_network_without_hidden_layers() -> None:
+    net = Network.create((3, 2), head="sigmoid", random_state=0)
+    assert net.activations == ()
+    assert net.head is HEADS["sigmoid"]
+    assert net.sizes == (3, 2)
+
+
+def test_other_layers_make_another_network() -> None:
+    net: Any = Network.create([2, 1], random_state=0)
+    zeros = (Layer(np.zeros((1, 2)), np.zeros(1)),)
+    other = net.with_layers(zeros)
+    assert other.layers is zeros
+    assert other.head is net.head
+    assert net.layers is not zeros
+    with pytest.raises(FrozenInstanceError):
+        net.layers = zeros
+
+
+def test_randomness_comes_from_the_random_state_alone() -> None:
+    first, second, other = (Network.create([3, 2], random_state=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.layers[0].W, second.layers[0].W)
+    assert not np.array_equal(first.layers[0].W, other.layers[0].W)
+    rng, numpys_seven = np.random.RandomState(0), cast("Any", np.int64(7))
+    assert random_numbers(rng) is rng
+    assert random_numbers(numpys_seven).randint(1000) == random_numbers(7).randint(1000)
+    assert isinstance(random_numbers(None), np.random.RandomState)
+
+
+@pytest.mark.parametrize("wrong", ["7", 1.5, np.random.default_rng(0)])
+def test_another_random_state_is_refused(wrong: Any) -> None:
+    with pytest.raises(ParameterError, match=r"random_state=.*give None, an integer seed, or a numpy"):
+        random_numbers(wrong)
+
+
+@pytest.mark.parametrize("sizes", [[], [3], ()])
+def test_too_few_sizes_are_refused(sizes: Any) -> None:
+    with pytest.raises(ParameterError, match="too short: give at least the widths of input and output"):
+        Network.create(sizes)
+
+
+@pytest.mark.parametrize("width", [0, -1, 2.0, "3", None, True])
+def test_a_width_that_is_none_is_refused(width: Any) -> None:
+    with pytest.raises(ParameterError, match="every width is a positive integer"):
+        Network.create([4, width, 2])
+
+
+def test_sizes_become_plain_ints() -> None:
+    sizes: Any = np.array([3, 2])
+    assert check_sizes(sizes) == (3, 2)
+    assert all(type(width) is int for width in check_sizes(sizes))
+
+
+def test_one_value_or_one_for_each_hidden_layer() -> None:
+    record: Any = ACTIVATIONS["relu"]
+    assert per_layer("activation", "relu", 2) == ("relu", "relu")
+    assert per_layer("activation", record, 2) == (record, record)
+    assert per_layer("activation", ["relu", record], 2) == ("relu", record)
+    rates: list[Any] = [0.1]
+    assert per_layer("dropout", rates, 1) == (0.1,)
+    with pytest.raises(ParameterError, match="3 entries for 2 hidden layers: give one for all, or 2"):
+        Network.create([2, 2, 2, 2], activation=["relu", "tanh", "elu"])
