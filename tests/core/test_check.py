@@ -1,0 +1,69 @@
+"""The public gradient check: right passes, wrong is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from batchprop import check_gradient
+from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.errors import GradientCheckError, ParameterError
+from batchprop.heads import HEADS, Head
+from batchprop.network import Network
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, problems
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+def test_every_record_passes(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        assert check_gradient(case.net, case.B, case.Y, case.weights, step=1e-6) < 1e-6
+
+
+def checked(activation: Activation | str = "tanh", head: Head | str = "softmax", **settings: Any) -> float:
+    net = Network.create([3, 4, 2], activation=activation, head=head, random_state=0)
+    B = np.random.default_rng(0).normal(size=(3, 6))
+    return check_gradient(net, B, np.eye(2)[:, [0, 1, 1, 0, 0, 1]], **settings)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_wrong_slope_of_the_activation_is_found(name: str) -> None:
+    right = ACTIVATIONS[name]
+    wrong = right._replace(derivative=lambda Z: 1.001 * right.derivative(Z))
+    with pytest.raises(GradientCheckError, match=r"differs from finite differences by .*check σ'"):
+        checked(activation=wrong)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_wrong_slope_of_the_head_is_found(name: str) -> None:
+    right = HEADS[name]
+    wrong = replace(right, dZ=lambda P, Y: 1.001 * right.dZ(P, Y))
+    with pytest.raises(GradientCheckError, match="dZ of the head"):
+        checked(head=wrong)
+
+
+def test_a_gradient_divided_by_m_twice_is_found() -> None:
+    right = HEADS["softmax"]
+    with pytest.raises(GradientCheckError):
+        checked(head=replace(right, dZ=lambda P, Y: (P - Y) / P.shape[1]))
+
+
+def test_what_is_not_a_number_is_found() -> None:
+    with pytest.raises(GradientCheckError, match="nan"):
+        checked(head=replace(HEADS["softmax"], dZ=lambda P, _: np.nan * P))
+
+
+def test_an_own_record_passes() -> None:
+    cube = Activation("cube", lambda Z: Z**3, lambda Z: 3 * Z**2)
+    assert checked(activation=cube) < 1e-6
+
+
+def test_the_tolerance_and_the_directions_are_the_callers() -> None:
+    with pytest.raises(GradientCheckError, match="more than the 1e-18 allowed"):
+        checked(tolerance=1e-18)
+    assert checked(directions=1, random_state=np.random.RandomState(3)) < 1e-6
+    with pytest.raises(ParameterError, match=r"directions=0 .*at least 1"):
+        checked(directions=0)
