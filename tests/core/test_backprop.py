@@ -1,0 +1,144 @@
+"""One pass over a batch: what it returns, what masks do, and batches that do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.backprop import backprop
+from batchprop.engines.numpy import dropout_masks
+from batchprop.errors import InputError
+from batchprop.gradient import BatchGradient
+from batchprop.network import Network
+from tests.core.comparing import close, dot, moved, random_like
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem
+
+DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
+
+
+def deep(activation: str = "one per layer", head: str = "softmax") -> Problem:
+    return problem(activation, head, DEEPEST)
+
+
+def test_the_tensor_of_the_texts_own_question() -> None:
+    dZ, H = np.ones((4, 5)), np.ones((7, 5))
+    g = BatchGradient((dZ,), (H,))
+    assert g.tensor(0).shape == (4, 7, 5)
+    assert g.bias_matrix(0).shape == (4, 5)
+    (layer,) = g.mean()
+    assert layer.W.shape == (4, 7)
+    assert layer.b.shape == (4,)
+
+
+def test_a_step_holds_every_matrix_of_the_pass() -> None:
+    case = deep()
+    step = backprop(case.net, case.B, case.Y, case.weights)
+    widths, m = case.net.sizes, DEEPEST.m
+    assert step.H[0] is case.B
+    assert [Z.shape for Z in step.Z] == [dZ.shape for dZ in step.dZ] == [(n, m) for n in widths[1:]]
+    assert [H.shape for H in step.H] == [(n, m) for n in widths[:-1]]
+    assert step.P.shape == case.Y.shape
+    assert step.losses.shape == (m,)
+    assert step.weights is case.weights
+    assert np.array_equal(step.dZ[-1], step.P - case.Y)
+
+
+def test_layers_count_from_the_end_too() -> None:
+    case = deep()
+    g = backprop(case.net, case.B, case.Y).gradient
+    assert np.array_equal(g.tensor(-1), g.tensor(3))
+    assert np.array_equal(g.bias_matrix(-1), g.dZ[3])
+
+
+def test_a_collapse_is_any_weighted_sum() -> None:
+    case = deep()
+    g = backprop(case.net, case.B, case.Y, case.weights).gradient
+    c = np.random.default_rng(0).normal(size=DEEPEST.m)
+    close(g.collapse(c), [(g.tensor(k) @ c, g.bias_matrix(k) @ c) for k in range(4)])
+    close(g.collapse(1.0), [(g.tensor(k).sum(axis=-1), g.bias_matrix(k).sum(axis=-1)) for k in range(4)])
+    close(g.collapse(g.shares()), g.mean())
+
+
+def test_a_factor_is_not_a_weight() -> None:
+    case = deep()
+    g = backprop(case.net, case.B, case.Y).gradient
+    f = np.arange(float(DEEPEST.m))
+    close(g.scaled(f).mean(), g.collapse(f / DEEPEST.m))
+    close(g._replace(weights=f).mean(), g.collapse(f / f.sum()))
+    assert_allclose(g.scaled(f).squared_norms(), f**2 * g.squared_norms())
+
+
+def test_weights_count_like_repetitions() -> None:
+    case, times = deep(), np.array([2, 0, 1, 3, 1, 0, 2])
+    weighted = backprop(case.net, case.B, case.Y, times.astype(float))
+    repeated = backprop(case.net, case.B.repeat(times, axis=1), case.Y.repeat(times, axis=1))
+    close(weighted.gradient.mean(), repeated.gradient.mean())
+    assert_allclose(weighted.loss, repeated.loss)
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+def test_a_batch_that_weighs_nothing_has_no_gradient(head: str) -> None:
+    case = deep(head=head)
+    nobody = backprop(case.net, case.B[:, :0], case.Y[:, :0])
+    weightless = backprop(case.net, case.B, case.Y, 0 * case.weights)
+    for step in (nobody, weightless):
+        assert step.loss == 0
+        assert not any(theta.any() for layer in step.gradient.mean() for theta in layer)
+
+
+def masks_of(case: Problem) -> tuple[Any, ...]:
+    return dropout_masks(case.net, DEEPEST.m, (0.5, 0.0, 0.3), np.random.default_rng(2))
+
+
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+def test_with_masks_the_gradient_is_that_of_the_masked_loss(activation: str) -> None:
+    case = deep(activation)
+    masks, far = masks_of(case), 1e-6
+    gradient = backprop(case.net, case.B, case.Y, case.weights, masks).gradient.mean()
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        V = random_like(gradient, rng)
+        nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+        ahead, behind = (backprop(net, case.B, case.Y, case.weights, masks).loss for net in nets)
+        assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
+
+
+def test_a_unit_that_is_left_out_neither_speaks_nor_learns() -> None:
+    case = deep()
+    out = np.ones((4, DEEPEST.m))
+    out[1] = 0
+    step = backprop(case.net, case.B, case.Y, masks=(out, None, None))
+    assert not step.H[1][1].any()
+    assert not step.dZ[0][1].any()
+    assert not step.gradient.tensor(1)[:, 1].any()
+
+
+def test_masks_of_ones_change_nothing() -> None:
+    case = deep()
+    ones = tuple(np.ones((len(b), DEEPEST.m)) for _, b in case.net.layers[:-1])
+    masked, plain = backprop(case.net, case.B, case.Y, masks=ones), backprop(case.net, case.B, case.Y)
+    close(masked.gradient.mean(), plain.gradient.mean())
+
+
+def test_a_batch_in_rows_is_refused() -> None:
+    net = Network.create([3, 2], random_state=0)
+    for B in (np.ones((5, 3)), np.ones(3), np.ones((3, 1, 1))):
+        with pytest.raises(InputError, match=r"B has shape .*takes \(3, m\).*pass X\.T"):
+            backprop(net, B, np.ones((2, 5)))
+
+
+def test_targets_that_do_not_fit_are_refused() -> None:
+    net, B = Network.create([3, 2], random_state=0), np.ones((3, 5))
+    for Y in (np.ones((5, 2)), np.ones((2, 4)), np.ones(5)):
+        with pytest.raises(InputError, match=r"Y has shape .*must be \(2, 5\)"):
+            backprop(net, B, Y)
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    net, B, Y = Network.create([3, 2], random_state=0), np.ones((3, 5)), np.ones((2, 5))
+    for weights in (np.ones(4), np.ones((1, 5))):
+        with pytest.raises(InputError, match=r"weights have shape .*one number for each of the 5 examples"):
+            backprop(net, B, Y, weights)
