@@ -7,6 +7,7 @@ run is the engine's business: it is handed in as ``run_epoch``.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -159,9 +160,12 @@ def limited(gradient: Layers, max_norm: float | None) -> Layers:
     """
     if max_norm is None:
         return gradient
-    squared = sum(_squared_norm(theta) for layer in gradient for theta in layer)
-    xp = namespace(squared)
-    factor = max_norm / xp.maximum(xp.sqrt(squared), xp.asarray(max_norm, dtype=squared.dtype))
+    xp = namespace(gradient[0].W)
+    largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
+    # Measured in units of its largest entry, for the square of a long gradient overflows in float32.
+    unit = xp.maximum(largest, 1.0)
+    norm = xp.sqrt(sum(_squared_norm(theta / unit) for layer in gradient for theta in layer))
+    factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
     return each(lambda g: factor * g, gradient)
 
 
