@@ -134,7 +134,7 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
         For each epoch, without end, its batches.
 
     Raises:
-        ParameterError: the rate is not in (0, 1].
+        ParameterError: the rate is not in (0, 1], or an epoch has no batch.
 
     Source:
         Abadi et al., arXiv 1607.00133.
@@ -145,6 +145,8 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
     """
     if not 0 < rate <= 1:
         raise ParameterError(f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1")
+    if n_batches < 1:
+        raise ParameterError(f"n_batches={n_batches!r} is not allowed: an epoch has at least 1")
     return (
         [np.flatnonzero(random_state.random_sample(n_rows) < rate) for _ in range(n_batches)]
         for _ in repeat(None)

@@ -85,6 +85,11 @@ def test_a_poisson_rate_out_of_range_is_refused(wrong: float) -> None:
         batches.poisson(5, wrong, 1, np.random.RandomState(0))
 
 
+def test_an_epoch_without_batches_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"n_batches=0 .*at least 1"):
+        batches.poisson(5, 0.5, 0, np.random.RandomState(0))
+
+
 @pytest.mark.parametrize(
     ("n", "size", "lengths"),
     [(0, 4, []), (3, 4, [3]), (4, 4, [4]), (9, 4, [4, 4, 1]), (MICROBATCH + 1, MICROBATCH, [MICROBATCH, 1])],

@@ -7,6 +7,7 @@ import numpy as np
 
 from batchprop.backprop import Masks
 from batchprop.batches import Rows, Table, gather, microbatches
+from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.training import (
     Collapsed,
@@ -104,6 +105,9 @@ def dropout_masks(
     Returns:
         For each hidden layer a mask ``(n_l, m)``, or None where p is 0.
 
+    Raises:
+        ParameterError: there is dropout but nothing to draw it from.
+
     Source:
         Srivastava et al. 2014, in the form that leaves prediction as it is.
 
@@ -113,8 +117,12 @@ def dropout_masks(
         array([[2., 2., 2., 0.],
                [0., 0., 0., 0.]], dtype=float32)
     """
-    if not any(rates) or random_bits is None:
+    if not any(rates):
         return (None,) * len(net.activations)
+    if random_bits is None:
+        raise ParameterError(
+            f"dropout={rates!r} needs randomness: make the engine as NumpyEngine(np.random.default_rng(seed))"
+        )
     return tuple(
         (random_bits.random((len(layer.b), m), dtype=layer.b.dtype) >= p) / layer.b.dtype.type(1 - p)
         if p

@@ -1,0 +1,194 @@
+"""The NumPy engine: microbatches, the penalty, dropout's masks, and overflow without noise."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+from batchprop import batches, optimizers
+from batchprop.backprop import backprop
+from batchprop.batches import Table
+from batchprop.engines import numpy as engine
+from batchprop.engines.numpy import NumpyEngine, dropout_masks, value_and_gradient
+from batchprop.errors import ParameterError
+from batchprop.network import Network
+from batchprop.training import Objective, Recipe, begin
+from tests.core.comparing import close, dot, moved, random_like
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem, problems
+
+DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
+
+
+def table_of(case: Problem, *, weighted: bool = True) -> Table:
+    return Table(case.B.T, case.Y.T, case.weights if weighted else None)
+
+
+def in_parts_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "microbatches", partial(batches.microbatches, size=size))
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+def test_a_batch_equals_its_microbatches(activation: str, head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_parts_of(2, monkeypatch)
+    for case in problems(activation, head):
+        rows = np.arange(case.B.shape[1])
+        for weighted in (False, True):
+            whole = backprop(case.net, case.B, case.Y, case.weights if weighted else None)
+            parts = value_and_gradient(case.net, table_of(case, weighted=weighted), rows, Objective())
+            assert_allclose(parts.loss, whole.loss, rtol=1e-12)
+            close(parts.gradient, whole.gradient.mean())
+
+
+def test_the_penalty_belongs_to_the_batch_and_not_to_its_microbatches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = problem("one per layer", "softmax", DEEPEST)
+    of_rows = partial(value_and_gradient, case.net, table_of(case), np.arange(7))
+    whole = of_rows(Objective(alpha=0.7))
+    in_parts_of(2, monkeypatch)
+    parts = of_rows(Objective(alpha=0.7))
+    assert_allclose(parts.loss, whole.loss)
+    close(parts.gradient, whole.gradient)
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_gradient_is_that_of_the_penalised_loss(head: str, weighted: bool) -> None:
+    case, far = problem("tanh", head, DEEPEST), 1e-6
+    table, objective = table_of(case, weighted=weighted), Objective(alpha=0.7)
+    rows = np.array([0, 2, 3, 6])
+    of_net = partial(value_and_gradient, table=table, rows=rows, objective=objective)
+    gradient, rng = of_net(case.net).gradient, np.random.default_rng(0)
+    for _ in range(3):
+        V = random_like(gradient, rng)
+        nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+        ahead, behind = (of_net(net).loss for net in nets)
+        assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
+
+
+def test_the_penalty_as_scikit_learn_defines_it() -> None:
+    case, rows = problem("tanh", "softmax", DEEPEST), np.arange(7)
+    squares = sum(np.sum(W**2) for W, _ in case.net.layers)
+    for weighted, size in ((False, 7), (True, case.weights.sum())):
+        table = table_of(case, weighted=weighted)
+        plain, penalised = (value_and_gradient(case.net, table, rows, Objective(alpha)) for alpha in (0, 0.7))
+        assert_allclose(penalised.loss - plain.loss, 0.35 * squares / size)
+        for with_penalty, without, layer in zip(
+            penalised.gradient, plain.gradient, case.net.layers, strict=True
+        ):
+            assert_allclose(with_penalty.W, without.W + 0.7 * layer.W / size)
+            assert_allclose(with_penalty.b, without.b)
+
+
+def test_the_scale_of_the_loss_is_for_the_report_alone() -> None:
+    case, rows = problem("tanh", "squared_error", DEEPEST), np.arange(7)
+    of_objective = partial(value_and_gradient, case.net, table_of(case), rows)
+    plain, halved = of_objective(Objective()), of_objective(Objective(loss_scale=0.5))
+    assert_allclose(halved.loss, plain.loss / 2)
+    close(halved.gradient, plain.gradient)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sparse_rows_equal_dense_ones(weighted: bool) -> None:
+    case, rows = problem("tanh", "softmax", DEEPEST), np.array([4, 1, 1])
+    dense = table_of(case, weighted=weighted)
+    csr = dense._replace(X=sparse.csr_array(dense.X))
+    ours, theirs = (value_and_gradient(case.net, table, rows, Objective(0.1)) for table in (csr, dense))
+    assert_allclose(ours.loss, theirs.loss)
+    close(ours.gradient, theirs.gradient)
+
+
+def test_a_batch_that_weighs_nothing_is_nothing() -> None:
+    case = problem("tanh", "softmax", DEEPEST)
+    weightless = table_of(case)._replace(weights=np.zeros(7))
+    for table, rows in ((weightless, np.arange(7)), (table_of(case), np.arange(0))):
+        loss, gradient = value_and_gradient(case.net, table, rows, Objective(alpha=1.0))
+        assert loss == 0
+        assert not any(theta.any() for layer in gradient for theta in layer)
+
+
+WIDE = Network.create([1, 300, 200, 1], random_state=0)
+
+
+def test_a_mask_keeps_what_is_expected() -> None:
+    masks = dropout_masks(WIDE, 500, (0.25, 0.5), np.random.default_rng(0))
+    for mask, p, width in zip(masks, (0.25, 0.5), (300, 200), strict=True):
+        assert mask is not None
+        assert mask.shape == (width, 500)
+        assert mask.dtype == np.float32
+        assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(1 - p)}
+        # Four standard errors of a mean of p/(1 - p) variance.
+        assert abs(mask.mean() - 1) < 4 * np.sqrt(p / (1 - p) / mask.size)
+
+
+def test_masks_are_drawn_anew_from_their_own_randomness() -> None:
+    bits = np.random.default_rng(0)
+    first, second = (np.array(dropout_masks(WIDE, 5, (0.5, 0.5), bits)[0]) for _ in range(2))
+    again = np.array(dropout_masks(WIDE, 5, (0.5, 0.5), np.random.default_rng(0))[0])
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, again)
+
+
+def test_without_dropout_there_are_no_masks() -> None:
+    bits = np.random.default_rng(0)
+    assert dropout_masks(WIDE, 5, (), None) == dropout_masks(WIDE, 5, (0.0, 0.0), bits) == (None, None)
+    assert [mask is None for mask in dropout_masks(WIDE, 5, (0.0, 0.5), bits)] == [True, False]
+
+
+def test_dropout_without_randomness_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"dropout=\(0\.5, 0\.0\) needs .*NumpyEngine\(np\.random\."):
+        dropout_masks(WIDE, 5, (0.5, 0.0), None)
+
+
+def test_dropout_is_right_on_average() -> None:
+    net = Network.create([3, 6, 2], activation="tanh", head="squared_error", random_state=0, dtype="float64")
+    rng = np.random.default_rng(0)
+    B, bits = rng.normal(size=(3, 4)), np.random.default_rng(1)
+    answers = [
+        backprop(net, B, np.zeros((2, 4)), masks=dropout_masks(net, 4, (0.3,), bits)).P for _ in range(4000)
+    ]
+    plain = backprop(net, B, np.zeros((2, 4))).P
+    error = np.std(answers, axis=0) / np.sqrt(len(answers))
+    assert np.all(np.abs(np.mean(answers, axis=0) - plain) < 4.5 * error)
+
+
+def run_epoch(case: Problem, rows: Any, rates: Any, **settings: Any) -> Any:
+    recipe = Recipe(case.net, optimizers.sgd(), Objective(**settings))
+    run = NumpyEngine(np.random.default_rng(0))
+    return run(recipe, begin(recipe), table_of(case), rows, rates, 1)
+
+
+def test_each_batch_takes_its_own_rate() -> None:
+    case = problem("tanh", "softmax", DEEPEST)
+    rows = [np.array([0, 1]), np.array([2, 3, 4]), np.array([5, 6])]
+    state, losses = run_epoch(case, rows, [0.5, 0.0, 0.25])
+    assert state.steps == len(losses) == 3
+    layers = case.net.layers
+    for part, rate in zip(rows, [0.5, 0.0, 0.25], strict=True):
+        net = case.net.with_layers(layers)
+        step = backprop(net, case.B[:, part], case.Y[:, part], case.weights[part])
+        layers = moved(layers, step.gradient.mean(), -rate)
+    close(state.layers, layers)
+
+
+def test_after_a_loss_that_is_not_finite_no_step_is_taken() -> None:
+    case = problem("identity", "squared_error", DEEPEST)
+    rows = [np.arange(7)] * 50
+    state, losses = run_epoch(case, rows, [1e30] * 50)
+    assert len(losses) < 50
+    assert not np.isfinite(losses[-1])
+    assert np.isfinite(losses[:-1]).all()
+    assert state.steps == len(losses) - 1
+
+
+def test_dropout_reaches_the_steps() -> None:
+    case = problem("tanh", "softmax", DEEPEST)
+    rows = [np.arange(7)]
+    plain, dropped = (run_epoch(case, rows, [0.1], dropout=p)[1] for p in ((), (0.5, 0.5, 0.5)))
+    assert plain != dropped
