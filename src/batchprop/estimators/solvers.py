@@ -69,6 +69,9 @@ def schedule_of(estimator: BaseMLP, steps_per_epoch: int, rows: int, *, resumed:
 def _invscaling(
     estimator: BaseMLP, rate: float, steps_per_epoch: int, rows: int, *, resumed: bool
 ) -> Schedule:
+    if resumed:
+        # A piece of the data is one epoch, and a rate lasts for an epoch.
+        return schedules.constant(rate / (estimator.t_ + 1) ** estimator.power_t)
     scaled = schedules.invscaling(
         rate,
         estimator.power_t,
@@ -78,7 +81,7 @@ def _invscaling(
     )
     # A warm start begins with the initial rate and only then remembers the rows of earlier fits, as in
     # scikit-learn.
-    return scaled if resumed else lambda step: rate if step < steps_per_epoch else scaled(step)
+    return lambda step: rate if step < steps_per_epoch else scaled(step)
 
 
 def lbfgs(

@@ -1,0 +1,278 @@
+"""Same seed, same curve: scikit-learn's MLPs are the oracle, over settings sampled with fixed seeds.
+
+What differs on purpose, and is therefore left out of the comparison:
+- scikit-learn clips probabilities at the machine's epsilon before it takes their logarithm; we compute the
+  loss from the scores, without clipping. Few of the sampled networks are ever that sure of themselves.
+- With ``warm_start`` and ``early_stopping``, scikit-learn's remembered best weights are the very arrays that
+  the second fit goes on to change. Where that fit finds nothing better, it keeps the last weights, and we the
+  best.
+- scikit-learn divides by zero where every row of a batch has weight 0; such a batch changes nothing here.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from scipy.sparse import csc_matrix, csr_matrix
+from sklearn import neural_network
+
+import batchprop as bp
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:lbfgs failed to converge:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning"),
+    pytest.mark.filterwarnings("ignore:batch_size=.*is cut:UserWarning"),
+]
+
+ROWS, COLUMNS, EPOCHS = 61, 5, 20
+
+AXES: dict[str, tuple[Any, ...]] = {
+    "target": (
+        "binary",
+        "words",
+        "multiclass",
+        "multilabel",
+        "single",
+        "several",
+        "counts",
+        "several counts",
+    ),
+    "history": ("fit", "warm start", "partial fit", "fit, then partial fit"),
+    "weights": (None, "random", "some zero"),
+    "container": ("dense", "columns first", "csr", "csc"),
+    "solver": ("sgd", "adam", "lbfgs"),
+    "learning_rate": ("constant", "invscaling", "adaptive"),
+    "momentum": (0.9, 0, 0.5),
+    "nesterovs_momentum": (True, False),
+    "activation": ("relu", "identity", "logistic", "sigmoid", "tanh"),
+    "hidden_layer_sizes": ((6,), (), 4, (6, 4), [5, 4, 3]),
+    "early_stopping": (False, True),
+    "shuffle": (True, False),
+    "batch_size": ("auto", 7, 16, 1000),
+    "alpha": (1e-4, 0, 1.0),
+    "n_iter_no_change": (10, 2),
+    "tol": (1e-4, 0.02),
+    "random_state": (0, 1),
+}
+"""Every setting that both libraries know, with its values; the first is the plain one."""
+
+DATA = ("target", "history", "weights", "container")
+"""Those that describe the data and the calls; the rest are constructor parameters."""
+
+
+DELICATE = {
+    29: "already at the minimum, where rounding decides on one more iteration: scikit-learn's own count "
+    "changes with the last digit of X",
+    148: "a line search tries weights so large that scikit-learn's clipped loss is 26 below the true one",
+}
+"""Seeds of which only the first iterations of L-BFGS are compared."""
+
+
+class Data(NamedTuple):
+    """What both estimators are given."""
+
+    X: Any
+    y: np.ndarray
+    weights: np.ndarray | None
+
+
+class Pair(NamedTuple):
+    """The same fit in both libraries."""
+
+    ours: Any
+    theirs: Any
+    improved: bool
+    """Whether the second fit of a warm start found a better validation score than the first."""
+
+
+def plain() -> dict[str, Any]:
+    """The first value of every axis."""
+    return {name: values[0] for name, values in AXES.items()}
+
+
+def one_at_a_time() -> list[dict[str, Any]]:
+    """The plain settings with one value changed, for every value of every axis and both batch solvers."""
+    return [
+        allowed({**plain(), "solver": solver, name: value})
+        for solver in ("adam", "sgd")
+        for name, values in AXES.items()
+        for value in values
+    ]
+
+
+def sampled(seed: int) -> dict[str, Any]:
+    """Settings drawn from all axes at once."""
+    draw = np.random.RandomState(seed)
+    return allowed({name: values[draw.randint(len(values))] for name, values in AXES.items()})
+
+
+def allowed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The nearest settings that make sense: L-BFGS has no partial_fit, which has no early stopping."""
+    if "partial" in settings["history"] and settings["solver"] == "lbfgs":
+        settings["history"] = "warm start"
+    if "partial" in settings["history"]:
+        settings["early_stopping"] = False
+    return settings
+
+
+def named(settings: dict[str, Any]) -> str:
+    """What sets the settings apart from the plain ones, as pytest prints it."""
+    return ", ".join(str(value) for name, value in settings.items() if value != plain()[name]) or "plain"
+
+
+def made_up(settings: dict[str, Any], dtype: str = "float64") -> Data:
+    """A table with some signal, a target of the kind asked for, and weights."""
+    rng = np.random.RandomState(7)
+    X = rng.randn(ROWS, COLUMNS)
+    X[rng.rand(*X.shape) < 0.3] = 0
+    scores = X @ rng.randn(COLUMNS, 3) + 0.5 * rng.randn(ROWS, 3)
+    y = {
+        "binary": (scores[:, 0] > 0).astype(int),
+        "words": np.where(scores[:, 0] > 0, "yes", "no"),
+        "multiclass": scores.argmax(axis=1) * 2 + 1,
+        "multilabel": (scores > 0).astype(int),
+        "single": scores[:, 0],
+        "several": scores,
+        "counts": rng.poisson(np.exp(0.5 * scores[:, 0].clip(-2, 2))).astype(float),
+        "several counts": rng.poisson(np.exp(0.5 * scores.clip(-2, 2))).astype(float),
+    }[settings["target"]]
+    weights = rng.uniform(0.5, 2.0, ROWS)
+    if settings["weights"] == "some zero":
+        weights[::6] = 0
+    containers: dict[str, Any] = {
+        "dense": np.array,
+        "columns first": np.asfortranarray,
+        "csr": csr_matrix,
+        "csc": csc_matrix,
+    }
+    X = containers[settings["container"]](X.astype(dtype))
+    return Data(X, y, weights if settings["weights"] else None)
+
+
+def fitted(settings: dict[str, Any], data: Data, dtype: str | None = "float64", epochs: int = EPOCHS) -> Pair:
+    """Fit both libraries' estimators in the same way."""
+    parameters = {name: value for name, value in settings.items() if name not in DATA}
+    parameters |= {"learning_rate_init": 0.01, "max_iter": epochs}
+    kind = "MLPClassifier"
+    if settings["target"] in {"single", "several", "counts", "several counts"}:
+        kind = "MLPRegressor"
+        parameters["loss"] = "poisson" if "counts" in settings["target"] else "squared_error"
+    parameters["warm_start"] = settings["history"] == "warm start"
+    ours = getattr(bp, kind)(**parameters, dtype=dtype)
+    if parameters["activation"] == "sigmoid":
+        parameters["activation"] = "logistic"
+    theirs = getattr(neural_network, kind)(**parameters)
+    for estimator in (ours, theirs):
+        improved = follow(settings["history"], estimator, data)
+    return Pair(ours, theirs, improved)
+
+
+def follow(history: str, estimator: Any, data: Data) -> bool:
+    """Call the estimator as the history says; return whether the last fit bettered the validation score."""
+    if history != "partial fit":
+        estimator.fit(*data)
+    if history == "warm start":
+        before = getattr(estimator, "best_validation_score_", None)
+        estimator.fit(*data)
+        return before is None or estimator.best_validation_score_ > before
+    if "partial" in history:
+        # Different pieces; one lacks a class, one is smaller than the batch.
+        ends = (0, 20, 24, 49, 61)
+        for start, end in [*pairwise(ends), (0, 61)]:
+            piece = slice(start, end)
+            weights = None if data.weights is None else data.weights[piece]
+            labels = np.unique(data.y) if data.y.ndim == 1 else np.arange(data.y.shape[1])
+            declared = {"classes": labels} if hasattr(estimator, "predict_proba") else {}
+            estimator.partial_fit(data.X[piece], data.y[piece], weights, **declared)
+    return True
+
+
+def agree(found: Any, wanted: Any, tolerance: float) -> None:
+    """Assert that two arrays agree, relative to the largest entry."""
+    found, wanted = np.asarray(found, dtype=float), np.asarray(wanted, dtype=float)
+    assert found.shape == wanted.shape
+    scale = np.abs(wanted).max(initial=0.0)
+    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * max(scale, 1e-3))
+
+
+def compare(settings: dict[str, Any], pair: Pair, X: Any, tolerance: float) -> None:
+    """Assert that two fitted estimators have learnt the same, by way of the same curve."""
+    ours, theirs, improved = pair
+    agree(ours.loss_, theirs.loss_, tolerance)
+    for name in ("n_iter_", "t_", "n_outputs_", "n_layers_", "n_features_in_", "out_activation_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    if settings["solver"] != "lbfgs":
+        agree(ours.loss_curve_, theirs.loss_curve_, tolerance)
+        for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
+            one, other = getattr(ours, name), getattr(theirs, name)
+            assert (one is None) == (other is None), name
+            if one is not None:
+                agree(one, other, tolerance)
+    if settings["early_stopping"] and not improved:
+        return
+    for one, other in zip(
+        [*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True
+    ):
+        agree(one, other, tolerance)
+        assert one.dtype == other.dtype
+    if hasattr(theirs, "predict_proba"):
+        np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+        agree(ours.predict_proba(X), theirs.predict_proba(X), tolerance)
+        # From 1 - P, a small probability keeps few digits, and its logarithm fewer; ours comes from Z.
+        clear = ours.predict_proba(X) > 1e-6
+        with np.errstate(divide="ignore"):
+            agree(ours.predict_log_proba(X)[clear], theirs.predict_log_proba(X)[clear], tolerance)
+        assert np.isfinite(ours.predict_log_proba(X)).all()
+    else:
+        agree(ours.predict(X), theirs.predict(X), tolerance)
+
+
+@pytest.mark.parametrize("settings", one_at_a_time(), ids=named)
+def test_one_setting_changed(settings: dict[str, Any]) -> None:
+    data = made_up(settings)
+    compare(settings, fitted(settings, data), data.X, 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_sampled_settings(seed: int) -> None:
+    settings = sampled(seed)
+    data = made_up(settings)
+    pair = fitted(settings, data, epochs=3 if seed in DELICATE else EPOCHS)
+    compare(settings, pair, data.X, 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1030))
+def test_float32_follows_the_table_as_in_scikit_learn(seed: int) -> None:
+    settings = sampled(seed) | {"early_stopping": False, "n_iter_no_change": 100}
+    if settings["solver"] == "lbfgs":
+        settings["solver"] = "adam"
+    data = made_up(settings, "float32")
+    compare(settings, fitted(settings, data, dtype=None), data.X, 1e-3)
+
+
+def test_warm_start_with_early_stopping_keeps_the_best_weights() -> None:
+    """Where the second fit finds nothing better, ours are the best weights; scikit-learn's are the last."""
+    settings = plain() | {"history": "warm start", "early_stopping": True, "target": "multiclass"}
+    data = made_up(settings)
+    first = fitted(settings | {"history": "fit"}, data).ours
+    pair = fitted(settings, data)
+    assert not pair.improved
+    agree(pair.ours.coefs_[0], first.coefs_[0], 1e-12)
+    assert np.abs(pair.theirs.coefs_[0] - first.coefs_[0]).max() > 1e-3
+
+
+def test_adaptive_divides_the_rate_until_it_stops() -> None:
+    settings = plain() | {"solver": "sgd", "target": "single"}
+    settings |= {"learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1.0}
+    data = made_up(settings)
+    ours, theirs, _ = pair = fitted(settings, data)
+    compare(settings, pair, data.X, 1e-6)
+    assert ours.n_iter_ < EPOCHS
+    rates = 0.01 / 5.0 ** np.arange(7)
+    np.testing.assert_allclose(np.unique(ours.learning_rate_curve_)[::-1], rates)
+    assert theirs._optimizer.learning_rate == pytest.approx(rates[-1])
