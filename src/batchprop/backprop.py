@@ -38,7 +38,7 @@ class Step(NamedTuple):
     @property
     def loss(self) -> Array:
         """The batch's loss ``Σ w_i loss_i / Σ w_i``, a scalar array."""
-        return namespace(self.losses).sum(self.losses * self.gradient.shares())
+        return self.losses @ self.gradient.shares()
 
     @property
     def gradient(self) -> BatchGradient:
@@ -83,9 +83,9 @@ def backprop(
     if masks is None:
         masks = (None,) * len(net.activations)
     Z, H = forward(net, B, masks)
-    P = net.head.output(Z[-1])
+    P, losses = net.head.answer(Z[-1], Y)
     dZ = backward(net, Z, net.head.dZ(P, Y), masks)
-    return Step(net.head.losses(Z[-1], Y), P, Z, H, dZ, weights)
+    return Step(losses, P, Z, H, dZ, weights)
 
 
 def forward(net: Network, B: Array, masks: Masks) -> tuple[Matrices, Matrices]:
@@ -153,7 +153,7 @@ def masked(H: Array, mask: Array | None) -> Array:
 
 
 def _check_shapes(net: Network, B: Array, Y: Array, weights: Array | None) -> None:
-    n_in, n_out = net.sizes[0], net.sizes[-1]
+    n_in, n_out = net.layers[0].W.shape[1], net.layers[-1].W.shape[0]
     if B.ndim != 2 or B.shape[0] != n_in:
         raise InputError(
             f"B has shape {tuple(B.shape)}: the network takes ({n_in}, m), a column per example; "

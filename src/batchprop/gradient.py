@@ -40,7 +40,7 @@ class BatchGradient(NamedTuple):
     weights: Array | None = None
 
     def mean(self) -> Layers:
-        """The gradient that trains the network: ``dW = dZ diag(w) Hᵀ / Σw``, ``db = Σ w_i dz_i / Σw``.
+        """The gradient that trains the network: ``dW = dZ diag(w) Hᵀ / Σw``, ``db = dZ w / Σw``.
 
         Returns:
             For each layer ``Layer(dW, db)``, of the shapes of W and b; zeros where all weights are 0.
@@ -48,11 +48,11 @@ class BatchGradient(NamedTuple):
         """
         return self.collapse(self.shares())
 
-    def collapse(self, coefficients: Array | float) -> Layers:
-        """Any weighted sum of the examples' gradients: ``Σ c_i g_i = (dZ diag(c)) Hᵀ``.
+    def collapse(self, coefficients: Array) -> Layers:
+        """Any weighted sum of the examples' gradients: ``Σ c_i dW_i = (dZ diag(c)) Hᵀ``, ``Σ c_i db_i = dZ c``.
 
         Args:
-            coefficients: c ``(m,)``, or one number for all. The weights are not looked at.
+            coefficients: c ``(m,)``. The weights are not looked at.
 
         Returns:
             For each layer ``Layer(Σ c_i dW_i, Σ c_i db_i)``. One product a layer.
@@ -63,15 +63,16 @@ class BatchGradient(NamedTuple):
             >>> g.collapse(np.array([1.0, 10.0]))
             (Layer(W=array([[83.]]), b=array([21.])),)
         """
-        xp = namespace(self.dZ[0])
-        scaled = (dZ * coefficients for dZ in self.dZ)
-        return tuple(Layer(dZ @ H.T, xp.sum(dZ, axis=1)) for dZ, H in zip(scaled, self.H, strict=True))
+        return tuple(
+            Layer((dZ * coefficients) @ H.T, dZ @ coefficients) for dZ, H in zip(self.dZ, self.H, strict=True)
+        )
 
-    def shares(self) -> Array | float:
-        """How much of the mean each example is: ``w_i / Σw`` ``(m,)``, or ``1/m``; zeros where ``Σw = 0``."""
+    def shares(self) -> Array:
+        """How much of the mean each example is, ``(m,)``: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``."""
+        xp = namespace(self.dZ[0])
         if self.weights is None:
-            return 1.0 / max(self.dZ[0].shape[1], 1)
-        xp = namespace(self.weights)
+            m = self.dZ[0].shape[1]
+            return xp.full((m,), 1.0 / max(m, 1), dtype=self.dZ[0].dtype)
         total = xp.sum(self.weights)
         return self.weights / xp.where(total > 0, total, xp.ones_like(total))
 

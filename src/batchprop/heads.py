@@ -23,7 +23,7 @@ class Head:
     Attributes:
         name: what the head is called in ``HEADS``.
         output: ``Z (K, m) -> P (K, m)``.
-        losses: ``(Z, Y) -> (m,)``, the loss of each example, computed from Z to stay stable.
+        answer: ``(Z, Y) -> (P, losses)``, P again and the loss of each example ``(m,)``, from Z to stay stable.
         dZ: ``(P, Y) -> (K, m)``, the derivative of each example's own loss by its column of Z.
 
     Example:
@@ -35,8 +35,12 @@ class Head:
 
     name: str
     output: Callable[[Array], Array]
-    losses: Callable[[Array, Array], Array]
+    answer: Callable[[Array, Array], tuple[Array, Array]]
     dZ: Callable[[Array, Array], Array]
+
+    def losses(self, Z: Array, Y: Array) -> Array:
+        """Return the loss of each example, ``(m,)``."""
+        return self.answer(Z, Y)[1]
 
 
 def _check_smoothing(label_smoothing: Any) -> None:
@@ -45,6 +49,16 @@ def _check_smoothing(label_smoothing: Any) -> None:
             f"label_smoothing={label_smoothing!r} is not allowed: "
             "give a number from 0 (none) to below 1, as 0.1"
         )
+
+
+def _head(
+    name: str,
+    output: Callable[[Array], Array],
+    losses: Callable[[Array, Array], Array],
+    dZ: Callable[[Array, Array], Array],
+) -> Head:
+    """Make a head whose output and losses have no work in common."""
+    return Head(name, output, lambda Z, Y: (output(Z), losses(Z, Y)), dZ)
 
 
 def _residual(P: Array, Y: Array) -> Array:
@@ -66,9 +80,16 @@ def log_softmax(Z: Array) -> Array:
         array([[     0.],
                [-20000.]])
     """
+    S, _, total = _shifted(Z)
+    return S - namespace(Z).log(total)
+
+
+def _shifted(Z: Array) -> tuple[Array, Array, Array]:
+    """Return ``S = Z − max Z``, ``exp S`` and its sum, column by column: 1 ≤ sum ≤ K, whatever Z."""
     xp = namespace(Z)
     S = Z - xp.max(Z, axis=0, keepdims=True)
-    return S - xp.log(xp.sum(xp.exp(S), axis=0, keepdims=True))
+    E = xp.exp(S)
+    return S, E, xp.sum(E, axis=0, keepdims=True)
 
 
 def softmax(label_smoothing: float = 0.0) -> Head:
@@ -94,14 +115,15 @@ def softmax(label_smoothing: float = 0.0) -> Head:
         return (1.0 - label_smoothing) * Y + label_smoothing / Y.shape[0] if label_smoothing else Y
 
     def output(Z: Array) -> Array:
+        _, E, total = _shifted(Z)
+        return E / total
+
+    def answer(Z: Array, Y: Array) -> tuple[Array, Array]:
         xp = namespace(Z)
-        E = xp.exp(Z - xp.max(Z, axis=0, keepdims=True))
-        return E / xp.sum(E, axis=0, keepdims=True)
+        S, E, total = _shifted(Z)
+        return E / total, xp.sum(smooth(Y) * (xp.log(total) - S), axis=0)
 
-    def losses(Z: Array, Y: Array) -> Array:
-        return -namespace(Z).sum(smooth(Y) * log_softmax(Z), axis=0)
-
-    return Head("softmax", output, losses, lambda P, Y: P - smooth(Y))
+    return Head("softmax", output, answer, lambda P, Y: P - smooth(Y))
 
 
 def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
@@ -130,7 +152,7 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
     def losses(Z: Array, Y: Array) -> Array:
         return sum(one.losses(Z[block, :], Y[block, :]) for block in blocks)
 
-    return Head("softmax_groups", per_block(one.output), losses, per_block(one.dZ))
+    return _head("softmax_groups", per_block(one.output), losses, per_block(one.dZ))
 
 
 def log_sigmoid(Z: Array) -> Array:
@@ -172,7 +194,7 @@ def sigmoid_cross_entropy(label_smoothing: float = 0.0) -> Head:
         # max(z, 0) − y z is exactly 0 on the right side of a sure answer, so the tiny rest keeps its digits.
         return xp.sum(xp.maximum(Z, 0.0) - smooth(Y) * Z + xp.log1p(xp.exp(-xp.abs(Z))), axis=0)
 
-    return Head("sigmoid", sigmoid, losses, lambda P, Y: P - smooth(Y))
+    return _head("sigmoid", sigmoid, losses, lambda P, Y: P - smooth(Y))
 
 
 def squared_error() -> Head:
@@ -188,7 +210,7 @@ def squared_error() -> Head:
         R = Z - Y
         return 0.5 * namespace(Z).sum(R * R, axis=0)
 
-    return Head("squared_error", identity, losses, _residual)
+    return _head("squared_error", identity, losses, _residual)
 
 
 def absolute_error() -> Head:
@@ -204,7 +226,7 @@ def absolute_error() -> Head:
         xp = namespace(Z)
         return xp.sum(xp.abs(Z - Y), axis=0)
 
-    return Head("absolute_error", identity, losses, lambda P, Y: namespace(P).sign(P - Y))
+    return _head("absolute_error", identity, losses, lambda P, Y: namespace(P).sign(P - Y))
 
 
 def huber(delta: float = 1.0) -> Head:
@@ -239,7 +261,7 @@ def huber(delta: float = 1.0) -> Head:
         C = dZ(Z, Y)
         return namespace(Z).sum(C * (Z - Y - 0.5 * C), axis=0)
 
-    return Head("huber", identity, losses, dZ)
+    return _head("huber", identity, losses, dZ)
 
 
 def quantile(q: float = 0.5) -> Head:
@@ -273,7 +295,7 @@ def quantile(q: float = 0.5) -> Head:
         S = namespace(P).sign(P - Y)
         return 0.5 * S + (0.5 - q) * S * S
 
-    return Head("quantile", identity, losses, dZ)
+    return _head("quantile", identity, losses, dZ)
 
 
 def poisson() -> Head:
@@ -300,7 +322,7 @@ def poisson() -> Head:
         deviance = output(Z) * (1.0 + Z - capped(Z)) - Y * Z
         return xp.sum(deviance + Y * xp.log(xp.where(Y > 0, Y, 1.0)) - Y, axis=0)
 
-    return Head("poisson", output, losses, _residual)
+    return _head("poisson", output, losses, _residual)
 
 
 HEADS: dict[str, Head] = {

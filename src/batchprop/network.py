@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias, TypeVar, cast
 
@@ -102,7 +102,7 @@ class Network:
 
     def with_layers(self, layers: Layers) -> Network:
         """Return the same network with other parameters."""
-        return replace(self, layers=layers)
+        return Network(layers, self.activations, self.head)
 
 
 def glorot(

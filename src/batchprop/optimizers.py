@@ -66,8 +66,11 @@ def momentum(beta: float = 0.9) -> Optimizer:
     def update(
         layers: Layers, gradient: Layers, velocity: Layers, learning_rate: float | Array
     ) -> tuple[Layers, Layers]:
-        velocity = each(lambda v, g: beta * v - learning_rate * g, velocity, gradient)
-        return each(lambda theta, v: theta + v, layers, velocity), velocity
+        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+            v = beta * v - learning_rate * g
+            return theta + v, v
+
+        return together(one, layers, gradient, velocity)
 
     return Optimizer(zeros_like, update)
 
@@ -89,10 +92,12 @@ def nesterov(beta: float = 0.9) -> Optimizer:
     def update(
         layers: Layers, gradient: Layers, velocity: Layers, learning_rate: float | Array
     ) -> tuple[Layers, Layers]:
-        velocity = each(lambda v, g: beta * v - learning_rate * g, velocity, gradient)
-        return each(
-            lambda theta, v, g: theta + (beta * v - learning_rate * g), layers, velocity, gradient
-        ), velocity
+        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+            step = learning_rate * g
+            v = beta * v - step
+            return theta + (beta * v - step), v
+
+        return together(one, layers, gradient, velocity)
 
     return Optimizer(zeros_like, update)
 
@@ -124,15 +129,14 @@ def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> O
     ) -> tuple[Layers, AdamState]:
         steps = state.steps + 1
         rate = learning_rate * (1.0 - beta_2**steps) ** 0.5 / (1.0 - beta_1**steps)
-        first = each(lambda m, g: beta_1 * m + (1.0 - beta_1) * g, state.first, gradient)
-        second = each(lambda v, g: beta_2 * v + (1.0 - beta_2) * (g * g), state.second, gradient)
-        stepped = each(
-            lambda theta, m, v: theta - rate * m / (namespace(v).sqrt(v) + epsilon),
-            layers,
-            first,
-            second,
-        )
-        return stepped, AdamState(first, second, steps)
+
+        def one(theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+            m = beta_1 * m + (1.0 - beta_1) * g
+            v = beta_2 * v + (1.0 - beta_2) * (g * g)
+            return theta - rate * m / (namespace(v).sqrt(v) + epsilon), m, v
+
+        layers, first, second = together(one, layers, gradient, state.first, state.second)
+        return layers, AdamState(first, second, steps)
 
     return Optimizer(init, update)
 
@@ -194,6 +198,27 @@ def each(function: Callable[..., Array], *layers: Layers) -> Layers:
         Layer(function(*(layer.W for layer in same)), function(*(layer.b for layer in same)))
         for same in zip(*layers, strict=True)
     )
+
+
+def together(function: Callable[..., tuple[Array, ...]], *layers: Layers) -> tuple[Layers, ...]:
+    """Apply a function with several results to every W and every b; one pass over the layers.
+
+    Args:
+        function: takes one array of each set, returns a tuple of arrays.
+        layers: the sets.
+
+    Returns:
+        As many sets of layers as the function has results.
+
+    Example:
+        >>> together(lambda x: (x + 1, 2 * x), (Layer(3, 5),))
+        ((Layer(W=4, b=6),), (Layer(W=6, b=10),))
+    """
+    by_layer = (
+        map(Layer, function(*(layer.W for layer in same)), function(*(layer.b for layer in same)))
+        for same in zip(*layers, strict=True)
+    )
+    return tuple(zip(*by_layer, strict=True))
 
 
 def zeros_like(layers: Layers) -> Layers:

@@ -115,9 +115,9 @@ def contribution(net: Network, batch: Batch, share: float | Array, masks: Masks)
         The loss, a scalar array, and the gradient, in the shapes of the layers.
     """
     step = backprop(net, *batch, masks)
-    shares = share if batch.weights is None else batch.weights * share
-    loss = namespace(step.losses).sum(step.losses * shares)
-    return Collapsed(loss, step.gradient.collapse(shares))
+    weights = namespace(step.losses).ones_like(step.losses) if batch.weights is None else batch.weights
+    shares = share * weights
+    return Collapsed(step.losses @ shares, step.gradient.collapse(shares))
 
 
 def add(a: Collapsed, b: Collapsed) -> Collapsed:

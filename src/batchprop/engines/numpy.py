@@ -1,5 +1,6 @@
 """The NumPy engine: the steps of an epoch as a plain loop, to read and to step through."""
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 
@@ -49,7 +50,7 @@ class NumpyEngine:
                 net = recipe.network.with_layers(state.layers)
                 loss, gradient = value_and_gradient(net, table, rows, recipe.objective, self.random_bits)
                 losses.append(float(loss))
-                if not np.isfinite(losses[-1]):
+                if not math.isfinite(losses[-1]):
                     break
                 state = update(recipe, state, gradient, rate)
         return state, losses

@@ -274,8 +274,8 @@ class BaseMLP(BaseEstimator, ABC):
     def _judged(self, net: Network, held: Held) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
         Z = self._scores(net, held.X).T
-        losses = net.head.losses(Z, held.Y.T)
-        return net.head.output(Z).T, self._loss_scale * float(np.average(losses, weights=held.weights))
+        P, losses = net.head.answer(Z, held.Y.T)
+        return P.T, self._loss_scale * float(np.average(losses, weights=held.weights))
 
     def activations(self, X: Any) -> list[NDArray[np.floating]]:
         """What every layer of the fitted network makes of some rows.
