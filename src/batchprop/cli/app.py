@@ -58,6 +58,7 @@ def _version(wanted: bool) -> None:
 
 
 app = typer.Typer(
+    name="batchprop",
     cls=OneLine,
     no_args_is_help=True,
     add_completion=False,

@@ -54,6 +54,7 @@ def _dress(axes: Axes, title: str) -> None:
     if low > 0 and high > _LOGARITHMIC_FROM * low:
         axes.set_yscale("log")
         axes.set_ylabel("loss (logarithmic)")
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -27,7 +27,7 @@ from batchprop.tables.scoring import (
 from batchprop.tables.splitting import Rows, split
 from batchprop.training import Epoch
 
-VALIDATION_FRACTION = 0.15
+VALIDATION_FRACTION = 0.1
 
 OnEpoch = Callable[[Epoch], bool]
 
@@ -159,6 +159,8 @@ def _options(settings: Settings, on_epoch: OnEpoch) -> dict[str, Any]:
         "early_stopping": True,
         "scoring": "loss",
         "n_iter_no_change": settings.patience,
+        # Any better loss is better: patience is what decides.
+        "tol": 0.0,
         "random_state": settings.seed,
         "callbacks": (on_epoch,),
     }
@@ -167,7 +169,11 @@ def _options(settings: Settings, on_epoch: OnEpoch) -> dict[str, Any]:
 def _fit_classes(
     settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
 ) -> Any:
-    network = batchprop.MLPClassifier(class_weight=settings.class_weight, **_options(settings, on_epoch))
+    network = batchprop.MLPClassifier(
+        class_weight=settings.class_weight,
+        label_smoothing=settings.label_smoothing,
+        **_options(settings, on_epoch),
+    )
     network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
     return network.set_params(callbacks=None)
 

@@ -18,11 +18,14 @@ batchprop predict flowers-model flowers.csv --proba --out answers.parquet
 
 def predict(
     model: Annotated[
-        Path, typer.Argument(help="The folder that `batchprop train` wrote, or its model.skops.")
+        Path,
+        typer.Argument(metavar="MODEL", help="The folder that `batchprop train` wrote, or its model.skops."),
     ],
     data: Annotated[
         Path,
-        typer.Argument(help="A CSV, TSV or Parquet file with the columns trained on, in any order."),
+        typer.Argument(
+            metavar="DATA", help="A CSV, TSV or Parquet file with the columns trained on, in any order."
+        ),
     ],
     proba: Annotated[
         bool, typer.Option("--proba", help="Add each class's probability, a column each.")

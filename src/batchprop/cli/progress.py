@@ -86,7 +86,7 @@ def progress(console: Console, epochs: int) -> Iterator[Show]:
         yield _Lines(console, epochs)
         return
     bar = Progress(
-        TextColumn("epoch {task.completed}/{task.total}"),
+        TextColumn(f"epoch {{task.completed:>{len(str(epochs))}}}/{epochs}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[figures]}"),
         console=console,
@@ -99,10 +99,10 @@ def progress(console: Console, epochs: int) -> Iterator[Show]:
 
 def _figures(history: History, epochs: int) -> str:
     last = history[-1]
-    validation = "" if last.validation_loss is None else f"validation {last.validation_loss:<7.4g} "
+    validation = "" if last.validation_loss is None else f"validation {last.validation_loss:<8.4g} "
     pace = f"{last.rows_per_second:,.0f} rows/s"
     left = f"≤ {clock(seconds_left(history, epochs))} left"
-    return f"loss {last.loss:<7.4g} {validation}{pace}, {left}"
+    return f"loss {last.loss:<8.4g} {validation}{pace}, {left}"
 
 
 class _Lines:

@@ -85,7 +85,23 @@ def show_network(out: Console, sizes: Sequence[int], settings: Settings) -> None
     for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
         activation = "output" if number == len(counts) else settings.activation
         table.add_row(str(number), f"({n_out}, {n_in})", f"({n_out},)", activation, f"{counts[number - 1]:,}")
-    out.print(f"Network {'-'.join(map(str, sizes))}, {sum(counts):,} parameters", table, "", sep="\n")
+    out.print(f"Network {'-'.join(map(str, sizes))}, {sum(counts):,} parameters", table, sep="\n")
+    out.print("", f"Training {_how(settings)}", "", sep="\n")
+
+
+def _how(settings: Settings) -> str:
+    size = settings.batch_size
+    parts = [
+        settings.solver,
+        f"learning rate {settings.learning_rate:g} ({settings.schedule})",
+        f"batches of {size}" if isinstance(size, int) else f"{size} batches",
+        f"at most {settings.epochs:,} epochs",
+    ]
+    if settings.dropout:
+        parts.append(f"dropout {settings.dropout:g}")
+    if settings.label_smoothing:
+        parts.append(f"label smoothing {settings.label_smoothing:g}")
+    return ", ".join(parts)
 
 
 def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
@@ -99,7 +115,8 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
     else:
         why = f"Stopped after {last.epoch} epochs, the last {last.epoch - best.epoch} without a better loss"
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
-    out.print("", f"{why}, {seconds}. Kept the weights of epoch {best.epoch}{loss}.", "", sep="\n")
+    kept = f"Kept the weights of epoch {best.epoch}{loss}."
+    out.print("", f"{why}, {seconds}.", kept, "", sep="\n", soft_wrap=True)
 
 
 def show_scores(out: Console, scores: Scores, baseline: Scores, task: str) -> None:

@@ -1,5 +1,6 @@
 """All that `batchprop train` was asked for, checked before any file is read."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ class Settings:
     dropout: float = 0.0
     alpha: float = 1e-4
     class_weight: Literal["balanced"] | None = None
+    label_smoothing: float = 0.0
     seed: int = 0
     force: bool = False
 
@@ -36,8 +38,11 @@ class Settings:
         """Check what no single option can tell.
 
         Raises:
-            ParameterError: DATA without a target, or a target without DATA.
+            ParameterError: DATA without a target, a target without DATA, or a number that is none.
         """
+        for name, value in (("learning-rate", self.learning_rate), ("alpha", self.alpha)):
+            if not math.isfinite(value):
+                raise ParameterError(f"--{name} {value} is not allowed: give a finite number")
         if self.data is not None and self.target is None:
             raise ParameterError(f"--target is missing: name the column of {self.data} to predict")
         if self.data is None and (self.target or self.weights):
@@ -50,18 +55,22 @@ class Settings:
         """Check the options that belong to one task.
 
         Raises:
-            ParameterError: a loss for classes, or class weights for numbers.
+            ParameterError: a loss for classes; class weights or label smoothing for numbers.
         """
         if task == "classes" and self.loss is not None:
             raise ParameterError(
                 f"--loss {self.loss} is for numbers, and the target {self.target!r} holds classes: "
                 "leave it out, or use --task numbers"
             )
-        if task == "numbers" and self.class_weight is not None:
-            raise ParameterError(
-                f"--class-weight is for classes, and the target {self.target!r} holds numbers: "
-                "leave it out, or use --task classes"
-            )
+        for option, given in (
+            ("--class-weight", self.class_weight is not None),
+            ("--label-smoothing", self.label_smoothing > 0),
+        ):
+            if task == "numbers" and given:
+                raise ParameterError(
+                    f"{option} is for classes, and the target {self.target!r} holds numbers: "
+                    "leave it out, or use --task classes"
+                )
 
     def plain(self) -> dict[str, Any]:
         """Return the settings as JSON carries them."""

@@ -21,7 +21,9 @@ batchprop walk flowers.csv --target species --rows 4
 
 
 def walk(
-    data: Annotated[Path | None, typer.Argument(help="A CSV, TSV or Parquet file. Without it: iris.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="A CSV, TSV or Parquet file. Without it: iris.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict; needed with DATA.")] = None,
     task: Annotated[
         Literal["auto", "classes", "numbers"], typer.Option(help="What the target holds.")

@@ -229,7 +229,7 @@ def _days(column: pd.Series) -> Floats:
 def _parts(column: pd.Series, first: float) -> list[Floats]:
     dates = column.dt
     hours = dates.hour + dates.minute / 60
-    parts = [dates.year, dates.month, dates.day, dates.weekday, hours]
+    parts = [dates.year, dates.month, dates.day, dates.day_of_week, hours]
     return [*(part.to_numpy(float) for part in parts), _days(column) - first]
 
 

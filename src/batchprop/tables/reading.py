@@ -231,13 +231,17 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _plain(pc.cast(column, kind.value_type))
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return pc.cast(column, pa.float64())
-    if pa.types.is_time32(kind):
-        return pc.cast(column, pa.int32())
-    if pa.types.is_time64(kind) or pa.types.is_duration(kind):
-        return pc.cast(column, pa.int64())
+    if pa.types.is_time(kind):
+        return _seconds(pc.cast(column, pa.time64("us")))
+    if pa.types.is_duration(kind):
+        return _seconds(pc.cast(column, pa.duration("us")))
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
         return pc.cast(column, pa.string())
     return column
+
+
+def _seconds(microseconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.divide(pc.cast(microseconds, pa.int64()), 1e6)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -10,9 +10,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import skops.io
 import skops.io.exceptions
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import DataError, ModelError
@@ -115,12 +118,21 @@ def _damaged(path: Path, error: BaseException) -> str:
 
 
 def _check_pipeline(model: object, path: Path) -> None:
-    """A file of trusted types may still be another thing than a model of ours."""
-    if not isinstance(model, Pipeline) or [name for name, _ in model.steps] != _STEPS:
+    """A file of trusted types may still be another thing, or lack a part: let it answer one empty row."""
+    try:
+        whole = isinstance(model, Pipeline) and _answers(model)
+    except (*_BROKEN, DataError, NotFittedError):
+        whole = False
+    if not whole:
         raise ModelError(
-            f"{path} holds a {type(model).__name__} that `batchprop train` did not write: "
-            "name the folder of a model that it wrote"
+            f"{path} holds a {type(model).__name__} that is no model as `batchprop train` writes it: "
+            "name the folder of a model that it wrote, or train it again"
         )
+
+
+def _answers(model: Any) -> bool:
+    row = pd.DataFrame({name: [None] for name in model["columns"].kinds})
+    return [name for name, _ in model.steps] == _STEPS and model.predict(row).shape == (1,)
 
 
 @contextmanager

@@ -1,0 +1,91 @@
+"""Tables to train on, and ways to run the commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_iris
+from typer.testing import CliRunner
+
+from batchprop.cli import app
+
+QUICK = ("--hidden", "8", "--epochs", "3", "--batch-size", "16")
+FILES = ["history.csv", "learning-curve.png", "model.skops", "settings.json"]
+SOURCES = Path(__file__).parents[2] / "src"
+
+
+def run(*words, code=0):
+    """Run a command line in this process; a failure is one line on standard error."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    if code:
+        assert result.stderr.startswith("batchprop: ")
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert "Traceback" not in result.output
+    return result
+
+
+def command(*words):
+    """The words of a command line for a process of its own."""
+    return [sys.executable, "-c", "from batchprop.cli import main; main()", *map(str, words)]
+
+
+def environment():
+    """The environment of such a process: the sources under test, and no colours forced."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "COLUMNS")}
+    return {**kept, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
+
+
+def process(*words, cwd):
+    """Run a command line in a process of its own."""
+    return subprocess.run(
+        command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def flowers(path):
+    """Iris as a file."""
+    iris = load_iris(as_frame=True)
+    frame = iris.frame.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
+    frame["species"] = iris.target_names[frame.pop("target")]
+    write(frame, path)
+    return path
+
+
+def houses(path, n=150, seed=0):
+    """Prices by size, town, age and day of sale, some of them unknown."""
+    rng = np.random.default_rng(seed)
+    size = rng.normal(100, 30, n)
+    town = rng.choice(["Ulm", "Bonn", "Jena"], n)
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(n) + 7,
+            "size": np.where(rng.random(n) < 0.1, np.nan, size),
+            "town": town,
+            "sold": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="D"),
+            "garden": rng.random(n) < 0.5,
+            "country": "DE",
+            "price": 1000 * size + 5000 * (town == "Bonn") + rng.normal(0, 100, n) + 0.5,
+        }
+    )
+    write(frame, path)
+    return path
+
+
+def write(frame, path):
+    """Write a table by its ending."""
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+def names(folder):
+    """What a folder holds, hidden files too."""
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,22 @@
+"""Every test works in a folder of its own, and one model is trained for all that only read it."""
+
+import pytest
+
+from tests.cli.commands import QUICK, flowers, houses, run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """A folder with flowers.csv, houses.parquet and a model of each."""
+    folder = tmp_path_factory.mktemp("models")
+    data = {"flowers": (flowers(folder / "flowers.csv"), "species")}
+    data["houses"] = (houses(folder / "houses.parquet"), "price")
+    for name, (path, target) in data.items():
+        run("train", path, "--target", target, "--out", folder / f"{name}-model", *QUICK)
+    return folder

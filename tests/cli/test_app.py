@@ -1,0 +1,151 @@
+"""The commands as a whole: help that cannot drift from the options, one line for every failure."""
+
+import re
+import shlex
+import subprocess
+import sys
+from typing import Any, get_args
+
+import pandas as pd
+import pytest
+import typer
+
+import batchprop
+from batchprop.activations import ACTIVATIONS
+from batchprop.cli import app, train
+from batchprop.heads import HEADS
+from tests.cli.commands import QUICK, command, environment, flowers, houses, names, process, run, write
+
+COMMANDS = ("train", "predict", "walk")
+
+
+def subcommand(name) -> Any:
+    group: Any = typer.main.get_command(app)
+    return group.commands[name]
+
+
+def plain(text):
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_tells_every_option_and_an_example(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = plain(run(name, "--help").stdout)
+    options = subcommand(name).params
+    assert options
+    for option in options:
+        shown = option.opts[0] if option.param_type_name == "option" else option.name.upper()
+        assert shown in text
+        assert option.help in text or plain(option.help) in text
+    assert f"batchprop {name} " in text
+
+
+def test_the_choices_are_those_of_the_core():
+    assert set(get_args(train.Activation)) == set(ACTIVATIONS)
+    assert set(get_args(train.Loss)) == set(HEADS) - {"softmax", "sigmoid"}
+
+
+def examples(name):
+    text = subcommand(name).epilog
+    return [line for line in text.splitlines() if line.startswith("batchprop ")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_run(name, folder):
+    flowers(folder / "flowers.csv")
+    houses(folder / "houses.parquet")
+    table = houses(folder / "visits.csv")
+    write(pd.read_csv(table).assign(visits=range(150)), table)
+    run("train", "flowers.csv", "--target", "species", *QUICK)
+    assert examples(name)
+    for line in examples(name):
+        words = shlex.split(line)[1:]
+        quick = ["--force", "--epochs", "2"] if name == "train" else []
+        run(*words, *quick)
+
+
+def test_help_of_the_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = plain(run("--help").stdout)
+    for name in COMMANDS:
+        assert name in text
+    assert "1 bad data, 2 misuse, 130 interrupted" in text
+
+
+def test_the_version():
+    assert run("--version").stdout == f"batchprop {batchprop.__version__}\n"
+
+
+def test_unknown_commands_and_options_are_misuse():
+    assert "No such command 'trian'" in run("trian", code=2).stderr
+    assert "No such option: --bogus" in run("--bogus", code=2).stderr
+
+
+def test_a_process_of_its_own_speaks_and_exits_alike(folder):
+    done = process("walk", "--rows", "2", cwd=folder)
+    assert done.returncode == 0
+    assert "before the update" in done.stdout
+    failed = process("train", "t.csv", "--target", "y", cwd=folder)
+    assert failed.returncode == 1
+    assert failed.stderr == "batchprop: there is no file t.csv: check the name and the folder\n"
+    misused = process("train", "--hidden", "x", cwd=folder)
+    assert misused.returncode == 2
+    assert len(misused.stderr.splitlines()) == 1
+    assert names(folder) == []
+
+
+def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(folder):
+    with subprocess.Popen(
+        command("walk", "--rows", "500", "--hidden", "50,50,50"),
+        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as walking:  # fmt: skip
+        assert walking.stdout is not None
+        assert walking.stderr is not None
+        assert walking.stdout.readline()
+        walking.stdout.close()
+        assert "Traceback" not in walking.stderr.read()
+
+
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"pandas", "pyarrow", "skops", "matplotlib"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from batchprop.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--help"], 0),
+        (["train", "--help"], 0),
+        (["walk"], 0),
+        (["train"], 1),
+        (["predict", "m", "t.csv"], 1),
+        (["walk", "t.csv", "--target", "y"], 1),
+    ],
+)
+def test_without_the_extra_help_works_and_the_rest_says_how_to_install_it(folder, words, code):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *words],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    if code:
+        assert done.stderr.endswith('which is not installed: pip install "batchprop[tables]"\n')
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_imports_nothing_heavy(folder):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import batchprop.cli"],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "batchprop.cli.train" in imported
+    assert not imported & {"pandas", "pyarrow", "skops", "matplotlib", "sklearn", "jax", "scipy"}

@@ -1,0 +1,82 @@
+"""In a terminal there is a live bar; Ctrl-C ends training and keeps what was learned."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.commands import FILES, command, environment, flowers, names
+
+LONG = ("--epochs", "1000000", "--patience", "1000000")
+
+
+def in_terminal(words, cwd, upto=None):
+    """Run a command in a pseudo-terminal; at the first output that matches `upto`, press Ctrl-C."""
+    controller, terminal = pty.openpty()
+    running = subprocess.Popen(
+        command(*words), cwd=cwd, env={**environment(), "COLUMNS": "100"},
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    output = b""
+    while True:
+        try:
+            chunk = os.read(controller, 65536)
+        except OSError:
+            break
+        output += chunk
+        if not chunk:
+            break
+        if upto is not None and re.search(upto, output):
+            running.send_signal(signal.SIGINT)
+            upto = None
+    os.close(controller)
+    return running.wait(timeout=60), output.decode()
+
+
+def test_a_terminal_shows_a_live_bar_with_all_its_figures(folder):
+    data = flowers(folder / "flowers.csv")
+    code, output = in_terminal(("train", data, "--target", "species", "--epochs", "30"), folder)
+    assert code == 0
+    bars = [line for line in re.split(r"[\r\n]", output) if "━" in line]
+    assert any("epoch 30/30" in bar for bar in bars)
+    for figure in (r"loss [\d.]+", r"validation [\d.]+", r"[\d,]+ rows/s", r"≤ \d+:\d\d left"):
+        assert any(re.search(figure, bar) for bar in bars)
+    assert names(folder / "flowers-model") == FILES
+
+
+def test_ctrl_c_at_the_bar_keeps_the_best_weights(folder):
+    data = flowers(folder / "flowers.csv")
+    words = ("train", data, "--target", "species", *LONG)
+    code, output = in_terminal(words, folder, upto=rb"epoch +\d+/1000000 .*loss \d")
+    assert code == 130
+    assert "Interrupted after epoch" in output
+    assert names(folder / "flowers-model") == FILES
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("target", ["species", "petal_width"])
+def test_ctrl_c_without_a_terminal_keeps_the_best_weights_and_says_so(folder, target):
+    data = flowers(folder / "flowers.csv")
+    words = ("train", data, "--target", target, "--task", "auto", *LONG)
+    with subprocess.Popen(
+        command(*words), cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("epoch 1/"):
+                running.send_signal(signal.SIGINT)
+                break
+        rest = running.stdout.read()
+    assert running.returncode == 130
+    said = " ".join(rest.split())
+    assert re.search(r"Interrupted after epoch \d+, .* Kept the weights of epoch \d+", said)
+    assert "Saved as far as it was trained in flowers-model" in said
+    assert names(folder) == ["flowers-model", "flowers.csv"]
+    facts = json.loads((folder / "flowers-model" / "settings.json").read_text())["training"]
+    assert facts["interrupted"] is True
+    assert facts["best epoch"] <= facts["epochs"]

@@ -1,0 +1,318 @@
+"""`batchprop train`: from any good table to a model, and from any bad one to a line that says why."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchprop.tables.storing import load_model
+from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_digits_are_learned_to_97_percent(folder, seed):
+    result = run("train", "--seed", seed)
+    assert "digits" in result.stdout
+    assert names(folder) == ["digits-model"]
+    assert names(folder / "digits-model") == FILES
+    facts = json.loads((folder / "digits-model" / "settings.json").read_text())
+    assert facts["test"]["accuracy"] >= 0.97
+    assert facts["baseline"]["accuracy"] < 0.15
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_classes_are_learned_from_each_kind_of_file(folder, ending):
+    data = flowers(folder / f"flowers.{ending}")
+    result = run("train", data, "--target", "species", "--epochs", 60, "--learning-rate", 0.01)
+    assert "3 classes, setosa (50), versicolor (50), virginica (50)" in " ".join(result.stdout.split())
+    assert "always the majority" in result.stdout
+    model = load_model(folder / "flowers-model")
+    frame = pd.read_parquet(data) if ending == "parquet" else pd.read_csv(data, sep=None, engine="python")
+    assert np.mean(model.predict(frame) == frame["species"]) > 0.9
+
+
+def test_numbers_are_learned_and_every_kind_of_column_is_told(folder):
+    data = houses(folder / "houses.parquet", n=400)
+    result = run("train", data, "--target", "price", "--epochs", 60, "--out", "m", "--hidden", "32,16")
+    said = " ".join(result.stdout.split())
+    for fact in (
+        "names the rows, like an id id left out",
+        "always DE country left out",
+        "1 dates sold",
+        "1 categories town",
+        "1 booleans garden",
+        "taken for numbers: it holds fractions",
+        "always the mean",
+        "-32-16-1, ",
+    ):
+        assert fact in said
+    facts = json.loads((folder / "m" / "settings.json").read_text())
+    assert facts["test"]["R²"] > 0.8
+    assert facts["network"]["sizes"][1:] == [32, 16, 1]
+    model = load_model(folder / "m")
+    frame = pd.read_parquet(data)
+    assert np.corrcoef(model.predict(frame), frame["price"])[0, 1] > 0.9
+
+
+def test_the_folder_tells_the_whole_story(models):
+    folder = models / "houses-model"
+    history = pd.read_csv(folder / "history.csv")
+    assert list(history) == ["epoch", "loss", "validation_loss", "learning_rate", "rows", "seconds"]
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert np.isfinite(history.to_numpy()).all()
+    facts = json.loads((folder / "settings.json").read_text())
+    assert facts["settings"]["target"] == "price"
+    assert facts["settings"]["hidden"] == [8]
+    assert sum(facts["data"]["rows"].values()) == 150
+    assert {column["kind"] for column in facts["data"]["columns"]} == {
+        "number", "category", "boolean", "date", "left out",
+    }  # fmt: skip
+    assert set(facts["versions"]) >= {"batchprop", "python", "numpy", "scikit-learn"}
+    assert facts["test"].keys() == facts["baseline"].keys()
+    assert (folder / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_stored_network_holds_no_callback(models):
+    assert load_model(models / "flowers-model")[-1].callbacks is None
+    scaled = load_model(models / "houses-model")[-1]
+    assert scaled.regressor.callbacks is None
+    assert scaled.regressor_.callbacks is None
+
+
+def test_the_same_seed_gives_the_same_model(folder):
+    data = flowers(folder / "flowers.csv")
+    for out in ("a", "b", "c"):
+        run("train", data, "--target", "species", *QUICK, "--out", out, "--seed", int(out == "c"))
+    a, b, c = (load_model(folder / out)[-1].coefs_[0] for out in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+OPTIONS = {
+    "activation": ("--activation", "mish"),
+    "two layers": ("--hidden", "8,4"),
+    "no hidden layer": ("--hidden", "none"),
+    "sgd": ("--solver", "sgd", "--learning-rate", "0.1"),
+    "adamw": ("--solver", "adamw"),
+    "lbfgs": ("--solver", "lbfgs"),
+    "full batch": ("--batch-size", "full"),
+    "auto batch": ("--batch-size", "auto"),
+    "dropout": ("--dropout", "0.5"),
+    "balanced": ("--class-weight", "balanced"),
+    "label smoothing": ("--label-smoothing", "0.1"),
+    "schedule": ("--schedule", "one_cycle"),
+    "alpha": ("--alpha", "1"),
+    "patience": ("--patience", "1"),
+    "test fraction": ("--test-fraction", "0.5"),
+}
+
+
+ONLY_CLASSES = ("balanced", "label smoothing")
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("target", ["species", "petal_width"])
+def test_every_option_trains_classes_and_numbers(folder, case, target):
+    data = flowers(folder / "flowers.csv")
+    task = "classes" if target == "species" or case in ONLY_CLASSES else "numbers"
+    run("train", data, "--target", target, "--task", task, *QUICK, *OPTIONS[case])
+    assert names(folder / "flowers-model") == FILES
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile", "poisson"])
+def test_every_loss_for_numbers(folder, loss):
+    data = houses(folder / "houses.csv")
+    run("train", data, "--target", "price", "--loss", loss, *QUICK, "--learning-rate", "1e-6")
+    answers = load_model(folder / "houses-model").predict(pd.read_csv(data))
+    assert np.isfinite(answers).all()
+
+
+def test_balanced_class_weights_and_a_column_of_weights(folder):
+    data = folder / "t.csv"
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "y": ["no"] * 180 + ["yes"] * 20})
+    write(frame.assign(w=1), data)
+    run("train", data, "--target", "y", "--class-weight", "balanced", "--weights", "w", *QUICK)
+    facts = json.loads((folder / "t-model" / "settings.json").read_text())
+    assert [column["name"] for column in facts["data"]["columns"]] == ["x"]
+    assert facts["target"]["classes"] == ["no", "yes"]
+    assert "ROC AUC" in facts["test"]
+
+
+def test_rows_without_a_target_are_left_out_and_counted(folder):
+    frame = pd.read_csv(flowers(folder / "all.csv"))
+    frame.loc[:9, "species"] = None
+    result = run("train", write(frame, folder / "t.csv"), "--target", "species", *QUICK)
+    assert "10 more have no target and are left out" in result.stdout
+
+
+def test_outliers_do_not_throw_training_off(folder):
+    frame = pd.read_csv(flowers(folder / "all.csv"))
+    frame.loc[::10, "petal_width"] *= 1e12
+    frame["mostly zero"] = np.where(frame.index % 20 == 0, 1e9, 0.0)
+    data = write(frame, folder / "t.csv")
+    run("train", data, "--target", "species", "--epochs", 60, "--learning-rate", 0.01)
+    assert json.loads((folder / "t-model" / "settings.json").read_text())["test"]["accuracy"] > 0.8
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(folder):
+    frame = pd.DataFrame({"[red]x[/]": np.arange(40) % 7, "[y]": ["[/b]", "b"] * 20})
+    result = run("train", write(frame, folder / "t.csv"), "--target", "[y]", *QUICK)
+    assert "[red]x[/]" in result.stdout
+    assert "[/b] (20)" in result.stdout
+
+
+def test_without_a_terminal_there_are_plain_lines_and_no_bar(folder):
+    result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK, "--epochs", 12)
+    epochs = [line for line in result.stdout.splitlines() if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in epochs] == [f"epoch {n}/12" for n in (1, 2, 5, 10)]
+    assert all("loss" in line and "validation" in line and "rows/s" in line for line in epochs)
+    assert "\x1b" not in result.stdout
+    assert "━" not in result.stdout
+    assert "the most allowed (--epochs)" in " ".join(result.stdout.split())
+
+
+def test_training_stops_when_the_validation_loss_no_longer_falls(folder):
+    words = ("--epochs", 500, "--patience", 3, "--learning-rate", 0.02)
+    result = run("train", flowers(folder / "t.csv"), "--target", "species", *words)
+    assert "the last 4 without a better loss" in " ".join(result.stdout.split())
+    facts = json.loads((folder / "t-model" / "settings.json").read_text())["training"]
+    assert facts["best epoch"] == facts["epochs"] - 4
+
+
+# --- bad data: exit code 1 -------------------------------------------------------------------------
+
+GOOD = "a,b,y\n" + "".join(f"{i % 7},{i % 3}.5,{'pq'[i % 2]}\n" for i in range(40))
+
+BAD_TABLES = {
+    "empty": (b"", "is empty"),
+    "header only": (b"a,y\n", "holds column names and no rows"),
+    "ragged": (b"a,y\n1,2\n1,2,3\n", "line 3: 3 fields"),
+    "latin-1": (b"a,y\ncaf\xe9,1\n", "line 2 holds the byte 0xe9"),
+    "parquet inside": (b"PAR1....PAR1", "rename it to end in .parquet"),
+    "no such column": (GOOD.replace("y", "Y", 1).encode(), "no target column 'y'; did you mean 'Y'"),
+    "one class": (GOOD.replace("q", "p").encode(), "holds one class only, 'p', in all 40 rows"),
+    "a class with one row": (GOOD.encode() + b"1,2,rare\n", "class 'rare' has one row"),
+    "too few rows": (b"a,y\n1,p\n2,q\n", "there are 2 rows with a target 'y'"),
+    "no target at all": (b"a,y\n" + b"1,\n" * 20, "there are 0 rows with a target 'y'"),
+    "nothing to learn from": (b"a,y\n" + b"1,p\n1,q\n" * 20, "no column is left to predict from"),
+    "infinite": (GOOD.encode() + b"inf,1,p\n", "column 'a' holds inf in row 41"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_bad_table_is_one_line_exit_code_1_and_nothing_is_left(folder, case):
+    content, message = BAD_TABLES[case]
+    (folder / "t.csv").write_bytes(content)
+    result = run("train", "t.csv", "--target", "y", *QUICK, code=1)
+    assert message in result.stderr
+    assert names(folder) == ["t.csv"]
+
+
+def test_a_missing_file_is_bad_data(folder):
+    assert "there is no file t.csv" in run("train", "t.csv", "--target", "y", code=1).stderr
+    assert names(folder) == []
+
+
+def test_weights_must_be_numbers_of_0_or_more(folder):
+    (folder / "t.csv").write_text(GOOD)
+    result = run("train", "t.csv", "--target", "a", "--weights", "y", code=1)
+    assert "weights column 'y' holds p in row 1: a weight is a number, 0 or more" in result.stderr
+    (folder / "t.csv").write_text("a,w,y\n" + "1,0,p\n2,0,q\n" * 20)
+    result = run("train", "t.csv", "--target", "y", "--weights", "w", *QUICK, code=1)
+    assert "weight" in result.stderr
+    assert "no weights column 'v'" in run("train", "t.csv", "--target", "y", "--weights", "v", code=1).stderr
+    assert names(folder) == ["t.csv"]
+
+
+def test_a_loss_that_diverges_says_what_to_try_and_leaves_nothing(folder):
+    data = houses(folder / "houses.csv")
+    words = ("--solver", "sgd", "--learning-rate", 1e30, "--activation", "identity", *QUICK)
+    result = run("train", data, "--target", "price", *words, code=1)
+    for part in ("epoch", "batch", "learning rate", "1e+30"):
+        assert part in result.stderr
+    assert names(folder) == ["houses.csv"]
+
+
+def test_an_existing_folder_is_refused_before_the_table_is_read(folder):
+    (folder / "t-model").mkdir()
+    (folder / "t-model" / "mine.txt").write_text("mine")
+    result = run("train", "t.csv", "--target", "y", code=1)
+    assert "the folder t-model exists: name another with --out, or replace it with --force" in result.stderr
+    result = run("train", "t.csv", "--target", "y", "--force", code=1)
+    assert "holds no model, so --force does not replace it" in result.stderr
+    assert names(folder / "t-model") == ["mine.txt"]
+
+
+def test_force_replaces_a_model(folder):
+    data = flowers(folder / "flowers.csv")
+    run("train", data, "--target", "species", *QUICK)
+    before = (folder / "flowers-model" / "history.csv").read_text()
+    run("train", data, "--target", "species", *QUICK, "--seed", 1, "--force")
+    assert (folder / "flowers-model" / "history.csv").read_text() != before
+    assert names(folder) == ["flowers-model", "flowers.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_table_is_read(folder):
+    (folder / "file").write_text("x")
+    result = run("train", "t.csv", "--target", "y", "--out", "file/model", code=1)
+    assert "the folder file/model cannot be written" in result.stderr
+    assert names(folder) == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(folder):
+    (folder / "locked").mkdir(mode=0o500)
+    result = run("train", "t.csv", "--target", "y", "--out", "locked/model", code=1)
+    assert "Permission denied" in result.stderr
+
+
+# --- misuse: exit code 2 ---------------------------------------------------------------------------
+
+MISUSE = {
+    "no target": (["t.csv"], "--target is missing: name the column of t.csv to predict"),
+    "target without data": (["--target", "y"], "--target names a column, but there is no DATA"),
+    "weights without data": (["--weights", "y"], "--weights names a column, but there is no DATA"),
+    "weights are the target": (["t.csv", "--target", "y", "--weights", "y"], "is the target"),
+    "unknown option": (["--bogus"], "No such option: --bogus"),
+    "one word too many": (["t.csv", "more"], "unexpected extra argument"),
+    "hidden of words": (["--hidden", "big"], "--hidden 'big' is not a list of widths: write 128"),
+    "hidden of zero": (["--hidden", "64,0"], "--hidden '64,0' is not"),
+    "hidden negative": (["--hidden", "-5"], "--hidden '-5' is not"),
+    "batch size of zero": (["--batch-size", "0"], "--batch-size '0' is not allowed: give a number"),
+    "batch size of words": (["--batch-size", "some"], "--batch-size 'some'"),
+    "dropout of one": (["--dropout", "1"], "--dropout"),
+    "dropout negative": (["--dropout", "-0.1"], "--dropout"),
+    "learning rate of zero": (["--learning-rate", "0"], "--learning-rate"),
+    "learning rate of words": (["--learning-rate", "fast"], "--learning-rate"),
+    "learning rate of nan": (["--learning-rate", "nan"], "--learning-rate"),
+    "learning rate infinite": (["--learning-rate", "inf"], "--learning-rate"),
+    "alpha of nan": (["--alpha", "nan"], "--alpha"),
+    "alpha negative": (["--alpha", "-1"], "--alpha"),
+    "no epochs": (["--epochs", "0"], "--epochs"),
+    "no patience": (["--patience", "0"], "--patience"),
+    "test fraction of one": (["--test-fraction", "1"], "--test-fraction"),
+    "unknown activation": (["--activation", "step"], "'step' is not one of"),
+    "unknown solver": (["--solver", "rmsprop"], "'rmsprop' is not one of"),
+    "unknown task": (["--task", "rank"], "'rank' is not one of"),
+    "loss for classes": (["--loss", "huber"], "--loss huber is for numbers"),
+    "class weight for numbers": (
+        ["--task", "numbers", "--class-weight", "balanced"],
+        "--class-weight is for classes",
+    ),
+    "label smoothing for numbers": (
+        ["--task", "numbers", "--label-smoothing", "0.1"],
+        "--label-smoothing is for classes",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISUSE)
+def test_misuse_is_one_line_and_exit_code_2(folder, case):
+    words, message = MISUSE[case]
+    result = run("train", *words, code=2)
+    assert message in result.stderr
+    assert "(see batchprop train --help)" in result.stderr
+    assert names(folder) == []

@@ -1,0 +1,140 @@
+"""What columns are taken for, and what targets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchprop.errors import DataError
+from batchprop.tables.columns import describe, find, read_target
+
+ROWS = 40
+
+
+def column_of(values):
+    return describe(pd.DataFrame({"it": values}))[0]
+
+
+KINDS = {
+    "whole numbers": (np.arange(ROWS) % 7, "number"),
+    "fractions, all different": (np.linspace(0, 1, ROWS), "number"),
+    "whole numbers, all different, with holes": (np.arange(ROWS) ** 2, "number"),
+    "numbers with gaps": ([1.0, np.nan] * 20, "number"),
+    "text": (["x", "y"] * 20, "category"),
+    "text with gaps": (["x", None] * 20, "category"),
+    "booleans": (pd.array([True, False] * 20, dtype="boolean"), "boolean"),
+    "booleans with gaps": (pd.array([True, False, None, True] * 10, dtype="boolean"), "boolean"),
+    "dates": (pd.date_range("2020-01-01", periods=ROWS), "date"),
+    "dates as text": ([f"2020-01-{d:02}" for d in range(1, 29)], "date"),
+    "times as text": (["2020-01-01T10:00", "2020-01-01 10:30:00Z"] * 20, "date"),
+    "text like a date that is none": (["2020-02-30", "2020-01-01"] * 20, "category"),
+    "constant": ([1] * ROWS, "left out"),
+    "constant text": (["x"] * ROWS, "left out"),
+    "no values": ([np.nan] * ROWS, "left out"),
+    "row numbers": (np.arange(ROWS)[::-1] + 1000, "left out"),
+    "names": ([f"name {i}" for i in range(ROWS)], "left out"),
+    "lists": ([[1], [2]] * 20, "left out"),
+    "bytes": ([b"1", b"2"] * 20, "left out"),
+}
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_a_column_is_what_its_values_say(case):
+    values, kind = KINDS[case]
+    assert column_of(values).kind == kind
+
+
+@pytest.mark.parametrize("name", ["id", "ID", "customer_id", "customerId", "user-id", "key", "uuid"])
+def test_distinct_whole_numbers_called_an_id_are_left_out(name):
+    frame = pd.DataFrame({name: np.arange(ROWS) ** 2})
+    assert describe(frame)[0].note == "names the rows, like an id"
+
+
+@pytest.mark.parametrize("name", ["paid", "humid", "monkey", "area"])
+def test_a_name_that_only_ends_like_one_is_no_id(name):
+    assert describe(pd.DataFrame({name: np.arange(ROWS) ** 2}))[0].kind == "number"
+
+
+def test_few_rows_are_not_taken_for_keys():
+    assert column_of(["a", "b", "c"]).kind == "category"
+    assert column_of([3, 1, 2]).kind == "number"
+
+
+def test_what_is_left_out_says_why_and_gaps_are_counted():
+    assert column_of([7] * 30).note == "always 7"
+    assert column_of([None] * 30).note == "no values"
+    assert column_of([[1], [2]] * 15).note == "nested values, list"
+    assert column_of([1.0, np.nan, 2.0, np.nan]).missing == 2
+
+
+def test_one_value_and_gaps_still_tell_something():
+    assert column_of([1.0, np.nan] * 20).kind == "number"
+
+
+def test_a_missing_column_suggests_near_names_whatever_the_case():
+    frame = pd.DataFrame({"Species": [1], "petal": [2]})
+    with pytest.raises(DataError, match="no target column 'species'; did you mean 'Species'"):
+        find(frame, "species", "target column")
+
+
+def test_a_missing_column_without_near_names_lists_those_there_are():
+    frame = pd.DataFrame({f"c{i:02}": [1] for i in range(20)})
+    with pytest.raises(DataError, match=r"name one of: c00, .* c07 and 12 more"):
+        find(frame, "species")
+
+
+TARGETS = {
+    "text": (["x", "y"] * 5, "classes"),
+    "booleans": (pd.array([True, False] * 5, dtype="boolean"), "classes"),
+    "0 and 1": ([0, 1] * 5, "classes"),
+    "0 and 1 with gaps dropped": ([0.0, 1.0] * 5, "classes"),
+    "two numbers in few rows": ([5, 7, 5], "classes"),
+    "twenty numbers": (list(range(20)) * 2, "classes"),
+    "twenty-one numbers": (list(range(21)) * 2, "numbers"),
+    "ten numbers, once each": (list(range(10)), "numbers"),
+    "fractions": ([0.5, 1.0] * 5, "numbers"),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_classes_are_told_from_numbers(case):
+    values, task = TARGETS[case]
+    target = read_target(pd.Series(values, name="y"))
+    assert target.task == task
+    assert target.rule
+
+
+def test_the_task_can_be_overruled():
+    numbers = read_target(pd.Series([0, 1, 1], name="y"), "numbers")
+    assert numbers.task == "numbers"
+    assert numbers.values.dtype == np.float64
+    classes = read_target(pd.Series([0.5, 1.5, 0.5], name="y"), "classes")
+    assert classes.values.tolist() == ["0.5", "1.5", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.0, 1.0], [0, 1]),
+        (pd.array([True, False], dtype="boolean"), ["true", "false"]),
+        (["a", "b"], ["a", "b"]),
+    ],
+)
+def test_labels_are_plain_arrays_that_a_model_file_can_hold(values, labels):
+    target = read_target(pd.Series(values, name="y"), "classes")
+    assert target.values.tolist() == labels
+    assert target.values.dtype != object
+
+
+def test_text_as_numbers_is_refused():
+    with pytest.raises(DataError, match="'y' holds text such as 'cheap', and --task numbers"):
+        read_target(pd.Series(["cheap", "dear"], name="y"), "numbers")
+
+
+def test_dates_are_no_target():
+    with pytest.raises(DataError, match="the target 'y' holds dates: choose"):
+        read_target(pd.Series(pd.date_range("2020", periods=3), name="y"))
+
+
+def test_an_infinite_target_names_its_row():
+    with pytest.raises(DataError, match="'y' holds inf in row 2: correct it, or leave it empty"):
+        read_target(pd.Series([1.0, np.inf, 2.0], name="y"))

@@ -1,0 +1,172 @@
+"""Columns to numbers: any table of the same columns, whatever its order, gaps, outliers and new words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchprop.errors import DataError
+from batchprop.tables.columns import describe
+from batchprop.tables.encoding import ByKind, DateParts, SmoothClip, encoder
+
+
+def people(n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(20, 70, n).astype(float),
+            "income": np.exp(rng.normal(0, 3, n)),
+            "mostly zero": np.where(rng.random(n) < 0.9, 0.0, 1e6 * rng.random(n)),
+            "colour": rng.choice(["red", "green", "blue"], n),
+            "member": pd.array(rng.random(n) < 0.5, dtype="boolean"),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="D"),
+        }
+    )
+
+
+def with_gaps(frame, share=0.2, seed=1):
+    gaps = np.random.default_rng(seed).random(frame.shape) < share
+    return frame.mask(gaps)
+
+
+def fitted(frame):
+    return encoder(describe(frame), len(frame)).fit(frame)
+
+
+def test_features_are_finite_float32_and_small():
+    frame = with_gaps(people())
+    X = fitted(frame).transform(frame)
+    assert X.dtype == np.float32
+    assert np.isfinite(X).all()
+    assert np.abs(X).max() <= 3
+
+
+def test_columns_may_come_in_any_order_and_more_are_ignored():
+    frame = people()
+    columns = fitted(frame)
+    other = frame[frame.columns[::-1]].assign(more=1)
+    np.testing.assert_array_equal(columns.transform(other), columns.transform(frame))
+
+
+def test_missing_columns_are_named_with_near_names():
+    frame = people()
+    with pytest.raises(DataError, match=r"lacks 2 of the 6 columns .*: age, colour; .* did you mean 'Age'"):
+        fitted(frame).transform(frame.drop(columns="colour").rename(columns={"age": "Age"}))
+
+
+def test_gaps_that_training_never_saw_are_no_obstacle():
+    frame = people()
+    X = fitted(frame).transform(frame.mask(np.ones(frame.shape, dtype=bool)).iloc[:3])
+    assert np.isfinite(X).all()
+
+
+def test_a_gap_is_marked_beside_the_median():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan]})
+    X = fitted(frame).transform(frame)
+    assert X.shape == (4, 2)
+    assert X[3, 0] == 0
+    assert X[3, 1] != X[0, 1]
+
+
+def test_unknown_and_rare_words_share_a_place():
+    words = ["a"] * 500 + ["b"] * 495 + ["c"] * 3 + ["d"] * 2
+    columns = fitted(pd.DataFrame({"w": words}))
+    known, rare, unknown = columns.transform(pd.DataFrame({"w": ["a", "d", "never"]}))
+    np.testing.assert_array_equal(rare, unknown)
+    assert not np.array_equal(known, rare)
+
+
+def test_numbers_that_name_classes_stay_the_same_words():
+    columns = fitted(pd.DataFrame({"w": ["1", "2", "x"] * 10}))
+    for values in ([1, 2], [1.0, 2.0], pd.array([1, 2], dtype="Int64"), ["1", "2"]):
+        np.testing.assert_array_equal(
+            columns.transform(pd.DataFrame({"w": values})),
+            columns.transform(pd.DataFrame({"w": ["1", "2"]})),
+        )
+
+
+@pytest.mark.parametrize("values", [["True", "FALSE"], [1, 0], [True, False], ["true", "false"]])
+def test_booleans_may_be_spelled_otherwise(values):
+    columns = fitted(pd.DataFrame({"b": pd.array([True, False] * 10, dtype="boolean")}))
+    X = columns.transform(pd.DataFrame({"b": values}))
+    np.testing.assert_array_equal(X, [[0, 1], [1, 0]])
+
+
+def test_many_words_are_capped():
+    rng = np.random.default_rng(0)
+    words = rng.choice([f"w{i}" for i in range(300)], 30_000)
+    frame = pd.DataFrame({"w": words})
+    assert fitted(frame).transform(frame).shape[1] == 64
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("age", ["x", "30"], "column 'age' holds 'x' in row 1, where a finite number is expected"),
+        ("age", [30.0, np.inf], "column 'age' holds inf in row 2"),
+        ("since", [1, 2], "column 'since' holds 1 in row 1, where a date like 2020-02-29"),
+        ("since", ["2020-01-01", "soon"], "column 'since' holds 'soon' in row 2"),
+    ],
+)
+def test_a_value_of_another_kind_names_its_column_and_row(column, values, message):
+    frame = people()
+    with pytest.raises(DataError, match=message):
+        fitted(frame).transform(frame.iloc[:2].assign(**{column: values}))
+
+
+def test_an_empty_column_of_dates_is_a_column_of_gaps():
+    frame = people()
+    X = fitted(frame).transform(frame.iloc[:2].assign(since=[np.nan, np.nan]))
+    assert np.isfinite(X).all()
+
+
+def test_nothing_left_to_predict_from():
+    frame = pd.DataFrame({"a": [1] * 30, "b": [None] * 30})
+    with pytest.raises(DataError, match="no column is left to predict from"):
+        encoder(describe(frame), len(frame))
+
+
+def test_features_have_names():
+    frame = with_gaps(people())
+    columns = fitted(frame)
+    names = columns.get_feature_names_out()
+    assert len(names) == columns.transform(frame).shape[1]
+    assert "text__colour_red" in names
+    assert "dates__since_elapsed" in names
+
+
+def test_the_parts_of_dates_with_gaps_and_zones():
+    dates = pd.Series(["2020-02-29T10:30:00+00:00", None, "2021-03-01T12:00:00+02:00"], name="d")
+    frame = ByKind({"d": "date"}).fit_transform(dates.to_frame())
+    parts = DateParts().fit_transform(frame)
+    np.testing.assert_allclose(parts[0], [2020, 2, 29, 5, 10.5, 0])
+    assert np.isnan(parts[1]).all()
+    np.testing.assert_allclose(parts[2], [2021, 3, 1, 0, 10, 366 - 0.5 / 24])
+
+
+def test_dates_that_are_all_missing_in_training_are_zero_later():
+    dates = pd.DataFrame({"d": pd.Series([pd.NaT, pd.NaT], dtype="datetime64[ns]")})
+    parts = DateParts().fit(dates)
+    assert parts.first_.tolist() == [0.0]
+
+
+numbers = st.floats(-1e300, 1e300)
+
+
+@given(st.lists(numbers, min_size=2, max_size=50))
+def test_clipped_numbers_keep_their_order_and_their_bounds(values):
+    x = np.sort(np.array(values))[:, None]
+    y = SmoothClip().fit(np.linspace(-1, 1, 9)[:, None]).transform(x)
+    assert np.isfinite(y).all()
+    assert np.abs(y).max() <= 3
+    assert (np.diff(y[:, 0]) >= 0).all()
+
+
+def test_small_numbers_pass_and_columns_without_a_middle_get_a_scale():
+    x = np.zeros((100, 2))
+    x[:, 0] = np.linspace(-0.1, 0.1, 100)
+    x[-1, 1] = 1e6
+    y = SmoothClip().fit_transform(x)
+    np.testing.assert_allclose(y[:, 0], x[:, 0], rtol=1e-3)
+    assert y[-1, 1] == pytest.approx(2 / np.hypot(1, 2 / 3))

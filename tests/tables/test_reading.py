@@ -1,0 +1,163 @@
+"""Every file that is not a table is refused in one line that says where it is wrong and what to do."""
+
+import datetime as dt
+import decimal
+import gzip
+import re
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from batchprop.errors import DataError
+from batchprop.tables.reading import read
+
+GOOD = b"name,weight\nann,1.5\nbob,2.5\n"
+
+
+def parquet_bytes(**columns):
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+BAD_FILES = {
+    "empty": ("t.csv", b"", "is empty: it needs column names and rows"),
+    "blank lines": ("t.csv", b"\n\n\n", "holds no text but blank lines"),
+    "header only": ("t.csv", b"a,b\n", "holds column names and no rows: add the rows"),
+    "parquet without rows": ("t.parquet", parquet_bytes(a=pa.array([], pa.int64())), "no rows"),
+    "too many fields": ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: 3 fields where the first line names 2"),
+    "too few fields": ("t.csv", b"a,b\n\n1,2\n\n3\n", "line 5: 1 field where the first line names 2"),
+    "after a field of two lines": ("t.csv", b'a,b\n"x\ny",2\n3\n', "line 4: 1 field"),
+    "open quote": ("t.csv", b'a,b\n1,2\n"x,2\n3,4\n', "line 3: 1 field .* is a quote left open"),
+    "two columns of a name": ("t.csv", b"a,b,a\n1,2,3\n", r"two columns named 'a' \(1 and 3\): rename"),
+    "no column name": ("t.csv", b"a,,c\n1,2,3\n", "column 2 of 3 has no name; name every column"),
+    "latin-1": ("t.csv", b"a,b\n1,2\ncaf\xe9,3\n", "not UTF-8 text: line 3 holds the byte 0xe9; save"),
+    "latin-1 name": ("t.csv", b"caf\xe9,b\n1,2\n", "line 1 holds the byte 0xe9"),
+    "utf-16": ("t.csv", "a,b\n1,2\n".encode("utf-16"), "text in UTF-16: save it as UTF-8"),
+    "zero byte": ("t.csv", b"a,b\n1,\0\n", "is not text: line 2 holds a zero byte"),
+    "parquet called csv": ("t.csv", parquet_bytes(a=[1]), "a Parquet file: rename it to end in .parquet"),
+    "workbook called csv": ("t.csv", b"PK\x03\x04rest", "an Excel workbook: export it as CSV"),
+    "gzip called csv": ("t.csv", gzip.compress(GOOD), "compressed with gzip: unpack it"),
+    "csv called parquet": ("t.parquet", GOOD, "not a Parquet file; it looks like text: rename"),
+    "noise called parquet": ("t.parquet", b"\0\1\2\3" * 9, "not a Parquet file; export it again"),
+    "half a parquet": ("t.parquet", parquet_bytes(a=[1, 2])[:-30], "damaged or incomplete Parquet"),
+    "semicolons": ("t.csv", b"a;b\n1;2\n", "'a;b', that looks separated by semicolons"),
+    "commas in a tsv": ("t.tsv", b"a,b\n1,2\n", "separate the fields by tabs, as the ending .tsv says"),
+    "unknown ending": ("t.xlsx", b"PK", r"ends in '.xlsx': a table ends in .csv, .tsv"),
+    "no ending": ("table", GOOD, "has no ending: a table ends in .csv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_file_that_is_no_table_is_refused_with_the_place_and_the_remedy(tmp_path, case):
+    name, content, message = BAD_FILES[case]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as refusal:
+        read(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_suggests_its_neighbours(tmp_path):
+    (tmp_path / "flowers.csv").write_bytes(GOOD)
+    with pytest.raises(DataError, match=r"there is no file .*flower\.csv.*did you mean 'flowers.csv'"):
+        read(tmp_path / "flower.csv")
+
+
+def test_a_missing_folder_is_a_missing_file(tmp_path):
+    with pytest.raises(DataError, match=r"check the name and the folder$"):
+        read(tmp_path / "nowhere" / "flowers.csv")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match="is a folder: name a CSV"):
+        read(tmp_path)
+
+
+def test_a_ragged_row_far_down_a_large_file_has_its_line_number(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1,2,3\n" + b"1,2\n" * 9)
+    with pytest.raises(DataError, match="line 300002: 3 fields"):
+        read(path)
+
+
+def test_a_bad_byte_beyond_the_first_megabyte_has_its_line_number(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"\xff,2\n")
+    with pytest.raises(DataError, match="line 300002 holds the byte 0xff"):
+        read(path)
+
+
+def test_a_letter_cut_by_a_chunk_border_is_still_a_letter(tmp_path):
+    path = tmp_path / "border.csv"
+    head = b"a,b\n"
+    path.write_bytes(head + b"x" * ((1 << 20) - len(head) - 1) + "é,1\n".encode())
+    assert read(path)["a"].iloc[0].endswith("é")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.CSV"])
+def test_fields_become_numbers_text_dates_and_booleans(tmp_path, name):
+    path = tmp_path / name
+    text = " n ,f,t,d,b\n1,1.5,x,2020-02-29,true\n2,,, ,false\n"
+    path.write_text(text.replace(",", "\t") if name == "t.tsv" else text)
+    frame = read(path)
+    assert list(frame) == ["n", "f", "t", "d", "b"]
+    assert frame["n"].tolist() == [1, 2]
+    assert frame["f"].isna().tolist() == frame["t"].isna().tolist() == [False, True]
+    assert frame["d"].iloc[0] == "2020-02-29"
+    assert frame["b"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("gap", ["", "NA", "NaN", "nan", "null", "?", " ? ", "N/A", "None", '"NA"'])
+def test_gaps_in_a_column_of_numbers_leave_it_a_column_of_numbers(tmp_path, gap):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,b\n1.5,x\n{gap},y\n2.5,z\n")
+    assert read(path)["a"].tolist() == pytest.approx([1.5, float("nan"), 2.5], nan_ok=True)
+
+
+def test_none_is_a_word_among_words(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\nNone,1\nMild,2\nNA,3\n")
+    assert read(path)["a"].fillna("gap").tolist() == ["None", "Mild", "gap"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
+    assert list(read(path)) == ["a", "b"]
+
+
+def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
+    path = tmp_path / "t.parquet"
+    day = dt.date(2020, 2, 29)
+    path.write_bytes(
+        parquet_bytes(
+            text=pa.array(["x", None]).dictionary_encode(),
+            large=pa.array(["x", "y"], pa.large_string()),
+            number=[decimal.Decimal("1.5"), None],
+            half=pa.array([1.5, 2.5], pa.float32()).cast(pa.float16()),
+            day=[day, None],
+            old=[dt.date(1500, 1, 1), day],
+            time=[dt.time(1), dt.time(2)],
+            seconds=pa.array([1, 2], pa.time32("s")),
+            span=[dt.timedelta(1), None],
+            nothing=pa.nulls(2),
+            flag=[True, None],
+            code=["007", "012"],
+        )
+    )
+    frame = read(path)
+    kinds = {name: str(dtype) for name, dtype in frame.dtypes.items()}
+    assert kinds["number"] == kinds["half"] == kinds["span"] == "float64"
+    assert frame["seconds"].tolist() == [1, 2]
+    assert re.match("datetime64", kinds["day"])
+    assert re.match("datetime64", kinds["old"])
+    assert frame["time"].tolist() == [3600.0, 7200.0]
+    assert kinds["flag"] == "boolean"
+    assert frame["nothing"].isna().all()
+    assert frame["code"].tolist() == ["007", "012"]
+    assert frame["text"].iloc[0] == "x"
+    assert pd.api.types.is_string_dtype(frame["large"])

@@ -1,0 +1,50 @@
+"""Scores agree with scikit-learn's, and the baseline is the simplest guess."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from batchprop.tables.scoring import (
+    baseline_classes,
+    baseline_numbers,
+    score_classes,
+    score_numbers,
+)
+
+
+def test_the_scores_of_classes_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    P = rng.dirichlet([1, 1, 1], 200)
+    classes = np.array(["a", "b", "c"])
+    y = rng.choice(classes, 200)
+    scores = score_classes(y, P, classes)
+    guess = classes[P.argmax(axis=1)]
+    assert scores["accuracy"] == metrics.accuracy_score(y, guess)
+    assert scores["balanced accuracy"] == pytest.approx(metrics.balanced_accuracy_score(y, guess))
+    assert scores["log loss"] == pytest.approx(metrics.log_loss(y, P, labels=classes))
+
+
+def test_float32_probabilities_need_not_sum_to_one_exactly():
+    P = np.full((4, 3), 1 / 3, dtype=np.float32)
+    assert score_classes(np.array([0, 1, 2, 0]), P, np.arange(3))["log loss"] == pytest.approx(
+        np.log(3), abs=1e-6
+    )
+
+
+def test_two_classes_have_an_area_under_the_curve_and_one_class_none():
+    P = np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert score_classes(np.array([0, 1]), P, np.arange(2))["ROC AUC"] == 1.0
+    assert "ROC AUC" not in score_classes(np.array([0, 0]), P, np.arange(2))
+
+
+def test_the_majority_is_right_as_often_as_it_occurs():
+    y_train, y_test = np.repeat([0, 1], [30, 10]), np.repeat([0, 1], [6, 4])
+    assert baseline_classes(y_train, y_test)["accuracy"] == 0.6
+
+
+def test_the_mean_explains_nothing():
+    y = np.array([1.0, 2.0, 3.0])
+    scores = baseline_numbers(y, y)
+    assert scores["R²"] == 0.0
+    assert scores["mean absolute error"] == pytest.approx(2 / 3)
+    assert score_numbers(y, y)["R²"] == 1.0

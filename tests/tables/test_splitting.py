@@ -1,0 +1,68 @@
+"""Parts set aside keep the classes' shares, and never take a class's last row."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchprop.errors import DataError
+from batchprop.tables.columns import Target
+from batchprop.tables.splitting import check_enough, split
+
+
+def classes(*counts):
+    return Target("y", "classes", "", np.repeat(np.arange(len(counts)), counts))
+
+
+class_counts = st.lists(st.integers(2, 60), min_size=2, max_size=6)
+
+
+@given(class_counts, st.floats(0.01, 0.9), st.integers(0, 99))
+def test_every_class_is_in_both_parts_and_in_proportion(counts, fraction, seed):
+    target = classes(*counts)
+    rows = np.arange(len(target.values))
+    stay, aside = split(target, rows, fraction, seed)
+    assert np.array_equal(np.sort(np.concatenate([stay, aside])), rows)
+    for label, count in enumerate(counts):
+        taken = np.sum(target.values[aside] == label)
+        assert 1 <= taken <= count - 1
+        assert abs(taken - fraction * count) <= 1
+
+
+def test_a_class_of_one_row_in_the_rest_stays_there():
+    target = classes(2, 20)
+    rest, _ = split(target, np.arange(22), 0.2, 0)
+    train, validation = split(target, rest, 0.15, 0)
+    assert np.sum(target.values[train] == 0) == 1
+    assert np.sum(target.values[validation] == 0) == 0
+
+
+def test_numbers_are_split_at_random_by_the_seed():
+    target = Target("y", "numbers", "", np.linspace(0, 1, 100))
+    parts = [split(target, np.arange(100), 0.25, seed)[1] for seed in (0, 0, 1)]
+    assert len(parts[0]) == 25
+    assert np.array_equal(parts[0], parts[1])
+    assert not np.array_equal(parts[0], parts[2])
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (classes(4, 5), "there are 9 rows with a target 'y': at least 10 .* add rows"),
+        (classes(1), "there is 1 row"),
+        (classes(12), "holds one class only, 0, in all 12 rows: add rows of another"),
+        (Target("y", "numbers", "", np.ones(12)), "holds one number only, 1.0, in all 12 rows"),
+        (classes(12, 1), "class 1 has one row, .* or merge the class, or use --task numbers"),
+        (
+            Target("y", "classes", "", np.array(["a"] * 12 + ["b", "c", "d", "e"])),
+            r"4 classes \('b', 'c', 'd', ...\) have one row, too few .* merge the class$",
+        ),
+    ],
+)
+def test_what_cannot_be_split_is_refused_with_the_remedy(target, message):
+    with pytest.raises(DataError, match=message):
+        check_enough(target)
+
+
+def test_ten_rows_of_two_classes_are_enough():
+    check_enough(classes(5, 5))

@@ -1,0 +1,289 @@
+"""A model file is whole or absent, and holds only types that a model has."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import batchprop as bp
+from batchprop.errors import DataError, ModelError
+from batchprop.tables.columns import describe
+from batchprop.tables.encoding import encoder
+from batchprop.tables.storing import MODEL, load_model, new_file, new_folder, save_model
+
+
+class Foreign(BaseEstimator):
+    """A type that no model of ours has."""
+
+    def fit(self, _X, _y=None):
+        return self
+
+
+def table(n=60):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "a": rng.normal(size=n),
+            "b": rng.choice(["x", "y"], n),
+            "c": pd.date_range("2020-01-01", periods=n),
+            "d": pd.array(rng.random(n) < 0.5, dtype="boolean"),
+        }
+    )
+
+
+def model_of(task):
+    frame = table()
+    columns = encoder(describe(frame), len(frame))
+    X = columns.fit_transform(frame)
+    network = {
+        "classes": bp.MLPClassifier((3,), solver="sgd", learning_rate_init=0.1, max_iter=2, tol=0),
+        "numbers": TransformedTargetRegressor(
+            bp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2), transformer=StandardScaler()
+        ),
+    }[task]
+    y = frame["b"].to_numpy(str) if task == "classes" else frame["a"].to_numpy()
+    with pytest.warns(match="Maximum iterations"):
+        network.fit(X, y)
+    return Pipeline([*columns.steps, ("network", network)])
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / MODEL
+    save_model(model_of("classes"), path)
+    return path
+
+
+@pytest.mark.parametrize("task", ["classes", "numbers"])
+def test_a_model_comes_back_with_the_same_answers(tmp_path, task):
+    model = model_of(task)
+    save_model(model, tmp_path / MODEL)
+    for path in (tmp_path, tmp_path / MODEL):
+        np.testing.assert_array_equal(load_model(path).predict(table()), model.predict(table()))
+
+
+def refused(path, message):
+    with pytest.raises(ModelError, match=message) as refusal:
+        load_model(path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_model_names_where_it_was_looked_for(tmp_path):
+    refused(tmp_path, "there is no model .*model.skops: name the folder")
+    refused(tmp_path / "nowhere", "there is no model")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_model_is_refused(saved, tmp_path, share):
+    content = saved.read_bytes()
+    path = tmp_path / MODEL
+    path.write_bytes(content[: int(share * len(content))])
+    refused(path, "is not a model file, or is truncated or damaged .* copy it again, or train")
+
+
+def test_a_changed_byte_is_noticed_wherever_it_is(saved, tmp_path):
+    content = bytearray(saved.read_bytes())
+    path = tmp_path / MODEL
+    with zipfile.ZipFile(saved) as archive:
+        parts = [info for info in archive.infolist() if info.file_size]
+    for info in parts:
+        place = info.header_offset + 30 + len(info.filename) + info.file_size // 2
+        changed = content.copy()
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        refused(path, "truncated or damaged")
+
+
+def rewritten(saved, path, change):
+    """The model's archive with its schema changed, and every checksum right again."""
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
+        for info in old.infolist():
+            content = old.read(info)
+            if info.filename == "schema.json":
+                schema = json.loads(content)
+                change(schema)
+                content = json.dumps(schema).encode()
+            new.writestr(info.filename, content)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen")]
+)
+def test_a_file_that_names_a_foreign_type_is_not_loaded(saved, tmp_path, module, name):
+    path = tmp_path / MODEL
+
+    def change(schema):
+        schema["__module__"], schema["__class__"] = module, name
+
+    rewritten(saved, path, change)
+    refused(path, f"holds types that no model of batchprop has, .*: {module}.{name}; use a model")
+
+
+def test_a_foreign_estimator_inside_is_not_loaded(tmp_path):
+    path = tmp_path / MODEL
+    skops.io.dump(make_pipeline(StandardScaler(), Foreign()), path)
+    refused(path, "Foreign")
+
+
+def test_a_model_with_a_foreign_type_is_not_written_silently(tmp_path):
+    with pytest.raises(ModelError, match="Foreign"):
+        save_model(make_pipeline(Foreign()), tmp_path / MODEL)
+
+
+def test_a_schema_cut_apart_is_refused(saved, tmp_path):
+    path = tmp_path / MODEL
+    rewritten(saved, path, lambda schema: schema.pop("content"))
+    refused(path, "is no model as `batchprop train` writes it")
+    rewritten(saved, path, lambda schema: schema.pop("__loader__"))
+    refused(path, "truncated or damaged")
+
+
+@pytest.mark.parametrize("lacking", ["coefs_", "kinds", "classes_", "transformers_"])
+def test_a_model_that_lacks_a_part_is_refused(saved, tmp_path, lacking):
+    path = tmp_path / MODEL
+
+    def without(node):
+        if isinstance(node, dict):
+            node.pop(lacking, None)
+        for child in node.values() if isinstance(node, dict) else node:
+            if isinstance(child, dict | list):
+                without(child)
+
+    rewritten(saved, path, without)
+    refused(path, "is no model|truncated or damaged")
+
+
+def test_a_sound_file_that_is_no_model_is_refused(tmp_path):
+    path = tmp_path / MODEL
+    for other in (LinearRegression(), make_pipeline(StandardScaler()), [1, 2]):
+        skops.io.dump(other, path)
+        refused(path, "is no model as `batchprop train` writes it")
+
+
+def test_a_packed_part_that_would_unpack_to_any_size_is_refused(tmp_path):
+    path = tmp_path / MODEL
+    skops.io.dump(LinearRegression(), path, compression=zipfile.ZIP_DEFLATED)
+    refused(path, "its parts are compressed")
+
+
+def test_an_archive_of_something_else_and_text_are_refused(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    path = tmp_path / MODEL
+    for content in (buffer.getvalue(), b"hello"):
+        path.write_bytes(content)
+        refused(path, "is not a model file")
+
+
+# --- written beside, then renamed -------------------------------------------------------------------
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_appears_only_when_it_is_whole(tmp_path):
+    with new_folder(tmp_path / "deep" / "out") as folder:
+        (folder / "a").write_text("a")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert names(tmp_path / "deep") == ["out"]
+    assert names(tmp_path / "deep" / "out") == ["a"]
+
+
+def fail_within(place, error):
+    with place as folder:
+        (folder / MODEL if folder.is_dir() else folder).write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failed_run_leaves_nothing(tmp_path, error):
+    with pytest.raises(error):
+        fail_within(new_folder(tmp_path / "out"), error)
+    assert names(tmp_path) == []
+
+
+def a_model_in(folder, text="old"):
+    folder.mkdir()
+    (folder / MODEL).write_text(text)
+    return folder
+
+
+def test_an_existing_folder_is_refused_before_anything_is_done(tmp_path):
+    out = a_model_in(tmp_path / "out")
+    with (
+        pytest.raises(DataError, match=r"the folder .*out exists: name another with --out, or .*--force"),
+        new_folder(out),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_force_replaces_a_model_and_leaves_nothing_of_it(tmp_path):
+    out = a_model_in(tmp_path / "out")
+    (out / "more").write_text("x")
+    with new_folder(out, force=True) as folder:
+        (folder / MODEL).write_text("new")
+    assert names(tmp_path) == ["out"]
+    assert names(out) == [MODEL]
+    assert (out / MODEL).read_text() == "new"
+
+
+def test_force_that_fails_leaves_the_old_model(tmp_path):
+    out = a_model_in(tmp_path / "out")
+    with pytest.raises(RuntimeError):
+        fail_within(new_folder(out, force=True), RuntimeError)
+    assert names(tmp_path) == ["out"]
+    assert (out / MODEL).read_text() == "old"
+
+
+def test_force_takes_an_empty_folder_and_no_other(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with new_folder(out, force=True) as folder:
+        (folder / MODEL).write_text("new")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thesis.txt").write_text("years of work")
+    with (
+        pytest.raises(DataError, match="home holds no model, so --force does not replace it"),
+        new_folder(home, force=True),
+    ):
+        pytest.fail("the block must not run")
+    assert names(home) == ["thesis.txt"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
+    (tmp_path / "out").write_text("x")
+    for path, message in (
+        (tmp_path / "out", "is not a folder"),
+        (tmp_path / "out" / "in", "cannot be written"),
+    ):
+        with pytest.raises(DataError, match=message), new_folder(path, force=True):
+            pytest.fail("the block must not run")
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    out = tmp_path / "answers.csv"
+    with pytest.raises(RuntimeError):
+        fail_within(new_file(out), RuntimeError)
+    assert names(tmp_path) == []
+    with new_file(out) as part:
+        part.write_text("whole")
+    assert names(tmp_path) == ["answers.csv"]
+    with pytest.raises(DataError, match="exists: name another with --out, or replace"), new_file(out):
+        pytest.fail("the block must not run")
+    with new_file(out, force=True) as part:
+        part.write_text("new")
+    assert out.read_text() == "new"
+    with pytest.raises(DataError, match="is a folder: name a file"), new_file(tmp_path):
+        pytest.fail("the block must not run")
