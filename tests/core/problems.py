@@ -37,11 +37,11 @@ class Problem(NamedTuple):
 
 
 SHAPES = (
-    Shape((3, 5), 4),
-    Shape((3, 4, 5), 6),
-    Shape((4, 3, 2, 5), 1),
-    Shape((2, 4, 1, 3, 5), 7),
-    Shape((1, 1, 1), 3),
+    Shape((3, 5), 7),
+    Shape((3, 4, 5), 7),
+    Shape((4, 3, 4, 5), 1),
+    Shape((3, 4, 1, 3, 5), 7),
+    Shape((1, 1, 1), 7),
     Shape((3, 1), 1),
 )
 

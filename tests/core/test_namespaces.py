@@ -20,9 +20,9 @@ from batchprop.network import Layers
 from batchprop.optimizers import OPTIMIZERS, each
 from batchprop.training import Objective, Recipe, State, add, begin, contribution, penalised, update
 from tests.core.comparing import close
-from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem, problems
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, Shape, problem, problems
 
-DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
+TWO_HIDDEN = Shape((3, 4, 3, 5), 7)
 DROPPED = (0.4, 0.0, 0.5)
 STRICT = type(array_api_strict.asarray(0.0))
 OBJECTIVE = Objective(alpha=0.1, dropout=DROPPED, max_grad_norm=0.5, loss_scale=0.5)
@@ -34,8 +34,8 @@ def as_numpy(array: Any) -> Any:
 
 
 def masks_of(case: Problem) -> tuple[Any, ...]:
-    n_hidden = len(case.net.activations)
-    return dropout_masks(case.net, case.B.shape[1], DROPPED[:n_hidden], np.random.default_rng(0))
+    rates = DROPPED[: len(case.net.activations)]
+    return dropout_masks(case.net, case.B.shape[1], rates, np.random.default_rng(0))
 
 
 def run_step(case: Problem, asarray: Callable[[Any], Any]) -> Step:
@@ -80,7 +80,7 @@ COMPILED = [
 @pytest.mark.parametrize(("activation", "head"), COMPILED)
 @pytest.mark.usefixtures("jnp64")
 def test_a_batch_compiles(activation: str, head: str) -> None:
-    case = problem(activation, head, DEEPEST)
+    case = problem(activation, head, TWO_HIDDEN)
 
     @jax.jit
     def compiled(layers: Layers, B: Any, Y: Any, weights: Any, masks: Any) -> tuple[Any, Layers]:
@@ -95,10 +95,10 @@ def test_a_batch_compiles(activation: str, head: str) -> None:
 
 @pytest.mark.usefixtures("jnp64")
 def test_every_collapse_compiles() -> None:
-    case = problem("one per layer", "softmax", DEEPEST)
-    collapses = jax.jit(lambda g: (g.squared_norms(), g.tensor(1), g.scaled(g.squared_norms()).mean()))
-    norms, tensor, scaled = collapses(run_step(case, jnp.asarray).gradient)
+    case = problem("one per layer", "softmax", TWO_HIDDEN)
     g = run_step(case, np.asarray).gradient
+    collapses = jax.jit(lambda g: (g.squared_norms(), g.tensor(1), g.scaled(g.squared_norms()).mean()))
+    norms, tensor, scaled = collapses(g)
     assert_allclose(norms, g.squared_norms(), rtol=1e-12)
     assert_allclose(tensor, g.tensor(1), rtol=1e-12, atol=1e-14)
     close(scaled, g.scaled(g.squared_norms()).mean(), rtol=1e-11)
@@ -127,7 +127,7 @@ def three_steps(
     optimizer: str, asarray: Callable[[Any], Any], step: Callable[..., tuple[Any, State]] = training_step
 ) -> tuple[list[Any], Layers]:
     """The losses of three steps, and the layers after them."""
-    case = problem("one per layer", "softmax", DEEPEST)
+    case = problem("one per layer", "softmax", TWO_HIDDEN)
     masks = tuple(None if mask is None else asarray(mask) for mask in masks_of(case))
     net = case.net.with_layers(each(asarray, case.net.layers))
     recipe = Recipe(net, OPTIMIZERS[optimizer](), OBJECTIVE)
