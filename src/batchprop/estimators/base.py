@@ -18,7 +18,7 @@ from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, backprop, forward
 from batchprop.batches import Rows, Table, columns, gather, microbatches
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.examples import Held, check_weights, explain_conversion, split_rows
+from batchprop.estimators.examples import Call, Held, check_weights, explain_conversion, split_rows
 from batchprop.estimators.fitting import fit_lbfgs, fit_stochastic
 from batchprop.estimators.parameters import Rule, check_parameters, hidden_widths
 from batchprop.estimators.targets import dense
@@ -113,7 +113,7 @@ class BaseMLP(BaseEstimator, ABC):
         """The head that the loss or the fitted classes ask for."""
 
     @abstractmethod
-    def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
+    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
         """Learn from a target what predictions are to look like."""
 
     @abstractmethod
@@ -134,33 +134,25 @@ class BaseMLP(BaseEstimator, ABC):
 
     # ---- fit
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        validation: tuple[Any, Any] = (None, None),
-        initial: tuple[Any, Any] = (None, None),
-        partial: bool = False,
-    ) -> Self:
+    def _fit(self, X: Any, y: Any, call: Call) -> Self:
         check_parameters(self, self._rules)
-        fresh = not (hasattr(self, "coefs_") and (self.warm_start or partial))
+        fresh = not (hasattr(self, "coefs_") and (self.warm_start or call.partial))
         X, y = self._validated(X, y, reset=fresh)
         given_dtype, X = X.dtype, self._in_training_dtype(X)
-        self._learn_targets(y, fresh=fresh, partial=partial)
+        self._learn_targets(y, call, fresh=fresh)
         Y = self._encoded(y, X.dtype)
-        weights = check_weights(sample_weight, len(Y), Y.dtype)
+        weights = check_weights(call.sample_weight, len(Y), Y.dtype)
         rng = check_random_state(self.random_state)
         if fresh:
             self._reset(n_outputs=Y.shape[1])
-        net = self._first_network(Y.dtype, rng, initial, fresh=fresh)
-        rows, held = self._hold_out(X, y, Y, weights, validation, rng)
+        self._require_outputs(Y)
+        net = self._first_network(Y.dtype, rng, call, fresh=fresh)
+        rows, held = self._hold_out(X, y, Y, weights, call, rng)
         table = Table(X, Y, self._balanced(y, weights))
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:
-            net = fit_stochastic(self, net, table, rows, held, rng, partial=partial)
+            net = fit_stochastic(self, net, table, rows, held, rng, partial=call.partial)
         self._take(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
         return self
 
@@ -190,17 +182,24 @@ class BaseMLP(BaseEstimator, ABC):
         self._stale_epochs = 0
         self._memory: dict[str, Any] | None = None
 
-    def _first_network(
-        self, dtype: Any, rng: np.random.RandomState, initial: tuple[Any, Any], *, fresh: bool
-    ) -> Network:
+    def _require_outputs(self, Y: NDArray[np.floating]) -> None:
+        if Y.shape[1] != self.n_outputs_:
+            raise InputError(
+                f"y has {Y.shape[1]} columns: the network has {self.n_outputs_} outputs; "
+                f"give {self.n_outputs_} columns, or fit a new estimator"
+            )
+
+    def _first_network(self, dtype: Any, rng: np.random.RandomState, call: Call, *, fresh: bool) -> Network:
         sizes = (self.n_features_in_, *hidden_widths(self.hidden_layer_sizes), self.n_outputs_)
-        if any(given is not None for given in initial):
-            layers = _given_layers(*initial, sizes, dtype)
+        if call.coefs_init is not None or call.intercepts_init is not None:
+            given = {"coefs_init": call.coefs_init, "intercepts_init": call.intercepts_init}
+            layers = _given_layers(given, sizes, dtype)
         elif fresh:
             activations = self._activations(max(len(sizes) - 2, 1))
             layers = glorot(sizes, [*activations, activations[-1]][-len(sizes) + 1 :], rng, dtype)
         else:
-            layers = _given_layers(self.coefs_, self.intercepts_, sizes, dtype)
+            earlier = {"coefs_": self.coefs_, "intercepts_": self.intercepts_}
+            layers = _given_layers(earlier, sizes, dtype)
         return Network(layers, self._activations(len(sizes) - 2), self._head())
 
     def _activations(self, n_hidden: int) -> tuple[Activation, ...]:
@@ -220,17 +219,19 @@ class BaseMLP(BaseEstimator, ABC):
         y: Any,
         Y: NDArray[np.floating],
         weights: NDArray[np.floating] | None,
-        validation: tuple[Any, Any],
+        call: Call,
         rng: np.random.RandomState,
     ) -> tuple[Rows, Held | None]:
-        X_val, y_val = validation
+        X_val, y_val = call.X_val, call.y_val
         if (X_val is None) != (y_val is None):
             missing = "X_val" if X_val is None else "y_val"
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
         if X_val is not None:
             X_val, y_val = self._validated(X_val, y_val, reset=False)
             X_val = check_array(X_val, dtype=Y.dtype, accept_sparse="csr", input_name="X_val")
-            return np.arange(len(Y)), Held(X_val, y_val, self._encoded(y_val, Y.dtype), None)
+            Y_val = self._encoded(y_val, Y.dtype)
+            self._require_outputs(Y_val)
+            return np.arange(len(Y)), Held(X_val, y_val, Y_val, None)
         if not self.early_stopping or self.solver == "lbfgs":
             return np.arange(len(Y)), None
         train, held = split_rows(len(Y), self.validation_fraction, self._strata(y), rng)
@@ -314,6 +315,7 @@ class BaseMLP(BaseEstimator, ABC):
         X, y = self._validated(X, y, reset=False)
         net = self._network(X.dtype)
         Y = self._encoded(y, X.dtype)
+        self._require_outputs(Y)
         table = Table(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
         return backprop(net, *gather(table, np.arange(len(Y))))
 
@@ -350,19 +352,17 @@ def _listed(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _given_layers(coefs: Any, intercepts: Any, sizes: tuple[int, ...], dtype: Any) -> Layers:
+def _given_layers(given: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> Layers:
+    """The layers made of two lists, of weights and of biases, which the dict calls by the user's names."""
     shapes = list(pairwise(sizes))
-    for name, given, wanted in (
-        ("coefs_init", coefs, shapes),
-        ("intercepts_init", intercepts, [(n_out,) for _, n_out in shapes]),
-    ):
-        found = None if given is None else [np.shape(array) for array in given]
+    for (name, arrays), wanted in zip(given.items(), (shapes, [(n,) for _, n in shapes]), strict=True):
+        found = None if arrays is None else [np.shape(array) for array in arrays]
         if found != wanted:
             raise ParameterError(
                 f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for {wanted}; "
-                "give arrays of these shapes (a warm start goes on with the same sizes)"
+                "give arrays of these shapes, or fit anew without them"
             )
     return tuple(
         Layer(np.array(np.transpose(coef), dtype=dtype, order="C"), np.array(b, dtype=dtype))
-        for coef, b in zip(coefs, intercepts, strict=True)
+        for coef, b in zip(*given.values(), strict=True)
     )

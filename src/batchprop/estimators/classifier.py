@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import BaseMLP, Callback, check_partial, unless_lbfgs
+from batchprop.estimators.class_weights import learn_weights, row_weights
+from batchprop.estimators.examples import Call
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
 from batchprop.heads import Head
@@ -117,6 +118,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight: Any
     label_smoothing: float
+
+    _class_weights: list[NDArray[np.floating]] | None
     classes_: Any
 
     def __init__(
@@ -186,9 +189,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
         """
-        return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val), initial=(coefs_init, intercepts_init)
-        )
+        return self._fit(X, y, Call(sample_weight, X_val, y_val, coefs_init, intercepts_init))
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -214,12 +215,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"class_weight={self.class_weight!r} cannot be computed from a piece of the data: give "
                 "partial_fit a dict {class: weight}, as compute_class_weight makes it from all labels"
             )
-        if not hasattr(self, "classes_"):
-            declared = Classes.declared(classes, y)
-            self._target_kind, self.classes_ = declared.kind, declared.labels
-        elif classes is not None and not self._classes().same_labels(classes):
-            raise InputError(f"classes={classes!r} differ from those of the first call, {self.classes_!r}")
-        return self._fit(X, y, sample_weight, partial=True)
+        return self._fit(X, y, Call(sample_weight, classes=classes, partial=True))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest labels, in the shape that y had.
@@ -277,24 +273,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _head(self) -> Head:
         return self._classes().head(self.label_smoothing)
 
-    def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
-        if not partial:
-            found = Classes.of(y)
-            if not fresh and not self._classes().same_labels(found.labels):
-                raise InputError(
-                    f"warm_start=True goes on with the same classes: before they were {self.classes_!r}, "
-                    f"y has {found.labels!r}"
-                )
-            self._target_kind, self.classes_ = found.kind, found.labels
-        self.out_activation_ = _OUTPUT_ACTIVATIONS[self._target_kind]
+    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
+        classes = self._classes_of(y, call, fresh=fresh)
+        self._target_kind, self.classes_ = classes
+        self.out_activation_ = _OUTPUT_ACTIVATIONS[classes.kind]
+        weigh = self.class_weight is not None
+        self._class_weights = learn_weights(self.class_weight, y, classes) if weigh else None
+
+    def _classes_of(self, y: Any, call: Call, *, fresh: bool) -> Classes:
+        """The classes: those of y, or those declared; once there is a network, they stay."""
+        if fresh:
+            return Classes.declared(call.classes, y) if call.partial else Classes.of(y)
+        known = self._classes()
+        if not call.partial and not known.same(found := Classes.of(y)):
+            raise InputError(
+                f"warm_start=True goes on with the same classes: before they were {known.labels!r}, "
+                f"y has {found.labels!r}"
+            )
+        if call.classes is not None and not known.same(known._replace(labels=call.classes)):
+            raise InputError(f"classes={call.classes!r} differ from those of before, {known.labels!r}")
+        return known
 
     def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         return self._classes().encode(y, dtype)
 
     def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
-        if self.class_weight is None:
+        if self._class_weights is None:
             return weights
-        by_class: NDArray[np.floating] = compute_sample_weight(self.class_weight, y)
+        by_class = row_weights(self._class_weights, y, self._classes())
         return by_class if weights is None else weights * by_class
 
     def _strata(self, y: Any) -> Any | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -12,6 +13,24 @@ from sklearn.utils.validation import check_array
 
 from batchprop.batches import Rows
 from batchprop.errors import InputError
+
+
+class Call(NamedTuple):
+    """What ``fit`` or ``partial_fit`` was given besides X and y, as the user gave it.
+
+    Attributes:
+        sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``coefs_init`` and ``intercepts_init``.
+        classes: see ``MLPClassifier.partial_fit``.
+        partial: whether it was ``partial_fit``.
+    """
+
+    sample_weight: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    coefs_init: Any = None
+    intercepts_init: Any = None
+    classes: Any = None
+    partial: bool = False
 
 
 class Held(NamedTuple):
@@ -86,24 +105,30 @@ def split_rows(
         Two arrays of row numbers.
 
     Raises:
-        InputError: a class has one row only, or fewer than two rows would be held out.
+        InputError: a class has one row only, or a part would be too small.
     """
-    if labels is not None:
-        classes, counts = np.unique(labels, return_counts=True)
-        if counts.min() < 2:
-            raise InputError(
-                f"class {classes[counts.argmin()].item()!r} has one row only, which cannot be in both parts "
-                "of a split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
-            )
+    n_classes = 1 if labels is None else _require_twice(labels)
+    n_held = math.ceil(fraction * n_rows)
+    if n_held < max(2, n_classes) or n_rows - n_held < n_classes:
+        raise InputError(
+            f"The validation set is too small, or too large: validation_fraction={fraction} of {n_rows} rows "
+            f"leaves {n_held} to validate on and {n_rows - n_held} to train on, where there must be at least "
+            f"2 and one of each class; give another fraction or more rows"
+        )
     train, held = train_test_split(
         np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=labels
     )
-    if len(held) < 2:
-        raise InputError(
-            f"The validation set is too small: validation_fraction={fraction} of {n_rows} rows leaves "
-            f"{len(held)}; give a larger fraction or more rows"
-        )
     return train, held
+
+
+def _require_twice(labels: Any) -> int:
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        raise InputError(
+            f"class {classes[counts.argmin()].item()!r} has one row only, which cannot be in both parts "
+            "of a split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
+        )
+    return len(classes)
 
 
 def explain_conversion(error: ValueError, X: Any) -> InputError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Iterator
@@ -117,7 +118,11 @@ def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: 
         estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
         estimator.best_loss_ = estimator.loss_
         if result.status == 1:
-            _not_converged(estimator)
+            _warn(
+                f"lbfgs failed to converge after {estimator.n_iter_} iterations: raise max_iter "
+                f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the columns of X",
+                ConvergenceWarning,
+            )
     if not all(np.isfinite(theta).all() for layer in net.layers for theta in layer):
         raise DivergedError(
             "L-BFGS ended in weights that are not finite: scale the columns of X to similar ranges"
@@ -138,10 +143,9 @@ def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return n_rows if estimator.batch_size == "full" else min(200, n_rows)
     if estimator.batch_size > n_rows:
-        warnings.warn(
+        _warn(
             f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: "
-            f"it is cut to {n_rows}",
-            stacklevel=5,
+            f"it is cut to {n_rows}"
         )
     return min(estimator.batch_size, n_rows)
 
@@ -174,7 +178,11 @@ def _consume(estimator: BaseMLP, epochs: Iterator[Epoch], watch: Watch, *, warn:
         _interrupted(estimator)
         return
     if warn:
-        _not_converged(estimator)
+        _warn(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
+            "hasn't converged yet: raise max_iter, or stop early with early_stopping=True",
+            ConvergenceWarning,
+        )
 
 
 def _first_state(estimator: BaseMLP, recipe: Recipe, *, partial: bool) -> tuple[State, bool]:
@@ -244,16 +252,12 @@ def _dropout_bits(
 
 def _interrupted(estimator: BaseMLP) -> None:
     estimator.interrupted_ = True
-    warnings.warn(
-        f"Training interrupted by user after {estimator.n_iter_} epochs: the weights so far are kept",
-        stacklevel=5,
-    )
+    _warn(f"Training interrupted by user after {estimator.n_iter_} epochs: the weights so far are kept")
 
 
-def _not_converged(estimator: BaseMLP) -> None:
-    warnings.warn(
-        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
-        "hasn't converged yet: raise max_iter, or stop early with early_stopping=True",
-        ConvergenceWarning,
-        stacklevel=5,
-    )
+def _warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn about the line that called batchprop, however deep we are."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("batchprop."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

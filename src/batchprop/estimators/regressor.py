@@ -14,6 +14,7 @@ from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.base import BaseMLP, Callback, check_partial, unless_lbfgs
+from batchprop.estimators.examples import Call
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
 from batchprop.heads import Head
 
@@ -171,9 +172,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
         """
-        return self._fit(
-            X, y, sample_weight, validation=(X_val, y_val), initial=(coefs_init, intercepts_init)
-        )
+        return self._fit(X, y, Call(sample_weight, X_val, y_val, coefs_init, intercepts_init))
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -191,7 +190,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             ValueError: as ``fit``; ``early_stopping`` is set, which a piece cannot serve.
         """
         check_partial(self)
-        return self._fit(X, y, sample_weight, partial=True)
+        return self._fit(X, y, Call(sample_weight, partial=True))
 
     def predict(self, X: Any) -> NDArray[np.floating]:
         """Return the predicted numbers, in the shape that y had.
@@ -219,7 +218,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         # scikit-learn reports the squared error averaged over the outputs, and follows its sum's gradient.
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
-    def _learn_targets(self, y: Any, *, fresh: bool, partial: bool) -> None:
+    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
         self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
 
     def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:

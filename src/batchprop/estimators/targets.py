@@ -82,31 +82,50 @@ class Classes(NamedTuple):
         """
         several = np.ndim(y) == 2 and y.shape[1] > 1
         if several and (classes is None or np.ndim(classes[0]) == 0):
-            if type_of_target(y) != MULTILABEL:
+            labels = np.arange(y.shape[1])
+            if type_of_target(y) != MULTILABEL or not np.array_equal(
+                labels, labels if classes is None else classes
+            ):
                 raise InputError(
-                    f"classes={classes!r} does not say the classes of the {y.shape[1]} targets: on the first "
-                    "call give a list with one array of classes for each column of y"
+                    f"classes={classes!r} does not say the classes of the {len(labels)} columns of y: on the "
+                    "first call give a list with one array of classes for each; labels of 0 and 1 need none"
                 )
-            return cls(MULTILABEL, np.arange(y.shape[1]))
+            return cls(MULTILABEL, labels)
         if classes is None:
             raise InputError(
                 "classes=None on the first call of partial_fit: "
                 "give all the classes that may come, as np.unique(y_all)"
             )
         if several:
-            return cls(MULTIOUTPUT, [np.unique(column) for column in classes])
+            listed = [np.unique(column) for column in classes]
+            for t, found in enumerate(listed):
+                _require_two(found, f"classes[{t}]")
+            return cls(MULTIOUTPUT, listed)
         labels = np.unique(classes)
         _require_two(labels, "classes")
         return cls(BINARY if len(labels) == 2 else MULTICLASS, labels)
 
-    def same_labels(self, others: Any) -> bool:
-        """Whether other labels, of the shape of ``labels``, are the same set."""
+    def same(self, other: Classes) -> bool:
+        """Whether other classes are of the same kind and, in any order, the same."""
+        if self.kind != other.kind:
+            return False
         if self.kind == MULTIOUTPUT:
-            return len(others) == len(self.labels) and all(
-                np.array_equal(mine, np.unique(other))
-                for mine, other in zip(self.labels, others, strict=True)
+            return len(self.labels) == len(other.labels) and all(
+                np.array_equal(one, np.unique(another))
+                for one, another in zip(self.labels, other.labels, strict=True)
             )
-        return np.array_equal(self.labels, np.unique(others))
+        return np.array_equal(self.labels, np.unique(other.labels))
+
+    def targets(self, y: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Return each target's column of y with its classes; a label of several is a target of 0 and 1.
+
+        Example:
+            >>> len(Classes("multilabel-indicator", np.arange(3)).targets(np.eye(3)))
+            3
+        """
+        if self.kind == MULTILABEL:
+            return [(column, np.array([0, 1])) for column in y.T]
+        return list(zip(y.T, self.labels, strict=True)) if self.kind == MULTIOUTPUT else [(y, self.labels)]
 
     @property
     def sizes(self) -> list[int]:

@@ -1,0 +1,89 @@
+"""``class_weight``: learnt once from the target, then looked up for any rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.parameters import number
+from batchprop.estimators.targets import Classes
+
+_POSITIVE_OR_ZERO = number(0)
+
+
+def learn_weights(class_weight: Any, y: NDArray[Any], classes: Classes) -> list[NDArray[np.floating]]:
+    """Return what each class weighs.
+
+    ``"balanced"`` is ``n / (K n_k)`` for a class of n_k rows, K the number of classes that occur.
+
+    Args:
+        class_weight: ``"balanced"``, a dict ``{class: weight}``, or a list of dicts, one for each target.
+        y: the target, from which ``"balanced"`` is counted.
+        classes: its classes.
+
+    Returns:
+        For each target (or label) the weights of its classes.
+
+    Raises:
+        InputError: a key is no class, or there is not one dict for each target.
+        ParameterError: a weight is not a number of at least 0, or all are 0.
+
+    Example:
+        >>> y = np.array(["no", "no", "no", "yes"])
+        >>> learn_weights("balanced", y, Classes.of(y))[0].round(2)
+        array([0.67, 2.  ])
+    """
+    targets = classes.targets(y)
+    if isinstance(class_weight, str):
+        return [_balanced(column, labels) for column, labels in targets]
+    given = class_weight if isinstance(class_weight, list) else [class_weight]
+    if len(given) != len(targets):
+        raise InputError(
+            f"class_weight={class_weight!r} does not fit the {len(targets)} columns of y: "
+            'give a list with one dict {class: weight} for each, or "balanced"'
+        )
+    return [_listed(each, labels) for each, (_, labels) in zip(given, targets, strict=True)]
+
+
+def row_weights(weights: list[NDArray[np.floating]], y: Any, classes: Classes) -> NDArray[np.floating]:
+    """Return the weight of each row ``(n,)``: that of its class, multiplied over the targets.
+
+    Example:
+        >>> y = np.array(["no", "yes"])
+        >>> row_weights([np.array([0.5, 2.0])], y, Classes.of(y))
+        array([0.5, 2. ])
+    """
+    looked_up = [
+        each[np.searchsorted(labels, column)]
+        for each, (column, labels) in zip(weights, classes.targets(y), strict=True)
+    ]
+    return np.asarray(np.prod(looked_up, axis=0))
+
+
+def _balanced(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.floating]:
+    counts = np.bincount(np.searchsorted(labels, y), minlength=len(labels))
+    # A class that does not occur has no rows to weigh.
+    return len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+
+
+def _listed(given: Any, labels: NDArray[Any]) -> NDArray[np.floating]:
+    if not isinstance(given, Mapping):
+        raise ParameterError(f"class_weight holds {given!r}, which is not a dict {{class: weight}}")
+    known = labels.tolist()
+    for label, weight in given.items():
+        if label not in known:
+            raise InputError(f"class_weight has a weight for {label!r}, not among the classes {known}")
+        if not _POSITIVE_OR_ZERO.holds(weight):
+            raise ParameterError(
+                f"class_weight={given!r} is not allowed: {weight!r} is not a number of at least 0"
+            )
+    weights = np.array([given.get(label, 1.0) for label in known], dtype=float)
+    if not weights.any():
+        raise ParameterError(
+            f"class_weight={given!r} is not allowed: give at least one class a positive weight"
+        )
+    return weights
