@@ -1,6 +1,7 @@
 """The commands in one app, and every failure in one line: exit code 1 for bad data, 2 for misuse."""
 
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -21,8 +22,12 @@ class OneLine(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and leave with its exit code."""
+        show: Any = _note
         try:
-            sys.exit(super().main(*args, **{**extra, "standalone_mode": False}))
+            with warnings.catch_warnings():
+                warnings.showwarning = show
+                code = super().main(*args, **{**extra, "standalone_mode": False})
+            sys.exit(code)
         except _UsageError as error:
             command = getattr(getattr(error, "ctx", None), "command_path", "batchprop")
             _fail(f"{_one_line(error)} (see {command} --help)", MISUSE)
@@ -49,6 +54,10 @@ def _one_line(error: Exception) -> str:
 def _fail(message: str, code: int) -> None:
     typer.echo(f"batchprop: {message}", err=True)
     sys.exit(code)
+
+
+def _note(message: Warning | str, *_: Any) -> None:
+    typer.echo(f"batchprop: note: {' '.join(str(message).split())}", err=True)
 
 
 def _version(wanted: bool) -> None:

@@ -17,8 +17,8 @@ from batchprop.cli.curve import draw_curve
 from batchprop.cli.fitting import Data, Encoded, Fitted, Parts, encode, fit, score, set_aside
 from batchprop.cli.progress import progress, write_history
 from batchprop.cli.settings import Settings
-from batchprop.errors import BatchpropError, DataError
-from batchprop.tables.columns import describe, find, read_target
+from batchprop.errors import DataError
+from batchprop.tables.columns import Target, describe, find, read_target
 from batchprop.tables.reading import read
 from batchprop.tables.scoring import Scores
 from batchprop.tables.splitting import check_enough
@@ -47,7 +47,8 @@ def run(settings: Settings) -> int:
         with progress(console, settings.epochs) as show:
             fitted = fit(data, parts, encoded, settings, show)
         if not fitted.history:
-            raise BatchpropError("interrupted before the first epoch ended; nothing was written")
+            # Ctrl-C came before the first epoch ended: there is nothing to keep.
+            raise KeyboardInterrupt
         report.show_end(console, fitted, settings)
         scores, baseline = score(data, parts, fitted.model)
         report.show_scores(console, scores, baseline, data.target.task)
@@ -76,6 +77,7 @@ def load(settings: Settings) -> Data:
     known = column.notna().to_numpy()
     target = read_target(column[known], settings.task)
     settings.check_task(target.task)
+    _check_counts(target, settings)
     check_enough(target)
     features = frame[known].drop(columns=[target_name, *filter(None, [settings.weights])])
     return Data(
@@ -86,6 +88,14 @@ def load(settings: Settings) -> Data:
         None if weights is None else weights[known],
         without_target=int((~known).sum()),
     )
+
+
+def _check_counts(target: Target, settings: Settings) -> None:
+    if settings.loss == "poisson" and len(target.values) and target.values.min() < 0:
+        raise DataError(
+            f"the target {target.name!r} holds {target.values.min():g}, and --loss poisson is for counts, "
+            "0 or more: correct it, or choose another --loss"
+        )
 
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:

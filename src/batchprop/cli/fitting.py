@@ -145,13 +145,14 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
     return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
 
 
-def _options(settings: Settings, on_epoch: OnEpoch) -> dict[str, Any]:
+def _options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
+    size = settings.batch_size
     return {
         "hidden_layer_sizes": settings.hidden,
         "activation": settings.activation,
         "solver": settings.solver,
         "alpha": settings.alpha,
-        "batch_size": settings.batch_size,
+        "batch_size": min(size, rows) if isinstance(size, int) else size,
         "learning_rate": settings.schedule,
         "learning_rate_init": settings.learning_rate,
         "max_iter": settings.epochs,
@@ -172,7 +173,7 @@ def _fit_classes(
     network = batchprop.MLPClassifier(
         class_weight=settings.class_weight,
         label_smoothing=settings.label_smoothing,
-        **_options(settings, on_epoch),
+        **_options(settings, len(y), on_epoch),
     )
     network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
     return network.set_params(callbacks=None)
@@ -182,7 +183,9 @@ def _fit_numbers(
     settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
 ) -> Any:
     loss = settings.loss or "squared_error"
-    network = batchprop.MLPRegressor(loss=loss, **_options(settings, on_epoch))
+    network = batchprop.MLPRegressor(
+        loss=loss, quantile=settings.quantile or 0.5, **_options(settings, len(y), on_epoch)
+    )
     if loss == "poisson":
         # Counts keep their scale: the head's exponential is of them, not of their distance to the mean.
         network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)

@@ -21,6 +21,7 @@ class Settings:
     hidden: tuple[int, ...] = (128,)
     activation: str = "relu"
     loss: str | None = None
+    quantile: float | None = None
     solver: str = "adam"
     learning_rate: float = 0.001
     schedule: str = "constant"
@@ -38,7 +39,7 @@ class Settings:
         """Check what no single option can tell.
 
         Raises:
-            ParameterError: DATA without a target, a target without DATA, or a number that is none.
+            ParameterError: two options do not go together, or one is missing, or infinite.
         """
         for name, value in (("learning-rate", self.learning_rate), ("alpha", self.alpha)):
             if not math.isfinite(value):
@@ -48,6 +49,8 @@ class Settings:
         if self.data is None and (self.target or self.weights):
             option = "--target" if self.target else "--weights"
             raise ParameterError(f"{option} names a column, but there is no DATA: name a file before it")
+        if self.quantile is not None and self.loss != "quantile":
+            raise ParameterError(f"--quantile {self.quantile} needs --loss quantile: add it")
         if self.target is not None and self.target == self.weights:
             raise ParameterError(f"--weights {self.weights!r} is the target: name another column")
 

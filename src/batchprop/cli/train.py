@@ -1,7 +1,8 @@
 """`batchprop train`: its options."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import typer
 
@@ -27,112 +28,121 @@ Solver: TypeAlias = Literal["sgd", "adam", "adamw", "lbfgs"]
 Schedule: TypeAlias = Literal["constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"]
 Loss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"]
 
-_NETWORK, _TRAINING, _FILES = "The network", "The training", "The files"
+_table = partial(typer.Option, rich_help_panel="The table")
+_network = partial(typer.Option, rich_help_panel="The network")
+_training = partial(typer.Option, rich_help_panel="The training")
+_files = partial(typer.Option, rich_help_panel="The files")
+
+
+def _one_of(names: object) -> str:
+    return ", ".join(get_args(names))
 
 
 def train(
     data: Annotated[
         Path | None,
-        typer.Argument(metavar="[DATA]", help="A CSV, TSV or Parquet file. Without it: the digits."),
+        typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file. Without it: the digits."),
     ] = None,
     *,
-    target: Annotated[str | None, typer.Option(help="The column to predict; needed with DATA.")] = None,
+    target: Annotated[
+        str | None, _table(metavar="COLUMN", help="The column to predict; needed with DATA.")
+    ] = None,
     task: Annotated[
         Literal["auto", "classes", "numbers"],
-        typer.Option(help="What the target holds; auto tells by its values and says how."),
+        _table(help="What the target holds; auto tells by its values and says how."),
     ] = "auto",
-    weights: Annotated[str | None, typer.Option(help="A column that says how much each row counts.")] = None,
+    weights: Annotated[
+        str | None, _table(metavar="COLUMN", help="A column that says how much each row counts.")
+    ] = None,
     test_fraction: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="The share of rows kept for the test.")
+        float, _table(metavar="SHARE", min=0.01, max=0.9, help="The share of rows kept for the test.")
     ] = 0.2,
     hidden: Annotated[
-        str,
-        typer.Option(help="Widths of the hidden layers, as 256,128.", rich_help_panel=_NETWORK),
+        str, _network(metavar="WIDTHS", help="Widths of the hidden layers, as 256,128; or none.")
     ] = "128",
     activation: Annotated[
-        Activation, typer.Option(help="Of every hidden layer.", rich_help_panel=_NETWORK)
+        Activation,
+        _network(metavar="NAME", help=f"Of every hidden layer: {_one_of(Activation)}."),
     ] = "relu",
     loss: Annotated[
         Loss | None,
-        typer.Option(
-            help="For numbers; classes use cross-entropy.",
+        _network(
+            metavar="NAME",
+            help=f"For numbers: {_one_of(Loss)}. Classes have cross-entropy.",
             show_default="squared_error",
-            rich_help_panel=_NETWORK,
         ),
     ] = None,
-    solver: Annotated[Solver, typer.Option(help="The optimiser.", rich_help_panel=_TRAINING)] = "adam",
+    quantile: Annotated[
+        float | None,
+        _network(
+            metavar="SHARE",
+            min=0.001,
+            max=0.999,
+            help="With --loss quantile: which, as 0.9.",
+            show_default="0.5, the median",
+        ),
+    ] = None,
+    solver: Annotated[Solver, _training(help="The optimiser.")] = "adam",
     learning_rate: Annotated[
-        float,
-        typer.Option(min=1e-12, help="The length of a step.", rich_help_panel=_TRAINING),
+        float, _training(metavar="NUMBER", min=1e-12, help="The length of a step.")
     ] = 0.001,
     schedule: Annotated[
         Schedule,
-        typer.Option(help="How the learning rate changes.", rich_help_panel=_TRAINING),
+        _training(metavar="NAME", help=f"Of the learning rate: {_one_of(Schedule)}."),
     ] = "constant",
     batch_size: Annotated[
-        str,
-        typer.Option(help="Rows a step: a number, auto (at most 200), or full.", rich_help_panel=_TRAINING),
+        str, _training(metavar="ROWS", help="Rows a step: a number, auto (at most 200), or full.")
     ] = "32",
-    epochs: Annotated[
-        int, typer.Option(min=1, help="The most passes over the rows.", rich_help_panel=_TRAINING)
-    ] = 200,
+    epochs: Annotated[int, _training(metavar="NUMBER", min=1, help="The most passes over the rows.")] = 200,
     patience: Annotated[
         int,
-        typer.Option(
+        _training(
+            metavar="EPOCHS",
             min=1,
             help="Stop when more epochs than this pass without a better validation loss.",
-            rich_help_panel=_TRAINING,
         ),
     ] = 15,
     dropout: Annotated[
         float,
-        typer.Option(
-            min=0.0, max=0.99, help="The share of hidden units left out.", rich_help_panel=_TRAINING
-        ),
+        _training(metavar="SHARE", min=0.0, max=0.99, help="The share of hidden units left out."),
     ] = 0.0,
     alpha: Annotated[
-        float,
-        typer.Option(min=0.0, help="The L2 penalty on the weights.", rich_help_panel=_TRAINING),
+        float, _training(metavar="NUMBER", min=0.0, help="The L2 penalty on the weights.")
     ] = 1e-4,
     class_weight: Annotated[
-        Literal["balanced"] | None,
-        typer.Option(help="Let rare classes count more.", rich_help_panel=_TRAINING),
+        Literal["balanced"] | None, _training(help="Let rare classes count more.")
     ] = None,
     label_smoothing: Annotated[
         float | None,
-        typer.Option(
+        _training(
+            metavar="SHARE",
             min=0.0,
             max=0.99,
-            help="The share of each label spread over all classes: better classes, duller probabilities.",
+            help="How much of each label is spread over all classes: often better classes, "
+            "always duller probabilities.",
             show_default="0; for the digits 0.1",
-            rich_help_panel=_TRAINING,
         ),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
+        _training(
+            metavar="NUMBER",
             min=0,
             max=2**32 - 1,
             help="Of the split, the first weights and the order of rows.",
-            rich_help_panel=_TRAINING,
         ),
     ] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="The folder to write.",
-            show_default="named after DATA: flowers-model",
-            rich_help_panel=_FILES,
-        ),
+        _files(metavar="FOLDER", help="What to write.", show_default="named after DATA: flowers-model"),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a model in that folder.", rich_help_panel=_FILES)
-    ] = False,
+    force: Annotated[bool, _files("--force", help="Replace a model in that folder.")] = False,
 ) -> None:
     """Train a network on a table, and save it in a folder with its scores and learning curve.
 
-    Columns are encoded by what they hold; a part of the rows is kept for the test, another tells when
-    to stop. Ctrl-C ends the training early: the best weights so far are saved, and the exit code is 130.
+    Columns are encoded by what they hold; a part of the rows is kept for the
+    test, another tells when to stop. Ctrl-C ends the training early: the best
+    weights so far are saved, and the exit code is 130.
     """
     settings = Settings(
         data=data,
@@ -143,6 +153,7 @@ def train(
         hidden=parse_hidden(hidden),
         activation=activation,
         loss=loss,
+        quantile=quantile,
         solver=solver,
         learning_rate=learning_rate,
         schedule=schedule,
