@@ -315,7 +315,7 @@ MISUSE = {
     "target without data": (["--target", "y"], "--target names a column, but there is no DATA"),
     "weights without data": (["--weights", "y"], "--weights names a column, but there is no DATA"),
     "weights are the target": (["t.csv", "--target", "y", "--weights", "y"], "is the target"),
-    "unknown option": (["--bogus"], "No such option: --bogus"),
+    "unknown option": (["--bogus"], "No such option"),
     "one word too many": (["t.csv", "more"], "unexpected extra argument"),
     "hidden of words": (["--hidden", "big"], "--hidden 'big' is not a list of widths: write 128"),
     "hidden of zero": (["--hidden", "64,0"], "--hidden '64,0' is not"),
