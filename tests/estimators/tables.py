@@ -1,0 +1,50 @@
+"""Small tables with signal, and estimators that are quick to fit, for the tests of this folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import batchprop as bp
+
+quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+"""For fits that are cut short on purpose."""
+
+TARGETS = ("binary", "multiclass", "multilabel", "multioutput", "single", "several")
+CLASS_TARGETS = TARGETS[:4]
+
+
+def table(target: str, rows: int = 120, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+    """X ``(rows, 5)`` and a target of a kind, learnable but for some noise."""
+    rng = np.random.RandomState(3)
+    X = rng.randn(rows, 5)
+    scores = X @ rng.randn(5, 3) + 0.3 * rng.randn(rows, 3)
+    thirds = np.digitize(scores, [-1, 1])
+    y = {
+        "binary": np.where(scores[:, 0] > 0, "yes", "no"),
+        "multiclass": scores.argmax(axis=1) + 10,
+        "multilabel": (scores > 0).astype(int),
+        "multioutput": np.column_stack([thirds[:, 0], 5 + 2 * thirds[:, 1]]),
+        "single": scores[:, 0],
+        "several": scores,
+        "counts": rng.poisson(np.exp(0.4 * scores[:, 0])).astype(float),
+    }[target]
+    return X.astype(dtype), y
+
+
+def estimator(target: str, **parameters: Any) -> Any:
+    """An unfitted estimator for a kind of target, with ten epochs of a small network."""
+    kind = bp.MLPClassifier if target in CLASS_TARGETS else bp.MLPRegressor
+    plain = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.01, "max_iter": 10, "random_state": 0}
+    return kind(**{**plain, **parameters})
+
+
+def declared(target: str, y: np.ndarray) -> dict[str, Any]:
+    """What the first ``partial_fit`` has to be told about a target."""
+    if target in {"binary", "multiclass"}:
+        return {"classes": np.unique(y)}
+    if target == "multioutput":
+        return {"classes": [np.unique(column) for column in y.T]}
+    return {}

@@ -1,0 +1,313 @@
+"""What scikit-learn's MLPs decline to add: targets, weights, dropout, solvers, schedules, batches, types."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.utils import compute_sample_weight
+
+import batchprop as bp
+from batchprop.activations import ACTIVATIONS, Activation
+from tests.estimators.tables import CLASS_TARGETS, TARGETS, declared, estimator, quiet, table
+
+pytestmark = quiet
+
+LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
+SCHEDULES = ("constant", "cosine", "warmup_cosine", "one_cycle")
+
+
+def learns(model: Any, X: np.ndarray, y: np.ndarray) -> None:
+    """Assert that a fit lowers the loss by a tenth at least."""
+    curve = model.fit(X, y).loss_curve_
+    assert np.isfinite(curve).all()
+    assert curve[-1] < 0.9 * curve[0]
+
+
+# ---- targets
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_kind_of_target_is_learnt_by_fit_and_by_partial_fit(target: str) -> None:
+    X, y = table(target)
+    model = estimator(target, max_iter=60)
+    learns(model, X, y)
+    assert model.score(X, y) > 0.6
+    assert model.predict(X).shape == y.shape
+    pieces = estimator(target)
+    for epoch in range(40):
+        for start in (0, 50):
+            piece = slice(start, start + 50)
+            pieces.partial_fit(X[piece], y[piece], **(declared(target, y) if epoch == start == 0 else {}))
+    assert pieces.loss_curve_[-1] < 0.9 * pieces.loss_curve_[0]
+    assert pieces.score(X, y) > 0.5
+    assert pieces.t_ == 40 * 100
+    assert pieces.predict(X).dtype == y.dtype
+
+
+def test_several_targets_of_several_classes() -> None:
+    X, y = table("multioutput")
+    clf = estimator("multioutput", max_iter=60).fit(X, y)
+    assert [labels.tolist() for labels in clf.classes_] == [[0, 1, 2], [5, 7, 9]]
+    assert (clf.n_outputs_, clf.out_activation_) == (6, "softmax")
+    first, second = clf.predict_proba(X)
+    np.testing.assert_allclose(first.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(clf.classes_[1][second.argmax(axis=1)], clf.predict(X)[:, 1])
+    for logarithms, P in zip(clf.predict_log_proba(X), (first, second), strict=True):
+        np.testing.assert_allclose(np.exp(logarithms), P, rtol=1e-5)
+    right = (clf.predict(X) == y).all(axis=1)
+    assert clf.score(X, y) == right.mean()
+    assert clf.score(X, y, sample_weight=right.astype(float)) == 1
+
+
+def test_words_as_several_targets() -> None:
+    X, y = table("multioutput")
+    words = np.array(["low", "middle", "high"])[y % 3]
+    clf = estimator("multioutput", max_iter=30).fit(X, words)
+    assert set(clf.predict(X)[:, 0]) <= set(words[:, 0])
+
+
+# ---- weights
+
+
+@pytest.mark.parametrize("target", CLASS_TARGETS)
+def test_balanced_classes_are_sample_weights(target: str) -> None:
+    X, y = table(target)
+    balanced = estimator(target, class_weight="balanced").fit(X, y)
+    weighted = estimator(target).fit(X, y, sample_weight=compute_sample_weight("balanced", y))
+    np.testing.assert_allclose(balanced.loss_curve_, weighted.loss_curve_, rtol=1e-12)
+
+
+def test_class_weights_are_sample_weights() -> None:
+    X, y = table("multiclass")
+    own = np.linspace(0.5, 1.5, len(y))
+    by_class = estimator("multiclass", class_weight={10: 3.0, 12: 0}).fit(X, y, sample_weight=own)
+    weights = np.select([y == 10, y == 12], [3.0, 0.0], 1.0) * own
+    by_row = estimator("multiclass").fit(X, y, sample_weight=weights)
+    np.testing.assert_allclose(by_class.coefs_[0], by_row.coefs_[0], rtol=1e-12)
+
+
+def test_a_dict_for_each_target() -> None:
+    X, y = table("multilabel")
+    listed = estimator("multilabel", class_weight=[{1: 2.0}, {0: 3.0}, {}]).fit(X, y)
+    weights = np.where(y[:, 0] == 1, 2.0, 1.0) * np.where(y[:, 1] == 0, 3.0, 1.0)
+    np.testing.assert_allclose(
+        listed.loss_curve_, estimator("multilabel").fit(X, y, sample_weight=weights).loss_curve_
+    )
+
+
+def test_class_weights_hold_in_pieces_that_lack_a_class() -> None:
+    X, y = table("multiclass")
+    piece = y != 10
+    by_class = estimator("multiclass", class_weight={10: 5.0, 11: 2.0})
+    by_class.partial_fit(X[piece], y[piece], classes=[10, 11, 12])
+    by_row = estimator("multiclass")
+    by_row.partial_fit(X[piece], y[piece], np.where(y[piece] == 11, 2.0, 1.0), classes=[10, 11, 12])
+    np.testing.assert_allclose(by_class.coefs_[0], by_row.coefs_[0], rtol=1e-12)
+
+
+# ---- regularisers
+
+
+def test_label_smoothing_keeps_answers_from_certainty() -> None:
+    X, y = table("multiclass")
+    sure = estimator("multiclass", max_iter=300, n_iter_no_change=300).fit(X, y)
+    smooth = estimator("multiclass", max_iter=300, n_iter_no_change=300, label_smoothing=0.3).fit(X, y)
+    # The least loss has P = 0.7 + 0.1 for the true class.
+    assert sure.predict_proba(X).max() > 0.99
+    assert 0.7 < np.median(smooth.predict_proba(X).max(axis=1)) < 0.9
+
+
+@pytest.mark.parametrize("dropout", [0.5, (0.2, 0.5), [0, 0.5], np.array([0.3, 0.0])], ids=str)
+def test_dropout_is_reproducible_and_off_when_predicting(dropout: Any) -> None:
+    X, y = table("multiclass")
+    sizes = {"hidden_layer_sizes": (16, 16), "max_iter": 30}
+    clf = estimator("multiclass", dropout=dropout, **sizes)
+    learns(clf, X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), clf.predict_proba(X))
+    again = estimator("multiclass", dropout=dropout, **sizes).fit(X, y)
+    assert again.loss_curve_ == clf.loss_curve_
+    assert estimator("multiclass", **sizes).fit(X, y).loss_curve_ != clf.loss_curve_
+    other = estimator("multiclass", dropout=dropout, **sizes, shuffle=False).set_params(random_state=1)
+    assert other.fit(X, y).loss_curve_ != clf.loss_curve_
+
+
+def test_dropout_draws_anew_in_every_piece() -> None:
+    X, y = table("single")
+    frozen = {"learning_rate_init": 1e-12, "shuffle": False, "solver": "sgd", "momentum": 0}
+    reg = estimator("single", dropout=0.5, **frozen)
+    for _ in range(3):
+        reg.partial_fit(X, y)
+    assert len({round(loss, 6) for loss in reg.loss_curve_}) == 3
+
+
+def test_the_gradients_norm_is_cut() -> None:
+    X, y = table("single")
+    plain = {"solver": "sgd", "momentum": 0, "learning_rate_init": 1.0, "batch_size": "full", "alpha": 0}
+    reg = estimator("single", **plain, max_grad_norm=0.01, max_iter=1)
+    before = estimator("single", **plain, max_iter=1, max_grad_norm=1e-12).fit(X, y)
+    reg.fit(X, y)
+    moved = [
+        theta - start
+        for theta, start in zip(
+            [*reg.coefs_, *reg.intercepts_], [*before.coefs_, *before.intercepts_], strict=True
+        )
+    ]
+    assert np.sqrt(sum((step**2).sum() for step in moved)) == pytest.approx(0.01, rel=1e-3)
+    with pytest.raises(bp.errors.DivergedError):
+        estimator("single", solver="sgd", learning_rate_init=50.0, max_iter=50).fit(1e3 * X, y)
+    # The same with short steps.
+    estimator("single", solver="sgd", learning_rate_init=1e-3, max_iter=50, max_grad_norm=1.0).fit(1e3 * X, y)
+
+
+def test_adamw_shrinks_weights() -> None:
+    X, y = table("single")
+    norms = [
+        np.linalg.norm(estimator("single", solver="adamw", weight_decay=decay).fit(X, y).coefs_[0])
+        for decay in (0.0, 1.0)
+    ]
+    assert norms[1] < norms[0]
+    adam = estimator("single", solver="adam").fit(X, y)
+    assert norms[0] == pytest.approx(np.linalg.norm(adam.coefs_[0]))
+
+
+# ---- activations, losses, schedules
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_learns(activation: str) -> None:
+    learns(estimator("single", activation=activation, max_iter=40), *table("single"))
+
+
+def test_one_activation_for_each_layer() -> None:
+    X, y = table("single")
+    own = Activation("square", lambda Z: Z * Z, lambda Z: 2 * Z)
+    reg = estimator("single", hidden_layer_sizes=(8, 6, 4), activation=["gelu", own, "tanh"])
+    _, first, second, third, _ = reg.fit(X, y).activations(X)
+    assert first.min() > -0.2
+    np.testing.assert_allclose(second, (first @ reg.coefs_[1] + reg.intercepts_[1]) ** 2, rtol=1e-5)
+    assert np.abs(third).max() <= 1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "lbfgs"])
+def test_every_loss_is_lowered_by_every_solver(loss: str, solver: str) -> None:
+    target = "counts" if loss == "poisson" else "single"
+    X, y = table(target)
+    model = estimator(target, loss=loss, solver=solver, max_iter=30, batch_size=16)
+    learns(model, X, y)
+    assert model.out_activation_ == ("exp" if loss == "poisson" else "identity")
+    assert (model.predict(X) > 0).all() or loss != "poisson"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wanted"),
+    [
+        ({"loss": "squared_error"}, 22.0),
+        ({"loss": "absolute_error"}, 3.0),
+        ({"loss": "quantile", "quantile": 0.5}, 3.0),
+        ({"loss": "quantile", "quantile": 0.7}, 4.0),
+        ({"loss": "huber", "huber_delta": 1e3}, 22.0),
+        # Where the residuals, cut to ±1, add up to 0.
+        ({"loss": "huber", "huber_delta": 1.0}, 3.0),
+        ({"loss": "poisson"}, 22.0),
+    ],
+    ids=str,
+)
+def test_each_loss_reaches_its_statistic(parameters: dict[str, Any], wanted: float) -> None:
+    y = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
+    reg = bp.MLPRegressor(
+        **parameters,
+        hidden_layer_sizes=(),
+        alpha=0,
+        learning_rate="cosine",
+        learning_rate_init=0.3,
+        max_iter=3000,
+        tol=0,
+        n_iter_no_change=np.inf,
+        random_state=0,
+    )
+    assert reg.fit(np.zeros((5, 1)), y).predict([[0.0]]) == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "learning_rate", [*SCHEDULES, pytest.param(lambda step: 0.1 / (1 + step), id="callable")]
+)
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_every_schedule_learns(learning_rate: Any, solver: str) -> None:
+    model = estimator("single", learning_rate=learning_rate, solver=solver, max_iter=20)
+    learns(model, *table("single"))
+    assert len(model.learning_rate_curve_) == 20
+
+
+@pytest.mark.parametrize("name", SCHEDULES[1:])
+def test_planned_schedules_end_with_training(name: str) -> None:
+    model = estimator("single", learning_rate=name, warmup_fraction=0.25, max_iter=20, batch_size=20)
+    rates = model.fit(*table("single")).learning_rate_curve_
+    assert max(rates) == pytest.approx(0.01, rel=0.05)
+    assert rates[-1] < 1e-3
+    assert (np.argmax(rates) in {4, 5}) == (name != "cosine")
+
+
+# ---- batches
+
+
+@pytest.mark.parametrize("target", ["single", "multiclass"])
+def test_full_is_the_batch_of_all_rows(target: str) -> None:
+    X, y = table(target)
+    full, all_rows = (estimator(target, batch_size=size).fit(X, y) for size in ("full", len(y)))
+    np.testing.assert_array_equal(full.coefs_[0], all_rows.coefs_[0])
+
+
+def test_full_batches_need_no_more_memory_for_more_rows() -> None:
+    width, peaks = 256, []
+    for rows in (16_384, 65_536):
+        X, y = np.ones((rows, 4), "float32"), np.ones(rows, "float32")
+        tracemalloc.start()
+        estimator("single", hidden_layer_sizes=width, batch_size="full", max_iter=1).fit(X, y)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # What one hidden matrix of the further rows would take, had it been made at once.
+    assert peaks[1] - peaks[0] < 0.1 * (65_536 - 16_384) * width * 4
+
+
+# ---- types, and weights to begin with
+
+
+@pytest.mark.parametrize("rows", [120, 3000])
+@pytest.mark.parametrize("given", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", None, np.float32])
+def test_dtype(rows: int, given: str, dtype: Any) -> None:
+    X, y = table("single", rows, given)
+    reg = estimator("single", dtype=dtype, max_iter=2).fit(X, y)
+    wanted = np.dtype(given if dtype is None else dtype)
+    assert {array.dtype for array in [*reg.coefs_, *reg.intercepts_]} == {wanted}
+    # Answers are as precise as the question.
+    assert reg.predict(X).dtype == given
+    # Integers are trained on as scikit-learn does, as float64.
+    assert reg.set_params(dtype=None).fit(X.round().astype(int), y).coefs_[0].dtype == np.float64
+
+
+def test_float32_follows_float64() -> None:
+    X, y = table("single", 3000)
+    short, long = (estimator("single", dtype=dtype).fit(X, y).loss_curve_ for dtype in ("float32", "float64"))
+    assert short != long
+    np.testing.assert_allclose(short, long, rtol=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_weights_to_begin_with(solver: str) -> None:
+    X, y = table("multiclass")
+    whole = estimator("multiclass", solver="sgd", momentum=0, shuffle=False, max_iter=6).fit(X, y)
+    half = estimator("multiclass", solver="sgd", momentum=0, shuffle=False, max_iter=3).fit(X, y)
+    first = [coef.copy() for coef in half.coefs_]
+    other = estimator("multiclass", solver="sgd", momentum=0, shuffle=False, max_iter=3, random_state=9)
+    other.set_params(dtype="float64").fit(X, y, coefs_init=half.coefs_, intercepts_init=half.intercepts_)
+    np.testing.assert_allclose(other.loss_curve_, whole.loss_curve_[3:], rtol=1e-6)
+    far = estimator("multiclass", solver=solver, max_iter=1)
+    far.fit(X, y, coefs_init=half.coefs_, intercepts_init=half.intercepts_)
+    for before, after in zip(first, half.coefs_, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert far.loss_ < whole.loss_curve_[0]
