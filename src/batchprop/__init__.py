@@ -1,8 +1,8 @@
 """batchprop: batch backpropagation that keeps every example's own gradient within reach.
 
-A batch goes forward and back in ``backprop``; its gradient stays in factors, a ``BatchGradient``, and is collapsed
-only as far as you ask. ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, with more; they, and scikit-learn,
-are imported when first asked for.
+A batch goes forward and back in ``backprop``; its gradient stays in factors, a ``BatchGradient``, and is
+collapsed only as far as you ask. ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, with more; they,
+and scikit-learn, are imported when first asked for.
 """
 
 from importlib import import_module

@@ -8,7 +8,7 @@ divided by m.
 
 from typing import NamedTuple
 
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient, Matrices
 from batchprop.network import Layer, Network

@@ -92,7 +92,9 @@ def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def mini(rows: Rows | int, batch_size: int, random_state: np.random.RandomState | None = None) -> Plan:
+def mini(
+    rows: Rows | int | np.integer, batch_size: int, random_state: np.random.RandomState | None = None
+) -> Plan:
     """Plan epochs that take every row once, ``batch_size`` at a time; the last batch is what is left.
 
     A batch size of 1 is stochastic gradient descent, one of n is batch gradient descent.
@@ -113,7 +115,7 @@ def mini(rows: Rows | int, batch_size: int, random_state: np.random.RandomState 
         >>> next(mini(5, 2))
         [array([0, 1]), array([2, 3]), array([4])]
     """
-    order = np.arange(rows) if isinstance(rows, int) else rows
+    order = np.arange(rows) if isinstance(rows, int | np.integer) else rows
     if not 1 <= batch_size <= len(order):
         raise ParameterError(
             f"batch_size={batch_size!r} is not allowed: with {len(order)} rows, give 1 to {len(order)}"

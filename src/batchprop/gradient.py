@@ -49,7 +49,7 @@ class BatchGradient(NamedTuple):
         return self.collapse(self.shares())
 
     def collapse(self, coefficients: Array) -> Layers:
-        """Any weighted sum of the examples' gradients: ``Σ c_i dW_i = (dZ diag(c)) Hᵀ``, ``Σ c_i db_i = dZ c``.
+        """Any weighted sum of the gradients: ``Σ c_i dW_i = (dZ diag(c)) Hᵀ``, ``Σ c_i db_i = dZ c``.
 
         Args:
             coefficients: c ``(m,)``. The weights are not looked at.
@@ -68,7 +68,7 @@ class BatchGradient(NamedTuple):
         )
 
     def shares(self) -> Array:
-        """How much of the mean each example is, ``(m,)``: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``."""
+        """Each example's share of the mean, ``(m,)``: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``."""
         xp = namespace(self.dZ[0])
         if self.weights is None:
             m = self.dZ[0].shape[1]

@@ -13,7 +13,7 @@ from typing import Any
 
 from batchprop.activations import identity, sigmoid
 from batchprop.arrays import Array, namespace
-from batchprop.errors import ParameterError, unknown_name
+from batchprop.errors import InputError, ParameterError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Head:
     Attributes:
         name: what the head is called in ``HEADS``.
         output: ``Z (K, m) -> P (K, m)``.
-        answer: ``(Z, Y) -> (P, losses)``, P again and the loss of each example ``(m,)``, from Z to stay stable.
+        answer: ``(Z, Y) -> (P, losses)``, P and the loss of each example ``(m,)``, from Z to stay stable.
         dZ: ``(P, Y) -> (K, m)``, the derivative of each example's own loss by its column of Z.
 
     Example:
@@ -134,7 +134,7 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
         label_smoothing: as in ``softmax``.
 
     Returns:
-        The head.
+        The head; it raises ``InputError`` where the last layer has not K units.
 
     Example:
         >>> import numpy as np
@@ -142,12 +142,20 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
         array([0.5, 0.5, 0.5, 0.5])
     """
     one = softmax(label_smoothing)
+    K = sum(sizes)
     blocks = [slice(start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
 
     def per_block(function: Callable[..., Array]) -> Callable[..., Array]:
-        return lambda *matrices: namespace(matrices[0]).concat(
-            [function(*(M[block, :] for M in matrices)) for block in blocks], axis=0
-        )
+        def whole(*matrices: Array) -> Array:
+            if matrices[0].shape[0] != K:
+                raise InputError(
+                    f"the last layer has {matrices[0].shape[0]} units: "
+                    f"softmax_groups({list(sizes)}) needs {K}"
+                )
+            parts = [function(*(M[block, :] for M in matrices)) for block in blocks]
+            return namespace(matrices[0]).concat(parts, axis=0)
+
+        return whole
 
     def losses(Z: Array, Y: Array) -> Array:
         return sum(one.losses(Z[block, :], Y[block, :]) for block in blocks)

@@ -209,7 +209,7 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
         >>> check_sizes([64, 32, 10])
         (64, 32, 10)
     """
-    if len(sizes) < 2:
+    if np.ndim(sizes) != 1 or len(sizes) < 2:
         raise ParameterError(
             f"sizes={sizes!r} is too short: give at least the widths of input and output, as [4, 3]"
         )

@@ -70,7 +70,8 @@ def momentum(beta: float = 0.9) -> Optimizer:
             v = beta * v - learning_rate * g
             return theta + v, v
 
-        return together(one, layers, gradient, velocity)
+        layers, velocity = together(one, layers, gradient, velocity)
+        return layers, velocity
 
     return Optimizer(zeros_like, update)
 
@@ -97,7 +98,8 @@ def nesterov(beta: float = 0.9) -> Optimizer:
             v = beta * v - step
             return theta + (beta * v - step), v
 
-        return together(one, layers, gradient, velocity)
+        layers, velocity = together(one, layers, gradient, velocity)
+        return layers, velocity
 
     return Optimizer(zeros_like, update)
 

@@ -215,7 +215,7 @@ def train(
 
     Raises:
         DivergedError: the loss or a parameter is no longer finite.
-        ParameterError: the schedule gave a rate that is not finite or is negative.
+        ParameterError: the schedule gave a rate that is not finite or is negative; an epoch has no batches.
 
     Example:
         >>> import numpy as np
@@ -235,6 +235,10 @@ def train(
         (9, True, array([[ 1., -2.]]))
     """
     for number, batches in enumerate(plan, start=1):
+        if not batches:
+            raise ParameterError(
+                f"epoch {number} of the plan has no batches: give it one, which may be empty"
+            )
         started = perf_counter()
         rates = [_checked_rate(schedule, state.steps + i) for i in range(len(batches))]
         state, losses = run_epoch(recipe, state, table, batches, rates, number)

@@ -130,3 +130,7 @@ def test_no_rows_become_no_columns(table: Table) -> None:
     batch = gather(table, np.arange(0))
     assert batch.B.shape == (3, 0)
     assert batch.Y.shape == (2, 0)
+
+
+def test_the_number_of_rows_may_be_numpys() -> None:
+    assert [len(rows) for rows in next(mini(np.int64(5), 2))] == [2, 2, 1]

@@ -12,7 +12,7 @@ from scipy import special
 from sklearn import metrics
 
 from batchprop import heads
-from batchprop.errors import ParameterError
+from batchprop.errors import InputError, ParameterError
 from batchprop.heads import HEADS, Head
 from tests.core.problems import HEAD_MAKERS, one_hot, targets
 
@@ -234,3 +234,8 @@ def test_a_head_is_found_by_name_or_given() -> None:
 def test_an_unknown_head_is_refused(name: Any) -> None:
     with pytest.raises(ParameterError, match=r"head=.* is unknown: choose one of softmax, "):
         heads.find_head(name)
+
+
+def test_groups_that_do_not_fill_the_last_layer_are_refused() -> None:
+    with pytest.raises(InputError, match=r"the last layer has 5 units: softmax_groups\(\[2, 2\]\) needs 4"):
+        heads.softmax_groups([2, 2]).answer(np.zeros((5, 3)), np.zeros((5, 3)))

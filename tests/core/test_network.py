@@ -118,3 +118,8 @@ def test_one_value_or_one_for_each_hidden_layer() -> None:
     assert per_layer("dropout", rates, 1) == (0.1,)
     with pytest.raises(ParameterError, match="3 entries for 2 hidden layers: give one for all, or 2"):
         Network.create([2, 2, 2, 2], activation=["relu", "tanh", "elu"])
+
+
+def test_one_number_is_not_a_list_of_widths() -> None:
+    with pytest.raises(ParameterError, match="sizes=5 is too short: give at least the widths"):
+        Network.create(cast("Any", 5))

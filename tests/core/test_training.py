@@ -255,3 +255,11 @@ def test_float32_trains_in_float32() -> None:
         run = epochs(OPTIMIZERS[name](), net=net, table=table, alpha=0.1, max_grad_norm=0.1, dropout=(0.2,))
         last = list(islice(run, 2))[-1]
         assert {theta.dtype.name for layer in last.network.layers for theta in layer} == {"float32"}
+
+
+def test_an_epoch_without_batches_is_refused() -> None:
+    net = Network.create([1, 1], head="squared_error", random_state=0)
+    recipe, table = Recipe(net, optimizers.sgd(), Objective()), Table(np.ones((2, 1)), np.ones((2, 1)))
+    empty: list[Any] = []
+    with pytest.raises(ParameterError, match="epoch 1 of the plan has no batches"):
+        next(train(recipe, begin(recipe), table, iter([empty]), schedules.constant(0.1), NumpyEngine()))
