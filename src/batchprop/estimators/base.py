@@ -18,8 +18,10 @@ from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, backprop, forward
 from batchprop.batches import Rows, Table, columns, gather, microbatches
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.examples import Call, Held, check_weights, explain_conversion, split_rows
-from batchprop.estimators.fitting import fit_lbfgs, fit_stochastic
+from batchprop.estimators.examples import Call, Held, check_weights, split_rows
+from batchprop.estimators.explaining import explaining
+from batchprop.estimators.fitting import fit_stochastic
+from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.parameters import Rule, check_parameters, hidden_widths
 from batchprop.estimators.targets import dense
 from batchprop.heads import Head
@@ -28,7 +30,7 @@ from batchprop.training import Epoch, Objective
 
 FLOATS = [np.float64, np.float32]
 
-SMALL_TABLE = 10_000
+SMALL_TABLE = 1_000
 """Up to so many numbers in X, float64 costs nothing beside the calls: training uses it whatever the dtype."""
 
 Callback = Callable[[Epoch], bool | None]
@@ -158,19 +160,16 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
-        try:
+        with explaining(X=X, y=y):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
-        except ValueError as error:
-            raise explain_conversion(error, X) or error from None
         y = dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _in_training_dtype(self, X: Any) -> Any:
-        small = X.shape[0] * X.shape[1] <= SMALL_TABLE
-        if self.dtype is not None:
-            wide = small or self.solver == "lbfgs"
-            X = check_array(X, dtype=np.float64 if wide else self.dtype, accept_sparse="csr", input_name="X")
-        return X
+        if self.dtype is None:
+            return X
+        wide = X.shape[0] * X.shape[1] <= SMALL_TABLE or self.solver == "lbfgs"
+        return _converted(X, np.float64 if wide else self.dtype)
 
     def _reset(self, n_outputs: int) -> None:
         self.n_outputs_ = n_outputs
@@ -185,8 +184,8 @@ class BaseMLP(BaseEstimator, ABC):
     def _require_outputs(self, Y: NDArray[np.floating]) -> None:
         if Y.shape[1] != self.n_outputs_:
             raise InputError(
-                f"y has {Y.shape[1]} columns: the network has {self.n_outputs_} outputs; "
-                f"give {self.n_outputs_} columns, or fit a new estimator"
+                f"y makes {Y.shape[1]} outputs, and the network has {self.n_outputs_}: "
+                "give a target of the same shape, or fit a new estimator"
             )
 
     def _first_network(self, dtype: Any, rng: np.random.RandomState, call: Call, *, fresh: bool) -> Network:
@@ -228,7 +227,7 @@ class BaseMLP(BaseEstimator, ABC):
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
         if X_val is not None:
             X_val, y_val = self._validated(X_val, y_val, reset=False)
-            X_val = check_array(X_val, dtype=Y.dtype, accept_sparse="csr", input_name="X_val")
+            X_val = _converted(X_val, Y.dtype)
             Y_val = self._encoded(y_val, Y.dtype)
             self._require_outputs(Y_val)
             return np.arange(len(Y)), Held(X_val, y_val, Y_val, None)
@@ -254,10 +253,8 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        try:
+        with explaining(X=X):
             return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
-        except ValueError as error:
-            raise explain_conversion(error, X) or error from None
 
     def _scores(self, net: Network, X: Any) -> NDArray[np.floating]:
         """The last layer's Z as rows ``(n, K)``, a chunk of rows at a time."""
@@ -348,6 +345,11 @@ def check_partial(estimator: BaseMLP) -> None:
         )
 
 
+def _converted(X: Any, dtype: Any) -> Any:
+    with explaining(X=X):
+        return check_array(X, dtype=dtype, accept_sparse="csr", input_name="X")
+
+
 def _listed(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
@@ -356,12 +358,14 @@ def _given_layers(given: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> 
     """The layers made of two lists, of weights and of biases, which the dict calls by the user's names."""
     shapes = list(pairwise(sizes))
     for (name, arrays), wanted in zip(given.items(), (shapes, [(n,) for _, n in shapes]), strict=True):
-        found = None if arrays is None else [np.shape(array) for array in arrays]
-        if found != wanted:
+        found = [np.shape(array) for array in arrays] if isinstance(arrays, list | tuple) else arrays
+        if not isinstance(found, list) or found != wanted:
             raise ParameterError(
                 f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for {wanted}; "
-                "give arrays of these shapes, or fit anew without them"
+                "give a list of arrays of these shapes, or fit anew without them"
             )
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(f"{name} holds values that are not finite: begin with finite numbers")
     return tuple(
         Layer(np.array(np.transpose(coef), dtype=dtype, order="C"), np.array(b, dtype=dtype))
         for coef, b in zip(*given.values(), strict=True)

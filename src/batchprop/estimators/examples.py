@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array
 
 from batchprop.batches import Rows
 from batchprop.errors import InputError
+from batchprop.estimators.explaining import explaining
 
 
 class Call(NamedTuple):
@@ -61,8 +62,7 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
         ``(n,)``, or None.
 
     Raises:
-        InputError: the length is wrong, one is negative, or all are zero.
-        ValueError: one is not finite (scikit-learn's message).
+        InputError: the length is wrong, one is negative or not finite, or all are zero.
 
     Example:
         >>> check_weights([1, 2], 2, "float32")
@@ -72,9 +72,10 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
-    weights: NDArray[np.floating] = check_array(
-        sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
-    )
+    with explaining(sample_weight=sample_weight):
+        weights: NDArray[np.floating] = check_array(
+            sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+        )
     if weights.shape != (n_rows,):
         raise InputError(
             f"sample_weight has shape {weights.shape}: give one number for each of the {n_rows} rows"
@@ -129,26 +130,3 @@ def _require_twice(labels: Any) -> int:
             "of a split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
         )
     return len(classes)
-
-
-def explain_conversion(error: ValueError, X: Any) -> InputError | None:
-    """Return a clearer error where X holds text, or None where the trouble is another.
-
-    Args:
-        error: what scikit-learn's validation raised.
-        X: what it was given.
-
-    Returns:
-        The error, naming the value and the columns.
-    """
-    if "could not convert string to float" not in str(error):
-        return None
-    value = str(error).partition(": ")[2]
-    columns = ""
-    if hasattr(X, "select_dtypes"):
-        names = list(X.select_dtypes(exclude=["number", "bool"]).columns)
-        columns = f" in column{'s' * (len(names) > 1)} {', '.join(map(repr, names[:5]))}"
-    return InputError(
-        f"X holds {value}{columns}, which is not a number: encode text first, as with "
-        "make_pipeline(make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough'), ...)"
-    )

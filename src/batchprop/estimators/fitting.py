@@ -1,13 +1,10 @@
-"""The two ways to fit: epochs of batches, or L-BFGS over all rows at once."""
+"""Fitting by batches: epoch after epoch, until something ends it; and the memory kept between fits."""
 
 from __future__ import annotations
 
-import inspect
 import math
-import warnings
 from collections.abc import Iterator
-from itertools import count, islice
-from time import perf_counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Rows, Table, mini
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.errors import DivergedError, ParameterError
 from batchprop.estimators.examples import Held
-from batchprop.estimators.solvers import lbfgs, optimizer_of, schedule_of
-from batchprop.estimators.watching import Patience, Watch
+from batchprop.estimators.solvers import optimizer_of, schedule_of
+from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
 from batchprop.network import Network
-from batchprop.schedules import Plateau, Schedule
+from batchprop.schedules import Plateau
 from batchprop.training import Epoch, Recipe, State, begin, train
 
 if TYPE_CHECKING:
@@ -58,76 +54,19 @@ def fit_stochastic(
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
     plan = mini(rows, batch_size, rng if estimator.shuffle else None)
     engine = NumpyEngine(_dropout_bits(estimator, recipe, rng))
-    watch = _watch(estimator, held, schedule)
+    watch = begin_watching(estimator, held, schedule)
     epochs = train(recipe, state, table, plan, schedule, engine)
-    _consume(estimator, islice(epochs, 1 if partial else estimator.max_iter), watch, warn=not partial)
+    stopped = _consume(estimator, islice(epochs, 1 if partial else estimator.max_iter), watch)
+    if not stopped and not partial:
+        warn(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
+            "hasn't converged yet: raise max_iter, or stop early with early_stopping=True",
+            ConvergenceWarning,
+        )
     _remember(estimator, watch)
     if estimator.early_stopping:
         return watch.best or net
     return watch.last.network if watch.last else net
-
-
-def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: Held | None) -> Network:
-    """Minimise the loss over all rows with L-BFGS.
-
-    Args:
-        estimator: its parameters are read, its history is written.
-        net: where to begin, in float64.
-        table: all rows.
-        rows: those to train on.
-        held: those to validate on.
-
-    Returns:
-        The network at the end.
-
-    Raises:
-        ParameterError: dropout or clipping is asked for, which a line search cannot follow.
-        DivergedError: the end is not finite.
-    """
-    objective = estimator._objective(len(net.activations))
-    if any(objective.dropout) or objective.max_grad_norm is not None:
-        name = "dropout" if any(objective.dropout) else "max_grad_norm"
-        raise ParameterError(
-            f"{name}={getattr(estimator, name)!r} does not go with solver='lbfgs', which needs the same "
-            "loss at every call: use solver='adam' or 'sgd'"
-        )
-    watch = _watch(estimator, held, None)
-    numbers, started = count(1), perf_counter()
-
-    def after(net: Network, loss: float) -> bool:
-        state = State(net.layers, (), 0)
-        return watch.after(
-            Epoch(next(numbers), loss, math.nan, len(rows), perf_counter() - started, net, state)
-        )
-
-    try:
-        net, result = lbfgs(
-            net,
-            table,
-            rows,
-            objective,
-            max_iter=estimator.max_iter,
-            max_fun=estimator.max_fun,
-            tol=estimator.tol,
-            after=after,
-        )
-    except KeyboardInterrupt:
-        _interrupted(estimator)
-        net = watch.last.network if watch.last else net
-    else:
-        estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
-        estimator.best_loss_ = estimator.loss_
-        if result.status == 1:
-            _warn(
-                f"lbfgs failed to converge after {estimator.n_iter_} iterations: raise max_iter "
-                f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the columns of X",
-                ConvergenceWarning,
-            )
-    if not all(np.isfinite(theta).all() for layer in net.layers for theta in layer):
-        raise DivergedError(
-            "L-BFGS ended in weights that are not finite: scale the columns of X to similar ranges"
-        )
-    return net
 
 
 def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
@@ -143,46 +82,24 @@ def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return n_rows if estimator.batch_size == "full" else min(200, n_rows)
     if estimator.batch_size > n_rows:
-        _warn(
+        warn(
             f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: "
             f"it is cut to {n_rows}"
         )
     return min(estimator.batch_size, n_rows)
 
 
-def _watch(estimator: BaseMLP, held: Held | None, schedule: Schedule | None) -> Watch:
-    stochastic = estimator.solver != "lbfgs"
-    watches_score = estimator.early_stopping and stochastic
-    best = estimator.best_validation_score_ if watches_score else estimator.best_loss_
-    patience = Patience(
-        estimator.tol,
-        estimator.n_iter_no_change,
-        best=-math.inf if best is None else best if watches_score else -best,
-        stale=estimator._stale_epochs,
-    )
-    if held is not None and estimator.validation_loss_curve_ is None:
-        estimator.validation_loss_curve_ = []
-    if watches_score and estimator.validation_scores_ is None:
-        estimator.validation_scores_ = []
-    estimator.n_iter_, estimator.interrupted_ = 0, False
-    return Watch(estimator, held, schedule, patience if stochastic else None)
-
-
-def _consume(estimator: BaseMLP, epochs: Iterator[Epoch], watch: Watch, *, warn: bool) -> None:
+def _consume(estimator: BaseMLP, epochs: Iterator[Epoch], watch: Watch) -> bool:
+    """Take in epoch after epoch; return whether something else ended them than their number."""
     try:
         for epoch in epochs:
             estimator.t_ += epoch.rows
             if watch.after(epoch):
-                return
+                return True
     except KeyboardInterrupt:
-        _interrupted(estimator)
-        return
-    if warn:
-        _warn(
-            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
-            "hasn't converged yet: raise max_iter, or stop early with early_stopping=True",
-            ConvergenceWarning,
-        )
+        interrupted(estimator)
+        return True
+    return False
 
 
 def _first_state(estimator: BaseMLP, recipe: Recipe, *, partial: bool) -> tuple[State, bool]:
@@ -248,16 +165,3 @@ def _dropout_bits(
         return None
     # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
     return np.random.default_rng([rng.randint(2**31 - 1), estimator.t_])
-
-
-def _interrupted(estimator: BaseMLP) -> None:
-    estimator.interrupted_ = True
-    _warn(f"Training interrupted by user after {estimator.n_iter_} epochs: the weights so far are kept")
-
-
-def _warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn about the line that called batchprop, however deep we are."""
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals["__name__"].startswith("batchprop."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)

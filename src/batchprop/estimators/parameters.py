@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.errors import ParameterError, unknown_name
@@ -32,7 +34,9 @@ def number(low: float, high: float = math.inf, *, above: bool = False, below: bo
     """A finite number from ``low`` to ``high``; ``above`` and ``below`` leave out the ends."""
 
     def holds(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        # The last condition refuses NaN, and an integer too large for a float.
+        largest: Any = sys.float_info.max
+        if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= largest:
             return False
         given = float(value)
         return (low < given if above else low <= given) and (given < high if below else given <= high)
@@ -81,6 +85,8 @@ BOOLEAN = Rule("True or False", lambda value: isinstance(value, bool | np.bool_)
 CALLABLE = Rule("a callable", callable)
 _ACTIVATION = either(one_of(*ACTIVATIONS), Rule("an Activation", lambda value: isinstance(value, Activation)))
 
+_DTYPES = ("float32", "float64", np.float32, np.float64)
+
 RULES: dict[str, Rule] = {
     "hidden_layer_sizes": either(
         integer(1), sequence_of(integer(1), "a sequence of them, one for each hidden layer, as (100, 50)")
@@ -128,7 +134,7 @@ RULES: dict[str, Rule] = {
     "max_grad_norm": either(number(0, above=True), exactly(None)),
     "scoring": either(
         exactly(None),
-        Rule("'loss', a scikit-learn scorer's name", lambda value: isinstance(value, str)),
+        one_of("loss", *get_scorer_names())._replace(allowed="'loss', the name of a scikit-learn scorer"),
         CALLABLE,
     ),
     "callbacks": either(
@@ -136,7 +142,10 @@ RULES: dict[str, Rule] = {
     ),
     "dtype": either(
         exactly(None),
-        Rule("'float32', 'float64'", lambda value: value in ("float32", "float64", np.float32, np.float64)),
+        Rule(
+            "'float32', 'float64'",
+            lambda value: isinstance(value, str | type | np.dtype) and value in _DTYPES,
+        ),
     ),
 }
 """What both estimators' parameters may be."""

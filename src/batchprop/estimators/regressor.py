@@ -15,6 +15,7 @@ from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.base import BaseMLP, Callback, check_partial, unless_lbfgs
 from batchprop.estimators.examples import Call
+from batchprop.estimators.explaining import require_numbers
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
 from batchprop.heads import Head
 
@@ -217,6 +218,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _loss_scale(self) -> float:
         # scikit-learn reports the squared error averaged over the outputs, and follows its sum's gradient.
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        require_numbers(y)
+        return super()._validated(X, y, reset=reset)
 
     def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
         self.out_activation_ = "exp" if self.loss == "poisson" else "identity"

@@ -1,21 +1,13 @@
-"""What the estimators' parameters stand for: an optimiser, a schedule; and SciPy's L-BFGS over the core."""
+"""What the estimators' parameters stand for: an optimiser, and a schedule of learning rates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult, minimize
+from typing import TYPE_CHECKING
 
 from batchprop import optimizers, schedules
-from batchprop.batches import Rows, Table
-from batchprop.engines.numpy import value_and_gradient
-from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import Plateau, Schedule
-from batchprop.training import Objective
 
 if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP
@@ -82,76 +74,3 @@ def _invscaling(
     # A warm start begins with the initial rate and only then remembers the rows of earlier fits, as in
     # scikit-learn.
     return lambda step: rate if step < steps_per_epoch else scaled(step)
-
-
-def lbfgs(
-    net: Network,
-    table: Table,
-    rows: Rows,
-    objective: Objective,
-    *,
-    max_iter: int,
-    max_fun: int,
-    tol: float,
-    after: Callable[[Network, float], bool],
-) -> tuple[Network, OptimizeResult]:
-    """Minimise the loss over all rows with SciPy's L-BFGS-B.
-
-    Args:
-        net: where to begin, in float64.
-        table: the examples.
-        rows: those to train on.
-        objective: what is minimised.
-        max_iter: iterations at most.
-        max_fun: evaluations at most.
-        tol: the largest entry of the gradient that counts as zero.
-        after: called after each iteration with the network and its loss; True stops.
-
-    Returns:
-        The network at the end and SciPy's result.
-    """
-    net_at = _unpacker(net)
-
-    def loss_and_gradient(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = value_and_gradient(net_at(theta), table, rows, objective)
-        return float(loss), pack(gradient)
-
-    def callback(intermediate_result: OptimizeResult) -> None:
-        if after(net_at(intermediate_result.x), float(intermediate_result.fun)):
-            raise StopIteration
-
-    result = minimize(
-        loss_and_gradient,
-        pack(net.layers),
-        method="L-BFGS-B",
-        jac=True,
-        callback=callback,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-    )
-    return net_at(result.x), result
-
-
-def pack(layers: Layers) -> NDArray[np.float64]:
-    """Return all parameters as one vector: every W, transposed, then every b, in scikit-learn's order.
-
-    Example:
-        >>> pack((Layer(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([5.0, 6.0])),))
-        array([1., 3., 2., 4., 5., 6.])
-    """
-    return np.concatenate([*(layer.W.T.ravel() for layer in layers), *(layer.b for layer in layers)])
-
-
-def _unpacker(net: Network) -> Callable[[NDArray[np.float64]], Network]:
-    shapes = [(layer.W.shape[1], layer.W.shape[0]) for layer in net.layers]
-    sizes = [n_in * n_out for n_in, n_out in shapes] + [n_out for _, n_out in shapes]
-    ends = np.cumsum(sizes)[:-1]
-
-    def net_at(theta: NDArray[np.float64]) -> Network:
-        # SciPy goes on to change theta in place.
-        parts: list[Any] = np.split(theta.copy(), ends)
-        Ws, bs = parts[: len(shapes)], parts[len(shapes) :]
-        return net.with_layers(
-            tuple(Layer(W.reshape(shape).T, b) for W, shape, b in zip(Ws, shapes, bs, strict=True))
-        )
-
-    return net_at

@@ -165,6 +165,8 @@ class Classes(NamedTuple):
                 raise InputError(
                     f"y has shape {Y.shape}: the labels before were {len(self.labels)} columns of 0 and 1"
                 )
+            if not np.isin(Y, (0, 1)).all():
+                raise InputError("y holds values other than 0 and 1: the labels before were columns of these")
             return Y
         if self.kind == MULTIOUTPUT:
             if np.ndim(y) != 2 or y.shape[1] != len(self.labels):
@@ -174,7 +176,9 @@ class Classes(NamedTuple):
             return np.hstack(
                 [_one_hot(column, labels) for column, labels in zip(y.T, self.labels, strict=True)]
             ).astype(dtype)
-        one_hot = _one_hot(np.ravel(y), self.labels)
+        if np.ndim(y) != 1:
+            raise InputError(f"y has shape {np.shape(y)}: the target before was one column of classes")
+        one_hot = _one_hot(y, self.labels)
         return (one_hot[:, 1:] if self.kind == BINARY else one_hot).astype(dtype)
 
     def decode(self, P: NDArray[np.floating]) -> NDArray[Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +128,53 @@ class Watch:
             self.patience.stale = 0
             return False
         return True
+
+
+def begin_watching(estimator: BaseMLP, held: Held | None, schedule: Schedule | None) -> Watch:
+    """Return the ``Watch`` of a new fit, which goes on with the history that the estimator has.
+
+    Args:
+        estimator: whose history it is.
+        held: the rows to validate on, or None.
+        schedule: see ``Watch``; None with L-BFGS, which decides itself when to stop.
+
+    Returns:
+        The watch.
+    """
+    stochastic = estimator.solver != "lbfgs"
+    watches_score = estimator.early_stopping and stochastic
+    best = estimator.best_validation_score_ if watches_score else estimator.best_loss_
+    patience = Patience(
+        estimator.tol,
+        estimator.n_iter_no_change,
+        best=-math.inf if best is None else best if watches_score else -best,
+        stale=estimator._stale_epochs,
+    )
+    if held is not None and estimator.validation_loss_curve_ is None:
+        estimator.validation_loss_curve_ = []
+    if watches_score and estimator.validation_scores_ is None:
+        estimator.validation_scores_ = []
+    estimator.n_iter_, estimator.interrupted_ = 0, False
+    return Watch(estimator, held, schedule, patience if stochastic else None)
+
+
+def interrupted(estimator: BaseMLP) -> None:
+    """Note that Ctrl-C ended the fit, and warn."""
+    estimator.interrupted_ = True
+    warn(f"Training interrupted by user after {estimator.n_iter_} epochs: the weights so far are kept")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called batchprop, however deep we are.
+
+    Args:
+        message: the warning.
+        category: its class.
+    """
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals["__name__"].startswith("batchprop."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def snapshot(estimator: BaseMLP, net: Network) -> BaseMLP:

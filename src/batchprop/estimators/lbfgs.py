@@ -1,0 +1,144 @@
+"""L-BFGS over all rows at once: SciPy's, over the core's loss and gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from batchprop.batches import Rows, Table
+from batchprop.engines.numpy import value_and_gradient
+from batchprop.errors import DivergedError, ParameterError
+from batchprop.estimators.examples import Held
+from batchprop.estimators.watching import begin_watching, interrupted, warn
+from batchprop.network import Layer, Layers, Network
+from batchprop.training import Epoch, Objective, State
+
+if TYPE_CHECKING:
+    from batchprop.estimators.base import BaseMLP
+
+
+def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: Held | None) -> Network:
+    """Minimise the loss over all rows; an iteration counts as an epoch.
+
+    Args:
+        estimator: its parameters are read, its history is written.
+        net: where to begin, in float64.
+        table: all rows.
+        rows: those to train on.
+        held: those to validate on.
+
+    Returns:
+        The network at the end.
+
+    Raises:
+        ParameterError: dropout or clipping is asked for, which a line search cannot follow.
+        DivergedError: the end is not finite.
+    """
+    objective = estimator._objective(len(net.activations))
+    _require_repeatable(estimator, objective)
+    watch = begin_watching(estimator, held, None)
+    numbers, started = count(1), perf_counter()
+
+    def after(net: Network, loss: float) -> bool:
+        state, seconds = State(net.layers, (), 0), perf_counter() - started
+        return watch.after(Epoch(next(numbers), loss, math.nan, len(rows), seconds, net, state))
+
+    try:
+        net, result = _minimised(estimator, net, table, rows, objective, after)
+    except KeyboardInterrupt:
+        interrupted(estimator)
+        return watch.last.network if watch.last else net
+    estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
+    estimator.best_loss_ = estimator.loss_
+    if not math.isfinite(estimator.loss_) or not all(
+        np.isfinite(pack((layer,))).all() for layer in net.layers
+    ):
+        raise DivergedError(
+            f"L-BFGS ended with a loss of {estimator.loss_}, or weights that are not finite: "
+            "scale the columns of X to similar ranges"
+        )
+    if result.status == 1:
+        warn(
+            f"lbfgs failed to converge after {estimator.n_iter_} iterations: raise max_iter "
+            f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the columns of X",
+            ConvergenceWarning,
+        )
+    return net
+
+
+def _require_repeatable(estimator: BaseMLP, objective: Objective) -> None:
+    for name, used in (
+        ("dropout", any(objective.dropout)),
+        ("max_grad_norm", objective.max_grad_norm is not None),
+    ):
+        if used:
+            raise ParameterError(
+                f"{name}={getattr(estimator, name)!r} does not go with solver='lbfgs', which needs the same "
+                "loss at every call: use solver='adam' or 'sgd'"
+            )
+
+
+def _minimised(
+    estimator: BaseMLP,
+    net: Network,
+    table: Table,
+    rows: Rows,
+    objective: Objective,
+    after: Callable[[Network, float], bool],
+) -> tuple[Network, OptimizeResult]:
+    """The network at the end and SciPy's result; ``after`` gets each iteration's network and loss."""
+    net_at = _unpacker(net)
+
+    def loss_and_gradient(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        loss, gradient = value_and_gradient(net_at(theta), table, rows, objective)
+        return float(loss), pack(gradient)
+
+    def callback(intermediate_result: OptimizeResult) -> None:
+        if after(net_at(intermediate_result.x), float(intermediate_result.fun)):
+            raise StopIteration
+
+    # A line search may try weights so large that the loss overflows, and come back.
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = minimize(
+            loss_and_gradient,
+            pack(net.layers),
+            method="L-BFGS-B",
+            jac=True,
+            callback=callback,
+            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        )
+    return net_at(result.x), result
+
+
+def pack(layers: Layers) -> NDArray[np.float64]:
+    """Return all parameters as one vector: every W, transposed, then every b, in scikit-learn's order.
+
+    Example:
+        >>> pack((Layer(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([5.0, 6.0])),))
+        array([1., 3., 2., 4., 5., 6.])
+    """
+    return np.concatenate([*(layer.W.T.ravel() for layer in layers), *(layer.b for layer in layers)])
+
+
+def _unpacker(net: Network) -> Callable[[NDArray[np.float64]], Network]:
+    shapes = [(layer.W.shape[1], layer.W.shape[0]) for layer in net.layers]
+    sizes = [n_in * n_out for n_in, n_out in shapes] + [n_out for _, n_out in shapes]
+    ends = np.cumsum(sizes)[:-1]
+
+    def net_at(theta: NDArray[np.float64]) -> Network:
+        # SciPy goes on to change theta in place.
+        parts: list[Any] = np.split(theta.copy(), ends)
+        Ws, bs = parts[: len(shapes)], parts[len(shapes) :]
+        return net.with_layers(
+            tuple(Layer(W.reshape(shape).T, b) for W, shape, b in zip(Ws, shapes, bs, strict=True))
+        )
+
+    return net_at
