@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import batchprop as bp
+from batchprop.errors import InputError
 
 quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 """For fits that are cut short on purpose."""
@@ -48,3 +50,8 @@ def declared(target: str, y: np.ndarray) -> dict[str, Any]:
     if target == "multioutput":
         return {"classes": [np.unique(column) for column in y.T]}
     return {}
+
+
+def refused(*parts: str, kind: type[Exception] = InputError) -> Any:
+    """Expect an error whose message holds all the parts, in this order."""
+    return pytest.raises(kind, match=".*".join(re.escape(part) for part in parts))

@@ -346,7 +346,7 @@ def check_partial(estimator: BaseMLP) -> None:
 
 
 def _converted(X: Any, dtype: Any) -> Any:
-    with explaining(X=X):
+    with explaining(X=X), np.errstate(over="ignore"):
         return check_array(X, dtype=dtype, accept_sparse="csr", input_name="X")
 
 

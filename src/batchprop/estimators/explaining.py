@@ -70,10 +70,9 @@ def _explained(message: str, given: dict[str, Any]) -> str | None:
         what = "NaN" if found["what"] == "NaN" else f"infinity{too_large}"
         return f"{found['name']} contains {what}{where}: {_remedy(found['name'], found['what'])}"
     if found := _TEXT.search(message):
-        return (
-            f"{name} holds {found['value']}{_in_columns(X)}, which is not a number: encode text first, as "
-            "with make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough') in a Pipeline"
-        )
+        encoder = "make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough') in a Pipeline"
+        remedy = f"encode text first, as with {encoder}" if name == "X" else "give numbers"
+        return f"{name} holds {found['value']}{_in_columns(X)}, which is not a number: {remedy}"
     if _COLUMNS.search(message):
         return f"{message.rstrip('.')}: give the columns that it was fitted on, in the same order"
     if "DType" in message and _in_columns(X):

@@ -229,7 +229,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         if self.loss == "poisson" and np.min(y) < 0:
             raise InputError(f"y holds {np.min(y):g}: loss='poisson' counts, from 0 up; use another loss")
-        Y = np.asarray(y, dtype=dtype).reshape(len(y), -1)
+        with np.errstate(over="ignore"):
+            Y = np.asarray(y, dtype=dtype).reshape(len(y), -1)
         if not np.isfinite(Y).all():
             raise InputError(f"y holds a value too large for {Y.dtype}: rescale y, or use dtype='float64'")
         return Y

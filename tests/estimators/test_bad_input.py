@@ -1,0 +1,323 @@
+"""Bad input to the estimators: each a clear error that names the value, and says what to do instead."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+from batchprop.errors import DivergedError
+from tests.estimators.tables import estimator, quiet, refused, table
+
+pytestmark = quiet
+
+
+def spoilt(value: float) -> tuple[np.ndarray, np.ndarray]:
+    """A table with one value put into row 7, column 2."""
+    X, y = table("binary")
+    X[7, 2] = value
+    return X, y
+
+
+# ---- X and y
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "predict", "backprop"])
+@pytest.mark.parametrize(
+    ("value", "named"), [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity")]
+)
+@pytest.mark.parametrize("to", [np.array, csr_matrix, pd.DataFrame], ids=["dense", "sparse", "pandas"])
+def test_a_cell_that_is_not_finite(call: str, value: float, named: str, to: Any) -> None:
+    X, y = spoilt(value)
+    clf = estimator("binary", max_iter=1).fit(to(np.nan_to_num(X, posinf=0, neginf=0)), y)
+    column = "column 2 (2)" if to is pd.DataFrame else "column 2"
+    remedy = "leave out such rows, or fill them in" if named == "NaN" else "correct or rescale"
+    with refused(f"X contains {named}, first in row 7, {column}: {remedy}"):
+        getattr(clf, call)(*((to(X),) if call == "predict" else (to(X), y)))
+
+
+def test_a_named_cell_that_is_missing() -> None:
+    X, y = spoilt(math.nan)
+    with refused("X contains NaN, first in row 7, column 2 ('age'): "):
+        estimator("binary").fit(pd.DataFrame(X, columns=["a", "b", "age", "c", "d"]), y)
+
+
+def test_a_value_too_large_for_float32() -> None:
+    X, y = table("single", rows=3000)
+    X[8, 1] = 1e300
+    with refused(
+        "X contains infinity or a value too large for float32, first in row 8, column 1: correct or"
+    ):
+        estimator("single").fit(X, y)
+    y[5] = 1e300
+    with refused("y holds a value too large for float32: rescale y, or use dtype='float64'"):
+        estimator("single").fit(np.ones_like(X), y)
+
+
+@pytest.mark.parametrize(("value", "named"), [(math.nan, "NaN"), (math.inf, "infinity")])
+@pytest.mark.parametrize("target", ["single", "several"])
+def test_a_target_that_is_not_finite(value: float, named: str, target: str) -> None:
+    X, y = table(target)
+    y[4] = value
+    where = "row 4: " if target == "single" else "row 4, column 0: "
+    with refused(f"y contains {named}, first in {where}"):
+        estimator(target).fit(X, y)
+
+
+@pytest.mark.parametrize("call", ["predict", "partial_fit", "backprop", "activations", "fit"])
+def test_another_number_of_columns(call: str) -> None:
+    X, y = table("binary")
+    clf = estimator("binary", max_iter=1).fit(X, y)
+    arguments: dict[str, Any] = {"X": X[:, :3]}
+    if call in {"partial_fit", "backprop"}:
+        arguments["y"] = y
+    if call == "fit":
+        arguments = {"X": X, "y": y, "X_val": X[:, :3], "y_val": y}
+    with refused(
+        "X has 3 features, but MLPClassifier is expecting 5 features as input: give the columns that"
+    ):
+        getattr(clf, call)(**arguments)
+
+
+def test_columns_of_text_in_a_data_frame() -> None:
+    X, y = table("binary")
+    mixed = pd.DataFrame({"size": X[:, 0], "colour": "red", "shape": "round"})
+    with refused(
+        "X holds 'red' in columns 'colour', 'shape', which is not a number: encode text", "OneHotEncoder"
+    ):
+        estimator("binary").fit(mixed, y)
+    clf = estimator("binary", max_iter=1).fit(mixed.assign(colour=1, shape=2), y)
+    with refused("X holds 'red' in column 'colour', which is not a number: encode text first"):
+        clf.predict(mixed.assign(shape=2))
+    with refused("X holds what is not a number in column 'day': turn dates and the like into numbers first"):
+        estimator("binary").fit(pd.DataFrame({"size": X[:, 0], "day": pd.Timestamp("2024-02-29")}), y)
+
+
+@pytest.mark.parametrize("dtype", [object, str])
+def test_an_array_of_text(dtype: Any) -> None:
+    _, y = table("binary")
+    X = np.array([["red", "round"]] * len(y), dtype=dtype)
+    with refused("X holds 'red', which is not a number: encode text first"):
+        estimator("binary").fit(X, y)
+
+
+def test_text_as_a_regressors_target() -> None:
+    X, y = table("binary")
+    for target in (y, y.astype(object), pd.Series(y)):
+        with refused("y holds 'yes', which is not a number", "use MLPClassifier for classes"):
+            estimator("single").fit(X, np.where(target == "no", "1.5", target))
+    with refused("Unknown label type: continuous", kind=ValueError):
+        estimator("binary").fit(X, X[:, 0])
+
+
+def test_negative_counts() -> None:
+    X, y = table("counts")
+    y[3] = -2.0
+    with refused("y holds -2: loss='poisson' counts, from 0 up; use another loss"):
+        estimator("counts", loss="poisson").fit(X, y)
+
+
+# ---- classes
+
+
+def test_one_class_only() -> None:
+    X, y = table("binary")
+    with refused("y holds one class only (['no']): a classifier needs rows of at least two classes"):
+        estimator("binary").fit(X, np.full_like(y, "no"))
+    with refused("column 1 of y holds one class only ([3])"):
+        estimator("multioutput").fit(X, np.column_stack([np.arange(len(y)) % 3, np.full(len(y), 3)]))
+    with refused("classes holds one class only (['no'])"):
+        estimator("binary").partial_fit(X, y, classes=["no"])
+    with refused("classes[1] holds one class only ([5])"):
+        estimator("multioutput").partial_fit(*table("multioutput"), classes=[[0, 1, 2], [5]])
+
+
+def test_a_class_with_one_row_cannot_be_split() -> None:
+    X, y = table("binary")
+    y = np.where(np.arange(len(y)) == 5, "yes", "no")
+    with refused("class 'yes' has one row only", "add rows of it, drop it, or validate on rows of your own"):
+        estimator("binary", early_stopping=True).fit(X, y)
+    estimator("binary", early_stopping=True).fit(X, y, X_val=X, y_val=y)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.999])
+def test_a_part_to_validate_on_of_no_use(fraction: float) -> None:
+    with refused(
+        f"The validation set is too small, or too large: validation_fraction={fraction} of 120 rows"
+    ):
+        estimator("binary", early_stopping=True, validation_fraction=fraction).fit(*table("binary"))
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "backprop", "fit"])
+def test_a_label_never_seen(call: str) -> None:
+    X, y = table("multiclass")
+    clf = estimator("multiclass", max_iter=1).partial_fit(X, y, classes=[10, 11, 12])
+    arguments = {"X": X, "y": y, "X_val": X, "y_val": y + 1} if call == "fit" else {"X": X, "y": y + 1}
+    with refused(
+        "y holds 13, not among the classes [10, 11, 12]: name every class on the first call, or fit"
+    ):
+        getattr(clf, call)(**arguments)
+
+
+def test_labels_never_seen_in_other_targets() -> None:
+    X, y = table("multioutput")
+    clf = estimator("multioutput")
+    with refused("y holds 9, not among the classes [5, 7]"):
+        clf.partial_fit(X, y, classes=[[0, 1, 2], [5, 7]])
+    X, y = table("multilabel")
+    clf = estimator("multilabel").partial_fit(X, y)
+    with refused("y holds values other than 0 and 1"):
+        clf.partial_fit(X, 2 * y)
+    with refused("y has shape (120, 2): the labels before were 3 columns of 0 and 1"):
+        clf.partial_fit(X, y[:, :2])
+
+
+def test_classes_that_are_missing_or_change() -> None:
+    X, y = table("multiclass")
+    with refused("classes=None on the first call of partial_fit: give all the classes that may come"):
+        estimator("multiclass").partial_fit(X, y)
+    clf = estimator("multiclass").partial_fit(X, y, classes=[12, 11, 10])
+    with refused("classes=[10, 11] differ from those of before, array([10, 11, 12])"):
+        clf.partial_fit(X, y, classes=[10, 11])
+    with refused("y has shape (120, 2): the target before was one column of classes"):
+        clf.partial_fit(X, np.column_stack([y, y]))
+    several = table("multioutput")
+    for classes in (None, [0, 1, 2, 5, 7, 9]):
+        with refused(
+            f"classes={classes!r} does not say the classes of the 2 columns of y", "a list with one array"
+        ):
+            estimator("multioutput").partial_fit(*several, classes=classes)
+    with refused("y has shape (120, 2): give one column for each of 3 targets"):
+        estimator("multioutput").partial_fit(*several, classes=[[0, 1, 2], [5, 7, 9], [0, 1]])
+
+
+def test_a_failed_first_piece_leaves_nothing_behind() -> None:
+    X, y = table("multiclass")
+    clf = estimator("multiclass")
+    with refused("y holds 12"):
+        clf.partial_fit(X, y, classes=[10, 11])
+    clf.partial_fit(X, y, classes=[10, 11, 12])
+    assert clf.n_outputs_ == 3
+
+
+def test_a_target_of_another_shape() -> None:
+    X, y = table("several")
+    reg = estimator("several").partial_fit(X, y)
+    for call in (reg.partial_fit, reg.backprop):
+        with refused("y makes 2 outputs, and the network has 3: give a target of the same shape"):
+            call(X, y[:, :2])
+    with refused("y makes 2 outputs, and the network has 3"):
+        reg.fit(X, y, X_val=X, y_val=y[:, :2])
+
+
+def test_a_warm_start_goes_on_with_the_same_classes_and_sizes() -> None:
+    X, y = table("multiclass")
+    clf = estimator("multiclass", warm_start=True).fit(X, y)
+    with refused(
+        "warm_start=True goes on with the same classes: before they were array([10, 11, 12]), y has"
+    ):
+        clf.fit(X, y + 1)
+    with refused("coefs_ has shapes [(5, 8), (8, 3)]: ", "ask for [(5, 4), (4, 3)]"):
+        clf.set_params(hidden_layer_sizes=4).fit(X, y)
+
+
+# ---- weights, and what else fit is given
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts"),
+    [
+        (np.arange(120) - 3.0, ["sample_weight[0]=-3 is negative: give 0 to leave a row out"]),
+        (np.zeros(120), ["sample_weight is zero in every row", "give some rows a positive weight"]),
+        (0, ["sample_weight is zero in every row"]),
+        (np.ones(7), ["sample_weight has shape (7,): give one number for each of the 120 rows"]),
+        (np.ones((120, 1)), ["sample_weight has shape (120, 1): give one number for each of the 120 rows"]),
+        (np.where(np.arange(120) == 9, np.nan, 1), ["sample_weight contains NaN, first in row 9: leave out"]),
+        (["a"] * 120, ["sample_weight holds 'a', which is not a number: give numbers"]),
+    ],
+    ids=["negative", "zero", "zero for all", "length", "shape", "nan", "text"],
+)
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "backprop"])
+def test_sample_weights(weights: Any, parts: list[str], call: str) -> None:
+    X, y = table("single")
+    reg = estimator("single", max_iter=1).fit(X, y)
+    with refused(*parts):
+        getattr(reg, call)(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "parts"),
+    [
+        ({9: 1}, ["class_weight has a weight for 9, not among the classes [10, 11, 12]"]),
+        ({10: -1}, ["class_weight={10: -1} is not allowed: -1 is not a number of at least 0"]),
+        ({10: math.nan}, ["nan is not a number of at least 0"]),
+        ({10: "a"}, ["'a' is not a number of at least 0"]),
+        ({10: 0, 11: 0, 12: 0}, ["give at least one class a positive weight"]),
+        ([{}, {}], ["class_weight=[{}, {}] does not fit the 1 columns of y: give a list with one dict"]),
+        ([3], ["class_weight holds 3, which is not a dict {class: weight}"]),
+    ],
+    ids=str,
+)
+def test_class_weights(class_weight: Any, parts: list[str]) -> None:
+    with refused(*parts):
+        estimator("multiclass", class_weight=class_weight).fit(*table("multiclass"))
+
+
+def test_what_a_piece_of_the_data_cannot_serve() -> None:
+    X, y = table("binary")
+    with refused("early_stopping=True does not go with partial_fit", "set it to False"):
+        estimator("binary", early_stopping=True).partial_fit(X, y, classes=["no", "yes"])
+    with refused("class_weight='balanced' cannot be computed from a piece of the data: give", "a dict"):
+        estimator("binary", class_weight="balanced").partial_fit(X, y, classes=["no", "yes"])
+
+
+def test_half_a_validation_set() -> None:
+    X, y = table("single")
+    with refused("y_val is missing: give both X_val and y_val, or neither"):
+        estimator("single").fit(X, y, X_val=X)
+    with refused("X_val is missing: give both X_val and y_val, or neither"):
+        estimator("single").fit(X, y, y_val=y)
+
+
+def test_weights_to_begin_with() -> None:
+    X, y = table("single")
+    right: dict[str, Any] = {
+        "coefs_init": [np.ones((5, 8)), np.ones((8, 1))],
+        "intercepts_init": [np.ones(8), np.ones(1)],
+    }
+    estimator("single").fit(X, y, **right)
+    for name, wrong, found in (
+        ("coefs_init", [np.ones((8, 5)), np.ones((1, 8))], "[(8, 5), (1, 8)]"),
+        ("coefs_init", None, "None"),
+        ("intercepts_init", 3, "3"),
+    ):
+        with refused(f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for [("):
+            estimator("single").fit(X, y, **{**right, name: wrong})
+    right["intercepts_init"][0][0] = math.nan
+    with refused("intercepts_init holds values that are not finite"):
+        estimator("single").fit(X, y, **right)
+
+
+# ---- divergence
+
+
+def test_a_loss_that_diverges_names_epoch_batch_and_rate() -> None:
+    X, y = table("single")
+    reg = estimator("single", solver="sgd", learning_rate_init=100, batch_size=20, max_iter=50)
+    remedy = "try a smaller learning rate, max_grad_norm=1.0, or scaling the columns of X to similar ranges"
+    pattern = r"the loss became (inf|nan) in epoch \d+, batch \d+ \(learning rate 100\): " + re.escape(remedy)
+    with pytest.raises(DivergedError, match=pattern):
+        reg.fit(100 * X, y)
+
+
+def test_lbfgs_that_diverges() -> None:
+    X, y = table("single")
+    with refused(
+        "L-BFGS ended with a loss of", "scale the columns of X to similar ranges", kind=DivergedError
+    ):
+        estimator("single", solver="lbfgs").fit(1e300 * X, y)
