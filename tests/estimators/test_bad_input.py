@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.exceptions import NotFittedError
 
 from batchprop.errors import DivergedError
 from tests.estimators.tables import estimator, quiet, refused, table
@@ -233,7 +234,10 @@ def test_a_warm_start_goes_on_with_the_same_classes_and_sizes() -> None:
     ("weights", "parts"),
     [
         (np.arange(120) - 3.0, ["sample_weight[0]=-3 is negative: give 0 to leave a row out"]),
-        (np.zeros(120), ["sample_weight is zero in every row", "give some rows a positive weight"]),
+        (
+            np.zeros(120),
+            ["sample_weight is zero in every row, so nothing is left: give some", "a positive weight"],
+        ),
         (0, ["sample_weight is zero in every row"]),
         (np.ones(7), ["sample_weight has shape (7,): give one number for each of the 120 rows"]),
         (np.ones((120, 1)), ["sample_weight has shape (120, 1): give one number for each of the 120 rows"]),
@@ -276,6 +280,29 @@ def test_what_a_piece_of_the_data_cannot_serve() -> None:
         estimator("binary", class_weight="balanced").partial_fit(X, y, classes=["no", "yes"])
 
 
+def test_weights_that_leave_nothing_to_validate_or_to_train_on() -> None:
+    X, y = table("single")
+    held = np.zeros(120)
+    held[estimator_held_out()] = 1
+    with refused("sample_weight is zero in every row that the validation set leaves to train on"):
+        estimator("single", early_stopping=True).fit(X, y, held)
+    with refused("sample_weight is zero in every row of the validation set"):
+        estimator("single", early_stopping=True).fit(X, y, 1 - held)
+
+
+def estimator_held_out() -> np.ndarray:
+    """The rows that early stopping holds out, recognised by their targets."""
+    X, y = table("single")
+    seen: list[np.ndarray] = []
+
+    def scorer(model: Any, X: Any, y: np.ndarray) -> float:
+        seen.append(y)
+        return 0.0
+
+    estimator("single", early_stopping=True, scoring=scorer, max_iter=1).fit(X, y)
+    return np.flatnonzero(np.isin(y, seen[0]))
+
+
 def test_half_a_validation_set() -> None:
     X, y = table("single")
     with refused("y_val is missing: give both X_val and y_val, or neither"):
@@ -304,6 +331,15 @@ def test_weights_to_begin_with() -> None:
 
 
 # ---- divergence
+
+
+def test_a_fit_that_diverged_is_no_fit() -> None:
+    X, y = table("single")
+    reg = estimator("single", solver="sgd", learning_rate_init=100)
+    with pytest.raises(DivergedError):
+        reg.fit(1e9 * X, y)
+    with pytest.raises(NotFittedError):
+        reg.predict(X)
 
 
 def test_a_loss_that_diverges_names_epoch_batch_and_rate() -> None:

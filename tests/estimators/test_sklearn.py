@@ -38,6 +38,7 @@ def small(**parameters: Any) -> bp.MLPClassifier:
             "solver": "lbfgs",
             "max_iter": 500,
             "alpha": 0.1,
+            "tol": 0.01,
             "random_state": 0,
             **parameters,
         }

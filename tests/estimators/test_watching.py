@@ -135,6 +135,15 @@ def test_a_scorer_gets_the_weights_of_the_held_out_rows() -> None:
     assert clf.validation_scores_ == pytest.approx(own.validation_scores_)
 
 
+@pytest.mark.parametrize(
+    "scoring", ["max_error", lambda model, X, _: -float(model.predict(X).max())], ids=["name", "callable"]
+)
+def test_a_scorer_that_knows_no_weights_gets_none(scoring: Any) -> None:
+    X, y = table("single")
+    reg = estimator("single", early_stopping=True, scoring=scoring).fit(X, y, np.ones(len(y)))
+    assert len(reg.validation_scores_) == reg.n_iter_
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_early_stopping_stops_every_kind_of_target(target: str) -> None:
     X, y = table(target)

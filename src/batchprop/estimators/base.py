@@ -18,7 +18,13 @@ from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, backprop, forward
 from batchprop.batches import Rows, Table, columns, gather, microbatches
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.examples import Call, Held, check_weights, split_rows
+from batchprop.estimators.examples import (
+    Call,
+    Examples,
+    check_weights,
+    require_weight,
+    split_rows,
+)
 from batchprop.estimators.explaining import explaining
 from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.lbfgs import fit_lbfgs
@@ -143,14 +149,14 @@ class BaseMLP(BaseEstimator, ABC):
         given_dtype, X = X.dtype, self._in_training_dtype(X)
         self._learn_targets(y, call, fresh=fresh)
         Y = self._encoded(y, X.dtype)
-        weights = check_weights(call.sample_weight, len(Y), Y.dtype)
+        given = Examples(X, y, Y, check_weights(call.sample_weight, len(Y), Y.dtype))
         rng = check_random_state(self.random_state)
         if fresh:
             self._reset(n_outputs=Y.shape[1])
         self._require_outputs(Y)
         net = self._first_network(Y.dtype, rng, call, fresh=fresh)
-        rows, held = self._hold_out(X, y, Y, weights, call, rng)
-        table = Table(X, Y, self._balanced(y, weights))
+        rows, held = self._hold_out(given, call, rng)
+        table = Table(X, Y, self._balanced(y, given.weights))
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:
@@ -213,28 +219,30 @@ class BaseMLP(BaseEstimator, ABC):
         )
 
     def _hold_out(
-        self,
-        X: Any,
-        y: Any,
-        Y: NDArray[np.floating],
-        weights: NDArray[np.floating] | None,
-        call: Call,
-        rng: np.random.RandomState,
-    ) -> tuple[Rows, Held | None]:
-        X_val, y_val = call.X_val, call.y_val
-        if (X_val is None) != (y_val is None):
-            missing = "X_val" if X_val is None else "y_val"
+        self, given: Examples, call: Call, rng: np.random.RandomState
+    ) -> tuple[Rows, Examples | None]:
+        """The rows to train on, and those to validate on: the user's own, or a part of those given."""
+        if (call.X_val is None) != (call.y_val is None):
+            missing = "X_val" if call.X_val is None else "y_val"
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
-        if X_val is not None:
-            X_val, y_val = self._validated(X_val, y_val, reset=False)
-            X_val = _converted(X_val, Y.dtype)
-            Y_val = self._encoded(y_val, Y.dtype)
-            self._require_outputs(Y_val)
-            return np.arange(len(Y)), Held(X_val, y_val, Y_val, None)
+        if call.X_val is not None:
+            return np.arange(len(given.Y)), self._validation_rows(call, given.Y.dtype)
         if not self.early_stopping or self.solver == "lbfgs":
-            return np.arange(len(Y)), None
-        train, held = split_rows(len(Y), self.validation_fraction, self._strata(y), rng)
-        return train, Held(X[held], y[held], Y[held], None if weights is None else weights[held])
+            return np.arange(len(given.Y)), None
+        train, rows = split_rows(len(given.Y), self.validation_fraction, self._strata(given.y), rng)
+        held = given.part(rows)
+        require_weight(given.part(train).weights, "row that the validation set leaves to train on")
+        require_weight(held.weights, "row of the validation set")
+        return train, held
+
+    def _validation_rows(self, call: Call, dtype: Any) -> Examples:
+        try:
+            X, y = self._validated(call.X_val, call.y_val, reset=False)
+            Y = self._encoded(y, dtype)
+            self._require_outputs(Y)
+            return Examples(_converted(X, dtype), y, Y, None)
+        except InputError as error:
+            raise InputError(f"in X_val and y_val: {error}") from None
 
     def _take(self, net: Network, dtype: Any) -> None:
         # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
@@ -269,7 +277,7 @@ class BaseMLP(BaseEstimator, ABC):
         P: NDArray[np.floating] = net.head.output(self._scores(net, X).T).T
         return P
 
-    def _judged(self, net: Network, held: Held) -> tuple[NDArray[np.floating], float]:
+    def _judged(self, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
         Z = self._scores(net, held.X).T
         P, losses = net.head.answer(Z, held.Y.T)
@@ -315,6 +323,10 @@ class BaseMLP(BaseEstimator, ABC):
         self._require_outputs(Y)
         table = Table(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
         return backprop(net, *gather(table, np.arange(len(Y))))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        # A fit that failed may leave other attributes behind.
+        return hasattr(self, "coefs_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -34,8 +34,8 @@ class Call(NamedTuple):
     partial: bool = False
 
 
-class Held(NamedTuple):
-    """Rows to validate on.
+class Examples(NamedTuple):
+    """Rows to train or to validate on.
 
     Attributes:
         X: inputs, validated.
@@ -48,6 +48,11 @@ class Held(NamedTuple):
     y: Any
     Y: NDArray[np.floating]
     weights: NDArray[np.floating] | None
+
+    def part(self, rows: Rows) -> Examples:
+        """Return some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.X[rows], self.y[rows], self.Y[rows], weights)
 
 
 def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.floating] | None:
@@ -83,12 +88,24 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
     if weights.min() < 0:
         first = int(np.argmin(weights))
         raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
-    if weights.sum() == 0:
-        raise InputError(
-            "sample_weight is zero in every row, so nothing is left to train on: "
-            "give some rows a positive weight"
-        )
+    require_weight(weights, "row")
     return weights
+
+
+def require_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
+    """Refuse rows none of which counts.
+
+    Args:
+        weights: of the rows, or None.
+        kind: which rows they are, for the message.
+
+    Raises:
+        InputError: all weights are zero.
+    """
+    if weights is not None and not weights.any():
+        raise InputError(
+            f"sample_weight is zero in every {kind}, so nothing is left: give some of them a positive weight"
+        )
 
 
 def split_rows(

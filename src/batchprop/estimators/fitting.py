@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Rows, Table, mini
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.estimators.examples import Held
+from batchprop.estimators.examples import Examples
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
 from batchprop.network import Network
@@ -28,7 +28,7 @@ def fit_stochastic(
     net: Network,
     table: Table,
     rows: Rows,
-    held: Held | None,
+    held: Examples | None,
     rng: np.random.RandomState,
     *,
     partial: bool,

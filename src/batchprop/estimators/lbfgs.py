@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from batchprop.batches import Rows, Table
 from batchprop.engines.numpy import value_and_gradient
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.estimators.examples import Held
+from batchprop.estimators.examples import Examples
 from batchprop.estimators.watching import begin_watching, interrupted, warn
 from batchprop.network import Layer, Layers, Network
 from batchprop.training import Epoch, Objective, State
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP
 
 
-def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: Held | None) -> Network:
+def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: Examples | None) -> Network:
     """Minimise the loss over all rows; an iteration counts as an epoch.
 
     Args:
@@ -57,7 +57,7 @@ def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: 
         interrupted(estimator)
         return watch.last.network if watch.last else net
     estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
-    estimator.best_loss_ = estimator.loss_
+    estimator.best_loss_, estimator.best_iteration_ = estimator.loss_, len(estimator.loss_curve_)
     if not math.isfinite(estimator.loss_) or not all(
         np.isfinite(pack((layer,))).all() for layer in net.layers
     ):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import check_scoring
 
-from batchprop.estimators.examples import Held
+from batchprop.estimators.examples import Examples
 from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Epoch
@@ -67,7 +67,7 @@ class Watch:
     """
 
     def __init__(
-        self, estimator: BaseMLP, held: Held | None, schedule: Schedule | None, patience: Patience | None
+        self, estimator: BaseMLP, held: Examples | None, schedule: Schedule | None, patience: Patience | None
     ) -> None:
         self.estimator = estimator
         self.held = held
@@ -98,7 +98,8 @@ class Watch:
         if self._scorer is None:
             score = estimator._own_score(held.y, P, held.weights)
         else:
-            options = {} if held.weights is None else {"sample_weight": held.weights}
+            weigh = held.weights is not None and _takes_weights(self._scorer)
+            options = {"sample_weight": held.weights} if weigh else {}
             score = self._scorer(snapshot(estimator, epoch.network), held.X, held.y, **options)
         return replace(epoch, validation_loss=loss, validation_score=float(score))
 
@@ -130,7 +131,7 @@ class Watch:
         return True
 
 
-def begin_watching(estimator: BaseMLP, held: Held | None, schedule: Schedule | None) -> Watch:
+def begin_watching(estimator: BaseMLP, held: Examples | None, schedule: Schedule | None) -> Watch:
     """Return the ``Watch`` of a new fit, which goes on with the history that the estimator has.
 
     Args:
@@ -191,6 +192,11 @@ def _scorer(estimator: BaseMLP) -> Any:
     if estimator.scoring is None or estimator.scoring == "loss":
         return None
     return check_scoring(estimator, scoring=estimator.scoring)
+
+
+def _takes_weights(scorer: Any) -> bool:
+    # A scorer of scikit-learn's hands them to its metric, which need not know of them.
+    return "sample_weight" in inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
 
 
 def _line(epoch: Epoch) -> str:
