@@ -136,7 +136,7 @@ def test_a_scorer_gets_the_weights_of_the_held_out_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    "scoring", ["max_error", lambda model, X, _: -float(model.predict(X).max())], ids=["name", "callable"]
+    "scoring", ["neg_max_error", lambda model, X, _: -float(model.predict(X).max())], ids=["name", "callable"]
 )
 def test_a_scorer_that_knows_no_weights_gets_none(scoring: Any) -> None:
     X, y = table("single")
