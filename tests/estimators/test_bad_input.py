@@ -48,6 +48,24 @@ def test_a_named_cell_that_is_missing() -> None:
         estimator("binary").fit(pd.DataFrame(X, columns=["a", "b", "age", "c", "d"]), y)
 
 
+def test_a_cell_of_a_foreign_table() -> None:
+    """Where we cannot look, the message still says what and what to do."""
+
+    class Foreign:
+        shape = (120, 5)
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return spoilt(math.nan)[0]
+
+        def __len__(self) -> int:
+            return 120
+
+        def to_numpy(self) -> None: ...
+
+    with refused("X contains NaN: leave out such rows, or fill them in"):
+        estimator("binary").fit(Foreign(), table("binary")[1])
+
+
 def test_a_value_too_large_for_float32() -> None:
     X, y = table("single", rows=3000)
     X[8, 1] = 1e300
@@ -225,6 +243,12 @@ def test_a_warm_start_goes_on_with_the_same_classes_and_sizes() -> None:
         clf.fit(X, y + 1)
     with refused("coefs_ has shapes [(5, 8), (8, 3)]: ", "ask for [(5, 4), (4, 3)]"):
         clf.set_params(hidden_layer_sizes=4).fit(X, y)
+    X, y = table("multioutput")
+    clf = estimator("multioutput", warm_start=True).fit(X, y).fit(X, y)
+    with refused("warm_start=True goes on with the same classes"):
+        clf.fit(X, y + 1)
+    with refused("warm_start=True goes on with the same classes"):
+        clf.fit(X, y[:, 0])
 
 
 # ---- weights, and what else fit is given

@@ -69,6 +69,27 @@ def test_words_as_several_targets() -> None:
     assert set(clf.predict(X)[:, 0]) <= set(words[:, 0])
 
 
+def test_numbers_written_as_text_are_numbers() -> None:
+    X, y = table("single")
+    curves = [estimator("single").fit(X, as_text).loss_curve_ for as_text in (y, y.astype(str))]
+    np.testing.assert_allclose(curves[1], curves[0])
+
+
+def test_another_solver_between_pieces_begins_without_memory() -> None:
+    X, y = table("single")
+    reg = estimator("single").partial_fit(X, y).set_params(solver="sgd").partial_fit(X, y)
+    fresh = estimator("single", solver="sgd", max_iter=1)
+    first = estimator("single").partial_fit(X, y)
+    fresh.fit(X, y, coefs_init=first.coefs_, intercepts_init=first.intercepts_)
+    np.testing.assert_allclose(reg.coefs_[0], fresh.coefs_[0], rtol=1e-6)
+
+
+def test_answers_that_overflow_score_nan_as_in_scikit_learn() -> None:
+    X, y = table("single")
+    reg = estimator("single", max_iter=1).fit(X, y)
+    assert np.isnan(reg._own_score(y, np.full((len(y), 1), np.inf), None))
+
+
 # ---- weights
 
 

@@ -106,11 +106,9 @@ def _first_not_finite(values: Any, *, short: bool) -> str:
         else:
             array = values.to_numpy(dtype=float, na_value=np.nan) if hasattr(values, "to_numpy") else values
             rows = np.argwhere(~_finite(np.asarray(array, dtype=float), short=short))
-    except (TypeError, ValueError):
+        row, *column = rows[0].tolist()
+    except (IndexError, TypeError, ValueError):
         return ""
-    if not len(rows):
-        return ""
-    row, *column = rows[0].tolist()
     if not column:
         return f", first in row {row}"
     named = f" ({values.columns[column[0]]!r})" if hasattr(values, "columns") else ""
