@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Before anybody imports matplotlib, and inherited by the commands that tests start.
 os.environ["MPLBACKEND"] = "Agg"
 
+# Threads that wait for each other cost the small matrices of tests more than they give.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # The same examples on every machine and in every run; a busy machine is not a failure.
 hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("batchprop")

@@ -261,10 +261,14 @@ def _squared_norm(theta: Array) -> Array:
 
 
 def _checked_rate(schedule: Schedule, step: int) -> float:
-    rate = float(schedule(step))
+    given = schedule(step)
+    try:
+        rate = float(given)
+    except (TypeError, ValueError):
+        rate = math.nan
     if not 0 <= rate < math.inf:
         raise ParameterError(
-            f"the schedule gave a learning rate of {rate!r} for step {step}: "
+            f"the schedule gave a learning rate of {given!r} for step {step}: "
             "it must return a finite number of at least 0"
         )
     return rate

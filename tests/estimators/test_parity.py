@@ -22,8 +22,7 @@ from sklearn import neural_network
 import batchprop as bp
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:lbfgs failed to converge:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning"),
     pytest.mark.filterwarnings("ignore:batch_size=.*is cut:UserWarning"),
 ]

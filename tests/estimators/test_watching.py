@@ -242,7 +242,7 @@ def interrupt(epoch: Epoch) -> None:
 def test_an_interrupted_fit_keeps_its_weights(target: str, solver: str) -> None:
     X, y = table(target)
     model = estimator(target, solver=solver, callbacks=[interrupt])
-    with pytest.warns(UserWarning, match="interrupted by user after 3 epochs") as warned:
+    with pytest.warns(UserWarning, match="Ctrl-C ended training after 3 epochs") as warned:
         assert model.fit(X, y) is model
     assert warned[0].filename == __file__
     assert model.interrupted_
@@ -257,7 +257,7 @@ def test_an_interrupted_fit_keeps_its_weights(target: str, solver: str) -> None:
 def test_an_interrupted_early_stopping_keeps_the_best_weights() -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass", early_stopping=True, learning_rate_init=1.0, callbacks=[interrupt])
-    with pytest.warns(UserWarning, match="interrupted"):
+    with pytest.warns(UserWarning, match="Ctrl-C ended"):
         clf.fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
     assert clf.score(X[80:], y[80:]) == max(clf.validation_scores_)
 
@@ -269,7 +269,7 @@ def test_an_interrupt_before_the_first_epoch_leaves_the_first_weights() -> None:
         raise KeyboardInterrupt
 
     reg = estimator("single", learning_rate=rate)
-    with pytest.warns(UserWarning, match="interrupted by user after 0 epochs"):
+    with pytest.warns(UserWarning, match="Ctrl-C ended training after 0 epochs"):
         reg.fit(X, y)
     assert (reg.n_iter_, reg.loss_curve_) == (0, [])
     assert reg.predict(X).shape == y.shape

@@ -51,7 +51,7 @@ def model_of(task):
         ),
     }[task]
     y = frame["b"].to_numpy(str) if task == "classes" else frame["a"].to_numpy()
-    with pytest.warns(match="Maximum iterations"):
+    with pytest.warns(match="still falling after max_iter"):
         network.fit(X, y)
     return Pipeline([*columns.steps, ("network", network)])
 

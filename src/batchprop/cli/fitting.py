@@ -139,7 +139,7 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
     with warnings.catch_warnings():
         # What these two say, the report says with the numbers.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "Training interrupted", UserWarning)
+        warnings.filterwarnings("ignore", "Ctrl-C ended training", UserWarning)
         fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
         network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
     return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)

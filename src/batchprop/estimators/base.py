@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -18,6 +16,7 @@ from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, backprop, forward
 from batchprop.batches import Rows, Table, columns, gather, microbatches
 from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import (
     Call,
     Examples,
@@ -28,117 +27,31 @@ from batchprop.estimators.examples import (
 from batchprop.estimators.explaining import explaining
 from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.lbfgs import fit_lbfgs
-from batchprop.estimators.parameters import Rule, check_parameters, hidden_widths
+from batchprop.estimators.parameters import check_parameters, hidden_widths
 from batchprop.estimators.targets import dense
-from batchprop.heads import Head
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
-from batchprop.training import Epoch, Objective
+from batchprop.training import Objective
 
 FLOATS = [np.float64, np.float32]
 
 SMALL_TABLE = 1_000
-"""Up to so many numbers in X, float64 costs nothing beside the calls: training uses it whatever the dtype."""
-
-Callback = Callable[[Epoch], bool | None]
+"""Up to so many numbers in X a fit takes milliseconds, and is trained in float64 whatever the dtype:
+scikit-learn's checks hold such fits to 1e-7, closer than float32 rounds."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(Estimator):
     """A multi-layer perceptron behind scikit-learn's interface; use ``MLPClassifier`` or ``MLPRegressor``.
 
     The fitted state is plain arrays, lists and numbers; ``Network`` and the core's records are made from it
     where they are needed.
     """
 
-    _rules: ClassVar[dict[str, Rule]]
-    _y_options: ClassVar[dict[str, Any]] = {}
-
-    # The parameters, assigned by the constructors of the two classes.
-    hidden_layer_sizes: int | Sequence[int]
-    activation: str | Activation | Sequence[str | Activation]
-    solver: str
-    alpha: float
-    batch_size: int | str
-    learning_rate: str | Callable[[int], float]
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    shuffle: bool
-    random_state: int | np.random.RandomState | None
-    tol: float
-    verbose: bool | int
-    warm_start: bool
-    momentum: float
-    nesterovs_momentum: bool
-    early_stopping: bool
-    validation_fraction: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    n_iter_no_change: int | float
-    max_fun: int
-    dropout: float | Sequence[float]
-    weight_decay: float
-    warmup_fraction: float
-    max_grad_norm: float | None
-    scoring: str | Callable[..., float] | None
-    callbacks: Sequence[Callback] | None
-    dtype: Any
-
-    # What a fit leaves behind.
-    coefs_: list[NDArray[np.floating]]
-    intercepts_: list[NDArray[np.floating]]
-    loss_: float
-    loss_curve_: list[float]
-    best_loss_: float | None
-    best_iteration_: int
-    learning_rate_curve_: list[float]
-    validation_loss_curve_: list[float] | None
-    validation_scores_: list[float] | None
-    best_validation_score_: float | None
-    n_features_in_: int
-    n_iter_: int
-    n_layers_: int
-    n_outputs_: int
-    out_activation_: str
-    t_: int
-    interrupted_: bool
-
     def _assign(self, parameters: dict[str, Any]) -> None:
         # scikit-learn reads the names off the constructor's signature: this is the one list that counts.
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
-
-    # ---- what a subclass adds
-
-    @property
-    def _loss_scale(self) -> float:
-        return 1.0
-
-    @abstractmethod
-    def _head(self) -> Head:
-        """The head that the loss or the fitted classes ask for."""
-
-    @abstractmethod
-    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
-        """Learn from a target what predictions are to look like."""
-
-    @abstractmethod
-    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
-        """Y ``(n, K)`` for a target."""
-
-    @abstractmethod
-    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
-        """The estimator's ``score`` of answers P ``(n, K)``."""
-
-    def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
-        """The rows' weights in training, class weights included."""
-        return weights
-
-    def _strata(self, y: Any) -> Any | None:
-        """What a validation split is stratified by."""
-        return None
 
     # ---- fit
 

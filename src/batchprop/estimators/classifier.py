@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.base import BaseMLP, Callback, check_partial, unless_lbfgs
+from batchprop.estimators.attributes import Callback
+from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
 from batchprop.estimators.class_weights import learn_weights, row_weights
 from batchprop.estimators.examples import Call
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of

@@ -129,7 +129,7 @@ def split_rows(
     n_held = math.ceil(fraction * n_rows)
     if n_held < max(2, n_classes) or n_rows - n_held < n_classes:
         raise InputError(
-            f"The validation set is too small, or too large: validation_fraction={fraction} of {n_rows} rows "
+            f"validation_fraction={fraction} of {n_rows} rows "
             f"leaves {n_held} to validate on and {n_rows - n_held} to train on, where there must be at least "
             f"2 and one of each class; give another fraction or more rows"
         )

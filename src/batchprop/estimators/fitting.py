@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Rows, Table, mini
 from batchprop.engines.numpy import NumpyEngine
+from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Examples
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -19,12 +20,9 @@ from batchprop.network import Network
 from batchprop.schedules import Plateau
 from batchprop.training import Epoch, Recipe, State, begin, train
 
-if TYPE_CHECKING:
-    from batchprop.estimators.base import BaseMLP
-
 
 def fit_stochastic(
-    estimator: BaseMLP,
+    estimator: Estimator,
     net: Network,
     table: Table,
     rows: Rows,
@@ -59,8 +57,8 @@ def fit_stochastic(
     stopped = _consume(estimator, islice(epochs, 1 if partial else estimator.max_iter), watch)
     if not stopped and not partial:
         warn(
-            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
-            "hasn't converged yet: raise max_iter, or stop early with early_stopping=True",
+            f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
+            "or let early_stopping=True decide",
             ConvergenceWarning,
         )
     _remember(estimator, watch)
@@ -69,7 +67,7 @@ def fit_stochastic(
     return watch.last.network if watch.last else net
 
 
-def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
+def batch_size_of(estimator: Estimator, n_rows: int) -> int:
     """Return the batch size as a number: ``"auto"`` is ``min(200, n)``, ``"full"`` is n.
 
     Args:
@@ -89,7 +87,7 @@ def batch_size_of(estimator: BaseMLP, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _consume(estimator: BaseMLP, epochs: Iterator[Epoch], watch: Watch) -> bool:
+def _consume(estimator: Estimator, epochs: Iterator[Epoch], watch: Watch) -> bool:
     """Take in epoch after epoch; return whether something else ended them than their number."""
     try:
         for epoch in epochs:
@@ -102,7 +100,7 @@ def _consume(estimator: BaseMLP, epochs: Iterator[Epoch], watch: Watch) -> bool:
     return False
 
 
-def _first_state(estimator: BaseMLP, recipe: Recipe, *, partial: bool) -> tuple[State, bool]:
+def _first_state(estimator: Estimator, recipe: Recipe, *, partial: bool) -> tuple[State, bool]:
     state, memory = begin(recipe), estimator._memory
     if not partial or memory is None:
         return state, False
@@ -118,7 +116,7 @@ def _like(value: Any, template: Any) -> Any:
     return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
-def _remember(estimator: BaseMLP, watch: Watch) -> None:
+def _remember(estimator: Estimator, watch: Watch) -> None:
     if watch.last is None or watch.patience is None:
         return
     rate = watch.schedule.learning_rate if isinstance(watch.schedule, Plateau) else None
@@ -159,7 +157,7 @@ def rebuilt(template: Any, values: Iterator[Any]) -> Any:
 
 
 def _dropout_bits(
-    estimator: BaseMLP, recipe: Recipe, rng: np.random.RandomState
+    estimator: Estimator, recipe: Recipe, rng: np.random.RandomState
 ) -> np.random.Generator | None:
     if not any(recipe.objective.dropout):
         return None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from itertools import count
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,14 @@ from sklearn.exceptions import ConvergenceWarning
 from batchprop.batches import Rows, Table
 from batchprop.engines.numpy import value_and_gradient
 from batchprop.errors import DivergedError, ParameterError
+from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Examples
 from batchprop.estimators.watching import begin_watching, interrupted, warn
 from batchprop.network import Layer, Layers, Network
 from batchprop.training import Epoch, Objective, State
 
-if TYPE_CHECKING:
-    from batchprop.estimators.base import BaseMLP
 
-
-def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: Examples | None) -> Network:
+def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held: Examples | None) -> Network:
     """Minimise the loss over all rows; an iteration counts as an epoch.
 
     Args:
@@ -74,7 +72,7 @@ def fit_lbfgs(estimator: BaseMLP, net: Network, table: Table, rows: Rows, held: 
     return net
 
 
-def _require_repeatable(estimator: BaseMLP, objective: Objective) -> None:
+def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
     for name, used in (
         ("dropout", any(objective.dropout)),
         ("max_grad_norm", objective.max_grad_norm is not None),
@@ -87,7 +85,7 @@ def _require_repeatable(estimator: BaseMLP, objective: Objective) -> None:
 
 
 def _minimised(
-    estimator: BaseMLP,
+    estimator: Estimator,
     net: Network,
     table: Table,
     rows: Rows,

@@ -13,7 +13,8 @@ from sklearn.metrics import r2_score
 from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
-from batchprop.estimators.base import BaseMLP, Callback, check_partial, unless_lbfgs
+from batchprop.estimators.attributes import Callback
+from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
 from batchprop.estimators.examples import Call
 from batchprop.estimators.explaining import require_numbers
 from batchprop.estimators.parameters import RULES, Rule, number, one_of

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from batchprop import optimizers, schedules
+from batchprop.estimators.attributes import Estimator
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import Plateau, Schedule
-
-if TYPE_CHECKING:
-    from batchprop.estimators.base import BaseMLP
 
 _PLANNED: dict[str, Callable[[float, int, float], Schedule]] = {
     "cosine": lambda rate, total_steps, _: schedules.cosine(rate, total_steps),
@@ -19,7 +16,7 @@ _PLANNED: dict[str, Callable[[float, int, float], Schedule]] = {
 }
 
 
-def optimizer_of(estimator: BaseMLP) -> Optimizer:
+def optimizer_of(estimator: Estimator) -> Optimizer:
     """Return the optimiser that the parameters ``solver``, ``momentum``, ``beta_1``, ... describe."""
     if estimator.solver == "adam":
         return optimizers.adam(estimator.beta_1, estimator.beta_2, estimator.epsilon)
@@ -30,7 +27,7 @@ def optimizer_of(estimator: BaseMLP) -> Optimizer:
     return (optimizers.nesterov if estimator.nesterovs_momentum else optimizers.momentum)(estimator.momentum)
 
 
-def schedule_of(estimator: BaseMLP, steps_per_epoch: int, rows: int, *, resumed: bool) -> Schedule:
+def schedule_of(estimator: Estimator, steps_per_epoch: int, rows: int, *, resumed: bool) -> Schedule:
     """Return the schedule that ``learning_rate`` describes.
 
     As in scikit-learn, ``"invscaling"`` and ``"adaptive"`` act on ``solver="sgd"`` alone.
@@ -59,7 +56,7 @@ def schedule_of(estimator: BaseMLP, steps_per_epoch: int, rows: int, *, resumed:
 
 
 def _invscaling(
-    estimator: BaseMLP, rate: float, steps_per_epoch: int, rows: int, *, resumed: bool
+    estimator: Estimator, rate: float, steps_per_epoch: int, rows: int, *, resumed: bool
 ) -> Schedule:
     if resumed:
         # A piece of the data is one epoch, and a rate lasts for an epoch.

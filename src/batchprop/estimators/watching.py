@@ -7,18 +7,16 @@ import inspect
 import math
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring
 
+from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Examples
 from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Epoch
-
-if TYPE_CHECKING:
-    from batchprop.estimators.base import BaseMLP
 
 
 class Patience:
@@ -67,7 +65,11 @@ class Watch:
     """
 
     def __init__(
-        self, estimator: BaseMLP, held: Examples | None, schedule: Schedule | None, patience: Patience | None
+        self,
+        estimator: Estimator,
+        held: Examples | None,
+        schedule: Schedule | None,
+        patience: Patience | None,
     ) -> None:
         self.estimator = estimator
         self.held = held
@@ -131,7 +133,7 @@ class Watch:
         return True
 
 
-def begin_watching(estimator: BaseMLP, held: Examples | None, schedule: Schedule | None) -> Watch:
+def begin_watching(estimator: Estimator, held: Examples | None, schedule: Schedule | None) -> Watch:
     """Return the ``Watch`` of a new fit, which goes on with the history that the estimator has.
 
     Args:
@@ -159,10 +161,10 @@ def begin_watching(estimator: BaseMLP, held: Examples | None, schedule: Schedule
     return Watch(estimator, held, schedule, patience if stochastic else None)
 
 
-def interrupted(estimator: BaseMLP) -> None:
+def interrupted(estimator: Estimator) -> None:
     """Note that Ctrl-C ended the fit, and warn."""
     estimator.interrupted_ = True
-    warn(f"Training interrupted by user after {estimator.n_iter_} epochs: the weights so far are kept")
+    warn(f"Ctrl-C ended training after {estimator.n_iter_} epochs: the weights so far are kept")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -178,7 +180,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def snapshot(estimator: BaseMLP, net: Network) -> BaseMLP:
+def snapshot(estimator: Estimator, net: Network) -> Estimator:
     """Return a shallow copy of an estimator with another network's weights, for a scorer to call."""
     fitted = copy.copy(estimator)
     fitted._take(net, net.layers[0].W.dtype)
@@ -188,7 +190,7 @@ def snapshot(estimator: BaseMLP, net: Network) -> BaseMLP:
     return fitted
 
 
-def _scorer(estimator: BaseMLP) -> Any:
+def _scorer(estimator: Estimator) -> Any:
     if estimator.scoring is None or estimator.scoring == "loss":
         return None
     return check_scoring(estimator, scoring=estimator.scoring)

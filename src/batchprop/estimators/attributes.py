@@ -1,0 +1,128 @@
+"""What an estimator has: its parameters, what a fit leaves behind, and what the loops ask of it.
+
+The loops of this folder know an estimator by this class alone; ``base`` and the two public classes fill
+it in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from batchprop.activations import Activation
+from batchprop.estimators.examples import Call, Examples
+from batchprop.estimators.parameters import Rule
+from batchprop.heads import Head
+from batchprop.network import Network
+from batchprop.training import Epoch, Objective
+
+Callback = Callable[[Epoch], bool | None]
+
+
+class Estimator(BaseEstimator, ABC):
+    """The parameters, the fitted attributes and the hooks of both estimators; no behaviour."""
+
+    _rules: ClassVar[dict[str, Rule]]
+    _y_options: ClassVar[dict[str, Any]] = {}
+
+    # The parameters, assigned by the constructors of the two classes.
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str | Activation | Sequence[str | Activation]
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str | Callable[[int], float]
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: int | np.random.RandomState | None
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int | float
+    max_fun: int
+    dropout: float | Sequence[float]
+    weight_decay: float
+    warmup_fraction: float
+    max_grad_norm: float | None
+    scoring: str | Callable[..., float] | None
+    callbacks: Sequence[Callback] | None
+    dtype: Any
+
+    # What a fit leaves behind.
+    coefs_: list[NDArray[np.floating]]
+    intercepts_: list[NDArray[np.floating]]
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    best_iteration_: int
+    learning_rate_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    n_features_in_: int
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    t_: int
+    interrupted_: bool
+    _stale_epochs: int
+    _memory: dict[str, Any] | None
+
+    # ---- what the public classes add
+
+    @property
+    def _loss_scale(self) -> float:
+        return 1.0
+
+    @abstractmethod
+    def _head(self) -> Head:
+        """The head that the loss or the fitted classes ask for."""
+
+    @abstractmethod
+    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
+        """Learn from a target what predictions are to look like."""
+
+    @abstractmethod
+    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+        """Y ``(n, K)`` for a target."""
+
+    @abstractmethod
+    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+        """The estimator's ``score`` of answers P ``(n, K)``."""
+
+    def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
+        """The rows' weights in training, class weights included."""
+        return weights
+
+    def _strata(self, y: Any) -> Any | None:
+        """What a validation split is stratified by."""
+        return None
+
+    # ---- what the loops ask for
+
+    @abstractmethod
+    def _objective(self, n_hidden: int) -> Objective:
+        """What is minimised, for a network of so many hidden layers."""
+
+    @abstractmethod
+    def _judged(self, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
+        """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
+
+    @abstractmethod
+    def _take(self, net: Network, dtype: Any) -> None:
+        """Keep a network's weights as ``coefs_`` and ``intercepts_``."""
