@@ -207,7 +207,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     axes.margins(x=0.1)
     axes.set_xlabel("times as fast as scikit-learn's MLPClassifier (whole fit, float32, median)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend()
+    figure.legend(loc="outside upper right", ncols=len(SOLVERS), frameon=False)
     figure.savefig(path, dpi=120)
 
 
