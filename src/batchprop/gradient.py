@@ -110,7 +110,7 @@ class BatchGradient(NamedTuple):
         """
         xp = namespace(self.dZ[0])
         per_layer = (
-            xp.sum(dZ * dZ, axis=0) * (xp.sum(H * H, axis=0) + 1.0)
+            xp.vecdot(dZ, dZ, axis=-2) * (xp.vecdot(H, H, axis=-2) + 1.0)
             for dZ, H in zip(self.dZ, self.H, strict=True)
         )
         return sum(per_layer, start=xp.zeros_like(self.dZ[0][0, :]))

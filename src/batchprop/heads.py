@@ -121,7 +121,7 @@ def softmax(label_smoothing: float = 0.0) -> Head:
     def answer(Z: Array, Y: Array) -> tuple[Array, Array]:
         xp = namespace(Z)
         S, E, total = _shifted(Z)
-        return E / total, xp.sum(smooth(Y) * (xp.log(total) - S), axis=0)
+        return E / total, xp.vecdot(smooth(Y), xp.log(total) - S, axis=-2)
 
     return Head("softmax", output, answer, lambda P, Y: P - smooth(Y))
 
@@ -216,7 +216,7 @@ def squared_error() -> Head:
 
     def losses(Z: Array, Y: Array) -> Array:
         R = Z - Y
-        return 0.5 * namespace(Z).sum(R * R, axis=0)
+        return 0.5 * namespace(Z).vecdot(R, R, axis=-2)
 
     return _head("squared_error", identity, losses, _residual)
 
@@ -267,7 +267,7 @@ def huber(delta: float = 1.0) -> Head:
 
     def losses(Z: Array, Y: Array) -> Array:
         C = dZ(Z, Y)
-        return namespace(Z).sum(C * (Z - Y - 0.5 * C), axis=0)
+        return namespace(Z).vecdot(C, Z - Y - 0.5 * C, axis=-2)
 
     return _head("huber", identity, losses, dZ)
 
