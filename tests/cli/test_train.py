@@ -336,6 +336,7 @@ MISUSE = {
     "unknown activation": (["--activation", "step"], "'step' is not one of"),
     "unknown solver": (["--solver", "rmsprop"], "'rmsprop' is not one of"),
     "unknown task": (["--task", "rank"], "'rank' is not one of"),
+    "a value out of range is named": (["--epochs", "-3"], "not '-3'"),
     "quantile without its loss": (["--quantile", "0.9"], "needs --loss quantile"),
     "quantile of one": (["--loss", "quantile", "--quantile", "1"], "--quantile"),
     "loss for classes": (["--loss", "huber"], "--loss huber is for numbers"),

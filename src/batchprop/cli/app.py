@@ -48,7 +48,15 @@ class OneLine(TyperGroup):
 
 def _one_line(error: Exception) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    return " ".join(message.split()).rstrip(".")
+    message = " ".join(message.split()).rstrip(".")
+    given = _given(error)
+    return message if given in message else f"{message}, not {given!r}"
+
+
+def _given(error: Exception) -> str:
+    # Newer Typers check values with pydantic, and leave the value out of the message.
+    problems: Any = getattr(error.__cause__, "errors", list)()
+    return str(problems[0].get("input", "")) if problems else ""
 
 
 def _fail(message: str, code: int) -> None:
