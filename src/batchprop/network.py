@@ -126,6 +126,8 @@ def glorot(
         >>> [layer.W.shape for layer in glorot([4, 3, 2], [None, None], 0, "float32")]
         [(3, 4), (2, 3)]
     """
+    if np.dtype(dtype).kind != "f":
+        raise ParameterError(f"dtype={dtype!r} is not allowed: give 'float32' or 'float64'")
     rng = random_numbers(random_state)
     layers = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):

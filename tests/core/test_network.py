@@ -123,3 +123,8 @@ def test_one_value_or_one_for_each_hidden_layer() -> None:
 def test_one_number_is_not_a_list_of_widths() -> None:
     with pytest.raises(ParameterError, match="sizes=5 is too short: give at least the widths"):
         Network.create(cast("Any", 5))
+
+
+def test_weights_are_floating_point() -> None:
+    with pytest.raises(ParameterError, match="dtype='int32' is not allowed: give 'float32' or 'float64'"):
+        Network.create([2, 1], dtype="int32")

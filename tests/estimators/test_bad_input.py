@@ -113,7 +113,7 @@ def test_columns_of_text_in_a_data_frame() -> None:
     clf = estimator("binary", max_iter=1).fit(mixed.assign(colour=1, shape=2), y)
     with refused("X holds 'red' in column 'colour', which is not a number: encode text first"):
         clf.predict(mixed.assign(shape=2))
-    with refused("X holds what is not a number in column 'day': turn dates and the like into numbers first"):
+    with refused("X holds dates in column 'day': turn them into numbers first"):
         estimator("binary").fit(pd.DataFrame({"size": X[:, 0], "day": pd.Timestamp("2024-02-29")}), y)
 
 
@@ -378,4 +378,51 @@ def test_lbfgs_that_diverges() -> None:
     with refused(
         "L-BFGS ended with a loss of", "scale the columns of X to similar ranges", kind=DivergedError
     ):
-        estimator("single", solver="lbfgs").fit(1e300 * X, y)
+        estimator("single", solver="lbfgs", dtype="float64").fit(1e300 * X, y)
+
+
+@pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
+def test_a_score_that_is_never_defined() -> None:
+    X, y = table("single")
+    with refused("the validation score (scoring=None) is nan on the 1 rows to validate on", "scoring='loss'"):
+        estimator("single", early_stopping=True).fit(X, y, X_val=X[:1], y_val=y[:1])
+
+
+def test_weights_that_outgrow_float32() -> None:
+    X, y = table("single")
+    with refused("the weights grew beyond what float32 holds: try a smaller", kind=DivergedError):
+        estimator("single", learning_rate_init=1e39, max_iter=1, dtype="float32").fit(X[:10], y[:10])
+
+
+def test_a_small_table_must_fit_into_float32_too() -> None:
+    X, y = table("binary")
+    with refused("X contains infinity or a value too large for float32, first in row 0"):
+        estimator("binary", dtype="float32").fit(1e60 * X[:10], y[:10])
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [(None, "y holds None, first in row 3: leave out rows"), (math.nan, "y contains NaN")]
+)
+def test_a_missing_label(label: object, said: str) -> None:
+    X, y = table("binary")
+    labels = y.astype(object)
+    labels[3] = label
+    with refused(said, "leave out"):
+        estimator("binary").fit(X, labels)
+
+
+def test_labels_of_two_kinds() -> None:
+    X, y = table("binary")
+    labels = y.astype(object)
+    labels[3] = 1
+    with refused("y mixes int and str: give labels of one kind"):
+        estimator("binary").fit(X, labels)
+
+
+def test_dates_are_not_numbers() -> None:
+    X, y = table("single")
+    days = np.full(len(y), "2026-11-22", dtype="datetime64[D]")
+    with refused("X holds dates: turn them into numbers first"):
+        estimator("single").fit(days[:, None], y)
+    with refused("y holds dates: turn them into numbers first"):
+        estimator("single").fit(X, days)

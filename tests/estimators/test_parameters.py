@@ -21,46 +21,46 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     ),
     "batch_size": ("give an integer of at least 1, or one of 'auto', 'full'", [0, -5, 2.5, None, True]),
     "dropout": (
-        "give a number from 0 and below 1, or a sequence of them, one for each hidden layer, as (0.2, 0.5)",
+        "give a number from 0 to below 1, or a sequence of them, one for each hidden layer, as (0.2, 0.5)",
         [-0.1, 1, 1.0, math.nan, None, "half", [0.5, 1.0]],
     ),
     "learning_rate_init": (
-        "give a number above 0",
+        "give a finite number above 0",
         [0, -1e-3, math.nan, math.inf, None, "0.1", True, 10**400],
     ),
     "learning_rate": ("give one of 'constant', 'invscaling'", [0.1, None, 3]),
-    "alpha": ("give a number of at least 0", [-1e-9, math.nan, "0", None]),
-    "power_t": ("give a number of at least 0", [-0.5, "x"]),
+    "alpha": ("give a finite number of at least 0", [-1e-9, math.nan, "0", None]),
+    "power_t": ("give a finite number of at least 0", [-0.5, "x"]),
     "max_iter": ("give an integer of at least 1", [0, 2.5, "10", None, math.inf]),
     "shuffle": ("give True or False", [1, None, "yes"]),
     "random_state": (
         "give None, an integer from 0 to 2**32 - 1, or a numpy.random.RandomState",
         [-1, 0.5, "a"],
     ),
-    "tol": ("give a number of at least 0", [-1, None]),
+    "tol": ("give a finite number of at least 0", [-1, None]),
     "verbose": ("give True or False, or an integer of at least 0", [-1, "very"]),
     "warm_start": ("give True or False", [2]),
     "momentum": ("give a number from 0 to 1", [-0.1, 1.1, None]),
     "nesterovs_momentum": ("give True or False", ["on"]),
     "early_stopping": ("give True or False", [0, "auto"]),
-    "validation_fraction": ("give a number from 0 and below 1", [-0.1, 1, 1.5]),
-    "beta_1": ("give a number from 0 and below 1", [1, -0.1]),
-    "beta_2": ("give a number from 0 and below 1", [1, "x"]),
-    "epsilon": ("give a number above 0", [0, -1]),
+    "validation_fraction": ("give a number from 0 to below 1", [-0.1, 1, 1.5]),
+    "beta_1": ("give a number from 0 to below 1", [1, -0.1]),
+    "beta_2": ("give a number from 0 to below 1", [1, "x"]),
+    "epsilon": ("give a finite number above 0", [0, -1]),
     "n_iter_no_change": ("give an integer of at least 1, or inf", [0, 2.5, -math.inf, None]),
     "max_fun": ("give an integer of at least 1", [0, 1e4]),
-    "weight_decay": ("give a number of at least 0", [-0.1, None]),
-    "warmup_fraction": ("give a number from 0 and below 1", [1, -0.1]),
-    "max_grad_norm": ("give a number above 0, or None", [0, -1, math.inf]),
+    "weight_decay": ("give a finite number of at least 0", [-0.1, None]),
+    "warmup_fraction": ("give a number from 0 to below 1", [1, -0.1]),
+    "max_grad_norm": ("give a finite number above 0, or None", [0, -1, math.inf]),
     "activation": ("give one of 'identity', 'sigmoid'", [3, None, math.tanh, ["relu", 3]]),
     "scoring": ("give None, or 'loss', the name of a scikit-learn scorer, or a callable", [3, ["accuracy"]]),
     "callbacks": ("give None, or a sequence of callables record -> True to stop", [print, [3], "x"]),
     "dtype": ("give None, or 'float32', 'float64'", ["float16", int, 32, np.ones(3)]),
 }
 OF_ONE_CLASS: dict[str, tuple[str, list[Any]]] = {
-    "label_smoothing": ("give a number from 0 and below 1", [1, -0.1, None]),
+    "label_smoothing": ("give a number from 0 to below 1", [1, -0.1, None]),
     "class_weight": ("give None, or one of 'balanced', or a dict {class: weight}", [3, ({},)]),
-    "huber_delta": ("give a number above 0", [0, math.inf, "x"]),
+    "huber_delta": ("give a finite number above 0", [0, math.inf, "x"]),
     "quantile": ("give a number above 0 and below 1", [0, 1, 50]),
     "loss": ("give one of 'squared_error', 'poisson'", [None, 2]),
 }
@@ -103,12 +103,12 @@ def test_every_parameter_has_its_bounds() -> None:
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, value: str, near: str) -> None:
-    with refused(f"{name}={value!r} is unknown: choose one of ", near, f"did you mean {near!r}?"):
+    with refused(f"{name}={value!r} is not allowed: give ", f"did you mean {near!r}?"):
         estimator("binary", **{name: value}).fit(*table("binary"))
 
 
 def test_an_unknown_loss() -> None:
-    with refused("loss='squared' is unknown", "did you mean 'squared_error'?"):
+    with refused("loss='squared' is not allowed", "did you mean 'squared_error'?"):
         estimator("single", loss="squared").fit(*table("single"))
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, backprop, forward
 from batchprop.batches import Rows, Table, columns, gather, microbatches
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import (
     Call,
@@ -24,7 +24,7 @@ from batchprop.estimators.examples import (
     require_weight,
     split_rows,
 )
-from batchprop.estimators.explaining import explaining
+from batchprop.estimators.explaining import explaining, refuse_dates
 from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.parameters import check_parameters, hidden_widths
@@ -79,6 +79,7 @@ class BaseMLP(Estimator):
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
+        refuse_dates(X=X, y=y)
         with explaining(X=X, y=y):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
         y = dense(y)
@@ -88,7 +89,8 @@ class BaseMLP(Estimator):
         if self.dtype is None:
             return X
         wide = X.shape[0] * X.shape[1] <= SMALL_TABLE or self.solver == "lbfgs"
-        return _converted(X, np.float64 if wide else self.dtype)
+        in_dtype = _converted(X, self.dtype)  # which refuses what does not fit, wherever it is trained
+        return _converted(X, np.float64) if wide else in_dtype
 
     def _reset(self, n_outputs: int) -> None:
         self.n_outputs_ = n_outputs
@@ -159,8 +161,15 @@ class BaseMLP(Estimator):
 
     def _take(self, net: Network, dtype: Any) -> None:
         # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
-        self.coefs_ = [layer.W.T.astype(dtype) for layer in net.layers]
-        self.intercepts_ = [layer.b.astype(dtype) for layer in net.layers]
+        with np.errstate(over="ignore"):
+            coefs = [layer.W.T.astype(dtype) for layer in net.layers]
+            intercepts = [layer.b.astype(dtype) for layer in net.layers]
+        if not all(np.isfinite(theta).all() for theta in (*coefs, *intercepts)):
+            raise DivergedError(
+                f"the weights grew beyond what {np.dtype(dtype)} holds: try a smaller learning rate, "
+                "max_grad_norm=1.0, or scaling the columns of X to similar ranges"
+            )
+        self.coefs_, self.intercepts_ = coefs, intercepts
 
     # ---- the fitted network
 
@@ -271,7 +280,7 @@ def check_partial(estimator: BaseMLP) -> None:
 
 
 def _converted(X: Any, dtype: Any) -> Any:
-    with explaining(X=X), np.errstate(over="ignore"):
+    with explaining(X=X), np.errstate(over="ignore", invalid="ignore"):
         return check_array(X, dtype=dtype, accept_sparse="csr", input_name="X")
 
 
@@ -286,8 +295,8 @@ def _given_layers(given: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> 
         found = [np.shape(array) for array in arrays] if isinstance(arrays, list | tuple) else arrays
         if not isinstance(found, list) or found != wanted:
             raise ParameterError(
-                f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for {wanted}; "
-                "give a list of arrays of these shapes, or fit anew without them"
+                f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for {wanted}; give a list of "
+                "arrays of these shapes, or fit anew (without warm_start, or by a new estimator)"
             )
         if not all(np.isfinite(array).all() for array in arrays):
             raise InputError(f"{name} holds values that are not finite: begin with finite numbers")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import InputError
 
-_NOT_FINITE = re.compile(r"Input (?P<name>\w+) contains (?P<what>NaN|infinity)")
+_NOT_FINITE = re.compile(r"Input (?:(?P<name>\w+) )?contains (?P<what>NaN|infinity)")
 _TEXT = re.compile(r"could not convert string to float: (np\.str_\()?(?P<value>'.*?')\)?$")
 _COLUMNS = re.compile(r"has \d+ features, but \w+ is expecting \d+ features as input")
 
@@ -34,6 +34,28 @@ def explaining(**given: Any) -> Iterator[None]:
         if clearer is None or isinstance(error, InputError):
             raise
         raise InputError(clearer) from None
+
+
+def refuse_dates(**given: Any) -> None:
+    """Refuse dates and durations, which NumPy would silently turn into nanoseconds.
+
+    Args:
+        given: tables and arrays, by their names.
+
+    Raises:
+        InputError: one holds dates or durations.
+
+    Example:
+        >>> refuse_dates(X=np.array(["2026-11-22"], dtype="datetime64[D]"))
+        Traceback (most recent call last):
+        batchprop.errors.InputError: X holds dates: turn them into numbers first, as year and month
+    """
+    for name, values in given.items():
+        dtypes = values.dtypes if hasattr(values, "select_dtypes") else [getattr(values, "dtype", None)]
+        if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
+            raise InputError(
+                f"{name} holds dates{_in_columns(values)}: turn them into numbers first, as year and month"
+            )
 
 
 def require_numbers(y: Any) -> None:
@@ -64,11 +86,11 @@ def require_numbers(y: Any) -> None:
 def _explained(message: str, given: dict[str, Any]) -> str | None:
     name, X = next(iter(given.items()))
     if found := _NOT_FINITE.search(message):
-        short = "float32" in message
-        where = _first_not_finite(given.get(found["name"]), short=short)
+        short, spoilt = "float32" in message, found["name"] or "y"
+        where = _first_not_finite(given.get(spoilt), short=short)
         too_large = " or a value too large for float32" if short else ""
         what = "NaN" if found["what"] == "NaN" else f"infinity{too_large}"
-        return f"{found['name']} contains {what}{where}: {_remedy(found['name'], found['what'])}"
+        return f"{spoilt} contains {what}{where}: {_remedy(spoilt, found['what'])}"
     if found := _TEXT.search(message):
         encoder = "make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough') in a Pipeline"
         remedy = f"encode text first, as with {encoder}" if name == "X" else "give numbers"

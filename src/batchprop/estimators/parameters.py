@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from batchprop.activations import ACTIVATIONS, Activation
-from batchprop.errors import ParameterError, unknown_name
+from batchprop.errors import ParameterError
 
 
 class Rule(NamedTuple):
@@ -42,10 +43,10 @@ def number(low: float, high: float = math.inf, *, above: bool = False, below: bo
         return (low < given if above else low <= given) and (given < high if below else given <= high)
 
     if high == math.inf:
-        return Rule(f"a number {'above' if above else 'of at least'} {low:g}", holds)
-    return Rule(
-        f"a number {'above' if above else 'from'} {low:g} {'and below' if below else 'to'} {high:g}", holds
-    )
+        return Rule(f"a finite number {'above' if above else 'of at least'} {low:g}", holds)
+    start = f"{'above' if above else 'from'} {low:g}"
+    end = {(True, True): "and below", (True, False): "and at most", (False, True): "to below"}
+    return Rule(f"a number {start} {end.get((above, below), 'to')} {high:g}", holds)
 
 
 def integer(low: int) -> Rule:
@@ -165,15 +166,15 @@ def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Rule]) -> Non
         >>> from sklearn.linear_model import Ridge
         >>> check_parameters(Ridge(alpha=-1.0), {"alpha": number(0)})
         Traceback (most recent call last):
-        batchprop.errors.ParameterError: alpha=-1.0 is not allowed: give a number of at least 0
+        batchprop.errors.ParameterError: alpha=-1.0 is not allowed: give a finite number of at least 0
     """
     values = estimator.get_params(deep=False)
     for name, rule in rules.items():
         if rule.holds(values[name]):
             continue
-        if rule.names and isinstance(values[name], str):
-            raise unknown_name(name, values[name], rule.names)
-        raise ParameterError(f"{name}={values[name]!r} is not allowed: give {rule.allowed}")
+        near = get_close_matches(str(values[name]), rule.names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ParameterError(f"{name}={values[name]!r} is not allowed: give {rule.allowed}{hint}")
 
 
 def hidden_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ scikit-learn.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ class Classes(NamedTuple):
             >>> Classes.of(np.array(["no", "yes", "no"]))
             Classes(kind='binary', labels=array(['no', 'yes'], dtype='<U3'))
         """
+        _require_labels(y)
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == MULTILABEL:
@@ -222,6 +224,17 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
             "name every class on the first call, or fit anew"
         )
     return np.equal(np.searchsorted(labels, y)[:, None], np.arange(len(labels)))
+
+
+def _require_labels(y: Any) -> None:
+    if np.ndim(y) != 1 or y.dtype != object:
+        return
+    for row, label in enumerate(y):
+        if label is None or (isinstance(label, float) and math.isnan(label)):
+            raise InputError(f"y holds {label!r}, first in row {row}: leave out rows without a label")
+    kinds = {type(label).__name__ for label in y}
+    if "str" in kinds and len(kinds) > 1:
+        raise InputError(f"y mixes {' and '.join(sorted(kinds))}: give labels of one kind, as y.astype(str)")
 
 
 def _require_two(labels: NDArray[Any], where: str) -> None:

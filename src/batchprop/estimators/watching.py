@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import check_scoring
 
+from batchprop.errors import InputError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Examples
 from batchprop.network import Network
@@ -42,7 +43,8 @@ class Patience:
 
     def improves(self, value: float) -> bool:
         """Take in an epoch's value; return whether it is the best so far, by however little."""
-        self.stale = self.stale + 1 if value < self.best + self.tol else 0
+        # Written so that a score that is not a number is no progress.
+        self.stale = 0 if value >= self.best + self.tol else self.stale + 1
         if not value > self.best:
             return False
         self.best = value
@@ -103,7 +105,16 @@ class Watch:
             weigh = held.weights is not None and _takes_weights(self._scorer)
             options = {"sample_weight": held.weights} if weigh else {}
             score = self._scorer(snapshot(estimator, epoch.network), held.X, held.y, **options)
+        self._require_defined(score)
         return replace(epoch, validation_loss=loss, validation_score=float(score))
+
+    def _require_defined(self, score: float) -> None:
+        """Refuse a score that no epoch so far has had: early stopping would end with untrained weights."""
+        if math.isnan(score) and self.best is None and self.held is not None:
+            raise InputError(
+                f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {len(self.held.y)} "
+                "rows to validate on: validate on more rows, or use scoring='loss'"
+            )
 
     def _record(self, epoch: Epoch) -> None:
         estimator = self.estimator
@@ -175,7 +186,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         category: its class.
     """
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals["__name__"].startswith("batchprop."):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("batchprop."):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
