@@ -213,6 +213,8 @@ BAD_TABLES = {
     "infinite": (GOOD.encode() + b"inf,1,p\n", "column 'a' holds inf in row 41"),
 }
 
+POWERS = [f"1e{power}" for power in range(300)]
+
 
 @pytest.mark.parametrize("case", BAD_TABLES)
 def test_a_bad_table_is_one_line_exit_code_1_and_nothing_is_left(folder, case):
@@ -233,6 +235,29 @@ def test_negative_counts_are_refused_with_the_remedy(folder):
     result = run("train", "t.csv", "--target", "y", "--loss", "poisson", code=1)
     assert "the target 'y' holds -2.5, and --loss poisson is for counts" in result.stderr
     assert names(folder) == ["t.csv"]
+
+
+def test_a_target_too_large_to_square_is_refused_before_training(folder):
+    (folder / "t.csv").write_text("a,b\n" + "".join(f"{i % 7},{x}\n" for i, x in enumerate(POWERS)))
+    result = run("train", "t.csv", "--target", "b", code=1)
+    assert "the target 'b' holds 1e+299, and a number larger than 1e+30 cannot be learned" in result.stderr
+    assert "rescale it, or take its logarithm" in result.stderr
+    assert result.stdout == ""
+    assert names(folder) == ["t.csv"]
+
+
+def test_huge_numbers_in_other_columns_are_squashed_without_a_note(folder):
+    rows = [f"{x},{(-1) ** i * 10.0 ** (i % 2 * 308)},{i % 5}.5" for i, x in enumerate(POWERS)]
+    (folder / "t.csv").write_text("a,b,y\n" + "\n".join(rows))
+    assert run("train", "t.csv", "--target", "y", *QUICK).stderr == ""
+
+
+def test_a_quote_left_open_does_not_swallow_rows(folder):
+    rows = [f"{i},{'pq'[i % 2]}" for i in range(60)]
+    rows[30] = '30,"p'
+    (folder / "t.csv").write_text("b,t\n" + "\n".join(rows) + "\n")
+    result = run("train", "t.csv", "--target", "t", code=1)
+    assert "t.csv, line 32: a quote opens a field here and is never closed" in result.stderr
 
 
 def test_few_rows_take_smaller_batches_without_a_word(folder):

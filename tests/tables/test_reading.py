@@ -30,7 +30,11 @@ BAD_FILES = {
     "too many fields": ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: 3 fields where the first line names 2"),
     "too few fields": ("t.csv", b"a,b\n\n1,2\n\n3\n", "line 5: 1 field where the first line names 2"),
     "after a field of two lines": ("t.csv", b'a,b\n"x\ny",2\n3\n', "line 4: 1 field"),
-    "open quote": ("t.csv", b'a,b\n1,2\n"x,2\n3,4\n', "line 3: 1 field .* is a quote left open"),
+    "open quote": ("t.csv", b'a,b\n1,2\n"x,2\n3,4\n', "line 3: a quote opens .* is never closed; close it"),
+    "open quote in the last column": ("t.csv", b'a,b\n1,"p\nq"\n2,"x\n3,y\n', "line 4: a quote opens"),
+    "open quote up to another": ("t.csv", b'a,b\n1,"x\n2,y\n3,"z"\n', "line 2: .* closed only in line 4"),
+    "open quote in a name": ("t.csv", b'\xef\xbb\xbf"a,b\n1,2\n', "line 1: a quote opens"),
+    "open quote in a tsv": ("t.tsv", b'a\tb\n1\t"x\n2\ty\n', "line 2: a quote opens"),
     "two columns of a name": ("t.csv", b"a,b,a\n1,2,3\n", r"two columns named 'a' \(1 and 3\): rename"),
     "no column name": ("t.csv", b"a,,c\n1,2,3\n", "column 2 of 3 has no name; name every column"),
     "latin-1": ("t.csv", b"a,b\n1,2\ncaf\xe9,3\n", "not UTF-8 text: line 3 holds the byte 0xe9; save"),
@@ -161,3 +165,11 @@ def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
     assert frame["code"].tolist() == ["007", "012"]
     assert frame["text"].iloc[0] == "x"
     assert pd.api.types.is_string_dtype(frame["large"])
+
+
+def test_quotes_that_are_closed_may_hold_lines_quotes_and_delimiters(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n"x\ny, ""z""","p"\n5" pipe,"q\n"  \n"","""r"""\n', newline="")
+    table = read(path)
+    assert table["a"].tolist()[:2] == ['x\ny, "z"', '5" pipe']
+    assert table["b"].tolist() == ["p", "q", '"r"']

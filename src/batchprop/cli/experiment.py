@@ -18,7 +18,7 @@ from batchprop.cli.fitting import Data, Encoded, Fitted, Parts, encode, fit, sco
 from batchprop.cli.progress import progress, write_history
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError
-from batchprop.tables.columns import Target, describe, find, read_target
+from batchprop.tables.columns import LARGEST, Target, describe, find, read_target
 from batchprop.tables.reading import read
 from batchprop.tables.scoring import Scores
 from batchprop.tables.splitting import check_enough
@@ -100,12 +100,12 @@ def _check_counts(target: Target, settings: Settings) -> None:
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
     weights = pd.to_numeric(find(frame, name, "weights column"), errors="coerce").to_numpy(float)
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    wrong = ~((weights >= 0) & (weights <= LARGEST))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
             f"the weights column {name!r} holds {frame[name].iloc[row]} in row {row + 1}: "
-            "a weight is a number, 0 or more"
+            f"a weight is a number, 0 or more, up to {LARGEST:g}"
         )
     return weights
 

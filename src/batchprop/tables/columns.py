@@ -18,6 +18,10 @@ Task: TypeAlias = Literal["classes", "numbers"]
 MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for numbers."""
 
+LARGEST = 1e30
+"""The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
+
+_WHOLE_UP_TO = 2.0**53
 _MOSTLY_DISTINCT = 0.95
 _FEW_ROWS = 20
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?"
@@ -146,7 +150,8 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
         task: "classes" or "numbers" to overrule the rule.
 
     Raises:
-        DataError: the target holds dates, infinities, or text where numbers are wanted.
+        DataError: the target holds dates, infinities, numbers beyond 1e30, or text where numbers are
+            wanted.
 
     >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
     'classes'
@@ -195,7 +200,7 @@ def _labels(column: pd.Series) -> npt.NDArray[Any]:
         return np.where(column.to_numpy(bool), "true", "false")
     if types.is_numeric_dtype(column):
         values = column.to_numpy(float)
-        if np.all(values == np.floor(values)):
+        if np.all((values == np.floor(values)) & (np.abs(values) <= _WHOLE_UP_TO)):
             return column.to_numpy(np.int64)
         return np.array([f"{value:g}" for value in values])
     return np.array([str(value) for value in column])
@@ -203,9 +208,16 @@ def _labels(column: pd.Series) -> npt.NDArray[Any]:
 
 def _numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
     try:
-        return column.to_numpy(float)
+        values = column.to_numpy(float)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"the target {name!r} holds text such as {column.iloc[0]!r}, and --task numbers needs numbers: "
             "correct it or use --task classes"
         ) from error
+    largest = values[np.abs(values).argmax()] if len(values) else 0.0
+    if abs(largest) > LARGEST:
+        raise DataError(
+            f"the target {name!r} holds {largest:g}, and a number larger than {LARGEST:g} cannot be "
+            "learned: rescale it, or take its logarithm"
+        )
+    return values

@@ -27,6 +27,9 @@ MISSING = "(missing)"
 MOST_CATEGORIES = 64
 RARE = 10
 
+# Far outliers are squashed all the same; up to here no difference or quotient on the way overflows.
+_FARTHEST = 1e100
+
 _DAY = np.timedelta64(1, "D")
 
 
@@ -134,7 +137,7 @@ def _number(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     wrong = (numbers.isna() & column.notna()) | np.isinf(numbers)
     _refuse(column, wrong, "a finite number is")
-    return numbers
+    return numbers.clip(-_FARTHEST, _FARTHEST)
 
 
 def _date(column: pd.Series) -> pd.Series:

@@ -2,6 +2,8 @@
 
 import codecs
 import csv
+import mmap
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -91,6 +93,7 @@ def _read_tsv(path: Path) -> pa.Table:
 
 def _read_text(path: Path, delimiter: str) -> pa.Table:
     _check_text(path)
+    _check_quotes(path, delimiter)
     try:
         table = pyarrow.csv.read_csv(
             path,
@@ -123,6 +126,27 @@ def _check_text(path: Path) -> None:
                 line += chunk.count(b"\n", 0, chunk.index(b"\0"))
                 raise DataError(f"{path} is not text: line {line} holds a zero byte; export it as CSV")
             line += chunk.count(b"\n")
+
+
+def _check_quotes(path: Path, delimiter: str) -> None:
+    """Refuse a quote that is left open: it would swallow the lines up to the next quote, or the end."""
+    between = re.escape(delimiter.encode())
+    # A field that starts with a quote: its text, where quotes come in pairs; the quote that closes it.
+    quoted = re.compile(
+        rb'(?:\A(?:\xef\xbb\xbf)?|[\r\n%b])"([^"]*(?:""[^"]*)*+)("?)([^ \t\r\n%b]?)' % (between, between)
+    )
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for field in quoted.finditer(content):
+            text, closed, stray = field.groups()
+            if b"\n" not in text or (closed and not stray):
+                continue
+            line = content[: field.start(1)].count(b"\n") + 1
+            until = line + text.count(b"\n")
+            end = f"closed only in line {until}" if closed else "never closed"
+            raise DataError(
+                f"{path}, line {line}: a quote opens a field here and is {end}; close it behind the field, "
+                "or write a quote that belongs to the text as two, in a field within quotes"
+            )
 
 
 def _check_magic(path: Path, start: bytes) -> None:
