@@ -70,7 +70,6 @@ class Engine(Protocol):
         table: Table,
         batches: Sequence[Rows],
         rates: Sequence[float],
-        epoch: int,
     ) -> tuple[State, Sequence[float]]:
         """Return the state after the epoch and each batch's loss; the first not finite may end the epoch."""
 
@@ -241,7 +240,7 @@ def train(
             )
         started = perf_counter()
         rates = [_checked_rate(schedule, state.steps + i) for i in range(len(batches))]
-        state, losses = run_epoch(recipe, state, table, batches, rates, number)
+        state, losses = run_epoch(recipe, state, table, batches, rates)
         _require_finite(state.layers, losses, rates, number)
         sizes = [len(rows) for rows in batches]
         yield Epoch(

@@ -161,7 +161,7 @@ def test_dropout_is_right_on_average() -> None:
 def run_epoch(case: Problem, rows: Any, rates: Any, **settings: Any) -> Any:
     recipe = Recipe(case.net, optimizers.sgd(), Objective(**settings))
     run = NumpyEngine(np.random.default_rng(0))
-    return run(recipe, begin(recipe), table_of(case), rows, rates, 1)
+    return run(recipe, begin(recipe), table_of(case), rows, rates)
 
 
 def test_each_batch_takes_its_own_rate() -> None:

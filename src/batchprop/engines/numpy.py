@@ -40,7 +40,6 @@ class NumpyEngine:
         table: Table,
         batches: Sequence[Rows],
         rates: Sequence[float],
-        epoch: int,
     ) -> tuple[State, list[float]]:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
         losses: list[float] = []
