@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.datasets import load_iris
 from typer.testing import CliRunner
 
-from batchprop.cli import app
+from batchprop.cli.app import app
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--batch-size", "16")
 FILES = ["history.csv", "learning-curve.png", "model.skops", "settings.json"]

@@ -1,9 +1,11 @@
 """The commands as a whole: help that cannot drift from the options, one line for every failure."""
 
+import errno
 import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
@@ -12,7 +14,8 @@ import typer
 
 import batchprop
 from batchprop.activations import ACTIVATIONS
-from batchprop.cli import app, train
+from batchprop.cli import train
+from batchprop.cli.app import app
 from batchprop.heads import HEADS
 from tests.cli.commands import QUICK, command, environment, flowers, houses, names, process, run, write
 
@@ -70,7 +73,7 @@ def test_help_of_the_whole(monkeypatch):
     text = plain(run("--help").stdout)
     for name in COMMANDS:
         assert name in text
-    assert "1 bad data, 2 misuse, 130 interrupted" in text
+    assert "1 bad data, or a file that the system refuses, 2 misuse" in text
 
 
 def test_the_version():
@@ -105,6 +108,83 @@ def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(folder):
         assert walking.stdout.readline()
         walking.stdout.close()
         assert "Traceback" not in walking.stderr.read()
+
+
+def elsewhere(*words, cwd, start="from batchprop.cli import main; main()", **more):
+    """Run a command line with standard output or the environment as given."""
+    given = {"stdout": subprocess.PIPE, **more}
+    return subprocess.run(
+        [sys.executable, "-c", start, *words],
+        cwd=cwd, env={**environment(), **given.pop("env", {})}, stderr=subprocess.PIPE, text=True,
+        check=False, timeout=120, **given,
+    )  # fmt: skip
+
+
+def test_no_command_prints_the_help_and_no_empty_error(folder):
+    done = elsewhere(cwd=folder)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_an_output_that_lacks_letters_is_no_failure(folder):
+    flowers(folder / "flowers.csv")
+    ascii_only = {"env": {"PYTHONIOENCODING": "ascii"}}
+    done = elsewhere("train", "flowers.csv", "--target", "species", *QUICK, cwd=folder, **ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Saved in flowers-model" in done.stdout
+    assert elsewhere("walk", cwd=folder, **ascii_only).returncode == 0
+    assert elsewhere("train", "--help", cwd=folder, **ascii_only).returncode == 0
+
+
+def test_answers_never_lose_a_letter_to_the_output(folder):
+    frame = pd.read_csv(flowers(folder / "t.csv")).replace("setosa", "城市")
+    run("train", write(frame, folder / "t.csv"), "--target", "species", "--epochs", 30)
+    done = elsewhere("predict", "t-model", "t.csv", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 1
+    assert done.stderr.startswith("batchprop: standard output is ascii, which lacks '\\u57ce'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+IMPORTING = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{name}":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from batchprop.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["typer", "pandas", "matplotlib.figure"])
+def test_ctrl_c_during_the_imports_is_one_line(folder, name):
+    done = elsewhere("train", cwd=folder, start=IMPORTING.replace("{name}", name))
+    assert done.returncode == 130
+    assert done.stderr.startswith("batchprop: interrupted")
+    assert len(done.stderr.splitlines()) == 1
+    assert names(folder) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("words", [["walk"], ["train", *QUICK], ["--help"]])
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, words):
+    with Path("/dev/full").open("w") as full:
+        done = elsewhere(*words, cwd=folder, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "batchprop: the system refused to read or write: No space left on device\n"
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("place", ["save_model", "write_history", "draw_curve"])
+def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, place):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "some file")
+
+    monkeypatch.setattr(f"batchprop.cli.experiment.{place}", refuse)
+    result = run("train", *QUICK, code=1)
+    assert "the system refused to read or write: No space left on device (some file)" in result.stderr
+    assert names(folder) == []
 
 
 WITHOUT = """
@@ -143,7 +223,7 @@ def test_without_the_extra_help_works_and_the_rest_says_how_to_install_it(folder
 
 def test_help_imports_nothing_heavy(folder):
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import batchprop.cli"],
+        [sys.executable, "-X", "importtime", "-c", "import batchprop.cli.app"],
         cwd=folder, env=environment(), capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -103,6 +103,7 @@ OPTIONS = {
     "balanced": ("--class-weight", "balanced"),
     "label smoothing": ("--label-smoothing", "0.1"),
     "schedule": ("--schedule", "one_cycle"),
+    "gradient norm": ("--max-grad-norm", "1"),
     "alpha": ("--alpha", "1"),
     "patience": ("--patience", "1"),
     "test fraction": ("--test-fraction", "0.5"),
@@ -194,6 +195,14 @@ def test_training_stops_when_the_validation_loss_no_longer_falls(folder):
     assert facts["best epoch"] == facts["epochs"] - 4
 
 
+def test_lbfgs_is_told_as_it_trains(folder):
+    words = ("--solver", "lbfgs", "--hidden", "none", "--alpha", 1, "--epochs", 500)
+    said = " ".join(run("train", flowers(folder / "t.csv"), "--target", "species", *words).stdout.split())
+    assert "Training lbfgs, all rows at once, at most 500 epochs" in said
+    assert "learning rate" not in said
+    assert "where no step lowers the loss further" in said
+
+
 # --- bad data: exit code 1 -------------------------------------------------------------------------
 
 GOOD = "a,b,y\n" + "".join(f"{i % 7},{i % 3}.5,{'pq'[i % 2]}\n" for i in range(40))
@@ -280,7 +289,7 @@ def test_a_loss_that_diverges_says_what_to_try_and_leaves_nothing(folder):
     data = houses(folder / "houses.csv")
     words = ("--solver", "sgd", "--learning-rate", 1e30, "--activation", "identity", *QUICK)
     result = run("train", data, "--target", "price", *words, code=1)
-    for part in ("epoch", "batch", "learning rate", "1e+30"):
+    for part in ("epoch", "batch", "try a --learning-rate below 1e+30, or --max-grad-norm 1"):
         assert part in result.stderr
     assert names(folder) == ["houses.csv"]
 
@@ -354,6 +363,14 @@ MISUSE = {
     "learning rate of nan": (["--learning-rate", "nan"], "--learning-rate"),
     "learning rate infinite": (["--learning-rate", "inf"], "--learning-rate"),
     "alpha of nan": (["--alpha", "nan"], "--alpha"),
+    "gradient norm of zero": (["--max-grad-norm", "0"], "--max-grad-norm"),
+    "gradient norm infinite": (["--max-grad-norm", "inf"], "--max-grad-norm"),
+    "dropout with lbfgs": (
+        ["--solver", "lbfgs", "--dropout", "0.1"],
+        "--dropout 0.1 does not go with --solver lbfgs",
+    ),
+    "gradient norm with lbfgs": (["--solver", "lbfgs", "--max-grad-norm", "1"], "--max-grad-norm 1 does not"),
+    "mistyped loss": (["--loss", "hubr"], "did you mean 'huber'?"),
     "alpha negative": (["--alpha", "-1"], "--alpha"),
     "no epochs": (["--epochs", "0"], "--epochs"),
     "no patience": (["--patience", "0"], "--patience"),

@@ -1,5 +1,10 @@
 """The commands in one app, and every failure in one line: exit code 1 for bad data, 2 for misuse."""
 
+import contextlib
+import difflib
+import errno
+import io
+import re
 import sys
 import warnings
 from typing import Annotated, Any
@@ -23,16 +28,23 @@ class OneLine(TyperGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and leave with its exit code."""
         show: Any = _note
+        _replace_unencodable()
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = show
                 code = super().main(*args, **{**extra, "standalone_mode": False})
+                sys.stdout.flush()
             sys.exit(code)
         except _UsageError as error:
+            if not _one_line(error):
+                # No command at all: the help was printed, and says what to do.
+                sys.exit(MISUSE)
             command = getattr(getattr(error, "ctx", None), "command_path", "batchprop")
             _fail(f"{_one_line(error)} (see {command} --help)", MISUSE)
         except typer.Abort:
             _fail("interrupted", INTERRUPTED)
+        except OSError as error:
+            _fail_by_system(error)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -44,13 +56,33 @@ class OneLine(TyperGroup):
             _fail(_one_line(error), BAD_DATA)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was written", INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            _fail_by_system(error)
+
+
+def _replace_unencodable() -> None:
+    """Have `?` written for a letter that the output's encoding lacks, instead of failing at it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _one_line(error: Exception) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    message = " ".join(message.split()).rstrip(".")
+    message = " ".join(message.split()).rstrip(".").replace("Value error, ", "")
+    message += _near_choice(message)
     given = _given(error)
     return message if given in message else f"{message}, not {given!r}"
+
+
+def _near_choice(message: str) -> str:
+    """The choice that a mistyped one is near to, as the end of the message that lists them."""
+    wrong, _, choices = message.partition(" is not one of ")
+    given = re.search(r"'([^']*)'$", wrong)
+    near = difflib.get_close_matches(given[1], re.findall(r"'([^']*)'", choices), n=1) if given else []
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _given(error: Exception) -> str:
@@ -62,6 +94,18 @@ def _given(error: Exception) -> str:
 def _fail(message: str, code: int) -> None:
     typer.echo(f"batchprop: {message}", err=True)
     sys.exit(code)
+
+
+def _fail_by_system(error: OSError) -> None:
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    where = "" if error.filename is None else f" ({error.filename})"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Else Python flushes it once more on its way out, and prints a traceback.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+    _fail(f"the system refused to read or write: {reason}{where}", BAD_DATA)
 
 
 def _note(message: Warning | str, *_: Any) -> None:
@@ -96,10 +140,11 @@ def _batchprop(
 ) -> None:
     """Train a neural network on a table, predict with it, or watch every matrix of one batch.
 
-    Exit codes: 0 done, 1 bad data, 2 misuse, 130 interrupted by Ctrl-C.
+    Exit codes: 0 done, 1 bad data, or a file that the system refuses, 2 misuse
+    (also this help, when no command is given), 130 interrupted by Ctrl-C.
     """
 
 
 def main() -> None:
-    """Run `batchprop` with the arguments of the process."""
+    """Run the command line of the process."""
     app()

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import batchprop
 from batchprop.cli.progress import History, Moment, Show
 from batchprop.cli.settings import Settings
+from batchprop.errors import DivergedError
 from batchprop.tables.columns import Column, Target
 from batchprop.tables.encoding import encoder
 from batchprop.tables.scoring import (
@@ -141,8 +142,19 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Ctrl-C ended training", UserWarning)
         fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
-        network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
+        try:
+            network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
+        except DivergedError as error:
+            raise DivergedError(f"{str(error).partition(': ')[0]}: {_remedy(settings)}") from error
     return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
+
+
+def _remedy(settings: Settings) -> str:
+    """What to do about a divergence, in options: the core speaks of its parameters."""
+    if settings.solver == "lbfgs":
+        return "try another --solver, or a larger --alpha"
+    clip = "" if settings.max_grad_norm else ", or --max-grad-norm 1"
+    return f"try a --learning-rate below {settings.learning_rate:g}{clip}"
 
 
 def _options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -157,6 +169,7 @@ def _options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]
         "learning_rate_init": settings.learning_rate,
         "max_iter": settings.epochs,
         "dropout": settings.dropout,
+        "max_grad_norm": settings.max_grad_norm,
         "early_stopping": True,
         "scoring": "loss",
         "n_iter_no_change": settings.patience,

@@ -1,12 +1,13 @@
 """`batchprop predict`: its options, and the predictions written."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from batchprop.cli.extra import tables_extra
-from batchprop.errors import ParameterError
+from batchprop.errors import DataError, ParameterError
 
 EXAMPLES = """Examples:
 
@@ -42,7 +43,9 @@ def predict(
         from batchprop.tables.reading import read
         from batchprop.tables.storing import load_model, new_file
     if out is None:
-        typer.echo(to_csv(predictions(load_model(model), read(data), proba=proba)), nl=False)
+        text = to_csv(predictions(load_model(model), read(data), proba=proba))
+        _check_encodable(text)
+        typer.echo(text, nl=False)
         return
     if out.suffix.lower() not in ENDINGS:
         raise ParameterError(f"--out {out} names no format: end it in {', '.join(ENDINGS)}")
@@ -50,3 +53,15 @@ def predict(
         table = predictions(load_model(model), read(data), proba=proba)
         write(table, part)
     typer.echo(f"{len(table):,} predictions in {out}")
+
+
+def _check_encodable(text: str) -> None:
+    """Answers, unlike what is said about them, must not lose a letter."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"standard output is {encoding}, which lacks {text[error.start]!a} of the answers: "
+            "write them to a file with --out, or set PYTHONIOENCODING=utf-8"
+        ) from error

@@ -90,6 +90,8 @@ def show_network(out: Console, sizes: Sequence[int], settings: Settings) -> None
 
 
 def _how(settings: Settings) -> str:
+    if settings.solver == "lbfgs":
+        return f"lbfgs, all rows at once, at most {settings.epochs:,} epochs"
     size = settings.batch_size
     parts = [
         settings.solver,
@@ -97,6 +99,8 @@ def _how(settings: Settings) -> str:
         f"batches of {size}" if isinstance(size, int) else f"{size} batches",
         f"at most {settings.epochs:,} epochs",
     ]
+    if settings.max_grad_norm:
+        parts.append(f"gradients cut to norm {settings.max_grad_norm:g}")
     if settings.dropout:
         parts.append(f"dropout {settings.dropout:g}")
     if settings.label_smoothing:
@@ -112,6 +116,8 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
         why = f"Interrupted after epoch {last.epoch}"
     elif last.epoch == settings.epochs:
         why = f"Stopped after {last.epoch} epochs, the most allowed (--epochs)"
+    elif settings.solver == "lbfgs":
+        why = f"Stopped after {last.epoch} epochs, where no step lowers the loss further"
     else:
         why = f"Stopped after {last.epoch} epochs, the last {last.epoch - best.epoch} without a better loss"
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"

@@ -29,6 +29,7 @@ class Settings:
     epochs: int = 200
     patience: int = 15
     dropout: float = 0.0
+    max_grad_norm: float | None = None
     alpha: float = 1e-4
     class_weight: Literal["balanced"] | None = None
     label_smoothing: float = 0.0
@@ -41,9 +42,19 @@ class Settings:
         Raises:
             ParameterError: two options do not go together, or one is missing, or infinite.
         """
-        for name, value in (("learning-rate", self.learning_rate), ("alpha", self.alpha)):
-            if not math.isfinite(value):
+        for name, value in (
+            ("learning-rate", self.learning_rate),
+            ("alpha", self.alpha),
+            ("max-grad-norm", self.max_grad_norm),
+        ):
+            if value is not None and not math.isfinite(value):
                 raise ParameterError(f"--{name} {value} is not allowed: give a finite number")
+        for name, value in (("dropout", self.dropout), ("max-grad-norm", self.max_grad_norm)):
+            if self.solver == "lbfgs" and value:
+                raise ParameterError(
+                    f"--{name} {value:g} does not go with --solver lbfgs, which needs the same loss at every "
+                    "call: leave it out, or use another --solver"
+                )
         if self.data is not None and self.target is None:
             raise ParameterError(f"--target is missing: name the column of {self.data} to predict")
         if self.data is None and (self.target or self.weights):

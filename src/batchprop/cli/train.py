@@ -68,7 +68,8 @@ def train(
         Loss | None,
         _network(
             metavar="NAME",
-            help=f"For numbers: {_one_of(Loss)}. Classes have cross-entropy.",
+            help=f"For numbers: {_one_of(Loss)}. Classes have cross-entropy. "
+            "Huber's loss is squared up to one standard deviation of the target, absolute beyond.",
             show_default="squared_error",
         ),
     ] = None,
@@ -82,7 +83,9 @@ def train(
             show_default="0.5, the median",
         ),
     ] = None,
-    solver: Annotated[Solver, _training(help="The optimiser.")] = "adam",
+    solver: Annotated[
+        Solver, _training(help="The optimiser; lbfgs takes all rows at once, and no learning rate.")
+    ] = "adam",
     learning_rate: Annotated[
         float, _training(metavar="NUMBER", min=1e-12, help="The length of a step.")
     ] = 0.001,
@@ -99,13 +102,23 @@ def train(
         _training(
             metavar="EPOCHS",
             min=1,
-            help="Stop when more epochs than this pass without a better validation loss.",
+            help="Stop when more epochs than this pass without a better validation loss; "
+            "not with --solver lbfgs, which stops where no step lowers the loss.",
         ),
     ] = 15,
     dropout: Annotated[
         float,
         _training(metavar="SHARE", min=0.0, max=0.99, help="The share of hidden units left out."),
     ] = 0.0,
+    max_grad_norm: Annotated[
+        float | None,
+        _training(
+            metavar="NUMBER",
+            min=1e-12,
+            help="Cut a step's gradient to this norm, as 1, if training diverges.",
+            show_default="no limit",
+        ),
+    ] = None,
     alpha: Annotated[
         float, _training(metavar="NUMBER", min=0.0, help="The L2 penalty on the weights.")
     ] = 1e-4,
@@ -161,6 +174,7 @@ def train(
         epochs=epochs,
         patience=patience,
         dropout=dropout,
+        max_grad_norm=max_grad_norm,
         alpha=alpha,
         class_weight=class_weight,
         label_smoothing=label_smoothing if label_smoothing is not None else _smoothing(data),
