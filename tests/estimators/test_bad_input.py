@@ -78,16 +78,6 @@ def test_a_value_too_large_for_float32() -> None:
         estimator("single").fit(np.ones_like(X), y)
 
 
-@pytest.mark.parametrize(("value", "named"), [(math.nan, "NaN"), (math.inf, "infinity")])
-@pytest.mark.parametrize("target", ["single", "several"])
-def test_a_target_that_is_not_finite(value: float, named: str, target: str) -> None:
-    X, y = table(target)
-    y[4] = value
-    where = "row 4: " if target == "single" else "row 4, column 0: "
-    with refused(f"y contains {named}, first in {where}"):
-        estimator(target).fit(X, y)
-
-
 @pytest.mark.parametrize("call", ["predict", "partial_fit", "backprop", "activations", "fit"])
 def test_another_number_of_columns(call: str) -> None:
     X, y = table("binary")
@@ -125,128 +115,13 @@ def test_an_array_of_text(dtype: Any) -> None:
         estimator("binary").fit(X, y)
 
 
-def test_text_as_a_regressors_target() -> None:
-    X, y = table("binary")
-    for target in (y, y.astype(object), pd.Series(y)):
-        with refused("y holds 'yes', which is not a number", "use MLPClassifier for classes"):
-            estimator("single").fit(X, np.where(target == "no", "1.5", target))
-    with refused("Unknown label type: continuous", kind=ValueError):
-        estimator("binary").fit(X, X[:, 0])
-
-
-def test_negative_counts() -> None:
-    X, y = table("counts")
-    y[3] = -2.0
-    with refused("y holds -2: loss='poisson' counts, from 0 up; use another loss"):
-        estimator("counts", loss="poisson").fit(X, y)
-
-
 # ---- classes
-
-
-def test_one_class_only() -> None:
-    X, y = table("binary")
-    with refused("y holds one class only (['no']): a classifier needs rows of at least two classes"):
-        estimator("binary").fit(X, np.full_like(y, "no"))
-    with refused("column 1 of y holds one class only ([3])"):
-        estimator("multioutput").fit(X, np.column_stack([np.arange(len(y)) % 3, np.full(len(y), 3)]))
-    with refused("classes holds one class only (['no'])"):
-        estimator("binary").partial_fit(X, y, classes=["no"])
-    with refused("classes[1] holds one class only ([5])"):
-        estimator("multioutput").partial_fit(*table("multioutput"), classes=[[0, 1, 2], [5]])
-
-
-def test_a_class_with_one_row_cannot_be_split() -> None:
-    X, y = table("binary")
-    y = np.where(np.arange(len(y)) == 5, "yes", "no")
-    with refused("class 'yes' has one row only", "add rows of it, drop it, or validate on rows of your own"):
-        estimator("binary", early_stopping=True).fit(X, y)
-    estimator("binary", early_stopping=True).fit(X, y, X_val=X, y_val=y)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.999])
 def test_a_part_to_validate_on_of_no_use(fraction: float) -> None:
     with refused(f"validation_fraction={fraction} of 120 rows"):
         estimator("binary", early_stopping=True, validation_fraction=fraction).fit(*table("binary"))
-
-
-@pytest.mark.parametrize("call", ["partial_fit", "backprop", "fit"])
-def test_a_label_never_seen(call: str) -> None:
-    X, y = table("multiclass")
-    clf = estimator("multiclass", max_iter=1).partial_fit(X, y, classes=[10, 11, 12])
-    arguments = {"X": X, "y": y, "X_val": X, "y_val": y + 1} if call == "fit" else {"X": X, "y": y + 1}
-    with refused(
-        "y holds 13, not among the classes [10, 11, 12]: name every class on the first call, or fit"
-    ):
-        getattr(clf, call)(**arguments)
-
-
-def test_labels_never_seen_in_other_targets() -> None:
-    X, y = table("multioutput")
-    clf = estimator("multioutput")
-    with refused("y holds 9, not among the classes [5, 7]"):
-        clf.partial_fit(X, y, classes=[[0, 1, 2], [5, 7]])
-    X, y = table("multilabel")
-    clf = estimator("multilabel").partial_fit(X, y)
-    with refused("y holds values other than 0 and 1"):
-        clf.partial_fit(X, 2 * y)
-    with refused("y has shape (120, 2): the labels before were 3 columns of 0 and 1"):
-        clf.partial_fit(X, y[:, :2])
-
-
-def test_classes_that_are_missing_or_change() -> None:
-    X, y = table("multiclass")
-    with refused("classes=None on the first call of partial_fit: give all the classes that may come"):
-        estimator("multiclass").partial_fit(X, y)
-    clf = estimator("multiclass").partial_fit(X, y, classes=[12, 11, 10])
-    with refused("classes=[10, 11] differ from those of before, array([10, 11, 12])"):
-        clf.partial_fit(X, y, classes=[10, 11])
-    with refused("y has shape (120, 2): the target before was one column of classes"):
-        clf.partial_fit(X, np.column_stack([y, y]))
-    several = table("multioutput")
-    for classes in (None, [0, 1, 2, 5, 7, 9]):
-        with refused(
-            f"classes={classes!r} does not say the classes of the 2 columns of y", "a list with one array"
-        ):
-            estimator("multioutput").partial_fit(*several, classes=classes)
-    with refused("y has shape (120, 2): give one column for each of 3 targets"):
-        estimator("multioutput").partial_fit(*several, classes=[[0, 1, 2], [5, 7, 9], [0, 1]])
-
-
-def test_a_failed_first_piece_leaves_nothing_behind() -> None:
-    X, y = table("multiclass")
-    clf = estimator("multiclass")
-    with refused("y holds 12"):
-        clf.partial_fit(X, y, classes=[10, 11])
-    clf.partial_fit(X, y, classes=[10, 11, 12])
-    assert clf.n_outputs_ == 3
-
-
-def test_a_target_of_another_shape() -> None:
-    X, y = table("several")
-    reg = estimator("several").partial_fit(X, y)
-    for call in (reg.partial_fit, reg.backprop):
-        with refused("y makes 2 outputs, and the network has 3: give a target of the same shape"):
-            call(X, y[:, :2])
-    with refused("y makes 2 outputs, and the network has 3"):
-        reg.fit(X, y, X_val=X, y_val=y[:, :2])
-
-
-def test_a_warm_start_goes_on_with_the_same_classes_and_sizes() -> None:
-    X, y = table("multiclass")
-    clf = estimator("multiclass", warm_start=True).fit(X, y)
-    with refused(
-        "warm_start=True goes on with the same classes: before they were array([10, 11, 12]), y has"
-    ):
-        clf.fit(X, y + 1)
-    with refused("coefs_ has shapes [(5, 8), (8, 3)]: ", "ask for [(5, 4), (4, 3)]"):
-        clf.set_params(hidden_layer_sizes=4).fit(X, y)
-    X, y = table("multioutput")
-    clf = estimator("multioutput", warm_start=True).fit(X, y).fit(X, y)
-    with refused("warm_start=True goes on with the same classes"):
-        clf.fit(X, y + 1)
-    with refused("warm_start=True goes on with the same classes"):
-        clf.fit(X, y[:, 0])
 
 
 # ---- weights, and what else fit is given
@@ -274,24 +149,6 @@ def test_sample_weights(weights: Any, parts: list[str], call: str) -> None:
     reg = estimator("single", max_iter=1).fit(X, y)
     with refused(*parts):
         getattr(reg, call)(X, y, sample_weight=weights)
-
-
-@pytest.mark.parametrize(
-    ("class_weight", "parts"),
-    [
-        ({9: 1}, ["class_weight has a weight for 9, not among the classes [10, 11, 12]"]),
-        ({10: -1}, ["class_weight={10: -1} is not allowed: -1 is not a number of at least 0"]),
-        ({10: math.nan}, ["nan is not a number of at least 0"]),
-        ({10: "a"}, ["'a' is not a number of at least 0"]),
-        ({10: 0, 11: 0, 12: 0}, ["give at least one class a positive weight"]),
-        ([{}, {}], ["class_weight=[{}, {}] does not fit the 1 columns of y: give a list with one dict"]),
-        ([3], ["class_weight holds 3, which is not a dict {class: weight}"]),
-    ],
-    ids=str,
-)
-def test_class_weights(class_weight: Any, parts: list[str]) -> None:
-    with refused(*parts):
-        estimator("multiclass", class_weight=class_weight).fit(*table("multiclass"))
 
 
 def test_what_a_piece_of_the_data_cannot_serve() -> None:
@@ -398,25 +255,6 @@ def test_a_small_table_must_fit_into_float32_too() -> None:
     X, y = table("binary")
     with refused("X contains infinity or a value too large for float32, first in row 0"):
         estimator("binary", dtype="float32").fit(1e60 * X[:10], y[:10])
-
-
-@pytest.mark.parametrize(
-    ("label", "said"), [(None, "y holds None, first in row 3: "), (math.nan, "y contains NaN")]
-)
-def test_a_missing_label(label: object, said: str) -> None:
-    X, y = table("binary")
-    labels = y.astype(object)
-    labels[3] = label
-    with refused(said, "leave out"):
-        estimator("binary").fit(X, labels)
-
-
-def test_labels_of_two_kinds() -> None:
-    X, y = table("binary")
-    labels = y.astype(object)
-    labels[3] = 1
-    with refused("y mixes int and str: give labels of one kind"):
-        estimator("binary").fit(X, labels)
 
 
 def test_dates_are_not_numbers() -> None:
