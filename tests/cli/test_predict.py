@@ -90,6 +90,12 @@ def test_an_existing_file_stays_unless_forced(folder, models, model):
     assert (folder / "a.csv").read_text().startswith("species\n")
 
 
+def test_a_file_that_cannot_be_written_is_called_a_file(folder, models, model):
+    (folder / "file").write_text("x")
+    result = run("predict", model, models / "flowers.csv", "--out", "file/p.csv", code=1)
+    assert "the file file/p.csv cannot be written" in result.stderr
+
+
 def test_an_unknown_ending_is_misuse(models, model):
     result = run("predict", model, models / "flowers.csv", "--out", "a.xlsx", code=2)
     assert "--out a.xlsx names no format: end it in .csv, .tsv" in result.stderr

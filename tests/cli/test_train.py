@@ -1,12 +1,15 @@
 """`batchprop train`: from any good table to a model, and from any bad one to a line that says why."""
 
 import json
-import os
+import re
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.cli.curve import curve_figure
+from batchprop.cli.progress import Moment
 from batchprop.tables.storing import load_model
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 
@@ -132,6 +135,52 @@ def test_every_loss_for_numbers(folder, loss):
     assert np.isfinite(answers).all()
 
 
+@pytest.mark.parametrize(
+    ("words", "score", "guess"),
+    [
+        (("quantile", "--quantile", "0.9"), "pinball loss of quantile 0.9", "always quantile 0.9"),
+        (("poisson", "--learning-rate", "1e-6"), "mean Poisson deviance", "always the mean"),
+    ],
+)
+def test_a_loss_is_judged_by_its_own_score(folder, words, score, guess):
+    data = houses(folder / "houses.csv")
+    result = run("train", data, "--target", "price", *QUICK, "--loss", *words)
+    assert score in result.stdout
+    assert guess in result.stdout
+    facts = json.loads((folder / "houses-model" / "settings.json").read_text())
+    assert score in facts["test"]
+    assert score in facts["baseline"]
+
+
+def test_scores_of_a_huge_target_are_written_in_powers_of_ten(folder):
+    frame = pd.DataFrame({"a": np.arange(40) % 7, "y": np.linspace(0, 1e30, 40)})
+    result = run("train", write(frame, folder / "t.csv"), "--target", "y", *QUICK)
+    assert re.search(r"root mean squared error +\d\.\d{3}e\+\d\d ", result.stdout)
+
+
+def test_no_line_ends_in_blanks(folder):
+    result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK)
+    assert all(line == line.rstrip() for line in result.stdout.split("\n"))
+    assert result.stdout.endswith("\n")
+
+
+def test_a_name_that_the_pictures_font_lacks_is_no_reason_for_notes(folder):
+    frame = pd.read_csv(flowers(folder / "my 城市.csv")).rename(columns={"species": "城市 $x^"})
+    data = write(frame, folder / "my 城市.csv")
+    result = run("train", data, "--target", "城市 $x^", *QUICK, "--out", "my model")
+    assert result.stderr == ""
+    line = next(line for line in result.stdout.splitlines() if line.startswith("Predict with: "))
+    run(*shlex.split(line.removeprefix("Predict with: batchprop ")))
+
+
+def test_the_learning_curve_begins_at_the_first_epoch():
+    for epochs in (1, 2, 100):
+        history = [Moment(n + 1, 1 / (n + 1), None, 0.1, 10, 0.1) for n in range(epochs)]
+        left, right = curve_figure(history, epochs, "t").axes[0].get_xlim()
+        assert 0 < left <= 1
+        assert epochs <= right < epochs + 1
+
+
 def test_a_high_quantile_lies_above_a_low_one(folder):
     data = houses(folder / "houses.csv")
     answers = []
@@ -201,130 +250,6 @@ def test_lbfgs_is_told_as_it_trains(folder):
     assert "Training lbfgs, all rows at once, at most 500 epochs" in said
     assert "learning rate" not in said
     assert "where no step lowers the loss further" in said
-
-
-# --- bad data: exit code 1 -------------------------------------------------------------------------
-
-GOOD = "a,b,y\n" + "".join(f"{i % 7},{i % 3}.5,{'pq'[i % 2]}\n" for i in range(40))
-
-BAD_TABLES = {
-    "empty": (b"", "is empty"),
-    "header only": (b"a,y\n", "holds column names and no rows"),
-    "ragged": (b"a,y\n1,2\n1,2,3\n", "line 3: 3 fields"),
-    "latin-1": (b"a,y\ncaf\xe9,1\n", "line 2 holds the byte 0xe9"),
-    "parquet inside": (b"PAR1....PAR1", "rename it to end in .parquet"),
-    "no such column": (GOOD.replace("y", "Y", 1).encode(), "no target column 'y'; did you mean 'Y'"),
-    "one class": (GOOD.replace("q", "p").encode(), "holds one class only, 'p', in all 40 rows"),
-    "a class with one row": (GOOD.encode() + b"1,2,rare\n", "class 'rare' has one row"),
-    "too few rows": (b"a,y\n1,p\n2,q\n", "there are 2 rows with a target 'y'"),
-    "no target at all": (b"a,y\n" + b"1,\n" * 20, "there are 0 rows with a target 'y'"),
-    "nothing to learn from": (b"a,y\n" + b"1,p\n1,q\n" * 20, "no column is left to predict from"),
-    "infinite": (GOOD.encode() + b"inf,1,p\n", "column 'a' holds inf in row 41"),
-}
-
-POWERS = [f"1e{power}" for power in range(300)]
-
-
-@pytest.mark.parametrize("case", BAD_TABLES)
-def test_a_bad_table_is_one_line_exit_code_1_and_nothing_is_left(folder, case):
-    content, message = BAD_TABLES[case]
-    (folder / "t.csv").write_bytes(content)
-    result = run("train", "t.csv", "--target", "y", *QUICK, code=1)
-    assert message in result.stderr
-    assert names(folder) == ["t.csv"]
-
-
-def test_a_missing_file_is_bad_data(folder):
-    assert "there is no file t.csv" in run("train", "t.csv", "--target", "y", code=1).stderr
-    assert names(folder) == []
-
-
-def test_negative_counts_are_refused_with_the_remedy(folder):
-    (folder / "t.csv").write_text("a,y\n1,-2.5\n2,3\n" + "3,4.5\n" * 20)
-    result = run("train", "t.csv", "--target", "y", "--loss", "poisson", code=1)
-    assert "the target 'y' holds -2.5, and --loss poisson is for counts" in result.stderr
-    assert names(folder) == ["t.csv"]
-
-
-def test_a_target_too_large_to_square_is_refused_before_training(folder):
-    (folder / "t.csv").write_text("a,b\n" + "".join(f"{i % 7},{x}\n" for i, x in enumerate(POWERS)))
-    result = run("train", "t.csv", "--target", "b", code=1)
-    assert "the target 'b' holds 1e+299, and a number larger than 1e+30 cannot be learned" in result.stderr
-    assert "rescale it, or take its logarithm" in result.stderr
-    assert result.stdout == ""
-    assert names(folder) == ["t.csv"]
-
-
-def test_huge_numbers_in_other_columns_are_squashed_without_a_note(folder):
-    rows = [f"{x},{(-1) ** i * 10.0 ** (i % 2 * 308)},{i % 5}.5" for i, x in enumerate(POWERS)]
-    (folder / "t.csv").write_text("a,b,y\n" + "\n".join(rows))
-    assert run("train", "t.csv", "--target", "y", *QUICK).stderr == ""
-
-
-def test_a_quote_left_open_does_not_swallow_rows(folder):
-    rows = [f"{i},{'pq'[i % 2]}" for i in range(60)]
-    rows[30] = '30,"p'
-    (folder / "t.csv").write_text("b,t\n" + "\n".join(rows) + "\n")
-    result = run("train", "t.csv", "--target", "t", code=1)
-    assert "t.csv, line 32: a quote opens a field here and is never closed" in result.stderr
-
-
-def test_few_rows_take_smaller_batches_without_a_word(folder):
-    (folder / "t.csv").write_text("a,y\n1,p\n2,q\n" + "3,p\n4,q\n" * 5)
-    assert run("train", "t.csv", "--target", "y", "--batch-size", 512, "--epochs", 2).stderr == ""
-
-
-def test_weights_must_be_numbers_of_0_or_more(folder):
-    (folder / "t.csv").write_text(GOOD)
-    result = run("train", "t.csv", "--target", "a", "--weights", "y", code=1)
-    assert "weights column 'y' holds p in row 1: a weight is a number, 0 or more" in result.stderr
-    (folder / "t.csv").write_text("a,w,y\n" + "1,0,p\n2,0,q\n" * 20)
-    result = run("train", "t.csv", "--target", "y", "--weights", "w", *QUICK, code=1)
-    assert "weight" in result.stderr
-    assert "no weights column 'v'" in run("train", "t.csv", "--target", "y", "--weights", "v", code=1).stderr
-    assert names(folder) == ["t.csv"]
-
-
-def test_a_loss_that_diverges_says_what_to_try_and_leaves_nothing(folder):
-    data = houses(folder / "houses.csv")
-    words = ("--solver", "sgd", "--learning-rate", 1e30, "--activation", "identity", *QUICK)
-    result = run("train", data, "--target", "price", *words, code=1)
-    for part in ("epoch", "batch", "try a --learning-rate below 1e+30, or --max-grad-norm 1"):
-        assert part in result.stderr
-    assert names(folder) == ["houses.csv"]
-
-
-def test_an_existing_folder_is_refused_before_the_table_is_read(folder):
-    (folder / "t-model").mkdir()
-    (folder / "t-model" / "mine.txt").write_text("mine")
-    result = run("train", "t.csv", "--target", "y", code=1)
-    assert "the folder t-model exists: name another with --out, or replace it with --force" in result.stderr
-    result = run("train", "t.csv", "--target", "y", "--force", code=1)
-    assert "holds no model, so --force does not replace it" in result.stderr
-    assert names(folder / "t-model") == ["mine.txt"]
-
-
-def test_force_replaces_a_model(folder):
-    data = flowers(folder / "flowers.csv")
-    run("train", data, "--target", "species", *QUICK)
-    before = (folder / "flowers-model" / "history.csv").read_text()
-    run("train", data, "--target", "species", *QUICK, "--seed", 1, "--force")
-    assert (folder / "flowers-model" / "history.csv").read_text() != before
-    assert names(folder) == ["flowers-model", "flowers.csv"]
-
-
-def test_a_folder_that_cannot_be_written_is_refused_before_the_table_is_read(folder):
-    (folder / "file").write_text("x")
-    result = run("train", "t.csv", "--target", "y", "--out", "file/model", code=1)
-    assert "the folder file/model cannot be written" in result.stderr
-    assert names(folder) == ["file"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_refused(folder):
-    (folder / "locked").mkdir(mode=0o500)
-    result = run("train", "t.csv", "--target", "y", "--out", "locked/model", code=1)
-    assert "Permission denied" in result.stderr
 
 
 # --- Ctrl-C where nothing is learned yet: exit code 130 (later ones are in test_terminal.py) ----------

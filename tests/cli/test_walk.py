@@ -127,3 +127,13 @@ def test_what_is_not_shown_is_said():
         page(("M", np.zeros((9, 11))))
     )
     assert "the first 6 of 7 sheets" in next(sheets("T", np.zeros((1, 1, 7))))
+
+
+def test_what_there_is_not_is_not_told(folder):
+    said = run("walk", "--hidden", "none").stdout
+    assert "The network: 4-3, no hidden layer; 15 parameters" in said
+    said = run("walk", "--rows", 9999).stdout
+    assert "The batch: all 150 (of 9,999 asked for) flowers of iris" in said
+    (folder / "t.csv").write_text("a,y\n" + "1.5,p\n2.5,q\n" * 5)
+    said = run("walk", "t.csv", "--target", "y", "--rows", 99).stdout
+    assert "all 10 (of 99 asked for) rows of t.csv (1 feature, encoded)" in said

@@ -62,7 +62,7 @@ def test_few_rows_are_not_taken_for_keys():
 def test_what_is_left_out_says_why_and_gaps_are_counted():
     assert column_of([7] * 30).note == "always 7"
     assert column_of([None] * 30).note == "no values"
-    assert column_of([[1], [2]] * 15).note == "nested values, list"
+    assert column_of([[1], [2]] * 15).note == "lists that are no single number, text or date"
     assert column_of([1.0, np.nan, 2.0, np.nan]).missing == 2
 
 
@@ -138,3 +138,12 @@ def test_dates_are_no_target():
 def test_an_infinite_target_names_its_row():
     with pytest.raises(DataError, match="'y' holds inf in row 2: correct it, or leave it empty"):
         read_target(pd.Series([1.0, np.inf, 2.0], name="y"))
+
+
+def test_blanks_are_no_values_and_nested_values_are_named_in_words():
+    frame = pd.DataFrame({"blank": ["", ""], "lists": [np.ones(2), np.ones(1)], "records": [{}, {"a": 1}]})
+    assert [column.note for column in describe(frame)] == [
+        "no values",
+        "lists that are no single number, text or date",
+        "records that are no single number, text or date",
+    ]

@@ -42,6 +42,20 @@ def test_the_majority_is_right_as_often_as_it_occurs():
     assert baseline_classes(y_train, y_test)["accuracy"] == 0.6
 
 
+def test_a_quantile_is_judged_by_its_pinball_loss_beside_the_constant_quantile():
+    y = np.arange(101.0)
+    scores, baseline = score_numbers(y, y + 1, "quantile", 0.9), baseline_numbers(y, y, "quantile", 0.9)
+    assert scores["pinball loss of quantile 0.9"] == pytest.approx(0.1)
+    expected = metrics.mean_pinball_loss(y, np.full(101, 90.0), alpha=0.9)
+    assert baseline["pinball loss of quantile 0.9"] == pytest.approx(expected)
+
+
+def test_counts_are_judged_by_their_deviance_even_where_the_answer_is_0():
+    y = np.array([0.0, 1.0, 2.0])
+    assert score_numbers(y, y, "poisson")["mean Poisson deviance"] == pytest.approx(0)
+    assert np.isfinite(score_numbers(y, np.zeros(3, np.float32), "poisson")["mean Poisson deviance"])
+
+
 def test_the_mean_explains_nothing():
     y = np.array([1.0, 2.0, 3.0])
     scores = baseline_numbers(y, y)

@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from batchprop.cli.progress import History
@@ -24,6 +25,11 @@ def draw_curve(history: History, best: int, title: str, path: Path) -> None:
         title: what was trained.
         path: the file to write.
     """
+    curve_figure(history, best, title).savefig(path)
+
+
+def curve_figure(history: History, best: int, title: str) -> Figure:
+    """Draw the loss over the epochs; see `draw_curve`."""
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -42,11 +48,13 @@ def draw_curve(history: History, best: int, title: str, path: Path) -> None:
         )
     axes.axvline(best, color=_GREY, linewidth=1, linestyle=":", label=f"kept: epoch {best}")
     _dress(axes, title)
-    figure.savefig(path)
+    few = len(history) <= _FEW_POINTS
+    axes.set_xlim(0.5 if few else 1, len(history) + 0.5 if few else len(history))
+    return figure
 
 
 def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_title(_drawable(title), loc="left", fontsize=12, parse_math=False)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -58,3 +66,9 @@ def _dress(axes: Axes, title: str) -> None:
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+
+
+def _drawable(text: str) -> str:
+    """The text with `?` for each letter that the font lacks."""
+    letters = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(letter if ord(letter) in letters else "?" for letter in text)

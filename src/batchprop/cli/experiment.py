@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 import batchprop
 from batchprop.cli import report
 from batchprop.cli.curve import draw_curve
-from batchprop.cli.fitting import Data, Encoded, Fitted, Parts, encode, fit, score, set_aside
+from batchprop.cli.fitting import Data, Encoded, Fitted, Parts, encode, fit, score, set_aside, simplest_guess
 from batchprop.cli.progress import progress, write_history
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError
@@ -50,8 +50,8 @@ def run(settings: Settings) -> int:
             # Ctrl-C came before the first epoch ended: there is nothing to keep.
             raise KeyboardInterrupt
         report.show_end(console, fitted, settings)
-        scores, baseline = score(data, parts, fitted.model)
-        report.show_scores(console, scores, baseline, data.target.task)
+        scores, baseline = score(data, parts, settings, fitted.model)
+        report.show_scores(console, scores, baseline, simplest_guess(data.target.task, settings))
         facts = _facts(data, parts, settings, fitted, scores, baseline)
         _write(folder, fitted, f"{data.name}: predicting {data.target.name}", facts)
     report.show_saved(console, settings, interrupted=fitted.interrupted)

@@ -195,10 +195,8 @@ def _fit_classes(
 def _fit_numbers(
     settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
 ) -> Any:
-    loss = settings.loss or "squared_error"
-    network = batchprop.MLPRegressor(
-        loss=loss, quantile=settings.quantile or 0.5, **_options(settings, len(y), on_epoch)
-    )
+    loss, quantile = _sought(settings)
+    network = batchprop.MLPRegressor(loss=loss, quantile=quantile, **_options(settings, len(y), on_epoch))
     if loss == "poisson":
         # Counts keep their scale: the head's exponential is of them, not of their distance to the mean.
         network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
@@ -210,11 +208,25 @@ def _fit_numbers(
     return scaled.set_params(regressor__callbacks=None)
 
 
-def score(data: Data, parts: Parts, model: Pipeline) -> tuple[Scores, Scores]:
+def _sought(settings: Settings) -> tuple[str, float]:
+    """The loss for numbers, and its quantile."""
+    return settings.loss or "squared_error", 0.5 if settings.quantile is None else settings.quantile
+
+
+def simplest_guess(task: str, settings: Settings) -> str:
+    """Name what the baseline always answers."""
+    if task == "classes":
+        return "always the majority"
+    loss, quantile = _sought(settings)
+    return f"always quantile {quantile:g}" if loss == "quantile" else "always the mean"
+
+
+def score(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> tuple[Scores, Scores]:
     """Return the scores on the test rows: the model's, and the simplest guess's."""
     frame, y = data.frame.iloc[parts.test], data.target.values
     y_train, y_test = y[np.concatenate([parts.train, parts.validation])], y[parts.test]
     if data.target.task == "classes":
         scores = score_classes(y_test, model.predict_proba(frame), model.classes_)
         return scores, baseline_classes(y_train, y_test)
-    return score_numbers(y_test, model.predict(frame)), baseline_numbers(y_train, y_test)
+    sought = _sought(settings)
+    return score_numbers(y_test, model.predict(frame), *sought), baseline_numbers(y_train, y_test, *sought)

@@ -1,7 +1,9 @@
 """What `batchprop train` prints: the data, the network, how training ended, the scores."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -24,12 +26,25 @@ _BECOMES = {
 }
 _PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
 
-_WHOLE_FROM = 1000
+_WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
+
+
+class _Plain(Console):
+    """A console that, unless it is a terminal, ends no line in the blanks that fill up tables."""
+
+    def print(self, *things: Any, **how: Any) -> None:
+        """Print as a console does."""
+        if self.is_terminal:
+            super().print(*things, **how)
+            return
+        with self.capture() as printed:
+            super().print(*things, **how)
+        self.file.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
 
 
 def console() -> Console:
     """Return the standard output; text of the user's is never taken for markup."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return _Plain(markup=False, highlight=False, emoji=False)
 
 
 def _table(*headings: str, right: Iterable[int] = ()) -> Table:
@@ -125,9 +140,8 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
     out.print("", f"{why}, {seconds}.", kept, "", sep="\n", soft_wrap=True)
 
 
-def show_scores(out: Console, scores: Scores, baseline: Scores, task: str) -> None:
-    """Print the scores on the test rows beside the simplest guess's."""
-    guess = "always the majority" if task == "classes" else "always the mean"
+def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> None:
+    """Print the scores on the test rows beside those of the simplest guess, which `guess` names."""
     table = _table("on the test rows", "network", guess, right=[1, 2])
     for name, value in scores.items():
         other = baseline.get(name)
@@ -136,7 +150,9 @@ def show_scores(out: Console, scores: Scores, baseline: Scores, task: str) -> No
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:#.4g}"
+    if _WHOLE_FROM <= abs(value) < _POWERS_FROM:
+        return f"{value:,.0f}"
+    return f"{value:#.4g}"
 
 
 def show_saved(out: Console, settings: Settings, *, interrupted: bool) -> None:
@@ -147,4 +163,5 @@ def show_saved(out: Console, settings: Settings, *, interrupted: bool) -> None:
         soft_wrap=True,
     )
     if settings.data is not None:
-        out.print(f"Predict with: batchprop predict {settings.out} {settings.data}", soft_wrap=True)
+        words = shlex.join(["batchprop", "predict", str(settings.out), str(settings.data)])
+        out.print(f"Predict with: {words}", soft_wrap=True)

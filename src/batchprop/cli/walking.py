@@ -72,7 +72,16 @@ def sample(
     # Every class has its turn, so that a small batch shows several.
     chosen = order[np.argsort(turn[order], kind="stable")][:rows]
     Y = np.eye(len(names))[:, codes[chosen]]
-    return Sample(f"{len(chosen)} {what}", X[chosen].T, Y, names, "softmax")
+    return Sample(f"{drawn(len(chosen), rows)} {what}", X[chosen].T, Y, names, "softmax")
+
+
+def drawn(count: int, wanted: int) -> str:
+    """Tell how many examples there are, and that there are no more if more were wanted.
+
+    >>> drawn(5, 5), drawn(150, 9999)
+    ('5', 'all 150 (of 9,999 asked for)')
+    """
+    return str(count) if count == wanted else f"all {count:,} (of {wanted:,} asked for)"
 
 
 def steps(batch: Sample, hidden: tuple[int, ...], activation: str, rate: float, seed: int) -> Iterator[str]:
@@ -93,7 +102,8 @@ def steps(batch: Sample, hidden: tuple[int, ...], activation: str, rate: float, 
     step = bp.backprop(net, batch.B, batch.Y)
     yield f"The batch: {batch.about}, one a column."
     widths = "-".join(map(str, sizes))
-    yield f"The network: {widths}, {activation}; {net.n_parameters} parameters, seed {seed}."
+    between = activation if hidden else "no hidden layer"
+    yield f"The network: {widths}, {between}; {net.n_parameters} parameters, seed {seed}."
     yield from _forward(net, step, batch)
     yield from _loss(step, batch)
     yield from _backward(net, step, activation)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batchprop.cli.walking import Sample, sample
+from batchprop.cli.walking import Sample, drawn, sample
 from batchprop.tables.columns import Task, describe, find, read_target
 from batchprop.tables.encoding import encoder
 from batchprop.tables.reading import read
@@ -22,11 +22,12 @@ def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed:
     target = read_target(frame[target_name], task)
     features = frame.drop(columns=target_name)
     X = encoder(describe(features), len(features)).fit_transform(features).astype(np.float64)
-    what = f"rows of {path.name} ({X.shape[1]} features, encoded)"
+    encoded = "1 feature" if X.shape[1] == 1 else f"{X.shape[1]} features"
+    what = f"rows of {path.name} ({encoded}, encoded)"
     if target.task == "classes":
         names, codes = np.unique(target.values, return_inverse=True)
         return sample(what, X, codes, tuple(map(str, names)), rows, seed)
     chosen = np.random.default_rng(seed).permutation(len(X))[:rows]
     y = (target.values - target.values.mean()) / (target.values.std() or 1.0)
-    about = f"{len(chosen)} {what}"
+    about = f"{drawn(len(chosen), rows)} {what}"
     return Sample(about, X[chosen].T, y[None, chosen], (target_name,), "squared_error")

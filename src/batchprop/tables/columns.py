@@ -24,6 +24,7 @@ LARGEST = 1e30
 _WHOLE_UP_TO = 2.0**53
 _MOSTLY_DISTINCT = 0.95
 _FEW_ROWS = 20
+_NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?"
 _KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.ASCII)
 _KEY_WORD = re.compile(r"^(id|uuid|guid|key|index)$", re.IGNORECASE)
@@ -77,8 +78,11 @@ def _unusable(name: str, column: pd.Series, present: pd.Series) -> tuple[Kind, s
     if present.empty:
         return "left out", "no values"
     if not _is_scalar(present):
-        return "left out", f"nested values, {type(present.iloc[0]).__name__}"
+        held = _NESTED.get(type(present.iloc[0]), "values")
+        return "left out", f"{held} that are no single number, text or date"
     distinct = present.nunique()
+    if distinct == 1 and not str(present.iloc[0]).strip():
+        return "left out", "no values"
     if distinct == 1 and len(present) == len(column):
         return "left out", f"always {present.iloc[0]}"
     if _names_rows(name, present, distinct):

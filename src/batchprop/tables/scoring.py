@@ -41,21 +41,32 @@ def score_classes(y: Array, P: Array, classes: Array) -> Scores:
     return {name: float(score) for name, score in scores.items()}
 
 
-def score_numbers(y: Array, guess: Array) -> Scores:
-    """Return R², the root of the mean squared error, and the mean absolute error.
+def score_numbers(y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5) -> Scores:
+    """Return R², the root of the mean squared error, the mean absolute error, and what the loss adds.
+
+    The loss "quantile" adds the mean pinball loss, "poisson" the mean deviance.
 
     Args:
         y: the true numbers (n,).
         guess: the predicted ones (n,).
+        loss: what was minimised.
+        quantile: which, with the loss "quantile".
 
     >>> score_numbers(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     {'R²': 0.0, 'root mean squared error': 1.0, 'mean absolute error': 1.0}
     """
-    return {
-        "R²": float(metrics.r2_score(y, guess)),
-        "root mean squared error": float(metrics.root_mean_squared_error(y, guess)),
-        "mean absolute error": float(metrics.mean_absolute_error(y, guess)),
+    scores = {
+        "R²": metrics.r2_score(y, guess),
+        "root mean squared error": metrics.root_mean_squared_error(y, guess),
+        "mean absolute error": metrics.mean_absolute_error(y, guess),
     }
+    if loss == "quantile":
+        scores[f"pinball loss of quantile {quantile:g}"] = metrics.mean_pinball_loss(y, guess, alpha=quantile)
+    if loss == "poisson":
+        # The exponential of a very negative number is 0 in float32, and the deviance takes its logarithm.
+        above_0 = np.maximum(guess.astype(float), np.finfo(float).tiny)
+        scores["mean Poisson deviance"] = metrics.mean_poisson_deviance(y, above_0)
+    return {name: float(score) for name, score in scores.items()}
 
 
 def baseline_classes(y_train: Array, y_test: Array) -> Scores:
@@ -65,8 +76,14 @@ def baseline_classes(y_train: Array, y_test: Array) -> Scores:
     return score_classes(y_test, prior.predict_proba(nothing_test), prior.classes_)
 
 
-def baseline_numbers(y_train: Array, y_test: Array) -> Scores:
-    """Score the guess that every row is the mean of the training rows."""
+def baseline_numbers(
+    y_train: Array, y_test: Array, loss: str = "squared_error", quantile: float = 0.5
+) -> Scores:
+    """Score the guess that every row is the mean of the training rows, or the quantile that is sought."""
     nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
-    mean = DummyRegressor(strategy="mean").fit(nothing_train, y_train)
-    return score_numbers(y_test, mean.predict(nothing_test))
+    if loss == "quantile":
+        constant = DummyRegressor(strategy="quantile", quantile=quantile)
+    else:
+        constant = DummyRegressor(strategy="mean")
+    guess = constant.fit(nothing_train, y_train).predict(nothing_test)
+    return score_numbers(y_test, guess, loss, quantile)

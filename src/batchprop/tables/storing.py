@@ -151,7 +151,7 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     _check_free(path, force=force)
-    beside = _beside(path)
+    beside = _beside(path, "folder")
     try:
         yield beside
         for file in beside.iterdir():
@@ -176,7 +176,7 @@ def _check_free(path: Path, *, force: bool) -> None:
         )
 
 
-def _beside(path: Path) -> Path:
+def _beside(path: Path, what: str) -> Path:
     """A fresh folder next to `path`: what shows that it can be written at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ def _beside(path: Path) -> Path:
         beside.mkdir()
     except OSError as error:
         raise DataError(
-            f"the folder {path} cannot be written: {error.strerror} ({error.filename}); "
+            f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
             "name another with --out"
         ) from error
     return beside
@@ -225,7 +225,7 @@ def new_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         raise DataError(f"{path} is a folder: name a file with --out")
     if path.exists() and not force:
         raise DataError(f"the file {path} exists: name another with --out, or replace it with --force")
-    beside = _beside(path)
+    beside = _beside(path, "file")
     try:
         part = beside / path.name
         yield part
