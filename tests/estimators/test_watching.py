@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -286,3 +287,13 @@ def test_warnings_point_at_the_callers_line() -> None:
     with pytest.warns(UserWarning, match="batch_size=500 is larger than the 120 rows") as warned:
         estimator("single", batch_size=500).partial_fit(X, y)
     assert warned[0].filename == __file__
+
+
+@quiet
+def test_an_iteration_of_lbfgs_tells_its_own_seconds() -> None:
+    records: list[Epoch] = []
+    X, y = table("binary")
+    began = perf_counter()
+    estimator("binary", solver="lbfgs", max_iter=20, callbacks=[records.append]).fit(X, y)
+    assert len(records) == 20
+    assert 0 < sum(record.seconds for record in records) <= perf_counter() - began

@@ -46,7 +46,9 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
     numbers, started = count(1), perf_counter()
 
     def after(net: Network, loss: float) -> bool:
-        state, seconds = State(net.layers, (), 0), perf_counter() - started
+        nonlocal started
+        seconds, started = perf_counter() - started, perf_counter()
+        state = State(net.layers, (), 0)
         return watch.after(Epoch(next(numbers), loss, math.nan, len(rows), seconds, net, state))
 
     try:
