@@ -61,6 +61,11 @@ def _head(
     return Head(name, output, lambda Z, Y: (output(Z), losses(Z, Y)), dZ)
 
 
+def bounded(costs: Array, ceiling: float) -> Array:
+    """Return ``min(costs, ceiling)``, elementwise; the costs themselves where there is no ceiling."""
+    return costs if ceiling == math.inf else namespace(costs).minimum(costs, ceiling)
+
+
 def _residual(P: Array, Y: Array) -> Array:
     return P - Y
 
@@ -92,11 +97,12 @@ def _shifted(Z: Array) -> tuple[Array, Array, Array]:
     return S, E, xp.sum(E, axis=0, keepdims=True)
 
 
-def softmax(label_smoothing: float = 0.0) -> Head:
+def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Softmax with cross-entropy: ``P = normalize(exp Z)``, ``loss = −Σ Y ⊙ log P``, ``dZ = P − Y``.
 
     Args:
         label_smoothing: ε in [0, 1): every target becomes ``(1 − ε) Y + ε/K`` (arXiv 1512.00567).
+        ceiling: what ``−log P`` is reported as at most; dZ knows nothing of it.
 
     Returns:
         The head; Y holds one distribution per column, usually one-hot.
@@ -121,17 +127,18 @@ def softmax(label_smoothing: float = 0.0) -> Head:
     def answer(Z: Array, Y: Array) -> tuple[Array, Array]:
         xp = namespace(Z)
         S, E, total = _shifted(Z)
-        return E / total, xp.vecdot(smooth(Y), xp.log(total) - S, axis=-2)
+        return E / total, xp.vecdot(smooth(Y), bounded(xp.log(total) - S, ceiling), axis=-2)
 
     return Head("softmax", output, answer, lambda P, Y: P - smooth(Y))
 
 
-def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
+def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Several classifications at once: one softmax for each block of rows, the losses summed.
 
     Args:
         sizes: the number of classes of each block; they add up to K.
         label_smoothing: as in ``softmax``.
+        ceiling: as in ``softmax``.
 
     Returns:
         The head; it raises ``InputError`` where the last layer has not K units.
@@ -141,7 +148,7 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0) -> Head:
         >>> softmax_groups([2, 2]).output(np.zeros((4, 1)))[:, 0]
         array([0.5, 0.5, 0.5, 0.5])
     """
-    one = softmax(label_smoothing)
+    one = softmax(label_smoothing, ceiling)
     K = sum(sizes)
     blocks = [slice(start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
 
@@ -175,11 +182,12 @@ def log_sigmoid(Z: Array) -> Array:
     return xp.minimum(Z, 0.0) - xp.log1p(xp.exp(-xp.abs(Z)))
 
 
-def sigmoid_cross_entropy(label_smoothing: float = 0.0) -> Head:
+def sigmoid_cross_entropy(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Sigmoid with binary cross-entropy: ``loss = −Σ [Y log P + (1 − Y) log(1 − P)]``, ``dZ = P − Y``.
 
     Args:
         label_smoothing: ε in [0, 1): every target becomes ``(1 − ε) Y + ε/2``.
+        ceiling: what one label is reported to cost at most; dZ knows nothing of it.
 
     Returns:
         The head, for two classes (K = 1) and for K labels at once.
@@ -200,7 +208,8 @@ def sigmoid_cross_entropy(label_smoothing: float = 0.0) -> Head:
     def losses(Z: Array, Y: Array) -> Array:
         xp = namespace(Z)
         # max(z, 0) − y z is exactly 0 on the right side of a sure answer, so the tiny rest keeps its digits.
-        return xp.sum(xp.maximum(Z, 0.0) - smooth(Y) * Z + xp.log1p(xp.exp(-xp.abs(Z))), axis=0)
+        costs = xp.maximum(Z, 0.0) - smooth(Y) * Z + xp.log1p(xp.exp(-xp.abs(Z)))
+        return xp.sum(bounded(costs, ceiling), axis=0)
 
     return _head("sigmoid", sigmoid, losses, lambda P, Y: P - smooth(Y))
 

@@ -239,3 +239,15 @@ def test_an_unknown_head_is_refused(name: Any) -> None:
 def test_groups_that_do_not_fill_the_last_layer_are_refused() -> None:
     with pytest.raises(InputError, match=r"the last layer has 5 units: softmax_groups\(\[2, 2\]\) needs 4"):
         heads.softmax_groups([2, 2]).answer(np.zeros((5, 3)), np.zeros((5, 3)))
+
+
+@pytest.mark.parametrize("make", [heads.softmax, heads.sigmoid_cross_entropy])
+def test_a_ceiling_bounds_what_is_reported_and_nothing_else(make: Any) -> None:
+    Z, Y = np.array([[-50.0, 3.0], [50.0, -1.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
+    exact, capped = make(), make(ceiling=36.0)
+    assert exact.losses(Z, Y)[0] > 49
+    assert_allclose(
+        capped.losses(Z, Y),
+        [min(exact.losses(Z, Y)[0], 36.0 * (1 + (make is not heads.softmax))), exact.losses(Z, Y)[1]],
+    )
+    assert_allclose(capped.dZ(capped.output(Z), Y), exact.dZ(exact.output(Z), Y))

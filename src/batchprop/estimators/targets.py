@@ -20,6 +20,10 @@ BINARY, MULTICLASS = "binary", "multiclass"
 MULTILABEL, MULTIOUTPUT = "multilabel-indicator", "multiclass-multioutput"
 
 
+CEILING = -math.log(np.finfo(np.float64).eps)
+"""36.04, what a wrong answer costs at most: scikit-learn clips P at float64's epsilon, and L-BFGS sees it."""
+
+
 class Classes(NamedTuple):
     """The classes of a target.
 
@@ -137,10 +141,10 @@ class Classes(NamedTuple):
     def head(self, label_smoothing: float) -> Head:
         """Return the head that fits: softmax, sigmoid, or one softmax for each target."""
         if self.kind == MULTICLASS:
-            return softmax(label_smoothing)
+            return softmax(label_smoothing, CEILING)
         if self.kind == MULTIOUTPUT:
-            return softmax_groups(self.sizes, label_smoothing)
-        return sigmoid_cross_entropy(label_smoothing)
+            return softmax_groups(self.sizes, label_smoothing, CEILING)
+        return sigmoid_cross_entropy(label_smoothing, CEILING)
 
     def encode(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         """Turn labels into the rows of Y.
