@@ -278,7 +278,7 @@ def test_adaptive_divides_the_rate_until_it_stops() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_line_search_that_meets_scikit_learns_clipped_probabilities(seed: int) -> None:
     X, y = load_iris(return_X_y=True)
-    settings = {
+    settings: dict[str, Any] = {
         "hidden_layer_sizes": (9,),
         "max_iter": 20,
         "tol": 1e-2,
