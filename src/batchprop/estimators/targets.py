@@ -59,13 +59,8 @@ class Classes(NamedTuple):
         if kind == MULTILABEL:
             return cls(kind, np.arange(y.shape[1]))
         if kind == MULTIOUTPUT:
-            labels = [np.unique(column) for column in y.T]
-            for t, found in enumerate(labels):
-                _require_two(found, f"column {t} of y")
-            return cls(kind, labels)
-        found = np.unique(y)
-        _require_two(found, "y")
-        return cls(BINARY if len(found) == 2 else MULTICLASS, found)
+            return cls(kind, [_distinct(column, f"column {t} of y") for t, column in enumerate(y.T)])
+        return cls._of_one(_distinct(y, "y"))
 
     @classmethod
     def declared(cls, classes: Any, y: Any) -> Classes:
@@ -103,12 +98,11 @@ class Classes(NamedTuple):
                 "give all the classes that may come, as np.unique(y_all)"
             )
         if several:
-            listed = [np.unique(column) for column in classes]
-            for t, found in enumerate(listed):
-                _require_two(found, f"classes[{t}]")
-            return cls(MULTIOUTPUT, listed)
-        labels = np.unique(classes)
-        _require_two(labels, "classes")
+            return cls(MULTIOUTPUT, [_distinct(each, f"classes[{t}]") for t, each in enumerate(classes)])
+        return cls._of_one(_distinct(classes, "classes"))
+
+    @classmethod
+    def _of_one(cls, labels: NDArray[Any]) -> Classes:
         return cls(BINARY if len(labels) == 2 else MULTICLASS, labels)
 
     def same(self, other: Classes) -> bool:
@@ -241,9 +235,12 @@ def _require_labels(y: Any) -> None:
         raise InputError(f"y mixes {' and '.join(sorted(kinds))}: give labels of one kind, as y.astype(str)")
 
 
-def _require_two(labels: NDArray[Any], where: str) -> None:
+def _distinct(values: Any, where: str) -> NDArray[Any]:
+    """The sorted distinct labels, of which there must be two."""
+    labels: NDArray[Any] = np.unique(values)
     if len(labels) < 2:
         raise InputError(
             f"{where} holds one class only ({labels.tolist()}): "
             "a classifier needs rows of at least two classes"
         )
+    return labels
