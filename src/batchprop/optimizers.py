@@ -1,29 +1,91 @@
-"""The optimisers: each a pair ``(init, update)`` of pure functions over the layers.
+"""The optimisers: each a record of its numbers, with two pure functions over the layers.
 
 ``init(layers)`` gives the state; ``update(layers, gradient, state, learning_rate)`` gives the new layers and
-the new state. θ is any W or b, g its gradient, α the learning rate of the step.
+the new state. θ is any W or b, g its gradient, α the learning rate of the step. The records hold numbers and
+nothing else, so that a compiled engine can take the numbers as arguments; they are checked where they are
+made, by the functions in lower case.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
 from batchprop.network import Layer, Layers
 
 State: TypeAlias = Any
+Number: TypeAlias = float | Array
 
 
-class Optimizer(NamedTuple):
-    """One optimiser.
+class Optimizer(Protocol):
+    """What training asks of an optimiser; one of your own is a named tuple of its numbers."""
 
-    Attributes:
-        init: ``layers -> state``.
-        update: ``(layers, gradient, state, learning_rate) -> (layers, state)``.
-    """
+    def init(self, layers: Layers) -> State:
+        """Return the state before the first step."""
 
-    init: Callable[[Layers], State]
-    update: Callable[[Layers, Layers, State, float | Array], tuple[Layers, State]]
+    def update(
+        self, layers: Layers, gradient: Layers, state: State, learning_rate: Number
+    ) -> tuple[Layers, State]:
+        """Return the layers and the state after a step."""
+
+
+class SGD(NamedTuple):
+    """Plain gradient descent; made by ``sgd``."""
+
+    def init(self, layers: Layers) -> State:
+        """Nothing is remembered."""
+        return ()
+
+    def update(
+        self, layers: Layers, gradient: Layers, state: State, learning_rate: Number
+    ) -> tuple[Layers, State]:
+        """``θ ← θ − α g``."""
+        return each(lambda theta, g: theta - learning_rate * g, layers, gradient), state
+
+
+class Momentum(NamedTuple):
+    """Gradient descent with momentum; made by ``momentum``."""
+
+    beta: Number
+
+    def init(self, layers: Layers) -> Layers:
+        """``v = 0``."""
+        return zeros_like(layers)
+
+    def update(
+        self, layers: Layers, gradient: Layers, velocity: Layers, learning_rate: Number
+    ) -> tuple[Layers, Layers]:
+        """``v ← β v − α g``, ``θ ← θ + v``."""
+
+        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+            v = self.beta * v - learning_rate * g
+            return theta + v, v
+
+        layers, velocity = together(one, layers, gradient, velocity)
+        return layers, velocity
+
+
+class Nesterov(NamedTuple):
+    """Gradient descent with Nesterov's momentum; made by ``nesterov``."""
+
+    beta: Number
+
+    def init(self, layers: Layers) -> Layers:
+        """``v = 0``."""
+        return zeros_like(layers)
+
+    def update(
+        self, layers: Layers, gradient: Layers, velocity: Layers, learning_rate: Number
+    ) -> tuple[Layers, Layers]:
+        """``v ← β v − α g``, ``θ ← θ + β v − α g``."""
+
+        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+            step = learning_rate * g
+            v = self.beta * v - step
+            return theta + (self.beta * v - step), v
+
+        layers, velocity = together(one, layers, gradient, velocity)
+        return layers, velocity
 
 
 class AdamState(NamedTuple):
@@ -34,101 +96,22 @@ class AdamState(NamedTuple):
     steps: int | Array
 
 
-def sgd() -> Optimizer:
-    """Plain gradient descent: ``θ ← θ − α g``.
+class Adam(NamedTuple):
+    """Adam; made by ``adam``."""
 
-    Example:
-        >>> import numpy as np
-        >>> layers, gradient = ((Layer(np.ones((1, 1)), np.ones(1)),) for _ in range(2))
-        >>> sgd().update(layers, gradient, (), 0.25)[0]
-        (Layer(W=array([[0.75]]), b=array([0.75])),)
-    """
+    beta_1: Number
+    beta_2: Number
+    epsilon: Number
 
-    def update(
-        layers: Layers, gradient: Layers, state: State, learning_rate: float | Array
-    ) -> tuple[Layers, State]:
-        return each(lambda theta, g: theta - learning_rate * g, layers, gradient), state
-
-    return Optimizer(lambda _: (), update)
-
-
-def momentum(beta: float = 0.9) -> Optimizer:
-    """Gradient descent with momentum: ``v ← β v − α g``, ``θ ← θ + v`` (Polyak 1964).
-
-    Args:
-        beta: β in [0, 1], how much of the last step is kept.
-
-    Returns:
-        The optimiser; its state is v.
-    """
-    _check_fraction("momentum", beta, closed=True)
-
-    def update(
-        layers: Layers, gradient: Layers, velocity: Layers, learning_rate: float | Array
-    ) -> tuple[Layers, Layers]:
-        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
-            v = beta * v - learning_rate * g
-            return theta + v, v
-
-        layers, velocity = together(one, layers, gradient, velocity)
-        return layers, velocity
-
-    return Optimizer(zeros_like, update)
-
-
-def nesterov(beta: float = 0.9) -> Optimizer:
-    """Gradient descent with Nesterov's momentum: ``v ← β v − α g``, ``θ ← θ + β v − α g``.
-
-    Args:
-        beta: β in [0, 1], how much of the last step is kept.
-
-    Returns:
-        The optimiser; its state is v.
-
-    Source:
-        Sutskever, Martens, Dahl and Hinton 2013.
-    """
-    _check_fraction("momentum", beta, closed=True)
-
-    def update(
-        layers: Layers, gradient: Layers, velocity: Layers, learning_rate: float | Array
-    ) -> tuple[Layers, Layers]:
-        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
-            step = learning_rate * g
-            v = beta * v - step
-            return theta + (beta * v - step), v
-
-        layers, velocity = together(one, layers, gradient, velocity)
-        return layers, velocity
-
-    return Optimizer(zeros_like, update)
-
-
-def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
-    """Adam: ``m ← β₁ m + (1−β₁) g``, ``v ← β₂ v + (1−β₂) g²``, ``θ ← θ − α √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + ε)``.
-
-    Args:
-        beta_1: β₁ in [0, 1).
-        beta_2: β₂ in [0, 1).
-        epsilon: ε > 0, added outside the root and not corrected for the start, as scikit-learn does.
-
-    Returns:
-        The optimiser; its state is ``AdamState``.
-
-    Source:
-        Kingma and Ba, arXiv 1412.6980, the form at the end of its section 2.
-    """
-    _check_fraction("beta_1", beta_1)
-    _check_fraction("beta_2", beta_2)
-    if not epsilon > 0:
-        raise ParameterError(f"epsilon={epsilon!r} is not allowed: give a small positive number, as 1e-8")
-
-    def init(layers: Layers) -> AdamState:
+    def init(self, layers: Layers) -> AdamState:
+        """``m = v = 0``, ``t = 0``."""
         return AdamState(zeros_like(layers), zeros_like(layers), 0)
 
     def update(
-        layers: Layers, gradient: Layers, state: AdamState, learning_rate: float | Array
+        self, layers: Layers, gradient: Layers, state: AdamState, learning_rate: Number
     ) -> tuple[Layers, AdamState]:
+        """``m ← β₁ m + (1−β₁) g``, ``v ← β₂ v + (1−β₂) g²``, ``θ ← θ − αₜ m / (√v + ε)``, αₜ corrected."""
+        beta_1, beta_2, epsilon = self
         steps = state.steps + 1
         rate = learning_rate * (1.0 - beta_2**steps) ** 0.5 / (1.0 - beta_1**steps)
 
@@ -140,12 +123,100 @@ def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> O
         layers, first, second = together(one, layers, gradient, state.first, state.second)
         return layers, AdamState(first, second, steps)
 
-    return Optimizer(init, update)
+
+class AdamW(NamedTuple):
+    """Adam with decoupled weight decay; made by ``adamw``."""
+
+    adam: Adam
+    weight_decay: Number
+
+    def init(self, layers: Layers) -> AdamState:
+        """Adam's."""
+        return self.adam.init(layers)
+
+    def update(
+        self, layers: Layers, gradient: Layers, state: AdamState, learning_rate: Number
+    ) -> tuple[Layers, AdamState]:
+        """``W ← (1 − α λ) W``, then Adam's step; biases do not decay."""
+        kept = 1.0 - learning_rate * self.weight_decay
+        decayed = tuple(Layer(kept * layer.W, layer.b) for layer in layers)
+        return self.adam.update(decayed, gradient, state, learning_rate)
+
+
+def sgd() -> SGD:
+    """Plain gradient descent: ``θ ← θ − α g``.
+
+    Example:
+        >>> import numpy as np
+        >>> layers, gradient = ((Layer(np.ones((1, 1)), np.ones(1)),) for _ in range(2))
+        >>> sgd().update(layers, gradient, (), 0.25)[0]
+        (Layer(W=array([[0.75]]), b=array([0.75])),)
+    """
+    return SGD()
+
+
+def momentum(beta: float = 0.9) -> Momentum:
+    """Gradient descent with momentum: ``v ← β v − α g``, ``θ ← θ + v`` (Polyak 1964).
+
+    Args:
+        beta: β in [0, 1], how much of the last step is kept.
+
+    Returns:
+        The optimiser; its state is v.
+
+    Raises:
+        ParameterError: β is out of range.
+    """
+    _check_fraction("momentum", beta, closed=True)
+    return Momentum(beta)
+
+
+def nesterov(beta: float = 0.9) -> Nesterov:
+    """Gradient descent with Nesterov's momentum: ``v ← β v − α g``, ``θ ← θ + β v − α g``.
+
+    Args:
+        beta: β in [0, 1], how much of the last step is kept.
+
+    Returns:
+        The optimiser; its state is v.
+
+    Raises:
+        ParameterError: β is out of range.
+
+    Source:
+        Sutskever, Martens, Dahl and Hinton 2013.
+    """
+    _check_fraction("momentum", beta, closed=True)
+    return Nesterov(beta)
+
+
+def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> Adam:
+    """Adam: ``m ← β₁ m + (1−β₁) g``, ``v ← β₂ v + (1−β₂) g²``, ``θ ← θ − α √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + ε)``.
+
+    Args:
+        beta_1: β₁ in [0, 1).
+        beta_2: β₂ in [0, 1).
+        epsilon: ε > 0, added outside the root and not corrected for the start, as scikit-learn does.
+
+    Returns:
+        The optimiser; its state is ``AdamState``.
+
+    Raises:
+        ParameterError: a number is out of range.
+
+    Source:
+        Kingma and Ba, arXiv 1412.6980, the form at the end of its section 2.
+    """
+    _check_fraction("beta_1", beta_1)
+    _check_fraction("beta_2", beta_2)
+    if not epsilon > 0:
+        raise ParameterError(f"epsilon={epsilon!r} is not allowed: give a small positive number, as 1e-8")
+    return Adam(beta_1, beta_2, epsilon)
 
 
 def adamw(
     beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01
-) -> Optimizer:
+) -> AdamW:
     """Adam with decoupled weight decay: ``W ← (1 − α λ) W``, then Adam's step; biases do not decay.
 
     Args:
@@ -157,6 +228,9 @@ def adamw(
     Returns:
         The optimiser; its state is ``AdamState``.
 
+    Raises:
+        ParameterError: a number is out of range.
+
     Source:
         Loshchilov and Hutter, arXiv 1711.05101.
     """
@@ -164,16 +238,7 @@ def adamw(
         raise ParameterError(
             f"weight_decay={weight_decay!r} is not allowed: give 0 or a positive number, as 0.01"
         )
-    inner = adam(beta_1, beta_2, epsilon)
-
-    def update(
-        layers: Layers, gradient: Layers, state: AdamState, learning_rate: float | Array
-    ) -> tuple[Layers, AdamState]:
-        kept = 1.0 - learning_rate * weight_decay
-        decayed = tuple(Layer(kept * layer.W, layer.b) for layer in layers)
-        return inner.update(decayed, gradient, state, learning_rate)
-
-    return Optimizer(inner.init, update)
+    return AdamW(adam(beta_1, beta_2, epsilon), weight_decay)
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
