@@ -115,6 +115,58 @@ def forward(net: Network, B: Array, masks: Masks) -> tuple[Matrices, Matrices]:
     return (*Z, affine(net.layers[-1], H[-1])), H
 
 
+def scores(net: Network, B: Array) -> Array:
+    """Return the last layer's Z ``(K, m)``, from which the head makes its answers.
+
+    Args:
+        net: the network.
+        B: the batch ``(n_0, m)``.
+
+    Returns:
+        ``(K, m)``.
+
+    Example:
+        >>> import numpy as np
+        >>> scores(Network.create([2, 3, 1], random_state=0), np.ones((2, 5), "float32")).shape
+        (1, 5)
+    """
+    return forward(net, B, (None,) * len(net.activations))[0][-1]
+
+
+def outputs(net: Network, B: Array) -> Array:
+    """Return the network's answers P ``(K, m)``, as prediction needs them.
+
+    Args:
+        net: the network.
+        B: the batch ``(n_0, m)``.
+
+    Returns:
+        ``(K, m)``.
+
+    Example:
+        >>> import numpy as np
+        >>> outputs(Network.create([2, 3, 2], random_state=0), np.ones((2, 5), "float32")).sum(
+        ...     axis=0
+        ... )
+        array([1., 1., 1., 1., 1.], dtype=float32)
+    """
+    return net.head.output(scores(net, B))
+
+
+def answers(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
+    """Return P ``(K, m)`` and each example's loss ``(m,)``, as validation needs them.
+
+    Args:
+        net: the network.
+        B: the batch ``(n_0, m)``.
+        Y: the targets ``(K, m)``.
+
+    Returns:
+        P and the losses.
+    """
+    return net.head.answer(scores(net, B), Y)
+
+
 def backward(net: Network, Z: Matrices, dZ_output: Array, masks: Masks) -> Matrices:
     """Return dZ of every layer, from the head's back to the first.
 

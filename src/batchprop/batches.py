@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.arrays import Array
+from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
 
 Rows: TypeAlias = NDArray[np.integer]
@@ -78,7 +78,7 @@ def columns(X: Any, rows: Rows) -> Array:
         array([[4., 0.],
                [5., 1.]])
     """
-    chosen = X.take(rows, axis=0) if isinstance(X, np.ndarray) else X[rows].toarray()
+    chosen = X[rows].toarray() if hasattr(X, "toarray") else namespace(X).take(X, rows, axis=0)
     return chosen.T
 
 

@@ -2,12 +2,14 @@
 
 Every matrix has one column per example: ``Z``, ``P`` and ``Y`` are ``(K, m)``, the losses ``(m,)``. A loss is
 summed over the K outputs and belongs to one example; nothing here knows of a mean over the batch. Whatever
-the finite Z, no logarithm of zero is taken and nothing overflows.
+the finite Z, no logarithm of zero is taken and nothing overflows. The makers give one object for equal
+settings, by which a compiled engine knows that it has the program already.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -97,6 +99,7 @@ def _shifted(Z: Array) -> tuple[Array, Array, Array]:
     return S, E, xp.sum(E, axis=0, keepdims=True)
 
 
+@cache
 def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Softmax with cross-entropy: ``P = normalize(exp Z)``, ``loss = −Σ Y ⊙ log P``, ``dZ = P − Y``.
 
@@ -148,6 +151,11 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0, ceiling: 
         >>> softmax_groups([2, 2]).output(np.zeros((4, 1)))[:, 0]
         array([0.5, 0.5, 0.5, 0.5])
     """
+    return _softmax_groups(tuple(sizes), label_smoothing, ceiling)
+
+
+@cache
+def _softmax_groups(sizes: tuple[int, ...], label_smoothing: float, ceiling: float) -> Head:
     one = softmax(label_smoothing, ceiling)
     K = sum(sizes)
     blocks = [slice(start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
@@ -182,6 +190,7 @@ def log_sigmoid(Z: Array) -> Array:
     return xp.minimum(Z, 0.0) - xp.log1p(xp.exp(-xp.abs(Z)))
 
 
+@cache
 def sigmoid_cross_entropy(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Sigmoid with binary cross-entropy: ``loss = −Σ [Y log P + (1 − Y) log(1 − P)]``, ``dZ = P − Y``.
 
@@ -246,6 +255,7 @@ def absolute_error() -> Head:
     return _head("absolute_error", identity, losses, lambda P, Y: namespace(P).sign(P - Y))
 
 
+@cache
 def huber(delta: float = 1.0) -> Head:
     """Identity with Huber's loss: ``½ r²`` where ``|r| ≤ δ``, else ``δ (|r| − ½ δ)``.
 
@@ -281,6 +291,7 @@ def huber(delta: float = 1.0) -> Head:
     return _head("huber", identity, losses, dZ)
 
 
+@cache
 def quantile(q: float = 0.5) -> Head:
     """Identity with the pinball loss: ``Σ max(q (Y − P), (q − 1)(Y − P))``.
 

@@ -168,7 +168,7 @@ def momentum(beta: float = 0.9) -> Momentum:
         ParameterError: β is out of range.
     """
     _check_fraction("momentum", beta, closed=True)
-    return Momentum(beta)
+    return Momentum(float(beta))
 
 
 def nesterov(beta: float = 0.9) -> Nesterov:
@@ -187,7 +187,7 @@ def nesterov(beta: float = 0.9) -> Nesterov:
         Sutskever, Martens, Dahl and Hinton 2013.
     """
     _check_fraction("momentum", beta, closed=True)
-    return Nesterov(beta)
+    return Nesterov(float(beta))
 
 
 def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> Adam:
@@ -211,7 +211,7 @@ def adam(beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> A
     _check_fraction("beta_2", beta_2)
     if not epsilon > 0:
         raise ParameterError(f"epsilon={epsilon!r} is not allowed: give a small positive number, as 1e-8")
-    return Adam(beta_1, beta_2, epsilon)
+    return Adam(float(beta_1), float(beta_2), float(epsilon))
 
 
 def adamw(
@@ -238,7 +238,7 @@ def adamw(
         raise ParameterError(
             f"weight_decay={weight_decay!r} is not allowed: give 0 or a positive number, as 0.01"
         )
-    return AdamW(adam(beta_1, beta_2, epsilon), weight_decay)
+    return AdamW(adam(beta_1, beta_2, epsilon), float(weight_decay))
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {

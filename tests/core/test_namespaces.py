@@ -15,15 +15,16 @@ from numpy.testing import assert_allclose
 from batchprop.arrays import namespace
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
-from batchprop.engines.numpy import dropout_masks
+from batchprop.engines.numpy import uniform_from
 from batchprop.network import Layers
+from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
 from batchprop.optimizers import OPTIMIZERS, each
-from batchprop.training import Objective, Recipe, State, add, begin, contribution, penalised, update
+from batchprop.training import Recipe, State, begin, update
 from tests.core.comparing import close
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, Shape, problem, problems
 
 TWO_HIDDEN = Shape((3, 4, 3, 5), 7)
-DROPPED = (0.4, 0.0, 0.5)
+DROPPED = (0.4, None, 0.5)
 STRICT = type(array_api_strict.asarray(0.0))
 OBJECTIVE = Objective(alpha=0.1, dropout=DROPPED, max_grad_norm=0.5, loss_scale=0.5)
 
@@ -35,7 +36,7 @@ def as_numpy(array: Any) -> Any:
 
 def masks_of(case: Problem) -> tuple[Any, ...]:
     rates = DROPPED[: len(case.net.activations)]
-    return dropout_masks(case.net, case.B.shape[1], rates, np.random.default_rng(0))
+    return dropout_masks(case.net, case.B.shape[1], rates, uniform_from(np.random.default_rng(0)))
 
 
 def run_step(case: Problem, asarray: Callable[[Any], Any]) -> Step:

@@ -16,8 +16,9 @@ from batchprop.batches import Plan, Table, mini
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import BatchpropError, DivergedError, ParameterError
 from batchprop.network import Network
+from batchprop.objective import Objective, limited
 from batchprop.optimizers import OPTIMIZERS, Optimizer, each
-from batchprop.training import Epoch, Objective, Recipe, State, begin, limited, train
+from batchprop.training import Epoch, Recipe, State, begin, train
 from tests.core.comparing import close, dot, random_like
 
 N = 60

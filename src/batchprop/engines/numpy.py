@@ -1,66 +1,77 @@
 """The NumPy engine: the steps of an epoch as a plain loop, to read and to step through."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
-from batchprop.backprop import Masks
-from batchprop.batches import Rows, Table, gather, microbatches
-from batchprop.errors import ParameterError
+from batchprop.batches import Rows, Table, columns, gather, microbatches
 from batchprop.network import Network
-from batchprop.training import (
+from batchprop.objective import (
     Collapsed,
     Objective,
-    Recipe,
-    State,
+    Uniform,
     add,
     contribution,
+    dropout_masks,
     nothing,
     penalised,
-    update,
 )
+from batchprop.training import Ran, Recipe, State, all_finite, update
 
 
 class NumpyEngine:
-    """Runs epochs in NumPy.
+    """Runs the core in NumPy.
 
     Args:
         random_bits: where dropout's masks come from; needed only with dropout.
     """
 
-    def __init__(self, random_bits: np.random.Generator | None = None) -> None:
-        self.random_bits = random_bits
+    name = "numpy"
 
-    def __call__(
-        self,
-        recipe: Recipe,
-        state: State,
-        table: Table,
-        batches: Sequence[Rows],
-        rates: Sequence[float],
-    ) -> tuple[State, list[float]]:
+    def __init__(self, random_bits: np.random.Generator | None = None) -> None:
+        self._uniform = None if random_bits is None else uniform_from(random_bits)
+
+    def run_epoch(
+        self, recipe: Recipe, state: State, table: Table, batches: Sequence[Rows], rates: Sequence[float]
+    ) -> Ran:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
         losses: list[float] = []
         # Overflow is reported once, by the loop, as an error that names the batch.
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
                 net = recipe.network.with_layers(state.layers)
-                loss, gradient = value_and_gradient(net, table, rows, recipe.objective, self.random_bits)
+                loss, gradient = value_and_gradient(net, table, rows, recipe.objective, self._uniform)
                 losses.append(float(loss))
                 if not math.isfinite(losses[-1]):
                     break
                 state = update(recipe, state, gradient, rate)
-        return state, losses
+        return Ran(state, losses, bool(all_finite(state.layers)))
+
+    def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
+        """Return the loss and the gradient of one batch (see ``training.Engine``)."""
+        return value_and_gradient(net, table, rows, objective, self._uniform)
+
+    def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
+        """Apply a function of columns to rows (see ``training.Engine``).
+
+        Example:
+            >>> from batchprop.backprop import outputs
+            >>> net = Network.create([2, 3], random_state=0)
+            >>> NumpyEngine().apply(outputs, net, np.ones((5, 2), "float32")).shape
+            (5, 3)
+        """
+        parts = microbatches(np.arange(matrices[0].shape[0]))
+        chunks = [function(net, *(columns(matrix, rows) for matrix in matrices)) for rows in parts]
+        if not isinstance(chunks[0], tuple):
+            return np.concatenate([chunk.T for chunk in chunks])
+        return tuple(np.concatenate([chunk.T for chunk in part]) for part in zip(*chunks, strict=True))
 
 
 def value_and_gradient(
-    net: Network,
-    table: Table,
-    rows: Rows,
-    objective: Objective,
-    random_bits: np.random.Generator | None = None,
+    net: Network, table: Table, rows: Rows, objective: Objective, uniform: Uniform | None = None
 ) -> Collapsed:
     """The loss and the gradient of one batch of any size, a microbatch at a time.
 
@@ -69,7 +80,7 @@ def value_and_gradient(
         table: the examples as rows.
         rows: those of the batch.
         objective: what is minimised.
-        random_bits: where dropout's masks come from.
+        uniform: where dropout's masks come from (see ``objective.dropout_masks``).
 
     Returns:
         The loss as reported and the gradient, both with the penalty; zeros where the batch weighs nothing.
@@ -85,47 +96,12 @@ def value_and_gradient(
         return nothing(net.layers)
     share = 1.0 / weight
     parts = (
-        contribution(net, batch, share, dropout_masks(net, batch.B.shape[1], objective.dropout, random_bits))
+        contribution(net, batch, share, dropout_masks(net, batch.B.shape[1], objective.dropout, uniform))
         for batch in (gather(table, part) for part in microbatches(rows))
     )
     return penalised(reduce(add, parts), net.layers, objective, share)
 
 
-def dropout_masks(
-    net: Network, m: int, rates: tuple[float, ...], random_bits: np.random.Generator | None
-) -> Masks:
-    """Draw what each hidden H is multiplied with: ``1/(1 − p)`` with chance ``1 − p``, else 0.
-
-    Args:
-        net: the network.
-        m: the number of examples.
-        rates: p for each hidden layer; an empty tuple for no dropout.
-        random_bits: where they come from.
-
-    Returns:
-        For each hidden layer a mask ``(n_l, m)``, or None where p is 0.
-
-    Raises:
-        ParameterError: there is dropout but nothing to draw it from.
-
-    Source:
-        Srivastava et al. 2014, in the form that leaves prediction as it is.
-
-    Example:
-        >>> net = Network.create([1, 2, 1], random_state=0)
-        >>> dropout_masks(net, 4, (0.5,), np.random.default_rng(0))[0]
-        array([[2., 2., 2., 0.],
-               [0., 0., 0., 0.]], dtype=float32)
-    """
-    if not any(rates):
-        return (None,) * len(net.activations)
-    if random_bits is None:
-        raise ParameterError(
-            f"dropout={rates!r} needs randomness: make the engine as NumpyEngine(np.random.default_rng(seed))"
-        )
-    return tuple(
-        (random_bits.random((len(layer.b), m), dtype=layer.b.dtype) >= p) / layer.b.dtype.type(1 - p)
-        if p
-        else None
-        for layer, p in zip(net.layers[:-1], rates, strict=True)
-    )
+def uniform_from(random_bits: np.random.Generator) -> Uniform:
+    """Return what dropout draws from (see ``objective.dropout_masks``)."""
+    return lambda shape, dtype: random_bits.random(shape, dtype=dtype)

@@ -19,7 +19,8 @@ from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.parameters import Rule
 from batchprop.heads import Head
 from batchprop.network import Network
-from batchprop.training import Epoch, Objective
+from batchprop.objective import Objective
+from batchprop.training import Engine, Epoch
 
 Callback = Callable[[Epoch], bool | None]
 
@@ -61,6 +62,9 @@ class Estimator(BaseEstimator, ABC):
     scoring: str | Callable[..., float] | None
     callbacks: Sequence[Callback] | None
     dtype: Any
+    engine: str
+    device: str | None
+    precision: str | None
 
     # What a fit leaves behind.
     coefs_: list[NDArray[np.floating]]
@@ -80,6 +84,7 @@ class Estimator(BaseEstimator, ABC):
     out_activation_: str
     t_: int
     interrupted_: bool
+    engine_: str
     _stale_epochs: int
     _memory: dict[str, Any] | None
 
@@ -120,7 +125,7 @@ class Estimator(BaseEstimator, ABC):
         """What is minimised, for a network of so many hidden layers."""
 
     @abstractmethod
-    def _judged(self, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
+    def _judged(self, engine: Engine, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
 
     @abstractmethod

@@ -13,10 +13,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, find_activation
-from batchprop.backprop import Step, backprop, forward
-from batchprop.batches import Rows, Table, columns, gather, microbatches
+from batchprop.backprop import Step, answers, backprop, forward, outputs
+from batchprop.batches import Rows, Table, columns, gather
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.engines import engine_to_predict
 from batchprop.estimators.examples import (
     Call,
     Examples,
@@ -30,7 +31,8 @@ from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.parameters import check_parameters, hidden_widths
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
-from batchprop.training import Objective
+from batchprop.objective import Objective
+from batchprop.training import Engine
 
 FLOATS = [np.float64, np.float32]
 
@@ -128,8 +130,8 @@ class BaseMLP(Estimator):
     def _objective(self, n_hidden: int) -> Objective:
         return Objective(
             alpha=float(self.alpha),
-            dropout=per_layer("dropout", _listed(self.dropout), n_hidden),
-            max_grad_norm=self.max_grad_norm,
+            dropout=tuple(float(p) or None for p in per_layer("dropout", _listed(self.dropout), n_hidden)),
+            max_grad_norm=None if self.max_grad_norm is None else float(self.max_grad_norm),
             loss_scale=self._loss_scale,
         )
 
@@ -162,8 +164,8 @@ class BaseMLP(Estimator):
     def _take(self, net: Network, dtype: Any) -> None:
         # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
         with np.errstate(over="ignore"):
-            coefs = [layer.W.T.astype(dtype) for layer in net.layers]
-            intercepts = [layer.b.astype(dtype) for layer in net.layers]
+            coefs = [np.asarray(layer.W).T.astype(dtype) for layer in net.layers]
+            intercepts = [np.asarray(layer.b).astype(dtype) for layer in net.layers]
         if not all(np.isfinite(theta).all() for theta in (*coefs, *intercepts)):
             raise DivergedError(
                 f"the weights grew beyond what {np.dtype(dtype)} holds: try a smaller learning rate, "
@@ -186,24 +188,21 @@ class BaseMLP(Estimator):
         with explaining(X=X):
             return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
 
-    def _scores(self, net: Network, X: Any) -> NDArray[np.floating]:
-        """The last layer's Z as rows ``(n, K)``, a chunk of rows at a time."""
-        nothing_masked = (None,) * len(net.activations)
-        chunks = (columns(X, rows) for rows in microbatches(np.arange(X.shape[0])))
-        return np.vstack([forward(net, B, nothing_masked)[0][-1].T for B in chunks])
+    def _applied(self, function: Callable[[Network, Any], Any], X: Any) -> NDArray[np.floating]:
+        """A function of the core over the columns of X, as rows ``(n, K)``, a chunk of rows at a time."""
+        X = self._checked(X)
+        net = self._network(X.dtype)
+        found: NDArray[np.floating] = engine_to_predict(self, net, X.shape[0]).apply(function, net, X)
+        return found
 
     def _answers(self, X: Any) -> NDArray[np.floating]:
         """P as rows ``(n, K)``."""
-        X = self._checked(X)
-        net = self._network(X.dtype)
-        P: NDArray[np.floating] = net.head.output(self._scores(net, X).T).T
-        return P
+        return self._applied(outputs, X)
 
-    def _judged(self, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
+    def _judged(self, engine: Engine, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
-        Z = self._scores(net, held.X).T
-        P, losses = net.head.answer(Z, held.Y.T)
-        return P.T, self._loss_scale * float(np.average(losses, weights=held.weights))
+        P, losses = engine.apply(answers, net, held.X, held.Y)
+        return P, self._loss_scale * float(np.average(losses, weights=held.weights))
 
     def activations(self, X: Any) -> list[NDArray[np.floating]]:
         """What every layer of the fitted network makes of some rows.

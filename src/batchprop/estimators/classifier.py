@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
+from batchprop.backprop import scores
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.attributes import Callback
 from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
@@ -74,6 +75,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         scoring: what early stopping watches: None for accuracy, ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
+        engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX where it is installed and the shapes
+            promise that compiling pays.
+        device: where JAX computes, ``"cpu"``, ``"gpu"``, ``"tpu"``; None for JAX's default.
+        precision: of the matrix products in float32 on JAX: ``"float32"``, ``"tensorfloat32"``,
+            ``"bfloat16"``; None for the device's own.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
@@ -92,6 +98,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_outputs_: the number of outputs.
         out_activation_: the output activation's name.
         interrupted_: whether Ctrl-C ended the last fit.
+        engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
         classes_: the classes; a list of arrays for several targets.
 
     Example:
@@ -158,6 +165,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         scoring: str | Callable[..., float] | None = None,
         callbacks: Sequence[Callback] | None = None,
         dtype: Any = "float32",
+        engine: str = "auto",
+        device: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self._assign(locals())
 
@@ -249,8 +259,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns:
             As ``predict_proba``.
         """
-        X = self._checked(X)
-        return self._classes().log_probabilities(self._scores(self._network(X.dtype), X))
+        return self._classes().log_probabilities(self._applied(scores, X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the part of the rows whose labels are all right.

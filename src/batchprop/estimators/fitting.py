@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Rows, Table, mini
-from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.examples import Examples
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -51,10 +51,12 @@ def fit_stochastic(
     steps_per_epoch = math.ceil(len(rows) / batch_size)
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
     plan = mini(rows, batch_size, rng if estimator.shuffle else None)
-    engine = NumpyEngine(_dropout_bits(estimator, recipe, rng))
-    watch = begin_watching(estimator, held, schedule)
+    entropy = _dropout_entropy(estimator, recipe, rng)
+    epochs_at_most = 1 if partial else estimator.max_iter
+    engine = engine_to_fit(estimator, net, len(rows), batch_size, epochs_at_most, entropy)
+    watch = begin_watching(estimator, held, schedule, engine)
     epochs = train(recipe, state, table, plan, schedule, engine)
-    stopped = _consume(estimator, islice(epochs, 1 if partial else estimator.max_iter), watch)
+    stopped = _consume(estimator, islice(epochs, epochs_at_most), watch)
     if not stopped and not partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
@@ -121,7 +123,8 @@ def _remember(estimator: Estimator, watch: Watch) -> None:
         return
     rate = watch.schedule.learning_rate if isinstance(watch.schedule, Plateau) else None
     state = watch.last.state
-    estimator._memory = {"optimizer": leaves(state.optimizer), "steps": state.steps, "plateau_rate": rate}
+    remembered = [np.asarray(leaf) if hasattr(leaf, "shape") else leaf for leaf in leaves(state.optimizer)]
+    estimator._memory = {"optimizer": remembered, "steps": state.steps, "plateau_rate": rate}
     estimator._stale_epochs = watch.patience.stale
     if estimator.early_stopping:
         estimator.best_validation_score_ = watch.patience.best
@@ -156,10 +159,8 @@ def rebuilt(template: Any, values: Iterator[Any]) -> Any:
     return template._make(parts) if hasattr(template, "_make") else tuple(parts)
 
 
-def _dropout_bits(
-    estimator: Estimator, recipe: Recipe, rng: np.random.RandomState
-) -> np.random.Generator | None:
-    if not any(recipe.objective.dropout):
+def _dropout_entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -> list[int] | None:
+    if all(p is None for p in recipe.objective.dropout):
         return None
     # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
-    return np.random.default_rng([rng.randint(2**31 - 1), estimator.t_])
+    return [rng.randint(2**31 - 1), estimator.t_]

@@ -14,13 +14,14 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Rows, Table
-from batchprop.engines.numpy import value_and_gradient
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.examples import Examples
 from batchprop.estimators.watching import begin_watching, interrupted, warn
 from batchprop.network import Layer, Layers, Network
-from batchprop.training import Epoch, Objective, State
+from batchprop.objective import Collapsed, Objective
+from batchprop.training import Epoch, State
 
 
 def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held: Examples | None) -> Network:
@@ -42,7 +43,8 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
     """
     objective = estimator._objective(len(net.activations))
     _require_repeatable(estimator, objective)
-    watch = begin_watching(estimator, held, None)
+    engine = engine_to_fit(estimator, net, len(rows), len(rows), estimator.max_iter, None)
+    watch = begin_watching(estimator, held, None, engine)
     numbers, started = count(1), perf_counter()
 
     def after(net: Network, loss: float) -> bool:
@@ -52,7 +54,9 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
         return watch.after(Epoch(next(numbers), loss, math.nan, len(rows), seconds, net, state))
 
     try:
-        net, result = _minimised(estimator, net, table, rows, objective, after)
+        net, result = _minimised(
+            estimator, net, lambda net: engine.value_and_gradient(net, table, rows, objective), after
+        )
     except KeyboardInterrupt:
         interrupted(estimator)
         return watch.last.network if watch.last else net
@@ -76,7 +80,7 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
 
 def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
     for name, used in (
-        ("dropout", any(objective.dropout)),
+        ("dropout", any(p is not None for p in objective.dropout)),
         ("max_grad_norm", objective.max_grad_norm is not None),
     ):
         if used:
@@ -89,16 +93,14 @@ def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
 def _minimised(
     estimator: Estimator,
     net: Network,
-    table: Table,
-    rows: Rows,
-    objective: Objective,
+    value_and_gradient: Callable[[Network], Collapsed],
     after: Callable[[Network, float], bool],
 ) -> tuple[Network, OptimizeResult]:
     """The network at the end and SciPy's result; ``after`` gets each iteration's network and loss."""
     net_at = _unpacker(net)
 
     def loss_and_gradient(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = value_and_gradient(net_at(theta), table, rows, objective)
+        loss, gradient = value_and_gradient(net_at(theta))
         return float(loss), pack(gradient)
 
     def callback(intermediate_result: OptimizeResult) -> None:

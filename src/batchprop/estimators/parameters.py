@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.engines.choosing import ENGINES, PRECISIONS
 from batchprop.errors import ParameterError
 
 
@@ -148,6 +149,11 @@ RULES: dict[str, Rule] = {
             lambda value: isinstance(value, str | type | np.dtype) and value in _DTYPES,
         ),
     ),
+    "engine": one_of(*ENGINES),
+    "device": either(
+        exactly(None), Rule("'cpu', 'gpu', 'tpu' or another of JAX's", lambda value: isinstance(value, str))
+    ),
+    "precision": either(exactly(None), one_of(*PRECISIONS)),
 }
 """What both estimators' parameters may be."""
 

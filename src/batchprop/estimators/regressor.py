@@ -64,6 +64,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scoring: what early stopping watches: None for R², ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
+        engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX where it is installed and the shapes
+            promise that compiling pays.
+        device: where JAX computes, ``"cpu"``, ``"gpu"``, ``"tpu"``; None for JAX's default.
+        precision: of the matrix products in float32 on JAX: ``"float32"``, ``"tensorfloat32"``,
+            ``"bfloat16"``; None for the device's own.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
@@ -82,6 +87,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_outputs_: the number of outputs.
         out_activation_: the output activation's name.
         interrupted_: whether Ctrl-C ended the last fit.
+        engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
 
     Example:
         >>> from sklearn.datasets import load_diabetes
@@ -142,6 +148,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scoring: str | Callable[..., float] | None = None,
         callbacks: Sequence[Callback] | None = None,
         dtype: Any = "float32",
+        engine: str = "auto",
+        device: str | None = None,
+        precision: str | None = None,
     ) -> None:
         self._assign(locals())
 

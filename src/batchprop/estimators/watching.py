@@ -17,7 +17,7 @@ from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Examples
 from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
-from batchprop.training import Epoch
+from batchprop.training import Engine, Epoch
 
 
 class Patience:
@@ -64,6 +64,7 @@ class Watch:
         held: the rows to validate on, or None.
         schedule: reduced, where it is a ``Plateau``, before training stops.
         patience: None where nothing but ``max_iter`` and the callbacks stops training.
+        engine: answers for the rows to validate on.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class Watch:
         held: Examples | None,
         schedule: Schedule | None,
         patience: Patience | None,
+        engine: Engine,
     ) -> None:
         self.estimator = estimator
         self.held = held
         self.schedule = schedule
         self.patience = patience
+        self.engine = engine
         self.best: Network | None = None
         self.last: Epoch | None = None
         self._scorer = _scorer(estimator) if held is not None and estimator.early_stopping else None
@@ -94,7 +97,7 @@ class Watch:
         if self.held is None:
             return epoch
         estimator, held = self.estimator, self.held
-        P, loss = estimator._judged(epoch.network, held)
+        P, loss = estimator._judged(self.engine, epoch.network, held)
         if not estimator.early_stopping:
             return replace(epoch, validation_loss=loss)
         if estimator.scoring == "loss":
@@ -144,13 +147,16 @@ class Watch:
         return True
 
 
-def begin_watching(estimator: Estimator, held: Examples | None, schedule: Schedule | None) -> Watch:
+def begin_watching(
+    estimator: Estimator, held: Examples | None, schedule: Schedule | None, engine: Engine
+) -> Watch:
     """Return the ``Watch`` of a new fit, which goes on with the history that the estimator has.
 
     Args:
         estimator: whose history it is.
         held: the rows to validate on, or None.
         schedule: see ``Watch``; None with L-BFGS, which decides itself when to stop.
+        engine: see ``Watch``.
 
     Returns:
         The watch.
@@ -169,7 +175,7 @@ def begin_watching(estimator: Estimator, held: Examples | None, schedule: Schedu
     if watches_score and estimator.validation_scores_ is None:
         estimator.validation_scores_ = []
     estimator.n_iter_, estimator.interrupted_ = 0, False
-    return Watch(estimator, held, schedule, patience if stochastic else None)
+    return Watch(estimator, held, schedule, patience if stochastic else None, engine)
 
 
 def interrupted(estimator: Estimator) -> None:

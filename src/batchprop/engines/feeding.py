@@ -1,0 +1,253 @@
+"""Feeding: the batches of an epoch as arrays of one fixed shape, for engines that compile.
+
+Batches are cut into microbatches of at most ``width`` rows. A microbatch with fewer rows is filled up with
+examples of weight 0, so that all have one shape; a *feed* is a fixed number of microbatches, the last feed of
+an epoch filled up with microbatches that are never run. A compiled program therefore sees the same shapes
+whatever the number of rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.batches import MICROBATCH, Rows, Table, microbatches
+
+FEED_BYTES = 4_000_000
+"""About how much of a table one feed holds: enough to hide what a call costs, little beside the caches."""
+
+ALIGNMENT = 64
+"""The address of an array handed to a device begins at a multiple of so many bytes, lest it be copied."""
+
+MOST_AT_ONCE = 4096
+"""Microbatches in a feed at most."""
+
+
+class Feed(NamedTuple):
+    """Some microbatches of ``width`` examples each; S of them, of which the first ``filled`` are run.
+
+    Attributes:
+        filled: how many.
+        X: inputs ``(S, width, n_0)``; None where the device holds the table and gathers ``rows`` itself.
+        Y: targets ``(S, width, K)``; None likewise.
+        rows: row numbers ``(S, width)``, or None.
+        weights: how much each example counts ``(S, width)``; 0 for those that fill up.
+        shares: ``1 / Σw`` over the whole batch ``(S,)``; 0 where it weighs nothing.
+        parts: the number of the microbatch within its batch ``(S,)``.
+        closes: whether it is its batch's last ``(S,)``; None where every batch is one microbatch.
+        rates: the learning rate of its batch ``(S,)``.
+    """
+
+    filled: int
+    X: Any
+    Y: Any
+    rows: Any
+    weights: Any
+    shares: Any
+    parts: Any
+    closes: Any
+    rates: Any
+
+
+class Microbatches(NamedTuple):
+    """All microbatches of an epoch, as row numbers.
+
+    Attributes:
+        rows: row numbers ``(E, width)``; an example that fills up repeats a row of its own batch.
+        weights: ``(E, width)``, 0 for those that fill up.
+        shares: ``(E,)``; see ``Feed``, also for ``parts`` and ``closes``.
+        batches: the number of its batch ``(E,)``.
+        parts: ``(E,)``.
+        closes: ``(E,)``.
+    """
+
+    rows: Rows
+    weights: NDArray[np.floating]
+    shares: NDArray[np.floating]
+    batches: NDArray[np.intp]
+    parts: NDArray[np.int32]
+    closes: NDArray[np.bool_]
+
+
+def width_of(batches: Sequence[Rows], at_least: int = 1) -> int:
+    """Return how many examples every microbatch holds.
+
+    The batch size where all batches have it but the last; where sizes vary, the next power of two, so that an
+    epoch with a slightly larger batch needs no other program.
+
+    Args:
+        batches: of an epoch.
+        at_least: what an earlier epoch took.
+
+    Returns:
+        From 1 to ``MICROBATCH``.
+
+    Example:
+        >>> (
+        ...     width_of([np.arange(30), np.arange(30), np.arange(7)]),
+        ...     width_of([np.arange(5), np.arange(30)]),
+        ... )
+        (30, 32)
+    """
+    sizes = [len(rows) for rows in batches]
+    largest = max(sizes)
+    uniform = all(size == largest for size in sizes[:-1])
+    return min(MICROBATCH, max(at_least, largest if uniform else power_of_two(largest)))
+
+
+def power_of_two(number: int) -> int:
+    """Return the smallest power of two that is no less than a number.
+
+    Example:
+        >>> power_of_two(5), power_of_two(8)
+        (8, 8)
+    """
+    return 1 << max(number - 1, 0).bit_length()
+
+
+def cut(table: Table, batches: Sequence[Rows], width: int) -> Microbatches:
+    """Cut the batches of an epoch into microbatches of one shape.
+
+    Args:
+        table: the examples; only its weights are looked at.
+        batches: of the epoch; an empty one becomes a microbatch of weight 0.
+        width: examples in each.
+
+    Returns:
+        All microbatches.
+
+    Example:
+        >>> table = Table(np.zeros((5, 1)), np.zeros((5, 1)))
+        >>> cut(table, [np.array([4, 3, 2]), np.array([1])], 2).weights
+        array([[1., 1.],
+               [1., 0.],
+               [1., 0.]])
+    """
+    counts = np.array([max(-(-len(rows) // width), 1) for rows in batches])
+    closes = np.zeros(counts.sum(), dtype=bool)
+    closes[np.cumsum(counts) - 1] = True
+    of_batch = np.repeat(np.arange(len(batches)), counts)
+    parts = np.arange(len(of_batch)) - (np.cumsum(counts) - counts)[of_batch]
+    rows, present = _filled_up(batches, width, len(of_batch))
+    weights = np.asarray(present if table.weights is None else present * table.weights[rows], table.Y.dtype)
+    totals = np.bincount(of_batch, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
+    shares = np.divide(1.0, totals, out=np.zeros(len(batches)), where=totals > 0)
+    return Microbatches(
+        rows, weights, shares[of_batch].astype(table.Y.dtype), of_batch, parts.astype(np.int32), closes
+    )
+
+
+def _filled_up(batches: Sequence[Rows], width: int, n: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """Row numbers ``(n, width)`` and whether they are there; an absent one repeats its batch's first row."""
+    if all(len(rows) == width for rows in batches[:-1]) and 0 < len(batches[-1]) <= width:
+        missing = width - len(batches[-1])
+        flat = np.concatenate([*batches, np.repeat(batches[-1][:1], missing)])
+        present = np.arange(n * width) < n * width - missing
+        return flat.reshape(n, width), present.reshape(n, width)
+    filled, there = np.zeros((n, width), dtype=np.intp), np.zeros((n, width), dtype=bool)
+    cut_up = chain.from_iterable(list(microbatches(rows, width)) or [rows] for rows in batches)
+    for i, part in enumerate(cut_up):
+        filled[i, : len(part)], there[i, : len(part)] = part, True
+        filled[i, len(part) :] = part[0] if len(part) else 0
+    return filled, there
+
+
+def feeds(
+    table: Table,
+    epoch: Microbatches,
+    rates: NDArray[np.floating],
+    *,
+    split: bool,
+    resident: bool,
+) -> Iterator[Feed]:
+    """Fill feed after feed with the microbatches of an epoch.
+
+    Args:
+        table: the examples as rows, dense or in SciPy's CSR form.
+        epoch: its microbatches.
+        rates: the learning rate of each batch.
+        split: whether some batch may be more than one microbatch.
+        resident: whether the device holds the table, so that row numbers are enough.
+
+    Yields:
+        The feeds.
+    """
+    n, width = epoch.rows.shape
+    S = feed_size(n, width, table.X.shape[1] + table.Y.shape[1], table.Y.dtype, resident=resident)
+    for start in range(0, n, S):
+        part = slice(start, start + S)
+        rows = epoch.rows[part]
+        yield Feed(
+            filled=len(rows),
+            X=None if resident else gathered(table.X, rows, S, table.Y.dtype),
+            Y=None if resident else gathered(table.Y, rows, S, table.Y.dtype),
+            rows=_stretched(rows, S) if resident else None,
+            weights=_stretched(epoch.weights[part], S),
+            shares=_stretched(epoch.shares[part], S),
+            parts=_stretched(epoch.parts[part], S),
+            closes=_stretched(epoch.closes[part], S) if split else None,
+            rates=_stretched(rates[epoch.batches[part]], S),
+        )
+
+
+def feed_size(n: int, width: int, columns: int, dtype: Any, *, resident: bool) -> int:
+    """Return S, how many microbatches a feed holds: a power of two.
+
+    Args:
+        n: how many the epoch has.
+        width: examples in each.
+        columns: numbers in an example, inputs and targets.
+        dtype: of the numbers.
+        resident: whether a feed holds row numbers only.
+
+    Returns:
+        From 1 to ``MOST_AT_ONCE``, and no more than ``n`` rounded up.
+    """
+    fitting = MOST_AT_ONCE if resident else FEED_BYTES // (width * columns * np.dtype(dtype).itemsize)
+    return min(power_of_two(n), MOST_AT_ONCE, 1 << max(fitting, 1).bit_length() - 1)
+
+
+def gathered(X: Any, rows: Rows, S: int, dtype: Any) -> NDArray[np.floating]:
+    """Copy rows into a new array ``(S, width, columns)`` that a device on the processor can use as it lies.
+
+    Args:
+        X: ``(n, columns)``, dense or in SciPy's CSR form.
+        rows: ``(s, width)``, s ≤ S; what lies beyond them is not filled.
+        S: microbatches in the feed.
+        dtype: of the result.
+
+    Returns:
+        The array.
+    """
+    columns = X.shape[1]
+    out = aligned((S, rows.shape[1], columns), dtype)
+    filled = out[: len(rows)].reshape(rows.size, columns)
+    if hasattr(X, "toarray"):
+        filled[:] = X[rows.reshape(-1)].toarray()
+    else:
+        # Row numbers are in bounds; "clip" spares NumPy a buffer.
+        np.take(X, rows.reshape(-1), axis=0, out=filled, mode="clip")
+    return out
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[np.floating]:
+    """Return an empty array whose address is a multiple of ``ALIGNMENT``.
+
+    Example:
+        >>> aligned((2, 3), "float32").ctypes.data % ALIGNMENT
+        0
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    found: NDArray[np.floating] = memory[start : start + size].view(dtype).reshape(shape)
+    return found
+
+
+def _stretched(values: NDArray[Any], S: int) -> NDArray[Any]:
+    """The same with S entries; those added are zeros."""
+    if len(values) == S:
+        return values
+    return np.concatenate([values, np.zeros((S - len(values), *values.shape[1:]), dtype=values.dtype)])

@@ -1,0 +1,216 @@
+"""The JAX engine: an epoch as a few calls of one compiled program, on whatever device JAX reaches.
+
+On the processor the rows of a feed are gathered by NumPy while the program works on the feed before: XLA's
+own gather takes longer than a small step. On an accelerator the table lies on the device, and rows are
+gathered there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.arrays import Array
+from batchprop.batches import MICROBATCH, Rows, Table, microbatches
+from batchprop.engines.choosing import PRECISIONS
+from batchprop.engines.feeding import Feed, Microbatches, cut, feeds, gathered, power_of_two, width_of
+from batchprop.engines.programs import (
+    Outcome,
+    Running,
+    Settings,
+    Structure,
+    add_up,
+    applied,
+    run,
+    run_in_place,
+)
+from batchprop.errors import ParameterError
+from batchprop.network import Layers, Network
+from batchprop.objective import Collapsed, Objective, nothing, penalised
+from batchprop.training import Ran, Recipe, State
+
+LARGE_BYTES = 32_000_000
+"""Parameters and optimiser's state above so many bytes are not held twice."""
+
+
+class JaxEngine:
+    """Runs the core compiled.
+
+    Args:
+        device: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
+        seed: where dropout's masks come from; needed only with dropout.
+        precision: of the matrix products of float32, ``"float32"``, ``"tensorfloat32"`` or ``"bfloat16"``;
+            None for the device's own. Parameters and sums keep their type.
+        resident: whether the table lies on the device; None for yes, but not on the processor.
+
+    Raises:
+        ParameterError: JAX has no such device, or the precision is unknown.
+    """
+
+    name = "jax"
+
+    def __init__(
+        self,
+        device: str | None = None,
+        *,
+        seed: int | None = None,
+        precision: str | None = None,
+        resident: bool | None = None,
+    ) -> None:
+        if precision is not None and precision not in PRECISIONS:
+            raise ParameterError(f"precision={precision!r} is not allowed: give None or one of {PRECISIONS}")
+        self.device = find_device(device)
+        self.precision = precision
+        self._key = None if seed is None else jax.random.key(seed, impl="rbg")
+        self._resident = self.device.platform != "cpu" if resident is None else resident
+        self._held: tuple[Table, Table] | None = None
+        self._width = 1
+
+    def run_epoch(
+        self, recipe: Recipe, state: State, table: Table, batches: Sequence[Rows], rates: Sequence[float]
+    ) -> Ran:
+        """Run one epoch (see ``training.Engine``)."""
+        self._width = width_of(batches, self._width)
+        epoch = cut(table, batches, self._width)
+        with self._as_configured():
+            settings = self._settings(recipe)
+            structure, running = _structure(recipe.network), self._running(state, batches)
+            outcomes: list[tuple[int, Outcome]] = []
+            for feed in self._feeds(table, epoch, np.asarray(rates, table.Y.dtype)):
+                go = run_in_place if outcomes and _is_large(running) else run
+                outcome = go(structure, settings, running, self._on_device(table), feed)
+                running = outcome.running
+                if outcomes:
+                    outcomes[-1][1].losses.block_until_ready()  # so that at most two feeds are held
+                outcomes.append((feed.filled, outcome))
+            losses = np.concatenate([np.asarray(outcome.losses)[:count] for count, outcome in outcomes])
+            counted = jax.tree.map(_plain_counter, running.state)
+            return Ran(counted, losses[epoch.closes].tolist(), bool(outcomes[-1][1].finite))
+
+    def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
+        """Return the loss and the gradient of one batch (see ``training.Engine``)."""
+        epoch = cut(table, [rows], width_of([rows]))
+        with self._as_configured():
+            total = nothing(net.layers)
+            for feed in self._feeds(table, epoch, np.zeros(1, table.Y.dtype)):
+                total = add_up(_structure(net), net.layers, total, self._on_device(table), feed)
+            total = jax.tree.map(np.asarray, total)
+        return penalised(total, net.layers, objective, epoch.shares[0])
+
+    def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
+        """Apply a function of columns to rows (see ``training.Engine``).
+
+        Example:
+            >>> from batchprop.backprop import outputs
+            >>> net = Network.create([2, 3], random_state=0)
+            >>> JaxEngine().apply(outputs, net, np.ones((5, 2), "float32")).shape
+            (5, 3)
+        """
+        n = matrices[0].shape[0]
+        width = min(MICROBATCH, power_of_two(n))
+        with self._as_configured():
+            layers = jax.device_put(net.layers, self.device)
+            chunks = [
+                self._applied(function, _structure(net), layers, matrices, rows, width)
+                for rows in microbatches(np.arange(n), width)
+            ]
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
+
+    def _applied(
+        self,
+        function: Callable[..., Any],
+        structure: Structure,
+        layers: Layers,
+        matrices: tuple[Any, ...],
+        rows: Rows,
+        width: int,
+    ) -> Any:
+        padded = np.concatenate([rows, np.repeat(rows[:1], width - len(rows))])[None]
+        chunk = [gathered(matrix, padded, 1, matrix.dtype)[0] for matrix in matrices]
+        results = applied(structure, function, layers, *(self._put(matrix) for matrix in chunk))
+        return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
+
+    @contextmanager
+    def _as_configured(self) -> Iterator[None]:
+        # 64-bit floats are there for who brings them, and for scalars, which round as those of Python do.
+        with (
+            jax.enable_x64(True),
+            jax.default_device(self.device),
+            jax.default_matmul_precision(self.precision),
+        ):
+            yield
+
+    def _settings(self, recipe: Recipe) -> Settings:
+        if self._key is None and any(p is not None for p in recipe.objective.dropout):
+            raise ParameterError(
+                f"dropout={recipe.objective.dropout!r} needs randomness: make the engine as JaxEngine(seed=0)"
+            )
+        key = self._key if any(p is not None for p in recipe.objective.dropout) else None
+        # A float of NumPy's has a type of its own, and would lift float32 to float64.
+        optimizer, objective = jax.tree.map(float, (recipe.optimizer, recipe.objective))
+        return Settings(optimizer, objective, key)
+
+    def _running(self, state: State, batches: Sequence[Rows]) -> Running:
+        split = max(map(len, batches)) > self._width
+        return Running(state, nothing(state.layers) if split else None)
+
+    def _feeds(self, table: Table, epoch: Microbatches, rates: NDArray[np.floating]) -> Iterator[Feed]:
+        split = not epoch.closes.all()
+        for feed in feeds(table, epoch, rates, split=split, resident=self._resident):
+            yield feed._replace(X=self._put(feed.X), Y=self._put(feed.Y))
+
+    def _put(self, array: NDArray[np.floating] | None) -> Array | None:
+        return None if array is None else jax.device_put(array, self.device, may_alias=True)
+
+    def _on_device(self, table: Table) -> Table | None:
+        if not self._resident:
+            return None
+        if self._held is None or self._held[0] is not table:
+            self._held = (table, Table(*jax.device_put((_dense(table.X), table.Y), self.device)))
+        return self._held[1]
+
+
+def find_device(name: str | None) -> Any:
+    """Return the first device of a kind.
+
+    Args:
+        name: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
+
+    Returns:
+        JAX's device.
+
+    Raises:
+        ParameterError: JAX has none.
+
+    Example:
+        >>> find_device("cpu").platform
+        'cpu'
+    """
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError:
+        there = sorted({device.platform for device in jax.devices()} | {"cpu"})
+        raise ParameterError(
+            f"device={name!r} is not there: JAX has {', '.join(map(repr, there))} on this machine"
+        ) from None
+
+
+def _structure(net: Network) -> Structure:
+    return Structure(net.activations, net.head)
+
+
+def _is_large(running: Running) -> bool:
+    """Whether a second copy would matter: then the memory of the last is given up, by another program."""
+    sizes = (leaf.nbytes for leaf in jax.tree.leaves(running) if hasattr(leaf, "nbytes"))
+    return bool(sum(sizes) > LARGE_BYTES)
+
+
+def _plain_counter(leaf: Any) -> Any:
+    return leaf if not hasattr(leaf, "ndim") or leaf.ndim else leaf.item()
+
+
+def _dense(X: Any) -> Any:
+    return X.toarray() if hasattr(X, "toarray") else X

@@ -1,0 +1,72 @@
+"""Which engine an estimator works on, and the engine made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
+from batchprop.engines.numpy import NumpyEngine
+from batchprop.estimators.watching import warn
+
+if TYPE_CHECKING:
+    from batchprop.estimators.attributes import Estimator
+    from batchprop.network import Network
+    from batchprop.training import Engine
+
+
+def engine_to_fit(
+    estimator: Estimator, net: Network, n_rows: int, batch_size: int, epochs: int, entropy: list[int] | None
+) -> Engine:
+    """Return the engine for a fit, and note its name as ``engine_``.
+
+    Args:
+        estimator: its ``engine``, ``device`` and ``precision``.
+        net: to be trained.
+        n_rows: rows trained on in an epoch.
+        batch_size: rows in a step.
+        epochs: at most.
+        entropy: what dropout is seeded with, or None without.
+
+    Returns:
+        The engine.
+
+    Raises:
+        ParameterError: see ``choose_engine``.
+    """
+    work = Work(net.sizes, n_rows, batch_size, epochs)
+    estimator.engine_ = _chosen(estimator, work)
+    if estimator.engine == "auto" and not jax_is_installed() and pays(work):
+        warn(
+            "this fit may take long in NumPy, and JAX, which would compile it, is not installed: "
+            "pip install 'batchprop[jax]', or set engine='numpy' and read this no more"
+        )
+    return _made(estimator, estimator.engine_, entropy)
+
+
+def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine:
+    """Return the engine for one pass forward over some rows.
+
+    Args:
+        estimator: its ``engine``, ``device`` and ``precision``.
+        net: fitted.
+        n_rows: rows to predict.
+
+    Returns:
+        The engine.
+    """
+    return _made(estimator, _chosen(estimator, Work(net.sizes, n_rows, 4096, 1)), None)
+
+
+def _chosen(estimator: Estimator, work: Work) -> str:
+    return choose_engine(estimator.engine, work, device=estimator.device, precision=estimator.precision)
+
+
+def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
+    if name == "numpy":
+        return NumpyEngine(None if entropy is None else np.random.default_rng(entropy))
+    from batchprop.engines.jax import JaxEngine
+
+    seed = None if entropy is None else int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision)

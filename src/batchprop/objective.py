@@ -1,0 +1,161 @@
+"""What training follows: one batch's loss and gradient, the penalty, the limit, and dropout.
+
+A batch is the sum of its microbatches: ``contribution`` is what one adds, ``penalised`` closes the sum.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple, TypeAlias
+
+from batchprop.arrays import Array, namespace
+from batchprop.backprop import Masks, backprop
+from batchprop.batches import Batch
+from batchprop.errors import ParameterError
+from batchprop.network import Layer, Layers, Network
+from batchprop.optimizers import each, zeros_like
+
+Uniform: TypeAlias = Callable[[tuple[int, int], Any], Array]
+
+
+class Objective(NamedTuple):
+    """What is minimised, and how the gradient is tamed.
+
+    Attributes:
+        alpha: the L2 penalty ``½ α ‖W‖² / Σw`` of each batch, biases left out, as scikit-learn defines it.
+        dropout: for each hidden layer the chance that a unit is left out of a step, None where none is.
+        max_grad_norm: the gradient's norm over all layers is cut to this, None for no limit.
+        loss_scale: what the data's loss is multiplied with when it is reported; the gradient knows nothing of
+            it.
+    """
+
+    alpha: float = 0.0
+    dropout: tuple[float | None, ...] = ()
+    max_grad_norm: float | None = None
+    loss_scale: float = 1.0
+
+
+class Collapsed(NamedTuple):
+    """A batch's loss and gradient, or what a microbatch adds to them."""
+
+    loss: Array
+    gradient: Layers
+
+
+def contribution(net: Network, batch: Batch, share: float | Array, masks: Masks) -> Collapsed:
+    """What one microbatch adds to its batch: ``Σ w_i loss_i · share`` and ``Σ w_i g_i · share``.
+
+    Args:
+        net: the network.
+        batch: the microbatch.
+        share: ``1 / Σw`` over the whole batch.
+        masks: dropout's, one or None for each hidden layer.
+
+    Returns:
+        The loss, a scalar array, and the gradient, in the shapes of the layers.
+    """
+    step = backprop(net, *batch, masks)
+    weights = namespace(step.losses).ones_like(step.losses) if batch.weights is None else batch.weights
+    shares = share * weights
+    return Collapsed(step.losses @ shares, step.gradient.collapse(shares))
+
+
+def add(a: Collapsed, b: Collapsed) -> Collapsed:
+    """Add what two microbatches contribute."""
+    return Collapsed(a.loss + b.loss, each(lambda x, y: x + y, a.gradient, b.gradient))
+
+
+def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share: float | Array) -> Collapsed:
+    """Add the L2 penalty: ``½ α ‖W‖² · share`` to the loss, ``α W · share`` to the gradient.
+
+    Args:
+        collapsed: the batch's own loss and gradient.
+        layers: the parameters.
+        objective: its ``alpha`` and ``loss_scale``.
+        share: ``1 / Σw`` over the batch.
+
+    Returns:
+        The loss to report and the gradient to follow.
+    """
+    strength = objective.alpha * share
+    penalty = 0.5 * strength * sum(_squared_norm(layer.W) for layer in layers)
+    gradient = tuple(
+        Layer(g.W + strength * layer.W, g.b) for g, layer in zip(collapsed.gradient, layers, strict=True)
+    )
+    return Collapsed(objective.loss_scale * collapsed.loss + penalty, gradient)
+
+
+def limited(gradient: Layers, max_norm: float | None) -> Layers:
+    """Cut the gradient's norm over all layers: ``g · min(1, C / ‖g‖)``.
+
+    Args:
+        gradient: in the shapes of the layers.
+        max_norm: C, or None for no limit.
+
+    Returns:
+        The gradient, its direction unchanged.
+
+    Source:
+        Pascanu, Mikolov and Bengio, arXiv 1211.5063.
+    """
+    if max_norm is None:
+        return gradient
+    xp = namespace(gradient[0].W)
+    largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
+    # Measured in units of its largest entry, for the square of a long gradient overflows in float32.
+    unit = xp.maximum(largest, 1.0)
+    norm = xp.sqrt(sum(_squared_norm(theta / unit) for layer in gradient for theta in layer))
+    factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
+    return each(lambda g: factor * g, gradient)
+
+
+def nothing(layers: Layers) -> Collapsed:
+    """Return what an empty batch amounts to: no loss and a gradient of zeros."""
+    b = layers[0].b
+    return Collapsed(namespace(b).zeros_like(b[0]), zeros_like(layers))
+
+
+def dropout_masks(net: Network, m: int, rates: tuple[float | None, ...], uniform: Uniform | None) -> Masks:
+    """Draw what each hidden H is multiplied with: ``1/(1 − p)`` with chance ``1 − p``, else 0.
+
+    Args:
+        net: the network.
+        m: the number of examples.
+        rates: p for each hidden layer, None for a layer without; an empty tuple for no dropout.
+        uniform: ``(shape, dtype) -> `` random numbers in [0, 1).
+
+    Returns:
+        For each hidden layer a mask ``(n_l, m)``, or None.
+
+    Raises:
+        ParameterError: there is dropout but nothing to draw it from.
+
+    Source:
+        Srivastava et al. 2014, in the form that leaves prediction as it is.
+
+    Example:
+        >>> import numpy as np
+        >>> net, bits = Network.create([1, 2, 1], random_state=0), np.random.default_rng(0)
+        >>> dropout_masks(net, 4, (0.5,), lambda shape, dtype: bits.random(shape, dtype=dtype))[0]
+        array([[2., 2., 2., 0.],
+               [0., 0., 0., 0.]], dtype=float32)
+    """
+    if all(p is None for p in rates):
+        return (None,) * len(net.activations)
+    if uniform is None:
+        raise ParameterError(
+            f"dropout={rates!r} needs randomness: make the engine with some, "
+            "as NumpyEngine(np.random.default_rng(seed))"
+        )
+    return tuple(
+        None if p is None else _mask(uniform((layer.b.shape[0], m), layer.b.dtype), p)
+        for layer, p in zip(net.layers[:-1], rates, strict=True)
+    )
+
+
+def _mask(U: Array, p: float | Array) -> Array:
+    return namespace(U).astype(p <= U, U.dtype) / (1.0 - p)
+
+
+def _squared_norm(theta: Array) -> Array:
+    flat = namespace(theta).reshape(theta, (-1,))
+    return flat @ flat
