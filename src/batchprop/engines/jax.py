@@ -13,7 +13,6 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.arrays import Array
 from batchprop.batches import MICROBATCH, Rows, Table, microbatches
 from batchprop.engines.choosing import PRECISIONS
 from batchprop.engines.feeding import Feed, Microbatches, cut, feeds, gathered, power_of_two, width_of
@@ -67,6 +66,7 @@ class JaxEngine:
         self._key = None if seed is None else jax.random.key(seed, impl="rbg")
         self._resident = self.device.platform != "cpu" if resident is None else resident
         self._held: tuple[Table, Table] | None = None
+        self._known: tuple[Recipe, Settings] | None = None
         self._width = 1
 
     def run_epoch(
@@ -77,7 +77,7 @@ class JaxEngine:
         epoch = cut(table, batches, self._width)
         with self._as_configured():
             settings = self._settings(recipe)
-            structure, running = _structure(recipe.network), self._running(state, batches)
+            structure, running = _structure(recipe.network), _begun(state, epoch)
             outcomes: list[tuple[int, Outcome]] = []
             for feed in self._feeds(table, epoch, np.asarray(rates, table.Y.dtype)):
                 go = run_in_place if outcomes and _is_large(running) else run
@@ -87,8 +87,8 @@ class JaxEngine:
                     outcomes[-1][1].losses.block_until_ready()  # so that at most two feeds are held
                 outcomes.append((feed.filled, outcome))
             losses = np.concatenate([np.asarray(outcome.losses)[:count] for count, outcome in outcomes])
-            counted = jax.tree.map(_plain_counter, running.state)
-            return Ran(counted, losses[epoch.closes].tolist(), bool(outcomes[-1][1].finite))
+            after = jax.tree.map(_counted, state, running.state)
+            return Ran(after, losses[epoch.closes].tolist(), bool(outcomes[-1][1].finite))
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
@@ -130,7 +130,7 @@ class JaxEngine:
     ) -> Any:
         padded = np.concatenate([rows, np.repeat(rows[:1], width - len(rows))])[None]
         chunk = [gathered(matrix, padded, 1, matrix.dtype)[0] for matrix in matrices]
-        results = applied(structure, function, layers, *(self._put(matrix) for matrix in chunk))
+        results = applied(structure, function, layers, *chunk)
         return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
 
     @contextmanager
@@ -144,6 +144,11 @@ class JaxEngine:
             yield
 
     def _settings(self, recipe: Recipe) -> Settings:
+        if self._known is None or self._known[0] is not recipe:
+            self._known = (recipe, self._numbers_of(recipe))
+        return self._known[1]
+
+    def _numbers_of(self, recipe: Recipe) -> Settings:
         if self._key is None and any(p is not None for p in recipe.objective.dropout):
             raise ParameterError(
                 f"dropout={recipe.objective.dropout!r} needs randomness: make the engine as JaxEngine(seed=0)"
@@ -153,17 +158,8 @@ class JaxEngine:
         optimizer, objective = jax.tree.map(float, (recipe.optimizer, recipe.objective))
         return Settings(optimizer, objective, key)
 
-    def _running(self, state: State, batches: Sequence[Rows]) -> Running:
-        split = max(map(len, batches)) > self._width
-        return Running(state, nothing(state.layers) if split else None)
-
     def _feeds(self, table: Table, epoch: Microbatches, rates: NDArray[np.floating]) -> Iterator[Feed]:
-        split = not epoch.closes.all()
-        for feed in feeds(table, epoch, rates, split=split, resident=self._resident):
-            yield feed._replace(X=self._put(feed.X), Y=self._put(feed.Y))
-
-    def _put(self, array: NDArray[np.floating] | None) -> Array | None:
-        return None if array is None else jax.device_put(array, self.device, may_alias=True)
+        return feeds(table, epoch, rates, split=_is_split(epoch), resident=self._resident)
 
     def _on_device(self, table: Table) -> Table | None:
         if not self._resident:
@@ -198,6 +194,15 @@ def find_device(name: str | None) -> Any:
         ) from None
 
 
+def _is_split(epoch: Microbatches) -> bool:
+    """Whether some batch is more than one microbatch."""
+    return not epoch.closes.all()
+
+
+def _begun(state: State, epoch: Microbatches) -> Running:
+    return Running(state, nothing(state.layers) if _is_split(epoch) else None)
+
+
 def _structure(net: Network) -> Structure:
     return Structure(net.activations, net.head)
 
@@ -208,8 +213,9 @@ def _is_large(running: Running) -> bool:
     return bool(sum(sizes) > LARGE_BYTES)
 
 
-def _plain_counter(leaf: Any) -> Any:
-    return leaf if not hasattr(leaf, "ndim") or leaf.ndim else leaf.item()
+def _counted(before: Any, after: Any) -> Any:
+    """A counter as the number that it was."""
+    return int(after) if isinstance(before, int) else after
 
 
 def _dense(X: Any) -> Any:
