@@ -1,0 +1,179 @@
+"""Jobs that need a process of their own: a first fit that pays for compiling, and the peak of memory.
+
+``run_fresh("fit", "ours", "0")`` starts ``python -m benchmarks.fresh fit ours 0`` and reads what it prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZES_OF_GROWTH = (30, 100, 2)
+BATCH_SIZE = 200
+
+
+def run_fresh(*job: str) -> dict[str, Any]:
+    """Run a job in a fresh interpreter, which compiles everything anew, and return its figures."""
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fresh", *job],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parent.parent,
+        env=environment,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(job)} ended with {done.returncode}:\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def fit(who: str, seed: str) -> dict[str, Any]:
+    """Fit a default MLPClassifier on three quarters of the digits; who: ``ours`` or ``peer``."""
+    jax_seconds = imported("jax") if who == "ours" else 0.0
+    package_seconds = imported("batchprop" if who == "ours" else "sklearn.neural_network")
+    import sklearn.neural_network
+    from sklearn.datasets import load_digits
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import train_test_split
+
+    import batchprop
+
+    if who == "ours":
+        import_module("batchprop.engines.jax")
+    maker = batchprop.MLPClassifier if who == "ours" else sklearn.neural_network.MLPClassifier
+    X, y = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
+    net: Any = maker(random_state=int(seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        started = time.perf_counter()
+        net.fit(X_train, y_train)
+        taken = time.perf_counter() - started
+    return {
+        "seed": int(seed),
+        "seconds": taken,
+        "import_jax_seconds": jax_seconds,
+        "import_seconds": package_seconds,
+        "accuracy": net.score(X_test, y_test),
+        "epochs": net.n_iter_,
+        "engine": getattr(net, "engine_", "numpy"),
+    }
+
+
+def grow(largest: str, rounds: str) -> dict[str, Any]:
+    """Time epochs on tables of 10⁴ rows and up, by factors of ten, in turn."""
+    sizes = [10**power for power in range(4, len(largest))]
+    X, Y = table(int(largest), SIZES_OF_GROWTH[0])
+    runs = {n: epochs_on(X[:n], Y[:n]) for n in sizes}
+    for run in runs.values():
+        list(islice(run, 2))  # compiles
+    taken: dict[int, list[float]] = {n: [] for n in sizes}
+    for _ in range(int(rounds)):
+        for n, run in runs.items():
+            epochs = max(1, 300_000 // n)  # a tenth of a second at least
+            started = time.perf_counter()
+            list(islice(run, epochs))
+            taken[n].append((time.perf_counter() - started) / (epochs * n))
+    return {"seconds_a_row": taken}
+
+
+def memory(rows: str, features: str, who: str) -> dict[str, Any]:
+    """Train twice over a table, and return the process's peak before and after; who: ``core`` or ``fit``."""
+    n = int(rows)
+    train_on(*table(10_000, int(features)), who)  # so that what compiling needs does not count
+    compiled = peak()
+    X, Y = table(n, int(features))
+    made = peak()
+    started = time.perf_counter()
+    train_on(X, Y, who)
+    return {
+        "rows": n,
+        "features": int(features),
+        "who": who,
+        "table_bytes": X.nbytes,
+        "target_bytes": Y.nbytes,
+        "peak_compiled_bytes": compiled,
+        "peak_table_bytes": made,
+        "peak_bytes": peak(),
+        "over_the_table": (peak() - made) / X.nbytes,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def train_on(X: np.ndarray, Y: np.ndarray, who: str) -> None:
+    """Two epochs, through the core's loop or the estimator."""
+    if who == "core":
+        list(islice(epochs_on(X, Y), 2))
+        return
+    from sklearn.exceptions import ConvergenceWarning
+
+    import batchprop
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        batchprop.MLPClassifier(batch_size=BATCH_SIZE, max_iter=2, random_state=0).fit(X, Y[:, 1])
+
+
+def epochs_on(X: np.ndarray, Y: np.ndarray) -> Any:
+    """Train a network of one hidden layer with Adam: an iterator over epochs."""
+    from batchprop import optimizers, schedules
+    from batchprop.batches import Table, mini
+    from batchprop.engines.jax import JaxEngine
+    from batchprop.network import Network
+    from batchprop.objective import Objective
+    from batchprop.training import Recipe, begin, train
+
+    network = Network.create((X.shape[1], *SIZES_OF_GROWTH[1:]), random_state=0)
+    recipe = Recipe(network, optimizers.adam(), Objective())
+    plan = mini(len(X), BATCH_SIZE, np.random.RandomState(0))
+    return train(recipe, begin(recipe), Table(X, Y), plan, schedules.constant(1e-3), JaxEngine())
+
+
+def table(n: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make X (n, features) and Y (n, 2) in float32, a piece at a time: nothing of their size beside them."""
+    rng = np.random.default_rng(0)
+    X, Y = np.empty((n, features), np.float32), np.zeros((n, 2), np.float32)
+    for start in range(0, n, 10_000):
+        part = slice(start, start + 10_000)
+        rng.standard_normal(dtype=np.float32, out=X[part])
+        Y[part, 1] = X[part, 0] > X[part, 1]
+    np.subtract(1, Y[:, 1], out=Y[:, 0])
+    return X, Y
+
+
+def imported(module: str) -> float:
+    """Seconds that an import takes."""
+    started = time.perf_counter()
+    import_module(module)
+    return time.perf_counter() - started
+
+
+def peak() -> int:
+    """Bytes of memory that this process has held at most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux hands ru_maxrss down from the process that started this one
+        line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {"fit": fit, "grow": grow, "memory": memory}
+
+
+if __name__ == "__main__":
+    print(json.dumps(JOBS[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,76 @@
+"""The picture for the docs: how many times our time every peer takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import (
+    COMPILED,
+    EAGER,
+    JITTED_SCAN,
+    JITTED_STEP,
+    OURS_IN_NUMPY,
+    PRODUCTS_COMPILED,
+    SCIKIT_LEARN,
+)
+
+# Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
+DRAWN = {
+    EAGER.name: ("#D55E00", "o"),
+    COMPILED.name: ("#E69F00", "s"),
+    SCIKIT_LEARN.name: ("#0072B2", "D"),
+    OURS_IN_NUMPY.name: ("#56B4E9", "v"),
+    JITTED_STEP.name: ("#009E73", "^"),
+    JITTED_SCAN.name: ("#CC79A7", "P"),
+    PRODUCTS_COMPILED.name: ("#000000", "|"),
+}
+
+
+def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> None:
+    """Draw a dot per peer and case on a logarithmic axis: right of 1 they take longer than we do."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    solvers = list(dict.fromkeys(row["solver"] for row in figures))
+    figure, panels = plt.subplots(
+        1, len(solvers), sharey=True, sharex=True, squeeze=False, figsize=(11, 5.2), layout="constrained"
+    )
+    for axes, solver in zip(panels[0], solvers, strict=True):
+        _panel(axes, [row for row in figures if row["solver"] == solver])
+        axes.set_title({"sgd": "SGD", "adam": "Adam"}[solver])
+    panels[0][0].invert_yaxis()
+    figure.supxlabel("time a step, as a multiple of batchprop's on JAX (median of the rounds)", fontsize=11)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
+    figure.text(
+        0.995, 0.005, f"{machine['cores']} cores, {machine['date'][:10]}", ha="right", color="0.4", fontsize=8
+    )
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _panel(axes: Any, rows: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    for height, row in enumerate(rows):
+        axes.axhspan(height - 0.5, height + 0.5, color="0.96" if height % 2 else "white", zorder=0)
+        found = [(name, row["contestants"][name]) for name in DRAWN if name in row["contestants"]]
+        for place, (name, one) in enumerate(found):
+            colour, shape = DRAWN[name]
+            y = height + 0.72 * (place / max(len(found) - 1, 1) - 0.5)
+            axes.plot(
+                [one["ratio_lowest"], one["ratio_highest"]], [y, y], color=colour, linewidth=1, alpha=0.6
+            )
+            axes.plot(one["ratio"], y, shape, color=colour, markersize=6, label=name if height == 0 else None)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 5, 10, 20]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.grid(axis="x", color="0.88")
+    axes.set_axisbelow(True)
+    axes.set_yticks(range(len(rows)), [row["case"].replace(", ", "\n") for row in rows])
+    axes.spines[["top", "right"]].set_visible(False)

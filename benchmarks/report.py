@@ -1,0 +1,116 @@
+"""The figures as tables, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.contestants import CONTESTANTS, OURS
+
+
+def times(figures: list[dict[str, Any]], missing: list[str]) -> Table:
+    """Microseconds a step: a row per case and solver, a column per contestant."""
+    shown = _table("Microseconds a step, medians")
+    for contestant in CONTESTANTS:
+        shown.add_column(_heading(contestant.name), justify="right")
+    for row in figures:
+        cells = [
+            _time(row["contestants"].get(contestant.name), contestant.name in missing)
+            for contestant in CONTESTANTS
+        ]
+        shown.add_row(_heading(f"{row['case']}, {row['solver']}"), *cells)
+    return shown
+
+
+def ratios(figures: list[dict[str, Any]]) -> Table:
+    """How many times our time each peer takes, round by round, and what is asked."""
+    shown = _table(f"Times as long as {OURS.name}: median, lowest to highest round, what is wanted")
+    peers = [contestant for contestant in CONTESTANTS if contestant is not OURS]
+    for peer in peers:
+        shown.add_column(_heading(peer.name), justify="right")
+    for row in figures:
+        cells = [_ratio(row["contestants"].get(peer.name)) for peer in peers]
+        shown.add_row(_heading(f"{row['case']}, {row['solver']}"), *cells)
+    return shown
+
+
+def verdict(figures: list[dict[str, Any]]) -> str:
+    """Return how many targets are met, and which are not."""
+    asked = [
+        (f"{row['case']}, {row['solver']}: {name} {one['ratio']:.2f}, wanted {one['wanted']:g}", one["met"])
+        for row in figures
+        for name, one in row["contestants"].items()
+        if one["wanted"] is not None
+    ]
+    missed = [text for text, met in asked if not met]
+    lines = [f"{len(asked) - len(missed)} of {len(asked)} targets met"]
+    return "\n".join([*lines, *(f"  missed: {text}" for text in missed)])
+
+
+def whole_fit(found: dict[str, Any]) -> str:
+    """Return the digits, in lines."""
+    ours, peer = found["runs"]["ours"], found["runs"]["peer"]
+    seconds, accuracy = found["seconds"], found["accuracy"]
+    engines = ", ".join(sorted({run["engine"] for run in ours}))
+    return (
+        f"Whole fit on the digits, {len(peer)} seeds, fresh processes, compile included; engine: {engines}\n"
+        f"  batchprop {seconds['ours']:.2f} s, scikit-learn {seconds['peer']:.2f} s: "
+        f"ratio {found['ratio']:.2f} ({found['ratio_lowest']:.2f}–{found['ratio_highest']:.2f}), "
+        f"wanted ≥ {found['wanted']:g}: {_taken(found['met'])}\n"
+        f"  with the import of JAX {found['seconds_with_import_of_jax']:.2f} s: "
+        f"ratio {found['ratio_with_import']:.2f}\n"
+        f"  test accuracy {100 * accuracy['ours']:.2f}% and {100 * accuracy['peer']:.2f}%: "
+        f"{found['points_apart']:+.2f} points, wanted within {found['points_wanted']}: "
+        f"{_taken(found['same_accuracy'])}"
+    )
+
+
+def growth(time: dict[str, Any], memory: dict[str, Any]) -> str:
+    """Return time and memory by rows, in lines."""
+    lines = [f"Growth, within {100 * time['wanted_within']:.0f}%: {_taken(time['met'])}"]
+    peaks = {str(run["rows"]): run for run in memory["runs"]}
+    for rows, ns in time["ns_a_row"].items():
+        lines.append(f"  {int(rows):>12,} rows: {ns:6.0f} ns a row, {time['growth'][rows]:.2f} of the first")
+        if rows in peaks:
+            run = peaks[rows]
+            added = (run["peak_bytes"] - run["peak_table_bytes"]) / 1e6
+            lines[-1] += f"; peak {run['peak_bytes'] / 1e6:,.0f} MB, of it training {added:,.0f} MB"
+    lines.append(f"  training adds {memory['bytes_a_row_added']:.0f} bytes a row; the table has 128")
+    lines += [
+        f"  a table of {run['table_bytes'] / 1e9:.1f} GB, {run['who']}: training adds "
+        f"{(run['peak_bytes'] - run['peak_table_bytes']) / 1e6:,.0f} MB, {run['over_the_table']:.2f} of the "
+        f"table; two epochs in {run['seconds']:.0f} s"
+        for run in memory["large_table"]
+    ]
+    return "\n".join(lines)
+
+
+def _table(title: str) -> Table:
+    shown = Table(title=title, show_lines=True)
+    shown.add_column("network,\nbatch, solver", no_wrap=True)
+    return shown
+
+
+def _time(one: dict[str, Any] | None, missing: bool) -> str:
+    if one is None:
+        return "not installed" if missing else "–"
+    return f"{one['us_a_step']:,.1f}" if one["us_a_step"] < 1000 else f"{one['us_a_step']:,.0f}"
+
+
+def _ratio(one: dict[str, Any] | None) -> str:
+    if one is None:
+        return "–"
+    lines = f"{one['ratio']:.2f}\n{one['ratio_lowest']:.2f}–{one['ratio_highest']:.2f}"
+    if one["wanted"] is None:
+        return lines
+    colour, sign = ("green", "✓") if one["met"] else ("red", "✗")
+    return f"{lines}\n[{colour}]≥ {one['wanted']:g} {sign}[/]"
+
+
+def _taken(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def _heading(name: str) -> str:
+    return name.replace(", ", ",\n", 1)

@@ -1,0 +1,129 @@
+"""batchprop beside its peers, all in turn within one run; `make bench` runs all of it.
+
+`--quick` tries everything once on little data and writes nothing. `--part` and `--case` run less, and write
+nothing either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import growth, report, steps, whole_fit
+from benchmarks.cases import CASES, GPU_CASES, Case, quick
+from benchmarks.contestants import CONTESTANTS, OURS, Contestant
+from benchmarks.machine import import_seconds, machine
+from benchmarks.picture import draw
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("steps", "fit", "growth")
+VERSIONS = ("batchprop", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "optax", "torch")
+
+QUICK = "Tried once, on eight steps: no figure means anything."
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.run")
+    parser.add_argument("--quick", action="store_true", help="once, on little data; writes nothing")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--rounds", type=int, default=7, help="that count; 7")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
+    parser.add_argument("--case", default="", help="only cases whose name holds this, as '64-64-10'")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print the tables, and write the figures down."""
+    options = arguments()
+    taking_part, missing = field(options)
+    console = Console(width=150)
+    parts = options.part or (PARTS if options.device == "cpu" else ("steps",))
+    found: dict[str, Any] = {"machine_before": machine(VERSIONS)}
+    if "steps" in parts:
+        set_up(options)
+        found["steps"] = time_steps(options, taking_part, console)
+        console.print(report.times(found["steps"], missing), report.ratios(found["steps"]))
+        console.print(QUICK if options.quick else report.verdict(found["steps"]), highlight=False)
+    if "fit" in parts:
+        found["whole_fit"] = whole_fit.measure(seeds=1 if options.quick else 10)
+        console.print(report.whole_fit(found["whole_fit"]), highlight=False)
+        found["import_seconds"] = import_seconds("batchprop", repeats=1 if options.quick else 5)
+    if "growth" in parts:
+        found["growth"] = measure_growth(few=options.quick)
+        console.print(report.growth(found["growth"]["time"], found["growth"]["memory"]), highlight=False)
+    if not (options.quick or options.part or options.case):
+        write(found | {"machine": machine(VERSIONS)}, options)
+
+
+def field(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
+    """Return who takes part, and the names of those whose packages are not there.
+
+    Raises:
+        SystemExit: a package is missing, and this is not the quick try.
+    """
+    able = [one for one in CONTESTANTS if one.on_gpu or options.device == "cpu"]
+    packages = sorted({package for one in able for package in one.missing})
+    if packages and (not options.quick or OURS.missing):
+        raise SystemExit(
+            f"not installed: {', '.join(packages)}. Run: pip install -r benchmarks/requirements.txt"
+        )
+    return [one for one in able if not one.missing], [one.name for one in able if one.missing]
+
+
+def set_up(options: argparse.Namespace) -> None:
+    """Tell JAX, before anyone imports it, where to run and how to multiply; Torch is told in its file."""
+    if options.device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    if options.precision == "bfloat16":
+        # The level "bfloat16" means no more than the default on NVIDIA's cards; this names the products.
+        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "BF16_BF16_F32"
+
+
+def time_steps(
+    options: argparse.Namespace, taking_part: list[Contestant], console: Console
+) -> list[dict[str, Any]]:
+    """Time every case that was asked for."""
+    cases: tuple[Case, ...] = CASES if options.device == "cpu" else GPU_CASES
+    cases = tuple(case for case in cases if options.case in case.name)
+    if options.quick:
+        cases = tuple(quick(case) for case in (cases[0], cases[len(cases) // 2]))
+    figures = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="torch")
+        rounds = 1 if options.quick else options.rounds
+        for row in steps.measure_all(cases, taking_part, rounds, options.device, options.precision):
+            figures.append(row)
+            told = ", ".join(f"{name} {one['ratio']:.2f}" for name, one in row["contestants"].items())
+            console.print(f"{row['case']}, {row['solver']}: {told}", highlight=False)
+    return figures
+
+
+def measure_growth(*, few: bool) -> dict[str, Any]:
+    """Time and memory by rows."""
+    if few:
+        return {"time": growth.time_a_row(10**5, rounds=1), "memory": growth.memory(10**5, (10_000, 100))}
+    return {"time": growth.time_a_row(10**7, rounds=5), "memory": growth.memory(10**7)}
+
+
+def write(found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write the JSON and the picture; those of a GPU or another precision go beside those of the CPU."""
+    name = "peers"
+    if options.device != "cpu":
+        name += f"-{options.device}"
+    if options.precision != "float32":
+        name += f"-{options.precision}"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    draw(found["steps"], found["machine"], RESULTS / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Whether all contestants did the same work: their loss curves, compared with batchprop's on NumPy.
+
+Curves are compared in units of the first epoch's loss, as late losses may be close to zero. In float64 all
+walk the same path but for rounding. In float32 everyone rounds in another order, and the paths part slowly;
+with coarser products, as GPUs have them, sooner.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.contestants import OURS_IN_NUMPY, Contestant
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from benchmarks.cases import Task
+
+# Measured: 1e-15 in float64 (1e-11 with Adam), 6e-5 in float32. Other rows, another rate or another formula
+# for the update: 1e-2 and more.
+SAME_IN_FLOAT64, SAME_IN_FLOAT32, SAME_ON_GPU, SAME_IN_BFLOAT16 = 1e-9, 1e-3, 1e-2, 5e-2
+# A curve that hardly moves would look alike whatever was done.
+AT_LEAST_LOWER_BY = 0.02
+# Some add Adam's epsilon to the root of v before they correct v for the start, some after: an epsilon this
+# small makes both the same. In float32 it would make the rounding of tiny gradients large.
+SMALL_EPSILON = 1e-14
+
+
+class NotTheSameWorkError(Exception):
+    """A contestant's loss curve is not that of the others."""
+
+
+def apart(task: Task, contestant: Contestant, curve: list[float]) -> float:
+    """Return how far a curve lies from the reference, in units of the first epoch's loss.
+
+    Raises:
+        NotTheSameWorkError: too far, or the reference hardly moves.
+    """
+    by_one = contestant.two_classes_by_one and task.case.sizes[-1] == 2
+    expected = reference(task.with_one_output() if by_one else task)
+    if len(curve) != len(expected):
+        raise NotTheSameWorkError(
+            f"{task.name}: {contestant.name} ran {len(curve)} epochs, not {len(expected)}"
+        )
+    if not expected[-1] < (1 - AT_LEAST_LOWER_BY) * expected[0]:
+        raise NotTheSameWorkError(f"{task.name}: the loss hardly moves, which proves nothing: {expected}")
+    far = float(np.max(np.abs(np.subtract(curve, expected))) / expected[0])
+    if not far <= tolerance(task):
+        raise NotTheSameWorkError(
+            f"{task.name}, {task.dtype}: {contestant.name} did not do the same work. Its losses are {curve}, "
+            f"expected {expected}: {far:.1e} apart, at most {tolerance(task):.0e}"
+        )
+    return far
+
+
+@lru_cache(maxsize=4)
+def reference(task: Task) -> tuple[float, ...]:
+    """Return the curve that contestants must follow: batchprop's on NumPy."""
+    return tuple(OURS_IN_NUMPY.prepare(task)()())
+
+
+def tolerance(task: Task) -> float:
+    """Return how far a curve may lie from the reference."""
+    if task.dtype == "float64":
+        return SAME_IN_FLOAT64
+    if task.precision == "bfloat16":
+        return SAME_IN_BFLOAT16
+    return SAME_ON_GPU if task.device == "gpu" else SAME_IN_FLOAT32
+
+
+def in_float64(task: Task, contestants: list[Contestant]) -> dict[str, float]:
+    """Run every contestant for a few steps in float64, and return how far each curve lies from ours."""
+    case = replace(task.case, steps_an_epoch=5, epochs=4)
+    short = replace(task, case=case, dtype="float64", epsilon=SMALL_EPSILON)
+    found = {}
+    for contestant in contestants:
+        if contestant.trains and contestant.doubles:
+            with doubles(contestant):
+                found[contestant.name] = apart(short, contestant, contestant.prepare(short)()())
+    return found
+
+
+def doubles(contestant: Contestant) -> AbstractContextManager[object]:
+    """Let JAX keep float64; our own engine sees to that itself."""
+    if not contestant.made_by.startswith("jax_"):
+        return nullcontext()
+    import jax
+
+    allowed: AbstractContextManager[object] = jax.enable_x64(True)
+    return allowed

@@ -1,0 +1,76 @@
+"""Microseconds a step: every contestant in turn on every case."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks import same_work
+from benchmarks.cases import SOLVERS, Case, Start, Task
+from benchmarks.contestants import OURS, Contestant, wanted
+from benchmarks.peers.products import operations
+from benchmarks.rounds import in_turn, ratio
+
+
+def measure_all(
+    cases: tuple[Case, ...], contestants: list[Contestant], rounds: int, device: str, precision: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of each case with each solver."""
+    checked: set[tuple[str, str]] = set()
+    for case in cases:
+        for solver in SOLVERS:
+            task = Task(case, solver, device=device, precision=precision)
+            figures = measure(task, contestants, rounds)
+            # The batch size changes no formula, so one check in float64 per network is enough.
+            if (case.network, solver) not in checked and device == "cpu":
+                figures["curves_apart_float64"] = same_work.in_float64(task, contestants)
+                checked.add((case.network, solver))
+            yield figures
+
+
+def measure(task: Task, contestants: list[Contestant], rounds: int) -> dict[str, Any]:
+    """Time one case with one solver, after a round that does not count and whose loss curves are checked."""
+    starts: dict[str, Start] = {}
+    first_seconds: dict[str, float] = {}
+    curves_apart: dict[str, float] = {}
+    for contestant in contestants:
+        starts[contestant.name] = start = contestant.prepare(task)
+        run = start()
+        began = time.perf_counter()
+        curve = run()
+        first_seconds[contestant.name] = time.perf_counter() - began
+        if contestant.trains:
+            curves_apart[contestant.name] = same_work.apart(task, contestant, curve)
+    taken = in_turn(starts, rounds)
+    return {
+        "case": task.case.name,
+        "solver": task.solver,
+        **asdict(task.case),
+        "rows": task.case.rows,
+        "steps": task.case.steps,
+        "precision": task.precision,
+        "operations_a_step": operations(task),
+        "curves_apart": curves_apart,
+        "contestants": {
+            name: summary(name, task.case, taken) | {"first_run_seconds": first_seconds[name]}
+            for name in taken
+        },
+    }
+
+
+def summary(name: str, case: Case, taken: dict[str, list[float]]) -> dict[str, Any]:
+    """One contestant's figures: its time, and how many times ours that is."""
+    beside = ratio(taken[name], taken[OURS.name])
+    asked = wanted(name, case)
+    return {
+        "seconds": taken[name],
+        "us_a_step": 1e6 * statistics.median(taken[name]) / case.steps,
+        "ratio": beside.median,
+        "ratio_lowest": beside.lowest,
+        "ratio_highest": beside.highest,
+        "wanted": asked,
+        "met": None if asked is None else beside.median >= asked,
+    }
