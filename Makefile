@@ -37,8 +37,8 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench  ## time the NumPy engine beside scikit-learn (minutes; QUICK=--quick to try it)
-	$(BIN)/python -m benchmarks.numpy_engine $(QUICK)
+bench: $(VENV)/.bench$(if $(QUICK),-quick)  ## time batchprop beside its peers (15 minutes; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.run $(QUICK)
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -61,6 +61,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@mkdir -p build
 	@touch $@ $(VENV)/.tables
 
-$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.tables
+$(VENV)/.bench: benchmarks/requirements.txt benchmarks/requirements-quick.txt $(VENV)/.tables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
+# PyTorch takes minutes to fetch, so the quick try does without.
+$(VENV)/.bench-quick: benchmarks/requirements-quick.txt $(VENV)/.tables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-quick.txt
 	@touch $@
