@@ -190,7 +190,8 @@ def find_device(name: str | None) -> Any:
     except RuntimeError:
         there = sorted({device.platform for device in jax.devices()} | {"cpu"})
         raise ParameterError(
-            f"device={name!r} is not there: JAX has {', '.join(map(repr, there))} on this machine"
+            f"device={name!r} is not there: JAX has {', '.join(map(repr, there))} on this machine; "
+            "give one of these, or None"
         ) from None
 
 

@@ -15,6 +15,7 @@ from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.examples import Examples
 from batchprop.estimators.solvers import optimizer_of, schedule_of
+from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
 from batchprop.network import Network
 from batchprop.schedules import Plateau
@@ -56,7 +57,8 @@ def fit_stochastic(
     engine = engine_to_fit(estimator, net, len(rows), batch_size, epochs_at_most, entropy)
     watch = begin_watching(estimator, held, schedule, engine)
     epochs = train(recipe, state, table, plan, schedule, engine)
-    stopped = _consume(estimator, islice(epochs, epochs_at_most), watch)
+    with suitable_threads(engine, net.sizes, batch_size):
+        stopped = _consume(estimator, islice(epochs, epochs_at_most), watch)
     if not stopped and not partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "

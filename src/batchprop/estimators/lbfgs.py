@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import Rows, Table
+from batchprop.batches import MICROBATCH, Rows, Table
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.examples import Examples
+from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import begin_watching, interrupted, warn
 from batchprop.network import Layer, Layers, Network
 from batchprop.objective import Collapsed, Objective
@@ -54,9 +55,10 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
         return watch.after(Epoch(next(numbers), loss, math.nan, len(rows), seconds, net, state))
 
     try:
-        net, result = _minimised(
-            estimator, net, lambda net: engine.value_and_gradient(net, table, rows, objective), after
-        )
+        with suitable_threads(engine, net.sizes, min(len(rows), MICROBATCH)):
+            net, result = _minimised(
+                estimator, net, lambda net: engine.value_and_gradient(net, table, rows, objective), after
+            )
     except KeyboardInterrupt:
         interrupted(estimator)
         return watch.last.network if watch.last else net

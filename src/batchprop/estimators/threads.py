@@ -1,0 +1,65 @@
+"""BLAS threads of a NumPy fit: as many as help, and no more than the caller's own parallel loop leaves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from itertools import pairwise
+
+from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
+
+from batchprop.training import Engine
+
+SMALL_PRODUCT = 2_500_000
+"""Multiplications in a product that one thread does as fast as several, which first have to meet."""
+
+
+def one_thread_is_enough(sizes: Sequence[int], batch_size: int) -> bool:
+    """Whether a fit should keep BLAS to one thread.
+
+    That is so where its products are small, and inside a parallel loop of joblib's (``n_jobs``) whose workers
+    share the process's cores and have not been given a part of them.
+
+    Args:
+        sizes: the widths of the network.
+        batch_size: rows in a step.
+
+    Returns:
+        Whether.
+
+    Example:
+        >>> one_thread_is_enough((64, 100, 10), 200), one_thread_is_enough((784, 256, 10), 128)
+        (True, False)
+    """
+    largest = batch_size * max(n_in * n_out for n_in, n_out in pairwise(sizes))
+    return largest <= SMALL_PRODUCT or _in_a_crowd()
+
+
+def _in_a_crowd() -> bool:
+    # Worker processes of joblib's default kind find their share of the cores in the environment.
+    return get_active_backend()[0].nesting_level > 0 and "OMP_NUM_THREADS" not in os.environ
+
+
+@contextmanager
+def suitable_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> Iterator[None]:
+    """Keep BLAS to one thread for a while, where that is enough.
+
+    Args:
+        engine: of the fit; JAX has threads of its own.
+        sizes: the widths of the network.
+        batch_size: rows in a step.
+    """
+    if engine.name != "numpy" or not one_thread_is_enough(sizes, batch_size):
+        yield
+        return
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # Looking for the libraries takes longer than a short fit.
+    return ThreadpoolController()
