@@ -16,6 +16,7 @@ import batchprop
 from batchprop.activations import ACTIVATIONS
 from batchprop.cli import train
 from batchprop.cli.app import app
+from batchprop.engines.choosing import ENGINES, PRECISIONS
 from batchprop.heads import HEADS
 from tests.cli.commands import QUICK, command, environment, flowers, houses, names, process, run, write
 
@@ -47,6 +48,8 @@ def test_help_tells_every_option_and_an_example(name, monkeypatch):
 def test_the_choices_are_those_of_the_core():
     assert set(get_args(train.Activation)) == set(ACTIVATIONS)
     assert set(get_args(train.Loss)) == set(HEADS) - {"softmax", "sigmoid"}
+    assert get_args(train.Engine) == ENGINES
+    assert get_args(train.Precision) == PRECISIONS
 
 
 def examples(name):

@@ -108,6 +108,8 @@ OPTIONS = {
     "schedule": ("--schedule", "one_cycle"),
     "gradient norm": ("--max-grad-norm", "1"),
     "alpha": ("--alpha", "1"),
+    "jax": ("--engine", "jax"),
+    "bfloat16": ("--precision", "bfloat16"),
     "patience": ("--patience", "1"),
     "test fraction": ("--test-fraction", "0.5"),
 }
@@ -306,6 +308,19 @@ MISUSE = {
     "a value out of range is named": (["--epochs", "-3"], "not '-3'"),
     "quantile without its loss": (["--quantile", "0.9"], "needs --loss quantile"),
     "quantile of one": (["--loss", "quantile", "--quantile", "1"], "--quantile"),
+    "unknown engine": (["--engine", "torch"], "'torch' is not one of 'auto', 'numpy', 'jax'"),
+    "unknown precision": (["--precision", "int8"], "'int8' is not one of 'float32'"),
+    "mistyped precision": (["--precision", "bfloat"], "did you mean 'bfloat16'?"),
+    "unknown device": (["--device", "abacus"], "--device abacus is not there: JAX has 'cpu'"),
+    "unknown device of jax": (["--engine", "jax", "--device", "abacus"], "--device abacus is not there"),
+    "device with numpy": (
+        ["--engine", "numpy", "--device", "gpu"],
+        "--device gpu does not go with --engine numpy: use --engine jax, or no --device",
+    ),
+    "precision with numpy": (
+        ["--engine", "numpy", "--precision", "bfloat16"],
+        "--precision bfloat16 does not go with --engine numpy",
+    ),
     "loss for classes": (["--loss", "huber"], "--loss huber is for numbers"),
     "class weight for numbers": (
         ["--task", "numbers", "--class-weight", "balanced"],

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import batchprop
 from batchprop.cli import predict, train, walk
+from batchprop.cli.settings import in_options
 from batchprop.errors import BatchpropError, ParameterError
 
 BAD_DATA, MISUSE, INTERRUPTED = 1, 2, 130
@@ -51,7 +52,8 @@ class OneLine(TyperGroup):
         try:
             return super().invoke(ctx)
         except ParameterError as error:
-            _fail(f"{_one_line(error)} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
+            message = in_options(_one_line(error))
+            _fail(f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
         except BatchpropError as error:
             _fail(_one_line(error), BAD_DATA)
         except KeyboardInterrupt:
@@ -109,7 +111,7 @@ def _fail_by_system(error: OSError) -> None:
 
 
 def _note(message: Warning | str, *_: Any) -> None:
-    typer.echo(f"batchprop: note: {' '.join(str(message).split())}", err=True)
+    typer.echo(f"batchprop: note: {in_options(' '.join(str(message).split()))}", err=True)
 
 
 def _version(wanted: bool) -> None:

@@ -14,7 +14,18 @@ from sklearn.datasets import load_digits
 import batchprop
 from batchprop.cli import report
 from batchprop.cli.curve import draw_curve
-from batchprop.cli.fitting import Data, Encoded, Fitted, Parts, encode, fit, score, set_aside, simplest_guess
+from batchprop.cli.fitting import (
+    Data,
+    Encoded,
+    Fitted,
+    Parts,
+    encode,
+    fit,
+    for_any_machine,
+    score,
+    set_aside,
+    simplest_guess,
+)
 from batchprop.cli.progress import progress, write_history
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError
@@ -121,9 +132,10 @@ def _facts(
     data: Data, parts: Parts, settings: Settings, fitted: Fitted, scores: Scores, baseline: Scores
 ) -> dict[str, Any]:
     """All that settings.json tells."""
+    libraries = (*_VERSIONS, "jax") if fitted.engine == "jax" else _VERSIONS
     return {
         "versions": {"batchprop": batchprop.__version__, "python": platform.python_version()}
-        | {name: version(name) for name in _VERSIONS},
+        | {name: version(name) for name in libraries},
         "settings": settings.plain(),
         "data": {
             "name": data.name,
@@ -142,6 +154,8 @@ def _facts(
             "best epoch": fitted.best.epoch,
             "interrupted": fitted.interrupted,
             "seconds": sum(moment.seconds for moment in fitted.history),
+            "engine": fitted.engine,
+            "device": fitted.device,
         },
         "test": scores,
         "baseline": baseline,
@@ -149,7 +163,7 @@ def _facts(
 
 
 def _write(folder: Path, fitted: Fitted, title: str, facts: dict[str, Any]) -> None:
-    save_model(fitted.model, folder / MODEL)
+    save_model(for_any_machine(fitted.model), folder / MODEL)
     write_history(fitted.history, folder / "history.csv")
     write_json(facts, folder / "settings.json")
     draw_curve(fitted.history, fitted.best.epoch, title, folder / "learning-curve.png")

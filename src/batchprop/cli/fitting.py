@@ -30,6 +30,8 @@ from batchprop.training import Epoch
 
 VALIDATION_FRACTION = 0.1
 
+_ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
+
 OnEpoch = Callable[[Epoch], bool]
 
 
@@ -87,6 +89,22 @@ class Fitted:
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the training."""
         return bool(self.network.interrupted_)
+
+    @property
+    def engine(self) -> str:
+        """What trained the network, "numpy" or "jax"."""
+        return str(self.network.engine_)
+
+    @property
+    def device(self) -> str | None:
+        """Where JAX trained it, as "gpu (NVIDIA A100)"; None for NumPy."""
+        if self.engine == "numpy":
+            return None
+        from batchprop.engines.jax import find_device
+
+        device = find_device(self.network.device)
+        here = device.platform == device.device_kind
+        return str(device.platform) if here else f"{device.platform} ({device.device_kind})"
 
     @property
     def best(self) -> Moment:
@@ -176,6 +194,9 @@ def _options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]
         # Any better loss is better: patience is what decides.
         "tol": 0.0,
         "random_state": settings.seed,
+        "engine": settings.engine,
+        "device": settings.device,
+        "precision": settings.precision,
         "callbacks": (on_epoch,),
     }
 
@@ -206,6 +227,17 @@ def _fit_numbers(
     scaled.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
     scaled.regressor_.set_params(callbacks=None)
     return scaled.set_params(regressor__callbacks=None)
+
+
+def for_any_machine(model: Pipeline) -> Pipeline:
+    """Let a model choose its engine where it predicts: neither JAX nor the device need be there."""
+    last = model[-1]
+    if not hasattr(last, "regressor_"):
+        last.set_params(**_ANY_MACHINE)
+        return model
+    last.regressor_.set_params(**_ANY_MACHINE)
+    last.set_params(**{f"regressor__{name}": value for name, value in _ANY_MACHINE.items()})
+    return model
 
 
 def _sought(settings: Settings) -> tuple[str, float]:

@@ -120,11 +120,13 @@ def _how(settings: Settings) -> str:
         parts.append(f"dropout {settings.dropout:g}")
     if settings.label_smoothing:
         parts.append(f"label smoothing {settings.label_smoothing:g}")
+    if settings.precision:
+        parts.append(f"matrix products in {settings.precision}")
     return ", ".join(parts)
 
 
 def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
-    """Print why training ended, and which weights were kept."""
+    """Print why training ended, what it ran on, and which weights were kept."""
     last, best = fitted.history[-1], fitted.best
     seconds = clock(sum(moment.seconds for moment in fitted.history))
     if fitted.interrupted:
@@ -137,7 +139,8 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
         why = f"Stopped after {last.epoch} epochs, the last {last.epoch - best.epoch} without a better loss"
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
     kept = f"Kept the weights of epoch {best.epoch}{loss}."
-    out.print("", f"{why}, {seconds}.", kept, "", sep="\n", soft_wrap=True)
+    engine = "NumPy" if fitted.device is None else f"JAX on {fitted.device}"
+    out.print("", f"{why}, {seconds} with {engine}.", kept, "", sep="\n", soft_wrap=True)
 
 
 def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> None:

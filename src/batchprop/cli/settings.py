@@ -1,11 +1,15 @@
 """All that `batchprop train` was asked for, checked before any file is read."""
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from batchprop.engines.choosing import Work, choose_engine
 from batchprop.errors import ParameterError
+
+_NO_WORK = Work((1, 1), rows=0, batch_size=1, epochs=0)
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,17 @@ class Settings:
     class_weight: Literal["balanced"] | None = None
     label_smoothing: float = 0.0
     seed: int = 0
+    engine: Literal["auto", "numpy", "jax"] = "auto"
+    device: str | None = None
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] | None = None
     force: bool = False
 
     def check(self) -> None:
         """Check what no single option can tell.
 
         Raises:
-            ParameterError: two options do not go together, or one is missing, or infinite.
+            ParameterError: two options do not go together, or one is missing, or infinite; the engine or the
+                device asked for is not there.
         """
         for name, value in (
             ("learning-rate", self.learning_rate),
@@ -64,6 +72,14 @@ class Settings:
             raise ParameterError(f"--quantile {self.quantile} needs --loss quantile: add it")
         if self.target is not None and self.target == self.weights:
             raise ParameterError(f"--weights {self.weights!r} is the target: name another column")
+        self._check_engine()
+
+    def _check_engine(self) -> None:
+        # Where there is no work, JAX is chosen only if it was asked for.
+        if choose_engine(self.engine, _NO_WORK, device=self.device, precision=self.precision) == "jax":
+            from batchprop.engines.jax import find_device
+
+            find_device(self.device)
 
     def check_task(self, task: Literal["classes", "numbers"]) -> None:
         """Check the options that belong to one task.
@@ -91,6 +107,18 @@ class Settings:
         return {
             name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
         }
+
+
+def in_options(message: str) -> str:
+    """Say a parameter of the engines as the option that it is here.
+
+    >>> in_options(
+    ...     "device='gpu' does not go with engine='numpy': use engine='jax', or device=None"
+    ... )
+    '--device gpu does not go with --engine numpy: use --engine jax, or no --device'
+    """
+    given = re.sub(r"\b(engine|device|precision)='([^']*)'", r"--\1 \2", message)
+    return re.sub(r"\b(engine|device|precision)=None", r"no --\1", given).replace(", or None", "")
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:

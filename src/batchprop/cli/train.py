@@ -18,6 +18,8 @@ batchprop train flowers.csv --target species
 batchprop train houses.parquet --target price --hidden 256,128 --dropout 0.1 --out price-model
 
 batchprop train visits.csv --target visits --task numbers --loss poisson --epochs 50
+
+batchprop train houses.parquet --target price --engine numpy --out numpy-model
 """
 
 Activation: TypeAlias = Literal[
@@ -26,11 +28,14 @@ Activation: TypeAlias = Literal[
 ]  # fmt: skip
 Solver: TypeAlias = Literal["sgd", "adam", "adamw", "lbfgs"]
 Schedule: TypeAlias = Literal["constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"]
+Engine: TypeAlias = Literal["auto", "numpy", "jax"]
+Precision: TypeAlias = Literal["float32", "tensorfloat32", "bfloat16"]
 Loss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"]
 
 _table = partial(typer.Option, rich_help_panel="The table")
 _network = partial(typer.Option, rich_help_panel="The network")
 _training = partial(typer.Option, rich_help_panel="The training")
+_machine = partial(typer.Option, rich_help_panel="The machine")
 _files = partial(typer.Option, rich_help_panel="The files")
 
 
@@ -145,6 +150,22 @@ def train(
             help="Of the split, the first weights and the order of rows.",
         ),
     ] = 0,
+    engine: Annotated[
+        Engine,
+        _machine(help="auto takes JAX where it is installed and the work repays compiling, else NumPy."),
+    ] = "auto",
+    device: Annotated[
+        str | None,
+        _machine(metavar="NAME", help="Where JAX trains: cpu, gpu, tpu.", show_default="JAX's own choice"),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        _machine(
+            metavar="NAME",
+            help=f"Of matrix products, where the device offers it: {_one_of(Precision)}.",
+            show_default="the device's own",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         _files(metavar="FOLDER", help="What to write.", show_default="named after DATA: flowers-model"),
@@ -179,6 +200,9 @@ def train(
         class_weight=class_weight,
         label_smoothing=label_smoothing if label_smoothing is not None else _smoothing(data),
         seed=seed,
+        engine=engine,
+        device=device,
+        precision=precision,
         out=out or Path(f"{data.stem if data else 'digits'}-model"),
         force=force,
     )

@@ -1,0 +1,147 @@
+"""`--engine`, `--device` and `--precision`: told, stored, refused in one line, and no burden on the model."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchprop.engines import jax as jax_engine
+from batchprop.tables.storing import load_model
+from tests.cli.commands import FILES, QUICK, environment, flowers, houses, names, run
+
+LONG_AT_MOST = ("--epochs", "100000", "--patience", "1", "--learning-rate", "1")
+
+WITHOUT_JAX = """
+import sys
+sys.modules["jax"] = None
+from batchprop.cli import main
+main()
+"""
+
+
+def without_jax(*words, cwd):
+    """Run a command line in a process that has no JAX."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_JAX, *map(str, words)],
+        cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def facts(folder):
+    return json.loads((folder / "settings.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("words", "engine", "device", "told"),
+    [
+        ((), "numpy", None, " with NumPy."),
+        (("--engine", "numpy"), "numpy", None, " with NumPy."),
+        (("--device", "cpu"), "numpy", None, " with NumPy."),
+        (("--engine", "jax"), "jax", "cpu", " with JAX on cpu."),
+        (("--precision", "bfloat16"), "jax", "cpu", " with JAX on cpu."),
+    ],
+)
+@pytest.mark.parametrize("target", ["species", "petal_width"])
+def test_what_trained_is_told_and_stored(folder, words, engine, device, told, target):
+    data = flowers(folder / "flowers.csv")
+    task = "classes" if target == "species" else "numbers"
+    result = run("train", data, "--target", target, "--task", task, *QUICK, *words)
+    assert result.stderr == ""
+    assert told in " ".join(result.stdout.split())
+    stored = facts(folder / "flowers-model")
+    assert (stored["training"]["engine"], stored["training"]["device"]) == (engine, device)
+    asked = dict(zip(words[::2], words[1::2], strict=True))
+    assert stored["settings"]["engine"] == asked.get("--engine", "auto")
+    assert stored["settings"]["device"] == asked.get("--device")
+    assert stored["settings"]["precision"] == asked.get("--precision")
+    assert ("jax" in stored["versions"]) == (engine == "jax")
+
+
+def test_the_precision_is_told_before_training(folder):
+    data = flowers(folder / "flowers.csv")
+    said = run("train", data, "--target", "species", *QUICK, "--precision", "bfloat16").stdout
+    assert "matrix products in bfloat16" in " ".join(said.split())
+
+
+def test_auto_takes_jax_where_the_work_repays_compiling(folder):
+    data = flowers(folder / "flowers.csv")
+    result = run("train", data, "--target", "species", "--hidden", "8", *LONG_AT_MOST)
+    assert " with JAX on cpu." in " ".join(result.stdout.split())
+
+
+def test_both_engines_learn_the_same(folder):
+    data = houses(folder / "houses.csv")
+    for engine in ("numpy", "jax"):
+        run("train", data, "--target", "price", "--engine", engine, "--out", engine, *QUICK)
+    in_numpy, in_jax = (
+        pd.read_csv(folder / engine / "history.csv")["loss"].to_numpy() for engine in ("numpy", "jax")
+    )
+    np.testing.assert_allclose(in_jax, in_numpy, rtol=1e-5)
+
+
+# --- a model predicts on any machine -----------------------------------------------------------------
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine whose processor passes for a GPU."""
+    find = jax_engine.find_device
+    monkeypatch.setattr(jax_engine, "find_device", lambda name: find(None if name == "gpu" else name))
+
+
+@pytest.mark.parametrize("target", ["species", "petal_width"])
+def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(folder, gpu, monkeypatch, target):
+    data = flowers(folder / "t.csv")
+    run("train", data, "--target", target, *QUICK, "--device", "gpu", "--precision", "bfloat16")
+    assert facts(folder / "t-model")["settings"]["device"] == "gpu"
+    with_gpu = run("predict", "t-model", data).stdout
+    monkeypatch.undo()
+    assert run("predict", folder / "t-model", data).stdout == with_gpu
+    done = without_jax("predict", "t-model", "t.csv", cwd=folder)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", with_gpu)
+
+
+def test_the_stored_network_asks_for_no_engine_and_tells_which_it_had(folder):
+    data = flowers(folder / "flowers.csv")
+    for target, task in (("species", "classes"), ("petal_width", "numbers")):
+        run("train", data, "--target", target, "--task", task, "--out", task, *QUICK, "--engine", "jax")
+    classifier, scaled = (load_model(folder / task)[-1] for task in ("classes", "numbers"))
+    for network in (classifier, scaled.regressor, scaled.regressor_):
+        assert (network.engine, network.device, network.precision) == ("auto", None, None)
+    assert classifier.engine_ == scaled.regressor_.engine_ == "jax"
+
+
+# --- without JAX -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("--engine", "jax"), ("--device", "gpu"), ("--precision", "bfloat16")])
+def test_jax_asked_for_and_missing_is_one_line_before_anything_is_read(folder, words):
+    done = without_jax("train", "nowhere.csv", "--target", "y", *words, cwd=folder)
+    assert done.returncode == 2
+    assert "needs JAX, which is not installed: pip install 'batchprop[jax]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert names(folder) == []
+
+
+def test_jax_missing_where_it_would_pay_is_one_line_that_names_the_option(folder):
+    flowers(folder / "t.csv")
+    done = without_jax("train", "t.csv", "--target", "species", "--hidden", "8", *LONG_AT_MOST, cwd=folder)
+    assert done.returncode == 0
+    assert done.stderr.startswith("batchprop: note: this fit may take long in NumPy")
+    assert "pip install 'batchprop[jax]'" in done.stderr
+    assert "--engine numpy" in done.stderr
+    assert "engine=" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert " with NumPy." in " ".join(done.stdout.split())
+    assert names(folder / "t-model") == FILES
+
+
+@pytest.mark.parametrize("words", [QUICK, ("--hidden", "8", *LONG_AT_MOST, "--engine", "numpy")])
+def test_jax_missing_is_no_news_where_it_would_not_pay_or_is_not_wanted(folder, words):
+    flowers(folder / "t.csv")
+    done = without_jax("train", "t.csv", "--target", "species", *words, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
