@@ -26,10 +26,13 @@ from batchprop.engines.programs import (
     run,
     run_in_place,
 )
-from batchprop.errors import ParameterError
+from batchprop.errors import ParameterError, unknown_name
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Objective, nothing, penalised
 from batchprop.training import Ran, Recipe, State
+
+PRODUCTS = dict(zip(PRECISIONS, ("float32", "tensorfloat32", "BF16_BF16_F32"), strict=True))
+"""What JAX calls each precision; its own "bfloat16" means the fastest that a device has."""
 
 LARGE_BYTES = 32_000_000
 """Parameters and optimiser's state above so many bytes are not held twice."""
@@ -41,8 +44,9 @@ class JaxEngine:
     Args:
         device: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
         seed: where dropout's masks come from; needed only with dropout.
-        precision: of the matrix products of float32, ``"float32"``, ``"tensorfloat32"`` or ``"bfloat16"``;
-            None for the device's own. Parameters and sums keep their type.
+        precision: of the matrix products in float32: ``"float32"``, ``"tensorfloat32"``, ``"bfloat16"``,
+            where the device has it (the processor has float32 alone); None for the device's own. Parameters
+            and sums keep their type.
         resident: whether the table lies on the device; None for yes, but not on the processor.
 
     Raises:
@@ -59,10 +63,10 @@ class JaxEngine:
         precision: str | None = None,
         resident: bool | None = None,
     ) -> None:
-        if precision is not None and precision not in PRECISIONS:
-            raise ParameterError(f"precision={precision!r} is not allowed: give None or one of {PRECISIONS}")
+        if precision is not None and precision not in PRODUCTS:
+            raise unknown_name("precision", precision, PRODUCTS)
         self.device = find_device(device)
-        self.precision = precision
+        self._products = None if precision is None else PRODUCTS[precision]
         self._key = None if seed is None else jax.random.key(seed, impl="rbg")
         self._resident = self.device.platform != "cpu" if resident is None else resident
         self._held: tuple[Table, Table] | None = None
@@ -75,7 +79,7 @@ class JaxEngine:
         """Run one epoch (see ``training.Engine``)."""
         self._width = width_of(batches, self._width)
         epoch = cut(table, batches, self._width)
-        with self._as_configured():
+        with self._as_configured(recipe.network):
             settings = self._settings(recipe)
             structure, running = _structure(recipe.network), _begun(state, epoch)
             outcomes: list[tuple[int, Outcome]] = []
@@ -93,7 +97,7 @@ class JaxEngine:
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         epoch = cut(table, [rows], width_of([rows]))
-        with self._as_configured():
+        with self._as_configured(net):
             total = nothing(net.layers)
             for feed in self._feeds(table, epoch, np.zeros(1, table.Y.dtype)):
                 total = add_up(_structure(net), net.layers, total, self._on_device(table), feed)
@@ -111,7 +115,7 @@ class JaxEngine:
         """
         n = matrices[0].shape[0]
         width = min(MICROBATCH, power_of_two(n))
-        with self._as_configured():
+        with self._as_configured(net):
             layers = jax.device_put(net.layers, self.device)
             chunks = [
                 self._applied(function, _structure(net), layers, matrices, rows, width)
@@ -134,12 +138,12 @@ class JaxEngine:
         return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
 
     @contextmanager
-    def _as_configured(self) -> Iterator[None]:
+    def _as_configured(self, net: Network) -> Iterator[None]:
         # 64-bit floats are there for who brings them, and for scalars, which round as those of Python do.
         with (
             jax.enable_x64(True),
             jax.default_device(self.device),
-            jax.default_matmul_precision(self.precision),
+            jax.default_matmul_precision(self._products if _is_float32(net) else None),
         ):
             yield
 
@@ -193,6 +197,10 @@ def find_device(name: str | None) -> Any:
             f"device={name!r} is not there: JAX has {', '.join(map(repr, there))} on this machine; "
             "give one of these, or None"
         ) from None
+
+
+def _is_float32(net: Network) -> bool:
+    return bool(net.layers[0].b.dtype == np.float32)
 
 
 def _is_split(epoch: Microbatches) -> bool:

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def engine_to_fit(
-    estimator: Estimator, net: Network, n_rows: int, batch_size: int, epochs: int, entropy: list[int] | None
+    estimator: Estimator, net: Network, n_rows: int, batch_size: int, entropy: list[int] | None
 ) -> Engine:
     """Return the engine for a fit, and note its name as ``engine_``.
 
     Args:
-        estimator: its ``engine``, ``device`` and ``precision``.
+        estimator: its ``engine``, ``device``, ``precision``, and ``max_iter``, by which a call of
+            ``partial_fit`` is judged as well: it seldom comes alone.
         net: to be trained.
         n_rows: rows trained on in an epoch.
         batch_size: rows in a step.
-        epochs: at most.
         entropy: what dropout is seeded with, or None without.
 
     Returns:
@@ -35,7 +35,7 @@ def engine_to_fit(
     Raises:
         ParameterError: see ``choose_engine``.
     """
-    work = Work(net.sizes, n_rows, batch_size, epochs)
+    work = Work(net.sizes, n_rows, batch_size, estimator.max_iter)
     estimator.engine_ = _chosen(estimator, work)
     if estimator.engine == "auto" and not jax_is_installed() and pays(work):
         warn(

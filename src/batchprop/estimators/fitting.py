@@ -52,13 +52,11 @@ def fit_stochastic(
     steps_per_epoch = math.ceil(len(rows) / batch_size)
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
     plan = mini(rows, batch_size, rng if estimator.shuffle else None)
-    entropy = _dropout_entropy(estimator, recipe, rng)
-    epochs_at_most = 1 if partial else estimator.max_iter
-    engine = engine_to_fit(estimator, net, len(rows), batch_size, epochs_at_most, entropy)
+    engine = engine_to_fit(estimator, net, len(rows), batch_size, _dropout_entropy(estimator, recipe, rng))
     watch = begin_watching(estimator, held, schedule, engine)
     epochs = train(recipe, state, table, plan, schedule, engine)
     with suitable_threads(engine, net.sizes, batch_size):
-        stopped = _consume(estimator, islice(epochs, epochs_at_most), watch)
+        stopped = _consume(estimator, islice(epochs, 1 if partial else estimator.max_iter), watch)
     if not stopped and not partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "

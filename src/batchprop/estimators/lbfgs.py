@@ -44,7 +44,7 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
     """
     objective = estimator._objective(len(net.activations))
     _require_repeatable(estimator, objective)
-    engine = engine_to_fit(estimator, net, len(rows), len(rows), estimator.max_iter, None)
+    engine = engine_to_fit(estimator, net, len(rows), len(rows), None)
     watch = begin_watching(estimator, held, None, engine)
     numbers, started = count(1), perf_counter()
 
