@@ -1,4 +1,4 @@
-"""Comparing and drawing sets of layers."""
+"""Comparing and drawing sets of layers, and what engines make of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from batchprop.network import Layer, Layers
 from batchprop.optimizers import each
+from batchprop.training import Ran
 
 
 def close(actual: Layers, expected: Any, rtol: float = 1e-12, atol: float = 1e-14) -> None:
@@ -36,3 +37,22 @@ def dot(a: Layers, b: Layers) -> float:
 def copied(layers: Layers) -> Layers:
     """The same numbers in memory of their own."""
     return tuple(Layer(W.copy(), b.copy()) for W, b in layers)
+
+
+def leaves(state: Any) -> list[Any]:
+    """Every array and number of nested tuples, in order."""
+    return [leaf for part in state for leaf in leaves(part)] if isinstance(state, tuple) else [state]
+
+
+def in_dtype(layers: Layers, dtype: str) -> Layers:
+    """The same numbers in another type."""
+    return each(lambda theta: theta.astype(dtype), layers)
+
+
+def same_run(ours: Ran, theirs: Ran, within: float = 1e-10) -> None:
+    """Compare what two engines leave behind: the losses, the parameters and the optimiser's memory."""
+    assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg="losses")
+    assert ours.finite == theirs.finite
+    assert ours.state.steps == theirs.state.steps
+    for leaf, reference in zip(leaves(ours.state), leaves(theirs.state), strict=True):
+        assert_allclose(np.asarray(leaf), reference, rtol=within, atol=within)

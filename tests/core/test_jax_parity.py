@@ -1,0 +1,68 @@
+"""The JAX engine against NumPy's over the whole table of problems: the same curves, in both types."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop import optimizers
+from batchprop.batches import Rows, Table
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.numpy import NumpyEngine
+from batchprop.objective import Objective
+from batchprop.training import Engine, Ran, Recipe, begin
+from tests.core.comparing import in_dtype, leaves
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problems
+
+STEPS = 50
+
+# Momentum, so that an error would grow, and a rate at which a curve has one way to go: in float32, NumPy's
+# own rounding moves none of them by more than 3.2e-6. At 0.1 some diverge, and where a derivative is a sign
+# (absolute error, quantiles) its last bit decides a step.
+OPTIMIZER, RATE = optimizers.nesterov(0.9), 0.01
+
+WITHIN = {"float32": 1e-5, "float64": 1e-10}
+
+
+@cache
+def plan(m: int) -> list[Rows]:
+    """Batches of up to four rows in turn, and two, as the last of an epoch might have."""
+    rng = np.random.default_rng(0)
+    return [rng.permutation(m)[: 2 if step % 5 == 4 else 4] for step in range(STEPS)]
+
+
+def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> Ran:
+    table = Table(case.B.T.astype(dtype), case.Y.T.astype(dtype), case.weights.astype(dtype))
+    recipe = Recipe(case.net.with_layers(in_dtype(case.net.layers, dtype)), OPTIMIZER, Objective(alpha=0.01))
+    table = table if weighted else table._replace(weights=None)
+    return engine.run_epoch(recipe, begin(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
+
+
+@pytest.mark.parametrize("dtype", WITHIN)
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+def test_the_curve_is_numpys(activation: str, head: str, dtype: str) -> None:
+    within = WITHIN[dtype]
+    for case, shape in zip(problems(activation, head), SHAPES, strict=True):
+        for weighted in (False, True):
+            ours, theirs = (
+                train(engine, case, dtype, weighted=weighted) for engine in (JaxEngine(), NumpyEngine())
+            )
+            about = f"{shape}, {weighted=}"
+            assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg=about)
+            assert (len(ours.losses), ours.state.steps, ours.finite) == (STEPS, STEPS, True)
+            for leaf, reference in zip(leaves(ours.state.layers), leaves(theirs.state.layers), strict=True):
+                assert leaf.dtype == dtype
+                assert_allclose(leaf, reference, rtol=10 * within, atol=10 * within, err_msg=about)
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+def test_the_table_is_one_of_training(head: str) -> None:
+    """Curves that stand still would agree whatever the engine did."""
+    for activation in ACTIVATION_NAMES:
+        for case in problems(activation, head):
+            losses = train(NumpyEngine(), case, "float64", weighted=True).losses
+            assert np.ptp(losses) >= 0.01 * max(losses)
