@@ -148,8 +148,9 @@ class BaseMLP(Estimator):
             return np.arange(len(given.Y)), None
         train, rows = split_rows(len(given.Y), self.validation_fraction, self._strata(given.y), rng)
         held = given.part(rows)
-        require_weight(given.part(train).weights, "row that the validation set leaves to train on")
-        require_weight(held.weights, "row of the validation set")
+        if given.weights is not None:
+            require_weight(given.weights[train], "row that the validation set leaves to train on")
+            require_weight(held.weights, "row of the validation set")
         return train, held
 
     def _validation_rows(self, call: Call, dtype: Any) -> Examples:
