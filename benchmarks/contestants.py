@@ -53,6 +53,7 @@ FUSED = Contestant("PyTorch, fused", "pytorch.fused", needs=("torch",))
 COMPILED = Contestant("torch.compile", "pytorch.compiled", needs=("torch",), doubles=False)
 JITTED_STEP = Contestant("JAX, jitted step", "jax_loop.loop", needs=("jax", "optax"))
 JITTED_SCAN = Contestant("JAX, jitted scan", "jax_scan.scan", needs=("jax", "optax"))
+SCAN_OF_COPY = Contestant("JAX, scan of a copy", "jax_scan.scan_of_copy", needs=("jax", "optax"))
 PRODUCTS = Contestant("products, NumPy", "products.in_numpy", on_gpu=False, trains=False)
 PRODUCTS_COMPILED = Contestant("products, compiled", "products.compiled", needs=("jax",), trains=False)
 
@@ -65,6 +66,7 @@ CONTESTANTS = (
     COMPILED,
     JITTED_STEP,
     JITTED_SCAN,
+    SCAN_OF_COPY,
     PRODUCTS,
     PRODUCTS_COMPILED,
 )
@@ -76,7 +78,7 @@ def wanted(name: str, case: Case) -> float | None:
     if name in by_size:
         small_batch, large_batch, others = by_size[name]
         return others if not case.small else small_batch if case.batch_size <= 32 else large_batch
-    if name == JITTED_SCAN.name:
+    if name in (JITTED_SCAN.name, SCAN_OF_COPY.name):
         return 0.95
     if name == JITTED_STEP.name and case.small:
         return 1.5

@@ -25,6 +25,10 @@ RESULTS = Path(__file__).parent / "results"
 PARTS = ("steps", "fit", "growth")
 VERSIONS = ("batchprop", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "optax", "torch")
 
+BUSY = 0.5
+WAIT = (
+    "Libraries that spin while they wait for their threads, PyTorch above all, come out many times too slow."
+)
 QUICK = "Tried once, on eight steps: no figure means anything."
 
 
@@ -45,6 +49,10 @@ def main() -> None:
     options = arguments()
     taking_part, missing = field(options)
     console = Console(width=150)
+    if os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
+        console.print(
+            f"[bold]The machine is busy (load {os.getloadavg()[0]:.1f}).[/] {WAIT}", highlight=False
+        )
     parts = options.part or (PARTS if options.device == "cpu" else ("steps",))
     found: dict[str, Any] = {"machine_before": machine(VERSIONS)}
     if "steps" in parts:

@@ -9,44 +9,42 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from benchmarks.cases import Matrix, Run, Start, Task
 
 
-def step(x: Any, weights: list[Any]) -> list[Any]:
-    """The products of one step on a batch of rows.
+def step(B: Any, weights: list[Any]) -> list[Any]:
+    """The products of one step.
 
     Args:
-        x: the batch ``(m, n_0)``.
-        weights: one matrix ``(n_in, n_out)`` a layer.
+        B: the batch, a column per example ``(n_0, m)``.
+        weights: one matrix ``(n_out, n_in)`` a layer.
 
     Returns:
-        What stands for each layer's gradient ``(n_in, n_out)``; the output stands for its own derivative.
+        What stands for each layer's gradient, in its shape; the output stands for its own derivative.
     """
-    H = [x]
+    H = [B]
     for W in weights:
-        H.append(H[-1] @ W)
+        H.append(W @ H[-1])
     dZ = H.pop()
     gradients = []
     for h, W in zip(reversed(H[1:]), reversed(weights[1:]), strict=True):
-        gradients.append(h.T @ dZ)
-        dZ = dZ @ W.T
-    return [x.T @ dZ, *reversed(gradients)]
+        gradients.append(dZ @ h.T)
+        dZ = W.T @ dZ
+    return [dZ @ B.T, *reversed(gradients)]
 
 
 def operands(task: Task) -> tuple[Matrix, list[Matrix]]:
     """The first batch, and the initial weights."""
-    return task.X[: task.case.batch_size], [np.ascontiguousarray(layer.W.T) for layer in task.network.layers]
+    return task.X[: task.case.batch_size].T, [layer.W for layer in task.network.layers]
 
 
 def in_numpy(task: Task) -> Start:
     """Call the products one by one."""
-    x, weights = operands(task)
+    B, weights = operands(task)
 
     def run() -> list[float]:
         for _ in range(task.case.steps):
-            step(x, weights)
+            step(B, weights)
         return []
 
     def start() -> Run:
@@ -62,21 +60,21 @@ def compiled(task: Task) -> Start:
     from jax import numpy as jnp
 
     @partial(jax.jit, static_argnums=2)
-    def epoch(x: Any, weights: Any, steps: int) -> Any:
+    def epoch(B: Any, weights: Any, steps: int) -> Any:
         def body(carry: Any, _: None) -> Any:
-            x, _ = carry
-            gradients = step(x, weights)
+            B, _ = carry
+            gradients = step(B, weights)
             # One entry of the next batch hangs on the last product of this one, so that no product can leave
             # the loop; all gradients are carried, so that none can be dropped.
-            return (x.at[0, 0].set(jnp.tanh(gradients[0][0, 0])), gradients), None
+            return (B.at[0, 0].set(jnp.tanh(gradients[0][0, 0])), gradients), None
 
-        return lax.scan(body, (x, [jnp.zeros_like(W) for W in weights]), length=steps)[0]
+        return lax.scan(body, (B, [jnp.zeros_like(W) for W in weights]), length=steps)[0]
 
-    x, weights = jax.tree.map(jnp.array, operands(task))
+    B, weights = jax.tree.map(jnp.array, operands(task))
 
     def run() -> list[float]:
         for _ in range(task.case.epochs):
-            epoch(x, weights, task.case.steps_an_epoch)[0].block_until_ready()
+            epoch(B, weights, task.case.steps_an_epoch)[0].block_until_ready()
         return []
 
     def start() -> Run:
