@@ -1,0 +1,174 @@
+"""Dropout on the JAX engine: the masks are right, and depend on the seed and the step alone."""
+
+from __future__ import annotations
+
+from itertools import combinations, islice
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop import optimizers
+from batchprop.batches import Rows, Table, mini
+from batchprop.engines import feeding, programs
+from batchprop.engines import numpy as numpy_engine
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.numpy import NumpyEngine
+from batchprop.errors import ParameterError
+from batchprop.network import Network
+from batchprop.objective import Objective, contribution, dropout_masks
+from batchprop.training import Ran, Recipe, State, begin, update
+from tests.core.comparing import leaves, same_run
+
+N = 24
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 3))
+TABLE = Table(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.uniform(0.5, 2.0, size=N))
+NET = Network.create([3, 6, 5, 2], activation="tanh", random_state=0, dtype="float64")
+RATES = (0.25, 0.5)
+
+
+def recipe(dropout: Any = RATES) -> Recipe:
+    return Recipe(NET, optimizers.adam(), Objective(alpha=0.1, dropout=dropout))
+
+
+def plan(epochs: int) -> list[list[Rows]]:
+    """Three batches of 7 and one of 3 in each epoch."""
+    return list(islice(mini(N, 7, np.random.RandomState(0)), epochs))
+
+
+def run(engine: Any, epochs: list[list[Rows]], state: State | None = None, dropout: Any = RATES) -> Ran:
+    """Train epoch by epoch; what is left behind, with the losses of all."""
+    losses: list[float] = []
+    state = state or begin(recipe(dropout))
+    for rows in epochs:
+        ran = engine.run_epoch(recipe(dropout), state, TABLE, rows, [0.05] * len(rows))
+        state, losses = ran.state, [*losses, *ran.losses]
+    return Ran(state, losses, ran.finite)
+
+
+def uniform_of(seed: int, step: int, part: int = 0) -> Any:
+    """What the engine draws from at a step, as NumPy's arrays."""
+    key = jax.random.key(seed, impl="rbg")
+
+    def uniform(shape: tuple[int, int], dtype: Any) -> Any:
+        with jax.enable_x64(True):
+            return np.asarray(draw(shape, dtype))
+
+    draw = programs._uniform(key, np.asarray(step), np.asarray(part))
+    return uniform
+
+
+def masks_of(net: Network, m: int, seed: int, step: int, part: int = 0) -> list[np.ndarray]:
+    masks = dropout_masks(net, m, RATES, uniform_of(seed, step, part))
+    return [np.asarray(mask) for mask in masks]
+
+
+WIDE = Network.create([1, 300, 200, 1], random_state=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_mask_keeps_what_is_expected(dtype: str) -> None:
+    net = Network.create([1, 300, 200, 1], random_state=0, dtype=dtype)
+    for mask, p, width in zip(masks_of(net, 500, seed=0, step=0), RATES, (300, 200), strict=True):
+        assert mask.shape == (width, 500)
+        assert mask.dtype == dtype
+        assert_allclose(np.unique(mask), [0, 1 / (1 - p)], rtol=1e-6)
+        error = np.sqrt(p / (1 - p) / mask.size)
+        # Four standard errors, over all, and five over each unit's examples and each example's units.
+        assert abs(mask.mean() - 1) < 4 * error
+        for axis in (0, 1):
+            spread = np.abs(mask.mean(axis=axis) - 1)
+            assert np.max(spread) < 5 * np.sqrt(p / (1 - p) / mask.shape[axis])
+
+
+def test_masks_differ_by_seed_step_microbatch_and_layer() -> None:
+    net = Network.create([1, 40, 40, 1], random_state=0)
+    places = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 2, 0), (0, 0, 1), (0, 0, 2), (0, 1, 1), (2**32 - 1, 0, 0)]
+    drawn = [(mask > 0).ravel() for place in places for mask in masks_of(net, 50, *place)]
+    # Masks that keep ¾ and ½ agree at ½ of their entries, two that keep ¾ at ⅝; equal ones everywhere.
+    for one, other in combinations(drawn, 2):
+        kept = one.mean(), other.mean()
+        expected = kept[0] * kept[1] + (1 - kept[0]) * (1 - kept[1])
+        assert abs(np.mean(one == other) - expected) < 5 * 0.5 / np.sqrt(one.size)
+
+
+def test_the_same_place_draws_the_same_mask() -> None:
+    for one, other in zip(masks_of(WIDE, 5, 3, 7, 1), masks_of(WIDE, 5, 3, 7, 1), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_going_on_from_a_record_redoes_the_same(resident: bool) -> None:
+    epochs = plan(4)
+    whole = run(JaxEngine(seed=3, resident=resident), epochs)
+    half = run(JaxEngine(seed=3, resident=resident), epochs[:2])
+    rest = run(JaxEngine(seed=3, resident=resident), epochs[2:], half.state)
+    assert [*half.losses, *rest.losses] == whole.losses
+    for leaf, other in zip(leaves(rest.state), leaves(whole.state), strict=True):
+        assert np.array_equal(leaf, other)
+
+
+def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs = plan(2)
+    losses = run(JaxEngine(seed=3), epochs).losses
+    engine = JaxEngine(seed=4)
+    assert run(engine, epochs).losses != losses
+    assert run(JaxEngine(seed=3, resident=True), epochs).losses == pytest.approx(losses, rel=1e-12)
+    monkeypatch.setattr(feeding, "FEED_BYTES", 1000)
+    assert run(JaxEngine(seed=3), epochs).losses == pytest.approx(losses, rel=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [RATES, (None, 0.5), (0.25, None)])
+@pytest.mark.parametrize("size", [4096, 3])
+def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
+    size: int, dropout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "MICROBATCH", size)
+    epochs = plan(2)
+    ours = run(JaxEngine(seed=5), epochs, dropout=dropout)
+    width = min(size, 7)
+    state, losses = begin(recipe(dropout)), []
+    for rows in (rows for epoch in epochs for rows in epoch):
+        with_masks = step_with_masks(state, rows, width, dropout)
+        losses.append(with_masks[1])
+        state = with_masks[0]
+    same_run(ours, Ran(state, losses, finite=True))
+
+
+def step_with_masks(state: State, rows: Rows, width: int, dropout: Any) -> tuple[State, float]:
+    """NumPy's step, a microbatch at a time, with the masks that the JAX engine draws at this step."""
+    parts = [rows[start : start + width] for start in range(0, len(rows), width)]
+    net, objective = NET.with_layers(state.layers), recipe(dropout).objective
+    weights = TABLE.weights
+    assert weights is not None
+    share, total = 1 / weights[rows].sum(), None
+    for number, part in enumerate(parts):
+        uniform = uniform_of(5, state.steps, number)
+        # A mask is drawn for the whole width; the examples that fill up are not looked at.
+        masks = dropout_masks(net, width, dropout, uniform)
+        cut = tuple(None if mask is None else mask[:, : len(part)] for mask in masks)
+        added = contribution(net, numpy_engine.gather(TABLE, part), share, cut)
+        total = added if total is None else numpy_engine.add(total, added)
+    assert total is not None
+    loss, gradient = numpy_engine.penalised(total, net.layers, objective, share)
+    return update(recipe(dropout), state, gradient, 0.05), float(loss)
+
+
+def test_dropout_without_randomness_is_refused() -> None:
+    with pytest.raises(
+        ParameterError, match=r"dropout=\(0\.25, 0\.5\) needs randomness: .*JaxEngine\(seed=0\)"
+    ):
+        run(JaxEngine(), plan(1))
+
+
+def test_a_seed_without_dropout_changes_nothing() -> None:
+    same_run(run(JaxEngine(seed=1), plan(2), dropout=()), run(NumpyEngine(), plan(2), dropout=()))
+
+
+def test_a_loss_for_the_line_search_knows_no_dropout() -> None:
+    ours = JaxEngine(seed=0).value_and_gradient(NET, TABLE, np.arange(9), Objective(alpha=0.1, dropout=RATES))
+    plain = NumpyEngine().value_and_gradient(NET, TABLE, np.arange(9), Objective(alpha=0.1))
+    assert_allclose(ours.loss, plain.loss, rtol=1e-12)

@@ -1,0 +1,232 @@
+"""The JAX engine leaves alone what it is given and the process it runs in, and gives back plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop import optimizers, schedules
+from batchprop.backprop import backprop
+from batchprop.batches import Table, mini
+from batchprop.engines import feeding
+from batchprop.engines import jax as jax_engine
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.numpy import NumpyEngine
+from batchprop.network import Network
+from batchprop.objective import Objective
+from batchprop.optimizers import OPTIMIZERS
+from batchprop.training import Epoch, Ran, Recipe, begin, train
+from tests.core.comparing import in_dtype, leaves
+
+N = 40
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 3))
+TABLE = Table(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.uniform(0.5, 2.0, size=N))
+NET = Network.create([3, 5, 2], activation="tanh", random_state=0, dtype="float64")
+
+
+def small_feeds(monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
+    monkeypatch.setattr(feeding, "FEED_BYTES", 2 * 8 * 5 * 8)
+    if large:
+        monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
+
+
+def epochs(engine: JaxEngine, count: int, dtype: str = "float64", **objective: Any) -> list[Epoch]:
+    table = Table(*(np.asarray(part, dtype) for part in TABLE))
+    net = NET.with_layers(in_dtype(NET.layers, dtype))
+    recipe = Recipe(net, optimizers.adam(), Objective(**objective))
+    plan = mini(N, 8, np.random.RandomState(0))
+    return list(islice(train(recipe, begin(recipe), table, plan, schedules.constant(0.05), engine), count))
+
+
+def copies(state: Any) -> list[np.ndarray]:
+    return [np.array(leaf) for leaf in leaves(state)]
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("resident", [False, True])
+def test_the_state_given_stays_as_it_is(large: bool, resident: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_feeds(monkeypatch, large=large)
+    engine = JaxEngine(resident=resident)
+    recipe = Recipe(NET, optimizers.adam(), Objective(alpha=0.1))
+    state, rows = begin(recipe), next(mini(N, 8))
+    for _ in range(3):
+        before = copies(state)
+        once, again = (engine.run_epoch(recipe, state, TABLE, rows, [0.05] * 5) for _ in range(2))
+        for leaf, copy in zip(copies(state), before, strict=True):
+            assert np.array_equal(leaf, copy)
+        assert once.losses == again.losses
+        state = once.state
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_earlier_records_stay_usable(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_feeds(monkeypatch, large=large)
+    run = epochs(JaxEngine(), 4)
+    first = run[0]
+    losses = [float(np.mean(NumpyEngine().apply(loss_of, as_numpy(epoch), X, TABLE.Y))) for epoch in run]
+    assert len(set(losses)) == 4
+    recipe = Recipe(NET, optimizers.adam(), Objective())
+    rest = JaxEngine().run_epoch(recipe, first.state, TABLE, next(mini(N, 8)), [0.05] * 5)
+    assert rest.finite
+    assert first.state.steps == 5
+
+
+def as_numpy(epoch: Epoch) -> Network:
+    return epoch.network.with_layers(jax.tree.map(np.asarray, epoch.network.layers))
+
+
+def loss_of(net: Network, B: Any, Y: Any) -> Any:
+    return backprop(net, B, Y).losses
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
+    given = [np.array(part) for part in (*TABLE, *leaves(NET.layers))]
+    rows = next(mini(N, 8))
+    order = [part.copy() for part in rows]
+    engine = JaxEngine(resident=resident)
+    recipe = Recipe(NET, optimizers.momentum(), Objective(alpha=1.0))
+    rates = [0.05] * 5
+    engine.run_epoch(recipe, begin(recipe), TABLE, rows, rates)
+    engine.value_and_gradient(NET, TABLE, rows[0], Objective())
+    engine.apply(loss_of, NET, X, TABLE.Y)
+    for part, copy in zip((*TABLE, *leaves(NET.layers)), given, strict=True):
+        assert np.array_equal(part, copy)
+        assert part.flags.writeable
+    assert rates == [0.05] * 5
+    for part, copy in zip(rows, order, strict=True):
+        assert np.array_equal(part, copy)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("size", [4096, 3])
+def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "MICROBATCH", size)
+    engine, recipe = JaxEngine(), Recipe(NET, OPTIMIZERS[name](), Objective())
+    ran = Ran(begin(recipe), [], finite=True)
+    for number in (1, 2):
+        ran = engine.run_epoch(recipe, ran.state, TABLE, next(mini(N, 8)), [0.05] * 5)
+        assert type(ran.state.steps) is int
+        assert ran.state.steps == 5 * number
+        scalars = [leaf for leaf in leaves(ran.state) if not getattr(leaf, "ndim", 0)]
+        assert {type(leaf) for leaf in scalars} == {int}
+        assert type(ran.finite) is bool
+        assert {type(loss) for loss in ran.losses} == {float}
+
+
+SETTINGS: dict[str, Callable[[type], Any]] = {
+    "momentum": lambda kind: optimizers.Momentum(kind(0.9)),
+    "nesterov": lambda kind: optimizers.Nesterov(kind(0.9)),
+    "adam": lambda kind: optimizers.Adam(kind(0.9), kind(0.999), kind(1e-8)),
+    "adamw": lambda kind: optimizers.AdamW(optimizers.Adam(kind(0.9), kind(0.999), kind(1e-8)), kind(0.01)),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
+    table = Table(*(np.asarray(part, dtype) for part in TABLE))
+    net = NET.with_layers(in_dtype(NET.layers, dtype))
+    results = []
+    for kind in (float, np.float64, np.float32 if dtype == "float32" else np.float64):
+        objective = Objective(kind(0.125), (kind(0.25),), kind(0.5), kind(0.5))
+        recipe = Recipe(net, SETTINGS[name](kind), objective)
+        rates = [kind(0.0625)] * 5
+        ran = JaxEngine(seed=0).run_epoch(recipe, begin(recipe), table, next(mini(N, 8)), rates)
+        assert {leaf.dtype.name for leaf in leaves(ran.state) if hasattr(leaf, "dtype")} == {dtype}
+        results.append(ran.losses)
+    assert results[0] == results[1]
+    assert_allclose(results[2], results[0], rtol=1e-6)
+
+
+def test_float32_stays_float32_whatever_is_asked_of_it() -> None:
+    net = NET.with_layers(in_dtype(NET.layers, "float32"))
+    table = Table(*(np.asarray(part, "float32") for part in TABLE))
+    engine = JaxEngine()
+    loss, gradient = engine.value_and_gradient(net, table, np.arange(9), Objective(alpha=np.float64(0.1)))
+    assert np.asarray(loss).dtype == "float32"
+    assert {leaf.dtype.name for leaf in leaves(gradient)} == {"float32"}
+    assert engine.apply(loss_of, net, table.X, table.Y).dtype == "float32"
+
+
+# ---- the process
+
+
+def configuration() -> tuple[Any, ...]:
+    """What a program of the user's sees of JAX's settings."""
+    config = jax.config
+    return (
+        config.jax_enable_x64,
+        config.jax_default_device,
+        config.jax_default_matmul_precision,
+        jnp.ones(1).dtype,
+        jnp.ones(1).devices(),
+        (jnp.ones(1) * 1.5).dtype,
+    )
+
+
+def asked_for_everything(engine: JaxEngine) -> None:
+    recipe = Recipe(NET, optimizers.adam(), Objective(dropout=(0.5,)))
+    engine.run_epoch(recipe, begin(recipe), TABLE, next(mini(N, 8)), [0.05] * 5)
+    engine.value_and_gradient(NET, TABLE, np.arange(5), Objective())
+    engine.apply(loss_of, NET, X, TABLE.Y)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_nothing_global_is_touched(x64: bool) -> None:
+    with jax.enable_x64(x64):
+        before = configuration()
+        asked_for_everything(JaxEngine("cpu", seed=0, precision="bfloat16"))
+        assert configuration() == before
+
+
+@pytest.mark.parametrize("program", ["run", "add_up", "applied"])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_nothing_global_is_touched_when_a_program_fails(
+    program: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        assert jax.config.jax_enable_x64
+        raise error
+
+    before = configuration()
+    monkeypatch.setattr(jax_engine, program, fails)
+    with pytest.raises(error):
+        asked_for_everything(JaxEngine("cpu", seed=0, precision="bfloat16"))
+    assert configuration() == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_record_is_of_use_to_whoever_consumes_it(dtype: str) -> None:
+    """Callbacks look at the network in the type it is trained in, outside the engine."""
+    for epoch in epochs(JaxEngine(), 2, dtype):
+        step = backprop(epoch.network, X.T.astype(dtype), TABLE.Y.T.astype(dtype))
+        plain = backprop(as_numpy(epoch), X.T.astype(dtype), TABLE.Y.T.astype(dtype))
+        assert {str(matrix.dtype) for matrix in (*step.Z, *step.H, *step.dZ)} == {dtype}
+        assert_allclose(step.losses, plain.losses, rtol=1e-5 if dtype == "float32" else 1e-10)
+
+
+def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch of a thousand feeds holds a few states, not a thousand."""
+    small_feeds(monkeypatch, large=False)
+    program, alive = jax_engine.run, []
+    recipe = Recipe(NET, optimizers.adam(), Objective())
+
+    def watched(*arguments: Any) -> Any:
+        alive.append(sum(array.shape == (5, 3) for array in jax.live_arrays()))
+        return program(*arguments)
+
+    monkeypatch.setattr(jax_engine, "run", watched)
+    rows = [part for epoch in islice(mini(N, 8), 8) for part in epoch]
+    JaxEngine().run_epoch(recipe, begin(recipe), TABLE, rows, [0.05] * len(rows))
+    assert len(alive) == 20
+    # W and Adam's two means of it: of the feed before, and of the one before that.
+    assert max(alive[4:]) <= alive[0] + 3 * 3

@@ -1,0 +1,262 @@
+"""The JAX engine takes NumPy's steps: every optimiser, objective and kind of batch, in every way to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from batchprop import batches, optimizers, schedules
+from batchprop.batches import Rows, Table, mini
+from batchprop.engines import feeding
+from batchprop.engines import jax as jax_engine
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.numpy import NumpyEngine
+from batchprop.errors import DivergedError
+from batchprop.network import Network
+from batchprop.objective import Objective
+from batchprop.optimizers import OPTIMIZERS, Optimizer
+from batchprop.schedules import Schedule
+from batchprop.training import Engine, Recipe, begin, train
+from tests.core.comparing import in_dtype, same_run
+
+N = 30
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 3))
+Y = np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)]
+WEIGHTS = RNG.uniform(0.5, 2.0, size=N)
+TABLE = Table(X, Y)
+NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
+
+
+def small_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two microbatches in a feed."""
+    monkeypatch.setattr(feeding, "FEED_BYTES", 2 * 8 * 5 * 8)
+    monkeypatch.setattr(feeding, "MOST_AT_ONCE", 2)
+
+
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of the last feed's state is given up."""
+    small_feeds(monkeypatch)
+    monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
+
+
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is several microbatches, and may go on in the next feed."""
+    small_feeds(monkeypatch)
+    monkeypatch.setattr(feeding, "MICROBATCH", 3)
+
+
+def in_parts_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_parts(monkeypatch)
+    in_place(monkeypatch)
+
+
+WAYS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], dict[str, Any]]] = {
+    "one feed": (lambda _: None, {}),
+    "small feeds": (small_feeds, {}),
+    "small feeds, in place": (in_place, {}),
+    "microbatches": (in_parts, {}),
+    "microbatches, in place": (in_parts_in_place, {}),
+    "on the device": (lambda _: None, {"resident": True}),
+    "on the device, microbatches, in place": (in_parts_in_place, {"resident": True}),
+}
+
+
+@pytest.fixture(params=WAYS)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> JaxEngine:
+    """A JAX engine that runs in one of the ways there are."""
+    arrange, settings = WAYS[request.param]
+    arrange(monkeypatch)
+    return JaxEngine(**settings)
+
+
+def same_training(
+    engine: Engine,
+    optimizer: Optimizer | None = None,
+    *,
+    table: Table = TABLE,
+    epochs: Any = None,
+    schedule: Schedule | None = None,
+    **objective: Any,
+) -> None:
+    """Train two epochs of batches of 8, 8, 8 and 6, unless told otherwise, on this engine and on NumPy's."""
+    recipe = Recipe(NET, optimizer or optimizers.adam(), Objective(**objective))
+    epochs = epochs or list(islice(mini(N, 8, np.random.RandomState(0)), 2))
+    schedule, reference = schedule or schedules.constant(0.05), NumpyEngine()
+    ours = theirs = begin(recipe)
+    for rows in epochs:
+        rates = [schedule(theirs.steps + i) for i in range(len(rows))]
+        mine, numpys = (
+            one.run_epoch(recipe, state, table, rows, rates)
+            for one, state in ((engine, ours), (reference, theirs))
+        )
+        same_run(mine, numpys)
+        ours, theirs = mine.state, numpys.state
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser(engine: JaxEngine, name: str) -> None:
+    same_training(engine, OPTIMIZERS[name]())
+
+
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "penalty": {"alpha": 0.7},
+    "limit": {"max_grad_norm": 0.05},
+    "limit out of reach": {"max_grad_norm": 1e6},
+    "all": {"alpha": 0.7, "max_grad_norm": 0.05, "loss_scale": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective(engine: JaxEngine, name: str) -> None:
+    same_training(engine, table=TABLE._replace(weights=WEIGHTS), **OBJECTIVES[name])
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        schedules.cosine(0.1, 8),
+        schedules.warmup_cosine(0.1, 8, 0.5),
+        schedules.one_cycle(0.1, 8, 0.3),
+        lambda step: [0.5, 0.0, 0.1, 0.02][step % 4],
+    ],
+    ids=["cosine", "warmup_cosine", "one_cycle", "by hand"],
+)
+def test_every_batch_takes_its_own_rate(engine: JaxEngine, schedule: Schedule) -> None:
+    same_training(engine, optimizers.momentum(), schedule=schedule)
+
+
+EMPTY: Rows = np.arange(0)
+
+
+def of_sizes(*sizes: int) -> list[Rows]:
+    rng = np.random.default_rng(1)
+    return [rng.permutation(N)[:size] for size in sizes]
+
+
+EPOCHS: dict[str, list[list[Rows]]] = {
+    "one row at a time": [of_sizes(*[1] * 9)],
+    "all rows": [of_sizes(N)] * 3,
+    "a short last batch": [of_sizes(8, 8, 1)] * 2,
+    "a long last batch": [of_sizes(8, 8, 11)],
+    "a last batch of none": [[*of_sizes(8, 8), EMPTY]],
+    "one batch of none": [[EMPTY]],
+    "batches of none": [[EMPTY, *of_sizes(5), EMPTY, EMPTY, *of_sizes(7)]],
+    "growing and shrinking": [of_sizes(3, 3), of_sizes(8, 8, 2), of_sizes(1, 2, 3, 9), of_sizes(3, 3)],
+    "rows twice": [[np.array([4, 4, 4, 1]), np.array([1, 4])]],
+    "rows of 32 bits": [[rows.astype("int32") for rows in of_sizes(8, 8, 3)]],
+    "poisson": list(islice(batches.poisson(N, 0.2, 6, np.random.RandomState(3)), 3)),
+    "poisson, mostly none": list(islice(batches.poisson(N, 0.02, 6, np.random.RandomState(0)), 2)),
+}
+
+
+@pytest.mark.parametrize("kind", EPOCHS)
+def test_batches_of_every_size(engine: JaxEngine, kind: str) -> None:
+    same_training(engine, epochs=EPOCHS[kind], alpha=0.3)
+
+
+@pytest.mark.parametrize("kind", ["a short last batch", "poisson"])
+def test_weighted_batches_of_every_size(engine: JaxEngine, kind: str) -> None:
+    same_training(engine, epochs=EPOCHS[kind], alpha=0.3, table=TABLE._replace(weights=WEIGHTS))
+
+
+def test_batches_that_weigh_nothing(engine: JaxEngine) -> None:
+    weights = np.where(np.arange(N) < 20, 0.0, WEIGHTS)
+    epochs = [[np.arange(8), np.arange(16, 24), np.arange(8, 16), np.arange(20, 30)]]
+    same_training(engine, table=TABLE._replace(weights=weights), epochs=epochs, alpha=1.0)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
+def test_sparse_rows(engine: JaxEngine, kind: Any, weights: Any) -> None:
+    thin = np.where(X > 0.3, X, 0.0)
+    same_training(engine, table=Table(kind(thin), Y, weights))
+
+
+@pytest.mark.parametrize("order", ["F", "strided", "read-only"])
+def test_tables_however_they_lie_in_memory(engine: JaxEngine, order: str) -> None:
+    table = np.asfortranarray(X) if order == "F" else np.repeat(X, 2, axis=0)[::2]
+    table.setflags(write=order != "read-only")
+    same_training(engine, table=TABLE._replace(X=table))
+
+
+@pytest.mark.parametrize("way", ["small feeds, in place", "microbatches, in place"])
+def test_running_in_place_is_what_happens(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    WAYS[way][0](monkeypatch)
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        program = getattr(jax_engine, name)
+        return lambda *arguments: calls.append(name) or program(*arguments)
+
+    for name in ("run", "run_in_place"):
+        monkeypatch.setattr(jax_engine, name, counted(name))
+    same_training(JaxEngine(), epochs=[of_sizes(8, 8, 8, 8, 8)])
+    assert calls[0] == "run"
+    assert len(calls) > 2
+    assert set(calls[1:]) == {"run_in_place"}
+
+
+# ---- the ends of training
+
+
+def records(engine: Engine, table: Table, rate: float, dtype: str = "float32") -> Any:
+    net = Network.create([3, 8, 2], activation="identity", head="squared_error", random_state=0, dtype=dtype)
+    recipe = Recipe(net, optimizers.sgd(), Objective())
+    table = Table(table.X.astype(dtype), table.Y.astype(dtype), table.weights)
+    return train(recipe, begin(recipe), table, mini(N, 7), schedules.constant(rate), engine)
+
+
+@pytest.mark.parametrize("rate", [3.0, 50.0, 1e6, 1e30])
+def test_the_batch_that_diverged_is_the_one_numpy_names(engine: JaxEngine, rate: float) -> None:
+    errors = []
+    for one in (engine, NumpyEngine()):
+        with pytest.raises(DivergedError) as caught:
+            list(islice(records(one, TABLE, rate), 60))
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+def test_a_number_that_is_none_is_named_with_its_batch(engine: JaxEngine) -> None:
+    bad = X.copy()
+    bad[16] = np.nan
+    with pytest.raises(DivergedError, match="loss became nan in epoch 1, batch 3 "):
+        next(records(engine, TABLE._replace(X=bad), 0.01))
+
+
+def test_weights_that_leave_the_numbers_in_the_last_step(engine: JaxEngine) -> None:
+    net = Network.create([3, 1], head="squared_error", random_state=0)
+    recipe = Recipe(net, optimizers.sgd(), Objective())
+    table = Table(X.astype("float32"), X[:, :1].astype("float32"))
+    run = train(recipe, begin(recipe), table, mini(N, N), schedules.constant(1e39), engine)
+    with pytest.raises(DivergedError, match=r"weights stopped being finite in epoch 1.*rate 1e\+39\)"):
+        next(run)
+
+
+@pytest.mark.parametrize("where", ["no row", "no weight"])
+def test_what_is_left_out_may_be_beyond_the_numbers(where: str) -> None:
+    """NumPy never looks at the rows of a batch that weighs nothing."""
+    bad, weights = X.copy(), WEIGHTS.copy()
+    bad[0] = np.inf
+    weights[0] = 0.0
+    epochs = [[np.array([3, 4]), EMPTY if where == "no row" else np.array([0]), np.array([5, 6])]]
+    same_training(JaxEngine(), table=Table(bad, Y, weights), epochs=epochs)
+
+
+def test_float32_follows_numpy(engine: JaxEngine) -> None:
+    recipe = Recipe(
+        NET.with_layers(in_dtype(NET.layers, "float32")),
+        optimizers.adamw(),
+        Objective(alpha=0.1, max_grad_norm=0.5),
+    )
+    table = Table(X.astype("float32"), Y.astype("float32"), WEIGHTS.astype("float32"))
+    rows = next(mini(N, 8, np.random.RandomState(0)))
+    ours, theirs = (
+        one.run_epoch(recipe, begin(recipe), table, rows, [0.05] * 4) for one in (engine, NumpyEngine())
+    )
+    same_run(ours, theirs, within=1e-5)
