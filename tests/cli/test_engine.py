@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from jax.errors import JaxRuntimeError
 
 from batchprop.engines import jax as jax_engine
 from batchprop.tables.storing import load_model
@@ -41,7 +42,7 @@ def facts(folder):
         (("--engine", "numpy"), "numpy", None, " with NumPy."),
         (("--device", "cpu"), "numpy", None, " with NumPy."),
         (("--engine", "jax"), "jax", "cpu", " with JAX on cpu."),
-        (("--precision", "bfloat16"), "jax", "cpu", " with JAX on cpu."),
+        (("--precision", "tensorfloat32"), "jax", "cpu", " with JAX on cpu."),
     ],
 )
 @pytest.mark.parametrize("target", ["species", "petal_width"])
@@ -62,8 +63,8 @@ def test_what_trained_is_told_and_stored(folder, words, engine, device, told, ta
 
 def test_the_precision_is_told_before_training(folder):
     data = flowers(folder / "flowers.csv")
-    said = run("train", data, "--target", "species", *QUICK, "--precision", "bfloat16").stdout
-    assert "matrix products in bfloat16" in " ".join(said.split())
+    said = run("train", data, "--target", "species", *QUICK, "--precision", "tensorfloat32").stdout
+    assert "matrix products in tensorfloat32" in " ".join(said.split())
 
 
 def test_auto_takes_jax_where_the_work_repays_compiling(folder):
@@ -95,7 +96,7 @@ def gpu(monkeypatch):
 @pytest.mark.parametrize("target", ["species", "petal_width"])
 def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(folder, gpu, monkeypatch, target):
     data = flowers(folder / "t.csv")
-    run("train", data, "--target", target, *QUICK, "--device", "gpu", "--precision", "bfloat16")
+    run("train", data, "--target", target, *QUICK, "--device", "gpu", "--precision", "tensorfloat32")
     assert facts(folder / "t-model")["settings"]["device"] == "gpu"
     with_gpu = run("predict", "t-model", data).stdout
     monkeypatch.undo()
@@ -114,7 +115,21 @@ def test_the_stored_network_asks_for_no_engine_and_tells_which_it_had(folder):
     assert classifier.engine_ == scaled.regressor_.engine_ == "jax"
 
 
-# --- without JAX -------------------------------------------------------------------------------------
+# --- JAX fails, or is not there ----------------------------------------------------------------------
+
+
+def test_a_device_that_gives_up_is_one_line_and_leaves_nothing(folder, monkeypatch):
+    def exhausted(*_):
+        raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nMore about it.")
+
+    monkeypatch.setattr(jax_engine.JaxEngine, "run_epoch", exhausted)
+    words = ("--engine", "jax", "--precision", "tensorfloat32")
+    result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK, *words, code=1)
+    assert result.stderr == (
+        "batchprop: JAX gave up (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes): "
+        "try --engine numpy, or no --precision\n"
+    )
+    assert names(folder) == ["t.csv"]
 
 
 @pytest.mark.parametrize("words", [("--engine", "jax"), ("--device", "gpu"), ("--precision", "bfloat16")])

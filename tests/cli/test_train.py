@@ -109,7 +109,7 @@ OPTIONS = {
     "gradient norm": ("--max-grad-norm", "1"),
     "alpha": ("--alpha", "1"),
     "jax": ("--engine", "jax"),
-    "bfloat16": ("--precision", "bfloat16"),
+    "precision": ("--precision", "tensorfloat32"),
     "patience": ("--patience", "1"),
     "test fraction": ("--test-fraction", "0.5"),
 }
