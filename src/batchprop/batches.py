@@ -1,12 +1,13 @@
 """Batches: which rows make up each batch of each epoch, and how rows become the columns of a batch.
 
-A *plan* is an iterator over epochs; an epoch is a list of batches; a batch is an array of row numbers.
+A *plan* is an iterator over epochs; an epoch is a sequence of batches; a batch is an array of row numbers.
 Outside, examples are rows, as everywhere in Python; ``gather`` is the one place where they become columns.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
 
 Rows: TypeAlias = NDArray[np.integer]
-Plan: TypeAlias = Iterator[list[Rows]]
+Batches: TypeAlias = Sequence[Rows]
+Plan: TypeAlias = Iterator[Batches]
 
 MICROBATCH = 4096
 """How many rows are worked on at once; a larger batch is the sum of its microbatches."""
@@ -92,6 +94,42 @@ def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
+class Order(Sequence[Rows]):
+    """The batches of an epoch that takes rows in one order: batch i is ``rows[i m : (i + 1) m]``.
+
+    A sequence of views; what is copied, and when, is left to the engine.
+
+    Args:
+        rows: row numbers in the order of the epoch.
+        batch_size: m.
+
+    Example:
+        >>> list(Order(np.arange(5), 2))
+        [array([0, 1]), array([2, 3]), array([4])]
+    """
+
+    def __init__(self, rows: Rows, batch_size: int) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    @overload
+    def __getitem__(self, i: int) -> Rows: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Order": ...
+    def __getitem__(self, i: int | slice) -> "Rows | Order":
+        m = self.batch_size
+        if isinstance(i, slice):
+            start, stop, step = i.indices(len(self))
+            if step != 1:
+                raise ParameterError(f"an Order is cut in steps of 1, not {step}: make a list of it first")
+            return Order(self.rows[start * m : stop * m], m)
+        start = range(len(self))[i] * m
+        return self.rows[start : start + m]
+
+
 def mini(
     rows: Rows | int | np.integer, batch_size: int, random_state: np.random.RandomState | None = None
 ) -> Plan:
@@ -112,15 +150,15 @@ def mini(
         ParameterError: the batch size is not from 1 to n.
 
     Example:
-        >>> next(mini(5, 2))
-        [array([0, 1]), array([2, 3]), array([4])]
+        >>> [batch.tolist() for batch in next(mini(5, 2))]
+        [[0, 1], [2, 3], [4]]
     """
     order = np.arange(rows) if isinstance(rows, int | np.integer) else rows
     if not 1 <= batch_size <= len(order):
         raise ParameterError(
             f"batch_size={batch_size!r} is not allowed: with {len(order)} rows, give 1 to {len(order)}"
         )
-    return (list(microbatches(order, batch_size)) for order in _orders(order, random_state))
+    return (Order(order, batch_size) for order in _orders(_narrowed(order), random_state))
 
 
 def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState) -> Plan:
@@ -158,5 +196,13 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
 def _orders(order: Rows, random_state: np.random.RandomState | None) -> Iterator[Rows]:
     while True:
         if random_state is not None:
-            order = order[random_state.permutation(len(order))]
+            # What ``permutation`` draws, in fewer bytes: in a large table most of this is waiting for memory.
+            shuffled = np.arange(len(order), dtype=order.dtype)
+            random_state.shuffle(shuffled)
+            order = order[shuffled]
         yield order
+
+
+def _narrowed(rows: Rows) -> Rows:
+    """Row numbers in 32 bits, where they fit."""
+    return rows.astype(np.int32) if len(rows) and rows.max() <= np.iinfo(np.int32).max else rows

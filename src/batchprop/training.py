@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 from batchprop.arrays import Array, namespace
-from batchprop.batches import Plan, Rows, Table
+from batchprop.batches import Batches, Plan, Rows, Table
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Objective, limited
@@ -58,7 +58,7 @@ class Engine(Protocol):
         """As the estimators call it: ``"numpy"`` or ``"jax"``."""
 
     def run_epoch(
-        self, recipe: Recipe, state: State, table: Table, batches: Sequence[Rows], rates: Sequence[float]
+        self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Take a step for each batch, at its learning rate; the state given stays as it is."""
 

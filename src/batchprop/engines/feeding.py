@@ -6,14 +6,14 @@ an epoch filled up with microbatches that are never run. A compiled program ther
 whatever the number of rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Rows, Table, microbatches
+from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches
 
 FEED_BYTES = 4_000_000
 """About how much of a table one feed holds: enough to hide what a call costs, little beside the caches."""
@@ -52,7 +52,7 @@ class Feed(NamedTuple):
 
 
 class Microbatches(NamedTuple):
-    """All microbatches of an epoch, as row numbers.
+    """The microbatches of some batches, as row numbers.
 
     Attributes:
         rows: row numbers ``(E, width)``; an example that fills up repeats a row of its own batch.
@@ -70,8 +70,13 @@ class Microbatches(NamedTuple):
     parts: NDArray[np.int32]
     closes: NDArray[np.bool_]
 
+    def part(self, some: slice) -> "Microbatches":
+        """Some of them."""
+        rows, weights, shares, batches, parts, closes = self
+        return Microbatches(rows[some], weights[some], shares[some], batches[some], parts[some], closes[some])
 
-def width_of(batches: Sequence[Rows], at_least: int = 1) -> int:
+
+def width_of(batches: Batches, at_least: int = 1) -> int:
     """Return how many examples every microbatch holds.
 
     The batch size where all batches have it but the last; where sizes vary, the next power of two, so that an
@@ -107,12 +112,12 @@ def power_of_two(number: int) -> int:
     return 1 << max(number - 1, 0).bit_length()
 
 
-def cut(table: Table, batches: Sequence[Rows], width: int) -> Microbatches:
-    """Cut the batches of an epoch into microbatches of one shape.
+def cut(table: Table, batches: Batches, width: int) -> Microbatches:
+    """Cut batches into microbatches of one shape.
 
     Args:
         table: the examples; only its weights are looked at.
-        batches: of the epoch; an empty one becomes a microbatch of weight 0.
+        batches: some; an empty one becomes a microbatch of weight 0.
         width: examples in each.
 
     Returns:
@@ -139,11 +144,13 @@ def cut(table: Table, batches: Sequence[Rows], width: int) -> Microbatches:
     )
 
 
-def _filled_up(batches: Sequence[Rows], width: int, n: int) -> tuple[Rows, NDArray[np.bool_]]:
+def _filled_up(batches: Batches, width: int, n: int) -> tuple[Rows, NDArray[np.bool_]]:
     """Row numbers ``(n, width)`` and whether they are there; an absent one repeats its batch's first row."""
     if all(len(rows) == width for rows in batches[:-1]) and 0 < len(batches[-1]) <= width:
         missing = width - len(batches[-1])
-        flat = np.concatenate([*batches, np.repeat(batches[-1][:1], missing)])
+        flat = batches.rows if isinstance(batches, Order) else np.concatenate(batches)
+        if missing:
+            flat = np.concatenate([flat, np.repeat(batches[-1][:1], missing)])
         present = np.arange(n * width) < n * width - missing
         return flat.reshape(n, width), present.reshape(n, width)
     filled, there = np.zeros((n, width), dtype=np.intp), np.zeros((n, width), dtype=bool)
@@ -155,41 +162,55 @@ def _filled_up(batches: Sequence[Rows], width: int, n: int) -> tuple[Rows, NDArr
 
 
 def feeds(
-    table: Table,
-    epoch: Microbatches,
-    rates: NDArray[np.floating],
-    *,
-    split: bool,
-    resident: bool,
+    table: Table, batches: Batches, rates: NDArray[np.floating], width: int, *, resident: bool = False
 ) -> Iterator[Feed]:
     """Fill feed after feed with the microbatches of an epoch.
 
+    They are cut as they are needed, so that what an epoch takes besides the table does not grow with it.
+
     Args:
         table: the examples as rows, dense or in SciPy's CSR form.
-        epoch: its microbatches.
+        batches: of the epoch.
         rates: the learning rate of each batch.
-        split: whether some batch may be more than one microbatch.
+        width: examples in a microbatch.
         resident: whether the device holds the table, so that row numbers are enough.
 
     Yields:
         The feeds.
     """
-    n, width = epoch.rows.shape
+    largest = max(-(-len(rows) // width) for rows in batches)
+    n = len(batches) if largest <= 1 else sum(max(-(-len(rows) // width), 1) for rows in batches)
     S = feed_size(n, width, table.X.shape[1] + table.Y.shape[1], table.Y.dtype, resident=resident)
-    for start in range(0, n, S):
-        part = slice(start, start + S)
-        rows = epoch.rows[part]
-        yield Feed(
-            filled=len(rows),
-            X=None if resident else gathered(table.X, rows, S, table.Y.dtype),
-            Y=None if resident else gathered(table.Y, rows, S, table.Y.dtype),
-            rows=_stretched(rows, S) if resident else None,
-            weights=_stretched(epoch.weights[part], S),
-            shares=_stretched(epoch.shares[part], S),
-            parts=_stretched(epoch.parts[part], S),
-            closes=_stretched(epoch.closes[part], S) if split else None,
-            rates=_stretched(rates[epoch.batches[part]], S),
-        )
+    at_once = max(S // max(largest, 1), 1)
+    for first in range(0, len(batches), at_once):
+        some = slice(first, first + at_once)
+        cut_up = cut(table, batches[some], width)
+        for start in range(0, len(cut_up.rows), S):
+            yield _filled(
+                table,
+                cut_up.part(slice(start, start + S)),
+                rates[some],
+                S,
+                split=largest > 1,
+                resident=resident,
+            )
+
+
+def _filled(
+    table: Table, part: Microbatches, rates: NDArray[np.floating], S: int, *, split: bool, resident: bool
+) -> Feed:
+    dtype = table.Y.dtype
+    return Feed(
+        filled=len(part.rows),
+        X=None if resident else gathered(table.X, part.rows, S, dtype),
+        Y=None if resident else gathered(table.Y, part.rows, S, dtype),
+        rows=_stretched(part.rows, S) if resident else None,
+        weights=_stretched(part.weights, S),
+        shares=_stretched(part.shares, S),
+        parts=_stretched(part.parts, S),
+        closes=_stretched(part.closes, S) if split else None,
+        rates=_stretched(rates[part.batches], S),
+    )
 
 
 def feed_size(n: int, width: int, columns: int, dtype: Any, *, resident: bool) -> int:

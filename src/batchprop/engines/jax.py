@@ -7,17 +7,16 @@ gathered there.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Rows, Table, microbatches
+from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches
 from batchprop.engines.choosing import PRECISIONS
-from batchprop.engines.feeding import Feed, Microbatches, cut, feeds, gathered, power_of_two, width_of
+from batchprop.engines.feeding import Feed, feeds, gathered, power_of_two, width_of
 from batchprop.engines.programs import (
-    Outcome,
     Running,
     Settings,
     Structure,
@@ -74,35 +73,32 @@ class JaxEngine:
         self._width = 1
 
     def run_epoch(
-        self, recipe: Recipe, state: State, table: Table, batches: Sequence[Rows], rates: Sequence[float]
+        self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Run one epoch (see ``training.Engine``)."""
         self._width = width_of(batches, self._width)
-        epoch = cut(table, batches, self._width)
         with self._as_configured(recipe.network):
-            settings = self._settings(recipe)
-            structure, running = _structure(recipe.network), _begun(state, epoch)
-            outcomes: list[tuple[int, Outcome]] = []
-            for feed in self._feeds(table, epoch, np.asarray(rates, table.Y.dtype)):
-                go = run_in_place if outcomes and _is_large(running) else run
-                outcome = go(structure, settings, running, self._on_device(table), feed)
-                running = outcome.running
-                if outcomes:
-                    outcomes[-1][1].losses.block_until_ready()  # so that at most two feeds are held
-                outcomes.append((feed.filled, outcome))
-            losses = np.concatenate([np.asarray(outcome.losses)[:count] for count, outcome in outcomes])
+            structure, settings = _structure(recipe.network), self._settings(recipe)
+            running, found = Running(state, None), list[_Losses]()
+            for feed in self._feeds(table, batches, rates, self._width):
+                if running.open_batch is None and feed.closes is not None:
+                    running = Running(state, nothing(state.layers))
+                go = run_in_place if found and _is_large(running) else run
+                running, losses, finite = go(structure, settings, running, self._on_device(table), feed)
+                if found:
+                    found[-1].on_device.block_until_ready()  # so that at most two feeds are held
+                found.append(_Losses(losses, feed.filled, feed.closes))
             after = jax.tree.map(_counted, state, running.state)
-            return Ran(after, losses[epoch.closes].tolist(), bool(outcomes[-1][1].finite))
+            return Ran(after, [loss for losses in found for loss in losses.of_batches()], bool(finite))
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
-        epoch = cut(table, [rows], width_of([rows]))
         with self._as_configured(net):
             total = nothing(net.layers)
-            for feed in self._feeds(table, epoch, np.zeros(1, table.Y.dtype)):
+            for feed in self._feeds(table, [rows], [0.0], width_of([rows])):
                 total = add_up(_structure(net), net.layers, total, self._on_device(table), feed)
             total = jax.tree.map(np.asarray, total)
-        return penalised(total, net.layers, objective, epoch.shares[0])
+        return penalised(total, net.layers, objective, feed.shares[0])
 
     def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
@@ -162,8 +158,8 @@ class JaxEngine:
         optimizer, objective = jax.tree.map(float, (recipe.optimizer, recipe.objective))
         return Settings(optimizer, objective, key)
 
-    def _feeds(self, table: Table, epoch: Microbatches, rates: NDArray[np.floating]) -> Iterator[Feed]:
-        return feeds(table, epoch, rates, split=_is_split(epoch), resident=self._resident)
+    def _feeds(self, table: Table, batches: Batches, rates: Sequence[float], width: int) -> Iterator[Feed]:
+        return feeds(table, batches, np.asarray(rates, table.Y.dtype), width, resident=self._resident)
 
     def _on_device(self, table: Table) -> Table | None:
         if not self._resident:
@@ -203,13 +199,17 @@ def _is_float32(net: Network) -> bool:
     return bool(net.layers[0].b.dtype == np.float32)
 
 
-def _is_split(epoch: Microbatches) -> bool:
-    """Whether some batch is more than one microbatch."""
-    return not epoch.closes.all()
+class _Losses(NamedTuple):
+    """A feed's losses, on their way from the device."""
 
+    on_device: Any
+    filled: int
+    closes: NDArray[np.bool_] | None
 
-def _begun(state: State, epoch: Microbatches) -> Running:
-    return Running(state, nothing(state.layers) if _is_split(epoch) else None)
+    def of_batches(self) -> list[float]:
+        losses = np.asarray(self.on_device)[: self.filled]
+        found: list[float] = (losses if self.closes is None else losses[self.closes[: self.filled]]).tolist()
+        return found
 
 
 def _structure(net: Network) -> Structure:

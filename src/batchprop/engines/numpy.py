@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from batchprop.batches import Rows, Table, columns, gather, microbatches
+from batchprop.batches import Batches, Rows, Table, columns, gather, microbatches
 from batchprop.network import Network
 from batchprop.objective import (
     Collapsed,
@@ -35,7 +35,7 @@ class NumpyEngine:
         self._uniform = None if random_bits is None else uniform_from(random_bits)
 
     def run_epoch(
-        self, recipe: Recipe, state: State, table: Table, batches: Sequence[Rows], rates: Sequence[float]
+        self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
         losses: list[float] = []
