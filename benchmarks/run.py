@@ -26,9 +26,7 @@ PARTS = ("steps", "fit", "growth")
 VERSIONS = ("batchprop", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "optax", "torch")
 
 BUSY = 0.5
-WAIT = (
-    "Libraries that spin while they wait for their threads, PyTorch above all, come out many times too slow."
-)
+WAIT = "Libraries that spin while they wait for their threads come out many times too slow."
 QUICK = "Tried once, on eight steps: no figure means anything."
 
 
@@ -110,7 +108,7 @@ def time_steps(
         for row in steps.measure_all(cases, taking_part, rounds, options.device, options.precision):
             figures.append(row)
             told = ", ".join(f"{name} {one['ratio']:.2f}" for name, one in row["contestants"].items())
-            console.print(f"{row['case']}, {row['solver']}: {told}", highlight=False)
+            console.print(f"{row['case']}, {row['solver']}: {told}", highlight=False, soft_wrap=True)
     return figures
 
 
