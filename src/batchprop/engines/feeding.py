@@ -186,24 +186,18 @@ def feeds(
         some = slice(first, first + at_once)
         cut_up = cut(table, batches[some], width)
         for start in range(0, len(cut_up.rows), S):
-            yield _filled(
-                table,
-                cut_up.part(slice(start, start + S)),
-                rates[some],
-                S,
-                split=largest > 1,
-                resident=resident,
-            )
+            part = cut_up.part(slice(start, start + S))
+            yield _filled(table, part, rates[some], S, split=largest > 1, resident=resident)
 
 
 def _filled(
     table: Table, part: Microbatches, rates: NDArray[np.floating], S: int, *, split: bool, resident: bool
 ) -> Feed:
-    dtype = table.Y.dtype
+    X, Y = (None if resident else gathered(matrix, part, S, table.Y.dtype) for matrix in (table.X, table.Y))
     return Feed(
         filled=len(part.rows),
-        X=None if resident else gathered(table.X, part.rows, S, dtype),
-        Y=None if resident else gathered(table.Y, part.rows, S, dtype),
+        X=X,
+        Y=Y,
         rows=_stretched(part.rows, S) if resident else None,
         weights=_stretched(part.weights, S),
         shares=_stretched(part.shares, S),
@@ -230,27 +224,33 @@ def feed_size(n: int, width: int, columns: int, dtype: Any, *, resident: bool) -
     return min(power_of_two(n), MOST_AT_ONCE, 1 << max(fitting, 1).bit_length() - 1)
 
 
-def gathered(X: Any, rows: Rows, S: int, dtype: Any) -> NDArray[np.floating]:
+def gathered(X: Any, part: Microbatches, S: int, dtype: Any) -> NDArray[np.floating]:
     """Copy rows into a new array ``(S, width, columns)`` that a device on the processor can use as it lies.
 
     Args:
         X: ``(n, columns)``, dense or in SciPy's CSR form.
-        rows: ``(s, width)``, s ≤ S; what lies beyond them is not filled.
+        part: S microbatches or fewer; what lies beyond them is not filled.
         S: microbatches in the feed.
         dtype: of the result.
 
     Returns:
-        The array.
+        The array. In a batch that weighs nothing it holds zeros, for its rows may not be numbers, and zero
+        times infinity is not zero.
     """
-    columns = X.shape[1]
-    out = aligned((S, rows.shape[1], columns), dtype)
-    filled = out[: len(rows)].reshape(rows.size, columns)
+    n, width = part.rows.shape
+    out = aligned((S, width, X.shape[1]), dtype)
+    copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
+    out[:n][part.shares == 0] = 0
+    return out
+
+
+def copy_rows(X: Any, rows: Rows, out: NDArray[np.floating]) -> None:
+    """Copy some rows of a dense or CSR matrix into a dense one."""
     if hasattr(X, "toarray"):
-        filled[:] = X[rows.reshape(-1)].toarray()
+        out[:] = X[rows].toarray()
     else:
         # Row numbers are in bounds; "clip" spares NumPy a buffer.
-        np.take(X, rows.reshape(-1), axis=0, out=filled, mode="clip")
-    return out
+        np.take(X, rows, axis=0, out=out, mode="clip")
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[np.floating]:

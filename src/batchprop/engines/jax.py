@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches
 from batchprop.engines.choosing import PRECISIONS
-from batchprop.engines.feeding import Feed, feeds, gathered, power_of_two, width_of
+from batchprop.engines.feeding import Feed, aligned, copy_rows, feeds, power_of_two, width_of
 from batchprop.engines.programs import (
     Running,
     Settings,
@@ -128,8 +128,10 @@ class JaxEngine:
         rows: Rows,
         width: int,
     ) -> Any:
-        padded = np.concatenate([rows, np.repeat(rows[:1], width - len(rows))])[None]
-        chunk = [gathered(matrix, padded, 1, matrix.dtype)[0] for matrix in matrices]
+        chunk = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
+        for matrix, out in zip(matrices, chunk, strict=True):
+            copy_rows(matrix, rows, out[: len(rows)])
+            out[len(rows) :] = 0
         results = applied(structure, function, layers, *chunk)
         return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
 
@@ -159,7 +161,9 @@ class JaxEngine:
         return Settings(optimizer, objective, key)
 
     def _feeds(self, table: Table, batches: Batches, rates: Sequence[float], width: int) -> Iterator[Feed]:
-        return feeds(table, batches, np.asarray(rates, table.Y.dtype), width, resident=self._resident)
+        with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
+            in_dtype = np.asarray(rates).astype(table.Y.dtype)
+        return feeds(table, batches, in_dtype, width, resident=self._resident)
 
     def _on_device(self, table: Table) -> Table | None:
         if not self._resident:
