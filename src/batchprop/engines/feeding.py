@@ -193,7 +193,7 @@ def feeds(
 def _filled(
     table: Table, part: Microbatches, rates: NDArray[np.floating], S: int, *, split: bool, resident: bool
 ) -> Feed:
-    X, Y = (None if resident else gathered(matrix, part, S, table.Y.dtype) for matrix in (table.X, table.Y))
+    X, Y = (None if resident else gathered(matrix, part, S) for matrix in (table.X, table.Y))
     return Feed(
         filled=len(part.rows),
         X=X,
@@ -224,27 +224,26 @@ def feed_size(n: int, width: int, columns: int, dtype: Any, *, resident: bool) -
     return min(power_of_two(n), MOST_AT_ONCE, 1 << max(fitting, 1).bit_length() - 1)
 
 
-def gathered(X: Any, part: Microbatches, S: int, dtype: Any) -> NDArray[np.floating]:
+def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
     """Copy rows into a new array ``(S, width, columns)`` that a device on the processor can use as it lies.
 
     Args:
         X: ``(n, columns)``, dense or in SciPy's CSR form.
         part: S microbatches or fewer; what lies beyond them is not filled.
         S: microbatches in the feed.
-        dtype: of the result.
 
     Returns:
-        The array. In a batch that weighs nothing it holds zeros, for its rows may not be numbers, and zero
-        times infinity is not zero.
+        The array, in X's dtype. In a batch that weighs nothing it holds zeros, for its rows may not be
+        numbers, and zero times infinity is not zero.
     """
     n, width = part.rows.shape
-    out = aligned((S, width, X.shape[1]), dtype)
+    out = aligned((S, width, X.shape[1]), X.dtype)
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
     out[:n][part.shares == 0] = 0
     return out
 
 
-def copy_rows(X: Any, rows: Rows, out: NDArray[np.floating]) -> None:
+def copy_rows(X: Any, rows: Rows, out: NDArray[Any]) -> None:
     """Copy some rows of a dense or CSR matrix into a dense one."""
     if hasattr(X, "toarray"):
         out[:] = X[rows].toarray()
@@ -253,7 +252,7 @@ def copy_rows(X: Any, rows: Rows, out: NDArray[np.floating]) -> None:
         np.take(X, rows, axis=0, out=out, mode="clip")
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[np.floating]:
+def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an empty array whose address is a multiple of ``ALIGNMENT``.
 
     Example:
@@ -263,7 +262,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[np.floating]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
-    found: NDArray[np.floating] = memory[start : start + size].view(dtype).reshape(shape)
+    found: NDArray[Any] = memory[start : start + size].view(dtype).reshape(shape)
     return found
 
 
