@@ -8,7 +8,7 @@ and scikit-learn, are imported when first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from batchprop import activations, batches, errors, heads, optimizers, schedules, training
+from batchprop import activations, batches, errors, heads, objective, optimizers, schedules, training
 from batchprop.backprop import Step, backprop
 from batchprop.check import check_gradient
 from batchprop.gradient import BatchGradient
@@ -33,6 +33,7 @@ __all__ = [
     "check_gradient",
     "errors",
     "heads",
+    "objective",
     "optimizers",
     "schedules",
     "training",
