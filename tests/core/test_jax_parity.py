@@ -53,16 +53,9 @@ def test_the_curve_is_numpys(activation: str, head: str, dtype: str) -> None:
             )
             about = f"{shape}, {weighted=}"
             assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg=about)
+            # Curves that stand still would agree whatever the engine did.
+            assert np.ptp(theirs.losses) >= 0.01 * max(theirs.losses)
             assert (len(ours.losses), ours.state.steps, ours.finite) == (STEPS, STEPS, True)
             for leaf, reference in zip(leaves(ours.state.layers), leaves(theirs.state.layers), strict=True):
                 assert leaf.dtype == dtype
                 assert_allclose(leaf, reference, rtol=10 * within, atol=10 * within, err_msg=about)
-
-
-@pytest.mark.parametrize("head", HEAD_MAKERS)
-def test_the_table_is_one_of_training(head: str) -> None:
-    """Curves that stand still would agree whatever the engine did."""
-    for activation in ACTIVATION_NAMES:
-        for case in problems(activation, head):
-            losses = train(NumpyEngine(), case, "float64", weighted=True).losses
-            assert np.ptp(losses) >= 0.01 * max(losses)

@@ -1,0 +1,103 @@
+"""Which engine some work is for: shapes alone decide, and more work never goes back to NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchprop.engines import choosing
+from batchprop.engines.choosing import ENGINES, PRECISIONS, Work, choose_engine, pays, seconds_in_numpy
+from batchprop.errors import ParameterError
+
+SMALL = Work((4, 8, 3), 150, 50, 20)
+LARGE = Work((784, 1024, 10), 60_000, 128, 100)
+
+works = st.builds(
+    Work,
+    sizes=st.lists(st.integers(1, 2000), min_size=2, max_size=5),
+    rows=st.integers(1, 10**7),
+    batch_size=st.integers(1, 10**5),
+    epochs=st.integers(1, 1000),
+)
+
+
+def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "jax_is_installed", lambda: False)
+
+
+def test_auto_takes_what_pays() -> None:
+    assert choose_engine("auto", SMALL) == "numpy"
+    assert choose_engine("auto", LARGE) == "jax"
+
+
+@given(works)
+def test_auto_is_the_rule_over_the_shapes(work: Work) -> None:
+    assert choose_engine("auto", work) == ("jax" if pays(work) else "numpy")
+    assert pays(work) == (seconds_in_numpy(work) > choosing.WORTH_COMPILING)
+
+
+@given(works, st.integers(0, 10**6), st.integers(0, 1000))
+def test_more_rows_or_epochs_are_more_work(work: Work, rows: int, epochs: int) -> None:
+    more = work._replace(rows=work.rows + rows, epochs=work.epochs + epochs)
+    assert seconds_in_numpy(more) >= seconds_in_numpy(work) > 0
+    assert pays(more) or not pays(work)
+
+
+@given(works, st.integers(0, 4), st.integers(1, 1000))
+def test_a_wider_network_is_more_work(work: Work, layer: int, more: int) -> None:
+    sizes = list(work.sizes)
+    sizes[layer % len(sizes)] += more
+    assert seconds_in_numpy(work._replace(sizes=sizes)) > seconds_in_numpy(work)
+
+
+@pytest.mark.parametrize("work", [SMALL, LARGE])
+def test_what_is_asked_for_is_what_is_given(work: Work) -> None:
+    assert choose_engine("numpy", work) == "numpy"
+    assert choose_engine("jax", work) == "jax"
+
+
+@pytest.mark.parametrize("work", [SMALL, LARGE])
+@pytest.mark.parametrize("device", ["gpu", "tpu"])
+def test_a_device_or_a_precision_asks_for_jax(work: Work, device: str) -> None:
+    assert choose_engine("auto", work, device=device) == "jax"
+    for precision in PRECISIONS[1:]:
+        assert choose_engine("auto", work, precision=precision) == "jax"
+
+
+def test_what_numpy_has_too_asks_for_nothing() -> None:
+    assert choose_engine("auto", SMALL, device="cpu", precision="float32") == "numpy"
+    assert choose_engine("numpy", LARGE, device="cpu", precision="float32") == "numpy"
+
+
+@pytest.mark.parametrize("asked", [{"device": "gpu"}, {"precision": "bfloat16"}])
+def test_numpy_has_no_device_and_no_precision(asked: dict[str, Any]) -> None:
+    ((name, value),) = asked.items()
+    with pytest.raises(
+        ParameterError, match=rf"{name}='{value}' does not go with engine='numpy'.*{name}=None"
+    ):
+        choose_engine("numpy", SMALL, **asked)
+
+
+def test_without_jax_auto_is_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_jax(monkeypatch)
+    for work in (SMALL, LARGE):
+        assert choose_engine("auto", work) == choose_engine("numpy", work) == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("engine", "asked"), [("jax", {}), ("auto", {"device": "gpu"}), ("auto", {"precision": "bfloat16"})]
+)
+def test_without_jax_what_needs_it_is_an_error(
+    engine: str, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_jax(monkeypatch)
+    with pytest.raises(ParameterError, match=r"needs? JAX, .*not installed.*pip install 'batchprop\[jax\]'"):
+        choose_engine(engine, SMALL, **asked)
+
+
+def test_the_engines_there_are() -> None:
+    assert ENGINES == ("auto", "numpy", "jax")
+    assert choosing.jax_is_installed()

@@ -1,0 +1,228 @@
+"""Feeding, against a slow loop: every row of every batch appears with its weight, and the rest weighs 0."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy import sparse
+
+from batchprop.batches import Rows, Table, mini
+from batchprop.engines import feeding
+from batchprop.engines.feeding import Feed, aligned, feed_size, feeds, power_of_two, width_of
+
+N = 40
+
+
+def table(dtype: str = "float64", *, weighted: bool = True, kind: Any = np.asarray) -> Table:
+    """Every entry of X tells its row and column, every entry of Y its row."""
+    X = (np.arange(N)[:, None] * 10 + np.arange(3)).astype(dtype)
+    weights = np.where(np.arange(N) % 5 == 0, 0.0, np.arange(N) / 8).astype(dtype)
+    return Table(kind(X), np.arange(N, dtype=dtype)[:, None] + 0.5, weights if weighted else None)
+
+
+class Part(NamedTuple):
+    """A microbatch, as a person would write it down."""
+
+    rows: list[int]
+    weights: list[float]
+    share: float
+    number: int
+    closes: bool
+    rate: float
+
+
+def by_hand(batches: list[Rows], weights: Any, rates: Any, width: int) -> list[Part]:
+    """What is to be run, batch by batch and row by row."""
+    parts = []
+    for rows, rate in zip(batches, rates, strict=True):
+        of_rows = [1.0 if weights is None else float(weights[row]) for row in rows]
+        share = 1 / sum(of_rows) if sum(of_rows) else 0.0
+        count = max(-(-len(rows) // width), 1)
+        for k in range(count):
+            some = slice(k * width, (k + 1) * width)
+            parts.append(Part(list(rows[some]), of_rows[some], share, k, k == count - 1, float(rate)))
+    return parts
+
+
+def as_run(found: list[Feed]) -> list[Part]:
+    """What a program that runs the feeds gets to see; examples of weight 0 at the end are those filled up."""
+    parts = []
+    for feed in found:
+        for i in range(feed.filled):
+            rows = rows_of(feed, i)
+            closes = True if feed.closes is None else bool(feed.closes[i])
+            assert feed.weights[i].shape == (len(rows),)
+            parts.append(
+                Part(rows, list(feed.weights[i]), feed.shares[i], int(feed.parts[i]), closes, feed.rates[i])
+            )
+    return parts
+
+
+def rows_of(feed: Feed, i: int) -> list[int]:
+    """Which rows of the table these are, as their entries tell."""
+    if feed.rows is not None:
+        assert feed.X is feed.Y is None
+        return list(feed.rows[i])
+    if feed.shares[i] == 0:
+        # What weighs nothing may be no numbers, and is not fed.
+        assert not feed.X[i].any()
+        assert not feed.Y[i].any()
+    else:
+        assert np.array_equal(feed.X[i], feed.X[i][:, :1] + np.arange(3))
+        assert np.array_equal(feed.Y[i][:, 0] - 0.5, feed.X[i][:, 0] / 10)
+    return [round(x / 10) for x in feed.X[i][:, 0]]
+
+
+def same_parts(found: list[Feed], batches: list[Rows], given_table: Table, rates: Any, width: int) -> None:
+    """Assert that the feeds hold the parts written by hand, filled up with rows of weight 0."""
+    expected = by_hand(batches, given_table.weights, rates, width)
+    for part, wanted in zip(as_run(found), expected, strict=True):
+        count = len(wanted.rows)
+        assert len(part.rows) == width
+        assert_allclose(part.weights, [*wanted.weights, *[0.0] * (width - count)])
+        assert_allclose(part.share, wanted.share, rtol=1e-6)
+        assert (part.number, part.closes) == (wanted.number, wanted.closes)
+        assert_allclose(part.rate, wanted.rate, rtol=1e-6)
+        if wanted.share:
+            assert part.rows[:count] == wanted.rows
+            # What fills up is a row of the batch, lest a row that is left out spoils it.
+            assert set(part.rows[count:]) <= set(wanted.rows)
+
+
+SIZES = st.lists(st.integers(0, N), min_size=1, max_size=12)
+UNIFORM = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 9)).map(
+    lambda drawn: [drawn[0]] * drawn[1] + [min(drawn[0], drawn[2])]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(
+    sizes=st.one_of(SIZES, UNIFORM),
+    microbatch=st.integers(1, 12),
+    feed_bytes=st.integers(1, 20_000),
+    at_once=st.sampled_from([1, 2, 8, 4096]),
+    resident=st.booleans(),
+    weighted=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_feeds_hold_every_batch(
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: list[int],
+    microbatch: int,
+    feed_bytes: int,
+    at_once: int,
+    resident: bool,
+    weighted: bool,
+    dtype: str,
+) -> None:
+    monkeypatch.setattr(feeding, "MICROBATCH", microbatch)
+    monkeypatch.setattr(feeding, "FEED_BYTES", feed_bytes)
+    monkeypatch.setattr(feeding, "MOST_AT_ONCE", at_once)
+    rng = np.random.default_rng(sum(sizes))
+    batches = [rng.permutation(N)[:size] for size in sizes]
+    rates = rng.uniform(size=len(sizes)).astype(dtype)
+    given_table, width = table(dtype, weighted=weighted), width_of(batches)
+    found = list(feeds(given_table, batches, rates, width, resident=resident))
+    same_parts(found, batches, given_table, rates, width)
+    assert_one_program(found, width, dtype)
+
+
+def assert_one_program(found: list[Feed], width: int, dtype: str) -> None:
+    """All feeds of an epoch have the same shapes and types, and the type of the table."""
+    shapes = {tuple((a.shape, a.dtype.name) for a in feed[1:] if a is not None) for feed in found}
+    assert len(shapes) == 1
+    (S,) = {len(feed.shares) for feed in found}
+    assert power_of_two(S) == S
+    for feed in found:
+        assert 1 <= feed.filled <= S
+        assert feed.weights.shape == (S, width)
+        floats = [a for a in (feed.X, feed.Y, feed.weights, feed.shares, feed.rates) if a is not None]
+        assert {a.dtype.name for a in floats} == {dtype}
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 16, N])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "FEED_BYTES", 4 * 8 * 4 * 8)
+    epoch = next(mini(N, size, np.random.RandomState(0) if shuffled else None))
+    rates, given_table = np.linspace(0, 1, len(epoch)), table()
+    found = list(feeds(given_table, epoch, rates, width_of(epoch)))
+    same_parts(found, list(epoch), given_table, rates, size)
+    assert all(feed.closes is None for feed in found)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
+def test_sparse_rows_are_fed_dense(kind: Any) -> None:
+    batches = [np.array([3, 1]), np.array([7, 7, 0])]
+    rates = np.ones(2)
+    dense, thin = (list(feeds(table(kind=how), batches, rates, 4)) for how in (np.asarray, kind))
+    for one, other in zip(dense, thin, strict=True):
+        assert type(other.X) is np.ndarray
+        assert np.array_equal(one.X[: one.filled], other.X[: other.filled])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "at_least", "width"),
+    [
+        ([8, 8, 8], 1, 8),
+        ([8, 8, 3], 1, 8),
+        ([7], 1, 7),
+        ([7, 9], 1, 16),
+        ([3, 8, 8], 1, 8),
+        ([9, 3, 5], 1, 16),
+        ([0], 1, 1),
+        ([0, 0, 0], 1, 1),
+        ([8, 8, 0], 1, 8),
+        ([5, 5], 8, 8),
+        ([5000, 5000, 1], 1, 4096),
+        ([5000, 1, 1], 1, 4096),
+    ],
+)
+def test_the_width_is_the_batch_size_or_a_power_of_two(sizes: list[int], at_least: int, width: int) -> None:
+    assert width_of([np.arange(size) for size in sizes], at_least) == width
+
+
+def test_a_feed_is_as_large_as_its_bytes_allow() -> None:
+    def size(n: int, width: int, columns: int, dtype: str = "float32", *, resident: bool = False) -> int:
+        return feed_size(n, width, columns, dtype, resident=resident)
+
+    assert size(1000, 10, 100) == 512  # the largest power of two in 4 MB / 4000 bytes
+    assert size(1000, 10, 100, "float64") == 256
+    assert size(100, 10, 100) == 128
+    assert size(10**6, 1, 1) == 4096
+    assert size(10**6, 4096, 10**6) == 1
+    assert size(1, 4096, 10**6) == 1
+    assert size(10**6, 4096, 10**6, resident=True) == 4096
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 1, 9)])
+def test_what_is_handed_to_a_device_need_not_be_copied(dtype: str, shape: tuple[int, ...]) -> None:
+    for _ in range(20):
+        array = aligned(shape, dtype)
+        assert (array.shape, array.dtype) == (shape, dtype)
+        assert array.ctypes.data % feeding.ALIGNMENT == 0
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+
+
+def test_rows_are_copied_and_never_shared() -> None:
+    given_table, batches = table(), [np.arange(8), np.arange(8, 16)]
+    (one,), (other,) = (list(feeds(given_table, batches, np.ones(2), 8)) for _ in range(2))
+    for mine, again, source in ((one.X, other.X, given_table.X), (one.Y, other.Y, given_table.Y)):
+        assert not np.shares_memory(mine, source)
+        assert not np.shares_memory(mine, again)
+
+
+def test_row_numbers_of_any_kind_are_the_same() -> None:
+    batches = [np.array([3, 1, 39]), np.array([0])]
+    expected = list(feeds(table(), batches, np.ones(2), 3))
+    for dtype in ("int32", "uint8", "int64"):
+        found = list(feeds(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3))
+        for one, other in zip(found, expected, strict=True):
+            assert np.array_equal(one.X, other.X)
