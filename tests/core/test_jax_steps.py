@@ -218,7 +218,8 @@ def test_the_batch_that_diverged_is_the_one_numpy_names(engine: JaxEngine, rate:
     for one in (engine, NumpyEngine()):
         with pytest.raises(DivergedError) as caught:
             list(islice(records(one, TABLE, rate), 60))
-        errors.append(str(caught.value))
+        # Whether large numbers of both signs add up to infinity or to none depends on the order of the sum.
+        errors.append(str(caught.value).replace("became nan", "became inf"))
     assert errors[0] == errors[1]
 
 

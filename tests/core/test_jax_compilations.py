@@ -1,0 +1,184 @@
+"""Compilations are counted: numbers are arguments, and shapes stay the same where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from batchprop import heads, optimizers
+from batchprop.backprop import answers, outputs
+from batchprop.batches import Table, mini, poisson
+from batchprop.engines import feeding
+from batchprop.engines import jax as jax_engine
+from batchprop.engines.jax import JaxEngine
+from batchprop.network import Network
+from batchprop.objective import Objective
+from batchprop.training import Recipe, State, begin
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+WIDTHS = count(101)
+"""A width that no other program of this process has, for each test."""
+
+
+@pytest.fixture
+def compiled() -> Iterator[list[str]]:
+    """The names of the programs that are compiled while the test runs."""
+    names: list[str] = []
+
+    def listen(event: str, _: float, **about: Any) -> None:
+        if event == COMPILED:
+            names.append(str(about.get("fun_name")))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    JaxEngine(seed=0)  # which compiles, once in a process, what makes a key
+    names.clear()
+    yield names
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+class Fit:
+    """A small network and table of a width of their own."""
+
+    def __init__(self, rows: int = 30, head: str | heads.Head = "softmax", dtype: str = "float32") -> None:
+        width, rng = next(WIDTHS), np.random.default_rng(0)
+        self.net = Network.create([width, 4, 3], head=head, random_state=0, dtype=dtype)
+        X = rng.normal(size=(rows, width)).astype(dtype)
+        self.table = Table(X, np.eye(3, dtype=dtype)[rng.integers(3, size=rows)])
+
+    def run(self, epochs: list[Any], engine: JaxEngine | None = None, **numbers: Any) -> State:
+        """Train on a new engine, unless one is given."""
+        engine = engine or JaxEngine(seed=0)
+        optimizer = optimizers.adamw(numbers.pop("beta_1", 0.9), weight_decay=numbers.pop("decay", 0.1))
+        rate, table = numbers.pop("rate", 0.1), self.table._replace(weights=numbers.pop("weights", None))
+        recipe = Recipe(self.net, optimizer, Objective(**numbers))
+        state = begin(recipe)
+        for rows in epochs:
+            state = engine.run_epoch(recipe, state, table, rows, [rate] * len(rows)).state
+        return state
+
+
+def plan(rows: int, size: int, epochs: int = 3) -> list[Any]:
+    return list(islice(mini(rows, size, np.random.RandomState(0)), epochs))
+
+
+def test_compilations_are_counted(compiled: list[str]) -> None:
+    jax.jit(lambda x: x + next(WIDTHS))(1.0)
+    assert len(compiled) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("resident", [False, True])
+def test_an_epoch_is_one_program(compiled: list[str], dtype: str, resident: bool) -> None:
+    fit = Fit(dtype=dtype)
+    fit.run(plan(30, 8), JaxEngine(resident=resident))
+    assert compiled == ["jit(_run)"]
+    fit.run(plan(30, 8), JaxEngine(resident=resident))
+    assert compiled == ["jit(_run)"]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_many_feeds_are_one_program_or_two(
+    compiled: list[str], large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
+    if large:
+        monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
+    fit = Fit(100)
+    fit.run(plan(100, 8))
+    assert compiled == ["jit(_run)"] * (2 if large else 1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_numbers_are_arguments(compiled: list[str], weighted: bool) -> None:
+    fit = Fit()
+    both: dict[str, Any] = {"dropout": (0.5,), "max_grad_norm": 1.0}
+    fit.run(plan(30, 8), **both)
+    first = len(compiled)
+    assert first
+    for numbers in (
+        {"rate": 0.01},
+        {"rate": np.float64(0.02)},
+        {"alpha": 0.5},
+        {"beta_1": 0.5},
+        {"decay": 0.0},
+        {"dropout": (0.1,)},
+        {"max_grad_norm": 5},
+        {"loss_scale": 0.5},
+        {"weights": np.linspace(0, 1, 30, dtype="float32") if weighted else None},
+    ):
+        fit.run(plan(30, 8), **{**both, **numbers})
+    fit.run(plan(30, 8), JaxEngine(seed=7), **both)
+    assert compiled[first:] == []
+
+
+def test_what_is_switched_on_is_another_program(compiled: list[str]) -> None:
+    fit, seen = Fit(), 0
+    for numbers in ({}, {"dropout": (0.5,)}, {"max_grad_norm": 1.0}):
+        fit.run(plan(30, 8), **numbers)
+        assert len(compiled) > seen
+        seen = len(compiled)
+
+
+def test_the_last_batch_may_have_any_number_of_rows(compiled: list[str]) -> None:
+    fit = Fit(32)
+    fit.run(plan(32, 8))
+    first = len(compiled)
+    assert first
+    for rows in (25, 26, 31):
+        fit.run(plan(rows, 8))
+    assert compiled[first:] == []
+
+
+def test_batches_of_varying_size_share_a_program(compiled: list[str]) -> None:
+    fit, engine = Fit(60), JaxEngine()
+    epochs = list(islice(poisson(60, 0.2, 5, np.random.RandomState(0)), 20))
+    fit.run(epochs, engine)
+    # A program for each width, a power of two, that is larger than those before.
+    assert 1 <= len(compiled) <= 2, compiled
+
+
+@pytest.mark.parametrize(
+    "maker",
+    [
+        lambda: "softmax",
+        lambda: heads.softmax(label_smoothing=0.1),
+        lambda: heads.softmax_groups([1, 2]),
+        lambda: heads.sigmoid_cross_entropy(label_smoothing=0.1),
+        lambda: heads.huber(0.3),
+        lambda: heads.quantile(0.9),
+    ],
+    ids=["softmax", "smoothed", "groups", "sigmoid", "huber", "quantile"],
+)
+def test_a_head_made_again_is_the_same(compiled: list[str], maker: Any) -> None:
+    fit = Fit(head=maker())
+    fit.run(plan(30, 8))
+    first = len(compiled)
+    fit.net = Network(fit.net.layers, fit.net.activations, heads.find_head(maker()))
+    fit.run(plan(30, 8))
+    assert compiled[first:] == []
+
+
+def test_functions_of_rows_share_a_program(compiled: list[str]) -> None:
+    fit = Fit(64)
+    engine, X, Y = JaxEngine(), fit.table.X, fit.table.Y
+    engine.apply(outputs, fit.net, X)
+    engine.apply(answers, fit.net, X, Y)
+    first = len(compiled)
+    assert first == 2
+    for n in (33, 50, 64):
+        JaxEngine().apply(outputs, fit.net, X[:n])
+        JaxEngine().apply(answers, fit.net, X[:n], Y[:n])
+    assert compiled[first:] == []
+
+
+def test_a_line_search_compiles_once(compiled: list[str]) -> None:
+    fit, engine = Fit(dtype="float64"), JaxEngine()
+    for alpha in (0.1, 0.2, 0.3):
+        engine.value_and_gradient(fit.net, fit.table, np.arange(30), Objective(alpha=alpha))
+    assert compiled == ["jit(add_up)"]

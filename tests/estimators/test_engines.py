@@ -1,0 +1,563 @@
+"""The estimators on the JAX engine: the same fits, answers and attributes as on NumPy's, and few programs."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import skops.io
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import batchprop as bp
+from batchprop.backprop import backprop
+from batchprop.engines import choosing, feeding
+from batchprop.engines import jax as jax_engine
+from batchprop.errors import DivergedError, ParameterError
+from batchprop.estimators import engines
+from batchprop.training import Epoch
+from tests.estimators.tables import TARGETS, declared, estimator, quiet, table
+
+pytestmark = quiet
+
+SOLVERS: dict[str, dict[str, Any]] = {
+    "adam": {},
+    "adamw": {"solver": "adamw", "learning_rate": "warmup_cosine"},
+    "sgd": {"solver": "sgd", "learning_rate": "invscaling", "batch_size": 32},
+    "momentum": {"solver": "sgd", "nesterovs_momentum": False, "learning_rate": "adaptive"},
+    "plain": {"solver": "sgd", "momentum": 0, "max_grad_norm": 0.1, "batch_size": "full"},
+    "lbfgs": {"solver": "lbfgs", "alpha": 0.1},
+    "early stopping": {"early_stopping": True, "batch_size": 32},
+}
+
+
+def pair(target: str, **parameters: Any) -> tuple[Any, Any]:
+    """The same estimator on JAX and on NumPy, in float64."""
+    return (
+        estimator(target, dtype="float64", engine="jax", **parameters),
+        estimator(target, dtype="float64", engine="numpy", **parameters),
+    )
+
+
+def alike(ours: Any, theirs: Any, X: Any, y: Any, within: float = 1e-9) -> None:
+    """Assert that two estimators learned the same, and answer the same."""
+    assert (ours.engine_, theirs.engine_) == ("jax", "numpy")
+    plain = [*theirs.coefs_, *theirs.intercepts_]
+    for array, reference in zip([*ours.coefs_, *ours.intercepts_], plain, strict=True):
+        assert type(array) is np.ndarray
+        assert array.dtype == reference.dtype
+        assert_allclose(array, reference, rtol=within, atol=within)
+    for name in ("loss_curve_", "validation_loss_curve_", "validation_scores_", "learning_rate_curve_"):
+        mine, numpys = getattr(ours, name), getattr(theirs, name)
+        assert (mine is None) == (numpys is None), name
+        if mine is not None:
+            assert_allclose(mine, numpys, rtol=within, atol=within, err_msg=name)
+    for name in ("n_iter_", "t_", "best_iteration_", "n_outputs_", "n_layers_", "out_activation_"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    same_answers(ours, theirs, X, y, within)
+
+
+def same_answers(ours: Any, theirs: Any, X: Any, y: Any, within: float) -> None:
+    predicted, expected = ours.predict(X), theirs.predict(X)
+    assert predicted.dtype == expected.dtype
+    if hasattr(ours, "predict_proba"):
+        assert np.array_equal(predicted, expected)
+        for method in ("predict_proba", "predict_log_proba"):
+            mine, numpys = (getattr(model, method)(X) for model in (ours, theirs))
+            assert type(mine) is type(numpys)
+            for one, other in zip(mine, numpys, strict=True):
+                assert_allclose(one, other, rtol=within, atol=within)
+    else:
+        assert_allclose(predicted, expected, rtol=within, atol=within)
+    assert_allclose(ours.score(X, y), theirs.score(X, y), rtol=within)
+
+
+# ---- fits
+
+
+@pytest.mark.parametrize("settings", SOLVERS)
+@pytest.mark.parametrize("target", ["binary", "single"])
+def test_every_solver(target: str, settings: str) -> None:
+    X, y = table(target)
+    ours, theirs = pair(target, **SOLVERS[settings])
+    # A line search multiplies what rounds differently.
+    within = 1e-6 if settings == "lbfgs" else 1e-9
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y, within)
+
+
+@pytest.mark.parametrize("target", [*TARGETS, "counts"])
+def test_every_kind_of_target(target: str) -> None:
+    X, y = table(target)
+    loss = {"loss": "poisson"} if target == "counts" else {}
+    ours, theirs = pair(target, max_iter=4, early_stopping=True, activation="tanh", **loss)
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+def test_every_loss(loss: str) -> None:
+    X, y = table("several")
+    ours, theirs = pair("several", max_iter=4, loss=loss)
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y)
+
+
+def test_weights_smoothing_and_layers() -> None:
+    X, y = table("multiclass")
+    ours, theirs = pair(
+        "multiclass",
+        hidden_layer_sizes=(6, 5),
+        activation=("gelu", "silu"),
+        class_weight="balanced",
+        label_smoothing=0.1,
+        batch_size=50,
+    )
+    weights = np.linspace(0, 2, len(y))
+    alike(ours.fit(X, y, weights), theirs.fit(X, y, weights), X, y)
+
+
+def test_without_a_hidden_layer() -> None:
+    X, y = table("binary")
+    ours, theirs = pair("binary", hidden_layer_sizes=())
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_rows(solver: str) -> None:
+    X, y = table("multiclass")
+    thin = csr_matrix(np.where(X > 0.5, X, 0))
+    ours, theirs = pair("multiclass", solver=solver, max_iter=5)
+    alike(ours.fit(thin, y), theirs.fit(thin, y), thin, y, 1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", None])
+def test_float32(dtype: str | None) -> None:
+    X, y = table("multiclass", rows=240, dtype="float32")
+    ours, theirs = (
+        estimator("multiclass", engine=engine, dtype=dtype).fit(X, y) for engine in ("jax", "numpy")
+    )
+    assert {array.dtype.name for array in (*ours.coefs_, *ours.intercepts_)} == {"float32"}
+    assert ours.predict_proba(X).dtype == "float32"
+    alike(ours, theirs, X, y, 1e-5)
+
+
+def test_rows_of_ones_own_to_validate_on() -> None:
+    X, y = table("multioutput")
+    ours, theirs = pair("multioutput", max_iter=4)
+    for model in (ours, theirs):
+        model.fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
+    alike(ours, theirs, X, y)
+
+
+@pytest.mark.parametrize("scoring", ["loss", "neg_log_loss"])
+def test_any_scoring(scoring: str) -> None:
+    X, y = table("multiclass")
+    ours, theirs = pair("multiclass", max_iter=5, early_stopping=True, scoring=scoring)
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y)
+
+
+@pytest.mark.parametrize("settings", ["adam", "momentum", "lbfgs", "early stopping"])
+def test_a_warm_start(settings: str) -> None:
+    X, y = table("binary")
+    ours, theirs = pair("binary", warm_start=True, max_iter=3, **SOLVERS[settings])
+    for model in (ours, theirs):
+        model.fit(X, y).fit(X, y)
+    alike(ours, theirs, X, y, 1e-6 if settings == "lbfgs" else 1e-9)
+
+
+@pytest.mark.parametrize("target", ["multiclass", "multilabel", "several"])
+@pytest.mark.parametrize("settings", ["adamw", "sgd"])
+def test_pieces(target: str, settings: str) -> None:
+    X, y = table(target)
+    ours, theirs = pair(target, **SOLVERS[settings])
+    for model in (ours, theirs):
+        model.partial_fit(X[:50], y[:50], **declared(target, y))
+        model.partial_fit(X[50:], y[50:])
+        model.partial_fit(X, y)
+    alike(ours, theirs, X, y)
+
+
+def test_pieces_may_change_engines() -> None:
+    X, y = table("binary")
+    ours, theirs = pair("binary")
+    for engine in ("jax", "numpy", "jax"):
+        ours.set_params(engine=engine).partial_fit(X, y, **declared("binary", y))
+        theirs.partial_fit(X, y, **declared("binary", y))
+    alike(ours, theirs, X, y)
+
+
+def test_dropout_is_seeded() -> None:
+    X, y = table("multiclass")
+    fits = [
+        estimator("multiclass", engine="jax", dropout=0.4, random_state=seed).fit(X, y) for seed in (0, 0, 1)
+    ]
+    assert fits[0].loss_curve_ == fits[1].loss_curve_ != fits[2].loss_curve_
+    assert fits[0].loss_curve_ != estimator("multiclass", engine="jax").fit(X, y).loss_curve_
+    pieces = estimator("multiclass", engine="jax", dropout=0.4, learning_rate_init=1e-30)
+    losses = [pieces.partial_fit(X, y, **declared("multiclass", y)).loss_ for _ in range(3)]
+    assert len(set(losses)) == 3
+
+
+def test_a_table_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (feeding, jax_engine):
+        monkeypatch.setattr(module, "MICROBATCH", 32)
+    X, y = table("multilabel")
+    ours, theirs = pair("multilabel", batch_size="full", max_iter=4)
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y)
+
+
+# ---- watching, and what ends a fit
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_callbacks_look_at_the_network(solver: str, dtype: str) -> None:
+    """A callback that runs the network gets what it would get on NumPy."""
+    X, y = table("single", rows=240, dtype=dtype)
+    curves = []
+    for engine in ("jax", "numpy"):
+        losses: list[float] = []
+
+        def look(epoch: Epoch, losses: list[float] = losses) -> None:
+            net, kind = epoch.network, epoch.network.layers[0].W.dtype
+            losses.append(float(backprop(net, X.T.astype(kind), y[None].astype(kind)).loss))
+
+        estimator("single", engine=engine, solver=solver, dtype=dtype, max_iter=4, callbacks=[look]).fit(X, y)
+        curves.append(losses)
+    assert_allclose(curves[0], curves[1], rtol=1e-4 if dtype == "float32" else 1e-6)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_callback_ends_training(solver: str) -> None:
+    X, y = table("binary")
+    ours, theirs = pair("binary", solver=solver, callbacks=[lambda epoch: epoch.number == 3])
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y, 1e-6)
+    assert ours.n_iter_ == 3
+
+
+def interrupt_in(epoch_number: int) -> Any:
+    def callback(epoch: Epoch) -> None:
+        if epoch.number == epoch_number:
+            raise KeyboardInterrupt
+
+    return callback
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.filterwarnings("ignore:Ctrl-C")
+def test_an_interrupted_fit_keeps_its_weights(solver: str) -> None:
+    X, y = table("binary")
+    ours, theirs = pair("binary", solver=solver, callbacks=[interrupt_in(4)])
+    alike(ours.fit(X, y), theirs.fit(X, y), X, y, 1e-6)
+    assert ours.interrupted_
+    assert len(ours.loss_curve_) == 4
+
+
+def stops_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes between two feeds, after so many."""
+    program, left = jax_engine.run, iter(range(calls))
+
+    def run(*arguments: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return program(*arguments)
+
+    monkeypatch.setattr(jax_engine, "run", run)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_an_interrupt_between_feeds_leaves_the_last_epoch(
+    large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = table("binary")
+    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
+    parameters: dict[str, Any] = {"batch_size": 30, "engine": "jax", "dtype": "float64"}
+    shorter = estimator("binary", max_iter=2, **parameters).fit(X, y)
+    if large:
+        monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
+    # Four batches are four feeds: Ctrl-C comes in the middle of the third epoch, or with what begins it.
+    stops_after(2 if large else 10, monkeypatch)
+    with pytest.warns(UserWarning, match="Ctrl-C ended training after 2 epochs"):
+        model = estimator("binary", **parameters).fit(X, y)
+    assert model.interrupted_
+    for array, reference in zip(model.coefs_, shorter.coefs_, strict=True):
+        assert np.array_equal(array, reference)
+    assert model.score(X, y) == shorter.score(X, y)
+
+
+def test_an_interrupt_before_the_first_epoch_ends_leaves_the_first_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = table("binary")
+    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
+    stops_after(2, monkeypatch)
+    with pytest.warns(UserWarning, match="Ctrl-C ended training after 0 epochs"):
+        model = estimator("binary", batch_size=30, engine="jax").fit(X, y)
+    untrained = estimator("binary", learning_rate_init=1e-30, max_iter=1, engine="numpy").fit(X, y)
+    assert_allclose(model.coefs_[0], untrained.coefs_[0])
+
+
+def test_an_interrupted_early_stopping_keeps_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = table("multiclass")
+    parameters: dict[str, Any] = {
+        "early_stopping": True,
+        "engine": "jax",
+        "learning_rate_init": 1.0,
+        "max_iter": 30,
+    }
+    nets = []
+    seen = estimator("multiclass", callbacks=[nets.append], **parameters).fit(X, y)
+    best = seen.best_iteration_
+    assert best < seen.n_iter_
+    stops_after(seen.n_iter_ - 1, monkeypatch)
+    with pytest.warns(UserWarning, match=f"Ctrl-C ended training after {seen.n_iter_ - 1} epochs"):
+        model = estimator("multiclass", **parameters).fit(X, y)
+    assert model.best_iteration_ == best
+    assert np.array_equal(model.coefs_[0], np.asarray(nets[best - 1].network.layers[0].W).T)
+
+
+def test_a_fit_that_diverges_says_what_numpys_says() -> None:
+    X, y = table("single")
+    errors = []
+    for engine in ("jax", "numpy"):
+        with pytest.raises(DivergedError) as caught:
+            estimator(
+                "single",
+                engine=engine,
+                solver="sgd",
+                learning_rate_init=1e3,
+                max_iter=50,
+                activation="identity",
+            ).fit(X, 100 * y)
+        # Whether large numbers of both signs add up to infinity or to none depends on the order of the sum.
+        errors.append(str(caught.value).replace("became nan", "became inf"))
+    assert errors[0] == errors[1]
+    assert "batch" in errors[0]
+
+
+# ---- what is left behind
+
+OURS = {"batchprop.estimators.classifier.MLPClassifier", "batchprop.estimators.regressor.MLPRegressor"}
+
+
+def through_skops(model: Any) -> Any:
+    stored = skops.io.dumps(model)
+    needed = set(skops.io.get_untrusted_types(data=stored))
+    assert needed <= OURS
+    return skops.io.loads(stored, trusted=sorted(needed))
+
+
+WAYS = {
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "copy": copy.deepcopy,
+    "skops": through_skops,
+}
+
+
+@pytest.mark.parametrize("settings", ["adam", "momentum", "plain", "lbfgs", "early stopping"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_all_that_is_fitted_is_plain(settings: str, dtype: str) -> None:
+    X, y = table("multioutput", rows=240)
+    clf = estimator("multioutput", engine="jax", dtype=dtype, class_weight="balanced", **SOLVERS[settings])
+    clf.fit(X, y, X_val=X[:9], y_val=y[:9])
+    parts = [value for name, value in vars(clf).items() if name not in clf.get_params()]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list | tuple | dict):
+            parts += part.values() if isinstance(part, dict) else part
+        else:
+            assert part is None or isinstance(part, np.ndarray | np.generic | int | float | str), type(part)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("target", ["multiclass", "several"])
+def test_what_is_stored_goes_on(way: str, target: str) -> None:
+    X, y = table(target)
+    model = estimator(target, engine="jax", solver="adamw", dropout=0.2).fit(X, y)
+    stored = WAYS[way](model)
+    assert stored.engine_ == "jax"
+    assert np.array_equal(stored.predict(X), model.predict(X))
+    for _ in range(2):
+        model.partial_fit(X, y)
+        stored.partial_fit(X, y)
+        for one, other in zip(model.coefs_, stored.coefs_, strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_clone_gives_an_unfitted_twin() -> None:
+    X, y = table("binary")
+    clf = estimator("binary", engine="jax", device="cpu", precision="float32").fit(X, y)
+    twin = clone(clf)
+    assert not hasattr(twin, "coefs_")
+    assert twin.get_params() == clf.get_params()
+    assert np.array_equal(twin.fit(X, y).coefs_[0], clf.coefs_[0])
+
+
+def test_fitted_arrays_may_be_written_to() -> None:
+    X, y = table("binary")
+    clf = estimator("binary", engine="jax").fit(X, y)
+    assert all(array.flags.writeable for array in (*clf.coefs_, *clf.intercepts_))
+    assert clf.predict_proba(X).flags.writeable
+
+
+def test_a_fit_leaves_the_process_as_it_was() -> None:
+    X, y = table("binary")
+    before = jax.config.jax_enable_x64, jax.config.jax_default_device, jax.config.jax_default_matmul_precision
+    estimator("binary", engine="jax", dtype="float64", precision="tensorfloat32").fit(X, y).predict(X)
+    after = jax.config.jax_enable_x64, jax.config.jax_default_device, jax.config.jax_default_matmul_precision
+    assert before == after
+
+
+# ---- which engine
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any work is worth compiling."""
+    monkeypatch.setattr(choosing, "WORTH_COMPILING", 0.0)
+
+
+@pytest.fixture
+def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (choosing, engines):
+        monkeypatch.setattr(module, "jax_is_installed", lambda: False)
+
+
+@pytest.mark.parametrize("target", ["binary", "single"])
+def test_small_work_is_numpys(target: str) -> None:
+    X, y = table(target)
+    assert estimator(target).engine == "auto"
+    assert estimator(target).fit(X, y).engine_ == "numpy"
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_auto_takes_jax_where_it_pays(solver: str) -> None:
+    X, y = table("binary")
+    model = estimator("binary", solver=solver, max_iter=3)
+    assert model.fit(X, y).engine_ == "jax"
+    assert model.set_params(engine="numpy").fit(X, y).engine_ == "numpy"
+
+
+@pytest.mark.usefixtures("eager", "without_jax")
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_one_line_says_that_jax_would_pay(solver: str) -> None:
+    X, y = table("binary")
+    with pytest.warns(UserWarning, match=r"JAX.*not installed: pip install 'batchprop\[jax\]'") as caught:
+        model = estimator("binary", solver=solver, max_iter=3).fit(X, y)
+    told = [str(warning.message) for warning in caught if "JAX" in str(warning.message)]
+    assert len(told) == 1
+    assert "\n" not in told[0]
+    assert model.engine_ == "numpy"
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.usefixtures("without_jax")
+def test_nothing_is_said_where_it_would_not_pay() -> None:
+    X, y = table("binary")
+    assert estimator("binary").fit(X, y).engine_ == "numpy"
+
+
+@pytest.mark.usefixtures("eager", "without_jax")
+def test_nothing_is_said_to_who_asked_for_numpy() -> None:
+    X, y = table("binary")
+    assert estimator("binary", engine="numpy").fit(X, y).predict(X).shape == (120,)
+
+
+@pytest.mark.usefixtures("without_jax")
+def test_jax_that_is_not_there_is_an_error() -> None:
+    X, y = table("binary")
+    with pytest.raises(ParameterError, match=r"engine='jax' needs JAX.*pip install 'batchprop\[jax\]'"):
+        estimator("binary", engine="jax").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"engine": "torch"}, r"engine='torch'.*'auto'.*'numpy'.*'jax'"),
+        ({"precision": "float8"}, r"precision='float8'.*'float32'"),
+        ({"engine": "numpy", "device": "gpu"}, r"device='gpu' does not go with engine='numpy'"),
+        (
+            {"engine": "numpy", "precision": "bfloat16"},
+            r"precision='bfloat16' does not go with engine='numpy'",
+        ),
+        ({"device": "abacus"}, r"device='abacus' is not there: JAX has 'cpu'"),
+        ({"engine": "jax", "device": "tpu"}, r"device='tpu' is not there: JAX has 'cpu'"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_refused(parameters: dict[str, Any], message: str) -> None:
+    X, y = table("binary")
+    with pytest.raises(ParameterError, match=message):
+        estimator("binary", **parameters).fit(X, y)
+
+
+# ---- compilations
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compiled() -> Iterator[list[str]]:
+    """The names of the programs that are compiled while the test runs."""
+    names: list[str] = []
+
+    def listen(event: str, _: float, **about: Any) -> None:
+        if event == COMPILED:
+            names.append(str(about.get("fun_name")))
+
+    jax.jit(lambda x: x)(0)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    jax_engine.JaxEngine(seed=0)  # which compiles, once in a process, what makes a key
+    names.clear()
+    yield names
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+GRIDS: dict[str, dict[str, Any]] = {
+    "adam": {"alpha": [1e-4, 1e-2], "beta_1": [0.8, 0.9]},
+    "sgd": {"alpha": [1e-4, 1e-2], "momentum": [0.5, 0.9]},
+    "dropout": {"dropout": [0.1, 0.5], "max_grad_norm": [0.5, 1.0]},
+    "weights": {"class_weight": [{0: 1.0}, {0: 2.0, 1: 0.5}], "epsilon": [1e-8, 1e-6]},
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name: str) -> None:
+    rng = np.random.RandomState(0)
+    width = 23 + list(GRIDS).index(name)  # of no other program in this process
+    X, y = rng.randn(100, width), np.arange(100) % 2
+    clf = bp.MLPClassifier(
+        (7,),
+        solver="sgd" if name == "sgd" else "adam",
+        max_iter=3,
+        batch_size=32,
+        engine="jax",
+        random_state=0,
+    )
+    grid = {"learning_rate_init": [1e-4, 1e-3, 3e-3, 1e-2, 3e-2], **GRIDS[name]}
+    search = GridSearchCV(clf, grid, cv=5).fit(X, y)
+    assert len(search.cv_results_["params"]) == 20
+    # 100 fits of 80 rows, one of 100, and what predicts.
+    assert "jit(_run)" in compiled
+    assert len(compiled) <= 3, compiled
+    first = len(compiled)
+    search.best_estimator_.fit(X, y)
+    clone(search.best_estimator_).set_params(learning_rate_init=0.5, random_state=1).fit(X, y)
+    assert compiled[first:] == []
+
+
+# ---- scikit-learn's own checks
+
+
+# With dtype=None the tables are trained in their own type. Every check compiles anew, for shapes of its own: so
+# these two, and not the six settings that NumPy's engine is checked with.
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([bp.MLPClassifier(engine="jax"), bp.MLPRegressor(engine="jax", dtype=None)])
+def test_check_estimator(estimator: Any, check: Any) -> None:
+    check(estimator)
