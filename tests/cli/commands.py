@@ -14,6 +14,8 @@ from batchprop.cli.app import app
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--batch-size", "16")
 FILES = ["history.csv", "learning-curve.png", "model.skops", "settings.json"]
+START = "from batchprop.cli import main; main()"
+WITHOUT_JAX = f"import sys; sys.modules['jax'] = None; {START}"
 SOURCES = Path(__file__).parents[2] / "src"
 
 
@@ -30,9 +32,9 @@ def run(*words, code=0):
     return result
 
 
-def command(*words):
+def command(*words, start=START):
     """The words of a command line for a process of its own."""
-    return [sys.executable, "-c", "from batchprop.cli import main; main()", *map(str, words)]
+    return [sys.executable, "-c", start, *map(str, words)]
 
 
 def environment():
@@ -41,11 +43,12 @@ def environment():
     return {**kept, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
 
 
-def process(*words, cwd):
+def process(*words, cwd, start=START):
     """Run a command line in a process of its own."""
     return subprocess.run(
-        command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=120
-    )
+        command(*words, start=start),
+        cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
 
 
 def flowers(path):

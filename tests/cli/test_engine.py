@@ -1,8 +1,6 @@
 """`--engine`, `--device` and `--precision`: told, stored, refused in one line, and no burden on the model."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,24 +9,14 @@ from jax.errors import JaxRuntimeError
 
 from batchprop.engines import jax as jax_engine
 from batchprop.tables.storing import load_model
-from tests.cli.commands import FILES, QUICK, environment, flowers, houses, names, run
+from tests.cli.commands import FILES, QUICK, WITHOUT_JAX, flowers, houses, names, process, run
 
 LONG_AT_MOST = ("--epochs", "100000", "--patience", "1", "--learning-rate", "1")
-
-WITHOUT_JAX = """
-import sys
-sys.modules["jax"] = None
-from batchprop.cli import main
-main()
-"""
 
 
 def without_jax(*words, cwd):
     """Run a command line in a process that has no JAX."""
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT_JAX, *map(str, words)],
-        cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return process(*words, cwd=cwd, start=WITHOUT_JAX)
 
 
 def facts(folder):
@@ -130,6 +118,17 @@ def test_a_device_that_gives_up_is_one_line_and_leaves_nothing(folder, monkeypat
         "try --engine numpy, or no --precision\n"
     )
     assert names(folder) == ["t.csv"]
+
+
+def test_a_prediction_that_a_device_gives_up_is_one_line(models, folder, monkeypatch):
+    def exhausted(*_, **_more):
+        raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr("batchprop.tables.predicting.predictions", exhausted)
+    result = run("predict", models / "flowers-model", models / "flowers.csv", "--out", "p.csv", code=1)
+    assert "JAX gave up (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes)" in result.stderr
+    assert "JAX_PLATFORMS=cpu" in result.stderr
+    assert names(folder) == []
 
 
 @pytest.mark.parametrize("words", [("--engine", "jax"), ("--device", "gpu"), ("--precision", "bfloat16")])

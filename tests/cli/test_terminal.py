@@ -9,16 +9,16 @@ import subprocess
 
 import pytest
 
-from tests.cli.commands import FILES, command, environment, flowers, names
+from tests.cli.commands import FILES, START, WITHOUT_JAX, command, environment, flowers, names
 
 LONG = ("--epochs", "1000000", "--patience", "1000000")
 
 
-def in_terminal(words, cwd, upto=None):
+def in_terminal(words, cwd, upto=None, start=START):
     """Run a command in a pseudo-terminal; at the first output that matches `upto`, press Ctrl-C."""
     controller, terminal = pty.openpty()
     running = subprocess.Popen(
-        command(*words), cwd=cwd, env={**environment(), "COLUMNS": "100"},
+        command(*words, start=start), cwd=cwd, env={**environment(), "COLUMNS": "100"},
         stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
     )  # fmt: skip
     os.close(terminal)
@@ -47,6 +47,14 @@ def test_a_terminal_shows_a_live_bar_with_all_its_figures(folder):
     for figure in (r"loss [\d.]+", r"validation [\d.]+", r"[\d,]+ rows/s", r"≤ \d+:\d\d left"):
         assert any(re.search(figure, bar) for bar in bars)
     assert names(folder / "flowers-model") == FILES
+
+
+def test_a_note_stands_on_lines_of_its_own_above_the_bar(folder):
+    data = flowers(folder / "flowers.csv")
+    words = ("train", data, "--target", "species", "--epochs", "100000", "--patience", "1")
+    code, output = in_terminal((*words, "--learning-rate", "1"), folder, start=WITHOUT_JAX)
+    assert code == 0
+    assert re.search(r"(^|[\r\n]|\x1b\[2K)batchprop: note: this fit may take long in NumPy", output)
 
 
 def test_ctrl_c_at_the_bar_keeps_the_best_weights(folder):

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import batchprop
 from batchprop.cli import predict, train, walk
+from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.settings import in_options
 from batchprop.errors import BatchpropError, ParameterError
 
@@ -56,6 +57,8 @@ class OneLine(TyperGroup):
             _fail(f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
         except BatchpropError as error:
             _fail(_one_line(error), BAD_DATA)
+        except failures_of_jax() as error:
+            _fail(f"{jax_gave_up(error)}: set JAX_PLATFORMS=cpu to do without an accelerator", BAD_DATA)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was written", INTERRUPTED)
         except OSError as error:
@@ -111,7 +114,8 @@ def _fail_by_system(error: OSError) -> None:
 
 
 def _note(message: Warning | str, *_: Any) -> None:
-    typer.echo(f"batchprop: note: {in_options(' '.join(str(message).split()))}", err=True)
+    # Not by echo, which would write across a live bar: that takes over sys.stderr, to write above itself.
+    sys.stderr.write(f"batchprop: note: {in_options(' '.join(str(message).split()))}\n")
 
 
 def _version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
-"""What the extra `tables` installs is imported only by the commands that need it."""
+"""What the extras install is imported only by the commands that need it; and how JAX fails."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,3 +26,18 @@ def tables_extra() -> Iterator[None]:
         raise BatchpropError(
             f'this needs {error.name}, which is not installed: pip install "batchprop[tables]"'
         ) from error
+
+
+def failures_of_jax() -> tuple[type[Exception], ...]:
+    """What JAX raises where a device fails it; nothing as long as nobody imported JAX."""
+    return (sys.modules["jax"].errors.JaxRuntimeError,) if sys.modules.get("jax") else ()
+
+
+def jax_gave_up(error: Exception) -> str:
+    """Say in one line that JAX failed, and why.
+
+    >>> jax_gave_up(RuntimeError("RESOURCE_EXHAUSTED: Out of memory."))
+    'JAX gave up (RESOURCE_EXHAUSTED: Out of memory)'
+    """
+    reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return f"JAX gave up ({reason[0].rstrip('.')})"

@@ -1,6 +1,5 @@
 """One training: rows set aside, columns encoded, the network fitted, its scores taken."""
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop
+from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.progress import History, Moment, Show
 from batchprop.cli.settings import Settings
 from batchprop.errors import BatchpropError, DivergedError
@@ -166,16 +166,10 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
             network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
         except DivergedError as error:
             raise DivergedError(f"{str(error).partition(': ')[0]}: {_remedy(settings)}") from error
-        except _failures_of_jax() as error:
-            reason = str(error).strip().partition("\n")[0].rstrip(".")
+        except failures_of_jax() as error:
             plainer = ", or no --precision" if settings.precision else ""
-            raise BatchpropError(f"JAX gave up ({reason}): try --engine numpy{plainer}") from error
+            raise BatchpropError(f"{jax_gave_up(error)}: try --engine numpy{plainer}") from error
     return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
-
-
-def _failures_of_jax() -> tuple[type[Exception], ...]:
-    """What JAX raises where a device fails it; nothing as long as nobody imported JAX."""
-    return (sys.modules["jax"].errors.JaxRuntimeError,) if sys.modules.get("jax") else ()
 
 
 def _remedy(settings: Settings) -> str:
