@@ -9,7 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
+import batchprop as bp
 from batchprop import heads, optimizers
 from batchprop.backprop import answers, outputs
 from batchprop.batches import Table, mini, poisson
@@ -31,7 +34,7 @@ def compiled() -> Iterator[list[str]]:
     """The names of the programs that are compiled while the test runs."""
     names: list[str] = []
 
-    def listen(event: str, _: float, **about: Any) -> None:
+    def listen(event: str, duration_secs: float, **about: Any) -> None:
         if event == COMPILED:
             names.append(str(about.get("fun_name")))
 
@@ -182,3 +185,38 @@ def test_a_line_search_compiles_once(compiled: list[str]) -> None:
     for alpha in (0.1, 0.2, 0.3):
         engine.value_and_gradient(fit.net, fit.table, np.arange(30), Objective(alpha=alpha))
     assert compiled == ["jit(add_up)"]
+
+
+# ---- a grid search
+
+GRIDS: dict[str, dict[str, Any]] = {
+    "adam": {"alpha": [1e-4, 1e-2], "beta_1": [0.8, 0.9]},
+    "sgd": {"alpha": [1e-4, 1e-2], "momentum": [0.5, 0.9]},
+    "dropout": {"dropout": [0.1, 0.5], "max_grad_norm": [0.5, 1.0]},
+    "weights": {"class_weight": [{0: 1.0}, {0: 2.0, 1: 0.5}], "epsilon": [1e-8, 1e-6]},
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name: str) -> None:
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(100, next(WIDTHS)), np.arange(100) % 2
+    clf = bp.MLPClassifier(
+        (7,),
+        solver="sgd" if name == "sgd" else "adam",
+        max_iter=3,
+        batch_size=32,
+        engine="jax",
+        random_state=0,
+    )
+    grid = {"learning_rate_init": [1e-4, 1e-3, 3e-3, 1e-2, 3e-2], **GRIDS[name]}
+    search = GridSearchCV(clf, grid, cv=5).fit(X, y)
+    assert len(search.cv_results_["params"]) == 20
+    # 100 fits of 80 rows, one of 100, and what predicts.
+    assert "jit(_run)" in compiled
+    assert len(compiled) <= 3, compiled
+    first = len(compiled)
+    search.best_estimator_.fit(X, y)
+    clone(search.best_estimator_).set_params(learning_rate_init=0.5, random_state=1).fit(X, y)
+    assert compiled[first:] == []

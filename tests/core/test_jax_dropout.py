@@ -11,14 +11,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop import optimizers
-from batchprop.batches import Rows, Table, mini
+from batchprop.batches import Batches, Rows, Table, gather, mini
 from batchprop.engines import feeding, programs
-from batchprop.engines import numpy as numpy_engine
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import ParameterError
 from batchprop.network import Network
-from batchprop.objective import Objective, contribution, dropout_masks
+from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
 from batchprop.training import Ran, Recipe, State, begin, update
 from tests.core.comparing import leaves, same_run
 
@@ -34,12 +33,12 @@ def recipe(dropout: Any = RATES) -> Recipe:
     return Recipe(NET, optimizers.adam(), Objective(alpha=0.1, dropout=dropout))
 
 
-def plan(epochs: int) -> list[list[Rows]]:
+def plan(epochs: int) -> list[Batches]:
     """Three batches of 7 and one of 3 in each epoch."""
     return list(islice(mini(N, 7, np.random.RandomState(0)), epochs))
 
 
-def run(engine: Any, epochs: list[list[Rows]], state: State | None = None, dropout: Any = RATES) -> Ran:
+def run(engine: Any, epochs: list[Batches], state: State | None = None, dropout: Any = RATES) -> Ran:
     """Train epoch by epoch; what is left behind, with the losses of all."""
     losses: list[float] = []
     state = state or begin(recipe(dropout))
@@ -150,10 +149,10 @@ def step_with_masks(state: State, rows: Rows, width: int, dropout: Any) -> tuple
         # A mask is drawn for the whole width; the examples that fill up are not looked at.
         masks = dropout_masks(net, width, dropout, uniform)
         cut = tuple(None if mask is None else mask[:, : len(part)] for mask in masks)
-        added = contribution(net, numpy_engine.gather(TABLE, part), share, cut)
-        total = added if total is None else numpy_engine.add(total, added)
+        added = contribution(net, gather(TABLE, part), share, cut)
+        total = added if total is None else add(total, added)
     assert total is not None
-    loss, gradient = numpy_engine.penalised(total, net.layers, objective, share)
+    loss, gradient = penalised(total, net.layers, objective, share)
     return update(recipe(dropout), state, gradient, 0.05), float(loss)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from batchprop.batches import Rows, Table, mini
+from batchprop.batches import Batches, Table, mini
 from batchprop.engines import feeding
 from batchprop.engines.feeding import Feed, aligned, feed_size, feeds, power_of_two, width_of
 
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     rate: float
 
 
-def by_hand(batches: list[Rows], weights: Any, rates: Any, width: int) -> list[Part]:
+def by_hand(batches: Batches, weights: Any, rates: Any, width: int) -> list[Part]:
     """What is to be run, batch by batch and row by row."""
     parts = []
     for rows, rate in zip(batches, rates, strict=True):
@@ -78,7 +78,7 @@ def rows_of(feed: Feed, i: int) -> list[int]:
     return [round(x / 10) for x in feed.X[i][:, 0]]
 
 
-def same_parts(found: list[Feed], batches: list[Rows], given_table: Table, rates: Any, width: int) -> None:
+def same_parts(found: list[Feed], batches: Batches, given_table: Table, rates: Any, width: int) -> None:
     """Assert that the feeds hold the parts written by hand, filled up with rows of weight 0."""
     expected = by_hand(batches, given_table.weights, rates, width)
     for part, wanted in zip(as_run(found), expected, strict=True):
@@ -124,7 +124,7 @@ def test_feeds_hold_every_batch(
     monkeypatch.setattr(feeding, "FEED_BYTES", feed_bytes)
     monkeypatch.setattr(feeding, "MOST_AT_ONCE", at_once)
     rng = np.random.default_rng(sum(sizes))
-    batches = [rng.permutation(N)[:size] for size in sizes]
+    batches: Batches = [rng.permutation(N)[:size] for size in sizes]
     rates = rng.uniform(size=len(sizes)).astype(dtype)
     given_table, width = table(dtype, weighted=weighted), width_of(batches)
     found = list(feeds(given_table, batches, rates, width, resident=resident))
@@ -205,7 +205,8 @@ def test_a_feed_is_as_large_as_its_bytes_allow() -> None:
 def test_what_is_handed_to_a_device_need_not_be_copied(dtype: str, shape: tuple[int, ...]) -> None:
     for _ in range(20):
         array = aligned(shape, dtype)
-        assert (array.shape, array.dtype) == (shape, dtype)
+        assert array.shape == shape
+        assert array.dtype.name == dtype
         assert array.ctypes.data % feeding.ALIGNMENT == 0
         assert array.flags.c_contiguous
         assert array.flags.writeable

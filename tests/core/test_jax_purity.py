@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from batchprop import optimizers, schedules
 from batchprop.backprop import backprop
 from batchprop.batches import Table, mini
-from batchprop.engines import feeding
+from batchprop.engines import feeding, programs
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
@@ -122,7 +122,7 @@ def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest
         assert {type(loss) for loss in ran.losses} == {float}
 
 
-SETTINGS: dict[str, Callable[[type], Any]] = {
+SETTINGS: dict[str, Callable[[Any], Any]] = {
     "momentum": lambda kind: optimizers.Momentum(kind(0.9)),
     "nesterov": lambda kind: optimizers.Nesterov(kind(0.9)),
     "adam": lambda kind: optimizers.Adam(kind(0.9), kind(0.999), kind(1e-8)),
@@ -136,6 +136,7 @@ def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
     table = Table(*(np.asarray(part, dtype) for part in TABLE))
     net = NET.with_layers(in_dtype(NET.layers, dtype))
     results = []
+    kind: Any
     for kind in (float, np.float64, np.float32 if dtype == "float32" else np.float64):
         objective = Objective(kind(0.125), (kind(0.25),), kind(0.5), kind(0.5))
         recipe = Recipe(net, SETTINGS[name](kind), objective)
@@ -162,7 +163,7 @@ def test_float32_stays_float32_whatever_is_asked_of_it() -> None:
 
 def configuration() -> tuple[Any, ...]:
     """What a program of the user's sees of JAX's settings."""
-    config = jax.config
+    config: Any = jax.config
     return (
         config.jax_enable_x64,
         config.jax_default_device,
@@ -194,7 +195,7 @@ def test_nothing_global_is_touched_when_a_program_fails(
     program: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
-        assert jax.config.jax_enable_x64
+        assert configuration()[0]
         raise error
 
     before = configuration()
@@ -217,12 +218,12 @@ def test_a_record_is_of_use_to_whoever_consumes_it(dtype: str) -> None:
 def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoch of a thousand feeds holds a few states, not a thousand."""
     small_feeds(monkeypatch, large=False)
-    program, alive = jax_engine.run, []
+    alive: list[int] = []
     recipe = Recipe(NET, optimizers.adam(), Objective())
 
     def watched(*arguments: Any) -> Any:
         alive.append(sum(array.shape == (5, 3) for array in jax.live_arrays()))
-        return program(*arguments)
+        return programs.run(*arguments)
 
     monkeypatch.setattr(jax_engine, "run", watched)
     rows = [part for epoch in islice(mini(N, 8), 8) for part in epoch]

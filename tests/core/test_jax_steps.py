@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from batchprop import batches, optimizers, schedules
-from batchprop.batches import Rows, Table, mini
+from batchprop.batches import Batches, Rows, Table, mini
 from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
@@ -139,7 +139,7 @@ def of_sizes(*sizes: int) -> list[Rows]:
     return [rng.permutation(N)[:size] for size in sizes]
 
 
-EPOCHS: dict[str, list[list[Rows]]] = {
+EPOCHS: dict[str, list[Batches]] = {
     "one row at a time": [of_sizes(*[1] * 9)],
     "all rows": [of_sizes(N)] * 3,
     "a short last batch": [of_sizes(8, 8, 1)] * 2,
@@ -192,7 +192,12 @@ def test_running_in_place_is_what_happens(way: str, monkeypatch: pytest.MonkeyPa
 
     def counted(name: str) -> Callable[..., Any]:
         program = getattr(jax_engine, name)
-        return lambda *arguments: calls.append(name) or program(*arguments)
+
+        def call(*arguments: Any) -> Any:
+            calls.append(name)
+            return program(*arguments)
+
+        return call
 
     for name in ("run", "run_in_place"):
         monkeypatch.setattr(jax_engine, name, counted(name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,16 +13,13 @@ import skops.io
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import batchprop as bp
-from batchprop.backprop import backprop
 from batchprop.engines import choosing, feeding
 from batchprop.engines import jax as jax_engine
-from batchprop.errors import DivergedError, ParameterError
+from batchprop.errors import ParameterError
 from batchprop.estimators import engines
-from batchprop.training import Epoch
 from tests.estimators.tables import TARGETS, declared, estimator, quiet, table
 
 pytestmark = quiet
@@ -212,135 +208,6 @@ def test_a_table_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     alike(ours.fit(X, y), theirs.fit(X, y), X, y)
 
 
-# ---- watching, and what ends a fit
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_callbacks_look_at_the_network(solver: str, dtype: str) -> None:
-    """A callback that runs the network gets what it would get on NumPy."""
-    X, y = table("single", rows=240, dtype=dtype)
-    curves = []
-    for engine in ("jax", "numpy"):
-        losses: list[float] = []
-
-        def look(epoch: Epoch, losses: list[float] = losses) -> None:
-            net, kind = epoch.network, epoch.network.layers[0].W.dtype
-            losses.append(float(backprop(net, X.T.astype(kind), y[None].astype(kind)).loss))
-
-        estimator("single", engine=engine, solver=solver, dtype=dtype, max_iter=4, callbacks=[look]).fit(X, y)
-        curves.append(losses)
-    assert_allclose(curves[0], curves[1], rtol=1e-4 if dtype == "float32" else 1e-6)
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_a_callback_ends_training(solver: str) -> None:
-    X, y = table("binary")
-    ours, theirs = pair("binary", solver=solver, callbacks=[lambda epoch: epoch.number == 3])
-    alike(ours.fit(X, y), theirs.fit(X, y), X, y, 1e-6)
-    assert ours.n_iter_ == 3
-
-
-def interrupt_in(epoch_number: int) -> Any:
-    def callback(epoch: Epoch) -> None:
-        if epoch.number == epoch_number:
-            raise KeyboardInterrupt
-
-    return callback
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.filterwarnings("ignore:Ctrl-C")
-def test_an_interrupted_fit_keeps_its_weights(solver: str) -> None:
-    X, y = table("binary")
-    ours, theirs = pair("binary", solver=solver, callbacks=[interrupt_in(4)])
-    alike(ours.fit(X, y), theirs.fit(X, y), X, y, 1e-6)
-    assert ours.interrupted_
-    assert len(ours.loss_curve_) == 4
-
-
-def stops_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C comes between two feeds, after so many."""
-    program, left = jax_engine.run, iter(range(calls))
-
-    def run(*arguments: Any) -> Any:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return program(*arguments)
-
-    monkeypatch.setattr(jax_engine, "run", run)
-
-
-@pytest.mark.parametrize("large", [False, True])
-def test_an_interrupt_between_feeds_leaves_the_last_epoch(
-    large: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    X, y = table("binary")
-    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
-    parameters: dict[str, Any] = {"batch_size": 30, "engine": "jax", "dtype": "float64"}
-    shorter = estimator("binary", max_iter=2, **parameters).fit(X, y)
-    if large:
-        monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
-    # Four batches are four feeds: Ctrl-C comes in the middle of the third epoch, or with what begins it.
-    stops_after(2 if large else 10, monkeypatch)
-    with pytest.warns(UserWarning, match="Ctrl-C ended training after 2 epochs"):
-        model = estimator("binary", **parameters).fit(X, y)
-    assert model.interrupted_
-    for array, reference in zip(model.coefs_, shorter.coefs_, strict=True):
-        assert np.array_equal(array, reference)
-    assert model.score(X, y) == shorter.score(X, y)
-
-
-def test_an_interrupt_before_the_first_epoch_ends_leaves_the_first_weights(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    X, y = table("binary")
-    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
-    stops_after(2, monkeypatch)
-    with pytest.warns(UserWarning, match="Ctrl-C ended training after 0 epochs"):
-        model = estimator("binary", batch_size=30, engine="jax").fit(X, y)
-    untrained = estimator("binary", learning_rate_init=1e-30, max_iter=1, engine="numpy").fit(X, y)
-    assert_allclose(model.coefs_[0], untrained.coefs_[0])
-
-
-def test_an_interrupted_early_stopping_keeps_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, y = table("multiclass")
-    parameters: dict[str, Any] = {
-        "early_stopping": True,
-        "engine": "jax",
-        "learning_rate_init": 1.0,
-        "max_iter": 30,
-    }
-    nets = []
-    seen = estimator("multiclass", callbacks=[nets.append], **parameters).fit(X, y)
-    best = seen.best_iteration_
-    assert best < seen.n_iter_
-    stops_after(seen.n_iter_ - 1, monkeypatch)
-    with pytest.warns(UserWarning, match=f"Ctrl-C ended training after {seen.n_iter_ - 1} epochs"):
-        model = estimator("multiclass", **parameters).fit(X, y)
-    assert model.best_iteration_ == best
-    assert np.array_equal(model.coefs_[0], np.asarray(nets[best - 1].network.layers[0].W).T)
-
-
-def test_a_fit_that_diverges_says_what_numpys_says() -> None:
-    X, y = table("single")
-    errors = []
-    for engine in ("jax", "numpy"):
-        with pytest.raises(DivergedError) as caught:
-            estimator(
-                "single",
-                engine=engine,
-                solver="sgd",
-                learning_rate_init=1e3,
-                max_iter=50,
-                activation="identity",
-            ).fit(X, 100 * y)
-        # Whether large numbers of both signs add up to infinity or to none depends on the order of the sum.
-        errors.append(str(caught.value).replace("became nan", "became inf"))
-    assert errors[0] == errors[1]
-    assert "batch" in errors[0]
-
-
 # ---- what is left behind
 
 OURS = {"batchprop.estimators.classifier.MLPClassifier", "batchprop.estimators.regressor.MLPRegressor"}
@@ -353,7 +220,7 @@ def through_skops(model: Any) -> Any:
     return skops.io.loads(stored, trusted=sorted(needed))
 
 
-WAYS = {
+WAYS: dict[str, Any] = {
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),
     "copy": copy.deepcopy,
     "skops": through_skops,
@@ -408,10 +275,10 @@ def test_fitted_arrays_may_be_written_to() -> None:
 
 def test_a_fit_leaves_the_process_as_it_was() -> None:
     X, y = table("binary")
-    before = jax.config.jax_enable_x64, jax.config.jax_default_device, jax.config.jax_default_matmul_precision
+    names = ("jax_enable_x64", "jax_default_device", "jax_default_matmul_precision")
+    before = [getattr(jax.config, name) for name in names]
     estimator("binary", engine="jax", dtype="float64", precision="tensorfloat32").fit(X, y).predict(X)
-    after = jax.config.jax_enable_x64, jax.config.jax_default_device, jax.config.jax_default_matmul_precision
-    assert before == after
+    assert [getattr(jax.config, name) for name in names] == before
 
 
 # ---- which engine
@@ -497,66 +364,11 @@ def test_an_engine_that_cannot_be_is_refused(parameters: dict[str, Any], message
         estimator("binary", **parameters).fit(X, y)
 
 
-# ---- compilations
-
-COMPILED = "/jax/core/compile/backend_compile_duration"
-
-
-@pytest.fixture
-def compiled() -> Iterator[list[str]]:
-    """The names of the programs that are compiled while the test runs."""
-    names: list[str] = []
-
-    def listen(event: str, _: float, **about: Any) -> None:
-        if event == COMPILED:
-            names.append(str(about.get("fun_name")))
-
-    jax.jit(lambda x: x)(0)
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    jax_engine.JaxEngine(seed=0)  # which compiles, once in a process, what makes a key
-    names.clear()
-    yield names
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-GRIDS: dict[str, dict[str, Any]] = {
-    "adam": {"alpha": [1e-4, 1e-2], "beta_1": [0.8, 0.9]},
-    "sgd": {"alpha": [1e-4, 1e-2], "momentum": [0.5, 0.9]},
-    "dropout": {"dropout": [0.1, 0.5], "max_grad_norm": [0.5, 1.0]},
-    "weights": {"class_weight": [{0: 1.0}, {0: 2.0, 1: 0.5}], "epsilon": [1e-8, 1e-6]},
-}
-
-
-@pytest.mark.parametrize("name", GRIDS)
-def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name: str) -> None:
-    rng = np.random.RandomState(0)
-    width = 23 + list(GRIDS).index(name)  # of no other program in this process
-    X, y = rng.randn(100, width), np.arange(100) % 2
-    clf = bp.MLPClassifier(
-        (7,),
-        solver="sgd" if name == "sgd" else "adam",
-        max_iter=3,
-        batch_size=32,
-        engine="jax",
-        random_state=0,
-    )
-    grid = {"learning_rate_init": [1e-4, 1e-3, 3e-3, 1e-2, 3e-2], **GRIDS[name]}
-    search = GridSearchCV(clf, grid, cv=5).fit(X, y)
-    assert len(search.cv_results_["params"]) == 20
-    # 100 fits of 80 rows, one of 100, and what predicts.
-    assert "jit(_run)" in compiled
-    assert len(compiled) <= 3, compiled
-    first = len(compiled)
-    search.best_estimator_.fit(X, y)
-    clone(search.best_estimator_).set_params(learning_rate_init=0.5, random_state=1).fit(X, y)
-    assert compiled[first:] == []
-
-
 # ---- scikit-learn's own checks
 
 
-# With dtype=None the tables are trained in their own type. Every check compiles anew, for shapes of its own: so
-# these two, and not the six settings that NumPy's engine is checked with.
+# Every check compiles anew, for shapes of its own: so two settings are checked here, and six on NumPy's engine.
+# With dtype=None the tables are trained in their own type.
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks([bp.MLPClassifier(engine="jax"), bp.MLPRegressor(engine="jax", dtype=None)])
 def test_check_estimator(estimator: Any, check: Any) -> None:
