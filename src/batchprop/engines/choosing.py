@@ -93,9 +93,12 @@ def choose_engine(asked: str, work: Work, *, device: str | None = None, precisio
     if asked == "auto":
         asked = "jax" if beyond_numpy or (pays(work) and jax_is_installed()) else "numpy"
     if asked == "jax" and not jax_is_installed():
+        wanted, instead = ("engine='jax'", "engine='numpy'")
+        if beyond_numpy:
+            name, value = beyond_numpy[0]
+            wanted, instead = f"{name}={value!r}", f"{name}=None"
         raise ParameterError(
-            "engine='jax' needs JAX, which is not installed: "
-            "pip install 'batchprop[jax]', or use engine='numpy'"
+            f"{wanted} needs JAX, which is not installed: pip install 'batchprop[jax]', or use {instead}"
         )
     return asked
 

@@ -5,6 +5,7 @@ own gather takes longer than a small step. On an accelerator the table lies on t
 gathered there.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -46,10 +47,10 @@ class JaxEngine:
         precision: of the matrix products in float32: ``"float32"``, ``"tensorfloat32"``, ``"bfloat16"``,
             where the device has it (the processor has float32 alone); None for the device's own. Parameters
             and sums keep their type.
-        resident: whether the table lies on the device; None for yes, but not on the processor.
+        resident: whether a dense table lies on the device; None for where it fits, but not on the processor.
 
     Raises:
-        ParameterError: JAX has no such device, or the precision is unknown.
+        ParameterError: JAX has no such device; the precision is unknown, or not the processor's.
     """
 
     name = "jax"
@@ -65,9 +66,14 @@ class JaxEngine:
         if precision is not None and precision not in PRODUCTS:
             raise unknown_name("precision", precision, PRODUCTS)
         self.device = find_device(device)
+        if self.device.platform == "cpu" and precision not in {None, "float32"}:
+            raise ParameterError(
+                f"precision={precision!r} is not there on the processor, whose products are float32: "
+                "give None, or an accelerator as device"
+            )
         self._products = None if precision is None else PRODUCTS[precision]
         self._key = None if seed is None else jax.random.key(seed, impl="rbg")
-        self._resident = self.device.platform != "cpu" if resident is None else resident
+        self._resident = resident
         self._held: tuple[Table, Table] | None = None
         self._known: tuple[Recipe, Settings] | None = None
         self._width = 1
@@ -163,13 +169,22 @@ class JaxEngine:
     def _feeds(self, table: Table, batches: Batches, rates: Sequence[float], width: int) -> Iterator[Feed]:
         with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
             in_dtype = np.asarray(rates).astype(table.Y.dtype)
-        return feeds(table, batches, in_dtype, width, resident=self._resident)
+        return feeds(table, batches, in_dtype, width, resident=self._holds(table))
+
+    def _holds(self, table: Table) -> bool:
+        """Whether the device holds the table; where it does not, it is fed."""
+        if hasattr(table.X, "toarray"):  # sparse rows are made dense a feed at a time
+            return False
+        if self._resident is not None:
+            return self._resident
+        memory = (self.device.memory_stats() or {}).get("bytes_limit", math.inf)
+        return self.device.platform != "cpu" and bool(table.X.nbytes + table.Y.nbytes < memory / 2)
 
     def _on_device(self, table: Table) -> Table | None:
-        if not self._resident:
+        if not self._holds(table):
             return None
         if self._held is None or self._held[0] is not table:
-            self._held = (table, Table(*jax.device_put((_dense(table.X), table.Y), self.device)))
+            self._held = (table, Table(*jax.device_put((table.X, table.Y), self.device)))
         return self._held[1]
 
 
@@ -189,14 +204,22 @@ def find_device(name: str | None) -> Any:
         >>> find_device("cpu").platform
         'cpu'
     """
-    try:
-        return jax.devices(name)[0]
-    except RuntimeError:
-        there = sorted({device.platform for device in jax.devices()} | {"cpu"})
+    found = _devices(name)
+    if not found:
+        there = sorted({device.platform for device in _devices(None) + _devices("cpu")})
         raise ParameterError(
-            f"device={name!r} is not there: JAX has {', '.join(map(repr, there))} on this machine; "
-            "give one of these, or None"
-        ) from None
+            f"device={name!r} is not there: JAX has {', '.join(map(repr, there)) or 'none'} on this machine; "
+            "give one of these, or None, and see that JAX_PLATFORMS leaves it in"
+        )
+    return found[0]
+
+
+def _devices(name: str | None) -> list[Any]:
+    try:
+        return list(jax.devices(name))
+    # JAX asserts where JAX_PLATFORMS names what cannot be had.
+    except (RuntimeError, AssertionError):
+        return []
 
 
 def _is_float32(net: Network) -> bool:
@@ -229,7 +252,3 @@ def _is_large(running: Running) -> bool:
 def _counted(before: Any, after: Any) -> Any:
     """A counter as the number that it was."""
     return int(after) if isinstance(before, int) else after
-
-
-def _dense(X: Any) -> Any:
-    return X.toarray() if hasattr(X, "toarray") else X

@@ -151,7 +151,8 @@ RULES: dict[str, Rule] = {
     ),
     "engine": one_of(*ENGINES),
     "device": either(
-        exactly(None), Rule("'cpu', 'gpu', 'tpu' or another of JAX's", lambda value: isinstance(value, str))
+        exactly(None),
+        Rule("'cpu', 'gpu', 'tpu' or another of JAX's", lambda value: isinstance(value, str) and value != ""),
     ),
     "precision": either(exactly(None), one_of(*PRECISIONS)),
 }
