@@ -114,6 +114,7 @@ def test_an_interrupted_early_stopping_keeps_the_best_weights(monkeypatch: pytes
         "engine": "jax",
         "learning_rate_init": 1.0,
         "max_iter": 30,
+        "dtype": "float64",
     }
     nets: list[Epoch] = []
     seen = estimator("multiclass", callbacks=[nets.append], **parameters).fit(X, y)

@@ -367,7 +367,7 @@ def test_an_engine_that_cannot_be_is_refused(parameters: dict[str, Any], message
 # ---- scikit-learn's own checks
 
 
-# Every check compiles anew, for shapes of its own: so two settings are checked here, and six on NumPy's engine.
+# Every check compiles anew, for shapes of its own: so there are two settings here and six on NumPy's engine.
 # With dtype=None the tables are trained in their own type.
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks([bp.MLPClassifier(engine="jax"), bp.MLPRegressor(engine="jax", dtype=None)])
