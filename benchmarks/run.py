@@ -27,7 +27,7 @@ VERSIONS = ("batchprop", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "opt
 
 BUSY = 0.5
 WAIT = "Libraries that spin while they wait for their threads come out many times too slow."
-QUICK = "Tried once, on eight steps: no figure means anything."
+QUICK = "All of it ran, once and on little data: no figure above means anything."
 
 
 def arguments() -> argparse.Namespace:
@@ -46,7 +46,7 @@ def main() -> None:
     """Measure, print the tables, and write the figures down."""
     options = arguments()
     taking_part, missing = field(options)
-    console = Console(width=150)
+    console = Console(width=160)
     if os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
         console.print(
             f"[bold]The machine is busy (load {os.getloadavg()[0]:.1f}).[/] {WAIT}", highlight=False
@@ -57,7 +57,7 @@ def main() -> None:
         set_up(options)
         found["steps"] = time_steps(options, taking_part, console)
         console.print(report.times(found["steps"], missing), report.ratios(found["steps"]))
-        console.print(QUICK if options.quick else report.verdict(found["steps"]), highlight=False)
+        console.print(report.verdict(found["steps"]), highlight=False)
     if "fit" in parts:
         found["whole_fit"] = whole_fit.measure(seeds=1 if options.quick else 10)
         console.print(report.whole_fit(found["whole_fit"]), highlight=False)
@@ -65,6 +65,8 @@ def main() -> None:
     if "growth" in parts:
         found["growth"] = measure_growth(few=options.quick)
         console.print(report.growth(found["growth"]["time"], found["growth"]["memory"]), highlight=False)
+    if options.quick:
+        console.print(QUICK)
     if not (options.quick or options.part or options.case):
         write(found | {"machine": machine(VERSIONS)}, options)
 
