@@ -21,14 +21,15 @@ class Objective(NamedTuple):
     """What is minimised, and how the gradient is tamed.
 
     Attributes:
-        alpha: the L2 penalty ``½ α ‖W‖² / Σw`` of each batch, biases left out, as scikit-learn defines it.
+        alpha: the L2 penalty ``½ α ‖W‖² / Σw`` of each batch, biases left out, as scikit-learn defines it; None
+            for none.
         dropout: for each hidden layer the chance that a unit is left out of a step, None where none is.
         max_grad_norm: the gradient's norm over all layers is cut to this, None for no limit.
         loss_scale: what the data's loss is multiplied with when it is reported; the gradient knows nothing of
             it.
     """
 
-    alpha: float = 0.0
+    alpha: float | None = None
     dropout: tuple[float | None, ...] = ()
     max_grad_norm: float | None = None
     loss_scale: float = 1.0
@@ -76,12 +77,13 @@ def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share:
     Returns:
         The loss to report and the gradient to follow.
     """
+    loss, gradient = objective.loss_scale * collapsed.loss, collapsed.gradient
+    if objective.alpha is None:
+        return Collapsed(loss, gradient)
     strength = objective.alpha * share
     penalty = 0.5 * strength * sum(_squared_norm(layer.W) for layer in layers)
-    gradient = tuple(
-        Layer(g.W + strength * layer.W, g.b) for g, layer in zip(collapsed.gradient, layers, strict=True)
-    )
-    return Collapsed(objective.loss_scale * collapsed.loss + penalty, gradient)
+    gradient = tuple(Layer(g.W + strength * layer.W, g.b) for g, layer in zip(gradient, layers, strict=True))
+    return Collapsed(loss + penalty, gradient)
 
 
 def limited(gradient: Layers, max_norm: float | None) -> Layers:

@@ -129,7 +129,7 @@ class BaseMLP(Estimator):
 
     def _objective(self, n_hidden: int) -> Objective:
         return Objective(
-            alpha=float(self.alpha),
+            alpha=float(self.alpha) or None,
             dropout=tuple(float(p) or None for p in per_layer("dropout", _listed(self.dropout), n_hidden)),
             max_grad_norm=None if self.max_grad_norm is None else float(self.max_grad_norm),
             loss_scale=self._loss_scale,
