@@ -21,8 +21,8 @@ class Objective(NamedTuple):
     """What is minimised, and how the gradient is tamed.
 
     Attributes:
-        alpha: the L2 penalty ``½ α ‖W‖² / Σw`` of each batch, biases left out, as scikit-learn defines it; None
-            for none.
+        alpha: the L2 penalty ``½ α ‖W‖² / Σw`` of each batch, biases left out, as scikit-learn defines it;
+            None for none.
         dropout: for each hidden layer the chance that a unit is left out of a step, None where none is.
         max_grad_norm: the gradient's norm over all layers is cut to this, None for no limit.
         loss_scale: what the data's loss is multiplied with when it is reported; the gradient knows nothing of
