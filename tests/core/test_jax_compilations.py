@@ -100,7 +100,7 @@ def test_many_feeds_are_one_program_or_two(
 @pytest.mark.parametrize("weighted", [False, True])
 def test_numbers_are_arguments(compiled: list[str], weighted: bool) -> None:
     fit = Fit()
-    both: dict[str, Any] = {"dropout": (0.5,), "max_grad_norm": 1.0}
+    both: dict[str, Any] = {"alpha": 0.1, "dropout": (0.5,), "max_grad_norm": 1.0}
     fit.run(plan(30, 8), **both)
     first = len(compiled)
     assert first
@@ -122,7 +122,7 @@ def test_numbers_are_arguments(compiled: list[str], weighted: bool) -> None:
 
 def test_what_is_switched_on_is_another_program(compiled: list[str]) -> None:
     fit, seen = Fit(), 0
-    for numbers in ({}, {"dropout": (0.5,)}, {"max_grad_norm": 1.0}):
+    for numbers in ({}, {"alpha": 0.1}, {"dropout": (0.5,)}, {"max_grad_norm": 1.0}):
         fit.run(plan(30, 8), **numbers)
         assert len(compiled) > seen
         seen = len(compiled)

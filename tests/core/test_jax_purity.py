@@ -185,7 +185,7 @@ def asked_for_everything(engine: JaxEngine) -> None:
 def test_nothing_global_is_touched(x64: bool) -> None:
     with jax.enable_x64(x64):
         before = configuration()
-        asked_for_everything(JaxEngine("cpu", seed=0, precision="tensorfloat32"))
+        asked_for_everything(JaxEngine("cpu", seed=0, precision="float32"))
         assert configuration() == before
 
 
@@ -201,7 +201,7 @@ def test_nothing_global_is_touched_when_a_program_fails(
     before = configuration()
     monkeypatch.setattr(jax_engine, program, fails)
     with pytest.raises(error):
-        asked_for_everything(JaxEngine("cpu", seed=0, precision="tensorfloat32"))
+        asked_for_everything(JaxEngine("cpu", seed=0, precision="float32"))
     assert configuration() == before
 
 

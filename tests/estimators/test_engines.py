@@ -277,7 +277,7 @@ def test_a_fit_leaves_the_process_as_it_was() -> None:
     X, y = table("binary")
     names = ("jax_enable_x64", "jax_default_device", "jax_default_matmul_precision")
     before = [getattr(jax.config, name) for name in names]
-    estimator("binary", engine="jax", dtype="float64", precision="tensorfloat32").fit(X, y).predict(X)
+    estimator("binary", engine="jax", dtype="float64", precision="float32").fit(X, y).predict(X)
     assert [getattr(jax.config, name) for name in names] == before
 
 
