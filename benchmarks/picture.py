@@ -36,13 +36,16 @@ def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> 
 
     solvers = list(dict.fromkeys(row["solver"] for row in figures))
     figure, panels = plt.subplots(
-        1, len(solvers), sharey=True, sharex=True, squeeze=False, figsize=(11, 5.2), layout="constrained"
+        1, len(solvers), sharey=True, sharex=True, squeeze=False, figsize=(11, 6.2), layout="constrained"
     )
     for axes, solver in zip(panels[0], solvers, strict=True):
         _panel(axes, [row for row in figures if row["solver"] == solver])
         axes.set_title({"sgd": "SGD", "adam": "Adam"}[solver])
     panels[0][0].invert_yaxis()
-    figure.supxlabel("time a step, as a multiple of batchprop's on JAX (median of the rounds)", fontsize=11)
+    figure.supxlabel(
+        "time a step, as a multiple of batchprop's on JAX: median, and lowest to highest of the rounds",
+        fontsize=11,
+    )
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
     figure.text(
@@ -64,10 +67,19 @@ def _panel(axes: Any, rows: list[dict[str, Any]]) -> None:
             axes.plot(
                 [one["ratio_lowest"], one["ratio_highest"]], [y, y], color=colour, linewidth=1, alpha=0.6
             )
-            axes.plot(one["ratio"], y, shape, color=colour, markersize=6, label=name if height == 0 else None)
+            axes.plot(
+                one["ratio"],
+                y,
+                shape,
+                color=colour,
+                markersize=7,
+                markeredgewidth=2 if shape == "|" else 0,
+                label=name if height == 0 else None,
+            )
     axes.axvline(1, color="black", linewidth=1)
+    axes.set_ylim(-0.5, len(rows) - 0.5)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 5, 10, 20]))
+    axes.xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="x", color="0.88")

@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="once, on little data; writes nothing")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--rounds", type=int, default=7, help="that count; 7")
+    parser.add_argument("--rounds", type=int, default=5, help="that count; 5")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
     parser.add_argument("--case", default="", help="only cases whose name holds this, as '64-64-10'")
     return parser.parse_args()
