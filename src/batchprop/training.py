@@ -41,11 +41,13 @@ class Ran(NamedTuple):
 
     Attributes:
         state: after its last step.
+        layers: its parameters in NumPy arrays, for whoever looks at them.
         losses: each batch's loss, taken before its step; the first not finite may be the last.
         finite: whether every parameter still is.
     """
 
     state: State
+    layers: Layers
     losses: Sequence[float]
     finite: bool
 
@@ -168,7 +170,7 @@ def train(
             )
         started = perf_counter()
         rates = [_checked_rate(schedule, state.steps + i) for i in range(len(batches))]
-        state, losses, finite = engine.run_epoch(recipe, state, table, batches, rates)
+        state, layers, losses, finite = engine.run_epoch(recipe, state, table, batches, rates)
         _require_finite(losses, rates, number, parameters=finite)
         sizes = [len(rows) for rows in batches]
         yield Epoch(
@@ -177,7 +179,7 @@ def train(
             learning_rate=rates[-1],
             rows=sum(sizes),
             seconds=perf_counter() - started,
-            network=recipe.network.with_layers(state.layers),
+            network=recipe.network.with_layers(layers),
             state=state,
         )
 

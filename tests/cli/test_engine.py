@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from jax.errors import JaxRuntimeError
 
+from batchprop.engines import devices
 from batchprop.engines import jax as jax_engine
 from batchprop.tables.storing import load_model
 from tests.cli.commands import FILES, QUICK, WITHOUT_JAX, flowers, houses, names, process, run
@@ -30,7 +31,7 @@ def facts(folder):
         (("--engine", "numpy"), "numpy", None, " with NumPy."),
         (("--device", "cpu"), "numpy", None, " with NumPy."),
         (("--engine", "jax"), "jax", "cpu", " with JAX on cpu."),
-        (("--precision", "tensorfloat32"), "jax", "cpu", " with JAX on cpu."),
+        (("--engine", "jax", "--precision", "float32"), "jax", "cpu", " with JAX on cpu."),
     ],
 )
 @pytest.mark.parametrize("target", ["species", "petal_width"])
@@ -51,8 +52,8 @@ def test_what_trained_is_told_and_stored(folder, words, engine, device, told, ta
 
 def test_the_precision_is_told_before_training(folder):
     data = flowers(folder / "flowers.csv")
-    said = run("train", data, "--target", "species", *QUICK, "--precision", "tensorfloat32").stdout
-    assert "matrix products in tensorfloat32" in " ".join(said.split())
+    said = run("train", data, "--target", "species", *QUICK, "--precision", "float32").stdout
+    assert "matrix products in float32" in " ".join(said.split())
 
 
 def test_auto_takes_jax_where_the_work_repays_compiling(folder):
@@ -77,14 +78,15 @@ def test_both_engines_learn_the_same(folder):
 @pytest.fixture
 def gpu(monkeypatch):
     """A machine whose processor passes for a GPU."""
-    find = jax_engine.find_device
-    monkeypatch.setattr(jax_engine, "find_device", lambda name: find(None if name == "gpu" else name))
+    find = devices.find_device
+    for module in (devices, jax_engine):
+        monkeypatch.setattr(module, "find_device", lambda name: find(None if name == "gpu" else name))
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])
 def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(folder, gpu, monkeypatch, target):
     data = flowers(folder / "t.csv")
-    run("train", data, "--target", target, *QUICK, "--device", "gpu", "--precision", "tensorfloat32")
+    run("train", data, "--target", target, *QUICK, "--device", "gpu", "--precision", "float32")
     assert facts(folder / "t-model")["settings"]["device"] == "gpu"
     with_gpu = run("predict", "t-model", data).stdout
     monkeypatch.undo()
@@ -111,7 +113,7 @@ def test_a_device_that_gives_up_is_one_line_and_leaves_nothing(folder, monkeypat
         raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nMore about it.")
 
     monkeypatch.setattr(jax_engine.JaxEngine, "run_epoch", exhausted)
-    words = ("--engine", "jax", "--precision", "tensorfloat32")
+    words = ("--engine", "jax", "--precision", "float32")
     result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK, *words, code=1)
     assert result.stderr == (
         "batchprop: JAX gave up (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes): "

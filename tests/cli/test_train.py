@@ -109,7 +109,7 @@ OPTIONS = {
     "gradient norm": ("--max-grad-norm", "1"),
     "alpha": ("--alpha", "1"),
     "jax": ("--engine", "jax"),
-    "precision": ("--precision", "tensorfloat32"),
+    "precision": ("--precision", "float32"),
     "patience": ("--patience", "1"),
     "test fraction": ("--test-fraction", "0.5"),
 }
@@ -310,6 +310,10 @@ MISUSE = {
     "quantile of one": (["--loss", "quantile", "--quantile", "1"], "--quantile"),
     "unknown engine": (["--engine", "torch"], "'torch' is not one of 'auto', 'numpy', 'jax'"),
     "unknown precision": (["--precision", "int8"], "'int8' is not one of 'float32'"),
+    "precision of an accelerator": (
+        ["--precision", "bfloat16"],
+        "--precision bfloat16 is not there on the processor, whose products are float32",
+    ),
     "mistyped precision": (["--precision", "bfloat"], "did you mean 'bfloat16'?"),
     "unknown device": (["--device", "abacus"], "--device abacus is not there: JAX has 'cpu'"),
     "unknown device of jax": (["--engine", "jax", "--device", "abacus"], "--device abacus is not there"),

@@ -45,7 +45,7 @@ def run(engine: Any, epochs: list[Batches], state: State | None = None, dropout:
     for rows in epochs:
         ran = engine.run_epoch(recipe(dropout), state, TABLE, rows, [0.05] * len(rows))
         state, losses = ran.state, [*losses, *ran.losses]
-    return Ran(state, losses, ran.finite)
+    return Ran(state, ran.layers, losses, ran.finite)
 
 
 def uniform_of(seed: int, step: int, part: int = 0) -> Any:
@@ -134,7 +134,7 @@ def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
         with_masks = step_with_masks(state, rows, width, dropout)
         losses.append(with_masks[1])
         state = with_masks[0]
-    same_run(ours, Ran(state, losses, finite=True))
+    same_run(ours, Ran(state, state.layers, losses, finite=True))
 
 
 def step_with_masks(state: State, rows: Rows, width: int, dropout: Any) -> tuple[State, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +12,18 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from batchprop.batches import Batches, Table, mini
+from batchprop.batches import Batches, Table, columns, mini
 from batchprop.engines import feeding
-from batchprop.engines.feeding import Feed, aligned, feed_size, feeds, power_of_two, width_of
+from batchprop.engines.feeding import (
+    Feed,
+    aligned,
+    copy_rows,
+    feed_size,
+    feeds,
+    power_of_two,
+    width_of,
+)
+from batchprop.errors import InputError
 
 N = 40
 
@@ -127,7 +137,8 @@ def test_feeds_hold_every_batch(
     batches: Batches = [rng.permutation(N)[:size] for size in sizes]
     rates = rng.uniform(size=len(sizes)).astype(dtype)
     given_table, width = table(dtype, weighted=weighted), width_of(batches)
-    found = list(feeds(given_table, batches, rates, width, resident=resident))
+    S = feed_size((4, 2), width, np.dtype(dtype).itemsize, resident=resident)
+    found = list(feeds(given_table, batches, rates, width, S, resident=resident))
     same_parts(found, batches, given_table, rates, width)
     assert_one_program(found, width, dtype)
 
@@ -151,7 +162,8 @@ def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.Mo
     monkeypatch.setattr(feeding, "FEED_BYTES", 4 * 8 * 4 * 8)
     epoch = next(mini(N, size, np.random.RandomState(0) if shuffled else None))
     rates, given_table = np.linspace(0, 1, len(epoch)), table()
-    found = list(feeds(given_table, epoch, rates, width_of(epoch)))
+    S = feed_size((4, 2), width_of(epoch), 8, resident=False)
+    found = list(feeds(given_table, epoch, rates, width_of(epoch), S))
     same_parts(found, list(epoch), given_table, rates, size)
     assert all(feed.closes is None for feed in found)
 
@@ -160,7 +172,7 @@ def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.Mo
 def test_sparse_rows_are_fed_dense(kind: Any) -> None:
     batches = [np.array([3, 1]), np.array([7, 7, 0])]
     rates = np.ones(2)
-    dense, thin = (list(feeds(table(kind=how), batches, rates, 4)) for how in (np.asarray, kind))
+    dense, thin = (list(feeds(table(kind=how), batches, rates, 4, 2)) for how in (np.asarray, kind))
     for one, other in zip(dense, thin, strict=True):
         assert type(other.X) is np.ndarray
         assert np.array_equal(one.X[: one.filled], other.X[: other.filled])
@@ -187,17 +199,42 @@ def test_the_width_is_the_batch_size_or_a_power_of_two(sizes: list[int], at_leas
     assert width_of([np.arange(size) for size in sizes], at_least) == width
 
 
-def test_a_feed_is_as_large_as_its_bytes_allow() -> None:
-    def size(n: int, width: int, columns: int, dtype: str = "float32", *, resident: bool = False) -> int:
-        return feed_size(n, width, columns, dtype, resident=resident)
+def test_a_feed_is_as_large_as_its_bytes_and_its_time_allow() -> None:
+    assert feed_size((90, 10), 10, 4, resident=False) == 512  # the largest power of two in 4 MB / 4000 bytes
+    assert feed_size((90, 10), 10, 8, resident=False) == 256
+    assert feed_size((1, 1), 1, 4, resident=True) == 2048  # 0.3 s of calls, 100 µs each
+    assert feed_size((10**6, 1), 4096, 4, resident=False) == 1
+    assert feed_size((2, 4096, 4096, 2), 4096, 4, resident=True) == 1
 
-    assert size(1000, 10, 100) == 512  # the largest power of two in 4 MB / 4000 bytes
-    assert size(1000, 10, 100, "float64") == 256
-    assert size(100, 10, 100) == 128
-    assert size(10**6, 1, 1) == 4096
-    assert size(10**6, 4096, 10**6) == 1
-    assert size(1, 4096, 10**6) == 1
-    assert size(10**6, 4096, 10**6, resident=True) == 4096
+
+def test_row_numbers_that_are_not_there_are_refused() -> None:
+    for row in (-1, N):
+        with pytest.raises(
+            InputError, match=f"the plan names row {row}: the table has the rows 0 to {N - 1}"
+        ):
+            list(feeds(table(), [np.array([0, row])], np.ones(1), 2, 1))
+
+
+@pytest.mark.parametrize("order", ["F", "slice"])
+def test_rows_of_a_matrix_in_columns_are_gathered_without_a_copy_of_it(order: str) -> None:
+    X = np.asfortranarray(np.random.default_rng(0).normal(size=(20_000, 30)))
+    if order == "slice":
+        X = np.random.default_rng(0).normal(size=(20_000, 60))[:, ::2]
+    some = np.arange(100)
+    for gather in (columns, lambda X, rows: copied_rows(X, rows).T):
+        gather(X, some)
+        tracemalloc.start()
+        found = gather(X, some)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert np.array_equal(found, X[some].T)
+        assert peak < X.nbytes / 10
+
+
+def copied_rows(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    out = np.empty((len(rows), X.shape[1]))
+    copy_rows(X, rows, out)
+    return out
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -214,7 +251,7 @@ def test_what_is_handed_to_a_device_need_not_be_copied(dtype: str, shape: tuple[
 
 def test_rows_are_copied_and_never_shared() -> None:
     given_table, batches = table(), [np.arange(8), np.arange(8, 16)]
-    (one,), (other,) = (list(feeds(given_table, batches, np.ones(2), 8)) for _ in range(2))
+    (one,), (other,) = (list(feeds(given_table, batches, np.ones(2), 8, 2)) for _ in range(2))
     for mine, again, source in ((one.X, other.X, given_table.X), (one.Y, other.Y, given_table.Y)):
         assert not np.shares_memory(mine, source)
         assert not np.shares_memory(mine, again)
@@ -222,8 +259,8 @@ def test_rows_are_copied_and_never_shared() -> None:
 
 def test_row_numbers_of_any_kind_are_the_same() -> None:
     batches = [np.array([3, 1, 39]), np.array([0])]
-    expected = list(feeds(table(), batches, np.ones(2), 3))
+    expected = list(feeds(table(), batches, np.ones(2), 3, 2))
     for dtype in ("int32", "uint8", "int64"):
-        found = list(feeds(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3))
+        found = list(feeds(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3, 2))
         for one, other in zip(found, expected, strict=True):
             assert np.array_equal(one.X, other.X)

@@ -111,7 +111,7 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
 def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "MICROBATCH", size)
     engine, recipe = JaxEngine(), Recipe(NET, OPTIMIZERS[name](), Objective())
-    ran = Ran(begin(recipe), [], finite=True)
+    ran = Ran(begin(recipe), (), [], finite=True)
     for number in (1, 2):
         ran = engine.run_epoch(recipe, ran.state, TABLE, next(mini(N, 8)), [0.05] * 5)
         assert type(ran.state.steps) is int
@@ -152,7 +152,7 @@ def test_float32_stays_float32_whatever_is_asked_of_it() -> None:
     net = NET.with_layers(in_dtype(NET.layers, "float32"))
     table = Table(*(np.asarray(part, "float32") for part in TABLE))
     engine = JaxEngine()
-    loss, gradient = engine.value_and_gradient(net, table, np.arange(9), Objective(alpha=np.float64(0.1)))
+    loss, gradient = engine.value_and_gradient(net, table, np.arange(9), Objective(alpha=0.1))
     assert np.asarray(loss).dtype == "float32"
     assert {leaf.dtype.name for leaf in leaves(gradient)} == {"float32"}
     assert engine.apply(loss_of, net, table.X, table.Y).dtype == "float32"

@@ -55,6 +55,9 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "activation": ("give one of 'identity', 'sigmoid'", [3, None, math.tanh, ["relu", 3]]),
     "scoring": ("give None, or 'loss', the name of a scikit-learn scorer, or a callable", [3, ["accuracy"]]),
     "callbacks": ("give None, or a sequence of callables record -> True to stop", [print, [3], "x"]),
+    "engine": ("give one of 'auto', 'numpy', 'jax'", ["JAX", None, 1]),
+    "device": ("give None, or 'cpu', 'gpu', 'tpu' or another of JAX's", ["", 0]),
+    "precision": ("give None, or one of 'float32', 'tensorfloat32', 'bfloat16'", ["half", 32]),
     "dtype": ("give None, or 'float32', 'float64'", ["float16", int, 32, np.ones(3)]),
 }
 OF_ONE_CLASS: dict[str, tuple[str, list[Any]]] = {

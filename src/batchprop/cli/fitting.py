@@ -101,7 +101,7 @@ class Fitted:
         """Where JAX trained it, as "gpu (NVIDIA A100)"; None for NumPy."""
         if self.engine == "numpy":
             return None
-        from batchprop.engines.jax import find_device
+        from batchprop.engines.devices import find_device
 
         device = find_device(self.network.device)
         here = device.platform == device.device_kind

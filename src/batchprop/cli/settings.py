@@ -77,9 +77,9 @@ class Settings:
     def _check_engine(self) -> None:
         # Where there is no work, JAX is chosen only if it was asked for.
         if choose_engine(self.engine, _NO_WORK, device=self.device, precision=self.precision) == "jax":
-            from batchprop.engines.jax import find_device
+            from batchprop.engines.devices import find_device, products_in
 
-            find_device(self.device)
+            products_in(self.precision, find_device(self.device))
 
     def check_task(self, task: Literal["classes", "numbers"]) -> None:
         """Check the options that belong to one task.

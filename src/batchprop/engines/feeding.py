@@ -6,20 +6,25 @@ an epoch filled up with microbatches that are never run. A compiled program ther
 whatever the number of rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches
+from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches, taken
+from batchprop.engines.choosing import Work, seconds_in_numpy
+from batchprop.errors import InputError
 
 FEED_BYTES = 4_000_000
 """About how much of a table one feed holds: enough to hide what a call costs, little beside the caches."""
 
 ALIGNMENT = 64
 """The address of an array handed to a device begins at a multiple of so many bytes, lest it be copied."""
+
+FEED_SECONDS = 0.3
+"""About how long a feed may take in NumPy: so long may Ctrl-C have to wait."""
 
 MOST_AT_ONCE = 4096
 """Microbatches in a feed at most."""
@@ -96,10 +101,15 @@ def width_of(batches: Batches, at_least: int = 1) -> int:
         ... )
         (30, 32)
     """
-    sizes = [len(rows) for rows in batches]
+    sizes = _sizes(batches)
     largest = max(sizes)
     uniform = all(size == largest for size in sizes[:-1])
     return min(MICROBATCH, max(at_least, largest if uniform else power_of_two(largest)))
+
+
+def _sizes(batches: Batches) -> list[int]:
+    # The batches of an order are all alike but the last, and there may be millions.
+    return [len(rows) for rows in (batches[:2] if isinstance(batches, Order) else batches)]
 
 
 def power_of_two(number: int) -> int:
@@ -136,12 +146,19 @@ def cut(table: Table, batches: Batches, width: int) -> Microbatches:
     of_batch = np.repeat(np.arange(len(batches)), counts)
     parts = np.arange(len(of_batch)) - (np.cumsum(counts) - counts)[of_batch]
     rows, present = _filled_up(batches, width, len(of_batch))
+    _require_rows(rows, table.n_rows)
     weights = np.asarray(present if table.weights is None else present * table.weights[rows], table.Y.dtype)
     totals = np.bincount(of_batch, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
     shares = np.divide(1.0, totals, out=np.zeros(len(batches)), where=totals > 0)
     return Microbatches(
         rows, weights, shares[of_batch].astype(table.Y.dtype), of_batch, parts.astype(np.int32), closes
     )
+
+
+def _require_rows(rows: Rows, n: int) -> None:
+    for row in (rows.min(), rows.max()):
+        if not 0 <= row < max(n, 1):
+            raise InputError(f"the plan names row {row}: the table has the rows 0 to {n - 1}")
 
 
 def _filled_up(batches: Batches, width: int, n: int) -> tuple[Rows, NDArray[np.bool_]]:
@@ -162,25 +179,31 @@ def _filled_up(batches: Batches, width: int, n: int) -> tuple[Rows, NDArray[np.b
 
 
 def feeds(
-    table: Table, batches: Batches, rates: NDArray[np.floating], width: int, *, resident: bool = False
+    table: Table,
+    batches: Batches,
+    rates: NDArray[np.floating],
+    width: int,
+    S: int,
+    *,
+    resident: bool = False,
 ) -> Iterator[Feed]:
     """Fill feed after feed with the microbatches of an epoch.
 
-    They are cut as they are needed, so that what an epoch takes besides the table does not grow with it.
+    They are cut as they are needed, so that an epoch takes a few feeds and one batch, besides the table and
+    its order.
 
     Args:
         table: the examples as rows, dense or in SciPy's CSR form.
         batches: of the epoch.
         rates: the learning rate of each batch.
         width: examples in a microbatch.
+        S: microbatches in a feed.
         resident: whether the device holds the table, so that row numbers are enough.
 
     Yields:
         The feeds.
     """
-    largest = max(-(-len(rows) // width) for rows in batches)
-    n = len(batches) if largest <= 1 else sum(max(-(-len(rows) // width), 1) for rows in batches)
-    S = feed_size(n, width, table.X.shape[1] + table.Y.shape[1], table.Y.dtype, resident=resident)
+    largest = -(-max(_sizes(batches)) // width)
     at_once = max(S // max(largest, 1), 1)
     for first in range(0, len(batches), at_once):
         some = slice(first, first + at_once)
@@ -207,21 +230,28 @@ def _filled(
     )
 
 
-def feed_size(n: int, width: int, columns: int, dtype: Any, *, resident: bool) -> int:
-    """Return S, how many microbatches a feed holds: a power of two.
+def feed_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: bool) -> int:
+    """Return S, how many microbatches a feed holds; the number of rows plays no part.
 
     Args:
-        n: how many the epoch has.
-        width: examples in each.
-        columns: numbers in an example, inputs and targets.
-        dtype: of the numbers.
+        sizes: the widths of the network, input and output included.
+        width: examples in a microbatch.
+        itemsize: bytes in a number.
         resident: whether a feed holds row numbers only.
 
     Returns:
-        From 1 to ``MOST_AT_ONCE``, and no more than ``n`` rounded up.
+        A power of two from 1 to ``MOST_AT_ONCE``.
+
+    Example:
+        >>> (
+        ...     feed_size((64, 64, 10), 32, 4, resident=False),
+        ...     feed_size((2, 1024, 1024, 1), 200, 4, resident=False),
+        ... )
+        (256, 8)
     """
-    fitting = MOST_AT_ONCE if resident else FEED_BYTES // (width * columns * np.dtype(dtype).itemsize)
-    return min(power_of_two(n), MOST_AT_ONCE, 1 << max(fitting, 1).bit_length() - 1)
+    in_bytes = MOST_AT_ONCE if resident else FEED_BYTES // (width * (sizes[0] + sizes[-1]) * itemsize)
+    in_time = int(FEED_SECONDS / seconds_in_numpy(Work(sizes, width, width, 1)))
+    return 1 << min(max(in_bytes, 1), max(in_time, 1), MOST_AT_ONCE).bit_length() - 1
 
 
 def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
@@ -245,11 +275,11 @@ def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
 
 def copy_rows(X: Any, rows: Rows, out: NDArray[Any]) -> None:
     """Copy some rows of a dense or CSR matrix into a dense one."""
-    if hasattr(X, "toarray"):
-        out[:] = X[rows].toarray()
-    else:
-        # Row numbers are in bounds; "clip" spares NumPy a buffer.
+    if isinstance(X, np.ndarray) and X.flags.c_contiguous:
+        # ``cut`` has looked at the row numbers; "clip" spares NumPy a buffer.
         np.take(X, rows, axis=0, out=out, mode="clip")
+    else:
+        out[:] = taken(X, rows)
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -267,7 +297,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 def _stretched(values: NDArray[Any], S: int) -> NDArray[Any]:
-    """The same with S entries; those added are zeros."""
-    if len(values) == S:
-        return values
-    return np.concatenate([values, np.zeros((S - len(values), *values.shape[1:]), dtype=values.dtype)])
+    """The same with S entries; what those added hold is never looked at."""
+    stretched = np.empty((S, *values.shape[1:]), dtype=values.dtype)
+    stretched[: len(values)] = values
+    return stretched

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches
-from batchprop.engines.choosing import PRECISIONS
-from batchprop.engines.feeding import Feed, aligned, copy_rows, feeds, power_of_two, width_of
+from batchprop.engines.devices import find_device, key_of, products_in, require_own_process
+from batchprop.engines.feeding import Feed, aligned, copy_rows, feed_size, feeds, power_of_two, width_of
 from batchprop.engines.programs import (
     Running,
     Settings,
@@ -26,13 +26,17 @@ from batchprop.engines.programs import (
     run,
     run_in_place,
 )
-from batchprop.errors import ParameterError, unknown_name
+from batchprop.errors import ParameterError
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Objective, nothing, penalised
 from batchprop.training import Ran, Recipe, State
 
-PRODUCTS = dict(zip(PRECISIONS, ("float32", "tensorfloat32", "BF16_BF16_F32"), strict=True))
-"""What JAX calls each precision; its own "bfloat16" means the fastest that a device has."""
+_NOT_COMPILED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerBoolConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 LARGE_BYTES = 32_000_000
 """Parameters and optimiser's state above so many bytes are not held twice."""
@@ -48,6 +52,8 @@ class JaxEngine:
             where the device has it (the processor has float32 alone); None for the device's own. Parameters
             and sums keep their type.
         resident: whether a dense table lies on the device; None for where it fits, but not on the processor.
+        width: examples in a microbatch at least; smaller batches are filled up, and need no program of their
+            own.
 
     Raises:
         ParameterError: JAX has no such device; the precision is unknown, or not the processor's.
@@ -62,21 +68,16 @@ class JaxEngine:
         seed: int | None = None,
         precision: str | None = None,
         resident: bool | None = None,
+        width: int = 1,
     ) -> None:
-        if precision is not None and precision not in PRODUCTS:
-            raise unknown_name("precision", precision, PRODUCTS)
+        require_own_process()
         self.device = find_device(device)
-        if self.device.platform == "cpu" and precision not in {None, "float32"}:
-            raise ParameterError(
-                f"precision={precision!r} is not there on the processor, whose products are float32: "
-                "give None, or an accelerator as device"
-            )
-        self._products = None if precision is None else PRODUCTS[precision]
-        self._key = None if seed is None else jax.random.key(seed, impl="rbg")
+        self._products = products_in(precision, self.device)
+        self._key = None if seed is None else key_of(seed)
         self._resident = resident
         self._held: tuple[Table, Table] | None = None
         self._known: tuple[Recipe, Settings] | None = None
-        self._width = 1
+        self._width = min(width, MICROBATCH)
 
     def run_epoch(
         self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
@@ -86,7 +87,7 @@ class JaxEngine:
         with self._as_configured(recipe.network):
             structure, settings = _structure(recipe.network), self._settings(recipe)
             running, found = Running(state, None), list[_Losses]()
-            for feed in self._feeds(table, batches, rates, self._width):
+            for feed in self._feeds(recipe.network, table, batches, rates, self._width):
                 if running.open_batch is None and feed.closes is not None:
                     running = Running(state, nothing(state.layers))
                 go = run_in_place if found and _is_large(running) else run
@@ -95,16 +96,20 @@ class JaxEngine:
                     found[-1].on_device.block_until_ready()  # so that at most two feeds are held
                 found.append(_Losses(losses, feed.filled, feed.closes))
             after = jax.tree.map(_counted, state, running.state)
-            return Ran(after, [loss for losses in found for loss in losses.of_batches()], bool(finite))
+            layers = jax.tree.map(np.asarray, after.layers)
+            return Ran(
+                after, layers, [loss for losses in found for loss in losses.of_batches()], bool(finite)
+            )
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         with self._as_configured(net):
             total = nothing(net.layers)
-            for feed in self._feeds(table, [rows], [0.0], width_of([rows])):
+            for feed in self._feeds(net, table, [rows], [0.0], width_of([rows])):
                 total = add_up(_structure(net), net.layers, total, self._on_device(table), feed)
+                share = feed.shares[0]  # of the one batch, the same in every feed
             total = jax.tree.map(np.asarray, total)
-        return penalised(total, net.layers, objective, feed.shares[0])
+        return penalised(total, net.layers, objective, share)
 
     def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
@@ -118,7 +123,7 @@ class JaxEngine:
         n = matrices[0].shape[0]
         width = min(MICROBATCH, power_of_two(n))
         with self._as_configured(net):
-            layers = jax.device_put(net.layers, self.device)
+            layers = jax.device_put(net.layers)
             chunks = [
                 self._applied(function, _structure(net), layers, matrices, rows, width)
                 for rows in microbatches(np.arange(n), width)
@@ -148,8 +153,17 @@ class JaxEngine:
             jax.enable_x64(True),
             jax.default_device(self.device),
             jax.default_matmul_precision(self._products if _is_float32(net) else None),
+            jax.numpy_rank_promotion("allow"),
+            jax.transfer_guard("allow"),
         ):
-            yield
+            try:
+                yield
+            except _NOT_COMPILED as error:
+                raise ParameterError(
+                    "an activation, head or optimiser of your own cannot be compiled "
+                    f"({str(error).splitlines()[0]}): write it with the functions of "
+                    "batchprop.arrays.namespace(Z), without looking at values, or use engine='numpy'"
+                ) from error
 
     def _settings(self, recipe: Recipe) -> Settings:
         if self._known is None or self._known[0] is not recipe:
@@ -157,19 +171,29 @@ class JaxEngine:
         return self._known[1]
 
     def _numbers_of(self, recipe: Recipe) -> Settings:
-        if self._key is None and any(p is not None for p in recipe.objective.dropout):
+        drops = any(p is not None for p in recipe.objective.dropout)
+        if drops and self._key is None:
             raise ParameterError(
                 f"dropout={recipe.objective.dropout!r} needs randomness: make the engine as JaxEngine(seed=0)"
             )
-        key = self._key if any(p is not None for p in recipe.objective.dropout) else None
-        # A float of NumPy's has a type of its own, and would lift float32 to float64.
-        optimizer, objective = jax.tree.map(float, (recipe.optimizer, recipe.objective))
-        return Settings(optimizer, objective, key)
+        try:
+            # A float of NumPy's has a type of its own, and would lift float32 to float64.
+            optimizer, objective = jax.tree.map(float, (recipe.optimizer, recipe.objective))
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"the optimiser {recipe.optimizer!r} is no named tuple of numbers, which a program takes as "
+                "arguments: make it one, or use engine='numpy'"
+            ) from None
+        return Settings(optimizer, objective, self._key if drops else None)
 
-    def _feeds(self, table: Table, batches: Batches, rates: Sequence[float], width: int) -> Iterator[Feed]:
+    def _feeds(
+        self, net: Network, table: Table, batches: Batches, rates: Sequence[float], width: int
+    ) -> Iterator[Feed]:
         with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
             in_dtype = np.asarray(rates).astype(table.Y.dtype)
-        return feeds(table, batches, in_dtype, width, resident=self._holds(table))
+        resident = self._holds(table)
+        S = feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident)
+        return feeds(table, batches, in_dtype, width, S, resident=resident)
 
     def _holds(self, table: Table) -> bool:
         """Whether the device holds the table; where it does not, it is fed."""
@@ -184,42 +208,9 @@ class JaxEngine:
         if not self._holds(table):
             return None
         if self._held is None or self._held[0] is not table:
-            self._held = (table, Table(*jax.device_put((table.X, table.Y), self.device)))
+            # Not bound to the device by name, lest the results be, which would be another program.
+            self._held = (table, Table(*jax.device_put((table.X, table.Y))))
         return self._held[1]
-
-
-def find_device(name: str | None) -> Any:
-    """Return the first device of a kind.
-
-    Args:
-        name: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
-
-    Returns:
-        JAX's device.
-
-    Raises:
-        ParameterError: JAX has none.
-
-    Example:
-        >>> find_device("cpu").platform
-        'cpu'
-    """
-    found = _devices(name)
-    if not found:
-        there = sorted({device.platform for device in _devices(None) + _devices("cpu")})
-        raise ParameterError(
-            f"device={name!r} is not there: JAX has {', '.join(map(repr, there)) or 'none'} on this machine; "
-            "give one of these, or None, and see that JAX_PLATFORMS leaves it in"
-        )
-    return found[0]
-
-
-def _devices(name: str | None) -> list[Any]:
-    try:
-        return list(jax.devices(name))
-    # JAX asserts where JAX_PLATFORMS names what cannot be had.
-    except (RuntimeError, AssertionError):
-        return []
 
 
 def _is_float32(net: Network) -> bool:
@@ -240,7 +231,15 @@ class _Losses(NamedTuple):
 
 
 def _structure(net: Network) -> Structure:
-    return Structure(net.activations, net.head)
+    structure = Structure(net.activations, net.head)
+    try:
+        hash(structure)
+    except TypeError as error:
+        raise ParameterError(
+            f"an activation or head of your own cannot be told from another ({error}): "
+            "make it of functions, or use engine='numpy'"
+        ) from None
+    return structure
 
 
 def _is_large(running: Running) -> bool:

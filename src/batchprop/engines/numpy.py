@@ -48,7 +48,7 @@ class NumpyEngine:
                 if not math.isfinite(losses[-1]):
                     break
                 state = update(recipe, state, gradient, rate)
-        return Ran(state, losses, bool(all_finite(state.layers)))
+        return Ran(state, state.layers, losses, bool(all_finite(state.layers)))
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""

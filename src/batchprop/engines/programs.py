@@ -7,6 +7,7 @@ JAX keeps the programs of a process; nothing here holds state.
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -169,7 +170,10 @@ def _run_microbatches(
 def _batch(table: Table | None, feed: Feed, i: Array) -> Batch:
     if table is None:
         return Batch(feed.X[i].T, feed.Y[i].T, feed.weights[i])
-    return gather(table, feed.rows[i])._replace(weights=feed.weights[i])
+    B, Y, _ = gather(table, feed.rows[i])
+    # A batch that weighs nothing may hold anything, and zero times infinity is not zero.
+    there = feed.shares[i] > 0
+    return Batch(jnp.where(there, B, 0), jnp.where(there, Y, 0), feed.weights[i])
 
 
 def _part(
@@ -192,6 +196,6 @@ def _closed(
 
 def _uniform(key: Array, step: Array, part: Array) -> Uniform:
     """Random numbers that depend on the step and on nothing that came before it, so that it can be redone."""
-    draws = iter(range(1_000_000))
+    draws = count()
     of_part = jax.random.fold_in(jax.random.fold_in(key, step), part)
     return lambda shape, dtype: jax.random.uniform(jax.random.fold_in(of_part, next(draws)), shape, dtype)

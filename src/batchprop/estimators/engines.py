@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batchprop.activations import ACTIVATIONS
+from batchprop.batches import MICROBATCH
 from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.watching import warn
@@ -36,8 +38,8 @@ def engine_to_fit(
         ParameterError: see ``choose_engine``.
     """
     work = Work(net.sizes, n_rows, batch_size, estimator.max_iter)
-    estimator.engine_ = _chosen(estimator, work)
-    if estimator.engine == "auto" and not jax_is_installed() and pays(work):
+    estimator.engine_ = _chosen(estimator, net, work)
+    if estimator.engine == "auto" and not jax_is_installed() and pays(work) and _is_ours(net):
         warn(
             "this fit may take long in NumPy, and JAX, which would compile it, is not installed: "
             "pip install 'batchprop[jax]', or set engine='numpy' and read this no more"
@@ -56,11 +58,17 @@ def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine
     Returns:
         The engine.
     """
-    return _made(estimator, _chosen(estimator, Work(net.sizes, n_rows, 4096, 1)), None)
+    return _made(estimator, _chosen(estimator, net, Work(net.sizes, n_rows, MICROBATCH, 1)), None)
 
 
-def _chosen(estimator: Estimator, work: Work) -> str:
-    return choose_engine(estimator.engine, work, device=estimator.device, precision=estimator.precision)
+def _chosen(estimator: Estimator, net: Network, work: Work) -> str:
+    # Of an activation of the user's own only NumPy can be trusted to run it unasked.
+    asked = estimator.engine if _is_ours(net) or estimator.engine != "auto" else "numpy"
+    return choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
+
+
+def _is_ours(net: Network) -> bool:
+    return all(activation in ACTIVATIONS.values() for activation in net.activations)
 
 
 def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
@@ -69,4 +77,6 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
     from batchprop.engines.jax import JaxEngine
 
     seed = None if entropy is None else int(np.random.SeedSequence(entropy).generate_state(1)[0])
-    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision)
+    # A piece smaller than a batch is filled up to one, as its successor may be larger.
+    width = {"auto": 200, "full": 1}.get(str(estimator.batch_size), estimator.batch_size)
+    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, width=int(width))
