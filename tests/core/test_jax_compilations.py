@@ -39,8 +39,6 @@ def compiled() -> Iterator[list[str]]:
             names.append(str(about.get("fun_name")))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    JaxEngine(seed=0)  # which compiles, once in a process, what makes a key
-    names.clear()
     yield names
     jax.monitoring.unregister_event_duration_listener(listen)
 
@@ -220,3 +218,13 @@ def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name
     search.best_estimator_.fit(X, y)
     clone(search.best_estimator_).set_params(learning_rate_init=0.5, random_state=1).fit(X, y)
     assert compiled[first:] == []
+
+
+@pytest.mark.filterwarnings("ignore:batch_size=64 is larger:UserWarning")
+def test_pieces_of_any_size_share_a_program(compiled: list[str]) -> None:
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(5000, next(WIDTHS)), np.arange(5000) % 2
+    clf = bp.MLPClassifier((7,), batch_size=64, engine="jax", random_state=0, dropout=0.1)
+    for size in (1000, 1500, 777, 64, 63, 20, 4999):
+        clf.partial_fit(X[:size], y[:size], classes=[0, 1])
+    assert compiled == ["jit(_run)"]

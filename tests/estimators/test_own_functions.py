@@ -1,0 +1,94 @@
+"""Functions and settings of the user's own on the compiled engine: they work, or it says why not."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+import batchprop as bp
+from batchprop import optimizers
+from batchprop.activations import Activation
+from batchprop.arrays import namespace
+from batchprop.batches import Table
+from batchprop.engines import choosing, devices
+from batchprop.engines.devices import find_device
+from batchprop.engines.jax import JaxEngine
+from batchprop.errors import BatchpropError, ParameterError
+from batchprop.network import Network
+from batchprop.objective import Objective
+from batchprop.training import Recipe, begin
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
+y = (X[:, 0] > 0).astype(int)
+IN_NUMPY = Activation("sine", np.sin, np.cos)
+ANYWHERE = Activation("sine", lambda Z: namespace(Z).sin(Z), lambda Z: namespace(Z).cos(Z))
+
+
+def classifier(**settings: Any) -> bp.MLPClassifier:
+    return bp.MLPClassifier((4,), random_state=0, max_iter=5, **settings)
+
+
+def test_left_to_itself_an_activation_of_your_own_runs_on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "WORTH_COMPILING", 0.0)
+    assert classifier().fit(X, y).engine_ == "jax"
+    clf = classifier(activation=IN_NUMPY).fit(X, y)
+    assert clf.engine_ == "numpy"
+    assert clf.predict(X).shape == (400,)
+
+
+def test_one_that_is_written_for_any_array_is_compiled_where_asked() -> None:
+    compiled, plain = (
+        classifier(activation=ANYWHERE, engine=engine).fit(X, y) for engine in ("jax", "numpy")
+    )
+    np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [np.sin, lambda Z: np.where(Z > 0, Z, 0.0), lambda Z: Z if Z.sum() > 0 else -Z],
+    ids=["a ufunc", "where", "if"],
+)
+def test_one_that_cannot_be_compiled_is_told(function: Any) -> None:
+    own = Activation("own", function, function)
+    with pytest.raises(
+        ParameterError, match=r"of your own cannot be compiled \(.*arrays\.namespace\(Z\).*engine='numpy'"
+    ):
+        classifier(activation=own, engine="jax").fit(X, y)
+
+
+class Named(NamedTuple):
+    """An optimiser with a field that is no number."""
+
+    name: str
+    init: Any = optimizers.sgd().init
+    update: Any = optimizers.sgd().update
+
+
+def test_an_optimiser_that_is_no_numbers_is_told() -> None:
+    net = Network.create([3, 1], head="squared_error", random_state=0)
+    recipe, table = Recipe(net, Named("slow"), Objective()), Table(X, X[:, :1])
+    with pytest.raises(ParameterError, match=r"Named\(name='slow'.* is no named tuple of numbers"):
+        JaxEngine().run_epoch(recipe, begin(recipe), table, [np.arange(4)], [0.1])
+    assert optimizers.sgd() == optimizers.SGD()
+
+
+def test_a_forked_process_is_told_before_it_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_PROCESS", 1)
+    with pytest.raises(BatchpropError, match=r"forked from one that has it: .* 'loky' or 'threading'"):
+        classifier(engine="jax").fit(X, y)
+
+
+def test_the_users_own_default_device_is_followed() -> None:
+    with jax.default_device(jax.devices("cpu")[0]):
+        assert find_device(None) is jax.devices("cpu")[0]
+
+
+def test_the_users_own_guards_are_left_out() -> None:
+    before = classifier(engine="jax").fit(X, y).loss_curve_
+    with jax.numpy_rank_promotion("raise"), jax.transfer_guard("disallow"):
+        assert classifier(engine="jax").fit(X, y).loss_curve_ == before
