@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from itertools import pairwise
 
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 from batchprop.training import Engine
+
+# Looking for the libraries takes as long as a hundred small steps.
+_BLAS = ThreadpoolController()
 
 SMALL_PRODUCT = 2_500_000
 """Multiplications in a product that one thread does as fast as several, which first have to meet."""
@@ -55,11 +57,5 @@ def suitable_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> I
     if engine.name != "numpy" or not one_thread_is_enough(sizes, batch_size):
         yield
         return
-    with _controller().limit(limits=1, user_api="blas"):
+    with _BLAS.limit(limits=1, user_api="blas"):
         yield
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    # Looking for the libraries takes longer than a short fit.
-    return ThreadpoolController()
