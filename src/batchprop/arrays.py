@@ -2,14 +2,12 @@
 
 from typing import Any, TypeAlias
 
-import numpy as np
 from array_api_compat import array_namespace
 
 Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard (it has no shared base class)."""
 
-# NumPy's is loaded with this module, lest the first fit waits for it.
-_NAMESPACES: dict[type, Any] = {np.ndarray: array_namespace(np.empty(0))}
+_NAMESPACES: dict[type, Any] = {}
 
 
 def namespace(x: Array) -> Any:

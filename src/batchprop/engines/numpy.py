@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from batchprop.arrays import namespace
 from batchprop.batches import Batches, Rows, Table, columns, gather, microbatches
 from batchprop.network import Network
 from batchprop.objective import (
@@ -20,6 +21,9 @@ from batchprop.objective import (
     penalised,
 )
 from batchprop.training import Ran, Recipe, State, all_finite, update
+
+# Loaded with this module, lest the first fit waits for it.
+namespace(np.empty(0))
 
 
 class NumpyEngine:
