@@ -200,8 +200,8 @@ def test_the_width_is_the_batch_size_or_a_power_of_two(sizes: list[int], at_leas
 
 
 def test_a_feed_is_as_large_as_its_bytes_and_its_time_allow() -> None:
-    assert feed_size((90, 10), 10, 4, resident=False) == 512  # the largest power of two in 4 MB / 4000 bytes
-    assert feed_size((90, 10), 10, 8, resident=False) == 256
+    assert feed_size((990, 10), 10, 4, resident=False) == 256  # the largest power of two in 16 MB / 40 kB
+    assert feed_size((990, 10), 10, 8, resident=False) == 128
     assert feed_size((1, 1), 1, 4, resident=True) == 2048  # 0.3 s of calls, 100 µs each
     assert feed_size((10**6, 1), 4096, 4, resident=False) == 1
     assert feed_size((2, 4096, 4096, 2), 4096, 4, resident=True) == 1

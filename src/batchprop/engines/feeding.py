@@ -17,8 +17,8 @@ from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatc
 from batchprop.engines.choosing import Work, seconds_in_numpy
 from batchprop.errors import InputError
 
-FEED_BYTES = 4_000_000
-"""About how much of a table one feed holds: enough to hide what a call costs, little beside the caches."""
+FEED_BYTES = 16_000_000
+"""About how much of a table one feed holds: enough to hide what a call costs."""
 
 ALIGNMENT = 64
 """The address of an array handed to a device begins at a multiple of so many bytes, lest it be copied."""
