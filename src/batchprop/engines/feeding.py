@@ -243,11 +243,10 @@ def feed_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: bool
         A power of two from 1 to ``MOST_AT_ONCE``.
 
     Example:
-        >>> (
-        ...     feed_size((64, 64, 10), 32, 4, resident=False),
-        ...     feed_size((2, 1024, 1024, 1), 200, 4, resident=False),
-        ... )
-        (256, 8)
+        >>> feed_size((64, 64, 10), 32, 4, resident=False)
+        1024
+        >>> feed_size((2, 1024, 1024, 1), 200, 4, resident=False)
+        8
     """
     in_bytes = MOST_AT_ONCE if resident else FEED_BYTES // (width * (sizes[0] + sizes[-1]) * itemsize)
     in_time = int(FEED_SECONDS / seconds_in_numpy(Work(sizes, width, width, 1)))
