@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from batchprop import optimizers
 from batchprop.batches import Batches, Rows, Table, gather, mini
 from batchprop.engines import feeding, programs
+from batchprop.engines.devices import key_of
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import ParameterError
@@ -50,7 +51,7 @@ def run(engine: Any, epochs: list[Batches], state: State | None = None, dropout:
 
 def uniform_of(seed: int, step: int, part: int = 0) -> Any:
     """What the engine draws from at a step, as NumPy's arrays."""
-    key = jax.random.key(seed, impl="rbg")
+    key = key_of(seed)
 
     def uniform(shape: tuple[int, int], dtype: Any) -> Any:
         with jax.enable_x64(True):
