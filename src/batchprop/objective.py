@@ -34,6 +34,11 @@ class Objective(NamedTuple):
     max_grad_norm: float | None = None
     loss_scale: float = 1.0
 
+    @property
+    def drops(self) -> bool:
+        """Whether some layer has dropout."""
+        return any(p is not None for p in self.dropout)
+
 
 class Collapsed(NamedTuple):
     """A batch's loss and gradient, or what a microbatch adds to them."""

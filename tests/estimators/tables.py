@@ -55,3 +55,14 @@ def declared(target: str, y: np.ndarray) -> dict[str, Any]:
 def refused(*parts: str, kind: type[Exception] = InputError) -> Any:
     """Expect an error whose message holds all the parts, in this order."""
     return pytest.raises(kind, match=".*".join(re.escape(part) for part in parts))
+
+
+def require_plain(fitted: Any) -> None:
+    """Assert that all a fit left behind is arrays, numbers and text."""
+    parts = [value for name, value in vars(fitted).items() if name not in fitted.get_params()]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list | tuple | dict):
+            parts += part.values() if isinstance(part, dict) else part
+        else:
+            assert part is None or isinstance(part, np.ndarray | np.generic | int | float | str), type(part)

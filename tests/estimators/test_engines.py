@@ -20,7 +20,7 @@ from batchprop.engines import choosing, feeding
 from batchprop.engines import jax as jax_engine
 from batchprop.errors import ParameterError
 from batchprop.estimators import engines
-from tests.estimators.tables import TARGETS, declared, estimator, quiet, table
+from tests.estimators.tables import TARGETS, declared, estimator, quiet, require_plain, table
 
 pytestmark = quiet
 
@@ -233,13 +233,7 @@ def test_all_that_is_fitted_is_plain(settings: str, dtype: str) -> None:
     X, y = table("multioutput", rows=240)
     clf = estimator("multioutput", engine="jax", dtype=dtype, class_weight="balanced", **SOLVERS[settings])
     clf.fit(X, y, X_val=X[:9], y_val=y[:9])
-    parts = [value for name, value in vars(clf).items() if name not in clf.get_params()]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, list | tuple | dict):
-            parts += part.values() if isinstance(part, dict) else part
-        else:
-            assert part is None or isinstance(part, np.ndarray | np.generic | int | float | str), type(part)
+    require_plain(clf)
 
 
 @pytest.mark.parametrize("way", WAYS)

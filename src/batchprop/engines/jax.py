@@ -87,11 +87,12 @@ class JaxEngine:
         with self._as_configured(recipe.network):
             structure, settings = _structure(recipe.network), self._settings(recipe)
             running, found = Running(state, None), list[_Losses]()
-            for feed in self._feeds(recipe.network, table, batches, rates, self._width):
+            held = self._on_device(table)
+            for feed in _feeds(recipe.network, table, batches, rates, self._width, resident=held is not None):
                 if running.open_batch is None and feed.closes is not None:
                     running = Running(state, nothing(state.layers))
                 go = run_in_place if found and _is_large(running) else run
-                running, losses, finite = go(structure, settings, running, self._on_device(table), feed)
+                running, losses, finite = go(structure, settings, running, held, feed)
                 if found:
                     found[-1].on_device.block_until_ready()  # so that at most two feeds are held
                 found.append(_Losses(losses, feed.filled, feed.closes))
@@ -104,9 +105,9 @@ class JaxEngine:
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         with self._as_configured(net):
-            total = nothing(net.layers)
-            for feed in self._feeds(net, table, [rows], [0.0], width_of([rows])):
-                total = add_up(_structure(net), net.layers, total, self._on_device(table), feed)
+            structure, held, total = _structure(net), self._on_device(table), nothing(net.layers)
+            for feed in _feeds(net, table, [rows], [0.0], width_of([rows]), resident=held is not None):
+                total = add_up(structure, net.layers, total, held, feed)
                 share = feed.shares[0]  # of the one batch, the same in every feed
             total = jax.tree.map(np.asarray, total)
         return penalised(total, net.layers, objective, share)
@@ -123,28 +124,12 @@ class JaxEngine:
         n = matrices[0].shape[0]
         width = min(MICROBATCH, power_of_two(n))
         with self._as_configured(net):
-            layers = jax.device_put(net.layers)
+            structure, layers = _structure(net), jax.device_put(net.layers)
             chunks = [
-                self._applied(function, _structure(net), layers, matrices, rows, width)
+                _applied(function, structure, layers, matrices, rows, width)
                 for rows in microbatches(np.arange(n), width)
             ]
         return jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
-
-    def _applied(
-        self,
-        function: Callable[..., Any],
-        structure: Structure,
-        layers: Layers,
-        matrices: tuple[Any, ...],
-        rows: Rows,
-        width: int,
-    ) -> Any:
-        chunk = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
-        for matrix, out in zip(matrices, chunk, strict=True):
-            copy_rows(matrix, rows, out[: len(rows)])
-            out[len(rows) :] = 0
-        results = applied(structure, function, layers, *chunk)
-        return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
 
     @contextmanager
     def _as_configured(self, net: Network) -> Iterator[None]:
@@ -171,7 +156,7 @@ class JaxEngine:
         return self._known[1]
 
     def _numbers_of(self, recipe: Recipe) -> Settings:
-        drops = any(p is not None for p in recipe.objective.dropout)
+        drops = recipe.objective.drops
         if drops and self._key is None:
             raise ParameterError(
                 f"dropout={recipe.objective.dropout!r} needs randomness: make the engine as JaxEngine(seed=0)"
@@ -185,15 +170,6 @@ class JaxEngine:
                 "arguments: make it one, or use engine='numpy'"
             ) from None
         return Settings(optimizer, objective, self._key if drops else None)
-
-    def _feeds(
-        self, net: Network, table: Table, batches: Batches, rates: Sequence[float], width: int
-    ) -> Iterator[Feed]:
-        with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
-            in_dtype = np.asarray(rates).astype(table.Y.dtype)
-        resident = self._holds(table)
-        S = feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident)
-        return feeds(table, batches, in_dtype, width, S, resident=resident)
 
     def _holds(self, table: Table) -> bool:
         """Whether the device holds the table; where it does not, it is fed."""
@@ -211,6 +187,31 @@ class JaxEngine:
             # Not bound to the device by name, lest the results be, which would be another program.
             self._held = (table, Table(*jax.device_put((table.X, table.Y))))
         return self._held[1]
+
+
+def _feeds(
+    net: Network, table: Table, batches: Batches, rates: Sequence[float], width: int, *, resident: bool
+) -> Iterator[Feed]:
+    with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
+        in_dtype = np.asarray(rates).astype(table.Y.dtype)
+    S = feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident)
+    return feeds(table, batches, in_dtype, width, S, resident=resident)
+
+
+def _applied(
+    function: Callable[..., Any],
+    structure: Structure,
+    layers: Layers,
+    matrices: tuple[Any, ...],
+    rows: Rows,
+    width: int,
+) -> Any:
+    chunk = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
+    for matrix, out in zip(matrices, chunk, strict=True):
+        copy_rows(matrix, rows, out[: len(rows)])
+        out[len(rows) :] = 0
+    results = applied(structure, function, layers, *chunk)
+    return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
 
 
 def _is_float32(net: Network) -> bool:

@@ -10,6 +10,7 @@ from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH
 from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
 from batchprop.engines.numpy import NumpyEngine
+from batchprop.estimators.parameters import AUTO_BATCH
 from batchprop.estimators.watching import warn
 
 if TYPE_CHECKING:
@@ -78,5 +79,5 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
 
     seed = None if entropy is None else int(np.random.SeedSequence(entropy).generate_state(1)[0])
     # A piece smaller than a batch is filled up to one, as its successor may be larger.
-    width = {"auto": 200, "full": 1}.get(str(estimator.batch_size), estimator.batch_size)
+    width = {"auto": AUTO_BATCH, "full": 1}.get(str(estimator.batch_size), estimator.batch_size)
     return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, width=int(width))

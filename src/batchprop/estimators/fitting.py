@@ -14,6 +14,7 @@ from batchprop.batches import Rows, Table, mini
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.examples import Examples
+from batchprop.estimators.parameters import AUTO_BATCH
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -80,7 +81,7 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
         From 1 to n; a larger one is cut with a warning, as in scikit-learn.
     """
     if isinstance(estimator.batch_size, str):
-        return n_rows if estimator.batch_size == "full" else min(200, n_rows)
+        return n_rows if estimator.batch_size == "full" else min(AUTO_BATCH, n_rows)
     if estimator.batch_size > n_rows:
         warn(
             f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: "
@@ -160,7 +161,7 @@ def rebuilt(template: Any, values: Iterator[Any]) -> Any:
 
 
 def _dropout_entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -> list[int] | None:
-    if all(p is None for p in recipe.objective.dropout):
+    if not recipe.objective.drops:
         return None
     # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
     return [rng.randint(2**31 - 1), estimator.t_]

@@ -82,7 +82,7 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
 
 def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
     for name, used in (
-        ("dropout", any(p is not None for p in objective.dropout)),
+        ("dropout", objective.drops),
         ("max_grad_norm", objective.max_grad_norm is not None),
     ):
         if used:

@@ -17,6 +17,9 @@ from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.engines.choosing import ENGINES, PRECISIONS
 from batchprop.errors import ParameterError
 
+AUTO_BATCH = 200
+"""Rows in a batch with ``batch_size="auto"``, where there are so many."""
+
 
 class Rule(NamedTuple):
     """What a parameter may be.
