@@ -8,7 +8,7 @@ divided by m.
 
 from typing import NamedTuple
 
-from batchprop.arrays import Array, transposed
+from batchprop.arrays import Array, transposed_product
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient, Matrices
 from batchprop.network import Layer, Network
@@ -189,7 +189,7 @@ def backward(net: Network, Z: Matrices, dZ_output: Array, masks: Masks) -> Matri
     dZ: Matrices = (dZ_output,)
     above = zip(net.layers[1:], net.activations, Z, masks, strict=False)
     for layer, activation, Z_l, mask in reversed(list(above)):
-        dH = masked(transposed(layer.W) @ dZ[0], mask)
+        dH = masked(transposed_product(layer.W, dZ[0]), mask)
         dZ = (dH * activation.derivative(Z_l), *dZ)
     return dZ
 

@@ -67,6 +67,21 @@ class BatchGradient(NamedTuple):
             Layer((dZ * coefficients) @ H.T, dZ @ coefficients) for dZ, H in zip(self.dZ, self.H, strict=True)
         )
 
+    def total(self) -> Layers:
+        """The sum of the gradients: ``dW = dZ Hᵀ``, ``db = dZ 1``, whatever their weights.
+
+        Returns:
+            For each layer ``Layer(dW, db)``. One product a layer.
+
+        Example:
+            >>> import numpy as np
+            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).total()
+            (Layer(W=array([[11.]]), b=array([3.])),)
+        """
+        dZ = self.dZ[0]
+        ones = namespace(dZ).ones_like(dZ[0, :])  # a product with ones is faster in NumPy than a sum
+        return tuple(Layer(dZ @ H.T, dZ @ ones) for dZ, H in zip(self.dZ, self.H, strict=True))
+
     def shares(self) -> Array:
         """Each example's share of the mean, ``(m,)``: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``."""
         xp = namespace(self.dZ[0])

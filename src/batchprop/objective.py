@@ -8,9 +8,10 @@ from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
 from batchprop.arrays import Array, namespace
-from batchprop.backprop import Masks, backprop
+from batchprop.backprop import Masks, backward, forward
 from batchprop.batches import Batch
 from batchprop.errors import ParameterError
+from batchprop.gradient import BatchGradient
 from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import each, zeros_like
 
@@ -59,10 +60,13 @@ def contribution(net: Network, batch: Batch, share: float | Array, masks: Masks)
     Returns:
         The loss, a scalar array, and the gradient, in the shapes of the layers.
     """
-    step = backprop(net, *batch, masks)
-    weights = namespace(step.losses).ones_like(step.losses) if batch.weights is None else batch.weights
+    Z, H = forward(net, batch.B, masks)
+    P, losses = net.head.answer(Z[-1], batch.Y)
+    weights = namespace(losses).ones_like(losses) if batch.weights is None else batch.weights
     shares = share * weights
-    return Collapsed(step.losses @ shares, step.gradient.collapse(shares))
+    # Backward is linear in each column: a weight on the head's dZ reaches every layer, at K numbers a column.
+    dZ = backward(net, Z, net.head.dZ(P, batch.Y) * shares, masks)
+    return Collapsed(losses @ shares, BatchGradient(dZ, H).total())
 
 
 def add(a: Collapsed, b: Collapsed) -> Collapsed:

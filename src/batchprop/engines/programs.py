@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from batchprop.activations import Activation
-from batchprop.arrays import Array
+from batchprop.arrays import Array, transposed_product
 from batchprop.batches import Batch, Table, gather
 from batchprop.engines.feeding import Feed
 from batchprop.heads import Head
@@ -32,6 +32,24 @@ from batchprop.objective import (
 )
 from batchprop.optimizers import Optimizer
 from batchprop.training import Recipe, State, all_finite, update
+
+NARROW = 64
+"""Examples in a batch up to which XLA's product with a transposed W is slow on a processor."""
+
+
+@transposed_product.register(jax.Array)
+@transposed_product.register(jax.core.Tracer)
+def _transposed_product(W: Array, dZ: Array) -> Array:
+    if dZ.shape[1] > NARROW:
+        return W.T @ dZ
+    return lax.platform_dependent(W, dZ, cpu=_by_rows, default=lambda W, dZ: W.T @ dZ)
+
+
+def _by_rows(W: Array, dZ: Array) -> Array:
+    """``(dZᵀ W)ᵀ``, between barriers lest XLA turn it round again."""
+    barrier: Callable[[Array], Array] = lax.optimization_barrier
+    return barrier(barrier(dZ.T) @ W).T
+
 
 Carry: TypeAlias = tuple[State, Collapsed, Array]
 
