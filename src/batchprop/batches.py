@@ -137,6 +137,21 @@ class Order(Sequence[Rows]):
         return self.rows[start : start + m]
 
 
+def sizes_of(batches: Batches) -> NDArray[np.intp]:
+    """Return how many rows each batch has; an ``Order`` may have millions, and is not walked through.
+
+    Example:
+        >>> sizes_of(Order(np.arange(5), 2))
+        array([2, 2, 1])
+    """
+    if not isinstance(batches, Order):
+        return np.array([len(rows) for rows in batches], dtype=np.intp)
+    sizes = np.full(len(batches), batches.batch_size, dtype=np.intp)
+    if len(sizes):
+        sizes[-1] -= batches.batch_size * len(sizes) - len(batches.rows)
+    return sizes
+
+
 def mini(
     rows: Rows | int | np.integer, batch_size: int, random_state: np.random.RandomState | None = None
 ) -> Plan:

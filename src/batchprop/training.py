@@ -11,8 +11,10 @@ from functools import reduce
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from batchprop.arrays import Array, namespace
-from batchprop.batches import Batches, Plan, Rows, Table
+from batchprop.batches import Batches, Plan, Rows, Table, sizes_of
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Objective, limited
@@ -172,12 +174,13 @@ def train(
         rates = [_checked_rate(schedule, state.steps + i) for i in range(len(batches))]
         state, layers, losses, finite = engine.run_epoch(recipe, state, table, batches, rates)
         _require_finite(losses, rates, number, parameters=finite)
-        sizes = [len(rows) for rows in batches]
+        sizes = sizes_of(batches)
+        n_rows = int(sizes.sum())
         yield Epoch(
             number=number,
-            loss=sum(loss * m for loss, m in zip(losses, sizes, strict=True)) / max(sum(sizes), 1),
+            loss=float(sizes @ np.asarray(losses)) / max(n_rows, 1),
             learning_rate=rates[-1],
-            rows=sum(sizes),
+            rows=n_rows,
             seconds=perf_counter() - started,
             network=recipe.network.with_layers(layers),
             state=state,

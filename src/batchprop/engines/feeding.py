@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches, taken
+from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches, sizes_of, taken
 from batchprop.engines.choosing import Work, seconds_in_numpy
 from batchprop.errors import InputError
 
@@ -101,15 +101,10 @@ def width_of(batches: Batches, at_least: int = 1) -> int:
         ... )
         (30, 32)
     """
-    sizes = _sizes(batches)
-    largest = max(sizes)
-    uniform = all(size == largest for size in sizes[:-1])
+    sizes = sizes_of(batches)
+    largest = int(sizes.max())
+    uniform = bool((sizes[:-1] == largest).all())
     return min(MICROBATCH, max(at_least, largest if uniform else power_of_two(largest)))
-
-
-def _sizes(batches: Batches) -> list[int]:
-    # The batches of an order are all alike but the last, and there may be millions.
-    return [len(rows) for rows in (batches[:2] if isinstance(batches, Order) else batches)]
 
 
 def power_of_two(number: int) -> int:
@@ -140,12 +135,13 @@ def cut(table: Table, batches: Batches, width: int) -> Microbatches:
                [1., 0.],
                [1., 0.]])
     """
-    counts = np.array([max(-(-len(rows) // width), 1) for rows in batches])
+    sizes = sizes_of(batches)
+    counts = np.maximum(-(-sizes // width), 1)
     closes = np.zeros(counts.sum(), dtype=bool)
     closes[np.cumsum(counts) - 1] = True
     of_batch = np.repeat(np.arange(len(batches)), counts)
     parts = np.arange(len(of_batch)) - (np.cumsum(counts) - counts)[of_batch]
-    rows, present = _filled_up(batches, width, len(of_batch))
+    rows, present = _filled_up(batches, sizes, width, len(of_batch))
     _require_rows(rows, table.n_rows)
     weights = np.asarray(present if table.weights is None else present * table.weights[rows], table.Y.dtype)
     totals = np.bincount(of_batch, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
@@ -161,10 +157,12 @@ def _require_rows(rows: Rows, n: int) -> None:
             raise InputError(f"the plan names row {row}: the table has the rows 0 to {n - 1}")
 
 
-def _filled_up(batches: Batches, width: int, n: int) -> tuple[Rows, NDArray[np.bool_]]:
+def _filled_up(
+    batches: Batches, sizes: NDArray[np.intp], width: int, n: int
+) -> tuple[Rows, NDArray[np.bool_]]:
     """Row numbers ``(n, width)`` and whether they are there; an absent one repeats its batch's first row."""
-    if all(len(rows) == width for rows in batches[:-1]) and 0 < len(batches[-1]) <= width:
-        missing = width - len(batches[-1])
+    if (sizes[:-1] == width).all() and 0 < sizes[-1] <= width:
+        missing = width - int(sizes[-1])
         flat = batches.rows if isinstance(batches, Order) else np.concatenate(batches)
         if missing:
             flat = np.concatenate([flat, np.repeat(batches[-1][:1], missing)])
@@ -203,7 +201,7 @@ def feeds(
     Yields:
         The feeds.
     """
-    largest = -(-max(_sizes(batches)) // width)
+    largest = -(-int(sizes_of(batches).max()) // width)
     at_once = max(S // max(largest, 1), 1)
     for first in range(0, len(batches), at_once):
         some = slice(first, first + at_once)
