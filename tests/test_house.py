@@ -39,6 +39,8 @@ CORE = [
     "activations",
     "heads",
     "network",
+    "factors",
+    "clipping",
     "gradient",
     "backprop",
     "optimizers",

@@ -1,19 +1,48 @@
-"""BatchGradient: the gradient of every example of a batch, in factors, and the ways to collapse it.
+"""BatchGradient: what can be asked of the gradients of a batch's examples while they stay in factors.
 
-The weight gradient of example i in layer k is the outer product ``dz_i h_iᵀ``; the pair ``(dZ, H)`` holds all
-of them. Index legend: ``n_l`` units in a layer, ``n_{l-1}`` in the one below, ``m`` examples, ``k`` a layer
-from 0.
+Norms, inner products, statistics and clipping; the sums are in ``factors``, which also has the index legend.
+With c the shares, ``w_i / Σw`` or ``1/m``; weights enter there, where a mean is taken, and nowhere else.
 """
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
+from typing import NamedTuple
 
 from batchprop.arrays import Array, namespace
+from batchprop.clipping import cutting, joined, layer_lengths, normalizing, one_limit_a_layer
+from batchprop.errors import InputError
+from batchprop.factors import Factors, Matrices
 from batchprop.network import Layer, Layers
 
-Matrices: TypeAlias = tuple[Array, ...]
+__all__ = ["BatchGradient", "KroneckerFactors", "Matrices", "Noise"]
 
 
-class BatchGradient(NamedTuple):
+class Noise(NamedTuple):
+    """Two unbiased estimates of how examples' gradients g_i spread around their expectation G.
+
+    Attributes:
+        trace: of ``tr Σ = E‖g_i − G‖²``, a scalar array; never below 0.
+        squared_norm: of ``‖G‖²``, a scalar array; it may come out below 0 where the batch is small.
+    """
+
+    trace: Array
+    squared_norm: Array
+
+
+class KroneckerFactors(NamedTuple):
+    """Second moments of what enters a layer, and of what comes back to it.
+
+    Attributes:
+        A: ``Σ c_i h_i h_iᵀ``, ``(n_{l-1}, n_{l-1})``.
+        G: ``Σ c_i dz_i dz_iᵀ``, ``(n_l, n_l)``.
+    """
+
+    A: Array
+    G: Array
+
+
+class BatchGradient(Factors):
     """Every example's own gradient, never built until you ask for it.
 
     Attributes:
@@ -35,83 +64,29 @@ class BatchGradient(NamedTuple):
         array([ 35., 212.])
     """
 
-    dZ: Matrices
-    H: Matrices
-    weights: Array | None = None
+    __slots__ = ()
 
-    def mean(self) -> Layers:
-        """The gradient that trains the network: ``dW = dZ diag(w) Hᵀ / Σw``, ``db = dZ w / Σw``.
+    def squared_norms_by_layer(self) -> tuple[Array, ...]:
+        """Each example's squared gradient norm in each layer: ``‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
 
         Returns:
-            For each layer ``Layer(dW, db)``, of the shapes of W and b; zeros where all weights are 0.
-            One product a layer.
-        """
-        return self.collapse(self.shares())
+            For each layer ``(m,)``, whatever the weights. Costs ``O(m n)``; no gradient is built.
 
-    def collapse(self, coefficients: Array) -> Layers:
-        """Any weighted sum of the gradients: ``Σ c_i dW_i = (dZ diag(c)) Hᵀ``, ``Σ c_i db_i = dZ c``.
-
-        Args:
-            coefficients: c ``(m,)``. The weights are not looked at.
-
-        Returns:
-            For each layer ``Layer(Σ c_i dW_i, Σ c_i db_i)``. One product a layer.
+        Source:
+            Goodfellow 2015, arXiv 1510.01799.
 
         Example:
             >>> import numpy as np
-            >>> g = BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
-            >>> g.collapse(np.array([1.0, 10.0]))
-            (Layer(W=array([[83.]]), b=array([21.])),)
+            >>> BatchGradient(
+            ...     (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
+            ... ).squared_norms_by_layer()
+            (array([10., 68.]),)
         """
-        return tuple(
-            Layer((dZ * coefficients) @ H.T, dZ @ coefficients) for dZ, H in zip(self.dZ, self.H, strict=True)
-        )
-
-    def total(self) -> Layers:
-        """The sum of the gradients: ``dW = dZ Hᵀ``, ``db = dZ 1``, whatever their weights.
-
-        Returns:
-            For each layer ``Layer(dW, db)``. One product a layer.
-
-        Example:
-            >>> import numpy as np
-            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).total()
-            (Layer(W=array([[11.]]), b=array([3.])),)
-        """
-        dZ = self.dZ[0]
-        ones = namespace(dZ).ones_like(dZ[0, :])  # a product with ones is faster in NumPy than a sum
-        return tuple(Layer(dZ @ H.T, dZ @ ones) for dZ, H in zip(self.dZ, self.H, strict=True))
-
-    def shares(self) -> Array:
-        """Each example's share of the mean, ``(m,)``: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``."""
         xp = namespace(self.dZ[0])
-        if self.weights is None:
-            m = self.dZ[0].shape[1]
-            return xp.full((m,), 1.0 / max(m, 1), dtype=self.dZ[0].dtype)
-        total = xp.sum(self.weights)
-        return self.weights / xp.where(total > 0, total, xp.ones_like(total))
-
-    def tensor(self, k: int) -> Array:
-        """The tensor ``DW[:, :, i] = dz_i h_iᵀ`` of layer k: each example's own weight gradient.
-
-        Args:
-            k: the layer, from 0; negative counts from the end.
-
-        Returns:
-            ``(n_l, n_{l-1}, m)``, of m times the layer's size: for looking, not for training.
-        """
-        return self.dZ[k][:, None, :] * self.H[k][None, :, :]
-
-    def bias_matrix(self, k: int) -> Array:
-        """The matrix ``Db = dZ`` of layer k: each example's own bias gradient.
-
-        Args:
-            k: the layer, from 0; negative counts from the end.
-
-        Returns:
-            ``(n_l, m)``.
-        """
-        return self.dZ[k]
+        return tuple(
+            xp.vecdot(dZ, dZ, axis=-2) * (xp.vecdot(H, H, axis=-2) + 1.0)
+            for dZ, H in zip(self.dZ, self.H, strict=True)
+        )
 
     def squared_norms(self) -> Array:
         """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
@@ -123,21 +98,270 @@ class BatchGradient(NamedTuple):
         Source:
             Goodfellow 2015, arXiv 1510.01799.
         """
-        xp = namespace(self.dZ[0])
-        per_layer = (
-            xp.vecdot(dZ, dZ, axis=-2) * (xp.vecdot(H, H, axis=-2) + 1.0)
-            for dZ, H in zip(self.dZ, self.H, strict=True)
-        )
-        return sum(per_layer, start=xp.zeros_like(self.dZ[0][0, :]))
+        return _added(self.squared_norms_by_layer())
 
-    def scaled(self, factors: Array) -> "BatchGradient":
-        """Each example's gradient times a factor of its own: column i of every dZ is multiplied by ``f_i``.
+    def dot(self, direction: Layers) -> Array:
+        """Each example's agreement with a direction: ``⟨g_i, V⟩ = Σ_layers dz_iᵀ (V_W h_i + V_b)``.
 
         Args:
-            factors: f ``(m,)``.
+            direction: V, for each layer ``Layer(V_W, V_b)`` of the shapes of W and b: the mean of another
+                gradient, a step that an optimiser took.
 
         Returns:
-            A BatchGradient with the same H and weights. Unlike a weight, a factor does not enter the mean's
-            divisor.
+            ``(m,)``, whatever the weights. One product a layer.
+
+        Raises:
+            InputError: the direction has other shapes than the layers.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
+            >>> g.dot((Layer(np.array([[10.0]]), np.array([1.0])),))
+            array([31., 82.])
         """
-        return self._replace(dZ=tuple(dZ * factors for dZ in self.dZ))
+        _check_direction(direction, _shapes(self))
+        xp = namespace(self.dZ[0])
+        return _added(
+            xp.vecdot(dZ, V_W @ H + V_b[:, None], axis=-2)
+            for dZ, H, (V_W, V_b) in zip(self.dZ, self.H, direction, strict=True)
+        )
+
+    def gram(self, other: "BatchGradient | None" = None) -> Array:
+        """Every example's inner product with every other: ``K = Σ_layers (dZᵀ dZ') ⊙ (Hᵀ H' + 1)``.
+
+        Args:
+            other: the gradient of another batch through layers of the same widths, or None for this one.
+
+        Returns:
+            ``K[i, j] = ⟨g_i, g'_j⟩``, ``(m, m')``, whatever the weights. Two products a layer.
+
+        Raises:
+            InputError: the other gradient's layers have other widths.
+
+        Source:
+            Pruthi et al. 2020 (TracIn), arXiv 2002.08484.
+
+        Example:
+            >>> import numpy as np
+            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).gram()
+            array([[10., 26.],
+                   [26., 68.]])
+        """
+        other = self if other is None else other
+        if _shapes(self) != _shapes(other):
+            raise InputError(
+                f"the other gradient's layers have shapes {_shapes(other)}, these {_shapes(self)}: "
+                "give two batches through the same network"
+            )
+        return _added(
+            (dZ.T @ dZ_) * (H.T @ H_ + 1.0)
+            for dZ, H, dZ_, H_ in zip(self.dZ, self.H, other.dZ, other.H, strict=True)
+        )
+
+    def variance(self) -> Layers:
+        """The variance of each parameter's gradient over the batch: ``Σ c_i g_i² − (Σ c_i g_i)²``, by entry.
+
+        With the shares c, ``Var W = (dZ² diag(c)) (H²)ᵀ − dW²`` and ``Var b = dZ² c − db²``.
+
+        Returns:
+            For each layer ``Layer(Var W, Var b)``, of the shapes of W and b. What the batch's examples have,
+            divided by m; rounding never takes it below 0. Two products a layer.
+
+        Source:
+            Dangel, Kunstner and Hennig 2020 (BackPACK), arXiv 1912.10985.
+
+        Example:
+            >>> import numpy as np
+            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).variance()
+            (Layer(W=array([[6.25]]), b=array([0.25])),)
+        """
+        xp, c = namespace(self.dZ[0]), self.shares()
+        squares = Factors(tuple(dZ**2 for dZ in self.dZ), tuple(H**2 for H in self.H)).collapse(c)
+
+        def spread(second: Array, first: Array) -> Array:
+            return xp.maximum(second - first**2, xp.zeros_like(first))
+
+        return tuple(
+            Layer(spread(s.W, g.W), spread(s.b, g.b)) for s, g in zip(squares, self.mean(), strict=True)
+        )
+
+    def noise(self) -> Noise:
+        """How far single examples scatter around the true gradient G, and how long G is; both unbiased.
+
+        With the shares c, ``s_i = ‖g_i‖²``, the mean ḡ and ``q = Σ c_i²`` (``1/m`` without weights):
+        ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
+
+        Returns:
+            ``Noise(trace, squared_norm)``; both NaN where fewer than two examples count. Costs the mean's one
+            product a layer, ``O(m n)`` and ``O(parameters)``.
+
+        Source:
+            McCandlish et al. 2018, arXiv 1812.06162, appendix A.1, from one batch instead of two sizes.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[1.0, 3.0]]),), (np.array([[0.0, 0.0]]),))
+            >>> [float(estimate) for estimate in g.noise()]
+            [2.0, 3.0]
+        """
+        xp, c = namespace(self.dZ[0]), self.shares()
+        q, zero = c @ c, xp.zeros_like(c @ c)
+        counts = (q > 0) & (q < 1)  # q is 1 for one example, and 0 for none
+        length = sum((_squares(theta) for layer in self.mean() for theta in layer), start=zero)
+        scatter = xp.maximum(c @ self.squared_norms() - length, zero)
+        undefined = xp.full_like(zero, xp.nan)
+        trace = xp.where(counts, scatter / xp.where(counts, 1.0 - q, xp.ones_like(q)), undefined)
+        return Noise(trace, length - q * trace)
+
+    def noise_scale(self) -> Array:
+        """The gradient noise scale ``tr Σ / ‖G‖²``: the batch size at which noise and gradient match.
+
+        Far below it a larger batch pays almost fully; far above it, hardly at all.
+
+        Returns:
+            A scalar array, in examples; infinite where the estimate of ``‖G‖²`` is not above 0 (the batch is
+            too small to see the gradient), NaN where fewer than two examples count. Costs as ``noise`` does.
+            A quotient of noisy numbers is biased: over several steps, average both of ``noise``, then divide.
+
+        Source:
+            McCandlish et al. 2018, arXiv 1812.06162.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[1.0, 3.0]]),), (np.array([[0.0, 0.0]]),))
+            >>> round(float(g.noise_scale()), 3)
+            0.667
+        """
+        trace, length = self.noise()
+        xp = namespace(length)
+        unseen = length <= 0
+        ratio = trace / xp.where(unseen, xp.ones_like(length), length)
+        return xp.where(unseen, xp.full_like(length, xp.inf), ratio)
+
+    def kronecker_factors(self) -> tuple[KroneckerFactors, ...]:
+        """The two factors of K-FAC's curvature: ``A = H diag(c) Hᵀ``, ``G = dZ diag(c) dZᵀ``, c the shares.
+
+        ``A ⊗ G`` stands in for the second moment of the layer's weight gradient. The biases are left out; dZ
+        is of the labels given, not of labels drawn from the network, as in the empirical Fisher matrix.
+
+        Returns:
+            For each layer ``KroneckerFactors(A, G)``, of ``(n_{l-1}, n_{l-1})`` and ``(n_l, n_l)``. Two
+            products a layer.
+
+        Source:
+            Martens and Grosse 2015, arXiv 1503.05671.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
+            >>> g.kronecker_factors()
+            (KroneckerFactors(A=array([[12.5]]), G=array([[2.5]])),)
+        """
+        c = self.shares()
+        return tuple(
+            KroneckerFactors((H * c) @ H.T, (dZ * c) @ dZ.T) for dZ, H in zip(self.dZ, self.H, strict=True)
+        )
+
+    def clipped(self, max_norm: float | Array) -> "BatchGradient":
+        """Each example's gradient, cut to a length: ``g_i · min(1, C / ‖g_i‖)``, the length over all layers.
+
+        Args:
+            max_norm: C, above 0: a number or a scalar array (JAX may trace it); infinite for no limit.
+
+        Returns:
+            A BatchGradient with the same H and weights. Costs ``O(m n)``: column i of every dZ is scaled. A
+            gradient of zeros stays; one whose ``‖dz_i‖²`` or ``‖h_i‖²`` overflows (numbers above 10¹⁹ in
+            float32) becomes zeros, so the limit holds.
+
+        Raises:
+            ParameterError: C is a number, and not above 0.
+
+        Source:
+            Abadi et al. 2016, arXiv 1607.00133; in factors, Li et al. 2022, arXiv 2110.05679.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[3.0, 0.3], [4.0, 0.4]]),), (np.zeros((1, 2)),))
+            >>> g.clipped(1.0).dZ[0]
+            array([[0.6, 0.3],
+                   [0.8, 0.4]])
+        """
+        return self.scaled(cutting(joined(self._lengths()), max_norm))
+
+    def clipped_by_layer(self, max_norms: Sequence[float | Array] | Array) -> "BatchGradient":
+        """Each layer's part of each example's gradient, cut to that layer's own length.
+
+        Args:
+            max_norms: ``C_k > 0`` for each layer: numbers, scalar arrays, or one array ``(L + 1,)``. An
+                example's whole gradient is then no longer than ``√(Σ C_k²)``.
+
+        Returns:
+            A BatchGradient with the same H and weights. Costs ``O(m n)``; the limits are ``clipped``'s.
+
+        Raises:
+            InputError: there are more or fewer limits than layers.
+            ParameterError: a limit is a number, and not above 0.
+
+        Source:
+            McMahan et al. 2018, arXiv 1710.06963, section 3.1.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[2.0]]), np.array([[4.0]])), (np.zeros((1, 1)),) * 2)
+            >>> g.clipped_by_layer([1.0, 9.0]).dZ
+            (array([[1.]]), array([[4.]]))
+        """
+        limits = one_limit_a_layer(max_norms, len(self.dZ))
+        parts = zip(self.dZ, self._lengths(), limits, strict=True)
+        return self._replace(dZ=tuple(dZ * cutting(lengths, limit) for dZ, lengths, limit in parts))
+
+    def normalized(self, max_norm: float | Array, stability: float | Array = 0.01) -> "BatchGradient":
+        """Each example's gradient, brought to about one length: ``C g_i / (‖g_i‖ + γ)``, automatic clipping.
+
+        Args:
+            max_norm: C, above 0, which no example reaches: a number or a scalar array.
+            stability: γ, above 0, in units of the gradients: shorter ones are shortened more, so that nothing
+                is divided by 0.
+
+        Returns:
+            A BatchGradient with the same H and weights. Costs ``O(m n)``; what overflows is ``clipped``'s.
+
+        Raises:
+            ParameterError: C or γ is a number, and not above 0.
+
+        Source:
+            Bu et al. 2023, arXiv 2206.07136.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[0.99, 0.0, 9.99]]),), (np.zeros((1, 3)),))
+            >>> g.normalized(1.0).dZ[0]
+            array([[0.99 , 0.   , 0.999]])
+        """
+        return self.scaled(normalizing(joined(self._lengths()), max_norm, stability))
+
+    def _lengths(self) -> tuple[Array, ...]:
+        return tuple(layer_lengths(dZ, H) for dZ, H in zip(self.dZ, self.H, strict=True))
+
+
+def _added(per_layer: Iterable[Array]) -> Array:
+    return reduce(add, per_layer)
+
+
+def _squares(theta: Array) -> Array:
+    flat = namespace(theta).reshape(theta, (-1,))
+    return flat @ flat
+
+
+def _shapes(g: Factors) -> list[tuple[int, int]]:
+    return [(dZ.shape[0], H.shape[0]) for dZ, H in zip(g.dZ, g.H, strict=True)]
+
+
+def _check_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None:
+    given = [(tuple(V_W.shape), tuple(V_b.shape)) for V_W, V_b in direction]
+    wanted = [(shape, shape[:1]) for shape in shapes]
+    if given != wanted:
+        raise InputError(
+            f"the direction has shapes {given} as W and b of each layer: "
+            f"it must have the layers' own, {wanted}, as a mean gradient has"
+        )
