@@ -44,6 +44,7 @@ CORE = [
     "gradient",
     "backprop",
     "optimizers",
+    "mechanism",
     "schedules",
     "batches",
     "objective",

@@ -183,6 +183,50 @@ def mini(
     return (Order(order, batch_size) for order in _orders(_narrowed(order), random_state))
 
 
+class Growing:
+    """A plan like ``mini``'s whose batches grow with the noise scale that is measured while training.
+
+    A batch far smaller than the noise scale is mostly noise: one of twice the size takes nearly half as many
+    steps. One far larger takes as many steps, and each costs more.
+
+    Args:
+        rows: which rows take part.
+        batch_size: to begin with.
+        largest: where growing ends.
+        random_state: see ``mini``.
+
+    Source:
+        McCandlish et al., arXiv 1812.06162.
+
+    Example:
+        >>> plan = Growing(np.arange(100), 8, 64)
+        >>> for noise_scale in (10.0, 30.0, 1e9):
+        ...     plan.hear(noise_scale)
+        ...     print(plan.batch_size, len(next(plan)))
+        8 13
+        16 7
+        32 4
+    """
+
+    def __init__(
+        self, rows: Rows, batch_size: int, largest: int, random_state: np.random.RandomState | None = None
+    ) -> None:
+        self.batch_size = min(batch_size, len(rows))
+        self.largest = min(largest, len(rows))
+        self._orders = _orders(_narrowed(rows), random_state)
+
+    def __iter__(self) -> Iterator[Batches]:
+        return self
+
+    def __next__(self) -> Batches:
+        return Order(next(self._orders), self.batch_size)
+
+    def hear(self, noise_scale: float) -> None:
+        """Double the batch size where the noise scale is at least twice as large, and the bound allows it."""
+        if noise_scale >= 2 * self.batch_size:
+            self.batch_size = min(2 * self.batch_size, self.largest)
+
+
 def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState) -> Plan:
     """Plan epochs whose batches take every row independently with the same chance; some may be empty.
 

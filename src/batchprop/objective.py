@@ -8,14 +8,29 @@ from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
 from batchprop.arrays import Array, namespace
-from batchprop.backprop import Masks, backward, forward
+from batchprop.backprop import Masks, Step, backprop, backward, forward
 from batchprop.batches import Batch
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
+from batchprop.mechanism import Mechanism, Normal
 from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import each, zeros_like
 
 Uniform: TypeAlias = Callable[[tuple[int, int], Any], Array]
+Look: TypeAlias = Callable[[Step, Array], Array]
+"""``(step, Y) -> (q, m)``: q numbers about each example, as it is before the batch's step."""
+
+
+class Draws(NamedTuple):
+    """Where random numbers come from, each a function of a shape and a dtype.
+
+    Attributes:
+        uniform: numbers in [0, 1).
+        normal: standard normal numbers.
+    """
+
+    uniform: Uniform
+    normal: Normal
 
 
 class Objective(NamedTuple):
@@ -28,17 +43,24 @@ class Objective(NamedTuple):
         max_grad_norm: the gradient's norm over all layers is cut to this, None for no limit.
         loss_scale: what the data's loss is multiplied with when it is reported; the gradient knows nothing of
             it.
+        mechanism: what makes training private, or None.
     """
 
     alpha: float | None = None
     dropout: tuple[float | None, ...] = ()
     max_grad_norm: float | None = None
     loss_scale: float = 1.0
+    mechanism: Mechanism | None = None
 
     @property
     def drops(self) -> bool:
         """Whether some layer has dropout."""
         return any(p is not None for p in self.dropout)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step needs random numbers."""
+        return self.drops or (self.mechanism is not None and self.mechanism.noise_multiplier is not None)
 
 
 class Collapsed(NamedTuple):
@@ -48,7 +70,14 @@ class Collapsed(NamedTuple):
     gradient: Layers
 
 
-def contribution(net: Network, batch: Batch, share: float | Array, masks: Masks) -> Collapsed:
+def contribution(
+    net: Network,
+    batch: Batch,
+    share: float | Array,
+    masks: Masks,
+    mechanism: Mechanism | None = None,
+    look: Look | None = None,
+) -> tuple[Collapsed, Array | None]:
     """What one microbatch adds to its batch: ``Σ w_i loss_i · share`` and ``Σ w_i g_i · share``.
 
     Args:
@@ -56,17 +85,33 @@ def contribution(net: Network, batch: Batch, share: float | Array, masks: Masks)
         batch: the microbatch.
         share: ``1 / Σw`` over the whole batch.
         masks: dropout's, one or None for each hidden layer.
+        mechanism: limits each example's gradient g_i first; None for no limit.
+        look: what to see of each example, or None.
 
     Returns:
-        The loss, a scalar array, and the gradient, in the shapes of the layers.
+        The loss, a scalar array, and the gradient, in the shapes of the layers; and what was seen.
     """
+    if mechanism is None and look is None:
+        return _plain_contribution(net, batch, share, masks), None
+    step = backprop(net, batch.B, batch.Y, None, masks)
+    gradient = step.gradient if mechanism is None else mechanism.limited(step.gradient)
+    shares = _shares(step.losses, batch, share)
+    seen = None if look is None else look(step, batch.Y)
+    return Collapsed(step.losses @ shares, gradient.collapse(shares)), seen
+
+
+def _plain_contribution(net: Network, batch: Batch, share: float | Array, masks: Masks) -> Collapsed:
     Z, H = forward(net, batch.B, masks)
     P, losses = net.head.answer(Z[-1], batch.Y)
-    weights = namespace(losses).ones_like(losses) if batch.weights is None else batch.weights
-    shares = share * weights
+    shares = _shares(losses, batch, share)
     # Backward is linear in each column: a weight on the head's dZ reaches every layer, at K numbers a column.
     dZ = backward(net, Z, net.head.dZ(P, batch.Y) * shares, masks)
     return Collapsed(losses @ shares, BatchGradient(dZ, H).total())
+
+
+def _shares(losses: Array, batch: Batch, share: float | Array) -> Array:
+    weights = namespace(losses).ones_like(losses) if batch.weights is None else batch.weights
+    return share * weights
 
 
 def add(a: Collapsed, b: Collapsed) -> Collapsed:
@@ -93,6 +138,27 @@ def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share:
     penalty = 0.5 * strength * sum(_squared_norm(layer.W) for layer in layers)
     gradient = tuple(Layer(g.W + strength * layer.W, g.b) for g, layer in zip(gradient, layers, strict=True))
     return Collapsed(loss + penalty, gradient)
+
+
+def closed(
+    total: Collapsed, layers: Layers, objective: Objective, share: float | Array, draws: Draws | None
+) -> Collapsed:
+    """Close a batch: its microbatches' sum, with noise where the objective asks for it, and the penalty.
+
+    Args:
+        total: what the microbatches add up to.
+        layers: the parameters.
+        objective: its mechanism, ``alpha`` and ``loss_scale``.
+        share: what a weight of 1 counts in the batch.
+        draws: where the noise comes from.
+
+    Returns:
+        The loss to report and the gradient to follow.
+    """
+    if objective.mechanism is not None:
+        normal = None if draws is None else draws.normal
+        total = total._replace(gradient=objective.mechanism.noisy(total.gradient, normal))
+    return penalised(total, layers, objective, share)
 
 
 def limited(gradient: Layers, max_norm: float | None) -> Layers:

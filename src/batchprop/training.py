@@ -12,12 +12,13 @@ from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
 from batchprop.batches import Batches, Plan, Rows, Table, sizes_of
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.network import Layers, Network
-from batchprop.objective import Collapsed, Objective, limited
+from batchprop.objective import Collapsed, Look, Objective, limited
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import Schedule
 
@@ -30,12 +31,48 @@ class State(NamedTuple):
     steps: int
 
 
+class Watched(NamedTuple):
+    """What is looked at while training, by functions that an engine may compile.
+
+    Attributes:
+        examples: ``(step, Y) -> (q, m)``, about each example of a batch, before the batch's step; or None.
+        steps: ``(gradient, before, after) -> (r,)``, about each step: the gradient of the data alone, and the
+            parameters before and after; or None.
+    """
+
+    examples: Look | None = None
+    steps: Callable[[Layers, Layers, Layers], Array] | None = None
+
+
+class Seen(NamedTuple):
+    """What was seen in an epoch.
+
+    Attributes:
+        examples: ``(n, q)``, in the order in which the batches name the rows; None where none were watched.
+        steps: ``(number of batches, r)``, or None.
+    """
+
+    examples: NDArray[np.floating] | None = None
+    steps: NDArray[np.floating] | None = None
+
+
+NOTHING_WATCHED, NOTHING_SEEN = Watched(), Seen()
+
+
 class Recipe(NamedTuple):
-    """All that stays the same while training: the network's structure, the optimiser, the objective."""
+    """All that stays the same while training: the network's structure, the optimiser, the objective.
+
+    Attributes:
+        network: its structure; where training begins.
+        optimizer: makes steps of gradients.
+        objective: what is minimised.
+        watched: what is looked at besides.
+    """
 
     network: Network
     optimizer: Optimizer
     objective: Objective
+    watched: Watched = NOTHING_WATCHED
 
 
 class Ran(NamedTuple):
@@ -46,12 +83,14 @@ class Ran(NamedTuple):
         layers: its parameters in NumPy arrays, for whoever looks at them.
         losses: each batch's loss, taken before its step; the first not finite may be the last.
         finite: whether every parameter still is.
+        seen: what the recipe asked to look at.
     """
 
     state: State
     layers: Layers
     losses: Sequence[float]
     finite: bool
+    seen: Seen = NOTHING_SEEN
 
 
 class Engine(Protocol):
@@ -85,6 +124,8 @@ class Epoch:
         seconds: how long that took.
         network: as it is now.
         state: to go on from.
+        batches: the rows of each batch.
+        seen: what the recipe asked to look at, of these batches.
         validation_loss: on the validation rows, where there are any.
         validation_score: on the validation rows, where one is watched.
     """
@@ -96,6 +137,8 @@ class Epoch:
     seconds: float
     network: Network
     state: State
+    batches: Batches = ()
+    seen: Seen = NOTHING_SEEN
     validation_loss: float | None = None
     validation_score: float | None = None
 
@@ -172,7 +215,7 @@ def train(
             )
         started = perf_counter()
         rates = [_checked_rate(schedule, state.steps + i) for i in range(len(batches))]
-        state, layers, losses, finite = engine.run_epoch(recipe, state, table, batches, rates)
+        state, layers, losses, finite, seen = engine.run_epoch(recipe, state, table, batches, rates)
         _require_finite(losses, rates, number, parameters=finite)
         sizes = sizes_of(batches)
         n_rows = int(sizes.sum())
@@ -184,6 +227,8 @@ def train(
             seconds=perf_counter() - started,
             network=recipe.network.with_layers(layers),
             state=state,
+            batches=batches,
+            seen=seen,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import backprop
-from batchprop.engines.numpy import uniform_from
+from batchprop.engines.numpy import draws_from
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Network
@@ -90,7 +90,7 @@ def test_a_batch_that_weighs_nothing_has_no_gradient(head: str) -> None:
 
 
 def masks_of(case: Problem) -> tuple[Any, ...]:
-    return dropout_masks(case.net, DEEPEST.m, (0.5, None, 0.3), uniform_from(np.random.default_rng(2)))
+    return dropout_masks(case.net, DEEPEST.m, (0.5, None, 0.3), draws_from(np.random.default_rng(2)).uniform)
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)

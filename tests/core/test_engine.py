@@ -14,7 +14,7 @@ from batchprop import batches, optimizers
 from batchprop.backprop import backprop
 from batchprop.batches import Table
 from batchprop.engines import numpy as engine
-from batchprop.engines.numpy import NumpyEngine, uniform_from, value_and_gradient
+from batchprop.engines.numpy import NumpyEngine, draws_from, value_and_gradient
 from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, dropout_masks
@@ -118,7 +118,7 @@ WIDE = Network.create([1, 300, 200, 1], random_state=0)
 
 
 def test_a_mask_keeps_what_is_expected() -> None:
-    masks = dropout_masks(WIDE, 500, (0.25, 0.5), uniform_from(np.random.default_rng(0)))
+    masks = dropout_masks(WIDE, 500, (0.25, 0.5), draws_from(np.random.default_rng(0)).uniform)
     for mask, p, width in zip(masks, (0.25, 0.5), (300, 200), strict=True):
         assert mask is not None
         assert mask.shape == (width, 500)
@@ -129,15 +129,15 @@ def test_a_mask_keeps_what_is_expected() -> None:
 
 
 def test_masks_are_drawn_anew_from_their_own_randomness() -> None:
-    bits = uniform_from(np.random.default_rng(0))
+    bits = draws_from(np.random.default_rng(0)).uniform
     first, second = (np.array(dropout_masks(WIDE, 5, (0.5, 0.5), bits)[0]) for _ in range(2))
-    again = np.array(dropout_masks(WIDE, 5, (0.5, 0.5), uniform_from(np.random.default_rng(0)))[0])
+    again = np.array(dropout_masks(WIDE, 5, (0.5, 0.5), draws_from(np.random.default_rng(0)).uniform)[0])
     assert not np.array_equal(first, second)
     assert np.array_equal(first, again)
 
 
 def test_without_dropout_there_are_no_masks() -> None:
-    bits = uniform_from(np.random.default_rng(0))
+    bits = draws_from(np.random.default_rng(0)).uniform
     assert dropout_masks(WIDE, 5, (), None) == dropout_masks(WIDE, 5, (None, None), bits) == (None, None)
     assert [mask is None for mask in dropout_masks(WIDE, 5, (None, 0.5), bits)] == [True, False]
 
@@ -150,7 +150,7 @@ def test_dropout_without_randomness_is_refused() -> None:
 def test_dropout_is_right_on_average() -> None:
     net = Network.create([3, 6, 2], activation="tanh", head="squared_error", random_state=0, dtype="float64")
     rng = np.random.default_rng(0)
-    B, bits = rng.normal(size=(3, 4)), uniform_from(np.random.default_rng(1))
+    B, bits = rng.normal(size=(3, 4)), draws_from(np.random.default_rng(1)).uniform
     answers = [
         backprop(net, B, np.zeros((2, 4)), masks=dropout_masks(net, 4, (0.3,), bits)).P for _ in range(4000)
     ]
@@ -168,7 +168,7 @@ def run_epoch(case: Problem, rows: Any, rates: Any, **settings: Any) -> Ran:
 def test_each_batch_takes_its_own_rate() -> None:
     case = problem("tanh", "softmax", DEEPEST)
     rows = [np.array([0, 1]), np.array([2, 3, 4]), np.array([5, 6])]
-    state, _, losses, _ = run_epoch(case, rows, [0.5, 0.0, 0.25])
+    state, _, losses, *_ = run_epoch(case, rows, [0.5, 0.0, 0.25])
     assert state.steps == len(losses) == 3
     layers = case.net.layers
     for part, rate in zip(rows, [0.5, 0.0, 0.25], strict=True):
@@ -181,7 +181,7 @@ def test_each_batch_takes_its_own_rate() -> None:
 def test_after_a_loss_that_is_not_finite_no_step_is_taken() -> None:
     case = problem("identity", "squared_error", DEEPEST)
     rows = [np.arange(7)] * 50
-    state, _, losses, _ = run_epoch(case, rows, [1e30] * 50)
+    state, _, losses, *_ = run_epoch(case, rows, [1e30] * 50)
     assert len(losses) < 50
     assert not np.isfinite(losses[-1])
     assert np.isfinite(losses[:-1]).all()

@@ -57,7 +57,9 @@ def uniform_of(seed: int, step: int, part: int = 0) -> Any:
         with jax.enable_x64(True):
             return np.asarray(draw(shape, dtype))
 
-    draw = programs._uniform(key, np.asarray(step), np.asarray(part))
+    draws = programs._draws(key, np.asarray(step), np.asarray(part))
+    assert draws is not None
+    draw = draws.uniform
     return uniform
 
 
@@ -150,7 +152,7 @@ def step_with_masks(state: State, rows: Rows, width: int, dropout: Any) -> tuple
         # A mask is drawn for the whole width; the examples that fill up are not looked at.
         masks = dropout_masks(net, width, dropout, uniform)
         cut = tuple(None if mask is None else mask[:, : len(part)] for mask in masks)
-        added = contribution(net, gather(TABLE, part), share, cut)
+        added, _ = contribution(net, gather(TABLE, part), share, cut)
         total = added if total is None else add(total, added)
     assert total is not None
     loss, gradient = penalised(total, net.layers, objective, share)

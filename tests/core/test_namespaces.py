@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from batchprop.arrays import namespace
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
-from batchprop.engines.numpy import uniform_from
+from batchprop.engines.numpy import draws_from
 from batchprop.network import Layers
 from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
 from batchprop.optimizers import OPTIMIZERS, each
@@ -36,7 +36,7 @@ def as_numpy(array: Any) -> Any:
 
 def masks_of(case: Problem) -> tuple[Any, ...]:
     rates = DROPPED[: len(case.net.activations)]
-    return dropout_masks(case.net, case.B.shape[1], rates, uniform_from(np.random.default_rng(0)))
+    return dropout_masks(case.net, case.B.shape[1], rates, draws_from(np.random.default_rng(0)).uniform)
 
 
 def run_step(case: Problem, asarray: Callable[[Any], Any]) -> Step:
@@ -117,7 +117,7 @@ def training_step(recipe: Recipe, state: State, batch: Batch, masks: Any, rate: 
             Batch(batch.B[:, part], batch.Y[:, part], weights[part]),
             share,
             tuple(None if mask is None else mask[:, part] for mask in masks),
-        )
+        )[0]
         for part in (slice(0, cut), slice(cut, None))
     ]
     loss, gradient = penalised(add(*parts), state.layers, recipe.objective, share)

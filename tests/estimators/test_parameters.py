@@ -19,7 +19,10 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
         "give an integer of at least 1, or a sequence of them, one for each hidden layer, as (100, 50)",
         [0, -1, 3.0, True, None, "10", (10, 0), [5, 2.5], np.ones((2, 2), int), {8}],
     ),
-    "batch_size": ("give an integer of at least 1, or one of 'auto', 'full'", [0, -5, 2.5, None, True]),
+    "batch_size": (
+        "give an integer of at least 1, or one of 'auto', 'full', 'noise'",
+        [0, -5, 2.5, None, True],
+    ),
     "dropout": (
         "give a number from 0 to below 1, or a sequence of them, one for each hidden layer, as (0.2, 0.5)",
         [-0.1, 1, 1.0, math.nan, None, "half", [0.5, 1.0]],
@@ -58,6 +61,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "engine": ("give one of 'auto', 'numpy', 'jax'", ["JAX", None, 1]),
     "device": ("give None, or 'cpu', 'gpu', 'tpu' or another of JAX's", ["", 0]),
     "precision": ("give None, or one of 'float32', 'tensorfloat32', 'bfloat16'", ["half", 32]),
+    "max_batch_size": ("give an integer of at least 1", [0, 1.5, None]),
     "dtype": ("give None, or 'float32', 'float64'", ["float16", int, 32, np.ones(3)]),
 }
 OF_ONE_CLASS: dict[str, tuple[str, list[Any]]] = {

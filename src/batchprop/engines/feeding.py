@@ -84,8 +84,9 @@ class Microbatches(NamedTuple):
 def width_of(batches: Batches, at_least: int = 1) -> int:
     """Return how many examples every microbatch holds.
 
-    The batch size where all batches have it but the last; where sizes vary, the next power of two, so that an
-    epoch with a slightly larger batch needs no other program.
+    What an earlier epoch took, where that is enough. Else the batch size where all batches have it but the
+    last; where sizes vary, the next power of two, so that an epoch with a slightly larger batch needs no
+    other program.
 
     Args:
         batches: of an epoch.
@@ -103,8 +104,10 @@ def width_of(batches: Batches, at_least: int = 1) -> int:
     """
     sizes = sizes_of(batches)
     largest = int(sizes.max())
+    if largest <= at_least:
+        return at_least
     uniform = bool((sizes[:-1] == largest).all())
-    return min(MICROBATCH, max(at_least, largest if uniform else power_of_two(largest)))
+    return min(MICROBATCH, largest if uniform else power_of_two(largest))
 
 
 def power_of_two(number: int) -> int:
@@ -117,13 +120,14 @@ def power_of_two(number: int) -> int:
     return 1 << max(number - 1, 0).bit_length()
 
 
-def cut(table: Table, batches: Batches, width: int) -> Microbatches:
+def cut(table: Table, batches: Batches, width: int, expected_size: float | None = None) -> Microbatches:
     """Cut batches into microbatches of one shape.
 
     Args:
         table: the examples; only its weights are looked at.
         batches: some; an empty one becomes a microbatch of weight 0.
         width: examples in each.
+        expected_size: what every batch's sum is divided by; None for its own weight.
 
     Returns:
         All microbatches.
@@ -145,6 +149,8 @@ def cut(table: Table, batches: Batches, width: int) -> Microbatches:
     _require_rows(rows, table.n_rows)
     weights = np.asarray(present if table.weights is None else present * table.weights[rows], table.Y.dtype)
     totals = np.bincount(of_batch, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
+    if expected_size is not None:
+        totals = np.full(len(batches), expected_size)
     shares = np.divide(1.0, totals, out=np.zeros(len(batches)), where=totals > 0)
     return Microbatches(
         rows, weights, shares[of_batch].astype(table.Y.dtype), of_batch, parts.astype(np.int32), closes
@@ -176,6 +182,30 @@ def _filled_up(
     return filled, there
 
 
+def present(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
+    """Return which entries of all microbatches are rows of their batches, and not there to fill up.
+
+    Args:
+        sizes: of the batches.
+        width: examples in a microbatch.
+
+    Returns:
+        ``(number of microbatches, width)``.
+
+    Example:
+        >>> present(np.array([3, 0]), 2)
+        array([[ True,  True],
+               [ True, False],
+               [False, False]])
+    """
+    counts = np.maximum(-(-sizes // width), 1)
+    ends = np.cumsum(counts)
+    before = (np.arange(ends[-1]) - np.repeat(ends - counts, counts)) * width
+    left = np.repeat(sizes, counts) - before
+    there: NDArray[np.bool_] = np.arange(width) < left[:, None]
+    return there
+
+
 def feeds(
     table: Table,
     batches: Batches,
@@ -184,6 +214,7 @@ def feeds(
     S: int,
     *,
     resident: bool = False,
+    expected_size: float | None = None,
 ) -> Iterator[Feed]:
     """Fill feed after feed with the microbatches of an epoch.
 
@@ -197,6 +228,7 @@ def feeds(
         width: examples in a microbatch.
         S: microbatches in a feed.
         resident: whether the device holds the table, so that row numbers are enough.
+        expected_size: see ``cut``.
 
     Yields:
         The feeds.
@@ -205,7 +237,7 @@ def feeds(
     at_once = max(S // max(largest, 1), 1)
     for first in range(0, len(batches), at_once):
         some = slice(first, first + at_once)
-        cut_up = cut(table, batches[some], width)
+        cut_up = cut(table, batches[some], width, expected_size)
         for start in range(0, len(cut_up.rows), S):
             part = cut_up.part(slice(start, start + S))
             yield _filled(table, part, rates[some], S, split=largest > 1, resident=resident)

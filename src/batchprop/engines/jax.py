@@ -14,10 +14,20 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches
+from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches, sizes_of
 from batchprop.engines.devices import find_device, key_of, products_in, require_own_process
-from batchprop.engines.feeding import Feed, aligned, copy_rows, feed_size, feeds, power_of_two, width_of
+from batchprop.engines.feeding import (
+    Feed,
+    aligned,
+    copy_rows,
+    feed_size,
+    feeds,
+    power_of_two,
+    present,
+    width_of,
+)
 from batchprop.engines.programs import (
+    Notes,
     Running,
     Settings,
     Structure,
@@ -29,7 +39,8 @@ from batchprop.engines.programs import (
 from batchprop.errors import ParameterError
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Objective, nothing, penalised
-from batchprop.training import Ran, Recipe, State
+from batchprop.optimizers import sgd
+from batchprop.training import NOTHING_WATCHED, Ran, Recipe, Seen, State, Watched
 
 _NOT_COMPILED = (
     jax.errors.ConcretizationTypeError,
@@ -47,7 +58,7 @@ class JaxEngine:
 
     Args:
         device: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
-        seed: where dropout's masks come from; needed only with dropout.
+        seed: where dropout's masks and the noise of private training come from; needed only for them.
         precision: of the matrix products in float32: ``"float32"``, ``"tensorfloat32"``, ``"bfloat16"``,
             where the device has it (the processor has float32 alone); None for the device's own. Parameters
             and sums keep their type.
@@ -85,28 +96,28 @@ class JaxEngine:
         """Run one epoch (see ``training.Engine``)."""
         self._width = width_of(batches, self._width)
         with self._as_configured(recipe.network):
-            structure, settings = _structure(recipe.network), self._settings(recipe)
-            running, found = Running(state, None), list[_Losses]()
+            structure, settings = _structure(recipe.network, recipe.watched), self._settings(recipe)
+            running, noted = Running(state, None), list[_Noted]()
             held = self._on_device(table)
-            for feed in _feeds(recipe.network, table, batches, rates, self._width, resident=held is not None):
+            for feed in _feeds(recipe, table, batches, rates, self._width, resident=held is not None):
                 if running.open_batch is None and feed.closes is not None:
                     running = Running(state, nothing(state.layers))
-                go = run_in_place if found and _is_large(running) else run
-                running, losses, finite = go(structure, settings, running, held, feed)
-                if found:
-                    found[-1].on_device.block_until_ready()  # so that at most two feeds are held
-                found.append(_Losses(losses, feed.filled, feed.closes))
+                go = run_in_place if noted and _is_large(running) else run
+                running, notes, finite = go(structure, settings, running, held, feed)
+                if noted:
+                    noted[-1].notes.losses.block_until_ready()  # so that at most two feeds are held
+                noted.append(_Noted(notes, feed.filled, feed.closes))
             after = jax.tree.map(_counted, state, running.state)
             layers = jax.tree.map(np.asarray, after.layers)
-            return Ran(
-                after, layers, [loss for losses in found for loss in losses.of_batches()], bool(finite)
-            )
+            seen = _seen(noted, sizes_of(batches), self._width)
+            return Ran(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         with self._as_configured(net):
             structure, held, total = _structure(net), self._on_device(table), nothing(net.layers)
-            for feed in _feeds(net, table, [rows], [0.0], width_of([rows]), resident=held is not None):
+            recipe = Recipe(net, sgd(), objective)
+            for feed in _feeds(recipe, table, [rows], [0.0], width_of([rows]), resident=held is not None):
                 total = add_up(structure, net.layers, total, held, feed)
                 share = feed.shares[0]  # of the one batch, the same in every feed
             total = jax.tree.map(np.asarray, total)
@@ -156,10 +167,12 @@ class JaxEngine:
         return self._known[1]
 
     def _numbers_of(self, recipe: Recipe) -> Settings:
-        drops = recipe.objective.drops
-        if drops and self._key is None:
+        draws, drops = recipe.objective.draws, recipe.objective.drops
+        if draws and self._key is None:
+            what = "dropout" if drops else "mechanism"
             raise ParameterError(
-                f"dropout={recipe.objective.dropout!r} needs randomness: make the engine as JaxEngine(seed=0)"
+                f"{what}={getattr(recipe.objective, what)!r} needs randomness: "
+                "make the engine as JaxEngine(seed=0)"
             )
         try:
             # A float of NumPy's has a type of its own, and would lift float32 to float64.
@@ -169,7 +182,7 @@ class JaxEngine:
                 f"the optimiser {recipe.optimizer!r} is no named tuple of numbers, which a program takes as "
                 "arguments: make it one, or use engine='numpy'"
             ) from None
-        return Settings(optimizer, objective, self._key if drops else None)
+        return Settings(optimizer, objective, self._key if draws else None)
 
     def _holds(self, table: Table) -> bool:
         """Whether the device holds the table; where it does not, it is fed."""
@@ -190,12 +203,14 @@ class JaxEngine:
 
 
 def _feeds(
-    net: Network, table: Table, batches: Batches, rates: Sequence[float], width: int, *, resident: bool
+    recipe: Recipe, table: Table, batches: Batches, rates: Sequence[float], width: int, *, resident: bool
 ) -> Iterator[Feed]:
     with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
         in_dtype = np.asarray(rates).astype(table.Y.dtype)
-    S = feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident)
-    return feeds(table, batches, in_dtype, width, S, resident=resident)
+    S = feed_size(recipe.network.sizes, width, table.Y.dtype.itemsize, resident=resident)
+    mechanism = recipe.objective.mechanism
+    expected_size = None if mechanism is None else mechanism.expected_size
+    return feeds(table, batches, in_dtype, width, S, resident=resident, expected_size=expected_size)
 
 
 def _applied(
@@ -218,26 +233,46 @@ def _is_float32(net: Network) -> bool:
     return bool(net.layers[0].b.dtype == np.float32)
 
 
-class _Losses(NamedTuple):
-    """A feed's losses, on their way from the device."""
+class _Noted(NamedTuple):
+    """A feed's notes, on their way from the device."""
 
-    on_device: Any
+    notes: Notes
     filled: int
     closes: NDArray[np.bool_] | None
 
-    def of_batches(self) -> list[float]:
-        losses = np.asarray(self.on_device)[: self.filled]
-        found: list[float] = (losses if self.closes is None else losses[self.closes[: self.filled]]).tolist()
+    def losses(self) -> list[float]:
+        found: list[float] = self._of_batches(self.notes.losses).tolist()
         return found
 
+    def steps(self) -> NDArray[Any]:
+        return self._of_batches(self.notes.steps)
 
-def _structure(net: Network) -> Structure:
-    structure = Structure(net.activations, net.head)
+    def examples(self) -> NDArray[Any]:
+        """``(filled, width, q)``."""
+        return np.asarray(self.notes.examples)[: self.filled].swapaxes(1, 2)
+
+    def _of_batches(self, notes: Any) -> NDArray[Any]:
+        found = np.asarray(notes)[: self.filled]
+        return found if self.closes is None else found[self.closes[: self.filled]]
+
+
+def _seen(noted: list[_Noted], sizes: NDArray[np.intp], width: int) -> Seen:
+    _, examples, steps = noted[0].notes
+    return Seen(
+        None
+        if examples is None
+        else np.concatenate([one.examples() for one in noted])[present(sizes, width)],
+        None if steps is None else np.concatenate([one.steps() for one in noted]),
+    )
+
+
+def _structure(net: Network, watched: Watched = NOTHING_WATCHED) -> Structure:
+    structure = Structure(net.activations, net.head, watched)
     try:
         hash(structure)
     except TypeError as error:
         raise ParameterError(
-            f"an activation or head of your own cannot be told from another ({error}): "
+            f"an activation, head or look of your own cannot be told from another ({error}): "
             "make it of functions, or use engine='numpy'"
         ) from None
     return structure

@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from batchprop.arrays import namespace
+from batchprop.arrays import Array, namespace
 from batchprop.batches import Batches, Rows, Table, columns, gather, microbatches
 from batchprop.network import Network
 from batchprop.objective import (
     Collapsed,
+    Draws,
+    Look,
     Objective,
-    Uniform,
     add,
+    closed,
     contribution,
     dropout_masks,
     nothing,
-    penalised,
 )
-from batchprop.training import Ran, Recipe, State, all_finite, update
+from batchprop.training import Ran, Recipe, Seen, State, all_finite, update
 
 # Loaded with this module, lest the first fit waits for it.
 namespace(np.empty(0))
@@ -30,33 +31,43 @@ class NumpyEngine:
     """Runs the core in NumPy.
 
     Args:
-        random_bits: where dropout's masks come from; needed only with dropout.
+        random_bits: where dropout's masks and the noise of private training come from; needed only for these.
     """
 
     name = "numpy"
 
     def __init__(self, random_bits: np.random.Generator | None = None) -> None:
-        self._uniform = None if random_bits is None else uniform_from(random_bits)
+        self._draws = None if random_bits is None else draws_from(random_bits)
 
     def run_epoch(
         self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
-        losses: list[float] = []
+        losses, examples, steps = list[float](), list[Array](), list[Array]()
+        objective, watched = recipe.objective, recipe.watched
         # Overflow is reported once, by the loop, as an error that names the batch.
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
-                net = recipe.network.with_layers(state.layers)
-                loss, gradient = value_and_gradient(net, table, rows, recipe.objective, self._uniform)
+                net, before = recipe.network.with_layers(state.layers), state.layers
+                share = share_of(table, rows, objective)
+                total, seen = added_up(net, table, rows, share, objective, self._draws, watched.examples)
+                examples.extend(seen)
+                loss, gradient = closed(total, before, objective, share, self._draws)
                 losses.append(float(loss))
                 if not math.isfinite(losses[-1]):
                     break
                 state = update(recipe, state, gradient, rate)
-        return Ran(state, state.layers, losses, bool(all_finite(state.layers)))
+                if watched.steps is not None:
+                    steps.append(watched.steps(total.gradient, before, state.layers))
+        seen_in_all = Seen(
+            None if watched.examples is None else np.concatenate([part.T for part in examples]),
+            None if watched.steps is None else np.stack(steps),
+        )
+        return Ran(state, state.layers, losses, bool(all_finite(state.layers)), seen_in_all)
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
-        return value_and_gradient(net, table, rows, objective, self._uniform)
+        return value_and_gradient(net, table, rows, objective, self._draws)
 
     def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
@@ -75,7 +86,7 @@ class NumpyEngine:
 
 
 def value_and_gradient(
-    net: Network, table: Table, rows: Rows, objective: Objective, uniform: Uniform | None = None
+    net: Network, table: Table, rows: Rows, objective: Objective, draws: Draws | None = None
 ) -> Collapsed:
     """The loss and the gradient of one batch of any size, a microbatch at a time.
 
@@ -84,7 +95,7 @@ def value_and_gradient(
         table: the examples as rows.
         rows: those of the batch.
         objective: what is minimised.
-        uniform: where dropout's masks come from (see ``objective.dropout_masks``).
+        draws: where dropout's masks and noise come from.
 
     Returns:
         The loss as reported and the gradient, both with the penalty; zeros where the batch weighs nothing.
@@ -95,17 +106,59 @@ def value_and_gradient(
         >>> value_and_gradient(net, table, np.arange(4), Objective()).gradient[0].W.shape
         (1, 4)
     """
+    share = share_of(table, rows, objective)
+    total, _ = added_up(net, table, rows, share, objective, draws)
+    return closed(total, net.layers, objective, share, draws)
+
+
+def share_of(table: Table, rows: Rows, objective: Objective) -> float:
+    """Return what a weight of 1 counts in a batch: ``1 / Σw``, 0 where it weighs nothing."""
+    if objective.mechanism is not None:
+        return 1.0 / objective.mechanism.expected_size
     weight = len(rows) if table.weights is None else float(table.weights[rows].sum())
-    if weight == 0:
-        return nothing(net.layers)
-    share = 1.0 / weight
-    parts = (
-        contribution(net, batch, share, dropout_masks(net, batch.B.shape[1], objective.dropout, uniform))
-        for batch in (gather(table, part) for part in microbatches(rows))
+    return 1.0 / weight if weight > 0 else 0.0
+
+
+def added_up(
+    net: Network,
+    table: Table,
+    rows: Rows,
+    share: float,
+    objective: Objective,
+    draws: Draws | None,
+    look: Look | None = None,
+) -> tuple[Collapsed, list[Array]]:
+    """Add up what the microbatches of a batch contribute.
+
+    Args:
+        net: the network.
+        table: the examples as rows.
+        rows: those of the batch.
+        share: what a weight of 1 counts; 0 for nothing at all.
+        objective: what is minimised.
+        draws: where dropout's masks come from.
+        look: what to see of each example, or None.
+
+    Returns:
+        The sum, and what was seen of each microbatch.
+    """
+    if share == 0 and look is None:
+        return nothing(net.layers), []
+    uniform = None if draws is None else draws.uniform
+    parts, seen = list[Collapsed](), list[Array]()
+    for part in microbatches(rows):
+        batch = gather(table, part)
+        masks = dropout_masks(net, len(part), objective.dropout, uniform)
+        added, looked = contribution(net, batch, share, masks, objective.mechanism, look)
+        parts.append(added)
+        if looked is not None:
+            seen.append(looked)
+    return reduce(add, parts) if parts else nothing(net.layers), seen
+
+
+def draws_from(random_bits: np.random.Generator) -> Draws:
+    """Return random numbers from a generator of NumPy's."""
+    return Draws(
+        uniform=lambda shape, dtype: random_bits.random(shape, dtype=dtype),
+        normal=lambda shape, dtype: random_bits.standard_normal(shape, dtype=dtype),
     )
-    return penalised(reduce(add, parts), net.layers, objective, share)
-
-
-def uniform_from(random_bits: np.random.Generator) -> Uniform:
-    """Return what dropout draws from (see ``objective.dropout_masks``)."""
-    return lambda shape, dtype: random_bits.random(shape, dtype=dtype)

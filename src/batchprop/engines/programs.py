@@ -8,7 +8,7 @@ JAX keeps the programs of a process; nothing here holds state.
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +22,19 @@ from batchprop.heads import Head
 from batchprop.network import Layers, Network
 from batchprop.objective import (
     Collapsed,
+    Draws,
     Objective,
-    Uniform,
     add,
+    closed,
     contribution,
     dropout_masks,
     nothing,
-    penalised,
 )
 from batchprop.optimizers import Optimizer
-from batchprop.training import Recipe, State, all_finite, update
+from batchprop.training import NOTHING_WATCHED, Recipe, State, Watched, all_finite, update
+
+OF_THE_BATCH = 2**31 - 1
+"""Where the number of a microbatch stands for what is drawn, the batch's own draws; no batch has so many."""
 
 NARROW = 64
 """Examples in a batch up to which XLA's product with a transposed W is slow on a processor."""
@@ -51,14 +54,12 @@ def _by_rows(W: Array, dZ: Array) -> Array:
     return barrier(barrier(dZ.T) @ W).T
 
 
-Carry: TypeAlias = tuple[State, Collapsed, Array]
-
-
 class Structure(NamedTuple):
     """What a program is compiled for, besides shapes."""
 
     activations: tuple[Activation, ...]
     head: Head
+    watched: Watched = NOTHING_WATCHED
 
     def network(self, layers: Layers) -> Network:
         """The network with these layers."""
@@ -86,17 +87,31 @@ class Running(NamedTuple):
     open_batch: Collapsed | None
 
 
+class Notes(NamedTuple):
+    """What is noted of each microbatch of a feed; of the batch it closes, where it closes one.
+
+    Attributes:
+        losses: ``(S,)``, the batch's.
+        examples: ``(S, q, width)``, what was seen of its examples; None where nothing is watched.
+        steps: ``(S, r)``, what was seen of the batch's step; or None.
+    """
+
+    losses: Array
+    examples: Array | None
+    steps: Array | None
+
+
 class Outcome(NamedTuple):
     """What a feed leaves behind.
 
     Attributes:
         running: to go on with.
-        losses: ``(S,)``, of each batch at the microbatch that closes it.
+        notes: of its microbatches.
         finite: whether every parameter is.
     """
 
     running: Running
-    losses: Array
+    notes: Notes
     finite: Array
 
 
@@ -116,8 +131,8 @@ def _run(
         The outcome.
     """
     run = _run_batches if running.open_batch is None else _run_microbatches
-    running, losses = run(structure, settings, running, table, feed)
-    return Outcome(running, losses, all_finite(running.state.layers))
+    running, notes = run(structure, settings, running, table, feed)
+    return Outcome(running, notes, all_finite(running.state.layers))
 
 
 run = jax.jit(_run, static_argnames="structure")
@@ -133,7 +148,8 @@ def add_up(
     masks = (None,) * len(structure.activations)
 
     def step(i: Array, total: Collapsed) -> Collapsed:
-        return add(total, contribution(net, _batch(table, feed, i), feed.shares[i], masks))
+        added, _ = contribution(net, _batch(table, feed, i), feed.shares[i], masks)
+        return add(total, added)
 
     added: Collapsed = lax.fori_loop(0, feed.filled, step, total)
     return added
@@ -148,41 +164,64 @@ def applied(structure: Structure, function: Callable[..., Any], layers: Layers, 
 
 def _run_batches(
     structure: Structure, settings: Settings, running: Running, table: Table | None, feed: Feed
-) -> tuple[Running, Array]:
+) -> tuple[Running, Notes]:
     """Each microbatch is a batch."""
 
-    def step(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
-        state, losses = carry
-        part = _part(structure, settings, state, table, feed, i)
-        state, loss = _closed(structure, settings, state, part, feed, i)
-        return state, losses.at[i].set(loss)
+    def one(i: Array, state: State) -> tuple[State, Notes]:
+        part, examples = _part(structure, settings, state, table, feed, i)
+        state, loss, steps = _closed(structure, settings, state, part, feed, i)
+        return state, Notes(loss, examples, steps)
 
-    first = (running.state, jnp.zeros_like(feed.shares))
-    state, losses = lax.fori_loop(0, feed.filled, step, first)
-    return Running(state, None), losses
+    def step(i: Array, carry: tuple[State, Notes]) -> tuple[State, Notes]:
+        state, notes = carry
+        state, of_one = one(i, state)
+        return state, _noted(notes, i, of_one)
+
+    first = (running.state, _empty(structure, one, feed, running.state))
+    state, notes = lax.fori_loop(0, feed.filled, step, first)
+    return Running(state, None), notes
 
 
 def _run_microbatches(
     structure: Structure, settings: Settings, running: Running, table: Table | None, feed: Feed
-) -> tuple[Running, Array]:
+) -> tuple[Running, Notes]:
     """A batch is the sum of microbatches, up to the one that closes it."""
 
-    def close(i: Array, state: State, total: Collapsed, losses: Array) -> Carry:
-        state, loss = _closed(structure, settings, state, total, feed, i)
-        return state, nothing(state.layers), losses.at[i].set(loss)
+    def close(i: Array, state: State, total: Collapsed) -> tuple[State, Collapsed, Array, Array | None]:
+        state, loss, steps = _closed(structure, settings, state, total, feed, i)
+        return state, nothing(state.layers), loss, steps
 
-    def keep(_: Array, *carry: Any) -> Carry:
-        return carry
+    def keep(i: Array, state: State, total: Collapsed) -> tuple[State, Collapsed, Array, Array | None]:
+        _, _, loss, steps = jax.eval_shape(close, i, state, total)
+        return state, total, *jax.tree.map(lambda note: jnp.zeros(note.shape, note.dtype), (loss, steps))
 
-    def step(i: Array, carry: Carry) -> Carry:
-        state, total, losses = carry
-        total = add(total, _part(structure, settings, state, table, feed, i))
-        after: Carry = lax.cond(feed.closes[i], close, keep, i, state, total, losses)
-        return after
+    def one(i: Array, running: tuple[State, Collapsed]) -> tuple[tuple[State, Collapsed], Notes]:
+        state, total = running
+        part, examples = _part(structure, settings, state, table, feed, i)
+        state, total, loss, steps = lax.cond(feed.closes[i], close, keep, i, state, add(total, part))
+        return (state, total), Notes(loss, examples, steps)
 
-    first = (running.state, running.open_batch, jnp.zeros_like(feed.shares))
-    state, total, losses = lax.fori_loop(0, feed.filled, step, first)
-    return Running(state, total), losses
+    def step(i: Array, carry: tuple[tuple[State, Collapsed], Notes]) -> tuple[tuple[State, Collapsed], Notes]:
+        running, notes = carry
+        running, of_one = one(i, running)
+        return running, _noted(notes, i, of_one)
+
+    begun = (running.state, running.open_batch)
+    (state, total), notes = lax.fori_loop(0, feed.filled, step, (begun, _empty(structure, one, feed, begun)))
+    return Running(state, total), notes
+
+
+def _empty(structure: Structure, one: Callable[[Any, Any], Any], feed: Feed, running: Any) -> Notes:
+    """Notes of a whole feed, to be filled in."""
+    if structure.watched == NOTHING_WATCHED:
+        return Notes(jnp.zeros_like(feed.shares), None, None)
+    _, notes = jax.eval_shape(one, 0, running)
+    S = feed.shares.shape[0]
+    return Notes(*jax.tree.map(lambda note: jnp.zeros((S, *note.shape), note.dtype), tuple(notes)))
+
+
+def _noted(notes: Notes, i: Array, one: Notes) -> Notes:
+    return Notes(*jax.tree.map(lambda all_of_them, new: all_of_them.at[i].set(new), tuple(notes), tuple(one)))
 
 
 def _batch(table: Table | None, feed: Feed, i: Array) -> Batch:
@@ -196,24 +235,35 @@ def _batch(table: Table | None, feed: Feed, i: Array) -> Batch:
 
 def _part(
     structure: Structure, settings: Settings, state: State, table: Table | None, feed: Feed, i: Array
-) -> Collapsed:
+) -> tuple[Collapsed, Array | None]:
     net, batch = structure.network(state.layers), _batch(table, feed, i)
-    uniform = None if settings.key is None else _uniform(settings.key, state.steps, feed.parts[i])
+    draws = _draws(settings.key, state.steps, feed.parts[i])
+    uniform = None if draws is None else draws.uniform
     masks = dropout_masks(net, batch.B.shape[1], settings.objective.dropout, uniform)
-    return contribution(net, batch, feed.shares[i], masks)
+    mechanism, look = settings.objective.mechanism, structure.watched.examples
+    return contribution(net, batch, feed.shares[i], masks, mechanism, look)
 
 
 def _closed(
     structure: Structure, settings: Settings, state: State, total: Collapsed, feed: Feed, i: Array
-) -> tuple[State, Array]:
-    optimizer, objective, _ = settings
-    loss, gradient = penalised(total, state.layers, objective, feed.shares[i])
+) -> tuple[State, Array, Array | None]:
+    optimizer, objective, key = settings
+    draws = _draws(key, state.steps, OF_THE_BATCH)
+    loss, gradient = closed(total, state.layers, objective, feed.shares[i], draws)
     recipe = Recipe(structure.network(state.layers), optimizer, objective)
-    return update(recipe, state, gradient, feed.rates[i]), loss
+    after = update(recipe, state, gradient, feed.rates[i])
+    look = structure.watched.steps
+    return after, loss, None if look is None else look(total.gradient, state.layers, after.layers)
 
 
-def _uniform(key: Array, step: Array, part: Array) -> Uniform:
+def _draws(key: Array | None, step: Array, part: Array | int) -> Draws | None:
     """Random numbers that depend on the step and on nothing that came before it, so that it can be redone."""
-    draws = count()
+    if key is None:
+        return None
+    number = count()
     of_part = jax.random.fold_in(jax.random.fold_in(key, step), part)
-    return lambda shape, dtype: jax.random.uniform(jax.random.fold_in(of_part, next(draws)), shape, dtype)
+
+    def drawn(random: Callable[..., Array]) -> Callable[[tuple[int, ...], Any], Array]:
+        return lambda shape, dtype: random(jax.random.fold_in(of_part, next(number)), shape, dtype)
+
+    return Draws(drawn(jax.random.uniform), drawn(jax.random.normal))

@@ -65,6 +65,7 @@ class Estimator(BaseEstimator, ABC):
     engine: str
     device: str | None
     precision: str | None
+    max_batch_size: int
 
     # What a fit leaves behind.
     coefs_: list[NDArray[np.floating]]
@@ -85,6 +86,7 @@ class Estimator(BaseEstimator, ABC):
     t_: int
     interrupted_: bool
     engine_: str
+    monitor_: dict[str, list[float]]
     _stale_epochs: int
     _memory: dict[str, Any] | None
 

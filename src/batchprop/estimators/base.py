@@ -28,6 +28,7 @@ from batchprop.estimators.examples import (
 from batchprop.estimators.explaining import explaining, refuse_dates
 from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.lbfgs import fit_lbfgs
+from batchprop.estimators.monitoring import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
@@ -59,6 +60,7 @@ class BaseMLP(Estimator):
 
     def _fit(self, X: Any, y: Any, call: Call) -> Self:
         check_parameters(self, self._rules)
+        check_monitors(call.monitor, self.solver)
         fresh = not (hasattr(self, "coefs_") and (self.warm_start or call.partial))
         X, y = self._validated(X, y, reset=fresh)
         given_dtype, X = X.dtype, self._in_training_dtype(X)
@@ -75,7 +77,7 @@ class BaseMLP(Estimator):
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:
-            net = fit_stochastic(self, net, table, rows, held, rng, partial=call.partial)
+            net = fit_stochastic(self, net, table, rows, held, rng, call)
         self._take(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
         return self
 
@@ -99,6 +101,7 @@ class BaseMLP(Estimator):
         self.n_layers_ = len(hidden_widths(self.hidden_layer_sizes)) + 2
         self.n_iter_ = self.t_ = self.best_iteration_ = 0
         self.loss_curve_, self.learning_rate_curve_ = [], []
+        self.monitor_ = {}
         self.validation_loss_curve_ = self.validation_scores_ = None
         self.best_loss_ = self.best_validation_score_ = None
         self._stale_epochs = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -43,7 +43,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             layers, or one each.
         solver: ``"adam"``, ``"adamw"``, ``"sgd"`` (with ``momentum``), ``"lbfgs"``.
         alpha: strength of the L2 penalty ``½ α ‖W‖² / Σw`` of each batch.
-        batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows.
+        batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows; ``"noise"`` begins
+            with 32 and doubles while the measured noise scale says that a larger batch pays.
         learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in
             scikit-learn); ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a
             callable from the step, counted from 0, to the rate.
@@ -80,6 +81,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         device: where JAX computes, ``"cpu"``, ``"gpu"``, ``"tpu"``; None for JAX's default.
         precision: of the matrix products in float32 on JAX: ``"float32"``, ``"tensorfloat32"``,
             ``"bfloat16"``; None for the device's own.
+        max_batch_size: where ``batch_size="noise"`` stops growing.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
@@ -99,6 +101,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         out_activation_: the output activation's name.
         interrupted_: whether Ctrl-C ended the last fit.
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
+        monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
         classes_: the classes; a list of arrays for several targets.
 
     Example:
@@ -168,6 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         engine: str = "auto",
         device: str | None = None,
         precision: str | None = None,
+        max_batch_size: int = 4096,
     ) -> None:
         self._assign(locals())
 
@@ -181,6 +185,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y_val: Any = None,
         coefs_init: Any = None,
         intercepts_init: Any = None,
+        monitor: Collection[str] = (),
     ) -> Self:
         """Train on labelled rows.
 
@@ -192,6 +197,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y_val: their targets.
             coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer.
             intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
+            monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
+                ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
 
         Returns:
             The estimator.
@@ -200,7 +207,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
         """
-        return self._fit(X, y, Call(sample_weight, X_val, y_val, coefs_init, intercepts_init))
+        return self._fit(
+            X, y, Call(sample_weight, X_val, y_val, coefs_init, intercepts_init, monitor=monitor)
+        )
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:

@@ -79,5 +79,5 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
 
     seed = None if entropy is None else int(np.random.SeedSequence(entropy).generate_state(1)[0])
     # A piece smaller than a batch is filled up to one, as its successor may be larger.
-    width = {"auto": AUTO_BATCH, "full": 1}.get(str(estimator.batch_size), estimator.batch_size)
+    width = {"auto": AUTO_BATCH, "full": 1, "noise": 1}.get(str(estimator.batch_size), estimator.batch_size)
     return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, width=int(width))

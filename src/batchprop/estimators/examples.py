@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ class Call(NamedTuple):
         sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``coefs_init`` and ``intercepts_init``.
         classes: see ``MLPClassifier.partial_fit``.
         partial: whether it was ``partial_fit``.
+        monitor: see ``fit``.
     """
 
     sample_weight: Any = None
@@ -32,6 +34,7 @@ class Call(NamedTuple):
     intercepts_init: Any = None
     classes: Any = None
     partial: bool = False
+    monitor: Collection[str] = ()
 
 
 class Examples(NamedTuple):

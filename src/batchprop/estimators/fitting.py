@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import Rows, Table, mini
+from batchprop.batches import Growing, Plan, Rows, Table, mini
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_fit
-from batchprop.estimators.examples import Examples
-from batchprop.estimators.parameters import AUTO_BATCH
+from batchprop.estimators.examples import Call, Examples
+from batchprop.estimators.monitoring import monitored, monitors_of, watched_for
+from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -30,8 +31,7 @@ def fit_stochastic(
     rows: Rows,
     held: Examples | None,
     rng: np.random.RandomState,
-    *,
-    partial: bool,
+    call: Call,
 ) -> Network:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
@@ -42,23 +42,28 @@ def fit_stochastic(
         rows: those to train on.
         held: those to validate on.
         rng: shuffles, and seeds dropout.
-        partial: one epoch only, going on with the optimiser's memory of the last call.
+        call: what ``fit`` was given; with ``partial`` one epoch only, going on with the optimiser's memory of
+            the last call.
 
     Returns:
         The network at the end, or the best one with ``early_stopping``.
     """
-    recipe = Recipe(net, optimizer_of(estimator), estimator._objective(len(net.activations)))
-    state, resumed = _first_state(estimator, recipe, partial=partial)
+    monitors = monitors_of(estimator, call)
+    objective = estimator._objective(len(net.activations))
+    recipe = Recipe(net, optimizer_of(estimator), objective, watched_for(monitors))
+    state, resumed = _first_state(estimator, recipe, partial=call.partial)
     batch_size = batch_size_of(estimator, len(rows))
     steps_per_epoch = math.ceil(len(rows) / batch_size)
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
-    plan = mini(rows, batch_size, rng if estimator.shuffle else None)
+    plan = _plan(estimator, rows, batch_size, rng)
     engine = engine_to_fit(estimator, net, len(rows), batch_size, _dropout_entropy(estimator, recipe, rng))
     watch = begin_watching(estimator, held, schedule, engine)
-    epochs = train(recipe, state, table, plan, schedule, engine)
+    epochs = monitored(
+        estimator, monitors, train(recipe, state, table, plan, schedule, engine), table.weights, plan
+    )
     with suitable_threads(engine, net.sizes, batch_size):
-        stopped = _consume(estimator, islice(epochs, 1 if partial else estimator.max_iter), watch)
-    if not stopped and not partial:
+        stopped = _consume(estimator, islice(epochs, 1 if call.partial else estimator.max_iter), watch)
+    if not stopped and not call.partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
             "or let early_stopping=True decide",
@@ -71,7 +76,9 @@ def fit_stochastic(
 
 
 def batch_size_of(estimator: Estimator, n_rows: int) -> int:
-    """Return the batch size as a number: ``"auto"`` is ``min(200, n)``, ``"full"`` is n.
+    """Return the (first) batch size as a number.
+
+    ``"auto"`` is ``min(200, n)``, ``"full"`` is n, ``"noise"`` begins with ``min(32, n)``.
 
     Args:
         estimator: its ``batch_size``.
@@ -81,13 +88,21 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
         From 1 to n; a larger one is cut with a warning, as in scikit-learn.
     """
     if isinstance(estimator.batch_size, str):
-        return n_rows if estimator.batch_size == "full" else min(AUTO_BATCH, n_rows)
+        largest = {"auto": AUTO_BATCH, "full": n_rows, "noise": min(FIRST_BATCH, estimator.max_batch_size)}
+        return min(largest[estimator.batch_size], n_rows)
     if estimator.batch_size > n_rows:
         warn(
             f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: "
             f"it is cut to {n_rows}"
         )
     return min(estimator.batch_size, n_rows)
+
+
+def _plan(estimator: Estimator, rows: Rows, batch_size: int, rng: np.random.RandomState) -> Plan:
+    order = rng if estimator.shuffle else None
+    if estimator.batch_size == "noise":
+        return Growing(rows, batch_size, estimator.max_batch_size, order)
+    return mini(rows, batch_size, order)
 
 
 def _consume(estimator: Estimator, epochs: Iterator[Epoch], watch: Watch) -> bool:

@@ -20,6 +20,9 @@ from batchprop.errors import ParameterError
 AUTO_BATCH = 200
 """Rows in a batch with ``batch_size="auto"``, where there are so many."""
 
+FIRST_BATCH = 32
+"""Rows in a batch with ``batch_size="noise"``, before anything is measured."""
+
 
 class Rule(NamedTuple):
     """What a parameter may be.
@@ -101,7 +104,7 @@ RULES: dict[str, Rule] = {
     ),
     "solver": one_of("adam", "adamw", "sgd", "lbfgs"),
     "alpha": number(0),
-    "batch_size": either(integer(1), one_of("auto", "full")),
+    "batch_size": either(integer(1), one_of("auto", "full", "noise")),
     "learning_rate": either(
         one_of("constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"),
         Rule("a callable step -> learning rate", callable),
@@ -158,6 +161,7 @@ RULES: dict[str, Rule] = {
         Rule("'cpu', 'gpu', 'tpu' or another of JAX's", lambda value: isinstance(value, str) and value != ""),
     ),
     "precision": either(exactly(None), one_of(*PRECISIONS)),
+    "max_batch_size": integer(1),
 }
 """What both estimators' parameters may be."""
 

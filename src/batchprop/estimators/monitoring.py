@@ -1,0 +1,175 @@
+"""Monitoring: what the gradients of an epoch say, from what was seen of its examples and its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.arrays import Array, namespace
+from batchprop.backprop import Step
+from batchprop.batches import Growing, Plan, sizes_of
+from batchprop.errors import ParameterError, unknown_name
+from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.examples import Call
+from batchprop.network import Layer, Layers
+from batchprop.training import Epoch, Watched
+
+MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")
+"""What ``monitor=`` takes."""
+
+_UNPLANNED = {"constant", "adaptive"}
+_OF_EXAMPLES = {"noise_scale", "gradient_norms", "gradient_snr"}
+_OF_STEPS = {"noise_scale", "gradient_snr", "update_ratio"}
+
+
+def check_monitors(monitors: Collection[str], solver: str) -> None:
+    """Check what ``fit`` was given as ``monitor``.
+
+    Raises:
+        ParameterError: a name is unknown, or the solver takes no batches.
+
+    Example:
+        >>> check_monitors("noise_scale", "adam")
+        Traceback (most recent call last):
+        batchprop.errors.ParameterError: monitor='noise_scale' is not allowed: give names, as ('noise_scale',)
+    """
+    if isinstance(monitors, str):
+        raise ParameterError(f"monitor={monitors!r} is not allowed: give names, as ({monitors!r},)")
+    for name in monitors:
+        if name not in MONITORS:
+            raise unknown_name("monitor", name, MONITORS)
+    if monitors and solver == "lbfgs":
+        raise ParameterError(
+            "monitor does not go with solver='lbfgs', which takes no batches: use 'adam' or 'sgd'"
+        )
+
+
+def monitors_of(estimator: Estimator, call: Call) -> frozenset[str]:
+    """Return the monitors of a fit: those asked for, and the one that ``batch_size="noise"`` goes by.
+
+    Raises:
+        ParameterError: the schedule has to know the number of steps, which the noise scale will decide.
+    """
+    if estimator.batch_size != "noise":
+        return frozenset(call.monitor)
+    if isinstance(estimator.learning_rate, str) and estimator.learning_rate not in _UNPLANNED:
+        raise ParameterError(
+            f"learning_rate={estimator.learning_rate!r} plans a number of steps, and with batch_size='noise' "
+            "nobody knows it: use 'constant', 'adaptive' or a callable"
+        )
+    return frozenset(call.monitor) | {"noise_scale"}
+
+
+def monitored(
+    estimator: Estimator,
+    monitors: frozenset[str],
+    epochs: Iterator[Epoch],
+    weights: NDArray[np.floating] | None,
+    plan: Plan,
+) -> Iterator[Epoch]:
+    """Keep what the monitors say of each epoch as ``monitor_``, and let a growing plan hear it.
+
+    Args:
+        estimator: where it is kept.
+        monitors: some of ``MONITORS``.
+        epochs: with what was seen.
+        weights: of all rows of the table, or None.
+        plan: theirs.
+
+    Yields:
+        The epochs.
+    """
+    for epoch in epochs:
+        if monitors:
+            found = summary(monitors, epoch, weights)
+            if isinstance(plan, Growing):
+                found["batch_size"] = plan.batch_size
+                plan.hear(found["noise_scale"])
+            for name, value in found.items():
+                estimator.monitor_.setdefault(name, []).append(value)
+        yield epoch
+
+
+@cache
+def watched_for(monitors: frozenset[str]) -> Watched:
+    """Return what an engine has to look at for some monitors."""
+    return Watched(
+        squared_norms if monitors & _OF_EXAMPLES else None, squared_lengths if monitors & _OF_STEPS else None
+    )
+
+
+def squared_norms(step: Step, _: Array) -> Array:
+    """Each example's squared gradient norm, ``(1, m)``."""
+    return step.gradient.squared_norms()[None, :]
+
+
+def squared_lengths(gradient: Layers, before: Layers, after: Layers) -> Array:
+    """``‖g‖²``; then for each layer ``‖θ_after − θ_before‖²`` and ``‖θ_before‖²``: ``(1 + 2 (L + 1),)``."""
+    xp = namespace(before[0].b)
+    moved = [Layer(new.W - old.W, new.b - old.b) for new, old in zip(after, before, strict=True)]
+    of_gradient = sum(_squared_length(layer) for layer in gradient)
+    of_layers = [_squared_length(layer) for pair in zip(moved, before, strict=True) for layer in pair]
+    return xp.stack([of_gradient, *of_layers])
+
+
+def summary(
+    monitors: Collection[str], epoch: Epoch, weights: NDArray[np.floating] | None
+) -> dict[str, float]:
+    """Return what the monitors say of an epoch.
+
+    Args:
+        monitors: some of ``MONITORS``.
+        epoch: with what was seen.
+        weights: of all rows of the table, or None.
+
+    Returns:
+        Numbers by name: for ``noise_scale`` tr Σ / ‖G‖², in examples, both averaged over the epoch's batches
+        (McCandlish et al., arXiv 1812.06162); for ``gradient_snr`` how many times larger ``‖G‖²`` is than the
+        variance of a batch's mean; for ``gradient_norms`` the median, 95% quantile and maximum over examples;
+        for ``update_ratio`` each layer's ``‖Δθ‖ / ‖θ‖``, averaged over steps.
+    """
+    found: dict[str, float] = {}
+    if {"noise_scale", "gradient_snr"} & set(monitors):
+        trace, signal, size = _noise(epoch, weights)
+        scale = trace / signal if signal > 0 else trace * np.inf  # which stays nan where nothing is known
+        if "noise_scale" in monitors:
+            found["noise_scale"] = scale
+        if "gradient_snr" in monitors:
+            found["gradient_snr"] = size / scale if scale else np.inf
+    if "gradient_norms" in monitors:
+        norms = np.sqrt(np.asarray(epoch.seen.examples)[:, 0])
+        names = ("gradient_norm_median", "gradient_norm_95", "gradient_norm_max")
+        found |= dict(zip(names, np.quantile(norms, (0.5, 0.95, 1.0)).tolist(), strict=True))
+    if "update_ratio" in monitors:
+        lengths = np.sqrt(np.asarray(epoch.seen.steps)[:, 1:])
+        moved, before = lengths[:, ::2], lengths[:, 1::2]
+        ratios = np.divide(moved, before, out=np.full_like(moved, np.nan), where=before > 0).mean(axis=0)
+        found |= {f"update_ratio_{k}": float(ratio) for k, ratio in enumerate(ratios)}
+    return {name: float(value) for name, value in found.items()}
+
+
+def _noise(epoch: Epoch, weights: NDArray[np.floating] | None) -> tuple[float, float, float]:
+    """The epoch's mean estimates of tr Σ and ‖G‖², and the effective size of its batches."""
+    sizes = sizes_of(epoch.batches)
+    of_batch = np.repeat(np.arange(len(sizes)), sizes)
+    w = np.ones(len(of_batch)) if weights is None else weights[np.concatenate(list(epoch.batches))]
+    total = np.bincount(of_batch, weights=w, minlength=len(sizes))
+    squares = np.bincount(of_batch, weights=w**2, minlength=len(sizes))
+    lengths = np.bincount(of_batch, weights=w * np.asarray(epoch.seen.examples)[:, 0], minlength=len(sizes))
+    enough = total**2 > squares  # two examples at least: one says nothing of how they differ
+    if not enough.any():
+        return np.nan, np.nan, np.nan
+    concentration = squares[enough] / total[enough] ** 2
+    of_mean = np.asarray(epoch.seen.steps)[enough, 0].astype(float)
+    trace = (lengths[enough] / total[enough] - of_mean) / (1 - concentration)
+    signal = of_mean - concentration * trace
+    return float(trace.mean()), float(signal.mean()), float(1 / concentration.mean())
+
+
+def _squared_length(layer: Layer) -> Any:
+    flat = namespace(layer.W).reshape(layer.W, (-1,))
+    return flat @ flat + layer.b @ layer.b

@@ -1,0 +1,156 @@
+"""Private steps: each example's gradient is limited, noise is added once, the expected size divides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from batchprop import optimizers
+from batchprop.backprop import backprop
+from batchprop.batches import Batches, Table, poisson
+from batchprop.engines import feeding
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.numpy import NumpyEngine, value_and_gradient
+from batchprop.errors import ParameterError
+from batchprop.mechanism import Automatic, Clipping, Flat, Mechanism, PerLayer
+from batchprop.network import Layer, Layers, Network
+from batchprop.objective import Objective
+from batchprop.training import Engine, Ran, Recipe, begin
+from tests.core.comparing import close, same_run
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)]
+TABLE = Table(X, Y)
+NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
+NORMS = np.sqrt(backprop(NET, X.T, Y.T).gradient.squared_norms())
+MIDDLE = float(np.median(NORMS))
+
+ENGINES: dict[str, Any] = {
+    "numpy": lambda seed=0: NumpyEngine(np.random.default_rng(seed)),
+    "jax": lambda seed=0: JaxEngine(seed=seed),
+}
+CLIPPINGS: dict[str, Clipping] = {
+    "flat": Flat(MIDDLE),
+    "per layer": PerLayer(MIDDLE),
+    "automatic": Automatic(MIDDLE),
+}
+
+
+def ran(engine: Engine, objective: Objective, batches: Batches) -> Ran:
+    recipe = Recipe(NET, optimizers.adam(), objective)
+    return engine.run_epoch(recipe, begin(recipe), TABLE, batches, [0.01] * len(batches))
+
+
+def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
+    """Limit the gradients one example at a time, by the papers' formulas."""
+    total = [Layer(np.zeros_like(layer.W), np.zeros_like(layer.b)) for layer in NET.layers]
+    gradient = backprop(NET, X[rows].T, Y[rows].T).gradient
+    factored = list(zip(gradient.dZ, gradient.H, strict=True))
+    for i in range(len(rows)):
+        own = [Layer(np.outer(dz[:, i], h[:, i]), dz[:, i]) for dz, h in factored]
+        norms = np.array([np.sqrt((g.W**2).sum() + (g.b**2).sum()) for g in own])
+        norm, limit = np.sqrt((norms**2).sum()), clipping.max_norm
+        factors = {
+            Flat: [min(1.0, limit / norm)] * len(own),
+            PerLayer: [min(1.0, limit / np.sqrt(len(own)) / each) for each in norms],
+            Automatic: [limit / (norm + 0.01)] * len(own),
+        }[type(clipping)]
+        total = [Layer(t.W + f * g.W, t.b + f * g.b) for t, f, g in zip(total, factors, own, strict=True)]
+    return tuple(Layer(t.W / expected_size, t.b / expected_size) for t in total)
+
+
+@pytest.mark.parametrize("name", CLIPPINGS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "MICROBATCH", 8)  # so that JAX sees several of them
+    rows, objective = np.arange(3, 33), Objective(mechanism=Mechanism(CLIPPINGS[name], None, 25.0))
+    wanted = loop(CLIPPINGS[name], rows, 25.0)
+    assert 0 < (NORMS[rows] > MIDDLE).mean() < 1
+    recipe = Recipe(NET, optimizers.sgd(), objective)
+    after = ENGINES[engine]().run_epoch(recipe, begin(recipe), TABLE, [rows], [1.0])
+    moved = [Layer(a.W - b.W, a.b - b.b) for a, b in zip(NET.layers, after.layers, strict=True)]
+    close(tuple(moved), wanted, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_limit_and_no_noise_is_plain_training(engine: str) -> None:
+    batches = [np.arange(10), np.arange(10, 20), np.arange(20, 30)]
+    private = Objective(alpha=0.1, mechanism=Mechanism(Flat(1e9), None, 10.0))
+    same_run(
+        ran(ENGINES[engine](), private, batches), ran(ENGINES[engine](), Objective(alpha=0.1), batches), 1e-12
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty ones, one of twice the expected size, and all of them in parts."""
+    batches = [np.arange(10), np.arange(0), np.arange(8, 28), np.arange(1)]
+    objective = Objective(alpha=0.1, mechanism=Mechanism(Flat(MIDDLE), None, 10.0))
+    recipe = Recipe(NET, optimizers.sgd(), objective)
+    state = begin(recipe)
+    for rows in batches:
+        net = NET.with_layers(state.layers)
+        gradient = value_and_gradient(net, TABLE, rows, objective).gradient
+        layers = tuple(
+            Layer(t.W - 0.1 * g.W, t.b - 0.1 * g.b) for t, g in zip(net.layers, gradient, strict=True)
+        )
+        state = state._replace(layers=layers)
+    for width in (4, 4096):
+        monkeypatch.setattr(feeding, "MICROBATCH", width)
+        found = ENGINES[engine]().run_epoch(recipe, begin(recipe), TABLE, batches, [0.1] * 4)
+        close(found.layers, state.layers, rtol=1e-10)
+
+
+def noise(engine: Engine, batches: Batches, sigma: float = 1.5, expected_size: float = 10.0) -> Any:
+    """What steps along nothing but noise move the parameters by."""
+    objective = Objective(mechanism=Mechanism(Flat(2.0), sigma, expected_size))
+    recipe = Recipe(NET, optimizers.sgd(), objective)
+    after = engine.run_epoch(recipe, begin(recipe), TABLE, batches, [1.0] * len(batches))
+    pairs = zip(NET.layers, after.layers, strict=True)
+    return np.concatenate([(old - new).ravel() for a, b in pairs for old, new in zip(a, b, strict=True)])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_noise_is_normal_of_the_promised_size(engine: str) -> None:
+    drawn = np.concatenate([noise(ENGINES[engine](seed), [np.arange(0)]) for seed in range(150)])
+    drawn /= 1.5 * 2.0 / 10.0
+    assert len(drawn) == 150 * 26
+    assert stats.kstest(drawn, "norm").pvalue > 1e-3
+    # 3900 independent numbers: the mean within 4/√n, the variance within 4 √(2/n).
+    assert abs(drawn.mean()) < 4 / np.sqrt(len(drawn))
+    assert abs(drawn.var() - 1) < 4 * np.sqrt(2 / len(drawn))
+    assert len(np.unique(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_step_adds_noise_of_its_own(engine: str) -> None:
+    one, two = noise(ENGINES[engine](), [np.arange(0)]), noise(ENGINES[engine](), [np.arange(0)] * 2)
+    second = (two - one) / 0.3
+    assert abs(np.corrcoef(one, second)[0, 1]) < 0.6
+    assert 0.4 < second.std() < 1.7
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_noise_is_added_once_a_batch_however_many_parts(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [np.arange(20)]
+    objective = Objective(mechanism=Mechanism(Flat(MIDDLE), 1.0, 10.0))
+    whole = ran(ENGINES[engine](), objective, rows)
+    monkeypatch.setattr(feeding, "MICROBATCH", 3)
+    same_run(ran(ENGINES[engine](), objective, rows), whole)
+
+
+@pytest.mark.parametrize("engine", [NumpyEngine(), JaxEngine()], ids=["numpy", "jax"])
+def test_noise_needs_something_to_draw_it_from(engine: Engine) -> None:
+    objective = Objective(mechanism=Mechanism(Flat(1.0), 1.0, 10.0))
+    with pytest.raises(ParameterError, match=r"needs? randomness"):
+        ran(engine, objective, [np.arange(3)])
+
+
+def test_both_engines_train_alike_on_poisson_batches_without_noise() -> None:
+    batches = next(poisson(40, 0.2, 12, np.random.RandomState(0)))
+    objective = Objective(alpha=0.01, mechanism=Mechanism(Flat(MIDDLE), None, 8.0))
+    same_run(ran(JaxEngine(), objective, batches), ran(NumpyEngine(), objective, batches))

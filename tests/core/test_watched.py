@@ -1,0 +1,118 @@
+"""What is watched while training: numbers about each example and each step, in the rows' own order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop import optimizers
+from batchprop.arrays import Array, namespace
+from batchprop.backprop import Step, backprop
+from batchprop.batches import Batches, Table
+from batchprop.engines import feeding
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.numpy import NumpyEngine, value_and_gradient
+from batchprop.network import Layers, Network
+from batchprop.objective import Objective
+from batchprop.training import Engine, Ran, Recipe, Watched, begin
+from tests.core.comparing import same_run
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(23, 3))
+Y = np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)]
+WEIGHTS = RNG.uniform(0.5, 2.0, size=23) * (np.arange(23) % 5 > 0)
+TABLE, WEIGHTED = Table(X, Y), Table(X, Y, WEIGHTS)
+NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
+
+ROWS = np.random.default_rng(1).permutation(23)
+EVEN = [ROWS[:8], ROWS[8:16], ROWS[16:]]
+UNEVEN = [ROWS[:5], ROWS[5:5], ROWS[5:16], ROWS[3:7]]
+
+
+def of_examples(step: Step, Y: Array) -> Array:
+    """Three numbers: the loss, the squared norm of the gradient, the first target."""
+    return namespace(Y).stack([step.losses, step.gradient.squared_norms(), Y[0, :]])
+
+
+def of_steps(gradient: Layers, before: Layers, after: Layers) -> Array:
+    """Two numbers, which tell apart all that is handed over."""
+    xp = namespace(gradient[0].b)
+    return xp.stack([xp.sum(gradient[0].W * before[0].W), xp.sum(gradient[1].b * after[1].b)])
+
+
+WATCHED = Watched(of_examples, of_steps)
+
+
+def seen_by(engine: Engine, table: Table, batches: Batches, watched: Watched = WATCHED) -> tuple[Any, Any]:
+    return ran(engine, table, batches, watched).seen
+
+
+def ran(engine: Engine, table: Table, batches: Batches, watched: Watched = WATCHED) -> Ran:
+    recipe = Recipe(NET, optimizers.sgd(), Objective(alpha=0.1), watched)
+    return engine.run_epoch(recipe, begin(recipe), table, batches, [0.1] * len(batches))
+
+
+def by_hand(table: Table, batches: Batches) -> tuple[Any, Any]:
+    """The same numbers, a batch at a time, from plain functions."""
+    recipe = Recipe(NET, optimizers.sgd(), Objective(alpha=0.1))
+    state, examples, steps = begin(recipe), [], []
+    for rows in batches:
+        net = NET.with_layers(state.layers)
+        step = backprop(net, table.X[rows].T, table.Y[rows].T)
+        examples.append(of_examples(step, table.Y[rows].T).T)
+        data = value_and_gradient(net, table, rows, Objective()).gradient
+        after = NumpyEngine().run_epoch(recipe, state, table, [rows], [0.1]).state
+        steps.append(of_steps(data, state.layers, after.layers))
+        state = after
+    return np.concatenate(examples), np.stack(steps)
+
+
+ENGINES: dict[str, Any] = {
+    "numpy": NumpyEngine,
+    "jax": JaxEngine,
+    "jax, on the device": lambda: JaxEngine(resident=True),
+}
+
+
+@pytest.mark.parametrize("parts", [None, 3], ids=["whole batches", "microbatches"])
+@pytest.mark.parametrize("table", [TABLE, WEIGHTED], ids=["plain", "weighted"])
+@pytest.mark.parametrize("batches", [EVEN, UNEVEN], ids=["even", "uneven, one empty"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_seen_is_what_plain_functions_give(
+    engine: str, batches: Batches, table: Table, parts: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "MOST_AT_ONCE", 2)
+    if parts is not None:
+        monkeypatch.setattr(feeding, "MICROBATCH", parts)
+    examples, steps = by_hand(table, batches)
+    seen_examples, seen_steps = seen_by(ENGINES[engine](), table, batches)
+    assert_allclose(seen_examples, examples, rtol=1e-10, atol=1e-12)
+    assert_allclose(seen_steps, steps, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_watching_changes_nothing(engine: str) -> None:
+    watched, plain = (ran(ENGINES[engine](), WEIGHTED, UNEVEN, what) for what in (WATCHED, Watched()))
+    same_run(watched, plain)
+    assert plain.seen.examples is None
+    assert plain.seen.steps is None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_either_may_be_watched_alone(engine: str) -> None:
+    both = seen_by(ENGINES[engine](), TABLE, EVEN)
+    examples, no_steps = seen_by(ENGINES[engine](), TABLE, EVEN, Watched(examples=of_examples))
+    no_examples, steps = seen_by(ENGINES[engine](), TABLE, EVEN, Watched(steps=of_steps))
+    assert no_steps is None
+    assert no_examples is None
+    assert_allclose(examples, both[0])
+    assert_allclose(steps, both[1], rtol=1e-12)
+
+
+def test_a_batch_larger_than_a_microbatch_is_seen_whole_in_numpy() -> None:
+    rows = [np.arange(5_000) % 23]
+    examples, _ = seen_by(NumpyEngine(), TABLE, rows)
+    assert_allclose(examples, by_hand(TABLE, rows)[0], rtol=1e-10)
