@@ -1,0 +1,7 @@
+"""Private training: what is asked for and what it cost; the extra `privacy` installs the accounting."""
+
+from batchprop.privacy.accounting import Run, epsilon_spent, noise_for
+from batchprop.privacy.settings import Privacy
+from batchprop.privacy.spent import Spent, spent
+
+__all__ = ["Privacy", "Run", "Spent", "epsilon_spent", "noise_for", "spent"]
