@@ -1,0 +1,181 @@
+"""Every way to collapse a gradient, over the table of problems, against the gradients themselves."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import array_api_strict
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.backprop import backprop
+from batchprop.gradient import BatchGradient
+from batchprop.network import Layers
+from batchprop.optimizers import each
+from tests.core.collapsing import MAX_NORM, collapsed, expected, rows
+from tests.core.comparing import leaves, random_like
+from tests.core.jax_oracle import example_gradients
+from tests.core.oracle import loop
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, problems
+
+EVERY_PAIR = [(activation, head) for activation in ACTIVATION_NAMES for head in HEAD_MAKERS]
+over_the_table = pytest.mark.parametrize(("activation", "head"), EVERY_PAIR)
+
+Answers = dict[str, Any]
+compiled = jax.jit(collapsed)  # the factors' shapes are all that a program depends on: one for each network
+
+
+def gradient(case: Problem) -> BatchGradient:
+    return backprop(case.net, case.B, case.Y, case.weights).gradient
+
+
+def direction(case: Problem) -> Layers:
+    return random_like(case.net.layers, np.random.default_rng(1))
+
+
+def limits(case: Problem) -> Any:
+    return np.linspace(0.2, 0.6, len(case.net.layers))
+
+
+def same(actual: Answers, reference: Answers, within: float = 1e-10) -> None:
+    """Compare every answer with its reference, number by number."""
+    assert actual.keys() == reference.keys()
+    for name, answer in actual.items():
+        ours, theirs = ([np.asarray(leaf) for leaf in leaves((it,))] for it in (answer, reference[name]))
+        assert [leaf.shape for leaf in ours] == [leaf.shape for leaf in theirs], name
+        mine, other = (np.concatenate([leaf.ravel() for leaf in group]) for group in (ours, theirs))
+        # A sum whose terms cancel is as exact as its terms are large.
+        largest = np.max(np.abs(other), where=np.isfinite(other), initial=1.0)
+        assert_allclose(mine, other, rtol=within, atol=within * largest, err_msg=name)
+
+
+@cache
+def looped(activation: str, head: str) -> list[Answers]:
+    """What the slow loop's gradients answer, for each shape."""
+    return [
+        expected(
+            case,
+            rows(*loop(case.net.layers, case.sigma, head, case.B, case.Y)[1:], case.weights),
+            direction(case),
+            MAX_NORM,
+            limits(case),
+        )
+        for case in problems(activation, head)
+    ]
+
+
+@over_the_table
+def test_every_collapse_agrees_with_the_loop(activation: str, head: str) -> None:
+    for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
+        same(collapsed(gradient(case), direction(case), MAX_NORM, list(limits(case))), reference)
+
+
+@over_the_table
+def test_every_collapse_uses_only_the_standard(activation: str, head: str) -> None:
+    asarray = array_api_strict.asarray
+    for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
+        dZ, H, weights = gradient(case)
+        g = BatchGradient(tuple(map(asarray, dZ)), tuple(map(asarray, H)), asarray(weights))
+        answers = collapsed(g, each(asarray, direction(case)), MAX_NORM, asarray(limits(case)))
+        same({name: strictly_back(answer) for name, answer in answers.items()}, reference)
+
+
+def strictly_back(answer: Any) -> Any:
+    """The same numbers for NumPy; array-api-strict hands them out by DLPack only."""
+    return tuple(map(strictly_back, answer)) if isinstance(answer, tuple) else np.from_dlpack(answer)
+
+
+@over_the_table
+@pytest.mark.usefixtures("jnp64")
+def test_every_collapse_compiles(activation: str, head: str) -> None:
+    for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
+        same(compiled(gradient(case), direction(case), MAX_NORM, limits(case)), reference)
+
+
+@over_the_table
+@pytest.mark.usefixtures("jnp64")
+def test_every_collapse_agrees_with_jax(activation: str, head: str) -> None:
+    for case in problems(activation, head):
+        theirs = example_gradients(case.sigma, head, case.net.layers, case.B, case.Y)
+        tensors, bias_matrices = zip(*theirs, strict=True)
+        reference = expected(
+            case, rows(tensors, bias_matrices, case.weights), direction(case), MAX_NORM, limits(case)
+        )
+        same(collapsed(gradient(case), direction(case), MAX_NORM, limits(case)), reference)
+
+
+# A batch of many examples through few, wide layers: m × parameters is far more than all else together.
+WIDTHS, M = (120, 90, 10), 100
+PARAMETERS = sum((n + 1) * n_above for n, n_above in pairwise(WIDTHS))
+
+FRUGAL: dict[str, Callable[[BatchGradient], Any]] = {
+    "mean": BatchGradient.mean,
+    "total": BatchGradient.total,
+    "squared_norms": BatchGradient.squared_norms,
+    "squared_norms_by_layer": BatchGradient.squared_norms_by_layer,
+    "dot": lambda g: g.dot(g.mean()),
+    "gram": BatchGradient.gram,
+    "variance": BatchGradient.variance,
+    "noise": BatchGradient.noise,
+    "noise_scale": BatchGradient.noise_scale,
+    "clipped": lambda g: g.clipped(0.5).mean(),
+    "clipped_by_layer": lambda g: g.clipped_by_layer([0.5, 0.2]).mean(),
+    "normalized": lambda g: g.normalized(0.5).mean(),
+    "kronecker_factors": BatchGradient.kronecker_factors,
+    "example": lambda g: g.example(3),
+}
+
+
+def large_gradient() -> BatchGradient:
+    rng = np.random.default_rng(0)
+    return BatchGradient(
+        tuple(rng.normal(size=(n, M)) for n in WIDTHS[1:]),
+        tuple(rng.normal(size=(n, M)) for n in WIDTHS[:-1]),
+        rng.uniform(size=M),
+    )
+
+
+def peak(ask: Callable[[BatchGradient], Any], g: BatchGradient) -> int:
+    """Numbers of 8 bytes that were allocated at once, at most."""
+    tracemalloc.start()
+    try:
+        ask(g)
+        return tracemalloc.get_traced_memory()[1] // 8
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", FRUGAL)
+def test_nothing_of_examples_times_parameters_is_allocated(name: str) -> None:
+    g = large_gradient()
+    # Twice the factors (of all layers), a few of the parameters' size, and what the answer holds.
+    allowed = 2 * M * 2 * sum(WIDTHS) + 5 * PARAMETERS + 3 * M * M
+    assert allowed < M * PARAMETERS / 5
+    assert peak(FRUGAL[name], g) < allowed
+    assert peak(lambda g: g.tensor(0), g) > 5 * allowed  # what the measure shows where it is
+
+
+def largest_array(ask: Callable[[BatchGradient], Any], g: BatchGradient) -> int:
+    """Entries of the largest array anywhere in the program that XLA compiles."""
+    program = jax.jit(ask).lower(g).compile().as_text() or ""
+    shapes = re.findall(r"\b[a-z]+\d*\[([\d,]+)\]", program)
+    return max(int(np.prod([int(n) for n in shape.split(",")])) for shape in shapes)
+
+
+@pytest.mark.parametrize("name", FRUGAL)
+def test_no_compiled_program_holds_examples_times_parameters(name: str) -> None:
+    g = jax.tree.map(lambda matrix: jnp.asarray(matrix, "float32"), large_gradient())
+    assert largest_array(FRUGAL[name], g) <= max(M * max(WIDTHS), WIDTHS[0] * max(WIDTHS))
+
+
+def test_the_compiled_tensor_is_seen() -> None:
+    g = jax.tree.map(lambda matrix: jnp.asarray(matrix, "float32"), large_gradient())
+    assert largest_array(lambda g: g.tensor(0), g) == M * WIDTHS[0] * WIDTHS[1]
