@@ -15,6 +15,7 @@ from batchprop.gradient import BatchGradient
 from batchprop.network import Layer, Network
 
 if TYPE_CHECKING:
+    from batchprop import privacy
     from batchprop.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __all__ = [
     "heads",
     "objective",
     "optimizers",
+    "privacy",
     "schedules",
     "training",
 ]
@@ -44,6 +46,8 @@ _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
 
 def __getattr__(name: str) -> Any:
     # scikit-learn takes longer to import than everything here together.
+    if name == "privacy":
+        return import_module("batchprop.privacy")
     if name in _ESTIMATORS:
         return getattr(import_module("batchprop.estimators"), name)
     raise AttributeError(f"module 'batchprop' has no attribute {name!r}")

@@ -247,16 +247,22 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
 
     Example:
         >>> [len(rows) for rows in next(poisson(100, 0.1, 4, np.random.RandomState(0)))]
-        [12, 7, 9, 13]
+        [8, 11, 14, 14]
     """
     if not 0 < rate <= 1:
         raise ParameterError(f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1")
     if n_batches < 1:
         raise ParameterError(f"n_batches={n_batches!r} is not allowed: an epoch has at least 1")
-    return (
-        [np.flatnonzero(random_state.random_sample(n_rows) < rate) for _ in range(n_batches)]
-        for _ in repeat(None)
-    )
+    return ([_by_chance(n_rows, rate, random_state) for _ in range(n_batches)] for _ in repeat(None))
+
+
+def _by_chance(n: int, rate: float, random_state: np.random.RandomState) -> Rows:
+    """Rows taken independently with the same chance: the gap to the next one taken is geometric."""
+    several = int(n * rate + 4 * math.sqrt(n * rate) + 4)
+    taken = random_state.geometric(rate, several).cumsum() - 1
+    while taken[-1] < n:
+        taken = np.concatenate([taken, taken[-1] + random_state.geometric(rate, several).cumsum()])
+    return _narrowed(taken[taken < n])
 
 
 def _orders(order: Rows, random_state: np.random.RandomState | None) -> Iterator[Rows]:

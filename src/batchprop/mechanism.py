@@ -5,9 +5,10 @@
 
 import math
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from batchprop.arrays import Array
+from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Layers
@@ -113,4 +114,14 @@ class Mechanism(NamedTuple):
                 "NumpyEngine(np.random.default_rng())"
             )
         deviation = self.noise_multiplier * self.clipping.max_norm / self.expected_size
-        return each(lambda g: g + deviation * normal(g.shape, g.dtype), gradient)
+        # Drawn at once: a compiler takes seconds for a generator in each layer.
+        sizes = [math.prod(theta.shape) for layer in gradient for theta in layer]
+        noise = deviation * normal((sum(sizes),), gradient[0].b.dtype)
+        ends = iter(accumulate(sizes))
+
+        def hidden(theta: Array) -> Array:
+            end = next(ends)
+            own = noise[end - math.prod(theta.shape) : end]
+            return theta + namespace(theta).reshape(own, theta.shape)
+
+        return each(hidden, gradient)

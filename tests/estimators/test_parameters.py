@@ -61,6 +61,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "engine": ("give one of 'auto', 'numpy', 'jax'", ["JAX", None, 1]),
     "device": ("give None, or 'cpu', 'gpu', 'tpu' or another of JAX's", ["", 0]),
     "precision": ("give None, or one of 'float32', 'tensorfloat32', 'bfloat16'", ["half", 32]),
+    "privacy": ("give None, or a batchprop.privacy.Privacy", [3.0, "strong", True]),
     "max_batch_size": ("give an integer of at least 1", [0, 1.5, None]),
     "dtype": ("give None, or 'float32', 'float64'", ["float16", int, 32, np.ones(3)]),
 }

@@ -6,6 +6,7 @@ an epoch filled up with microbatches that are never run. A compiled program ther
 whatever the number of rows.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -108,6 +109,20 @@ def width_of(batches: Batches, at_least: int = 1) -> int:
         return at_least
     uniform = bool((sizes[:-1] == largest).all())
     return min(MICROBATCH, largest if uniform else power_of_two(largest))
+
+
+def roomy_width(expected_size: int) -> int:
+    """Return a width for batches that take each row by chance: one in 30 000 is larger, and takes two.
+
+    Four standard deviations above the expected size; cut into equal parts where that is more than
+    ``MICROBATCH``.
+
+    Example:
+        >>> roomy_width(200), roomy_width(4096)
+        (257, 2176)
+    """
+    largest = math.ceil(expected_size + 4 * math.sqrt(expected_size))
+    return math.ceil(largest / math.ceil(largest / MICROBATCH))
 
 
 def power_of_two(number: int) -> int:

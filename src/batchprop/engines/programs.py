@@ -266,4 +266,11 @@ def _draws(key: Array | None, step: Array, part: Array | int) -> Draws | None:
     def drawn(random: Callable[..., Array]) -> Callable[[tuple[int, ...], Any], Array]:
         return lambda shape, dtype: random(jax.random.fold_in(of_part, next(number)), shape, dtype)
 
-    return Draws(drawn(jax.random.uniform), drawn(jax.random.normal))
+    return Draws(drawn(jax.random.uniform), drawn(_normal))
+
+
+def _normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    # Threefry's bits are made and turned into normal numbers in one pass; those of the engine's own generator
+    # take a pass each.
+    threefry = jax.random.wrap_key_data(jax.random.key_data(key)[:2], impl="threefry2x32")
+    return jax.random.normal(threefry, shape, dtype)

@@ -66,6 +66,7 @@ class Estimator(BaseEstimator, ABC):
     device: str | None
     precision: str | None
     max_batch_size: int
+    privacy: Any
 
     # What a fit leaves behind.
     coefs_: list[NDArray[np.floating]]
@@ -87,6 +88,7 @@ class Estimator(BaseEstimator, ABC):
     interrupted_: bool
     engine_: str
     monitor_: dict[str, list[float]]
+    privacy_spent_: Any
     _stale_epochs: int
     _memory: dict[str, Any] | None
 

@@ -30,6 +30,7 @@ from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitoring import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
+from batchprop.estimators.private import refuse_leaks
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.objective import Objective
@@ -61,6 +62,7 @@ class BaseMLP(Estimator):
     def _fit(self, X: Any, y: Any, call: Call) -> Self:
         check_parameters(self, self._rules)
         check_monitors(call.monitor, self.solver)
+        refuse_leaks(self, call)
         fresh = not (hasattr(self, "coefs_") and (self.warm_start or call.partial))
         X, y = self._validated(X, y, reset=fresh)
         given_dtype, X = X.dtype, self._in_training_dtype(X)
@@ -102,6 +104,7 @@ class BaseMLP(Estimator):
         self.n_iter_ = self.t_ = self.best_iteration_ = 0
         self.loss_curve_, self.learning_rate_curve_ = [], []
         self.monitor_ = {}
+        self.privacy_spent_ = None
         self.validation_loss_curve_ = self.validation_scores_ = None
         self.best_loss_ = self.best_validation_score_ = None
         self._stale_epochs = 0

@@ -82,6 +82,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         precision: of the matrix products in float32 on JAX: ``"float32"``, ``"tensorfloat32"``,
             ``"bfloat16"``; None for the device's own.
         max_batch_size: where ``batch_size="noise"`` stops growing.
+        privacy: a ``batchprop.privacy.Privacy``: gradients are clipped row by row and noise is added, so that
+            the weights tell little about any one row; None for plain training.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
@@ -101,6 +103,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         out_activation_: the output activation's name.
         interrupted_: whether Ctrl-C ended the last fit.
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
+        privacy_spent_: the ``batchprop.privacy.Spent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
         classes_: the classes; a list of arrays for several targets.
 
@@ -172,6 +175,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         device: str | None = None,
         precision: str | None = None,
         max_batch_size: int = 4096,
+        privacy: Any = None,
     ) -> None:
         self._assign(locals())
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH
 from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
+from batchprop.engines.feeding import roomy_width
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.parameters import AUTO_BATCH
 from batchprop.estimators.watching import warn
@@ -30,7 +32,7 @@ def engine_to_fit(
         net: to be trained.
         n_rows: rows trained on in an epoch.
         batch_size: rows in a step.
-        entropy: what dropout is seeded with, or None without.
+        entropy: what dropout and noise are seeded with, or None without.
 
     Returns:
         The engine.
@@ -77,7 +79,14 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
         return NumpyEngine(None if entropy is None else np.random.default_rng(entropy))
     from batchprop.engines.jax import JaxEngine
 
-    seed = None if entropy is None else int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    seed = None if entropy is None else _as_one(np.random.SeedSequence(entropy).generate_state(4))
     # A piece smaller than a batch is filled up to one, as its successor may be larger.
-    width = {"auto": AUTO_BATCH, "full": 1, "noise": 1}.get(str(estimator.batch_size), estimator.batch_size)
-    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, width=int(width))
+    named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
+    width = int(named.get(str(estimator.batch_size), estimator.batch_size))
+    if estimator.privacy is not None:
+        width = roomy_width(width)
+    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, width=width)
+
+
+def _as_one(words: NDArray[Any]) -> int:
+    return int.from_bytes(words.tobytes(), "little")

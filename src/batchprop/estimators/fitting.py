@@ -16,6 +16,7 @@ from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.monitoring import monitored, monitors_of, watched_for
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
+from batchprop.estimators.private import PrivateFit, begin_private, random_state_of_batches, withheld
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -49,21 +50,28 @@ def fit_stochastic(
         The network at the end, or the best one with ``early_stopping``.
     """
     monitors = monitors_of(estimator, call)
-    objective = estimator._objective(len(net.activations))
-    recipe = Recipe(net, optimizer_of(estimator), objective, watched_for(monitors))
-    state, resumed = _first_state(estimator, recipe, partial=call.partial)
     batch_size = batch_size_of(estimator, len(rows))
     steps_per_epoch = math.ceil(len(rows) / batch_size)
+    private = begin_private(estimator, len(rows), batch_size, steps_per_epoch, call)
+    objective = estimator._objective(len(net.activations))
+    if private is not None:
+        objective = objective._replace(mechanism=private.mechanism)
+    recipe = Recipe(net, optimizer_of(estimator), objective, watched_for(monitors))
+    state, resumed = _first_state(estimator, recipe, partial=call.partial)
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
-    plan = _plan(estimator, rows, batch_size, rng)
-    engine = engine_to_fit(estimator, net, len(rows), batch_size, _dropout_entropy(estimator, recipe, rng))
+    plan = _plan(estimator, private, rows, batch_size, rng)
+    engine = engine_to_fit(estimator, net, len(rows), batch_size, _entropy(estimator, recipe, rng))
     watch = begin_watching(estimator, held, schedule, engine)
-    epochs = monitored(
-        estimator, monitors, train(recipe, state, table, plan, schedule, engine), table.weights, plan
-    )
+    epochs = train(recipe, state, table, plan, schedule, engine)
+    epochs = monitored(estimator, monitors, epochs, table.weights, plan)
+    if private is not None:
+        epochs = withheld(epochs)
     with suitable_threads(engine, net.sizes, batch_size):
         stopped = _consume(estimator, islice(epochs, 1 if call.partial else estimator.max_iter), watch)
-    if not stopped and not call.partial:
+    if private is not None:
+        steps = watch.last.state.steps - state.steps if watch.last else 0
+        estimator.privacy_spent_ = private.spent(steps)
+    elif not stopped and not call.partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
             "or let early_stopping=True decide",
@@ -98,7 +106,11 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _plan(estimator: Estimator, rows: Rows, batch_size: int, rng: np.random.RandomState) -> Plan:
+def _plan(
+    estimator: Estimator, private: PrivateFit | None, rows: Rows, batch_size: int, rng: np.random.RandomState
+) -> Plan:
+    if private is not None:
+        return private.plan(math.ceil(len(rows) / batch_size), random_state_of_batches(estimator, rng))
     order = rng if estimator.shuffle else None
     if estimator.batch_size == "noise":
         return Growing(rows, batch_size, estimator.max_batch_size, order)
@@ -135,12 +147,14 @@ def _like(value: Any, template: Any) -> Any:
 
 
 def _remember(estimator: Estimator, watch: Watch) -> None:
-    if watch.last is None or watch.patience is None:
+    if watch.last is None:
         return
     rate = watch.schedule.learning_rate if isinstance(watch.schedule, Plateau) else None
     state = watch.last.state
     remembered = [np.asarray(leaf) if hasattr(leaf, "shape") else leaf for leaf in leaves(state.optimizer)]
     estimator._memory = {"optimizer": remembered, "steps": state.steps, "plateau_rate": rate}
+    if watch.patience is None:
+        return
     estimator._stale_epochs = watch.patience.stale
     if estimator.early_stopping:
         estimator.best_validation_score_ = watch.patience.best
@@ -175,8 +189,11 @@ def rebuilt(template: Any, values: Iterator[Any]) -> Any:
     return template._make(parts) if hasattr(template, "_make") else tuple(parts)
 
 
-def _dropout_entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -> list[int] | None:
-    if not recipe.objective.drops:
+def _entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -> list[int] | None:
+    if not recipe.objective.draws:
         return None
+    if estimator.privacy is not None and estimator.random_state is None:
+        # Noise that hides something must not come from a generator that anybody may have seeded.
+        return [int(word) for word in np.random.SeedSequence().generate_state(8)]
     # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
     return [rng.randint(2**31 - 1), estimator.t_]

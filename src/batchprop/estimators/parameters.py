@@ -162,6 +162,9 @@ RULES: dict[str, Rule] = {
     ),
     "precision": either(exactly(None), one_of(*PRECISIONS)),
     "max_batch_size": integer(1),
+    "privacy": either(
+        exactly(None), Rule("a batchprop.privacy.Privacy", lambda value: hasattr(value, "noise_multiplier"))
+    ),
 }
 """What both estimators' parameters may be."""
 

@@ -175,7 +175,9 @@ def begin_watching(
     if watches_score and estimator.validation_scores_ is None:
         estimator.validation_scores_ = []
     estimator.n_iter_, estimator.interrupted_ = 0, False
-    return Watch(estimator, held, schedule, patience if stochastic else None, engine)
+    # Whether the training loss still falls is nothing that a private fit may tell by its length.
+    patient = stochastic and (estimator.privacy is None or watches_score)
+    return Watch(estimator, held, schedule, patience if patient else None, engine)
 
 
 def interrupted(estimator: Estimator) -> None:
@@ -219,7 +221,8 @@ def _takes_weights(scorer: Any) -> bool:
 
 
 def _line(epoch: Epoch) -> str:
-    parts = [f"Epoch {epoch.number}: loss {epoch.loss:.6f}"]
+    loss = "withheld" if math.isnan(epoch.loss) else f"{epoch.loss:.6f}"
+    parts = [f"Epoch {epoch.number}: loss {loss}"]
     if epoch.validation_loss is not None:
         parts.append(f"validation loss {epoch.validation_loss:.6f}")
     if epoch.validation_score is not None:

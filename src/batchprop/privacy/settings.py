@@ -3,9 +3,13 @@
 import math
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from batchprop.errors import ParameterError, unknown_name
+
+if TYPE_CHECKING:
+    from batchprop.privacy.fitting import PrivateFit
+    from batchprop.privacy.spent import Spent
 
 Clipping: TypeAlias = Literal["flat", "per_layer", "automatic"]
 Accountant: TypeAlias = Literal["pld", "rdp"]
@@ -79,6 +83,22 @@ class Privacy:
             self._keep("noise_multiplier", not_negative("noise_multiplier", self.noise_multiplier))
         self._keep("max_norm", positive("max_norm", self.max_norm, "; a large number clips nothing"))
         self._keep("delta", checked_delta(self.delta, self.accountant))
+
+    def begin(
+        self, n_rows: int, expected_size: int, steps: int, before: "Spent | None", *, seeded: bool
+    ) -> "PrivateFit":
+        """Return a fit that keeps the promise over all its steps (see ``fitting.begin``)."""
+        from batchprop.privacy.fitting import begin
+
+        return begin(self, n_rows, expected_size, steps, before, seeded=seeded)
+
+    def go_on(
+        self, n_rows: int, expected_size: int, steps: int, before: "Spent", *, seeded: bool
+    ) -> "PrivateFit":
+        """Return a fit that goes on with the noise of the last one (see ``fitting.go_on``)."""
+        from batchprop.privacy.fitting import go_on
+
+        return go_on(self, n_rows, expected_size, steps, before, seeded=seeded)
 
     def _keep(self, name: str, value: float) -> None:
         # A Python float, whatever the number was: its repr can be read back without NumPy.

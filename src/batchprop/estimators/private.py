@@ -1,0 +1,129 @@
+"""Private fits: what is refused because it would break the promise, and the fit that keeps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from batchprop.batches import Plan
+from batchprop.errors import ParameterError
+from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.examples import Call
+from batchprop.mechanism import Mechanism
+from batchprop.training import Epoch
+
+
+class PrivateFit(Protocol):
+    """What a fit asks of the one in ``batchprop.privacy``."""
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """What limits the gradients and adds the noise."""
+
+    def plan(self, n_batches: int, random_state: np.random.RandomState) -> Plan:
+        """Plan epochs of so many batches."""
+
+    def spent(self, steps: int) -> Any:
+        """What is spent after so many steps."""
+
+
+def refuse_leaks(estimator: Estimator, call: Call) -> None:
+    """Refuse what would break the promise of ``privacy`` without a word.
+
+    Args:
+        estimator: its parameters.
+        call: what ``fit`` was given.
+
+    Raises:
+        ParameterError: something else than clipped, noisy gradients would see the rows.
+    """
+    if estimator.privacy is None:
+        return
+    own_rows = call.X_val is not None
+    reasons = {
+        "sample_weight": (
+            call.sample_weight is not None,
+            "a weight multiplies what one row adds, and the noise is made for rows that count the same",
+        ),
+        f"class_weight={getattr(estimator, 'class_weight', None)!r}": (
+            getattr(estimator, "class_weight", None) is not None,
+            "a weight multiplies what one row adds, and 'balanced' counts the rows",
+        ),
+        "early_stopping=True": (
+            estimator.early_stopping and not own_rows,
+            "it validates on rows of X, unprotected: give fit public rows of your own (X_val, y_val)",
+        ),
+        "solver='lbfgs'": (
+            estimator.solver == "lbfgs",
+            "it takes no batches: use 'adam', 'adamw' or 'sgd'",
+        ),
+        "learning_rate='adaptive'": (
+            estimator.learning_rate == "adaptive" and estimator.solver == "sgd",
+            "it looks at the training loss: use a schedule that does not, as 'cosine'",
+        ),
+        "batch_size='noise'": (
+            estimator.batch_size == "noise",
+            "it looks at the gradients: give a number, the batch size to expect",
+        ),
+        f"monitor={tuple(call.monitor)!r}": (
+            bool(call.monitor),
+            "it records the gradients as they are: leave it out",
+        ),
+    }
+    for what, (found, why) in reasons.items():
+        if found:
+            raise ParameterError(f"{what} does not go with privacy: {why}")
+
+
+def begin_private(
+    estimator: Estimator, n_rows: int, batch_size: int, steps_per_epoch: int, call: Call
+) -> PrivateFit | None:
+    """Return the private fit that ``privacy`` asks for, which goes on with the budget of the last one.
+
+    Args:
+        estimator: its ``privacy``, ``max_iter``, ``random_state``, and what earlier fits spent.
+        n_rows: to train on.
+        batch_size: to expect.
+        steps_per_epoch: the number of batches.
+        call: with ``partial`` one epoch, of ``max_iter`` that are planned.
+
+    Returns:
+        The fit, or None without ``privacy``.
+
+    Raises:
+        ParameterError: the budget does not allow it; the weights so far were trained without privacy.
+    """
+    if estimator.privacy is None:
+        estimator.privacy_spent_ = None
+        return None
+    before, seeded = getattr(estimator, "privacy_spent_", None), estimator.random_state is not None
+    if before is None and estimator.t_ > 0:
+        raise ParameterError(
+            "the weights so far were trained without privacy, and a budget cannot be carried on from there: "
+            "fit anew, with warm_start=False"
+        )
+    if call.partial and before is not None:
+        fit: PrivateFit = estimator.privacy.go_on(n_rows, batch_size, steps_per_epoch, before, seeded=seeded)
+    else:
+        steps = steps_per_epoch * estimator.max_iter
+        fit = estimator.privacy.begin(n_rows, batch_size, steps, before, seeded=seeded)
+    return fit
+
+
+def withheld(epochs: Iterator[Epoch]) -> Iterator[Epoch]:
+    """Yield the epochs without what nothing protects: the training loss, and which rows took part."""
+    return (replace(epoch, loss=math.nan, batches=()) for epoch in epochs)
+
+
+def random_state_of_batches(estimator: Estimator, rng: np.random.RandomState) -> np.random.RandomState:
+    """Return what draws the batches: under privacy, and without a seed, bits of the operating system's own.
+
+    NumPy's global generator, which serves elsewhere, may have been seeded by anybody.
+    """
+    if estimator.privacy is None or estimator.random_state is not None:
+        return rng
+    return np.random.RandomState(np.random.SeedSequence().generate_state(624))
