@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from batchprop import activations, batches, errors, heads, objective, optimizers, schedules, training
 from batchprop.backprop import Step, backprop
 from batchprop.check import check_gradient
+from batchprop.engines import forking as _forking  # noqa: F401 to be there before anybody forks
 from batchprop.gradient import BatchGradient
 from batchprop.network import Layer, Network
 

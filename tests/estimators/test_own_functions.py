@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +16,10 @@ from batchprop import optimizers
 from batchprop.activations import Activation
 from batchprop.arrays import namespace
 from batchprop.batches import Table
-from batchprop.engines import choosing, devices
+from batchprop.engines import choosing
 from batchprop.engines.devices import find_device
 from batchprop.engines.jax import JaxEngine
-from batchprop.errors import BatchpropError, ParameterError
+from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.training import Recipe, begin
@@ -77,10 +80,36 @@ def test_an_optimiser_that_is_no_numbers_is_told() -> None:
     assert optimizers.sgd() == optimizers.SGD()
 
 
-def test_a_forked_process_is_told_before_it_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_PROCESS", 1)
-    with pytest.raises(BatchpropError, match=r"forked from one that has it: .* 'loky' or 'threading'"):
-        classifier(engine="jax").fit(X, y)
+FORKS = """
+import multiprocessing, sys, warnings
+import jax, numpy as np
+import batchprop as bp
+
+def fitted(engine):
+    model = bp.MLPClassifier((300,), max_iter=int(1e9), n_iter_no_change=1, tol=1e9, engine=engine)
+    warnings.simplefilter("error")
+    try:
+        model.fit(np.eye(40), np.arange(40) % 2)
+    except (bp.errors.BatchpropError, UserWarning) as error:
+        print(type(error).__name__, error, flush=True)
+
+jax.jit(lambda x: x + 1)(1.0)
+warnings.simplefilter("ignore")  # of JAX, which knows that nothing good comes of this
+for engine in ("jax", "auto"):
+    child = multiprocessing.get_context("fork").Process(target=fitted, args=(engine,))
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_is_told_before_it_waits_for_ever() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300, check=True
+    )
+    refused, warned = run.stdout.splitlines()
+    assert refused.startswith("BatchpropError JAX does not work in a process forked from one that has it")
+    assert warned.startswith("UserWarning this process was forked from one that uses JAX")
 
 
 def test_the_users_own_default_device_is_followed() -> None:

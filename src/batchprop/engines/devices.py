@@ -1,18 +1,16 @@
 """Devices of JAX: which one, the precision of its products, its random keys, and the process that owns it."""
 
-import os
 from typing import Any
 
 import jax
 import numpy as np
 
 from batchprop.engines.choosing import PRECISIONS
+from batchprop.engines.forking import forked_from_jax
 from batchprop.errors import BatchpropError, ParameterError, unknown_name
 
 PRODUCTS = dict(zip(PRECISIONS, ("float32", "tensorfloat32", "BF16_BF16_F32"), strict=True))
 """What JAX calls each precision; its own "bfloat16" means the fastest that a device has."""
-
-_PROCESS = os.getpid()
 
 
 def find_device(name: str | None) -> Any:
@@ -93,7 +91,7 @@ def require_own_process() -> None:
     Raises:
         BatchpropError: it is one.
     """
-    if os.getpid() != _PROCESS:
+    if forked_from_jax():
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: in parallel loops take joblib's "
             "'loky' or 'threading', or use engine='numpy'"

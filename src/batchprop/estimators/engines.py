@@ -11,6 +11,7 @@ from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH
 from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
 from batchprop.engines.feeding import roomy_width
+from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.parameters import AUTO_BATCH
 from batchprop.estimators.watching import warn
@@ -67,7 +68,14 @@ def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine
 def _chosen(estimator: Estimator, net: Network, work: Work) -> str:
     # Of an activation of the user's own only NumPy can be trusted to run it unasked.
     asked = estimator.engine if _is_ours(net) or estimator.engine != "auto" else "numpy"
-    return choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
+    chosen = choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
+    if chosen == "jax" and asked == "auto" and estimator.device is None and forked_from_jax():
+        warn(
+            "this process was forked from one that uses JAX, where JAX does not work: NumPy does the work; "
+            "in parallel loops take joblib's 'loky' or 'threading'"
+        )
+        return "numpy"
+    return chosen
 
 
 def _is_ours(net: Network) -> bool:
