@@ -184,35 +184,50 @@ def mini(
 
 
 class Growing:
-    """A plan like ``mini``'s whose batches grow with the noise scale that is measured while training.
+    """A plan like ``mini``'s whose batches double while the measured noise scale says that it pays.
 
-    A batch far smaller than the noise scale is mostly noise: one of twice the size takes nearly half as many
-    steps. One far larger takes as many steps, and each costs more.
+    With a noise scale 𝓑 a step along a batch of m makes ``1 / (1 + 𝓑 / m)`` of the progress that one along
+    the true gradient would make, if its learning rate is that much of the other's too, and takes a time of
+    ``o + m``, in rows, o being what a step costs whatever its size. Doubling pays while it raises their
+    quotient: ``(1 + 𝓑 / m) / (1 + 𝓑 / 2m) > (o + 2m) / (o + m)``, up to about ``m = √(o 𝓑)``.
 
     Args:
         rows: which rows take part.
         batch_size: to begin with.
         largest: where growing ends.
+        overhead: o, how many rows cost as much as a step does besides its rows.
         random_state: see ``mini``.
 
+    Attributes:
+        batch_size: m, now.
+        progress: of a step now, as a multiple of the first one's.
+
     Source:
-        McCandlish et al., arXiv 1812.06162.
+        McCandlish et al., arXiv 1812.06162, for the progress and the rate of a step.
 
     Example:
-        >>> plan = Growing(np.arange(100), 8, 64)
-        >>> for noise_scale in (10.0, 30.0, 1e9):
+        >>> plan = Growing(np.arange(1000), 8, 64, overhead=50)
+        >>> for noise_scale in (1.0, 100.0, 1e9, 1e9):
         ...     plan.hear(noise_scale)
         ...     print(plan.batch_size, len(next(plan)))
-        8 13
-        16 7
-        32 4
+        8 125
+        16 63
+        32 32
+        64 16
     """
 
     def __init__(
-        self, rows: Rows, batch_size: int, largest: int, random_state: np.random.RandomState | None = None
+        self,
+        rows: Rows,
+        batch_size: int,
+        largest: int,
+        overhead: float,
+        random_state: np.random.RandomState | None = None,
     ) -> None:
         self.batch_size = min(batch_size, len(rows))
         self.largest = min(largest, len(rows))
+        self.overhead = overhead
+        self.progress = 1.0
         self._orders = _orders(_narrowed(rows), random_state)
 
     def __iter__(self) -> Iterator[Batches]:
@@ -222,9 +237,12 @@ class Growing:
         return Order(next(self._orders), self.batch_size)
 
     def hear(self, noise_scale: float) -> None:
-        """Double the batch size where the noise scale is at least twice as large, and the bound allows it."""
-        if noise_scale >= 2 * self.batch_size:
-            self.batch_size = min(2 * self.batch_size, self.largest)
+        """Double the batch size where that pays and the bound allows it; nan says nothing."""
+        m, o = self.batch_size, self.overhead
+        faster = 2.0 if math.isinf(noise_scale) else (1 + noise_scale / m) / (1 + noise_scale / (2 * m))
+        if 2 * m <= self.largest and faster > (o + 2 * m) / (o + m):
+            self.batch_size *= 2
+            self.progress *= faster
 
 
 def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState) -> Plan:

@@ -65,6 +65,17 @@ def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine
     return _made(estimator, _chosen(estimator, net, Work(net.sizes, n_rows, MICROBATCH, 1)), None)
 
 
+def overhead_in_rows(engine: Engine) -> float:
+    """Return how many rows cost as much as a step does besides its rows (measured: benchmarks/NOTES.md).
+
+    Returns:
+        150 in NumPy, 50 compiled for a processor; on an accelerator so many that nearly any batch costs the
+        same.
+    """
+    platform = getattr(getattr(engine, "device", None), "platform", None)
+    return {None: 150.0, "cpu": 50.0}.get(platform, 10_000.0)
+
+
 def _chosen(estimator: Estimator, net: Network, work: Work) -> str:
     # Of an activation of the user's own only NumPy can be trusted to run it unasked.
     asked = estimator.engine if _is_ours(net) or estimator.engine != "auto" else "numpy"

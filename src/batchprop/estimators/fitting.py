@@ -12,17 +12,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Growing, Plan, Rows, Table, mini
 from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.engines import engine_to_fit
+from batchprop.estimators.engines import engine_to_fit, overhead_in_rows
 from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.monitoring import monitored, monitors_of, watched_for
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.private import PrivateFit, begin_private, random_state_of_batches, withheld
-from batchprop.estimators.solvers import optimizer_of, schedule_of
+from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
 from batchprop.network import Network
 from batchprop.schedules import Plateau
-from batchprop.training import Epoch, Recipe, State, begin, train
+from batchprop.training import Engine, Epoch, Recipe, State, begin, train
 
 
 def fit_stochastic(
@@ -59,10 +59,10 @@ def fit_stochastic(
     recipe = Recipe(net, optimizer_of(estimator), objective, watched_for(monitors))
     state, resumed = _first_state(estimator, recipe, partial=call.partial)
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
-    plan = _plan(estimator, private, rows, batch_size, rng)
     engine = engine_to_fit(estimator, net, len(rows), batch_size, _entropy(estimator, recipe, rng))
+    plan = _plan(estimator, private, rows, batch_size, rng, engine)
     watch = begin_watching(estimator, held, schedule, engine)
-    epochs = train(recipe, state, table, plan, schedule, engine)
+    epochs = train(recipe, state, table, plan, growing_rate(estimator, schedule, plan), engine)
     epochs = monitored(estimator, monitors, epochs, table.weights, plan)
     if private is not None:
         epochs = withheld(epochs)
@@ -107,13 +107,18 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
 
 
 def _plan(
-    estimator: Estimator, private: PrivateFit | None, rows: Rows, batch_size: int, rng: np.random.RandomState
+    estimator: Estimator,
+    private: PrivateFit | None,
+    rows: Rows,
+    batch_size: int,
+    rng: np.random.RandomState,
+    engine: Engine,
 ) -> Plan:
     if private is not None:
         return private.plan(math.ceil(len(rows) / batch_size), random_state_of_batches(estimator, rng))
     order = rng if estimator.shuffle else None
     if estimator.batch_size == "noise":
-        return Growing(rows, batch_size, estimator.max_batch_size, order)
+        return Growing(rows, batch_size, estimator.max_batch_size, overhead_in_rows(engine), order)
     return mini(rows, batch_size, order)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from batchprop import optimizers, schedules
+from batchprop.batches import Growing, Plan
 from batchprop.estimators.attributes import Estimator
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import Plateau, Schedule
@@ -53,6 +54,27 @@ def schedule_of(estimator: Estimator, steps_per_epoch: int, rows: int, *, resume
     if kind == "invscaling" and estimator.solver == "sgd":
         return _invscaling(estimator, rate, steps_per_epoch, rows, resumed=resumed)
     return schedules.constant(rate)
+
+
+def growing_rate(estimator: Estimator, schedule: Schedule, plan: Plan) -> Schedule:
+    """Return the schedule that goes with a plan whose batches grow: a step that is worth more goes further.
+
+    Args:
+        estimator: its ``solver``; SGD's rate grows as the progress of a step does, Adam's, which divides by
+            the gradient's own length, as the square root.
+        schedule: of the rate.
+        plan: any; only with ``batches.Growing`` the schedule changes.
+
+    Returns:
+        The schedule.
+
+    Source:
+        McCandlish et al., arXiv 1812.06162.
+    """
+    if not isinstance(plan, Growing):
+        return schedule
+    power = 1.0 if estimator.solver == "sgd" else 0.5
+    return lambda step: schedule(step) * plan.progress**power
 
 
 def _invscaling(

@@ -163,7 +163,8 @@ def noise_for(
 
     # The Rényi bound is quick and some percent off: it says where to begin.
     start = _least(renyi_at, epsilon, 1.0, close=0.03)
-    sigma = _least(epsilon_at, epsilon, start or 1.0, close=CLOSE)
+    reachable = start is not None or epsilon_at(MOST_NOISE) <= epsilon
+    sigma = _least(epsilon_at, epsilon, start or 1.0, close=CLOSE) if reachable else None
     if sigma is None:
         raise ParameterError(
             f"epsilon={epsilon:g} at delta={delta:g} cannot be kept by any noise multiplier up to "

@@ -56,11 +56,11 @@ def epsilon_at_least(
 
     Example:
         >>> included = np.where(np.arange(1000) % 2, 1, -1)
-        >>> print(
-        ...     round(epsilon_at_least(included, included, 100, 100, delta=1e-5), 2)
-        ... )  # no secret kept
+        >>> known = epsilon_at_least(included, included, 100, 100, delta=1e-5)
+        >>> round(known, 2)
         4.17
-        >>> epsilon_at_least(included, np.zeros(1000), 100, 100, delta=1e-5)  # nothing learnt
+        >>> guessed = np.zeros(1000)
+        >>> epsilon_at_least(included, guessed, 100, 100, delta=1e-5)
         0.0
     """
     member, score = _canaries(included, scores)
@@ -147,11 +147,11 @@ def _canaries(included: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_]
     member, score = np.asarray(included), np.asarray(scores, dtype=float)
     if member.ndim != 1 or member.shape != score.shape or not len(member):
         raise InputError(
-            f"included has shape {member.shape} and scores {score.shape}: give both one number for each canary"
+            f"included has shape {member.shape} and scores {score.shape}: each needs one number for a canary"
         )
     if not (known := np.isin(member, (-1, 1))).all():
         raise InputError(
-            f"included holds {member[~known][0]}: say 1 for a canary that took part and -1 for one that did not"
+            f"included holds {member[~known][0]}: say 1 for a canary that took part, -1 for one that did not"
         )
     if np.isnan(score).any():
         raise InputError("scores holds nan, which has no rank: give such a canary -inf, or leave it out")
