@@ -13,7 +13,7 @@ CANARIES, GUESSES, DELTA = 400, 60, 1e-5
 
 
 def audited(privacy: Privacy, engine: str) -> tuple[float, float]:
-    """Train once, on digits and on the canaries that a coin lets in; return the ε claimed and the one shown."""
+    """Train once, on digits and the canaries that a coin lets in; return the ε claimed and the ε shown."""
     rng = np.random.default_rng(0)
     X, y = load_digits(return_X_y=True)
     strange, labels = rng.uniform(0, 1, (CANARIES, 64)) > 0.5, rng.integers(0, 10, CANARIES)
