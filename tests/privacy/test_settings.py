@@ -1,0 +1,111 @@
+"""What a user asks of private training: checked, immutable, and fit for an estimator's parameter."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator, clone
+
+from batchprop.errors import ParameterError
+from batchprop.privacy import Privacy
+
+SOME = [
+    Privacy(epsilon=3, delta=1e-5),
+    Privacy(1.5, 1e-6, 0.3),
+    Privacy(delta=1e-5, noise_multiplier=0),
+    Privacy(
+        delta=1e-12,
+        noise_multiplier=1.1,
+        max_norm=2,
+        clipping="per_layer",
+        accountant="rdp",
+        sampling="shuffled",
+    ),
+    Privacy(epsilon=8, delta=1e-5, clipping="automatic"),
+]
+
+
+class Holder(BaseEstimator):
+    """An estimator with the record as a parameter."""
+
+    def __init__(self, privacy: Privacy | None = None) -> None:
+        self.privacy = privacy
+
+
+@pytest.mark.parametrize("asked", SOME, ids=str)
+def test_the_repr_can_be_read_back(asked: Privacy) -> None:
+    assert eval(repr(asked), {"Privacy": Privacy}) == asked  # noqa: S307 our own repr
+
+
+@pytest.mark.parametrize("asked", SOME, ids=str)
+def test_copies_are_equal(asked: Privacy) -> None:
+    assert copy.deepcopy(asked) == pickle.loads(pickle.dumps(asked)) == asked
+    assert hash(copy.deepcopy(asked)) == hash(asked)
+    assert len({repr(one) for one in SOME}) == len(set(SOME)) == len(SOME)
+
+
+@pytest.mark.parametrize("asked", SOME, ids=str)
+def test_it_serves_as_a_parameter_of_an_estimator(asked: Privacy) -> None:
+    holder = Holder(privacy=asked)
+    assert clone(holder).get_params() == {"privacy": asked}
+    assert holder.set_params(privacy=SOME[0]).privacy == SOME[0]
+    assert repr(asked)[:20] in repr(Holder(privacy=asked))
+
+
+@pytest.mark.parametrize("asked", SOME, ids=str)
+def test_skops_brings_it_back(asked: Privacy) -> None:
+    stored = skops.io.dumps(asked)
+    assert skops.io.get_untrusted_types(data=stored) == ["batchprop.privacy.settings.Privacy"]
+    assert skops.io.loads(stored, trusted=["batchprop.privacy.settings.Privacy"]) == asked
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(SOME[0], "epsilon", 10.0)  # noqa: B010 mypy refuses the plain assignment
+
+
+def test_numbers_of_numpy_become_numbers_of_python() -> None:
+    numbers: Any = np.float32(2), np.float64(1e-5), np.int64(3)
+    asked = Privacy(*numbers)
+    assert repr(asked) == repr(Privacy(2.0, 1e-5, 3.0))
+    assert {type(asked.epsilon), type(asked.delta), type(asked.max_norm)} == {float}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "epsilon=None and noise_multiplier=None: give exactly one"),
+        ({"epsilon": 1, "noise_multiplier": 1}, "epsilon=1 and noise_multiplier=1: give exactly one"),
+        ({"epsilon": 0}, "epsilon=0 must be a finite number > 0"),
+        ({"epsilon": -1.0}, "epsilon=-1.0"),
+        ({"epsilon": math.inf}, "epsilon=inf"),
+        ({"epsilon": math.nan}, "epsilon=nan"),
+        ({"epsilon": "3"}, "epsilon='3'"),
+        ({"epsilon": True}, "epsilon=True"),
+        ({"noise_multiplier": -0.1}, "noise_multiplier=-0.1 must be a finite number >= 0; 0 adds no noise"),
+        ({"noise_multiplier": math.inf}, "noise_multiplier=inf"),
+        ({"epsilon": 1, "delta": None}, r"delta=None must be a number in \(0, 1\): .* 1 / rows"),
+        ({"epsilon": 1, "delta": 0}, "delta=0 "),
+        ({"epsilon": 1, "delta": 1}, "delta=1 "),
+        ({"epsilon": 1, "delta": 1e-11}, "delta=1e-11 is below 1e-10.*accountant='rdp'"),
+        (
+            {"epsilon": 1, "max_norm": 0},
+            "max_norm=0 must be a finite number > 0; a large number clips nothing",
+        ),
+        ({"epsilon": 1, "max_norm": math.inf}, "max_norm=inf"),
+        ({"epsilon": 1, "clipping": "Flat"}, "clipping='Flat' is unknown: .*; did you mean 'flat'"),
+        ({"epsilon": 1, "accountant": "prv"}, "accountant='prv' is unknown: choose one of pld, rdp"),
+        ({"epsilon": 1, "sampling": ["poisson"]}, "sampling=.* is unknown: choose one of poisson, shuffled"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_kept_is_refused_when_it_is_asked(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        Privacy(**({"delta": 1e-5} | arguments))

@@ -1,0 +1,83 @@
+"""The record of what was spent: what it says, and what it does not promise."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from typing import Any
+
+import pytest
+
+from batchprop.errors import ParameterError
+from batchprop.privacy import Privacy, Run, epsilon_spent, noise_for, spent
+
+RUNS = [Run(0.02, 2.0, 100), Run(0.01, 1.0, 300)]
+
+
+def record(*, runs: Any = RUNS, seeded: bool = False, **asked: Any) -> Any:
+    asked = {"delta": 1e-5, "noise_multiplier": 1.0} | asked
+    return spent(Privacy(**asked), runs, expected_batch_size=64, seeded=seeded)
+
+
+@pytest.mark.parametrize("accountant", ["pld", "rdp"])
+def test_it_holds_what_the_accounting_says_of_all_runs(accountant: Any) -> None:
+    found = record(accountant=accountant, clipping="per_layer", max_norm=0.5)
+    assert found.epsilon == found.epsilon_if_poisson == epsilon_spent(RUNS, 1e-5, accountant)
+    assert (found.delta, found.accountant, found.clipping, found.max_norm) == (
+        1e-5,
+        accountant,
+        "per_layer",
+        0.5,
+    )
+    assert (found.steps, found.sampling_rate, found.noise_multiplier) == (400, 0.01, 1.0)
+    assert (found.expected_batch_size, found.sampling, found.seeded) == (64.0, "poisson", False)
+    assert found.relation == "add or remove one row"
+    assert found.runs == tuple(RUNS)
+
+
+def test_its_runs_carry_the_budget_on() -> None:
+    first = record()
+    sigma = noise_for(3.0, first.delta, 0.01, 200, before=first.runs)
+    then = record(runs=[*first.runs, Run(0.01, sigma, 200)])
+    assert first.epsilon < then.epsilon <= 3.0
+
+
+def test_shuffled_batches_are_promised_nothing() -> None:
+    found = record(sampling="shuffled")
+    assert found.epsilon == math.inf
+    assert found.epsilon_if_poisson == epsilon_spent(RUNS, 1e-5)
+    said = found.summary()
+    assert said.startswith(
+        "No epsilon is promised: batches were shuffled, which the accounting does not cover."
+    )
+    assert f"As if they had been Poisson-sampled: epsilon = {found.epsilon_if_poisson:.3g} at" in said
+
+
+def test_a_run_without_noise_is_promised_nothing() -> None:
+    found = record(runs=[*RUNS, Run(0.01, 0.0, 1)])
+    assert found.epsilon == found.epsilon_if_poisson == math.inf
+    assert found.summary().startswith("No epsilon is promised: there was a run without noise.")
+    both = record(runs=[Run(0.01, 0.0, 1)], sampling="shuffled")
+    assert "epsilon = inf" in both.summary()
+
+
+def test_before_the_first_step_nothing_is_spent() -> None:
+    for sampling in ("poisson", "shuffled"):
+        assert record(runs=[Run(0.01, 0.0, 0)], sampling=sampling).epsilon == 0
+
+
+def test_a_fixed_seed_is_told() -> None:
+    assert "A fixed seed was used" in record(seeded=True).summary()
+    assert "seed" not in record().summary()
+
+
+def test_str_is_the_summary_and_repr_the_fields() -> None:
+    found = record()
+    assert str(found) == found.summary()
+    assert repr(found).startswith(f"Spent(epsilon={found.epsilon!r}, delta=1e-05,")
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_without_runs_there_is_nothing_to_say() -> None:
+    with pytest.raises(ParameterError, match=r"runs=\(\) says nothing"):
+        record(runs=[])
