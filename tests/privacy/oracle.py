@@ -90,7 +90,7 @@ def where(run: Run, level: Any) -> Any:
     return np.where(level > math.log1p(-q), sigma**2 * np.nan_to_num(odds, nan=-np.inf) + 0.5, -np.inf)
 
 
-def numerical_epsilon(runs: Sequence[Run], delta: float, *, reach: float, bins: int = 2**20) -> float:
+def numerical_epsilon(runs: Sequence[Run], delta: float, *, reach: float, bins: int = 2**18) -> float:
     """ε from the distribution of the total loss: the larger of "a row less" and "a row more".
 
     Losses are rounded to the nearest of ``bins`` points in ±reach, their mean is put right afterwards
