@@ -2,7 +2,7 @@
 
 from batchprop.privacy.accounting import Run, epsilon_spent, noise_for
 from batchprop.privacy.audit import epsilon_at_least, p_value
-from batchprop.privacy.settings import Privacy
-from batchprop.privacy.spent import Spent, spent
+from batchprop.privacy.settings import Privacy, spent
+from batchprop.privacy.spent import Spent
 
 __all__ = ["Privacy", "Run", "Spent", "epsilon_at_least", "epsilon_spent", "noise_for", "p_value", "spent"]

@@ -1,22 +1,32 @@
-"""What a user asks of private training: one immutable record, checked when it is made."""
+"""What a user asks of private training, and the fit that keeps the promise: immutable records."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
-from numbers import Real
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import get_args
 
+import numpy as np
+
+from batchprop import mechanism
+from batchprop.batches import Plan, mini, poisson
 from batchprop.errors import ParameterError, unknown_name
+from batchprop.mechanism import Automatic, Flat, Mechanism, PerLayer
+from batchprop.privacy.accounting import Run, epsilon_spent, noise_for
+from batchprop.privacy.spent import RELATION, Spent
+from batchprop.privacy.terms import (
+    Accountant,
+    Clipping,
+    Sampling,
+    checked_delta,
+    not_negative,
+    positive,
+)
 
-if TYPE_CHECKING:
-    from batchprop.privacy.fitting import PrivateFit
-    from batchprop.privacy.spent import Spent
-
-Clipping: TypeAlias = Literal["flat", "per_layer", "automatic"]
-Accountant: TypeAlias = Literal["pld", "rdp"]
-Sampling: TypeAlias = Literal["poisson", "shuffled"]
-
-SMALLEST_DELTA = 1e-10
-"""Below it the rounding of the PLD accountant's Fourier transforms could be mistaken for delta."""
+CLIPPINGS: dict[str, type[Flat | PerLayer | Automatic]] = {
+    "flat": Flat,
+    "per_layer": PerLayer,
+    "automatic": Automatic,
+}
 
 
 @dataclass(frozen=True)
@@ -85,75 +95,155 @@ class Privacy:
         self._keep("delta", checked_delta(self.delta, self.accountant))
 
     def begin(
-        self, n_rows: int, expected_size: int, steps: int, before: "Spent | None", *, seeded: bool
+        self, n_rows: int, expected_size: int, steps: int, before: Spent | None, *, seeded: bool
     ) -> "PrivateFit":
-        """Return a fit that keeps the promise over all its steps (see ``fitting.begin``)."""
-        from batchprop.privacy.fitting import begin
+        """Return a fit that keeps the promise over all its steps.
 
-        return begin(self, n_rows, expected_size, steps, before, seeded=seeded)
+        Args:
+            n_rows: rows in the table.
+            expected_size: rows in a batch on average, from 1 to ``n_rows``.
+            steps: how many updates there will be at most.
+            before: what was spent on the same table, or None.
+            seeded: whether a fixed seed draws the batches and the noise.
+
+        Returns:
+            The fit.
+
+        Raises:
+            ParameterError: the budget does not allow it.
+            BatchpropError: dp-accounting is not installed.
+
+        Example:
+            >>> fit = Privacy(epsilon=3, delta=1e-5).begin(1_000, 100, 50, None, seeded=True)
+            >>> round(fit.noise_multiplier, 1), fit.spent(50).epsilon <= 3
+            (1.4, True)
+        """
+        runs = () if before is None else before.runs
+        rate, noise = expected_size / n_rows, self.noise_multiplier
+        if noise is None:
+            noise = noise_for(self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, runs)
+        seeded = seeded or (before is not None and before.seeded)
+        return PrivateFit(self, n_rows, expected_size, noise, runs, seeded)
 
     def go_on(
-        self, n_rows: int, expected_size: int, steps: int, before: "Spent", *, seeded: bool
+        self, n_rows: int, expected_size: int, steps: int, before: Spent, *, seeded: bool
     ) -> "PrivateFit":
-        """Return a fit that goes on with the noise of the last one (see ``fitting.go_on``)."""
-        from batchprop.privacy.fitting import go_on
+        """Return a fit that goes on with the noise of the last one, as long as the budget lasts.
 
-        return go_on(self, n_rows, expected_size, steps, before, seeded=seeded)
+        Args:
+            n_rows: rows in the table.
+            expected_size: rows in a batch on average.
+            steps: how many updates there will be.
+            before: what was spent on the same table.
+            seeded: whether a fixed seed draws the batches and the noise.
+
+        Returns:
+            The fit.
+
+        Raises:
+            ParameterError: the steps would spend more than the budget.
+        """
+        noise = before.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
+        fit = PrivateFit(self, n_rows, expected_size, noise, before.runs, seeded or before.seeded)
+        if self.epsilon is None:
+            return fit
+        would_be = fit.spent(steps).epsilon_if_poisson
+        if would_be > self.epsilon:
+            raise ParameterError(
+                f"the privacy budget is spent: epsilon={before.epsilon_if_poisson:.4g} of {self.epsilon:g}, "
+                f"and {steps} more steps would make it {would_be:.4g}: plan fewer epochs (max_iter), allow a "
+                "larger epsilon, or train on other rows"
+            )
+        return fit
 
     def _keep(self, name: str, value: float) -> None:
         # A Python float, whatever the number was: its repr can be read back without NumPy.
         object.__setattr__(self, name, value)
 
 
-def checked_delta(delta: object, accountant: Accountant) -> float:
-    """Return δ as a float if the accountant can answer for it.
+@dataclass(frozen=True)
+class PrivateFit:
+    """A fit under a promise; made by ``Privacy.begin``.
+
+    Attributes:
+        privacy: what was asked for.
+        n_rows: n, of the table; taken for public, as is the expected batch size.
+        expected_size: rows in a batch on average.
+        noise_multiplier: σ.
+        before: the runs on the same table so far.
+        seeded: whether a fixed seed draws the batches and the noise.
+    """
+
+    privacy: Privacy
+    n_rows: int
+    expected_size: int
+    noise_multiplier: float
+    before: tuple[Run, ...]
+    seeded: bool
+
+    @property
+    def rate(self) -> float:
+        """The chance of a row to be in a batch."""
+        return self.expected_size / self.n_rows
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """What limits the gradients and adds the noise."""
+        clipping: mechanism.Clipping = CLIPPINGS[self.privacy.clipping](self.privacy.max_norm)
+        return Mechanism(clipping, self.noise_multiplier or None, float(self.expected_size))
+
+    def plan(self, n_batches: int, random_state: np.random.RandomState) -> Plan:
+        """Plan epochs of so many batches: each row by its own coin, or shuffled where that was asked for."""
+        if self.privacy.sampling == "shuffled":
+            return mini(self.n_rows, self.expected_size, random_state)
+        return poisson(self.n_rows, self.rate, n_batches, random_state)
+
+    def spent(self, steps: int) -> Spent:
+        """What is spent after so many steps of this fit, and all that went before it."""
+        runs = (*self.before, Run(self.rate, self.noise_multiplier, steps))
+        return spent(self.privacy, runs, expected_batch_size=self.expected_size, seeded=self.seeded)
+
+
+def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, seeded: bool) -> Spent:
+    """Reckon what the runs have spent, and write it down.
+
+    Args:
+        privacy: what was asked for.
+        runs: what was done, oldest first; all on the same table.
+        expected_batch_size: rows that a batch of the last run has on average.
+        seeded: whether a fixed seed drew the batches or the noise of any run.
+
+    Returns:
+        The record.
 
     Raises:
-        ParameterError: δ is no number in (0, 1), or below 1e-10 with "pld".
+        ParameterError: there is no run.
 
     Example:
-        >>> checked_delta(1e-5, "pld")
-        1e-05
+        >>> private = Privacy(delta=1e-5, noise_multiplier=0)
+        >>> spent(private, [Run(0.01, 0.0, 10)], expected_batch_size=64, seeded=False).epsilon
+        inf
     """
-    value = number(delta)
-    if not 0 < value < 1:
-        raise ParameterError(
-            f"delta={delta!r} must be a number in (0, 1): take it well below 1 / rows, for example 1e-5"
-        )
-    if accountant == "pld" and value < SMALLEST_DELTA:
-        raise ParameterError(
-            f"delta={delta!r} is below {SMALLEST_DELTA:g}, where accountant='pld' rounds too much: "
-            "give a larger delta, or accountant='rdp'"
-        )
-    return value
-
-
-def positive(name: str, value: object, remedy: str = "") -> float:
-    """Return the value as a float if it is a finite number > 0.
-
-    Example:
-        >>> positive("max_norm", 1)
-        1.0
-    """
-    if not 0 < (found := number(value)) < math.inf:
-        raise ParameterError(f"{name}={value!r} must be a finite number > 0{remedy}")
-    return found
-
-
-def not_negative(name: str, value: object) -> float:
-    """Return the value as a float if it is a finite number ≥ 0.
-
-    Example:
-        >>> not_negative("noise_multiplier", 0)
-        0.0
-    """
-    if not 0 <= (found := number(value)) < math.inf:
-        raise ParameterError(f"{name}={value!r} must be a finite number >= 0; 0 adds no noise")
-    return found
-
-
-def number(value: object) -> float:
-    """Return a real number as a float, and anything else, a bool too, as nan: no comparison lets it pass."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return math.nan
-    return float(value)
+    runs = tuple(runs)
+    if not runs:
+        raise ParameterError("runs=() says nothing of what was spent: give at least one Run, of 0 steps even")
+    # ``privacy`` was checked when it was made, but its field's type still allows None.
+    delta = float(privacy.delta or 0.0)
+    reckoned = epsilon_spent(runs, delta, privacy.accountant)
+    covered = privacy.sampling == "poisson" or reckoned == 0
+    return Spent(
+        epsilon=reckoned if covered else math.inf,
+        delta=delta,
+        epsilon_if_poisson=reckoned,
+        accountant=privacy.accountant,
+        noise_multiplier=runs[-1].noise_multiplier,
+        steps=sum(run.steps for run in runs),
+        sampling_rate=runs[-1].sampling_rate,
+        expected_batch_size=float(expected_batch_size),
+        max_norm=privacy.max_norm,
+        clipping=privacy.clipping,
+        sampling=privacy.sampling,
+        seeded=seeded,
+        relation=RELATION,
+        runs=runs,
+    )

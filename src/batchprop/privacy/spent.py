@@ -1,12 +1,10 @@
 """What private training has spent: the record that an estimator keeps as ``privacy_spent_``."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from batchprop.errors import ParameterError
-from batchprop.privacy.accounting import Run, epsilon_spent
-from batchprop.privacy.settings import Accountant, Clipping, Privacy, Sampling
+from batchprop.privacy.accounting import Run
+from batchprop.privacy.terms import Accountant, Clipping, Sampling
 
 RELATION = "add or remove one row"
 
@@ -53,6 +51,7 @@ class Spent:
         """Say in a sentence or three what was spent, and what the promise does not cover.
 
         Example:
+            >>> from batchprop.privacy import Privacy, spent
             >>> private = Privacy(delta=1e-5, noise_multiplier=1.0)
             >>> print(
             ...     spent(
@@ -85,48 +84,3 @@ class Spent:
 
     def __str__(self) -> str:
         return self.summary()
-
-
-def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, seeded: bool) -> Spent:
-    """Reckon what the runs have spent, and write it down.
-
-    Args:
-        privacy: what was asked for.
-        runs: what was done, oldest first; all on the same table.
-        expected_batch_size: rows that a batch of the last run has on average.
-        seeded: whether a fixed seed drew the batches or the noise of any run.
-
-    Returns:
-        The record.
-
-    Raises:
-        ParameterError: there is no run.
-
-    Example:
-        >>> private = Privacy(delta=1e-5, noise_multiplier=0)
-        >>> spent(private, [Run(0.01, 0.0, 10)], expected_batch_size=64, seeded=False).epsilon
-        inf
-    """
-    runs = tuple(runs)
-    if not runs:
-        raise ParameterError("runs=() says nothing of what was spent: give at least one Run, of 0 steps even")
-    # ``privacy`` was checked when it was made, but its field's type still allows None.
-    delta = float(privacy.delta or 0.0)
-    reckoned = epsilon_spent(runs, delta, privacy.accountant)
-    covered = privacy.sampling == "poisson" or reckoned == 0
-    return Spent(
-        epsilon=reckoned if covered else math.inf,
-        delta=delta,
-        epsilon_if_poisson=reckoned,
-        accountant=privacy.accountant,
-        noise_multiplier=runs[-1].noise_multiplier,
-        steps=sum(run.steps for run in runs),
-        sampling_rate=runs[-1].sampling_rate,
-        expected_batch_size=float(expected_batch_size),
-        max_norm=privacy.max_norm,
-        clipping=privacy.clipping,
-        sampling=privacy.sampling,
-        seeded=seeded,
-        relation=RELATION,
-        runs=runs,
-    )
