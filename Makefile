@@ -8,10 +8,10 @@ OUT    ?= build/digits
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format bench clean
+.PHONY: help demo test lint types format bench bench-private clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.tables  ## train on the digits and save the model in build/digits
 	$(BIN)/batchprop train --out $(OUT) --force
@@ -40,6 +40,9 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 bench: $(VENV)/.bench$(if $(QUICK),-quick)  ## time batchprop beside its peers (15 minutes; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.run $(QUICK)
 
+bench-private: $(VENV)/.bench$(if $(QUICK),-quick,-private)  ## time private training beside Opacus and vmap(grad) (half an hour)
+	$(BIN)/python -m benchmarks.private $(QUICK)
+
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -63,6 +66,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.bench: benchmarks/requirements.txt benchmarks/requirements-quick.txt $(VENV)/.tables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
+$(VENV)/.bench-private: benchmarks/requirements-private.txt $(VENV)/.bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-private.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.

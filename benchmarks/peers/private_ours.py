@@ -1,0 +1,95 @@
+"""batchprop on JAX: the core's training loop; plain, with every example's norm, clipped, and private."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from batchprop import optimizers, schedules
+from batchprop.arrays import Array
+from batchprop.backprop import Step
+from batchprop.batches import Plan, Table, poisson
+from batchprop.engines.feeding import roomy_width
+from batchprop.engines.jax import JaxEngine
+from batchprop.mechanism import Mechanism
+from batchprop.network import Layers
+from batchprop.objective import Objective
+from batchprop.training import NOTHING_WATCHED, Recipe, Watched, begin, train
+from benchmarks.cases import SEED, Run
+from benchmarks.private_cases import NOISE, PrivateTask
+
+
+def plain(job: PrivateTask) -> Loop:
+    """Nothing but training."""
+    return Loop(job)
+
+
+def with_norms(job: PrivateTask) -> Loop:
+    """Every example's squared gradient norm is handed out as well."""
+    return Loop(job, watched=Watched(examples=squared_norms))
+
+
+def clipped(job: PrivateTask) -> Loop:
+    """Clipping without noise."""
+    return Loop(job, job.mechanism(None))
+
+
+def private(job: PrivateTask) -> Loop:
+    """Clipping and noise: the whole private step."""
+    return Loop(job, job.mechanism(NOISE))
+
+
+def poisson_sampled(job: PrivateTask) -> Loop:
+    """The same on batches that take each row by chance, in parts of one shape, as the estimators do."""
+    return Loop(job, job.mechanism(NOISE), by_chance=True)
+
+
+def squared_norms(step: Step, _: Array) -> Array:
+    """Each example's squared gradient norm ``(1, m)``."""
+    return step.gradient.squared_norms()[None, :]
+
+
+class Loop:
+    """One compiled program an epoch."""
+
+    def __init__(
+        self,
+        job: PrivateTask,
+        mechanism: Mechanism | None = None,
+        watched: Watched = NOTHING_WATCHED,
+        *,
+        by_chance: bool = False,
+    ) -> None:
+        self.job, self.by_chance = job, by_chance
+        width = roomy_width(job.task.case.batch_size) if by_chance else 1
+        self.engine = JaxEngine(device=job.task.device, seed=SEED, width=width)
+        objective = Objective(mechanism=mechanism)
+        self.recipe = Recipe(job.task.network, optimizers.sgd(), objective, watched)
+        self.table = Table(job.task.X, job.task.Y)
+        self.last: Layers = job.task.network.layers
+
+    def start(self) -> Run:
+        """Begin anew."""
+        task, recipe = self.job.task, self.recipe
+        plan, schedule = self.plan(), schedules.constant(self.job.rate)
+        epochs = train(recipe, begin(recipe), self.table, plan, schedule, self.engine)
+
+        def run() -> list[float]:
+            losses = []
+            for epoch in islice(epochs, task.case.epochs):
+                losses.append(epoch.loss)
+                self.last = epoch.network.layers
+            return losses
+
+        return run
+
+    def plan(self) -> Plan:
+        """The batches that all are handed, or as many by chance."""
+        if not self.by_chance:
+            return self.job.task.plan()
+        case = self.job.task.case
+        rate, random_state = case.batch_size / case.rows, self.job.task.random_state()
+        return poisson(case.rows, rate, case.steps_an_epoch, random_state)
+
+    def layers(self) -> Layers:
+        """The parameters after the run."""
+        return self.last
