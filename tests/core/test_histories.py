@@ -15,7 +15,6 @@ from batchprop.histories import (
     begin_history,
     figures,
     go_on,
-    late_answers,
     mean_answers,
     suspicion,
 )
@@ -47,7 +46,7 @@ def all_at_once(seen: Any) -> dict[str, Any]:
     late = np.arange(1, T + 1) / np.arange(1, T + 1).sum()
     right, p = seen[:, :, 4] > 0, seen[:, :, 3]
     return {
-        "loss": late @ seen[:, :, 1],
+        "loss": seen[:, :, 1].mean(axis=0),
         "el2n": seen[:EARLY, :, 2].mean(axis=0),
         "grand": late @ np.sqrt(seen[:, :, 0]),
         "self_influence": (0.5 / np.arange(1, T + 1)) @ seen[:, :, 0],
@@ -82,7 +81,7 @@ def test_the_answers_are_means_of_p() -> None:
     seen = drawn(4, 5 + K)
     history = added_up(seen, LABELS)
     assert_allclose(mean_answers(history), seen[:, :, 5:].mean(axis=0))
-    assert_allclose(late_answers(history), np.einsum("t,tnk->nk", [0.1, 0.2, 0.3, 0.4], seen[:, :, 5:]))
+    assert_allclose(suspicion(history), seen[:, :, 1].mean(axis=0))
     assert mean_answers(added_up(drawn(2, 7), None)).shape == (N, 4)
 
 

@@ -65,7 +65,7 @@ def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
         p = P[:, given]
         margins = np.array([s.Z[-1][given, 0] - np.delete(s.Z[-1][:, 0], given).max() for s in own])
         expected = {
-            "loss": late @ np.array([float(s.losses[0]) for s in own]),
+            "loss": np.mean([s.losses[0] for s in own]),
             "el2n": np.mean([np.linalg.norm(row - np.eye(3)[given]) for row in P]),
             "grand": late @ norms,
             "self_influence": rate * (norms**2).sum(),
@@ -77,6 +77,8 @@ def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
         }
         assert_allclose([found[name][i] for name in expected], list(expected.values()), rtol=1e-7, atol=1e-9)
         assert found["suggested"][i] == np.unique(y)[P.mean(axis=0).argmax()]
+    # Rows that reach no hidden unit tie, and stay in their order.
+    assert (found["suspicion"] == found["loss"].rank(ascending=False, method="first")).all()
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
