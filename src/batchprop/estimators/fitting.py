@@ -21,7 +21,6 @@ from batchprop.estimators.recording import Recorder
 from batchprop.estimators.solvers import optimizer_of, schedule_of
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
-from batchprop.histories import History
 from batchprop.network import Network
 from batchprop.schedules import Plateau
 from batchprop.training import Epoch, Recipe, State, begin, train
@@ -35,7 +34,7 @@ def fit_stochastic(
     held: Examples | None,
     rng: np.random.RandomState,
     call: Call,
-) -> tuple[Network, History | None]:
+) -> tuple[Network, Recorder | None]:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
     Args:
@@ -49,8 +48,8 @@ def fit_stochastic(
             the last call.
 
     Returns:
-        The network at the end, or the best one with ``early_stopping``; and the history of the rows to train
-        on, in their order, where the call asks for it.
+        The network at the end, or the best one with ``early_stopping``; and what was recorded
+        of the rows to train on, where the call asks for it.
     """
     monitors = monitors_of(estimator, call)
     batch_size = batch_size_of(estimator, len(rows))
@@ -85,7 +84,7 @@ def fit_stochastic(
             ConvergenceWarning,
         )
     _remember(estimator, watch)
-    return _trained(estimator, net, watch), None if recorder is None else recorder.history
+    return _trained(estimator, net, watch), recorder
 
 
 def _trained(estimator: Estimator, net: Network, watch: Watch) -> Network:

@@ -14,6 +14,7 @@ from batchprop.errors import ParameterError
 from batchprop.estimators.examples import Call
 from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
 from batchprop.looking import Labels, look_at
+from batchprop.network import Network
 from batchprop.training import Epoch
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ class Recorder:
 
     Attributes:
         history: of the rows, in their order; None before the first epoch.
+        checkpoints: networks on the way, each with the sum of the learning rates that it stands for.
     """
 
     def __init__(self, rows: Rows, labels: Labels | None) -> None:
         self.history: History | None = None
+        self.checkpoints = list[tuple[Network, float]]()
         self._labels = labels
         self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
         self._places[rows] = np.arange(len(rows))
@@ -61,7 +64,20 @@ class Recorder:
                 self.history = begin_history(seen, rate, self._labels)
             else:
                 self.history = go_on(self.history, seen, rate)
+            self._keep(epoch)
             yield epoch
+
+    def _keep(self, epoch: Epoch) -> None:
+        """Keep the network after epochs 1, 2, 4, 8, ... and after the last."""
+        rate = epoch.learning_rate
+        # The last one kept was the last epoch's, and stays only where that was a power of two.
+        if self.checkpoints and not _is_power_of_two(epoch.number - 1):
+            rate += self.checkpoints.pop()[1]
+        self.checkpoints.append((epoch.network, rate))
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def check_recording(estimator: Estimator, call: Call) -> None:
@@ -90,18 +106,24 @@ def check_recording(estimator: Estimator, call: Call) -> None:
         )
 
 
-def records_of(estimator: Estimator, history: History, rows: Rows, y: NDArray[Any]) -> dict[str, Any]:
-    """Return what an estimator keeps of a history: arrays alone, which any file format can hold.
+def records_of(
+    estimator: Estimator, recorder: Recorder, rows: Rows, y: NDArray[Any]
+) -> dict[str, Any] | None:
+    """Return what an estimator keeps of a recording: arrays and numbers, which any file format can hold.
 
     Args:
         estimator: turns answers into labels.
-        history: of the rows trained on.
-        rows: which these are.
+        recorder: of the fit, or None.
+        rows: those trained on.
         y: the targets of all rows, as the user gave them.
 
     Returns:
-        ``rows``, ``given``, ``suggested`` and ``figures``, by name.
+        ``rows``, ``given``, ``suggested``, ``figures`` and ``checkpoints``, by name; None where no epoch was
+        recorded.
     """
+    if recorder is None or recorder.history is None:
+        return None
+    history = recorder.history
     doubt = suspicion(history)
     rank = np.empty(len(rows), dtype=np.intp)
     rank[np.argsort(-doubt, kind="stable")] = np.arange(1, len(rows) + 1)
@@ -110,6 +132,10 @@ def records_of(estimator: Estimator, history: History, rows: Rows, y: NDArray[An
         "given": y,
         "suggested": estimator._decoded(mean_answers(history)),
         "figures": {"suspicion": rank, **figures(history)},
+        "checkpoints": [
+            ([layer.W.T for layer in net.layers], [layer.b for layer in net.layers], rate)
+            for net, rate in recorder.checkpoints
+        ],
     }
 
 
@@ -125,14 +151,24 @@ def frame_of(records: dict[str, Any] | None) -> Any:
     Raises:
         AttributeError: nothing was recorded.
     """
-    if records is None:
-        raise AttributeError("examples_ is not there: fit with record_examples=True")
+    records = require_records("examples_", records)
     import pandas as pd
 
     n = len(records["given"])
     found = pd.DataFrame({**_named("suggested", records["suggested"]), **records["figures"]}, records["rows"])
     given = pd.DataFrame(_named("given", records["given"]), pd.RangeIndex(n, name="row"))
     return given.join(found)
+
+
+def require_records(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what was recorded, or say that nothing was.
+
+    Raises:
+        AttributeError: the attribute of this name is not there.
+    """
+    if records is None:
+        raise AttributeError(f"{name} is not there: fit with record_examples=True")
+    return records
 
 
 def _named(name: str, y: NDArray[Any]) -> dict[str, NDArray[Any]]:
