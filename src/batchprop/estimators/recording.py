@@ -107,7 +107,7 @@ def check_recording(estimator: Estimator, call: Call) -> None:
 
 
 def records_of(
-    estimator: Estimator, recorder: Recorder, rows: Rows, y: NDArray[Any]
+    estimator: Estimator, recorder: Recorder | None, rows: Rows, y: NDArray[Any]
 ) -> dict[str, Any] | None:
     """Return what an estimator keeps of a recording: arrays and numbers, which any file format can hold.
 
