@@ -116,6 +116,29 @@ def test_rows_held_out_have_nothing_but_their_label() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_the_rows_that_are_not_held_out_keep_their_places(engine: str) -> None:
+    """A fit of hardly any rate leaves the network as the seed draws it."""
+    X, y = table("multiclass")
+    settings: dict[str, Any] = {"solver": "sgd", "learning_rate_init": 1e-300, "early_stopping": True}
+    model = fitted(max_iter=1, batch_size=7, engine=engine, **settings)
+    found = model.examples_["loss"]
+    there = found.notna()
+    assert_allclose(found[there], model.backprop(X, y).losses[there], rtol=1e-9)
+
+
+def test_a_fit_ended_by_ctrl_c_keeps_the_epochs_it_had() -> None:
+    def interrupt(epoch: Any) -> None:
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Ctrl-C ended training"):
+        model = fitted(callbacks=[interrupt], max_iter=8)
+    kept = fitted(max_iter=3)
+    assert model.examples_.equals(kept.examples_)
+    assert len(model.checkpoints_) == 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_recording_changes_no_fit_and_goes_with_monitors(engine: str) -> None:
     X, y = table("multiclass")
     both = fitted(engine=engine, monitor=["noise_scale", "gradient_norms"])

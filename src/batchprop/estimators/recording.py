@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Rows
+from batchprop.batches import Batches, Order, Rows
 from batchprop.errors import ParameterError
 from batchprop.estimators.examples import Call
 from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
@@ -58,7 +58,7 @@ class Recorder:
         for epoch in epochs:
             found = np.asarray(epoch.seen.examples)
             seen = np.empty(found.shape)  # sums over many epochs are kept in float64
-            seen[self._places[np.concatenate(list(epoch.batches))]] = found
+            seen[self._places[_in_order(epoch.batches)]] = found
             rate = epoch.learning_rate
             if self.history is None:
                 self.history = begin_history(seen, rate, self._labels)
@@ -74,6 +74,11 @@ class Recorder:
         if self.checkpoints and not _is_power_of_two(epoch.number - 1):
             rate += self.checkpoints.pop()[1]
         self.checkpoints.append((epoch.network, rate))
+
+
+def _in_order(batches: Batches) -> Rows:
+    # An order of a million batches of one row need not be walked through.
+    return batches.rows if isinstance(batches, Order) else np.concatenate(list(batches))
 
 
 def _is_power_of_two(number: int) -> bool:
