@@ -48,6 +48,8 @@ CORE = [
     "schedules",
     "batches",
     "objective",
+    "looking",
+    "histories",
     "training",
     "check",
     "engines",

@@ -16,7 +16,7 @@ from batchprop.gradient import BatchGradient
 from batchprop.network import Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import privacy
+    from batchprop import examples, privacy
     from batchprop.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __all__ = [
     "batches",
     "check_gradient",
     "errors",
+    "examples",
     "heads",
     "objective",
     "optimizers",
@@ -43,12 +44,13 @@ __all__ = [
 ]
 
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+_SHELLS = ("examples", "privacy")
 
 
 def __getattr__(name: str) -> Any:
     # scikit-learn takes longer to import than everything here together.
-    if name == "privacy":
-        return import_module("batchprop.privacy")
+    if name in _SHELLS:
+        return import_module(f"batchprop.{name}")
     if name in _ESTIMATORS:
         return getattr(import_module("batchprop.estimators"), name)
     raise AttributeError(f"module 'batchprop' has no attribute {name!r}")

@@ -18,6 +18,7 @@ from batchprop.activations import Activation
 from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.parameters import Rule
 from batchprop.heads import Head
+from batchprop.looking import Labels
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.training import Engine, Epoch
@@ -89,6 +90,7 @@ class Estimator(BaseEstimator, ABC):
     engine_: str
     monitor_: dict[str, list[float]]
     privacy_spent_: Any
+    _records: dict[str, Any] | None
     _stale_epochs: int
     _memory: dict[str, Any] | None
 
@@ -117,6 +119,14 @@ class Estimator(BaseEstimator, ABC):
     def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
         """The rows' weights in training, class weights included."""
         return weights
+
+    @abstractmethod
+    def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
+        """Predictions in the shape that y had, for answers P ``(n, K)``."""
+
+    def _labels(self) -> Labels | None:
+        """How Y stands for labels, or None where it holds numbers."""
+        return None
 
     def _strata(self, y: Any) -> Any | None:
         """What a validation split is stratified by."""

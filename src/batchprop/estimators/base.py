@@ -31,6 +31,7 @@ from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitoring import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
 from batchprop.estimators.private import refuse_leaks
+from batchprop.estimators.recording import check_recording, frame_of, records_of, require_records
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.objective import Objective
@@ -63,6 +64,8 @@ class BaseMLP(Estimator):
         check_parameters(self, self._rules)
         check_monitors(call.monitor, self.solver)
         refuse_leaks(self, call)
+        check_recording(self, call)
+        self._records = None
         fresh = not (hasattr(self, "coefs_") and (self.warm_start or call.partial))
         X, y = self._validated(X, y, reset=fresh)
         given_dtype, X = X.dtype, self._in_training_dtype(X)
@@ -79,7 +82,8 @@ class BaseMLP(Estimator):
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:
-            net = fit_stochastic(self, net, table, rows, held, rng, call)
+            net, recorder = fit_stochastic(self, net, table, rows, held, rng, call)
+            self._records = records_of(self, recorder, rows, y)
         self._take(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
         return self
 
@@ -228,6 +232,28 @@ class BaseMLP(Estimator):
         net = self._network(X.dtype)
         Z, H = forward(net, columns(X, np.arange(X.shape[0])), (None,) * len(net.activations))
         return [*(matrix.T for matrix in H), net.head.output(Z[-1]).T]
+
+    @property
+    def examples_(self) -> Any:
+        """How the network fared with each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
+
+        Raises:
+            AttributeError: that fit was not told to ``record_examples``.
+        """
+        return frame_of(getattr(self, "_records", None))
+
+    @property
+    def checkpoints_(self) -> list[tuple[list[Any], list[Any], float]]:
+        """``coefs_`` and ``intercepts_`` after epochs 1, 2, 4, ... and after the last, of the last fit.
+
+        Each with the sum of the learning rates of the epochs since the one before.
+
+        Raises:
+            AttributeError: that fit was not told to ``record_examples``.
+        """
+        records = require_records("checkpoints_", getattr(self, "_records", None))
+        found: list[tuple[list[Any], list[Any], float]] = records["checkpoints"]
+        return found
 
     def backprop(self, X: Any, y: Any, sample_weight: Any = None) -> Step:
         """One pass of batch backpropagation over some rows, on the fitted network; nothing is changed.

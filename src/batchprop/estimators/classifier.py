@@ -21,6 +21,7 @@ from batchprop.estimators.examples import Call
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
 from batchprop.heads import Head
+from batchprop.looking import Labels
 
 _OUTPUT_ACTIVATIONS = {
     BINARY: "logistic",
@@ -106,6 +107,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
         privacy_spent_: the ``batchprop.privacy.Spent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
+        examples_: after ``fit(..., record_examples=True)`` a DataFrame: how the network fared with each row.
+        checkpoints_: after such a fit the weights on the way, for ``batchprop.examples.influence``.
         classes_: the classes; a list of arrays for several targets.
 
     Example:
@@ -191,6 +194,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         coefs_init: Any = None,
         intercepts_init: Any = None,
         monitor: Collection[str] = (),
+        record_examples: bool = False,
     ) -> Self:
         """Train on labelled rows.
 
@@ -204,6 +208,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
+            record_examples: whether to keep how the network fared with each row, as ``examples_``.
 
         Returns:
             The estimator.
@@ -212,9 +217,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
         """
-        return self._fit(
-            X, y, Call(sample_weight, X_val, y_val, coefs_init, intercepts_init, monitor=monitor)
-        )
+        given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
+        return self._fit(X, y, Call(*given, monitor=monitor, record_examples=record_examples))
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
@@ -251,7 +255,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns:
             ``(n,)``, or ``(n, K)`` for several labels or targets.
         """
-        return self._classes().decode(self._answers(X))
+        return self._decoded(self._answers(X))
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, in the order of ``classes_``.
@@ -320,6 +324,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         return self._classes().encode(y, dtype)
+
+    def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
+        return self._classes().decode(P)
+
+    def _labels(self) -> Labels:
+        classes = self._classes()
+        return Labels(() if classes.kind in {BINARY, MULTILABEL} else tuple(classes.sizes))
 
     def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
         if self._class_weights is None:

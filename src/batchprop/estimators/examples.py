@@ -24,7 +24,7 @@ class Call(NamedTuple):
         sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``coefs_init`` and ``intercepts_init``.
         classes: see ``MLPClassifier.partial_fit``.
         partial: whether it was ``partial_fit``.
-        monitor: see ``fit``.
+        monitor: see ``fit``; so is ``record_examples``.
     """
 
     sample_weight: Any = None
@@ -35,6 +35,7 @@ class Call(NamedTuple):
     classes: Any = None
     partial: bool = False
     monitor: Collection[str] = ()
+    record_examples: bool = False
 
 
 class Examples(NamedTuple):

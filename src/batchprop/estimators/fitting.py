@@ -17,6 +17,7 @@ from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.monitoring import monitored, monitors_of, watched_for
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.private import PrivateFit, begin_private, random_state_of_batches, withheld
+from batchprop.estimators.recording import Recorder
 from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -33,7 +34,7 @@ def fit_stochastic(
     held: Examples | None,
     rng: np.random.RandomState,
     call: Call,
-) -> Network:
+) -> tuple[Network, Recorder | None]:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
     Args:
@@ -47,7 +48,8 @@ def fit_stochastic(
             the last call.
 
     Returns:
-        The network at the end, or the best one with ``early_stopping``.
+        The network at the end, or the best one with ``early_stopping``; and what was recorded
+        of the rows to train on, where the call asks for it.
     """
     monitors = monitors_of(estimator, call)
     batch_size = batch_size_of(estimator, len(rows))
@@ -56,7 +58,9 @@ def fit_stochastic(
     objective = estimator._objective(len(net.activations))
     if private is not None:
         objective = objective._replace(mechanism=private.mechanism)
-    recipe = Recipe(net, optimizer_of(estimator), objective, watched_for(monitors))
+    recorder = Recorder(rows, estimator._labels()) if call.record_examples else None
+    watched = watched_for(monitors, None if recorder is None else recorder.look)
+    recipe = Recipe(net, optimizer_of(estimator), objective, watched)
     state, resumed = _first_state(estimator, recipe, partial=call.partial)
     schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
     engine = engine_to_fit(estimator, net, len(rows), batch_size, _entropy(estimator, recipe, rng))
@@ -64,6 +68,8 @@ def fit_stochastic(
     watch = begin_watching(estimator, held, schedule, engine)
     epochs = train(recipe, state, table, plan, growing_rate(estimator, schedule, plan), engine)
     epochs = monitored(estimator, monitors, epochs, table.weights, plan)
+    if recorder is not None:
+        epochs = recorder.recorded(epochs)
     if private is not None:
         epochs = withheld(epochs)
     with suitable_threads(engine, net.sizes, batch_size):
@@ -78,6 +84,10 @@ def fit_stochastic(
             ConvergenceWarning,
         )
     _remember(estimator, watch)
+    return _trained(estimator, net, watch), recorder
+
+
+def _trained(estimator: Estimator, net: Network, watch: Watch) -> Network:
     if estimator.early_stopping:
         return watch.best or net
     return watch.last.network if watch.last else net

@@ -15,7 +15,9 @@ from batchprop.batches import Growing, Plan, sizes_of
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Call
+from batchprop.looking import SQUARED_NORM
 from batchprop.network import Layer, Layers
+from batchprop.objective import Look
 from batchprop.training import Epoch, Watched
 
 MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")
@@ -95,11 +97,18 @@ def monitored(
 
 
 @cache
-def watched_for(monitors: frozenset[str]) -> Watched:
-    """Return what an engine has to look at for some monitors."""
-    return Watched(
-        squared_norms if monitors & _OF_EXAMPLES else None, squared_lengths if monitors & _OF_STEPS else None
-    )
+def watched_for(monitors: frozenset[str], look: Look | None = None) -> Watched:
+    """Return what an engine has to look at for some monitors.
+
+    Args:
+        monitors: some of ``MONITORS``.
+        look: what else is seen of each example, the squared norm first; or None.
+
+    Returns:
+        The looks.
+    """
+    of_examples = look or (squared_norms if monitors & _OF_EXAMPLES else None)
+    return Watched(of_examples, squared_lengths if monitors & _OF_STEPS else None)
 
 
 def squared_norms(step: Step, _: Array) -> Array:
@@ -141,7 +150,7 @@ def summary(
         if "gradient_snr" in monitors:
             found["gradient_snr"] = size / scale if scale else np.inf
     if "gradient_norms" in monitors:
-        norms = np.sqrt(np.asarray(epoch.seen.examples)[:, 0])
+        norms = np.sqrt(np.asarray(epoch.seen.examples)[:, SQUARED_NORM])
         names = ("gradient_norm_median", "gradient_norm_95", "gradient_norm_max")
         found |= dict(zip(names, np.quantile(norms, (0.5, 0.95, 1.0)).tolist(), strict=True))
     if "update_ratio" in monitors:
@@ -159,7 +168,9 @@ def _noise(epoch: Epoch, weights: NDArray[np.floating] | None) -> tuple[float, f
     w = np.ones(len(of_batch)) if weights is None else weights[np.concatenate(list(epoch.batches))]
     total = np.bincount(of_batch, weights=w, minlength=len(sizes))
     squares = np.bincount(of_batch, weights=w**2, minlength=len(sizes))
-    lengths = np.bincount(of_batch, weights=w * np.asarray(epoch.seen.examples)[:, 0], minlength=len(sizes))
+    lengths = np.bincount(
+        of_batch, weights=w * np.asarray(epoch.seen.examples)[:, SQUARED_NORM], minlength=len(sizes)
+    )
     enough = total**2 > squares  # two examples at least: one says nothing of how they differ
     if not enough.any():
         return np.nan, np.nan, np.nan

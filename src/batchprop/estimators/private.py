@@ -73,6 +73,10 @@ def refuse_leaks(estimator: Estimator, call: Call) -> None:
             bool(call.monitor),
             "it records the gradients as they are: leave it out",
         ),
+        "record_examples=True": (
+            call.record_examples,
+            "it keeps what the network makes of every single row, unprotected: leave it out",
+        ),
     }
     for what, (found, why) in reasons.items():
         if found:

@@ -95,6 +95,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
         privacy_spent_: the ``batchprop.privacy.Spent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
+        examples_: after ``fit(..., record_examples=True)`` a DataFrame: how the network fared with each row.
+        checkpoints_: after such a fit the weights on the way, for ``batchprop.examples.influence``.
 
     Example:
         >>> from sklearn.datasets import load_diabetes
@@ -174,6 +176,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         coefs_init: Any = None,
         intercepts_init: Any = None,
         monitor: Collection[str] = (),
+        record_examples: bool = False,
     ) -> Self:
         """Train on rows with numbers as targets.
 
@@ -187,6 +190,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
+            record_examples: whether to keep how the network fared with each row, as ``examples_``.
 
         Returns:
             The estimator.
@@ -195,9 +199,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
         """
-        return self._fit(
-            X, y, Call(sample_weight, X_val, y_val, coefs_init, intercepts_init, monitor=monitor)
-        )
+        given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
+        return self._fit(X, y, Call(*given, monitor=monitor, record_examples=record_examples))
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -226,8 +229,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns:
             ``(n,)``, or ``(n, K)`` for several targets.
         """
-        P = self._answers(X)
-        return P[:, 0] if P.shape[1] == 1 else P
+        return self._decoded(self._answers(X))
 
     # ---- what BaseMLP asks for
 
@@ -258,6 +260,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if not np.isfinite(Y).all():
             raise InputError(f"y holds a value too large for {Y.dtype}: rescale y, or use dtype='float64'")
         return Y
+
+    def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
+        return P[:, 0] if P.shape[1] == 1 else P
 
     def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
         if not np.isfinite(P).all():

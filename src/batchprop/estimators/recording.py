@@ -1,0 +1,181 @@
+"""Recording: what a fit keeps of every row that it trained on, and the table that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.batches import Batches, Order, Rows
+from batchprop.errors import ParameterError
+from batchprop.estimators.examples import Call
+from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
+from batchprop.looking import Labels, look_at
+from batchprop.network import Network
+from batchprop.training import Epoch
+
+if TYPE_CHECKING:
+    from batchprop.estimators.attributes import Estimator
+    from batchprop.objective import Look
+
+
+class Recorder:
+    """Adds up what an engine saw of each row.
+
+    Args:
+        rows: those trained on.
+        labels: how Y stands for labels, or None.
+
+    Attributes:
+        history: of the rows, in their order; None before the first epoch.
+        checkpoints: networks on the way, each with the sum of the learning rates that it stands for.
+    """
+
+    def __init__(self, rows: Rows, labels: Labels | None) -> None:
+        self.history: History | None = None
+        self.checkpoints = list[tuple[Network, float]]()
+        self._labels = labels
+        self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
+        self._places[rows] = np.arange(len(rows))
+
+    @property
+    def look(self) -> Look:
+        """What an engine has to see of each example."""
+        return look_at(self._labels)
+
+    def recorded(self, epochs: Iterator[Epoch]) -> Iterator[Epoch]:
+        """Take in epochs whose batches name every row once.
+
+        Args:
+            epochs: with what was seen.
+
+        Yields:
+            The epochs.
+        """
+        for epoch in epochs:
+            found = np.asarray(epoch.seen.examples)
+            seen = np.empty(found.shape)  # sums over many epochs are kept in float64
+            seen[self._places[_in_order(epoch.batches)]] = found
+            rate = epoch.learning_rate
+            if self.history is None:
+                self.history = begin_history(seen, rate, self._labels)
+            else:
+                self.history = go_on(self.history, seen, rate)
+            self._keep(epoch)
+            yield epoch
+
+    def _keep(self, epoch: Epoch) -> None:
+        """Keep the network after epochs 1, 2, 4, 8, ... and after the last."""
+        rate = epoch.learning_rate
+        # The last one kept was the last epoch's, and stays only where that was a power of two.
+        if self.checkpoints and not _is_power_of_two(epoch.number - 1):
+            rate += self.checkpoints.pop()[1]
+        self.checkpoints.append((epoch.network, rate))
+
+
+def _in_order(batches: Batches) -> Rows:
+    # An order of a million batches of one row need not be walked through.
+    return batches.rows if isinstance(batches, Order) else np.concatenate(list(batches))
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
+
+
+def check_recording(estimator: Estimator, call: Call) -> None:
+    """Refuse to record what cannot be.
+
+    Args:
+        estimator: its solver.
+        call: what ``fit`` was given.
+
+    Raises:
+        ParameterError: the solver takes no batches, or pandas is not installed.
+    """
+    if not isinstance(call.record_examples, bool | np.bool_):
+        raise ParameterError(f"record_examples={call.record_examples!r} is not allowed: give True or False")
+    if not call.record_examples:
+        return
+    if estimator.solver == "lbfgs":
+        raise ParameterError(
+            "record_examples=True does not go with solver='lbfgs', which takes no batches: "
+            "use 'adam' or 'sgd'"
+        )
+    if find_spec("pandas") is None:
+        raise ParameterError(
+            "record_examples=True needs pandas, which is not installed: pip install 'batchprop[tables]', "
+            "or leave it out"
+        )
+
+
+def records_of(
+    estimator: Estimator, recorder: Recorder | None, rows: Rows, y: NDArray[Any]
+) -> dict[str, Any] | None:
+    """Return what an estimator keeps of a recording: arrays and numbers, which any file format can hold.
+
+    Args:
+        estimator: turns answers into labels.
+        recorder: of the fit, or None.
+        rows: those trained on.
+        y: the targets of all rows, as the user gave them.
+
+    Returns:
+        ``rows``, ``given``, ``suggested``, ``figures`` and ``checkpoints``, by name; None where no epoch was
+        recorded.
+    """
+    if recorder is None or recorder.history is None:
+        return None
+    history = recorder.history
+    doubt = suspicion(history)
+    rank = np.empty(len(rows), dtype=np.intp)
+    rank[np.argsort(-doubt, kind="stable")] = np.arange(1, len(rows) + 1)
+    return {
+        "rows": rows,
+        "given": y,
+        "suggested": estimator._decoded(mean_answers(history)),
+        "figures": {"suspicion": rank, **figures(history)},
+        "checkpoints": [
+            ([layer.W.T for layer in net.layers], [layer.b for layer in net.layers], rate)
+            for net, rate in recorder.checkpoints
+        ],
+    }
+
+
+def frame_of(records: dict[str, Any] | None) -> Any:
+    """Return the table of ``examples_``.
+
+    Args:
+        records: from ``records_of``, or None where nothing was recorded.
+
+    Returns:
+        A DataFrame with a line for each row of X; rows held out have only their target.
+
+    Raises:
+        AttributeError: nothing was recorded.
+    """
+    records = require_records("examples_", records)
+    import pandas as pd
+
+    n = len(records["given"])
+    found = pd.DataFrame({**_named("suggested", records["suggested"]), **records["figures"]}, records["rows"])
+    given = pd.DataFrame(_named("given", records["given"]), pd.RangeIndex(n, name="row"))
+    return given.join(found)
+
+
+def require_records(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what was recorded, or say that nothing was.
+
+    Raises:
+        AttributeError: the attribute of this name is not there.
+    """
+    if records is None:
+        raise AttributeError(f"{name} is not there: fit with record_examples=True")
+    return records
+
+
+def _named(name: str, y: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """One column, or one for each of several targets: ``given``, or ``given_0``, ``given_1``."""
+    return {name: y} if y.ndim == 1 else {f"{name}_{t}": column for t, column in enumerate(y.T)}

@@ -1,0 +1,103 @@
+"""Histories: sums that come as the epochs do, against the definitions over all epochs at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_strict
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.histories import (
+    EARLY,
+    History,
+    begin_history,
+    figures,
+    go_on,
+    mean_answers,
+    suspicion,
+)
+from batchprop.looking import Labels
+
+N, K = 9, 3
+EPOCHS = (1, 2, EARLY, EARLY + 7)
+LABELS = Labels((K,))
+
+
+def drawn(epochs: int, q: int) -> Any:
+    """What might have been seen: ``(T, n, q)``, probabilities from 0 to 1 and margins of both signs."""
+    rng = np.random.default_rng(epochs)
+    seen = rng.uniform(size=(epochs, N, q))
+    seen[:, :, 4] -= 0.5
+    return seen
+
+
+def added_up(seen: Any, labels: Labels | None, asarray: Any = np.asarray) -> History:
+    history = begin_history(asarray(seen[0]), 0.5, labels)
+    for t, one in enumerate(seen[1:], start=2):
+        history = go_on(history, asarray(one), 0.5 / t)
+    return history
+
+
+def all_at_once(seen: Any) -> dict[str, Any]:
+    """The figures by their definitions, over the epochs kept."""
+    T = len(seen)
+    late = np.arange(1, T + 1) / np.arange(1, T + 1).sum()
+    right, p = seen[:, :, 4] > 0, seen[:, :, 3]
+    return {
+        "loss": seen[:, :, 1].mean(axis=0),
+        "el2n": seen[:EARLY, :, 2].mean(axis=0),
+        "grand": late @ np.sqrt(seen[:, :, 0]),
+        "self_influence": (0.5 / np.arange(1, T + 1)) @ seen[:, :, 0],
+        "aum": seen[:, :, 4].mean(axis=0),
+        "forgetting": (right[:-1] & ~right[1:]).sum(axis=0),
+        "correctness": right.mean(axis=0),
+        "confidence": p.mean(axis=0),
+        "variability": p.std(axis=0),
+        "aleatoric": (p * (1 - p)).mean(axis=0),
+    }
+
+
+@pytest.mark.parametrize("epochs", EPOCHS)
+def test_sums_give_the_figures_of_all_epochs(epochs: int) -> None:
+    seen = drawn(epochs, 5 + K)
+    found, expected = figures(added_up(seen, LABELS)), all_at_once(seen)
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        assert_allclose(found[name], values, rtol=1e-10, atol=1e-7 if name == "variability" else 1e-12)
+
+
+@pytest.mark.parametrize("epochs", EPOCHS)
+def test_numbers_have_the_figures_that_need_no_labels(epochs: int) -> None:
+    seen = drawn(epochs, 5 + K)
+    found, expected = figures(added_up(seen, None)), all_at_once(seen)
+    assert list(found) == ["loss", "el2n", "grand", "self_influence"]
+    for name, values in found.items():
+        assert_allclose(values, expected[name], rtol=1e-10)
+
+
+def test_the_answers_are_means_of_p() -> None:
+    seen = drawn(4, 5 + K)
+    history = added_up(seen, LABELS)
+    assert_allclose(mean_answers(history), seen[:, :, 5:].mean(axis=0))
+    assert_allclose(suspicion(history), seen[:, :, 1].mean(axis=0))
+    assert mean_answers(added_up(drawn(2, 7), None)).shape == (N, 4)
+
+
+def test_one_epoch_more_leaves_the_history_before_as_it_was() -> None:
+    seen = drawn(2, 5 + K)
+    before = begin_history(seen[0], 0.5, LABELS)
+    kept = [np.array(part) for part in before[2:]]
+    go_on(before, seen[1], 0.5)
+    for part, copy in zip(before[2:], kept, strict=True):
+        assert_allclose(part, copy)
+
+
+@pytest.mark.parametrize("labels", [LABELS, None], ids=["labels", "numbers"])
+def test_only_the_standard_is_used(labels: Labels | None) -> None:
+    seen = drawn(3, 5 + K)
+    plain, strict = (added_up(seen, labels, asarray) for asarray in (np.asarray, array_api_strict.asarray))
+    for name, values in figures(plain).items():
+        assert_allclose(np.from_dlpack(figures(strict)[name]), values, rtol=1e-12, err_msg=name)
+    assert_allclose(np.from_dlpack(suspicion(strict)), suspicion(plain), rtol=1e-12)

@@ -1,0 +1,136 @@
+"""What is seen of each example: against the plain definitions, example by example, and on three libraries."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import array_api_strict
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.backprop import Step, backprop
+from batchprop.looking import LOSS, MARGIN, PROBABILITY, Labels, answers_in, look_at
+from batchprop.optimizers import each
+from tests.core.problems import HEAD_MAKERS, Problem, Shape, group_sizes, problem
+
+SHAPE = Shape((3, 4, 5), 7)
+TOLD_APART = ("softmax", "softmax, smoothed", "softmax, in groups", "sigmoid", "sigmoid, smoothed")
+STRICT = type(array_api_strict.asarray(0.0))
+
+
+def labels_of(case: Problem) -> Labels | None:
+    """How the problem's Y stands for labels."""
+    K = case.Y.shape[0]
+    if case.head.startswith("sigmoid"):
+        return Labels()
+    if case.head.startswith("softmax"):
+        return Labels(tuple(group_sizes(K)) if "groups" in case.head else (K,))
+    return None
+
+
+def drawn(head: str, shape: Shape = SHAPE) -> Problem:
+    """The problem of a head, its targets labels where the head tells labels apart."""
+    case = problem("tanh", head, shape)
+    if head != "softmax, smoothed":
+        return case
+    return case._replace(Y=np.eye(shape.sizes[-1])[:, np.arange(shape.m) % shape.sizes[-1]])
+
+
+def step_of(case: Problem, asarray: Any = np.asarray) -> tuple[Step, Any]:
+    net = case.net.with_layers(each(asarray, case.net.layers))
+    Y = asarray(case.Y)
+    return backprop(net, asarray(case.B), Y), Y
+
+
+def of_one(case: Problem, i: int) -> list[float]:
+    """The figures of one example, from its own gradient, with loops over its labels."""
+    step, _ = step_of(case._replace(B=case.B[:, [i]], Y=case.Y[:, [i]]))
+    y, p, z, labels = case.Y[:, i], step.P[:, 0], step.Z[-1][:, 0], labels_of(case)
+    gradient = step.gradient.mean()
+    squared = sum(float((theta**2).sum()) for layer in gradient for theta in layer)
+    found = [squared, float(step.losses[0]), float(np.linalg.norm(p - y))]
+    if labels is None:
+        return [*found, *p]
+    chances, margins = list[float](), list[float]()
+    if not labels.blocks:
+        for k, given in enumerate(y):
+            chances.append(p[k] if given else 1 - p[k])
+            margins.append(z[k] if given else -z[k])
+    start = 0
+    for size in labels.blocks:
+        given = start + int(y[start : start + size].argmax())
+        others = [z[k] for k in range(start, start + size) if k != given]
+        chances.append(p[given])
+        margins.append(z[given] - max(others))
+        start += size
+    return [*found, float(np.prod(chances)), min(margins), *p]
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+def test_each_figure_is_what_its_definition_says(head: str) -> None:
+    case = drawn(head)
+    step, Y = step_of(case)
+    seen = look_at(labels_of(case))(step, Y)
+    for i in range(case.B.shape[1]):
+        assert_allclose(seen[:, i], of_one(case, i), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+def test_only_the_standard_is_used(head: str) -> None:
+    case = drawn(head)
+    look = look_at(labels_of(case))
+    strict = look(*step_of(case, array_api_strict.asarray))
+    assert isinstance(strict, STRICT)
+    assert_allclose(np.from_dlpack(strict), look(*step_of(case)), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("head", HEAD_MAKERS)
+@pytest.mark.usefixtures("jnp64")
+def test_a_look_compiles(head: str) -> None:
+    case = drawn(head)
+    look = look_at(labels_of(case))
+
+    @jax.jit
+    def compiled(B: Any, Y: Any) -> Any:
+        return look(backprop(case.net, B, Y), Y)
+
+    assert_allclose(compiled(case.B, case.Y), look(*step_of(case)), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("head", TOLD_APART)
+def test_the_margin_is_above_zero_where_the_answer_is_right(head: str) -> None:
+    case = drawn(head)
+    step, Y = step_of(case)
+    labels = labels_of(case)
+    assert labels is not None
+    starts = np.cumsum([0, *labels.blocks])
+    if labels.blocks:
+        pairs = [slice(*ends) for ends in pairwise(starts)]
+        right = np.all([step.P[s].argmax(0) == Y[s].argmax(0) for s in pairs], axis=0)
+    else:
+        right = np.all((step.P > 0.5) == (Y > 0.5), axis=0)
+    assert ((look_at(labels)(step, Y)[MARGIN] > 0) == right).all()
+
+
+def test_the_loss_of_one_softmax_is_the_given_labels_surprise() -> None:
+    step, Y = step_of(drawn("softmax"))
+    seen = look_at(Labels((5,)))(step, Y)
+    assert_allclose(seen[LOSS], -np.log(seen[PROBABILITY]), rtol=1e-12)
+    assert_allclose(answers_in(seen.T, Labels((5,))), step.P.T)
+
+
+def test_equal_labels_give_one_look() -> None:
+    assert look_at(Labels((2, 3))) is look_at(Labels((2, 3)))
+    assert look_at(Labels()) is not look_at(None)
+
+
+@pytest.mark.parametrize("score", [1e4, -1e4])
+def test_a_sure_answer_stays_finite(score: float) -> None:
+    for head, Z in (("sigmoid", [[score]]), ("softmax", [[score], [-score]])):
+        case = drawn(head, Shape((1, 1) if head == "sigmoid" else (1, 2), 1))
+        with_score = [layer._replace(b=np.asarray(Z)[:, 0]) for layer in case.net.layers]
+        step = backprop(case.net.with_layers(tuple(with_score)), np.zeros((1, 1)), case.Y)
+        assert np.isfinite(look_at(labels_of(case))(step, case.Y)).all()

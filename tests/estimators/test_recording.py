@@ -1,0 +1,223 @@
+"""Recording: what ``fit(..., record_examples=True)`` keeps: against a slow loop, and by use."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.metrics import average_precision_score
+from sklearn.preprocessing import scale
+
+import batchprop as bp
+from batchprop.errors import ParameterError
+from batchprop.estimators import recording
+from batchprop.histories import EARLY
+from tests.estimators.tables import TARGETS, estimator, require_plain, table
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ENGINES = ("numpy", "jax")
+PLAIN = {"max_iter": 4, "batch_size": 16, "random_state": 0, "tol": 0, "dtype": "float64"}
+OF_NUMBERS = ["loss", "el2n", "grand", "self_influence"]
+OF_LABELS = ["aum", "forgetting", "correctness", "confidence", "variability", "aleatoric"]
+
+
+def fitted(target: str = "multiclass", *, weights: Any = None, monitor: Any = (), **settings: Any) -> Any:
+    X, y = table(target)
+    model = estimator(target).set_params(**PLAIN | settings)
+    return model.fit(X, y, weights, monitor=monitor, record_examples=True)
+
+
+def epochs_by_hand(target: str, epochs: int) -> list[list[Any]]:
+    """For every row and epoch the step of that row alone, by the network as it was before each batch.
+
+    Batches of all rows: the network before epoch t is a fit of t − 1 epochs, from the drawn weights on.
+    """
+    X, y = table(target)
+    found = []
+    for t in range(epochs):
+        # No rate moves nothing: that is the network as it is drawn.
+        settings = {"max_iter": max(t, 1), "batch_size": "full", "solver": "sgd", "learning_rate_init": 0.1}
+        if t == 0:
+            settings["learning_rate_init"] = 1e-300
+        model = estimator(target).set_params(**PLAIN | settings).fit(X, y)
+        found.append([model.backprop(X[[i]], y[[i]]) for i in range(len(y))])
+    return found
+
+
+def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
+    T, rate = 4, 0.1
+    found = fitted(max_iter=T, batch_size="full", solver="sgd", learning_rate_init=rate).examples_
+    steps = epochs_by_hand("multiclass", T)
+    _, y = table("multiclass")
+    codes = np.searchsorted(np.unique(y), y)
+    late = np.arange(1, T + 1) / np.arange(1, T + 1).sum()
+    for i, given in enumerate(codes):
+        own = [steps[t][i] for t in range(T)]
+        norms = np.array(
+            [np.sqrt(sum((g**2).sum() for layer in s.gradient.mean() for g in layer)) for s in own]
+        )
+        P = np.array([s.P[:, 0] for s in own])
+        p = P[:, given]
+        margins = np.array([s.Z[-1][given, 0] - np.delete(s.Z[-1][:, 0], given).max() for s in own])
+        expected = {
+            "loss": np.mean([s.losses[0] for s in own]),
+            "el2n": np.mean([np.linalg.norm(row - np.eye(3)[given]) for row in P]),
+            "grand": late @ norms,
+            "self_influence": rate * (norms**2).sum(),
+            "aum": margins.mean(),
+            "correctness": (margins > 0).mean(),
+            "confidence": p.mean(),
+            "variability": p.std(),
+            "aleatoric": (p * (1 - p)).mean(),
+        }
+        assert_allclose([found[name][i] for name in expected], list(expected.values()), rtol=1e-7, atol=1e-9)
+        assert found["suggested"][i] == np.unique(y)[P.mean(axis=0).argmax()]
+    # Rows that reach no hidden unit tie, and stay in their order.
+    assert (found["suspicion"] == found["loss"].rank(ascending=False, method="first")).all()
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_both_engines_record_the_same(target: str, solver: str) -> None:
+    ours, theirs = (fitted(target, solver=solver, engine=engine).examples_ for engine in ENGINES)
+    assert list(ours) == list(theirs)
+    assert (ours.filter(like="suggested").dtypes == theirs.filter(like="suggested").dtypes).all()
+    for name in [*OF_NUMBERS, *OF_LABELS]:
+        if name in ours:
+            assert_allclose(ours[name], theirs[name], rtol=1e-7, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_line_for_each_row_with_its_own_target(target: str) -> None:
+    _, y = table(target)
+    found = fitted(target).examples_
+    named = [f"{{}}_{t}" for t in range(y.shape[1])] if y.ndim == 2 else ["{}"]
+    rest = OF_NUMBERS if target in {"single", "several"} else [*OF_NUMBERS, *OF_LABELS]
+    names = [column.format(what) for what in ("given", "suggested") for column in named]
+    assert list(found) == [*names, "suspicion", *rest]
+    assert found.index.tolist() == list(range(len(y)))
+    assert found.index.name == "row"
+    assert (found[names[: len(named)]].to_numpy() == y.reshape(len(y), -1)).all()
+    assert sorted(found["suspicion"]) == list(range(1, len(y) + 1))
+
+
+def test_rows_held_out_have_nothing_but_their_label() -> None:
+    found = fitted(early_stopping=True, validation_fraction=0.2).examples_
+    held = found["loss"].isna()
+    assert held.sum() == 24
+    assert found.loc[held].drop(columns="given").isna().all(axis=None)
+    assert found["given"].notna().all()
+    assert sorted(found["suspicion"].dropna()) == list(range(1, 97))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_rows_that_are_not_held_out_keep_their_places(engine: str) -> None:
+    """A fit of hardly any rate leaves the network as the seed draws it."""
+    X, y = table("multiclass")
+    settings: dict[str, Any] = {"solver": "sgd", "learning_rate_init": 1e-300, "early_stopping": True}
+    model = fitted(max_iter=1, batch_size=7, engine=engine, **settings)
+    found = model.examples_["loss"]
+    there = found.notna()
+    assert_allclose(found[there], model.backprop(X, y).losses[there], rtol=1e-9)
+
+
+def test_a_fit_ended_by_ctrl_c_keeps_the_epochs_it_had() -> None:
+    def interrupt(epoch: Any) -> None:
+        if epoch.number == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Ctrl-C ended training"):
+        model = fitted(callbacks=[interrupt], max_iter=8)
+    kept = fitted(max_iter=3)
+    assert model.examples_.equals(kept.examples_)
+    assert len(model.checkpoints_) == 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_recording_changes_no_fit_and_goes_with_monitors(engine: str) -> None:
+    X, y = table("multiclass")
+    both = fitted(engine=engine, monitor=["noise_scale", "gradient_norms"])
+    alone = estimator("multiclass").set_params(**PLAIN, engine=engine)
+    alone.fit(X, y, monitor=["noise_scale", "gradient_norms"])
+    assert_allclose(both.loss_curve_, alone.loss_curve_, rtol=1e-12)
+    for name, values in alone.monitor_.items():
+        assert_allclose(both.monitor_[name], values, rtol=1e-9, err_msg=name)
+
+
+def test_rows_of_no_weight_are_seen_too() -> None:
+    weights = np.ones(120)
+    weights[:60] = 0
+    found = fitted(weights=weights).examples_
+    assert found["loss"].notna().all()
+    assert found["loss"][:60].mean() > found["loss"][60:].mean()
+
+
+def test_growing_batches_and_short_fits_are_recorded() -> None:
+    assert fitted(batch_size="noise", max_iter=3).examples_["loss"].notna().all()
+    found = fitted(max_iter=EARLY + 3, batch_size=7).examples_
+    assert (found["variability"] <= 0.5).all()
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_flipped_digits_are_found_and_put_right(engine: str, rate: float) -> None:
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    flipped = rng.random(len(y)) < rate
+    given = np.where(flipped, (y + rng.integers(1, 10, len(y))) % 10, y)
+    model = bp.MLPClassifier(random_state=0, max_iter=60, engine=engine).fit(
+        X / 16, given, record_examples=True
+    )
+    found = model.examples_
+    assert average_precision_score(flipped, -found["suspicion"]) > 0.98
+    assert (found["suggested"][flipped] == y[flipped]).mean() > 0.93
+
+
+def test_outliers_of_numbers_are_found() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    y = scale(y)
+    wrong = np.random.default_rng(0).choice(len(y), 20, replace=False)
+    given = y.copy()
+    given[wrong] += np.where(y[wrong] > 0, -5, 5)
+    model = bp.MLPRegressor(random_state=0, max_iter=60, batch_size=32, learning_rate_init=0.01)
+    found = model.fit(scale(X), given, record_examples=True).examples_
+    assert average_precision_score(np.isin(np.arange(len(y)), wrong), -found["suspicion"]) > 0.9
+    assert np.abs(found["suggested"] - y)[wrong].mean() < 2
+
+
+def test_only_the_fit_that_was_asked_keeps_examples() -> None:
+    X, y = table("multiclass")
+    model = fitted(warm_start=True)
+    require_plain(model)
+    kept = pickle.loads(pickle.dumps(model)).examples_
+    assert kept.equals(model.examples_)
+    for later in (model.fit, model.partial_fit):
+        later(X, y)
+        assert not hasattr(model, "examples_")
+        with pytest.raises(AttributeError, match="fit with record_examples=True"):
+            _ = model.examples_
+        model.fit(X, y, record_examples=True)
+        assert len(model.examples_) == len(y)
+
+
+@pytest.mark.parametrize("target", ["multiclass", "single"])
+def test_what_cannot_be_recorded_is_refused(target: str) -> None:
+    X, y = table(target)
+    with pytest.raises(ParameterError, match=r"solver='lbfgs', which takes no batches"):
+        estimator(target, solver="lbfgs").fit(X, y, record_examples=True)
+    with pytest.raises(ParameterError, match="record_examples=1 is not allowed: give True or False"):
+        estimator(target).fit(X, y, record_examples=1)
+    privacy = bp.privacy.Privacy(noise_multiplier=1.0, delta=1e-5)
+    with pytest.raises(ParameterError, match="record_examples=True does not go with privacy"):
+        estimator(target, privacy=privacy).fit(X, y, record_examples=True)
+
+
+def test_without_pandas_the_remedy_is_named_before_anything_is_trained(monkeypatch: Any) -> None:
+    monkeypatch.setattr(recording, "find_spec", lambda _: None)
+    with pytest.raises(ParameterError, match=r"needs pandas.*pip install 'batchprop\[tables\]'"):
+        fitted()

@@ -1,0 +1,113 @@
+"""Influence: inner products of built gradients over the kept networks, and what steps really do to a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import batchprop as bp
+from batchprop.errors import ParameterError
+from tests.estimators.tables import TARGETS, estimator, refused, table
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def fitted(target: str, *, record: bool = True, **settings: Any) -> Any:
+    X, y = table(target)
+    model = estimator(target, dtype="float64", tol=0, batch_size=40, **settings)
+    return model.fit(X, y, record_examples=record)
+
+
+def built(model: Any, X: Any, y: Any) -> np.ndarray:
+    """Each row's gradient as one long vector, from passes over single rows."""
+    steps = [model.backprop(X[[i]], y[[i]]) for i in range(len(y))]
+    return np.array(
+        [np.concatenate([g.ravel() for layer in s.gradient.mean() for g in layer]) for s in steps]
+    )
+
+
+@pytest.mark.parametrize("chunk", [7, 1024])
+@pytest.mark.parametrize("target", TARGETS)
+def test_it_is_the_sum_over_checkpoints_of_inner_products(target: str, chunk: int) -> None:
+    X, y = table(target)
+    model, expected = fitted(target), np.zeros((30, 12))
+    for coefs, intercepts, rate in model.checkpoints_:
+        then = clone(model).set_params(max_iter=1).fit(X, y)
+        then.coefs_, then.intercepts_ = coefs, intercepts
+        expected += rate * built(then, X[:30], y[:30]) @ built(then, X[30:42], y[30:42]).T
+    found = bp.examples.influence(model, X[:30], y[:30], X[30:42], y[30:42], chunk=chunk)
+    assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_checkpoints_are_the_fits_of_so_many_epochs_and_share_its_rates() -> None:
+    model = fitted("multiclass", max_iter=11, solver="sgd", learning_rate="invscaling")
+    X, y = table("multiclass")
+    ends = (1, 2, 4, 8, 11)
+    assert len(model.checkpoints_) == len(ends)
+    rates = np.array(model.learning_rate_curve_)
+    for start, end, (coefs, intercepts, rate) in zip((0, *ends), ends, model.checkpoints_, strict=False):
+        then = clone(model).set_params(max_iter=end).fit(X, y)
+        assert_allclose(rate, rates[start:end].sum())
+        for ours, theirs in zip(coefs + intercepts, then.coefs_ + then.intercepts_, strict=True):
+            assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_without_a_recording_the_weights_as_they_are_count_once() -> None:
+    X, y = table("single")
+    model = fitted("single", record=False)
+    G = built(model, X[:20], y[:20])
+    assert not hasattr(model, "checkpoints_")
+    assert_allclose(bp.examples.influence(model, X[:20], y[:20], X[:20], y[:20]), G @ G.T, rtol=1e-10)
+
+
+def test_a_small_step_on_a_row_takes_off_what_its_influence_says() -> None:
+    X, y = table("multiclass")
+    model, rate = fitted("multiclass", record=False), 1e-6
+    before = model.backprop(X, y).losses
+    expected = bp.examples.influence(model, X[:5], y[:5], X, y)
+    for i in range(5):
+        step = model.backprop(X[[i]], y[[i]]).gradient.mean()
+        moved = fitted("multiclass", record=False)
+        moved.coefs_ = [W - rate * g.W.T for W, g in zip(model.coefs_, step, strict=True)]
+        moved.intercepts_ = [b - rate * g.b for b, g in zip(model.intercepts_, step, strict=True)]
+        assert_allclose((before - moved.backprop(X, y).losses) / rate, expected[i], rtol=1e-3, atol=1e-3)
+
+
+def test_frames_lists_and_sparse_rows_are_taken() -> None:
+    X, y = table("multiclass")
+    model = fitted("multiclass")
+    plain = bp.examples.influence(model, X, y, X[:3], y[:3], chunk=50)
+    shuffled = pd.Series(y, index=np.arange(len(y))[::-1])
+    for rows, given in ((csr_matrix(X), y), (X.tolist(), y.tolist()), (X, shuffled)):
+        assert_allclose(bp.examples.influence(model, rows, given, X[:3], y[:3], chunk=50), plain, rtol=1e-10)
+
+
+def test_mislabelled_rows_harm_their_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2)) + np.repeat([[-2.0, 0.0], [2.0, 0.0]], 150, axis=0)
+    y = np.repeat([0, 1], 150)
+    given = y.copy()
+    given[:10] = 1
+    model = bp.MLPClassifier((16,), random_state=0, max_iter=50, dtype="float64")
+    model.fit(X, given, record_examples=True)
+    found = bp.examples.influence(model, X, given, X[10:150], y[10:150]).mean(axis=1)
+    assert (found[:10] < 0).all()
+    assert (found[10:150] > 0).mean() > 0.9
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    X, y = table("multiclass")
+    model = fitted("multiclass")
+    with refused("X_test has 3 rows and y_test 2", "one target for each row"):
+        bp.examples.influence(model, X, y, X[:3], y[:2])
+    with refused("chunk=0 is not allowed", kind=ParameterError):
+        bp.examples.influence(model, X, y, X, y, chunk=0)
+    with pytest.raises(NotFittedError):
+        bp.examples.influence(estimator("multiclass"), X, y, X, y)
