@@ -265,7 +265,7 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
 
     Example:
         >>> [len(rows) for rows in next(poisson(100, 0.1, 4, np.random.RandomState(0)))]
-        [8, 11, 14, 14]
+        [8, 5, 9, 16]
     """
     if not 0 < rate <= 1:
         raise ParameterError(f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1")
@@ -276,7 +276,7 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
 
 def _by_chance(n: int, rate: float, random_state: np.random.RandomState) -> Rows:
     """Rows taken independently with the same chance: the gap to the next one taken is geometric."""
-    several = int(n * rate + 4 * math.sqrt(n * rate) + 4)
+    several = int(n * rate + 2 * math.sqrt(n * rate) + 2)
     taken = random_state.geometric(rate, several).cumsum() - 1
     while taken[-1] < n:
         taken = np.concatenate([taken, taken[-1] + random_state.geometric(rate, several).cumsum()])

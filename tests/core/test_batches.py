@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.utils import shuffle
 
 from batchprop import batches
-from batchprop.batches import MICROBATCH, Table, gather, microbatches, mini
+from batchprop.batches import MICROBATCH, Order, Table, gather, microbatches, mini, poisson, sizes_of
 from batchprop.errors import ParameterError
 
 N = 23
@@ -134,3 +134,23 @@ def test_no_rows_become_no_columns(table: Table) -> None:
 
 def test_the_number_of_rows_may_be_numpys() -> None:
     assert [len(rows) for rows in next(mini(np.int64(5), 2))] == [2, 2, 1]
+
+
+def test_an_order_is_cut_in_steps_of_one() -> None:
+    with pytest.raises(ParameterError, match="cut in steps of 1, not 2: make a list of it first"):
+        Order(np.arange(6), 2)[::2]
+
+
+def test_the_sizes_of_an_order_are_those_of_its_batches() -> None:
+    for order in (Order(np.arange(7), 3), Order(np.arange(6), 3), Order(np.arange(0), 3)):
+        assert sizes_of(order).tolist() == sizes_of(list(order)).tolist() == [len(rows) for rows in order]
+
+
+def test_every_row_has_its_chance_also_where_the_first_gaps_end_early() -> None:
+    """In some of so many batches they do, and more gaps are drawn."""
+    taken = np.zeros(1_000)
+    for rows in next(poisson(1_000, 0.05, 4_000, np.random.RandomState(0))):
+        taken[rows] += 1
+    # Each is binomial, 200 ± 14; the largest of a thousand such numbers lies within five deviations.
+    assert abs(taken - 200).max() < 5 * 14
+    assert abs(taken[-100:].mean() - 200) < 4 * 1.4

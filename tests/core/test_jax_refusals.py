@@ -1,0 +1,53 @@
+"""What the JAX engine refuses before it begins: a forked process, and functions that cannot be told apart."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from batchprop import optimizers
+from batchprop.activations import Activation
+from batchprop.batches import Table
+from batchprop.engines import forking
+from batchprop.engines.jax import JaxEngine
+from batchprop.errors import BatchpropError, ParameterError
+from batchprop.network import Network
+from batchprop.objective import Objective
+from batchprop.training import Recipe, begin
+
+NET = Network.create([2, 3, 1], head="squared_error", random_state=0)
+TABLE = Table(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))
+
+
+@dataclass
+class Scaled:
+    """A function that is no key of a dictionary, since it may change."""
+
+    factor: float
+
+    def __call__(self, Z: np.ndarray) -> np.ndarray:
+        return self.factor * Z
+
+
+@pytest.mark.parametrize(("backends", "refused"), [({"cpu": object()}, True), ({}, False), (None, False)])
+def test_only_a_fork_of_a_process_in_which_jax_worked_is_refused(
+    backends: object, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    monkeypatch.setattr(forking, "_forked", [False])
+    monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", SimpleNamespace(_backends=backends))
+    forking._after_fork()
+    assert forking.forked_from_jax() == refused
+    if refused:
+        with pytest.raises(BatchpropError, match=r"forked from one that has it: .* 'loky' or 'threading'"):
+            JaxEngine()
+
+
+def test_functions_that_cannot_be_told_apart_are_refused() -> None:
+    own = Network(NET.layers, (Activation("own", Scaled(2.0), Scaled(0.0)),), NET.head)
+    recipe = Recipe(own, optimizers.sgd(), Objective())
+    with pytest.raises(ParameterError, match=r"cannot be told from another .*: make it of functions"):
+        JaxEngine().run_epoch(recipe, begin(recipe), TABLE, [np.arange(4)], [0.1])
