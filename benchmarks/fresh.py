@@ -24,11 +24,11 @@ SIZES_OF_GROWTH = (30, 100, 2)
 BATCH_SIZE = 200
 
 
-def run_fresh(*job: str) -> dict[str, Any]:
-    """Run a job in a fresh interpreter, which compiles everything anew, and return its figures."""
+def run_fresh(*job: str, module: str = "benchmarks.fresh") -> dict[str, Any]:
+    """Run a module's job in a fresh interpreter, which compiles everything anew, and return its figures."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fresh", *job],
+        [sys.executable, "-m", module, *job],
         check=False,
         capture_output=True,
         text=True,

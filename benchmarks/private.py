@@ -23,7 +23,7 @@ from benchmarks.cases import Case, Run, Task, quick
 from benchmarks.machine import machine
 from benchmarks.private_cases import CASES, COMPARISONS, CONTESTANTS, PLAIN, Contestant, PrivateTask, Trainer
 from benchmarks.rounds import in_turn, ratio
-from benchmarks.run import BUSY, QUICK, RESULTS, VERSIONS, WAIT
+from benchmarks.run import QUICK, RESULTS, VERSIONS, warn_if_busy
 
 
 def arguments() -> argparse.Namespace:
@@ -41,10 +41,7 @@ def main() -> None:
     taking_part = field(options)
     os.environ["JAX_PLATFORMS"] = "cpu"
     console = Console(width=160)
-    if os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
-        console.print(
-            f"[bold]The machine is busy (load {os.getloadavg()[0]:.1f}).[/] {WAIT}", highlight=False
-        )
+    warn_if_busy(console)
     before = machine((*VERSIONS, "opacus"))
     chosen = [i for i, case in enumerate(CASES) if options.case in case.name][: 2 if options.quick else None]
     figures = []

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.private_cases import CONTESTANTS
+from benchmarks.report import met_and_missed, microseconds
 
 # Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
 DRAWN = {
@@ -45,15 +46,13 @@ def verdict(figures: list[dict[str, Any]]) -> str:
         for name, one in row["ratios"].items()
         if one["wanted"] is not None
     ]
-    missed = [text for text, met in asked if not met]
     lines = [
-        f"{len(asked) - len(missed)} of {len(asked)} targets met",
-        *(f"  missed: {text}" for text in missed),
-    ]
-    lines += [
-        f"  left out: {row['case']}: {name}, {why}"
-        for row in figures
-        for name, why in row["left_out"].items()
+        *met_and_missed(asked),
+        *(
+            f"  left out: {row['case']}: {name}, {why}"
+            for row in figures
+            for name, why in row["left_out"].items()
+        ),
     ]
     return "\n".join(lines)
 
@@ -123,7 +122,7 @@ def _table(title: str, figures: list[dict[str, Any]]) -> Table:
 def _time(one: dict[str, Any] | None, left_out: str | None) -> str:
     if one is None:
         return left_out or "not installed"
-    return f"{one['us_a_step']:,.1f}" if one["us_a_step"] < 1000 else f"{one['us_a_step']:,.0f}"
+    return microseconds(one)
 
 
 def _ratio(one: dict[str, Any] | None) -> str:

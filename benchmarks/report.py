@@ -43,9 +43,21 @@ def verdict(figures: list[dict[str, Any]]) -> str:
         for name, one in row["contestants"].items()
         if one["wanted"] is not None
     ]
+    return "\n".join(met_and_missed(asked))
+
+
+def met_and_missed(asked: list[tuple[str, bool]]) -> list[str]:
+    """Return how many targets are met and which are not, from what each says and whether it is met."""
     missed = [text for text, met in asked if not met]
-    lines = [f"{len(asked) - len(missed)} of {len(asked)} targets met"]
-    return "\n".join([*lines, *(f"  missed: {text}" for text in missed)])
+    return [
+        f"{len(asked) - len(missed)} of {len(asked)} targets met",
+        *(f"  missed: {text}" for text in missed),
+    ]
+
+
+def microseconds(one: dict[str, Any]) -> str:
+    """Return a contestant's time a step, as the tables show it."""
+    return f"{one['us_a_step']:,.1f}" if one["us_a_step"] < 1000 else f"{one['us_a_step']:,.0f}"
 
 
 def whole_fit(found: dict[str, Any]) -> str:
@@ -95,7 +107,7 @@ def _table(title: str) -> Table:
 def _time(one: dict[str, Any] | None, missing: bool) -> str:
     if one is None:
         return "not installed" if missing else "–"
-    return f"{one['us_a_step']:,.1f}" if one["us_a_step"] < 1000 else f"{one['us_a_step']:,.0f}"
+    return microseconds(one)
 
 
 def _ratio(one: dict[str, Any] | None) -> str:

@@ -47,10 +47,7 @@ def main() -> None:
     options = arguments()
     taking_part, missing = field(options)
     console = Console(width=160)
-    if os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
-        console.print(
-            f"[bold]The machine is busy (load {os.getloadavg()[0]:.1f}).[/] {WAIT}", highlight=False
-        )
+    warn_if_busy(console)
     parts = options.part or (PARTS if options.device == "cpu" else ("steps",))
     found: dict[str, Any] = {"machine_before": machine(VERSIONS)}
     if "steps" in parts:
@@ -69,6 +66,13 @@ def main() -> None:
         console.print(QUICK)
     if not (options.quick or options.part or options.case):
         write(found | {"machine": machine(VERSIONS)}, options)
+
+
+def warn_if_busy(console: Console) -> None:
+    """Say so where other processes will spoil the figures."""
+    load = os.getloadavg()[0]
+    if load > BUSY * (os.cpu_count() or 1):
+        console.print(f"[bold]The machine is busy (load {load:.1f}).[/] {WAIT}", highlight=False)
 
 
 def field(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:

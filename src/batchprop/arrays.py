@@ -35,6 +35,18 @@ def namespace(x: Array) -> Any:
     return _NAMESPACES[kind]
 
 
+def squared_length(theta: Array) -> Array:
+    """Return the sum of the squares of all entries, a scalar array; one product, with no array between.
+
+    Example:
+        >>> import numpy as np
+        >>> float(squared_length(np.array([[3.0], [4.0]])))
+        25.0
+    """
+    flat = namespace(theta).reshape(theta, (-1,))
+    return flat @ flat
+
+
 @singledispatch
 def transposed_product(W: Array, dZ: Array) -> Array:
     """Return ``Wᵀ dZ``; an engine may register a faster way for its arrays.

@@ -9,13 +9,13 @@ from functools import reduce
 from operator import add
 from typing import NamedTuple
 
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array, namespace, squared_length
 from batchprop.clipping import cutting, joined, layer_lengths, normalizing, one_limit_a_layer
 from batchprop.errors import InputError
 from batchprop.factors import Factors, Matrices
 from batchprop.network import Layer, Layers
 
-__all__ = ["BatchGradient", "KroneckerFactors", "Matrices", "Noise"]
+__all__ = ["BatchGradient", "KroneckerFactors", "Matrices", "Noise", "unbiased_noise"]
 
 
 class Noise(NamedTuple):
@@ -28,6 +28,36 @@ class Noise(NamedTuple):
 
     trace: Array
     squared_norm: Array
+
+
+def unbiased_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> Noise:
+    """Return both estimates from sums over a batch; of several batches, from arrays with an entry for each.
+
+    ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
+
+    Args:
+        mean_of_squares: ``Σ c_i s_i``, with the shares c and ``s_i = ‖g_i‖²``.
+        square_of_mean: ``‖ḡ‖²``.
+        q: ``Σ c_i²``, which is ``1/m`` without weights.
+
+    Returns:
+        ``Noise(trace, squared_norm)``; both NaN where fewer than two examples count.
+
+    Source:
+        McCandlish et al. 2018, arXiv 1812.06162, appendix A.1, from one batch instead of two sizes.
+
+    Example:
+        >>> import numpy as np
+        >>> noise = unbiased_noise(np.array([5.0, 5.0]), np.array([4.0, 5.0]), np.array([0.5, 1.0]))
+        >>> noise.trace, noise.squared_norm
+        (array([ 2., nan]), array([ 3., nan]))
+    """
+    xp = namespace(q)
+    counts = (q > 0) & (q < 1)  # q is 1 for one example, and 0 for none
+    scatter = xp.maximum(mean_of_squares - square_of_mean, xp.zeros_like(q))
+    undefined = xp.full_like(q, xp.nan)
+    trace = xp.where(counts, scatter / xp.where(counts, 1.0 - q, xp.ones_like(q)), undefined)
+    return Noise(trace, square_of_mean - q * trace)
 
 
 class KroneckerFactors(NamedTuple):
@@ -206,12 +236,8 @@ class BatchGradient(Factors):
         """
         xp, c = namespace(self.dZ[0]), self.shares()
         q, zero = c @ c, xp.zeros_like(c @ c)
-        counts = (q > 0) & (q < 1)  # q is 1 for one example, and 0 for none
-        length = sum((_squares(theta) for layer in self.mean() for theta in layer), start=zero)
-        scatter = xp.maximum(c @ self.squared_norms() - length, zero)
-        undefined = xp.full_like(zero, xp.nan)
-        trace = xp.where(counts, scatter / xp.where(counts, 1.0 - q, xp.ones_like(q)), undefined)
-        return Noise(trace, length - q * trace)
+        length = sum((squared_length(theta) for layer in self.mean() for theta in layer), start=zero)
+        return unbiased_noise(c @ self.squared_norms(), length, q)
 
     def noise_scale(self) -> Array:
         """The gradient noise scale ``tr Σ / ‖G‖²``: the batch size at which noise and gradient match.
@@ -346,11 +372,6 @@ class BatchGradient(Factors):
 
 def _added(per_layer: Iterable[Array]) -> Array:
     return reduce(add, per_layer)
-
-
-def _squares(theta: Array) -> Array:
-    flat = namespace(theta).reshape(theta, (-1,))
-    return flat @ flat
 
 
 def _shapes(g: Factors) -> list[tuple[int, int]]:

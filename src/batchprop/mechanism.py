@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from batchprop.arrays import Array, namespace
@@ -117,11 +117,5 @@ class Mechanism(NamedTuple):
         # Drawn at once: a compiler takes seconds for a generator in each layer.
         sizes = [math.prod(theta.shape) for layer in gradient for theta in layer]
         noise = deviation * normal((sum(sizes),), gradient[0].b.dtype)
-        ends = iter(accumulate(sizes))
-
-        def hidden(theta: Array) -> Array:
-            end = next(ends)
-            own = noise[end - math.prod(theta.shape) : end]
-            return theta + namespace(theta).reshape(own, theta.shape)
-
-        return each(hidden, gradient)
+        parts = (noise[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0)))
+        return each(lambda g: g + namespace(g).reshape(next(parts), g.shape), gradient)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array, namespace, squared_length
 from batchprop.backprop import Masks, Step, backprop, backward, forward
 from batchprop.batches import Batch
 from batchprop.errors import ParameterError
@@ -135,7 +135,7 @@ def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share:
     if objective.alpha is None:
         return Collapsed(loss, gradient)
     strength = objective.alpha * share
-    penalty = 0.5 * strength * sum(_squared_norm(layer.W) for layer in layers)
+    penalty = 0.5 * strength * sum(squared_length(layer.W) for layer in layers)
     gradient = tuple(Layer(g.W + strength * layer.W, g.b) for g, layer in zip(gradient, layers, strict=True))
     return Collapsed(loss + penalty, gradient)
 
@@ -180,7 +180,7 @@ def limited(gradient: Layers, max_norm: float | None) -> Layers:
     largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
     # Measured in units of its largest entry, for the square of a long gradient overflows in float32.
     unit = xp.maximum(largest, 1.0)
-    norm = xp.sqrt(sum(_squared_norm(theta / unit) for layer in gradient for theta in layer))
+    norm = xp.sqrt(sum(squared_length(theta / unit) for layer in gradient for theta in layer))
     factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
     return each(lambda g: factor * g, gradient)
 
@@ -231,8 +231,3 @@ def dropout_masks(net: Network, m: int, rates: tuple[float | None, ...], uniform
 
 def _mask(U: Array, p: float | Array) -> Array:
     return namespace(U).astype(p <= U, U.dtype) / (1.0 - p)
-
-
-def _squared_norm(theta: Array) -> Array:
-    flat = namespace(theta).reshape(theta, (-1,))
-    return flat @ flat

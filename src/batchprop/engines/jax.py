@@ -39,7 +39,6 @@ from batchprop.engines.programs import (
 from batchprop.errors import ParameterError
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Objective, nothing, penalised
-from batchprop.optimizers import sgd
 from batchprop.training import NOTHING_WATCHED, Ran, Recipe, Seen, State, Watched
 
 _NOT_COMPILED = (
@@ -99,7 +98,8 @@ class JaxEngine:
             structure, settings = _structure(recipe.network, recipe.watched), self._settings(recipe)
             running, noted = Running(state, None), list[_Noted]()
             held = self._on_device(table)
-            for feed in _feeds(recipe, table, batches, rates, self._width, resident=held is not None):
+            net, objective, resident = recipe.network, recipe.objective, held is not None
+            for feed in _feeds(net, objective, table, batches, rates, self._width, resident=resident):
                 if running.open_batch is None and feed.closes is not None:
                     running = Running(state, nothing(state.layers))
                 go = run_in_place if noted and _is_large(running) else run
@@ -116,8 +116,8 @@ class JaxEngine:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         with self._as_configured(net):
             structure, held, total = _structure(net), self._on_device(table), nothing(net.layers)
-            recipe = Recipe(net, sgd(), objective)
-            for feed in _feeds(recipe, table, [rows], [0.0], width_of([rows]), resident=held is not None):
+            width, resident = width_of([rows]), held is not None
+            for feed in _feeds(net, objective, table, [rows], [0.0], width, resident=resident):
                 total = add_up(structure, net.layers, total, held, feed)
                 share = feed.shares[0]  # of the one batch, the same in every feed
             total = jax.tree.map(np.asarray, total)
@@ -203,12 +203,19 @@ class JaxEngine:
 
 
 def _feeds(
-    recipe: Recipe, table: Table, batches: Batches, rates: Sequence[float], width: int, *, resident: bool
+    net: Network,
+    objective: Objective,
+    table: Table,
+    batches: Batches,
+    rates: Sequence[float],
+    width: int,
+    *,
+    resident: bool,
 ) -> Iterator[Feed]:
     with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
         in_dtype = np.asarray(rates).astype(table.Y.dtype)
-    S = feed_size(recipe.network.sizes, width, table.Y.dtype.itemsize, resident=resident)
-    mechanism = recipe.objective.mechanism
+    S = feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident)
+    mechanism = objective.mechanism
     expected_size = None if mechanism is None else mechanism.expected_size
     return feeds(table, batches, in_dtype, width, S, resident=resident, expected_size=expected_size)
 

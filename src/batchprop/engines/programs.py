@@ -167,17 +167,13 @@ def _run_batches(
 ) -> tuple[Running, Notes]:
     """Each microbatch is a batch."""
 
-    def one(i: Array, state: State) -> tuple[State, Notes]:
-        part, examples = _part(structure, settings, state, table, feed, i)
-        state, loss, steps = _closed(structure, settings, state, part, feed, i)
-        return state, Notes(loss, examples, steps)
-
     def step(i: Array, carry: tuple[State, Notes]) -> tuple[State, Notes]:
-        state, notes = carry
-        state, of_one = one(i, state)
-        return state, _noted(notes, i, of_one)
+        state, (losses, examples, steps) = carry
+        part, seen = _part(structure, settings, state, table, feed, i)
+        state, loss, of_step = _closed(structure, settings, state, part, feed, i)
+        return state, Notes(_at(losses, i, loss), _at(examples, i, seen), _at(steps, i, of_step))
 
-    first = (running.state, _empty(structure, one, feed, running.state))
+    first = (running.state, _empty(structure, settings, running.state, table, feed))
     state, notes = lax.fori_loop(0, feed.filled, step, first)
     return Running(state, None), notes
 
@@ -187,44 +183,46 @@ def _run_microbatches(
 ) -> tuple[Running, Notes]:
     """A batch is the sum of microbatches, up to the one that closes it."""
 
-    def close(i: Array, state: State, total: Collapsed) -> tuple[State, Collapsed, Array, Array | None]:
-        state, loss, steps = _closed(structure, settings, state, total, feed, i)
-        return state, nothing(state.layers), loss, steps
+    def close(i: Array, state: State, total: Collapsed, losses: Array, steps: Array | None) -> Any:
+        state, loss, of_step = _closed(structure, settings, state, total, feed, i)
+        return state, nothing(state.layers), _at(losses, i, loss), _at(steps, i, of_step)
 
-    def keep(i: Array, state: State, total: Collapsed) -> tuple[State, Collapsed, Array, Array | None]:
-        _, _, loss, steps = jax.eval_shape(close, i, state, total)
-        return state, total, *jax.tree.map(lambda note: jnp.zeros(note.shape, note.dtype), (loss, steps))
+    def keep(_: Array, *carry: Any) -> Any:
+        return carry
 
-    def one(i: Array, running: tuple[State, Collapsed]) -> tuple[tuple[State, Collapsed], Notes]:
-        state, total = running
-        part, examples = _part(structure, settings, state, table, feed, i)
-        state, total, loss, steps = lax.cond(feed.closes[i], close, keep, i, state, add(total, part))
-        return (state, total), Notes(loss, examples, steps)
+    def step(i: Array, carry: tuple[State, Collapsed, Notes]) -> tuple[State, Collapsed, Notes]:
+        state, total, (losses, examples, steps) = carry
+        part, seen = _part(structure, settings, state, table, feed, i)
+        carried = (state, add(total, part), losses, steps)
+        state, total, losses, steps = lax.cond(feed.closes[i], close, keep, i, *carried)
+        return state, total, Notes(losses, _at(examples, i, seen), steps)
 
-    def step(i: Array, carry: tuple[tuple[State, Collapsed], Notes]) -> tuple[tuple[State, Collapsed], Notes]:
-        running, notes = carry
-        running, of_one = one(i, running)
-        return running, _noted(notes, i, of_one)
-
-    begun = (running.state, running.open_batch)
-    (state, total), notes = lax.fori_loop(0, feed.filled, step, (begun, _empty(structure, one, feed, begun)))
+    notes = _empty(structure, settings, running.state, table, feed)
+    first = (running.state, running.open_batch, notes)
+    state, total, notes = lax.fori_loop(0, feed.filled, step, first)
     return Running(state, total), notes
 
 
-def _empty(structure: Structure, one: Callable[[Any, Any], Any], feed: Feed, running: Any) -> Notes:
+def _empty(structure: Structure, settings: Settings, state: State, table: Table | None, feed: Feed) -> Notes:
     """Notes of a whole feed, to be filled in."""
+    losses = jnp.zeros_like(feed.shares)
     if structure.watched == NOTHING_WATCHED:
-        return Notes(jnp.zeros_like(feed.shares), None, None)
-    _, notes = jax.eval_shape(one, 0, running)
-    S = feed.shares.shape[0]
-    return Notes(*jax.tree.map(lambda note: jnp.zeros((S, *note.shape), note.dtype), tuple(notes)))
+        return Notes(losses, None, None)
+
+    def look(state: State) -> tuple[Array | None, Array | None]:
+        part, seen = _part(structure, settings, state, table, feed, 0)
+        return seen, _closed(structure, settings, state, part, feed, 0)[2]
+
+    shapes = jax.eval_shape(look, state)
+    return Notes(losses, *jax.tree.map(lambda one: jnp.zeros((*losses.shape, *one.shape), one.dtype), shapes))
 
 
-def _noted(notes: Notes, i: Array, one: Notes) -> Notes:
-    return Notes(*jax.tree.map(lambda all_of_them, new: all_of_them.at[i].set(new), tuple(notes), tuple(one)))
+def _at(notes: Array | None, i: Array, one: Array | None) -> Array | None:
+    """Fill in what is noted of microbatch i; None where nothing is."""
+    return None if notes is None else notes.at[i].set(one)
 
 
-def _batch(table: Table | None, feed: Feed, i: Array) -> Batch:
+def _batch(table: Table | None, feed: Feed, i: Array | int) -> Batch:
     if table is None:
         return Batch(feed.X[i].T, feed.Y[i].T, feed.weights[i])
     B, Y, _ = gather(table, feed.rows[i])
@@ -234,7 +232,7 @@ def _batch(table: Table | None, feed: Feed, i: Array) -> Batch:
 
 
 def _part(
-    structure: Structure, settings: Settings, state: State, table: Table | None, feed: Feed, i: Array
+    structure: Structure, settings: Settings, state: State, table: Table | None, feed: Feed, i: Array | int
 ) -> tuple[Collapsed, Array | None]:
     net, batch = structure.network(state.layers), _batch(table, feed, i)
     draws = _draws(settings.key, state.steps, feed.parts[i])
@@ -245,7 +243,7 @@ def _part(
 
 
 def _closed(
-    structure: Structure, settings: Settings, state: State, total: Collapsed, feed: Feed, i: Array
+    structure: Structure, settings: Settings, state: State, total: Collapsed, feed: Feed, i: Array | int
 ) -> tuple[State, Array, Array | None]:
     optimizer, objective, key = settings
     draws = _draws(key, state.steps, OF_THE_BATCH)

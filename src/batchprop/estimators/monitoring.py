@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array, namespace, squared_length
 from batchprop.backprop import Step
 from batchprop.batches import Growing, Plan, sizes_of
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Call
+from batchprop.gradient import unbiased_noise
 from batchprop.looking import SQUARED_NORM
 from batchprop.network import Layer, Layers
 from batchprop.objective import Look
@@ -120,9 +121,8 @@ def squared_lengths(gradient: Layers, before: Layers, after: Layers) -> Array:
     """``‖g‖²``; then for each layer ``‖θ_after − θ_before‖²`` and ``‖θ_before‖²``: ``(1 + 2 (L + 1),)``."""
     xp = namespace(before[0].b)
     moved = [Layer(new.W - old.W, new.b - old.b) for new, old in zip(after, before, strict=True)]
-    of_gradient = sum(_squared_length(layer) for layer in gradient)
-    of_layers = [_squared_length(layer) for pair in zip(moved, before, strict=True) for layer in pair]
-    return xp.stack([of_gradient, *of_layers])
+    of_layers = (_of_layer(layer) for pair in zip(moved, before, strict=True) for layer in pair)
+    return xp.stack([sum(map(_of_layer, gradient)), *of_layers])
 
 
 def summary(
@@ -176,11 +176,9 @@ def _noise(epoch: Epoch, weights: NDArray[np.floating] | None) -> tuple[float, f
         return np.nan, np.nan, np.nan
     concentration = squares[enough] / total[enough] ** 2
     of_mean = np.asarray(epoch.seen.steps)[enough, 0].astype(float)
-    trace = (lengths[enough] / total[enough] - of_mean) / (1 - concentration)
-    signal = of_mean - concentration * trace
-    return float(trace.mean()), float(signal.mean()), float(1 / concentration.mean())
+    noise = unbiased_noise(lengths[enough] / total[enough], of_mean, concentration)
+    return float(noise.trace.mean()), float(noise.squared_norm.mean()), float(1 / concentration.mean())
 
 
-def _squared_length(layer: Layer) -> Any:
-    flat = namespace(layer.W).reshape(layer.W, (-1,))
-    return flat @ flat + layer.b @ layer.b
+def _of_layer(layer: Layer) -> Any:
+    return squared_length(layer.W) + squared_length(layer.b)
