@@ -3,6 +3,7 @@
 from functools import singledispatch
 from typing import Any, TypeAlias
 
+import numpy as np
 from array_api_compat import array_namespace
 
 Array: TypeAlias = Any
@@ -45,6 +46,31 @@ def squared_length(theta: Array) -> Array:
     """
     flat = namespace(theta).reshape(theta, (-1,))
     return flat @ flat
+
+
+@singledispatch
+def column_dots(A: Array, B: Array) -> Array:
+    """Return the inner product of each column of A with that of B: ``Σ_k A[k, i] B[k, i]``.
+
+    Args:
+        A: ``(n, m)``; an engine may register a faster way for its arrays.
+        B: ``(n, m)``.
+
+    Returns:
+        ``(m,)``.
+
+    Example:
+        >>> import numpy as np
+        >>> column_dots(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
+        array([1., 6.])
+    """
+    return namespace(A).vecdot(A, B, axis=-2)
+
+
+@column_dots.register(np.ndarray)
+def _column_dots(A: Array, B: Array) -> Array:
+    # Along columns NumPy's vecdot leaps through memory: 2 to 15 times slower.
+    return np.einsum("ki,ki->i", A, B)
 
 
 @singledispatch

@@ -13,25 +13,24 @@ from batchprop.arrays import Array, namespace
 from batchprop.errors import InputError, ParameterError
 
 
-def layer_lengths(dZ: Array, H: Array) -> Array:
+def layer_lengths(left: Array, right: Array) -> Array:
     """Return the length of each example's gradient in one layer: ``‖dz_i‖ √(‖h_i‖² + 1)``, 1 for the bias.
 
     Args:
-        dZ: ``(n_l, m)``.
-        H: ``(n_{l-1}, m)``.
+        left: ``‖dz_i‖²``, ``(m,)``.
+        right: ``‖h_i‖² + 1``, ``(m,)``.
 
     Returns:
-        ``(m,)``. Costs ``O(m n)``. Infinite where ``‖dz_i‖²`` or ``‖h_i‖²`` overflows; 0 where ``dz_i`` is 0.
+        ``(m,)``. Infinite where ``‖dz_i‖²`` or ``‖h_i‖²`` is; 0 where ``dz_i`` is 0.
 
     Example:
         >>> import numpy as np
-        >>> layer_lengths(np.array([[3.0], [4.0]]), np.array([[0.0]]))
-        array([5.])
+        >>> layer_lengths(np.array([25.0, 0.0]), np.array([4.0, np.inf]))
+        array([10.,  0.])
     """
-    xp = namespace(dZ)
-    left = xp.sqrt(xp.vecdot(dZ, dZ, axis=-2))
-    right = xp.sqrt(xp.vecdot(H, H, axis=-2) + 1.0)
-    return left * xp.where(left > 0, right, xp.ones_like(right))  # 0 · ∞ is no number
+    xp = namespace(left)
+    some = left > 0  # 0 · ∞ is no number
+    return xp.sqrt(left) * xp.sqrt(xp.where(some, right, xp.ones_like(right)))
 
 
 def joined(lengths: Sequence[Array]) -> Array:

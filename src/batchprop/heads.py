@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from batchprop.activations import identity, sigmoid
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array, column_dots, namespace
 from batchprop.errors import InputError, ParameterError, unknown_name
 
 
@@ -130,7 +130,7 @@ def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     def answer(Z: Array, Y: Array) -> tuple[Array, Array]:
         xp = namespace(Z)
         S, E, total = _shifted(Z)
-        return E / total, xp.vecdot(smooth(Y), bounded(xp.log(total) - S, ceiling), axis=-2)
+        return E / total, column_dots(smooth(Y), bounded(xp.log(total) - S, ceiling))
 
     return Head("softmax", output, answer, lambda P, Y: P - smooth(Y))
 
@@ -234,7 +234,7 @@ def squared_error() -> Head:
 
     def losses(Z: Array, Y: Array) -> Array:
         R = Z - Y
-        return 0.5 * namespace(Z).vecdot(R, R, axis=-2)
+        return 0.5 * column_dots(R, R)
 
     return _head("squared_error", identity, losses, _residual)
 
@@ -286,7 +286,7 @@ def huber(delta: float = 1.0) -> Head:
 
     def losses(Z: Array, Y: Array) -> Array:
         C = dZ(Z, Y)
-        return namespace(Z).vecdot(C, Z - Y - 0.5 * C, axis=-2)
+        return column_dots(C, Z - Y - 0.5 * C)
 
     return _head("huber", identity, losses, dZ)
 

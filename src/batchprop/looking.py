@@ -9,7 +9,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array, column_dots, namespace
 from batchprop.backprop import Step
 from batchprop.objective import Look
 
@@ -48,7 +48,7 @@ class Labels(NamedTuple):
         xp = namespace(P)
         if not self.blocks:
             return xp.prod(Y * P + (1.0 - Y) * (1.0 - P), axis=0)
-        return xp.prod(xp.stack([xp.vecdot(y, p, axis=-2) for y, p in self._targets(Y, P)]), axis=0)
+        return xp.prod(xp.stack([column_dots(y, p) for y, p in self._targets(Y, P)]), axis=0)
 
     def margin(self, Z: Array, Y: Array) -> Array:
         """How far the given label's score is ahead: ``z_y − max_{k ≠ y} z_k``; the least over the targets.
@@ -73,8 +73,7 @@ class Labels(NamedTuple):
         if not self.blocks:
             return xp.min((2.0 * Y - 1.0) * Z, axis=0)
         ahead = [
-            xp.vecdot(y, z, axis=-2) - xp.max(xp.where(y > 0.5, -xp.inf, z), axis=0)
-            for y, z in self._targets(Y, Z)
+            column_dots(y, z) - xp.max(xp.where(y > 0.5, -xp.inf, z), axis=0) for y, z in self._targets(Y, Z)
         ]
         return xp.min(xp.stack(ahead), axis=0)
 
@@ -111,7 +110,7 @@ def look_at(labels: Labels | None) -> Look:
 
     def look(step: Step, Y: Array) -> Array:
         xp, R = namespace(step.P), step.P - Y
-        figures = [step.gradient.squared_norms(), step.losses, xp.sqrt(xp.vecdot(R, R, axis=-2))]
+        figures = [step.gradient.squared_norms(), step.losses, xp.sqrt(column_dots(R, R))]
         if labels is not None:
             figures += [labels.probability(step.P, Y), labels.margin(step.Z[-1], Y)]
         return xp.concat([xp.stack(figures), step.P], axis=0)
