@@ -8,7 +8,7 @@ from batchprop import optimizers, schedules
 from batchprop.arrays import Array
 from batchprop.backprop import Step
 from batchprop.batches import Plan, Table, poisson
-from batchprop.engines.feeding import roomy_width
+from batchprop.engines.feeding import room_by_chance
 from batchprop.engines.jax import JaxEngine
 from batchprop.mechanism import Mechanism
 from batchprop.network import Layers
@@ -60,8 +60,8 @@ class Loop:
         by_chance: bool = False,
     ) -> None:
         self.job, self.by_chance = job, by_chance
-        width = roomy_width(job.task.case.batch_size) if by_chance else 1
-        self.engine = JaxEngine(device=job.task.device, seed=SEED, width=width)
+        room = room_by_chance(job.task.case.batch_size) if by_chance else 1
+        self.engine = JaxEngine(device=job.task.device, seed=SEED, room=room)
         objective = Objective(mechanism=mechanism)
         self.recipe = Recipe(job.task.network, optimizers.sgd(), objective, watched)
         self.table = Table(job.task.X, job.task.Y)

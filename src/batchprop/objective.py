@@ -16,7 +16,7 @@ from batchprop.mechanism import Mechanism, Normal
 from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import each, zeros_like
 
-Uniform: TypeAlias = Callable[[tuple[int, int], Any], Array]
+Uniform: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 Look: TypeAlias = Callable[[Step, Array], Array]
 """``(step, Y) -> (q, m)``: q numbers about each example, as it is before the batch's step."""
 

@@ -12,10 +12,11 @@ from numpy.testing import assert_allclose
 
 from batchprop import optimizers
 from batchprop.batches import Batches, Rows, Table, gather, mini
-from batchprop.engines import feeding, programs
+from batchprop.engines import feeding
 from batchprop.engines.devices import key_of
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
+from batchprop.engines.randomness import draws_of
 from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
@@ -57,7 +58,7 @@ def uniform_of(seed: int, step: int, part: int = 0) -> Any:
         with jax.enable_x64(True):
             return np.asarray(draw(shape, dtype))
 
-    draws = programs._draws(key, np.asarray(step), np.asarray(part))
+    draws = draws_of(key, np.asarray(step), np.asarray(part))
     assert draws is not None
     draw = draws.uniform
     return uniform

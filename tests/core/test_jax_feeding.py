@@ -21,6 +21,8 @@ from batchprop.engines.feeding import (
     feed_size,
     feeds,
     power_of_two,
+    room_by_chance,
+    room_for,
     width_of,
 )
 from batchprop.errors import InputError
@@ -136,7 +138,7 @@ def test_feeds_hold_every_batch(
     rng = np.random.default_rng(sum(sizes))
     batches: Batches = [rng.permutation(N)[:size] for size in sizes]
     rates = rng.uniform(size=len(sizes)).astype(dtype)
-    given_table, width = table(dtype, weighted=weighted), width_of(batches)
+    given_table, width = table(dtype, weighted=weighted), width_of(room_for(batches))
     S = feed_size((4, 2), width, np.dtype(dtype).itemsize, resident=resident)
     found = list(feeds(given_table, batches, rates, width, S, resident=resident))
     same_parts(found, batches, given_table, rates, width)
@@ -162,8 +164,8 @@ def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.Mo
     monkeypatch.setattr(feeding, "FEED_BYTES", 4 * 8 * 4 * 8)
     epoch = next(mini(N, size, np.random.RandomState(0) if shuffled else None))
     rates, given_table = np.linspace(0, 1, len(epoch)), table()
-    S = feed_size((4, 2), width_of(epoch), 8, resident=False)
-    found = list(feeds(given_table, epoch, rates, width_of(epoch), S))
+    S = feed_size((4, 2), width_of(room_for(epoch)), 8, resident=False)
+    found = list(feeds(given_table, epoch, rates, width_of(room_for(epoch)), S))
     same_parts(found, list(epoch), given_table, rates, size)
     assert all(feed.closes is None for feed in found)
 
@@ -179,7 +181,7 @@ def test_sparse_rows_are_fed_dense(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "at_least", "width"),
+    ("sizes", "room", "width"),
     [
         ([8, 8, 8], 1, 8),
         ([8, 8, 3], 1, 8),
@@ -193,10 +195,15 @@ def test_sparse_rows_are_fed_dense(kind: Any) -> None:
         ([5, 5], 8, 8),
         ([5000, 5000, 1], 1, 4096),
         ([5000, 1, 1], 1, 4096),
+        ([5000, 4999, 4990], 5000, 2500),
+        ([4080, 4130, 4095], room_by_chance(4096), 2176),
+        ([4080, 4400, 4095], room_by_chance(4096), 2176),
     ],
 )
-def test_the_width_is_the_batch_size_or_a_power_of_two(sizes: list[int], at_least: int, width: int) -> None:
-    assert width_of([np.arange(size) for size in sizes], at_least) == width
+def test_the_width_is_the_batch_size_a_power_of_two_or_what_there_is_room_for(
+    sizes: list[int], room: int, width: int
+) -> None:
+    assert width_of(room_for([np.arange(size) for size in sizes], room)) == width
 
 
 def test_a_feed_is_as_large_as_its_bytes_and_its_time_allow() -> None:

@@ -81,8 +81,8 @@ def products_in(precision: str | None, device: Any) -> str | None:
 
 def key_of(seed: int) -> Any:
     """Return JAX's random key of a seed; unlike ``jax.random.key`` it compiles nothing."""
-    state: Any = np.random.SeedSequence(seed).generate_state(4)
-    return jax.random.wrap_key_data(state, impl="rbg")
+    state: Any = np.random.SeedSequence(seed).generate_state(2)
+    return jax.random.wrap_key_data(state, impl="threefry2x32")
 
 
 def require_own_process() -> None:

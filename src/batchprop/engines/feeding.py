@@ -82,47 +82,61 @@ class Microbatches(NamedTuple):
         return Microbatches(rows[some], weights[some], shares[some], batches[some], parts[some], closes[some])
 
 
-def width_of(batches: Batches, at_least: int = 1) -> int:
-    """Return how many examples every microbatch holds.
+def room_for(batches: Batches, room: int = 1) -> int:
+    """Return the size of batch that microbatches are cut for.
 
-    What an earlier epoch took, where that is enough. Else the batch size where all batches have it but the
-    last; where sizes vary, the next power of two, so that an epoch with a slightly larger batch needs no
-    other program.
+    What there was room for, where that is enough. Else the batch size where all batches have it but the last;
+    where sizes vary, the next power of two, so that an epoch with a slightly larger batch needs no other
+    program.
 
     Args:
         batches: of an epoch.
-        at_least: what an earlier epoch took.
+        room: what there was room for before.
 
     Returns:
-        From 1 to ``MICROBATCH``.
+        ``room``, or up to ``MICROBATCH``.
 
     Example:
         >>> (
-        ...     width_of([np.arange(30), np.arange(30), np.arange(7)]),
-        ...     width_of([np.arange(5), np.arange(30)]),
+        ...     room_for([np.arange(30), np.arange(30), np.arange(7)]),
+        ...     room_for([np.arange(5), np.arange(30)]),
         ... )
         (30, 32)
     """
     sizes = sizes_of(batches)
     largest = int(sizes.max())
-    if largest <= at_least:
-        return at_least
+    if largest <= room:
+        return room
     uniform = bool((sizes[:-1] == largest).all())
-    return min(MICROBATCH, largest if uniform else power_of_two(largest))
+    return max(room, min(MICROBATCH, largest if uniform else power_of_two(largest)))
 
 
-def roomy_width(expected_size: int) -> int:
-    """Return a width for batches that take each row by chance: one in 30 000 is larger, and takes two.
+def room_by_chance(expected_size: int) -> int:
+    """Return room for batches that take each row by chance: one in 30 000 is larger.
 
-    Four standard deviations above the expected size; cut into equal parts where that is more than
-    ``MICROBATCH``.
+    Four standard deviations above the expected size.
 
     Example:
-        >>> roomy_width(200), roomy_width(4096)
-        (257, 2176)
+        >>> room_by_chance(200), room_by_chance(4096)
+        (257, 4352)
     """
-    largest = math.ceil(expected_size + 4 * math.sqrt(expected_size))
-    return math.ceil(largest / math.ceil(largest / MICROBATCH))
+    return math.ceil(expected_size + 4 * math.sqrt(expected_size))
+
+
+def width_of(room: int) -> int:
+    """Return how many examples every microbatch holds: all of a batch, or one of the fewest equal parts.
+
+    Args:
+        room: the size of the batch.
+
+    Returns:
+        From 1 to ``MICROBATCH``.
+
+    Example:
+        >>> width_of(200), width_of(4352)
+        (200, 2176)
+    """
+    return math.ceil(room / math.ceil(room / MICROBATCH))
 
 
 def power_of_two(number: int) -> int:

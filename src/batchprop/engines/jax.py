@@ -24,6 +24,7 @@ from batchprop.engines.feeding import (
     feeds,
     power_of_two,
     present,
+    room_for,
     width_of,
 )
 from batchprop.engines.programs import (
@@ -62,8 +63,7 @@ class JaxEngine:
             where the device has it (the processor has float32 alone); None for the device's own. Parameters
             and sums keep their type.
         resident: whether a dense table lies on the device; None for where it fits, but not on the processor.
-        width: examples in a microbatch at least; smaller batches are filled up, and need no program of their
-            own.
+        room: the size of batch to be ready for; smaller ones are filled up, and need no program of their own.
 
     Raises:
         ParameterError: JAX has no such device; the precision is unknown, or not the processor's.
@@ -78,7 +78,7 @@ class JaxEngine:
         seed: int | None = None,
         precision: str | None = None,
         resident: bool | None = None,
-        width: int = 1,
+        room: int = 1,
     ) -> None:
         require_own_process()
         self.device = find_device(device)
@@ -87,19 +87,20 @@ class JaxEngine:
         self._resident = resident
         self._held: tuple[Table, Table] | None = None
         self._known: tuple[Recipe, Settings] | None = None
-        self._width = min(width, MICROBATCH)
+        self._room = room
 
     def run_epoch(
         self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Run one epoch (see ``training.Engine``)."""
-        self._width = width_of(batches, self._width)
+        self._room = room_for(batches, self._room)
+        width = width_of(self._room)
         with self._as_configured(recipe.network):
             structure, settings = _structure(recipe.network, recipe.watched), self._settings(recipe)
             running, noted = Running(state, None), list[_Noted]()
             held = self._on_device(table)
             net, objective, resident = recipe.network, recipe.objective, held is not None
-            for feed in _feeds(net, objective, table, batches, rates, self._width, resident=resident):
+            for feed in _feeds(net, objective, table, batches, rates, width, resident=resident):
                 if running.open_batch is None and feed.closes is not None:
                     running = Running(state, nothing(state.layers))
                 go = run_in_place if noted and _is_large(running) else run
@@ -109,14 +110,14 @@ class JaxEngine:
                 noted.append(_Noted(notes, feed.filled, feed.closes))
             after = jax.tree.map(_counted, state, running.state)
             layers = jax.tree.map(np.asarray, after.layers)
-            seen = _seen(noted, sizes_of(batches), self._width)
+            seen = _seen(noted, sizes_of(batches), width)
             return Ran(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         with self._as_configured(net):
             structure, held, total = _structure(net), self._on_device(table), nothing(net.layers)
-            width, resident = width_of([rows]), held is not None
+            width, resident = width_of(room_for([rows])), held is not None
             for feed in _feeds(net, objective, table, [rows], [0.0], width, resident=resident):
                 total = add_up(structure, net.layers, total, held, feed)
                 share = feed.shares[0]  # of the one batch, the same in every feed

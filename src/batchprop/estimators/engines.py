@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH
 from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
-from batchprop.engines.feeding import roomy_width
+from batchprop.engines.feeding import room_by_chance
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.parameters import AUTO_BATCH
@@ -101,10 +101,10 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
     seed = None if entropy is None else _as_one(np.random.SeedSequence(entropy).generate_state(4))
     # A piece smaller than a batch is filled up to one, as its successor may be larger.
     named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
-    width = int(named.get(str(estimator.batch_size), estimator.batch_size))
+    room = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:
-        width = roomy_width(width)
-    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, width=width)
+        room = room_by_chance(room)
+    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, room=room)
 
 
 def _as_one(words: NDArray[Any]) -> int:

@@ -1,0 +1,55 @@
+"""The bits are JAX's own for the same key, whatever the shape; and each place has others."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from batchprop.engines.randomness import OF_THE_BATCH, Key, bits, draws_of, normal, uniform
+
+SHAPES = [(1,), (5,), (3, 7), (10, 128), (1024,), (1025,), (2, 3, 500)]
+
+
+@pytest.fixture
+def key():
+    return jax.random.wrap_key_data(jnp.array([3, 2**32 - 5], jnp.uint32), impl="threefry2x32")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_bits_are_those_of_jax(key, shape):
+    assert np.array_equal(bits(Key.of(key), shape), jax.random.bits(key, shape))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_numbers_are_those_of_jax(key, shape, dtype):
+    with jax.enable_x64(True):
+        for ours, theirs in ((uniform, jax.random.uniform), (normal, jax.random.normal)):
+            found = ours(Key.of(key), shape, np.dtype(dtype))
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, theirs(key, shape, dtype), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [0, 1, 77, 2**31 - 1])
+def test_folding_in_is_that_of_jax(key, number):
+    there = jax.random.key_data(jax.random.fold_in(key, number))
+    assert np.array_equal(jax.random.key_data(Key.of(key).fold_in(number).for_jax()), there)
+
+
+def test_no_two_draws_are_the_same(key):
+    seen = {}
+    for step in range(3):
+        for part in (0, 1, OF_THE_BATCH):
+            draws = draws_of(key, np.int32(step), part)
+            for name in ("uniform", "normal"):
+                for call in range(2):
+                    found = getattr(draws, name)((64,), np.float32)
+                    seen[step, part, name, call] = np.asarray(found).tobytes()
+    assert len(set(seen.values())) == len(seen) == 36
+    again = draws_of(key, np.int32(1), 1)
+    assert again is not None
+    assert np.asarray(again.uniform((64,), np.float32)).tobytes() == seen[1, 1, "uniform", 0]
+
+
+def test_without_a_key_nothing_is_drawn():
+    assert draws_of(None, np.int32(0), 0) is None
