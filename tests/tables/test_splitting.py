@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from batchprop.errors import DataError
 from batchprop.tables.columns import Target
-from batchprop.tables.splitting import check_enough, split
+from batchprop.tables.splitting import check_each_class_twice, check_enough, split
 
 
 def classes(*counts):
@@ -60,9 +60,14 @@ def test_numbers_are_split_at_random_by_the_seed():
     ],
 )
 def test_what_cannot_be_split_is_refused_with_the_remedy(target, message):
-    with pytest.raises(DataError, match=message):
+    def check():
         check_enough(target)
+        check_each_class_twice(target)
+
+    with pytest.raises(DataError, match=message):
+        check()
 
 
 def test_ten_rows_of_two_classes_are_enough():
     check_enough(classes(5, 5))
+    check_each_class_twice(classes(8, 2))

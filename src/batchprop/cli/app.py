@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import batchprop
-from batchprop.cli import predict, train, walk
+from batchprop.cli import examine, predict, train, walk
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.settings import in_options
 from batchprop.errors import BatchpropError, ParameterError
@@ -131,10 +131,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Examples:\n\nbatchprop train\n\nbatchprop walk --rows 3\n\nbatchprop train --help",
+    epilog="Examples:\n\nbatchprop train\n\nbatchprop examine\n\nbatchprop walk --rows 3\n\n"
+    "batchprop train --help",
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("examine", epilog=examine.EXAMPLES)(examine.examine)
 app.command("walk", epilog=walk.EXAMPLES)(walk.walk)
 
 
@@ -144,7 +146,7 @@ def _batchprop(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train a neural network on a table, predict with it, or watch every matrix of one batch.
+    """Train a neural network on a table, predict with it, find bad rows, or watch a batch in matrices.
 
     Exit codes: 0 done, 1 bad data, or a file that the system refuses, 2 misuse
     (also this help, when no command is given), 130 interrupted by Ctrl-C.

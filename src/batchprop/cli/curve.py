@@ -54,7 +54,7 @@ def curve_figure(history: History, best: int, title: str) -> Figure:
 
 
 def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(_drawable(title), loc="left", fontsize=12, parse_math=False)
+    axes.set_title(drawable(title), loc="left", fontsize=12, parse_math=False)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -68,7 +68,7 @@ def _dress(axes: Axes, title: str) -> None:
     axes.legend(frameon=False)
 
 
-def _drawable(text: str) -> str:
-    """The text with `?` for each letter that the font lacks."""
+def drawable(text: str) -> str:
+    """Return the text with `?` for each letter that the font lacks."""
     letters = get_font(findfont(FontProperties())).get_charmap()
     return "".join(letter if ord(letter) in letters else "?" for letter in text)

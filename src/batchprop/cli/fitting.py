@@ -1,23 +1,24 @@
 """One training: rows set aside, columns encoded, the network fitted, its scores taken."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop
+from batchprop.cli.data import Data
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.progress import History, Moment, Show
 from batchprop.cli.settings import Settings
 from batchprop.errors import BatchpropError, DivergedError
-from batchprop.tables.columns import Column, Target
+from batchprop.tables.columns import Target
 from batchprop.tables.encoding import encoder
 from batchprop.tables.scoring import (
     Scores,
@@ -31,30 +32,11 @@ from batchprop.training import Epoch
 
 VALIDATION_FRACTION = 0.1
 
+_TWO = 2
+
 _ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
 
 OnEpoch = Callable[[Epoch], bool]
-
-
-@dataclass(frozen=True)
-class Data:
-    """A table ready to train on.
-
-    Attributes:
-        name: where it comes from.
-        frame: n rows, the target and the weights taken out.
-        columns: what each of its columns is.
-        target: what to predict (n,).
-        weights: how much each row counts (n,), or None.
-        without_target: how many rows were left out because their target is missing.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    columns: tuple[Column, ...]
-    target: Target
-    weights: Any = None
-    without_target: int = 0
 
 
 class Parts(NamedTuple):
@@ -63,6 +45,13 @@ class Parts(NamedTuple):
     train: Rows
     validation: Rows
     test: Rows
+
+    @property
+    def told(self) -> str:
+        """How many rows each part has, in words."""
+        return (
+            f"{len(self.train):,} to train, {len(self.validation):,} to validate, {len(self.test):,} to test"
+        )
 
 
 class Encoded(NamedTuple):
@@ -133,6 +122,12 @@ def encode(data: Data, parts: Parts) -> Encoded:
     return Encoded(columns, X, columns.transform(data.frame.iloc[parts.validation]))
 
 
+def sizes(data: Data, features: int, hidden: Sequence[int]) -> list[int]:
+    """Return the network's widths; two classes, like a number, take one output."""
+    classes = len(np.unique(data.target.values)) if data.target.task == "classes" else 1
+    return [features, *hidden, classes if classes > _TWO else 1]
+
+
 def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Show) -> Fitted:
     """Train the network, and put it behind the columns in one pipeline.
 
@@ -157,19 +152,30 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
 
     y, y_val = data.target.values[parts.train], data.target.values[parts.validation]
     weights = None if data.weights is None else data.weights[parts.train]
+    fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
+    with explained(settings):
+        network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
+    return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Keep quiet what the report says with the numbers, and say what failed in options.
+
+    Raises:
+        DivergedError: the loss stopped being finite.
+        BatchpropError: JAX gave up, as for want of memory.
+    """
     with warnings.catch_warnings():
-        # What these two say, the report says with the numbers.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Ctrl-C ended training", UserWarning)
-        fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
         try:
-            network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
+            yield
         except DivergedError as error:
             raise DivergedError(f"{str(error).partition(': ')[0]}: {_remedy(settings)}") from error
         except failures_of_jax() as error:
             plainer = ", or no --precision" if settings.precision else ""
             raise BatchpropError(f"{jax_gave_up(error)}: try --engine numpy{plainer}") from error
-    return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
 
 
 def _remedy(settings: Settings) -> str:
@@ -180,7 +186,14 @@ def _remedy(settings: Settings) -> str:
     return f"try a --learning-rate below {settings.learning_rate:g}{clip}"
 
 
-def _options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
+def options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
+    """Return what both estimators take, all but when to stop.
+
+    Args:
+        settings: the options of the command.
+        rows: how many there are to train on.
+        on_epoch: called after each epoch.
+    """
     size = settings.batch_size
     return {
         "hidden_layer_sizes": settings.hidden,
@@ -193,16 +206,21 @@ def _options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]
         "max_iter": settings.epochs,
         "dropout": settings.dropout,
         "max_grad_norm": settings.max_grad_norm,
-        "early_stopping": True,
-        "scoring": "loss",
-        "n_iter_no_change": settings.patience,
-        # Any better loss is better: patience is what decides.
-        "tol": 0.0,
         "random_state": settings.seed,
         "engine": settings.engine,
         "device": settings.device,
         "precision": settings.precision,
         "callbacks": (on_epoch,),
+    }
+
+
+def _stopping(settings: Settings) -> dict[str, Any]:
+    # With tol = 0 any better loss is better: patience is what decides.
+    return {
+        "early_stopping": True,
+        "scoring": "loss",
+        "n_iter_no_change": settings.patience,
+        "tol": 0.0,
     }
 
 
@@ -212,7 +230,8 @@ def _fit_classes(
     network = batchprop.MLPClassifier(
         class_weight=settings.class_weight,
         label_smoothing=settings.label_smoothing,
-        **_options(settings, len(y), on_epoch),
+        **options(settings, len(y), on_epoch),
+        **_stopping(settings),
     )
     network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
     return network.set_params(callbacks=None)
@@ -222,7 +241,12 @@ def _fit_numbers(
     settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
 ) -> Any:
     loss, quantile = _sought(settings)
-    network = batchprop.MLPRegressor(loss=loss, quantile=quantile, **_options(settings, len(y), on_epoch))
+    network = batchprop.MLPRegressor(
+        loss=loss,
+        quantile=quantile,
+        **options(settings, len(y), on_epoch),
+        **_stopping(settings),
+    )
     if loss == "poisson":
         # Counts keep their scale: the head's exponential is of them, not of their distance to the mean.
         network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)

@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from batchprop.cli.fitting import Data, Fitted, Parts
+from batchprop.cli.data import Data
+from batchprop.cli.fitting import Fitted
 from batchprop.cli.progress import clock
 from batchprop.cli.settings import Settings
 from batchprop.tables.columns import Column, Target
@@ -47,27 +48,25 @@ def console() -> Console:
     return _Plain(markup=False, highlight=False, emoji=False)
 
 
-def _table(*headings: str, right: Iterable[int] = ()) -> Table:
+def ruled(*headings: str, right: Iterable[int] = ()) -> Table:
+    """Return a table with a line below its headings; columns in `right` are of numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place in right else "left")
     return table
 
 
-def show_data(out: Console, data: Data, parts: Parts) -> None:
-    """Print the table's columns, kind by kind, what they become, and how the rows are split."""
+def show_data(out: Console, data: Data, rows: str) -> None:
+    """Print the table's columns, kind by kind, what they become, and what the rows are for."""
     facts = Table.grid("", "", padding=(0, 2))
     facts.add_row("Data", data.name)
-    facts.add_row(
-        "Rows",
-        f"{len(parts.train):,} to train, {len(parts.validation):,} to validate, {len(parts.test):,} to test",
-    )
+    facts.add_row("Rows", rows)
     if data.without_target:
         facts.add_row("", f"{data.without_target:,} more have no target and are left out")
     facts.add_row("Target", f"{data.target.name}: {_task(data.target)}")
     facts.add_row("", f"taken for {data.target.task}: {data.target.rule}")
     out.print(facts, "")
-    table = _table("columns", "hold", "named", "become", right=[0])
+    table = ruled("columns", "hold", "named", "become", right=[0])
     for kind, plural in _PLURAL.items():
         names = [column.name for column in data.columns if column.kind == kind]
         if names:
@@ -95,7 +94,7 @@ def _left_out(columns: Sequence[Column]) -> dict[str, list[str]]:
 
 def show_network(out: Console, sizes: Sequence[int], settings: Settings) -> None:
     """Print each layer with its shapes and number of parameters."""
-    table = _table("layer", "W", "b", "activation", "parameters", right=[4])
+    table = ruled("layer", "W", "b", "activation", "parameters", right=[4])
     counts = [(n_in + 1) * n_out for n_in, n_out in pairwise(sizes)]
     for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
         activation = "output" if number == len(counts) else settings.activation
@@ -145,7 +144,7 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
 
 def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> None:
     """Print the scores on the test rows beside those of the simplest guess, which `guess` names."""
-    table = _table("on the test rows", "network", guess, right=[1, 2])
+    table = ruled("on the test rows", "network", guess, right=[1, 2])
     for name, value in scores.items():
         other = baseline.get(name)
         table.add_row(name, _figure(value), "" if other is None else _figure(other))

@@ -1,13 +1,18 @@
 """All that `batchprop train` was asked for, checked before any file is read."""
 
+from __future__ import annotations
+
 import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from batchprop.engines.choosing import Work, choose_engine
-from batchprop.errors import ParameterError
+from batchprop.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from batchprop.tables.columns import Target
 
 _NO_WORK = Work((1, 1), rows=0, batch_size=1, epochs=0)
 
@@ -81,22 +86,28 @@ class Settings:
 
             products_in(self.precision, find_device(self.device))
 
-    def check_task(self, task: Literal["classes", "numbers"]) -> None:
+    def check_target(self, target: Target) -> None:
         """Check the options that belong to one task.
 
         Raises:
             ParameterError: a loss for classes; class weights or label smoothing for numbers.
+            DataError: numbers below 0, which are no counts.
         """
-        if task == "classes" and self.loss is not None:
+        if target.task == "classes" and self.loss is not None:
             raise ParameterError(
                 f"--loss {self.loss} is for numbers, and the target {self.target!r} holds classes: "
                 "leave it out, or use --task numbers"
+            )
+        if self.loss == "poisson" and target.values.min() < 0:
+            raise DataError(
+                f"the target {target.name!r} holds {target.values.min():g}, and --loss poisson is for "
+                "counts, 0 or more: correct it, or choose another --loss"
             )
         for option, given in (
             ("--class-weight", self.class_weight is not None),
             ("--label-smoothing", self.label_smoothing > 0),
         ):
-            if task == "numbers" and given:
+            if target.task == "numbers" and given:
                 raise ParameterError(
                     f"{option} is for classes, and the target {self.target!r} holds numbers: "
                     "leave it out, or use --task classes"

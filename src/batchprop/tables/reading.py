@@ -20,6 +20,7 @@ from batchprop.tables.naming import near_name
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "Null")
 """Fields that mean "unknown" in a CSV file; in a column of numbers also "None"."""
 
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _NONE = ("None", "none", "NONE")
 _CHUNK = 1 << 20
 _MAGIC = {
@@ -83,15 +84,13 @@ def _near_file(path: Path) -> str:
     return near_name(path.name, names)
 
 
-def _read_csv(path: Path) -> pa.Table:
-    return _read_text(path, ",")
+def delimiter_of(path: Path) -> str | None:
+    """Return what separates the fields of a file, by its ending; None for a Parquet file."""
+    return _DELIMITERS.get(path.suffix.lower())
 
 
-def _read_tsv(path: Path) -> pa.Table:
-    return _read_text(path, "\t")
-
-
-def _read_text(path: Path, delimiter: str) -> pa.Table:
+def _read_text(path: Path) -> pa.Table:
+    delimiter = _DELIMITERS[path.suffix.lower()]
     _check_text(path)
     _check_quotes(path, delimiter)
     try:
@@ -276,9 +275,7 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 _READERS: dict[str, Callable[[Path], pa.Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
-    ".tab": _read_tsv,
+    **dict.fromkeys(_DELIMITERS, _read_text),
     ".parquet": _read_parquet,
     ".pq": _read_parquet,
 }

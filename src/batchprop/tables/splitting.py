@@ -16,10 +16,10 @@ _NAMED = 3
 
 
 def check_enough(target: Target) -> None:
-    """Check that there are rows enough to train, validate and test on.
+    """Check that there are rows enough to learn from.
 
     Raises:
-        DataError: fewer than 10 rows, one class only, or a class with one row.
+        DataError: fewer than 10 rows, or one class or number only.
 
     >>> check_enough(Target("ill", "classes", "", np.repeat(["no"], 20)))
     Traceback (most recent call last):
@@ -28,18 +28,30 @@ def check_enough(target: Target) -> None:
     rows = len(target.values)
     if rows < FEWEST_ROWS:
         raise DataError(
-            f"{_rows(rows)} with a target {target.name!r}: at least {FEWEST_ROWS} are needed to train, "
-            "validate and test; add rows"
+            f"{_rows(rows)} with a target {target.name!r}: at least {FEWEST_ROWS} are needed; add rows"
         )
-    values, counts = np.unique(target.values, return_counts=True)
+    values = np.unique(target.values)
     if len(values) == 1:
         what = "one class only" if target.task == "classes" else "one number only"
         raise DataError(
             f"the target {target.name!r} holds {what}, {values.tolist()[0]!r}, in all {rows} rows: "
             "add rows of another, or choose another target"
         )
+
+
+def check_each_class_twice(target: Target) -> None:
+    """Check that of each class there is a row to train on and one to test on.
+
+    Raises:
+        DataError: a class has one row.
+
+    >>> check_each_class_twice(Target("ill", "classes", "", np.array(["no", "no", "yes"])))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the target 'ill': class 'yes' has one row, too few to train and test on; ...
+    """
+    values, counts = np.unique(target.values, return_counts=True)
     if target.task == "classes" and counts.min() == 1:
-        raise DataError(_single(target, values[counts == 1].tolist(), rows))
+        raise DataError(_single(target, values[counts == 1].tolist(), len(target.values)))
 
 
 def _single(target: Target, single: list[Any], rows: int) -> str:

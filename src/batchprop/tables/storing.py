@@ -176,7 +176,7 @@ def _check_free(path: Path, *, force: bool) -> None:
         )
 
 
-def _beside(path: Path, what: str) -> Path:
+def _beside(path: Path, what: str, option: str = "--out") -> Path:
     """A fresh folder next to `path`: what shows that it can be written at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def _beside(path: Path, what: str) -> Path:
     except OSError as error:
         raise DataError(
             f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
-            "name another with --out"
+            f"name another with {option}"
         ) from error
     return beside
 
@@ -214,18 +214,26 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def new_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+def new_file(path: str | Path, *, force: bool = False, option: str = "--out") -> Iterator[Path]:
     """Give a file to write, which takes its name only when the block ends without an error.
+
+    Args:
+        path: the file to make; its parents are made as needed.
+        force: replace the file that is there.
+        option: what names it, for messages.
+
+    Yields:
+        A fresh file beside it, so that the last step is a rename.
 
     Raises:
         DataError: at once: the file exists (and `force` is not given), or cannot be written.
     """
     path = Path(path)
     if path.is_dir():
-        raise DataError(f"{path} is a folder: name a file with --out")
+        raise DataError(f"{path} is a folder: name a file with {option}")
     if path.exists() and not force:
-        raise DataError(f"the file {path} exists: name another with --out, or replace it with --force")
-    beside = _beside(path, "file")
+        raise DataError(f"the file {path} exists: name another with {option}, or replace it with --force")
+    beside = _beside(path, "file", option)
     try:
         part = beside / path.name
         yield part

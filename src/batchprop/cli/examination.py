@@ -1,0 +1,194 @@
+"""`batchprop examine`, from the table to the list of suspicious rows."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Console
+from sklearn.metrics import PredictionErrorDisplay
+from sklearn.preprocessing import StandardScaler
+
+import batchprop
+from batchprop.cli import report
+from batchprop.cli.curve import drawable
+from batchprop.cli.data import Data, load
+from batchprop.cli.fitting import explained, options, sizes
+from batchprop.cli.progress import History, Moment, clock, progress
+from batchprop.cli.settings import Settings
+from batchprop.examples import DataMapDisplay
+from batchprop.tables.columns import Task
+from batchprop.tables.encoding import encoder
+from batchprop.tables.lines import line_numbers
+from batchprop.tables.predicting import write
+from batchprop.tables.storing import new_file
+from batchprop.training import Epoch
+
+PICTURES = (".png", ".svg", ".pdf")
+
+_FEWEST, _MOST = 16, 200
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the training showed of each row.
+
+    Attributes:
+        network: the fitted MLPClassifier or MLPRegressor.
+        history: its epochs.
+        rows: a line for each row, the most suspicious first.
+    """
+
+    network: Any
+    history: History
+    rows: pd.DataFrame
+
+
+def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -> int:
+    """Train as the settings say, print the most suspicious rows, write all of them.
+
+    Args:
+        settings: the options; `out` is a file.
+        top: how many rows to print.
+        data_map: the picture to draw, or None.
+        a_tenth: whether a batch is a tenth of the rows, from 16 to 200.
+
+    Returns:
+        The exit code: 0, or 130 if Ctrl-C ended the training early.
+
+    Raises:
+        BatchpropError: whatever stops it; nothing is written then.
+    """
+    console = report.console()
+    with ExitStack() as files:
+        out = files.enter_context(new_file(settings.out, force=settings.force))
+        picture = data_map and files.enter_context(new_file(data_map, force=settings.force, option="--map"))
+        data = load(settings.data, settings.target, settings.task)
+        if a_tenth:
+            settings = replace(settings, batch_size=min(max(len(data.frame) // 10, _FEWEST), _MOST))
+        report.show_data(console, data, f"{len(data.frame):,} to examine")
+        examined = examine(console, data, settings)
+        _show_end(console, examined)
+        _show_rows(console, examined.rows, data.target.task, top)
+        write(examined.rows, out)
+        if picture is not None:
+            _draw_map(examined.rows, data.target.task, f"{data.name}: {data.target.name}", picture)
+    console.print(f"All {len(data.frame):,} rows, with their figures: {settings.out}", soft_wrap=True)
+    if data_map is not None:
+        console.print(f"Map: {data_map}", soft_wrap=True)
+    return 130 if examined.network.interrupted_ else 0
+
+
+def examine(console: Console, data: Data, settings: Settings) -> Examined:
+    """Train a network on all rows, and tell how it fared with each."""
+    X = encoder(data.columns, len(data.frame), data.target.name).fit_transform(data.frame)
+    report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
+    history: History = []
+
+    def on_epoch(record: Epoch) -> bool:
+        history.append(Moment.of(record))
+        show(history)
+        return False
+
+    how = options(settings, len(X), on_epoch)
+    fit = _examples_of_classes if data.target.task == "classes" else _examples_of_numbers
+    with progress(console, settings.epochs) as show, explained(settings):
+        network, found = fit(X, data.target.values, how)
+    if not history:
+        # Ctrl-C came before the first epoch ended: nothing was seen.
+        raise KeyboardInterrupt
+    found.insert(0, *_places(data))
+    return Examined(network, history, found.sort_values("suspicion", kind="stable"))
+
+
+def _examples_of_classes(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
+    network = batchprop.MLPClassifier(**how).fit(X, y, record_examples=True)
+    found = network.examples_
+    found.insert(2, "why", _why_label(found))
+    return network, found
+
+
+def _examples_of_numbers(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
+    scaler = StandardScaler()
+    scaled = scaler.fit_transform(y[:, None])[:, 0]
+    network = batchprop.MLPRegressor(**how).fit(X, scaled, record_examples=True)
+    found = network.examples_
+    found["given"] = y
+    found["suggested"] = scaler.inverse_transform(found[["suggested"]].to_numpy())
+    found.insert(2, "why", _why_number(found))
+    return network, found
+
+
+def _why_label(found: pd.DataFrame) -> list[str]:
+    return [
+        f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
+        for confidence, right in zip(found["confidence"], found["correctness"], strict=True)
+    ]
+
+
+def _why_number(found: pd.DataFrame) -> list[str]:
+    off = found["given"] - found["suggested"]
+    usual = off.abs().median()
+    return [
+        f"{abs(distance):.4g} too {'high' if distance > 0 else 'low'}"
+        + (f", {abs(distance) / usual:.1f}× the usual distance" if usual else "")
+        for distance in off
+    ]
+
+
+def _places(data: Data) -> tuple[str, Any]:
+    """Name where a row stands, and say it for each: its line in a text file, its number elsewhere."""
+    rows = data.frame.index.to_numpy()
+    lines = None if data.path is None else line_numbers(data.path)
+    return ("row", rows + 1) if lines is None else ("line", lines[rows])
+
+
+def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    if task == "classes":
+        DataMapDisplay.from_examples(found, ax=ax)
+    else:
+        PredictionErrorDisplay.from_predictions(
+            found["given"], found["suggested"], kind="actual_vs_predicted", subsample=None, ax=ax,
+            scatter_kwargs={"s": 12, "alpha": 0.6}
+        )  # fmt: skip
+        ax.set(xlabel="expected: mean of the network's answers", ylabel="given")
+    ax.set_title(drawable(title), loc="left", fontsize=12, parse_math=False)
+    figure.savefig(path)
+
+
+def _show_end(out: Console, examined: Examined) -> None:
+    """Print how long the network learned."""
+    epochs = len(examined.history)
+    seconds = clock(sum(moment.seconds for moment in examined.history))
+    engine = {"numpy": "NumPy", "jax": "JAX"}[examined.network.engine_]
+    cut = "Interrupted" if examined.network.interrupted_ else "Learned"
+    out.print("", f"{cut} after {epochs:,} epochs, {seconds} with {engine}.", "", sep="\n", soft_wrap=True)
+
+
+def _show_rows(out: Console, found: pd.DataFrame, task: Task, top: int) -> None:
+    """Print the most suspicious rows."""
+    place = found.columns[0]
+    suggested = "suggested" if task == "classes" else "expected"
+    if task == "classes":
+        other = int((found["given"] != found["suggested"]).sum())
+        out.print(
+            f"{other:,} of {len(found):,} rows have another label suggested than the one given.",
+            "A label is held at its mean probability over the epochs.",
+            "",
+            sep="\n",
+        )
+    if not top:
+        return
+    table = report.ruled("", place, "given", suggested, "why", right=[0, 1])
+    written = str if task == "classes" else "{:.6g}".format
+    most = found.head(top)
+    columns = (most[name] for name in (place, "given", "suggested", "why"))
+    for number, (where, given, other, why) in enumerate(zip(*columns, strict=True), start=1):
+        table.add_row(str(number), str(where), written(given), written(other), why)
+    out.print(table, "")

@@ -1,0 +1,138 @@
+"""The contact sheet: the most suspicious rows of a data set of images, side by side."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from batchprop.errors import InputError, ParameterError
+from batchprop.examples.axes import axes_or_new
+
+_COLUMNS = 10
+_INCHES = 1.0
+_CAPTION = 0.35
+_DIMENSIONS = (3, 4)
+
+
+class ContactSheetDisplay:
+    """The most suspicious images, each with its row, the label given and the one suggested.
+
+    Args:
+        images: ``(n, height, width)``, or ``(n, height, width, 3)`` in colours.
+        rows: which row each is ``(n,)``.
+        given: the labels given ``(n,)``.
+        suggested: the labels suggested ``(n,)``.
+
+    Attributes:
+        ax_: the axes drawn on.
+        figure_: their figure.
+        images_: the images drawn, in order.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from batchprop import MLPClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> clf = MLPClassifier(max_iter=60, tol=0.01, random_state=0).fit(
+        ...     X / 16, y, record_examples=True
+        ... )
+        >>> import matplotlib
+        >>> matplotlib.use("Agg")
+        >>> sheet = ContactSheetDisplay.from_estimator(clf, X, image_shape=(8, 8), top=20)
+        >>> len(sheet.images_)
+        20
+    """
+
+    def __init__(self, *, images: ArrayLike, rows: ArrayLike, given: ArrayLike, suggested: ArrayLike) -> None:
+        self.images = images
+        self.rows = rows
+        self.given = given
+        self.suggested = suggested
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, image_shape: Sequence[int], top: int = 50, ax: Any = None
+    ) -> Self:
+        """Draw the most suspicious rows of an estimator fitted with ``record_examples=True``.
+
+        Args:
+            estimator: fitted on one target a row.
+            X: what it was fitted on, or the images that this was made from: ``(n, pixels)`` or as images.
+            image_shape: height and width, and 3 behind them for colours, as ``(8, 8)``.
+            top: how many images.
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The display, drawn.
+
+        Raises:
+            AttributeError: nothing was recorded.
+            InputError: X has not as many rows as were fitted, a row has not as many numbers as an image, or
+                there are several targets.
+            ParameterError: ``top`` is below 1, or ``image_shape`` is not that of an image.
+        """
+        images = _images(X, image_shape)
+        if top < 1:
+            raise ParameterError(f"top={top!r} is not allowed: give at least 1 image, as 50")
+        examples = estimator.examples_
+        if len(examples) != len(images):
+            raise InputError(
+                f"X has {len(images)} rows, and {len(examples)} were fitted: give all rows, in their order"
+            )
+        if "given" not in examples.columns:
+            raise InputError("a contact sheet shows one label a row, and several targets were fitted")
+        most = examples.nsmallest(top, "suspicion")
+        return cls(
+            images=images[most.index],
+            rows=most.index.to_numpy(),
+            given=most["given"].to_numpy(),
+            suggested=most["suggested"].to_numpy(),
+        ).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None, columns: int = _COLUMNS) -> Self:
+        """Draw the sheet, row by row from the top left.
+
+        Args:
+            ax: matplotlib axes to draw on; None makes a figure.
+            columns: how many images stand side by side.
+
+        Returns:
+            The display.
+        """
+        images = np.asarray(self.images)
+        columns = min(columns, len(images))
+        lines = -(-len(images) // columns)
+        ax = axes_or_new(ax, (_INCHES * columns, (_INCHES + _CAPTION) * lines))
+        tops = np.arange(len(images)) // columns * (1 + _CAPTION)
+        lefts = np.arange(len(images)) % columns
+        drawn = []
+        for image, top, left, *told in zip(
+            images, tops, lefts, *map(np.asarray, (self.rows, self.given, self.suggested)), strict=True
+        ):
+            where = (left + 0.04, left + 0.96, top + _CAPTION + 0.96, top + _CAPTION + 0.04)
+            drawn.append(ax.imshow(image, extent=where, cmap="gray_r", interpolation="nearest"))
+            ax.text(left + 0.5, top + _CAPTION, _caption(*told), ha="center", fontsize=7, parse_math=False)
+        ax.set(xlim=(0, columns), ylim=(lines * (1 + _CAPTION), 0), aspect="equal")
+        ax.set_axis_off()
+        self.ax_, self.figure_, self.images_ = ax, ax.figure, drawn
+        return self
+
+
+def _images(X: Any, shape: Sequence[int]) -> NDArray[Any]:
+    if len(shape) + 1 not in _DIMENSIONS or min(shape) < 1:
+        raise ParameterError(
+            f"image_shape={tuple(shape)!r} is not allowed: give height and width, as (8, 8), "
+            "or (32, 32, 3) for colours"
+        )
+    flat = np.asarray(X)
+    flat = flat.reshape(len(flat), -1)
+    if flat.shape[1] != np.prod(shape):
+        raise InputError(
+            f"X has {flat.shape[1]} numbers a row, and image_shape={tuple(shape)!r} needs "
+            f"{np.prod(shape)}: give the shape that rows were flattened from"
+        )
+    return flat.reshape(-1, *shape)
+
+
+def _caption(row: Any, given: Any, suggested: Any) -> str:
+    return f"row {row}\n{given}" + (f" → {suggested}?" if suggested != given else "")

@@ -1,0 +1,96 @@
+"""The data map and the contact sheet: what is drawn is what was recorded."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+
+import batchprop as bp
+from batchprop.errors import InputError, ParameterError
+
+mpl.use("Agg")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:300] / 16, y[:300]
+
+
+@pytest.fixture(scope="module")
+def clf(digits):
+    return bp.MLPClassifier((16,), max_iter=8, tol=1.0, random_state=0).fit(*digits, record_examples=True)
+
+
+def test_a_data_map_holds_every_row_once_at_its_place(clf):
+    ax = Figure().subplots()
+    display = bp.examples.DataMapDisplay.from_estimator(clf, ax=ax)
+    assert display.ax_ is ax
+    found = clf.examples_
+    assert np.allclose(display.scatter_.get_offsets(), found[["variability", "confidence"]])
+    assert np.allclose(display.scatter_.get_array(), found["correctness"])
+
+
+def test_rows_held_out_are_not_drawn(digits):
+    clf = bp.MLPClassifier((8,), max_iter=3, early_stopping=True, random_state=0)
+    clf.fit(*digits, record_examples=True)
+    display = bp.examples.DataMapDisplay.from_estimator(clf)
+    assert len(display.scatter_.get_offsets()) == 270
+
+
+def test_a_data_map_is_of_labels(digits):
+    reg = bp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=3, random_state=0).fit(
+        *digits, record_examples=True
+    )
+    with pytest.raises(InputError, match="no 'confidence': a data map is of labels"):
+        bp.examples.DataMapDisplay.from_estimator(reg)
+
+
+def test_a_contact_sheet_shows_the_most_suspicious_first(clf, digits):
+    sheet = bp.examples.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=13)
+    most = clf.examples_.nsmallest(13, "suspicion")
+    for image, row in zip(sheet.images_, most.index, strict=True):
+        assert np.array_equal(image.get_array(), digits[0][row].reshape(8, 8))
+    captions = [text.get_text() for text in sheet.ax_.texts]
+    assert captions[0].startswith(f"row {most.index[0]}\n{most['given'].iloc[0]}")
+    other = most["given"] != most["suggested"]
+    assert [caption.endswith("?") for caption in captions] == other.tolist()
+
+
+def test_images_in_colours_are_shown_too(clf, digits):
+    colours = np.repeat(digits[0].reshape(-1, 8, 8, 1), 3, axis=3)
+    sheet = bp.examples.ContactSheetDisplay.from_estimator(clf, colours, image_shape=(8, 8, 3), top=2)
+    assert sheet.images_[0].get_array().shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        ({"image_shape": (8, 9)}, InputError, "64 numbers a row"),
+        ({"image_shape": (64,)}, ParameterError, "give height and width"),
+        ({"image_shape": (0, 8)}, ParameterError, "give height and width"),
+        ({"top": 0}, ParameterError, "at least 1 image"),
+        ({"X": np.zeros((5, 64))}, InputError, "5 rows, and 300 were fitted"),
+    ],
+)
+def test_what_cannot_be_a_sheet_is_refused(clf, digits, change, error, told):
+    given = {"X": digits[0], "image_shape": (8, 8), **change}
+    with pytest.raises(error, match=told):
+        bp.examples.ContactSheetDisplay.from_estimator(clf, given.pop("X"), **given)
+
+
+def test_several_targets_have_no_sheet(digits):
+    X, y = digits
+    clf = bp.MLPClassifier((8,), max_iter=2, random_state=0)
+    clf.fit(X, np.column_stack([y > 4, y % 2]).astype(int), record_examples=True)
+    with pytest.raises(InputError, match="several targets"):
+        bp.examples.ContactSheetDisplay.from_estimator(clf, X, image_shape=(8, 8))
+
+
+def test_nothing_is_drawn_of_a_fit_without_a_record(digits):
+    clf = bp.MLPClassifier((8,), max_iter=2, random_state=0).fit(*digits)
+    with pytest.raises(AttributeError, match="record_examples=True"):
+        bp.examples.DataMapDisplay.from_estimator(clf)
