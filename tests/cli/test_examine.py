@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from batchprop.cli.app import app
+from batchprop.cli.progress import Moment
 from tests.cli.commands import flowers, houses, names, process, run, write
 
 FLIPPED = (3, 60, 61, 120)
@@ -143,3 +146,34 @@ def test_the_same_seed_gives_the_same_file(folder):
     for name in ("a", "b"):
         process("examine", data, "--target", "species", "--out", f"{name}.csv", "--epochs", 5, cwd=folder)
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+
+
+def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
+    data = mislabelled(folder / "flowers.csv")
+    of, seen = Moment.of, []
+
+    def interrupted(record):
+        seen.append(record.number)
+        if len(seen) == 30:
+            raise KeyboardInterrupt
+        return of(record)
+
+    monkeypatch.setattr("batchprop.cli.progress.Moment.of", interrupted)
+    words = ["examine", str(data), "--target", "species", "--map", "map.png"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 130
+    assert "Interrupted after 29 epochs" in result.stdout
+    assert names(folder) == ["flowers-examined.csv", "flowers.csv", "map.png"]
+    assert len(pd.read_csv("flowers-examined.csv")) == 150
+
+
+@pytest.mark.parametrize("place", ["batchprop.cli.data.read", "batchprop.cli.progress.Moment.of"])
+def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    data = flowers(folder / "flowers.csv")
+    monkeypatch.setattr(place, interrupt)
+    result = run("examine", data, "--target", "species", "--map", "map.png", code=130)
+    assert result.stderr == "batchprop: interrupted; nothing was written\n"
+    assert names(folder) == ["flowers.csv"]

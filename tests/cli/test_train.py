@@ -257,7 +257,7 @@ def test_lbfgs_is_told_as_it_trains(folder):
 # --- Ctrl-C where nothing is learned yet: exit code 130 (later ones are in test_terminal.py) ----------
 
 
-@pytest.mark.parametrize("place", ["batchprop.cli.experiment.read", "batchprop.cli.progress.Moment.of"])
+@pytest.mark.parametrize("place", ["batchprop.cli.data.read", "batchprop.cli.progress.Moment.of"])
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_):
         raise KeyboardInterrupt
