@@ -97,7 +97,8 @@ def contribution(
     gradient = step.gradient if mechanism is None else mechanism.limited(step.gradient)
     shares = _shares(step.losses, batch, share)
     seen = None if look is None else look(step, batch.Y)
-    return Collapsed(step.losses @ shares, gradient.collapse(shares)), seen
+    # Scaled at once, so that a compiler writes what enters a layer's two products only once.
+    return Collapsed(step.losses @ shares, gradient.scaled(shares).total()), seen
 
 
 def _plain_contribution(net: Network, batch: Batch, share: float | Array, masks: Masks) -> Collapsed:
