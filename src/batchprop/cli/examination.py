@@ -164,11 +164,16 @@ def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
 
 def _show_end(out: Console, examined: Examined) -> None:
     """Print how long the network learned."""
-    epochs = len(examined.history)
     seconds = clock(sum(moment.seconds for moment in examined.history))
     engine = {"numpy": "NumPy", "jax": "JAX"}[examined.network.engine_]
     cut = "Interrupted" if examined.network.interrupted_ else "Learned"
-    out.print("", f"{cut} after {epochs:,} epochs, {seconds} with {engine}.", "", sep="\n", soft_wrap=True)
+    out.print(
+        "",
+        f"{cut} after {report.counted(len(examined.history))}, {seconds} with {engine}.",
+        "",
+        sep="\n",
+        soft_wrap=True,
+    )
 
 
 def _show_rows(out: Console, found: pd.DataFrame, task: Task, top: int) -> None:

@@ -131,15 +131,24 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
     if fitted.interrupted:
         why = f"Interrupted after epoch {last.epoch}"
     elif last.epoch == settings.epochs:
-        why = f"Stopped after {last.epoch} epochs, the most allowed (--epochs)"
+        why = f"Stopped after {counted(last.epoch)}, the most allowed (--epochs)"
     elif settings.solver == "lbfgs":
-        why = f"Stopped after {last.epoch} epochs, where no step lowers the loss further"
+        why = f"Stopped after {counted(last.epoch)}, where no step lowers the loss further"
     else:
-        why = f"Stopped after {last.epoch} epochs, the last {last.epoch - best.epoch} without a better loss"
+        why = f"Stopped after {counted(last.epoch)}, the last {last.epoch - best.epoch} without a better loss"
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
     kept = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if fitted.device is None else f"JAX on {fitted.device}"
     out.print("", f"{why}, {seconds} with {engine}.", kept, "", sep="\n", soft_wrap=True)
+
+
+def counted(epochs: int) -> str:
+    """Say a number of epochs.
+
+    >>> counted(1), counted(1200)
+    ('1 epoch', '1,200 epochs')
+    """
+    return "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
 
 
 def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> None:

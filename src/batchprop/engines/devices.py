@@ -74,7 +74,7 @@ def products_in(precision: str | None, device: Any) -> str | None:
     if device.platform == "cpu" and precision != "float32":
         raise ParameterError(
             f"precision={precision!r} is not there on the processor, whose products are float32: "
-            "give None, or an accelerator as device"
+            "leave it out, or give an accelerator as device"
         )
     return PRODUCTS[precision]
 
