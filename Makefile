@@ -8,10 +8,10 @@ OUT    ?= build/digits
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format bench bench-private clean
+.PHONY: help demo test lint types format bench bench-private bench-bad-rows clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.tables  ## train on the digits and save the model in build/digits
 	$(BIN)/batchprop train --out $(OUT) --force
@@ -43,6 +43,9 @@ bench: $(VENV)/.bench$(if $(QUICK),-quick)  ## time batchprop beside its peers (
 bench-private: $(VENV)/.bench$(if $(QUICK),-quick,-private)  ## time private training beside Opacus and vmap(grad) (half an hour)
 	$(BIN)/python -m benchmarks.private $(QUICK)
 
+bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (10 minutes; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.bad_rows $(QUICK)
+
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -70,6 +73,10 @@ $(VENV)/.bench: benchmarks/requirements.txt benchmarks/requirements-quick.txt $(
 
 $(VENV)/.bench-private: benchmarks/requirements-private.txt $(VENV)/.bench
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-private.txt
+	@touch $@
+
+$(VENV)/.bench-bad-rows: benchmarks/requirements-bad-rows.txt $(VENV)/.bench-quick
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-bad-rows.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.

@@ -1,0 +1,265 @@
+"""The figures of finding bad rows: means, intervals, tables and a picture."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from benchmarks.bad_rows_data import KINDS, RATES
+from benchmarks.report import met_and_missed
+
+OURS, CLEANLAB, MARGIN = "batchprop", "cleanlab", "cleanlab, margin"
+METHODS = (OURS, CLEANLAB, MARGIN)
+WANTED_RATIO = 1 / 3
+DRAWS = 10_000
+
+Cells = list[dict[str, Any]]
+
+# Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
+DRAWN = {OURS: ("#0072B2", "o"), CLEANLAB: ("#D55E00", "s"), MARGIN: ("#E69F00", "^")}
+
+
+def summary(cells: Cells) -> dict[str, Any]:
+    """Return means over all, the differences with their intervals, the ratios of time, and the targets."""
+    by_data = {name: [one for one in cells if one["data"] == name] for name in _in_order(cells, "data")}
+    times = {name: [time_ratio(one) for one in found] for name, found in by_data.items()}
+    differences = {
+        figure: {name: difference(by_data, figure, name) for name in (CLEANLAB, MARGIN)}
+        for figure in ("average_precision", "precision")
+    }
+    median = statistics.median(ratio for ratios in times.values() for ratio in ratios)
+    return {
+        "cells": len(cells),
+        "average_precision": {name: _mean(cells, "average_precision", name) for name in METHODS},
+        "precision": {name: _mean(cells, "precision", name) for name in METHODS},
+        "by_column": {name: _mean(cells, "by_column", name) for name in cells[0]["by_column"]},
+        "differences": differences,
+        "time_ratio": {name: statistics.median(ratios) for name, ratios in times.items()},
+        "time_ratio_of_all": median,
+        "time_ratio_of_sums": _seconds(cells, OURS) / _seconds(cells, CLEANLAB),
+        "wanted_time_ratio": WANTED_RATIO,
+        "precision_met": differences["average_precision"][CLEANLAB]["mean"] >= 0,
+        "time_met": median <= WANTED_RATIO,
+    }
+
+
+def difference(by_data: dict[str, Cells], figure: str, peer: str) -> dict[str, Any]:
+    """How far ours is ahead on average, and between which bounds 95% of the resampled averages lie.
+
+    Once the cells are drawn again (table, rate, kind, seed), and once the tables: what was seen of one table
+    says little about the next.
+    """
+    ahead = [[one[figure][OURS] - one[figure][peer] for one in found] for found in by_data.values()]
+    cells = np.concatenate(ahead)
+    rng = np.random.default_rng(0)
+    means = np.array([np.mean(of_table) for of_table in ahead])
+    return {
+        "mean": float(cells.mean()),
+        "interval": _interval(cells, rng),
+        "interval_over_tables": _interval(means, rng),
+        "won": int((cells > 0).sum()),
+        "lost": int((cells < 0).sum()),
+    }
+
+
+def time_ratio(cell: dict[str, Any]) -> float:
+    """Which part of cleanlab's time ours takes."""
+    return float(cell["seconds"][OURS] / cell["seconds"][CLEANLAB])
+
+
+def told(about: dict[str, Any], cells: Cells) -> str:
+    """A table's figures in one line, while others are still running."""
+    first = about["first_seconds"]
+    return (
+        f"{about['name']}, {about['rows']} x {about['columns']}, {about['classes']} classes, "
+        f"{about['engine']}: average precision "
+        + ", ".join(f"{name} {_mean(cells, 'average_precision', name):.3f}" for name in METHODS)
+        + f"; time {statistics.median(time_ratio(one) for one in cells):.2f} of cleanlab's "
+        f"(the first pair {first[OURS] / first[CLEANLAB]:.2f})"
+    )
+
+
+def shown(found: dict[str, Any]) -> list[Any]:
+    """All tables, and the verdict."""
+    cells = found["cells"]
+    return [
+        by_table(found),
+        by_flip(cells),
+        *(by_table_and_flip(cells, figure) for figure in ("average_precision", "precision")),
+        "By other columns of the same fits, average precision: "
+        + ", ".join(f"{name} {value:.3f}" for name, value in found["summary"]["by_column"].items()),
+        verdict(found),
+    ]
+
+
+def by_table(found: dict[str, Any]) -> Table:
+    """A row for each table: both figures of every method, and the time."""
+    shown = Table(title="Means over rates, kinds of flip and seeds; time: median of pairs, lowest to highest")
+    for heading in (
+        "table",
+        *(f"AP,\n{name}" for name in METHODS),
+        *(f"precision,\n{name}" for name in METHODS),
+    ):
+        shown.add_column(heading, justify="left" if heading == "table" else "right")
+    shown.add_column("time of\ncleanlab's", justify="right")
+    for about in [*found["tables"], None]:
+        cells = [one for one in found["cells"] if about is None or one["data"] == about["name"]]
+        ratios = [time_ratio(one) for one in cells]
+        if about is None:
+            shown.add_section()
+        shown.add_row(
+            "all" if about is None else about["name"],
+            *_three(cells, "average_precision"),
+            *_three(cells, "precision"),
+            f"{statistics.median(ratios):.2f}, {min(ratios):.2f}–{max(ratios):.2f}",
+        )
+    return shown
+
+
+def by_flip(cells: Cells) -> Table:
+    """A row for each kind and rate of flips, the tables averaged."""
+    shown = Table("flips", title="Means over tables and seeds, by what was flipped")
+    for figure in ("AP", "precision"):
+        for name in METHODS:
+            shown.add_column(f"{figure},\n{name}", justify="right")
+    for kind, rate in _flips(cells):
+        found = [one for one in cells if (one["kind"], one["rate"]) == (kind, rate)]
+        shown.add_row(f"{kind}, {rate:.0%}", *_three(found, "average_precision"), *_three(found, "precision"))
+    return shown
+
+
+def by_table_and_flip(cells: Cells, figure: str) -> Table:
+    """Ours / cleanlab's for every table, rate and kind, the seeds averaged."""
+    name = {"average_precision": "Average precision", "precision": "Precision at the true number of flips"}
+    shown = Table("table", title=f"{name[figure]}: batchprop / cleanlab, means over seeds")
+    for kind, rate in _flips(cells):
+        shown.add_column(f"{kind},\n{rate:.0%}", justify="right")
+    for data in _in_order(cells, "data"):
+        row = []
+        for flip in _flips(cells):
+            found = [one for one in cells if one["data"] == data and (one["kind"], one["rate"]) == flip]
+            means = [f"{_mean(found, figure, one):.3f}" for one in (OURS, CLEANLAB)] if found else ["–"]
+            row.append(" / ".join(means))
+        shown.add_row(data, *row)
+    return shown
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """Return how far ahead ours is, what it costs, and which targets are met."""
+    total = found["summary"]
+    lines = [
+        f"{figure.replace('_', ' ').capitalize()}: batchprop {total[figure][OURS]:.3f}, {peer} "
+        f"{total[figure][peer]:.3f}: {one['mean']:+.3f} (95% {_bounds(one['interval'])}; tables drawn "
+        f"again {_bounds(one['interval_over_tables'])}); ahead in {one['won']}, behind in {one['lost']}"
+        for figure, of_figure in total["differences"].items()
+        for peer, one in of_figure.items()
+    ]
+    ahead = total["differences"]["average_precision"][CLEANLAB]["mean"]
+    ratio, sums = total["time_ratio_of_all"], total["time_ratio_of_sums"]
+    lines.append(f"Time: median of pairs {ratio:.3f} of cleanlab's, all seconds together {sums:.3f}")
+    asked = [
+        (f"average precision {ahead:+.3f} beside cleanlab's, wanted ≥ 0", total["precision_met"]),
+        (f"time {ratio:.3f} of cleanlab's, wanted ≤ {WANTED_RATIO:.3f}", total["time_met"]),
+    ]
+    for one in found["overhead"]:
+        what = f"recording, {one['engine']}, {one['case']}: {one['ratio']:.2f}"
+        what += f" ({one['lowest']:.2f}–{one['highest']:.2f})"
+        lines.append(what)
+        asked.append((f"{what}, wanted ≤ {one['wanted']:g}", one["met"]))
+    return "\n".join([*lines, *met_and_missed(asked)])
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Draw each method's average precision by table and kind of flip, and beside it the time."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(
+        1, 2, sharey=True, figsize=(11, 5.4), width_ratios=(3, 1), layout="constrained"
+    )
+    cells, names = found["cells"], [about["name"] for about in found["tables"]]
+    for height, data in enumerate(names):
+        of_data = [one for one in cells if one["data"] == data]
+        for axes in (left, right):
+            axes.axhspan(height - 0.5, height + 0.5, color="0.96" if height % 2 else "white", zorder=0)
+        for kind, y in (("uniform", height - 0.2), ("similar", height + 0.2)):
+            _dots(left, [one for one in of_data if one["kind"] == kind], y, filled=kind == "uniform")
+        ratios = [time_ratio(one) for one in of_data]
+        right.plot([min(ratios), max(ratios)], [height, height], color=DRAWN[OURS][0], linewidth=1)
+        right.plot(statistics.median(ratios), height, DRAWN[OURS][1], color=DRAWN[OURS][0], markersize=7)
+    right.axvline(WANTED_RATIO, color="black", linewidth=1)
+    right.set_xlim(0, None)
+    left.set_yticks(range(len(names)), names)
+    left.set_ylim(len(names) - 0.5, -0.5)
+    left.set_xlabel("average precision, mean over 2, 5, 10 and 20% of flips and the seeds")
+    right.set_xlabel("time as a part of cleanlab's: median,\nrange; line: wanted, a third at most")
+    _legend(figure, left)
+    for axes in (left, right):
+        axes.grid(axis="x", color="0.88")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    machine = found["machine"]
+    figure.text(0.005, 0.005, f"{machine['cores']} cores, {machine['date'][:10]}", color="0.4", fontsize=8)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    for name, (colour, shape) in DRAWN.items():
+        axes.plot([], [], shape, color=colour, markersize=7, label=name)
+    axes.plot([], [], "o", color="0.4", markersize=7, label="flipped to any class")
+    axes.plot(
+        [], [], "o", color="0.4", markersize=7, markerfacecolor="white", label="flipped to the nearest class"
+    )
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
+
+
+def _dots(axes: Any, cells: Cells, y: float, *, filled: bool) -> None:
+    """The methods' means at one height, joined by a line."""
+    if not cells:
+        return
+    means = {name: _mean(cells, "average_precision", name) for name in DRAWN}
+    axes.plot([min(means.values()), max(means.values())], [y, y], color="0.6", linewidth=1, zorder=1)
+    for name, (colour, shape) in reversed(DRAWN.items()):
+        face = colour if filled else "white"
+        axes.plot(means[name], y, shape, color=colour, markerfacecolor=face, markersize=7)
+
+
+def _interval(values: NDArray[np.float64], rng: np.random.Generator) -> list[float]:
+    drawn = rng.integers(0, len(values), (DRAWS, len(values)))
+    return [float(bound) for bound in np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))]
+
+
+def _bounds(interval: list[float]) -> str:
+    return f"{interval[0]:+.3f} to {interval[1]:+.3f}"
+
+
+def _mean(cells: Cells, figure: str, name: str) -> float:
+    return float(np.mean([one[figure][name] for one in cells]))
+
+
+def _three(cells: Cells, figure: str) -> list[str]:
+    """Each method's mean; the best one stands out."""
+    means = [round(_mean(cells, figure, name), 3) for name in METHODS]
+    return [f"[bold]{mean:.3f}[/]" if mean == max(means) else f"{mean:.3f}" for mean in means]
+
+
+def _seconds(cells: Cells, name: str) -> float:
+    return float(sum(one["seconds"][name] for one in cells))
+
+
+def _in_order(cells: Cells, what: str) -> list[Any]:
+    return list(dict.fromkeys(one[what] for one in cells))
+
+
+def _flips(cells: Cells) -> list[tuple[str, float]]:
+    found = {(one["kind"], one["rate"]) for one in cells}
+    return [(kind, rate) for kind in KINDS for rate in RATES if (kind, rate) in found]
