@@ -1,20 +1,20 @@
 """Looking: the numbers that tell how a network fares with each example of a batch, before the batch's step.
 
-They are rows of one matrix ``(q, m)``, a column for each example: first ``SQUARED_NORM``, ``LOSS``, ``EL2N``;
-where labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K rows.
+``glance`` is what a step gives away for almost nothing; ``particulars`` makes the rest of it, for all examples
+of an epoch at once. Rows are examples there, and columns first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
+labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K columns.
 """
 
 from collections.abc import Iterator
-from functools import cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from batchprop.arrays import Array, column_dots, namespace
 from batchprop.backprop import Step
-from batchprop.objective import Look
+from batchprop.heads import Head
 
 SQUARED_NORM, LOSS, EL2N, PROBABILITY, MARGIN = range(5)
-"""Which row is which."""
+"""Which column is which; a glance has the first two, and then Z."""
 
 
 class Labels(NamedTuple):
@@ -82,40 +82,62 @@ class Labels(NamedTuple):
             yield tuple(M[start:stop, :] for M in matrices)
 
 
-@cache
-def look_at(labels: Labels | None) -> Look:
-    """Return what to see of each example; one function for equal labels, by which a program is known again.
-
-    ``‖g_i‖²``, ``loss_i``, ``EL2N_i = ‖P_i − Y_i‖``; with labels the given ones' probability and margin; P.
+def glance(step: Step, _: Array) -> Array:
+    """Return ``‖g_i‖²``, ``loss_i`` and the last layer's scores Z.
 
     Args:
-        labels: how Y stands for labels, or None where it holds numbers.
+        step: of a batch of m.
 
     Returns:
-        ``(step, Y) -> (q, m)``, with q = 5 + K, or 3 + K without labels.
+        ``(2 + K, m)``.
 
     Source:
-        EL2N and the gradient norm (GraNd): Paul et al. 2021, arXiv 2107.07075.
+        The gradient norm of each example (GraNd): Paul et al. 2021, arXiv 2107.07075.
 
     Example:
         >>> import numpy as np
         >>> from batchprop.backprop import backprop
         >>> from batchprop.network import Network
         >>> net = Network.create([2, 3], random_state=0, dtype="float64")
-        >>> Y = np.eye(3)[:, :2]
-        >>> seen = look_at(Labels((3,)))(backprop(net, np.ones((2, 2)), Y), Y)
-        >>> seen.shape, bool(np.allclose(seen[LOSS], -np.log(seen[PROBABILITY])))
-        ((8, 2), True)
+        >>> step = backprop(net, np.ones((2, 2)), np.eye(3)[:, :2])
+        >>> seen = glance(step, np.eye(3)[:, :2])
+        >>> seen.shape, bool((seen[SQUARED_NORM] == step.gradient.squared_norms()).all())
+        ((5, 2), True)
     """
+    xp = namespace(step.P)
+    return xp.concat([step.gradient.squared_norms()[None, :], step.losses[None, :], step.Z[-1]], axis=0)
 
-    def look(step: Step, Y: Array) -> Array:
-        xp, R = namespace(step.P), step.P - Y
-        figures = [step.gradient.squared_norms(), step.losses, xp.sqrt(column_dots(R, R))]
-        if labels is not None:
-            figures += [labels.probability(step.P, Y), labels.margin(step.Z[-1], Y)]
-        return xp.concat([xp.stack(figures), step.P], axis=0)
 
-    return look
+def particulars(seen: Array, Y: Array, head: Head, labels: Labels | None) -> Array:
+    """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the given label's probability and margin; P.
+
+    Args:
+        seen: ``(n, 2 + K)``, from ``glance``, a row for each example.
+        Y: their targets ``(n, K)``.
+        head: makes P of Z.
+        labels: how Y stands for labels, or None where it holds numbers.
+
+    Returns:
+        ``(n, q)``, q = 5 + K, or 3 + K without labels.
+
+    Source:
+        EL2N: Paul et al. 2021, arXiv 2107.07075.
+
+    Example:
+        >>> import numpy as np
+        >>> from batchprop.heads import HEADS
+        >>> seen = np.array([[4.0, 0.7, 1.0, 1.0]])
+        >>> particulars(seen, np.array([[1.0, 0.0]]), HEADS["softmax"], Labels((2,))).round(2)
+        array([[4.  , 0.7 , 0.71, 0.5 , 0.  , 0.5 , 0.5 ]])
+    """
+    xp = namespace(seen)
+    Z, Y = seen[:, LOSS + 1 :].T, Y.T
+    P = head.output(Z)
+    R = P - Y
+    columns = [seen[:, SQUARED_NORM], seen[:, LOSS], xp.sqrt(column_dots(R, R))]
+    if labels is not None:
+        columns += [labels.probability(P, Y), labels.margin(Z, Y)]
+    return xp.concat([xp.stack(columns, axis=1), P.T], axis=1)
 
 
 def answers_in(seen: Array, labels: Labels | None) -> Array:

@@ -16,9 +16,8 @@ from batchprop.errors import ParameterError, unknown_name
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Call
 from batchprop.gradient import unbiased_noise
-from batchprop.looking import SQUARED_NORM
+from batchprop.looking import SQUARED_NORM, glance
 from batchprop.network import Layer, Layers
-from batchprop.objective import Look
 from batchprop.training import Epoch, Watched
 
 MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")
@@ -98,17 +97,18 @@ def monitored(
 
 
 @cache
-def watched_for(monitors: frozenset[str], look: Look | None = None) -> Watched:
+def watched_for(monitors: frozenset[str], *, recording: bool = False) -> Watched:
     """Return what an engine has to look at for some monitors.
 
     Args:
         monitors: some of ``MONITORS``.
-        look: what else is seen of each example, the squared norm first; or None.
+        recording: whether the fit is recorded as well: a glance begins with the squared norm, too.
 
     Returns:
         The looks.
     """
-    of_examples = look or (squared_norms if monitors & _OF_EXAMPLES else None)
+    norms = squared_norms if monitors & _OF_EXAMPLES else None
+    of_examples = glance if recording else norms
     return Watched(of_examples, squared_lengths if monitors & _OF_STEPS else None)
 
 

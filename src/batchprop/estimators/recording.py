@@ -13,13 +13,12 @@ from batchprop.batches import Batches, Order, Rows
 from batchprop.errors import ParameterError
 from batchprop.estimators.examples import Call
 from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
-from batchprop.looking import Labels, look_at
+from batchprop.looking import Labels, particulars
 from batchprop.network import Network
 from batchprop.training import Epoch
 
 if TYPE_CHECKING:
     from batchprop.estimators.attributes import Estimator
-    from batchprop.objective import Look
 
 
 class Recorder:
@@ -27,6 +26,7 @@ class Recorder:
 
     Args:
         rows: those trained on.
+        Y: the targets of all rows ``(n, K)``, as the network learns them.
         labels: how Y stands for labels, or None.
 
     Attributes:
@@ -34,17 +34,12 @@ class Recorder:
         checkpoints: networks on the way, each with the sum of the learning rates that it stands for.
     """
 
-    def __init__(self, rows: Rows, labels: Labels | None) -> None:
+    def __init__(self, rows: Rows, Y: NDArray[np.floating], labels: Labels | None) -> None:
         self.history: History | None = None
         self.checkpoints = list[tuple[Network, float]]()
-        self._labels = labels
+        self._Y, self._labels = Y[rows], labels
         self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
         self._places[rows] = np.arange(len(rows))
-
-    @property
-    def look(self) -> Look:
-        """What an engine has to see of each example."""
-        return look_at(self._labels)
 
     def recorded(self, epochs: Iterator[Epoch]) -> Iterator[Epoch]:
         """Take in epochs whose batches name every row once.
@@ -57,8 +52,10 @@ class Recorder:
         """
         for epoch in epochs:
             found = np.asarray(epoch.seen.examples)
-            seen = np.empty(found.shape)  # sums over many epochs are kept in float64
-            seen[self._places[_in_order(epoch.batches)]] = found
+            in_place = np.empty_like(found)
+            in_place[self._places[_in_order(epoch.batches)]] = found
+            # Sums over many epochs are kept in float64.
+            seen = particulars(in_place, self._Y, epoch.network.head, self._labels).astype(np.float64)
             rate = epoch.learning_rate
             if self.history is None:
                 self.history = begin_history(seen, rate, self._labels)
