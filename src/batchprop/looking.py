@@ -1,7 +1,7 @@
 """Looking: the numbers that tell how a network fares with each example of a batch, before the batch's step.
 
-``glance`` is what a step gives away for almost nothing; ``particulars`` makes the rest of it, for all examples
-of an epoch at once. Rows are examples there, and columns first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
+``glance`` is what a step gives away for almost nothing; ``particulars`` makes the rest of it, for all the
+examples of an epoch at once. Rows are examples there, and columns first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
 labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K columns.
 """
 
@@ -109,7 +109,7 @@ def glance(step: Step, _: Array) -> Array:
 
 
 def particulars(seen: Array, Y: Array, head: Head, labels: Labels | None) -> Array:
-    """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the given label's probability and margin; P.
+    """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the label's probability and margin; P.
 
     Args:
         seen: ``(n, 2 + K)``, from ``glance``, a row for each example.
