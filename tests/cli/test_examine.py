@@ -131,6 +131,12 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(folder, words, code, told
     assert (folder / "flowers.csv").read_bytes() == before
 
 
+def test_an_error_takes_back_the_folders_made_for_the_files(folder):
+    data = flowers(folder / "flowers.csv")
+    run("examine", data, "--target", "nope", "--out", "new/deep/x.csv", "--map", "new/map.png", code=1)
+    assert names(folder) == ["flowers.csv"]
+
+
 def test_a_file_that_is_there_is_replaced_only_by_force(folder):
     data = flowers(folder / "flowers.csv")
     words = ("examine", data, "--target", "species", "--epochs", 2, "--map", "map.png")

@@ -213,6 +213,33 @@ def test_a_failed_run_leaves_nothing(tmp_path, error):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("place", [new_file, new_folder])
+def test_a_failed_run_takes_back_the_parents_it_made_and_no_other(tmp_path, place):
+    (tmp_path / "here").mkdir()
+    with pytest.raises(RuntimeError):
+        fail_within(place(tmp_path / "here" / "new" / "deep" / "out.csv"), RuntimeError)
+    assert names(tmp_path) == ["here"]
+    assert names(tmp_path / "here") == []
+
+
+@pytest.mark.parametrize("place", [new_file, new_folder])
+def test_parents_that_hold_something_by_then_stay(tmp_path, place):
+    def fail():
+        with place(tmp_path / "new" / "out.csv"):
+            (tmp_path / "new" / "notes").write_text("of somebody else")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert names(tmp_path / "new") == ["notes"]
+
+
+def test_a_name_that_cannot_be_written_leaves_no_parents(tmp_path):
+    with pytest.raises(DataError, match="cannot be written"), new_file(tmp_path / "new" / ("x" * 250)):
+        pytest.fail("the block must not run")
+    assert names(tmp_path) == []
+
+
 def a_model_in(folder, text="old"):
     folder.mkdir()
     (folder / MODEL).write_text(text)

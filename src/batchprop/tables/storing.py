@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """Give a folder to write into, which takes its name only when the block ends without an error.
 
     Args:
-        path: the folder to make; its parents are made as needed.
+        path: the folder to make; its parents are made as needed, and taken back if the block fails.
         force: replace a folder that holds a model, or nothing; no other is ever replaced.
 
     Yields:
@@ -151,16 +151,13 @@ def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     _check_free(path, force=force)
-    beside = _beside(path, "folder")
-    try:
+    with _beside(path, "folder") as beside:
         yield beside
         for file in beside.iterdir():
             _flush(file)
         _flush(beside)
         _put(beside, path)
         _flush(path.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _check_free(path: Path, *, force: bool) -> None:
@@ -176,18 +173,33 @@ def _check_free(path: Path, *, force: bool) -> None:
         )
 
 
-def _beside(path: Path, what: str, option: str = "--out") -> Path:
-    """A fresh folder next to `path`: what shows that it can be written at all."""
+@contextmanager
+def _beside(path: Path, what: str, option: str = "--out") -> Iterator[Path]:
+    """A fresh folder next to `path`, for a time: what shows that it can be written at all."""
+    made = list[Path]()
     try:
+        made += [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         beside.mkdir()
     except OSError as error:
+        _remove_empty(made)
         raise DataError(
             f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
             f"name another with {option}"
         ) from error
-    return beside
+    try:
+        yield beside
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Take back folders, the innermost first; one that holds what was written stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _put(new: Path, path: Path) -> None:
@@ -218,7 +230,7 @@ def new_file(path: str | Path, *, force: bool = False, option: str = "--out") ->
     """Give a file to write, which takes its name only when the block ends without an error.
 
     Args:
-        path: the file to make; its parents are made as needed.
+        path: the file to make; its parents are made as needed, and taken back if the block fails.
         force: replace the file that is there.
         option: what names it, for messages.
 
@@ -233,15 +245,12 @@ def new_file(path: str | Path, *, force: bool = False, option: str = "--out") ->
         raise DataError(f"{path} is a folder: name a file with {option}")
     if path.exists() and not force:
         raise DataError(f"the file {path} exists: name another with {option}, or replace it with --force")
-    beside = _beside(path, "file", option)
-    try:
+    with _beside(path, "file", option) as beside:
         part = beside / path.name
         yield part
         _flush(part)
         part.replace(path)
         _flush(path.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_json(content: object, path: Path) -> None:
