@@ -50,7 +50,7 @@ def begin_history(seen: Array, learning_rate: float, labels: Labels | None) -> H
     """Return the history of one epoch.
 
     Args:
-        seen: ``(n, q)``, from ``looking.particulars``, a row for each example.
+        seen: ``(n, q)``, ``looking.particulars`` turned over, a row for each example.
         learning_rate: α of that epoch.
         labels: how Y stands for labels, or None.
 

@@ -1,8 +1,8 @@
 """Looking: the numbers that tell how a network fares with each example of a batch, before the batch's step.
 
 ``glance`` is what a step gives away for almost nothing; ``particulars`` makes the rest of it, for all the
-examples of an epoch at once. Rows are examples there, and columns first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
-labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K columns.
+examples of an epoch at once. Columns are examples, and rows first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
+labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K rows.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from batchprop.backprop import Step
 from batchprop.heads import Head
 
 SQUARED_NORM, LOSS, EL2N, PROBABILITY, MARGIN = range(5)
-"""Which column is which; a glance has the first two, and then Z."""
+"""Which row is which; a glance has the first two, and then Z."""
 
 
 class Labels(NamedTuple):
@@ -112,13 +112,13 @@ def particulars(seen: Array, Y: Array, head: Head, labels: Labels | None) -> Arr
     """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the label's probability and margin; P.
 
     Args:
-        seen: ``(n, 2 + K)``, from ``glance``, a row for each example.
-        Y: their targets ``(n, K)``.
+        seen: ``(2 + K, n)``, from ``glance``, a column for each example.
+        Y: their targets ``(K, n)``.
         head: makes P of Z.
         labels: how Y stands for labels, or None where it holds numbers.
 
     Returns:
-        ``(n, q)``, q = 5 + K, or 3 + K without labels.
+        ``(q, n)``, q = 5 + K, or 3 + K without labels.
 
     Source:
         EL2N: Paul et al. 2021, arXiv 2107.07075.
@@ -126,18 +126,18 @@ def particulars(seen: Array, Y: Array, head: Head, labels: Labels | None) -> Arr
     Example:
         >>> import numpy as np
         >>> from batchprop.heads import HEADS
-        >>> seen = np.array([[4.0, 0.7, 1.0, 1.0]])
-        >>> particulars(seen, np.array([[1.0, 0.0]]), HEADS["softmax"], Labels((2,))).round(2)
+        >>> seen = np.array([[4.0], [0.7], [1.0], [1.0]])
+        >>> particulars(seen, np.array([[1.0], [0.0]]), HEADS["softmax"], Labels((2,))).T.round(2)
         array([[4.  , 0.7 , 0.71, 0.5 , 0.  , 0.5 , 0.5 ]])
     """
     xp = namespace(seen)
-    Z, Y = seen[:, LOSS + 1 :].T, Y.T
+    Z = seen[LOSS + 1 :, :]
     P = head.output(Z)
     R = P - Y
-    columns = [seen[:, SQUARED_NORM], seen[:, LOSS], xp.sqrt(column_dots(R, R))]
+    rows = [seen[SQUARED_NORM, :], seen[LOSS, :], xp.sqrt(column_dots(R, R))]
     if labels is not None:
-        columns += [labels.probability(P, Y), labels.margin(Z, Y)]
-    return xp.concat([xp.stack(columns, axis=1), P.T], axis=1)
+        rows += [labels.probability(P, Y), labels.margin(Z, Y)]
+    return xp.concat([xp.stack(rows), P], axis=0)
 
 
 def answers_in(seen: Array, labels: Labels | None) -> Array:

@@ -47,7 +47,7 @@ def step_of(case: Problem, asarray: Any = np.asarray) -> tuple[Step, Any]:
 
 def look(case: Problem, step: Step, Y: Any) -> Any:
     """What is seen of a batch, a column for each example."""
-    return particulars(glance(step, Y).T, Y.T, case.net.head, labels_of(case)).T
+    return particulars(glance(step, Y), Y, case.net.head, labels_of(case))
 
 
 def of_one(case: Problem, i: int) -> list[float]:

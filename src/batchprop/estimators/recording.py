@@ -37,7 +37,7 @@ class Recorder:
     def __init__(self, rows: Rows, Y: NDArray[np.floating], labels: Labels | None) -> None:
         self.history: History | None = None
         self.checkpoints = list[tuple[Network, float]]()
-        self._Y, self._labels = Y[rows], labels
+        self._Y, self._labels = np.ascontiguousarray(Y[rows].T), labels
         self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
         self._places[rows] = np.arange(len(rows))
 
@@ -52,10 +52,10 @@ class Recorder:
         """
         for epoch in epochs:
             found = np.asarray(epoch.seen.examples)
-            in_place = np.empty_like(found)
-            in_place[self._places[_in_order(epoch.batches)]] = found
+            glances = np.empty(found.shape[::-1], dtype=found.dtype)
+            glances[:, self._places[_in_order(epoch.batches)]] = found.T
             # Sums over many epochs are kept in float64.
-            seen = particulars(in_place, self._Y, epoch.network.head, self._labels).astype(np.float64)
+            seen = particulars(glances, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
             rate = epoch.learning_rate
             if self.history is None:
                 self.history = begin_history(seen, rate, self._labels)
