@@ -97,8 +97,14 @@ def contribution(
     gradient = step.gradient if mechanism is None else mechanism.limited(step.gradient)
     shares = _shares(step.losses, batch, share)
     seen = None if look is None else look(step, batch.Y)
+    return Collapsed(step.losses @ shares, _weighted_sum(gradient, batch.weights, share)), seen
+
+
+def _weighted_sum(gradient: BatchGradient, weights: Array | None, share: float | Array) -> Layers:
+    if weights is None:
+        return each(lambda g: share * g, gradient.total())
     # Scaled at once, so that a compiler writes what enters a layer's two products only once.
-    return Collapsed(step.losses @ shares, gradient.scaled(shares).total()), seen
+    return gradient.scaled(share * weights).total()
 
 
 def _plain_contribution(net: Network, batch: Batch, share: float | Array, masks: Masks) -> Collapsed:
