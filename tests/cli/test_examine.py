@@ -115,7 +115,7 @@ def test_the_digits_are_examined_without_a_file(folder):
         (["flowers.csv", "--target", "species", "--top", "-1"], 2, "--top"),
         (["flowers.csv", "--target", "species", "--out", "o.txt"], 2, "end it in .csv"),
         (["flowers.csv", "--target", "species", "--map", "m.jpg"], 2, "end it in .png"),
-        (["flowers.csv", "--target", "species", "--out", "flowers.csv"], 1, "exists: name another"),
+        (["flowers.csv", "--target", "species", "--out", "./flowers.csv"], 2, "is the table itself: name"),
         (["flowers.csv", "--target", "species", "--map", "here/"], 2, "names no format"),
         (["flowers.csv", "--target", "species", "--task", "numbers"], 1, "holds text"),
         (["flowers.csv", "--target", "species", "--learning-rate", "inf"], 2, "finite"),
@@ -129,6 +129,18 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(folder, words, code, told
     assert told in result.stderr
     assert names(folder) == ["flowers.csv"]
     assert (folder / "flowers.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(("option", "name"), [("--out", "other.csv"), ("--map", "map.png")])
+def test_the_table_is_not_replaced_even_by_force_and_by_another_name(folder, option, name):
+    data = flowers(folder / "flowers.csv")
+    before = data.read_bytes()
+    (folder / name).hardlink_to(data)
+    words = ("--target", "species", "--epochs", 1, option, name, "--force")
+    result = run("examine", data, *words, code=2)
+    assert f"{option} {name} is the table itself: name another file" in result.stderr
+    assert data.read_bytes() == (folder / name).read_bytes() == before
+    assert names(folder) == sorted(["flowers.csv", name])
 
 
 def test_an_error_takes_back_the_folders_made_for_the_files(folder):

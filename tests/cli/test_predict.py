@@ -136,3 +136,12 @@ def test_the_settings_beside_the_model_tell_its_classes(model):
 def test_misuse(models, model):
     assert "Missing argument 'MODEL'" in run("predict", code=2).stderr
     assert "Missing argument 'DATA'" in run("predict", model, code=2).stderr
+
+
+def test_the_table_is_not_replaced_even_by_force(folder, model, frame):
+    data = write(frame, folder / "flowers.csv")
+    before = data.read_bytes()
+    result = run("predict", model, data, "--out", "flowers.csv", "--force", code=2)
+    assert "--out flowers.csv is the table itself: name another file" in result.stderr
+    assert data.read_bytes() == before
+    assert names(folder) == ["flowers.csv"]

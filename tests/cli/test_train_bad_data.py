@@ -129,3 +129,12 @@ def test_a_folder_without_permission_is_refused(folder):
     (folder / "locked").mkdir(mode=0o500)
     result = run("train", "t.csv", "--target", "y", "--out", "locked/model", code=1)
     assert "Permission denied" in result.stderr
+
+
+def test_a_table_in_the_folder_of_a_model_is_not_replaced_with_it(folder):
+    run("train", flowers(folder / "flowers.csv"), "--target", "species", "--out", "model", *QUICK)
+    (folder / "model" / "data").mkdir()
+    data = (folder / "flowers.csv").rename(folder / "model" / "data" / "flowers.csv")
+    result = run("train", data, "--target", "species", "--out", "model", "--force", code=2)
+    assert f"--out model holds the table {data}: name another folder" in result.stderr
+    assert data.exists()

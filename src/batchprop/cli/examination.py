@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
     """
     console = report.console()
     with ExitStack() as files:
-        out = files.enter_context(new_file(settings.out, force=settings.force))
-        picture = data_map and files.enter_context(new_file(data_map, force=settings.force, option="--map"))
+        fresh = partial(new_file, force=settings.force, table=settings.data)
+        out = files.enter_context(fresh(settings.out))
+        picture = data_map and files.enter_context(fresh(data_map, option="--map"))
         data = load(settings.data, settings.target, settings.task)
         if a_tenth:
             settings = replace(settings, batch_size=min(max(len(data.frame) // 10, _FEWEST), _MOST))

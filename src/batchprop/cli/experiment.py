@@ -40,7 +40,7 @@ def run(settings: Settings) -> int:
         BatchpropError: whatever stops it; nothing is written then.
     """
     console = report.console()
-    with new_folder(settings.out, force=settings.force) as folder:
+    with new_folder(settings.out, force=settings.force, table=settings.data) as folder:
         data = load(settings.data, settings.target, settings.task, settings.weights)
         settings.check_target(data.target)
         check_each_class_twice(data.target)

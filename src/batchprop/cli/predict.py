@@ -49,7 +49,7 @@ def predict(
         return
     if out.suffix.lower() not in ENDINGS:
         raise ParameterError(f"--out {out} names no format: end it in {', '.join(ENDINGS)}")
-    with new_file(out, force=force) as part:
+    with new_file(out, force=force, table=data) as part:
         table = predictions(load_model(model), read(data), proba=proba)
         write(table, part)
     typer.echo(f"{len(table):,} predictions in {out}")

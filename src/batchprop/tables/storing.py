@@ -18,7 +18,7 @@ import skops.io.exceptions
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from batchprop.errors import DataError, ModelError
+from batchprop.errors import DataError, ModelError, ParameterError
 from batchprop.tables.naming import elided
 
 MODEL = "model.skops"
@@ -136,20 +136,24 @@ def _answers(model: Any) -> bool:
 
 
 @contextmanager
-def new_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+def new_folder(path: str | Path, *, force: bool = False, table: Path | None = None) -> Iterator[Path]:
     """Give a folder to write into, which takes its name only when the block ends without an error.
 
     Args:
         path: the folder to make; its parents are made as needed, and taken back if the block fails.
         force: replace a folder that holds a model, or nothing; no other is ever replaced.
+        table: the file that is read meanwhile.
 
     Yields:
         A fresh folder beside it, so that the last step is a rename.
 
     Raises:
         DataError: at once, before anything is computed: the folder exists, or cannot be written.
+        ParameterError: at once: the table is in the folder, and would go with it.
     """
     path = Path(path)
+    if table is not None and _holds(path, table):
+        raise ParameterError(f"--out {path} holds the table {table}: name another folder")
     _check_free(path, force=force)
     with _beside(path, "folder") as beside:
         yield beside
@@ -202,6 +206,19 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
+def _same(path: Path, other: Path) -> bool:
+    """Whether two names are of one file or folder, which both have to be there."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _holds(folder: Path, file: Path) -> bool:
+    """Whether a file is somewhere in a folder, by its own name or by what that is a link to."""
+    return any(_same(folder, parent) for name in (file.absolute(), file.resolve()) for parent in name.parents)
+
+
 def _put(new: Path, path: Path) -> None:
     """Rename `new` to `path`; what stood there is moved aside, and comes back if that fails."""
     if not path.exists():
@@ -226,21 +243,27 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def new_file(path: str | Path, *, force: bool = False, option: str = "--out") -> Iterator[Path]:
+def new_file(
+    path: str | Path, *, force: bool = False, option: str = "--out", table: Path | None = None
+) -> Iterator[Path]:
     """Give a file to write, which takes its name only when the block ends without an error.
 
     Args:
         path: the file to make; its parents are made as needed, and taken back if the block fails.
         force: replace the file that is there.
         option: what names it, for messages.
+        table: the file that is read meanwhile.
 
     Yields:
         A fresh file beside it, so that the last step is a rename.
 
     Raises:
         DataError: at once: the file exists (and `force` is not given), or cannot be written.
+        ParameterError: at once: the file is the table, by whatever name.
     """
     path = Path(path)
+    if table is not None and _same(path, table):
+        raise ParameterError(f"{option} {path} is the table itself: name another file")
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a file with {option}")
     if path.exists() and not force:
