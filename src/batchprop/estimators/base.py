@@ -30,7 +30,7 @@ from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitoring import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
-from batchprop.estimators.private import refuse_leaks
+from batchprop.estimators.private import goes_on, refuse_leaks
 from batchprop.estimators.recording import check_recording, frame_of, records_of, require_records
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
@@ -63,10 +63,10 @@ class BaseMLP(Estimator):
     def _fit(self, X: Any, y: Any, call: Call) -> Self:
         check_parameters(self, self._rules)
         check_monitors(call.monitor, self.solver)
-        refuse_leaks(self, call)
+        refuse_leaks(self, X, call)
         check_recording(self, call)
         self._records = None
-        fresh = not (hasattr(self, "coefs_") and (self.warm_start or call.partial))
+        fresh = not goes_on(self, call)
         X, y = self._validated(X, y, reset=fresh)
         given_dtype, X = X.dtype, self._in_training_dtype(X)
         self._learn_targets(y, call, fresh=fresh)
@@ -79,6 +79,8 @@ class BaseMLP(Estimator):
         net = self._first_network(Y.dtype, rng, call, fresh=fresh)
         rows, held = self._hold_out(given, call, rng)
         table = Table(X, Y, self._balanced(y, given.weights))
+        if self.privacy is None:
+            self.privacy_spent_ = None  # of these weights, whatever solver makes them
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:

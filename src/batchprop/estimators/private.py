@@ -31,11 +31,17 @@ class PrivateFit(Protocol):
         """What is spent after so many steps."""
 
 
-def refuse_leaks(estimator: Estimator, call: Call) -> None:
+def goes_on(estimator: Estimator, call: Call) -> bool:
+    """Whether a fit goes on from the weights of the last one."""
+    return hasattr(estimator, "coefs_") and (estimator.warm_start or call.partial)
+
+
+def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
     """Refuse what would break the promise of ``privacy`` without a word.
 
     Args:
         estimator: its parameters.
+        X: the rows to train on, as the user gave them.
         call: what ``fit`` was given.
 
     Raises:
@@ -102,10 +108,10 @@ def begin_private(
         ParameterError: the budget does not allow it; the weights so far were trained without privacy.
     """
     if estimator.privacy is None:
-        estimator.privacy_spent_ = None
         return None
     before, seeded = getattr(estimator, "privacy_spent_", None), estimator.random_state is not None
-    if before is None and estimator.t_ > 0:
+    fresh = not goes_on(estimator, call)
+    if before is None and not fresh:
         raise ParameterError(
             "the weights so far were trained without privacy, and a budget cannot be carried on from there: "
             "fit anew, with warm_start=False"
@@ -115,6 +121,11 @@ def begin_private(
     else:
         steps = steps_per_epoch * estimator.max_iter
         fit = estimator.privacy.begin(n_rows, batch_size, steps, before, seeded=seeded)
+    if fresh:
+        # Weights of an earlier fit have an account of their own: should this one fail, they must not be
+        # gone on from under the account begun now.
+        vars(estimator).pop("coefs_", None)
+        vars(estimator).pop("intercepts_", None)
     return fit
 
 
