@@ -1,5 +1,7 @@
 """`batchprop examine`: wrong rows come first, each with its line, and nothing bad is half-written."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,6 +143,14 @@ def test_the_table_is_not_replaced_even_by_force_and_by_another_name(folder, opt
     assert f"{option} {name} is the table itself: name another file" in result.stderr
     assert data.read_bytes() == (folder / name).read_bytes() == before
     assert names(folder) == sorted(["flowers.csv", name])
+
+
+def test_what_is_advised_after_divergence_the_command_has(folder):
+    data = flowers(folder / "flowers.csv")
+    words = ("examine", data, "--target", "petal_width")
+    told = run(*words, "--learning-rate", 1e300, code=1).stderr
+    advised = re.findall(r"--[a-z-]+", told)
+    assert advised == ["--learning-rate"]
 
 
 def test_an_error_takes_back_the_folders_made_for_the_files(folder):

@@ -97,7 +97,7 @@ def examine(console: Console, data: Data, settings: Settings) -> Examined:
 
     how = options(settings, len(X), on_epoch)
     fit = _examples_of_classes if data.target.task == "classes" else _examples_of_numbers
-    with progress(console, settings.epochs) as show, explained(settings):
+    with progress(console, settings.epochs) as show, explained(settings, clips=False):
         network, found = fit(X, data.target.values, how)
     if not history:
         # Ctrl-C came before the first epoch ended: nothing was seen.

@@ -159,8 +159,12 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
 
 
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
+def explained(settings: Settings, *, clips: bool = True) -> Iterator[None]:
     """Keep quiet what the report says with the numbers, and say what failed in options.
+
+    Args:
+        settings: the options.
+        clips: whether the command has --max-grad-norm.
 
     Raises:
         DivergedError: the loss stopped being finite.
@@ -172,17 +176,17 @@ def explained(settings: Settings) -> Iterator[None]:
         try:
             yield
         except DivergedError as error:
-            raise DivergedError(f"{str(error).partition(': ')[0]}: {_remedy(settings)}") from error
+            raise DivergedError(f"{str(error).partition(': ')[0]}: {_remedy(settings, clips=clips)}") from error
         except failures_of_jax() as error:
             plainer = ", or no --precision" if settings.precision else ""
             raise BatchpropError(f"{jax_gave_up(error)}: try --engine numpy{plainer}") from error
 
 
-def _remedy(settings: Settings) -> str:
+def _remedy(settings: Settings, *, clips: bool) -> str:
     """What to do about a divergence, in options: the core speaks of its parameters."""
     if settings.solver == "lbfgs":
         return "try another --solver, or a larger --alpha"
-    clip = "" if settings.max_grad_norm else ", or --max-grad-norm 1"
+    clip = ", or --max-grad-norm 1" if clips and not settings.max_grad_norm else ""
     return f"try a --learning-rate below {settings.learning_rate:g}{clip}"
 
 
