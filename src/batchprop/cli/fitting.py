@@ -176,7 +176,9 @@ def explained(settings: Settings, *, clips: bool = True) -> Iterator[None]:
         try:
             yield
         except DivergedError as error:
-            raise DivergedError(f"{str(error).partition(': ')[0]}: {_remedy(settings, clips=clips)}") from error
+            raise DivergedError(
+                f"{str(error).partition(': ')[0]}: {_remedy(settings, clips=clips)}"
+            ) from error
         except failures_of_jax() as error:
             plainer = ", or no --precision" if settings.precision else ""
             raise BatchpropError(f"{jax_gave_up(error)}: try --engine numpy{plainer}") from error
