@@ -111,7 +111,7 @@ def test_the_digits_are_examined_without_a_file(folder):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["flowers.csv"], 2, "--target is missing"),
+        (["flowers.csv"], 2, "--target is missing: name the column of flowers.csv to examine"),
         (["flowers.csv", "--target", "speceis"], 1, "did you mean 'species'"),
         (["none.csv", "--target", "species"], 1, "there is no file none.csv"),
         (["flowers.csv", "--target", "species", "--top", "-1"], 2, "--top"),
@@ -151,6 +151,10 @@ def test_what_is_advised_after_divergence_the_command_has(folder):
     told = run(*words, "--learning-rate", 1e300, code=1).stderr
     advised = re.findall(r"--[a-z-]+", told)
     assert advised == ["--learning-rate"]
+
+
+def test_the_help_says_from_where_rows_are_counted():
+    assert "row 1 is the first" in " ".join(run("examine", "--help").stdout.split())
 
 
 def test_an_error_takes_back_the_folders_made_for_the_files(folder):

@@ -173,3 +173,9 @@ def test_quotes_that_are_closed_may_hold_lines_quotes_and_delimiters(tmp_path):
     table = read(path)
     assert table["a"].tolist()[:2] == ['x\ny, "z"', '5" pipe']
     assert table["b"].tolist() == ["p", "q", '"r"']
+
+
+def test_a_folder_is_not_suggested_for_a_file_that_is_not_there(tmp_path):
+    (tmp_path / "flowers.csv").mkdir()
+    with pytest.raises(DataError, match=r"there is no file .*check the name and the folder$"):
+        read(tmp_path / "flower.csv")

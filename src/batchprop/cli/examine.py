@@ -88,6 +88,9 @@ def examine(
     early what the rows have in common, and late, by heart, what contradicts it.
     Rows are ranked by their mean loss over the epochs. Ctrl-C ends the training
     early: rows are ranked by what was seen so far, and the exit code is 130.
+
+    Each row is named by its line in the file. Where there are no lines, in
+    Parquet and in the digits, rows are counted: row 1 is the first.
     """
     settings = Settings(
         data=data,
@@ -102,7 +105,7 @@ def examine(
         out=out or Path(f"{data.stem if data else 'digits'}-examined.csv"),
         force=force,
     )
-    settings.check()
+    settings.check("examine")
     with tables_extra():
         from batchprop.cli.examination import PICTURES, run
         from batchprop.tables.predicting import ENDINGS

@@ -48,8 +48,11 @@ class Settings:
     precision: Literal["float32", "tensorfloat32", "bfloat16"] | None = None
     force: bool = False
 
-    def check(self) -> None:
+    def check(self, purpose: str = "predict") -> None:
         """Check what no single option can tell.
+
+        Args:
+            purpose: what the command does with the target, for messages.
 
         Raises:
             ParameterError: two options do not go together, or one is missing, or infinite; the engine or the
@@ -69,7 +72,7 @@ class Settings:
                     "call: leave it out, or use another --solver"
                 )
         if self.data is not None and self.target is None:
-            raise ParameterError(f"--target is missing: name the column of {self.data} to predict")
+            raise ParameterError(f"--target is missing: name the column of {self.data} to {purpose}")
         if self.data is None and (self.target or self.weights):
             option = "--target" if self.target else "--weights"
             raise ParameterError(f"{option} names a column, but there is no DATA: name a file before it")

@@ -80,8 +80,12 @@ def _reader(path: Path) -> Callable[[Path], pa.Table]:
 def _near_file(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    names = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() in _READERS)
+    names = sorted(file.name for file in path.parent.iterdir() if _is_table(file))
     return near_name(path.name, names)
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in _READERS and path.is_file()
 
 
 def delimiter_of(path: Path) -> str | None:
