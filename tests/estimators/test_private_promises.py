@@ -36,20 +36,35 @@ def test_lbfgs_from_private_weights_promises_nothing() -> None:
     assert model.set_params(privacy=None, solver="lbfgs").fit(X, Y).privacy_spent_ is None
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What a callback raises."""
 
 
 def breaks(epoch: Any) -> None:
-    raise Broken
+    raise BrokenError
 
 
 @quiet
 @pytest.mark.parametrize("before", [None, NOISY])
 def test_a_private_fit_that_failed_leaves_no_weights_of_another_account(before: Any) -> None:
     model = private(privacy=before, max_iter=50).fit(X, Y)
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         model.set_params(privacy=NOISY, callbacks=[breaks], max_iter=1).fit(X, Y)
     assert not hasattr(model, "coefs_")
     model.set_params(callbacks=None, warm_start=True).fit(X, Y)
     assert model.n_iter_ == 1
+
+
+@quiet
+@pytest.mark.parametrize("again", ["fit", "partial_fit"])
+def test_a_shuffled_run_stays_in_the_account(again: str) -> None:
+    shuffled = Privacy(delta=1e-5, noise_multiplier=1.0, sampling="shuffled")
+    model = private(privacy=shuffled, warm_start=True).fit(X, Y)
+    getattr(model.set_params(privacy=NOISY), again)(X, Y)
+    spent = model.privacy_spent_
+    assert spent.epsilon == math.inf
+    assert spent.sampling == "shuffled"
+    assert [run.sampling for run in spent.runs] == ["shuffled", "poisson"]
+    assert "No epsilon is promised: batches were shuffled" in str(spent)
+    with pytest.raises(ParameterError, match="epsilon=50 cannot be promised after a run with shuffled"):
+        getattr(model.set_params(privacy=Privacy(epsilon=50, delta=1e-5)), again)(X, Y)

@@ -81,3 +81,15 @@ def test_str_is_the_summary_and_repr_the_fields() -> None:
 def test_without_runs_there_is_nothing_to_say() -> None:
     with pytest.raises(ParameterError, match=r"runs=\(\) says nothing"):
         record(runs=[])
+
+
+def test_one_shuffled_run_among_others_is_enough() -> None:
+    runs = [RUNS[0], Run(0.01, 1.0, 300, "shuffled")]
+    assert epsilon_spent(runs, 1e-5) == math.inf
+    found = record(runs=[*runs, RUNS[0]])
+    assert (found.epsilon, found.sampling) == (math.inf, "shuffled")
+    assert found.epsilon_if_poisson == epsilon_spent([*RUNS, RUNS[0]], 1e-5)
+    with pytest.raises(ParameterError, match=r"epsilon=9 cannot be promised after a run with shuffled"):
+        noise_for(9.0, 1e-5, 0.01, 10, before=runs)
+    with pytest.raises(ParameterError, match="sampling='all' is unknown"):
+        Run(0.1, 1.0, 1, "all")  # type: ignore[arg-type]  # what a type checker would have refused

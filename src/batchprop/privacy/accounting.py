@@ -10,12 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from batchprop.errors import BatchpropError, ParameterError, unknown_name
-from batchprop.privacy.terms import Accountant, checked_delta, not_negative, number, positive
+from batchprop.privacy.terms import Accountant, Sampling, checked_delta, not_negative, number, positive
 
 CLOSE = 1e-3
 """How far above the smallest noise multiplier ``noise_for`` may stop, relative."""
@@ -44,18 +45,20 @@ class Run:
         sampling_rate: q, the chance of a row to be in a batch, in (0, 1].
         noise_multiplier: σ ≥ 0, the noise's standard deviation in units of the clipping norm.
         steps: how many steps, ≥ 0.
+        sampling: how the batches were drawn, "poisson" or "shuffled", which no accounting here covers.
 
     Raises:
         ParameterError: a value is out of its bounds.
 
     Example:
         >>> Run(sampling_rate=0.01, noise_multiplier=1.1, steps=1000)
-        Run(sampling_rate=0.01, noise_multiplier=1.1, steps=1000)
+        Run(sampling_rate=0.01, noise_multiplier=1.1, steps=1000, sampling='poisson')
     """
 
     sampling_rate: float
     noise_multiplier: float
     steps: int
+    sampling: Sampling = "poisson"
 
     def __post_init__(self) -> None:
         if not 0 < (rate := number(self.sampling_rate)) <= 1:
@@ -64,6 +67,8 @@ class Run:
             )
         if not 0 <= (steps := number(self.steps)) < math.inf or steps != int(steps):
             raise ParameterError(f"steps={self.steps!r} must be an integer >= 0: the number of updates")
+        if self.sampling not in get_args(Sampling):
+            raise unknown_name("sampling", self.sampling, get_args(Sampling))
         object.__setattr__(self, "sampling_rate", rate)
         object.__setattr__(self, "noise_multiplier", not_negative("noise_multiplier", self.noise_multiplier))
         object.__setattr__(self, "steps", int(self.steps))
@@ -82,8 +87,8 @@ def epsilon_spent(runs: Iterable[Run], delta: float, accountant: Accountant = "p
         accountant: "pld" (privacy loss distribution) or "rdp" (Rényi differential privacy).
 
     Returns:
-        ε ≥ 0: 0 without steps, infinite where a step had no noise to speak of (σ < 1e-6). From 1000 on, and
-        after more than a billion steps, it is the Rényi bound.
+        ε ≥ 0: 0 without steps, infinite where a step had no noise to speak of (σ < 1e-6) or a shuffled
+        batch. From 1000 on, and after more than a billion steps, it is the Rényi bound.
 
     Raises:
         ParameterError: a value is out of its bounds.
@@ -101,10 +106,14 @@ def epsilon_spent(runs: Iterable[Run], delta: float, accountant: Accountant = "p
         2.58
     """
     delta = _checked(delta, accountant)
-    alike = _alike(runs)
+    return _epsilon(_alike(runs), delta, accountant)
+
+
+@lru_cache(maxsize=128)
+def _epsilon(alike: tuple[Run, ...], delta: float, accountant: Accountant) -> float:
     if not alike:
         return 0.0
-    if any(run.noise_multiplier < LEAST_NOISE for run in alike):
+    if any(run.noise_multiplier < LEAST_NOISE or run.sampling != "poisson" for run in alike):
         return math.inf
     renyi = _renyi(alike, delta)
     beyond_pld = renyi >= BEYOND_PLD or sum(run.steps for run in alike) > MOST_STEPS
@@ -137,7 +146,8 @@ def noise_for(
         σ, in units of the clipping norm; 0 if there is nothing to do.
 
     Raises:
-        ParameterError: a value is out of its bounds; the budget is spent; no noise keeps within it.
+        ParameterError: a value is out of its bounds; the budget is spent, or a run was shuffled; no noise
+            keeps within it.
         BatchpropError: dp-accounting is not installed.
 
     Example:
@@ -149,6 +159,11 @@ def noise_for(
     if Run(sampling_rate, 0.0, steps).steps == 0:
         return 0.0
     spent = epsilon_spent(before, delta, accountant)
+    if math.isinf(spent) and any(run.steps and run.sampling != "poisson" for run in before):
+        raise ParameterError(
+            f"epsilon={epsilon:g} cannot be promised after a run with shuffled batches, which no accounting "
+            "here covers: fit anew with sampling='poisson'"
+        )
     if spent >= epsilon:
         raise ParameterError(
             f"the privacy budget is spent: epsilon={spent:.4g} of {epsilon:g} at delta={delta:g}; allow a "
@@ -180,15 +195,26 @@ def _checked(delta: float, accountant: Accountant) -> float:
     return checked_delta(delta, accountant)
 
 
-def _alike(runs: Iterable[Run]) -> list[Run]:
+def as_poisson(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Return the runs as if all their batches had been drawn by Poisson sampling.
+
+    Example:
+        >>> as_poisson([Run(0.1, 1.0, 5, "shuffled")]) == (Run(0.1, 1.0, 5),)
+        True
+    """
+    return tuple(replace(run, sampling="poisson") for run in runs)
+
+
+def _alike(runs: Iterable[Run]) -> tuple[Run, ...]:
     """Runs of the same rate and noise as one, in one order: then the order they came in cannot matter.
 
     More noise than ``MOST_NOISE`` is reckoned as so much, which is on the safe side.
     """
-    steps: Counter[tuple[float, float]] = Counter()
+    steps: Counter[Run] = Counter()
     for run in runs:
-        steps[run.sampling_rate, min(run.noise_multiplier, MOST_NOISE)] += run.steps
-    return sorted(Run(*kind, count) for kind, count in steps.items() if count)
+        noise = min(run.noise_multiplier, MOST_NOISE)
+        steps[replace(run, noise_multiplier=noise, steps=0)] += run.steps
+    return tuple(sorted(replace(kind, steps=count) for kind, count in steps.items() if count))
 
 
 def _least(epsilon_at: Callable[[float], float], target: float, start: float, close: float) -> float | None:

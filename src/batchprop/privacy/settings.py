@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ from batchprop import mechanism
 from batchprop.batches import Plan, mini, poisson
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.mechanism import Automatic, Flat, Mechanism, PerLayer
-from batchprop.privacy.accounting import Run, epsilon_spent, noise_for
+from batchprop.privacy.accounting import Run, as_poisson, epsilon_spent, noise_for
 from batchprop.privacy.spent import RELATION, Spent
 from batchprop.privacy.terms import (
     Accountant,
@@ -121,7 +121,9 @@ class Privacy:
         runs = () if before is None else before.runs
         rate, noise = expected_size / n_rows, self.noise_multiplier
         if noise is None:
-            noise = noise_for(self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, runs)
+            # Shuffled batches are promised nothing anyway: their noise is what Poisson sampling would need.
+            so_far = as_poisson(runs) if self.sampling == "shuffled" else runs
+            noise = noise_for(self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, so_far)
         seeded = seeded or (before is not None and before.seeded)
         return PrivateFit(self, n_rows, expected_size, noise, runs, seeded)
 
@@ -141,13 +143,19 @@ class Privacy:
             The fit.
 
         Raises:
-            ParameterError: the steps would spend more than the budget.
+            ParameterError: the steps would spend more than the budget, or batches were shuffled before.
         """
         noise = before.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
         fit = PrivateFit(self, n_rows, expected_size, noise, before.runs, seeded or before.seeded)
         if self.epsilon is None:
             return fit
-        would_be = fit.spent(steps).epsilon_if_poisson
+        after = fit.spent(steps)
+        if self.sampling == "poisson" and after.sampling == "shuffled":
+            raise ParameterError(
+                f"epsilon={self.epsilon:g} cannot be promised after a run with shuffled batches, which no "
+                "accounting here covers: fit anew with sampling='poisson'"
+            )
+        would_be = after.epsilon_if_poisson
         if would_be > self.epsilon:
             raise ParameterError(
                 f"the privacy budget is spent: epsilon={before.epsilon_if_poisson:.4g} of {self.epsilon:g}, "
@@ -200,7 +208,7 @@ class PrivateFit:
 
     def spent(self, steps: int) -> Spent:
         """What is spent after so many steps of this fit, and all that went before it."""
-        runs = (*self.before, Run(self.rate, self.noise_multiplier, steps))
+        runs = _joined(self.before, Run(self.rate, self.noise_multiplier, steps, self.privacy.sampling))
         return spent(self.privacy, runs, expected_batch_size=self.expected_size, seeded=self.seeded)
 
 
@@ -229,8 +237,10 @@ def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, 
         raise ParameterError("runs=() says nothing of what was spent: give at least one Run, of 0 steps even")
     # ``privacy`` was checked when it was made, but its field's type still allows None.
     delta = float(privacy.delta or 0.0)
-    reckoned = epsilon_spent(runs, delta, privacy.accountant)
-    covered = privacy.sampling == "poisson" or reckoned == 0
+    reckoned = epsilon_spent(as_poisson(runs), delta, privacy.accountant)
+    # A run that nothing covers stays in the account, whatever comes after it.
+    shuffled = privacy.sampling == "shuffled" or any(run.steps and run.sampling == "shuffled" for run in runs)
+    covered = not shuffled or reckoned == 0
     return Spent(
         epsilon=reckoned if covered else math.inf,
         delta=delta,
@@ -242,8 +252,15 @@ def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, 
         expected_batch_size=float(expected_batch_size),
         max_norm=privacy.max_norm,
         clipping=privacy.clipping,
-        sampling=privacy.sampling,
+        sampling="shuffled" if shuffled else "poisson",
         seeded=seeded,
         relation=RELATION,
         runs=runs,
     )
+
+
+def _joined(runs: tuple[Run, ...], last: Run) -> tuple[Run, ...]:
+    """The runs with one more, which is added to the one before it where both are of one kind."""
+    if not runs or replace(runs[-1], steps=last.steps) != last:
+        return (*runs, last)
+    return (*runs[:-1], replace(last, steps=runs[-1].steps + last.steps))

@@ -25,7 +25,7 @@ class Spent:
         expected_batch_size: rows that a batch has on average, the divisor of its sum; of the last run.
         max_norm: the clipping norm C.
         clipping: "flat", "per_layer" or "automatic".
-        sampling: "poisson" or "shuffled".
+        sampling: "poisson", or "shuffled" where any run was.
         seeded: a fixed seed drew the batches and the noise. Who knows it can take the noise off again: that
             is for tests only.
         relation: which tables the promise takes for neighbours.
