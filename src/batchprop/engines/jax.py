@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches, sizes_of
 from batchprop.engines.devices import find_device, key_of, products_in, require_own_process
 from batchprop.engines.feeding import (
+    MOST_AT_ONCE,
     Feed,
     aligned,
     copy_rows,
@@ -100,7 +101,11 @@ class JaxEngine:
             running, noted = Running(state, None), list[_Noted]()
             held = self._on_device(table)
             net, objective, resident = recipe.network, recipe.objective, held is not None
-            for feed in _feeds(net, objective, table, batches, rates, width, resident=resident):
+            # A feed's notes on examples are laid out whole, so it is no longer than the epoch.
+            longest = MOST_AT_ONCE if recipe.watched.examples is None else _parts(batches, width)
+            for feed in _feeds(
+                net, objective, table, batches, rates, width, longest=longest, resident=resident
+            ):
                 if running.open_batch is None and feed.closes is not None:
                     running = Running(state, nothing(state.layers))
                 go = run_in_place if noted and _is_large(running) else run
@@ -212,13 +217,19 @@ def _feeds(
     width: int,
     *,
     resident: bool,
+    longest: int = MOST_AT_ONCE,
 ) -> Iterator[Feed]:
     with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
         in_dtype = np.asarray(rates).astype(table.Y.dtype)
-    S = feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident)
+    S = min(longest, feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident))
     mechanism = objective.mechanism
     expected_size = None if mechanism is None else mechanism.expected_size
     return feeds(table, batches, in_dtype, width, S, resident=resident, expected_size=expected_size)
+
+
+def _parts(batches: Batches, width: int) -> int:
+    """How many microbatches an epoch has, up to the next power of two."""
+    return power_of_two(int(np.maximum(-(-sizes_of(batches) // width), 1).sum()))
 
 
 def _applied(
