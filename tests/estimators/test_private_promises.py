@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from batchprop.errors import ParameterError
+from batchprop.estimators import fitting
 from batchprop.privacy import Privacy
 from tests.estimators.tables import estimator, quiet, table
 
@@ -68,3 +72,68 @@ def test_a_shuffled_run_stays_in_the_account(again: str) -> None:
     assert "No epsilon is promised: batches were shuffled" in str(spent)
     with pytest.raises(ParameterError, match="epsilon=50 cannot be promised after a run with shuffled"):
         getattr(model.set_params(privacy=Privacy(epsilon=50, delta=1e-5)), again)(X, Y)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_how_many_rows_chance_drew_is_told_nowhere(engine: str) -> None:
+    seen: list[Any] = []
+    models = [
+        private(engine=engine, random_state=seed, max_iter=3, callbacks=[seen.append]).fit(X, Y)
+        for seed in range(2)
+    ]
+    # 120 rows in 8 batches, of 16 on average.
+    assert [epoch.rows for epoch in seen] == [128] * 6
+    assert [model.t_ for model in models] == [3 * 128] * 2
+    assert all(isinstance(model.t_, int) for model in models)
+
+
+def batches_of(model: Any, monkeypatch: pytest.MonkeyPatch, *calls: str) -> list[list[Any]]:
+    """The batches of the first epoch of each call."""
+    seen: list[list[Any]] = []
+    train = fitting.train
+
+    def spied(*given: Any) -> Any:
+        for number, epoch in enumerate(train(*given)):
+            if number == 0:
+                seen.append([rows.tolist() for rows in epoch.batches])
+            yield epoch
+
+    monkeypatch.setattr(fitting, "train", spied)
+    for call in calls:
+        getattr(model, call)(X, Y)
+    return seen
+
+
+@quiet
+@pytest.mark.parametrize("random_state", [0, np.random.RandomState(0)])
+def test_a_seed_draws_other_batches_in_every_call(random_state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = private(random_state=random_state, warm_start=True)
+    seen = batches_of(model, monkeypatch, "fit", "fit", "partial_fit", "partial_fit")
+    assert len(seen) == 4
+    firsts = [tuple(map(tuple, batches)) for batches in seen]
+    assert len(set(firsts)) == 4
+    assert len({batches[0] for batches in firsts}) == 4
+
+
+def test_a_seed_still_repeats_all_calls() -> None:
+    def weights() -> Any:
+        model = private(warm_start=True).fit(X, Y)
+        return model.partial_fit(X, Y).coefs_[0]
+
+    assert_array_equal(weights(), weights())
+
+
+@pytest.mark.parametrize("given", [Privacy, SimpleNamespace(noise_multiplier=1.0), "yes"])
+def test_what_is_no_privacy_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(ParameterError, match=r"privacy=.* is not allowed: give None, or a batchprop"):
+        private(privacy=given).fit(X, Y)
+
+
+def test_networks_that_a_callback_saw_are_paid_for_though_it_raised() -> None:
+    model = private(warm_start=True, max_iter=3).fit(X, Y)
+    once, weights = model.privacy_spent_, model.coefs_[0]
+    with pytest.raises(BrokenError):
+        model.set_params(callbacks=[breaks]).fit(X, Y)
+    assert model.privacy_spent_.steps == once.steps + 8
+    assert model.privacy_spent_.epsilon > once.epsilon
+    assert_array_equal(model.coefs_[0], weights)

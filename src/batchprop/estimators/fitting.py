@@ -70,14 +70,12 @@ def fit_stochastic(
     epochs = monitored(estimator, monitors, epochs, table.weights, plan)
     if recorder is not None:
         epochs = recorder.recorded(epochs)
-    if private is not None:
-        epochs = withheld(epochs)
-    with suitable_threads(engine, net.sizes, batch_size):
-        stopped = _consume(estimator, islice(epochs, 1 if call.partial else estimator.max_iter), watch)
-    if private is not None:
-        steps = watch.last.state.steps - state.steps if watch.last else 0
-        estimator.privacy_spent_ = private.spent(steps)
-    elif not stopped and not call.partial:
+    with (
+        withheld(estimator, private, epochs) as shown,
+        suitable_threads(engine, net.sizes, batch_size),
+    ):
+        stopped = _consume(estimator, islice(shown, 1 if call.partial else estimator.max_iter), watch)
+    if private is None and not stopped and not call.partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
             "or let early_stopping=True decide",

@@ -163,7 +163,11 @@ RULES: dict[str, Rule] = {
     "precision": either(exactly(None), one_of(*PRECISIONS)),
     "max_batch_size": integer(1),
     "privacy": either(
-        exactly(None), Rule("a batchprop.privacy.Privacy", lambda value: hasattr(value, "noise_multiplier"))
+        exactly(None),
+        Rule(
+            "a batchprop.privacy.Privacy, as Privacy(epsilon=3, delta=1e-5)",
+            lambda value: callable(getattr(value, "begin", None)) and not isinstance(value, type),
+        ),
     ),
 }
 """What both estimators' parameters may be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -129,9 +130,39 @@ def begin_private(
     return fit
 
 
-def withheld(epochs: Iterator[Epoch]) -> Iterator[Epoch]:
-    """Yield the epochs without what nothing protects: the training loss, and which rows took part."""
-    return (replace(epoch, loss=math.nan, batches=()) for epoch in epochs)
+@contextmanager
+def withheld(
+    estimator: Estimator, private: PrivateFit | None, epochs: Iterator[Epoch]
+) -> Iterator[Iterator[Epoch]]:
+    """Give the epochs without what nothing protects, and write down what they have spent, however they end.
+
+    Withheld are the training loss, which rows took part, and how many: what a batch holds by chance depends
+    on who is in the table.
+
+    Args:
+        estimator: gets ``privacy_spent_``, also where a callback raises: it was handed these networks.
+        private: the fit, or None, which withholds nothing.
+        epochs: as they were trained.
+
+    Yields:
+        The epochs.
+    """
+    if private is None:
+        yield epochs
+        return
+    expected, steps = private.mechanism.expected_size, 0
+
+    def protected() -> Iterator[Epoch]:
+        nonlocal steps
+        for epoch in epochs:
+            n_batches = len(epoch.batches)
+            steps += n_batches
+            yield replace(epoch, loss=math.nan, batches=(), rows=round(n_batches * expected))
+
+    try:
+        yield protected()
+    finally:
+        estimator.privacy_spent_ = private.spent(steps)
 
 
 def random_state_of_batches(estimator: Estimator, rng: np.random.RandomState) -> np.random.RandomState:
@@ -139,6 +170,12 @@ def random_state_of_batches(estimator: Estimator, rng: np.random.RandomState) ->
 
     NumPy's global generator, which serves elsewhere, may have been seeded by anybody.
     """
-    if estimator.privacy is None or estimator.random_state is not None:
+    if estimator.privacy is None:
         return rng
-    return np.random.RandomState(np.random.SeedSequence().generate_state(624))
+    if estimator.random_state is None:
+        return np.random.RandomState(np.random.SeedSequence().generate_state(624))
+    before = getattr(estimator, "privacy_spent_", None)
+    if before is None:
+        return rng
+    # The accounting takes draws for independent: a seed must not draw the batches of the last call again.
+    return np.random.RandomState([rng.randint(2**31 - 1), before.steps % 2**32])
