@@ -12,7 +12,7 @@ from typing import NamedTuple
 from batchprop.arrays import Array, column_dots, namespace, squared_length
 from batchprop.clipping import cutting, joined, layer_lengths, normalizing, one_limit_a_layer
 from batchprop.errors import InputError
-from batchprop.factors import Factors, Matrices
+from batchprop.factors import Factors, Matrices, check_direction, layer_shapes
 from batchprop.network import Layer, Layers
 
 __all__ = ["BatchGradient", "KroneckerFactors", "Matrices", "Noise", "unbiased_noise"]
@@ -123,6 +123,11 @@ class BatchGradient(Factors):
 
         Source:
             Goodfellow 2015, arXiv 1510.01799.
+
+        Example:
+            >>> import numpy as np
+            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).squared_norms()
+            array([10., 68.])
         """
         return _added(self.squared_norms_by_layer())
 
@@ -137,7 +142,7 @@ class BatchGradient(Factors):
             ``(m,)``, whatever the weights. One product a layer.
 
         Raises:
-            InputError: the direction has other shapes than the layers.
+            InputError: the direction has other shapes than the layers, or none.
 
         Example:
             >>> import numpy as np
@@ -145,7 +150,7 @@ class BatchGradient(Factors):
             >>> g.dot((Layer(np.array([[10.0]]), np.array([1.0])),))
             array([31., 82.])
         """
-        _check_direction(direction, _shapes(self))
+        check_direction(direction, layer_shapes(self))
         return _added(
             column_dots(dZ, V_W @ H + V_b[:, None])
             for dZ, H, (V_W, V_b) in zip(self.dZ, self.H, direction, strict=True)
@@ -161,7 +166,7 @@ class BatchGradient(Factors):
             ``K[i, j] = ⟨g_i, g'_j⟩``, ``(m, m')``, whatever the weights. Two products a layer.
 
         Raises:
-            InputError: the other gradient's layers have other widths.
+            InputError: it is no gradient, or its layers have other widths.
 
         Source:
             Pruthi et al. 2020 (TracIn), arXiv 2002.08484.
@@ -173,9 +178,14 @@ class BatchGradient(Factors):
                    [26., 68.]])
         """
         other = self if other is None else other
-        if _shapes(self) != _shapes(other):
+        ours = layer_shapes(self)
+        if not isinstance(other, Factors):
             raise InputError(
-                f"the other gradient's layers have shapes {_shapes(other)}, these {_shapes(self)}: "
+                f"a {type(other).__name__} is no gradient: give what backprop returns of a batch"
+            )
+        if (theirs := layer_shapes(other)) != ours:
+            raise InputError(
+                f"the other gradient's layers have shapes {theirs}, these {ours}: "
                 "give two batches through the same network"
             )
         return _added(
@@ -374,17 +384,3 @@ class BatchGradient(Factors):
 
 def _added(per_layer: Iterable[Array]) -> Array:
     return reduce(add, per_layer)
-
-
-def _shapes(g: Factors) -> list[tuple[int, int]]:
-    return [(dZ.shape[0], H.shape[0]) for dZ, H in zip(g.dZ, g.H, strict=True)]
-
-
-def _check_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None:
-    given = [(tuple(V_W.shape), tuple(V_b.shape)) for V_W, V_b in direction]
-    wanted = [(shape, shape[:1]) for shape in shapes]
-    if given != wanted:
-        raise InputError(
-            f"the direction has shapes {given} as W and b of each layer: "
-            f"it must have the layers' own, {wanted}, as a mean gradient has"
-        )
