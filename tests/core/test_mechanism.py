@@ -154,3 +154,18 @@ def test_both_engines_train_alike_on_poisson_batches_without_noise() -> None:
     batches = next(poisson(40, 0.2, 12, np.random.RandomState(0)))
     objective = Objective(alpha=0.01, mechanism=Mechanism(Flat(MIDDLE), None, 8.0))
     same_run(ran(JaxEngine(), objective, batches), ran(NumpyEngine(), objective, batches))
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
+    """Row 0 fills up what is empty, and is too large to be multiplied."""
+    extreme = Table(np.where(np.arange(40)[:, None] == 0, 3e38, X).astype("float32"), Y.astype("float32"))
+    net = Network.create([3, 4, 2], activation="identity", random_state=0)
+    recipe = Recipe(net, optimizers.sgd(), Objective(alpha=0.1, mechanism=Mechanism(Flat(1.0), None, 2.0)))
+    batches = [np.arange(3, 5), np.arange(0), np.arange(7, 9)]
+    ours, theirs = (
+        engine.run_epoch(recipe, begin(recipe), extreme, batches, [0.1] * 3)
+        for engine in (JaxEngine(resident=resident), NumpyEngine())
+    )
+    assert ours.finite
+    close(ours.layers, theirs.layers, rtol=1e-5)

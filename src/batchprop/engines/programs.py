@@ -229,8 +229,9 @@ def _batch(table: Table | None, feed: Feed, i: Array | int) -> Batch:
     if table is None:
         return Batch(feed.X[i].T, feed.Y[i].T, feed.weights[i])
     B, Y, _ = gather(table, feed.rows[i])
-    # A batch that weighs nothing may hold anything, and zero times infinity is not zero.
-    there = feed.shares[i] > 0
+    # What weighs nothing may hold anything, and zero times infinity is not zero. Under privacy an empty batch
+    # has a share all the same.
+    there = jnp.any(feed.weights[i] > 0)
     return Batch(jnp.where(there, B, 0), jnp.where(there, Y, 0), feed.weights[i])
 
 
