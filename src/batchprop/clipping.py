@@ -1,16 +1,63 @@
 """How long each example's gradient is, and the factor that brings it down to a limit.
 
 A length is never squared across factors, ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)``: the square of a long gradient
-overflows in float32. Whatever is still too long counts as infinite, and gets the factor 0, not NaN.
+overflows in float32. Whatever is still too long counts as infinite, and gets the factor 0, not NaN; so does
+what has no length, because a number on the way to it overflowed.
 """
 
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce, singledispatch
+from typing import Any
 
 import numpy as np
 
-from batchprop.arrays import Array, namespace
+from batchprop.arrays import Array, column_dots, namespace
 from batchprop.errors import InputError, ParameterError
+
+
+def squares(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tuple[Array, Array]]:
+    """Yield for each layer ``‖dz_i‖²`` and ``‖h_i‖² + 1``, whose product is the gradient's squared norm.
+
+    Args:
+        dZ: for each layer ``(n_l, m)``.
+        H: for each layer ``(n_{l-1}, m)``; the first is the batch.
+
+    Yields:
+        Pairs of ``(m,)``.
+
+    Example:
+        >>> import numpy as np
+        >>> list(squares((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)))
+        [(array([1., 4.]), array([10., 17.]))]
+    """
+    B, *hidden = H
+    # A batch's columns are rows of the table: vecdot runs along memory there, and across it elsewhere.
+    right = (namespace(B).vecdot(B, B, axis=-2), *(column_dots(H_l, H_l) for H_l in hidden))
+    return ((column_dots(dZ_l, dZ_l), square + 1.0) for dZ_l, square in zip(dZ, right, strict=True))
+
+
+Function = Callable[..., Any]
+
+
+@singledispatch
+def if_all(holds: Array, ordinary: Function, careful: Function, *operands: Any) -> Any:
+    """Return ``ordinary(*operands)`` where every entry holds, else ``careful(*operands)``.
+
+    Args:
+        holds: booleans ``(m,)``; an engine may register a way for arrays whose values it cannot look at.
+        ordinary: cheaper; right where all hold.
+        careful: right in any case, and equal to ``ordinary`` where all hold.
+        operands: arrays, or tuples of arrays.
+
+    Returns:
+        What one of them returns.
+
+    Example:
+        >>> import numpy as np
+        >>> [if_all(np.array([True, holds]), abs, float, -1) for holds in (True, False)]
+        [1, -1.0]
+    """
+    return (ordinary if namespace(holds).all(holds) else careful)(*operands)
 
 
 def layer_lengths(left: Array, right: Array) -> Array:
@@ -61,7 +108,7 @@ def cutting(lengths: Array, max_norm: float | Array) -> Array:
         max_norm: C, positive, a number or a scalar array; infinite for no limit.
 
     Returns:
-        ``(m,)``: 1 up to the limit, 0 for an infinite length.
+        ``(m,)``: 1 up to the limit, 0 for an infinite length, and for one that is no number.
 
     Raises:
         ParameterError: C is a number, and not above 0.
@@ -75,7 +122,8 @@ def cutting(lengths: Array, max_norm: float | Array) -> Array:
     limit = _positive("max_norm", max_norm, lengths)
     ones = xp.ones_like(lengths)
     longer = lengths > limit
-    return xp.where(longer, limit / xp.where(longer, lengths, ones), ones)
+    cut = xp.where(longer, limit / xp.where(longer, lengths, ones), ones)
+    return xp.where(xp.isnan(lengths), xp.zeros_like(lengths), cut)
 
 
 def normalizing(lengths: Array, max_norm: float | Array, stability: float | Array) -> Array:
@@ -87,7 +135,7 @@ def normalizing(lengths: Array, max_norm: float | Array, stability: float | Arra
         stability: γ, positive, a number or a scalar array.
 
     Returns:
-        ``(m,)``.
+        ``(m,)``: 0 for an infinite length, and for one that is no number.
 
     Raises:
         ParameterError: C or γ is a number, and not above 0.
@@ -97,8 +145,10 @@ def normalizing(lengths: Array, max_norm: float | Array, stability: float | Arra
         >>> normalizing(np.array([0.0, 9.99]), 1.0, 0.01)
         array([100. ,   0.1])
     """
+    xp = namespace(lengths)
     floor = _positive("stability", stability, lengths)
-    return _positive("max_norm", max_norm, lengths) / (lengths + floor)
+    factors = _positive("max_norm", max_norm, lengths) / (lengths + floor)
+    return xp.where(xp.isnan(lengths), xp.zeros_like(lengths), factors)
 
 
 def one_limit_a_layer(max_norms: Sequence[float | Array] | Array, n_layers: int) -> tuple[float | Array, ...]:

@@ -4,13 +4,13 @@ Norms, inner products, statistics and clipping; the sums are in ``factors``, whi
 With c the shares, ``w_i / Σw`` or ``1/m``; weights enter there, where a mean is taken, and nowhere else.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 from typing import NamedTuple
 
 from batchprop.arrays import Array, column_dots, namespace, squared_length
-from batchprop.clipping import cutting, joined, layer_lengths, normalizing, one_limit_a_layer
+from batchprop.clipping import cutting, joined, layer_lengths, normalizing, one_limit_a_layer, squares
 from batchprop.errors import InputError
 from batchprop.factors import Factors, Matrices, check_direction, layer_shapes
 from batchprop.network import Layer, Layers
@@ -112,7 +112,7 @@ class BatchGradient(Factors):
             ... ).squared_norms_by_layer()
             (array([10., 68.]),)
         """
-        return tuple(left * right for left, right in self._squares())
+        return tuple(left * right for left, right in squares(self.dZ, self.H))
 
     def squared_norms(self) -> Array:
         """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
@@ -372,14 +372,7 @@ class BatchGradient(Factors):
         return self.scaled(normalizing(joined(self._lengths()), max_norm, stability))
 
     def _lengths(self) -> tuple[Array, ...]:
-        return tuple(layer_lengths(left, right) for left, right in self._squares())
-
-    def _squares(self) -> Iterator[tuple[Array, Array]]:
-        """For each layer ``‖dz_i‖²`` and ``‖h_i‖² + 1``, whose product is the gradient's squared norm."""
-        B, *hidden = self.H
-        # A batch's columns are rows of the table: vecdot runs along memory there, and across it elsewhere.
-        right = (namespace(B).vecdot(B, B, axis=-2), *(column_dots(H, H) for H in hidden))
-        return ((column_dots(dZ, dZ), square + 1.0) for dZ, square in zip(self.dZ, right, strict=True))
+        return tuple(layer_lengths(left, right) for left, right in squares(self.dZ, self.H))
 
 
 def _added(per_layer: Iterable[Array]) -> Array:

@@ -5,17 +5,24 @@
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from batchprop.arrays import Array, namespace
+from batchprop.clipping import cutting, if_all, joined, layer_lengths, normalizing, squares
 from batchprop.errors import ParameterError
+from batchprop.factors import Factors, Matrices
 from batchprop.gradient import BatchGradient
 from batchprop.network import Layers
 from batchprop.optimizers import each
 
 Normal: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 """``(shape, dtype) -> `` independent standard normal numbers."""
+
+
+Lengths: TypeAlias = tuple[Array, ...]
+"""How long each example's gradient is in each layer, L + 1 of ``(m,)``."""
 
 
 class Clipping(Protocol):
@@ -25,8 +32,8 @@ class Clipping(Protocol):
     def max_norm(self) -> float:
         """C, over all layers: the most that one example can add to the sum."""
 
-    def limited(self, gradient: BatchGradient) -> BatchGradient:
-        """The gradients, none longer than C."""
+    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+        """For each layer what each example's part is multiplied with ``(m,)``; 0 where it has no length."""
 
 
 class Flat(NamedTuple):
@@ -34,24 +41,23 @@ class Flat(NamedTuple):
 
     max_norm: float
 
-    def limited(self, gradient: BatchGradient) -> BatchGradient:
-        """The gradients, none longer than C."""
-        return gradient.clipped(self.max_norm)
+    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+        """The same for all layers."""
+        return (cutting(joined(lengths), self.max_norm),) * len(lengths)
 
 
 class PerLayer(NamedTuple):
     """Each layer's own part is cut to ``C / √L``, so that all L together stay within C.
 
     The parts of one example are cut by different factors, so its direction changes
-    (McMahan et al., arXiv 1710.06963, section 3.1).
+    (McMahan et al., arXiv 1812.06210).
     """
 
     max_norm: float
 
-    def limited(self, gradient: BatchGradient) -> BatchGradient:
-        """The gradients, none longer than C."""
-        n_layers = len(gradient.dZ)
-        return gradient.clipped_by_layer((self.max_norm / math.sqrt(n_layers),) * n_layers)
+    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+        """Of each layer's own length."""
+        return tuple(cutting(length, self.max_norm / math.sqrt(len(lengths))) for length in lengths)
 
 
 class Automatic(NamedTuple):
@@ -60,9 +66,9 @@ class Automatic(NamedTuple):
     max_norm: float
     stability: float = 0.01
 
-    def limited(self, gradient: BatchGradient) -> BatchGradient:
-        """The gradients, none longer than C."""
-        return gradient.normalized(self.max_norm, self.stability)
+    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+        """The same for all layers."""
+        return (normalizing(joined(lengths), self.max_norm, self.stability),) * len(lengths)
 
 
 class Mechanism(NamedTuple):
@@ -79,9 +85,31 @@ class Mechanism(NamedTuple):
     noise_multiplier: float | None
     expected_size: float
 
-    def limited(self, gradient: BatchGradient) -> BatchGradient:
-        """The gradients, none longer than C."""
-        return self.clipping.limited(gradient)
+    def total(self, gradient: BatchGradient, shares: Array) -> Layers:
+        """The sum of the limited gradients, each times its share: ``Σ s_i f_i g_i``, f from the clipping.
+
+        Args:
+            gradient: the batch's.
+            shares: s ``(m,)``.
+
+        Returns:
+            For each layer ``Layer(W, b)``. An example with a number that overflowed adds zeros: no row can
+            keep the others from being trained on, and zero times infinity is not zero.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[3.0, np.inf]]),), (np.array([[0.0, np.nan]]),))
+            >>> Mechanism(Flat(1.0), None, 2.0).total(g, np.array([0.5, 0.5]))
+            (Layer(W=array([[0.]]), b=array([0.5])),)
+        """
+        xp, pairs = namespace(shares), tuple(squares(gradient.dZ, gradient.H))
+        factors = self.clipping.factors(tuple(layer_lengths(left, right) for left, right in pairs))
+        scales = tuple(factor * shares for factor in factors)
+        # A square is finite only where all numbers in it are; looking at these spares a pass over dZ and H.
+        finite = tuple(xp.isfinite(left + right) for left, right in pairs)
+        operands = (gradient.dZ, gradient.H, scales, finite)
+        total: Layers = if_all(reduce(xp.logical_and, finite), _total, _total_of_finite, *operands)
+        return total
 
     def noisy(self, gradient: Layers, normal: Normal | None) -> Layers:
         """Add noise to a batch's gradient: ``g + (σ C / expected size) N(0, 1)``, once for a batch.
@@ -119,3 +147,17 @@ class Mechanism(NamedTuple):
         noise = deviation * normal((sum(sizes),), gradient[0].b.dtype)
         parts = (noise[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0)))
         return each(lambda g: g + namespace(g).reshape(next(parts), g.shape), gradient)
+
+
+def _total(dZ: Matrices, H: Matrices, scales: Lengths, _: Lengths) -> Layers:
+    # Scaled at once, so that a compiler writes what enters a layer's two products only once.
+    return Factors(tuple(dZ_l * scale for dZ_l, scale in zip(dZ, scales, strict=True)), H).total()
+
+
+def _total_of_finite(dZ: Matrices, H: Matrices, scales: Lengths, finite: Lengths) -> Layers:
+    """The same of the examples all of whose numbers are finite."""
+
+    def kept(M: Array, columns: Array) -> Array:
+        return namespace(M).where(columns, M, 0.0)
+
+    return _total(tuple(map(kept, dZ, finite)), tuple(map(kept, H, finite)), scales, finite)

@@ -89,15 +89,19 @@ def contribution(
         look: what to see of each example, or None.
 
     Returns:
-        The loss, a scalar array, and the gradient, in the shapes of the layers; and what was seen.
+        The loss, a scalar array, and the gradient, in the shapes of the layers; and what was seen. With a
+        mechanism the loss is 0: nothing protects it, and a single row could make it infinite.
     """
     if mechanism is None and look is None:
         return _plain_contribution(net, batch, share, masks), None
     step = backprop(net, batch.B, batch.Y, None, masks)
-    gradient = step.gradient if mechanism is None else mechanism.limited(step.gradient)
     shares = _shares(step.losses, batch, share)
     seen = None if look is None else look(step, batch.Y)
-    return Collapsed(step.losses @ shares, _weighted_sum(gradient, batch.weights, share)), seen
+    if mechanism is None:
+        gradient = _weighted_sum(step.gradient, batch.weights, share)
+        return Collapsed(step.losses @ shares, gradient), seen
+    nil = namespace(shares).zeros_like(step.losses @ shares)
+    return Collapsed(nil, mechanism.total(step.gradient, shares)), seen
 
 
 def _weighted_sum(gradient: BatchGradient, weights: Array | None, share: float | Array) -> Layers:

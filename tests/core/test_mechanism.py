@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy import stats
 
 from batchprop import optimizers
@@ -19,7 +20,7 @@ from batchprop.mechanism import Automatic, Clipping, Flat, Mechanism, PerLayer
 from batchprop.network import Layer, Layers, Network
 from batchprop.objective import Objective
 from batchprop.training import Engine, Ran, Recipe, begin
-from tests.core.comparing import close, same_run
+from tests.core.comparing import close, leaves, same_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -80,9 +81,12 @@ def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytes
 def test_no_limit_and_no_noise_is_plain_training(engine: str) -> None:
     batches = [np.arange(10), np.arange(10, 20), np.arange(20, 30)]
     private = Objective(alpha=0.1, mechanism=Mechanism(Flat(1e9), None, 10.0))
-    same_run(
-        ran(ENGINES[engine](), private, batches), ran(ENGINES[engine](), Objective(alpha=0.1), batches), 1e-12
+    ours, plain = (
+        ran(ENGINES[engine](), objective, batches) for objective in (private, Objective(alpha=0.1))
     )
+    penalty = 0.5 * 0.1 * sum((layer.W**2).sum() for layer in NET.layers) / 10
+    assert_allclose(ours.losses[0], penalty, rtol=1e-12)  # of the rows' own loss nothing is told
+    same_run(ours._replace(losses=plain.losses), plain, 1e-12)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -169,3 +173,37 @@ def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
     )
     assert ours.finite
     close(ours.layers, theirs.layers, rtol=1e-5)
+
+
+EXTREME: dict[str, Any] = {
+    "a row": (np.full((1, 3), 3e38), np.array([[1.0, 0.0]])),
+    "a row of both signs": (np.array([[3e38, -3e38, 3e38]]), np.array([[0.0, 1.0]])),
+    "a target": (np.ones((1, 3)), np.array([[1e30, 0.0]])),
+}
+
+
+@pytest.mark.parametrize("name", CLIPPINGS)
+@pytest.mark.parametrize("head", ["softmax", "sigmoid", "squared_error"])
+@pytest.mark.parametrize("activation", ["relu", "identity", "tanh"])
+@pytest.mark.parametrize("extreme", EXTREME)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_row_that_overflows_moves_nothing_by_more_than_the_limit(
+    engine: str, extreme: str, activation: str, head: str, name: str
+) -> None:
+    """Its length is infinite, or no number; the others are trained on as without it."""
+    row, target = EXTREME[extreme]
+    table = Table(
+        *(np.concatenate(pair).astype("float32") for pair in ((X[:8], row), (Y[:8], target))),
+    )
+    net = Network.create([3, 4, 2], activation=activation, head=head, random_state=0)
+    objective = Objective(mechanism=Mechanism(CLIPPINGS[name], None, 8.0))
+    recipe = Recipe(net, optimizers.sgd(), objective)
+    with_it, without = (
+        ENGINES[engine]().run_epoch(recipe, begin(recipe), table, [np.arange(n)], [0.5]) for n in (9, 8)
+    )
+    assert with_it.finite
+    assert np.isfinite(with_it.losses).all()
+    pairs = zip(leaves(with_it.layers), leaves(without.layers), strict=True)
+    moved = np.sqrt(sum(((np.asarray(one) - other) ** 2).sum() for one, other in pairs))
+    # A tanh is flat so far out: what lies above it may see a row like any other.
+    assert moved <= (0.5 * MIDDLE / 8.0 if activation == "tanh" else 0.0) + 1e-5

@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 from batchprop.errors import ParameterError
 from batchprop.estimators import fitting
 from batchprop.privacy import Privacy
+from batchprop.training import train
 from tests.estimators.tables import estimator, quiet, table
 
 NOISY = Privacy(delta=1e-5, noise_multiplier=1.0)
@@ -90,7 +91,6 @@ def test_how_many_rows_chance_drew_is_told_nowhere(engine: str) -> None:
 def batches_of(model: Any, monkeypatch: pytest.MonkeyPatch, *calls: str) -> list[list[Any]]:
     """The batches of the first epoch of each call."""
     seen: list[list[Any]] = []
-    train = fitting.train
 
     def spied(*given: Any) -> Any:
         for number, epoch in enumerate(train(*given)):
@@ -137,3 +137,18 @@ def test_networks_that_a_callback_saw_are_paid_for_though_it_raised() -> None:
     assert model.privacy_spent_.steps == once.steps + 8
     assert model.privacy_spent_.epsilon > once.epsilon
     assert_array_equal(model.coefs_[0], weights)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("kind", ["multiclass", "single"])
+def test_no_row_can_end_a_private_fit(kind: str, engine: str) -> None:
+    X, y = table(kind)
+    X[7] = 3e38
+    if kind == "single":
+        y[8] = 1e30
+    model = estimator(kind).set_params(
+        max_iter=3, batch_size=16, privacy=NOISY, engine=engine, dtype="float32"
+    )
+    model.fit(X, y)
+    assert model.n_iter_ == 3
+    assert all(np.isfinite(coef).all() for coef in model.coefs_)

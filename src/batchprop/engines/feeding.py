@@ -321,13 +321,15 @@ def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
         S: microbatches in the feed.
 
     Returns:
-        The array, in X's dtype. A microbatch that weighs nothing holds zeros: its rows are only there to fill
-        it up, or may be too large to be multiplied, and zero times infinity is not zero.
+        The array, in X's dtype. In a batch that weighs nothing it holds zeros, for its rows may not be
+        numbers, and zero times infinity is not zero.
     """
     n, width = part.rows.shape
     out = aligned((S, width, X.shape[1]), X.dtype)
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
-    out[:n][~part.weights.any(axis=1)] = 0  # under privacy an empty batch has a share all the same
+    # Under privacy an empty batch, always a single microbatch, has a share all the same.
+    empty = part.closes & (part.parts == 0) & ~part.weights.any(axis=1)
+    out[:n][empty | (part.shares == 0)] = 0
     return out
 
 

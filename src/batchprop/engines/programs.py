@@ -16,6 +16,7 @@ from jax import lax
 from batchprop.activations import Activation
 from batchprop.arrays import Array, column_dots, transposed_product
 from batchprop.batches import Batch, Table, gather
+from batchprop.clipping import if_all
 from batchprop.engines.feeding import Feed
 from batchprop.engines.randomness import OF_THE_BATCH, draws_of
 from batchprop.heads import Head
@@ -49,6 +50,18 @@ def _transposed_product(W: Array, dZ: Array) -> Array:
     if dZ.shape[1] > NARROW:
         return W.T @ dZ
     return lax.platform_dependent(W, dZ, cpu=_by_rows, default=lambda W, dZ: W.T @ dZ)
+
+
+@if_all.register(jax.Array)
+@if_all.register(jax.core.Tracer)
+def _if_all(holds: Array, ordinary: Callable[..., Any], careful: Callable[..., Any], *operands: Any) -> Any:
+    # On an accelerator a branch waits for the host; there it is cheaper to be careful always.
+    def branch(holds: Array, *operands: Any) -> Any:
+        return lax.cond(jnp.all(holds), ordinary, careful, *operands)
+
+    return lax.platform_dependent(
+        holds, *operands, cpu=branch, default=lambda _, *operands: careful(*operands)
+    )
 
 
 def _by_rows(W: Array, dZ: Array) -> Array:
@@ -229,9 +242,10 @@ def _batch(table: Table | None, feed: Feed, i: Array | int) -> Batch:
     if table is None:
         return Batch(feed.X[i].T, feed.Y[i].T, feed.weights[i])
     B, Y, _ = gather(table, feed.rows[i])
-    # What weighs nothing may hold anything, and zero times infinity is not zero. Under privacy an empty batch
-    # has a share all the same.
-    there = jnp.any(feed.weights[i] > 0)
+    # A batch that weighs nothing may hold anything, and zero times infinity is not zero. Under privacy an
+    # empty one, always a single microbatch, has a share all the same.
+    single = True if feed.closes is None else feed.closes[i] & (feed.parts[i] == 0)
+    there = (feed.shares[i] > 0) & (jnp.any(feed.weights[i] > 0) | jnp.logical_not(single))
     return Batch(jnp.where(there, B, 0), jnp.where(there, Y, 0), feed.weights[i])
 
 

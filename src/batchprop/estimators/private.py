@@ -125,8 +125,9 @@ def begin_private(
     if fresh:
         # Weights of an earlier fit have an account of their own: should this one fail, they must not be
         # gone on from under the account begun now.
-        vars(estimator).pop("coefs_", None)
-        vars(estimator).pop("intercepts_", None)
+        for weights in ("coefs_", "intercepts_"):
+            if hasattr(estimator, weights):
+                delattr(estimator, weights)
     return fit
 
 
