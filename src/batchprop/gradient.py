@@ -334,7 +334,7 @@ class BatchGradient(Factors):
             ParameterError: a limit is a number, and not above 0.
 
         Source:
-            McMahan et al. 2018, arXiv 1710.06963, section 3.1.
+            McMahan et al. 2018, arXiv 1710.06963.
 
         Example:
             >>> import numpy as np

@@ -50,7 +50,7 @@ class PerLayer(NamedTuple):
     """Each layer's own part is cut to ``C / √L``, so that all L together stay within C.
 
     The parts of one example are cut by different factors, so its direction changes
-    (McMahan et al., arXiv 1812.06210).
+    (McMahan et al., arXiv 1710.06963).
     """
 
     max_norm: float
