@@ -5,6 +5,7 @@ overflows in float32. Whatever is still too long counts as infinite, and gets th
 what has no length, because a number on the way to it overflowed.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce, singledispatch
 from typing import Any
@@ -111,7 +112,7 @@ def cutting(lengths: Array, max_norm: float | Array) -> Array:
         ``(m,)``: 1 up to the limit, 0 for an infinite length, and for one that is no number.
 
     Raises:
-        ParameterError: C is a number, and not above 0.
+        ParameterError: C is not above 0, or no number.
 
     Example:
         >>> import numpy as np
@@ -138,7 +139,7 @@ def normalizing(lengths: Array, max_norm: float | Array, stability: float | Arra
         ``(m,)``: 0 for an infinite length, and for one that is no number.
 
     Raises:
-        ParameterError: C or γ is a number, and not above 0.
+        ParameterError: C or γ is not above 0, or no number.
 
     Example:
         >>> import numpy as np
@@ -162,13 +163,17 @@ def one_limit_a_layer(max_norms: Sequence[float | Array] | Array, n_layers: int)
         L + 1 limits.
 
     Raises:
-        InputError: they are not as many as the layers.
+        InputError: they are not as many as the layers, or no sequence.
 
     Example:
         >>> one_limit_a_layer([1.0, 0.5], 2)
         (1.0, 0.5)
     """
-    shape = tuple(max_norms.shape) if hasattr(max_norms, "shape") else np.shape(np.empty(len(max_norms)))
+    if hasattr(max_norms, "shape"):
+        shape = tuple(max_norms.shape)
+    else:
+        counts = hasattr(max_norms, "__len__") and not isinstance(max_norms, str)
+        shape = (len(max_norms),) if counts else ()
     if shape != (n_layers,):
         raise InputError(
             f"max_norms={max_norms!r} has shape {shape} for {n_layers} layers: give one limit for each layer"
@@ -178,6 +183,17 @@ def one_limit_a_layer(max_norms: Sequence[float | Array] | Array, n_layers: int)
 
 def _positive(name: str, value: float | Array, like: Array) -> Array:
     """Return the value as a scalar array of the others' type; a compiled program's is not looked at."""
-    if isinstance(value, int | float | np.number) and not value > 0:
+    if not _number(value) > 0:
         raise ParameterError(f"{name}={value!r} is not allowed: give a number above 0, as {name}=1.0")
     return namespace(like).asarray(value, dtype=like.dtype)
+
+
+def _number(value: Any) -> float:
+    """The value as a float: NaN, which nothing lets pass, for what is none; 1 for what has no value yet."""
+    if isinstance(value, bool | np.bool_ | str) or getattr(value, "shape", ()) != ():
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        # What stands for a number in a program that is being compiled is an abstract value, and no float.
+        return 1.0 if hasattr(value, "aval") else math.nan

@@ -305,7 +305,7 @@ class BatchGradient(Factors):
             float32) becomes zeros, so the limit holds.
 
         Raises:
-            ParameterError: C is a number, and not above 0.
+            ParameterError: C is not above 0, or no number.
 
         Source:
             Abadi et al. 2016, arXiv 1607.00133; in factors, Li et al. 2022, arXiv 2110.05679.
@@ -331,7 +331,7 @@ class BatchGradient(Factors):
 
         Raises:
             InputError: there are more or fewer limits than layers.
-            ParameterError: a limit is a number, and not above 0.
+            ParameterError: a limit is not above 0, or no number.
 
         Source:
             McMahan et al. 2018, arXiv 1710.06963.
@@ -358,7 +358,7 @@ class BatchGradient(Factors):
             A BatchGradient with the same H and weights. Costs ``O(m n)``; what overflows is ``clipped``'s.
 
         Raises:
-            ParameterError: C or γ is a number, and not above 0.
+            ParameterError: C or γ is not above 0, or no number.
 
         Source:
             Bu et al. 2023, arXiv 2206.07136.

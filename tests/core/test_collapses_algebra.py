@@ -357,16 +357,27 @@ def test_gram_with_another_network() -> None:
         some_gradient(5).gram(some_gradient(5, widths=(3, 5, 2)))
 
 
-@pytest.mark.parametrize("limit", [0, -1.0, float("nan"), np.float32(0)])
+NO_LIMITS = (0, -1.0, float("nan"), np.float32(0), np.array(-1.0), np.array(np.nan), jnp.array(-1.0))
+NO_NUMBERS = (None, "a", "1.0", True, np.True_, np.array([1.0]), [1.0], 1j)
+
+
+@pytest.mark.parametrize("limit", [*NO_LIMITS, *NO_NUMBERS], ids=repr)
 @pytest.mark.parametrize("clipper", CLIPPERS)
-def test_a_limit_that_is_not_above_0(clipper: str, limit: float) -> None:
+def test_a_limit_that_is_not_above_0(clipper: str, limit: Any) -> None:
     with pytest.raises(ParameterError, match=r"max_norm=.* is not allowed: give a number above 0"):
         CLIPPERS[clipper](some_gradient(5), limit)
 
 
-def test_a_stability_that_is_not_above_0() -> None:
-    with pytest.raises(ParameterError, match=r"stability=0.0 is not allowed"):
-        some_gradient(5).normalized(1.0, 0.0)
+@pytest.mark.parametrize("stability", [*NO_LIMITS, *NO_NUMBERS], ids=repr)
+def test_a_stability_that_is_not_above_0(stability: Any) -> None:
+    with pytest.raises(ParameterError, match=r"stability=.* is not allowed"):
+        some_gradient(5).normalized(1.0, stability)
+
+
+@pytest.mark.parametrize("limits", [1.0, None, "ab", np.array(1.0)], ids=repr)
+def test_limits_that_are_no_sequence(limits: Any) -> None:
+    with pytest.raises(InputError, match=r"max_norms=.* has shape .* give one limit for each layer"):
+        some_gradient(5).clipped_by_layer(limits)
 
 
 @pytest.mark.parametrize("limits", [[1.0], np.ones(3), np.ones((2, 1))])
