@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import batchprop as bp
-from batchprop.errors import ParameterError
+from batchprop.errors import InputError, ParameterError
 from tests.estimators.tables import TARGETS, estimator, refused, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -107,7 +107,30 @@ def test_what_does_not_fit_is_refused() -> None:
     model = fitted("multiclass")
     with refused("X_test has 3 rows and y_test 2", "one target for each row"):
         bp.examples.influence(model, X, y, X[:3], y[:2])
-    with refused("chunk=0 is not allowed", kind=ParameterError):
-        bp.examples.influence(model, X, y, X, y, chunk=0)
     with pytest.raises(NotFittedError):
         bp.examples.influence(estimator("multiclass"), X, y, X, y)
+
+
+@pytest.mark.parametrize("chunk", [0, 1.5, "a", None])
+def test_a_chunk_is_a_whole_number_of_rows(chunk: Any) -> None:
+    X, y = table("multiclass")
+    with refused(f"chunk={chunk!r} is not allowed: give at least 1 row", kind=ParameterError):
+        bp.examples.influence(fitted("multiclass"), X, y, X, y, chunk=chunk)
+
+
+@pytest.mark.parametrize(
+    ("rows", "targets", "told"),
+    [
+        (np.zeros(4), np.zeros(4), "X_test has shape (4,): give rows and columns"),
+        ([1.0, 2.0], [0, 1], "X_test has shape (2,): give rows and columns"),
+        (np.zeros((2, 2, 2)), [0, 1], "X_test has shape (2, 2, 2): give rows and columns"),
+        (None, [0], "X_test is None: give an array, a frame or a list of rows"),
+        ([], [], "X_test is []: give an array"),
+        (np.zeros((1, 4)), np.float64(1), "y_test is the single number 1.0: give a value for each row"),
+        (np.zeros((1, 4)), None, "y_test is None"),
+    ],
+)
+def test_what_is_no_table_is_refused(rows: Any, targets: Any, told: str) -> None:
+    X, y = table("multiclass")
+    with refused(told, kind=InputError):
+        bp.examples.influence(fitted("multiclass"), X, y, rows, targets)

@@ -72,7 +72,13 @@ def test_images_in_colours_are_shown_too(clf, digits):
         ({"image_shape": (8, 9)}, InputError, "64 numbers a row"),
         ({"image_shape": (64,)}, ParameterError, "give height and width"),
         ({"image_shape": (0, 8)}, ParameterError, "give height and width"),
+        ({"image_shape": 8}, ParameterError, "image_shape=8 is not allowed: give height and width"),
+        ({"image_shape": "ab"}, ParameterError, "image_shape='ab' is not allowed: give height and width"),
+        ({"image_shape": (8.0, 8.0)}, ParameterError, "give height and width"),
+        ({"image_shape": None}, ParameterError, "give height and width"),
         ({"top": 0}, ParameterError, "at least 1 image"),
+        ({"top": 2.5}, ParameterError, "at least 1 image"),
+        ({"top": "x"}, ParameterError, "at least 1 image"),
         ({"X": np.zeros((5, 64))}, InputError, "5 rows, and 300 were fitted"),
     ],
 )
@@ -80,6 +86,13 @@ def test_what_cannot_be_a_sheet_is_refused(clf, digits, change, error, told):
     given = {"X": digits[0], "image_shape": (8, 8), **change}
     with pytest.raises(error, match=told):
         bp.examples.ContactSheetDisplay.from_estimator(clf, given.pop("X"), **given)
+
+
+@pytest.mark.parametrize("columns", [0, 2.5, None])
+def test_images_stand_in_whole_columns(clf, digits, columns):
+    sheet = bp.examples.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=2)
+    with pytest.raises(ParameterError, match=r"columns=.* is not allowed: give at least 1 column"):
+        sheet.plot(columns=columns)
 
 
 def test_several_targets_have_no_sheet(digits):

@@ -32,7 +32,8 @@ def check_monitors(monitors: Collection[str], solver: str) -> None:
     """Check what ``fit`` was given as ``monitor``.
 
     Raises:
-        ParameterError: a name is unknown, or the solver takes no batches.
+        ParameterError: they are no names, or can be read only once; a name is unknown, or the solver takes
+            no batches.
 
     Example:
         >>> check_monitors("noise_scale", "adam")
@@ -41,6 +42,9 @@ def check_monitors(monitors: Collection[str], solver: str) -> None:
     """
     if isinstance(monitors, str):
         raise ParameterError(f"monitor={monitors!r} is not allowed: give names, as ({monitors!r},)")
+    # Names are read here, and again where they are used: an iterator would be empty by then.
+    if not isinstance(monitors, Collection):
+        raise ParameterError(f"monitor={monitors!r} is not allowed: give a tuple of names, or () for none")
     for name in monitors:
         if name not in MONITORS:
             raise unknown_name("monitor", name, MONITORS)

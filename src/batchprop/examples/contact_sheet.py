@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.examples.axes import axes_or_new
+from batchprop.examples.counts import check_count
 
 _COLUMNS = 10
 _INCHES = 1.0
@@ -69,11 +70,10 @@ class ContactSheetDisplay:
             AttributeError: nothing was recorded.
             InputError: X has not as many rows as were fitted, a row has not as many numbers as an image, or
                 there are several targets.
-            ParameterError: ``top`` is below 1, or ``image_shape`` is not that of an image.
+            ParameterError: ``top`` is no whole number or below 1, or ``image_shape`` is not that of an image.
         """
         images = _images(X, image_shape)
-        if top < 1:
-            raise ParameterError(f"top={top!r} is not allowed: give at least 1 image, as 50")
+        check_count("top", top, "at least 1 image, as 50")
         examples = estimator.examples_
         if len(examples) != len(images):
             raise InputError(
@@ -98,7 +98,11 @@ class ContactSheetDisplay:
 
         Returns:
             The display.
+
+        Raises:
+            ParameterError: ``columns`` is no whole number, or below 1.
         """
+        check_count("columns", columns, f"at least 1 column, as {_COLUMNS}")
         images = np.asarray(self.images)
         columns = min(columns, len(images))
         lines = -(-len(images) // columns)
@@ -119,9 +123,9 @@ class ContactSheetDisplay:
 
 
 def _images(X: Any, shape: Sequence[int]) -> NDArray[Any]:
-    if len(shape) + 1 not in _DIMENSIONS or min(shape) < 1:
+    if not _of_an_image(shape):
         raise ParameterError(
-            f"image_shape={tuple(shape)!r} is not allowed: give height and width, as (8, 8), "
+            f"image_shape={shape!r} is not allowed: give height and width, as (8, 8), "
             "or (32, 32, 3) for colours"
         )
     flat = np.asarray(X)
@@ -132,6 +136,15 @@ def _images(X: Any, shape: Sequence[int]) -> NDArray[Any]:
             f"{np.prod(shape)}: give the shape that rows were flattened from"
         )
     return flat.reshape(-1, *shape)
+
+
+def _of_an_image(shape: Any) -> bool:
+    try:
+        sizes = tuple(shape)
+    except TypeError:
+        return False
+    whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
+    return whole and len(sizes) + 1 in _DIMENSIONS
 
 
 def _caption(row: Any, given: Any, suggested: Any) -> str:

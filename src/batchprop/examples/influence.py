@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.backprop import Step
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import InputError
+from batchprop.examples.counts import check_count
 
 CHUNK = 1024
 """How many rows of each side are worked on at once."""
+
+_DIMENSIONS = 2  # rows and columns
 
 
 class Fitted(Protocol):
@@ -47,9 +50,9 @@ def influence(
         ``(n, n')``, in units of the loss where training is by plain descent, one row a step; else to scale.
 
     Raises:
-        InputError: X and y have different numbers of rows, or do not fit the network.
+        InputError: an X is no table, X and y have different numbers of rows, or do not fit the network.
         NotFittedError: the estimator is not fitted.
-        ParameterError: ``chunk`` is below 1.
+        ParameterError: ``chunk`` is no whole number, or below 1.
 
     Source:
         Pruthi et al. 2020 (TracIn), arXiv 2002.08484.
@@ -63,8 +66,7 @@ def influence(
         >>> I.shape, bool(I[y == 0].mean() > I[y != 0].mean())
         ((150, 2), True)
     """
-    if chunk < 1:
-        raise ParameterError(f"chunk={chunk!r} is not allowed: give at least 1 row, as {CHUNK}")
+    check_count("chunk", chunk, f"at least 1 row, as {CHUNK}")
     n, n_test = _rows_of("train", X_train, y_train), _rows_of("test", X_test, y_test)
     found = np.zeros((n, n_test))
     for network, rate in _checkpoints(estimator):
@@ -88,10 +90,26 @@ def _checkpoints(estimator: Fitted) -> Iterator[tuple[Fitted, float]]:
 
 
 def _rows_of(name: str, X: Any, y: Any) -> int:
-    rows = [values.shape[0] if hasattr(values, "shape") else len(values) for values in (X, y)]
-    if rows[0] != rows[1]:
-        raise InputError(f"X_{name} has {rows[0]} rows and y_{name} {rows[1]}: give one target for each row")
-    return int(rows[0])
+    of_X, of_y = _shape(f"X_{name}", X), _shape(f"y_{name}", y)
+    if len(of_X) != _DIMENSIONS:
+        raise InputError(
+            f"X_{name} has shape {of_X}: give rows and columns, a single row as [row]; "
+            "images are flattened, as for fit"
+        )
+    if of_X[0] != of_y[0]:
+        raise InputError(f"X_{name} has {of_X[0]} rows and y_{name} {of_y[0]}: give one target for each row")
+    return of_X[0]
+
+
+def _shape(name: str, values: Any) -> tuple[int, ...]:
+    """The shape of an array or a frame; of a list by its first row, as the rest is checked later."""
+    try:
+        shape = tuple(values.shape) if hasattr(values, "shape") else (len(values), *np.shape(values[0]))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{name} is {values!r}: give an array, a frame or a list of rows") from error
+    if not shape:
+        raise InputError(f"{name} is the single number {values}: give a value for each row")
+    return shape
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:
