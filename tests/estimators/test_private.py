@@ -99,7 +99,7 @@ def test_a_fit_ends_after_max_iter_whatever_the_loss_does() -> None:
 
 def test_rows_of_ones_own_may_be_watched() -> None:
     X, y = table("multiclass")
-    own = {"X_val": X[:20], "y_val": y[:20]}
+    own = {"X_val": X[:20] + 0.1, "y_val": y[:20]}
     model = fitted(fit=own, early_stopping=True, n_iter_no_change=2, max_iter=40, tol=0.0)
     assert len(model.validation_scores_) == model.n_iter_
     assert model.privacy_spent_.steps == model.n_iter_ * math.ceil(len(X) / 16)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.arrays import namespace
 from batchprop.errors import ParameterError
 from batchprop.estimators import fitting
 from batchprop.privacy import Privacy
@@ -152,3 +154,45 @@ def test_no_row_can_end_a_private_fit(kind: str, engine: str) -> None:
     model.fit(X, y)
     assert model.n_iter_ == 3
     assert all(np.isfinite(coef).all() for coef in model.coefs_)
+
+
+def centred(Z: Any) -> Any:
+    return Z - namespace(Z).mean(Z, axis=1, keepdims=True)
+
+
+def of_columns(Z: Any) -> Any:
+    return Z - namespace(Z).mean(Z, axis=0, keepdims=True)
+
+
+TANH = ACTIVATIONS["tanh"]
+
+
+@pytest.mark.parametrize(
+    "leaking",
+    [TANH._replace(name="mine", function=centred), TANH._replace(name="mine", derivative=centred)],
+)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_statistics_of_the_batch_are_refused(leaking: Activation, layers: int) -> None:
+    activation = leaking if layers == 1 else ["relu", leaking]
+    model = private(hidden_layer_sizes=(4,) * layers, activation=activation)
+    with pytest.raises(ParameterError, match=r"activation 'mine' does not go with privacy: .* the others"):
+        model.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "own", [TANH._replace(name="mine"), Activation("mine", of_columns, lambda Z: namespace(Z).ones_like(Z))]
+)
+def test_an_activation_of_ones_own_may_train_privately(own: Activation) -> None:
+    assert private(activation=own).fit(X, Y).privacy_spent_.epsilon > 0
+
+
+@pytest.mark.parametrize("held", [X, X[:20], X[::3]])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_the_rows_trained_on_may_not_be_watched(held: Any, early_stopping: bool) -> None:
+    with pytest.raises(ParameterError, match="X_val shares its memory with X"):
+        private(early_stopping=early_stopping).fit(X, Y, X_val=held, y_val=Y[: len(held)])
+
+
+def test_two_parts_of_one_array_are_not_the_same_rows() -> None:
+    assert private().fit(X[:80], Y[:80], X_val=X[80:], y_val=Y[80:]).privacy_spent_.epsilon > 0
+    assert private().fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2]).privacy_spent_.epsilon > 0

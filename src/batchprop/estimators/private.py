@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.batches import Plan
 from batchprop.errors import ParameterError
 from batchprop.estimators.attributes import Estimator
@@ -50,6 +51,12 @@ def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
     """
     if estimator.privacy is None:
         return
+    _refuse_batch_statistics(estimator)
+    if _shares_rows(X, call.X_val):
+        raise ParameterError(
+            "X_val shares its memory with X, so it holds rows that are trained on, which validation would see "
+            "unprotected: give public rows of your own, and a copy where it was cut from one array"
+        )
     own_rows = call.X_val is not None
     reasons = {
         "sample_weight": (
@@ -88,6 +95,32 @@ def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
     for what, (found, why) in reasons.items():
         if found:
             raise ParameterError(f"{what} does not go with privacy: {why}")
+
+
+def _shares_rows(X: Any, X_val: Any) -> bool:
+    if isinstance(X, np.ndarray) and isinstance(X_val, np.ndarray):
+        return np.shares_memory(X, X_val)
+    return X_val is X and X is not None
+
+
+def _refuse_batch_statistics(estimator: Estimator) -> None:
+    """Refuse an activation of the user's own that makes something else of a column among others than alone.
+
+    No limit on single gradients holds then: one row changes those of all the others.
+    """
+    given = estimator.activation
+    for activation in [given] if isinstance(given, str | Activation) else given:
+        if isinstance(activation, str) or activation in ACTIVATIONS.values():
+            continue
+        Z = 2.0 * np.random.default_rng(0).standard_normal((5, 8))
+        for function in (activation.function, activation.derivative):
+            alone = [np.asarray(function(Z[:, i : i + 1])) for i in range(Z.shape[1])]
+            if not np.allclose(function(Z), np.hstack(alone), rtol=1e-4, atol=1e-6, equal_nan=True):
+                raise ParameterError(
+                    f"activation {activation.name!r} does not go with privacy: what it makes of one row "
+                    "depends on the others in the batch, so clipping bounds no row's influence; let it act on "
+                    "each entry, or each column, by itself"
+                )
 
 
 def begin_private(
