@@ -18,6 +18,7 @@ from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.engines.randomness import draws_of
 from batchprop.errors import ParameterError
+from batchprop.mechanism import Flat, Mechanism
 from batchprop.network import Network
 from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
 from batchprop.training import Ran, Recipe, State, begin, update
@@ -171,7 +172,9 @@ def test_a_seed_without_dropout_changes_nothing() -> None:
     same_run(run(JaxEngine(seed=1), plan(2), dropout=()), run(NumpyEngine(), plan(2), dropout=()))
 
 
-def test_a_loss_for_the_line_search_knows_no_dropout() -> None:
-    ours = JaxEngine(seed=0).value_and_gradient(NET, TABLE, np.arange(9), Objective(alpha=0.1, dropout=RATES))
-    plain = NumpyEngine().value_and_gradient(NET, TABLE, np.arange(9), Objective(alpha=0.1))
-    assert_allclose(ours.loss, plain.loss, rtol=1e-12)
+@pytest.mark.parametrize(
+    "objective", [Objective(dropout=RATES), Objective(mechanism=Mechanism(Flat(1.0), None, 9.0))]
+)
+def test_a_loss_for_the_line_search_takes_neither_dropout_nor_a_mechanism(objective: Objective) -> None:
+    with pytest.raises(ParameterError, match=r"(dropout|mechanism)=.* has no place in a single loss"):
+        JaxEngine(seed=0).value_and_gradient(NET, TABLE, np.arange(9), objective)

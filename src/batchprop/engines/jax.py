@@ -119,7 +119,13 @@ class JaxEngine:
             return Ran(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
-        """Return the loss and the gradient of one batch (see ``training.Engine``)."""
+        """Return the loss and the gradient of one batch (see ``training.Engine``).
+
+        Raises:
+            ParameterError: the objective draws random numbers, or limits single examples; a search along a
+                line, which this is for, needs the same answer twice.
+        """
+        _require_plain(objective)
         with self._as_configured(net):
             structure, held, total = _structure(net), self._on_device(table), nothing(net.layers)
             width, resident = width_of(room_for([rows])), held is not None
@@ -206,6 +212,16 @@ class JaxEngine:
             # Not bound to the device by name, lest the results be, which would be another program.
             self._held = (table, Table(*jax.device_put((table.X, table.Y))))
         return self._held[1]
+
+
+def _require_plain(objective: Objective) -> None:
+    found = {"dropout": objective.drops, "mechanism": objective.mechanism is not None}
+    for name, there in found.items():
+        if there:
+            raise ParameterError(
+                f"{name}={getattr(objective, name)!r} has no place in a single loss and gradient on JAX: leave "
+                "it out, or train with run_epoch"
+            )
 
 
 def _feeds(
