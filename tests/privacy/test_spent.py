@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchprop.errors import ParameterError
-from batchprop.privacy import Privacy, Run, epsilon_spent, noise_for, spent
+from batchprop.privacy import Privacy, Run, accounting, epsilon_spent, noise_for, spent
 
 RUNS = [Run(0.02, 2.0, 100), Run(0.01, 1.0, 300)]
 
@@ -93,3 +93,22 @@ def test_one_shuffled_run_among_others_is_enough() -> None:
         noise_for(9.0, 1e-5, 0.01, 10, before=runs)
     with pytest.raises(ParameterError, match="sampling='all' is unknown"):
         Run(0.1, 1.0, 1, "all")  # type: ignore[arg-type]  # what a type checker would have refused
+
+
+def test_pieces_alike_are_one_run_and_are_reckoned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Privacy(delta=1e-5, noise_multiplier=1.3)
+    after = asked.begin(1000, 10, 50, None, seeded=False).spent(20)
+    reckoned: list[Any] = []
+    renyi = accounting._renyi
+
+    def counted(runs: Any, delta: float) -> float:
+        reckoned.append(runs)
+        return renyi(runs, delta)
+
+    monkeypatch.setattr(accounting, "_renyi", counted)
+    for _ in range(3):
+        again = asked.go_on(1000, 10, 20, after, seeded=False).spent(20)
+        assert again.runs == (Run(0.01, 1.3, 40),)
+    assert len(reckoned) == 1
+    other = asked.go_on(1000, 20, 20, again, seeded=False).spent(5)
+    assert other.runs == (Run(0.01, 1.3, 40), Run(0.02, 1.3, 5))

@@ -219,8 +219,8 @@ def _require_plain(objective: Objective) -> None:
     for name, there in found.items():
         if there:
             raise ParameterError(
-                f"{name}={getattr(objective, name)!r} has no place in a single loss and gradient on JAX: leave "
-                "it out, or train with run_epoch"
+                f"{name}={getattr(objective, name)!r} has no place in a single loss and gradient on JAX: "
+                "leave it out, or train with run_epoch"
             )
 
 

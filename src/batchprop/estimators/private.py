@@ -54,8 +54,8 @@ def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
     _refuse_batch_statistics(estimator)
     if _shares_rows(X, call.X_val):
         raise ParameterError(
-            "X_val shares its memory with X, so it holds rows that are trained on, which validation would see "
-            "unprotected: give public rows of your own, and a copy where it was cut from one array"
+            "X_val shares its memory with X, so it holds rows that are trained on, which validation would "
+            "see unprotected: give public rows of your own"
         )
     own_rows = call.X_val is not None
     reasons = {
@@ -118,8 +118,8 @@ def _refuse_batch_statistics(estimator: Estimator) -> None:
             if not np.allclose(function(Z), np.hstack(alone), rtol=1e-4, atol=1e-6, equal_nan=True):
                 raise ParameterError(
                     f"activation {activation.name!r} does not go with privacy: what it makes of one row "
-                    "depends on the others in the batch, so clipping bounds no row's influence; let it act on "
-                    "each entry, or each column, by itself"
+                    "depends on the others in the batch, so clipping bounds no row's influence; let it act "
+                    "on each entry, or each column, by itself"
                 )
 
 

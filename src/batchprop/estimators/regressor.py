@@ -186,8 +186,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             sample_weight: how much each row counts ``(n,)``.
             X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.
             y_val: their targets.
-            coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer. With ``privacy`` they must not
-                come from these rows, or what they cost has to be added.
+            coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer. With ``privacy`` they must
+                not come from these rows, or what they cost has to be added.
             intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
