@@ -57,8 +57,15 @@ def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
             "X_val shares its memory with X, so it holds rows that are trained on, which validation would "
             "see unprotected: give public rows of your own"
         )
+    for what, (found, why) in _leaks(estimator, call).items():
+        if found:
+            raise ParameterError(f"{what} does not go with privacy: {why}")
+
+
+def _leaks(estimator: Estimator, call: Call) -> dict[str, tuple[bool, str]]:
+    """What would leak, each by its name: whether it is asked for, and why it leaks."""
     own_rows = call.X_val is not None
-    reasons = {
+    return {
         "sample_weight": (
             call.sample_weight is not None,
             "a weight multiplies what one row adds, and the noise is made for rows that count the same",
@@ -92,9 +99,6 @@ def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
             "it keeps what the network makes of every single row, unprotected: leave it out",
         ),
     }
-    for what, (found, why) in reasons.items():
-        if found:
-            raise ParameterError(f"{what} does not go with privacy: {why}")
 
 
 def _shares_rows(X: Any, X_val: Any) -> bool:
