@@ -6,8 +6,8 @@ what has no length, because a number on the way to it overflowed.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from functools import reduce, singledispatch
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -35,30 +35,6 @@ def squares(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tuple[Array, Ar
     # A batch's columns are rows of the table: vecdot runs along memory there, and across it elsewhere.
     right = (namespace(B).vecdot(B, B, axis=-2), *(column_dots(H_l, H_l) for H_l in hidden))
     return ((column_dots(dZ_l, dZ_l), square + 1.0) for dZ_l, square in zip(dZ, right, strict=True))
-
-
-Function = Callable[..., Any]
-
-
-@singledispatch
-def if_all(holds: Array, ordinary: Function, careful: Function, *operands: Any) -> Any:
-    """Return ``ordinary(*operands)`` where every entry holds, else ``careful(*operands)``.
-
-    Args:
-        holds: booleans ``(m,)``; an engine may register a way for arrays whose values it cannot look at.
-        ordinary: cheaper; right where all hold.
-        careful: right in any case, and equal to ``ordinary`` where all hold.
-        operands: arrays, or tuples of arrays.
-
-    Returns:
-        What one of them returns.
-
-    Example:
-        >>> import numpy as np
-        >>> [if_all(np.array([True, holds]), abs, float, -1) for holds in (True, False)]
-        [1, -1.0]
-    """
-    return (ordinary if namespace(holds).all(holds) else careful)(*operands)
 
 
 def layer_lengths(left: Array, right: Array) -> Array:

@@ -5,16 +5,16 @@
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from batchprop.activations import Activation
 from batchprop.arrays import Array, namespace
-from batchprop.clipping import cutting, if_all, joined, layer_lengths, normalizing, squares
+from batchprop.clipping import cutting, joined, layer_lengths, normalizing, squares
 from batchprop.errors import ParameterError
-from batchprop.factors import Factors, Matrices
+from batchprop.factors import Factors
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layers
+from batchprop.network import Layers, Network
 from batchprop.optimizers import each
 
 Normal: TypeAlias = Callable[[tuple[int, ...], Any], Array]
@@ -93,23 +93,24 @@ class Mechanism(NamedTuple):
             shares: s ``(m,)``.
 
         Returns:
-            For each layer ``Layer(W, b)``. An example with a number that overflowed adds zeros: no row can
-            keep the others from being trained on, and zero times infinity is not zero.
+            For each layer ``Layer(W, b)``. An example whose length overflowed adds zeros, provided that its H
+            are finite, as those of ``kept_finite`` are: no row can keep the others from being trained on.
 
         Example:
             >>> import numpy as np
-            >>> g = BatchGradient((np.array([[3.0, np.inf]]),), (np.array([[0.0, np.nan]]),))
+            >>> g = BatchGradient((np.array([[3.0, np.inf]]),), (np.array([[0.0, 7.0]]),))
             >>> Mechanism(Flat(1.0), None, 2.0).total(g, np.array([0.5, 0.5]))
             (Layer(W=array([[0.]]), b=array([0.5])),)
         """
-        xp, pairs = namespace(shares), tuple(squares(gradient.dZ, gradient.H))
+        xp, pairs = namespace(shares), squares(gradient.dZ, gradient.H)
         factors = self.clipping.factors(tuple(layer_lengths(left, right) for left, right in pairs))
-        scales = tuple(factor * shares for factor in factors)
-        # A square is finite only where all numbers in it are; looking at these spares a pass over dZ and H.
-        finite = tuple(xp.isfinite(left + right) for left, right in pairs)
-        operands = (gradient.dZ, gradient.H, scales, finite)
-        total: Layers = if_all(reduce(xp.logical_and, finite), _total, _total_of_finite, *operands)
-        return total
+        # Scaled at once, so that a compiler writes what enters a layer's two products only once; and chosen,
+        # for zero times infinity is not zero.
+        dZ = tuple(
+            xp.where(factor > 0, dZ, 0.0) * (factor * shares)
+            for dZ, factor in zip(gradient.dZ, factors, strict=True)
+        )
+        return Factors(dZ, gradient.H).total()
 
     def noisy(self, gradient: Layers, normal: Normal | None) -> Layers:
         """Add noise to a batch's gradient: ``g + (σ C / expected size) N(0, 1)``, once for a batch.
@@ -149,15 +150,26 @@ class Mechanism(NamedTuple):
         return each(lambda g: g + namespace(g).reshape(next(parts), g.shape), gradient)
 
 
-def _total(dZ: Matrices, H: Matrices, scales: Lengths, _: Lengths) -> Layers:
-    # Scaled at once, so that a compiler writes what enters a layer's two products only once.
-    return Factors(tuple(dZ_l * scale for dZ_l, scale in zip(dZ, scales, strict=True)), H).total()
+def kept_finite(net: Network) -> Network:
+    """Return the same network, in which a unit that overflows gives 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from batchprop.backprop import outputs
+        >>> net = Network.create(
+        ...     [1, 1, 1], activation="identity", head="squared_error", random_state=0
+        ... )
+        >>> float(outputs(kept_finite(net), np.array([[np.inf]]))[0, 0]) == float(
+        ...     net.layers[1].b[0]
+        ... )
+        True
+    """
+    return Network(net.layers, tuple(map(_kept_finite, net.activations)), net.head)
 
 
-def _total_of_finite(dZ: Matrices, H: Matrices, scales: Lengths, finite: Lengths) -> Layers:
-    """The same of the examples all of whose numbers are finite."""
+def _kept_finite(activation: Activation) -> Activation:
+    def function(Z: Array) -> Array:
+        xp, H = namespace(Z), activation.function(Z)
+        return xp.where(xp.isfinite(H), H, 0.0)
 
-    def kept(M: Array, columns: Array) -> Array:
-        return namespace(M).where(columns, M, 0.0)
-
-    return _total(tuple(map(kept, dZ, finite)), tuple(map(kept, H, finite)), scales, finite)
+    return activation._replace(function=function)

@@ -12,7 +12,7 @@ from batchprop.backprop import Masks, Step, backprop, backward, forward
 from batchprop.batches import Batch
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
-from batchprop.mechanism import Mechanism, Normal
+from batchprop.mechanism import Mechanism, Normal, kept_finite
 from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import each, zeros_like
 
@@ -94,7 +94,7 @@ def contribution(
     """
     if mechanism is None and look is None:
         return _plain_contribution(net, batch, share, masks), None
-    step = backprop(net, batch.B, batch.Y, None, masks)
+    step = backprop(net if mechanism is None else kept_finite(net), batch.B, batch.Y, None, masks)
     shares = _shares(step.losses, batch, share)
     seen = None if look is None else look(step, batch.Y)
     if mechanism is None:

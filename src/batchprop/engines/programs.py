@@ -16,7 +16,6 @@ from jax import lax
 from batchprop.activations import Activation
 from batchprop.arrays import Array, column_dots, transposed_product
 from batchprop.batches import Batch, Table, gather
-from batchprop.clipping import if_all
 from batchprop.engines.feeding import Feed
 from batchprop.engines.randomness import OF_THE_BATCH, draws_of
 from batchprop.heads import Head
@@ -50,18 +49,6 @@ def _transposed_product(W: Array, dZ: Array) -> Array:
     if dZ.shape[1] > NARROW:
         return W.T @ dZ
     return lax.platform_dependent(W, dZ, cpu=_by_rows, default=lambda W, dZ: W.T @ dZ)
-
-
-@if_all.register(jax.Array)
-@if_all.register(jax.core.Tracer)
-def _if_all(holds: Array, ordinary: Callable[..., Any], careful: Callable[..., Any], *operands: Any) -> Any:
-    # On an accelerator a branch waits for the host; there it is cheaper to be careful always.
-    def branch(holds: Array, *operands: Any) -> Any:
-        return lax.cond(jnp.all(holds), ordinary, careful, *operands)
-
-    return lax.platform_dependent(
-        holds, *operands, cpu=branch, default=lambda _, *operands: careful(*operands)
-    )
 
 
 def _by_rows(W: Array, dZ: Array) -> Array:
