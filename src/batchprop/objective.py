@@ -100,7 +100,7 @@ def contribution(
     if mechanism is None:
         gradient = _weighted_sum(step.gradient, batch.weights, share)
         return Collapsed(step.losses @ shares, gradient), seen
-    nil = namespace(shares).zeros_like(step.losses @ shares)
+    nil = namespace(shares).zeros((), dtype=shares.dtype)
     return Collapsed(nil, mechanism.total(step.gradient, shares)), seen
 
 

@@ -327,9 +327,7 @@ def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
     n, width = part.rows.shape
     out = aligned((S, width, X.shape[1]), X.dtype)
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
-    # Under privacy an empty batch, always a single microbatch, has a share all the same.
-    empty = part.closes & (part.parts == 0) & ~part.weights.any(axis=1)
-    out[:n][empty | (part.shares == 0)] = 0
+    out[:n][part.shares == 0] = 0
     return out
 
 

@@ -229,10 +229,8 @@ def _batch(table: Table | None, feed: Feed, i: Array | int) -> Batch:
     if table is None:
         return Batch(feed.X[i].T, feed.Y[i].T, feed.weights[i])
     B, Y, _ = gather(table, feed.rows[i])
-    # A batch that weighs nothing may hold anything, and zero times infinity is not zero. Under privacy an
-    # empty one, always a single microbatch, has a share all the same.
-    single = True if feed.closes is None else feed.closes[i] & (feed.parts[i] == 0)
-    there = (feed.shares[i] > 0) & (jnp.any(feed.weights[i] > 0) | jnp.logical_not(single))
+    # A batch that weighs nothing may hold anything, and zero times infinity is not zero.
+    there = feed.shares[i] > 0
     return Batch(jnp.where(there, B, 0), jnp.where(there, Y, 0), feed.weights[i])
 
 

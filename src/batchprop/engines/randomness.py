@@ -40,7 +40,8 @@ class Key(NamedTuple):
 
     def fold_in(self, number: Array | int) -> Self:
         """Return another key for every number, as ``jax.random.fold_in``."""
-        return type(self)(*_threefry(self, jnp.asarray(number, jnp.uint32)))
+        # For one pair of words the rounds stay a loop: written out they took seconds, and 60 MB, to compile.
+        return type(self).of(jax.random.fold_in(self.for_jax(), number))
 
     def for_jax(self) -> Array:
         """Return JAX's key."""
