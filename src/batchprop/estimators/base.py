@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise
 from typing import Any, Self, TypeVar, cast
 
@@ -31,7 +32,13 @@ from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitoring import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
 from batchprop.estimators.private import goes_on, refuse_leaks
-from batchprop.estimators.recording import check_recording, frame_of, records_of, require_records
+from batchprop.estimators.recording import (
+    Checkpoint,
+    check_recording,
+    frame_of,
+    records_of,
+    require_records,
+)
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.objective import Objective
@@ -245,16 +252,26 @@ class BaseMLP(Estimator):
         return frame_of(getattr(self, "_records", None))
 
     @property
-    def checkpoints_(self) -> list[tuple[list[Any], list[Any], float]]:
-        """``coefs_`` and ``intercepts_`` after epochs 1, 2, 4, ... and after the last, of the last fit.
-
-        Each with the sum of the learning rates of the epochs since the one before.
+    def checkpoints_(self) -> list[Checkpoint]:
+        """The weights before the last fit began, after its epochs 1, 2, 4, ... and after its last.
 
         Raises:
             AttributeError: that fit was not told to ``record_examples``.
         """
         records = require_records("checkpoints_", getattr(self, "_records", None))
-        found: list[tuple[list[Any], list[Any], float]] = records["checkpoints"]
+        return [Checkpoint(*found) for found in records["checkpoints"]]
+
+    def at_checkpoint(self, checkpoint: Checkpoint) -> Self:
+        """The estimator as it was: one that predicts, and goes back, with the weights of a checkpoint.
+
+        Args:
+            checkpoint: one of ``checkpoints_``.
+
+        Returns:
+            Another estimator; this one stays as it is.
+        """
+        found = copy(self)
+        found.coefs_, found.intercepts_ = checkpoint.coefs, checkpoint.intercepts
         return found
 
     def backprop(self, X: Any, y: Any, sample_weight: Any = None) -> Step:

@@ -58,7 +58,7 @@ def fit_stochastic(
     objective = estimator._objective(len(net.activations))
     if private is not None:
         objective = objective._replace(mechanism=private.mechanism)
-    recorder = Recorder(rows, table.Y, estimator._labels()) if call.record_examples else None
+    recorder = Recorder(net, rows, table.Y, estimator._labels()) if call.record_examples else None
     watched = watched_for(monitors, recording=recorder is not None)
     recipe = Recipe(net, optimizer_of(estimator), objective, watched)
     state, resumed = _first_state(estimator, recipe, partial=call.partial)

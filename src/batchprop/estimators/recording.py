@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +21,44 @@ if TYPE_CHECKING:
     from batchprop.estimators.attributes import Estimator
 
 
+class Checkpoint(NamedTuple):
+    """The weights at one point of a fit.
+
+    Attributes:
+        coefs: as ``coefs_``.
+        intercepts: as ``intercepts_``.
+        epoch: after how many epochs.
+        rate: the sum of the learning rates of the epochs since the checkpoint before.
+    """
+
+    coefs: list[NDArray[np.floating]]
+    intercepts: list[NDArray[np.floating]]
+    epoch: int
+    rate: float
+
+    @classmethod
+    def of(cls, net: Network, epoch: int, rate: float) -> Checkpoint:
+        """The weights of a network, in scikit-learn's shapes."""
+        return cls([layer.W.T for layer in net.layers], [layer.b for layer in net.layers], epoch, rate)
+
+
 class Recorder:
     """Adds up what an engine saw of each row.
 
     Args:
+        net: as the fit begins.
         rows: those trained on.
         Y: the targets of all rows ``(n, K)``, as the network learns them.
         labels: how Y stands for labels, or None.
 
     Attributes:
         history: of the rows, in their order; None before the first epoch.
-        checkpoints: networks on the way, each with the sum of the learning rates that it stands for.
+        checkpoints: the weights before the first epoch and on the way.
     """
 
-    def __init__(self, rows: Rows, Y: NDArray[np.floating], labels: Labels | None) -> None:
+    def __init__(self, net: Network, rows: Rows, Y: NDArray[np.floating], labels: Labels | None) -> None:
         self.history: History | None = None
-        self.checkpoints = list[tuple[Network, float]]()
+        self.checkpoints = [Checkpoint.of(net, 0, 0.0)]
         self._Y, self._labels = np.ascontiguousarray(Y[rows].T), labels
         self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
         self._places[rows] = np.arange(len(rows))
@@ -65,12 +87,12 @@ class Recorder:
             yield epoch
 
     def _keep(self, epoch: Epoch) -> None:
-        """Keep the network after epochs 1, 2, 4, 8, ... and after the last."""
+        """Keep the weights after epochs 1, 2, 4, 8, ... and after the last."""
         rate = epoch.learning_rate
         # The last one kept was the last epoch's, and stays only where that was a power of two.
-        if self.checkpoints and not _is_power_of_two(epoch.number - 1):
-            rate += self.checkpoints.pop()[1]
-        self.checkpoints.append((epoch.network, rate))
+        if not _is_power_of_two(epoch.number - 1):
+            rate += self.checkpoints.pop().rate
+        self.checkpoints.append(Checkpoint.of(epoch.network, epoch.number, rate))
 
 
 def _in_order(batches: Batches) -> Rows:
@@ -134,10 +156,7 @@ def records_of(
         "given": y,
         "suggested": estimator._decoded(mean_answers(history)),
         "figures": {"suspicion": rank, **figures(history)},
-        "checkpoints": [
-            ([layer.W.T for layer in net.layers], [layer.b for layer in net.layers], rate)
-            for net, rate in recorder.checkpoints
-        ],
+        "checkpoints": [tuple(checkpoint) for checkpoint in recorder.checkpoints],
     }
 
 

@@ -1,8 +1,7 @@
 """Influence: what the steps on one row did to the loss of another, from inner products of their gradients."""
 
-import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,12 @@ _DIMENSIONS = 2  # rows and columns
 class Fitted(Protocol):
     """What is asked of ``MLPClassifier`` and ``MLPRegressor``."""
 
-    coefs_: list[NDArray[np.floating]]
-    intercepts_: list[NDArray[np.floating]]
-    checkpoints_: Sequence[tuple[list[Any], list[Any], float]]
+    @property
+    def checkpoints_(self) -> Sequence[Any]:
+        """The weights on the way, each with its ``rate``."""
+
+    def at_checkpoint(self, checkpoint: Any) -> Self:
+        """The estimator as it was."""
 
     def backprop(self, X: Any, y: Any) -> Step:
         """One pass over some rows."""
@@ -83,10 +85,9 @@ def _checkpoints(estimator: Fitted) -> Iterator[tuple[Fitted, float]]:
     if not hasattr(estimator, "checkpoints_"):
         yield estimator, 1.0
         return
-    for coefs, intercepts, rate in estimator.checkpoints_:
-        network = copy.copy(estimator)
-        network.coefs_, network.intercepts_ = coefs, intercepts
-        yield network, rate
+    for checkpoint in estimator.checkpoints_:
+        if checkpoint.rate > 0:
+            yield estimator.at_checkpoint(checkpoint), checkpoint.rate
 
 
 def _rows_of(name: str, X: Any, y: Any) -> int:
