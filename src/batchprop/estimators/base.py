@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, answers, backprop, forward, outputs
-from batchprop.batches import Rows, Table, columns, gather
+from batchprop.batches import Batch, Rows, Table, columns, gather
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_predict
@@ -289,13 +289,31 @@ class BaseMLP(Estimator):
             NotFittedError: the estimator is not fitted.
             ValueError: X or y do not fit the network.
         """
+        net, batch = self.network_and_batch(X, y, sample_weight)
+        return backprop(net, *batch)
+
+    def network_and_batch(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Network, Batch]:
+        """The fitted network, and some rows as the columns of a batch: what ``bp.backprop`` takes.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+            y: targets, as for ``fit``.
+            sample_weight: ``(n,)`` or None.
+
+        Returns:
+            The network, and ``Batch(B, Y, weights)``, class weights among the weights.
+
+        Raises:
+            NotFittedError: the estimator is not fitted.
+            ValueError: X or y do not fit the network.
+        """
         check_is_fitted(self)
         X, y = self._validated(X, y, reset=False)
         net = self._network(X.dtype)
         Y = self._encoded(y, X.dtype)
         self._require_outputs(Y)
         table = Table(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
-        return backprop(net, *gather(table, np.arange(len(Y))))
+        return net, gather(table, np.arange(len(Y)))
 
     def __sklearn_is_fitted__(self) -> bool:
         # A fit that failed may leave other attributes behind.

@@ -1,0 +1,212 @@
+"""What the microscope shows of a batch, in plain numbers and words: each matrix, at points of a training.
+
+Layers are counted as in the text: level 0 is the batch, levels 1 to L are hidden, L + 1 is the output. Of a
+level with many units some are drawn; sums over all of them stay exact, for whole gradients are told by their
+Gram matrix.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.backprop import Step, backprop
+from batchprop.batches import Batch
+from batchprop.network import Network
+from batchprop.view.formulas import activation_tex, head_tex
+
+MOST_NUMBERS = 800_000
+"""About so many numbers a document holds: 4 bytes each, a third more as text, and a page under 5 MB."""
+
+_UNITS = (64, 48, 32, 24, 16, 8)
+
+Units = tuple[NDArray[np.intp], ...]
+"""For each level the units that are drawn, in their order."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What numbers are called.
+
+    Attributes:
+        title: of the page.
+        about: sentences on the data and the network.
+        features: names of the inputs, ``n_0``.
+        outputs: names of the outputs, ``K``.
+        rows: names of the examples, ``m``.
+        labels: their labels, ``m``.
+        image: height and width, where an example is an image; or None.
+    """
+
+    title: str
+    about: tuple[str, ...]
+    features: Sequence[str]
+    outputs: Sequence[str]
+    rows: Sequence[str]
+    labels: Sequence[str]
+    image: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A network at one point of its training.
+
+    Attributes:
+        name: of the point.
+        network: as it was.
+        answers: its predictions of the batch in words, ``m``.
+    """
+
+    name: str
+    network: Network
+    answers: Sequence[str]
+
+
+def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rate: float) -> dict[str, Any]:
+    """Return all that the page shows.
+
+    Args:
+        words: what numbers are called.
+        batch: the examples.
+        moments: the network, from the beginning of its training to the end; at least one.
+        learning_rate: α of the update.
+
+    Returns:
+        Lists, dicts, numbers and text, as JSON holds them; matrices in base64.
+    """
+    steps = [backprop(moment.network, *batch) for moment in moments]
+    network, last = moments[-1].network, steps[-1]
+    units = drawn_units(last, len(moments))
+    Y = np.asarray(learned_targets(network, last, batch.Y))
+    m = batch.B.shape[1]
+    names = [
+        words.features,
+        *([f"unit {j + 1}" for j in range(n)] for n in network.sizes[1:-1]),
+        words.outputs,
+    ]
+    return {
+        "title": words.title,
+        "about": [*words.about, *_left_out(network.sizes, units), *_smoothed(Y, batch.Y)],
+        "sizes": list(network.sizes),
+        "activations": [activation_tex(activation)._asdict() for activation in network.activations],
+        "head": head_tex(network.head)._asdict(),
+        "learningRate": learning_rate,
+        "levels": [
+            {"index": drawn.tolist(), "names": [str(named[j]) for j in drawn]}
+            for drawn, named in zip(units, names, strict=True)
+        ],
+        "image": words.image,
+        "features": list(words.features),
+        "outputs": list(words.outputs),
+        "examples": [
+            {"row": row, "label": label} for row, label in zip(words.rows, words.labels, strict=True)
+        ],
+        "inputs": matrix(batch.B),
+        "weights": matrix(np.ones((1, m)) if batch.weights is None else np.asarray(batch.weights)[None, :]),
+        "Y": matrix(Y[units[-1]]),
+        "checkpoints": [
+            _checkpoint(moment, step, units) for moment, step in zip(moments, steps, strict=True)
+        ],
+    }
+
+
+def _checkpoint(moment: Moment, step: Step, units: Units) -> dict[str, Any]:
+    net, hidden, upper = moment.network, units[1:-1], units[1:]
+    dH = [layer.W.T @ dZ for layer, dZ in zip(net.layers[1:], step.dZ[1:], strict=True)]
+    slopes = [act.derivative(Z) for act, Z in zip(net.activations, step.Z[:-1], strict=True)]
+    return {
+        "name": moment.name,
+        "layers": [
+            {"W": matrix(layer.W[np.ix_(rows, columns)]), "b": matrix(layer.b[rows, None])}
+            for layer, columns, rows in zip(net.layers, units[:-1], upper, strict=True)
+        ],
+        "Z": _drawn(step.Z, upper),
+        "H": _drawn(step.H[1:], hidden),
+        "P": matrix(step.P[units[-1]]),
+        "dZ": _drawn(step.dZ, upper),
+        "slopes": _drawn(slopes, hidden),
+        "dH": _drawn(dH, hidden),
+        "losses": matrix(step.losses[None, :]),
+        "answers": list(moment.answers),
+        "gram": matrix(step.gradient.gram()),
+    }
+
+
+def matrix(values: Any) -> dict[str, Any]:
+    """Return a matrix as its shape and its numbers, float32 by rows, in base64.
+
+    Example:
+        >>> matrix(np.array([[1.0, 2.0]]))
+        {'shape': [1, 2], 'data': 'AACAPwAAAEA='}
+    """
+    with np.errstate(over="ignore"):
+        numbers = np.asarray(values).astype("<f4")
+    return {"shape": list(numbers.shape), "data": base64.b64encode(numbers.tobytes()).decode("ascii")}
+
+
+def drawn_units(step: Step, n_moments: int) -> Units:
+    """Return which units of each level are drawn: all, or those that tell the examples apart most.
+
+    Args:
+        step: of the batch at the end of training.
+        n_moments: how often all of it is to be shown.
+
+    Returns:
+        For each level the places of its units, ascending: of inputs and hidden units those whose values
+        differ most between the examples, of outputs those with the largest ``|dZ|``.
+
+    Example:
+        >>> from batchprop.backprop import backprop
+        >>> net = Network.create([3, 2], random_state=0)
+        >>> step = backprop(net, np.ones((3, 4), "float32"), np.eye(2, 4, dtype="float32"))
+        >>> [len(units) for units in drawn_units(step, 1)]
+        [3, 2]
+    """
+    measures = [*(np.std(H, axis=1) for H in step.H), np.abs(step.dZ[-1]).mean(axis=1)]
+    sizes, m = [len(measure) for measure in measures], step.P.shape[1]
+    most = next((most for most in _UNITS if _numbers(sizes, m, n_moments, most) <= MOST_NUMBERS), _UNITS[-1])
+    # A unit that overflowed is looked at first.
+    known = (np.nan_to_num(measure, nan=np.inf, posinf=np.inf) for measure in measures)
+    return tuple(np.sort(np.argsort(-measure, kind="stable")[:most]) for measure in known)
+
+
+def _numbers(sizes: Sequence[int], m: int, n_moments: int, most: int) -> int:
+    """How many numbers a document holds if so many units of a level are drawn."""
+    drawn = [min(n, most) for n in sizes]
+    weights = sum((a + 1) * b for a, b in pairwise(drawn))
+    of_batch = m * (sum(5 * n for n in drawn[1:]) + m)
+    return m * sizes[0] + n_moments * (weights + of_batch)
+
+
+def learned_targets(net: Network, step: Step, Y: Any) -> Any:
+    """Return what P is compared with: ``P − dZ`` where that is how dZ is made, else Y.
+
+    The same as Y, unless labels are smoothed.
+    """
+    return step.P - step.dZ[-1] if head_tex(net.head).dZTex == "P - Y" else Y
+
+
+def _drawn(matrices: Iterable[Any], units: Units) -> list[dict[str, Any]]:
+    return [matrix(values[rows]) for values, rows in zip(matrices, units, strict=True)]
+
+
+def _left_out(sizes: Sequence[int], units: Units) -> list[str]:
+    if all(len(drawn) == n for drawn, n in zip(units, sizes, strict=True)):
+        return []
+    names = ["inputs", *(f"units of layer {level}" for level in range(1, len(sizes) - 1)), "outputs"]
+    parts = [
+        f"{len(drawn)} of {n} {name}"
+        for drawn, n, name in zip(units, sizes, names, strict=True)
+        if len(drawn) < n
+    ]
+    return [f"Drawn are {', '.join(parts)}: those that differ most between the examples."]
+
+
+def _smoothed(learned: Any, Y: Any) -> list[str]:
+    if np.allclose(learned, Y, atol=1e-5, equal_nan=True) or not np.isfinite(learned).all():
+        return []
+    return ["The labels are smoothed: Y is what the network is to answer, not quite 0 and 1."]

@@ -1,0 +1,234 @@
+"""The microscope: one batch in every matrix, as a page to open, mail or show in a notebook."""
+
+import html
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.errors import InputError, ParameterError
+from batchprop.view.document import Moment, Words, document
+from batchprop.view.page import page
+
+MOST_ROWS = 64
+"""Examples in a microscope at most: more columns than that nobody can tell apart."""
+
+MOST_MOMENTS = 6
+
+_SIDES = 2
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """A page that shows a batch; in a notebook it shows itself.
+
+    Attributes:
+        html: the whole file, which needs no other.
+    """
+
+    html: str
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file.
+
+        Args:
+            path: of the file; one that is there is replaced.
+
+        Returns:
+            The path.
+        """
+        path = Path(path)
+        path.write_text(self.html, encoding="utf-8")
+        return path
+
+    def open(self, path: str | Path) -> bool:
+        """Write the page to a file and open it in the browser.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            Whether there is a browser.
+        """
+        return webbrowser.open(self.save(path).resolve().as_uri())
+
+    def _repr_html_(self) -> str:
+        framed = html.escape(self.html)
+        return f'<iframe title="batchprop microscope" srcdoc="{framed}" width="100%" height="900"></iframe>'
+
+
+def microscope(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    rows: int = 8,
+    image_shape: Sequence[int] | None = None,
+    learning_rate: float | None = None,
+    about: str | None = None,
+    random_state: int = 0,
+) -> Microscope:
+    """Show every matrix of one batch, forward, back, collapsed and updated, in a page of its own.
+
+    ``Z = W H + b``, ``P``, ``dZ``, the tensor ``DW`` with a sheet for each example, its mean
+    ``dW = dZ Hᵀ / m``, and ``W − α dW``: at the end of training, and where the fit recorded its checkpoints
+    (``record_examples=True``) on the way there.
+
+    Args:
+        estimator: a fitted ``MLPClassifier`` or ``MLPRegressor``.
+        X: inputs ``(n, n_0)``, an array, a sparse matrix, or a frame, whose index then names the rows.
+        y: their targets, as for ``fit``.
+        rows: how many of them make up the batch, up to 64: drawn at random, in the order of X, with all
+            labels in turn; all, where there are no more.
+        image_shape: height and width, where a row is an image.
+        learning_rate: α of the update; the estimator's ``learning_rate_init`` if None.
+        about: what the examples are, in a few words.
+        random_state: of the draw.
+
+    Returns:
+        A ``Microscope``: ``save(path)`` it, ``open(path)`` it, or let a notebook show it.
+
+    Raises:
+        NotFittedError: the estimator is not fitted.
+        ValueError: X or y do not fit the network (``InputError`` where the shapes do not fit each other, or
+            the image).
+        ParameterError: ``rows`` is not from 1 to 64, or ``learning_rate`` not a number above 0.
+
+    Source:
+        The batch algorithm of the project's seed text.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from batchprop import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = MLPClassifier((4,), max_iter=20, tol=1.0, random_state=0).fit(X, y)
+        >>> microscope(clf, X, y, rows=6).html[:15]
+        '<!doctype html>'
+    """
+    chosen = _chosen(X, y, rows, random_state)
+    names, features = _row_names(X, chosen), _features(estimator, X)
+    X, y = _taken(estimator, X, chosen), _some(y, chosen)
+    network, batch = estimator.network_and_batch(X, y)
+    widths = "-".join(map(str, network.sizes))
+    words = Words(
+        title=f"{about or 'A batch'} through {widths}",
+        about=(_told(network, len(chosen)),),
+        features=features or [f"x{k}" for k in range(network.sizes[0])],
+        outputs=_outputs(estimator, network.sizes[-1]),
+        rows=names,
+        labels=_in_words(np.asarray(y)),
+        image=_image(image_shape, network.sizes[0]),
+    )
+    rate = estimator.learning_rate_init if learning_rate is None else learning_rate
+    return Microscope(page(document(words, batch, _moments(estimator, X, y), _positive(rate))))
+
+
+def _moments(estimator: Any, X: Any, y: Any) -> list[Moment]:
+    """The network at a few points of its training, the fitted one last."""
+    found = [(f"after epoch {one.epoch}", estimator.at_checkpoint(one)) for one in _checkpoints(estimator)]
+    if not found:
+        found = [("as fitted", estimator)]
+    elif all(map(np.array_equal, found[-1][1].coefs_, estimator.coefs_)):
+        found[-1] = (f"{found[-1][0]}, the last", estimator)
+    else:
+        found.append(("as fitted, the best epoch", estimator))
+    if found[0][0] == "after epoch 0":
+        found[0] = ("before the first epoch", found[0][1])
+    places = np.unique(np.linspace(0, len(found) - 1, MOST_MOMENTS).round().astype(int))
+    return [
+        Moment(name, then.network_and_batch(X, y)[0], _in_words(then.predict(X)))
+        for name, then in (found[place] for place in places)
+    ]
+
+
+def _checkpoints(estimator: Any) -> list[Any]:
+    return list(getattr(estimator, "checkpoints_", []))
+
+
+def _chosen(X: Any, y: Any, rows: int, seed: int) -> NDArray[np.intp]:
+    n = X.shape[0] if hasattr(X, "shape") else len(X)
+    if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or not 1 <= rows <= MOST_ROWS:
+        raise ParameterError(f"rows={rows!r} is not allowed: give a number from 1 to {MOST_ROWS}, as 8")
+    if n == 0 or len(y) != n:
+        raise InputError(f"X has {n} rows and y {len(y)}: give one target for each row, and one row at least")
+    if n <= rows:
+        return np.arange(n)
+    order = np.random.default_rng(seed).permutation(n)
+    labels = np.asarray(y)
+    if labels.ndim > 1 or labels.dtype.kind == "f":
+        return np.sort(order[:rows])
+    # Every label has its turn, so that a small batch shows several.
+    turn = np.empty(n, dtype=int)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        turn[members] = np.arange(len(members))
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:rows])
+
+
+def _taken(estimator: Any, X: Any, rows: NDArray[np.intp]) -> Any:
+    """Some rows; without the names of the columns where the estimator was fitted without."""
+    some = _some(X, rows)
+    nameless = hasattr(some, "iloc") and not hasattr(estimator, "feature_names_in_")
+    return some.to_numpy() if nameless else some
+
+
+def _some(values: Any, rows: NDArray[np.intp]) -> Any:
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    return values[rows] if hasattr(values, "shape") else [values[row] for row in rows]
+
+
+def _row_names(X: Any, rows: NDArray[np.intp]) -> list[str]:
+    index = getattr(X, "index", None)
+    named = rows if index is None or callable(index) else index[rows]
+    return [f"{getattr(named, 'name', None) or 'row'} {name}" for name in named]
+
+
+def _features(estimator: Any, X: Any) -> list[str]:
+    return [str(name) for name in getattr(estimator, "feature_names_in_", getattr(X, "columns", ()))]
+
+
+def _outputs(estimator: Any, K: int) -> list[str]:
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or isinstance(classes, list):
+        return [f"output {k}" for k in range(K)]
+    return [str(label) for label in classes] if len(classes) == K else [f"is {classes[-1]}"]
+
+
+def _in_words(y: NDArray[Any]) -> list[str]:
+    """Each row's target: a label as it is, a number in 6 digits, several with commas between."""
+    rows = (y[:, None] if y.ndim == 1 else y).tolist()
+    return [
+        ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row) for row in rows
+    ]
+
+
+def _image(shape: Sequence[int] | None, n: int) -> tuple[int, int] | None:
+    if shape is None:
+        return None
+    sides = tuple(int(side) for side in shape)
+    if len(sides) != _SIDES or sides[0] * sides[1] != n:
+        raise InputError(
+            f"image_shape={tuple(shape)!r} is no height and width of {n} numbers: "
+            "give two numbers whose product that is, as (8, 8) for 64, or leave it out"
+        )
+    return sides[0], sides[1]
+
+
+def _positive(rate: float) -> float:
+    if not (isinstance(rate, int | float | np.number) and 0 < rate < np.inf):
+        raise ParameterError(f"learning_rate={rate!r} is not allowed: give a number above 0, as 0.1")
+    return float(rate)
+
+
+def _told(network: Any, m: int) -> str:
+    hidden = ", ".join(dict.fromkeys(activation.name for activation in network.activations))
+    between = hidden or "no hidden layer"
+    widths = "-".join(map(str, network.sizes))
+    return (
+        f"{m} examples, each a column, through a network of {widths} units ({between}; {network.head.name})."
+    )

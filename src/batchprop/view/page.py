@@ -1,0 +1,66 @@
+"""The page: a document, its style and its script, in one HTML file that asks for nothing else."""
+
+import html
+import json
+from importlib.resources import files
+from typing import Any
+
+_SKELETON = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<noscript>This page draws its matrices with JavaScript, which is switched off: allow it here.</noscript>
+<main id="microscope"></main>
+<script type="application/json" id="document">{document}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+# What the browser itself holds the page to: nothing is fetched, whatever a label says.
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:"
+)
+
+
+def page(document: dict[str, Any]) -> str:
+    """Return the HTML of a microscope.
+
+    Args:
+        document: from ``batchprop.view.document.document``.
+
+    Returns:
+        The whole file.
+
+    Example:
+        >>> page({"title": "a < b"})[:15]
+        '<!doctype html>'
+    """
+    return _SKELETON.format(
+        policy=_POLICY,
+        title=html.escape(document["title"]),
+        style=built("microscope.css"),
+        document=as_script(document),
+        script=built("microscope.js"),
+    )
+
+
+def built(name: str) -> str:
+    """Return a file of the front end, as it was built."""
+    return files("batchprop.view").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def as_script(value: Any) -> str:
+    """Return JSON that may stand inside a script element, whatever text it holds.
+
+    Example:
+        >>> as_script({"label": "</script>"}).count("<")
+        0
+    """
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
