@@ -1,0 +1,121 @@
+/** The card: the example that is pointed at, and the arithmetic of the cell. */
+
+import { at } from "./algebra";
+import { sentence, type Arithmetic } from "./arithmetic";
+import { scaleFor, picture } from "./colours";
+import { decode, type Matrix } from "./document";
+import { button, formula, h } from "./dom";
+import type { Stage } from "./equation";
+import { drawCells, sharpCanvas } from "./heatmap";
+import { show } from "./numbers";
+import type { Context } from "./scene";
+
+const SHOWN_FEATURES = 12;
+/** How long the reader must rest on a cell before a screen reader is told of it. */
+const QUIET = 500;
+
+export function createCard(context: Context, stage: Stage): HTMLElement {
+  const { store } = context;
+  const body = h("div", { class: "card-body" });
+  const live = h("p", { class: "sr-only", "aria-live": "polite" });
+  const more = button("More", () => {
+    const opened = element.classList.toggle("expanded");
+    more.textContent = opened ? "Less" : "More";
+    more.setAttribute("aria-expanded", String(opened));
+  }, { class: "card-more", "aria-expanded": "false" });
+  const element = h("aside", { class: "card", "aria-label": "What you point at" }, more, body, live);
+  let waiting: number | undefined;
+
+  function render(): void {
+    const example = store.get("example");
+    const arithmetic = arithmeticOf(context, stage);
+    const parts = [arithmetic && arithmeticPart(arithmetic), example !== null && examplePart(context, example)];
+    const shown = parts.filter((part): part is HTMLElement => Boolean(part));
+    body.replaceChildren(...(shown.length > 0 ? shown : [hint()]));
+    element.classList.toggle("empty", shown.length === 0);
+    window.clearTimeout(waiting);
+    waiting = window.setTimeout(() => {
+      live.textContent = [arithmetic && sentence(arithmetic), example !== null && summary(context, example)].filter(Boolean).join(" ");
+    }, QUIET);
+  }
+
+  store.on(["example", "cell", "line", "checkpoint", "kept", "clip", "theme"], render);
+  render();
+  return element;
+}
+
+const hint = (): HTMLElement =>
+  h("p", { class: "card-hint" }, "Point at a cell of a matrix to see how its number came about, and at a column to follow that example through every matrix.");
+
+function arithmeticOf(context: Context, stage: Stage): Arithmetic | null {
+  const cell = context.store.get("cell");
+  const figure = cell && stage.figure(cell.figure);
+  if (!cell || !figure || cell.row >= figure.matrix.rows || cell.column >= figure.matrix.columns) return null;
+  return figure.explain(cell.row, cell.column, cell.sheet);
+}
+
+function arithmeticPart(arithmetic: Arithmetic): HTMLElement {
+  const rows = arithmetic.steps.map(({ kind, label, expression, value }) =>
+    h("tr", { class: kind }, h("th", { scope: "row" }, label), h("td", { class: "expression" }, expression), h("td", { class: "value", "data-value": String(value) }, `= ${show(value)}`)),
+  );
+  return h(
+    "section",
+    { class: "arithmetic" },
+    h("h3", {}, arithmetic.title),
+    h("p", { class: "arithmetic-value", "data-value": String(arithmetic.value) }, show(arithmetic.value)),
+    h("p", { class: "arithmetic-formula" }, formula(arithmetic.tex)),
+    h("table", {}, h("caption", { class: "sr-only" }, `The arithmetic of ${arithmetic.title}`), h("tbody", {}, ...rows)),
+    arithmetic.remark ? h("p", { class: "arithmetic-remark" }, arithmetic.remark) : null,
+  );
+}
+
+function examplePart(context: Context, i: number): HTMLElement {
+  const { doc } = context;
+  const scene = context.scene();
+  const example = doc.examples[i]!;
+  const facts: [string, string][] = [
+    ["label", example.label],
+    ["prediction", prediction(context, i)],
+    ["loss", show(at(scene.losses(), 0, i))],
+    ["gradient norm", show(scene.norms()[i] ?? NaN)],
+    ["cosine with the mean", show(scene.cosines()[i] ?? NaN)],
+  ];
+  const list = h("dl", { class: "facts" }, ...facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
+  const input = doc.image ? imageOf(context, i, doc.image) : featuresOf(context, i);
+  return h("section", { class: "example" }, h("h3", {}, example.row), h("div", { class: doc.image ? "with-image" : "with-features" }, input, list));
+}
+
+/** The network's answer, said to be right or wrong where that can be said. */
+export function prediction({ scene, doc }: Context, i: number): string {
+  const answer = scene().checkpoint.answers[i] ?? "";
+  const label = doc.examples[i]?.label ?? "";
+  if (isNumeric(doc.head.name)) return answer;
+  return `${answer}, ${answer === label ? "right" : "wrong"}`;
+}
+
+/** Heads whose answer is a number, near its label or far from it, but not right or wrong. */
+const isNumeric = (head: string): boolean => !/softmax|sigmoid/.test(head);
+
+function summary(context: Context, i: number): string {
+  const { doc } = context;
+  return `${doc.examples[i]?.row}: label ${doc.examples[i]?.label}, prediction ${prediction(context, i)}, loss ${show(at(context.scene().losses(), 0, i))}.`;
+}
+
+function imageOf({ doc, store }: Context, i: number, [height, width]: [number, number]): HTMLElement {
+  const inputs = decode(doc.inputs);
+  const image: Matrix = { rows: height, columns: width, values: Float64Array.from({ length: height * width }, (_, k) => at(inputs, k, i)) };
+  const size = Math.max(1, Math.floor(112 / Math.max(height, width)));
+  const canvas = sharpCanvas(width * size, height * size);
+  drawCells(canvas.getContext("2d")!, picture(image, scaleFor([inputs], "amount", store.get("theme"))), width * size, height * size);
+  return h("div", { class: "input-image", role: "img", "aria-label": `the input of ${doc.examples[i]?.row ?? ""} as an image` }, canvas);
+}
+
+function featuresOf({ doc }: Context, i: number): HTMLElement {
+  const inputs = decode(doc.inputs);
+  const named = doc.features.map((name, k) => ({ name, value: at(inputs, k, i) }));
+  const largest = [...named].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, SHOWN_FEATURES);
+  const rows = largest.map(({ name, value }) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, show(value))));
+  const left = named.length - largest.length;
+  const caption = h("caption", {}, left > 0 ? "Its input, the largest features" : "Its input");
+  return h("div", { class: "input-features" }, h("table", {}, caption, h("tbody", {}, ...rows)), left > 0 ? h("p", {}, `… ${left} more`) : null);
+}

@@ -1,0 +1,136 @@
+/** A figure on the page: name, shape, drawing, legend, numbers; pointer and keyboard move its cursor. */
+
+import { statistics } from "./algebra";
+import { type ColourScale, scaleFor } from "./colours";
+import { button, formula, h } from "./dom";
+import type { Figure } from "./figures";
+import { type CellSize, createHeatmap, type Plate } from "./heatmap";
+import { brief } from "./numbers";
+import { createNumbers } from "./numbers-table";
+import type { Context } from "./scene";
+import { createStack } from "./stack";
+import type { CellRef } from "./state";
+
+export interface FigureView {
+  figure: Figure;
+  element: HTMLElement;
+  /** Show what is marked now. */
+  update: () => void;
+  /** Fold or fan out the sheets, where it has any. */
+  fold: () => void;
+}
+
+export function createFigure(figure: Figure, cell: CellSize, context: Context, open: boolean): FigureView {
+  const { store } = context;
+  const scale = scaleFor([figure.matrix, ...figure.alike, ...(figure.sheets ?? [])], figure.scale, store.get("theme"));
+  const stack = figure.sheets ? createStack(figure, cell, scale, context.scene().shares) : null;
+  const plate: Plate = stack ?? createHeatmap(figure, cell, scale);
+  const numbers = createNumbers(figure, context.doc.examples, open);
+  const toggle = stack && collapseButton(context);
+  stack?.collapse(store.get("collapsed"), false);
+  const element = h(
+    "figure",
+    { class: figure.sheets ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
+    caption(figure),
+    h("div", { class: "plate-holder" }, plate.element),
+    legend(scale, statistics(figure.matrix).odd),
+    toggle,
+    numbers.element,
+  );
+  const point = (ref: CellRef): void => store.set({ cell: ref, example: exampleOf(figure, ref) ?? store.get("example") });
+  followPointer(plate, point);
+  followKeys(element, figure, context, point);
+  return {
+    figure,
+    element,
+    update: () => {
+      plate.mark(store.get("example"), store.get("cell"));
+      numbers.show(store.get("example"));
+    },
+    fold: () => {
+      stack?.collapse(store.get("collapsed"), true);
+      if (toggle) toggle.textContent = collapseLabel(store.get("collapsed"));
+    },
+  };
+}
+
+/** The example that a cell belongs to: its column, or its sheet. */
+const exampleOf = (figure: Figure, ref: CellRef): number | null => (figure.columnsAreExamples ? ref.column : (ref.sheet ?? null));
+
+function caption(figure: Figure): HTMLElement {
+  return h(
+    "figcaption",
+    {},
+    h("span", { class: "figure-name" }, formula(figure.tex)),
+    h("span", { class: "figure-shape" }, figure.shape),
+    h("span", { class: "figure-units" }, figure.units),
+    figure.part && h("span", { class: "figure-part" }, figure.part),
+  );
+}
+
+function spoken(figure: Figure): string {
+  const { least, most, mean, odd } = statistics(figure.matrix);
+  const range = `from ${brief(least)} to ${brief(most)}, mean ${brief(mean)}`;
+  return [`${figure.title}, ${figure.shape}`, figure.units, figure.part, range, odd > 0 && oddOnes(odd)].filter(Boolean).join("; ");
+}
+
+const oddOnes = (count: number): string => `${count} not finite, grey`;
+
+function legend(scale: ColourScale, odd: number): HTMLElement {
+  const [low, high] = scale.ends;
+  const bar = h("span", { class: "legend-bar" });
+  bar.style.background = `linear-gradient(to right, ${scale.colours.join(", ")})`;
+  const numbers = scale.kind === "signed" ? [low, 0, high] : [low, high / 2, high];
+  return h(
+    "div",
+    { class: "legend" },
+    bar,
+    h("span", { class: "legend-numbers" }, ...numbers.map((value) => h("span", {}, brief(value)))),
+    odd > 0 && h("span", { class: "legend-odd" }, oddOnes(odd)),
+  );
+}
+
+function collapseButton({ store }: Context): HTMLButtonElement {
+  return button(collapseLabel(store.get("collapsed")), () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
+}
+
+const collapseLabel = (collapsed: boolean): string => (collapsed ? "Fan the sheets out" : "Collapse into the mean");
+
+function followPointer(plate: Plate, point: (ref: CellRef) => void): void {
+  const follow = (event: PointerEvent): void => {
+    const box = plate.element.getBoundingClientRect();
+    const ref = plate.cellAt(event.clientX - box.left, event.clientY - box.top);
+    if (ref) point(ref);
+  };
+  plate.element.addEventListener("pointermove", follow);
+  plate.element.addEventListener("pointerdown", follow);
+}
+
+const MOVES: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+/** Arrow keys move a cursor over the cells; Page Up and Page Down leaf through the sheets of a tensor. */
+function followKeys(element: HTMLElement, figure: Figure, { store }: Context, point: (ref: CellRef) => void): void {
+  element.addEventListener("keydown", (event) => {
+    if (event.target !== element || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") store.set({ cell: null, example: null });
+    const next = event.key === "Escape" ? null : moved(figure, store.get("cell"), store.get("example"), store.get("collapsed"), event.key);
+    if (next) point(next);
+    if (next || event.key === "Escape") event.preventDefault();
+    if (event.key === "Escape") element.blur();
+  });
+}
+
+function moved(figure: Figure, cell: CellRef | null, example: number | null, collapsed: boolean, key: string): CellRef | null {
+  const turn = figure.sheets && !collapsed ? { PageUp: -1, PageDown: 1 }[key] : undefined;
+  const move = MOVES[key] ?? (turn === undefined ? undefined : ([0, 0] as const));
+  if (!move) return null;
+  const here = cell?.figure === figure.name ? cell : null;
+  const start = here ?? { row: 0, column: figure.columnsAreExamples ? (example ?? 0) : 0 };
+  const [down, right] = here ? move : [0, 0];
+  const row = clamp(start.row + down, figure.matrix.rows);
+  const column = clamp(start.column + right, figure.matrix.columns);
+  const sheet = figure.sheets && !collapsed ? { sheet: clamp((example ?? 0) + (turn ?? 0), figure.sheets.length) } : {};
+  return { figure: figure.name, row, column, ...sheet };
+}
+
+const clamp = (value: number, count: number): number => Math.max(0, Math.min(count - 1, value));

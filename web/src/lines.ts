@@ -1,0 +1,142 @@
+/** The algorithm as a list of lines: each with its formula and the matrices that it shows. Pure. */
+
+import { largestDifference } from "./algebra";
+import * as figures from "./figures";
+import { type Figure, raised } from "./figures";
+import { show } from "./numbers";
+import type { Scene } from "./scene";
+
+export const GROUPS = ["forward", "loss", "backward", "collapse", "update"] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** A figure, or the formula sign between two. */
+export type Item = Figure | { sign: string; spoken: string };
+
+/** One equation: its figures and signs, and a sentence below. */
+export interface Equation {
+  items: Item[];
+  note?: string;
+}
+
+export interface Line {
+  id: string;
+  group: Group;
+  title: string;
+  tex: string;
+  note: string;
+  equations: (scene: Scene) => Equation[];
+}
+
+const sign = (tex: string, spoken: string): Item => ({ sign: tex, spoken });
+const EQUALS = sign("=", "equals");
+const TIMES = sign("\\cdot", "times");
+const PLUS = sign("+", "plus");
+const MINUS = sign("-", "minus");
+
+/** The lines of a network with L hidden layers, in the order in which the algorithm runs. */
+export function linesOf(scene: Scene): Line[] {
+  const last = scene.last;
+  const layers = Array.from({ length: last }, (_, n) => n + 1);
+  const hidden = layers.slice(0, -1);
+  return [
+    batchLine(scene),
+    ...hidden.map((l) => hiddenLine(scene, l)),
+    outputLine(scene, last),
+    lossLine(scene),
+    lastGradientLine(scene, last),
+    ...[...hidden].reverse().map(backwardLine),
+    ...[...layers].reverse().map(collapseLine),
+    ...layers.map((l) => updateLine(scene, l)),
+  ];
+}
+
+const batchLine = (scene: Scene): Line => ({
+  id: "forward-0", group: "forward", title: "The batch", tex: "H^0 = B",
+  note: `${scene.m} examples enter side by side: one column each.`,
+  equations: (s) => [{ items: [figures.figureB(s)] }],
+});
+
+const hiddenLine = (scene: Scene, l: number): Line => ({
+  id: `forward-${l}`, group: "forward", title: `Layer ${l}`,
+  tex: `\\begin{aligned}Z^{${l}} &= W^{${l}} H^{${l - 1}} + b^{${l}} \\\\ H^{${l}} &= \\sigma(Z^{${l}})\\end{aligned}`,
+  note: `Every unit weighs what comes in, adds its bias, and passes the sum through ${scene.doc.activations[l - 1]!.name}.`,
+  equations: (s) => [
+    affine(s, l),
+    { items: [sign(`\\sigma(Z^{${l}}) =`, `σ of Z ${l} equals`), figures.figureH(s, l)] },
+  ],
+});
+
+const affine = (s: Scene, l: number): Equation => ({
+  items: [figures.figureW(s, l), TIMES, figures.figureH(s, l - 1), PLUS, figures.figureb(s, l), EQUALS, figures.figureZ(s, l)],
+});
+
+const outputLine = (scene: Scene, l: number): Line => ({
+  id: `forward-${l}`, group: "forward", title: "The output",
+  tex: `\\begin{aligned}Z^{${l}} &= W^{${l}} H^{${l - 1}} + b^{${l}} \\\\ P &= ${scene.doc.head.tex}\\end{aligned}`,
+  note: `The last layer's sums become the prediction P, column by column; the head is ${scene.doc.head.name.replaceAll("_", " ")}.`,
+  equations: (s) => [affine(s, l), { items: [sign(`Z^{${l}} \\;\\to`, `Z ${l} becomes`), figures.figureP(s)] }],
+});
+
+const lossLine = (scene: Scene): Line => ({
+  id: "loss", group: "loss", title: "Each example's loss", tex: `\\text{loss}_i = ${scene.doc.head.lossTex}`,
+  note: "Every column of P is compared with its column of Y. The loss of the batch is the mean.",
+  equations: (s) => [
+    { items: [figures.figureP(s), sign("\\text{against}", "against"), figures.figureY(s)] },
+    { items: [sign("\\to", "gives"), figures.figureLosses(s)], note: meanLoss(s) },
+  ],
+});
+
+function meanLoss(scene: Scene): string {
+  const { values } = scene.losses();
+  return `The mean of the ${scene.m} losses is ${show([...values].reduce((a, b) => a + b, 0) / scene.m)}.`;
+}
+
+const lastGradientLine = (scene: Scene, l: number): Line => ({
+  id: `backward-${l}`, group: "backward", title: "Back from the output", tex: `dZ^{${l}} = ${scene.doc.head.dZTex}`,
+  note: "Each example's own gradient by its sums, undivided: the 1/m waits for the collapse.",
+  equations: (s) => [{ items: [figures.figureP(s), MINUS, figures.figureY(s), sign(scene.doc.head.dZTex === "P - Y" ? "=" : "\\to", "gives"), figures.figureDZ(s, l)] }],
+});
+
+const backwardLine = (l: number): Line => ({
+  id: `backward-${l}`, group: "backward", title: `Layer ${l}`,
+  tex: `\\begin{aligned}dH^{${l}} &= (W^{${l + 1}})^{\\top} dZ^{${l + 1}} \\\\ dZ^{${l}} &= dH^{${l}} \\odot \\sigma'(Z^{${l}})\\end{aligned}`,
+  note: "The same weights carry the gradient back; the slope at each sum lets it through or holds it.",
+  equations: (s) => [
+    { items: [figures.figureWT(s, l + 1), TIMES, figures.figureDZ(s, l + 1), EQUALS, figures.figureDH(s, l)] },
+    { items: [sign(`dH^{${l}} \\odot`, `dH ${l}, entry by entry, times`), figures.figureSlopes(s, l), EQUALS, figures.figureDZ(s, l)] },
+  ],
+});
+
+const collapseLine = (l: number): Line => ({
+  id: `collapse-${l}`, group: "collapse", title: `Layer ${l}`,
+  tex: `\\begin{aligned}DW^{${l}}_{\\cdot\\cdot i} &= dz_i\\, h_i^{\\top} \\\\ dW^{${l}} &= \\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\tfrac1m \\textstyle\\sum_i dZ^{${l}}_{\\cdot i}\\end{aligned}`,
+  note: "One sheet an example: the outer product of what comes back and what went in. Their mean trains the network.",
+  equations: (s) => [
+    { items: [figures.figureStack(s, l), sign(s.plain ? "\\xrightarrow{\\text{mean}}" : "\\xrightarrow{\\sum c_i}", "their mean is"), figures.figureDW(s, l)], ...shareNote(s) },
+    {
+      items: [figures.figureDZ(s, l), TIMES, figures.figureH(s, l - 1), sign(s.plain ? "{}^{\\top} \\big/ m =" : "{}^{\\top}\\text{, by }c,\\; =", "transposed, divided by m, equals"), figures.figureProduct(s, l)],
+      note: sameness(s, l),
+    },
+    { items: [figures.figureBias(s, l), sign(s.plain ? "\\xrightarrow{\\text{mean}}" : "\\xrightarrow{\\sum c_i}", "their mean is"), figures.figureDb(s, l)] },
+  ],
+});
+
+const shareNote = (scene: Scene): { note?: string } =>
+  scene.plain ? {} : { note: "Left-out and clipped examples count less: example i has the share c of the table below." };
+
+function sameness(scene: Scene, l: number): string {
+  const difference = largestDifference(scene.dW(l), scene.product(l));
+  return `The mean of the sheets and dZ${raised(l)} H${raised(l - 1)}ᵀ / m are the same numbers: largest difference ${show(difference, 2)}.`;
+}
+
+const updateLine = (scene: Scene, l: number): Line => ({
+  id: `update-${l}`, group: "update", title: `Layer ${l}`,
+  tex: `\\begin{aligned}W^{${l}} &\\leftarrow W^{${l}} - \\alpha\\, dW^{${l}} \\\\ b^{${l}} &\\leftarrow b^{${l}} - \\alpha\\, db^{${l}}\\end{aligned}`,
+  note: `A step downhill, α = ${show(scene.doc.learningRate)}. This is the text's plain descent; a solver such as Adam steps otherwise.`,
+  equations: (s) => [
+    { items: [figures.figureW(s, l, true), alpha(s), figures.figureDW(s, l), EQUALS, figures.figureWAfter(s, l)] },
+    { items: [figures.figureb(s, l, true), alpha(s), figures.figureDb(s, l), EQUALS, figures.figurebAfter(s, l)] },
+  ],
+});
+
+const alpha = (scene: Scene): Item => sign(`-\\;${show(scene.doc.learningRate).replace("·10", "\\cdot 10")}\\;\\cdot`, "minus α times");

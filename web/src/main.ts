@@ -1,0 +1,47 @@
+/** The microscope page: one batch, every matrix of the algorithm, at each checkpoint of training. */
+
+import { createCard } from "./card";
+import { type BatchDocument, readDocument } from "./document";
+import { h } from "./dom";
+import { createStage } from "./equation";
+import { createExamples } from "./examples";
+import { linesOf } from "./lines";
+import { createContext } from "./scene";
+import { Store } from "./state";
+import { createStepper } from "./stepper";
+import { createThemeButton, followTheme, preferredTheme } from "./theme";
+
+function start(root: HTMLElement, doc: BatchDocument): void {
+  const store = new Store({
+    line: 0,
+    checkpoint: doc.checkpoints.length - 1,
+    playing: false,
+    example: null,
+    cell: null,
+    kept: doc.examples.map(() => true),
+    clip: null,
+    collapsed: false,
+    theme: preferredTheme(),
+  });
+  // First of all listeners: drawings read the theme's colours from the stylesheet.
+  followTheme(store);
+  const context = createContext(doc, store);
+  const lines = linesOf(context.scene());
+  const stage = createStage(context, lines);
+  const bench = h("div", { class: "bench" }, createStepper(context, lines), stage.element, createCard(context, stage));
+  root.replaceChildren(header(doc, store), bench, createExamples(context));
+}
+
+function header(doc: BatchDocument, store: Store): HTMLElement {
+  return h(
+    "header",
+    { class: "masthead" },
+    h("div", { class: "masthead-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createThemeButton(store)),
+    h("h1", {}, doc.title),
+    ...doc.about.map((sentence) => h("p", { class: "about" }, sentence)),
+    h("p", { class: "how-to" }, "Step through the algorithm with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play it with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see its arithmetic."),
+  );
+}
+
+const root = document.getElementById("microscope");
+if (root) start(root, readDocument("document"));

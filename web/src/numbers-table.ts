@@ -1,0 +1,55 @@
+/** The numbers of a figure as a table, made when it is opened. */
+
+import { at } from "./algebra";
+import type { Matrix } from "./document";
+import { h } from "./dom";
+import type { Figure } from "./figures";
+import { brief } from "./numbers";
+
+/** "Numbers", closed; `sheet` says which sheet of a tensor the table shows. */
+export interface NumbersPanel {
+  element: HTMLDetailsElement;
+  show: (sheet: number | null) => void;
+}
+
+export function createNumbers(figure: Figure, examples: readonly { row: string }[], open: boolean): NumbersPanel {
+  const holder = h("div", { class: "numbers", tabindex: 0, role: "region", "aria-label": `Numbers of ${figure.title}` });
+  const element = h("details", { class: "numbers-panel" }, h("summary", {}, "Numbers"), holder);
+  let shown: number | null = null;
+  let filled = false;
+
+  function fill(): void {
+    if (!element.open || filled) return;
+    filled = true;
+    const sheet = figure.sheets ? (shown ?? 0) : null;
+    const matrix = sheet === null ? figure.matrix : (figure.sheets?.[sheet] ?? figure.matrix);
+    const caption = sheet === null ? figure.title : `${figure.title}: the sheet of ${examples[sheet]?.row ?? ""}`;
+    holder.replaceChildren(tableOf(figure, matrix, caption, sheet));
+  }
+
+  element.addEventListener("toggle", fill);
+  element.open = open;
+  fill();
+  return {
+    element,
+    show: (sheet) => {
+      if (!figure.sheets || sheet === shown) return;
+      shown = sheet;
+      filled = false;
+      fill();
+    },
+  };
+}
+
+function tableOf(figure: Figure, matrix: Matrix, caption: string, sheet: number | null): HTMLTableElement {
+  const head = h("tr", {}, h("td", {}), ...figure.columnNames.map((name) => h("th", { scope: "col" }, name)));
+  const body = h("tbody");
+  for (let row = 0; row < matrix.rows; row++) {
+    const line = h("tr", {}, h("th", { scope: "row" }, figure.rowNames[row] ?? ""));
+    for (let column = 0; column < matrix.columns; column++) line.append(cell(at(matrix, row, column)));
+    body.append(line);
+  }
+  return h("table", { "data-example": sheet }, h("caption", {}, caption), h("thead", {}, head), body);
+}
+
+const cell = (value: number): HTMLTableCellElement => h("td", { "data-value": String(value) }, brief(value));

@@ -1,0 +1,134 @@
+/** The tensor as a stack of sheets, one an example, and how they slide onto each other into their mean. */
+
+import { easeCubicInOut } from "d3-ease";
+import { interpolateNumber } from "d3-interpolate";
+import { timer } from "d3-timer";
+import { type ColourScale, picture } from "./colours";
+import { h, reducedMotion } from "./dom";
+import type { Figure } from "./figures";
+import { type CellSize, type Plate, sharpCanvas } from "./heatmap";
+import type { CellRef } from "./state";
+
+/** How far the rearmost sheet lies behind the front one, in pixels, and how much smaller it looks. */
+export const depthOf = (sheets: number): number => Math.min(84, 12 * Math.max(0, sheets - 1));
+const SHRINK = 0.14;
+/** How far the chosen sheet is pulled out towards the reader. */
+const PULL = 10;
+const DURATION = 900;
+
+interface Placed {
+  sheet: number;
+  x: number;
+  y: number;
+  scale: number;
+}
+
+export interface StackPlate extends Plate {
+  collapse: (collapsed: boolean, animate: boolean) => void;
+}
+
+export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, shares: readonly number[]): StackPlate {
+  const sheets = figure.sheets ?? [];
+  const pictures = sheets.map((sheet) => picture(sheet, scale));
+  const mean = picture(figure.matrix, scale);
+  const { rows, columns } = figure.matrix;
+  const size = { width: columns * cell.width, height: rows * cell.height };
+  const depth = depthOf(sheets.length);
+  const canvas = sharpCanvas(size.width + depth + 2 * PULL, size.height + depth + 2 * PULL);
+  const context = canvas.getContext("2d")!;
+  const cursor = h("div", { class: "cell-cursor", hidden: true });
+  const element = h("div", { class: "plate stack-plate" }, canvas, cursor);
+  let folded = 0;
+  let front: number | null = null;
+  let stop = (): void => {};
+
+  const places = (): Placed[] => arrange(sheets.length, front, folded, depth);
+
+  function draw(): void {
+    const style = getComputedStyle(document.documentElement);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    for (const place of places()) drawSheet(place, style);
+    if (folded > 0.6) drawPicture(mean, { sheet: -1, x: PULL, y: PULL + depth, scale: 1 }, (folded - 0.6) / 0.4, style, true);
+  }
+
+  function drawSheet(place: Placed, style: CSSStyleDeclaration): void {
+    const left = (shares[place.sheet] ?? 0) === 0;
+    const dimmed = front !== null && place.sheet !== front;
+    drawPicture(pictures[place.sheet]!, place, left ? 0.12 : dimmed ? 0.45 : 1, style, place.sheet === front);
+  }
+
+  function drawPicture(pixels: HTMLCanvasElement, { x, y, scale: shrink }: Placed, alpha: number, style: CSSStyleDeclaration, lit: boolean): void {
+    const [width, height] = [size.width * shrink, size.height * shrink];
+    context.globalAlpha = 1;
+    context.fillStyle = style.getPropertyValue("--panel");
+    context.fillRect(x - 1, y - 1, width + 2, height + 2);
+    context.globalAlpha = alpha;
+    context.imageSmoothingEnabled = false;
+    context.drawImage(pixels, x, y, width, height);
+    context.globalAlpha = 1;
+    context.lineWidth = lit ? 2 : 1;
+    context.strokeStyle = style.getPropertyValue(lit ? "--accent" : "--edge");
+    context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
+  }
+
+  function collapse(collapsed: boolean, animate: boolean): void {
+    stop();
+    const target = collapsed ? 1 : 0;
+    if (!animate || reducedMotion()) {
+      folded = target;
+      draw();
+      return;
+    }
+    const between = interpolateNumber(folded, target);
+    const running = timer((elapsed) => {
+      const done = elapsed >= DURATION || !element.isConnected;
+      folded = between(easeCubicInOut(Math.min(1, elapsed / DURATION)));
+      draw();
+      if (done) running.stop();
+    });
+    stop = () => running.stop();
+  }
+
+  function cellAt(x: number, y: number): CellRef | null {
+    const all = folded > 0.5 ? [{ sheet: -1, x: PULL, y: PULL + depth, scale: 1 }] : places().reverse();
+    for (const place of all) {
+      const column = Math.floor((x - place.x) / place.scale / cell.width);
+      const row = Math.floor((y - place.y) / place.scale / cell.height);
+      if (row < 0 || row >= rows || column < 0 || column >= columns) continue;
+      return { figure: figure.name, row, column, ...(place.sheet >= 0 ? { sheet: place.sheet } : {}) };
+    }
+    return null;
+  }
+
+  function mark(example: number | null, marked: CellRef | null): void {
+    if (example !== front) {
+      front = example;
+      draw();
+    }
+    const here = marked?.figure === figure.name ? marked : null;
+    const place = folded > 0.5 ? { x: PULL, y: PULL + depth, scale: 1 } : places().find(({ sheet }) => sheet === here?.sheet);
+    cursor.hidden = !here || !place;
+    if (!here || !place) return;
+    Object.assign(cursor.style, {
+      left: `${place.x + here.column * cell.width * place.scale}px`,
+      top: `${place.y + here.row * cell.height * place.scale}px`,
+      width: `${cell.width * place.scale}px`,
+      height: `${cell.height * place.scale}px`,
+    });
+  }
+
+  draw();
+  return { element, cellAt, mark, collapse };
+}
+
+/** From back to front: the first example lies in front, unless another is pulled out before it. */
+function arrange(count: number, front: number | null, folded: number, depth: number): Placed[] {
+  const open = 1 - folded;
+  const behind = Array.from({ length: count }, (_, n) => count - 1 - n).map((sheet): Placed => {
+    const back = count > 1 ? sheet / (count - 1) : 0;
+    return { sheet, x: PULL + depth * back * open, y: PULL + depth - depth * back * open, scale: 1 - SHRINK * back * open };
+  });
+  if (front === null) return behind;
+  const pulled: Placed = { sheet: front, x: PULL - (PULL - 2) * open, y: PULL + depth + (PULL - 2) * open, scale: 1 };
+  return [...behind.filter(({ sheet }) => sheet !== front), pulled];
+}

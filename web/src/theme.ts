@@ -1,0 +1,31 @@
+/** Light or dark: what the system prefers, until the reader chooses. */
+
+import { button } from "./dom";
+import type { Theme } from "./colours";
+import type { Store } from "./state";
+
+const PREFERS_DARK = "(prefers-color-scheme: dark)";
+
+export const preferredTheme = (): Theme => (matchMedia(PREFERS_DARK).matches ? "dark" : "light");
+
+/** Carry the theme to the stylesheet; before the first drawing, as canvases read its colours. */
+export function followTheme(store: Store): void {
+  const apply = (): void => void (document.documentElement.dataset["theme"] = store.get("theme"));
+  store.on(["theme"], apply);
+  apply();
+}
+
+export function createThemeButton(store: Store): HTMLButtonElement {
+  let chosen = false;
+  const made = button("", () => {
+    chosen = true;
+    store.set({ theme: store.get("theme") === "dark" ? "light" : "dark" });
+  }, { class: "theme-button" });
+  const update = (): void => void (made.textContent = store.get("theme") === "dark" ? "Light theme" : "Dark theme");
+  store.on(["theme"], update);
+  matchMedia(PREFERS_DARK).addEventListener("change", () => {
+    if (!chosen) store.set({ theme: preferredTheme() });
+  });
+  update();
+  return made;
+}
