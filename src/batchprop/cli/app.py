@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import batchprop
-from batchprop.cli import examine, predict, train, walk
+from batchprop.cli import examine, look, predict, train, walk
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.settings import in_options
 from batchprop.errors import BatchpropError, ParameterError
@@ -137,6 +137,7 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("examine", epilog=examine.EXAMPLES)(examine.examine)
+app.command("look", epilog=look.EXAMPLES)(look.look)
 app.command("walk", epilog=walk.EXAMPLES)(walk.walk)
 
 
@@ -146,7 +147,7 @@ def _batchprop(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train a neural network on a table, predict with it, find bad rows, or watch a batch in matrices.
+    """Train a neural network on a table, predict with it, find bad rows, or see a batch in all its matrices.
 
     Exit codes: 0 done, 1 bad data, or a file that the system refuses, 2 misuse
     (also this help, when no command is given), 130 interrupted by Ctrl-C.

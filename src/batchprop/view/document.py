@@ -39,7 +39,7 @@ class Words:
         outputs: names of the outputs, ``K``.
         rows: names of the examples, ``m``.
         labels: their labels, ``m``.
-        image: height and width, where an example is an image; or None.
+        images: what the examples look like ``(m, height, width)``, where they are images; or None.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Words:
     outputs: Sequence[str]
     rows: Sequence[str]
     labels: Sequence[str]
-    image: tuple[int, int] | None = None
+    images: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rat
             {"index": drawn.tolist(), "names": [str(named[j]) for j in drawn]}
             for drawn, named in zip(units, names, strict=True)
         ],
-        "image": words.image,
+        "image": None if words.images is None else list(words.images.shape[1:]),
+        "pictures": None if words.images is None else matrix(words.images.reshape(m, -1).T),
         "features": list(words.features),
         "outputs": list(words.outputs),
         "examples": [

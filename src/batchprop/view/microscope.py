@@ -2,7 +2,6 @@
 
 import html
 import webbrowser
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ MOST_ROWS = 64
 
 MOST_MOMENTS = 6
 
-_SIDES = 2
+_IMAGES = 3  # dimensions
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def microscope(
     y: Any,
     *,
     rows: int = 8,
-    image_shape: Sequence[int] | None = None,
+    images: Any = None,
     learning_rate: float | None = None,
     about: str | None = None,
     random_state: int = 0,
@@ -84,7 +83,8 @@ def microscope(
         y: their targets, as for ``fit``.
         rows: how many of them make up the batch, up to 64: drawn at random, in the order of X, with all
             labels in turn; all, where there are no more.
-        image_shape: height and width, where a row is an image.
+        images: what the rows look like, where they are images: ``(n, height, width)``, in any unit, the
+            largest number drawn darkest.
         learning_rate: α of the update; the estimator's ``learning_rate_init`` if None.
         about: what the examples are, in a few words.
         random_state: of the draw.
@@ -94,8 +94,7 @@ def microscope(
 
     Raises:
         NotFittedError: the estimator is not fitted.
-        ValueError: X or y do not fit the network (``InputError`` where the shapes do not fit each other, or
-            the image).
+        ValueError: X or y do not fit the network (``InputError`` where X, y and images do not).
         ParameterError: ``rows`` is not from 1 to 64, or ``learning_rate`` not a number above 0.
 
     Source:
@@ -110,6 +109,7 @@ def microscope(
         '<!doctype html>'
     """
     chosen = _chosen(X, y, rows, random_state)
+    pictures = None if images is None else _pictures(images, len(y))[chosen]
     names, features = _row_names(X, chosen), _features(estimator, X)
     X, y = _taken(estimator, X, chosen), _some(y, chosen)
     network, batch = estimator.network_and_batch(X, y)
@@ -121,7 +121,7 @@ def microscope(
         outputs=_outputs(estimator, network.sizes[-1]),
         rows=names,
         labels=_in_words(np.asarray(y)),
-        image=_image(image_shape, network.sizes[0]),
+        images=pictures,
     )
     rate = estimator.learning_rate_init if learning_rate is None else learning_rate
     return Microscope(page(document(words, batch, _moments(estimator, X, y), _positive(rate))))
@@ -207,16 +207,14 @@ def _in_words(y: NDArray[Any]) -> list[str]:
     ]
 
 
-def _image(shape: Sequence[int] | None, n: int) -> tuple[int, int] | None:
-    if shape is None:
-        return None
-    sides = tuple(int(side) for side in shape)
-    if len(sides) != _SIDES or sides[0] * sides[1] != n:
+def _pictures(images: Any, n: int) -> NDArray[Any]:
+    pictures = np.asarray(images)
+    if pictures.ndim != _IMAGES or len(pictures) != n or pictures.dtype.kind not in "biuf":
         raise InputError(
-            f"image_shape={tuple(shape)!r} is no height and width of {n} numbers: "
-            "give two numbers whose product that is, as (8, 8) for 64, or leave it out"
+            f"images has shape {pictures.shape} of {pictures.dtype}: give a picture in numbers for each of "
+            f"the {n} rows, (n, height, width), as X.reshape(-1, 8, 8)"
         )
-    return sides[0], sides[1]
+    return pictures
 
 
 def _positive(rate: float) -> float:

@@ -1,0 +1,203 @@
+"""`batchprop look`, from the model and the table to the page."""
+
+import json
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+import batchprop
+from batchprop.cli import report
+from batchprop.cli.data import Data, load
+from batchprop.cli.fitting import explained, options, sizes
+from batchprop.cli.progress import History, Moment, progress
+from batchprop.cli.settings import Settings
+from batchprop.errors import DataError, ParameterError
+from batchprop.tables.columns import Task
+from batchprop.tables.encoding import encoder
+from batchprop.tables.lines import line_numbers
+from batchprop.tables.predicting import ENDINGS
+from batchprop.tables.storing import load_model, new_file
+from batchprop.training import Epoch
+
+Size = tuple[int, int]
+
+_DIGITS, _INK = (8, 8), 16.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is put under the microscope.
+
+    Attributes:
+        network: a fitted MLPClassifier or MLPRegressor.
+        X: its inputs (n, k), a frame whose columns and index name features and rows.
+        y: their targets, as the network learned them (n,).
+        about: what the examples are.
+        images: what the rows look like (n, height, width), where they are images.
+    """
+
+    network: Any
+    X: pd.DataFrame
+    y: Any
+    about: str
+    images: Any
+
+
+def told_apart(model: Path | None, data: Path | None) -> tuple[Path | None, Path | None]:
+    """Take a single argument for the table that its ending says it is.
+
+    Raises:
+        ParameterError: two tables are given.
+    """
+    if model is None or model.suffix.lower() not in ENDINGS or model.is_dir():
+        return model, data
+    if data is not None:
+        raise ParameterError(f"{model} is no model but a table, like {data}: give MODEL DATA, or DATA alone")
+    return None, model
+
+
+def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None, opened: bool) -> int:
+    """Write the page, and open it.
+
+    Args:
+        settings: the options; `out` is a file.
+        model: the folder of a model, or None to train a network.
+        rows: examples in the batch.
+        image: height and width of an example, or None.
+        opened: whether to open it.
+
+    Returns:
+        The exit code: 0, or 130 if Ctrl-C ended the training early.
+
+    Raises:
+        BatchpropError: whatever stops it; nothing is written then.
+    """
+    console = report.console()
+    with new_file(settings.out, force=settings.force, table=settings.data) as part:
+        shown = _trained(console, settings, image) if model is None else _loaded(model, settings.data, image)
+        page = batchprop.view.microscope(
+            shown.network,
+            shown.X,
+            shown.y,
+            rows=rows,
+            images=shown.images,
+            about=shown.about,
+            random_state=settings.seed,
+        )
+        page.save(part)
+    console.print(f"Microscope: {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    if opened and not webbrowser.open(settings.out.resolve().as_uri()):
+        console.print("There is no browser to open it with: open that file in one.", soft_wrap=True)
+    return 130 if model is None and shown.network.interrupted_ else 0
+
+
+def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:
+    """Train a small network by plain descent, the update of the text, and keep its checkpoints."""
+    data = load(settings.data, settings.target, settings.task)
+    images = _images(data, image)
+    X = _pixels(data) if data.path is None else _features(data)
+    report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
+    history: History = []
+
+    def on_epoch(record: Epoch) -> bool:
+        history.append(Moment.of(record))
+        show(history)
+        return False
+
+    how = {**options(settings, len(X), on_epoch), "momentum": 0.0, "tol": 0.0, "engine": "numpy"}
+    classes = data.target.task == "classes"
+    y = data.target.values if classes else _standardised(data.target.values)
+    with progress(console, settings.epochs) as show, explained(settings, clips=False):
+        network = (batchprop.MLPClassifier if classes else batchprop.MLPRegressor)(**how)
+        network.fit(X.to_numpy(), y, record_examples=True)
+    if not history:
+        # Ctrl-C came before the first epoch ended: there is nothing to show.
+        raise KeyboardInterrupt
+    return Shown(network, X, y, _about(data, scaled=not classes), images)
+
+
+def _pixels(data: Data) -> pd.DataFrame:
+    """The digits as they are, from 0 to 1: every one of 64 pixels is an input."""
+    return pd.DataFrame(data.frame.to_numpy() / _INK, index=_places(data), columns=data.frame.columns)
+
+
+def _features(data: Data) -> pd.DataFrame:
+    columns = encoder(data.columns, len(data.frame), data.target.name)
+    return _named(columns.fit(data.frame), data)
+
+
+def _standardised(y: Any) -> Any:
+    return StandardScaler().fit_transform(y[:, None])[:, 0]
+
+
+def _named(columns: Pipeline, data: Data) -> pd.DataFrame:
+    """The features as a frame with their names."""
+    names = [str(name).partition("__")[2] for name in columns.get_feature_names_out()]
+    return pd.DataFrame(columns.transform(data.frame), index=_places(data), columns=names)
+
+
+def _places(data: Data) -> pd.Index:
+    """Where the rows stand: their lines in a text file, their numbers elsewhere."""
+    rows = data.frame.index.to_numpy()
+    lines = None if data.path is None else line_numbers(data.path)
+    found: pd.Index = pd.Index(rows + 1, name="row") if lines is None else pd.Index(lines[rows], name="line")
+    return found
+
+
+def _about(data: Data, *, scaled: bool) -> str:
+    return f"{data.name}: {data.target.name}" + (", standardised," if scaled else "")
+
+
+def _images(data: Data, size: Size | None) -> Any:
+    """The rows as pictures (n, height, width); None where they are none.
+
+    Raises:
+        ParameterError: their columns are not as many numbers as a picture has pixels.
+    """
+    size = size or (_DIGITS if data.path is None else None)
+    if size is None:
+        return None
+    numbers = data.frame.select_dtypes("number")
+    if numbers.shape[1] != size[0] * size[1]:
+        raise ParameterError(
+            f"--image {size[0]}x{size[1]} has {size[0] * size[1]} pixels, and the table {numbers.shape[1]} "
+            "columns of numbers beside its target: name the right size, or leave it out"
+        )
+    return numbers.to_numpy().reshape(-1, *size)
+
+
+def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
+    """The model, and rows of a table whose target it predicts."""
+    pipeline = load_model(model)
+    path = path or _trained_on(model)
+    last = pipeline[-1]
+    task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
+    data = load(path, pipeline["columns"].target if path else None, task)
+    y: Any = data.target.values
+    scaled = hasattr(last, "transformer_")
+    if scaled:
+        y = last.transformer_.transform(y[:, None])[:, 0]
+    network = getattr(last, "regressor_", last)
+    X = _named(pipeline[:-1], data)
+    return Shown(network, X, y, _about(data, scaled=scaled), _images(data, image))
+
+
+def _trained_on(model: Path) -> Path | None:
+    """The table that a model was trained on; None for the digits."""
+    folder = model if model.is_dir() else model.parent
+    try:
+        found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["settings"]["data"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise DataError(
+            f"{folder} does not tell what its model was trained on: name a table, as "
+            f"batchprop look {model} DATA"
+        ) from None
+    if found is not None and not Path(found).exists():
+        raise DataError(f"{found}, which {model} was trained on, is not there: name a table behind the model")
+    return None if found is None else Path(found)
