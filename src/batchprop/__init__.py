@@ -16,7 +16,7 @@ from batchprop.gradient import BatchGradient
 from batchprop.network import Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import examples, privacy
+    from batchprop import examples, privacy, view
     from batchprop.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -41,10 +41,11 @@ __all__ = [
     "privacy",
     "schedules",
     "training",
+    "view",
 ]
 
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")
-_SHELLS = ("examples", "privacy")
+_SHELLS = ("examples", "privacy", "view")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,12 +15,12 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop
 from batchprop.cli import report
-from batchprop.cli.curve import drawable
 from batchprop.cli.data import Data, load
 from batchprop.cli.fitting import explained, options, sizes
 from batchprop.cli.progress import History, Moment, clock, progress
 from batchprop.cli.settings import Settings
 from batchprop.examples import DataMapDisplay
+from batchprop.pictures import entitle
 from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
 from batchprop.tables.lines import line_numbers
@@ -160,7 +160,7 @@ def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
             scatter_kwargs={"s": 12, "alpha": 0.6}
         )  # fmt: skip
         ax.set(xlabel="expected: mean of the network's answers", ylabel="given")
-    ax.set_title(drawable(title), loc="left", fontsize=12, parse_math=False)
+    entitle(ax, title)
     figure.savefig(path)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.examples.axes import axes_or_new
 from batchprop.examples.counts import check_count
+from batchprop.pictures import axes_or_new
 
 _COLUMNS = 10
 _INCHES = 1.0

@@ -5,7 +5,7 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from batchprop.errors import InputError
-from batchprop.examples.axes import axes_or_new
+from batchprop.pictures import axes_or_new, dress
 
 _FIGURES = ("confidence", "variability", "correctness")
 _SIZE = (8.0, 5.0)
@@ -107,8 +107,6 @@ class DataMapDisplay:
             xlabel="variability: standard deviation of the same",
             ylabel="confidence: mean of the given label's probability",
         )
-        ax.grid(visible=True, color="#DDDDDD", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
+        dress(ax)
         self.ax_, self.figure_, self.scatter_ = ax, ax.figure, points
         return self

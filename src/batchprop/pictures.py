@@ -1,0 +1,99 @@
+"""What all pictures share: whose axes, which colours, the dress of axes, titles that can be drawn."""
+
+from typing import Any
+
+from batchprop.errors import BatchpropError
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""The Okabe-Ito palette, which colour-blind readers can tell apart, without its yellow, pale on white."""
+
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+"""Line styles: no two curves differ by their colour alone."""
+
+GREY, PALE = "#666666", "#DDDDDD"
+
+
+def axes_or_new(ax: Any, size: tuple[float, float]) -> Any:
+    """Return the axes given, or those of a new figure.
+
+    Args:
+        ax: matplotlib axes, or None.
+        size: of the new figure, width and height in inches.
+
+    Returns:
+        The axes.
+
+    Raises:
+        BatchpropError: matplotlib is not installed.
+
+    Example:
+        >>> import matplotlib
+        >>> matplotlib.use("Agg")
+        >>> ax = axes_or_new(None, (4, 3))
+        >>> axes_or_new(ax, (8, 6)) is ax, ax.figure.get_size_inches()
+        (True, array([4., 3.]))
+    """
+    return ax if ax is not None else new_axes(size)
+
+
+def new_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any:
+    """Return the axes of a new figure.
+
+    Args:
+        size: of the figure, width and height in inches.
+        rows: of axes; they share nothing.
+        columns: of axes.
+
+    Returns:
+        The axes, an array of them where there are several.
+
+    Raises:
+        BatchpropError: matplotlib is not installed.
+
+    Example:
+        >>> import matplotlib
+        >>> matplotlib.use("Agg")
+        >>> new_axes((4, 3), columns=2).shape
+        (2,)
+    """
+    try:
+        from matplotlib import pyplot as plt
+    except ModuleNotFoundError as error:
+        raise BatchpropError(
+            "pictures need matplotlib, which is not installed: pip install 'batchprop[tables]'"
+        ) from error
+    return plt.subplots(rows, columns, figsize=size, layout="constrained")[1]
+
+
+def dress(ax: Any) -> None:
+    """Give axes the dress of the house: a pale grid behind what is drawn, no frame at the top and right.
+
+    Args:
+        ax: matplotlib axes.
+    """
+    ax.grid(visible=True, color=PALE, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def entitle(ax: Any, title: str) -> None:
+    """Write a title over axes as it stands, no formula read into it.
+
+    Args:
+        ax: matplotlib axes.
+        title: any text, as the name of a file or a column.
+    """
+    ax.set_title(drawable(title), loc="left", fontsize=12, parse_math=False)
+
+
+def drawable(text: str) -> str:
+    """Return the text with `?` for each letter that the font lacks.
+
+    Example:
+        >>> drawable("digits 城")
+        'digits ?'
+    """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    letters = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(letter if ord(letter) in letters else "?" for letter in text)

@@ -1,0 +1,82 @@
+"""What displays ask of an estimator, and how its rows are gone through a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from batchprop.errors import InputError
+
+CHUNK = 1024
+"""How many rows are worked on at once."""
+
+
+def require_fitted(estimator: Any) -> None:
+    """Refuse what has no network to look at.
+
+    Args:
+        estimator: to be an ``MLPClassifier`` or ``MLPRegressor``.
+
+    Raises:
+        InputError: it is something else, as a pipeline.
+        NotFittedError: it is not fitted.
+
+    Example:
+        >>> require_fitted("a network")
+        Traceback (most recent call last):
+        batchprop.errors.InputError: a str has no network to look at: give a fitted MLPClassifier or ...
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    if not hasattr(estimator, "at_checkpoint"):
+        raise InputError(
+            f"a {type(estimator).__name__} has no network to look at: give a fitted MLPClassifier or "
+            "MLPRegressor; of a pipeline give its last step, and X as the steps before make it"
+        )
+    check_is_fitted(estimator)
+
+
+def in_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of arrays, frames, sparse matrices or lists, some at a time.
+
+    Args:
+        tables: as many rows each.
+
+    Yields:
+        The same rows of each.
+
+    Raises:
+        InputError: they have no rows, or not as many rows each.
+
+    Example:
+        >>> [(len(X), len(y)) for X, y in in_chunks([[0.0]] * 1500, [1] * 1500)]
+        [(1024, 1024), (476, 476)]
+    """
+    counts = [_rows_of(table) for table in tables]
+    if len(set(counts)) > 1:
+        raise InputError(f"X has {counts[0]} rows and y {counts[1]}: give one target for each row")
+    if not counts[0]:
+        raise InputError("X has no rows: give the rows to look at")
+    for start in range(0, counts[0], CHUNK):
+        rows = slice(start, start + CHUNK)
+        yield tuple(table.iloc[rows] if hasattr(table, "iloc") else table[rows] for table in tables)
+
+
+def _rows_of(table: Any) -> int:
+    try:
+        return int(table.shape[0]) if hasattr(table, "shape") else len(table)
+    except (IndexError, TypeError) as error:
+        raise InputError(f"{table!r} has no rows: give an array, a frame or a list of rows") from error
+
+
+def layer_names(count: int) -> tuple[str, ...]:
+    """Return what the layers are called: counted from 1, as in the text, and the last by what it does.
+
+    Args:
+        count: of layers, the output included.
+
+    Example:
+        >>> layer_names(3)
+        ('layer 1', 'layer 2', 'output')
+    """
+    return (*(f"layer {k}" for k in range(1, count)), "output")
