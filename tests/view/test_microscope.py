@@ -1,0 +1,220 @@
+"""The microscope's document: the library's own numbers, honest names, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+import batchprop as bp
+from batchprop.errors import InputError, ParameterError
+from tests.estimators.tables import TARGETS, estimator, quiet, refused, table
+from tests.view.reading import document_of, numbers
+
+pytestmark = quiet
+
+
+def fitted(target: str = "multiclass", *, record: bool = True, **settings: Any) -> Any:
+    X, y = table(target)
+    return estimator(target, **{"dtype": "float64", **settings}).fit(X, y, record_examples=record)
+
+
+def shown(model: Any, X: Any, y: Any, **options: Any) -> Any:
+    return document_of(bp.view.microscope(model, X, y, **options).html)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_matrix_is_the_librarys_at_every_checkpoint(target: str) -> None:
+    model = fitted(target, activation="tanh", hidden_layer_sizes=(8, 6))
+    X, y = table(target)
+    found = shown(model, X[:7], y[:7])
+    begun, *_, last = model.checkpoints_
+    for checkpoint, one in ((begun, found["checkpoints"][0]), (last, found["checkpoints"][-1])):
+        then = model.at_checkpoint(checkpoint)
+        step = then.backprop(X[:7], y[:7])
+        net = then.network_and_batch(X[:7], y[:7])[0]
+        expected = {
+            "Z": step.Z,
+            "H": step.H[1:],
+            "dZ": step.dZ,
+            "slopes": [1 - np.tanh(Z) ** 2 for Z in step.Z[:-1]],
+            "dH": [net.layers[k + 1].W.T @ step.dZ[k + 1] for k in range(2)],
+        }
+        for name, matrices in expected.items():
+            for ours, theirs in zip(one[name], matrices, strict=True):
+                assert_allclose(numbers(ours), theirs, rtol=1e-5, atol=1e-6, err_msg=name)
+        assert_allclose(numbers(one["P"]), step.P, rtol=1e-5)
+        assert_allclose(numbers(one["losses"])[0], step.losses, rtol=1e-5, atol=1e-7)
+        for ours, layer in zip(one["layers"], net.layers, strict=True):
+            assert_allclose(numbers(ours["W"]), layer.W, rtol=1e-6)
+            assert_allclose(numbers(ours["b"])[:, 0], layer.b, rtol=1e-6)
+        gradients = [
+            np.concatenate([g.ravel() for layer in step.gradient.example(i) for g in layer]) for i in range(7)
+        ]
+        assert_allclose(numbers(one["gram"]), np.inner(gradients, gradients), rtol=1e-4, atol=1e-6)
+    assert_allclose(numbers(found["inputs"]), X[:7].T, rtol=1e-6)
+
+
+def test_words_name_classes_rows_features_and_points_of_the_training() -> None:
+    flowers = load_iris(as_frame=True)
+    X, y = flowers.data.set_axis(pd.RangeIndex(2, 152, name="line")), flowers.target_names[flowers.target]
+    model = bp.MLPClassifier((5,), max_iter=5, random_state=0).fit(X, y, record_examples=True)
+    found = shown(model, X, y, rows=6, about="Flowers")
+    assert found["title"] == "Flowers through 4-5-3"
+    assert found["features"] == list(X.columns) == found["levels"][0]["names"]
+    assert found["outputs"] == ["setosa", "versicolor", "virginica"]
+    assert [one["name"] for one in found["checkpoints"]] == [
+        "before the first epoch",
+        *(f"after epoch {number}" for number in (1, 2, 4)),
+        "after epoch 5, the last",
+    ]
+    labels = [one["label"] for one in found["examples"]]
+    assert sorted(labels) == ["setosa"] * 2 + ["versicolor"] * 2 + ["virginica"] * 2
+    lines = [int(one["row"].removeprefix("line ")) for one in found["examples"]]
+    assert_array_equal(y[np.array(lines) - 2], labels)
+    assert found["checkpoints"][-1]["answers"] == model.predict(X.loc[lines]).tolist()
+    assert (found["activations"][0]["name"], found["head"]["dZTex"]) == ("relu", "P - Y")
+
+
+def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
+    X, y = table("single")
+    found = shown(fitted("single", record=False), X, y, rows=3)
+    assert [one["name"] for one in found["checkpoints"]] == ["as fitted"]
+    assert found["outputs"] == ["output 0"]
+    assert found["examples"][0]["label"] == f"{y[int(found['examples'][0]['row'][4:])]:.6g}"
+
+
+def test_the_best_epoch_is_shown_where_it_was_kept() -> None:
+    X, y = table("multiclass")
+    settings = {"early_stopping": True, "learning_rate_init": 0.3, "max_iter": 30, "n_iter_no_change": 30}
+    model = fitted(**settings)
+    assert not np.array_equal(model.checkpoints_[-1].coefs[0], model.coefs_[0])
+    found = shown(model, X, y)
+    assert found["checkpoints"][-1]["name"] == "as fitted, the best epoch"
+    assert len(found["checkpoints"]) == 6
+    assert_allclose(numbers(found["checkpoints"][-1]["layers"][0]["W"]), model.coefs_[0].T, rtol=1e-6)
+
+
+def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(64, 300)), np.arange(64) % 10
+    model = bp.MLPClassifier((400, 200), max_iter=2, random_state=0).fit(X, y, record_examples=True)
+    page = bp.view.microscope(model, X, y, rows=64)
+    assert len(page.html) < 5e6
+    found = document_of(page.html)
+    assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2" in found["about"][1]
+    units = [level["index"] for level in found["levels"]]
+    assert [len(level) for level in units] == [64, 64, 64, 10]
+    assert found["levels"][1]["names"][0] == f"unit {units[1][0] + 1}"
+    step, last = model.backprop(X, y), found["checkpoints"][-1]
+    spread = step.H[1].std(axis=1)
+    assert set(units[1]) == set(np.argsort(-spread)[:64])
+    assert_allclose(numbers(last["Z"][1]), step.Z[1][units[2]], rtol=1e-4, atol=1e-5)
+    W = model.coefs_[1].T[np.ix_(units[2], units[1])]
+    assert_allclose(numbers(last["layers"][1]["W"]), W, rtol=1e-6)
+    norms = np.sqrt(np.diag(numbers(last["gram"])))
+    assert_allclose(norms, np.sqrt(step.gradient.squared_norms()), rtol=1e-4)
+
+
+def test_five_layers_of_a_thousand_and_64_rows_stay_under_5_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(64, 1000)).astype("float32"), np.arange(64) % 10
+    model = bp.MLPClassifier((1000,) * 5, max_iter=2, batch_size=64, random_state=0)
+    page = bp.view.microscope(model.fit(X, y, record_examples=True), X, y, rows=64)
+    assert len(page.html.encode()) < 5e6
+
+
+def test_weights_smoothing_and_images_are_told() -> None:
+    X, y = table("multiclass")
+    model = fitted(class_weight="balanced", label_smoothing=0.1)
+    pictures = np.arange(120 * 6).reshape(120, 2, 3)
+    found = shown(model, X, y, rows=5, images=pictures, learning_rate=0.5)
+    rows = [int(one["row"][4:]) for one in found["examples"]]
+    _, batch = model.network_and_batch(X[rows], y[rows])
+    assert_allclose(numbers(found["weights"])[0], batch.weights, rtol=1e-6)
+    assert_allclose(numbers(found["Y"]), batch.Y * 0.9 + 0.1 / 3, rtol=1e-5)
+    assert "smoothed" in found["about"][-1]
+    assert found["image"] == [2, 3]
+    assert_array_equal(numbers(found["pictures"]), pictures[rows].reshape(5, 6).T)
+    assert found["learningRate"] == 0.5
+
+
+def test_sparse_rows_frames_and_lists_are_taken() -> None:
+    X, y = table("multilabel")
+    model = fitted("multilabel")
+    plain = shown(model, X, y, rows=4)
+    assert shown(model, csr_matrix(X), csr_matrix(y), rows=4) == plain
+    assert shown(model, X.tolist(), y.tolist(), rows=4) == plain
+    framed = shown(model, pd.DataFrame(X, columns=list("abcde")), pd.DataFrame(y), rows=4)
+    assert framed["features"] == list("abcde")
+    assert framed["checkpoints"] == plain["checkpoints"]
+
+
+def test_lbfgs_and_functions_of_ones_own_are_shown() -> None:
+    X, y = table("single")
+    own = bp.activations.Activation("cube", lambda Z: Z**3, lambda Z: 3 * Z**2)
+    model = estimator("single", solver="lbfgs", activation=own, max_iter=3).fit(X, y)
+    found = shown(model, X, y, rows=2)
+    assert found["activations"][0] == {"name": "cube", "tex": r"\sigma(z)", "slopeTex": r"\sigma'(z)"}
+
+
+def test_what_a_table_says_stays_text() -> None:
+    X, y = table("binary")
+    y = np.where(y == "yes", "</script><script>alert(1)</script>", "<b>no</b>")
+    model = estimator("binary").fit(X, y)
+    page = bp.view.microscope(model, X, y, about="<img src=x>")
+    assert "<script>alert" not in page.html
+    assert "<img src=x>" not in page.html
+    assert set(document_of(page.html)["outputs"]) == {"is <b>no</b>"}
+    assert "srcdoc" in page._repr_html_()
+    assert "<script>" not in page._repr_html_()
+
+
+def test_an_overflowing_network_is_shown_as_it_is() -> None:
+    X, y = table("single")
+    model = fitted("single", record=False)
+    model.coefs_ = [coef * 1e30 for coef in model.coefs_]
+    with np.errstate(all="ignore"):
+        found = shown(model, X, y, rows=3)
+    assert not np.isfinite(numbers(found["checkpoints"][0]["losses"])).all()
+
+
+def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(asked.append(address)) or True)
+    X, y = table("single")
+    page = bp.view.microscope(fitted("single"), X, y)
+    assert page.open(tmp_path / "page.html")
+    assert asked == [(tmp_path / "page.html").as_uri()]
+    assert (tmp_path / "page.html").read_text("utf-8") == page.html
+
+
+def test_what_cannot_be_shown_is_refused() -> None:
+    X, y = table("multiclass")
+    model = fitted()
+    for rows in (0, 65, 2.0, True, "8"):
+        with refused(f"rows={rows!r}", "from 1 to 64", kind=ParameterError):
+            bp.view.microscope(model, X, y, rows=rows)
+    for rate in (0, -1.0, np.nan, np.inf, "fast"):
+        with refused(f"learning_rate={rate!r}", "above 0", kind=ParameterError):
+            bp.view.microscope(model, X, y, learning_rate=rate)
+    with refused("120 rows and y 3", "one target for each row"):
+        bp.view.microscope(model, X, y[:3])
+    with refused("X has 0 rows", "one row at least"):
+        bp.view.microscope(model, X[:0], y[:0])
+    for images in (X, np.zeros((3, 2, 2)), np.full((120, 1, 1), "x")):
+        with refused("images has shape", "X.reshape(-1, 8, 8)"):
+            bp.view.microscope(model, X, y, images=images)
+    with pytest.raises(NotFittedError):
+        bp.view.microscope(clone(model), X, y)
+    with pytest.raises(InputError):
+        bp.view.microscope(model, X, np.full(120, 99))
+    with pytest.raises(ValueError, match="features"):
+        bp.view.microscope(model, X[:, :3], y)
