@@ -1,10 +1,12 @@
 // Bundles src/ into one script and one stylesheet, the same bytes for the same sources and versions.
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const OUT = "../src/batchprop/view/static/microscope";
 // The fonts that our formulas reach; the rest of KaTeX's stay out of the file.
 const FONTS = ["Main-Regular", "Math-Italic", "Size1-Regular", "Size2-Regular", "Size3-Regular", "Size4-Regular"];
+
+const FONT_LICENCE = "The fonts KaTeX_* in the stylesheet are KaTeX's, under the SIL Open Font License 1.1 (https://openfontlicense.org).\n";
 
 const katexFonts = {
   name: "katex-fonts",
@@ -21,14 +23,18 @@ function keptFace(face) {
   return url ? face.replace(/src:[^;}]*/, `src:url(${url}) format("woff2")`) : "";
 }
 
-async function banner() {
+/** Write the licences beside the bundle, and return the comment at its head. */
+async function licences() {
   const lock = JSON.parse(await readFile("package-lock.json", "utf8"));
   const bundled = Object.entries(lock.packages).filter(([path, entry]) => path && !entry.dev && !entry.optional && !path.endsWith("/commander"));
-  const lines = bundled.map(([path, entry]) => ` * ${path.replace("node_modules/", "")} ${entry.version} (${entry.license})`);
-  return ["/*! batchprop's microscope (BSD-3-Clause). Bundled in, each under its own licence:", ...lines, " */"].join("\n");
+  const named = ([path, entry]) => `${path.replace("node_modules/", "")} ${entry.version} (${entry.license})`;
+  const texts = await Promise.all(bundled.map(async (each) => `${named(each)}\n\n${(await readFile(`${each[0]}/LICENSE`, "utf8")).trim()}\n`));
+  await writeFile(`${OUT}.LICENSES.txt`, [...texts, FONT_LICENCE].join(`\n${"-".repeat(72)}\n\n`));
+  const lines = bundled.map((each) => ` * ${named(each)}`);
+  return [`/*! batchprop's microscope (BSD-3-Clause). Bundled in, each under its own licence, in microscope.LICENSES.txt:`, ...lines, " */"].join("\n");
 }
 
-const head = await banner();
+const head = await licences();
 const common = {
   bundle: true,
   minify: true,

@@ -56,7 +56,13 @@ function arithmeticOf(context: Context, stage: Stage): Arithmetic | null {
 
 function arithmeticPart(arithmetic: Arithmetic): HTMLElement {
   const rows = arithmetic.steps.map(({ kind, label, expression, value }) =>
-    h("tr", { class: kind }, h("th", { scope: "row" }, label), h("td", { class: "expression" }, expression), h("td", { class: "value", "data-value": String(value) }, `= ${show(value)}`)),
+    h(
+      "tr",
+      { class: kind },
+      h("th", { scope: "row", colspan: expression ? 1 : 2 }, label),
+      expression && h("td", { class: "expression" }, expression),
+      h("td", { class: "value", "data-value": String(value) }, `= ${show(value)}`),
+    ),
   );
   return h(
     "section",
@@ -73,17 +79,16 @@ function examplePart(context: Context, i: number): HTMLElement {
   const { doc } = context;
   const scene = context.scene();
   const example = doc.examples[i]!;
-  const facts: [string, string][] = [
-    ["label", example.label],
-    ["prediction", prediction(context, i)],
-    ["loss", show(at(scene.losses(), 0, i))],
-    ["gradient norm", show(scene.norms()[i] ?? NaN)],
-    ["cosine with the mean", show(scene.cosines()[i] ?? NaN)],
-  ];
-  const list = h("dl", { class: "facts" }, ...facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
-  const input = doc.image ? imageOf(context, i, doc.image) : featuresOf(context, i);
-  return h("section", { class: "example" }, h("h3", {}, example.row), h("div", { class: doc.image ? "with-image" : "with-features" }, input, list));
+  const answers = facts("answers", [["label", example.label], ["prediction", prediction(context, i)], ["loss", show(at(scene.losses(), 0, i))]]);
+  const lengths = facts("lengths", [["gradient norm", show(scene.norms()[i] ?? NaN)], ["cosine with the mean", show(scene.cosines()[i] ?? NaN)]]);
+  const parts = doc.image
+    ? [h("div", { class: "with-image" }, imageOf(context, i, doc.image), answers), lengths]
+    : [answers, lengths, featuresOf(context, i)];
+  return h("section", { class: "example" }, h("h3", {}, example.row), ...parts);
 }
+
+const facts = (name: string, pairs: readonly [string, string][]): HTMLElement =>
+  h("dl", { class: `facts ${name}` }, ...pairs.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 
 /** The network's answer, said to be right or wrong where that can be said. */
 export function prediction({ scene, doc }: Context, i: number): string {

@@ -11,12 +11,12 @@ export type ScaleKind = "signed" | "amount";
 /** Blue below 0, orange above: the pair that every common kind of colour-blindness keeps apart. */
 const RAMPS: Record<ScaleKind, Record<Theme, string[]>> = {
   signed: {
-    light: ["#08306b", "#2f75b5", "#9cc4e4", "#f6f4ef", "#f5bd84", "#d06f14", "#7a3200"],
-    dark: ["#b5dcff", "#4f9fe0", "#24507a", "#1d2229", "#7a471c", "#e08a35", "#ffdcb0"],
+    light: ["#08306b", "#2f75b5", "#9cc4e4", "#f1eee7", "#f5bd84", "#d06f14", "#7a3200"],
+    dark: ["#b5dcff", "#4f9fe0", "#24507a", "#22272f", "#7a471c", "#e08a35", "#ffdcb0"],
   },
   amount: {
-    light: ["#f6f4ef", "#cfe3d4", "#86bfb2", "#3d8f98", "#1c5f7c", "#123a5c", "#0a1c38"],
-    dark: ["#1d2229", "#21404f", "#24656c", "#3f9079", "#86b56f", "#d3d377", "#fdf5c4"],
+    light: ["#f1eee7", "#cbe1d2", "#86bfb2", "#3d8f98", "#1c5f7c", "#123a5c", "#0a1c38"],
+    dark: ["#22272f", "#21404f", "#24656c", "#3f9079", "#86b56f", "#d3d377", "#fdf5c4"],
   },
 };
 
@@ -43,9 +43,8 @@ export function scaleFor(matrices: readonly Matrix[], wanted: ScaleKind, theme: 
   const kind: ScaleKind = wanted === "amount" && least >= 0 ? "amount" : "signed";
   const largest = Math.max(Math.abs(least), Math.abs(most)) || 1;
   const ends: [number, number] = [kind === "signed" ? -largest : 0, largest];
-  const place = kind === "signed"
-    ? scaleDiverging([-largest, 0, largest], [0, 255]).clamp(true)
-    : scaleSequential([0, largest], [0, 255]).clamp(true);
+  const along = (t: number): number => 255 * t;
+  const place = kind === "signed" ? scaleDiverging([-largest, 0, largest], along) : scaleSequential([0, largest], along);
   return {
     kind,
     ends,

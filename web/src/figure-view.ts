@@ -3,9 +3,9 @@
 import { statistics } from "./algebra";
 import { type ColourScale, scaleFor } from "./colours";
 import { button, formula, h } from "./dom";
-import type { Figure } from "./figures";
+import type { Figure, Sources } from "./figures";
 import { type CellSize, createHeatmap, type Plate } from "./heatmap";
-import { brief } from "./numbers";
+import { brief, show } from "./numbers";
 import { createNumbers } from "./numbers-table";
 import type { Context } from "./scene";
 import { createStack } from "./stack";
@@ -15,7 +15,7 @@ export interface FigureView {
   figure: Figure;
   element: HTMLElement;
   /** Show what is marked now. */
-  update: () => void;
+  update: (sources: Sources) => void;
   /** Fold or fan out the sheets, where it has any. */
   fold: () => void;
 }
@@ -33,9 +33,7 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
     { class: figure.sheets ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
     caption(figure),
     h("div", { class: "plate-holder" }, plate.element),
-    legend(scale, statistics(figure.matrix).odd),
-    toggle,
-    numbers.element,
+    h("div", { class: "figure-foot" }, legend(scale, statistics(figure.matrix).odd, figure.matrix.columns * cell.width), toggle, numbers.element),
   );
   const point = (ref: CellRef): void => store.set({ cell: ref, example: exampleOf(figure, ref) ?? store.get("example") });
   followPointer(plate, point);
@@ -43,7 +41,8 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
   return {
     figure,
     element,
-    update: () => {
+    update: (sources) => {
+      plate.trace(sources[figure.name]);
       plate.mark(store.get("example"), store.get("cell"));
       numbers.show(store.get("example"));
     },
@@ -76,16 +75,19 @@ function spoken(figure: Figure): string {
 
 const oddOnes = (count: number): string => `${count} not finite, grey`;
 
-function legend(scale: ColourScale, odd: number): HTMLElement {
+/** Ends and middle of the range; of a narrow figure the ends alone, with fewer digits. */
+function legend(scale: ColourScale, odd: number, width: number): HTMLElement {
   const [low, high] = scale.ends;
   const bar = h("span", { class: "legend-bar" });
   bar.style.background = `linear-gradient(to right, ${scale.colours.join(", ")})`;
-  const numbers = scale.kind === "signed" ? [low, 0, high] : [low, high / 2, high];
+  const middle = scale.kind === "signed" ? 0 : high / 2;
+  const numbers = width < 90 ? [low, high] : [low, middle, high];
+  const digits = width < 130 ? 2 : 3;
   return h(
     "div",
     { class: "legend" },
     bar,
-    h("span", { class: "legend-numbers" }, ...numbers.map((value) => h("span", {}, brief(value)))),
+    h("span", { class: "legend-numbers" }, ...numbers.map((value) => h("span", {}, show(value, digits)))),
     odd > 0 && h("span", { class: "legend-odd" }, oddOnes(odd)),
   );
 }

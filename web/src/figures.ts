@@ -25,9 +25,13 @@ export interface Figure {
   /** Matrices that share this figure's colour scale, so that the eye may compare them. */
   alike: readonly Matrix[];
   explain: (row: number, column: number, sheet?: number) => Arithmetic;
+  /** Which rows or cells of other figures a cell is made of, by their names. */
+  sources: (row: number, column: number) => Sources;
   /** The sheets of a tensor, one an example; `matrix` is then their mean. */
   sheets?: readonly Matrix[];
 }
+
+export type Sources = Readonly<Record<string, { row: number; column?: number }>>;
 
 type Explained = Omit<Arithmetic, "title">;
 
@@ -44,6 +48,7 @@ interface Recipe {
   alike?: readonly Matrix[];
   sheets?: readonly Matrix[];
   cell: (row: number, column: number, sheet?: number) => Explained;
+  sources?: (row: number, column: number) => Sources;
 }
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -85,6 +90,7 @@ export const figureZ = (s: Scene, l: number): Figure =>
   figure(s, {
     name: `Z${l}`, title: `Z${raised(l)}`, tex: `Z^{${l}}`, matrix: s.Z(l), rows: l, columns: "examples", units: PER_EXAMPLE,
     cell: (j, i) => explain.explainZ(s, l, j, i),
+    sources: (j) => ({ [`W${l}`]: { row: j }, [`b${l}`]: { row: j, column: 0 } }),
   });
 
 export const figureH = (s: Scene, l: number): Figure =>
@@ -117,12 +123,17 @@ export const figureDZ = (s: Scene, l: number): Figure =>
   figure(s, {
     name: `dZ${l}`, title: `dZ${raised(l)}`, tex: `dZ^{${l}}`, matrix: s.dZ(l), rows: l, columns: "examples", units: PER_EXAMPLE,
     cell: (j, i) => (l === s.last ? explain.explainLastDZ(s, j, i) : explain.explainDZ(s, l, j, i)),
+    sources: (j, i) =>
+      l === s.last
+        ? { P: { row: j, column: i }, Y: { row: j, column: i } }
+        : { [`W${l + 1}T`]: { row: j }, [`dH${l}`]: { row: j, column: i }, [`slopes${l}`]: { row: j, column: i } },
   });
 
 export const figureDH = (s: Scene, l: number): Figure =>
   figure(s, {
     name: `dH${l}`, title: `dH${raised(l)}`, tex: `dH^{${l}}`, matrix: s.dH(l), rows: l, columns: "examples", units: PER_EXAMPLE,
     cell: (j, i) => explain.explainDH(s, l, j, i),
+    sources: (j) => ({ [`W${l + 1}T`]: { row: j } }),
   });
 
 export const figureSlopes = (s: Scene, l: number): Figure =>
@@ -147,15 +158,15 @@ export const figureBias = (s: Scene, l: number): Figure =>
 export const figureDW = (s: Scene, l: number): Figure =>
   figure(s, {
     name: `dW${l}`, title: `dW${raised(l)}`, tex: `dW^{${l}}`, matrix: s.dW(l), rows: l, columns: l - 1, units: weightUnits(l),
-    alike: [s.product(l)], cell: (j, k) => explain.explainDW(s, l, j, k),
+    alike: [s.product(l)], cell: (j, k) => explain.explainDW(s, l, j, k), sources: (j, k) => gradientSources(l, j, k),
   });
 
 export const figureProduct = (s: Scene, l: number): Figure => {
-  const tex = s.plain ? `\\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top}` : `dZ^{${l}} \\operatorname{diag}(c)\\, (H^{${l - 1}})^{\\top}`;
+  const tex = s.plain ? `dZ^{${l}} (H^{${l - 1}})^{\\top} / m` : `dZ^{${l}} \\operatorname{diag}(c)\\, (H^{${l - 1}})^{\\top}`;
   const title = `the product of dZ${raised(l)} and H${raised(l - 1)} transposed`;
   return figure(s, {
     name: `product${l}`, title, tex, matrix: s.product(l), rows: l, columns: l - 1, units: weightUnits(l),
-    alike: [s.dW(l)], cell: (j, k) => explain.explainDW(s, l, j, k),
+    alike: [s.dW(l)], cell: (j, k) => explain.explainDW(s, l, j, k), sources: (j, k) => gradientSources(l, j, k),
   });
 };
 
@@ -163,6 +174,7 @@ export const figureDb = (s: Scene, l: number): Figure =>
   figure(s, {
     name: `db${l}`, title: `db${raised(l)}`, tex: `db^{${l}}`, matrix: s.db(l), rows: l, columns: "one", units: "one row a unit",
     cell: (j) => explain.explainDb(s, l, j),
+    sources: (j) => ({ [`Db${l}`]: { row: j } }),
   });
 
 export const figureWAfter = (s: Scene, l: number): Figure =>
@@ -170,6 +182,7 @@ export const figureWAfter = (s: Scene, l: number): Figure =>
     name: `W${l}-after`, title: `W${raised(l)} after the step`, tex: `W^{${l}}_{\\text{new}}`, matrix: s.WAfter(l), rows: l, columns: l - 1,
     units: weightUnits(l), alike: [s.W(l)],
     cell: (j, k) => explain.explainStep(at(s.W(l), j, k), at(s.product(l), j, k), s.doc.learningRate, "w"),
+    sources: (j, k) => ({ [`W${l}`]: { row: j, column: k }, [`dW${l}`]: { row: j, column: k } }),
   });
 
 export const figurebAfter = (s: Scene, l: number): Figure =>
@@ -177,7 +190,14 @@ export const figurebAfter = (s: Scene, l: number): Figure =>
     name: `b${l}-after`, title: `b${raised(l)} after the step`, tex: `b^{${l}}_{\\text{new}}`, matrix: s.bAfter(l), rows: l, columns: "one",
     units: "one row a unit", alike: [s.b(l)],
     cell: (j) => explain.explainStep(at(s.b(l), j, 0), at(s.db(l), j, 0), s.doc.learningRate, "b"),
+    sources: (j) => ({ [`b${l}`]: { row: j, column: 0 }, [`db${l}`]: { row: j, column: 0 } }),
   });
+
+/** A cell of dW is a row of dZ times a row of H. */
+const gradientSources = (l: number, j: number, k: number): Sources => ({
+  [`dZ${l}`]: { row: j },
+  [l === 1 ? "B" : `H${l - 1}`]: { row: k },
+});
 
 const weightUnits = (l: number): string => (l === 1 ? "one row a unit, one column a feature" : `one row a unit, one column a unit of layer ${l - 1}`);
 
@@ -193,6 +213,7 @@ function figure(scene: Scene, recipe: Recipe): Figure {
     part: partsDrawn(scene, [rows, columns]),
     scale: recipe.scale ?? "signed",
     alike: recipe.alike ?? [],
+    sources: recipe.sources ?? (() => ({})),
     explain: (row, column, sheet) => ({
       title: [recipe.title, rowNames[row], columnNames.length > 1 ? columnNames[column] : "", sheet === undefined ? "" : scene.doc.examples[sheet]?.row]
         .filter(Boolean).join(", "),

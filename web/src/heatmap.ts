@@ -15,10 +15,12 @@ export interface Plate {
   element: HTMLElement;
   cellAt: (x: number, y: number) => CellRef | null;
   mark: (example: number | null, cell: CellRef | null) => void;
+  /** Frame the row or cell that the cell under the cursor is made of. */
+  trace: (source: { row: number; column?: number } | undefined) => void;
 }
 
 /** Below this many pixels, lines between the cells would hide them. */
-const LEAST_GRID = 6;
+const LEAST_GRID = 7;
 
 export function createHeatmap(figure: Figure, cell: CellSize, scale: ColourScale): Plate {
   const { rows, columns } = figure.matrix;
@@ -28,7 +30,8 @@ export function createHeatmap(figure: Figure, cell: CellSize, scale: ColourScale
   drawGrid(context, rows, columns, cell);
   const frame = h("div", { class: "column-frame", hidden: true });
   const cursor = h("div", { class: "cell-cursor", hidden: true });
-  const element = h("div", { class: "plate" }, canvas, frame, cursor);
+  const traced = h("div", { class: "source-frame", hidden: true });
+  const element = h("div", { class: "plate" }, canvas, frame, traced, cursor);
   return {
     element,
     cellAt: (x, y) => {
@@ -41,6 +44,12 @@ export function createHeatmap(figure: Figure, cell: CellSize, scale: ColourScale
       const here = marked?.figure === figure.name ? marked : null;
       cursor.hidden = here === null;
       if (here) place(cursor, here.column * cell.width, here.row * cell.height, cell.width, cell.height);
+    },
+    trace: (source) => {
+      traced.hidden = source === undefined;
+      if (!source) return;
+      const [from, count] = source.column === undefined ? [0, columns] : [source.column, 1];
+      place(traced, from * cell.width, source.row * cell.height, count * cell.width, cell.height);
     },
   };
 }

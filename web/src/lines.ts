@@ -45,7 +45,7 @@ export function linesOf(scene: Scene): Line[] {
     lossLine(scene),
     lastGradientLine(scene, last),
     ...[...hidden].reverse().map(backwardLine),
-    ...[...layers].reverse().map(collapseLine),
+    ...[...layers].reverse().map((l) => collapseLine(l, last)),
     ...layers.map((l) => updateLine(scene, l)),
   ];
 }
@@ -107,14 +107,14 @@ const backwardLine = (l: number): Line => ({
   ],
 });
 
-const collapseLine = (l: number): Line => ({
-  id: `collapse-${l}`, group: "collapse", title: `Layer ${l}`,
-  tex: `\\begin{aligned}DW^{${l}}_{\\cdot\\cdot i} &= dz_i\\, h_i^{\\top} \\\\ dW^{${l}} &= \\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\tfrac1m \\textstyle\\sum_i dZ^{${l}}_{\\cdot i}\\end{aligned}`,
+const collapseLine = (l: number, last: number): Line => ({
+  id: `collapse-${l}`, group: "collapse", title: l === last ? "The output" : `Layer ${l}`,
+  tex: `\\begin{aligned}DW^{${l}}[:,:,i] &= dz_i\\, h_i^{\\top} \\\\ dW^{${l}} &= \\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\tfrac1m \\textstyle\\sum_i dZ^{${l}}[:,i]\\end{aligned}`,
   note: "One sheet an example: the outer product of what comes back and what went in. Their mean trains the network.",
   equations: (s) => [
     { items: [figures.figureStack(s, l), sign(s.plain ? "\\xrightarrow{\\text{mean}}" : "\\xrightarrow{\\sum c_i}", "their mean is"), figures.figureDW(s, l)], ...shareNote(s) },
     {
-      items: [figures.figureDZ(s, l), TIMES, figures.figureH(s, l - 1), sign(s.plain ? "{}^{\\top} \\big/ m =" : "{}^{\\top}\\text{, by }c,\\; =", "transposed, divided by m, equals"), figures.figureProduct(s, l)],
+      items: [figures.figureDZ(s, l), TIMES, figures.figureH(s, l - 1), sign(s.plain ? "{}^{\\top} / m =" : "{}^{\\top}\\text{, by }c,\\; =", "transposed, divided by m, equals"), figures.figureProduct(s, l)],
       note: sameness(s, l),
     },
     { items: [figures.figureBias(s, l), sign(s.plain ? "\\xrightarrow{\\text{mean}}" : "\\xrightarrow{\\sum c_i}", "their mean is"), figures.figureDb(s, l)] },
@@ -130,7 +130,7 @@ function sameness(scene: Scene, l: number): string {
 }
 
 const updateLine = (scene: Scene, l: number): Line => ({
-  id: `update-${l}`, group: "update", title: `Layer ${l}`,
+  id: `update-${l}`, group: "update", title: l === scene.last ? "The output" : `Layer ${l}`,
   tex: `\\begin{aligned}W^{${l}} &\\leftarrow W^{${l}} - \\alpha\\, dW^{${l}} \\\\ b^{${l}} &\\leftarrow b^{${l}} - \\alpha\\, db^{${l}}\\end{aligned}`,
   note: `A step downhill, α = ${show(scene.doc.learningRate)}. This is the text's plain descent; a solver such as Adam steps otherwise.`,
   equations: (s) => [

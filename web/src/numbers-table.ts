@@ -13,7 +13,7 @@ export interface NumbersPanel {
 }
 
 export function createNumbers(figure: Figure, examples: readonly { row: string }[], open: boolean): NumbersPanel {
-  const holder = h("div", { class: "numbers", tabindex: 0, role: "region", "aria-label": `Numbers of ${figure.title}` });
+  const holder = h("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `Numbers of ${figure.title}` });
   const element = h("details", { class: "numbers-panel" }, h("summary", {}, "Numbers"), holder);
   let shown: number | null = null;
   let filled = false;

@@ -57,7 +57,9 @@ export class Scene {
   /** How many units of level l are drawn, and how many it has. */
   drawn = (l: number): number => this.doc.levels[l]!.index.length;
   size = (l: number): number => this.doc.sizes[l]!;
-  names = (l: number): string[] => this.doc.levels[l]!.names;
+  /** What the drawn units of a level are called; an output that is called 7 is "output 7". */
+  names = (l: number): string[] =>
+    this.once(`names${l}`, () => this.doc.levels[l]!.names.map((name) => (l === this.last && /^[\d.−-]+$/.test(name) ? `output ${name}` : name)));
 
   private layer(l: number): Checkpoint["layers"][number] {
     return this.checkpoint.layers[l - 1]!;

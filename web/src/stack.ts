@@ -118,7 +118,7 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
   }
 
   draw();
-  return { element, cellAt, mark, collapse };
+  return { element, cellAt, mark, collapse, trace: () => {} };
 }
 
 /** From back to front: the first example lies in front, unless another is pulled out before it. */
