@@ -8,7 +8,7 @@ OUT    ?= build/digits
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format bench bench-private bench-bad-rows clean
+.PHONY: help demo test lint types format page bench bench-private bench-bad-rows clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,11 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+page:  ## build the microscope's script and style from web/ (needs Node.js 20)
+	npm ci --prefix web --no-progress --loglevel=error
+	npm run --prefix web check
+	npm run --prefix web build
+
 bench: $(VENV)/.bench$(if $(QUICK),-quick)  ## time batchprop beside its peers (15 minutes; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.run $(QUICK)
 
@@ -47,7 +52,7 @@ bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (1
 	$(BIN)/python -m benchmarks.bad_rows $(QUICK)
 
 clean:  ## remove .venv and everything built
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # A stamp stands for "pip has installed this"; only a change of what it names installs again.
 $(BIN)/python:

@@ -93,7 +93,12 @@ def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
 
 def test_the_best_epoch_is_shown_where_it_was_kept() -> None:
     X, y = table("multiclass")
-    settings = {"early_stopping": True, "learning_rate_init": 0.3, "max_iter": 30, "n_iter_no_change": 30}
+    settings: dict[str, Any] = {
+        "early_stopping": True,
+        "learning_rate_init": 0.3,
+        "max_iter": 30,
+        "n_iter_no_change": 30,
+    }
     model = fitted(**settings)
     assert not np.array_equal(model.checkpoints_[-1].coefs[0], model.coefs_[0])
     found = shown(model, X, y)
@@ -188,7 +193,12 @@ def test_an_overflowing_network_is_shown_as_it_is() -> None:
 
 def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: bool(asked.append(address)) or True)
+
+    def ask(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", ask)
     X, y = table("single")
     page = bp.view.microscope(fitted("single"), X, y)
     assert page.open(tmp_path / "page.html")
@@ -199,10 +209,12 @@ def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_what_cannot_be_shown_is_refused() -> None:
     X, y = table("multiclass")
     model = fitted()
-    for rows in (0, 65, 2.0, True, "8"):
+    wrong_rows: list[Any] = [0, 65, 2.0, True, "8"]
+    for rows in wrong_rows:
         with refused(f"rows={rows!r}", "from 1 to 64", kind=ParameterError):
             bp.view.microscope(model, X, y, rows=rows)
-    for rate in (0, -1.0, np.nan, np.inf, "fast"):
+    wrong_rates: list[Any] = [0, -1.0, np.nan, np.inf, "fast"]
+    for rate in wrong_rates:
         with refused(f"learning_rate={rate!r}", "above 0", kind=ParameterError):
             bp.view.microscope(model, X, y, learning_rate=rate)
     with refused("120 rows and y 3", "one target for each row"):

@@ -1,0 +1,262 @@
+"""The microscope in a real browser: its numbers are the library's, and everything on it can be used."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import batchprop as bp
+from tests.estimators.tables import estimator, quiet, table
+from tests.view.browsing import Opened, current, figures, go_to, lines, numbers_of, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = quiet
+
+RATE, ROWS = 0.25, 6
+LINES = [
+    "forward-0", "forward-1", "forward-2", "forward-3", "loss", "backward-3", "backward-2", "backward-1",
+    "collapse-3", "collapse-2", "collapse-1", "update-1", "update-2", "update-3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    X, y = table("multiclass")
+    net = estimator("multiclass", activation="tanh", hidden_layer_sizes=(7, 4), dtype="float64", max_iter=5)
+    return net.fit(X, y, record_examples=True)
+
+
+@pytest.fixture(scope="module")
+def file(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    X, y = table("multiclass")
+    page = bp.view.microscope(model, X[:ROWS], y[:ROWS], learning_rate=RATE)
+    return page.save(tmp_path_factory.mktemp("pages") / "page.html")
+
+
+@pytest.fixture
+def seen(browser: Browser, file: Path) -> Iterator[Opened]:
+    found = opened(browser, file)
+    yield found
+    found.page.close()
+    assert found.said == []
+    assert found.asked == [file.as_uri()]
+
+
+@pytest.fixture
+def page(seen: Opened) -> Page:
+    return seen.page
+
+
+def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | None = None) -> dict[str, Any]:
+    """Every matrix of the page by its name."""
+    X, y = table("multiclass")
+    net, batch = model.network_and_batch(X[:ROWS], y[:ROWS])
+    step = bp.backprop(net, batch.B, batch.Y, weights)
+    g = step.gradient if clip is None else step.gradient.clipped(clip)
+    found = {"B": batch.B, "P": step.P, "Y": batch.Y, "losses": step.losses[None, :]}
+    for k, (layer, mean) in enumerate(zip(net.layers, g.mean(), strict=True)):
+        found |= {
+            f"W{k + 1}": layer.W, f"b{k + 1}": layer.b[:, None], f"Z{k + 1}": step.Z[k],
+            f"dZ{k + 1}": step.dZ[k], f"Db{k + 1}": step.gradient.bias_matrix(k),
+            f"DW{k + 1}": step.gradient.tensor(k)[:, :, 0],
+            f"dW{k + 1}": mean.W, f"product{k + 1}": mean.W, f"db{k + 1}": mean.b[:, None],
+            f"W{k + 1}-after": layer.W - RATE * mean.W, f"b{k + 1}-after": (layer.b - RATE * mean.b)[:, None],
+        }  # fmt: skip
+        if k:
+            dH = layer.W.T @ step.dZ[k]
+            found |= {
+                f"H{k}": step.H[k],
+                f"W{k + 1}T": layer.W.T,
+                f"dH{k}": dH,
+                f"slopes{k}": 1 - step.H[k] ** 2,
+            }
+    return found
+
+
+def check(page: Page, expected: dict[str, Any], names: list[str] | None = None) -> set[str]:
+    """Compare what the line shows with the library's."""
+    shown = names or figures(page)
+    for name in shown:
+        assert_allclose(numbers_of(page, name), expected[name], rtol=2e-5, atol=2e-6, err_msg=name)
+    return set(shown)
+
+
+def test_every_number_of_every_line_is_the_librarys(page: Page, model: Any) -> None:
+    expected, seen = the_librarys(model), set[str]()
+    assert lines(page) == LINES
+    for line in LINES:
+        go_to(page, line)
+        seen |= check(page, expected)
+    assert seen == set(expected)
+
+
+def test_the_slider_goes_back_to_the_beginning(page: Page, model: Any) -> None:
+    assert page.locator(".checkpoint-name").inner_text() == "after epoch 5, the last"
+    page.locator("#checkpoint").focus()
+    page.keyboard.press("Home")
+    assert page.locator(".checkpoint-name").inner_text() == "before the first epoch"
+    assert current(page) == "forward-0"
+    go_to(page, "update-2")
+    check(page, the_librarys(model.at_checkpoint(model.checkpoints_[0])))
+
+
+def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:
+    for line in LINES[1:]:
+        page.keyboard.press("ArrowRight")
+        assert current(page) == line
+    assert page.locator("button.next").is_disabled()
+    page.keyboard.press("ArrowLeft")
+    page.locator("button.previous").click()
+    assert current(page) == LINES[-3]
+    page.locator("h1").click()
+    page.keyboard.press("Space")
+    assert page.locator("button.play").inner_text() == "Pause"
+    page.keyboard.press("Space")
+    assert page.locator("button.play").inner_text() == "Play"
+
+
+def test_a_hovered_column_is_that_example_everywhere(page: Page, model: Any) -> None:
+    X, y = table("multiclass")
+    go_to(page, "forward-1")
+    canvas = page.locator('figure[data-name="Z1"] canvas').first
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.hover(position={"x": box["width"] * 2.5 / ROWS, "y": box["height"] * 0.5 / 7})
+    assert page.locator("tr.lit").get_attribute("data-example") == "2"
+    card = page.locator(".card").inner_text()
+    step = model.backprop(X[2:3], y[2:3])
+    norm = float(np.sqrt(step.gradient.squared_norms()[0]))
+    for told in ("row 2", str(y[2]), f"{step.losses[0]:.4g}", f"{norm:.4g}", "Z¹, unit 1"):
+        assert told in card, (told, card)
+    Z = the_librarys(model)["Z1"]
+    assert f"{Z[0, 2]:.4g}".replace("-", "−") in card
+
+
+def test_the_keyboard_reaches_every_cell_and_a_reader_hears_it(page: Page, model: Any) -> None:
+    go_to(page, "collapse-2")
+    figure = page.locator('figure[data-name="dW2"]').first
+    figure.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    value = the_librarys(model)["dW2"][1, 1]
+    assert f"{value:.4g}".replace("-", "−") in page.locator(".card").inner_text()
+    assert current(page) == "collapse-2"
+    assert page.locator('[aria-live="polite"]').count() == 1
+    assert re.match(r"dW², 4 × 7; one row a unit", figure.get_attribute("aria-label") or "")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    assert current(page) == "collapse-1"
+
+
+def test_examples_are_sorted_by_any_column(page: Page, model: Any) -> None:
+    losses = the_librarys(model)["losses"][0]
+
+    def order() -> list[int]:
+        return [
+            int(row)
+            for row in page.eval_on_selector_all("tr[data-example]", "all => all.map(r => r.dataset.example)")
+        ]
+
+    head = page.locator('th[data-key="loss"]')
+    head.locator("button").click()
+    assert (order(), head.get_attribute("aria-sort")) == (np.argsort(losses).tolist(), "ascending")
+    head.locator("button").click()
+    assert (order(), head.get_attribute("aria-sort")) == (np.argsort(-losses).tolist(), "descending")
+    page.locator('th[data-key="row"] button').click()
+    assert order() == list(range(ROWS))
+
+
+def test_leaving_out_and_clipping_change_the_gradient_as_the_library_does(page: Page, model: Any) -> None:
+    page.locator('tr[data-example="1"] input').uncheck()
+    page.locator('tr[data-example="4"] input').uncheck()
+    weights = np.array([1.0, 0, 1, 1, 0, 1])
+    go_to(page, "update-1")
+    check(page, the_librarys(model, weights))
+    page.locator("#clip-on").check()
+    page.locator("#clip-number").fill("0.2")
+    page.locator("#clip-number").press("Enter")
+    expected = the_librarys(model, weights, 0.2)
+    check(page, expected, ["dW1", "W1-after", "b1-after"])
+    X, y = table("multiclass")
+    g = model.backprop(X[:ROWS], y[:ROWS]).gradient
+    length = np.sqrt(sum(float((theta**2).sum()) for layer in g.mean() for theta in layer))
+    told = page.locator(".dw-change").inner_text()
+    assert f"{length:.4g} →" in told
+    assert "2 examples left out" in told
+    cosines = page.eval_on_selector_all(
+        'td[data-key="cosine"]', "all => all.map(one => Number(one.dataset.value))"
+    )
+    kept = model.backprop(X[:ROWS], y[:ROWS], weights).gradient.clipped(0.2).mean()
+    norm = np.sqrt(sum(float((theta**2).sum()) for layer in kept for theta in layer))
+    assert_allclose(cosines, g.dot(kept) / np.sqrt(g.squared_norms()) / norm, rtol=1e-4)
+    page.locator("#clip-on").uncheck()
+    page.locator("button.all-back").click()
+    check(page, the_librarys(model))
+
+
+def test_sheets_collapse_into_the_mean_and_the_product_is_the_same(page: Page) -> None:
+    go_to(page, "collapse-1")
+    stack = page.locator('figure[data-name="DW1"]')
+    stack.locator("button.collapse-button").click()
+    assert stack.locator("button.collapse-button").inner_text() == "Fan the sheets out"
+    told = page.get_by_text("are the same numbers: largest difference").inner_text()
+    assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", told)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+    )
+    found = opened(browser, file, width=width, color_scheme=scheme)
+    for line in ("forward-2", "loss", "collapse-1"):
+        go_to(found.page, line)
+        found.page.locator("figure summary").first.click()
+        results = axe.Axe().run(found.page)
+        assert results.violations_count == 0, results.generate_report()
+        assert found.page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert (found.said, found.asked) == ([], [file.as_uri()])
+    found.page.close()
+
+
+def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
+    browser: Browser, tmp_path: Path, model: Any
+) -> None:
+    X, y = table("multiclass")
+    broken = model.at_checkpoint(model.checkpoints_[-1])
+    del broken._records
+    broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
+    with np.errstate(all="ignore"):
+        file = bp.view.microscope(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
+    found = opened(browser, file)
+    for line in LINES:
+        go_to(found.page, line)
+        assert figures(found.page)
+    go_to(found.page, "forward-1")
+    assert not np.isfinite(numbers_of(found.page, "W1")).all()
+    assert found.said == []
+    found.page.close()
+
+
+def test_text_from_a_table_is_never_markup(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("binary")
+    y = np.where(y == "yes", "<img src=x onerror=alert(1)>", "</script><b>no</b>")
+    file = bp.view.microscope(estimator("binary").fit(X, y), X, y, rows=3, about="<i>a</i>").save(
+        tmp_path / "t.html"
+    )
+    found = opened(browser, file)
+    assert found.page.locator("h1").inner_text() == "<i>a</i> through 5-8-1"
+    assert found.page.locator("main img, main b, main i").count() == 0
+    assert "<img src=x onerror=alert(1)>" in found.page.locator("table.examples-table").inner_text()
+    assert (found.said, found.asked) == ([], [file.as_uri()])
+    found.page.close()
