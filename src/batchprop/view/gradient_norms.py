@@ -17,6 +17,9 @@ _QUANTILES = (0.05, 0.5, 0.95)
 _DIMENSIONS = 3  # layers, checkpoints, quantiles
 _MARGIN = 1.5  # below the least and above the greatest
 _WIDTH = 0.5  # of the layers side by side, where checkpoints stand 1 apart
+_LABEL = "gradient norm of an example:\nmedian, 5 to 95%"
+_COLUMNS = 3  # of the legend
+_LINE = 0.09  # the part of the height that a line of it takes
 _MARKERS = "osD^v*P"
 
 
@@ -109,19 +112,21 @@ class GradientNormDisplay:
             low, median, high = np.maximum(of_layer, bottom).T
             places = np.arange(len(epochs)) + _WIDTH * ((k + 0.5) / len(names) - 0.5)
             colour, style = COLOURS[k % len(COLOURS)], STYLES[k % len(STYLES)]
-            # A line with gaps, and no collection: a legend keeps clear of lines.
             ends = np.stack([low, high, np.full_like(low, np.nan)], axis=1).ravel()
             self.bars_ += ax.plot(np.repeat(places, 3), ends, color=colour, linewidth=3, alpha=0.4)
             (line,) = ax.plot(places, median, color=colour, linestyle=style, label=name)
             line.set(marker=_MARKERS[k % len(_MARKERS)], markersize=5)
             self.lines_.append(line)
         ax.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs.tolist()])
-        ax.set(xlabel="after epoch", ylabel="gradient norm of an example")
+        ax.set(xlabel="after epoch", ylabel=_LABEL)
         if above.size:
-            plain_logarithmic(ax, "gradient norm of an example")
-            ax.set_ylim(bottom, above.max() * _MARGIN)
+            plain_logarithmic(ax, _LABEL)
+            # Bars leave no corner free for a legend: it gets room of its own.
+            free = min(_LINE * -(-len(names) // _COLUMNS), 0.5)
+            top = above.max() * _MARGIN
+            ax.set_ylim(bottom, top * (top / bottom) ** (free / (1 - free)))
         dress(ax)
-        ax.legend(frameon=False, title="median, 5 to 95%")
+        ax.legend(frameon=False, loc="upper left", ncols=_COLUMNS, handlelength=3, columnspacing=1)
         return self
 
 
