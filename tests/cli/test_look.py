@@ -1,0 +1,180 @@
+"""`batchprop look`: one page of a model or of a network trained on the spot, and nothing half-written."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from batchprop.cli.app import app
+from batchprop.cli.progress import Moment
+from batchprop.tables.storing import load_model
+from tests.cli.commands import flowers, houses, names, run
+from tests.view.reading import document_of, numbers
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch):
+    """The addresses that a browser was asked for."""
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or True)
+    return asked
+
+
+def shown(path):
+    return document_of(path.read_text(encoding="utf-8"))
+
+
+def test_the_digits_are_trained_on_the_spot_and_opened(folder, opened):
+    result = run("look")
+    assert opened == [(folder / "digits.html").as_uri()]
+    assert "Microscope: digits.html" in result.stdout
+    found = shown(folder / "digits.html")
+    assert found["title"] == "digits (from scikit-learn): digit through 64-32-10"
+    assert (found["image"], len(found["examples"])) == ([8, 8], 8)
+    names_of = [one["name"] for one in found["checkpoints"]]
+    assert (names_of[0], names_of[-1]) == ("before the first epoch", "after epoch 30, the last")
+    assert sorted(one["label"] for one in found["examples"]) == sorted(
+        {one["label"] for one in found["examples"]}
+    )
+    losses = [numbers(one["losses"]).mean() for one in found["checkpoints"]]
+    assert losses[0] > 2
+    assert losses[-1] < 0.2
+
+
+def test_the_same_seed_gives_the_same_page(folder):
+    data = flowers(folder / "flowers.csv")
+    for out, seed in (("a.html", 1), ("b.html", 1), ("c.html", 2)):
+        run("look", data, "--target", "species", "--epochs", 2, "--seed", seed, "--out", out, "--no-open")
+    a, b, c = ((folder / name).read_text(encoding="utf-8") for name in ("a.html", "b.html", "c.html"))
+    assert a == b != c
+
+
+def test_a_table_is_trained_on_and_its_lines_and_columns_are_named(folder, opened):
+    data = flowers(folder / "flowers.csv")
+    run(
+        "look",
+        data,
+        "--target",
+        "species",
+        "--rows",
+        5,
+        "--hidden",
+        "6,3",
+        "--activation",
+        "tanh",
+        "--epochs",
+        3,
+    )
+    assert len(opened) == 1
+    found = shown(folder / "flowers.html")
+    assert found["sizes"] == [4, 6, 3, 3]
+    assert found["features"] == ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    assert found["activations"][0]["name"] == "tanh"
+    frame = pd.read_csv(data)
+    for one in found["examples"]:
+        assert frame["species"][int(one["row"].removeprefix("line ")) - 2] == one["label"]
+
+
+def test_a_models_numbers_are_the_models(models, folder):
+    run(
+        "look",
+        models / "flowers-model",
+        models / "flowers.csv",
+        "--out",
+        "page.html",
+        "--rows",
+        4,
+        "--no-open",
+    )
+    found = shown(folder / "page.html")
+    assert [one["name"] for one in found["checkpoints"]] == ["as fitted"]
+    rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
+    P = load_model(models / "flowers-model").predict_proba(pd.read_csv(models / "flowers.csv").iloc[rows])
+    np.testing.assert_allclose(numbers(found["checkpoints"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
+
+
+def test_without_data_it_is_what_the_model_was_trained_on(models, folder):
+    run("look", models / "houses-model", "--no-open")
+    found = shown(folder / "houses-model.html")
+    assert "houses.parquet: price, standardised" in found["title"]
+    assert {"size", "town_Ulm", "sold_year"} <= set(found["features"])
+    assert found["examples"][0]["row"].startswith("row ")
+
+
+def test_pictures_are_asked_for_by_their_size(folder):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(0, 9, (40, 6)), columns=[f"p{k}" for k in range(6)])
+    frame["kind"] = np.where(frame["p0"] > 4, "dark", "light")
+    frame.to_csv("pixels.csv", index=False)
+    words = ["look", "pixels.csv", "--target", "kind", "--epochs", 1, "--no-open", "--image"]
+    run(*words, "2x3")
+    found = shown(folder / "pixels.html")
+    assert found["image"] == [2, 3]
+    rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
+    np.testing.assert_array_equal(numbers(found["pictures"]).T, frame.drop(columns="kind").iloc[rows])
+    assert "--image 3x3 has 9 pixels, and the table 6" in run(*words, "3x3", "--force", code=2).stderr
+    assert "--image '3by3'" in run(*words, "3by3", code=2).stderr
+
+
+def test_no_browser_is_said_and_no_failure(folder, monkeypatch):
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    data = flowers(folder / "flowers.csv")
+    result = run("look", data, "--target", "species", "--epochs", 1)
+    assert "There is no browser to open it with" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["flowers.csv"], 2, "--target is missing: name the column of flowers.csv to learn"),
+        (["flowers.csv", "--target", "specie"], 1, "there is no target column 'specie'"),
+        (["flowers.csv", "flowers.csv"], 2, "give MODEL DATA, or DATA alone"),
+        (["--target", "species"], 2, "there is no DATA"),
+        (["nowhere"], 1, "there is no model nowhere"),
+        (["gone.csv", "--target", "x"], 1, "gone.csv"),
+        (["--out", "page.pdf"], 2, "--out page.pdf names no page: end it in .html, .htm"),
+        (["--rows", "65"], 2, "65"),
+        (["--hidden", "a"], 2, "--hidden 'a'"),
+        (["flowers.csv", "--target", "species", "--out", "taken.html"], 1, "the file taken.html exists"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_and_nothing_is_written(folder, opened, words, code, told):
+    flowers(folder / "flowers.csv")
+    (folder / "taken.html").write_text("mine")
+    assert told in run("look", *words, code=code).stderr
+    assert names(folder) == ["flowers.csv", "taken.html"]
+    assert (folder / "taken.html").read_text() == "mine"
+    assert opened == []
+
+
+def test_a_trained_model_takes_no_options_of_training(models):
+    for option, value in (("--hidden", "3"), ("--epochs", "2"), ("--target", "x"), ("--activation", "tanh")):
+        found = run("look", models / "flowers-model", option, value, code=2)
+        assert f"{option} {value} is for a network trained on the spot" in found.stderr
+
+
+def test_a_model_needs_its_columns_and_its_table(models, folder):
+    data = houses(folder / "houses.csv")
+    told = run("look", models / "flowers-model", data, code=1).stderr
+    assert "there is no target column 'species'" in told
+    (folder / "alone.skops").write_bytes((models / "flowers-model" / "model.skops").read_bytes())
+    told = run("look", "alone.skops", code=1).stderr
+    assert "does not tell what its model was trained on: name a table" in told
+
+
+def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch):
+    data, of, ends = flowers(folder / "flowers.csv"), Moment.of, [4]
+
+    def interrupted(record):
+        if record.number == ends[0]:
+            raise KeyboardInterrupt
+        return of(record)
+
+    monkeypatch.setattr("batchprop.cli.progress.Moment.of", interrupted)
+    words = ["look", str(data), "--target", "species"]
+    assert CliRunner().invoke(app, words).exit_code == 130
+    assert shown(folder / "flowers.html")["checkpoints"][-1]["name"] == "after epoch 4, the last"
+    (folder / "flowers.html").unlink()
+    ends[0] = 1
+    assert run(*words, code=130).stderr == "batchprop: interrupted; nothing was written\n"
+    assert names(folder) == ["flowers.csv"]
