@@ -2,12 +2,11 @@
 
 import { at } from "./algebra";
 import { sentence, type Arithmetic } from "./arithmetic";
-import { scaleFor, picture } from "./colours";
-import { decode, type Matrix } from "./document";
+import { decode } from "./document";
 import { button, formula, h } from "./dom";
 import type { Stage } from "./equation";
-import { drawCells, sharpCanvas } from "./heatmap";
-import { show } from "./numbers";
+import { imageOf } from "./images";
+import { show, showCosine } from "./numbers";
 import type { Context } from "./scene";
 
 const SHOWN_FEATURES = 12;
@@ -57,11 +56,10 @@ function arithmeticOf(context: Context, stage: Stage): Arithmetic | null {
 function arithmeticPart(arithmetic: Arithmetic): HTMLElement {
   const rows = arithmetic.steps.map(({ kind, label, expression, value }) =>
     h(
-      "tr",
+      "li",
       { class: kind },
-      h("th", { scope: "row", colspan: expression ? 1 : 2 }, label),
-      expression && h("td", { class: "expression" }, expression),
-      h("td", { class: "value", "data-value": String(value) }, `= ${show(value)}`),
+      h("span", { class: "step-label" }, label),
+      h("span", { class: "step-sum" }, expression && h("span", { class: "expression" }, expression), h("span", { class: "value", "data-value": String(value) }, `= ${show(value)}`)),
     ),
   );
   return h(
@@ -70,7 +68,7 @@ function arithmeticPart(arithmetic: Arithmetic): HTMLElement {
     h("h3", {}, arithmetic.title),
     h("p", { class: "arithmetic-value", "data-value": String(arithmetic.value) }, show(arithmetic.value)),
     h("p", { class: "arithmetic-formula" }, formula(arithmetic.tex)),
-    h("table", {}, h("caption", { class: "sr-only" }, `The arithmetic of ${arithmetic.title}`), h("tbody", {}, ...rows)),
+    h("ol", { class: "steps" }, ...rows),
     arithmetic.remark ? h("p", { class: "arithmetic-remark" }, arithmetic.remark) : null,
   );
 }
@@ -80,9 +78,9 @@ function examplePart(context: Context, i: number): HTMLElement {
   const scene = context.scene();
   const example = doc.examples[i]!;
   const answers = facts("answers", [["label", example.label], ["prediction", prediction(context, i)], ["loss", show(at(scene.losses(), 0, i))]]);
-  const lengths = facts("lengths", [["gradient norm", show(scene.norms()[i] ?? NaN)], ["cosine with the mean", show(scene.cosines()[i] ?? NaN)]]);
+  const lengths = facts("lengths", [["gradient norm", show(scene.norms()[i] ?? NaN)], ["cosine with the mean", showCosine(scene.cosines()[i] ?? NaN)]]);
   const parts = doc.image
-    ? [h("div", { class: "with-image" }, imageOf(context, i, doc.image), answers), lengths]
+    ? [h("div", { class: "with-image" }, imageOf(context, i, doc.image, 112), answers), lengths]
     : [answers, lengths, featuresOf(context, i)];
   return h("section", { class: "example" }, h("h3", {}, example.row), ...parts);
 }
@@ -104,15 +102,6 @@ const isNumeric = (head: string): boolean => !/softmax|sigmoid/.test(head);
 function summary(context: Context, i: number): string {
   const { doc } = context;
   return `${doc.examples[i]?.row}: label ${doc.examples[i]?.label}, prediction ${prediction(context, i)}, loss ${show(at(context.scene().losses(), 0, i))}.`;
-}
-
-function imageOf({ doc, store }: Context, i: number, [height, width]: [number, number]): HTMLElement {
-  const inputs = decode(doc.inputs);
-  const image: Matrix = { rows: height, columns: width, values: Float64Array.from({ length: height * width }, (_, k) => at(inputs, k, i)) };
-  const size = Math.max(1, Math.floor(112 / Math.max(height, width)));
-  const canvas = sharpCanvas(width * size, height * size);
-  drawCells(canvas.getContext("2d")!, picture(image, scaleFor([inputs], "amount", store.get("theme"))), width * size, height * size);
-  return h("div", { class: "input-image", role: "img", "aria-label": `the input of ${doc.examples[i]?.row ?? ""} as an image` }, canvas);
 }
 
 function featuresOf({ doc }: Context, i: number): HTMLElement {

@@ -3,9 +3,10 @@
 import { formula, h } from "./dom";
 import type { Figure } from "./figures";
 import { createFigure, type FigureView } from "./figure-view";
-import { brokenRows, cellOf, cellSize } from "./layout";
+import { brokenRows, cellOf, fitOf } from "./layout";
 import type { Equation, Item, Line } from "./lines";
 import type { Context } from "./scene";
+import { createThumbnails, lightThumbnails } from "./images";
 
 export interface Stage {
   element: HTMLElement;
@@ -31,16 +32,17 @@ export function createStage(context: Context, lines: readonly Line[]): Stage {
 
   function draw(equation: Equation, open: ReadonlySet<string>): HTMLElement {
     const available = element.clientWidth || 800;
-    const size = cellSize(equation.items, available);
+    const fit = fitOf(equation.items, available);
     const part = (item: Item): HTMLElement => {
       if ("sign" in item) return signOf(item);
-      const view = createFigure(item, cellOf(item, size), context, open.has(item.name));
+      const view = createFigure(item, cellOf(item, fit), context, open.has(item.name));
       views.push(view);
       return view.element;
     };
-    const rows = brokenRows(equation.items, size, available).map((row) => h("div", { class: "equation-row" }, ...row.map(part)));
+    const rows = brokenRows(equation.items, fit, available).map((row) => h("div", { class: "equation-row" }, ...row.map(part)));
     const note = equation.note ? h("p", { class: "equation-note" }, equation.note) : null;
-    return h("div", { class: "equation" }, ...rows, note);
+    const inputs = equation.inputs && context.doc.image ? createThumbnails(context, context.doc.image) : null;
+    return h("div", { class: inputs ? "equation with-inputs" : "equation" }, ...rows, note, inputs);
   }
 
   const find = (name: string): Figure | undefined => views.find((view) => view.figure.name === name)?.figure;
@@ -49,6 +51,7 @@ export function createStage(context: Context, lines: readonly Line[]): Stage {
     const cell = store.get("cell");
     const sources = (cell && find(cell.figure)?.sources(cell.row, cell.column)) ?? {};
     views.forEach((view) => view.update(sources));
+    lightThumbnails(element, store.get("example"));
   }
 
   store.on(["line", "checkpoint", "kept", "clip", "theme"], render);

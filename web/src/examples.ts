@@ -3,7 +3,7 @@
 import { at } from "./algebra";
 import { prediction } from "./card";
 import { button, h } from "./dom";
-import { show } from "./numbers";
+import { show, showCosine } from "./numbers";
 import type { Context } from "./scene";
 import { createShares } from "./shares";
 
@@ -17,12 +17,9 @@ interface Column {
   value: (context: Context, i: number) => number | string;
 }
 
-const numeric = (key: string, title: string, value: (context: Context, i: number) => number): Column => ({
-  key, title, value, text: (context, i) => orUndefined(value(context, i)),
+const numeric = (key: string, title: string, value: (context: Context, i: number) => number, text: (value: number) => string = show): Column => ({
+  key, title, value, text: (context, i) => text(value(context, i)),
 });
-
-/** A cosine with a gradient of length 0 is none. */
-const orUndefined = (value: number): string => (Number.isNaN(value) ? "undefined" : show(value));
 
 const COLUMNS: Column[] = [
   { key: "row", title: "Row", text: ({ doc }, i) => doc.examples[i]!.row, value: ({ doc }, i) => doc.examples[i]!.row },
@@ -30,7 +27,7 @@ const COLUMNS: Column[] = [
   { key: "prediction", title: "Prediction", text: prediction, value: ({ scene }, i) => scene().checkpoint.answers[i] ?? "" },
   numeric("loss", "Loss", ({ scene }, i) => at(scene().losses(), 0, i)),
   numeric("norm", "Gradient norm", ({ scene }, i) => scene().norms()[i] ?? NaN),
-  numeric("cosine", "Cosine with the mean", ({ scene }, i) => scene().cosines()[i] ?? NaN),
+  numeric("cosine", "Cosine with the mean", ({ scene }, i) => scene().cosines()[i] ?? NaN, showCosine),
   numeric("share", "Share in the mean", ({ scene }, i) => scene().shares[i] ?? 0),
   { key: "kept", title: "In the batch", text: () => "", value: ({ store }, i) => (store.get("kept")[i] ? 0 : 1) },
 ];

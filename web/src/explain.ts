@@ -57,7 +57,7 @@ function columnSum(scene: Scene, i: number): number {
 function headExpression(name: string, z: number): string {
   if (name === "sigmoid") return `1 / (1 + exp(${show(-z)}))`;
   if (name === "poisson") return `exp(${show(z)})`;
-  return `z = ${show(z)}`;
+  return "z";
 }
 
 /** The losses whose terms we can write out; others are given as the number they are. */

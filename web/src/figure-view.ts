@@ -63,14 +63,14 @@ function caption(figure: Figure): HTMLElement {
     h("span", { class: "figure-name" }, formula(figure.tex)),
     h("span", { class: "figure-shape" }, figure.shape),
     h("span", { class: "figure-units" }, figure.units),
-    figure.part && h("span", { class: "figure-part" }, figure.part),
+    figure.part && h("span", { class: "figure-part" }, figure.matrix.columns === 1 ? figure.part.count : figure.part.full),
   );
 }
 
 function spoken(figure: Figure): string {
   const { least, most, mean, odd } = statistics(figure.matrix);
   const range = `from ${brief(least)} to ${brief(most)}, mean ${brief(mean)}`;
-  return [`${figure.title}, ${figure.shape}`, figure.units, figure.part, range, odd > 0 && oddOnes(odd)].filter(Boolean).join("; ");
+  return [`${figure.title}, ${figure.shape}`, figure.units, figure.part?.full, range, odd > 0 && oddOnes(odd)].filter(Boolean).join("; ");
 }
 
 const oddOnes = (count: number): string => `${count} not finite, grey`;

@@ -19,8 +19,8 @@ export interface Figure {
   columnsAreExamples: boolean;
   units: string;
   shape: string;
-  /** What is not drawn, said; null where all is. */
-  part: string | null;
+  /** What is drawn where not all is: "64 of 1000 units", and which those are. */
+  part: Part | null;
   scale: ScaleKind;
   /** Matrices that share this figure's colour scale, so that the eye may compare them. */
   alike: readonly Matrix[];
@@ -29,6 +29,11 @@ export interface Figure {
   sources: (row: number, column: number) => Sources;
   /** The sheets of a tensor, one an example; `matrix` is then their mean. */
   sheets?: readonly Matrix[];
+}
+
+export interface Part {
+  count: string;
+  full: string;
 }
 
 export type Sources = Readonly<Record<string, { row: number; column?: number }>>;
@@ -95,7 +100,7 @@ export const figureZ = (s: Scene, l: number): Figure =>
 
 export const figureH = (s: Scene, l: number): Figure =>
   l === 0
-    ? figureB(s)
+    ? { ...figureB(s), tex: "H^0 = B" }
     : figure(s, {
         name: `H${l}`, title: `H${raised(l)}`, tex: `H^{${l}}`, matrix: s.H(l), rows: l, columns: "examples", units: PER_EXAMPLE,
         scale: "amount", cell: (j, i) => explain.explainH(s, l, j, i),
@@ -224,15 +229,16 @@ function figure(scene: Scene, recipe: Recipe): Figure {
 }
 
 /** "64 of 1000 units, those that differ most between examples", for each level that is not drawn whole. */
-function partsDrawn(scene: Scene, axes: readonly (number | string)[]): string | null {
+function partsDrawn(scene: Scene, axes: readonly (number | string)[]): Part | null {
   const levels = [...new Set(axes)].filter((axis): axis is number => typeof axis === "number" && axis >= 0);
-  const parts = levels
-    .filter((l) => scene.drawn(l) < scene.size(l))
-    .map((l) => `${scene.drawn(l)} of ${scene.size(l)} ${whatIsDrawn(l, scene.last)}`);
-  return parts.length > 0 ? [...new Set(parts)].join("; ") : null;
+  const parts = levels.filter((l) => scene.drawn(l) < scene.size(l)).map((l) => partOf(scene, l));
+  const joined = (key: keyof Part): string => [...new Set(parts.map((part) => part[key]))].join("; ");
+  return parts.length > 0 ? { count: joined("count"), full: joined("full") } : null;
 }
 
-function whatIsDrawn(l: number, last: number): string {
-  if (l === last) return "outputs, those with the largest gradients";
-  return `${l === 0 ? "features" : "units"}, those that differ most between examples`;
+function partOf(scene: Scene, l: number): Part {
+  const what = l === 0 ? "features" : l === scene.last ? "outputs" : "units";
+  const count = `${scene.drawn(l)} of ${scene.size(l)} ${what}`;
+  const which = l === scene.last ? "those with the largest gradients" : "those that differ most between examples";
+  return { count, full: `${count}, ${which}` };
 }

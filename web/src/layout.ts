@@ -9,22 +9,35 @@ const LARGEST_CELL = 28;
 const LEAST_CELL = 3;
 /** Under this, an equation breaks over several rows rather than shrink further. */
 const PLEASANT_CELL = 5;
-const LEAST_PLATE = 96;
-const LEAST_COLUMN = 76;
+/** What narrow matrices are widened to, where there is room for it. */
+const PLATES = [200, 150, 96];
+const LEAST_COLUMN = 84;
 const TALLEST = 420;
 /** What a figure's frame adds, both sides together. */
 const FRAME = 24;
 const GAP = 9;
 
-/** One side of a cell for all figures of an equation, so that shapes that must agree look as if they do. */
-export function cellSize(items: readonly Item[], available: number): number {
+/** How an equation's cells are drawn: their height, and how wide its narrow matrices should be. */
+export interface Fit {
+  size: number;
+  plate: number;
+}
+
+/** One height of a cell for all figures of an equation, so that shapes that must agree look as if they do. */
+export function fitOf(items: readonly Item[], available: number): Fit {
   const figures = items.filter((item): item is Figure => !("sign" in item));
-  const signs = items.reduce((sum, item) => sum + ("sign" in item ? signWidth(item.sign) : 0), (items.length - 1) * GAP);
   const tallest = Math.max(...figures.map((figure) => figure.matrix.rows));
-  const bound = Math.min(LARGEST_CELL, Math.floor(TALLEST / tallest));
-  const inOneRow = largestFitting(bound, (size) => total(figures, size) + signs <= available);
-  if (inOneRow >= Math.min(PLEASANT_CELL, bound)) return inOneRow;
-  const widest = (size: number): number => Math.max(...figures.map((figure) => widthOf(figure, size)));
+  const bound = Math.max(LEAST_CELL, Math.min(LARGEST_CELL, Math.floor(TALLEST / tallest)));
+  const narrowest = PLATES.at(-1)!;
+  const inOneRow = largestFitting(bound, (size) => itemsWidth(items, { size, plate: narrowest }) <= available + GAP);
+  const size = inOneRow >= Math.min(PLEASANT_CELL, bound) ? inOneRow : brokenSize(figures, bound, available);
+  const plate = PLATES.find((width) => itemsWidth(items, { size, plate: width }) <= available + GAP) ?? narrowest;
+  return { size, plate };
+}
+
+/** Of an equation over several rows: two figures beside each other, or else each as wide as the page allows. */
+function brokenSize(figures: readonly Figure[], bound: number, available: number): number {
+  const widest = (size: number): number => Math.max(...figures.map((figure) => widthOf(figure, { size, plate: PLATES.at(-1)! })));
   const twoInARow = largestFitting(bound, (size) => 2 * widest(size) + 4 * GAP <= available);
   const broken = twoInARow >= PLEASANT_CELL ? twoInARow : largestFitting(PLEASANT_CELL + 3, (size) => widest(size) <= available);
   return Math.max(LEAST_CELL, Math.min(bound, broken));
@@ -38,23 +51,25 @@ function largestFitting(bound: number, fits: (size: number) => boolean): number 
   return 0;
 }
 
-const total = (figures: readonly Figure[], size: number): number => figures.reduce((sum, figure) => sum + widthOf(figure, size), 0);
-
 /** What a figure takes, its frame and a stack's depth included. */
-const widthOf = (figure: Figure, size: number): number =>
-  Math.max(leastWidth(figure), figure.matrix.columns * cellOf(figure, size).width) + (figure.sheets ? depthOf(figure.sheets.length) + 20 : 0) + FRAME;
+function widthOf(figure: Figure, fit: Fit): number {
+  const { columns } = figure.matrix;
+  const least = columns === 1 ? LEAST_COLUMN : PLATES.at(-1)!;
+  const depth = figure.sheets ? depthOf(figure.sheets.length) + 20 : 0;
+  return Math.max(least, columns * cellOf(figure, fit).width + depth) + FRAME;
+}
 
-const leastWidth = (figure: Figure): number => (figure.matrix.columns === 1 ? LEAST_COLUMN : LEAST_PLATE);
-
-/** Narrow matrices are widened to their caption, so that a column of an example is easy to point at. */
-export function cellOf(figure: Figure, size: number): CellSize {
-  const wide = Math.floor(LEAST_PLATE / figure.matrix.columns);
-  const height = figure.matrix.rows === 1 ? LARGEST_CELL : size;
-  return { width: Math.max(size, Math.min(LARGEST_CELL, wide)), height };
+/** Narrow matrices are widened, so that a column of an example is easy to point at; but not out of all proportion. */
+export function cellOf(figure: Figure, { size, plate }: Fit): CellSize {
+  const { rows, columns } = figure.matrix;
+  const height = rows === 1 ? LARGEST_CELL : size;
+  const wide = Math.floor((columns === 1 ? LEAST_COLUMN : plate) / columns);
+  const widened = Math.min(LARGEST_CELL, wide, 3 * height);
+  return { width: Math.max(size, widened), height };
 }
 
 /** Rows that fit; as on paper, a sign goes before what follows it, so it opens the next row. */
-export function brokenRows(items: readonly Item[], size: number, available: number): Item[][] {
+export function brokenRows(items: readonly Item[], fit: Fit, available: number): Item[][] {
   const rows: Item[][] = [[]];
   let used = 0;
   let signs: Item[] = [];
@@ -63,12 +78,12 @@ export function brokenRows(items: readonly Item[], size: number, available: numb
       signs = [...signs, item];
       continue;
     }
-    const width = itemsWidth([...signs, item], size);
-    if (used > 0 && used + width > available) {
+    const width = itemsWidth([...signs, item], fit);
+    if (used > 0 && used + width > available + GAP) {
       rows.push([]);
       used = 0;
     }
-    if (width > available && signs.length > 0) rows.splice(-1, 1, signs, [item]);
+    if (width > available + GAP && signs.length > 0) rows.splice(-1, 1, signs, [item]);
     else rows.at(-1)!.push(...signs, item);
     used += width;
     signs = [];
@@ -77,5 +92,5 @@ export function brokenRows(items: readonly Item[], size: number, available: numb
   return rows;
 }
 
-const itemsWidth = (items: readonly Item[], size: number): number =>
-  items.reduce((sum, item) => sum + GAP + ("sign" in item ? signWidth(item.sign) : widthOf(item, size)), 0);
+const itemsWidth = (items: readonly Item[], fit: Fit): number =>
+  items.reduce((sum, item) => sum + GAP + ("sign" in item ? signWidth(item.sign) : widthOf(item, fit)), 0);

@@ -16,6 +16,8 @@ export type Item = Figure | { sign: string; spoken: string };
 export interface Equation {
   items: Item[];
   note?: string;
+  /** Show the examples themselves below, where they are images. */
+  inputs?: true;
 }
 
 export interface Line {
@@ -53,7 +55,7 @@ export function linesOf(scene: Scene): Line[] {
 const batchLine = (scene: Scene): Line => ({
   id: "forward-0", group: "forward", title: "The batch", tex: "H^0 = B",
   note: `${scene.m} examples enter side by side: one column each.`,
-  equations: (s) => [{ items: [figures.figureB(s)] }],
+  equations: (s) => [{ items: [figures.figureB(s)], inputs: true }],
 });
 
 const hiddenLine = (scene: Scene, l: number): Line => ({
@@ -122,11 +124,12 @@ const collapseLine = (l: number, last: number): Line => ({
 });
 
 const shareNote = (scene: Scene): { note?: string } =>
-  scene.plain ? {} : { note: "Left-out and clipped examples count less: example i has the share c of the table below." };
+  scene.plain ? {} : { note: "The mean counts each example by its share c, in the table below." };
 
 function sameness(scene: Scene, l: number): string {
   const difference = largestDifference(scene.dW(l), scene.product(l));
-  return `The mean of the sheets and dZ${raised(l)} H${raised(l - 1)}ᵀ / m are the same numbers: largest difference ${show(difference, 2)}.`;
+  const product = scene.plain ? `dZ${raised(l)} H${raised(l - 1)}ᵀ / m` : `dZ${raised(l)} diag(c) H${raised(l - 1)}ᵀ`;
+  return `The mean of the sheets and ${product} are the same numbers: largest difference ${show(difference, 2)}.`;
 }
 
 const updateLine = (scene: Scene, l: number): Line => ({

@@ -13,7 +13,7 @@ export function show(value: number, digits = 4): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
   const sign = value < 0 ? "−" : "";
-  if (size < 1e-3 || size >= 1e6) return sign + power(size, Math.min(digits, 2));
+  if (size < 1e-4 || size >= 1e6) return sign + power(size, Math.min(digits, 2));
   return sign + String(Number(size.toPrecision(digits)));
 }
 
@@ -29,3 +29,6 @@ export const brief = (value: number): string => show(value, 3);
 export const factor = (value: number): string => (value < 0 ? `(${show(value)})` : show(value));
 
 export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
+/** With a gradient of length 0 there is no angle. */
+export const showCosine = (value: number): string => (Number.isNaN(value) ? "undefined" : show(value));

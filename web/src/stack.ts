@@ -34,6 +34,8 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
   const { rows, columns } = figure.matrix;
   const size = { width: columns * cell.width, height: rows * cell.height };
   const depth = depthOf(sheets.length);
+  // Edges that lie close together would merge into a block.
+  const edge = Math.min(1, Math.max(0.25, depth / Math.max(1, sheets.length - 1) / 8));
   const canvas = sharpCanvas(size.width + depth + 2 * PULL, size.height + depth + 2 * PULL);
   const context = canvas.getContext("2d")!;
   const cursor = h("div", { class: "cell-cursor", hidden: true });
@@ -65,10 +67,11 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
     context.globalAlpha = alpha;
     context.imageSmoothingEnabled = false;
     context.drawImage(pixels, x, y, width, height);
-    context.globalAlpha = 1;
+    context.globalAlpha = lit ? 1 : edge;
     context.lineWidth = lit ? 2 : 1;
     context.strokeStyle = style.getPropertyValue(lit ? "--accent" : "--edge");
     context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
+    context.globalAlpha = 1;
   }
 
   function collapse(collapsed: boolean, animate: boolean): void {
