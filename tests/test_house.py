@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import io
+import os
 import pkgutil
 import re
 import shlex
@@ -262,5 +263,6 @@ def test_documents_run(document: Path, tmp_path: Path) -> None:
                     capture_output=True,
                     text=True,
                     stdin=subprocess.DEVNULL,
+                    env={**os.environ, "BROWSER": "true"},  # which opens nothing
                 )
                 assert done.returncode == 0, f"line {block.line}: {arguments}\n{done.stderr}"
