@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+_NUMBERS = """async figure => {
+  const details = figure.querySelector("details");
+  if (!details.open) {
+    const made = new Promise(done => details.addEventListener("toggle", done, { once: true }));
+    details.querySelector("summary").click();
+    await made;
+  }
+  return [...figure.querySelectorAll("tbody tr")]
+    .map(row => [...row.querySelectorAll("td")].map(cell => cell.dataset.value));
+}"""
+
+
 class Opened(NamedTuple):
     """A page, and what went wrong in it.
 
@@ -48,12 +60,7 @@ def figures(page: Page) -> list[str]:
 def numbers_of(page: Page, name: str) -> np.ndarray:
     """A matrix, read from the table that its figure opens."""
     figure = page.locator(f'figure[data-name="{name}"]').first
-    if not figure.evaluate("one => one.querySelector('details').open"):
-        figure.locator("summary").click()
-    rows = figure.evaluate(
-        "one => [...one.querySelectorAll('tbody tr')]"
-        ".map(row => [...row.querySelectorAll('td')].map(cell => cell.dataset.value))"
-    )
+    rows = figure.evaluate(_NUMBERS)
     return np.array(rows, dtype=float)
 
 

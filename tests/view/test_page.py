@@ -212,8 +212,7 @@ def test_sheets_collapse_into_the_mean_and_the_product_is_the_same(page: Page) -
     assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", told)
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_it_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
