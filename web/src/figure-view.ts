@@ -1,10 +1,11 @@
 /** A figure on the page: name, shape, drawing, legend, numbers; pointer and keyboard move its cursor. */
 
-import { statistics } from "./algebra";
+import { type Statistics, statistics } from "./algebra";
 import { type ColourScale, scaleFor } from "./colours";
 import { button, formula, h } from "./dom";
 import type { Figure, Sources } from "./figures";
 import { type CellSize, createHeatmap, type Plate } from "./heatmap";
+import { labelsOf } from "./layout";
 import { brief, show } from "./numbers";
 import { createNumbers } from "./numbers-table";
 import type { Context } from "./scene";
@@ -32,8 +33,8 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
     "figure",
     { class: figure.sheets ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
     caption(figure),
-    h("div", { class: "plate-holder" }, plate.element),
-    h("div", { class: "figure-foot" }, legend(scale, statistics(figure.matrix).odd, figure.matrix.columns * cell.width), toggle, numbers.element),
+    h("div", { class: "plate-holder" }, rowLabels(figure, cell), plate.element),
+    h("div", { class: "figure-foot" }, legend(scale, rangeOf(figure).odd, figure.matrix.columns * cell.width), toggle, numbers.element),
   );
   const point = (ref: CellRef): void => store.set({ cell: ref, example: exampleOf(figure, ref) ?? store.get("example") });
   followPointer(plate, point);
@@ -67,27 +68,48 @@ function caption(figure: Figure): HTMLElement {
   );
 }
 
+function rowLabels(figure: Figure, cell: CellSize): HTMLElement | null {
+  const names = labelsOf(figure, cell);
+  if (names.length === 0 || figure.sheets) return null;
+  const element = h("div", { class: "row-labels", "aria-hidden": "true" }, ...names.map((name) => h("span", {}, name)));
+  element.style.gridAutoRows = `${cell.height}px`;
+  return element;
+}
+
 function spoken(figure: Figure): string {
-  const { least, most, mean, odd } = statistics(figure.matrix);
+  const { least, most, mean, odd } = rangeOf(figure);
   const range = `from ${brief(least)} to ${brief(most)}, mean ${brief(mean)}`;
   return [`${figure.title}, ${figure.shape}`, figure.units, figure.part?.full, range, odd > 0 && oddOnes(odd)].filter(Boolean).join("; ");
 }
 
+/** Of a tensor, over all of its sheets. */
+function rangeOf(figure: Figure): Statistics {
+  const all = (figure.sheets ?? [figure.matrix]).map(statistics);
+  const sum = (key: "mean" | "odd"): number => all.reduce((total, each) => total + each[key], 0);
+  return {
+    least: Math.min(...all.map(({ least }) => least)),
+    most: Math.max(...all.map(({ most }) => most)),
+    mean: sum("mean") / all.length,
+    odd: sum("odd"),
+  };
+}
+
 const oddOnes = (count: number): string => `${count} not finite, grey`;
 
-/** Ends and middle of the range; of a narrow figure the ends alone, with fewer digits. */
+/** Ends and middle of the range; with fewer digits where a figure is narrow. */
 function legend(scale: ColourScale, odd: number, width: number): HTMLElement {
   const [low, high] = scale.ends;
   const bar = h("span", { class: "legend-bar" });
   bar.style.background = `linear-gradient(to right, ${scale.colours.join(", ")})`;
   const middle = scale.kind === "signed" ? 0 : high / 2;
-  const numbers = width < 90 ? [low, high] : [low, middle, high];
   const digits = width < 130 ? 2 : 3;
+  const numbers = [low, middle, high].map((value) => show(value, digits));
+  const texts = width < 90 && scale.kind === "signed" ? [`±${show(high, digits)}`] : numbers;
   return h(
     "div",
     { class: "legend" },
     bar,
-    h("span", { class: "legend-numbers" }, ...numbers.map((value) => h("span", {}, show(value, digits)))),
+    h("span", { class: "legend-numbers" }, ...texts.map((text) => h("span", {}, text))),
     odd > 0 && h("span", { class: "legend-odd" }, oddOnes(odd)),
   );
 }

@@ -16,6 +16,8 @@ export interface Figure {
   matrix: Matrix;
   rowNames: readonly string[];
   columnNames: readonly string[];
+  /** Names to stand beside the rows where there is room: those of the outputs. */
+  labels: readonly string[];
   columnsAreExamples: boolean;
   units: string;
   shape: string;
@@ -212,6 +214,7 @@ function figure(scene: Scene, recipe: Recipe): Figure {
   const columnNames = columns === "examples" ? scene.doc.examples.map(({ row }) => row) : columns === "one" ? ["value"] : scene.names(columns);
   return {
     name: recipe.name, title: recipe.title, tex: recipe.tex, matrix, rowNames, columnNames,
+    labels: rows === scene.last ? scene.doc.levels[rows]!.names : [],
     columnsAreExamples: columns === "examples",
     units: recipe.units,
     shape: [matrix.rows, matrix.columns, ...(recipe.sheets ? [recipe.sheets.length] : [])].join(" × "),
@@ -232,13 +235,15 @@ function figure(scene: Scene, recipe: Recipe): Figure {
 function partsDrawn(scene: Scene, axes: readonly (number | string)[]): Part | null {
   const levels = [...new Set(axes)].filter((axis): axis is number => typeof axis === "number" && axis >= 0);
   const parts = levels.filter((l) => scene.drawn(l) < scene.size(l)).map((l) => partOf(scene, l));
-  const joined = (key: keyof Part): string => [...new Set(parts.map((part) => part[key]))].join("; ");
-  return parts.length > 0 ? { count: joined("count"), full: joined("full") } : null;
+  const sorts = [...new Set(parts.map(({ which }) => which))];
+  const counts = (which: string): string => [...new Set(parts.filter((part) => part.which === which).map(({ count }) => count))].join(" and ");
+  if (parts.length === 0) return null;
+  return { count: sorts.map(counts).join("; "), full: sorts.map((which) => `${counts(which)}, ${which}`).join("; ") };
 }
 
-function partOf(scene: Scene, l: number): Part {
+function partOf(scene: Scene, l: number): { count: string; which: string } {
   const what = l === 0 ? "features" : l === scene.last ? "outputs" : "units";
   const count = `${scene.drawn(l)} of ${scene.size(l)} ${what}`;
   const which = l === scene.last ? "those with the largest gradients" : "those that differ most between examples";
-  return { count, full: `${count}, ${which}` };
+  return { count, which };
 }

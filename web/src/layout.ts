@@ -11,11 +11,11 @@ const LEAST_CELL = 3;
 const PLEASANT_CELL = 5;
 /** What narrow matrices are widened to, where there is room for it. */
 const PLATES = [200, 150, 96];
-const LEAST_COLUMN = 84;
+const LEAST_COLUMN = 76;
 const TALLEST = 420;
 /** What a figure's frame adds, both sides together. */
-const FRAME = 24;
-const GAP = 9;
+const FRAME = 20;
+const GAP = 8;
 
 /** How an equation's cells are drawn: their height, and how wide its narrow matrices should be. */
 export interface Fit {
@@ -56,7 +56,21 @@ function widthOf(figure: Figure, fit: Fit): number {
   const { columns } = figure.matrix;
   const least = columns === 1 ? LEAST_COLUMN : PLATES.at(-1)!;
   const depth = figure.sheets ? depthOf(figure.sheets.length) + 20 : 0;
-  return Math.max(least, columns * cellOf(figure, fit).width + depth) + FRAME;
+  const cell = cellOf(figure, fit);
+  return Math.max(least, columns * cell.width + depth + labelWidth(figure, cell)) + FRAME;
+}
+
+/** Under this many pixels a row has no room for its name. */
+const LEAST_LABELLED = 13;
+const LONGEST_LABEL = 12;
+
+/** The names beside the rows, cut short; none where the rows are too low. */
+export const labelsOf = (figure: Figure, cell: CellSize): string[] =>
+  cell.height < LEAST_LABELLED ? [] : figure.labels.map((name) => (name.length > LONGEST_LABEL ? `${name.slice(0, LONGEST_LABEL - 1)}…` : name));
+
+function labelWidth(figure: Figure, cell: CellSize): number {
+  const longest = Math.max(0, ...labelsOf(figure, cell).map((name) => name.length));
+  return longest > 0 ? 7 * longest + 8 : 0;
 }
 
 /** Narrow matrices are widened, so that a column of an example is easy to point at; but not out of all proportion. */

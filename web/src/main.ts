@@ -39,7 +39,7 @@ function header(doc: BatchDocument, store: Store): HTMLElement {
     h("div", { class: "masthead-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createThemeButton(store)),
     h("h1", {}, doc.title),
     ...doc.about.map((sentence) => h("p", { class: "about" }, sentence)),
-    h("p", { class: "how-to" }, "Step through the algorithm with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play it with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see its arithmetic; with the keyboard, tab to a matrix and move over its cells."),
+    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell for its arithmetic; by keyboard, tab to a matrix and use the arrow keys."),
   );
 }
 
