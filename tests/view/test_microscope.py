@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import InputError, ParameterError
@@ -226,6 +228,8 @@ def test_what_cannot_be_shown_is_refused() -> None:
             bp.view.microscope(model, X, y, images=images)
     with pytest.raises(NotFittedError):
         bp.view.microscope(clone(model), X, y)
+    with refused("a Pipeline has no network", "give its last step"):
+        bp.view.microscope(make_pipeline(StandardScaler(), clone(model)).fit(X, y), X, y)
     with pytest.raises(InputError):
         bp.view.microscope(model, X, np.full(120, 99))
     with pytest.raises(ValueError, match="features"):

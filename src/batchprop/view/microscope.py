@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.view.document import Moment, Words, document
+from batchprop.view.fitted import require_fitted
 from batchprop.view.page import page
 
 MOST_ROWS = 64
@@ -94,7 +95,8 @@ def microscope(
 
     Raises:
         NotFittedError: the estimator is not fitted.
-        ValueError: X or y do not fit the network (``InputError`` where X, y and images do not).
+        ValueError: X or y do not fit the network (``InputError`` where X, y and images do not, or where the
+            estimator is no network, as a pipeline).
         ParameterError: ``rows`` is not from 1 to 64, or ``learning_rate`` not a number above 0.
 
     Source:
@@ -108,6 +110,7 @@ def microscope(
         >>> microscope(clf, X, y, rows=6).html[:15]
         '<!doctype html>'
     """
+    require_fitted(estimator)
     y = y.toarray() if hasattr(y, "toarray") else y
     chosen = _chosen(X, y, rows, random_state)
     pictures = None if images is None else _pictures(images, len(y))[chosen]
