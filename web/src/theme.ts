@@ -26,6 +26,19 @@ export function createThemeButton(store: Store): HTMLButtonElement {
   matchMedia(PREFERS_DARK).addEventListener("change", () => {
     if (!chosen) store.set({ theme: preferredTheme() });
   });
+  printInLight(store);
   update();
   return made;
+}
+
+/** Paper is white: canvases are drawn anew for it, and back again after. */
+function printInLight(store: Store): void {
+  let before: Theme | null = null;
+  addEventListener("beforeprint", () => {
+    before = store.get("theme");
+    store.set({ theme: "light" });
+  });
+  addEventListener("afterprint", () => {
+    if (before) store.set({ theme: before });
+  });
 }
