@@ -90,6 +90,11 @@ def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
     found = shown(fitted("single", record=False), X, y, rows=3)
     assert [one["name"] for one in found["checkpoints"]] == ["as fitted"]
     assert found["outputs"] == ["output 0"]
+    assert shown(fitted("single", record=False), X, pd.Series(y, name="price"))["outputs"] == ["price"]
+    labels = pd.Series(table("binary")[1], name="sold")
+    assert shown(fitted("binary", record=False), X, labels)["outputs"] == ["is yes"]
+    several = shown(fitted("multioutput", record=False), X, table("multioutput")[1])["outputs"]
+    assert several == ["1: 0", "1: 1", "1: 2", "2: 5", "2: 7", "2: 9"]
     assert found["examples"][0]["label"] == f"{y[int(found['examples'][0]['row'][4:])]:.6g}"
 
 
@@ -161,6 +166,7 @@ def test_sparse_rows_frames_and_lists_are_taken() -> None:
     assert shown(model, X.tolist(), y.tolist(), rows=4) == plain
     framed = shown(model, pd.DataFrame(X, columns=list("abcde")), pd.DataFrame(y), rows=4)
     assert framed["features"] == list("abcde")
+    assert (plain["outputs"], framed["outputs"]) == (["output 0", "output 1", "output 2"], ["0", "1", "2"])
     assert framed["checkpoints"] == plain["checkpoints"]
 
 

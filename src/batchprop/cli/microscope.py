@@ -37,14 +37,14 @@ class Shown:
     Attributes:
         network: a fitted MLPClassifier or MLPRegressor.
         X: its inputs (n, k), a frame whose columns and index name features and rows.
-        y: their targets, as the network learned them (n,).
+        y: their targets, as the network learned them (n,), by their name.
         about: what the examples are.
         images: what the rows look like (n, height, width), where they are images.
     """
 
     network: Any
     X: pd.DataFrame
-    y: Any
+    y: pd.Series
     about: str
     images: Any
 
@@ -119,7 +119,7 @@ def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:
     if not history:
         # Ctrl-C came before the first epoch ended: there is nothing to show.
         raise KeyboardInterrupt
-    return Shown(network, X, y, _about(data, scaled=not classes), images)
+    return Shown(network, X, _series(data, y), _about(data, scaled=not classes), images)
 
 
 def _pixels(data: Data) -> pd.DataFrame:
@@ -130,6 +130,10 @@ def _pixels(data: Data) -> pd.DataFrame:
 def _features(data: Data) -> pd.DataFrame:
     columns = encoder(data.columns, len(data.frame), data.target.name)
     return _named(columns.fit(data.frame), data)
+
+
+def _series(data: Data, y: Any) -> pd.Series:
+    return pd.Series(y, name=data.target.name)
 
 
 def _standardised(y: Any) -> Any:
@@ -185,7 +189,7 @@ def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
         y = last.transformer_.transform(y[:, None])[:, 0]
     network = getattr(last, "regressor_", last)
     X = _named(pipeline[:-1], data)
-    return Shown(network, X, y, _about(data, scaled=scaled), _images(data, image))
+    return Shown(network, X, _series(data, y), _about(data, scaled=scaled), _images(data, image))
 
 
 def _trained_on(model: Path) -> Path | None:

@@ -81,7 +81,7 @@ def microscope(
     Args:
         estimator: a fitted ``MLPClassifier`` or ``MLPRegressor``.
         X: inputs ``(n, n_0)``, an array, a sparse matrix, or a frame, whose index then names the rows.
-        y: their targets, as for ``fit``.
+        y: their targets, as for ``fit``; a series or a frame names them.
         rows: how many of them make up the batch, up to 64: drawn at random, in the order of X, with all
             labels in turn; all, where there are no more.
         images: what the rows look like, where they are images: ``(n, height, width)``, in any unit, the
@@ -122,7 +122,7 @@ def microscope(
         title=f"{about or 'A batch'} through {widths}",
         about=(_told(network, len(chosen)),),
         features=features or [f"x{k}" for k in range(network.sizes[0])],
-        outputs=_outputs(estimator, network.sizes[-1]),
+        outputs=_outputs(estimator, y, network.sizes[-1]),
         rows=names,
         labels=_in_words(np.asarray(y)),
         images=pictures,
@@ -201,11 +201,18 @@ def _features(estimator: Any, X: Any) -> list[str]:
     return [str(name) for name in getattr(estimator, "feature_names_in_", getattr(X, "columns", ()))]
 
 
-def _outputs(estimator: Any, K: int) -> list[str]:
+def _outputs(estimator: Any, y: Any, K: int) -> list[str]:
+    """The classes, or the names of the targets where they have some."""
     classes = getattr(estimator, "classes_", None)
-    if classes is None or isinstance(classes, list):
-        return [f"output {k}" for k in range(K)]
-    return [str(label) for label in classes] if len(classes) == K else [f"is {classes[-1]}"]
+    if isinstance(classes, list):
+        return [f"{t + 1}: {label}" for t, labels in enumerate(classes) for label in labels]
+    if isinstance(classes, np.ndarray) and estimator.out_activation_ == "softmax":
+        return [str(label) for label in classes]
+    if isinstance(classes, np.ndarray) and K == 1:
+        return [f"is {classes[-1]}"]
+    names = getattr(y, "columns", [getattr(y, "name", None)])
+    named = len(names) == K and all(name is not None for name in names)
+    return [str(name) if named else f"output {k}" for k, name in enumerate(names if named else range(K))]
 
 
 def _in_words(y: NDArray[Any]) -> list[str]:
