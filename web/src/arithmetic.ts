@@ -20,6 +20,9 @@ export interface Arithmetic {
   remark?: string;
 }
 
+/** Arithmetic before it is known of which cell. */
+export type Explained = Omit<Arithmetic, "title">;
+
 export interface Product {
   label: string;
   factors: number[];

@@ -1,11 +1,9 @@
 /** For every kind of matrix, how one of its cells came about. Pure: from the scene to steps of arithmetic. */
 
 import { at } from "./algebra";
-import { type Arithmetic, type Product, product, step, type Step, sum, sumOfProducts, total } from "./arithmetic";
+import { type Explained, type Product, product, step, type Step, sum, sumOfProducts, total } from "./arithmetic";
 import { factor, show } from "./numbers";
 import type { Scene } from "./scene";
-
-type Explained = Omit<Arithmetic, "title">;
 
 /** One number that comes from nothing on this page. */
 export const given = (tex: string, label: string, value: number): Explained => ({ tex, steps: [sum(label, value)], value });
@@ -30,60 +28,6 @@ export function explainSlope(scene: Scene, l: number, j: number, i: number): Exp
 
 /** Left = right, once where the right side only repeats the left. */
 const equation = (left: string, right: string): string => (left.endsWith(right) ? left : `${left} = ${right}`);
-
-export function explainP(scene: Scene, k: number, i: number): Explained {
-  const [z, value] = [at(scene.Z(scene.last), k, i), at(scene.P(), k, i)];
-  const head = scene.doc.head;
-  const steps = head.name === "softmax" ? softmaxSteps(scene, z, value, i) : [sum("p", value, headExpression(head.name, z))];
-  return { tex: `P = ${head.tex}`, steps, value };
-}
-
-function softmaxSteps(scene: Scene, z: number, p: number, i: number): Step[] {
-  const size = Math.exp(z);
-  const whole = scene.drawn(scene.last) === scene.size(scene.last);
-  const everything = whole ? columnSum(scene, i) : size / p;
-  return [
-    step("exp z", `exp(${show(z)})`, size),
-    step(`Σ exp z over the ${scene.size(scene.last)} outputs`, "", everything),
-    sum("p", p, `${show(size)} / ${show(everything)}`),
-  ];
-}
-
-function columnSum(scene: Scene, i: number): number {
-  const Z = scene.Z(scene.last);
-  return Array.from({ length: Z.rows }, (_, k) => Math.exp(at(Z, k, i))).reduce((a, b) => a + b, 0);
-}
-
-function headExpression(name: string, z: number): string {
-  if (name === "sigmoid") return `1 / (1 + exp(${show(-z)}))`;
-  if (name === "poisson") return `exp(${show(z)})`;
-  return "z";
-}
-
-/** The losses whose terms we can write out; others are given as the number they are. */
-const LOSS_TERMS: Record<string, (p: number, y: number) => { expression: string; value: number }> = {
-  softmax: (p, y) => ({ expression: `−${show(y)} × log ${show(p)}`, value: y === 0 ? 0 : -y * Math.log(p) }),
-  squared_error: (p, y) => ({ expression: `½ (${show(p)} − ${factor(y)})²`, value: 0.5 * (p - y) ** 2 }),
-  absolute_error: (p, y) => ({ expression: `|${show(p)} − ${factor(y)}|`, value: Math.abs(p - y) }),
-};
-
-export function explainLoss(scene: Scene, i: number): Explained {
-  const value = at(scene.losses(), 0, i);
-  const term = LOSS_TERMS[scene.doc.head.name];
-  const steps = term ? lossSteps(scene, i, term, value) : [];
-  return { tex: `\\text{loss}_i = ${scene.doc.head.lossTex}`, steps: [...steps, sum("loss", value)], value };
-}
-
-function lossSteps(scene: Scene, i: number, term: (p: number, y: number) => { expression: string; value: number }, loss: number): Step[] {
-  const terms = scene.names(scene.last).map((label, k) => {
-    const { expression, value } = term(at(scene.P(), k, i), at(scene.Y(), k, i));
-    return step(label, expression, value);
-  });
-  const counted = terms.filter(({ value }) => value !== 0).slice(0, 8);
-  const others = loss - counted.reduce((all, { value }) => all + value, 0);
-  const seen = Math.abs(others) <= 1e-4 * Math.max(1, Math.abs(loss));
-  return seen ? counted : [...counted, step("the rest", "", others)];
-}
 
 /** Of the output layer: `P − Y`, or what the head makes of it. */
 export function explainLastDZ(scene: Scene, k: number, i: number): Explained {
@@ -140,7 +84,7 @@ function meanOver(scene: Scene, factors: (i: number) => number[], plainTex: stri
 
 export function explainStep(before: number, gradient: number, alpha: number, name: "w" | "b"): Explained {
   const value = before - alpha * gradient;
-  return { tex: `${name} - \\alpha\\, d${name}`, steps: [sum(`${name}, new`, value, `${show(before)} − ${show(alpha)} × ${factor(gradient)}`)], value };
+  return { tex: `${name} - \\alpha\\, d${name}`, steps: [sum(`new ${name}`, value, `${show(before)} − ${show(alpha)} × ${factor(gradient)}`)], value };
 }
 
 function undrawn(scene: Scene, level: number, value: number): { count: number; value: number; what: string } {

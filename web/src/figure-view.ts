@@ -23,18 +23,21 @@ export interface FigureView {
 
 export function createFigure(figure: Figure, cell: CellSize, context: Context, open: boolean): FigureView {
   const { store } = context;
-  const scale = scaleFor([figure.matrix, ...figure.alike, ...(figure.sheets ?? [])], figure.scale, store.get("theme"));
-  const stack = figure.sheets ? createStack(figure, cell, scale, context.scene().shares) : null;
+  const own = scaleFor([figure.matrix, ...figure.alike], figure.scale, store.get("theme"));
+  const scale = figure.sheets ? scaleFor(figure.sheets, figure.scale, store.get("theme")) : own;
+  const stack = figure.sheets ? createStack(figure, cell, scale, own, context.scene().shares) : null;
   const plate: Plate = stack ?? createHeatmap(figure, cell, scale);
   const numbers = createNumbers(figure, context.doc.examples, open);
   const toggle = stack && collapseButton(context);
   stack?.collapse(store.get("collapsed"), false);
+  const currentLegend = (): HTMLElement => legend(stack && store.get("collapsed") ? own : scale, rangeOf(figure).odd, figure.matrix.columns * cell.width);
+  let shownLegend = currentLegend();
   const element = h(
     "figure",
     { class: figure.sheets ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
     caption(figure),
     h("div", { class: "plate-holder" }, rowLabels(figure, cell), plate.element),
-    h("div", { class: "figure-foot" }, legend(scale, rangeOf(figure).odd, figure.matrix.columns * cell.width), toggle, numbers.element),
+    h("div", { class: "figure-foot" }, shownLegend, toggle, numbers.element),
   );
   const point = (ref: CellRef): void => store.set({ cell: ref, example: exampleOf(figure, ref) ?? store.get("example") });
   followPointer(plate, point);
@@ -48,7 +51,11 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
       numbers.show(store.get("example"));
     },
     fold: () => {
-      stack?.collapse(store.get("collapsed"), true);
+      if (!stack) return;
+      stack.collapse(store.get("collapsed"), true);
+      const next = currentLegend();
+      shownLegend.replaceWith(next);
+      shownLegend = next;
       if (toggle) toggle.textContent = collapseLabel(store.get("collapsed"));
     },
   };

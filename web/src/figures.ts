@@ -1,10 +1,11 @@
 /** The matrices of the algorithm as figures: name, shape, what a row and a column are, and where each cell comes from. */
 
 import { at } from "./algebra";
-import type { Arithmetic } from "./arithmetic";
+import type { Arithmetic, Explained } from "./arithmetic";
 import type { ScaleKind } from "./colours";
 import type { Matrix } from "./document";
 import * as explain from "./explain";
+import { explainLoss, explainP } from "./explain-head";
 import type { Scene } from "./scene";
 
 export interface Figure {
@@ -39,8 +40,6 @@ export interface Part {
 }
 
 export type Sources = Readonly<Record<string, { row: number; column?: number }>>;
-
-type Explained = Omit<Arithmetic, "title">;
 
 interface Recipe {
   name: string;
@@ -111,7 +110,7 @@ export const figureH = (s: Scene, l: number): Figure =>
 export const figureP = (s: Scene): Figure =>
   figure(s, {
     name: "P", title: "P", tex: "P", matrix: s.P(), rows: s.last, columns: "examples", units: "one row an output, one column an example",
-    scale: "amount", alike: [s.Y()], cell: (k, i) => explain.explainP(s, k, i),
+    scale: "amount", alike: [s.Y()], cell: (k, i) => explainP(s, k, i),
   });
 
 export const figureY = (s: Scene): Figure =>
@@ -122,8 +121,8 @@ export const figureY = (s: Scene): Figure =>
 
 export const figureLosses = (s: Scene): Figure =>
   figure(s, {
-    name: "losses", title: "the losses", tex: "\\text{loss}_i", matrix: s.losses(), rows: -1, columns: "examples",
-    units: "one column an example", scale: "amount", cell: (_, i) => explain.explainLoss(s, i),
+    name: "losses", title: "loss", tex: "\\text{loss}_i", matrix: s.losses(), rows: -1, columns: "examples",
+    units: "one column an example", scale: "amount", cell: (_, i) => explainLoss(s, i),
   });
 
 export const figureDZ = (s: Scene, l: number): Figure =>
@@ -152,7 +151,7 @@ export const figureSlopes = (s: Scene, l: number): Figure =>
 export const figureStack = (s: Scene, l: number): Figure =>
   figure(s, {
     name: `DW${l}`, title: `DW${raised(l)}`, tex: `DW^{${l}}`, matrix: s.dW(l), rows: l, columns: l - 1, sheets: s.sheets(l),
-    units: `one sheet an example; in it ${weightUnits(l)}`,
+    units: `one sheet an example; in it ${weightUnits(l)}`, alike: [s.product(l)],
     cell: (j, k, i) => (i === undefined ? explain.explainDW(s, l, j, k) : explain.explainSheet(s, l, j, k, i)),
   });
 
@@ -223,7 +222,7 @@ function figure(scene: Scene, recipe: Recipe): Figure {
     alike: recipe.alike ?? [],
     sources: recipe.sources ?? (() => ({})),
     explain: (row, column, sheet) => ({
-      title: [recipe.title, rowNames[row], columnNames.length > 1 ? columnNames[column] : "", sheet === undefined ? "" : scene.doc.examples[sheet]?.row]
+      title: [recipe.title, rows < 0 ? "" : rowNames[row], columnNames.length > 1 ? columnNames[column] : "", sheet === undefined ? "" : scene.doc.examples[sheet]?.row]
         .filter(Boolean).join(", "),
       ...recipe.cell(row, column, sheet),
     }),

@@ -11,15 +11,19 @@ const LEAST_CELL = 3;
 const PLEASANT_CELL = 5;
 /** What narrow matrices are widened to, where there is room for it. */
 const PLATES = [200, 150, 96];
+const NARROWEST = 96;
+/** What few rows are stretched to. */
+const LEAST_HEIGHT = 96;
 const LEAST_COLUMN = 76;
 const TALLEST = 420;
 /** What a figure's frame adds, both sides together. */
 const FRAME = 20;
 const GAP = 8;
 
-/** How an equation's cells are drawn: their height, and how wide its narrow matrices should be. */
+/** How an equation's cells are drawn: side, height where few rows leave room, and how wide narrow matrices should be. */
 export interface Fit {
   size: number;
+  height: number;
   plate: number;
 }
 
@@ -28,16 +32,15 @@ export function fitOf(items: readonly Item[], available: number): Fit {
   const figures = items.filter((item): item is Figure => !("sign" in item));
   const tallest = Math.max(...figures.map((figure) => figure.matrix.rows));
   const bound = Math.max(LEAST_CELL, Math.min(LARGEST_CELL, Math.floor(TALLEST / tallest)));
-  const narrowest = PLATES.at(-1)!;
-  const inOneRow = largestFitting(bound, (size) => itemsWidth(items, { size, plate: narrowest }) <= available + GAP);
-  const size = inOneRow >= Math.min(PLEASANT_CELL, bound) ? inOneRow : brokenSize(figures, bound, available);
-  const plate = PLATES.find((width) => itemsWidth(items, { size, plate: width }) <= available + GAP) ?? narrowest;
-  return { size, plate };
+  const fit = (size: number, plate = NARROWEST): Fit => ({ size, plate, height: Math.max(size, Math.min(LARGEST_CELL, Math.floor(LEAST_HEIGHT / tallest))) });
+  const inOneRow = largestFitting(bound, (size) => itemsWidth(items, fit(size)) <= available + GAP);
+  const widest = (size: number): number => Math.max(...figures.map((figure) => widthOf(figure, fit(size))));
+  const size = inOneRow >= Math.min(PLEASANT_CELL, bound) ? inOneRow : brokenSize(widest, bound, available);
+  return fit(size, PLATES.find((plate) => itemsWidth(items, fit(size, plate)) <= available + GAP));
 }
 
 /** Of an equation over several rows: two figures beside each other, or else each as wide as the page allows. */
-function brokenSize(figures: readonly Figure[], bound: number, available: number): number {
-  const widest = (size: number): number => Math.max(...figures.map((figure) => widthOf(figure, { size, plate: PLATES.at(-1)! })));
+function brokenSize(widest: (size: number) => number, bound: number, available: number): number {
   const twoInARow = largestFitting(bound, (size) => 2 * widest(size) + 4 * GAP <= available);
   const broken = twoInARow >= PLEASANT_CELL ? twoInARow : largestFitting(PLEASANT_CELL + 3, (size) => widest(size) <= available);
   return Math.max(LEAST_CELL, Math.min(bound, broken));
@@ -54,7 +57,7 @@ function largestFitting(bound: number, fits: (size: number) => boolean): number 
 /** What a figure takes, its frame and a stack's depth included. */
 function widthOf(figure: Figure, fit: Fit): number {
   const { columns } = figure.matrix;
-  const least = columns === 1 ? LEAST_COLUMN : PLATES.at(-1)!;
+  const least = columns === 1 ? LEAST_COLUMN : NARROWEST;
   const depth = figure.sheets ? depthOf(figure.sheets.length) + 20 : 0;
   const cell = cellOf(figure, fit);
   return Math.max(least, columns * cell.width + depth + labelWidth(figure, cell)) + FRAME;
@@ -74,9 +77,9 @@ function labelWidth(figure: Figure, cell: CellSize): number {
 }
 
 /** Narrow matrices are widened, so that a column of an example is easy to point at; but not out of all proportion. */
-export function cellOf(figure: Figure, { size, plate }: Fit): CellSize {
+export function cellOf(figure: Figure, { size, height: rowHeight, plate }: Fit): CellSize {
   const { rows, columns } = figure.matrix;
-  const height = rows === 1 ? LARGEST_CELL : size;
+  const height = rows === 1 ? LARGEST_CELL : rowHeight;
   const wide = Math.floor((columns === 1 ? LEAST_COLUMN : plate) / columns);
   const widened = Math.min(LARGEST_CELL, wide, 3 * height);
   return { width: Math.max(size, widened), height };

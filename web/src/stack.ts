@@ -27,15 +27,16 @@ export interface StackPlate extends Plate {
   collapse: (collapsed: boolean, animate: boolean) => void;
 }
 
-export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, shares: readonly number[]): StackPlate {
+/** `scale` colours the sheets, `meanScale` their mean, which is paler than most of them. */
+export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, meanScale: ColourScale, shares: readonly number[]): StackPlate {
   const sheets = figure.sheets ?? [];
   const pictures = sheets.map((sheet) => picture(sheet, scale));
-  const mean = picture(figure.matrix, scale);
+  const mean = picture(figure.matrix, meanScale);
   const { rows, columns } = figure.matrix;
   const size = { width: columns * cell.width, height: rows * cell.height };
   const depth = depthOf(sheets.length);
   // Edges that lie close together would merge into a block.
-  const edge = Math.min(1, Math.max(0.25, depth / Math.max(1, sheets.length - 1) / 8));
+  const edge = Math.min(1, Math.max(0.12, depth / Math.max(1, sheets.length - 1) / 8));
   const canvas = sharpCanvas(size.width + depth + 2 * PULL, size.height + depth + 2 * PULL);
   const context = canvas.getContext("2d")!;
   const cursor = h("div", { class: "cell-cursor", hidden: true });
