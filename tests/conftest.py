@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -30,6 +31,14 @@ os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS
 # The same examples on every machine and in every run; a busy machine is not a failure.
 hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("batchprop")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays() -> Iterator[None]:
+    """Close what pyplot keeps of a test; it warns of many figures."""
+    yield
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close("all")
 
 
 @pytest.fixture

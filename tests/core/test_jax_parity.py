@@ -1,8 +1,9 @@
-"""The JAX engine against NumPy's over the whole table of problems: the same curves, in both types."""
+"""The JAX engine against NumPy's over the table of problems: the same curves, in both types."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,12 +42,22 @@ def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> Ran:
     return engine.run_epoch(recipe, begin(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
 
 
+def chosen(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any]]:
+    """In float64 all shapes; in float32 every other one, in turn over activations and heads.
+
+    What costs is compiling, 1440 programs for the whole table in both types.
+    """
+    whole = list(zip(problems(activation, head), SHAPES, strict=True))
+    turn = list(ACTIVATION_NAMES).index(activation) + list(HEAD_MAKERS).index(head)
+    return whole if dtype == "float64" else whole[turn % 2 :: 2]
+
+
 @pytest.mark.parametrize("dtype", WITHIN)
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_the_curve_is_numpys(activation: str, head: str, dtype: str) -> None:
     within = WITHIN[dtype]
-    for case, shape in zip(problems(activation, head), SHAPES, strict=True):
+    for case, shape in chosen(activation, head, dtype):
         for weighted in (False, True):
             ours, theirs = (
                 train(engine, case, dtype, weighted=weighted) for engine in (JaxEngine(), NumpyEngine())
