@@ -23,6 +23,17 @@ function keptFace(face) {
   return url ? face.replace(/src:[^;}]*/, `src:url(${url}) format("woff2")`) : "";
 }
 
+/** The tokens as they are where no script sets a theme: dark follows the system, on a screen. */
+const themeOfTheSystem = {
+  name: "theme-of-the-system",
+  setup(bundle) {
+    bundle.onLoad({ filter: /base\.css$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replace(/:root\[data-theme="dark"\] (\{[^}]*\})/, "@media screen and (prefers-color-scheme: dark) { :root $1 }"),
+      loader: "css",
+    }));
+  },
+};
+
 /** Write the licences beside the bundle, and return the comment at its head. */
 async function licences() {
   const lock = JSON.parse(await readFile("package-lock.json", "utf8"));
@@ -46,3 +57,4 @@ const common = {
 };
 await build({ ...common, entryPoints: ["src/main.ts"], outfile: `${OUT}.js`, format: "iife", banner: { js: head } });
 await build({ ...common, entryPoints: ["src/styles/main.css"], outfile: `${OUT}.css`, plugins: [katexFonts], banner: { css: head } });
+await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${OUT.replace("microscope", "report")}.css`, plugins: [themeOfTheSystem] });

@@ -1,7 +1,7 @@
 /** The current line's matrices as equations; laid out so that cells are as large as the width allows. */
 
 import { formula, h } from "./dom";
-import type { Figure } from "./figures";
+import type { Figure } from "./figure";
 import { createFigure, type FigureView } from "./figure-view";
 import { brokenRows, cellOf, fitOf } from "./layout";
 import type { Equation, Item, Line } from "./lines";

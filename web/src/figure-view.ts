@@ -1,16 +1,16 @@
 /** A figure on the page: name, shape, drawing, legend, numbers; pointer and keyboard move its cursor. */
 
 import { type Statistics, statistics } from "./algebra";
-import { type ColourScale, scaleFor } from "./colours";
+import { type ColourScale, scaleFor, type Theme } from "./colours";
 import { button, formula, h } from "./dom";
-import type { Figure, Sources } from "./figures";
+import type { Figure, Sources } from "./figure";
 import { type CellSize, createHeatmap, type Plate } from "./heatmap";
 import { labelsOf } from "./layout";
 import { brief, show } from "./numbers";
 import { createNumbers } from "./numbers-table";
 import type { Context } from "./scene";
-import { createStack } from "./stack";
-import type { CellRef } from "./state";
+import { createStack, type StackPlate } from "./stack";
+import type { CellRef, Store } from "./state";
 
 export interface FigureView {
   figure: Figure;
@@ -23,25 +23,23 @@ export interface FigureView {
 
 export function createFigure(figure: Figure, cell: CellSize, context: Context, open: boolean): FigureView {
   const { store } = context;
-  const own = scaleFor([figure.matrix, ...figure.alike], figure.scale, store.get("theme"));
-  const scale = figure.sheets ? scaleFor(figure.sheets, figure.scale, store.get("theme")) : own;
-  const stack = figure.sheets ? createStack(figure, cell, scale, own, context.scene().shares) : null;
-  const plate: Plate = stack ?? createHeatmap(figure, cell, scale);
+  const scales = scalesOf(figure, store.get("theme"));
+  const stack = figure.sheets ? createStack(figure, cell, scales.sheets, scales.own, context.scene().shares) : null;
+  const plate: Plate = stack ?? createHeatmap(figure, cell, scales.own);
   const numbers = createNumbers(figure, context.doc.examples, open);
-  const toggle = stack && collapseButton(context);
-  stack?.collapse(store.get("collapsed"), false);
-  const currentLegend = (): HTMLElement => legend(stack && store.get("collapsed") ? own : scale, rangeOf(figure).odd, figure.matrix.columns * cell.width);
-  let shownLegend = currentLegend();
+  const width = figure.matrix.columns * cell.width;
+  const folding = stack && createFolding(figure, stack, scales, width, store);
+  const foot = h("div", { class: "figure-foot" }, ...(folding?.elements ?? [legend(scales.own, rangeOf(figure).odd, width)]), numbers.element);
   const element = h(
     "figure",
-    { class: figure.sheets ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
+    { class: stack ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
     caption(figure),
     h("div", { class: "plate-holder" }, rowLabels(figure, cell), plate.element),
-    h("div", { class: "figure-foot" }, shownLegend, toggle, numbers.element),
+    foot,
   );
   const point = (ref: CellRef): void => store.set({ cell: ref, example: exampleOf(figure, ref) ?? store.get("example") });
   followPointer(plate, point);
-  followKeys(element, figure, context, point);
+  followKeys(element, figure, store, point);
   return {
     figure,
     element,
@@ -50,15 +48,32 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
       plate.mark(store.get("example"), store.get("cell"));
       numbers.show(store.get("example"));
     },
-    fold: () => {
-      if (!stack) return;
-      stack.collapse(store.get("collapsed"), true);
-      const next = currentLegend();
-      shownLegend.replaceWith(next);
-      shownLegend = next;
-      if (toggle) toggle.textContent = collapseLabel(store.get("collapsed"));
-    },
+    fold: () => folding?.fold(true),
   };
+}
+
+interface Scales {
+  own: ColourScale;
+  sheets: ColourScale;
+}
+
+function scalesOf(figure: Figure, theme: Theme): Scales {
+  const own = scaleFor([figure.matrix, ...figure.alike], figure.scale, theme);
+  return { own, sheets: figure.sheets ? scaleFor(figure.sheets, figure.scale, theme) : own };
+}
+
+/** The button that folds the sheets into their mean, and the legend, which changes with it. */
+function createFolding(figure: Figure, stack: StackPlate, scales: Scales, width: number, store: Store): { elements: HTMLElement[]; fold: (animate: boolean) => void } {
+  const holder = h("div", { class: "legend-holder" });
+  const toggle = button("", () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
+  function fold(animate: boolean): void {
+    const collapsed = store.get("collapsed");
+    stack.collapse(collapsed, animate);
+    toggle.textContent = collapsed ? "Fan the sheets out" : "Collapse into the mean";
+    holder.replaceChildren(legend(collapsed ? scales.own : scales.sheets, rangeOf(figure).odd, width));
+  }
+  fold(false);
+  return { elements: [holder, toggle], fold };
 }
 
 /** The example that a cell belongs to: its column, or its sheet. */
@@ -121,12 +136,6 @@ function legend(scale: ColourScale, odd: number, width: number): HTMLElement {
   );
 }
 
-function collapseButton({ store }: Context): HTMLButtonElement {
-  return button(collapseLabel(store.get("collapsed")), () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
-}
-
-const collapseLabel = (collapsed: boolean): string => (collapsed ? "Fan the sheets out" : "Collapse into the mean");
-
 function followPointer(plate: Plate, point: (ref: CellRef) => void): void {
   const follow = (event: PointerEvent): void => {
     const box = plate.element.getBoundingClientRect();
@@ -140,7 +149,7 @@ function followPointer(plate: Plate, point: (ref: CellRef) => void): void {
 const MOVES: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /** Arrow keys move a cursor over the cells; Page Up and Page Down leaf through the sheets of a tensor. */
-function followKeys(element: HTMLElement, figure: Figure, { store }: Context, point: (ref: CellRef) => void): void {
+function followKeys(element: HTMLElement, figure: Figure, store: Store, point: (ref: CellRef) => void): void {
   element.addEventListener("keydown", (event) => {
     if (event.target !== element || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") store.set({ cell: null, example: null });

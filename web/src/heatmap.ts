@@ -2,7 +2,7 @@
 
 import { type ColourScale, picture } from "./colours";
 import { h } from "./dom";
-import type { Figure } from "./figures";
+import type { Figure } from "./figure";
 import type { CellRef } from "./state";
 
 export interface CellSize {

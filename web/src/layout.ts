@@ -1,6 +1,6 @@
 /** How large the cells of an equation may be, and where it breaks. Pure. */
 
-import type { Figure } from "./figures";
+import type { Figure } from "./figure";
 import type { CellSize } from "./heatmap";
 import type { Item } from "./lines";
 import { depthOf } from "./stack";

@@ -1,8 +1,8 @@
 /** The algorithm as a list of lines: each with its formula and the matrices that it shows. Pure. */
 
 import { largestDifference } from "./algebra";
+import type { Figure } from "./figure";
 import * as figures from "./figures";
-import { type Figure, raised } from "./figures";
 import { show } from "./numbers";
 import type { Scene } from "./scene";
 
@@ -128,7 +128,7 @@ const shareNote = (scene: Scene): { note?: string } =>
 
 function sameness(scene: Scene, l: number): string {
   const difference = largestDifference(scene.dW(l), scene.product(l));
-  const product = scene.plain ? `dZ${raised(l)} H${raised(l - 1)}ᵀ / m` : `dZ${raised(l)} diag(c) H${raised(l - 1)}ᵀ`;
+  const product = scene.plain ? `dZ${figures.raised(l)} H${figures.raised(l - 1)}ᵀ / m` : `dZ${figures.raised(l)} diag(c) H${figures.raised(l - 1)}ᵀ`;
   return `The mean of the sheets and ${product} are the same numbers: largest difference ${show(difference, 2)}.`;
 }
 

@@ -3,7 +3,7 @@
 import { at } from "./algebra";
 import type { Matrix } from "./document";
 import { h } from "./dom";
-import type { Figure } from "./figures";
+import type { Figure } from "./figure";
 import { brief } from "./numbers";
 
 /** "Numbers", closed; `sheet` says which sheet of a tensor the table shows. */

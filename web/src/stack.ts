@@ -5,7 +5,7 @@ import { interpolateNumber } from "d3-interpolate";
 import { timer } from "d3-timer";
 import { type ColourScale, picture } from "./colours";
 import { h, reducedMotion } from "./dom";
-import type { Figure } from "./figures";
+import type { Figure } from "./figure";
 import { type CellSize, type Plate, sharpCanvas } from "./heatmap";
 import type { CellRef } from "./state";
 
@@ -64,7 +64,7 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
     const [width, height] = [size.width * shrink, size.height * shrink];
     context.globalAlpha = 1;
     context.fillStyle = style.getPropertyValue("--panel");
-    context.fillRect(x - 1, y - 1, width + 2, height + 2);
+    context.fillRect(x, y, width, height);
     context.globalAlpha = alpha;
     context.imageSmoothingEnabled = false;
     context.drawImage(pixels, x, y, width, height);
