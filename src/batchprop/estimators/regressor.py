@@ -35,7 +35,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         alpha: strength of the L2 penalty ``½ α ‖W‖² / Σw`` of each batch.
         batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows; ``"noise"`` begins
             with 32 and doubles while the measured noise scale says that a larger batch pays, the learning
-            rate growing with it.
+            rate growing with it; every call begins with 32 anew.
         learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in
             scikit-learn); ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a
             callable from the step, counted from 0, to the rate.
