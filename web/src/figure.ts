@@ -72,12 +72,18 @@ export function figure(scene: Scene, recipe: Recipe): Figure {
     alike: recipe.alike ?? [],
     sources: recipe.sources ?? (() => ({})),
     explain: (row, column, sheet) => ({
-      title: [recipe.title, rows < 0 ? "" : rowNames[row], columnNames.length > 1 ? columnNames[column] : "", sheet === undefined ? "" : scene.doc.examples[sheet]?.row]
-        .filter(Boolean).join(", "),
+      title: [recipe.title, placeOf(recipe, rowNames[row] ?? "", columnNames[column] ?? ""), scene.doc.examples[sheet ?? -1]?.row].filter(Boolean).join(", "),
       ...recipe.cell(row, column, sheet),
     }),
     ...(recipe.sheets ? { sheets: recipe.sheets } : {}),
   };
+}
+
+/** "unit 3, row 17" of an example; "unit 3 from pixel 12" of a weight, "to" where it is read backwards. */
+function placeOf({ rows, columns }: Recipe, row: string, column: string): string {
+  if (columns === "one") return row;
+  if (columns === "examples") return rows < 0 ? column : `${row}, ${column}`;
+  return `${row} ${rows > columns ? "from" : "to"} ${column}`;
 }
 
 /** "64 of 1000 units, those that differ most between examples", for each level that is not drawn whole. */

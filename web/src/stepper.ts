@@ -17,7 +17,7 @@ export function createStepper(context: Context, lines: readonly Line[]): HTMLEle
   const element = h(
     "nav",
     { class: "stepper", "aria-label": "The algorithm" },
-    controls(store, lines.length),
+    controls(store, lines),
     checkpoints(context),
     h("ol", { class: "groups" }, ...groups),
   );
@@ -60,21 +60,24 @@ function bringIntoView(item: HTMLElement): void {
   if (over !== 0) list.scrollBy({ top: over, behavior: reducedMotion() ? "auto" : "smooth" });
 }
 
-function controls(store: Store, count: number): HTMLElement {
+function controls(store: Store, lines: readonly Line[]): HTMLElement {
+  const count = lines.length;
   const previous = button("Previous", () => step(store, count, -1), { class: "previous" });
   const next = button("Next", () => step(store, count, 1), { class: "next" });
   const toggle = button("Play", () => store.set({ playing: !store.get("playing") }), { class: "play" });
   const place = h("span", { class: "place" });
+  const spoken = h("span", { class: "sr-only", role: "status" });
   const update = (): void => {
     const line = store.get("line");
     previous.disabled = line === 0;
     next.disabled = line === count - 1;
     toggle.textContent = store.get("playing") ? "Pause" : "Play";
     place.textContent = `line ${line + 1} of ${count}`;
+    spoken.textContent = `${TITLES[lines[line]!.group]}: ${lines[line]!.title}`;
   };
   store.on(["line", "playing"], update);
   update();
-  return h("div", { class: "controls" }, previous, toggle, next, place);
+  return h("div", { class: "controls" }, previous, toggle, next, place, spoken);
 }
 
 function checkpoints({ doc, store }: Context): HTMLElement {
