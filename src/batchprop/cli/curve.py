@@ -23,9 +23,11 @@ def draw_curve(history: History, best: int, title: str, path: Path) -> None:
     curve_figure(history, best, title).savefig(path)
 
 
-def curve_figure(history: History, best: int, title: str) -> Figure:
+def curve_figure(
+    history: History, best: int, title: str = "", size: tuple[float, float] = (8, 4.5), step: str = "epoch"
+) -> Figure:
     """Draw the loss over the epochs; see `draw_curve`."""
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     losses = [moment.validation_loss for moment in history]
     display = LearningCurveDisplay(
@@ -33,6 +35,7 @@ def curve_figure(history: History, best: int, title: str) -> Figure:
         validation_loss=[math.nan if loss is None else loss for loss in losses],
         learning_rate=[moment.learning_rate for moment in history],
         best_epoch=best,
+        step=step,
     ).plot(ax=figure.subplots())
     entitle(display.ax_, title)
     return figure

@@ -102,14 +102,14 @@ def examine(console: Console, data: Data, settings: Settings) -> Examined:
     if not history:
         # Ctrl-C came before the first epoch ended: nothing was seen.
         raise KeyboardInterrupt
-    found.insert(0, *_places(data))
+    found.insert(0, *places(data))
     return Examined(network, history, found.sort_values("suspicion", kind="stable"))
 
 
 def _examples_of_classes(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
     network = batchprop.MLPClassifier(**how).fit(X, y, record_examples=True)
     found = network.examples_
-    found.insert(2, "why", _why_label(found))
+    found.insert(2, "why", why_label(found))
     return network, found
 
 
@@ -120,18 +120,20 @@ def _examples_of_numbers(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.D
     found = network.examples_
     found["given"] = y
     found["suggested"] = scaler.inverse_transform(found[["suggested"]].to_numpy())
-    found.insert(2, "why", _why_number(found))
+    found.insert(2, "why", why_number(found))
     return network, found
 
 
-def _why_label(found: pd.DataFrame) -> list[str]:
+def why_label(found: pd.DataFrame) -> list[str]:
+    """Say what speaks against each row's label."""
     return [
         f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
         for confidence, right in zip(found["confidence"], found["correctness"], strict=True)
     ]
 
 
-def _why_number(found: pd.DataFrame) -> list[str]:
+def why_number(found: pd.DataFrame) -> list[str]:
+    """Say how far each row's number is from what was expected."""
     off = found["given"] - found["suggested"]
     usual = off.abs().median()
     return [
@@ -141,7 +143,7 @@ def _why_number(found: pd.DataFrame) -> list[str]:
     ]
 
 
-def _places(data: Data) -> tuple[str, Any]:
+def places(data: Data) -> tuple[str, Any]:
     """Name where a row stands, and say it for each: its line in a text file, its number elsewhere."""
     rows = data.frame.index.to_numpy()
     lines = None if data.path is None else line_numbers(data.path)

@@ -6,26 +6,34 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 import batchprop
 from batchprop.cli import report
+from batchprop.cli.composing import compose
 from batchprop.cli.curve import draw_curve
 from batchprop.cli.data import Data, load
+from batchprop.cli.findings import Training, find, takes_long
 from batchprop.cli.fitting import (
     Fitted,
+    Judged,
     Parts,
     encode,
     fit,
     for_any_machine,
-    score,
+    judge,
     set_aside,
     simplest_guess,
     sizes,
 )
 from batchprop.cli.progress import progress, write_history
 from batchprop.cli.settings import Settings
-from batchprop.tables.scoring import Scores
+from batchprop.cli.summary import FILES
 from batchprop.tables.splitting import check_each_class_twice
 from batchprop.tables.storing import MODEL, new_folder, save_model, write_json
+from batchprop.view.report import render
+
+REPORT = "report.html"
 
 _VERSIONS = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
 
@@ -54,17 +62,34 @@ def run(settings: Settings) -> int:
             # Ctrl-C came before the first epoch ended: there is nothing to keep.
             raise KeyboardInterrupt
         report.show_end(console, fitted, settings)
-        scores, baseline = score(data, parts, settings, fitted.model)
-        report.show_scores(console, scores, baseline, simplest_guess(data.target.task, settings))
-        facts = _facts(data, parts, settings, fitted, scores, baseline)
+        judged = judge(data, parts, settings, fitted.model)
+        report.show_scores(
+            console, judged.scores, judged.baseline, simplest_guess(data.target.task, settings)
+        )
+        facts = _facts(data, parts, settings, fitted, judged)
         _write(folder, fitted, f"{data.name}: predicting {data.target.name}", facts)
-    report.show_saved(console, settings, interrupted=fitted.interrupted)
-    return 130 if fitted.interrupted else 0
+        training = Training(data, parts, settings, fitted, judged, facts)
+        reported = _report(console, training, folder / REPORT)
+    missing = [] if reported else [REPORT]
+    report.show_saved(
+        console, settings, [name for name in FILES if name not in missing], interrupted=fitted.interrupted
+    )
+    return 130 if fitted.interrupted or not reported else 0
 
 
-def _facts(
-    data: Data, parts: Parts, settings: Settings, fitted: Fitted, scores: Scores, baseline: Scores
-) -> dict[str, Any]:
+def _report(console: Console, training: Training, path: Path) -> bool:
+    """Write the report; Ctrl-C leaves it out, and not the model, which may have taken hours."""
+    try:
+        with report.working(console, "Writing the report", long=takes_long(training)):
+            path.write_text(render(compose(training, find(training))), encoding="utf-8")
+    except KeyboardInterrupt:
+        path.unlink(missing_ok=True)
+        console.print("Interrupted: the report is left out.", soft_wrap=True)
+        return False
+    return True
+
+
+def _facts(data: Data, parts: Parts, settings: Settings, fitted: Fitted, judged: Judged) -> dict[str, Any]:
     """All that settings.json tells."""
     libraries = (*_VERSIONS, "jax") if fitted.engine == "jax" else _VERSIONS
     return {
@@ -91,8 +116,8 @@ def _facts(
             "engine": fitted.engine,
             "device": fitted.device,
         },
-        "test": scores,
-        "baseline": baseline,
+        "test": judged.scores,
+        "baseline": judged.baseline,
     }
 
 

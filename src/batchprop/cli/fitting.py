@@ -62,6 +62,24 @@ class Encoded(NamedTuple):
     X_val: Any
 
 
+class Judged(NamedTuple):
+    """What a model is worth.
+
+    Attributes:
+        X: the test rows as features (n, k).
+        y: their targets (n,).
+        answers: the model's: a probability for each class (n, classes), or numbers (n,).
+        scores: of the answers.
+        baseline: the scores of the simplest guess.
+    """
+
+    X: Any
+    y: Any
+    answers: Any
+    scores: Scores
+    baseline: Scores
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A trained pipeline and how it got there."""
@@ -239,27 +257,29 @@ def _fit_classes(
         **options(settings, len(y), on_epoch),
         **_stopping(settings),
     )
-    network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
+    given = {"sample_weight": weights, "X_val": X_val, "y_val": y_val}
+    network.fit(X, y, **given, record_examples=settings.record)
     return network.set_params(callbacks=None)
 
 
 def _fit_numbers(
     settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
 ) -> Any:
-    loss, quantile = _sought(settings)
+    loss, quantile = sought(settings)
     network = batchprop.MLPRegressor(
         loss=loss,
         quantile=quantile,
         **options(settings, len(y), on_epoch),
         **_stopping(settings),
     )
+    how = {"sample_weight": weights, "X_val": X_val, "record_examples": settings.record}
     if loss == "poisson":
         # Counts keep their scale: the head's exponential is of them, not of their distance to the mean.
-        network.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
+        network.fit(X, y, **how, y_val=y_val)
         return network.set_params(callbacks=None)
     y_val = StandardScaler().fit(y[:, None]).transform(y_val[:, None])[:, 0]
     scaled = TransformedTargetRegressor(regressor=network, transformer=StandardScaler())
-    scaled.fit(X, y, sample_weight=weights, X_val=X_val, y_val=y_val)
+    scaled.fit(X, y, **how, y_val=y_val)
     scaled.regressor_.set_params(callbacks=None)
     return scaled.set_params(regressor__callbacks=None)
 
@@ -275,8 +295,8 @@ def for_any_machine(model: Pipeline) -> Pipeline:
     return model
 
 
-def _sought(settings: Settings) -> tuple[str, float]:
-    """The loss for numbers, and its quantile."""
+def sought(settings: Settings) -> tuple[str, float]:
+    """Return the loss for numbers, and its quantile."""
     return settings.loss or "squared_error", 0.5 if settings.quantile is None else settings.quantile
 
 
@@ -284,16 +304,19 @@ def simplest_guess(task: str, settings: Settings) -> str:
     """Name what the baseline always answers."""
     if task == "classes":
         return "always the majority"
-    loss, quantile = _sought(settings)
+    loss, quantile = sought(settings)
     return f"always quantile {quantile:g}" if loss == "quantile" else "always the mean"
 
 
-def score(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> tuple[Scores, Scores]:
-    """Return the scores on the test rows: the model's, and the simplest guess's."""
-    frame, y = data.frame.iloc[parts.test], data.target.values
+def judge(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> Judged:
+    """See what the model answers on the test rows, and score that beside the simplest guess."""
+    X, y = model[:-1].transform(data.frame.iloc[parts.test]), data.target.values
     y_train, y_test = y[np.concatenate([parts.train, parts.validation])], y[parts.test]
     if data.target.task == "classes":
-        scores = score_classes(y_test, model.predict_proba(frame), model.classes_)
-        return scores, baseline_classes(y_train, y_test)
-    sought = _sought(settings)
-    return score_numbers(y_test, model.predict(frame), *sought), baseline_numbers(y_train, y_test, *sought)
+        P = model[-1].predict_proba(X)
+        scores = score_classes(y_test, P, model.classes_)
+        return Judged(X, y_test, P, scores, baseline_classes(y_train, y_test))
+    loss = sought(settings)
+    guess = model[-1].predict(X)
+    scores = score_numbers(y_test, guess, *loss)
+    return Judged(X, y_test, guess, scores, baseline_numbers(y_train, y_test, *loss))

@@ -1,7 +1,8 @@
 """What `batchprop train` prints: the data, the network, how training ended, the scores."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,6 @@ from batchprop.cli.settings import Settings
 from batchprop.tables.columns import Column, Target
 from batchprop.tables.naming import elided
 from batchprop.tables.scoring import Scores
-from batchprop.tables.storing import MODEL
 
 _BECOMES = {
     "number": "centred, scaled, smoothly clipped; gaps marked",
@@ -25,6 +25,8 @@ _BECOMES = {
     "boolean": "one-hot",
     "date": "year, month, day, weekday, hour, days elapsed",
 }
+LEFT_OUT = "left out"
+
 _PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
 
 _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
@@ -67,13 +69,22 @@ def show_data(out: Console, data: Data, rows: str) -> None:
     facts.add_row("", f"taken for {data.target.task}: {data.target.rule}")
     out.print(facts, "")
     table = ruled("columns", "hold", "named", "become", right=[0])
-    for kind, plural in _PLURAL.items():
-        names = [column.name for column in data.columns if column.kind == kind]
-        if names:
-            table.add_row(f"{len(names):,}", plural, elided(names, 5), _BECOMES[kind])
-    for note, names in _left_out(data.columns).items():
-        table.add_row(f"{len(names):,}", note, elided(names, 5), "left out", style="yellow")
+    for count, hold, named, become in columns_told(data.columns):
+        style = "yellow" if become == LEFT_OUT else None
+        table.add_row(count, hold, named, become, style=style)
     out.print(table, "")
+
+
+def columns_told(columns: Sequence[Column]) -> list[tuple[str, str, str, str]]:
+    """Say of each kind of column how many there are, what they hold, their names, what they become."""
+    told = []
+    for kind, plural in _PLURAL.items():
+        names = [column.name for column in columns if column.kind == kind]
+        if names:
+            told.append((f"{len(names):,}", plural, elided(names, 5), _BECOMES[kind]))
+    for note, names in _left_out(columns).items():
+        told.append((f"{len(names):,}", note, elided(names, 5), LEFT_OUT))
+    return told
 
 
 def _task(target: Target) -> str:
@@ -87,7 +98,7 @@ def _task(target: Target) -> str:
 def _left_out(columns: Sequence[Column]) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for column in columns:
-        if column.kind == "left out":
+        if column.kind == LEFT_OUT:
             notes.setdefault(column.note, []).append(column.name)
     return notes
 
@@ -126,6 +137,11 @@ def _how(settings: Settings) -> str:
 
 def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
     """Print why training ended, what it ran on, and which weights were kept."""
+    out.print("", *ending(fitted, settings), "", sep="\n", soft_wrap=True)
+
+
+def ending(fitted: Fitted, settings: Settings) -> tuple[str, str]:
+    """Say why training ended and what it ran on, and which weights were kept."""
     last, best = fitted.history[-1], fitted.best
     seconds = clock(sum(moment.seconds for moment in fitted.history))
     if fitted.interrupted:
@@ -139,7 +155,7 @@ def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
     kept = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if fitted.device is None else f"JAX on {fitted.device}"
-    out.print("", f"{why}, {seconds} with {engine}.", kept, "", sep="\n", soft_wrap=True)
+    return f"{why}, {seconds} with {engine}.", kept
 
 
 def counted(epochs: int) -> str:
@@ -156,23 +172,52 @@ def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> N
     table = ruled("on the test rows", "network", guess, right=[1, 2])
     for name, value in scores.items():
         other = baseline.get(name)
-        table.add_row(name, _figure(value), "" if other is None else _figure(other))
+        table.add_row(name, figure(value), "" if other is None else figure(other))
     out.print(table, "")
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """Write a score with four digits that count, and whole where it is large.
+
+    >>> figure(0.97766), figure(12345.6)
+    ('0.9777', '12,346')
+    """
     if _WHOLE_FROM <= abs(value) < _POWERS_FROM:
         return f"{value:,.0f}"
     return f"{value:#.4g}"
 
 
-def show_saved(out: Console, settings: Settings, *, interrupted: bool) -> None:
+def typeset(number: str) -> str:
+    """Write a number as print has it, with a minus for the hyphen.
+
+    >>> typeset("-1.5e-05")
+    '−1.5e−05'
+    """
+    return number.replace("-", "−")
+
+
+@contextmanager
+def working(out: Console, what: str, *, long: bool) -> Iterator[None]:
+    """Say what is going on: in a terminal while it lasts, elsewhere in a line if it may be long.
+
+    Args:
+        out: where to.
+        what: is done.
+        long: whether it may take more than a second or two.
+    """
+    if out.is_terminal:
+        with out.status(f"{what} ..."):
+            yield
+        return
+    if long:
+        out.print(f"{what} ...", soft_wrap=True)
+    yield
+
+
+def show_saved(out: Console, settings: Settings, files: Sequence[str], *, interrupted: bool) -> None:
     """Print where the model is, and how to go on."""
     cut = " as far as it was trained" if interrupted else ""
-    out.print(
-        f"Saved{cut} in {settings.out}: {MODEL}, history.csv, settings.json, learning-curve.png",
-        soft_wrap=True,
-    )
+    out.print(f"Saved{cut} in {settings.out}: {', '.join(files)}", soft_wrap=True)
     if settings.data is not None:
         words = shlex.join(["batchprop", "predict", str(settings.out), str(settings.data)])
         out.print(f"Predict with: {words}", soft_wrap=True)

@@ -46,6 +46,7 @@ class Settings:
     engine: Literal["auto", "numpy", "jax"] = "auto"
     device: str | None = None
     precision: Literal["float32", "tensorfloat32", "bfloat16"] | None = None
+    record: bool = False
     force: bool = False
 
     def check(self, purpose: str = "predict") -> None:
@@ -71,6 +72,11 @@ class Settings:
                     f"--{name} {value:g} does not go with --solver lbfgs, which needs the same loss at every "
                     "call: leave it out, or use another --solver"
                 )
+        if self.record and self.solver == "lbfgs":
+            raise ParameterError(
+                "--record does not go with --solver lbfgs, which takes no batches to watch rows in: "
+                "leave it out, or use another --solver"
+            )
         if self.data is not None and self.target is None:
             raise ParameterError(f"--target is missing: name the column of {self.data} to {purpose}")
         if self.data is None and (self.target or self.weights):

@@ -150,6 +150,14 @@ def train(
             help="Of the split, the first weights and the order of rows.",
         ),
     ] = 0,
+    record: Annotated[
+        bool,
+        _training(
+            "--record",
+            help="Keep how the network fared with each row: the report lists the most suspicious ones, and "
+            "`batchprop look` shows the training.",
+        ),
+    ] = False,
     engine: Annotated[
         Engine,
         _machine(help="auto takes JAX where it is installed and the work repays compiling, else NumPy."),
@@ -172,7 +180,7 @@ def train(
     ] = None,
     force: Annotated[bool, _files("--force", help="Replace a model in that folder.")] = False,
 ) -> None:
-    """Train a network on a table, and save it in a folder with its scores and learning curve.
+    """Train a network on a table, and save it in a folder with its scores, learning curve and a report.
 
     Columns are encoded by what they hold; a part of the rows is kept for the
     test, another tells when to stop. Ctrl-C ends the training early: the best
@@ -204,6 +212,7 @@ def train(
         device=device,
         precision=precision,
         out=out or Path(f"{data.stem if data else 'digits'}-model"),
+        record=record,
         force=force,
     )
     settings.check()

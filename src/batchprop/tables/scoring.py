@@ -44,7 +44,7 @@ def score_classes(y: Array, P: Array, classes: Array) -> Scores:
 def score_numbers(y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5) -> Scores:
     """Return R², the root of the mean squared error, the mean absolute error, and what the loss adds.
 
-    The loss "quantile" adds the mean pinball loss, "poisson" the mean deviance.
+    One row alone has no R². The loss "quantile" adds the mean pinball loss, "poisson" the mean deviance.
 
     Args:
         y: the true numbers (n,).
@@ -55,8 +55,9 @@ def score_numbers(y: Array, guess: Array, loss: str = "squared_error", quantile:
     >>> score_numbers(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     {'R²': 0.0, 'root mean squared error': 1.0, 'mean absolute error': 1.0}
     """
-    scores = {
-        "R²": metrics.r2_score(y, guess),
+    # Of one number there is no variance to compare with.
+    scores = {"R²": metrics.r2_score(y, guess)} if len(y) > 1 else {}
+    scores |= {
         "root mean squared error": metrics.root_mean_squared_error(y, guess),
         "mean absolute error": metrics.mean_absolute_error(y, guess),
     }

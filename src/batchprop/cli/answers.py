@@ -1,0 +1,123 @@
+"""What the network answered on the test rows: which classes it confuses, how far its numbers are off."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import confusion_matrix
+
+from batchprop.cli.fitting import Judged
+from batchprop.cli.report import figure, typeset
+from batchprop.tables.columns import Target
+from batchprop.view.judging import (
+    MOST_CLASSES,
+    MOST_POINTS,
+    draw_calibration,
+    draw_confusion,
+    draw_predictions,
+)
+from batchprop.view.report import Picture, Section, Table
+
+Array = npt.NDArray[Any]
+
+_MOST_PAIRS, _NAMED_PAIRS = 20, 3
+_TWO = 2
+_ROWS_A_BIN, _MOST_BINS = 20, 10
+
+
+def answers(target: Target, judged: Judged, classes: Array | None) -> list[Section]:
+    """Return the sections on the answers.
+
+    Args:
+        target: what is predicted.
+        judged: the answers on the test rows.
+        classes: in the order of the probabilities, or None for numbers.
+    """
+    if classes is None:
+        return [_numbers(target, judged)]
+    sections = [_confusion(judged, classes)]
+    if len(classes) == _TWO:
+        sections.append(_calibration(judged, classes))
+    return sections
+
+
+def _confusion(judged: Judged, classes: Array) -> Section:
+    guess = classes[judged.answers.argmax(axis=1)]
+    counts = confusion_matrix(judged.y, guess, labels=classes)
+    right, n = int(np.trace(counts)), len(judged.y)
+    pairs = _pairs(counts, classes)
+    text = f"Right on {right:,} of {n:,} test rows."
+    if not pairs:
+        text += " No row was taken for another class."
+    if len(classes) > MOST_CLASSES:
+        text += f" A matrix of {len(classes):,} classes is too large to read"
+        text += "; these were confused most often." if pairs else "."
+        caption = f"The {len(pairs)} pairs confused most often, on {n:,} test rows"
+        table = Table(caption, ("true", "predicted", "rows"), tuple(pairs), right=(2,))
+        return Section("Confusion", (text,), (table,) if pairs else ())
+    if pairs:
+        worst = "; ".join(f"{true} taken for {said} ({rows})" for true, said, rows in pairs[:_NAMED_PAIRS])
+        text += f" Confused most often: {worst}."
+    numbers = Table(
+        f"Test rows by true class (down) and predicted class (across), {n:,} in all",
+        ("true", *map(str, classes)),
+        tuple(
+            (str(label), *(f"{count:,}" for count in row)) for label, row in zip(classes, counts, strict=True)
+        ),
+        right=tuple(range(1, len(classes) + 1)),
+    )
+    title = f"Confusion matrix of {len(classes)} classes"
+    caption = "Numbers of test rows; the shade is the share of the true class."
+    picture = Picture(title, draw_confusion(counts, classes), caption, numbers)
+    return Section("Confusion", (text,), (picture,))
+
+
+def _pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]:
+    """True class, predicted class and rows of what was confused, the most often first."""
+    wrong = counts * ~np.eye(len(classes), dtype=bool)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
+    places = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    return [
+        (str(classes[true]), str(classes[said]), f"{wrong[true, said]:,}")
+        for true, said in places
+        if wrong[true, said]
+    ]
+
+
+def _calibration(judged: Judged, classes: Array) -> Section:
+    """How far a probability can be taken at its word."""
+    label, n = classes[1], len(judged.y)
+    true = judged.y == label
+    bins = min(_MOST_BINS, n // _ROWS_A_BIN)
+    if bins < _TWO or true.all() or not true.any():
+        return Section("Calibration", (f"Left out: {n:,} test rows of both classes are too few to tell.",))
+    text = (
+        f"Of the test rows that were given a probability of {label} near 0.7, about 70% should be {label}. "
+        f"Each of the {bins} points stands for as many of {n:,} test rows."
+    )
+    probability = judged.answers[:, 1].astype(float)
+    drawn = draw_calibration(true, np.clip(probability, 0.0, 1.0), label, bins)
+    title = f"Share of {label} by its predicted probability"
+    return Section("Calibration", (text,), (Picture(title, drawn),))
+
+
+def _numbers(target: Target, judged: Judged) -> Section:
+    y, guess = judged.y.astype(float), judged.answers.astype(float)
+    n = len(y)
+    if n == 1:
+        text = f"The one test row holds {typeset(figure(y[0]))}; {typeset(figure(guess[0]))} was predicted."
+        return Section("Residuals", (text,))
+    quantiles = np.quantile(y - guess, [0.025, 0.25, 0.5, 0.75, 0.975])
+    low, first, middle, third, high = (typeset(figure(value)) for value in quantiles)
+    text = (
+        f"Residuals, true minus predicted {target.name}, on {n:,} test rows: half lie between "
+        f"{first} and {third}, 95% between {low} and {high}; the median is {middle}."
+    )
+    caption = ""
+    if n > MOST_POINTS:
+        drawn = np.sort(np.random.default_rng(0).permutation(n)[:MOST_POINTS])
+        y, guess = y[drawn], guess[drawn]
+        caption = f"{MOST_POINTS:,} of {n:,} test rows, drawn at random."
+    kinds = {"actual_vs_predicted": "True beside predicted numbers", "residual_vs_predicted": "Residuals"}
+    pictures = [Picture(title, draw_predictions(y, guess, kind), caption) for kind, title in kinds.items()]
+    return Section("Residuals", (text,), tuple(pictures))

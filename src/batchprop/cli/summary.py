@@ -1,0 +1,117 @@
+"""What went into a training and what came out of it: data, settings, versions, files."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from batchprop.cli.data import Data
+from batchprop.cli.fitting import Parts
+from batchprop.cli.report import columns_told, figure, typeset
+from batchprop.cli.settings import Settings
+from batchprop.tables.storing import MODEL
+from batchprop.view.report import Section, Table
+
+FILES = {
+    MODEL: "the model: a scikit-learn Pipeline that loads without running code",
+    "history.csv": "loss and learning rate of each epoch",
+    "settings.json": "settings, data, scores and versions, to be read by programs",
+    "learning-curve.png": "the learning curve",
+    "report.html": "this page",
+}
+"""What `batchprop train` writes, and what is in it."""
+
+_MOST_CLASSES, _MOST_GAPS = 30, 20
+_PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
+
+
+def data_summary(data: Data, parts: Parts) -> Section:
+    """Say what the table held, and which rows were for what."""
+    target = data.target
+    text = f"{target.name} was taken for {target.task}: {target.rule}."
+    used = {_PURPOSES[name]: rows for name, rows in parts._asdict().items()}
+    tables = [
+        Table(
+            "Columns", ("columns", "hold", "named", "become"), tuple(columns_told(data.columns)), right=(0,)
+        ),
+        (_classes if target.task == "classes" else _spread)(target.values, used),
+    ]
+    if data.without_target:
+        text += f" {data.without_target:,} more rows have no target and were left out."
+    gaps = [column for column in data.columns if column.missing]
+    if gaps:
+        gaps.sort(key=lambda column: -column.missing)
+        rows = len(data.frame)
+        tables.append(
+            Table(
+                f"Columns with missing values, of {rows:,} rows"
+                + (f"; the {_MOST_GAPS} with most of {len(gaps):,}" if len(gaps) > _MOST_GAPS else ""),
+                ("column", "missing", "share"),
+                tuple(
+                    (gap.name, f"{gap.missing:,}", f"{gap.missing / rows:.1%}") for gap in gaps[:_MOST_GAPS]
+                ),
+                right=(1, 2),
+            )
+        )
+    else:
+        text += " No value is missing."
+    return Section("The data", (text,), tuple(tables))
+
+
+def _classes(values: Any, used: Mapping[str, Any]) -> Table:
+    """How many rows of each class are for what."""
+    classes, counts = np.unique(values, return_counts=True)
+    order = (
+        np.argsort(-counts, kind="stable")[:_MOST_CLASSES] if len(classes) > _MOST_CLASSES else slice(None)
+    )
+    rows = [
+        (str(label), *(f"{np.count_nonzero(values[part] == label):,}" for part in used.values()))
+        for label in classes[order]
+    ]
+    total = ("all", *(f"{len(part):,}" for part in used.values()))
+    caption = f"Rows of {len(classes):,} classes"
+    if len(classes) > _MOST_CLASSES:
+        caption += f", the {_MOST_CLASSES} most frequent"
+    return Table(caption, ("class", *used), (*rows, total), right=(1, 2, 3))
+
+
+def _spread(values: Any, used: Mapping[str, Any]) -> Table:
+    """The target's range in each part of the rows."""
+    rows = []
+    for purpose, part in used.items():
+        y = values[part].astype(float)
+        told = [f"{y.min():.6g}", figure(float(np.median(y))), figure(float(y.mean())), f"{y.max():.6g}"]
+        rows.append((purpose, f"{len(y):,}", *map(typeset, told)))
+    headings = ("rows", "number", "least", "median", "mean", "most")
+    return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
+
+
+def asked_for(settings: Settings, versions: Mapping[str, str]) -> list[Section]:
+    """Say what was asked for, and what it ran with."""
+    told = tuple((name.replace("_", "-"), _word(value)) for name, value in settings.plain().items())
+    options = Table("Options of batchprop train", ("option", "value"), told)
+    libraries = Table("Versions", ("of", "is"), tuple(versions.items()))
+    return [Section("Settings", (), (options, libraries))]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
+    return "not given" if value is None else str(value)
+
+
+def files_told(settings: Settings) -> Section:
+    """Say where the files are, and how to go on."""
+    going_on = {"Every matrix of one batch": ["batchprop", "look", str(settings.out)]}
+    if settings.data is not None:
+        going_on["Predictions"] = ["batchprop", "predict", str(settings.out), str(settings.data)]
+    tables = (
+        Table(f"In the folder {settings.out}", ("file", "what it is"), tuple(FILES.items())),
+        Table(
+            "To go on", ("for", "run"), tuple((what, shlex.join(words)) for what, words in going_on.items())
+        ),
+    )
+    return Section("Files", (), tables)

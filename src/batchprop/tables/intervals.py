@@ -1,0 +1,191 @@
+"""How far the scores may be off: 95% intervals by drawing the test rows again and again.
+
+Index legend: n test rows, k classes, r resamples at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import xlogy
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
+Intervals = dict[str, tuple[float, float]]
+
+LEVEL = 0.95
+"""The share of resamples that an interval holds."""
+
+_MOST, _FEWEST = 1000, 200
+_DRAWS = 40_000_000  # of rows, over all resamples
+_DRAWS_AT_ONCE = 400_000
+_FEWEST_ROWS = 2
+_TWO = 2
+_ROUNDING = 1e-12
+
+
+def resamples(rows: int) -> int:
+    """Return how many times the rows are drawn: 1000 times, less often where there are very many.
+
+    Args:
+        rows: of the test.
+
+    >>> resamples(360), resamples(1_000_000)
+    (1000, 200)
+    """
+    return int(np.clip(_DRAWS // max(rows, 1), _FEWEST, _MOST))
+
+
+def intervals_of_classes(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
+    """Return a bootstrap interval for each of the scores that ``score_classes`` gives.
+
+    The interval is that of the percentiles: from 2.5 to 97.5% of the scores of resamples, each of n rows
+    drawn with replacement. A class that a resample lacks does not count in it; a resample in which a
+    score is not defined, as the ROC AUC of one class, does not count for that score.
+
+    Args:
+        y: the true labels (n,).
+        P: a probability for each row and class (n, k).
+        classes: the classes in the order of P's columns (k,).
+        random_state: the seed of the draws.
+
+    Returns:
+        Score → its lower and upper end; nothing for fewer than 2 rows.
+
+    Source:
+        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+
+    >>> y, P = (
+    ...     np.array([0, 1, 1, 1]),
+    ...     np.array([[0.8, 0.2], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]]),
+    ... )
+    >>> intervals_of_classes(y, P, np.array([0, 1]))["accuracy"]
+    (0.25, 1.0)
+    """
+    P = P.astype(float)
+    P /= P.sum(axis=1, keepdims=True)
+    k, label = len(classes), np.argmax(y[:, None] == classes, axis=1)
+    guess = P.argmax(axis=1)
+    hit = np.where(guess == label, label, k)
+    losses = -np.log(np.maximum(np.take_along_axis(P, label[:, None], axis=1)[:, 0], np.finfo(float).eps))
+    ranked = _ranked(label, P[:, 1]) if k == len(np.unique(y)) == _TWO else None
+
+    def scores(drawn: Places) -> dict[str, Floats]:
+        there, guessed = _tallied(label[drawn], k), _tallied(guess[drawn], k)
+        right = _tallied(hit[drawn], k + 1)[:, :k]
+        found = {
+            "accuracy": right.sum(axis=1) / len(y),
+            "balanced accuracy": _mean_of_ratios(right, there),
+            "macro F1": _mean_of_ratios(2 * right, there + guessed),
+            "log loss": losses[drawn].mean(axis=1),
+        }
+        return found if ranked is None else {**found, "ROC AUC": _area(ranked[drawn], ranked.max())}
+
+    return _intervals(len(y), scores, random_state)
+
+
+def intervals_of_numbers(
+    y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5, random_state: int = 0
+) -> Intervals:
+    """Return a bootstrap interval for each of the scores that ``score_numbers`` gives.
+
+    Args:
+        y: the true numbers (n,).
+        guess: the predicted ones (n,).
+        loss: what was minimised.
+        quantile: which, with the loss "quantile".
+        random_state: the seed of the draws.
+
+    Returns:
+        Score → its lower and upper end, as in ``intervals_of_classes``; no R² where all y are one number.
+
+    >>> ends = intervals_of_numbers(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 6.0]))
+    >>> ends["mean absolute error"]
+    (0.0, 3.0)
+    """
+    y, guess = y.astype(float), guess.astype(float)
+    off = y - guess
+    # Centred, so that the variance of a resample does not drown in the square of its mean.
+    centred = y - y.mean()
+    columns = {"off": np.abs(off), "off²": off**2, "y": centred, "y²": centred**2}
+    if loss == "quantile":
+        columns["pinball"] = np.maximum(quantile * off, (quantile - 1) * off)
+    if loss == "poisson":
+        above_0 = np.maximum(guess, np.finfo(float).tiny)
+        columns["deviance"] = 2 * (xlogy(y, y / above_0) - y + above_0)
+
+    def scores(drawn: Places) -> dict[str, Floats]:
+        mean = {name: column[drawn].mean(axis=1) for name, column in columns.items()}
+        variance = mean["y²"] - mean["y"] ** 2
+        varied = variance > _ROUNDING * mean["y²"]
+        found = {
+            "R²": 1 - _ratio(mean["off²"], np.where(varied, variance, 0.0)),
+            "root mean squared error": np.sqrt(mean["off²"]),
+            "mean absolute error": mean["off"],
+        }
+        if loss == "quantile":
+            found[f"pinball loss of quantile {quantile:g}"] = mean["pinball"]
+        if loss == "poisson":
+            found["mean Poisson deviance"] = mean["deviance"]
+        return found
+
+    return _intervals(len(y), scores, random_state)
+
+
+def _intervals(n: int, scores: Callable[[Places], dict[str, Floats]], random_state: int) -> Intervals:
+    if n < _FEWEST_ROWS:
+        return {}
+    chunks = [scores(drawn) for drawn in _drawn(n, random_state)]
+    tail = (1 - LEVEL) / 2
+    intervals: Intervals = {}
+    for name in chunks[0]:
+        found = np.concatenate([chunk[name] for chunk in chunks])
+        found = found[np.isfinite(found)]
+        if len(found):
+            low, high = np.quantile(found, [tail, 1 - tail]).tolist()
+            intervals[name] = (low, high)
+    return intervals
+
+
+def _drawn(n: int, random_state: int) -> Iterator[Places]:
+    """The rows of each resample (r, n), some resamples at a time."""
+    generator = np.random.default_rng(random_state)
+    left, at_once = resamples(n), max(1, _DRAWS_AT_ONCE // n)
+    while left > 0:
+        yield generator.integers(n, size=(min(left, at_once), n))
+        left -= at_once
+
+
+def _tallied(codes: Places, kinds: int) -> Floats:
+    """How often each code, 0 to kinds − 1, stands in each resample (r, kinds)."""
+    beside = codes + kinds * np.arange(len(codes))[:, None]
+    return np.bincount(beside.ravel(), minlength=kinds * len(codes)).reshape(-1, kinds).astype(float)
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    """The quotient, not a number where its bottom is 0."""
+    found: Floats = np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0)
+    return found
+
+
+def _mean_of_ratios(top: Floats, bottom: Floats) -> Floats:
+    """The mean over the classes that there are."""
+    there = bottom > 0
+    mean: Floats = np.where(there, _ratio(top, bottom), 0.0).sum(axis=1) / there.sum(axis=1)
+    return mean
+
+
+def _ranked(label: Places, score: Array) -> Places:
+    """Each row's code: twice the rank of its score among all, and 1 more where its label is 1."""
+    rank: Places = np.unique(score, return_inverse=True)[1]
+    return 2 * rank + label
+
+
+def _area(codes: Places, highest: int) -> Floats:
+    """The share of pairs of a row of label 1 and one of label 0 whose scores are in order, ties half."""
+    tallies = _tallied(codes, highest + 1 + (highest + 1) % 2)
+    down, up = tallies[:, ::2], tallies[:, 1::2]
+    below = np.cumsum(down, axis=1) - down / 2
+    return _ratio((up * below).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))

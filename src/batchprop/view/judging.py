@@ -1,0 +1,187 @@
+"""Pictures of a model on its test rows: scores, confusion, calibration, residuals, importance.
+
+Index legend: n test rows, k classes, c columns.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from batchprop.pictures import COLOURS, GREY, PALE, drawable, dress
+
+Array = npt.NDArray[Any]
+
+MOST_CLASSES = 20
+"""A confusion matrix of more is too small to read."""
+MOST_POINTS = 1000
+"""A cloud of more is no clearer, only larger."""
+
+_BLUE, _RED = COLOURS[:2]
+_LONGEST = 24
+_ACROSS = 36  # letters fit beside each other under a matrix
+_FEW = 6
+_DARK = 0.5  # a share from which black is hard to read
+_WIDE = 6.0
+
+
+def sheet(height: float, width: float = _WIDE) -> Figure:
+    """Return an empty figure of this size in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def inscription(text: object) -> str:
+    r"""Return a label as a picture can bear it: on one line, not long, no formula read into it.
+
+    >>> inscription("5 $ and\nmore"), inscription("a" * 30)
+    ('5 \\$ and more', 'aaaaaaaaaaaaaaaaaaaaaaa…')
+    """
+    line = drawable(" ".join(str(text).split()))
+    return (line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…").replace("$", r"\$")
+
+
+def draw_scores(
+    scores: Mapping[str, float], baseline: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Draw scores from 0 to 1: a dot, a whisker for the interval, a diamond for the simplest guess.
+
+    Args:
+        scores: by name.
+        baseline: of the simplest guess; a score that it has not is left without.
+        intervals: lower and upper ends; a score that has none is left without.
+    """
+    figure = sheet(0.9 + 0.42 * len(scores))
+    ax = figure.subplots()
+    for row, (name, value) in enumerate(scores.items()):
+        if name in intervals:
+            ends = ax.plot(intervals[name], [row, row], color=_BLUE, linewidth=2, marker="|", markersize=11)
+            ends[0].set_label("95% interval" if row == 0 else "")
+        ax.plot([value], [row], "o", color=_BLUE, markersize=7, label="network" if row == 0 else "")
+        if name in baseline:
+            label = "simplest guess" if row == 0 else ""
+            ax.plot(
+                [baseline[name]], [row], "D", color="white", markeredgecolor=_RED, markersize=7, label=label
+            )
+    ax.set(xlim=(-0.02, 1.02), yticks=range(len(scores)), yticklabels=list(scores))
+    ax.set_ylim(len(scores) - 0.5, -0.5)
+    dress(ax)
+    ax.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def draw_confusion(counts: Array, classes: Array) -> Figure:
+    """Draw a confusion matrix, a row for each true class, shaded by its share of that class.
+
+    Args:
+        counts: of rows (k, k), true class by predicted.
+        classes: at most ``MOST_CLASSES`` of them (k,).
+    """
+    k = len(classes)
+    side = min(max(3.2, (0.45 if k > _FEW else 0.7) * k + 1.6), 7.0)
+    figure = sheet(side, side + 0.2)
+    ax = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # Of cells, not of pixels: the page is let load no image.
+    ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors=PALE, linewidth=0.5)
+    size = max(min(10.0, 450 / (k * len(f"{counts.max():,}"))), 5)
+    for true, said in zip(*np.nonzero(counts), strict=True):
+        ink = "white" if shares[true, said] > _DARK else "black"
+        place = (said + 0.5, true + 0.5)
+        ax.text(*place, f"{counts[true, said]:,}", ha="center", va="center", color=ink, fontsize=size)
+    labels, middles = [inscription(label) for label in classes], np.arange(k) + 0.5
+    turned = 90 if max(map(len, labels)) * k > _ACROSS else 0
+    ax.set_xticks(middles, labels, rotation=turned)
+    ax.set_yticks(middles, labels)
+    ax.tick_params(length=0)
+    ax.set(xlabel="predicted", ylabel="true", ylim=(k, 0), aspect="equal")
+    return figure
+
+
+def draw_calibration(true: Array, probability: Array, label: object, bins: int) -> Figure:
+    """Draw how often a class came true, by the probability it was given.
+
+    Args:
+        true: whether a row is of the class (n,), some and not all.
+        probability: that was predicted (n,).
+        label: the class.
+        bins: groups of as many rows each.
+    """
+    from sklearn.calibration import CalibrationDisplay
+
+    figure = sheet(4.4, 5.0)
+    ax = figure.subplots()
+    CalibrationDisplay.from_predictions(
+        true,
+        probability,
+        n_bins=bins,
+        strategy="quantile",
+        name="network",
+        ax=ax,
+        color=_BLUE,
+        pos_label=True,
+    )
+    ax.lines[0].set_label("perfectly calibrated")
+    ax.set(
+        xlabel=f"mean predicted probability of {inscription(label)}",
+        ylabel=f"share of {inscription(label)}",
+        aspect="equal",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+    )
+    dress(ax)
+    ax.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def draw_predictions(y: Array, guess: Array, kind: str) -> Figure:
+    """Draw predicted numbers beside true ones, or what is left between them.
+
+    Args:
+        y: true numbers (n,).
+        guess: predicted ones (n,).
+        kind: ``"actual_vs_predicted"`` or ``"residual_vs_predicted"``.
+    """
+    from matplotlib.ticker import AutoLocator, ScalarFormatter
+    from sklearn.metrics import PredictionErrorDisplay
+
+    figure = sheet(4.2, 5.0)
+    ax = figure.subplots()
+    PredictionErrorDisplay(y_true=y, y_pred=guess).plot(
+        ax=ax, kind=kind,
+        scatter_kwargs={"s": 14, "alpha": 0.6, "color": _BLUE, "linewidths": 0},
+        line_kwargs={"color": GREY},
+    )  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(AutoLocator())
+        axis.set_major_formatter(ScalarFormatter())
+    residual = kind == "residual_vs_predicted"
+    ax.set(xlabel="predicted", ylabel="true − predicted" if residual else "true")
+    dress(ax)
+    return figure
+
+
+def draw_importances(columns: Iterable[str], mean: Array, std: Array, metric: str) -> Figure:
+    """Draw by how much a metric got worse for each column, with its standard deviation.
+
+    Args:
+        columns: c of them, the most important first.
+        mean: of the repeats (c,).
+        std: of the repeats (c,).
+        metric: what it is.
+    """
+    names = [inscription(name) for name in columns]
+    figure = sheet(0.9 + 0.25 * len(names))
+    ax = figure.subplots()
+    rows = np.arange(len(names))
+    ax.barh(
+        rows, mean, xerr=std, height=0.7, color=_BLUE, ecolor=GREY, error_kw={"capsize": 2, "linewidth": 1}
+    )
+    ax.axvline(0, color=PALE if np.min(mean) >= 0 else GREY, linewidth=0.8)
+    ax.set(yticks=rows, yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlabel=f"rise of {metric}")
+    dress(ax)
+    ax.grid(visible=False, axis="y")
+    ax.tick_params(axis="y", length=0)
+    return figure

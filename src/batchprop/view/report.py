@@ -1,0 +1,148 @@
+"""A report: sections of text, tables and pictures, in one HTML file that asks for nothing else."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from io import StringIO
+from typing import Any, TypeAlias
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from batchprop.view.page import built
+
+# The sheet of the page is all that a browser is let have: no script, no font, no image.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+_PIXELS = 96 / 72  # a point
+_OPENING = Markup(
+    '<svg role="img" aria-labelledby="{name}" viewBox="0 0 {width:g} {height:g}" '
+    'style="max-width: {most:g}px" stroke-linejoin="round" stroke-linecap="butt">'
+    '<title id="{name}">{title}</title>'
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers, written out.
+
+    Attributes:
+        caption: what they are.
+        headings: one for each column.
+        rows: the first cell of each is its heading.
+        right: which columns hold numbers, counted from 0: they stand at the right.
+    """
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing, what it shows in words, and its numbers where they are few.
+
+    Attributes:
+        title: for those who do not see it.
+        figure: of matplotlib.
+        caption: beneath it.
+        numbers: a table to open, or None.
+    """
+
+    title: str
+    figure: Any
+    caption: str = ""
+    numbers: Table | None = None
+
+
+Part: TypeAlias = Table | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it.
+
+    Attributes:
+        title: the heading.
+        text: paragraphs.
+        parts: tables and pictures, side by side where there is room.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page says.
+
+    Attributes:
+        title: what it is about.
+        verdict: one line that says how it went.
+        about: one line on how it came about.
+        sections: in order.
+    """
+
+    title: str
+    verdict: str
+    about: str
+    sections: tuple[Section, ...]
+
+
+def render(report: Report) -> str:
+    """Return the HTML of a report, in which every text stands as it is: none is read as markup.
+
+    Args:
+        report: its contents.
+
+    Returns:
+        The whole file.
+
+    Example:
+        >>> page = render(Report("a < b", "Good.", "", (Section("Why", ("It <i>is</i>.",)),)))
+        >>> "<h1>a &lt; b</h1>" in page, "<p>It &lt;i&gt;is&lt;/i&gt;.</p>" in page
+        (True, True)
+    """
+    return _template().render(report=report, policy=_POLICY, sheet=built("report.css"))
+
+
+@cache
+def _template() -> Template:
+    room = Environment(
+        loader=PackageLoader("batchprop.view"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    room.filters["drawing"] = drawing
+    return room.get_template("report.html")
+
+
+def drawing(picture: Picture, name: str) -> Markup:
+    """Return a picture as an SVG element that may stand among others in one page.
+
+    Args:
+        picture: to be drawn; its letters become outlines, the same on every machine.
+        name: the element's id, and the head of every id within.
+
+    Returns:
+        The element, with the picture's title in it.
+    """
+    from matplotlib import rc_context
+
+    file = StringIO()
+    # The salt makes ids, and so the file, the same for the same picture.
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": name}):
+        picture.figure.savefig(file, format="svg", metadata=nothing)
+    text = re.sub(r"<!--.*?-->|<\?.*?\?>|<!.*?>|<style.*?</style>", "", file.getvalue(), flags=re.DOTALL)
+    width, height = (float(size) for size in text.partition('viewBox="0 0 ')[2].partition('"')[0].split())
+    drawn = re.sub(r'<g id="[^"]*">', "<g>", text.partition("<svg")[2].partition(">")[2])
+    drawn = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawn.replace("xlink:href", "href"))
+    return _OPENING.format(
+        name=name, title=picture.title, width=width, height=height, most=width * _PIXELS
+    ) + Markup(re.sub(r"\s*\n\s*", "\n", drawn))  # noqa: S704 matplotlib's own, which escapes what it quotes
