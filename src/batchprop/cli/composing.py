@@ -201,6 +201,7 @@ def _suspicious(found: pd.DataFrame | None, data: Data, fitted: Fitted) -> list[
     if classes:
         other = int((found["given"] != found["suggested"]).sum())
         text += (
-            f"A label is held at its mean probability; {_rows(other, 'row')} have another label suggested."
+            "A label is held at its mean probability over them; "
+            f"another than the one given is suggested for {_rows(other, 'row')}."
         )
     return [Section("The most suspicious rows", (text,), (table,))]

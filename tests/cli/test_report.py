@@ -1,0 +1,268 @@
+"""`report.html`: its numbers are those of the model, whatever the table is like."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import confusion_matrix, log_loss, mean_absolute_error, r2_score, roc_auc_score
+from typer.testing import CliRunner
+
+from batchprop.cli.answers import answers
+from batchprop.cli.app import app
+from batchprop.cli.data import load
+from batchprop.cli.fitting import Judged, set_aside
+from batchprop.cli.settings import Settings
+from batchprop.tables.columns import Target
+from batchprop.tables.importance import feature_owners, importances
+from batchprop.tables.intervals import intervals_of_classes, intervals_of_numbers
+from batchprop.tables.scoring import score_classes, score_numbers
+from batchprop.tables.storing import load_model
+from batchprop.view.report import Report, render
+from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
+from tests.cli.reports import Said, report
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A folder with flowers.csv, and two models of it that recorded their rows."""
+    folder = tmp_path_factory.mktemp("recorded")
+    data = flowers(folder / "flowers.csv")
+    for target in ("species", "petal_width"):
+        out = folder / f"{target}-model"
+        run("train", data, "--target", target, "--out", out, *QUICK, "--record", "--learning-rate", 0.02)
+    return folder
+
+
+def held_out(folder, target):
+    """The model, and the rows it was tested on with their targets."""
+    data = load(folder / "flowers.csv", target, None)
+    rows = set_aside(data.target, Settings(folder)).test
+    return load_model(folder / f"{target}-model"), data.frame.iloc[rows], data.target.values[rows]
+
+
+def by_scipy(statistic, *columns):
+    """The interval that SciPy gives, of the same draws."""
+    found = bootstrap(
+        columns, statistic, paired=True, vectorized=False, n_resamples=1000, method="percentile",
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return found.confidence_interval.low, found.confidence_interval.high
+
+
+def written(interval):
+    return " to ".join(f"{end:#.4g}" for end in interval)
+
+
+def test_the_scores_of_classes_and_their_intervals(recorded):
+    model, frame, y = held_out(recorded, "species")
+    said, right = report(recorded / "species-model"), model.predict(frame) == y
+    assert (
+        f"Accuracy {right.mean():#.4g} (95% {written(by_scipy(np.mean, right))}) on 30 test rows" in said.text
+    )
+    scores = {row[0]: row[1:] for row in said.table("Scores on 30 test rows")}
+    assert scores["accuracy"] == [f"{right.mean():#.4g}", written(by_scipy(np.mean, right)), "0.3333"]
+    P = model.predict_proba(frame).astype(float)
+    P /= P.sum(axis=1, keepdims=True)
+    losses = -np.log(P[y[:, None] == model.classes_])
+    assert scores["log loss"][:2] == [f"{log_loss(y, P):#.4g}", written(by_scipy(np.mean, losses))]
+
+
+def test_the_confusion_matrix(recorded):
+    model, frame, y = held_out(recorded, "species")
+    head, *rows = report(recorded / "species-model").table("Test rows by true class")
+    assert head[1:] == [row[0] for row in rows] == model.classes_.tolist()
+    counts = confusion_matrix(y, model.predict(frame))
+    np.testing.assert_array_equal([list(map(int, row[1:])) for row in rows], counts)
+
+
+def test_the_scores_of_numbers_and_the_residuals(recorded):
+    model, frame, y = held_out(recorded, "petal_width")
+    guess, said = model.predict(frame).astype(float), report(recorded / "petal_width-model")
+    scores = {row[0]: row[1:] for row in said.table("Scores on 30 test rows")}
+    assert scores["R²"][:2] == [f"{r2_score(y, guess):#.4g}", written(by_scipy(r2_score, y, guess))]
+    assert scores["mean absolute error"][0] == f"{mean_absolute_error(y, guess):#.4g}"
+    low, high = (f"{end:#.4g}".replace("-", "−") for end in np.quantile(y - guess, [0.25, 0.75]))
+    assert f"half lie between {low} and {high}" in said.text
+
+
+@pytest.mark.parametrize("target", ["species", "petal_width"])
+def test_the_importances_are_scikit_learns_through_the_whole_pipeline(recorded, target):
+    model, frame, y = held_out(recorded, target)
+
+    def score(model, X, y):
+        if target == "petal_width":
+            return -np.sqrt(np.mean((y - model.predict(X)) ** 2))
+        return np.log(model.predict_proba(X)[y[:, None] == model.classes_]).mean()
+
+    found = permutation_importance(model, frame, y, scoring=score, n_repeats=5, random_state=0)
+    rows = {row[0]: float(row[1].replace("−", "-")) for row in report(
+        recorded / f"{target}-model").table("Rise of")[1:]}  # fmt: skip
+    assert list(rows.values()) == sorted(rows.values(), reverse=True)
+    np.testing.assert_allclose([rows[name] for name in frame], found.importances_mean, rtol=1e-3, atol=1e-6)
+
+
+def test_gaps_dates_and_rare_words_belong_to_their_columns(models):
+    model = load_model(models / "houses-model")
+    named = [name.partition("__")[2] for name in model[:-1].get_feature_names_out()]
+    columns = list(model["columns"].kinds)
+    for feature, owner in zip(named, feature_owners(model), strict=True):
+        assert feature.removeprefix("missingindicator_").split("_")[0] == columns[owner]
+
+
+@pytest.mark.parametrize("target", ["species", "petal_width"])
+def test_suspicious_rows_are_named_by_their_lines(recorded, target):
+    frame = pd.read_csv(recorded / "flowers.csv")
+    model = load_model(recorded / f"{target}-model")
+    head, *rows = report(recorded / f"{target}-model").table("The 20 most suspicious of 108 training rows")
+    assert head[0] == "line"
+    for line, given, *_ in rows:
+        assert str(frame[target][int(line) - 2]) in (given, f"{float(given)}" if target != "species" else "")
+    network = getattr(model[-1], "regressor_", model[-1])
+    assert (network.examples_["suspicion"] == 1).sum() == 1
+    assert [point.epoch for point in network.checkpoints_] == [0, 1, 2, 3]
+
+
+def test_what_recorded_its_training_is_looked_at_with_it(recorded, folder):
+    run("look", recorded / "petal_width-model", "--no-open", "--out", "look.html", "--rows", 2)
+    assert "after epoch 2" in (folder / "look.html").read_text()
+
+
+def test_it_asks_for_nothing_and_runs_nothing(recorded):
+    said = report(recorded / "species-model")
+    tags = {tag for tag, _ in said.elements}
+    assert not tags & {"script", "link", "img", "image", "iframe", "object", "embed", "base", "form"}
+    links = [value for _, given in said.elements for name, value in given.items() if name in ("src", "href")]
+    assert links
+    assert all(link.startswith("#picture-") for link in links)
+    assert not any(name.startswith("on") for _, given in said.elements for name in given)
+    ids = [given["id"] for _, given in said.elements if "id" in given]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links} <= set(ids)
+    html = (recorded / "species-model" / "report.html").read_text()
+    assert not re.search(r"@import|url\((?!#picture-)", html)
+
+
+def test_it_says_what_went_in_and_what_came_out(recorded):
+    said = report(recorded / "species-model")
+    assert said.titles == [
+        "The test", "Learning curve", "Confusion", "Which columns matter", "The most suspicious rows",
+        "The data", "Settings", "Files",
+    ]  # fmt: skip
+    assert ["learning-rate", "0.02"] in said.table("Options of batchprop train")
+    assert ["all", "108", "12", "30"] in said.table("Rows of 3 classes")
+    assert [row[0] for row in said.table("In the folder")[1:]] == sorted(FILES, key=said.text.index)
+    assert {row[0] for row in said.table("Versions")} >= {"batchprop", "numpy", "scikit-learn"}
+
+
+# --- odd tables ------------------------------------------------------------------------------------
+
+MEAN = "<script>alert(1)</script> & $x^ 城"
+
+
+def test_text_of_the_users_is_text(folder):
+    frame = pd.DataFrame({MEAN: rng.normal(size=60), "b": rng.choice(["<b>", "城 $", "-->"], 60)})
+    frame["</style><i>"] = [MEAN, "nein"] * 30
+    result = run("train", write(frame, folder / "a <b>.csv"), "--target", "</style><i>", *QUICK, "--out", "m")
+    assert result.stderr == ""
+    said = report(folder / "m")
+    assert not {"script", "b", "i"} & {tag for tag, _ in said.elements}
+    assert f"{MEAN} taken for nein" in said.text or f"nein taken for {MEAN}" in said.text
+    assert {row[0] for row in said.table("Rise of log loss")[1:]} == {MEAN, "b"}
+
+
+X, NOISE = rng.normal(size=(2, 40))
+ODD: dict[str, dict[str, Any]] = {
+    "one test row": {"x": X[:12], "y": NOISE[:12]},
+    "60 classes, no numbers": {"x": ["a", "b", "c"] * 80, "y": [f"no. {k}" for k in range(60)] * 4},
+    "poisson, one number in the test": {"x": X, "y": [0.0] * 39 + [4.0]},
+    "quantile, weights": {"x": X, "y": NOISE, "w": 2},
+}
+WORDS = {
+    "one test row": ("--test-fraction", "0.01"),
+    "60 classes, no numbers": (),
+    "poisson, one number in the test": ("--task", "numbers", "--loss", "poisson", "--record"),
+    "quantile, weights": ("--loss", "quantile", "--quantile", "0.9", "--weights", "w"),
+}
+SAID = {
+    "one test row": "One row is too few for intervals",
+    "60 classes, no numbers": "A matrix of 60 classes is too large to read; these were confused most often.",
+    "poisson, one number in the test": "Mean Poisson deviance ",
+    "quantile, weights": "each counts once, whatever its weight",
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_tables_have_a_report_too(folder, case):
+    data = write(pd.DataFrame(ODD[case]), folder / "t.csv")
+    result = run("train", data, "--target", "y", *QUICK, *WORDS[case])
+    assert result.stderr == ""
+    said = report(folder / "t-model")
+    assert SAID[case] in said.text
+    assert not re.search(r"\b(nan|inf)\b", said.text)
+
+
+def test_classes_that_the_test_lacks():
+    classes, y = np.array(["a", "b", "c"]), np.array(["a", "a", "b"] * 5)
+    P = rng.dirichlet([1, 1, 1], 15)
+    found = intervals_of_classes(y, P, classes)
+    for name, value in score_classes(y, P, classes).items():
+        assert found[name][0] <= value <= found[name][1]
+    said = Said(
+        render(Report("", "", "", tuple(answers(Target("t", "classes", "", y), judged(y, P), classes))))
+    )
+    assert said.table("Test rows by true class")[3] == ["c", "0", "0", "0"]
+
+
+def judged(y, given):
+    return Judged(None, y, given, {}, {})
+
+
+def test_two_classes_of_which_the_test_has_one_are_not_calibrated():
+    y, P = np.array(["a"] * 50), np.full((50, 2), 0.5)
+    _, calibration = answers(Target("t", "classes", "", y), judged(y, P), np.array(["a", "b"]))
+    assert calibration.text[0].startswith("Left out")
+    assert "ROC AUC" not in intervals_of_classes(y, P, np.array(["a", "b"]))
+
+
+def test_a_number_that_never_varies():
+    y, guess = np.full(30, 2.0), rng.normal(size=30)
+    assert "R²" not in intervals_of_numbers(y, guess)
+    assert score_numbers(y[:1], guess[:1]).keys() == {"root mean squared error", "mean absolute error"}
+    said = Said(render(Report("", "", "", tuple(answers(Target("t", "numbers", "", y), judged(y, y), None)))))
+    assert "the median is 0.000." in said.text
+
+
+def test_the_interval_of_the_roc_auc_with_ties():
+    y, p = rng.integers(0, 2, 80), rng.integers(0, 9, 80) / 8
+    found = intervals_of_classes(y, np.column_stack([1 - p, p]), np.array([0, 1]))
+    np.testing.assert_allclose(found["ROC AUC"], by_scipy(roc_auc_score, y, p), rtol=1e-12)
+
+
+def test_one_row_cannot_be_shuffled(models):
+    model = load_model(models / "houses-model")
+    X = np.zeros((1, len(feature_owners(model))))
+    assert importances(model, X, np.zeros(1), lambda *_: 0.0) is None
+
+
+def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    data = houses(folder / "houses.csv")
+    monkeypatch.setattr("batchprop.cli.experiment.find", interrupt)
+    result = CliRunner().invoke(app, ["train", str(data), "--target", "price", *QUICK])
+    assert result.exit_code == 130
+    assert "Interrupted: the report is left out." in result.stdout
+    assert names(folder / "houses-model") == [name for name in FILES if name != "report.html"]
+    assert "report.html" not in result.stdout
+
+
+def test_recording_needs_batches():
+    said = run("train", "--record", "--solver", "lbfgs", code=2).stderr
+    assert "--record does not go with --solver lbfgs" in said
