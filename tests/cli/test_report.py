@@ -17,7 +17,7 @@ from batchprop.cli.data import load
 from batchprop.cli.fitting import Judged, set_aside
 from batchprop.cli.settings import Settings
 from batchprop.tables.columns import Target
-from batchprop.tables.importance import feature_owners, importances
+from batchprop.tables.importance import _affordable, feature_owners, importances
 from batchprop.tables.intervals import intervals_of_classes, intervals_of_numbers
 from batchprop.tables.scoring import score_classes, score_numbers
 from batchprop.tables.storing import load_model
@@ -242,6 +242,12 @@ def test_the_interval_of_the_roc_auc_with_ties():
     y, p = rng.integers(0, 2, 80), rng.integers(0, 9, 80) / 8
     found = intervals_of_classes(y, np.column_stack([1 - p, p]), np.array([0, 1]))
     np.testing.assert_allclose(found["ROC AUC"], by_scipy(roc_auc_score, y, p), rtol=1e-12)
+
+
+def test_a_wide_table_is_shuffled_less_often_and_on_fewer_rows():
+    assert _affordable(rows=20_000, columns=60, features=100) == (1000, 5)
+    assert _affordable(rows=20_000, columns=400, features=500) == (1000, 2)
+    assert _affordable(rows=20_000, columns=1000, features=1000) == (400, 1)
 
 
 def test_one_row_cannot_be_shuffled(models):

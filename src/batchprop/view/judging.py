@@ -35,11 +35,14 @@ def sheet(height: float, width: float = _WIDE) -> Figure:
 def inscription(text: object) -> str:
     r"""Return a label as a picture can bear it: on one line, not long, no formula read into it.
 
-    >>> inscription("5 $ and\nmore"), inscription("a" * 30)
-    ('5 \\$ and more', 'aaaaaaaaaaaaaaaaaaaaaaa…')
+    >>> inscription("5 $ and\nmore"), inscription("a rather long name of class 10")
+    ('5 \\$ and more', 'a rather lon…of class 10')
     """
     line = drawable(" ".join(str(text).split()))
-    return (line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…").replace("$", r"\$")
+    if len(line) > _LONGEST:
+        # Names of one kind are often told apart by their ends.
+        line = f"{line[: _LONGEST // 2]}…{line[1 - _LONGEST // 2 :]}"
+    return line.replace("$", r"\$")
 
 
 def draw_scores(
