@@ -1,5 +1,7 @@
 """`batchprop look`: one page of a model or of a network trained on the spot, and nothing half-written."""
 
+from contextlib import chdir
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 from batchprop.cli.app import app
 from batchprop.cli.progress import Moment
 from batchprop.tables.storing import load_model
-from tests.cli.commands import flowers, houses, names, run
+from tests.cli.commands import QUICK, flowers, houses, names, run
 from tests.view.reading import document_of, numbers
 
 
@@ -16,7 +18,12 @@ from tests.view.reading import document_of, numbers
 def opened(monkeypatch):
     """The addresses that a browser was asked for."""
     asked = []
-    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or True)
+
+    def ask(address):
+        asked.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", ask)
     return asked
 
 
@@ -87,7 +94,7 @@ def test_a_models_numbers_are_the_models(models, folder):
         "--no-open",
     )
     found = shown(folder / "page.html")
-    assert [one["name"] for one in found["checkpoints"]] == ["as fitted"]
+    assert [one["name"] for one in found["checkpoints"]] == ["as fitted: the training was not recorded"]
     rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
     P = load_model(models / "flowers-model").predict_proba(pd.read_csv(models / "flowers.csv").iloc[rows])
     np.testing.assert_allclose(numbers(found["checkpoints"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
@@ -99,6 +106,39 @@ def test_without_data_it_is_what_the_model_was_trained_on(models, folder):
     assert "houses.parquet: price, standardised" in found["title"]
     assert {"size", "town_Ulm", "sold_year"} <= set(found["features"])
     assert found["examples"][0]["row"].startswith("row ")
+
+
+def test_a_recorded_model_shows_its_training_and_few_rows_are_enough_to_look(folder):
+    data = flowers(folder / "flowers.csv")
+    run("train", data, "--target", "species", "--record", *QUICK)
+    pd.read_csv(data).iloc[[0, 60]].to_csv("two.csv", index=False)
+    run("look", "flowers-model", "two.csv", "--no-open")
+    found = shown(folder / "two.html")
+    assert [one["name"] for one in found["checkpoints"]][:2] == ["before the first epoch", "after epoch 1"]
+    assert [one["label"] for one in found["examples"]] == ["setosa", "versicolor"]
+
+
+def test_a_models_table_is_found_beside_it(models, folder):
+    result = run("train", flowers(folder / "data.csv").name, "--target", "species", "--out", "here", *QUICK)
+    assert "here" in result.stdout
+    (folder / "elsewhere").mkdir()
+    with chdir(folder / "elsewhere"):
+        run("look", "../here", "--no-open")
+        (folder / "data.csv").unlink()
+        assert (
+            "data.csv, which ../here was trained on, is not there"
+            in run("look", "../here", "--force", "--no-open", code=1).stderr
+        )
+
+
+def test_what_is_left_out_of_the_table_is_said(folder):
+    frame = pd.read_csv(flowers(folder / "flowers.csv"))
+    frame.loc[3, "species"] = None
+    frame["note"] = "always the same"
+    frame.to_csv("flowers.csv", index=False)
+    told = run("look", "flowers.csv", "--target", "species", "--epochs", 1).stdout
+    assert "1 more have no target and are left out" in told
+    assert "note" in told
 
 
 def test_pictures_are_asked_for_by_their_size(folder):

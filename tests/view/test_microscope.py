@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -88,7 +88,7 @@ def test_words_name_classes_rows_features_and_points_of_the_training() -> None:
 def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
     X, y = table("single")
     found = shown(fitted("single", record=False), X, y, rows=3)
-    assert [one["name"] for one in found["checkpoints"]] == ["as fitted"]
+    assert [one["name"] for one in found["checkpoints"]] == ["as fitted: the training was not recorded"]
     assert found["outputs"] == ["output 0"]
     assert shown(fitted("single", record=False), X, pd.Series(y, name="price"))["outputs"] == ["price"]
     labels = pd.Series(table("binary")[1], name="sold")
@@ -121,7 +121,7 @@ def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
     page = bp.view.microscope(model, X, y, rows=64)
     assert len(page.html) < 5e6
     found = document_of(page.html)
-    assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2" in found["about"][1]
+    assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["about"][1]
     units = [level["index"] for level in found["levels"]]
     assert [len(level) for level in units] == [64, 64, 64, 10]
     assert found["levels"][1]["names"][0] == f"unit {units[1][0] + 1}"
@@ -152,17 +152,47 @@ def test_weights_smoothing_and_images_are_told() -> None:
     _, batch = model.network_and_batch(X[rows], y[rows])
     assert_allclose(numbers(found["weights"])[0], batch.weights, rtol=1e-6)
     assert_allclose(numbers(found["Y"]), batch.Y * 0.9 + 0.1 / 3, rtol=1e-5)
-    assert "smoothed" in found["about"][-1]
+    assert "smoothed" in found["about"][-2]
+    assert "count unequally" in found["about"][-1]
     assert found["image"] == [2, 3]
     assert_array_equal(numbers(found["pictures"]), pictures[rows].reshape(5, 6).T)
     assert found["learningRate"] == 0.5
+
+
+def test_very_wide_rows_and_large_images_keep_the_page_small() -> None:
+    rng = np.random.default_rng(0)
+    X = csr_matrix(rng.normal(size=(64, 20_000)) * (rng.random((64, 20_000)) < 0.01))
+    model = bp.MLPClassifier((8,), max_iter=1, random_state=0).fit(X, np.arange(64) % 3)
+    pictures = rng.integers(0, 255, (64, 224, 224))
+    page = bp.view.microscope(model, X, np.arange(64) % 3, rows=64, images=pictures)
+    assert len(page.html) < 5e6
+    found = document_of(page.html)
+    inputs, places = numbers(found["inputs"]), found["levels"][0]["index"]
+    kept = [int(name.removeprefix("x")) for name in found["features"]]
+    assert_allclose(inputs, X.toarray().T[kept], rtol=1e-6)
+    assert [found["features"][place] for place in places] == found["levels"][0]["names"]
+    assert found["sizes"][0] == 20_000
+    largest = np.abs(X.toarray()).argmax(axis=1)
+    assert set(largest) <= set(kept)
+    assert found["image"] == [56, 56]
+    expected = pictures.reshape(64, 56, 4, 56, 4).mean(axis=(2, 4)).reshape(64, -1).T
+    assert_allclose(numbers(found["pictures"]), expected, rtol=1e-6)
+
+
+def test_labels_that_are_floats_have_their_turn_too() -> None:
+    X, y = np.random.default_rng(0).normal(size=(54, 3)), np.repeat([0.0, 1.0, 2.0], [50, 2, 2])
+    model = bp.MLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
+    found = shown(model, X, y, rows=4)
+    assert sorted(one["label"] for one in found["examples"]) == ["0", "0", "1", "2"]
+    assert found["outputs"] == ["0", "1", "2"]
 
 
 def test_sparse_rows_frames_and_lists_are_taken() -> None:
     X, y = table("multilabel")
     model = fitted("multilabel")
     plain = shown(model, X, y, rows=4)
-    assert shown(model, csr_matrix(X), csr_matrix(y), rows=4) == plain
+    for sparse in (csr_matrix, csc_matrix, coo_matrix):
+        assert shown(model, sparse(X), sparse(y), rows=4) == plain
     assert shown(model, X.tolist(), y.tolist(), rows=4) == plain
     framed = shown(model, pd.DataFrame(X, columns=list("abcde")), pd.DataFrame(y), rows=4)
     assert framed["features"] == list("abcde")
@@ -229,7 +259,13 @@ def test_what_cannot_be_shown_is_refused() -> None:
         bp.view.microscope(model, X, y[:3])
     with refused("X has 0 rows", "one row at least"):
         bp.view.microscope(model, X[:0], y[:0])
-    for images in (X, np.zeros((3, 2, 2)), np.full((120, 1, 1), "x")):
+    for seed in (-1, None, 1.5):
+        with refused(f"random_state={seed!r}", "from 0", kind=ParameterError):
+            bp.view.microscope(model, X, y, random_state=cast("Any", seed))
+    for name, given in (("X", (None, y)), ("y", (X, None))):
+        with refused(f"{name}=None has no rows"):
+            bp.view.microscope(model, *given)
+    for images in (X, np.zeros((3, 2, 2)), np.zeros((120, 0, 2)), np.full((120, 1, 1), "x")):
         with refused("images has shape", "X.reshape(-1, 8, 8)"):
             bp.view.microscope(model, X, y, images=images)
     with pytest.raises(NotFittedError):

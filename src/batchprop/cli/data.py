@@ -38,7 +38,14 @@ class Data:
     without_target: int = 0
 
 
-def load(path: Path | None, target: str | None, task: Task | None, weights: str | None = None) -> Data:
+def load(
+    path: Path | None,
+    target: str | None,
+    task: Task | None,
+    weights: str | None = None,
+    *,
+    to_train: bool = True,
+) -> Data:
     """Read the table, take the target and the weights out of it, and tell what its columns are.
 
     Args:
@@ -46,6 +53,7 @@ def load(path: Path | None, target: str | None, task: Task | None, weights: str 
         target: the column to predict.
         task: what it holds, or None to tell by its values.
         weights: the column of weights, or None.
+        to_train: whether there have to be rows enough to learn from.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
@@ -56,7 +64,8 @@ def load(path: Path | None, target: str | None, task: Task | None, weights: str 
     counts = None if weights is None else _weights(frame, weights)
     known = column.notna().to_numpy()
     wanted = read_target(column[known], task)
-    check_enough(wanted)
+    if to_train:
+        check_enough(wanted)
     features = frame[known].drop(columns=[target, *filter(None, [weights])])
     return Data(
         name,

@@ -102,6 +102,7 @@ def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:
     data = load(settings.data, settings.target, settings.task)
     images = _images(data, image)
     X = _pixels(data) if data.path is None else _features(data)
+    report.show_data(console, data, f"{len(data.frame):,} to learn from")
     report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
     history: History = []
 
@@ -182,7 +183,7 @@ def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
     path = path or _trained_on(model)
     last = pipeline[-1]
     task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
-    data = load(path, pipeline["columns"].target if path else None, task)
+    data = load(path, pipeline["columns"].target if path else None, task, to_train=False)
     y: Any = data.target.values
     scaled = hasattr(last, "transformer_")
     if scaled:
@@ -202,6 +203,10 @@ def _trained_on(model: Path) -> Path | None:
             f"{folder} does not tell what its model was trained on: name a table, as "
             f"batchprop look {model} DATA"
         ) from None
-    if found is not None and not Path(found).exists():
+    if found is None:
+        return None
+    # A relative path was one from where `batchprop train` ran: most likely here, or where the model lies.
+    there = next((path for path in (Path(found), folder.parent / found) if path.exists()), None)
+    if there is None:
         raise DataError(f"{found}, which {model} was trained on, is not there: name a table behind the model")
-    return None if found is None else Path(found)
+    return there

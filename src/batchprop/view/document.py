@@ -23,6 +23,9 @@ MOST_NUMBERS = 800_000
 """About so many numbers a document holds: 4 bytes each, a third more as text, and a page under 5 MB."""
 
 _UNITS = (64, 48, 32, 24, 16, 8)
+_INPUTS = 2000  # of more than that an example's card knows those that stand out
+_OUTSTANDING = 12
+_SIDE = 64  # pixels of an image
 
 Units = tuple[NDArray[np.intp], ...]
 """For each level the units that are drawn, in their order."""
@@ -83,6 +86,7 @@ def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rat
     units = drawn_units(last, len(moments))
     Y = np.asarray(learned_targets(network, last, batch.Y))
     m = batch.B.shape[1]
+    inputs, pictures = known_inputs(batch.B, units[0]), reduced(words.images)
     names = [
         words.features,
         *([f"unit {j + 1}" for j in range(n)] for n in network.sizes[1:-1]),
@@ -90,23 +94,25 @@ def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rat
     ]
     return {
         "title": words.title,
-        "about": [*words.about, *_left_out(network.sizes, units), *_smoothed(Y, batch.Y)],
+        "about": [*words.about, *_left_out(network.sizes, units), *_about_targets(Y, batch)],
         "sizes": list(network.sizes),
         "activations": [activation_tex(activation)._asdict() for activation in network.activations],
         "head": head_tex(network.head)._asdict(),
         "learningRate": learning_rate,
         "levels": [
-            {"index": drawn.tolist(), "names": [str(named[j]) for j in drawn]}
-            for drawn, named in zip(units, names, strict=True)
+            {"index": index.tolist(), "names": [str(named[j]) for j in drawn]}
+            for index, drawn, named in zip(
+                (np.searchsorted(inputs, units[0]), *units[1:]), units, names, strict=True
+            )
         ],
-        "image": None if words.images is None else list(words.images.shape[1:]),
-        "pictures": None if words.images is None else matrix(words.images.reshape(m, -1).T),
-        "features": list(words.features),
+        "image": None if pictures is None else list(pictures.shape[1:]),
+        "pictures": None if pictures is None else matrix(pictures.reshape(m, -1).T),
+        "features": [words.features[k] for k in inputs],
         "outputs": list(words.outputs),
         "examples": [
             {"row": row, "label": label} for row, label in zip(words.rows, words.labels, strict=True)
         ],
-        "inputs": matrix(batch.B),
+        "inputs": matrix(batch.B[inputs]),
         "weights": matrix(np.ones((1, m)) if batch.weights is None else np.asarray(batch.weights)[None, :]),
         "Y": matrix(Y[units[-1]]),
         "checkpoints": [
@@ -180,7 +186,38 @@ def _numbers(sizes: Sequence[int], m: int, n_moments: int, most: int) -> int:
     drawn = [min(n, most) for n in sizes]
     weights = sum((a + 1) * b for a, b in pairwise(drawn))
     of_batch = m * (sum(5 * n for n in drawn[1:]) + m)
-    return m * sizes[0] + n_moments * (weights + of_batch)
+    return m * min(sizes[0], _INPUTS) + n_moments * (weights + of_batch)
+
+
+def known_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return which inputs the page knows: all, or of very many those drawn and each example's largest.
+
+    Example:
+        >>> known_inputs(np.ones((3, 2)), np.array([1]))
+        array([0, 1, 2])
+    """
+    if len(B) <= _INPUTS:
+        return np.arange(len(B))
+    largest = np.argpartition(-np.abs(B), _OUTSTANDING, axis=0)[:_OUTSTANDING]
+    return np.union1d(drawn, largest)
+
+
+def reduced(images: NDArray[Any] | None) -> NDArray[np.floating] | None:
+    """Return images of at most 64 pixels a side, each the mean of those that it stands for.
+
+    Example:
+        >>> reduced(np.ones((1, 128, 100))).shape
+        (1, 64, 50)
+    """
+    if images is None:
+        return None
+    height, width = images.shape[1:]
+    step = -(-max(height, width) // _SIDE)
+    edges = [np.arange(0, side, step) for side in (height, width)]
+    sums = np.add.reduceat(np.add.reduceat(images.astype(float), edges[0], axis=1), edges[1], axis=2)
+    counts = [np.diff([*starts, side]) for starts, side in zip(edges, (height, width), strict=True)]
+    found: NDArray[np.floating] = sums / np.multiply.outer(*counts)
+    return found
 
 
 def learned_targets(net: Network, step: Step, Y: Any) -> Any:
@@ -196,18 +233,23 @@ def _drawn(matrices: Iterable[Any], units: Units) -> list[dict[str, Any]]:
 
 
 def _left_out(sizes: Sequence[int], units: Units) -> list[str]:
-    if all(len(drawn) == n for drawn, n in zip(units, sizes, strict=True)):
-        return []
+    """What of the layers is not drawn, and by what the rest was chosen."""
     names = ["inputs", *(f"units of layer {level}" for level in range(1, len(sizes) - 1)), "outputs"]
     parts = [
-        f"{len(drawn)} of {n} {name}"
+        f"{len(drawn)} of {n} {name}" if len(drawn) < n else ""
         for drawn, n, name in zip(units, sizes, names, strict=True)
-        if len(drawn) < n
     ]
-    return [f"Drawn are {', '.join(parts)}: those that differ most between the examples."]
+    *below, outputs = parts
+    below = list(filter(None, below))
+    told = [f"Drawn are {', '.join(below)}: those that differ most between the examples."] if below else []
+    return [*told, *([f"Drawn are {outputs}: those with the largest gradients."] if outputs else [])]
 
 
-def _smoothed(learned: Any, Y: Any) -> list[str]:
-    if np.allclose(learned, Y, atol=1e-5, equal_nan=True) or not np.isfinite(learned).all():
-        return []
-    return ["The labels are smoothed: Y is what the network is to answer, not quite 0 and 1."]
+def _about_targets(learned: Any, batch: Batch) -> list[str]:
+    """What is not as plain as it looks: smoothed labels, examples that count unequally."""
+    told = []
+    if np.isfinite(learned).all() and not np.allclose(learned, batch.Y, atol=1e-5):
+        told.append("The labels are smoothed: Y is what the network is to answer, not quite 0 and 1.")
+    if batch.weights is not None and np.ptp(batch.weights) > 0:
+        told.append("The examples count unequally, by the weights of their classes.")
+    return told

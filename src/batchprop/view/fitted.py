@@ -52,7 +52,7 @@ def in_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
         >>> [(len(X), len(y)) for X, y in in_chunks([[0.0]] * 1500, [1] * 1500)]
         [(1024, 1024), (476, 476)]
     """
-    counts = [_rows_of(table) for table in tables]
+    counts = [rows_of(name, table) for name, table in zip("Xy", tables, strict=False)]
     if len(set(counts)) > 1:
         raise InputError(f"X has {counts[0]} rows and y {counts[1]}: give one target for each row")
     if not counts[0]:
@@ -62,11 +62,24 @@ def in_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
         yield tuple(table.iloc[rows] if hasattr(table, "iloc") else table[rows] for table in tables)
 
 
-def _rows_of(table: Any) -> int:
+def rows_of(name: str, table: Any) -> int:
+    """Return how many rows an array, a frame, a sparse matrix or a list has.
+
+    Args:
+        name: what it is called, for the message.
+        table: the rows.
+
+    Raises:
+        InputError: it has none, as None or a number.
+
+    Example:
+        >>> rows_of("X", [[0.0], [1.0]])
+        2
+    """
     try:
         return int(table.shape[0]) if hasattr(table, "shape") else len(table)
     except (IndexError, TypeError) as error:
-        raise InputError(f"{table!r} has no rows: give an array, a frame or a list of rows") from error
+        raise InputError(f"{name}={table!r} has no rows: give an array, a frame or a list of rows") from error
 
 
 def layer_names(count: int) -> tuple[str, ...]:

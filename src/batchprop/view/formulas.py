@@ -33,12 +33,20 @@ _HEADS = {
         r"-\sum Y \odot \log P",
         "P - Y",
     ),
-    "sigmoid": (_LOGISTIC, r"-\sum Y \odot \log P + (1 - Y) \odot \log(1 - P)", "P - Y"),
+    "sigmoid": (_LOGISTIC, r"-\sum \left( Y \odot \log P + (1 - Y) \odot \log(1 - P) \right)", "P - Y"),
     "squared_error": (_IDENTITY, r"\tfrac{1}{2} \sum (P - Y)^2", "P - Y"),
     "absolute_error": (_IDENTITY, r"\sum |P - Y|", r"\operatorname{sign}(P - Y)"),
-    "huber": (_IDENTITY, r"\sum \operatorname{huber}(P - Y)", r"\operatorname{clip}(P - Y, -\delta, \delta)"),
-    "quantile": (_IDENTITY, r"\sum \max(q\,(Y - P),\, (q - 1)(Y - P))", r"[P > Y] - q"),
-    "poisson": (_EXP, r"\sum P - Y \odot \log P", "P - Y"),
+    "huber": (
+        _IDENTITY,
+        r"\sum dZ \odot (P - Y - \tfrac12\, dZ)",
+        r"\operatorname{clip}(P - Y, -\delta, \delta)",
+    ),
+    "quantile": (
+        _IDENTITY,
+        r"\sum \max(q\,(Y - P),\, (q - 1)(Y - P))",
+        r"(1 - q)\,[P > Y] - q\,[P < Y]",
+    ),
+    "poisson": (_EXP, r"\sum \left( P - Y + Y \odot \log \tfrac{Y}{P} \right)", "P - Y"),
 }
 _OWN_HEAD = (r"\operatorname{head}(Z)", r"\operatorname{loss}(Z, Y)", r"\partial \text{loss} / \partial Z")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.view.document import Moment, Words, document
-from batchprop.view.fitted import require_fitted
+from batchprop.view.fitted import require_fitted, rows_of
 from batchprop.view.page import page
 
 MOST_ROWS = 64
@@ -97,7 +97,8 @@ def microscope(
         NotFittedError: the estimator is not fitted.
         ValueError: X or y do not fit the network (``InputError`` where X, y and images do not, or where the
             estimator is no network, as a pipeline).
-        ParameterError: ``rows`` is not from 1 to 64, or ``learning_rate`` not a number above 0.
+        ParameterError: ``rows`` is not from 1 to 64, ``learning_rate`` not a number above 0, or
+            ``random_state`` no whole number from 0.
 
     Source:
         The batch algorithm of the project's seed text.
@@ -112,7 +113,7 @@ def microscope(
     """
     require_fitted(estimator)
     y = y.toarray() if hasattr(y, "toarray") else y
-    chosen = _chosen(X, y, rows, random_state)
+    chosen = _chosen(X, y, rows, random_state, by_label=hasattr(estimator, "classes_"))
     pictures = None if images is None else _pictures(images, len(y))[chosen]
     names, features = _row_names(X, chosen), _features(estimator, X)
     X, y = _taken(estimator, X, chosen), _some(y, chosen)
@@ -135,7 +136,7 @@ def _moments(estimator: Any, X: Any, y: Any) -> list[Moment]:
     """The network at a few points of its training, the fitted one last."""
     found = [(f"after epoch {one.epoch}", estimator.at_checkpoint(one)) for one in _checkpoints(estimator)]
     if not found:
-        found = [("as fitted", estimator)]
+        found = [("as fitted: the training was not recorded", estimator)]
     elif _same(found[-1][1].coefs_, estimator.coefs_):
         found[-1] = (f"{found[-1][0]}, the last", estimator)
     else:
@@ -158,17 +159,19 @@ def _checkpoints(estimator: Any) -> list[Any]:
     return list(getattr(estimator, "checkpoints_", []))
 
 
-def _chosen(X: Any, y: Any, rows: int, seed: int) -> NDArray[np.intp]:
-    n = X.shape[0] if hasattr(X, "shape") else len(X)
+def _chosen(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDArray[np.intp]:
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or not 1 <= rows <= MOST_ROWS:
         raise ParameterError(f"rows={rows!r} is not allowed: give a number from 1 to {MOST_ROWS}, as 8")
-    if n == 0 or len(y) != n:
-        raise InputError(f"X has {n} rows and y {len(y)}: give one target for each row, and one row at least")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ParameterError(f"random_state={seed!r} is not allowed: give a whole number from 0, as 0")
+    n, of_y = rows_of("X", X), rows_of("y", y)
+    if n == 0 or of_y != n:
+        raise InputError(f"X has {n} rows and y {of_y}: give one target for each row, and one row at least")
     if n <= rows:
         return np.arange(n)
     order = np.random.default_rng(seed).permutation(n)
     labels = np.asarray(y)
-    if labels.ndim > 1 or labels.dtype.kind == "f":
+    if labels.ndim > 1 or not by_label:
         return np.sort(order[:rows])
     # Every label has its turn, so that a small batch shows several.
     turn = np.empty(n, dtype=int)
@@ -188,6 +191,7 @@ def _taken(estimator: Any, X: Any, rows: NDArray[np.intp]) -> Any:
 def _some(values: Any, rows: NDArray[np.intp]) -> Any:
     if hasattr(values, "iloc"):
         return values.iloc[rows]
+    values = values.tocsr() if hasattr(values, "tocsr") else values
     return values[rows] if hasattr(values, "shape") else [values[row] for row in rows]
 
 
@@ -205,11 +209,11 @@ def _outputs(estimator: Any, y: Any, K: int) -> list[str]:
     """The classes, or the names of the targets where they have some."""
     classes = getattr(estimator, "classes_", None)
     if isinstance(classes, list):
-        return [f"{t + 1}: {label}" for t, labels in enumerate(classes) for label in labels]
+        return [f"{t + 1}: {label}" for t, labels in enumerate(classes) for label in _in_words(labels)]
     if isinstance(classes, np.ndarray) and estimator.out_activation_ == "softmax":
-        return [str(label) for label in classes]
+        return _in_words(classes)
     if isinstance(classes, np.ndarray) and K == 1:
-        return [f"is {classes[-1]}"]
+        return [f"is {_in_words(classes)[-1]}"]
     names = getattr(y, "columns", [getattr(y, "name", None)])
     named = len(names) == K and all(name is not None for name in names)
     return [str(name) if named else f"output {k}" for k, name in enumerate(names if named else range(K))]
@@ -225,7 +229,8 @@ def _in_words(y: NDArray[Any]) -> list[str]:
 
 def _pictures(images: Any, n: int) -> NDArray[Any]:
     pictures = np.asarray(images)
-    if pictures.ndim != _IMAGES or len(pictures) != n or pictures.dtype.kind not in "biuf":
+    fits = pictures.ndim == _IMAGES and len(pictures) == n and 0 not in pictures.shape
+    if not fits or pictures.dtype.kind not in "biuf":
         raise InputError(
             f"images has shape {pictures.shape} of {pictures.dtype}: give a picture in numbers for each of "
             f"the {n} rows, (n, height, width), as X.reshape(-1, 8, 8)"
@@ -243,6 +248,5 @@ def _told(network: Any, m: int) -> str:
     hidden = ", ".join(dict.fromkeys(activation.name for activation in network.activations))
     between = hidden or "no hidden layer"
     widths = "-".join(map(str, network.sizes))
-    return (
-        f"{m} examples, each a column, through a network of {widths} units ({between}; {network.head.name})."
-    )
+    examples = "1 example, a column," if m == 1 else f"{m} examples, each a column,"
+    return f"{examples} through a network of {widths} units ({between}; {network.head.name})."
