@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from batchprop.errors import DataError
 from batchprop.tables.columns import LARGEST, Column, Target, Task, describe, find, read_target
+from batchprop.tables.lines import line_numbers
 from batchprop.tables.reading import read
 from batchprop.tables.splitting import check_enough
 
@@ -36,6 +37,13 @@ class Data:
     target: Target
     weights: Any = None
     without_target: int = 0
+
+    @property
+    def places(self) -> tuple[str, npt.NDArray[np.intp]]:
+        """What a row's place is called, and each row's: its line in a text file, its number elsewhere."""
+        rows = self.frame.index.to_numpy()
+        lines = None if self.path is None else line_numbers(self.path)
+        return ("row", rows + 1) if lines is None else ("line", lines[rows])
 
 
 def load(

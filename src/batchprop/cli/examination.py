@@ -23,7 +23,6 @@ from batchprop.examples import DataMapDisplay
 from batchprop.pictures import entitle
 from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
-from batchprop.tables.lines import line_numbers
 from batchprop.tables.predicting import write
 from batchprop.tables.storing import new_file
 from batchprop.training import Epoch
@@ -102,7 +101,7 @@ def examine(console: Console, data: Data, settings: Settings) -> Examined:
     if not history:
         # Ctrl-C came before the first epoch ended: nothing was seen.
         raise KeyboardInterrupt
-    found.insert(0, *places(data))
+    found.insert(0, *data.places)
     return Examined(network, history, found.sort_values("suspicion", kind="stable"))
 
 
@@ -141,13 +140,6 @@ def why_number(found: pd.DataFrame) -> list[str]:
         + (f", {abs(distance) / usual:.1f}× the usual distance" if usual else "")
         for distance in off
     ]
-
-
-def places(data: Data) -> tuple[str, Any]:
-    """Name where a row stands, and say it for each: its line in a text file, its number elsewhere."""
-    rows = data.frame.index.to_numpy()
-    lines = None if data.path is None else line_numbers(data.path)
-    return ("row", rows + 1) if lines is None else ("line", lines[rows])
 
 
 def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from batchprop.cli.data import Data
-from batchprop.cli.examination import places, why_label, why_number
+from batchprop.cli.examination import why_label, why_number
 from batchprop.cli.fitting import Fitted, Judged, Parts, simplest_guess, sought
 from batchprop.cli.settings import Settings
 from batchprop.tables.importance import Importances, importances
@@ -121,7 +121,7 @@ def _suspicious(data: Data, parts: Parts, fitted: Fitted) -> pd.DataFrame:
             found["suggested"] = last.transformer_.inverse_transform(scaled)
         why = why_number(found)
     found.insert(2, "why", why)
-    name, where = places(data)
+    name, where = data.places
     found.insert(0, name, where[parts.train])
     ranked: pd.DataFrame = found.sort_values("suspicion", kind="stable")
     return ranked

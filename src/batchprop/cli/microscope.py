@@ -20,7 +20,6 @@ from batchprop.cli.settings import Settings
 from batchprop.errors import DataError, ParameterError
 from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
-from batchprop.tables.lines import line_numbers
 from batchprop.tables.predicting import ENDINGS
 from batchprop.tables.storing import load_model, new_file
 from batchprop.training import Epoch
@@ -148,11 +147,8 @@ def _named(columns: Pipeline, data: Data) -> pd.DataFrame:
 
 
 def _places(data: Data) -> pd.Index:
-    """Where the rows stand: their lines in a text file, their numbers elsewhere."""
-    rows = data.frame.index.to_numpy()
-    lines = None if data.path is None else line_numbers(data.path)
-    found: pd.Index = pd.Index(rows + 1, name="row") if lines is None else pd.Index(lines[rows], name="line")
-    return found
+    name, places = data.places
+    return pd.Index(places, name=name)
 
 
 def _about(data: Data, *, scaled: bool) -> str:
