@@ -37,7 +37,7 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-page:  ## build the microscope's script and style from web/ (needs Node.js 20)
+page:  ## build the scripts and styles of microscope and report from web/ (needs Node.js 20)
 	npm ci --prefix web --no-progress --loglevel=error
 	npm run --prefix web check
 	npm run --prefix web build
