@@ -259,3 +259,53 @@ def test_text_from_a_table_is_never_markup(browser: Browser, tmp_path: Path) -> 
     assert "<img src=x onerror=alert(1)>" in found.page.locator("table.examples-table").inner_text()
     assert (found.said, found.asked) == ([], [file.as_uri()])
     found.page.close()
+
+
+def test_images_are_drawn_from_the_pictures_not_from_what_enters(
+    browser: Browser, tmp_path: Path, model: Any
+) -> None:
+    X, y = table("multiclass")
+    images = np.zeros((len(X), 2, 3))
+    images[:, 1, 2] = 200
+    file = bp.view.microscope(model, X[:3], y[:3], images=images[:3]).save(tmp_path / "images.html")
+    found = opened(browser, file)
+    shown = found.page.locator(".thumbnail .input-image")
+    assert shown.count() == 3
+    assert shown.first.get_attribute("aria-label") == "row 0 as an image, 2 × 3, in colours from 0 to 200"
+    shown.first.hover()
+    drawn = found.page.locator(".card .input-image canvas").evaluate(
+        """canvas => {
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          const at = (row, column) =>
+            4 * (width * Math.floor((row + 0.5) * height / 2) + Math.floor((column + 0.5) * width / 3));
+          const places = [0, 1].flatMap(row => [0, 1, 2].map(column => at(row, column)));
+          return places.map(place => data.slice(place, place + 3).join());
+        }"""
+    )
+    assert len(set(drawn[:5])) == 1
+    assert drawn[5] != drawn[0]
+    assert found.said == []
+    found.page.close()
+
+
+def test_the_longest_gradient_lies_in_front_and_a_pointed_sheet_stays(page: Page, model: Any) -> None:
+    X, y = table("multiclass")
+    longest = int(np.argmax(model.backprop(X[:ROWS], y[:ROWS]).gradient.squared_norms()))
+    go_to(page, "collapse-1")
+    stack = page.locator('figure[data-name="DW1"]')
+    stack.locator("summary").click()
+    assert stack.locator("table").get_attribute("data-example") == str(longest)
+    canvas = stack.locator("canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    # The strips of the sheets behind show at the upper edge, the rearmost highest.
+    pointed = []
+    for up in (14, 24, 36, 48):
+        page.locator("h1").hover()
+        page.keyboard.press("Escape")
+        for along in (0.5, 0.52, 0.54):
+            canvas.hover(position={"x": box["width"] * along, "y": up})
+            pointed.append(page.locator("tr.lit").get_attribute("data-example"))
+    assert [len(set(pointed[n : n + 3])) for n in range(0, 12, 3)] == [1, 1, 1, 1], pointed
+    assert len(set(pointed)) > 2

@@ -79,8 +79,9 @@ function examplePart(context: Context, i: number): HTMLElement {
   const example = doc.examples[i]!;
   const answers = facts("answers", [["label", example.label], ["prediction", prediction(context, i)], ["loss", show(at(scene.losses(), 0, i))]]);
   const lengths = facts("lengths", [["gradient norm", show(scene.norms()[i] ?? NaN)], ["cosine with the mean", showCosine(scene.cosines()[i] ?? NaN)]]);
-  const parts = doc.image
-    ? [h("div", { class: "with-image" }, imageOf(context, i, doc.image, 112), answers), lengths]
+  const image = imageOf(context, i, 112);
+  const parts = image
+    ? [h("div", { class: "with-image" }, image, answers), lengths]
     : [answers, lengths, featuresOf(context, i)];
   return h("section", { class: "example" }, h("h3", {}, example.row), ...parts);
 }

@@ -45,6 +45,8 @@ export interface BatchDocument {
   learningRate: number;
   levels: Level[];
   image: [number, number] | null;
+  /** (height · width, m): what examples look like where rows are images; what enters the network may be encoded otherwise. */
+  pictures: PackedMatrix | null;
   features: string[];
   outputs: string[];
   examples: Example[];

@@ -41,7 +41,7 @@ export function createStage(context: Context, lines: readonly Line[]): Stage {
     };
     const rows = brokenRows(equation.items, fit, available).map((row) => h("div", { class: "equation-row" }, ...row.map(part)));
     const note = equation.note ? h("p", { class: "equation-note" }, equation.note) : null;
-    const inputs = equation.inputs && context.doc.image ? createThumbnails(context, context.doc.image) : null;
+    const inputs = equation.inputs && context.doc.pictures ? createThumbnails(context) : null;
     return h("div", { class: inputs ? "equation with-inputs" : "equation" }, ...rows, note, inputs);
   }
 

@@ -169,7 +169,7 @@ function moved(figure: Figure, cell: CellRef | null, example: number | null, col
   const [down, right] = here ? move : [0, 0];
   const row = clamp(start.row + down, figure.matrix.rows);
   const column = clamp(start.column + right, figure.matrix.columns);
-  const sheet = figure.sheets && !collapsed ? { sheet: clamp((example ?? 0) + (turn ?? 0), figure.sheets.length) } : {};
+  const sheet = figure.sheets && !collapsed ? { sheet: clamp((example ?? figure.front ?? 0) + (turn ?? 0), figure.sheets.length) } : {};
   return { figure: figure.name, row, column, ...sheet };
 }
 

@@ -29,6 +29,8 @@ export interface Figure {
   sources: (row: number, column: number) => Sources;
   /** The sheets of a tensor, one an example; `matrix` is then their mean. */
   sheets?: readonly Matrix[];
+  /** The sheet that lies in front while no example is pointed at. */
+  front?: number;
 }
 
 export interface Part {
@@ -75,7 +77,7 @@ export function figure(scene: Scene, recipe: Recipe): Figure {
       title: [recipe.title, placeOf(recipe, rowNames[row] ?? "", columnNames[column] ?? ""), scene.doc.examples[sheet ?? -1]?.row].filter(Boolean).join(", "),
       ...recipe.cell(row, column, sheet),
     }),
-    ...(recipe.sheets ? { sheets: recipe.sheets } : {}),
+    ...(recipe.sheets ? { sheets: recipe.sheets, front: scene.longest() } : {}),
   };
 }
 

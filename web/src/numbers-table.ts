@@ -21,7 +21,7 @@ export function createNumbers(figure: Figure, examples: readonly { row: string }
   function fill(): void {
     if (!element.open || filled) return;
     filled = true;
-    const sheet = figure.sheets ? (shown ?? 0) : null;
+    const sheet = figure.sheets ? (shown ?? figure.front ?? 0) : null;
     const matrix = sheet === null ? figure.matrix : (figure.sheets?.[sheet] ?? figure.matrix);
     const caption = sheet === null ? figure.title : `${figure.title}: the sheet of ${examples[sheet]?.row ?? ""}`;
     holder.replaceChildren(tableOf(figure, matrix, caption, sheet));

@@ -52,6 +52,11 @@ export class Scene {
   bAfter = (l: number): Matrix => this.once(`b${l}-after`, () => algebra.stepped(this.b(l), this.db(l), this.doc.learningRate));
 
   norms = (): number[] => this.once("norms", () => algebra.norms(this.gram()));
+  /** The example in the mean with the longest gradient; the first where all overflowed. */
+  longest = (): number => {
+    const lengths = this.norms().map((norm, i) => (this.shares[i] && Number.isFinite(norm) ? norm : -1));
+    return lengths.indexOf(Math.max(...lengths));
+  };
   cosines = (): number[] => this.once("cosines", () => algebra.cosines(this.gram(), this.shares));
 
   /** How many units of level l are drawn, and how many it has. */

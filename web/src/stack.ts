@@ -41,11 +41,12 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
   const context = canvas.getContext("2d")!;
   const cursor = h("div", { class: "cell-cursor", hidden: true });
   const element = h("div", { class: "plate stack-plate" }, canvas, cursor);
+  const order = ordered(sheets.length, figure.front ?? 0);
   let folded = 0;
   let front: number | null = null;
   let stop = (): void => {};
 
-  const places = (): Placed[] => arrange(sheets.length, front, folded, depth);
+  const places = (): Placed[] => arrange(order, front, folded, depth);
 
   function draw(): void {
     const style = getComputedStyle(document.documentElement);
@@ -93,9 +94,15 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
     stop = () => running.stop();
   }
 
+  /** From front to back. The pulled sheet keeps the place that it left as well, or pointing there would choose what lies behind it. */
+  function pointable(): Placed[] {
+    if (folded > 0.5) return [{ sheet: -1, x: PULL, y: PULL + depth, scale: 1 }];
+    const pulled = front === null ? [] : places().slice(-1);
+    return [...pulled, ...arrange(order, null, folded, depth).reverse()];
+  }
+
   function cellAt(x: number, y: number): CellRef | null {
-    const all = folded > 0.5 ? [{ sheet: -1, x: PULL, y: PULL + depth, scale: 1 }] : places().reverse();
-    for (const place of all) {
+    for (const place of pointable()) {
       const column = Math.floor((x - place.x) / place.scale / cell.width);
       const row = Math.floor((y - place.y) / place.scale / cell.height);
       if (row < 0 || row >= rows || column < 0 || column >= columns) continue;
@@ -125,13 +132,17 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
   return { element, cellAt, mark, collapse, trace: () => {} };
 }
 
-/** From back to front: the first example lies in front, unless another is pulled out before it. */
-function arrange(count: number, front: number | null, folded: number, depth: number): Placed[] {
+/** The sheets from front to back: `first`, then the others as they come. */
+const ordered = (count: number, first: number): number[] => [first, ...Array.from({ length: count }, (_, n) => n).filter((n) => n !== first)];
+
+/** From back to front, as they lie in `order`, unless one is pulled out before the others. */
+function arrange(order: readonly number[], front: number | null, folded: number, depth: number): Placed[] {
   const open = 1 - folded;
-  const behind = Array.from({ length: count }, (_, n) => count - 1 - n).map((sheet): Placed => {
-    const back = count > 1 ? sheet / (count - 1) : 0;
-    return { sheet, x: PULL + depth * back * open, y: PULL + depth - depth * back * open, scale: 1 - SHRINK * back * open };
-  });
+  const last = Math.max(1, order.length - 1);
+  const behind = order.map((sheet, n): Placed => {
+    const back = (n / last) * open;
+    return { sheet, x: PULL + depth * back, y: PULL + depth - depth * back, scale: 1 - SHRINK * back };
+  }).reverse();
   if (front === null) return behind;
   const pulled: Placed = { sheet: front, x: PULL - (PULL - 2) * open, y: PULL + depth + (PULL - 2) * open, scale: 1 };
   return [...behind.filter(({ sheet }) => sheet !== front), pulled];
