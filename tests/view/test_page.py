@@ -309,3 +309,39 @@ def test_the_longest_gradient_lies_in_front_and_a_pointed_sheet_stays(page: Page
             pointed.append(page.locator("tr.lit").get_attribute("data-example"))
     assert [len(set(pointed[n : n + 3])) for n in range(0, 12, 3)] == [1, 1, 1, 1], pointed
     assert len(set(pointed)) > 2
+
+
+def test_the_mean_loss_and_the_words_of_the_collapse_say_what_counts(page: Page, model: Any) -> None:
+    losses = the_librarys(model)["losses"][0]
+    formula = page.locator('[data-line="collapse-2"] annotation').first
+    go_to(page, "loss")
+    note = page.locator(".equation-note")
+    assert note.inner_text() == f"The mean of the 6 losses is {losses.mean():.4g}."
+    assert r"\tfrac1m" in (formula.text_content() or "")
+    page.locator('tr[data-example="1"] input').uncheck()
+    assert (
+        note.inner_text() == f"The mean of the 5 losses of those kept is {np.delete(losses, 1).mean():.4g}."
+    )
+    assert "frac1m" not in (formula.text_content() or "")
+    assert r"\operatorname{diag}(c)" in (formula.text_content() or "")
+    go_to(page, "collapse-2")
+    spoken = page.locator(".stage .sign .sr-only").all_inner_texts()
+    assert not [words for words in spoken if "mean" in words or "divided by m" in words], spoken
+    page.locator("button.all-back").click()
+    assert "their mean is" in page.locator(".stage .sign .sr-only").all_inner_texts()
+    assert r"\tfrac1m" in (formula.text_content() or "")
+
+
+def test_the_mean_loss_is_weighted_as_the_batch_is(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("binary")
+    y = np.where(np.arange(len(y)) < 4, y, "yes")
+    model = estimator("binary", class_weight="balanced").fit(X, y)
+    file = bp.view.microscope(model, X[:4], y[:4]).save(tmp_path / "weights.html")
+    weights = model.network_and_batch(X[:4], y[:4])[1].weights
+    losses = model.backprop(X[:4], y[:4]).losses
+    found = opened(browser, file)
+    go_to(found.page, "loss")
+    expected = f"The weighted mean of the 4 losses is {np.average(losses, weights=weights):.4g}."
+    assert found.page.locator(".equation-note").inner_text() == expected
+    assert len(set(weights)) > 1
+    found.page.close()

@@ -4,7 +4,7 @@ import { formula, h } from "./dom";
 import type { Figure } from "./figure";
 import { createFigure, type FigureView } from "./figure-view";
 import { brokenRows, cellOf, fitOf } from "./layout";
-import type { Equation, Item, Line } from "./lines";
+import { type Equation, type Item, linesOf } from "./lines";
 import type { Context } from "./scene";
 import { createThumbnails, lightThumbnails } from "./images";
 
@@ -13,13 +13,13 @@ export interface Stage {
   figure: (name: string) => Figure | undefined;
 }
 
-export function createStage(context: Context, lines: readonly Line[]): Stage {
+export function createStage(context: Context): Stage {
   const { store } = context;
   const element = h("section", { class: "stage", "aria-label": "The matrices of this line" });
   let views: FigureView[] = [];
 
   function render(): void {
-    const line = lines[store.get("line")]!;
+    const line = linesOf(context.scene())[store.get("line")]!;
     const remembered = remember(element);
     views = [];
     const equations = line.equations(context.scene()).map((equation) => draw(equation, remembered.open));

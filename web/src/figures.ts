@@ -56,10 +56,11 @@ export const figureH = (s: Scene, l: number): Figure =>
         scale: "amount", cell: (j, i) => explain.explainH(s, l, j, i),
       });
 
-export const figureP = (s: Scene): Figure =>
+/** `withY`: in the colours of Y, beside which it stands. */
+export const figureP = (s: Scene, withY = false): Figure =>
   figure(s, {
     name: "P", title: "P", tex: "P", matrix: s.P(), rows: s.last, columns: "examples", units: "one row an output, one column an example",
-    scale: "amount", alike: [s.Y()], cell: (k, i) => explainP(s, k, i),
+    scale: "amount", alike: withY ? [s.Y()] : [], cell: (k, i) => explainP(s, k, i),
   });
 
 export const figureY = (s: Scene): Figure =>

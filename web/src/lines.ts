@@ -3,7 +3,7 @@
 import { largestDifference } from "./algebra";
 import type { Figure } from "./figure";
 import * as figures from "./figures";
-import { show } from "./numbers";
+import { plural, show } from "./numbers";
 import type { Scene } from "./scene";
 
 export const GROUPS = ["forward", "loss", "backward", "collapse", "update"] as const;
@@ -47,14 +47,14 @@ export function linesOf(scene: Scene): Line[] {
     lossLine(scene),
     lastGradientLine(scene, last),
     ...[...hidden].reverse().map(backwardLine),
-    ...[...layers].reverse().map((l) => collapseLine(l, last)),
+    ...[...layers].reverse().map((l) => collapseLine(scene, l)),
     ...layers.map((l) => updateLine(scene, l)),
   ];
 }
 
 const batchLine = (scene: Scene): Line => ({
   id: "forward-0", group: "forward", title: "The batch", tex: "H^0 = B",
-  note: `${scene.m} examples enter side by side: one column each.`,
+  note: `${plural(scene.m, "example enters", "examples enter")} side by side: one column each.`,
   equations: (s) => [{ items: [figures.figureB(s)], inputs: true }],
 });
 
@@ -81,22 +81,24 @@ const outputLine = (scene: Scene, l: number): Line => ({
 
 const lossLine = (scene: Scene): Line => ({
   id: "loss", group: "loss", title: "Each example's loss", tex: `\\text{loss}_i = ${scene.doc.head.lossTex}`,
-  note: "Every column of P is compared with its column of Y. The loss of the batch is the mean.",
+  note: `Every column of P is compared with its column of Y. The loss of the batch is their ${scene.even ? "mean" : "weighted mean"}.`,
   equations: (s) => [
-    { items: [figures.figureP(s), sign("\\text{against}", "against"), figures.figureY(s)] },
+    { items: [figures.figureP(s, true), sign("\\text{against}", "against"), figures.figureY(s)] },
     { items: [sign("\\to", "gives"), figures.figureLosses(s)], note: meanLoss(s) },
   ],
 });
 
 function meanLoss(scene: Scene): string {
-  const { values } = scene.losses();
-  return `The mean of the ${scene.m} losses is ${show([...values].reduce((a, b) => a + b, 0) / scene.m)}.`;
+  const kept = scene.kept.filter(Boolean).length;
+  const mean = scene.even ? "mean" : "weighted mean";
+  const those = kept < scene.m ? " of those kept" : "";
+  return `The ${mean} of the ${plural(kept, "loss", "losses")}${those} is ${show(scene.meanLoss())}.`;
 }
 
 const lastGradientLine = (scene: Scene, l: number): Line => ({
   id: `backward-${l}`, group: "backward", title: "Back from the output", tex: `dZ^{${l}} = ${scene.doc.head.dZTex}`,
-  note: "Each example's own gradient by its sums, undivided: the 1/m waits for the collapse.",
-  equations: (s) => [{ items: [figures.figureP(s), MINUS, figures.figureY(s), sign(scene.doc.head.dZTex === "P - Y" ? "=" : "\\to", "gives"), figures.figureDZ(s, l)] }],
+  note: `Each example's own gradient by its sums, undivided: ${scene.plain ? "the 1/m waits" : "the shares c wait"} for the collapse.`,
+  equations: (s) => [{ items: [figures.figureP(s, true), MINUS, figures.figureY(s), sign(scene.doc.head.dZTex === "P - Y" ? "=" : "\\to", "gives"), figures.figureDZ(s, l)] }],
 });
 
 const backwardLine = (l: number): Line => ({
@@ -109,27 +111,40 @@ const backwardLine = (l: number): Line => ({
   ],
 });
 
-const collapseLine = (l: number, last: number): Line => ({
-  id: `collapse-${l}`, group: "collapse", title: l === last ? "The output" : `Layer ${l}`,
-  tex: `\\begin{aligned}DW^{${l}}[:,:,i] &= dz_i\\, h_i^{\\top} \\\\ dW^{${l}} &= \\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\tfrac1m \\textstyle\\sum_i dZ^{${l}}[:,i]\\end{aligned}`,
-  note: "One sheet an example: the outer product of what comes back and what went in. Their mean trains the network.",
+const collapseLine = (scene: Scene, l: number): Line => ({
+  id: `collapse-${l}`, group: "collapse", title: l === scene.last ? "The output" : `Layer ${l}`,
+  tex: `\\begin{aligned}DW^{${l}}[:,:,i] &= dz_i\\, h_i^{\\top} \\\\ ${scene.plain ? meanTex(l) : sharesTex(l)}\\end{aligned}`,
+  note: `One sheet an example: the outer product of what comes back and what went in. ${scene.plain ? "Their mean" : "Their sum, each times its share c,"} trains the network.`,
   equations: (s) => [
-    { items: [figures.figureStack(s, l), sign(s.plain ? "\\xrightarrow{\\text{mean}}" : "\\xrightarrow{\\sum c_i}", "their mean is"), figures.figureDW(s, l)], ...shareNote(s) },
+    { items: [figures.figureStack(s, l), collapses(s), figures.figureDW(s, l)], ...shareNote(s) },
     {
-      items: [figures.figureDZ(s, l), TIMES, figures.figureH(s, l - 1), sign(s.plain ? "{}^{\\top} / m =" : "{}^{\\top}\\text{, by }c,\\; =", "transposed, divided by m, equals"), figures.figureProduct(s, l)],
+      items: [figures.figureDZ(s, l), TIMES, figures.figureH(s, l - 1), transposed(s), figures.figureProduct(s, l)],
       note: sameness(s, l),
     },
-    { items: [figures.figureBias(s, l), sign(s.plain ? "\\xrightarrow{\\text{mean}}" : "\\xrightarrow{\\sum c_i}", "their mean is"), figures.figureDb(s, l)] },
+    { items: [figures.figureBias(s, l), collapses(s), figures.figureDb(s, l)] },
   ],
 });
 
+const meanTex = (l: number): string =>
+  `dW^{${l}} &= \\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\tfrac1m \\textstyle\\sum_i dZ^{${l}}[:,i]`;
+
+/** Where the examples count differently: left out, clipped or weighted. */
+const sharesTex = (l: number): string =>
+  `dW^{${l}} &= dZ^{${l}} \\operatorname{diag}(c)\\, (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\textstyle\\sum_i c_i\\, dZ^{${l}}[:,i]`;
+
+const collapses = (scene: Scene): Item =>
+  scene.plain ? sign("\\xrightarrow{\\text{mean}}", "their mean is") : sign("\\xrightarrow{\\sum c_i}", "their sum, each times its share c, is");
+
+const transposed = (scene: Scene): Item =>
+  scene.plain ? sign("{}^{\\top} / m =", "transposed, divided by m, equals") : sign("{}^{\\top}\\text{, by }c,\\; =", "transposed, each example times its share c, equals");
+
 const shareNote = (scene: Scene): { note?: string } =>
-  scene.plain ? {} : { note: "The mean counts each example by its share c, in the table below." };
+  scene.plain ? {} : { note: "Each example counts by its share c, in the table below." };
 
 function sameness(scene: Scene, l: number): string {
   const difference = largestDifference(scene.dW(l), scene.product(l));
   const product = scene.plain ? `dZ${figures.raised(l)} H${figures.raised(l - 1)}ᵀ / m` : `dZ${figures.raised(l)} diag(c) H${figures.raised(l - 1)}ᵀ`;
-  return `The mean of the sheets and ${product} are the same numbers: largest difference ${show(difference, 2)}.`;
+  return `The ${scene.plain ? "mean" : "sum"} of the sheets${scene.plain ? "" : ", each times its share,"} and ${product} are the same numbers: largest difference ${show(difference, 2)}.`;
 }
 
 const updateLine = (scene: Scene, l: number): Line => ({

@@ -27,7 +27,7 @@ function start(root: HTMLElement, doc: BatchDocument): void {
   followTheme(store);
   const context = createContext(doc, store);
   const lines = linesOf(context.scene());
-  const stage = createStage(context, lines);
+  const stage = createStage(context);
   const bench = h("div", { class: "bench" }, createStepper(context, lines), stage.element, createCard(context, stage));
   root.replaceChildren(header(doc, store), bench, createExamples(context));
 }

@@ -13,6 +13,7 @@ export class Scene {
     readonly checkpoint: Checkpoint,
     /** c, what each example counts in the mean. */
     readonly shares: readonly number[],
+    readonly kept: readonly boolean[],
   ) {}
 
   /** The number of the output layer, L + 1. */
@@ -23,6 +24,18 @@ export class Scene {
   get m(): number {
     return this.doc.examples.length;
   }
+
+  /** Whether the examples that are kept count alike in the mean loss, which clipping leaves as it is. */
+  get even(): boolean {
+    const weights = decode(this.doc.weights).values.filter((_, i) => this.kept[i]);
+    return weights.every((weight) => weight === weights[0]);
+  }
+
+  /** `Σ w kept loss / Σ w kept`. */
+  meanLoss = (): number => {
+    const counts = algebra.sharesOf(decode(this.doc.weights).values, this.kept, [], null);
+    return algebra.at(algebra.meanColumn(this.losses(), counts), 0, 0);
+  };
 
   /** Whether every example counts 1/m. */
   get plain(): boolean {
@@ -104,5 +117,5 @@ function sceneOf(doc: BatchDocument, store: Store): Scene {
   const checkpoint = doc.checkpoints[store.get("checkpoint")]!;
   const lengths = algebra.norms(decode(checkpoint.gram));
   const shares = algebra.sharesOf(decode(doc.weights).values, store.get("kept"), lengths, store.get("clip"));
-  return new Scene(doc, checkpoint, shares);
+  return new Scene(doc, checkpoint, shares, store.get("kept"));
 }

@@ -1,7 +1,7 @@
 /** The algorithm down the side: its lines, the buttons, the slider over checkpoints, and the keys. */
 
 import { button, formula, h, reducedMotion } from "./dom";
-import { GROUPS, type Group, type Line } from "./lines";
+import { GROUPS, type Group, type Line, linesOf } from "./lines";
 import type { Context } from "./scene";
 import type { Store } from "./state";
 
@@ -24,6 +24,7 @@ export function createStepper(context: Context, lines: readonly Line[]): HTMLEle
   const update = (): void => showCurrent(store.get("line"), items, groups);
   store.on(["line"], update);
   update();
+  store.on(["checkpoint", "kept", "clip"], () => linesOf(context.scene()).forEach((line, n) => typeset(items[n]!, line)));
   play(store, lines);
   listenToKeys(store, lines.length);
   return element;
@@ -32,7 +33,14 @@ export function createStepper(context: Context, lines: readonly Line[]): HTMLEle
 function lineItem(line: Line, choose: () => void): HTMLLIElement {
   const made = button("", choose, { class: "line" });
   made.append(h("span", { class: "line-title" }, line.title), formula(line.tex, "line-formula"));
-  return h("li", { "data-line": line.id }, made);
+  return h("li", { "data-line": line.id, "data-tex": line.tex }, made);
+}
+
+/** What a line says changes with what the examples count. */
+function typeset(item: HTMLElement, line: Line): void {
+  if (item.dataset["tex"] === line.tex) return;
+  item.dataset["tex"] = line.tex;
+  item.querySelector(".line-formula")?.replaceWith(formula(line.tex, "line-formula"));
 }
 
 function groupItem(group: Group, lines: readonly Line[], items: readonly HTMLLIElement[], store: Store): HTMLLIElement {
