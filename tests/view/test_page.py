@@ -57,17 +57,18 @@ def page(seen: Opened) -> Page:
 
 
 def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | None = None) -> dict[str, Any]:
-    """Every matrix of the page by its name."""
+    """Every matrix of the page by its name; of a tensor, the sheet in front."""
     X, y = table("multiclass")
     net, batch = model.network_and_batch(X[:ROWS], y[:ROWS])
     step = bp.backprop(net, batch.B, batch.Y, weights)
     g = step.gradient if clip is None else step.gradient.clipped(clip)
+    front = int(np.argmax(step.gradient.squared_norms()))
     found = {"B": batch.B, "P": step.P, "Y": batch.Y, "losses": step.losses[None, :]}
     for k, (layer, mean) in enumerate(zip(net.layers, g.mean(), strict=True)):
         found |= {
             f"W{k + 1}": layer.W, f"b{k + 1}": layer.b[:, None], f"Z{k + 1}": step.Z[k],
             f"dZ{k + 1}": step.dZ[k], f"Db{k + 1}": step.gradient.bias_matrix(k),
-            f"DW{k + 1}": step.gradient.tensor(k)[:, :, 0],
+            f"DW{k + 1}": step.gradient.tensor(k)[:, :, front],
             f"dW{k + 1}": mean.W, f"product{k + 1}": mean.W, f"db{k + 1}": mean.b[:, None],
             f"W{k + 1}-after": layer.W - RATE * mean.W, f"b{k + 1}-after": (layer.b - RATE * mean.b)[:, None],
         }  # fmt: skip
@@ -344,4 +345,119 @@ def test_the_mean_loss_is_weighted_as_the_batch_is(browser: Browser, tmp_path: P
     expected = f"The weighted mean of the 4 losses is {np.average(losses, weights=weights):.4g}."
     assert found.page.locator(".equation-note").inner_text() == expected
     assert len(set(weights)) > 1
+    found.page.close()
+
+
+def rows_in_order(page: Page) -> list[int]:
+    """The examples, as the table has them."""
+    rows: list[str] = page.eval_on_selector_all("tr[data-example]", "all => all.map(r => r.dataset.example)")
+    return [int(row) for row in rows]
+
+
+def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("single")
+    model = estimator("single").fit(X, y, record_examples=True)
+    y = np.array([10.0, -3.5, 9.5, -12.0, 0.25, 1e-7])
+    file = bp.view.microscope(model, X[:ROWS], y).save(tmp_path / "numbers.html")
+    found = opened(browser, file)
+    for key, values in (("label", y), ("prediction", model.predict(X[:ROWS]))):
+        head = found.page.locator(f'th[data-key="{key}"]')
+        head.locator("button").click()
+        assert rows_in_order(found.page) == np.argsort(values).tolist(), key
+    found.page.locator("#checkpoint").focus()
+    found.page.keyboard.press("Home")
+    early = model.at_checkpoint(model.checkpoints_[0]).predict(X[:ROWS])
+    assert rows_in_order(found.page) == np.argsort(early).tolist()
+    assert head.get_attribute("aria-sort") == "ascending"
+    found.page.locator('th[data-key="kept"] button').click()
+    box = found.page.locator('tr[data-example="0"] input')
+    box.focus()
+    found.page.keyboard.press("Space")
+    assert rows_in_order(found.page) == [1, 2, 3, 4, 5, 0]
+    assert box.evaluate("box => box === document.activeElement")
+    found.page.close()
+
+
+def test_what_is_no_number_is_sorted_last_both_ways(browser: Browser, tmp_path: Path, model: Any) -> None:
+    X, y = table("multiclass")
+    X = X[:4].copy()
+    X[1] *= 1e308
+    with np.errstate(all="ignore"):
+        file = bp.view.microscope(model, X, y[:4]).save(tmp_path / "odd.html")
+    found = opened(browser, file)
+    head = found.page.locator('th[data-key="norm"] button')
+    values = found.page.eval_on_selector_all(
+        'td[data-key="norm"]', "all => all.map(one => Number(one.dataset.value))"
+    )
+    odd = [n for n, value in enumerate(values) if np.isnan(value)]
+    assert odd
+    for _ in range(2):
+        head.click()
+        assert rows_in_order(found.page)[4 - len(odd) :] == odd
+    found.page.close()
+
+
+def test_a_folded_stack_tells_of_the_mean(page: Page, model: Any) -> None:
+    go_to(page, "collapse-1")
+    stack = page.locator('figure[data-name="DW1"]')
+    expected = the_librarys(model)
+    fanned = stack.locator(".legend-numbers").inner_text()
+    stack.locator("button.collapse-button").click()
+    assert_allclose(numbers_of(page, "DW1"), expected["dW1"], rtol=2e-5, atol=2e-6)
+    mean = expected["dW1"]
+    assert f"from {mean.min():.3g} to {mean.max():.3g}".replace("-", "−") in (
+        stack.get_attribute("aria-label") or ""
+    )
+    whole = page.locator('figure[data-name="dW1"]').first
+    assert stack.locator(".legend-numbers").inner_text() == whole.locator(".legend-numbers").inner_text()
+    stack.locator("button.collapse-button").click()
+    assert stack.locator(".legend-numbers").inner_text() == fanned
+
+
+def test_a_wrong_length_to_clip_at_is_put_back(page: Page) -> None:
+    page.locator("#clip-on").check()
+    number = page.locator("#clip-number")
+    before = number.input_value()
+    number.fill("-3")
+    number.press("Enter")
+    assert number.input_value() == before
+
+
+def test_arrow_keys_step_from_a_button_inside_a_figure(page: Page) -> None:
+    go_to(page, "collapse-2")
+    page.locator('figure[data-name="DW2"] .collapse-button').focus()
+    page.keyboard.press("ArrowRight")
+    assert current(page) == "collapse-1"
+    page.locator("figure summary").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert current(page) == "collapse-2"
+
+
+def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
+    browser: Browser, tmp_path: Path
+) -> None:
+    X, y = table("binary")
+    model = estimator("binary", hidden_layer_sizes=(100,), max_iter=2).fit(X, y)
+    found = opened(browser, bp.view.microscope(model, X[:1], y[:1]).save(tmp_path / "part.html"))
+    assert found.page.locator(".dw-change").inner_text().endswith("the 1 example in it.")
+    go_to(found.page, "forward-1")
+    for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
+        figure = found.page.locator(f'figure[data-name="{name}"]')
+        assert figure.locator(".figure-shape").inner_text() == shape
+    found.page.close()
+
+
+def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("counts")
+    model = estimator("counts", loss="poisson").fit(X, y)
+    found = opened(browser, bp.view.microscope(model, X, y, rows=4).save(tmp_path / "poisson.html"))
+    go_to(found.page, "loss")
+    found.page.locator('figure[data-name="losses"]').focus()
+    found.page.keyboard.press("ArrowDown")
+    for _ in range(4):
+        steps = found.page.locator(".arithmetic .steps .value")
+        values = steps.evaluate_all("all => all.map(one => Number(one.dataset.value))")
+        assert len(values) == 2
+        assert_allclose(values[0], values[1], rtol=1e-4, atol=1e-6)
+        found.page.keyboard.press("ArrowRight")
     found.page.close()

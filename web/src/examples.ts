@@ -48,15 +48,22 @@ export function createExamples(context: Context): HTMLElement {
 
   function arrange(): void {
     const column = COLUMNS.find(({ key }) => key === sorted.key);
-    const order = doc.examples.map((_, i) => i);
-    const sense = sorted.direction === "descending" ? -1 : 1;
-    if (column) order.sort((a, b) => sense * compare(column.value(context, a), column.value(context, b)) || a - b);
-    body.replaceChildren(...order.map((i) => rows[i]!.element));
+    const all = doc.examples.map((_, i) => i);
+    const order = column ? ordered(all.map((i) => column.value(context, i)), sorted.direction === "descending") : all;
+    const wanted = order.map((i) => rows[i]!.element);
+    if (wanted.every((row, n) => row === body.children[n])) return;
+    // A row that is moved loses the focus.
+    const focused = document.activeElement;
+    body.replaceChildren(...wanted);
+    if (focused instanceof HTMLElement && body.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   const fill = (): void => rows.forEach((row) => row.fill());
   const light = (): void => rows.forEach(({ element }, i) => element.classList.toggle("lit", store.get("example") === i));
-  store.on(["checkpoint", "kept", "clip"], fill);
+  store.on(["checkpoint", "kept", "clip"], () => {
+    fill();
+    arrange();
+  });
   store.on(["example"], light);
   fill();
   arrange();
@@ -102,8 +109,26 @@ function fillRow(context: Context, i: number, cells: readonly HTMLElement[], box
   element.classList.toggle("left-out", !box.checked);
 }
 
-/** Numbers by size, undefined ones last; text so that "row 9" comes before "row 17". */
+/** The places of values in order; those that are no numbers last, whichever way. */
+function ordered(values: readonly (number | string)[], descending: boolean): number[] {
+  const keys = asNumbers(values) ?? values;
+  const sense = descending ? -1 : 1;
+  const odd = keys.map((key) => Number(Number.isNaN(key)));
+  return keys.map((_, i) => i).sort((a, b) => odd[a]! - odd[b]! || (odd[a] ? 0 : sense * compare(keys[a]!, keys[b]!)) || a - b);
+}
+
+/** Python's texts of what is no number or too large for one. */
+const ODD_NUMBERS = new Map([["nan", NaN], ["inf", Infinity], ["-inf", -Infinity]]);
+
+/** Texts as the numbers that they are, where all of them are: 10 comes after 9.5, and −3 before −1. */
+function asNumbers(values: readonly (number | string)[]): number[] | null {
+  const texts = values.map((value) => String(value).trim());
+  const numbers = texts.map((text) => ODD_NUMBERS.get(text) ?? Number(text));
+  return texts.every((text, n) => text !== "" && (ODD_NUMBERS.has(text) || !Number.isNaN(numbers[n]))) ? numbers : null;
+}
+
+/** Numbers by size; text so that "row 9" comes before "row 17". */
 function compare(a: number | string, b: number | string): number {
-  if (typeof a === "number" && typeof b === "number") return Number.isNaN(a) ? 1 : Number.isNaN(b) ? -1 : a - b;
+  if (typeof a === "number" && typeof b === "number") return a < b ? -1 : Number(a > b);
   return String(a).localeCompare(String(b), "en", { numeric: true });
 }

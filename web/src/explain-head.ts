@@ -54,6 +54,10 @@ const LOSS_TERMS: Record<string, (p: number, y: number) => LossTerm> = {
   softmax_groups: cross,
   sigmoid: (p, y) => (y > 0.5 ? cross(p, y) : { expression: `−${show(1 - y)} × log(1 − ${show(p)})`, value: y === 1 ? 0 : -(1 - y) * Math.log(1 - p) }),
   squared_error: (p, y) => ({ expression: `½ (${show(p)} − ${factor(y)})²`, value: 0.5 * (p - y) ** 2 }),
+  poisson: (p, y) =>
+    y === 0
+      ? { expression: show(p), value: p }
+      : { expression: `${show(p)} − ${factor(y)} + ${show(y)} × log(${show(y)} / ${show(p)})`, value: p - y + y * Math.log(y / p) },
   absolute_error: (p, y) => ({ expression: `|${show(p)} − ${factor(y)}|`, value: Math.abs(p - y) }),
 };
 

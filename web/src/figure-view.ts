@@ -26,13 +26,13 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
   const scales = scalesOf(figure, store.get("theme"));
   const stack = figure.sheets ? createStack(figure, cell, scales.sheets, scales.own, context.scene().shares) : null;
   const plate: Plate = stack ?? createHeatmap(figure, cell, scales.own);
-  const numbers = createNumbers(figure, context.doc.examples, open);
+  const numbers = createNumbers(figure, context.doc.examples, open, sheetShown(figure, store));
   const width = figure.matrix.columns * cell.width;
-  const folding = stack && createFolding(figure, stack, scales, width, store);
-  const foot = h("div", { class: "figure-foot" }, ...(folding?.elements ?? [legend(scales.own, rangeOf(figure).odd, width)]), numbers.element);
+  const folding = stack && createFolding(figure, stack, scales, width, context);
+  const foot = h("div", { class: "figure-foot" }, ...(folding?.elements ?? [legend(scales.own, statistics(figure.matrix).odd, width)]), numbers.element);
   const element = h(
     "figure",
-    { class: stack ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure) },
+    { class: stack ? "figure stack" : "figure", "data-name": figure.name, tabindex: 0, role: "group", "aria-label": spoken(figure, store.get("collapsed")) },
     caption(figure),
     h("div", { class: "plate-holder" }, rowLabels(figure, cell), plate.element),
     foot,
@@ -46,9 +46,14 @@ export function createFigure(figure: Figure, cell: CellSize, context: Context, o
     update: (sources) => {
       plate.trace(sources[figure.name]);
       plate.mark(store.get("example"), store.get("cell"));
-      numbers.show(store.get("example"));
+      numbers.show(sheetShown(figure, store));
     },
-    fold: () => folding?.fold(true),
+    fold: () => {
+      if (!folding) return;
+      folding.fold(true);
+      element.setAttribute("aria-label", spoken(figure, store.get("collapsed")));
+      numbers.show(sheetShown(figure, store));
+    },
   };
 }
 
@@ -62,19 +67,25 @@ function scalesOf(figure: Figure, theme: Theme): Scales {
   return { own, sheets: figure.sheets ? scaleFor(figure.sheets, figure.scale, theme) : own };
 }
 
-/** The button that folds the sheets into their mean, and the legend, which changes with it. */
-function createFolding(figure: Figure, stack: StackPlate, scales: Scales, width: number, store: Store): { elements: HTMLElement[]; fold: (animate: boolean) => void } {
+/** The button that folds the sheets into their mean, and the legend, which changes when the drawing does. */
+function createFolding(figure: Figure, stack: StackPlate, scales: Scales, width: number, { store, scene }: Context): { elements: HTMLElement[]; fold: (animate: boolean) => void } {
   const holder = h("div", { class: "legend-holder" });
   const toggle = button("", () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
+  const whole = scene().plain ? "mean" : "weighted sum";
+  const explain = (folded: boolean): void =>
+    holder.replaceChildren(legend(folded ? scales.own : scales.sheets, rangeOf(figure, folded).odd, width));
   function fold(animate: boolean): void {
     const collapsed = store.get("collapsed");
-    stack.collapse(collapsed, animate);
-    toggle.textContent = collapsed ? "Fan the sheets out" : "Collapse into the mean";
-    holder.replaceChildren(legend(collapsed ? scales.own : scales.sheets, rangeOf(figure).odd, width));
+    stack.collapse(collapsed, animate, explain);
+    toggle.textContent = collapsed ? "Fan the sheets out" : `Collapse into the ${whole}`;
   }
   fold(false);
   return { elements: [holder, toggle], fold };
 }
+
+/** The sheet of the example that is pointed at, or the foremost; null for the mean, and where there are no sheets. */
+const sheetShown = (figure: Figure, store: Store): number | null =>
+  figure.sheets && !store.get("collapsed") ? (store.get("example") ?? figure.front ?? 0) : null;
 
 /** The example that a cell belongs to: its column, or its sheet. */
 const exampleOf = (figure: Figure, ref: CellRef): number | null => (figure.columnsAreExamples ? ref.column : (ref.sheet ?? null));
@@ -98,15 +109,15 @@ function rowLabels(figure: Figure, cell: CellSize): HTMLElement | null {
   return element;
 }
 
-function spoken(figure: Figure): string {
-  const { least, most, mean, odd } = rangeOf(figure);
+function spoken(figure: Figure, folded: boolean): string {
+  const { least, most, mean, odd } = rangeOf(figure, folded);
   const range = `from ${brief(least)} to ${brief(most)}, mean ${brief(mean)}`;
-  return [`${figure.title}, ${figure.shape}`, figure.units, figure.part?.full, range, odd > 0 && oddOnes(odd)].filter(Boolean).join("; ");
+  return [`${figure.title}, ${figure.shape}`, figure.sheets && folded && "its sheets collapsed into one", figure.units, figure.part?.full, range, odd > 0 && oddOnes(odd)].filter(Boolean).join("; ");
 }
 
-/** Of a tensor, over all of its sheets. */
-function rangeOf(figure: Figure): Statistics {
-  const all = (figure.sheets ?? [figure.matrix]).map(statistics);
+/** Of a tensor, over all of its sheets; folded, of their mean. */
+function rangeOf(figure: Figure, folded: boolean): Statistics {
+  const all = ((!folded && figure.sheets) || [figure.matrix]).map(statistics);
   const sum = (key: "mean" | "odd"): number => all.reduce((total, each) => total + each[key], 0);
   return {
     least: Math.min(...all.map(({ least }) => least)),

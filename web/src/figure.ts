@@ -68,7 +68,7 @@ export function figure(scene: Scene, recipe: Recipe): Figure {
     labels: rows === scene.last ? scene.doc.levels[rows]!.names : [],
     columnsAreExamples: columns === "examples",
     units: recipe.units,
-    shape: [matrix.rows, matrix.columns, ...(recipe.sheets ? [recipe.sheets.length] : [])].join(" × "),
+    shape: shapeOf(scene, recipe),
     part: partsDrawn(scene, [rows, columns]),
     scale: recipe.scale ?? "signed",
     alike: recipe.alike ?? [],
@@ -79,6 +79,14 @@ export function figure(scene: Scene, recipe: Recipe): Figure {
     }),
     ...(recipe.sheets ? { sheets: recipe.sheets, front: scene.longest() } : {}),
   };
+}
+
+/** "4 × 7"; "1000 × 1000, 64 × 64 drawn" where not all is. */
+function shapeOf(scene: Scene, { rows, columns, matrix, sheets }: Recipe): string {
+  const more = sheets ? [sheets.length] : [];
+  const whole = [rows < 0 ? matrix.rows : scene.size(rows), typeof columns === "number" ? scene.size(columns) : matrix.columns, ...more].join(" × ");
+  const drawn = [matrix.rows, matrix.columns, ...more].join(" × ");
+  return whole === drawn ? whole : `${whole}, ${drawn} drawn`;
 }
 
 /** "unit 3, row 17" of an example; "unit 3 from pixel 12" of a weight, "to" where it is read backwards. */

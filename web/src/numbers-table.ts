@@ -6,25 +6,28 @@ import { h } from "./dom";
 import type { Figure } from "./figure";
 import { brief } from "./numbers";
 
-/** "Numbers", closed; `sheet` says which sheet of a tensor the table shows. */
+/** "Numbers", closed; `sheet` says which sheet of a tensor the table shows, null its mean or the one matrix that there is. */
 export interface NumbersPanel {
   element: HTMLDetailsElement;
   show: (sheet: number | null) => void;
 }
 
-export function createNumbers(figure: Figure, examples: readonly { row: string }[], open: boolean): NumbersPanel {
+export function createNumbers(figure: Figure, examples: readonly { row: string }[], open: boolean, first: number | null): NumbersPanel {
   const holder = h("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `Numbers of ${figure.title}` });
   const element = h("details", { class: "numbers-panel" }, h("summary", {}, "Numbers"), holder);
-  let shown: number | null = null;
+  let shown = first;
   let filled = false;
 
   function fill(): void {
     if (!element.open || filled) return;
     filled = true;
-    const sheet = figure.sheets ? (shown ?? figure.front ?? 0) : null;
-    const matrix = sheet === null ? figure.matrix : (figure.sheets?.[sheet] ?? figure.matrix);
-    const caption = sheet === null ? figure.title : `${figure.title}: the sheet of ${examples[sheet]?.row ?? ""}`;
-    holder.replaceChildren(tableOf(figure, matrix, caption, sheet));
+    const matrix = shown === null ? figure.matrix : (figure.sheets?.[shown] ?? figure.matrix);
+    holder.replaceChildren(tableOf(figure, matrix, captionOf(), shown));
+  }
+
+  function captionOf(): string {
+    if (!figure.sheets) return figure.title;
+    return `${figure.title}: ${shown === null ? "the sheets collapsed" : `the sheet of ${examples[shown]?.row ?? ""}`}`;
   }
 
   element.addEventListener("toggle", fill);
@@ -33,7 +36,7 @@ export function createNumbers(figure: Figure, examples: readonly { row: string }
   return {
     element,
     show: (sheet) => {
-      if (!figure.sheets || sheet === shown) return;
+      if (sheet === shown) return;
       shown = sheet;
       filled = false;
       fill();

@@ -28,7 +28,7 @@ function changeOf({ scene, doc, store }: Context): string {
   const gram = scene().gram();
   const everyone = sharesOf(decode(doc.weights).values, doc.examples.map(() => true), [], null);
   const before = meanLength(gram, everyone);
-  if (store.get("kept").every(Boolean) && store.get("clip") === null) return `Length of the mean gradient ${show(before)}, all ${doc.examples.length} examples in it.`;
+  if (store.get("kept").every(Boolean) && store.get("clip") === null) return `Length of the mean gradient ${show(before)}, ${doc.examples.length === 1 ? "the 1 example" : `all ${doc.examples.length} examples`} in it.`;
   const cosine = cosineBetween(gram, everyone, shares);
   return `Length of the mean gradient ${show(before)} → ${show(meanLength(gram, shares))}, cosine between the two ${show(cosine)}. ${counts({ scene, doc, store })}`;
 }
@@ -54,14 +54,19 @@ function clipControls(context: Context): HTMLElement {
   number.addEventListener("change", () => {
     const wanted = Number(number.value);
     if (wanted > 0) store.set({ clip: wanted });
-    else update();
+    else write();
   });
   function update(): void {
     const clip = store.get("clip");
     box.checked = clip !== null;
     slider.value = String(clip === null ? 1000 : placeOf(clip));
     slider.setAttribute("aria-valuetext", clip === null ? "off" : brief(clip));
-    if (document.activeElement !== number || clip === null) number.value = clip === null ? "" : String(Number(clip.toPrecision(4)));
+    // What is being typed is left as it is.
+    if (document.activeElement !== number || clip === null) write();
+  }
+  function write(): void {
+    const clip = store.get("clip");
+    number.value = clip === null ? "" : String(Number(clip.toPrecision(4)));
   }
   store.on(["clip"], update);
   update();

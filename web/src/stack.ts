@@ -15,6 +15,8 @@ const SHRINK = 0.14;
 /** How far the chosen sheet is pulled out towards the reader. */
 const PULL = 10;
 const DURATION = 900;
+/** From here on the way from 0 to 1 the mean is drawn over the sheets. */
+const FOLDED = 0.6;
 
 interface Placed {
   sheet: number;
@@ -24,7 +26,8 @@ interface Placed {
 }
 
 export interface StackPlate extends Plate {
-  collapse: (collapsed: boolean, animate: boolean) => void;
+  /** `turned` hears whether the mean is drawn, at once and whenever that changes on the way. */
+  collapse: (collapsed: boolean, animate: boolean, turned: (folded: boolean) => void) => void;
 }
 
 /** `scale` colours the sheets, `meanScale` their mean, which is paler than most of them. */
@@ -46,13 +49,14 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
   let front: number | null = null;
   let stop = (): void => {};
 
+  const isFolded = (): boolean => folded > FOLDED;
   const places = (): Placed[] => arrange(order, front, folded, depth);
 
   function draw(): void {
     const style = getComputedStyle(document.documentElement);
     context.clearRect(0, 0, canvas.width, canvas.height);
     for (const place of places()) drawSheet(place, style);
-    if (folded > 0.6) drawPicture(mean, { sheet: -1, x: PULL, y: PULL + depth, scale: 1 }, (folded - 0.6) / 0.4, style, true);
+    if (isFolded()) drawPicture(mean, { sheet: -1, x: PULL, y: PULL + depth, scale: 1 }, (folded - FOLDED) / (1 - FOLDED), style, true);
   }
 
   function drawSheet(place: Placed, style: CSSStyleDeclaration): void {
@@ -76,19 +80,23 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
     context.globalAlpha = 1;
   }
 
-  function collapse(collapsed: boolean, animate: boolean): void {
+  function collapse(collapsed: boolean, animate: boolean, turned: (folded: boolean) => void): void {
     stop();
     const target = collapsed ? 1 : 0;
     if (!animate || reducedMotion()) {
       folded = target;
       draw();
+      turned(collapsed);
       return;
     }
     const between = interpolateNumber(folded, target);
+    turned(isFolded());
     const running = timer((elapsed) => {
       const done = elapsed >= DURATION || !element.isConnected;
+      const before = isFolded();
       folded = between(easeCubicInOut(Math.min(1, elapsed / DURATION)));
       draw();
+      if (isFolded() !== before) turned(isFolded());
       if (done) running.stop();
     });
     stop = () => running.stop();
@@ -96,7 +104,7 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
 
   /** From front to back. The pulled sheet keeps the place that it left as well, or pointing there would choose what lies behind it. */
   function pointable(): Placed[] {
-    if (folded > 0.5) return [{ sheet: -1, x: PULL, y: PULL + depth, scale: 1 }];
+    if (isFolded()) return [{ sheet: -1, x: PULL, y: PULL + depth, scale: 1 }];
     const pulled = front === null ? [] : places().slice(-1);
     return [...pulled, ...arrange(order, null, folded, depth).reverse()];
   }
@@ -117,7 +125,7 @@ export function createStack(figure: Figure, cell: CellSize, scale: ColourScale, 
       draw();
     }
     const here = marked?.figure === figure.name ? marked : null;
-    const place = folded > 0.5 ? { x: PULL, y: PULL + depth, scale: 1 } : places().find(({ sheet }) => sheet === here?.sheet);
+    const place = isFolded() ? { x: PULL, y: PULL + depth, scale: 1 } : places().find(({ sheet }) => sheet === here?.sheet);
     cursor.hidden = !here || !place;
     if (!here || !place) return;
     Object.assign(cursor.style, {

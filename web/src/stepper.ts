@@ -127,7 +127,7 @@ function play(store: Store, lines: readonly Line[]): void {
 }
 
 /** What needs these keys for itself. */
-const OWN_ARROWS = "input, select, textarea, figure, .numbers, .scroller, [contenteditable]";
+const OWN_ARROWS = "input, select, textarea, .numbers, .scroller, .plate-holder[tabindex], [contenteditable]";
 const OWN_SPACE = "button, input, select, textarea, summary, a, .numbers, .scroller, [contenteditable]";
 
 function listenToKeys(store: Store, count: number): void {
@@ -135,7 +135,7 @@ function listenToKeys(store: Store, count: number): void {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target : document.body;
     const arrow = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (arrow !== undefined && !target.closest(OWN_ARROWS)) step(store, count, arrow);
+    if (arrow !== undefined && !target.matches("figure") && !target.closest(OWN_ARROWS)) step(store, count, arrow);
     else if (event.key === " " && !target.closest(OWN_SPACE)) store.set({ playing: !store.get("playing") });
     else if (event.key === "Escape") return store.set({ example: null, cell: null });
     else return;
