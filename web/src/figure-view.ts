@@ -95,11 +95,14 @@ function caption(figure: Figure): HTMLElement {
     "figcaption",
     {},
     h("span", { class: "figure-name" }, formula(figure.tex)),
-    h("span", { class: "figure-shape" }, figure.shape),
+    h("span", { class: "figure-shape" }, ...shapeParts(figure.shape)),
     h("span", { class: "figure-units" }, figure.units),
     figure.part && h("span", { class: "figure-part" }, figure.matrix.columns === 1 ? figure.part.count : figure.part.full),
   );
 }
+
+/** A narrow figure breaks "1000 × 8, 64 × 8 drawn" at the comma alone. */
+const shapeParts = (shape: string): (Node | string)[] => shape.split(/(?<=,) /).flatMap((part, n) => [n > 0 ? " " : "", h("span", {}, part)]);
 
 function rowLabels(figure: Figure, cell: CellSize): HTMLElement | null {
   const names = labelsOf(figure, cell);
