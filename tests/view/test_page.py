@@ -461,3 +461,21 @@ def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) ->
         assert_allclose(values[0], values[1], rtol=1e-4, atol=1e-6)
         found.page.keyboard.press("ArrowRight")
     found.page.close()
+
+
+def test_predictions_share_colours_with_targets_only_where_both_stand(
+    browser: Browser, tmp_path: Path
+) -> None:
+    X, y = table("single")
+    found = opened(
+        browser,
+        bp.view.microscope(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
+    )
+    legend = found.page.locator('figure[data-name="P"] .legend-numbers')
+    go_to(found.page, "forward-2")
+    alone = legend.inner_text()
+    for line in ("loss", "backward-2"):
+        go_to(found.page, line)
+        assert legend.inner_text() != alone
+        assert "100" in legend.inner_text()
+    found.page.close()
