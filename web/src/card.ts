@@ -105,12 +105,13 @@ function summary(context: Context, i: number): string {
   return `${doc.examples[i]?.row}: label ${doc.examples[i]?.label}, prediction ${prediction(context, i)}, loss ${show(at(context.scene().losses(), 0, i))}.`;
 }
 
+/** Of very many inputs the document names those that stand out. */
 function featuresOf({ doc }: Context, i: number): HTMLElement {
   const inputs = decode(doc.inputs);
   const named = doc.features.map((name, k) => ({ name, value: at(inputs, k, i) }));
   const largest = [...named].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, SHOWN_FEATURES);
   const rows = largest.map(({ name, value }) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, show(value))));
-  const left = named.length - largest.length;
+  const left = doc.sizes[0]! - largest.length;
   const caption = h("caption", {}, left > 0 ? "Its input, the largest features" : "Its input");
   return h("div", { class: "input-features" }, h("table", {}, caption, h("tbody", {}, ...rows)), left > 0 ? h("p", {}, `… ${left} more`) : null);
 }

@@ -1,0 +1,238 @@
+"""The microscope in a real browser, closer: pictures, sheets, words and orders that are easily wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+import batchprop as bp
+from tests.estimators.tables import estimator, quiet, table
+from tests.view.browsing import ROWS, current, go_to, numbers_of, opened, the_librarys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = quiet
+
+
+def test_images_are_drawn_from_the_pictures_not_from_what_enters(
+    browser: Browser, tmp_path: Path, model: Any
+) -> None:
+    X, y = table("multiclass")
+    images = np.zeros((len(X), 2, 3))
+    images[:, 1, 2] = 200
+    file = bp.view.microscope(model, X[:3], y[:3], images=images[:3]).save(tmp_path / "images.html")
+    found = opened(browser, file)
+    shown = found.page.locator(".thumbnail .input-image")
+    assert shown.count() == 3
+    assert shown.first.get_attribute("aria-label") == "row 0 as an image, 2 × 3, in colours from 0 to 200"
+    shown.first.hover()
+    drawn = found.page.locator(".card .input-image canvas").evaluate(
+        """canvas => {
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          const at = (row, column) =>
+            4 * (width * Math.floor((row + 0.5) * height / 2) + Math.floor((column + 0.5) * width / 3));
+          const places = [0, 1].flatMap(row => [0, 1, 2].map(column => at(row, column)));
+          return places.map(place => data.slice(place, place + 3).join());
+        }"""
+    )
+    assert len(set(drawn[:5])) == 1
+    assert drawn[5] != drawn[0]
+    assert found.said == []
+    found.page.close()
+
+
+def test_the_longest_gradient_lies_in_front_and_a_pointed_sheet_stays(page: Page, model: Any) -> None:
+    X, y = table("multiclass")
+    longest = int(np.argmax(model.backprop(X[:ROWS], y[:ROWS]).gradient.squared_norms()))
+    go_to(page, "collapse-1")
+    stack = page.locator('figure[data-name="DW1"]')
+    stack.locator("summary").click()
+    assert stack.locator("table").get_attribute("data-example") == str(longest)
+    canvas = stack.locator("canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    # The strips of the sheets behind show at the upper edge, the rearmost highest.
+    pointed = []
+    for up in (14, 24, 36, 48):
+        page.locator("h1").hover()
+        page.keyboard.press("Escape")
+        for along in (0.5, 0.52, 0.54):
+            canvas.hover(position={"x": box["width"] * along, "y": up})
+            pointed.append(page.locator("tr.lit").get_attribute("data-example"))
+    assert [len(set(pointed[n : n + 3])) for n in range(0, 12, 3)] == [1, 1, 1, 1], pointed
+    assert len(set(pointed)) > 2
+
+
+def test_the_mean_loss_and_the_words_of_the_collapse_say_what_counts(page: Page, model: Any) -> None:
+    losses = the_librarys(model)["losses"][0]
+    formula = page.locator('[data-line="collapse-2"] annotation').first
+    go_to(page, "loss")
+    note = page.locator(".equation-note")
+    assert note.inner_text() == f"The mean of the 6 losses is {losses.mean():.4g}."
+    assert r"\tfrac1m" in (formula.text_content() or "")
+    page.locator('tr[data-example="1"] input').uncheck()
+    assert (
+        note.inner_text() == f"The mean of the 5 losses of those kept is {np.delete(losses, 1).mean():.4g}."
+    )
+    assert "frac1m" not in (formula.text_content() or "")
+    assert r"\operatorname{diag}(c)" in (formula.text_content() or "")
+    go_to(page, "collapse-2")
+    spoken = page.locator(".stage .sign .sr-only").all_inner_texts()
+    assert not [words for words in spoken if "mean" in words or "divided by m" in words], spoken
+    page.locator("button.all-back").click()
+    assert "their mean is" in page.locator(".stage .sign .sr-only").all_inner_texts()
+    assert r"\tfrac1m" in (formula.text_content() or "")
+
+
+def test_the_mean_loss_is_weighted_as_the_batch_is(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("binary")
+    y = np.where(np.arange(len(y)) < 4, y, "yes")
+    model = estimator("binary", class_weight="balanced").fit(X, y)
+    file = bp.view.microscope(model, X[:4], y[:4]).save(tmp_path / "weights.html")
+    weights = model.network_and_batch(X[:4], y[:4])[1].weights
+    losses = model.backprop(X[:4], y[:4]).losses
+    found = opened(browser, file)
+    go_to(found.page, "loss")
+    expected = f"The weighted mean of the 4 losses is {np.average(losses, weights=weights):.4g}."
+    assert found.page.locator(".equation-note").inner_text() == expected
+    assert len(set(weights)) > 1
+    found.page.close()
+
+
+def rows_in_order(page: Page) -> list[int]:
+    """The examples, as the table has them."""
+    rows: list[str] = page.eval_on_selector_all("tr[data-example]", "all => all.map(r => r.dataset.example)")
+    return [int(row) for row in rows]
+
+
+def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("single")
+    model = estimator("single").fit(X, y, record_examples=True)
+    y = np.array([10.0, -3.5, 9.5, -12.0, 0.25, 1e-7])
+    file = bp.view.microscope(model, X[:ROWS], y).save(tmp_path / "numbers.html")
+    found = opened(browser, file)
+    for key, values in (("label", y), ("prediction", model.predict(X[:ROWS]))):
+        head = found.page.locator(f'th[data-key="{key}"]')
+        head.locator("button").click()
+        assert rows_in_order(found.page) == np.argsort(values).tolist(), key
+    found.page.locator("#checkpoint").focus()
+    found.page.keyboard.press("Home")
+    early = model.at_checkpoint(model.checkpoints_[0]).predict(X[:ROWS])
+    assert rows_in_order(found.page) == np.argsort(early).tolist()
+    assert head.get_attribute("aria-sort") == "ascending"
+    found.page.locator('th[data-key="kept"] button').click()
+    box = found.page.locator('tr[data-example="0"] input')
+    box.focus()
+    found.page.keyboard.press("Space")
+    assert rows_in_order(found.page) == [1, 2, 3, 4, 5, 0]
+    assert box.evaluate("box => box === document.activeElement")
+    found.page.close()
+
+
+def test_what_is_no_number_is_sorted_last_both_ways(browser: Browser, tmp_path: Path, model: Any) -> None:
+    X, y = table("multiclass")
+    X = X[:4].copy()
+    X[1] *= 1e308
+    with np.errstate(all="ignore"):
+        file = bp.view.microscope(model, X, y[:4]).save(tmp_path / "odd.html")
+    found = opened(browser, file)
+    head = found.page.locator('th[data-key="norm"] button')
+    values = found.page.eval_on_selector_all(
+        'td[data-key="norm"]', "all => all.map(one => Number(one.dataset.value))"
+    )
+    odd = [n for n, value in enumerate(values) if np.isnan(value)]
+    assert odd
+    for _ in range(2):
+        head.click()
+        assert rows_in_order(found.page)[4 - len(odd) :] == odd
+    found.page.close()
+
+
+def test_a_folded_stack_tells_of_the_mean(page: Page, model: Any) -> None:
+    go_to(page, "collapse-1")
+    stack = page.locator('figure[data-name="DW1"]')
+    expected = the_librarys(model)
+    fanned = stack.locator(".legend-numbers").inner_text()
+    stack.locator("button.collapse-button").click()
+    assert_allclose(numbers_of(page, "DW1"), expected["dW1"], rtol=2e-5, atol=2e-6)
+    mean = expected["dW1"]
+    assert f"from {mean.min():.3g} to {mean.max():.3g}".replace("-", "−") in (
+        stack.get_attribute("aria-label") or ""
+    )
+    whole = page.locator('figure[data-name="dW1"]').first
+    assert stack.locator(".legend-numbers").inner_text() == whole.locator(".legend-numbers").inner_text()
+    stack.locator("button.collapse-button").click()
+    assert stack.locator(".legend-numbers").inner_text() == fanned
+
+
+def test_a_wrong_length_to_clip_at_is_put_back(page: Page) -> None:
+    page.locator("#clip-on").check()
+    number = page.locator("#clip-number")
+    before = number.input_value()
+    number.fill("-3")
+    number.press("Enter")
+    assert number.input_value() == before
+
+
+def test_arrow_keys_step_from_a_button_inside_a_figure(page: Page) -> None:
+    go_to(page, "collapse-2")
+    page.locator('figure[data-name="DW2"] .collapse-button').focus()
+    page.keyboard.press("ArrowRight")
+    assert current(page) == "collapse-1"
+    page.locator("figure summary").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert current(page) == "collapse-2"
+
+
+def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
+    browser: Browser, tmp_path: Path
+) -> None:
+    X, y = table("binary")
+    model = estimator("binary", hidden_layer_sizes=(100,), max_iter=2).fit(X, y)
+    found = opened(browser, bp.view.microscope(model, X[:1], y[:1]).save(tmp_path / "part.html"))
+    assert found.page.locator(".dw-change").inner_text().endswith("the 1 example in it.")
+    go_to(found.page, "forward-1")
+    for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
+        figure = found.page.locator(f'figure[data-name="{name}"]')
+        assert figure.locator(".figure-shape").inner_text() == shape
+    found.page.close()
+
+
+def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
+    X, y = table("counts")
+    model = estimator("counts", loss="poisson").fit(X, y)
+    found = opened(browser, bp.view.microscope(model, X, y, rows=4).save(tmp_path / "poisson.html"))
+    go_to(found.page, "loss")
+    found.page.locator('figure[data-name="losses"]').focus()
+    found.page.keyboard.press("ArrowDown")
+    for _ in range(4):
+        steps = found.page.locator(".arithmetic .steps .value")
+        values = steps.evaluate_all("all => all.map(one => Number(one.dataset.value))")
+        assert len(values) == 2
+        assert_allclose(values[0], values[1], rtol=1e-4, atol=1e-6)
+        found.page.keyboard.press("ArrowRight")
+    found.page.close()
+
+
+def test_predictions_share_colours_with_targets_only_where_both_stand(
+    browser: Browser, tmp_path: Path
+) -> None:
+    X, y = table("single")
+    found = opened(
+        browser,
+        bp.view.microscope(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
+    )
+    legend = found.page.locator('figure[data-name="P"] .legend-numbers')
+    go_to(found.page, "forward-2")
+    alone = legend.inner_text()
+    for line in ("loss", "backward-2"):
+        go_to(found.page, line)
+        assert legend.inner_text() != alone
+        assert "100" in legend.inner_text()
+    found.page.close()
