@@ -17,7 +17,7 @@ demo: $(VENV)/.tables  ## train on the digits and save the model in build/digits
 	$(BIN)/batchprop train --out $(OUT) --force
 
 test: $(VENV)/.dev  ## run the whole suite with doctests, and hold the core's coverage
-	$(BIN)/pytest -n auto --cov --cov-report= $(ARGS)
+	$(BIN)/pytest -n auto -rs --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=98
 	@$(BIN)/coverage json --quiet --include='$(CORE)' -o build/core-coverage.json
 	@$(BIN)/python -c 'import json, sys; \
