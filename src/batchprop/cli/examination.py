@@ -17,7 +17,7 @@ import batchprop
 from batchprop.cli import report
 from batchprop.cli.data import Data, load
 from batchprop.cli.fitting import explained, options, sizes
-from batchprop.cli.progress import History, Moment, clock, progress
+from batchprop.cli.progress import History, clock, keeping, progress
 from batchprop.cli.settings import Settings
 from batchprop.examples import DataMapDisplay
 from batchprop.pictures import entitle
@@ -25,7 +25,6 @@ from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import write
 from batchprop.tables.storing import new_file
-from batchprop.training import Epoch
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -88,15 +87,9 @@ def examine(console: Console, data: Data, settings: Settings) -> Examined:
     X = encoder(data.columns, len(data.frame), data.target.name).fit_transform(data.frame)
     report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
     history: History = []
-
-    def on_epoch(record: Epoch) -> bool:
-        history.append(Moment.of(record))
-        show(history)
-        return False
-
-    how = options(settings, len(X), on_epoch)
     fit = _examples_of_classes if data.target.task == "classes" else _examples_of_numbers
     with progress(console, settings.epochs) as show, explained(settings, clips=False):
+        how = options(settings, len(X), keeping(history, show))
         network, found = fit(X, data.target.values, how)
     if not history:
         # Ctrl-C came before the first epoch ended: nothing was seen.

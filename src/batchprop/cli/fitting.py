@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import batchprop
 from batchprop.cli.data import Data
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
-from batchprop.cli.progress import History, Moment, Show
+from batchprop.cli.progress import History, Moment, Show, keeping
 from batchprop.cli.settings import Settings
 from batchprop.errors import BatchpropError, DivergedError
 from batchprop.tables.columns import Target
@@ -161,18 +161,11 @@ def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Sh
         BatchpropError: JAX gave up, as for want of memory.
     """
     history: History = []
-
-    # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
-    def on_epoch(record: Epoch) -> bool:
-        history.append(Moment.of(record))
-        show(history)
-        return False
-
     y, y_val = data.target.values[parts.train], data.target.values[parts.validation]
     weights = None if data.weights is None else data.weights[parts.train]
     fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
     with explained(settings):
-        network = fit_task(settings, on_epoch, encoded.X, y, weights, encoded.X_val, y_val)
+        network = fit_task(settings, keeping(history, show), encoded.X, y, weights, encoded.X_val, y_val)
     return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
 
 

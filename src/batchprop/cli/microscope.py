@@ -15,14 +15,13 @@ import batchprop
 from batchprop.cli import report
 from batchprop.cli.data import Data, load
 from batchprop.cli.fitting import explained, options, sizes
-from batchprop.cli.progress import History, Moment, progress
+from batchprop.cli.progress import History, keeping, progress
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError, ParameterError
 from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import ENDINGS
 from batchprop.tables.storing import load_model, new_file
-from batchprop.training import Epoch
 
 Size = tuple[int, int]
 
@@ -104,16 +103,11 @@ def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:
     report.show_data(console, data, f"{len(data.frame):,} to learn from")
     report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
     history: History = []
-
-    def on_epoch(record: Epoch) -> bool:
-        history.append(Moment.of(record))
-        show(history)
-        return False
-
-    how = {**options(settings, len(X), on_epoch), "momentum": 0.0, "tol": 0.0, "engine": "numpy"}
     classes = data.target.task == "classes"
     y = data.target.values if classes else _standardised(data.target.values)
     with progress(console, settings.epochs) as show, explained(settings, clips=False):
+        how = options(settings, len(X), keeping(history, show))
+        how |= {"momentum": 0.0, "tol": 0.0, "engine": "numpy"}
         network = (batchprop.MLPClassifier if classes else batchprop.MLPRegressor)(**how)
         network.fit(X.to_numpy(), y, record_examples=True)
     if not history:

@@ -1,7 +1,7 @@
 """Progress while training: a live bar in a terminal, plain lines elsewhere, and the history of both."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -52,6 +52,23 @@ class Show(Protocol):
 
     def __call__(self, history: History) -> None:
         """Show it."""
+
+
+def keeping(history: History, show: Show) -> Callable[[Epoch], bool]:
+    """Return a callback that adds each epoch to a history and shows it.
+
+    Args:
+        history: to add to.
+        show: called with it after each epoch.
+    """
+
+    # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
+    def on_epoch(record: Epoch) -> bool:
+        history.append(Moment.of(record))
+        show(history)
+        return False
+
+    return on_epoch
 
 
 def seconds_left(history: History, epochs: int) -> float:

@@ -23,6 +23,8 @@ _ROOM = 0.35  # at the right, for the shares of zeros
 _TOLD_FROM = 0.005  # a smaller share of zeros is not worth a word
 
 Arrays = list[NDArray[np.floating]]
+Values = Callable[[], Iterator[Arrays]]
+"""All values of a checkpoint, some pieces of each layer at a time."""
 
 
 class Histograms(NamedTuple):
@@ -89,6 +91,12 @@ class _RidgesDisplay:
         self.axes_[0].set_ylabel("after epoch")
         return self
 
+    @classmethod
+    def _drawn(cls, points: Sequence[Any], values: Sequence[Values], bins: int, ax: Any) -> Self:
+        """Count the values of each checkpoint, and draw them."""
+        found = _histograms(values, bins)
+        return cls(epochs=[point.epoch for point in points], **found._asdict()).plot(ax=ax)
+
 
 class WeightHistogramDisplay(_RidgesDisplay):
     """How each layer's weights, the entries of W, are spread at each checkpoint.
@@ -141,8 +149,7 @@ class WeightHistogramDisplay(_RidgesDisplay):
         """
         require_fitted(estimator)
         points = estimator.checkpoints_
-        found = _histograms([partial(_weights, point) for point in points], bins)
-        return cls(epochs=[point.epoch for point in points], **found._asdict()).plot(ax=ax)
+        return cls._drawn(points, [partial(_weights, point) for point in points], bins, ax)
 
 
 class ActivationHistogramDisplay(_RidgesDisplay):
@@ -199,8 +206,7 @@ class ActivationHistogramDisplay(_RidgesDisplay):
         require_fitted(estimator)
         points = estimator.checkpoints_
         networks = [estimator.at_checkpoint(point) for point in points]
-        found = _histograms([partial(_activations, net, X) for net in networks], bins)
-        return cls(epochs=[point.epoch for point in points], **found._asdict()).plot(ax=ax)
+        return cls._drawn(points, [partial(_activations, net, X) for net in networks], bins, ax)
 
 
 def _weights(checkpoint: Any) -> Iterator[Arrays]:
@@ -212,7 +218,7 @@ def _activations(estimator: Any, X: Any) -> Iterator[Arrays]:
         yield estimator.activations(rows)[1:]  # without the input, which does not change
 
 
-def _histograms(values: Sequence[Callable[[], Iterator[Arrays]]], bins: int) -> Histograms:
+def _histograms(values: Sequence[Values], bins: int) -> Histograms:
     """Count values, for each checkpoint arrays of all layers in some pieces, which are gone through twice."""
     if not isinstance(bins, int | np.integer) or bins < 1:
         raise ParameterError(f"bins={bins!r} is not allowed: give at least 1 bar, as {BINS}")
