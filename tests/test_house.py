@@ -48,6 +48,8 @@ CORE = [
     "mechanism",
     "schedules",
     "batches",
+    "courses",
+    "streams",
     "objective",
     "looking",
     "histories",

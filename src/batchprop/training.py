@@ -1,13 +1,15 @@
 """Training: one step, one epoch, and the loop, a generator that yields a record after every epoch.
 
 Whoever consumes the loop decides when to stop, what to print and what to keep. How the steps of an epoch are
-run is the engine's business: it is handed in.
+run is the engine's business: it is handed in. Where training stands is a ``Place``, from which it goes on as
+if it had never stopped.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
 from batchprop.batches import Batches, Plan, Rows, Table, sizes_of
+from batchprop.courses import Course, Piece, whole, without_first
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.network import Layers, Network
 from batchprop.objective import Collapsed, Look, Objective, limited
@@ -57,6 +60,7 @@ class Seen(NamedTuple):
 
 
 NOTHING_WATCHED, NOTHING_SEEN = Watched(), Seen()
+NO_BATCHES: Batches = ()
 
 
 class Recipe(NamedTuple):
@@ -100,7 +104,7 @@ class Engine(Protocol):
     def name(self) -> str:
         """As the estimators call it: ``"numpy"`` or ``"jax"``."""
 
-    def run_epoch(
+    def run_batches(
         self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Take a step for each batch, at its learning rate; the state given stays as it is."""
@@ -110,6 +114,32 @@ class Engine(Protocol):
 
     def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Return ``function(net, *columns)`` of the matrices' rows, a chunk at a time, as NumPy rows."""
+
+    def random_bits(self) -> dict[str, Any] | None:
+        """Where its random numbers stand, in plain data; None where they follow from the number of a step."""
+
+    def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
+        """Let its random numbers go on from where they stood."""
+
+
+class Place(NamedTuple):
+    """Where training stands: enough to go on from there, batch for batch.
+
+    Attributes:
+        state: after the last step.
+        epochs: how many are done.
+        losses: of the batches so far of the epoch under way.
+        sizes: how many rows these batches had.
+        seconds: how long they took.
+        learning_rate: the last step's.
+    """
+
+    state: State
+    epochs: int = 0
+    losses: NDArray[np.float64] = np.empty(0)
+    sizes: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+    seconds: float = 0.0
+    learning_rate: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -124,7 +154,7 @@ class Epoch:
         seconds: how long that took.
         network: as it is now.
         state: to go on from.
-        batches: the rows of each batch.
+        batches: the rows of each batch; none where the epoch was not run in one piece.
         seen: what the recipe asked to look at, of these batches.
         validation_loss: on the validation rows, where there are any.
         validation_score: on the validation rows, where one is watched.
@@ -184,8 +214,8 @@ def train(
         schedule: the learning rate of each step; asked for a whole epoch when the epoch begins.
         engine: runs the steps.
 
-    Yields:
-        An ``Epoch`` after each epoch.
+    Returns:
+        An iterator over an ``Epoch`` after each epoch.
 
     Raises:
         DivergedError: the loss or a parameter is no longer finite.
@@ -208,28 +238,79 @@ def train(
         >>> last.number, last.loss < 1e-3, last.network.layers[0].W.round(2)
         (9, True, array([[ 1., -2.]]))
     """
-    for number, batches in enumerate(plan, start=1):
-        if not batches:
+    return go_on(recipe, Place(state), whole(table, plan), schedule, engine)
+
+
+def go_on(
+    recipe: Recipe,
+    place: Place,
+    course: Course,
+    schedule: Schedule,
+    engine: Engine,
+    reached: Callable[[Place], None] = lambda _: None,
+) -> Iterator[Epoch]:
+    """Train from a place on, without end, yielding a record after each epoch.
+
+    Args:
+        recipe: the network's structure, the optimiser and the objective.
+        place: where to go on.
+        course: the pieces of every epoch, from the first one; what lies behind the place is passed over.
+        schedule: the learning rate of each step; asked for a whole piece when the piece begins.
+        engine: runs the steps.
+        reached: told of every place: after each piece, and after each epoch, once the record of it was
+            taken.
+
+    Yields:
+        An ``Epoch`` after each epoch.
+
+    Raises:
+        DivergedError: the loss or a parameter is no longer finite.
+        ParameterError: the schedule gave a rate that is not finite or is negative; an epoch has no batches.
+    """
+    for number, pieces in enumerate(islice(course, place.epochs, None), start=place.epochs + 1):
+        earlier, started = place.seconds, perf_counter()
+        ran, batches = Ran(place.state, place.state.layers, (), finite=True), NO_BATCHES
+        for piece in without_first(pieces, len(place.losses)):
+            batches = NO_BATCHES if len(place.losses) else piece.batches
+            place, ran = _take(recipe, place, piece, schedule, engine)
+            place = place._replace(seconds=earlier + perf_counter() - started)
+            reached(place)
+        if not len(place.losses):
             raise ParameterError(
                 f"epoch {number} of the plan has no batches: give it one, which may be empty"
             )
-        started = perf_counter()
-        rates = [_checked_rate(schedule, state.steps + i) for i in range(len(batches))]
-        state, layers, losses, finite, seen = engine.run_epoch(recipe, state, table, batches, rates)
-        _require_finite(losses, rates, number, parameters=finite)
-        sizes = sizes_of(batches)
-        n_rows = int(sizes.sum())
+        n_rows = int(place.sizes.sum())
         yield Epoch(
             number=number,
-            loss=float(sizes @ np.asarray(losses)) / max(n_rows, 1),
-            learning_rate=rates[-1],
+            loss=float(place.sizes @ place.losses) / max(n_rows, 1),
+            learning_rate=place.learning_rate,
             rows=n_rows,
-            seconds=perf_counter() - started,
-            network=recipe.network.with_layers(layers),
-            state=state,
+            seconds=place.seconds,
+            network=recipe.network.with_layers(ran.layers),
+            state=place.state,
             batches=batches,
-            seen=seen,
+            seen=ran.seen if len(batches) else NOTHING_SEEN,
         )
+        place = Place(place.state, number)
+        reached(place)
+
+
+def _take(
+    recipe: Recipe, place: Place, piece: Piece, schedule: Schedule, engine: Engine
+) -> tuple[Place, Ran]:
+    """Take the steps of a piece."""
+    table, batches = piece
+    rates = [_checked_rate(schedule, place.state.steps + i) for i in range(len(batches))]
+    ran = engine.run_batches(recipe, place.state, table, batches, rates)
+    _require_finite(ran, rates, place)
+    after = Place(
+        ran.state,
+        place.epochs,
+        np.concatenate([place.losses, ran.losses]),
+        np.concatenate([place.sizes, sizes_of(batches)]),
+        learning_rate=rates[-1] if rates else place.learning_rate,
+    )
+    return after, ran
 
 
 def _checked_rate(schedule: Schedule, step: int) -> float:
@@ -246,16 +327,17 @@ def _checked_rate(schedule: Schedule, step: int) -> float:
     return rate
 
 
-def _require_finite(losses: Sequence[float], rates: Sequence[float], epoch: int, *, parameters: bool) -> None:
+def _require_finite(ran: Ran, rates: Sequence[float], place: Place) -> None:
     remedy = "try a smaller learning rate, max_grad_norm=1.0, or scaling the columns of X to similar ranges"
-    for i, loss in enumerate(losses):
+    epoch = place.epochs + 1
+    for i, loss in enumerate(ran.losses):
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the loss became {loss} in epoch {epoch}, batch {i + 1} "
+                f"the loss became {loss} in epoch {epoch}, batch {len(place.losses) + i + 1} "
                 f"(learning rate {rates[i]:g}): {remedy}"
             )
-    if not parameters:
+    if not ran.finite:
         raise DivergedError(
-            f"the weights stopped being finite in epoch {epoch}, at its last batch "
+            f"the weights stopped being finite in epoch {epoch}, batch {len(place.losses) + len(rates)} "
             f"(learning rate {rates[-1]:g}): {remedy}"
         )

@@ -112,7 +112,7 @@ def test_a_device_that_gives_up_is_one_line_and_leaves_nothing(folder, monkeypat
     def exhausted(*_):
         raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nMore about it.")
 
-    monkeypatch.setattr(jax_engine.JaxEngine, "run_epoch", exhausted)
+    monkeypatch.setattr(jax_engine.JaxEngine, "run_batches", exhausted)
     words = ("--engine", "jax", "--precision", "float32")
     result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK, *words, code=1)
     assert result.stderr == (

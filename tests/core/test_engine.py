@@ -159,16 +159,16 @@ def test_dropout_is_right_on_average() -> None:
     assert np.all(np.abs(np.mean(answers, axis=0) - plain) < 4.5 * error)
 
 
-def run_epoch(case: Problem, rows: Any, rates: Any, **settings: Any) -> Ran:
+def run_batches(case: Problem, rows: Any, rates: Any, **settings: Any) -> Ran:
     recipe = Recipe(case.net, optimizers.sgd(), Objective(**settings))
     engine = NumpyEngine(np.random.default_rng(0))
-    return engine.run_epoch(recipe, begin(recipe), table_of(case), rows, rates)
+    return engine.run_batches(recipe, begin(recipe), table_of(case), rows, rates)
 
 
 def test_each_batch_takes_its_own_rate() -> None:
     case = problem("tanh", "softmax", DEEPEST)
     rows = [np.array([0, 1]), np.array([2, 3, 4]), np.array([5, 6])]
-    state, _, losses, *_ = run_epoch(case, rows, [0.5, 0.0, 0.25])
+    state, _, losses, *_ = run_batches(case, rows, [0.5, 0.0, 0.25])
     assert state.steps == len(losses) == 3
     layers = case.net.layers
     for part, rate in zip(rows, [0.5, 0.0, 0.25], strict=True):
@@ -181,7 +181,7 @@ def test_each_batch_takes_its_own_rate() -> None:
 def test_after_a_loss_that_is_not_finite_no_step_is_taken() -> None:
     case = problem("identity", "squared_error", DEEPEST)
     rows = [np.arange(7)] * 50
-    state, _, losses, *_ = run_epoch(case, rows, [1e30] * 50)
+    state, _, losses, *_ = run_batches(case, rows, [1e30] * 50)
     assert len(losses) < 50
     assert not np.isfinite(losses[-1])
     assert np.isfinite(losses[:-1]).all()
@@ -191,5 +191,5 @@ def test_after_a_loss_that_is_not_finite_no_step_is_taken() -> None:
 def test_dropout_reaches_the_steps() -> None:
     case = problem("tanh", "softmax", DEEPEST)
     rows = [np.arange(7)]
-    plain, dropped = (run_epoch(case, rows, [0.1], dropout=p).losses for p in ((), (0.5, 0.5, 0.5)))
+    plain, dropped = (run_batches(case, rows, [0.1], dropout=p).losses for p in ((), (0.5, 0.5, 0.5)))
     assert plain != dropped

@@ -60,7 +60,7 @@ class Fit:
         recipe = Recipe(self.net, optimizer, Objective(**numbers))
         state = begin(recipe)
         for rows in epochs:
-            state = engine.run_epoch(recipe, state, table, rows, [rate] * len(rows)).state
+            state = engine.run_batches(recipe, state, table, rows, [rate] * len(rows)).state
         return state
 
 

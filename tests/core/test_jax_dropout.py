@@ -46,7 +46,7 @@ def run(engine: Any, epochs: list[Batches], state: State | None = None, dropout:
     losses: list[float] = []
     state = state or begin(recipe(dropout))
     for rows in epochs:
-        ran = engine.run_epoch(recipe(dropout), state, TABLE, rows, [0.05] * len(rows))
+        ran = engine.run_batches(recipe(dropout), state, TABLE, rows, [0.05] * len(rows))
         state, losses = ran.state, [*losses, *ran.losses]
     return Ran(state, ran.layers, losses, ran.finite)
 

@@ -39,7 +39,7 @@ def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> Ran:
     table = Table(case.B.T.astype(dtype), case.Y.T.astype(dtype), case.weights.astype(dtype))
     recipe = Recipe(case.net.with_layers(in_dtype(case.net.layers, dtype)), OPTIMIZER, Objective(alpha=0.01))
     table = table if weighted else table._replace(weights=None)
-    return engine.run_epoch(recipe, begin(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
+    return engine.run_batches(recipe, begin(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
 
 
 def chosen(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any]]:

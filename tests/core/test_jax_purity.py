@@ -59,7 +59,7 @@ def test_the_state_given_stays_as_it_is(large: bool, resident: bool, monkeypatch
     state, rows = begin(recipe), next(mini(N, 8))
     for _ in range(3):
         before = copies(state)
-        once, again = (engine.run_epoch(recipe, state, TABLE, rows, [0.05] * 5) for _ in range(2))
+        once, again = (engine.run_batches(recipe, state, TABLE, rows, [0.05] * 5) for _ in range(2))
         for leaf, copy in zip(copies(state), before, strict=True):
             assert np.array_equal(leaf, copy)
         assert once.losses == again.losses
@@ -74,7 +74,7 @@ def test_earlier_records_stay_usable(large: bool, monkeypatch: pytest.MonkeyPatc
     losses = [float(np.mean(NumpyEngine().apply(loss_of, as_numpy(epoch), X, TABLE.Y))) for epoch in run]
     assert len(set(losses)) == 4
     recipe = Recipe(NET, optimizers.adam(), Objective())
-    rest = JaxEngine().run_epoch(recipe, first.state, TABLE, next(mini(N, 8)), [0.05] * 5)
+    rest = JaxEngine().run_batches(recipe, first.state, TABLE, next(mini(N, 8)), [0.05] * 5)
     assert rest.finite
     assert first.state.steps == 5
 
@@ -95,7 +95,7 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
     engine = JaxEngine(resident=resident)
     recipe = Recipe(NET, optimizers.momentum(), Objective(alpha=1.0))
     rates = [0.05] * 5
-    engine.run_epoch(recipe, begin(recipe), TABLE, rows, rates)
+    engine.run_batches(recipe, begin(recipe), TABLE, rows, rates)
     engine.value_and_gradient(NET, TABLE, rows[0], Objective())
     engine.apply(loss_of, NET, X, TABLE.Y)
     for part, copy in zip((*TABLE, *leaves(NET.layers)), given, strict=True):
@@ -113,7 +113,7 @@ def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest
     engine, recipe = JaxEngine(), Recipe(NET, OPTIMIZERS[name](), Objective())
     ran = Ran(begin(recipe), (), [], finite=True)
     for number in (1, 2):
-        ran = engine.run_epoch(recipe, ran.state, TABLE, next(mini(N, 8)), [0.05] * 5)
+        ran = engine.run_batches(recipe, ran.state, TABLE, next(mini(N, 8)), [0.05] * 5)
         assert type(ran.state.steps) is int
         assert ran.state.steps == 5 * number
         scalars = [leaf for leaf in leaves(ran.state) if not getattr(leaf, "ndim", 0)]
@@ -141,7 +141,7 @@ def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
         objective = Objective(kind(0.125), (kind(0.25),), kind(0.5), kind(0.5))
         recipe = Recipe(net, SETTINGS[name](kind), objective)
         rates = [kind(0.0625)] * 5
-        ran = JaxEngine(seed=0).run_epoch(recipe, begin(recipe), table, next(mini(N, 8)), rates)
+        ran = JaxEngine(seed=0).run_batches(recipe, begin(recipe), table, next(mini(N, 8)), rates)
         assert {leaf.dtype.name for leaf in leaves(ran.state) if hasattr(leaf, "dtype")} == {dtype}
         results.append(ran.losses)
     assert results[0] == results[1]
@@ -176,7 +176,7 @@ def configuration() -> tuple[Any, ...]:
 
 def asked_for_everything(engine: JaxEngine) -> None:
     recipe = Recipe(NET, optimizers.adam(), Objective(dropout=(0.5,)))
-    engine.run_epoch(recipe, begin(recipe), TABLE, next(mini(N, 8)), [0.05] * 5)
+    engine.run_batches(recipe, begin(recipe), TABLE, next(mini(N, 8)), [0.05] * 5)
     engine.value_and_gradient(NET, TABLE, np.arange(5), Objective())
     engine.apply(loss_of, NET, X, TABLE.Y)
 
@@ -227,7 +227,7 @@ def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(jax_engine, "run", watched)
     rows = [part for epoch in islice(mini(N, 8), 8) for part in epoch]
-    JaxEngine().run_epoch(recipe, begin(recipe), TABLE, rows, [0.05] * len(rows))
+    JaxEngine().run_batches(recipe, begin(recipe), TABLE, rows, [0.05] * len(rows))
     assert len(alive) == 20
     # W and Adam's two means of it: of the feed before, and of the one before that.
     assert max(alive[4:]) <= alive[0] + 3 * 3

@@ -50,4 +50,4 @@ def test_functions_that_cannot_be_told_apart_are_refused() -> None:
     own = Network(NET.layers, (Activation("own", Scaled(2.0), Scaled(0.0)),), NET.head)
     recipe = Recipe(own, optimizers.sgd(), Objective())
     with pytest.raises(ParameterError, match=r"cannot be told from another .*: make it of functions"):
-        JaxEngine().run_epoch(recipe, begin(recipe), TABLE, [np.arange(4)], [0.1])
+        JaxEngine().run_batches(recipe, begin(recipe), TABLE, [np.arange(4)], [0.1])

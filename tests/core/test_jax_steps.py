@@ -92,7 +92,7 @@ def same_training(
     for rows in epochs:
         rates = [schedule(theirs.steps + i) for i in range(len(rows))]
         mine, numpys = (
-            one.run_epoch(recipe, state, table, rows, rates)
+            one.run_batches(recipe, state, table, rows, rates)
             for one, state in ((engine, ours), (reference, theirs))
         )
         same_run(mine, numpys)
@@ -263,6 +263,6 @@ def test_float32_follows_numpy(engine: JaxEngine) -> None:
     table = Table(X.astype("float32"), Y.astype("float32"), WEIGHTS.astype("float32"))
     rows = next(mini(N, 8, np.random.RandomState(0)))
     ours, theirs = (
-        one.run_epoch(recipe, begin(recipe), table, rows, [0.05] * 4) for one in (engine, NumpyEngine())
+        one.run_batches(recipe, begin(recipe), table, rows, [0.05] * 4) for one in (engine, NumpyEngine())
     )
     same_run(ours, theirs, within=1e-5)

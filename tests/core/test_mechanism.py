@@ -43,7 +43,7 @@ CLIPPINGS: dict[str, Clipping] = {
 
 def ran(engine: Engine, objective: Objective, batches: Batches) -> Ran:
     recipe = Recipe(NET, optimizers.adam(), objective)
-    return engine.run_epoch(recipe, begin(recipe), TABLE, batches, [0.01] * len(batches))
+    return engine.run_batches(recipe, begin(recipe), TABLE, batches, [0.01] * len(batches))
 
 
 def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
@@ -72,7 +72,7 @@ def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytes
     wanted = loop(CLIPPINGS[name], rows, 25.0)
     assert 0 < (NORMS[rows] > MIDDLE).mean() < 1
     recipe = Recipe(NET, optimizers.sgd(), objective)
-    after = ENGINES[engine]().run_epoch(recipe, begin(recipe), TABLE, [rows], [1.0])
+    after = ENGINES[engine]().run_batches(recipe, begin(recipe), TABLE, [rows], [1.0])
     moved = [Layer(a.W - b.W, a.b - b.b) for a, b in zip(NET.layers, after.layers, strict=True)]
     close(tuple(moved), wanted, rtol=1e-10, atol=1e-13)
 
@@ -105,7 +105,7 @@ def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: py
         state = state._replace(layers=layers)
     for width in (4, 4096):
         monkeypatch.setattr(feeding, "MICROBATCH", width)
-        found = ENGINES[engine]().run_epoch(recipe, begin(recipe), TABLE, batches, [0.1] * 4)
+        found = ENGINES[engine]().run_batches(recipe, begin(recipe), TABLE, batches, [0.1] * 4)
         close(found.layers, state.layers, rtol=1e-10)
 
 
@@ -113,7 +113,7 @@ def noise(engine: Engine, batches: Batches, sigma: float = 1.5, expected_size: f
     """What steps along nothing but noise move the parameters by."""
     objective = Objective(mechanism=Mechanism(Flat(2.0), sigma, expected_size))
     recipe = Recipe(NET, optimizers.sgd(), objective)
-    after = engine.run_epoch(recipe, begin(recipe), TABLE, batches, [1.0] * len(batches))
+    after = engine.run_batches(recipe, begin(recipe), TABLE, batches, [1.0] * len(batches))
     pairs = zip(NET.layers, after.layers, strict=True)
     return np.concatenate([(old - new).ravel() for a, b in pairs for old, new in zip(a, b, strict=True)])
 
@@ -168,7 +168,7 @@ def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
     recipe = Recipe(net, optimizers.sgd(), Objective(alpha=0.1, mechanism=Mechanism(Flat(1.0), None, 2.0)))
     batches = [np.arange(3, 5), np.arange(0), np.arange(7, 9)]
     ours, theirs = (
-        engine.run_epoch(recipe, begin(recipe), extreme, batches, [0.1] * 3)
+        engine.run_batches(recipe, begin(recipe), extreme, batches, [0.1] * 3)
         for engine in (JaxEngine(resident=resident), NumpyEngine())
     )
     assert ours.finite
@@ -199,7 +199,7 @@ def test_a_row_that_overflows_moves_nothing_by_more_than_the_limit(
     objective = Objective(mechanism=Mechanism(CLIPPINGS[name], None, 8.0))
     recipe = Recipe(net, optimizers.sgd(), objective)
     with_it, without = (
-        ENGINES[engine]().run_epoch(recipe, begin(recipe), table, [np.arange(n)], [0.5]) for n in (9, 8)
+        ENGINES[engine]().run_batches(recipe, begin(recipe), table, [np.arange(n)], [0.5]) for n in (9, 8)
     )
     assert with_it.finite
     assert np.isfinite(with_it.losses).all()

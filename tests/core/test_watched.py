@@ -52,7 +52,7 @@ def seen_by(engine: Engine, table: Table, batches: Batches, watched: Watched = W
 
 def ran(engine: Engine, table: Table, batches: Batches, watched: Watched = WATCHED) -> Ran:
     recipe = Recipe(NET, optimizers.sgd(), Objective(alpha=0.1), watched)
-    return engine.run_epoch(recipe, begin(recipe), table, batches, [0.1] * len(batches))
+    return engine.run_batches(recipe, begin(recipe), table, batches, [0.1] * len(batches))
 
 
 def by_hand(table: Table, batches: Batches) -> tuple[Any, Any]:
@@ -64,7 +64,7 @@ def by_hand(table: Table, batches: Batches) -> tuple[Any, Any]:
         step = backprop(net, table.X[rows].T, table.Y[rows].T)
         examples.append(of_examples(step, table.Y[rows].T).T)
         data = value_and_gradient(net, table, rows, Objective()).gradient
-        after = NumpyEngine().run_epoch(recipe, state, table, [rows], [0.1]).state
+        after = NumpyEngine().run_batches(recipe, state, table, [rows], [0.1]).state
         steps.append(of_steps(data, state.layers, after.layers))
         state = after
     return np.concatenate(examples), np.stack(steps)

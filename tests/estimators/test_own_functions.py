@@ -76,7 +76,7 @@ def test_an_optimiser_that_is_no_numbers_is_told() -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
     recipe, table = Recipe(net, Named("slow"), Objective()), Table(X, X[:, :1])
     with pytest.raises(ParameterError, match=r"Named\(name='slow'.* is no named tuple of numbers"):
-        JaxEngine().run_epoch(recipe, begin(recipe), table, [np.arange(4)], [0.1])
+        JaxEngine().run_batches(recipe, begin(recipe), table, [np.arange(4)], [0.1])
     assert optimizers.sgd() == optimizers.SGD()
 
 

@@ -90,7 +90,7 @@ class JaxEngine:
         self._known: tuple[Recipe, Settings] | None = None
         self._room = room
 
-    def run_epoch(
+    def run_batches(
         self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Run one epoch (see ``training.Engine``)."""
@@ -117,6 +117,12 @@ class JaxEngine:
             layers = jax.tree.map(np.asarray, after.layers)
             seen = _seen(noted, sizes_of(batches), width)
             return Ran(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
+
+    def random_bits(self) -> None:
+        """Nothing: what is drawn follows from the step's number and the microbatch's."""
+
+    def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
+        """Go on as ever: see ``random_bits``."""
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``).
@@ -220,7 +226,7 @@ def _require_plain(objective: Objective) -> None:
         if there:
             raise ParameterError(
                 f"{name}={getattr(objective, name)!r} has no place in a single loss and gradient on JAX: "
-                "leave it out, or train with run_epoch"
+                "leave it out, or train with run_batches"
             )
 
 

@@ -37,9 +37,10 @@ class NumpyEngine:
     name = "numpy"
 
     def __init__(self, random_bits: np.random.Generator | None = None) -> None:
+        self._random = random_bits
         self._draws = None if random_bits is None else draws_from(random_bits)
 
-    def run_epoch(
+    def run_batches(
         self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
     ) -> Ran:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
@@ -64,6 +65,15 @@ class NumpyEngine:
             None if watched.steps is None else np.stack(steps),
         )
         return Ran(state, state.layers, losses, bool(all_finite(state.layers)), seen_in_all)
+
+    def random_bits(self) -> dict[str, Any] | None:
+        """Where the generator stands (see ``training.Engine``)."""
+        return None if self._random is None else dict(self._random.bit_generator.state)
+
+    def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
+        """Set the generator where it stood (see ``training.Engine``)."""
+        if self._random is not None and random_bits is not None:
+            self._random.bit_generator.state = random_bits
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""

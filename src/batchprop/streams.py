@@ -1,0 +1,251 @@
+"""Streams: the epochs of a table that does not fit in memory.
+
+The table is read in *runs*, stretches of rows that are read in order (a row group of a Parquet file, say).
+Each epoch takes the runs in another order, reads several of them at a time, and shuffles what it has read in
+a buffer. That is no full shuffle, but near to one as long as the buffer sees the whole table: the runs open
+at one time come from all parts of it.
+
+Source: Xu et al. 2022, arXiv 2206.05830 (CorgiPile), for the shuffling of runs and then of rows in a buffer;
+that the runs are taken from all parts of the table alike is ours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.batches import Order, Rows, Table
+from batchprop.courses import Course, Piece
+
+Item = TypeVar("Item")
+
+BLOCK = 4096
+"""Rows that are read of a run at a time, where the buffer is large."""
+
+MOST_OPEN = 64
+"""Runs that are open at a time, at most."""
+
+
+class Block(NamedTuple):
+    """Rows of a table, as they were read.
+
+    Attributes:
+        first: the number of the first of them in the whole table.
+        X: inputs ``(m, n_0)``.
+        y: their targets, as ``fit`` takes them.
+        weights: how much each counts ``(m,)``, or None.
+        rows: their numbers ``(m,)``, where some between them are left out; None for ``first``, ``first + 1``,
+            ...
+    """
+
+    first: int
+    X: Any
+    y: Any
+    weights: Any = None
+    rows: Rows | None = None
+
+    @property
+    def numbers(self) -> Rows:
+        """The rows' numbers in the whole table ``(m,)``."""
+        return self.first + np.arange(len(self.X)) if self.rows is None else self.rows
+
+
+class Source(Protocol):
+    """A table that is read in runs, as often as needed."""
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """How many rows each run has; what is not known counts as nothing."""
+
+    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+        """Read a run in order, some ``rows`` of it at a time."""
+
+
+class Mixing(NamedTuple):
+    """How rows are mixed.
+
+    Attributes:
+        rows: how many the buffer holds.
+        runs: how many are open at a time.
+    """
+
+    rows: int
+    runs: int
+
+
+def mixing_for(n_runs: int, row_bytes: int, memory: int) -> Mixing:
+    """Return how to mix rows within some memory.
+
+    Three buffers are about: the one trained on, the next one, and what that one is made of.
+
+    Args:
+        n_runs: of the table.
+        row_bytes: what a row takes, inputs and targets together.
+        memory: how many bytes there are.
+
+    Returns:
+        The mixing: at least a row, and a run.
+
+    Example:
+        >>> mixing_for(1000, 128, 500_000_000)
+        Mixing(rows=976562, runs=64)
+    """
+    return Mixing(max(memory // (4 * max(row_bytes, 1)), 1), max(min(n_runs, MOST_OPEN), 1))
+
+
+def mixed(
+    open_run: Callable[[int, int], Iterator[Table]],
+    n_runs: int,
+    batch_size: int,
+    mixing: Mixing,
+    seed: int | None,
+) -> Course:
+    """Run epochs over runs that are shuffled, and rows that are shuffled in a buffer.
+
+    The order of an epoch follows from the seed and the epoch's number. Every row is taken once; every batch
+    has ``batch_size`` rows but the last.
+
+    Args:
+        open_run: ``(run, rows)`` to the run's rows in order, about so many at a time.
+        n_runs: how many runs there are.
+        batch_size: m.
+        mixing: how much is mixed.
+        seed: of the order; None keeps the rows in order.
+
+    Yields:
+        For each epoch its pieces, the next one made while one is worked on.
+
+    Example:
+        >>> def open_run(run, rows):
+        ...     yield Table(np.full((4, 1), run), np.arange(4.0)[:, None])
+        >>> epoch = next(mixed(open_run, 3, 5, Mixing(rows=8, runs=2), seed=0))
+        >>> [[len(batch) for batch in piece.batches] for piece in epoch]
+        [[5], [5], [2]]
+    """
+    for epoch in count(1):
+        random = None if seed is None else np.random.default_rng([seed, epoch])
+        runs = np.arange(n_runs) if random is None else spread(n_runs, mixing.runs, random)
+        at_a_time = 1 if random is None else mixing.runs
+        block = max(min(BLOCK, mixing.rows // at_a_time), 1)
+        tables = in_turn((open_run(int(run), block) for run in runs), at_a_time)
+        yield ahead(_pieces(tables, batch_size, mixing.rows, random))
+
+
+def _pieces(
+    tables: Iterator[Table], batch_size: int, room: int, random: np.random.Generator | None
+) -> Iterator[Piece]:
+    """Fill the buffer, cut it into whole batches, and keep what is left for the next one."""
+    left = list[Table]()
+    for filled in _filled(tables, room):
+        table = _joined([*left, *filled])
+        order = np.arange(table.n_rows) if random is None else random.permutation(table.n_rows)
+        whole = table.n_rows // batch_size * batch_size
+        if whole:
+            yield Piece(table, Order(order[:whole], batch_size))
+        left = [_part(table, order[whole:])]
+    if left and left[0].n_rows:
+        yield Piece(left[0], Order(np.arange(left[0].n_rows), batch_size))
+
+
+def _filled(tables: Iterator[Table], room: int) -> Iterator[list[Table]]:
+    """Tables that have so many rows together, or a little more."""
+    filled, n_rows = list[Table](), 0
+    for table in tables:
+        filled.append(table)
+        n_rows += table.n_rows
+        if n_rows >= room:
+            yield filled
+            filled, n_rows = [], 0
+    if filled:
+        yield filled
+
+
+def _joined(tables: list[Table]) -> Table:
+    X, Y, weights = zip(*tables, strict=True)
+    weighted = weights[0] is not None
+    return Table(np.concatenate(X), np.concatenate(Y), np.concatenate(weights) if weighted else None)
+
+
+def _part(table: Table, rows: Rows) -> Table:
+    return Table(table.X[rows], table.Y[rows], None if table.weights is None else table.weights[rows])
+
+
+def spread(n_runs: int, at_a_time: int, random: np.random.Generator) -> NDArray[np.intp]:
+    """Return the runs in an order in which those that follow each other come from all parts of the table.
+
+    The table is cut into ``at_a_time`` parts of neighbouring runs; each part is shuffled, and they take
+    turns, in a new order each turn.
+
+    Example:
+        >>> spread(8, 4, np.random.default_rng(0)) // 2
+        array([3, 2, 1, 0, 1, 3, 0, 2])
+    """
+    parts = [random.permutation(part) for part in np.array_split(np.arange(n_runs), max(at_a_time, 1))]
+    turns = (random.permutation([part[i] for part in parts if i < len(part)]) for i in range(len(parts[0])))
+    return np.concatenate([np.empty(0, dtype=np.intp), *turns])
+
+
+def in_turn(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[Item]:
+    """Take an item of each of several streams in turn; where one has ended, the next stream begins.
+
+    Example:
+        >>> "".join(in_turn(map(iter, ["aaa", "b", "ccc"]), 2))
+        'abacacc'
+    """
+    opened = deque(islice(streams, at_a_time))
+    while opened:
+        stream = opened.popleft()
+        for item in stream:
+            yield item
+            opened.append(stream)
+            break
+        else:
+            opened.extendleft(islice(streams, 1))
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Have the next item made in another thread while one is worked on.
+
+    Example:
+        >>> list(ahead(iter("abc")))
+        ['a', 'b', 'c']
+    """
+    with ThreadPoolExecutor(1, "batchprop-reading") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+
+
+def lots(rows: Rows, seed: int = 0) -> NDArray[np.float64]:
+    """Return a number in [0, 1) for each row that depends on nothing but the row's number and the seed.
+
+    Args:
+        rows: row numbers ``(n,)``.
+        seed: other seeds draw other lots.
+
+    Returns:
+        ``(n,)``.
+
+    Source:
+        Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
+
+    Example:
+        >>> (
+        ...     lots(np.arange(3)).round(3),
+        ...     bool(abs(np.mean(lots(np.arange(10_000)) < 0.2) - 0.2) < 0.01),
+        ... )
+        (array([0.883, 0.432, 0.026]), True)
+    """
+    with np.errstate(over="ignore"):
+        z = (np.asarray(rows).astype(np.uint64) + np.uint64(1 + (seed << 32))) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return np.asarray((z >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
