@@ -14,6 +14,8 @@ from batchprop.tables.naming import elided, near_name
 
 Kind: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 Task: TypeAlias = Literal["classes", "numbers"]
+Holds: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
+Form: TypeAlias = Literal["truth", "whole", "short", "text"]
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for numbers."""
@@ -63,29 +65,111 @@ def describe(frame: pd.DataFrame) -> tuple[Column, ...]:
     >>> [(column.name, column.kind, column.note) for column in describe(table)]
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
-    return tuple(_describe(str(name), frame[name]) for name in frame.columns)
+    return tuple(judge(_facts(str(name), frame[name])) for name in frame.columns)
 
 
-def _describe(name: str, column: pd.Series) -> Column:
+@dataclass(frozen=True)
+class Facts:
+    """What decides the kind of a column, counted over all of its rows: at once, or block by block.
+
+    Attributes:
+        name: the column's.
+        rows: how many there are, those with a missing value among them.
+        missing: how many values are missing.
+        holds: what its values are; "mixed" are single ones of several sorts, "nested" are no single ones.
+        first: the first value that is not missing.
+        distinct: how many distinct values there are, missing ones aside.
+        exact: whether `distinct` was counted, and not estimated.
+        whole: whether the numbers are whole ones without gaps.
+        dates: whether all of the text reads as dates.
+        low: the smallest number, date or text of a date.
+        high: the largest.
+        true: the share of the booleans that is true.
+    """
+
+    name: str
+    rows: int
+    missing: int
+    holds: Holds
+    first: Any = None
+    distinct: float = 0
+    exact: bool = True
+    whole: bool = False
+    dates: bool = False
+    low: Any = None
+    high: Any = None
+    true: float = 0.0
+
+    @property
+    def present(self) -> int:
+        """How many values are not missing."""
+        return self.rows - self.missing
+
+
+def _facts(name: str, column: pd.Series) -> Facts:
     present = column.dropna()
-    missing = len(column) - len(present)
-    kind, note = _unusable(name, column, present) or _kind(present)
-    return Column(name, kind, note, missing)
-
-
-def _unusable(name: str, column: pd.Series, present: pd.Series) -> tuple[Kind, str] | None:
-    """The reason why a column cannot help, or None."""
+    rows, missing = len(column), len(column) - len(present)
     if present.empty:
-        return "left out", "no values"
+        return Facts(name, rows, missing, "nothing")
+    first, holds = present.iloc[0], sort_of(present)
+    if holds == "nested":
+        return Facts(name, rows, missing, holds, first)
+    dates = holds == "text" and is_date_text(present)
+    ordered = holds in ("numbers", "dates") or dates
+    return Facts(
+        name,
+        rows,
+        missing,
+        holds,
+        first,
+        present.nunique(),
+        whole=types.is_integer_dtype(present),
+        dates=dates,
+        low=present.min() if ordered else None,
+        high=present.max() if ordered else None,
+        true=float(present.mean()) if holds == "booleans" else 0.0,
+    )
+
+
+def sort_of(present: pd.Series) -> Holds:
+    """Tell what the values of a column are, none of them missing.
+
+    >>> sort_of(pd.Series([0.5, 1.0])), sort_of(pd.Series([[1], [2]]))
+    ('numbers', 'nested')
+    """
     if not _is_scalar(present):
-        held = _NESTED.get(type(present.iloc[0]), "values")
-        return "left out", f"{held} that are no single number, text or date"
-    distinct = present.nunique()
-    if distinct == 1 and not str(present.iloc[0]).strip():
+        return "nested"
+    if types.is_bool_dtype(present):
+        return "booleans"
+    if types.is_numeric_dtype(present):
+        return "numbers"
+    if types.is_datetime64_any_dtype(present):
+        return "dates"
+    return "text" if types.is_string_dtype(present) else "mixed"
+
+
+def judge(facts: Facts) -> Column:
+    """Tell what a column is by what was counted of it.
+
+    >>> judge(Facts("colour", 40, 0, "text", "red", distinct=3))
+    Column(name='colour', kind='category', note='3 values', missing=0)
+    """
+    kind, note = _unusable(facts) or _kind(facts)
+    return Column(facts.name, kind, note, facts.missing)
+
+
+def _unusable(facts: Facts) -> tuple[Kind, str] | None:
+    """The reason why a column cannot help, or None."""
+    if facts.holds == "nothing":
         return "left out", "no values"
-    if distinct == 1 and len(present) == len(column):
-        return "left out", f"always {present.iloc[0]}"
-    if _names_rows(name, present, distinct):
+    if facts.holds == "nested":
+        held = _NESTED.get(type(facts.first), "values")
+        return "left out", f"{held} that are no single number, text or date"
+    if facts.distinct == 1 and not str(facts.first).strip():
+        return "left out", "no values"
+    if facts.distinct == 1 and not facts.missing:
+        return "left out", f"always {facts.first}"
+    if _names_rows(facts):
         return "left out", "names the rows, like an id"
     return None
 
@@ -96,32 +180,43 @@ def _is_scalar(present: pd.Series) -> bool:
     return all(isinstance(value, (str, bool, int, float, np.generic)) for value in present)
 
 
-def _names_rows(name: str, present: pd.Series, distinct: int) -> bool:
-    if _is_text(present):
-        mostly = distinct >= _MOSTLY_DISTINCT * len(present) and len(present) >= _FEW_ROWS
-        return mostly and not _is_date_text(present)
-    if not types.is_integer_dtype(present) or distinct < len(present) or len(present) < _FEW_ROWS:
+def _names_rows(facts: Facts) -> bool:
+    if facts.present < _FEW_ROWS:
         return False
-    counts_rows = int(present.max()) - int(present.min()) == len(present) - 1
-    return counts_rows or bool(_KEY_NAME.search(name) or _KEY_WORD.match(name))
+    if facts.holds == "text":
+        return facts.distinct >= _MOSTLY_DISTINCT * facts.present and not facts.dates
+    if not facts.whole or facts.distinct < facts.present:
+        return False
+    counts_rows = int(facts.high) - int(facts.low) == facts.present - 1
+    return counts_rows or is_key_name(facts.name)
 
 
-def _kind(present: pd.Series) -> tuple[Kind, str]:
-    if types.is_bool_dtype(present):
-        return "boolean", f"{present.mean():.0%} true"
-    if types.is_numeric_dtype(present):
-        return "number", f"{present.min():g} to {present.max():g}"
-    if types.is_datetime64_any_dtype(present) or _is_date_text(present):
-        return "date", f"{str(present.min())[:10]} to {str(present.max())[:10]}"
-    return "category", f"{present.nunique():,} values"
+def is_key_name(name: str) -> bool:
+    """Tell whether a column is called an id, a key or the like.
+
+    >>> is_key_name("customer_id"), is_key_name("humid")
+    (True, False)
+    """
+    return bool(_KEY_NAME.search(name) or _KEY_WORD.match(name))
 
 
-def _is_text(present: pd.Series) -> bool:
-    return not types.is_bool_dtype(present) and types.is_string_dtype(present)
+def _kind(facts: Facts) -> tuple[Kind, str]:
+    if facts.holds == "booleans":
+        return "boolean", f"{facts.true:.0%} true"
+    if facts.holds == "numbers":
+        return "number", f"{facts.low:g} to {facts.high:g}"
+    if facts.holds == "dates" or facts.dates:
+        return "date", f"{str(facts.low)[:10]} to {str(facts.high)[:10]}"
+    return "category", f"{'' if facts.exact else 'about '}{facts.distinct:,.0f} values"
 
 
-def _is_date_text(present: pd.Series) -> bool:
-    if not _is_text(present) or not present.str.fullmatch(_ISO_DATE).all():
+def is_date_text(present: pd.Series) -> bool:
+    """Tell whether all of a column's text reads as dates, such as 2020-02-29T10:30.
+
+    >>> is_date_text(pd.Series(["2020-02-29"])), is_date_text(pd.Series(["2021-02-29"]))
+    (True, False)
+    """
+    if not present.str.fullmatch(_ISO_DATE).all():
         return False
     return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())
 
@@ -163,9 +258,7 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
     'it holds fractions'
     """
     name = str(column.name)
-    if types.is_datetime64_any_dtype(column):
-        raise DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
-    _check_finite_target(column, name)
+    check_target(column)
     told, rule = _tell_task(column)
     if task is not None:
         told, rule = task, "as asked by --task"
@@ -173,7 +266,19 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
     return Target(name, told, rule, values)
 
 
-def _check_finite_target(column: pd.Series, name: str) -> None:
+def check_target(column: pd.Series) -> None:
+    """Check that a target holds no dates and nothing infinite.
+
+    Raises:
+        DataError: it does; the message names the row, which is the index + 1.
+
+    >>> check_target(pd.Series([1.0, np.inf], name="price"))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the target 'price' holds inf in row 2: correct it, ...
+    """
+    name = str(column.name)
+    if types.is_datetime64_any_dtype(column):
+        raise DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
     if not types.is_float_dtype(column):
         return
     infinite = np.flatnonzero(np.isinf(column.to_numpy(float)))
@@ -193,35 +298,91 @@ def _tell_task(column: pd.Series) -> tuple[Task, str]:
     values = column.to_numpy(float)
     if np.any(values != np.floor(values)):
         return "numbers", "it holds fractions"
-    distinct = len(np.unique(values))
-    if distinct <= min(MOST_CLASSES, max(2, len(values) // 2)):
+    return task_of_whole(len(np.unique(values)), len(values))
+
+
+def task_of_whole(distinct: int, rows: int) -> tuple[Task, str]:
+    """Tell whether a target of whole numbers holds classes or numbers, and by which rule.
+
+    >>> task_of_whole(3, rows=100)
+    ('classes', 'it holds 3 different whole numbers, at most 20')
+    """
+    if distinct <= min(MOST_CLASSES, max(2, rows // 2)):
         return "classes", f"it holds {distinct} different whole numbers, at most {MOST_CLASSES}"
     return "numbers", f"it holds {distinct:,} different whole numbers"
 
 
 def _labels(column: pd.Series) -> npt.NDArray[Any]:
     if types.is_bool_dtype(column):
-        return np.where(column.to_numpy(bool), "true", "false")
+        return as_labels(column, "truth")
     if types.is_numeric_dtype(column):
-        values = column.to_numpy(float)
-        if np.all((values == np.floor(values)) & (np.abs(values) <= _WHOLE_UP_TO)):
-            return column.to_numpy(np.int64)
-        return np.array([f"{value:g}" for value in values])
+        return as_labels(column, "whole" if are_whole(column.to_numpy(float)) else "short")
+    return as_labels(column, "text")
+
+
+def are_whole(values: npt.NDArray[np.float64]) -> bool:
+    """Tell whether numbers (n,) are whole ones that float64 holds exactly.
+
+    >>> are_whole(np.array([1.0, -2.0])), are_whole(np.array([1e300]))
+    (True, False)
+    """
+    return bool(np.all((values == np.floor(values)) & (np.abs(values) <= _WHOLE_UP_TO)))
+
+
+def as_labels(column: pd.Series, form: Form) -> npt.NDArray[Any]:
+    """Return the labels (n,) of a target: booleans as words, whole numbers as such, others as text.
+
+    >>> (
+    ...     as_labels(pd.Series([1.0, 2.0]), "whole").tolist(),
+    ...     as_labels(pd.Series([0.5, 2]), "short").tolist(),
+    ... )
+    ([1, 2], ['0.5', '2'])
+    """
+    if form == "truth":
+        return np.where(column.to_numpy(bool), "true", "false")
+    if form == "whole":
+        return column.to_numpy(np.int64)
+    if form == "short":
+        return np.array([f"{value:g}" for value in column.to_numpy(float)])
     return np.array([str(value) for value in column])
 
 
 def _numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
+    values = as_numbers(column, name)
+    check_largest(values[np.abs(values).argmax()] if len(values) else 0.0, name)
+    return values
+
+
+def as_numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
+    """Return a target as float64 numbers (n,).
+
+    Raises:
+        DataError: it holds text that is no number.
+
+    >>> as_numbers(pd.Series([1, 2]), "price").tolist()
+    [1.0, 2.0]
+    """
     try:
-        values = column.to_numpy(float)
+        return column.to_numpy(float)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"the target {name!r} holds text such as {column.iloc[0]!r}, and --task numbers needs numbers: "
             "correct it or use --task classes"
         ) from error
-    largest = values[np.abs(values).argmax()] if len(values) else 0.0
-    if abs(largest) > LARGEST:
+
+
+def check_largest(number: float, name: str) -> None:
+    """Check that the target's number of the largest size can be learned.
+
+    Raises:
+        DataError: its size is beyond 1e30.
+
+    >>> check_largest(1e300, "mass")
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the target 'mass' holds 1e+300, and a number larger than 1e+30 cannot ...
+    """
+    if abs(number) > LARGEST:
         raise DataError(
-            f"the target {name!r} holds {largest:g}, and a number larger than {LARGEST:g} cannot be "
+            f"the target {name!r} holds {number:g}, and a number larger than {LARGEST:g} cannot be "
             "learned: rescale it, or take its logarithm"
         )
-    return values

@@ -27,8 +27,8 @@ MISSING = "(missing)"
 MOST_CATEGORIES = 64
 RARE = 10
 
-# Far outliers are squashed all the same; up to here no difference or quotient on the way overflows.
-_FARTHEST = 1e100
+FARTHEST = 1e100
+"""The end of numbers: those beyond are squashed all the same, and up to here nothing overflows on the way."""
 
 _DAY = np.timedelta64(1, "D")
 
@@ -123,7 +123,7 @@ class ByKind(TransformerMixin, BaseEstimator):
                 f"the table lacks {len(lacking)} of the {len(self.kinds)} columns the model was trained "
                 f"on: {elided(lacking)}; add or rename columns{near}"
             )
-        return pd.DataFrame({name: _CONVERT[kind](X[name]) for name, kind in self.kinds.items()})
+        return pd.DataFrame({name: convert(X[name], kind) for name, kind in self.kinds.items()})
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -133,11 +133,27 @@ class ByKind(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
+def convert(column: pd.Series, kind: str) -> pd.Series:
+    """Bring a column to its kind: numbers to float64, text and booleans to words, dates to dates.
+
+    Args:
+        column: of any type.
+        kind: "number", "category", "boolean" or "date".
+
+    Raises:
+        DataError: it holds a value that is not of its kind; the row is the index + 1.
+
+    >>> convert(pd.Series([1.0, None]), "category").tolist()
+    ['1', '(missing)']
+    """
+    return _CONVERT[kind](column)
+
+
 def _number(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     wrong = (numbers.isna() & column.notna()) | np.isinf(numbers)
     _refuse(column, wrong, "a finite number is")
-    return numbers.clip(-_FARTHEST, _FARTHEST)
+    return numbers.clip(-FARTHEST, FARTHEST)
 
 
 def _date(column: pd.Series) -> pd.Series:
@@ -214,7 +230,7 @@ class DateParts(TransformerMixin, BaseEstimator):
             [
                 part
                 for name, first in zip(X.columns, self.first_, strict=True)
-                for part in _parts(X[name], first)
+                for part in date_parts(X[name], first)
             ]
         )
 
@@ -229,7 +245,12 @@ def _days(column: pd.Series) -> Floats:
     return np.where(np.isnat(dates), np.nan, days)
 
 
-def _parts(column: pd.Series, first: float) -> list[Floats]:
+def date_parts(column: pd.Series, first: float = 0.0) -> list[Floats]:
+    """Return the six parts of dates, (n,) each; the last is the days since `first`, in days since 1970.
+
+    >>> [part.item() for part in date_parts(pd.Series(pd.to_datetime(["1970-01-02T12:30"])))]
+    [1970.0, 1.0, 2.0, 4.0, 12.5, 1.52...]
+    """
     dates = column.dt
     hours = dates.hour + dates.minute / 60
     parts = [dates.year, dates.month, dates.day, dates.day_of_week, hours]
