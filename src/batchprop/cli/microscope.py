@@ -1,6 +1,5 @@
 """`batchprop look`, from the model and the table to the page."""
 
-import json
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from batchprop.cli.data import Data, load
 from batchprop.cli.fitting import explained, options, sizes
 from batchprop.cli.progress import History, keeping, progress
 from batchprop.cli.settings import Settings
-from batchprop.errors import DataError, ParameterError
+from batchprop.cli.told import trained_on
+from batchprop.errors import ParameterError
 from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import ENDINGS
@@ -170,7 +170,7 @@ def _images(data: Data, size: Size | None) -> Any:
 def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
     """The model, and rows of a table whose target it predicts."""
     pipeline = load_model(model)
-    path = path or _trained_on(model)
+    path = path or trained_on(model)
     last = pipeline[-1]
     task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
     data = load(path, pipeline["columns"].target if path else None, task, to_train=False)
@@ -181,22 +181,3 @@ def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
     network = getattr(last, "regressor_", last)
     X = _named(pipeline[:-1], data)
     return Shown(network, X, _series(data, y), _about(data, scaled=scaled), _images(data, image))
-
-
-def _trained_on(model: Path) -> Path | None:
-    """The table that a model was trained on; None for the digits."""
-    folder = model if model.is_dir() else model.parent
-    try:
-        found = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["settings"]["data"]
-    except (OSError, ValueError, LookupError, TypeError):
-        raise DataError(
-            f"{folder} does not tell what its model was trained on: name a table, as "
-            f"batchprop look {model} DATA"
-        ) from None
-    if found is None:
-        return None
-    # A relative path was one from where `batchprop train` ran: most likely here, or where the model lies.
-    there = next((path for path in (Path(found), folder.parent / found) if path.exists()), None)
-    if there is None:
-        raise DataError(f"{found}, which {model} was trained on, is not there: name a table behind the model")
-    return there

@@ -4,37 +4,28 @@ import json
 import os
 import secrets
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import skops.io
 import skops.io.exceptions
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import DataError, ModelError, ParameterError
-from batchprop.tables.naming import elided
+from batchprop.tables.auditing import OURS, audit
+from batchprop.tables.soundness import check_sound
 
 MODEL = "model.skops"
+SETTINGS = "settings.json"
 
-TRUSTED = (
-    "batchprop.estimators.classifier.MLPClassifier",
-    "batchprop.estimators.regressor.MLPRegressor",
-    "batchprop.tables.encoding.ByKind",
-    "batchprop.tables.encoding.DateParts",
-    "batchprop.tables.encoding.SmoothClip",
-    # scikit-learn's imputer keeps the dtype that it was fitted on.
-    "numpy.dtype",
-)
-"""The types that a model file may hold, beside what skops itself trusts: ours, and scikit-learn's own."""
-
-_STEPS = ["columns", "features", "network"]
+# scikit-learn's imputer keeps the dtype that it was fitted on.
+_TRUSTED = [*OURS, "numpy.dtype"]
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -47,9 +38,10 @@ _BROKEN = (
     MemoryError,
     NotImplementedError,
     OSError,
-    RecursionError,
+    RuntimeError,
     TypeError,
     ValueError,
+    struct.error,
 )
 
 
@@ -60,7 +52,8 @@ def save_model(model: Pipeline, path: Path) -> None:
         ModelError: the pipeline holds a type that `load_model` would refuse.
     """
     skops.io.dump(model, path)
-    _check_types(path)
+    with path.open("rb") as file:
+        audit(file, path)
 
 
 def load_model(path: str | Path) -> Pipeline:
@@ -70,13 +63,15 @@ def load_model(path: str | Path) -> Pipeline:
         path: the model's folder, or the .skops file in it.
 
     Raises:
-        ModelError: there is no such file, it is damaged, or it holds types that are not ours.
+        ModelError: there is no such file, it is damaged, it holds types that no model has, or what it holds
+            is no model that can answer.
     """
     path = _model_file(Path(path))
     try:
-        _check_archive(path)
-        _check_types(path)
-        model = skops.io.load(path, trusted=list(TRUSTED))
+        with path.open("rb") as file:
+            audit(file, path)
+            file.seek(0)
+            model = skops.io.load(file, trusted=_TRUSTED)
     except _BROKEN as error:
         raise ModelError(_damaged(path, error)) from error
     _check_pipeline(model, path)
@@ -88,51 +83,32 @@ def _model_file(path: Path) -> Path:
         path = path / MODEL
     if not path.exists():
         raise ModelError(f"there is no model {path}: name the folder that `batchprop train` wrote")
+    if not path.is_file():
+        # Nobody may ever write to a pipe.
+        raise ModelError(f"{path} is no file: name the folder that `batchprop train` wrote")
     return path
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse members that unpack to more than the file holds, and any whose checksum is wrong."""
-    with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise zipfile.BadZipFile("its parts are compressed, which batchprop never does")
-        if (wrong := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"its part {wrong} has a wrong checksum")
-
-
-def _check_types(path: Path) -> None:
-    foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
-    if foreign:
-        raise ModelError(
-            f"{path} holds types that no model of batchprop has, and was not loaded: {elided(foreign)}; "
-            "use a model that `batchprop train` wrote"
-        )
-
-
 def _damaged(path: Path, error: BaseException) -> str:
-    reason = " ".join(str(error).split())[:80] or type(error).__name__
     return (
-        f"{path} is not a model file, or is truncated or damaged ({reason}): "
+        f"{path} is not a model file, or is truncated or damaged ({_reason(error)}): "
         "copy it again, or train it again with `batchprop train`"
     )
 
 
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__
+
+
 def _check_pipeline(model: object, path: Path) -> None:
-    """A file of trusted types may still be another thing, or lack a part: let it answer one empty row."""
+    """A file of known types may still be another thing, or lack a part."""
     try:
-        whole = isinstance(model, Pipeline) and _answers(model)
-    except (*_BROKEN, DataError, NotFittedError):
-        whole = False
-    if not whole:
+        check_sound(model)
+    except (*_BROKEN, NotFittedError) as error:
         raise ModelError(
-            f"{path} holds a {type(model).__name__} that is no model as `batchprop train` writes it: "
-            "name the folder of a model that it wrote, or train it again"
-        )
-
-
-def _answers(model: Any) -> bool:
-    row = pd.DataFrame({name: [None] for name in model["columns"].kinds})
-    return [name for name, _ in model.steps] == _STEPS and model.predict(row).shape == (1,)
+            f"{path} holds a {type(model).__name__} that is no model as `batchprop train` writes it "
+            f"({_reason(error)}): name the folder of a model that it wrote, or train it again"
+        ) from error
 
 
 @contextmanager

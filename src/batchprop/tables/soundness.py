@@ -1,0 +1,119 @@
+"""Whether what came out of a model file is a model that can answer: the right parts, that fit together."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+_STEPS = ["columns", "features", "network"]
+_TWO = 2
+
+# Of each kind, a value that is missing, and such as stretch what a model has learned.
+_PROBES: Mapping[str, list[Any]] = {
+    "number": [None, 0.0, 1e300, -1e300],
+    "category": [None, "", "yes", "1"],
+    "boolean": [None, True, False, True],
+    "date": [None, *np.array(["1700-01-01", "1970-01-01", "2200-12-31"], "datetime64[us]")],
+}
+
+
+def check_sound(model: Any) -> None:
+    """Check that a model has the parts of one, that they fit together, and that it answers with numbers.
+
+    Args:
+        model: what a model file held.
+
+    Raises:
+        Exception: it is no model: mostly a ValueError that says why, else whatever using it raises.
+    """
+    if not isinstance(model, Pipeline) or [name for name, _ in model.steps] != _STEPS:
+        raise ValueError("its steps are not those of a model")
+    _check_columns(model["columns"])
+    for part in _estimators(model):
+        _check_part(part)
+    last = model[-1]
+    _check_network(getattr(last, "regressor_", last))
+    _check_answers(model)
+
+
+def _check_columns(columns: Any) -> None:
+    names, kinds = [columns.target, *columns.kinds], columns.kinds.values()
+    if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBES):
+        raise ValueError("its columns are not names with a kind each")
+
+
+def _estimators(value: Any) -> Iterator[BaseEstimator]:
+    """Every estimator in the model, fitted or to be fitted."""
+    if isinstance(value, BaseEstimator):
+        yield value
+        value = vars(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _estimators(inner)
+
+
+def _check_part(part: BaseEstimator) -> None:
+    """Refuse what would start processes or read files, and what was learned and is no number."""
+    for name in ("n_jobs", "memory"):
+        if getattr(part, name, None) is not None:
+            raise ValueError(f"{name} of its {type(part).__name__} is set")
+    for name, value in vars(part).items():
+        if name.endswith("_") and _is_unsound(value):
+            raise ValueError(f"{name} of its {type(part).__name__} is not finite")
+    if isinstance(part, OneHotEncoder) and hasattr(part, "categories_"):
+        _check_categories(part)
+
+
+def _is_unsound(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all()
+
+
+def _check_categories(part: OneHotEncoder) -> None:
+    """Refuse places of categories that do not exist: a table may bring them up much later."""
+    learned = vars(part)
+    mappings = learned.get("_default_to_infrequent_mappings") or [None] * len(part.categories_)
+    widths = learned["_n_features_outs"]
+    for categories, mapping, width in zip(part.categories_, mappings, widths, strict=True):
+        places = np.arange(len(categories)) if mapping is None else np.asarray(mapping)
+        if places.shape != (len(categories),) or places.dtype.kind != "i":
+            raise ValueError("its categories and their places differ in number")
+        if len(places) and not 0 <= places.min() <= places.max() < width:
+            raise ValueError("its categories have places that do not exist")
+
+
+def _check_network(network: Any) -> None:
+    """Refuse weights that do not fit each other, or are not finite, and classes without an output."""
+    coefs, intercepts = network.coefs_, network.intercepts_
+    if not coefs or [coef.shape[1:] for coef in coefs] != [b.shape for b in intercepts]:
+        raise ValueError("its weights and biases differ in shape")
+    if any(W.shape[1] != V.shape[0] for W, V in pairwise(coefs)):
+        raise ValueError("its layers do not fit each other")
+    for theta in (*coefs, *intercepts):
+        if theta.dtype.kind != "f" or _is_unsound(theta):
+            raise ValueError("its weights are not all finite numbers")
+    if not hasattr(network, "classes_"):
+        return
+    classes = network.classes_
+    outputs = 1 if len(classes) == _TWO else len(classes)
+    if classes.ndim != 1 or len(set(classes.tolist())) < max(_TWO, len(classes)):
+        raise ValueError("its classes are not two or more different labels")
+    if coefs[-1].shape[1] != outputs:
+        raise ValueError(f"it has {len(classes)} classes and {coefs[-1].shape[1]} outputs")
+
+
+def _check_answers(model: Any) -> None:
+    kinds = model["columns"].kinds
+    rows = pd.DataFrame({name: pd.Series(_PROBES[kind]) for name, kind in kinds.items()})
+    n = len(rows)
+    if model.predict(rows).shape != (n,):
+        raise ValueError("it does not answer one label or number a row")
+    numbers = model.predict_proba(rows) if hasattr(model, "classes_") else model.predict(rows)
+    if not np.isfinite(numbers).all():
+        raise ValueError("its answers are not finite")

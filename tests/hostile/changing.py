@@ -1,0 +1,55 @@
+"""Changes of a sound model file, and the list of those that are kept as tests."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tests.hostile.crafting import array_of, dicts, parts_of, with_part, with_schema
+
+FOREIGN = "holds types that no model of batchprop has"
+DAMAGED = "is truncated or damaged"
+NO_MODEL = "is no model as `batchprop train` writes it"
+
+CRAFTED: dict[str, tuple[Callable[[Path, Path], None], str]] = {}
+
+
+def crafted(refusal):
+    def keep(make):
+        CRAFTED[make.__name__] = (make, refusal)
+        return make
+
+    return keep
+
+
+def schema_of(saved):
+    return json.loads(parts_of(saved)["schema.json"])
+
+
+def replaced(name, new):
+    """A change of a schema: the entry `name` becomes another node."""
+
+    def change(schema):
+        for found in dicts(schema):
+            if isinstance(found.get(name), dict):
+                found[name] = new
+
+    return change
+
+
+def entry_is(saved, path, name, new):
+    return with_schema(saved, path, replaced(name, new))
+
+
+def array_is(saved, path, name, content, place=0):
+    return with_part(saved, path, array_of(schema_of(saved), name, place), content)
+
+
+def values_are(saved, path, name, change, place=0):
+    """A model whose array is another, written soundly."""
+    file = array_of(schema_of(saved), name, place)
+    buffer = io.BytesIO()
+    np.save(buffer, change(np.load(io.BytesIO(parts_of(saved)[file]))), allow_pickle=False)
+    return with_part(saved, path, file, buffer.getvalue())

@@ -1,0 +1,116 @@
+"""No model file runs code, takes more than it is long, or ends in anything but one clear line."""
+
+import os
+import threading
+
+import pytest
+from typer.testing import CliRunner
+
+from batchprop.cli.app import app
+from batchprop.errors import ModelError
+from batchprop.tables.storing import MODEL, load_model
+from tests.cli.commands import QUICK, flowers, run
+from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
+from tests.hostile.changing import CRAFTED
+from tests.hostile.crafting import bounded, calls_of, cut, flipped
+
+LONGEST_LINE = 600
+ENDLESS = [
+    "a_list_that_doubles_with_each_level",
+    "a_list_that_doubles_by_bare_numbers",
+    "parts_laid_over_each_other",
+    "an_archive_in_the_archive",
+    "one_array_read_a_thousand_times",
+]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sound")
+    data = flowers(folder / "flowers.csv")
+    run("train", data, "--target", "species", "--out", folder / "model", "--engine", "numpy", *QUICK)
+    return folder / "model" / MODEL
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_crafted_model_is_refused_in_one_line(saved, folder, name):
+    make, refusal = CRAFTED[name]
+    path = folder / MODEL
+    make(saved, path)
+    with pytest.raises(ModelError, match=refusal) as refused:
+        load_model(path)
+    told = str(refused.value)
+    assert "\n" not in told
+    assert len(told) < LONGEST_LINE + len(str(path))
+    assert os.listdir(folder) == [MODEL]  # noqa: PTH208 nothing was unpacked, nothing ran
+
+
+def test_the_commands_refuse_them_in_bounded_memory(saved, folder):
+    names = []
+    for name, (make, _) in CRAFTED.items():
+        make(saved, folder / f"{name}.skops")
+        names.append(f"{name}.skops")
+    data = flowers(folder / "flowers.csv")
+    told = bounded(
+        "from typer.testing import CliRunner\nfrom batchprop.cli.app import app\n"
+        "import batchprop.cli.microscope, batchprop.tables.predicting, batchprop.tables.storing",
+        "for name in sys.argv[2:]:\n"
+        "    for words in (['predict', name, sys.argv[1]], ['look', name, sys.argv[1], '--no-open']):\n"
+        "        done = CliRunner().invoke(app, words)\n"
+        "        lines = done.stderr.splitlines()\n"
+        "        print(name, done.exit_code, len(lines), type(done.exception).__name__, *lines[:1])",
+        data, *names, cwd=folder,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr[-2000:]
+    lines = told.stdout.splitlines()
+    assert len(lines) == 2 * len(CRAFTED)
+    assert [line for line in lines if " 1 1 SystemExit batchprop: " not in line] == []
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_the_work_is_in_proportion_to_the_file(saved, folder, name):
+    path = folder / MODEL
+    CRAFTED[name][0](saved, path)
+    assert calls_of(load_model, path) < 1000 + 2 * path.stat().st_size
+
+
+def test_a_model_cut_short_anywhere_is_refused(saved, folder):
+    path = folder / MODEL
+    for content in cut(saved.read_bytes(), 60):
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match="truncated or damaged"):
+            load_model(path)
+
+
+def test_a_bit_changed_anywhere_is_noticed_or_changes_no_answer(saved, folder):
+    # Bits of the archive's dates and versions stand for nothing; all others are under a checksum.
+    path, data = folder / MODEL, flowers(folder / "flowers.csv")
+    sound = run("predict", saved, data).stdout
+    noticed = 0
+    for content in flipped(saved.read_bytes(), 120):
+        path.write_bytes(content)
+        done = CliRunner().invoke(app, ["predict", str(path), str(data)])
+        if done.exit_code == 0:
+            assert done.stdout == sound
+        else:
+            noticed += 1
+            assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert noticed > 100
+
+
+def test_a_pipe_that_nobody_writes_to_is_refused(folder):
+    os.mkfifo(folder / MODEL)
+    # Were it opened, it would wait for ever: so it is watched from a thread that the process may leave.
+    told = []
+    watched = threading.Thread(
+        target=lambda: told.append(CliRunner().invoke(app, ["predict", ".", "x.csv"]).stderr), daemon=True
+    )
+    watched.start()
+    watched.join(timeout=60)
+    assert "is no file" in told[0]

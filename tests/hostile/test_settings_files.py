@@ -1,0 +1,64 @@
+"""settings.json may be any file: `look` reads it, and says in one line that it tells nothing."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.cli.commands import QUICK, flowers, run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("told")
+    data = flowers(folder / "flowers.csv")
+    run("train", data, "--target", "species", "--out", folder / "model", "--engine", "numpy", *QUICK)
+    return folder / "model"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+ABSENT = object()
+LISTS = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\xff\xfe", b"null", b"[]", b'"settings"', b"7", LISTS, b'{"settings":' * 100_000, b"\0" * 100,
+        b'{"settings": null}', b'{"settings": {}}', b'{"settings": []}', b'{"settings": {"data": 7}}',
+        b'{"settings": {"data": ["flowers.csv"]}}', b'{"settings": {"data": ""}}',
+        b'{"settings": {"data": "a\\u0000b"}}', b'{"settings": {"data": "a\\nb"}}',
+        b'{"settings": {"data": "\\u001b[2J"}}', b'{"settings": {"data": "\\ud800"}}',
+        b'{"settings": {"data": "flowers.csv"}, "target": 7}',
+        b'{"settings": {"data": "' + b"x" * 5000 + b'"}}', b"9" * 10_000,
+    ],
+)  # fmt: skip
+def test_settings_of_another_shape_tell_nothing(model, folder, content):
+    there = folder / "model"
+    shutil.copytree(model, there)
+    (there / "settings.json").write_bytes(content)
+    told = run("look", there, "--no-open", code=1).stderr
+    assert "does not tell what its model was trained on: name a table" in told
+    assert told.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nowhere.csv", "/dev/zero", "..", "/", "model"])
+def test_settings_that_name_no_table_are_refused(model, folder, name):
+    there = folder / "model"
+    shutil.copytree(model, there)
+    (there / "settings.json").write_text(json.dumps({"settings": {"data": name}}))
+    told = run("look", there, "--no-open", code=1).stderr
+    assert "is not there" in told or "refused to read" in told
+
+
+def test_settings_that_are_a_folder_tell_nothing(model, folder):
+    there = folder / "model"
+    shutil.copytree(model, there)
+    (there / "settings.json").unlink()
+    (there / "settings.json").mkdir()
+    assert "does not tell" in run("look", there, "--no-open", code=1).stderr
