@@ -16,9 +16,10 @@ import batchprop
 from batchprop.cli import examine, look, predict, train, walk
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.settings import in_options
+from batchprop.cli.signals import exit_code, last_words, listening
 from batchprop.errors import BatchpropError, ParameterError
 
-BAD_DATA, MISUSE, INTERRUPTED = 1, 2, 130
+BAD_DATA, MISUSE = 1, 2
 
 # Typer has two homes for this class, its own and click's, by version; BadParameter's parent is it in both.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -29,12 +30,16 @@ class OneLine(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and leave with its exit code."""
-        show: Any = _note
         _replace_unencodable()
+        with listening():
+            self._main(*args, **{**extra, "standalone_mode": False})
+
+    def _main(self, *args: Any, **extra: Any) -> None:
+        show: Any = _note
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = show
-                code = super().main(*args, **{**extra, "standalone_mode": False})
+                code = super().main(*args, **extra)
                 sys.stdout.flush()
             sys.exit(code)
         except _UsageError as error:
@@ -44,7 +49,7 @@ class OneLine(TyperGroup):
             command = getattr(getattr(error, "ctx", None), "command_path", "batchprop")
             _fail(f"{_one_line(error)} (see {command} --help)", MISUSE)
         except typer.Abort:
-            _fail("interrupted", INTERRUPTED)
+            _fail(last_words(), exit_code())
         except OSError as error:
             _fail_by_system(error)
 
@@ -60,7 +65,7 @@ class OneLine(TyperGroup):
         except failures_of_jax() as error:
             _fail(f"{jax_gave_up(error)}: set JAX_PLATFORMS=cpu to do without an accelerator", BAD_DATA)
         except KeyboardInterrupt:
-            _fail("interrupted; nothing was written", INTERRUPTED)
+            _fail(last_words(), exit_code())
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -150,7 +155,7 @@ def _batchprop(
     """Train a neural network on a table, predict with it, find bad rows, or see a batch in all its matrices.
 
     Exit codes: 0 done, 1 bad data, or a file that the system refuses, 2 misuse
-    (also this help, when no command is given), 130 interrupted by Ctrl-C.
+    (also this help, when no command is given), 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
     """
 
 

@@ -19,6 +19,7 @@ from batchprop.cli.data import Data, load
 from batchprop.cli.fitting import explained, options, sizes
 from batchprop.cli.progress import History, clock, keeping, progress
 from batchprop.cli.settings import Settings
+from batchprop.cli.signals import exit_code
 from batchprop.examples import DataMapDisplay
 from batchprop.pictures import entitle
 from batchprop.tables.columns import Task
@@ -56,7 +57,7 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
         a_tenth: whether a batch is a tenth of the rows, from 16 to 200.
 
     Returns:
-        The exit code: 0, or 130 if Ctrl-C ended the training early.
+        The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
         BatchpropError: whatever stops it; nothing is written then.
@@ -79,7 +80,7 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
     console.print(f"All {len(data.frame):,} rows, with their figures: {settings.out}", soft_wrap=True)
     if data_map is not None:
         console.print(f"Map: {data_map}", soft_wrap=True)
-    return 130 if examined.network.interrupted_ else 0
+    return exit_code() if examined.network.interrupted_ else 0
 
 
 def examine(console: Console, data: Data, settings: Settings) -> Examined:

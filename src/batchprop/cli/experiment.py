@@ -28,6 +28,7 @@ from batchprop.cli.fitting import (
 )
 from batchprop.cli.progress import progress, write_history
 from batchprop.cli.settings import Settings
+from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES
 from batchprop.tables.splitting import check_each_class_twice
 from batchprop.tables.storing import MODEL, new_folder, save_model, write_json
@@ -42,7 +43,7 @@ def run(settings: Settings) -> int:
     """Train as the settings say, print the report, write the folder.
 
     Returns:
-        The exit code: 0, or 130 if Ctrl-C ended the training early.
+        The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
         BatchpropError: whatever stops it; nothing is written then.
@@ -74,7 +75,7 @@ def run(settings: Settings) -> int:
     report.show_saved(
         console, settings, [name for name in FILES if name not in missing], interrupted=fitted.interrupted
     )
-    return 130 if fitted.interrupted or not reported else 0
+    return exit_code() if fitted.interrupted or not reported else 0
 
 
 def _report(console: Console, training: Training, path: Path) -> bool:

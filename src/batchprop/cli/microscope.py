@@ -16,6 +16,7 @@ from batchprop.cli.data import Data, load
 from batchprop.cli.fitting import explained, options, sizes
 from batchprop.cli.progress import History, keeping, progress
 from batchprop.cli.settings import Settings
+from batchprop.cli.signals import exit_code
 from batchprop.cli.told import trained_on
 from batchprop.errors import ParameterError
 from batchprop.tables.columns import Task
@@ -71,7 +72,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
         opened: whether to open it.
 
     Returns:
-        The exit code: 0, or 130 if Ctrl-C ended the training early.
+        The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
         BatchpropError: whatever stops it; nothing is written then.
@@ -92,7 +93,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
     console.print(f"Microscope: {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
     if opened and not webbrowser.open(settings.out.resolve().as_uri()):
         console.print("There is no browser to open it with: open that file in one.", soft_wrap=True)
-    return 130 if model is None and shown.network.interrupted_ else 0
+    return exit_code() if model is None and shown.network.interrupted_ else 0
 
 
 def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:

@@ -3,13 +3,12 @@
 import json
 import os
 import secrets
-import shutil
 import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import skops.io
@@ -20,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from batchprop.errors import DataError, ModelError, ParameterError
 from batchprop.tables.auditing import OURS, audit
 from batchprop.tables.soundness import check_sound
+from batchprop.unfinished import held_off, unfinished, written
 
 MODEL = "model.skops"
 SETTINGS = "settings.json"
@@ -136,7 +136,10 @@ def new_folder(path: str | Path, *, force: bool = False, table: Path | None = No
         for file in beside.iterdir():
             _flush(file)
         _flush(beside)
-        _put(beside, path)
+        # A signal between two renames would leave neither model in its place.
+        with held_off():
+            _put(beside, path)
+            written.append(path)
         _flush(path.parent)
 
 
@@ -156,30 +159,19 @@ def _check_free(path: Path, *, force: bool) -> None:
 @contextmanager
 def _beside(path: Path, what: str, option: str = "--out") -> Iterator[Path]:
     """A fresh folder next to `path`, for a time: what shows that it can be written at all."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     made = list[Path]()
-    try:
-        made += [folder for folder in path.parents if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        beside.mkdir()
-    except OSError as error:
-        _remove_empty(made)
-        raise DataError(
-            f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
-            f"name another with {option}"
-        ) from error
-    try:
+    with unfinished(beside, made):
+        try:
+            made += [folder for folder in path.parents if not folder.exists()]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.mkdir()
+        except OSError as error:
+            raise DataError(
+                f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
+                f"name another with {option}"
+            ) from error
         yield beside
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        _remove_empty(made)
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Take back folders, the innermost first; one that holds what was written stays."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -248,7 +240,9 @@ def new_file(
         part = beside / path.name
         yield part
         _flush(part)
-        part.replace(path)
+        with held_off():
+            part.replace(path)
+            written.append(path)
         _flush(path.parent)
 
 

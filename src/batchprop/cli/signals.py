@@ -1,0 +1,92 @@
+"""Ctrl-C and SIGTERM: the first ends a command well, a second at once; each has its exit code."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from batchprop.unfinished import sweep, written
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+_PATIENCE = 2
+
+_came: list[int] = []
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; what handles Ctrl-C handles it too."""
+
+
+def exit_code() -> int:
+    """Return the exit code of a command that was interrupted: 143 if SIGTERM came first, else 130.
+
+    >>> with listening():
+    ...     exit_code()
+    130
+    """
+    return TERMINATED if _came[:1] == [signal.SIGTERM] else INTERRUPTED
+
+
+def last_words() -> str:
+    """Say what ended the command, and what it has written.
+
+    >>> with listening():
+    ...     last_words()
+    'interrupted; nothing was written'
+    """
+    what = "terminated" if exit_code() == TERMINATED else "interrupted"
+    return f"{what}; {f'{written[-1]} is written' if written else 'nothing was written'}"
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let SIGTERM interrupt the block as Ctrl-C does; leave nothing half-written at its end.
+
+    The first signal raises KeyboardInterrupt in the main thread, or Terminated, which is one. A fit keeps its
+    weights then, and the command goes on to save them. The second raises it once more, where nothing is kept
+    any longer; a third, should the second be stuck, ends the process from within the handler. A call into a
+    compiled library comes to its end first. What is ignored stays ignored, as under nohup. In another thread
+    than the main one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _came.clear()
+    written.clear()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    try:
+        for number in ours:
+            signal.signal(number, _interrupt)
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, _note)
+        # A signal may have interrupted what removes a folder.
+        sweep()
+        for number in ours:
+            signal.signal(number, before[number])
+
+
+def _note(number: int, _: FrameType | None) -> None:
+    _came.append(number)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    _came.append(number)
+    if len(_came) > _PATIENCE:
+        try:
+            sweep()
+            os.write(2, f"{_cursor()}batchprop: {last_words()}\n".encode())
+        finally:
+            os._exit(exit_code())
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _cursor() -> str:
+    # A live bar hides it.
+    return "\x1b[?25h\n" if sys.stderr.isatty() else ""
