@@ -17,12 +17,13 @@ from batchprop.network import Layer, Network
 
 if TYPE_CHECKING:
     from batchprop import examples, privacy, view
-    from batchprop.estimators import MLPClassifier, MLPRegressor
+    from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BatchGradient",
+    "Checkpoints",
     "Layer",
     "MLPClassifier",
     "MLPRegressor",
@@ -44,7 +45,7 @@ __all__ = [
     "view",
 ]
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+_ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
 _SHELLS = ("examples", "privacy", "view")
 
 

@@ -24,6 +24,10 @@ class ModelError(BatchpropError):
     """A model file cannot be read, or is not to be trusted."""
 
 
+class CheckpointError(BatchpropError):
+    """A checkpoint cannot be written or read, or belongs to another fit."""
+
+
 class DivergedError(BatchpropError, ArithmeticError, ValueError):
     """Training left the finite numbers."""
 

@@ -62,6 +62,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "device": ("give None, or 'cpu', 'gpu', 'tpu' or another of JAX's", ["", 0]),
     "precision": ("give None, or one of 'float32', 'tensorfloat32', 'bfloat16'", ["half", 32]),
     "privacy": ("give None, or a batchprop.privacy.Privacy", [3.0, "strong", True]),
+    "on_divergence": ("give one of 'error', 'rewind'", [None, "raise", True]),
     "max_batch_size": ("give an integer of at least 1", [0, 1.5, None]),
     "dtype": ("give None, or 'float32', 'float64'", ["float16", int, 32, np.ones(3)]),
 }

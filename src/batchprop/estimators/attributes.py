@@ -68,6 +68,7 @@ class Estimator(BaseEstimator, ABC):
     precision: str | None
     max_batch_size: int
     privacy: Any
+    on_divergence: str
 
     # What a fit leaves behind.
     coefs_: list[NDArray[np.floating]]

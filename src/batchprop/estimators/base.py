@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
@@ -39,6 +39,8 @@ from batchprop.estimators.recording import (
     records_of,
     require_records,
 )
+from batchprop.estimators.saving import start_of
+from batchprop.estimators.supplies import InMemory
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.objective import Objective
@@ -79,19 +81,20 @@ class BaseMLP(Estimator):
         self._learn_targets(y, call, fresh=fresh)
         Y = self._encoded(y, X.dtype)
         given = Examples(X, y, Y, check_weights(call.sample_weight, len(Y), Y.dtype))
-        rng = check_random_state(self.random_state)
+        start = start_of(self, call)
         if fresh:
             self._reset(n_outputs=Y.shape[1])
+        self.t_ = self.t_ if start.rows_seen is None else start.rows_seen
         self._require_outputs(Y)
-        net = self._first_network(Y.dtype, rng, call, fresh=fresh)
-        rows, held = self._hold_out(given, call, rng)
+        net = self._first_network(Y.dtype, start.rng, call, fresh=fresh)
+        rows, held = self._hold_out(given, call, start.rng)
         table = Table(X, Y, self._balanced(y, given.weights))
         if self.privacy is None:
             self.privacy_spent_ = None  # of these weights, whatever solver makes them
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:
-            net, recorder = fit_stochastic(self, net, table, rows, held, rng, call)
+            net, recorder = fit_stochastic(self, net, InMemory(table, rows), held, start, call)
             self._records = records_of(self, recorder, rows, y)
         self._take(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from batchprop.backprop import scores
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.attributes import Callback
 from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.class_weights import learn_weights, row_weights
 from batchprop.estimators.examples import Call
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
@@ -86,6 +88,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_batch_size: where ``batch_size="noise"`` stops growing.
         privacy: a ``batchprop.privacy.Privacy``: gradients are clipped row by row and noise is added, so that
             the weights tell little about any one row; None for plain training.
+        on_divergence: what happens when the loss is no longer finite: ``"error"``; or ``"rewind"``, up to 3
+            times: training goes on from the best epoch so far with half the learning rate, and says so.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
@@ -180,6 +184,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         precision: str | None = None,
         max_batch_size: int = 4096,
         privacy: Any = None,
+        on_divergence: str = "error",
     ) -> None:
         self._assign(locals())
 
@@ -195,6 +200,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         intercepts_init: Any = None,
         monitor: Collection[str] = (),
         record_examples: bool = False,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
     ) -> Self:
         """Train on labelled rows.
 
@@ -210,6 +217,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
             record_examples: whether to keep how the network fared with each row, as ``examples_``.
+            checkpoint: a folder in which the fit keeps its state every five minutes, or a
+                ``batchprop.Checkpoints(folder, every=...)``.
+            resume: whether to go on from the last checkpoint in that folder, where there is one, to the very
+                weights that the fit would have had; with the same parameters and rows.
 
         Returns:
             The estimator.
@@ -217,9 +228,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises:
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
-        return self._fit(X, y, Call(*given, monitor=monitor, record_examples=record_examples))
+        call = Call(*given, monitor=monitor, record_examples=record_examples)
+        return self._fit(X, y, call._replace(checkpoint=checkpoint, resume=resume))
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:

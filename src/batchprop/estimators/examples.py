@@ -24,7 +24,7 @@ class Call(NamedTuple):
         sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``coefs_init`` and ``intercepts_init``.
         classes: see ``MLPClassifier.partial_fit``.
         partial: whether it was ``partial_fit``.
-        monitor: see ``fit``; so is ``record_examples``.
+        monitor: see ``fit``; so are ``record_examples``, ``checkpoint`` and ``resume``.
     """
 
     sample_weight: Any = None
@@ -36,6 +36,8 @@ class Call(NamedTuple):
     partial: bool = False
     monitor: Collection[str] = ()
     record_examples: bool = False
+    checkpoint: Any = None
+    resume: bool = False
 
 
 class Examples(NamedTuple):

@@ -5,45 +5,74 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import Growing, Plan, Rows, Table, mini
+from batchprop.batches import Growing, Plan, mini
+from batchprop.courses import in_parts, whole
+from batchprop.engines.choosing import Work, seconds_in_numpy
+from batchprop.errors import DivergedError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_fit, overhead_in_rows
 from batchprop.estimators.examples import Call, Examples
+from batchprop.estimators.keeping import Keeper
+from batchprop.estimators.leaves import leaves, rebuilt
 from batchprop.estimators.monitoring import monitored, monitors_of, watched_for
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.private import PrivateFit, begin_private, random_state_of_batches, withheld
 from batchprop.estimators.recording import Recorder
+from batchprop.estimators.saving import Beginning, Start, check_same, kind_of, standings_from
 from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
+from batchprop.estimators.supplies import InMemory
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
-from batchprop.network import Network
-from batchprop.schedules import Plateau
-from batchprop.training import Engine, Epoch, Recipe, State, begin, train
+from batchprop.network import Layer, Network
+from batchprop.schedules import Plateau, Schedule
+from batchprop.training import Engine, Epoch, Place, Recipe, State, begin, go_on
+
+PIECE_SECONDS = 0.5
+"""About how long a piece of an epoch takes in NumPy, where a fit is saved in between."""
+
+
+class Fit(NamedTuple):
+    """A fit, set up.
+
+    Attributes:
+        recipe: what stays the same.
+        supply: the rows to train on.
+        batch_size: the first one.
+        schedule: of the learning rate.
+        engine: runs the steps.
+        private: what keeps a promise about the rows, or None.
+        monitors: what is recorded of the gradients.
+        recorder: what is recorded of the rows, or None.
+        rng: shuffles the rows.
+    """
+
+    recipe: Recipe
+    supply: InMemory
+    batch_size: int
+    schedule: Schedule
+    engine: Engine
+    private: PrivateFit | None
+    monitors: frozenset[str]
+    recorder: Recorder | None
+    rng: np.random.RandomState
 
 
 def fit_stochastic(
-    estimator: Estimator,
-    net: Network,
-    table: Table,
-    rows: Rows,
-    held: Examples | None,
-    rng: np.random.RandomState,
-    call: Call,
+    estimator: Estimator, net: Network, supply: InMemory, held: Examples | None, start: Start, call: Call
 ) -> tuple[Network, Recorder | None]:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
     Args:
         estimator: its parameters are read, its history is written.
         net: where to begin.
-        table: all rows.
-        rows: those to train on.
+        supply: the rows to train on.
         held: those to validate on.
-        rng: shuffles, and seeds dropout.
+        start: how the fit starts: anew, or from a checkpoint.
         call: what ``fit`` was given; with ``partial`` one epoch only, going on with the optimiser's memory of
             the last call.
 
@@ -51,44 +80,105 @@ def fit_stochastic(
         The network at the end, or the best one with ``early_stopping``; and what was recorded
         of the rows to train on, where the call asks for it.
     """
-    monitors = monitors_of(estimator, call)
-    batch_size = batch_size_of(estimator, len(rows))
-    steps_per_epoch = math.ceil(len(rows) / batch_size)
-    private = begin_private(estimator, len(rows), batch_size, steps_per_epoch, call)
-    objective = estimator._objective(len(net.activations))
-    if private is not None:
-        objective = objective._replace(mechanism=private.mechanism)
-    recorder = Recorder(net, rows, table.Y, estimator._labels()) if call.record_examples else None
-    watched = watched_for(monitors, recording=recorder is not None)
-    recipe = Recipe(net, optimizer_of(estimator), objective, watched)
-    state, resumed = _first_state(estimator, recipe, partial=call.partial)
-    schedule = schedule_of(estimator, steps_per_epoch, len(rows), resumed=resumed)
-    engine = engine_to_fit(estimator, net, len(rows), batch_size, _entropy(estimator, recipe, rng))
-    plan = _plan(estimator, private, rows, batch_size, rng, engine)
-    watch = begin_watching(estimator, held, schedule, engine)
-    epochs = train(recipe, state, table, plan, growing_rate(estimator, schedule, plan), engine)
-    epochs = monitored(estimator, monitors, epochs, table.weights, plan)
-    if recorder is not None:
-        epochs = recorder.recorded(epochs)
-    with (
-        withheld(estimator, private, epochs) as shown,
-        suitable_threads(engine, net.sizes, batch_size),
-    ):
-        stopped = _consume(estimator, islice(shown, 1 if call.partial else estimator.max_iter), watch)
-    if private is None and not stopped and not call.partial:
+    fit, state = _set_up(estimator, net, supply, start, call)
+    watch = begin_watching(estimator, held, fit.schedule, fit.engine)
+    keeper = _keeper(estimator, fit, watch, Place(state), start)
+    with suitable_threads(fit.engine, net.sizes, fit.batch_size):
+        stopped = _run(estimator, fit, watch, keeper, Place(state), 1 if call.partial else estimator.max_iter)
+    if keeper is not None:
+        keeper.end(stopped=stopped)
+        state = keeper.place.state
+    if fit.private is None and not stopped and not call.partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
             "or let early_stopping=True decide",
             ConvergenceWarning,
         )
-    _remember(estimator, watch)
-    return _trained(estimator, net, watch), recorder
+    _remember(estimator, watch, state)
+    return _trained(estimator, net, watch, state), fit.recorder
 
 
-def _trained(estimator: Estimator, net: Network, watch: Watch) -> Network:
+def _set_up(
+    estimator: Estimator, net: Network, supply: InMemory, start: Start, call: Call
+) -> tuple[Fit, State]:
+    monitors = monitors_of(estimator, call)
+    batch_size = batch_size_of(estimator, supply.n_rows)
+    steps_per_epoch = math.ceil(supply.n_rows / batch_size)
+    private = begin_private(estimator, supply.n_rows, batch_size, steps_per_epoch, call)
+    objective = estimator._objective(len(net.activations))
+    if private is not None:
+        objective = objective._replace(mechanism=private.mechanism)
+    recorder = None
+    if call.record_examples:
+        recorder = Recorder(net, supply.rows, supply.table.Y, estimator._labels())
+    watched = watched_for(monitors, recording=recorder is not None)
+    recipe = Recipe(net, optimizer_of(estimator), objective, watched)
+    state, resumed = _first_state(estimator, recipe, partial=call.partial)
+    schedule = schedule_of(estimator, steps_per_epoch, supply.n_rows, resumed=resumed)
+    entropy = _entropy(estimator, recipe, start.rng)
+    engine = engine_to_fit(estimator, net, supply.n_rows, batch_size, entropy)
+    rng = random_state_of_batches(estimator, start.rng)
+    return Fit(recipe, supply, batch_size, schedule, engine, private, monitors, recorder, rng), state
+
+
+def _keeper(estimator: Estimator, fit: Fit, watch: Watch, place: Place, start: Start) -> Keeper | None:
+    """What keeps the fit, where somebody asked for that; it stands where a checkpoint stood."""
+    if start.checkpoints is None and estimator.on_divergence != "rewind":
+        return None
+    kind = kind_of(estimator, fit.recipe.network, fit.engine.name, fit.supply.kind)
+    beginning = Beginning(start.random, estimator.t_, kind)
+    keeper = Keeper(estimator, watch, fit.engine, place, beginning, start.checkpoints)
+    if start.saved is not None:
+        check_same(start.saved, kind)
+        keeper.go_on_from(standings_from(start.saved, fit.recipe.network, place.state.optimizer))
+    return keeper
+
+
+def _run(
+    estimator: Estimator, fit: Fit, watch: Watch, keeper: Keeper | None, place: Place, n_epochs: int
+) -> bool:
+    """Take in epoch after epoch; return whether something else ended them than their number."""
+    if keeper is not None and keeper.standing.ended:
+        return True
+    order = fit.rng.get_state()
+    while True:
+        place = place if keeper is None else keeper.place
+        epochs = islice(_epochs(estimator, fit, keeper, place), max(n_epochs - place.epochs, 0))
+        try:
+            with withheld(estimator, fit.private, epochs) as shown:
+                return _consume(estimator, shown, watch)
+        except DivergedError as error:
+            if keeper is None:
+                raise
+            keeper.rewind(error)
+            fit.rng.set_state(order)  # the same orders once more
+
+
+def _epochs(estimator: Estimator, fit: Fit, keeper: Keeper | None, place: Place) -> Iterator[Epoch]:
+    plan = _plan(estimator, fit)
+    schedule = growing_rate(estimator, fit.schedule, plan)
+    table = fit.supply.table
+    if keeper is None:
+        epochs = go_on(fit.recipe, place, whole(table, plan), schedule, fit.engine)
+    else:
+        course = in_parts(table, plan, _batches_in_a_piece(fit))
+        epochs = go_on(fit.recipe, place, course, keeper.slowed(schedule), fit.engine, keeper.reached)
+        epochs = keeper.kept(epochs)
+    epochs = monitored(estimator, fit.monitors, epochs, table.weights, plan)
+    return epochs if fit.recorder is None else fit.recorder.recorded(epochs)
+
+
+def _batches_in_a_piece(fit: Fit) -> int:
+    work = Work(fit.recipe.network.sizes, fit.batch_size, fit.batch_size, 1)
+    return max(int(PIECE_SECONDS / seconds_in_numpy(work)), 1)
+
+
+def _trained(estimator: Estimator, net: Network, watch: Watch, state: State) -> Network:
     if estimator.early_stopping:
         return watch.best or net
-    return watch.last.network if watch.last else net
+    if watch.last is not None:
+        return watch.last.network
+    return net.with_layers(tuple(Layer(*map(np.asarray, layer)) for layer in state.layers))
 
 
 def batch_size_of(estimator: Estimator, n_rows: int) -> int:
@@ -114,20 +204,14 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _plan(
-    estimator: Estimator,
-    private: PrivateFit | None,
-    rows: Rows,
-    batch_size: int,
-    rng: np.random.RandomState,
-    engine: Engine,
-) -> Plan:
-    if private is not None:
-        return private.plan(math.ceil(len(rows) / batch_size), random_state_of_batches(estimator, rng))
-    order = rng if estimator.shuffle else None
+def _plan(estimator: Estimator, fit: Fit) -> Plan:
+    n_rows, order = fit.supply.n_rows, fit.rng if estimator.shuffle else None
+    if fit.private is not None:
+        return fit.private.plan(math.ceil(n_rows / fit.batch_size), fit.rng)
     if estimator.batch_size == "noise":
-        return Growing(rows, batch_size, estimator.max_batch_size, overhead_in_rows(engine), order)
-    return mini(rows, batch_size, order)
+        largest, overhead = estimator.max_batch_size, overhead_in_rows(fit.engine)
+        return Growing(fit.supply.rows, fit.batch_size, largest, overhead, order)
+    return mini(fit.supply.rows, fit.batch_size, order)
 
 
 def _consume(estimator: Estimator, epochs: Iterator[Epoch], watch: Watch) -> bool:
@@ -159,11 +243,12 @@ def _like(value: Any, template: Any) -> Any:
     return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
-def _remember(estimator: Estimator, watch: Watch) -> None:
-    if watch.last is None:
+def _remember(estimator: Estimator, watch: Watch, state: State) -> None:
+    if watch.last is not None:
+        state = watch.last.state
+    if not state.steps:
         return
     rate = watch.schedule.learning_rate if isinstance(watch.schedule, Plateau) else None
-    state = watch.last.state
     remembered = [np.asarray(leaf) if hasattr(leaf, "shape") else leaf for leaf in leaves(state.optimizer)]
     estimator._memory = {"optimizer": remembered, "steps": state.steps, "plateau_rate": rate}
     if watch.patience is None:
@@ -173,33 +258,6 @@ def _remember(estimator: Estimator, watch: Watch) -> None:
         estimator.best_validation_score_ = watch.patience.best
     else:
         estimator.best_loss_ = -watch.patience.best
-
-
-def leaves(memory: Any) -> list[Any]:
-    """Return what an optimiser remembers as a plain list, which any file format can hold.
-
-    Example:
-        >>> from batchprop.network import Layer
-        >>> leaves((Layer("W", "b"), 3))
-        ['W', 'b', 3]
-    """
-    if not isinstance(memory, tuple):
-        return [memory]
-    return [leaf for part in memory for leaf in leaves(part)]
-
-
-def rebuilt(template: Any, values: Iterator[Any]) -> Any:
-    """Return ``values``, a list from ``leaves``, in the shape of a template.
-
-    Example:
-        >>> from batchprop.network import Layer
-        >>> rebuilt((Layer(0, 0), 0), iter(["W", "b", 3]))
-        (Layer(W='W', b='b'), 3)
-    """
-    if not isinstance(template, tuple):
-        return next(values)
-    parts = [rebuilt(part, values) for part in template]
-    return template._make(parts) if hasattr(template, "_make") else tuple(parts)
 
 
 def _entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -> list[int] | None:

@@ -169,6 +169,7 @@ RULES: dict[str, Rule] = {
             lambda value: callable(getattr(value, "begin", None)) and not isinstance(value, type),
         ),
     ),
+    "on_divergence": one_of("error", "rewind"),
 }
 """What both estimators' parameters may be."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.attributes import Callback
 from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.examples import Call
 from batchprop.estimators.explaining import require_numbers
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
@@ -74,6 +76,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_batch_size: where ``batch_size="noise"`` stops growing.
         privacy: a ``batchprop.privacy.Privacy``: gradients are clipped row by row and noise is added, so that
             the weights tell little about any one row; None for plain training.
+        on_divergence: what happens when the loss is no longer finite: ``"error"``; or ``"rewind"``, up to 3
+            times: training goes on from the best epoch so far with half the learning rate, and says so.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
@@ -162,6 +166,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         precision: str | None = None,
         max_batch_size: int = 4096,
         privacy: Any = None,
+        on_divergence: str = "error",
     ) -> None:
         self._assign(locals())
 
@@ -177,6 +182,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         intercepts_init: Any = None,
         monitor: Collection[str] = (),
         record_examples: bool = False,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
     ) -> Self:
         """Train on rows with numbers as targets.
 
@@ -192,6 +199,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
             record_examples: whether to keep how the network fared with each row, as ``examples_``.
+            checkpoint: a folder in which the fit keeps its state every five minutes, or a
+                ``batchprop.Checkpoints(folder, every=...)``.
+            resume: whether to go on from the last checkpoint in that folder, where there is one, to the very
+                weights that the fit would have had; with the same parameters and rows.
 
         Returns:
             The estimator.
@@ -199,9 +210,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises:
             ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
             DivergedError: the loss is no longer finite.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
-        return self._fit(X, y, Call(*given, monitor=monitor, record_examples=record_examples))
+        call = Call(*given, monitor=monitor, record_examples=record_examples)
+        return self._fit(X, y, call._replace(checkpoint=checkpoint, resume=resume))
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

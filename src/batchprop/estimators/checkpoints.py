@@ -1,0 +1,268 @@
+"""Checkpoints: the state of a fit in files that say whether they are whole, the last two kept.
+
+A file is in the safetensors format, which holds arrays and text and nothing that could run. Its text holds a
+SHA-256 of everything else in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.errors import CheckpointError, ParameterError
+from batchprop.estimators.watching import warn
+
+FORMAT = 1
+
+KEPT = 2
+"""How many checkpoints are kept: should the last be damaged, there is one before it."""
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h)")
+_NAME = re.compile(r"checkpoint-(\d{6})\.safetensors")
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        arrays: by name.
+        facts: plain data: numbers, text, lists and dicts of them.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, Any]
+
+
+class Checkpoints:
+    """A folder in which a fit keeps its state, so that it can go on after whatever ended it.
+
+    Args:
+        folder: where; made as needed.
+        every: how often: a time, as ``"5min"``, ``"30s"``, ``"2h"``, or a number of epochs.
+
+    Raises:
+        ParameterError: ``every`` is neither.
+
+    Example:
+        >>> import tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from batchprop import MLPClassifier
+        >>> folder = Path(tempfile.mkdtemp()) / "iris"
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = MLPClassifier(max_iter=3, tol=0, random_state=0, n_iter_no_change=1000)
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # more epochs would be better
+        ...     short = clf.fit(X, y, checkpoint=Checkpoints(folder, every=1)).loss_
+        ...     long = clf.set_params(max_iter=5).fit(X, y, checkpoint=folder, resume=True)
+        >>> long.n_iter_, bool(long.loss_ < short), sorted(path.name for path in folder.iterdir())
+        (5, True, ['checkpoint-000003.safetensors', 'checkpoint-000004.safetensors'])
+    """
+
+    def __init__(self, folder: str | Path, every: str | int = "5min") -> None:
+        self.folder = Path(folder)
+        self.every = every
+        self._seconds, self._epochs = _interval(every)
+        self._last_time, self._last_epoch = time.monotonic(), 0
+
+    @classmethod
+    def of(cls, given: Any) -> Checkpoints | None:
+        """Take what ``fit`` was given: a folder, checkpoints, or None.
+
+        Raises:
+            ParameterError: it is none of these.
+        """
+        if given is None or isinstance(given, Checkpoints):
+            return given
+        if isinstance(given, str | Path):
+            return cls(given)
+        raise ParameterError(
+            f"checkpoint={given!r} is not allowed: give a folder, or batchprop.Checkpoints(folder, '5min')"
+        )
+
+    def files(self) -> list[Path]:
+        """The checkpoints that are there, the oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+
+    def due(self, epochs: int, *, between: bool) -> bool:
+        """Whether it is time for another one.
+
+        Args:
+            epochs: how many are done.
+            between: whether no epoch is under way.
+        """
+        if self._epochs:
+            return between and epochs >= self._last_epoch + self._epochs
+        return time.monotonic() >= self._last_time + self._seconds
+
+    def write(self, saved: Saved, epochs: int) -> Path:
+        """Write another checkpoint: beside, flushed to the disk, renamed; then remove all but the last two.
+
+        Args:
+            saved: what it holds.
+            epochs: how many are done.
+
+        Returns:
+            The file.
+
+        Raises:
+            CheckpointError: it could not be written; the earlier ones are as they were.
+        """
+        earlier = self.files()
+        number = int(_number(earlier[-1])) + 1 if earlier else 1
+        path = self.folder / f"checkpoint-{number:06}.safetensors"
+        part = path.with_suffix(".partial")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_through(part, packed(saved))
+            part.replace(path)
+            _flush(self.folder)
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            kept = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
+            raise CheckpointError(
+                f"the checkpoint {path} could not be written: {error.strerror or error}{kept}; make room, "
+                "or name another folder"
+            ) from error
+        for old in [*earlier, path][:-KEPT]:
+            old.unlink(missing_ok=True)
+        self._last_time, self._last_epoch = time.monotonic(), epochs
+        return path
+
+    def latest(self) -> Saved | None:
+        """Read the last checkpoint that is whole; of one that is damaged it warns.
+
+        Returns:
+            What it holds; None where there is no checkpoint.
+
+        Raises:
+            CheckpointError: all that are there are damaged.
+        """
+        damaged = list[str]()
+        for path in reversed(self.files()):
+            try:
+                saved = unpacked(path)
+            except CheckpointError as error:
+                damaged.append(str(error))
+                continue
+            if damaged:
+                warn(f"{damaged[0]}: the one before it, {path.name}, is used")
+            return saved
+        if damaged:
+            raise CheckpointError(
+                f"{damaged[0]}, and there is no other in {self.folder}: remove the folder and begin anew"
+            )
+        return None
+
+
+def packed(saved: Saved) -> bytes:
+    """Return a checkpoint as the bytes of a file, its checksum inside.
+
+    Args:
+        saved: what it holds.
+
+    Returns:
+        The bytes.
+    """
+    safetensors = _safetensors()
+    text = json.dumps({"format": FORMAT, **saved.facts})
+    arrays = {name: np.asarray(array, order="C") for name, array in saved.arrays.items()}
+    found: bytes = safetensors.numpy.save(arrays, {"batchprop": text, "sha256": _digest(arrays, text)})
+    return found
+
+
+def unpacked(path: Path) -> Saved:
+    """Read the file of a checkpoint, and see that it is whole.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        CheckpointError: it is damaged, or no checkpoint.
+    """
+    safetensors = _safetensors()
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict
+            about = file.metadata() or {}
+        whole = about.get("sha256") == _digest(arrays, about.get("batchprop", ""))
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+        raise CheckpointError(f"the checkpoint {path} is damaged ({_in_short(error)})") from error
+    if not whole:
+        raise CheckpointError(f"the checkpoint {path} is damaged (its checksum is wrong)")
+    facts = json.loads(about["batchprop"])
+    if facts.get("format") != FORMAT:
+        raise CheckpointError(f"the checkpoint {path} has format {facts.get('format')}, not {FORMAT}")
+    return Saved(arrays, facts)
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ParameterError(
+            "checkpoints need the library safetensors: pip install 'batchprop[safetensors]'"
+        ) from None
+    return safetensors
+
+
+def _interval(every: Any) -> tuple[float, int]:
+    """Seconds, or epochs; the other is 0."""
+    if isinstance(every, int | np.integer) and not isinstance(every, bool) and every >= 1:
+        return 0.0, int(every)
+    found = _DURATION.fullmatch(every.strip()) if isinstance(every, str) else None
+    if found is None:
+        raise ParameterError(
+            f"every={every!r} is not allowed: give a time, as '5min', '30s' or '2h', or a number of epochs"
+        )
+    return float(found[1]) * _UNITS[found[2]], 0
+
+
+def _number(path: Path) -> str:
+    found = _NAME.fullmatch(path.name)
+    return "0" if found is None else found[1]
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _in_short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:80] or type(error).__name__

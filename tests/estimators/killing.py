@@ -1,0 +1,78 @@
+"""Trains, is killed at 30 random moments, goes on each time, and tells the end: see test_checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import batchprop as bp
+from batchprop.estimators import fitting
+from batchprop.estimators.checkpoints import Checkpoints
+from tests.estimators.tables import table
+
+KILLS = 30
+
+
+def trained(folder: Path | None) -> str:
+    """Fit, going on from the folder's checkpoints, and return a digest of the weights."""
+    warnings.simplefilter("ignore")
+    X, y = table("multiclass", 200)
+    model = bp.MLPClassifier(
+        (16,), max_iter=40, tol=0, batch_size=32, dropout=0.2, random_state=1, engine="numpy"
+    )
+    if folder is None:
+        model.fit(X, y)
+    else:
+        model.fit(X, y, checkpoint=Checkpoints(folder, "0s"), resume=True)
+    return hashlib.sha256(b"".join(coef.tobytes() for coef in model.coefs_)).hexdigest()
+
+
+def killed(folder: Path, moments: random.Random) -> bool:
+    """Train in another process, and kill it some checkpoints later, or a little after; whether it lived."""
+    listen, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        telling(tell)
+        trained(folder)
+        os._exit(0)
+    os.close(tell)
+    for _ in range(moments.randrange(4)):
+        os.read(listen, 1)
+    # Waits for the child to end, which it does not; so the moment is anywhere in a checkpoint's writing.
+    signal.sigtimedwait([signal.SIGCHLD], moments.random() * 0.01)
+    os.kill(child, signal.SIGKILL)
+    os.close(listen)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def telling(tell: int) -> None:
+    """Have a byte written for every checkpoint."""
+    write = Checkpoints.write
+
+    def and_tell(self: Checkpoints, *given: Any) -> Path:
+        path = write(self, *given)
+        os.write(tell, b".")
+        return path
+
+    setattr(Checkpoints, "write", and_tell)  # noqa: B010 a method is replaced
+
+
+def main() -> None:
+    """Print how many kills there were, and both ends."""
+    fitting.PIECE_SECONDS = 0.0
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    folder, moments = Path(sys.argv[1]) / "kept", random.Random(0)  # noqa: S311 no secret
+    kills = sum(killed(folder, moments) for _ in range(KILLS))
+    sys.stdout.write(json.dumps({"kills": kills, "whole": trained(None), "resumed": trained(folder)}))
+
+
+if __name__ == "__main__":
+    main()
