@@ -2,21 +2,30 @@
 
 from batchprop.tables.columns import Column, Target, describe, find, read_target
 from batchprop.tables.encoding import encoder
-from batchprop.tables.reading import read
+from batchprop.tables.memory import default_memory, parse_memory, table_bytes
+from batchprop.tables.reading import Whole, read, read_all
+from batchprop.tables.scanning import Scan, scan
 from batchprop.tables.splitting import split
 from batchprop.tables.storing import load_model, new_file, new_folder, save_model
 
 __all__ = [
     "Column",
+    "Scan",
     "Target",
+    "Whole",
+    "default_memory",
     "describe",
     "encoder",
     "find",
     "load_model",
     "new_file",
     "new_folder",
+    "parse_memory",
     "read",
+    "read_all",
     "read_target",
     "save_model",
+    "scan",
     "split",
+    "table_bytes",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from batchprop.tables.reading import delimiter_of
+from batchprop.tables.sources import delimiter_of, text_of
 
 
 def line_numbers(path: Path) -> npt.NDArray[np.intp] | None:
@@ -32,7 +32,7 @@ def line_numbers(path: Path) -> npt.NDArray[np.intp] | None:
     begins, next_line = list[int](), 1
     longest = csv.field_size_limit(sys.maxsize)  # of the process; `read` takes fields of any length
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with text_of(path) as file:
             rows = csv.reader(file, delimiter=delimiter)
             for row in rows:
                 if row:

@@ -1,0 +1,115 @@
+"""Rows that cannot be trained on: the first one stops the run, or they are left out, listed and counted."""
+
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias, get_args, overload
+
+import numpy as np
+
+from batchprop.errors import DataError, unknown_name
+
+OnBadRow: TypeAlias = Literal["error", "skip"]
+
+MOST_SKIPPED = 0.01
+"""The share of a table's rows that may be left out."""
+
+_REMEDY = '--on-bad-row skip (on_bad_row="skip") leaves such rows out'
+_MOST_REASONS = 1000
+
+
+class BadRow(NamedTuple):
+    """A row that was left out: its file, its line there (in Parquet its row), counted from 1, and why."""
+
+    file: Path
+    line: int
+    reason: str
+
+
+class BadRows(Sequence[BadRow]):
+    """The rows that were left out of a table, by file and line; 16 bytes each.
+
+    >>> bad = BadRows("skip")
+    >>> bad.add(Path("a.csv"), 7, "its target is missing")
+    >>> bad.add(Path("a.csv"), 3, "1 field where the first line names 2")
+    >>> len(bad), bad[0].line
+    (2, 3)
+    >>> BadRows("error").add(Path("a.csv"), 7, "its target is missing")
+    Traceback (most recent call last):
+    batchprop.errors.DataError: a.csv, line 7: its target is missing; correct the row; --on-bad-row skip ...
+    """
+
+    def __init__(self, on_bad_row: OnBadRow) -> None:
+        if on_bad_row not in get_args(OnBadRow):
+            raise unknown_name("on_bad_row", on_bad_row, get_args(OnBadRow))
+        self.on_bad_row = on_bad_row
+        self._files = dict[Path, int]()
+        self._reasons = dict[str, int]()
+        self._of_file, self._lines, self._of_reason = array("l"), array("q"), array("i")
+        self._order: list[int] | None = None
+
+    def add(
+        self, file: Path, line: int, reason: str, *, remedy: str = "correct the row", unit: str = "line"
+    ) -> None:
+        """Leave a row out.
+
+        Args:
+            file: where it stands.
+            line: on which line it begins, or which row it is, counted from 1.
+            reason: why it cannot be used.
+            remedy: what to do about it, but for leaving it out.
+            unit: "line" or "row".
+
+        Raises:
+            DataError: no row may be left out.
+        """
+        if self.on_bad_row == "error":
+            raise DataError(f"{file}, {unit} {line}: {reason}; {remedy}; {_REMEDY}")
+        if len(self._reasons) >= _MOST_REASONS and reason not in self._reasons:
+            reason = "it does not parse"
+        self._of_file.append(self._files.setdefault(file, len(self._files)))
+        self._lines.append(line)
+        self._of_reason.append(self._reasons.setdefault(reason, len(self._reasons)))
+        self._order = None
+
+    def keep(self, count: int) -> None:
+        """Forget all but the first rows that were left out: those behind them are read once more."""
+        for column in (self._of_file, self._lines, self._of_reason):
+            del column[count:]
+        self._order = None
+
+    def check_share(self, rows: int) -> None:
+        """Check that no more than 1% of the rows were left out.
+
+        Args:
+            rows: how many the table has, those left out among them.
+
+        Raises:
+            DataError: there are more; the message names the first.
+        """
+        if len(self) <= MOST_SKIPPED * rows:
+            return
+        first = self[0]
+        raise DataError(
+            f"{len(self):,} of {rows:,} rows cannot be used, and at most {MOST_SKIPPED:.0%} may be left out; "
+            f"the first stands in {first.file}, line or row {first.line}: {first.reason}; correct them"
+        )
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> BadRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[BadRow]: ...
+    def __getitem__(self, index: int | slice) -> BadRow | list[BadRow]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if self._order is None:
+            self._order = np.lexsort((self._lines, self._of_file)).tolist()
+        at = self._order[index]
+        return BadRow(
+            list(self._files)[self._of_file[at]],
+            self._lines[at],
+            list(self._reasons)[self._of_reason[at]],
+        )

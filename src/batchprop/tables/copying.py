@@ -1,0 +1,146 @@
+"""Texts copied into Parquet, once, in a temporary folder: text cannot be read from its middle."""
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from batchprop.errors import DataError
+from batchprop.tables.row_groups import File, open_copy
+from batchprop.tables.texts import LINE, Texts
+
+GROUP = 1 << 16
+"""Rows of a row group of a copy."""
+
+_GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
+_PAGE = 1 << 16  # Small pages: of each open row group, one of each column is in memory.
+
+
+class Folder:
+    """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
+
+    def __init__(self) -> None:
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="batchprop-"))
+        except OSError as error:
+            raise DataError(
+                f"there is no temporary folder to copy the text to ({error.strerror or error}): "
+                "set TMPDIR to a folder with space"
+            ) from error
+        self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self._remove()
+
+
+def _remove(path: Path, process: int) -> None:
+    # A forked process that ends does not own it.
+    if os.getpid() == process:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def copy(texts: Texts, target: str | None, folder: Folder) -> list[File]:
+    """Copy texts into Parquet files of the folder, one for each that has rows.
+
+    Raises:
+        DataError: a row cannot be used, or the disk is full; then the folder is removed.
+    """
+    try:
+        numbers = texts.read(target, lambda tables: _write(tables, texts, folder.path))
+    except BaseException:
+        folder.close()
+        raise
+    types = {name: kind.type for name, kind in zip(texts.names, texts.kinds, strict=True)}
+    return [open_copy(folder.path / f"{i}.parquet", texts.files[i].path, types) for i in numbers]
+
+
+def _write(tables: Iterator[tuple[int, pa.Table]], texts: Texts, folder: Path) -> list[int]:
+    schema = pa.schema([(str(i), kind.type) for i, kind in enumerate(texts.kinds)] + [(LINE, pa.int64())])
+    numbers = list[int]()
+    with _Writer(folder, schema) as writer:
+        for number, table in tables:
+            if not table.num_rows:
+                continue
+            if number not in numbers[-1:]:
+                numbers.append(number)
+                writer.begin(number)
+            writer.write(table.cast(schema))
+    return numbers
+
+
+class _Writer:
+    """Writes one Parquet file after another, in row groups of about 65 536 rows."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder, self._schema = folder, schema
+        self._file: pyarrow.parquet.ParquetWriter | None = None
+        self._waiting = list[pa.Table]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self._end()
+        elif self._file is not None:
+            # A full disk lets no footer be written either.
+            with suppress(OSError, pa.ArrowException):
+                self._file.close()
+
+    def begin(self, number: int) -> None:
+        """End the file before, and begin the next."""
+        self._end()
+        with _writing(self._folder):
+            self._file = pyarrow.parquet.ParquetWriter(
+                self._folder / f"{number}.parquet",
+                self._schema,
+                compression="zstd",
+                compression_level=1,
+                data_page_size=_PAGE,
+                # Lines follow each other: their differences take next to nothing.
+                use_dictionary=self._schema.names[:-1],
+                column_encoding={LINE: "DELTA_BINARY_PACKED"},
+            )
+
+    def write(self, table: pa.Table) -> None:
+        """Write what makes up whole row groups, and keep the rest for later."""
+        self._waiting.append(table)
+        while sum(part.num_rows for part in self._waiting) >= GROUP:
+            together = pa.concat_tables(self._waiting)
+            self._group(together[:GROUP])
+            self._waiting = [together[GROUP:]]
+        if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
+            self._group(pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def _group(self, table: pa.Table) -> None:
+        if self._file is not None and table.num_rows:
+            with _writing(self._folder):
+                self._file.write_table(table, row_group_size=GROUP)
+
+    def _end(self) -> None:
+        if self._waiting:
+            self._group(pa.concat_tables(self._waiting))
+            self._waiting = []
+        if self._file is not None:
+            with _writing(self._folder):
+                self._file.close()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the text could not be copied into the temporary folder {folder} ({error.strerror or error}): "
+            "that takes about a third of the text's size; free space, or set TMPDIR to a folder with more"
+        ) from error

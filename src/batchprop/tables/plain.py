@@ -1,0 +1,51 @@
+"""Arrow's many types reduced to numbers, text, dates and booleans, and tables of them as frames."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
+    """Return the table with a function of each column in its place."""
+    columns = [function(column) for column in table.columns]
+    return pa.table(dict(zip(map(str, range(len(columns))), columns, strict=True))).rename_columns(
+        table.column_names
+    )
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Reduce Arrow's many types to numbers, text, dates and booleans; nested values stay as they are."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return plain(pc.cast(column, kind.value_type))
+    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
+        return pc.cast(column, pa.float64())
+    if pa.types.is_time(kind):
+        return _seconds(pc.cast(column, pa.time64("ns")), 1e9)
+    if pa.types.is_duration(kind):
+        return _seconds(column, _UNITS[kind.unit])
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
+        return pc.cast(column, pa.string())
+    return column
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that a column of this type is reduced to."""
+    return plain(pa.chunked_array([], type=kind)).type
+
+
+def _seconds(counts: pa.ChunkedArray, unit: float) -> pa.ChunkedArray:
+    # Beyond 2⁵³ a count is rounded, as every large number is that a network takes.
+    return pc.divide(pc.cast(pc.cast(counts, pa.int64()), pa.float64(), safe=False), unit)
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Return a table of plain columns as a frame."""
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper={pa.bool_(): pd.BooleanDtype()}.get, date_as_object=False, ignore_metadata=True
+    )
+    return frame

@@ -1,0 +1,355 @@
+"""Files of text as one table, in bounded memory: read once to find what its columns are, then as those."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from batchprop.errors import DataError
+from batchprop.tables.bad_rows import BadRows
+from batchprop.tables.kinds import Kind, convert_options, given, kind_of
+from batchprop.tables.naming import near_name
+from batchprop.tables.sources import DELIMITERS, ending
+from batchprop.tables.whole_rows import Broken, Piece, pieces
+
+Result = TypeVar("Result")
+
+LINE = "line"
+"""The column of a read table that holds on which line each row begins; the others are called 0, 1, ..."""
+
+
+class Misfit(Exception):  # noqa: N818 not an error: the reading begins anew
+    """A column holds something that what was seen of it did not let expect."""
+
+
+class Rows(NamedTuple):
+    """Some rows of a file: their text, where in it each begins (n,), and on which line (n,)."""
+
+    content: bytes
+    begins: npt.NDArray[np.intp]
+    lines: npt.NDArray[np.intp]
+
+    def without(self, wrong: npt.NDArray[np.bool_]) -> "Rows":
+        """Return the rows that are not wrong (n,)."""
+        ends = np.append(self.begins[1:], len(self.content))
+        kept = [self.content[self.begins[i] : ends[i]] for i in np.flatnonzero(~wrong)]
+        begins = np.cumsum([0, *map(len, kept)], dtype=np.intp)[:-1]
+        return Rows(b"".join(kept), begins, self.lines[~wrong])
+
+
+class TextFile:
+    """A file of text: the names of its columns, and its rows, some at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.delimiter = DELIMITERS[ending(path)]
+        self._header = self._read_header()
+        self.names = check_names(self._names(), path)
+
+    def _read_header(self) -> bytes:
+        for piece in pieces(self.path, self.delimiter, self._refuse_quote):
+            begins, _ = piece.starts()
+            if len(begins):
+                header = piece.content[: begins[1] if len(begins) > 1 else None]
+                check_text(self.path, header, piece.line)
+                return header
+        raise DataError(f"{self.path} holds no text but blank lines: it needs column names and rows")
+
+    def _refuse_quote(self, broken: Broken) -> None:
+        raise DataError(f"{self.path}, line {broken.line}: {broken.reason}")
+
+    def _names(self) -> list[str]:
+        # What pyarrow takes for names ends with a line.
+        table = pyarrow.csv.read_csv(
+            io.BytesIO(self._header.rstrip(b"\r\n") + b"\n"),
+            read_options=pyarrow.csv.ReadOptions(block_size=len(self._header) + 2),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+        )
+        check_delimiter(table.column_names, self.path, self.delimiter)
+        return list(table.column_names)
+
+    def rows(self, bad: BadRows, *, known: bool) -> Iterator[Rows]:
+        """Read the rows below the names.
+
+        Args:
+            bad: is told of rows that cannot be read.
+            known: whether it was told of them before.
+        """
+
+        def broken(quote: Broken) -> None:
+            if not known:
+                reason, _, remedy = quote.reason.partition("; ")
+                bad.add(self.path, quote.line, reason, remedy=remedy)
+
+        to_come = True
+        for piece in pieces(self.path, self.delimiter, broken):
+            rows = Rows(piece.content, *piece.starts())
+            if to_come and len(rows.begins):
+                rows, to_come = _below_first(rows), False
+            rows = self._of_text(piece, rows, bad, known=known)
+            if len(rows.begins):
+                yield rows
+
+    def _of_text(self, piece: Piece, rows: Rows, bad: BadRows, *, known: bool) -> Rows:
+        """The rows that are text: UTF-8 without zero bytes."""
+        if bad.on_bad_row == "error":
+            check_text(self.path, piece.content, piece.line)
+            return rows
+        if _is_text(rows.content):
+            return rows
+        whole = np.append(rows.begins, len(rows.content))
+        each = [rows.content[whole[i] : whole[i + 1]] for i in range(len(rows.begins))]
+        wrong = np.array([not _is_text(row) for row in each], dtype=bool)
+        for line in () if known else rows.lines[wrong]:
+            bad.add(self.path, int(line), "it holds bytes that are no UTF-8 text")
+        return rows.without(wrong)
+
+
+def _below_first(rows: Rows) -> Rows:
+    at = rows.begins[1] if len(rows.begins) > 1 else len(rows.content)
+    return Rows(rows.content[at:], rows.begins[1:] - at, rows.lines[1:])
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
+
+
+def check_text(path: Path, content: bytes, first_line: int) -> None:
+    """Check that bytes are UTF-8 text.
+
+    Raises:
+        DataError: they are not; the message names the line.
+    """
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = first_line + content.count(b"\n", 0, error.start)
+        raise DataError(
+            f"{path} is not UTF-8 text: line {line} holds the byte 0x{content[error.start]:02x}; "
+            "save the file as UTF-8"
+        ) from error
+    if b"\0" in content:
+        line = first_line + content.count(b"\n", 0, content.index(b"\0"))
+        raise DataError(f"{path} is not text: line {line} holds a zero byte; export it as CSV")
+
+
+def check_delimiter(names: Sequence[str], path: Path, delimiter: str) -> None:
+    """Check that a single name does not look like several that something else separates."""
+    if len(names) > 1:
+        return
+    for other, word in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if other != delimiter and other in names[0]:
+            expected = "commas" if delimiter == "," else "tabs"
+            raise DataError(
+                f"{path} has one column, {names[0]!r}, that looks separated by {word}: "
+                f"separate the fields by {expected}, as the ending {ending(path)} says"
+            )
+
+
+def check_names(names: Sequence[str], path: Path) -> list[str]:
+    """Return the names of columns without blanks around them, each of them there and there once."""
+    trimmed = [name.strip() for name in names]
+    if "" in trimmed:
+        raise DataError(
+            f"{path}: column {trimmed.index('') + 1} of {len(trimmed)} has no name; "
+            "name every column in the first line"
+        )
+    twice = [name for name, count in Counter(trimmed).items() if count > 1]
+    if twice:
+        where = " and ".join(str(i + 1) for i, name in enumerate(trimmed) if name == twice[0])
+        raise DataError(f"{path} has two columns named {twice[0]!r} ({where}): rename one of them")
+    return trimmed
+
+
+def check_same_names(first: Path, names: Sequence[str], other: Path, others: Sequence[str]) -> None:
+    """Check that two files of a table have the same columns, in any order."""
+    lacking, more = set(names) - set(others), set(others) - set(names)
+    if lacking:
+        name = next(name for name in names if name in lacking)
+        near = near_name(name, sorted(more))
+        raise DataError(f"{other} lacks the column {name!r} of {first}: add or rename it{near}")
+    if more:
+        name = next(name for name in others if name in more)
+        raise DataError(f"{other} has a column {name!r} that {first} lacks: leave it out, or add it there")
+
+
+class Texts:
+    """Files of text as one table.
+
+    Attributes:
+        names: of its columns, as in the first file.
+        kinds: what the columns are.
+        rows: how many rows can be read, a missing target aside.
+        files: the files.
+    """
+
+    def __init__(self, paths: Sequence[Path], bad: BadRows) -> None:
+        self.files = [TextFile(path) for path in paths]
+        first = self.files[0]
+        for file in self.files[1:]:
+            check_same_names(first.path, first.names, file.path, file.names)
+        self.names, self._bad = first.names, bad
+        self.kinds, self.rows = [Kind()] * len(self.names), 0
+        for file in self.files:
+            self._survey(file)
+        self.kinds = [kind.final() for kind in self.kinds]
+        bad.check_share(self.rows + len(bad))
+
+    def _survey(self, file: TextFile) -> None:
+        for rows in file.rows(self._bad, known=False):
+            table, _ = self._parsed(file, rows, {}, known=False)
+            self.kinds = [kind.joined(kind_of(table[str(i)])) for i, kind in enumerate(self.kinds)]
+            self.rows += table.num_rows
+
+    def _parsed(
+        self, file: TextFile, rows: Rows, types: dict[str, pa.DataType], *, known: bool
+    ) -> tuple[pa.Table, npt.NDArray[np.intp]]:
+        """The rows as a table, its columns numbered; and their lines. Rows of other lengths are left out."""
+        labels = [str(self.names.index(name)) for name in file.names]
+        try:
+            table = _parse(rows.content, labels, file.delimiter, types)
+        except pa.ArrowInvalid as error:
+            rows = self._of_length(file, rows, labels, known=known)
+            if not len(rows.begins):
+                return _nothing(labels), rows.lines
+            try:
+                table = _parse(rows.content, labels, file.delimiter, types)
+            except pa.ArrowInvalid as again:
+                if not types:
+                    raise DataError(f"{file.path} is not a table: {error}") from error
+                raise Misfit from again
+        if table.num_rows != len(rows.lines):
+            where = f"{file.path}, lines {rows.lines[0]} to {rows.lines[-1]}"
+            raise DataError(f"{where}: the rows cannot be told apart; look for quotes within fields")
+        return table, rows.lines
+
+    def _of_length(self, file: TextFile, rows: Rows, labels: list[str], *, known: bool) -> Rows:
+        invalid = list[pyarrow.csv.InvalidRow]()
+
+        def found(row: pyarrow.csv.InvalidRow) -> str:
+            invalid.append(row)
+            return "skip"
+
+        _parse(rows.content, labels, file.delimiter, dict.fromkeys(labels, pa.string()), found)
+        wrong = np.zeros(len(rows.begins), dtype=bool)
+        for row in invalid:
+            wrong[row.number - 1] = True
+            if not known:
+                fields = "1 field" if row.actual_columns == 1 else f"{row.actual_columns} fields"
+                reason = f"{fields} where the first line names {row.expected_columns}"
+                remedy = f"add or remove fields, or quote a field that holds {file.delimiter!r}"
+                self._bad.add(file.path, int(rows.lines[row.number - 1]), reason, remedy=remedy)
+        return rows.without(wrong)
+
+    def read(self, target: str | None, consume: Callable[[Iterator[tuple[int, pa.Table]]], Result]) -> Result:
+        """Read all files, and hand their rows on.
+
+        Args:
+            target: the column that has to be there in each row, or None.
+            consume: takes the number of the file and some rows of it, in order: columns 0, 1, ... as
+                ``names``, and ``line``. It is called again where a column turns out to be something else.
+        """
+        before = len(self._bad)
+        while True:
+            try:
+                result = consume(self._tables(target))
+            except Misfit:
+                self._bad.keep(before)
+                self._refit()
+            else:
+                self._bad.check_share(self.rows + before)
+                return result
+
+    def _tables(self, target: str | None) -> Iterator[tuple[int, pa.Table]]:
+        for i, file in enumerate(self.files):
+            for rows in file.rows(self._bad, known=True):
+                yield i, self._with_target(file, self._typed(file, rows), target)
+
+    def _typed(self, file: TextFile, rows: Rows) -> pa.Table:
+        parsed, lines = self._parsed(file, rows, self._types, known=True)
+        columns = [given(parsed[str(i)], kind) for i, kind in enumerate(self.kinds)]
+        if any(column is None for column in columns):
+            raise Misfit
+        return pa.table([*columns, pa.array(lines)], names=[*map(str, range(len(columns))), LINE])
+
+    @property
+    def _types(self) -> dict[str, pa.DataType]:
+        return {str(i): kind.parsed for i, kind in enumerate(self.kinds)}
+
+    def _with_target(self, file: TextFile, table: pa.Table, target: str | None) -> pa.Table:
+        if target is None:
+            return table
+        missing = pc.is_null(table[str(self.names.index(target))], nan_is_null=True)
+        if not pc.any(missing).as_py():
+            return table
+        for line in pc.filter(table[LINE], missing).to_pylist():
+            self._bad.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
+        return table.filter(pc.invert(missing))
+
+    def _refit(self) -> None:
+        """Look through all files for what does not fit the kinds of the columns, and choose the next ones."""
+        before = None
+        while before != self.kinds:
+            before = list(self.kinds)
+            for file in self.files:
+                for rows in file.rows(self._bad, known=True):
+                    self._loosen(file, rows)
+
+    def _loosen(self, file: TextFile, rows: Rows) -> None:
+        if self._all_fit(file, rows):
+            return
+        for i, kind in enumerate(self.kinds):
+            fits = kind
+            while not self._fits(file, rows, i, fits):
+                fits = Kind(fits.rank + 1, fits.known)
+            self.kinds[i] = fits.final()
+
+    def _all_fit(self, file: TextFile, rows: Rows) -> bool:
+        try:
+            self._typed(file, rows)
+        except Misfit:
+            return False
+        return True
+
+    def _fits(self, file: TextFile, rows: Rows, column: int, kind: Kind) -> bool:
+        types = {label: pa.string() for label in self._types} | {str(column): kind.parsed}
+        try:
+            table, _ = self._parsed(file, rows, types, known=True)
+        except Misfit:
+            return False
+        return given(table[str(column)], kind) is not None
+
+
+def _nothing(labels: list[str]) -> pa.Table:
+    return pa.table({label: pa.nulls(0) for label in labels})
+
+
+def _parse(
+    content: bytes,
+    labels: list[str],
+    delimiter: str,
+    types: dict[str, pa.DataType],
+    on_invalid: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
+) -> pa.Table:
+    # Only a single thread numbers the rows that it hands to on_invalid.
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=labels, block_size=len(content) + 1, use_threads=on_invalid is None
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
+        ),
+        convert_options=convert_options(types),
+    )

@@ -1,0 +1,228 @@
+"""Text cut into pieces of whole rows: a quoted field may hold ends of lines, and no piece ends within one."""
+
+import codecs
+import mmap
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from batchprop.errors import DataError
+from batchprop.tables.sources import check_magic, opened
+
+PIECE = 1 << 22
+"""Bytes that are read at a time."""
+
+LONGEST_ROW = 1 << 26
+"""Bytes of a row, at most: 64 MiB. What is longer is an open quote, or no table."""
+
+_OPEN = (
+    "a quote opens a field here and is {}; close it behind the field, or write a quote that belongs to the "
+    "text as two, in a field within quotes"
+)
+_LINE_FEED, _RETURN = b"\n"[0], b"\r"[0]
+
+
+Content: TypeAlias = bytes | mmap.mmap
+
+
+class Quotes(NamedTuple):
+    """What finds the fields in quotes that go over several lines.
+
+    Attributes:
+        quiet: text up to the next quote that opens such a field.
+        field: that field: its text, where quotes come in pairs; the quote that closes it; what stands wrongly
+            behind that.
+    """
+
+    quiet: re.Pattern[bytes]
+    field: re.Pattern[bytes]
+
+
+class Broken(NamedTuple):
+    """A quote that opens a field and is not closed behind it: where, and what is wrong."""
+
+    line: int
+    reason: str
+
+
+class Piece(NamedTuple):
+    """Whole rows of a text.
+
+    Attributes:
+        content: their bytes.
+        line: the line on which they begin, counted from 1.
+        fields: (k, 2), the begin and the end of each field in quotes that goes over several lines.
+    """
+
+    content: bytes
+    line: int
+    fields: npt.NDArray[np.intp]
+
+    def starts(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return where each row begins (n,), and on which line (n,); blank lines are no rows."""
+        ends = _line_ends(self.content)
+        begins = np.concatenate([[0], ends])
+        if begins[-1] == len(self.content):
+            begins = begins[:-1]
+        lines = self.line + np.arange(len(begins))
+        content = np.frombuffer(self.content, dtype=np.uint8)
+        row = ~np.isin(content[begins], (_LINE_FEED, _RETURN))
+        if len(self.fields):
+            field = np.searchsorted(self.fields[:, 0], begins) - 1
+            row &= (field < 0) | (begins > self.fields[field, 1])
+        return begins[row], lines[row]
+
+
+def _line_ends(content: bytes) -> npt.NDArray[np.intp]:
+    """Where each line ends, its end included; lines end as on Unix, on Windows, or on an old Mac."""
+    array = np.frombuffer(content, dtype=np.uint8)
+    feeds = np.flatnonzero(array == _LINE_FEED)
+    if b"\r" in content:
+        returns = np.flatnonzero(array == _RETURN)
+        lonely = array[np.minimum(returns + 1, len(array) - 1)] != _LINE_FEED
+        feeds = np.union1d(feeds, returns[lonely])
+    return feeds + 1
+
+
+def count_lines(content: bytes) -> int:
+    r"""Return how many lines end in the content.
+
+    >>> count_lines(b"a\nb\r\nc\rd")
+    3
+    """
+    feeds = content.count(b"\n")
+    return feeds + content.count(b"\r") - content.count(b"\r\n") if b"\r" in content else feeds
+
+
+def quotes(delimiter: str) -> Quotes:
+    """Return what finds quoted fields between these delimiters."""
+    between = re.escape(delimiter.encode())
+    opens = rb"(?:(?<=[\r\n%b])|\A|(?<=\A\xef\xbb\xbf))\"" % between
+    quiet = rb'(?:[^"]++|%b[^"\r\n]*+(?:""[^"\r\n]*+)*+"|(?!\A)(?<!\A\xef\xbb\xbf)(?<![\r\n%b])")*+' % (
+        opens,
+        between,
+    )
+    return Quotes(re.compile(quiet), re.compile(rb'"([^"]*+(?:""[^"]*+)*+)("?)([^ \t\r\n%b]?)' % between))
+
+
+class Walk(NamedTuple):
+    """What a look through the quotes of a text has found.
+
+    Attributes:
+        fields: begin and end of each field in quotes that goes over several lines.
+        stop: up to here no field is left open.
+        reason: why the quote at ``stop`` is wrong, or None.
+    """
+
+    fields: list[tuple[int, int]]
+    stop: int
+    reason: str | None
+
+
+def walk(content: Content, marks: Quotes, first_line: int, *, last: bool, begin: int = 0) -> Walk:
+    """Look through the quotes of a text that begins with a row.
+
+    Args:
+        content: the text.
+        marks: from ``quotes``.
+        first_line: the line that it begins with, for the reason.
+        last: whether nothing follows it.
+        begin: where in it the row begins.
+    """
+    fields, at = list[tuple[int, int]](), begin
+    while (at := _end(marks.quiet, content, at)) < len(content):
+        field = marks.field.match(content, at)
+        if field is None:  # not a quote: cannot be, as the quiet part ends only before one
+            break
+        text, closed, stray = field.groups()
+        end = field.end(2)
+        if not last and (not closed or end == len(content)):
+            return Walk(fields, at, None)
+        if b"\n" in text and (stray or not closed):
+            line = first_line + count_lines(content[:at])
+            until = f"closed only in line {line + count_lines(text)}" if closed else "never closed"
+            return Walk(fields, at, _OPEN.format(until))
+        fields.append((at, end))
+        at = end
+    return Walk(fields, at, None)
+
+
+def _end(pattern: re.Pattern[bytes], content: Content, at: int) -> int:
+    found = pattern.match(content, at)
+    return at if found is None else found.end()
+
+
+def pieces(path: Path, delimiter: str, on_broken: Callable[[Broken], None]) -> Iterator[Piece]:
+    """Cut a file of text into pieces of whole rows, about 4 MiB each.
+
+    Args:
+        path: the file, packed or not.
+        delimiter: between its fields.
+        on_broken: is told of each quote that is left open, and raises; or returns, and the line of the quote
+            is left out.
+
+    Raises:
+        DataError: the file is no text, is packed and damaged, or has a row of more than 64 MiB.
+    """
+    marks = quotes(delimiter)
+    with opened(path) as file:
+        content, line, last = file.read(PIECE), 1, False
+        check_magic(path, content[:4])
+        content = content.removeprefix(codecs.BOM_UTF8)
+        while content:
+            seen = walk(content, marks, line, last=last)
+            end = _end_of_rows(content, seen, last=last)
+            if end:
+                yield _piece(content[:end], line, seen.fields)
+                line += count_lines(content[:end])
+            rest = content[end:]
+            reason = seen.reason or _too_long(path, line, rest, seen.stop - end)
+            if reason is not None:
+                line += count_lines(rest[: seen.stop - end])
+                on_broken(Broken(line, reason))
+                content, line = _next_line(rest, seen.stop - end), line + 1
+                continue
+            # What has no end yet is read on in steps that double: it is looked through a few times only.
+            more = b"" if last else file.read(max(PIECE, len(rest)))
+            last = not more
+            content = rest + more
+
+
+def _piece(content: bytes, line: int, fields: list[tuple[int, int]]) -> Piece:
+    within = [field for field in fields if field[1] <= len(content)]
+    return Piece(content, line, np.array(within, dtype=np.intp).reshape(-1, 2))
+
+
+def _end_of_rows(content: bytes, seen: Walk, *, last: bool) -> int:
+    """Where the last row ends that is there as a whole; 0 if there is none."""
+    if last and seen.stop == len(content):
+        return len(content)
+    begins = [0, *(end for _, end in seen.fields)]
+    ends = [*(begin for begin, _ in seen.fields), seen.stop]
+    for begin, end in zip(reversed(begins), reversed(ends), strict=True):
+        at = content.rfind(b"\n", begin, end)
+        # A return that is the last byte may be half of an end of line.
+        at = at if at >= 0 else content.rfind(b"\r", begin, min(end, len(content) - 1))
+        if at >= 0:
+            return at + 1
+    return 0
+
+
+def _too_long(path: Path, line: int, rest: bytes, stop: int) -> str | None:
+    if len(rest) <= LONGEST_ROW:
+        return None
+    if stop < len(rest):
+        return _OPEN.format(f"not closed within {LONGEST_ROW >> 20} MiB")
+    raise DataError(
+        f"{path}, line {line}: a row of more than {LONGEST_ROW >> 20} MiB; is this a table? "
+        "end each row with the end of a line"
+    )
+
+
+def _next_line(content: bytes, at: int) -> bytes:
+    found = re.compile(rb"\r\n?|\n").search(content, at)
+    return b"" if found is None else content[found.end() :]
