@@ -49,6 +49,7 @@ CORE = [
     "schedules",
     "batches",
     "courses",
+    "sources",
     "streams",
     "objective",
     "looking",

@@ -15,56 +15,22 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import Order, Rows, Table
 from batchprop.courses import Course, Piece
+from batchprop.sources import BLOCK
 
 Item = TypeVar("Item")
 
-BLOCK = 4096
-"""Rows that are read of a run at a time, where the buffer is large."""
-
-MOST_OPEN = 64
+MOST_OPEN = 16
 """Runs that are open at a time, at most."""
 
-
-class Block(NamedTuple):
-    """Rows of a table, as they were read.
-
-    Attributes:
-        first: the number of the first of them in the whole table.
-        X: inputs ``(m, n_0)``.
-        y: their targets, as ``fit`` takes them.
-        weights: how much each counts ``(m,)``, or None.
-        rows: their numbers ``(m,)``, where some between them are left out; None for ``first``, ``first + 1``,
-            ...
-    """
-
-    first: int
-    X: Any
-    y: Any
-    weights: Any = None
-    rows: Rows | None = None
-
-    @property
-    def numbers(self) -> Rows:
-        """The rows' numbers in the whole table ``(m,)``."""
-        return self.first + np.arange(len(self.X)) if self.rows is None else self.rows
-
-
-class Source(Protocol):
-    """A table that is read in runs, as often as needed."""
-
-    @property
-    def runs(self) -> tuple[int, ...]:
-        """How many rows each run has; what is not known counts as nothing."""
-
-    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
-        """Read a run in order, some ``rows`` of it at a time."""
+BUFFER_BYTES = 1 << 27
+"""What the buffer holds at most: with memory enough, the order does not depend on how much there is."""
 
 
 class Mixing(NamedTuple):
@@ -79,24 +45,28 @@ class Mixing(NamedTuple):
     runs: int
 
 
-def mixing_for(n_runs: int, row_bytes: int, memory: int) -> Mixing:
+def mixing_for(n_runs: int, row_bytes: int, memory: int, run_bytes: int = 0) -> Mixing:
     """Return how to mix rows within some memory.
 
-    Three buffers are about: the one trained on, the next one, and what that one is made of.
+    Four buffers are about: the one trained on, the next one, and what that one is made of. Runs that are
+    open may take a quarter of the memory.
 
     Args:
         n_runs: of the table.
         row_bytes: what a row takes, inputs and targets together.
         memory: how many bytes there are.
+        run_bytes: what a run takes that is open.
 
     Returns:
         The mixing: at least a row, and a run.
 
     Example:
-        >>> mixing_for(1000, 128, 500_000_000)
-        Mixing(rows=976562, runs=64)
+        >>> mixing_for(1000, 128, 500_000_000), mixing_for(1000, 128, 10**9, run_bytes=10**8)
+        (Mixing(rows=262144, runs=16), Mixing(rows=524288, runs=2))
     """
-    return Mixing(max(memory // (4 * max(row_bytes, 1)), 1), max(min(n_runs, MOST_OPEN), 1))
+    rows = min(memory // 8, BUFFER_BYTES) // max(row_bytes, 1)
+    runs = min(n_runs, MOST_OPEN, memory // 4 // max(run_bytes, 1))
+    return Mixing(1 << max(rows, 1).bit_length() - 1, max(runs, 1))
 
 
 def mixed(

@@ -1,0 +1,144 @@
+"""Sources: tables that are read in runs of rows, as often as needed, and need not fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from batchprop.errors import InputError
+
+BLOCK = 4096
+"""Rows that are read of a run at a time, where the buffer is large."""
+
+RUN_ROWS = 1 << 16
+"""Rows of a run of a matrix."""
+
+
+class Block(NamedTuple):
+    """Rows of a table, as they were read.
+
+    Attributes:
+        first: the number of the first of them in the whole table.
+        X: inputs ``(m, n_0)``.
+        y: their targets, as ``fit`` takes them.
+        weights: how much each counts ``(m,)``, or None.
+    """
+
+    first: int
+    X: Any
+    y: Any
+    weights: Any = None
+
+
+class Source(Protocol):
+    """A table that is read in runs, as often as needed."""
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """How many rows each run has."""
+
+    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+        """Read a run in order, some ``rows`` of it at a time."""
+
+
+class Sliced:
+    """Matrices of any kind that can be cut into rows, on a disk for instance, as a source.
+
+    Args:
+        X: inputs ``(n, n_0)``: a ``numpy.memmap``, or whatever else has a shape and gives rows for a slice.
+        y: targets ``(n,)`` or ``(n, K)``.
+        weights: how much each row counts ``(n,)``, or None.
+
+    Raises:
+        InputError: their numbers of rows differ.
+
+    Example:
+        >>> source = Sliced(np.zeros((5, 2)), np.arange(5))
+        >>> [block.y.tolist() for block in source.open(0, rows=3)]
+        [[0, 1, 2], [3, 4]]
+    """
+
+    def __init__(self, X: Any, y: Any, weights: Any = None) -> None:
+        lengths = {name: len(of) for name, of in (("X", X), ("y", y), ("weights", weights)) if of is not None}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise InputError(f"the numbers of rows differ: {told}; give as many of each")
+        self.X, self.y, self.weights = X, y, weights
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """How many rows each run has: ``RUN_ROWS``, the last one what is left."""
+        n = len(self.X)
+        return tuple(min(RUN_ROWS, n - start) for start in range(0, n, RUN_ROWS))
+
+    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+        """Read a run in order, some rows at a time."""
+        begin = run * RUN_ROWS
+        end = begin + self.runs[run]
+        for first in range(begin, end, rows):
+            some = slice(first, min(first + rows, end))
+            weights = None if self.weights is None else np.asarray(self.weights[some])
+            yield Block(first, np.asarray(self.X[some]), np.asarray(self.y[some]), weights)
+
+
+class Chunks:
+    """Chunks ``(X, y)`` or ``(X, y, weights)`` that come from anywhere, as a source.
+
+    Chunks that have numbers (a list, or anything else with a length and an index) are taken in another order
+    in each epoch; others, which can only be gone through, always in theirs.
+
+    Args:
+        chunks: of rows; gone through once to count them, and again in every epoch.
+
+    Raises:
+        InputError: they can be gone through only once; one is no such pair; there is none.
+
+    Example:
+        >>> source = Chunks([(np.zeros((3, 2)), [1, 2, 3]), (np.zeros((1, 2)), [4])])
+        >>> source.runs, [block.first for block in source.open(1)]
+        ((3, 1), [3])
+    """
+
+    def __init__(self, chunks: Iterable[Any]) -> None:
+        if iter(chunks) is chunks:
+            raise InputError(
+                "the chunks can be gone through only once, and every epoch needs them: give a list of them, "
+                "or an object whose __iter__ begins anew"
+            )
+        self.chunks = chunks
+        self._numbered = isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__")
+        lengths = [len(_parts_of(chunk, i)[0]) for i, chunk in enumerate(chunks)]
+        if not sum(lengths):
+            raise InputError("there are no rows: give chunks (X, y) of rows")
+        self.runs = tuple(lengths) if self._numbered else (sum(lengths),)
+        self._firsts = [0, *np.cumsum(lengths).tolist()]
+
+    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+        """Read a run in order, some rows at a time."""
+        chunks: Any = self.chunks
+        for i, chunk in [(run, chunks[run])] if self._numbered else enumerate(chunks):
+            X, y, *weights = (np.asarray(part) for part in _parts_of(chunk, i))
+            if i + 1 >= len(self._firsts) or len(X) != self._firsts[i + 1] - self._firsts[i]:
+                raise InputError(
+                    f"chunk {i} has {len(X)} rows, and had another number when they were counted: give the "
+                    "same chunks each time"
+                )
+            for start in range(0, len(X), rows):
+                some = slice(start, start + rows)
+                of_rows = weights[0][some] if weights else None
+                yield Block(self._firsts[i] + start, X[some], y[some], of_rows)
+
+
+def _parts_of(chunk: Any, number: int) -> Any:
+    if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
+        raise InputError(
+            f"chunk {number} is {type(chunk).__name__}, not (X, y) or (X, y, weights): give such tuples"
+        )
+    if len({len(part) for part in chunk}) > 1:
+        raise InputError(
+            f"chunk {number} has {' and '.join(str(len(part)) for part in chunk)} rows in its parts: "
+            "give as many of each"
+        )
+    return chunk
