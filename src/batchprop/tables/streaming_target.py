@@ -1,0 +1,342 @@
+"""The target of a table that comes in blocks: told as `read_target` tells it, over all of its rows.
+
+Index legend: n rows in all, k of a block.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from batchprop.errors import DataError
+from batchprop.tables.columns import (
+    LARGEST,
+    Form,
+    Holds,
+    Task,
+    are_whole,
+    as_labels,
+    as_numbers,
+    check_largest,
+    check_target,
+    sort_of,
+    task_of_whole,
+)
+from batchprop.tables.sketches import Floats, Quantiles, Ranked, Words
+
+_BEYOND = 1e100
+
+MOST_LABELS = 100_000
+"""More classes than this are refused, and more distinct whole numbers are not counted any further."""
+
+_HOLDS: dict[Form, Holds] = {"truth": "booleans", "whole": "numbers", "short": "numbers", "text": "text"}
+_CALLED: dict[Holds, str] = {"booleans": "true and false", "numbers": "numbers"}
+
+
+@dataclass(frozen=True)
+class LearnedTarget:
+    """What a pass over the table told of the target, and how its later blocks are read.
+
+    Attributes:
+        name: the column's.
+        task: "classes" or "numbers".
+        rule: what told which, in words.
+        rows: how many there are, n.
+        weight: the sum of the rows' weights; without weights their number.
+        form: how classes are written; None for numbers.
+        classes: the labels in order (c,); None for numbers.
+        counts: how many rows are of each (c,); None for numbers.
+        mean: of the numbers; nan for classes, as the next three.
+        deviation: their standard deviation, √(Σ (y − mean)² / n).
+        low: the smallest.
+        high: the largest.
+        ranked: their distribution, for `quantile`; None for classes.
+    """
+
+    name: str
+    task: Task
+    rule: str
+    rows: int
+    weight: float
+    form: Form | None = None
+    classes: npt.NDArray[Any] | None = None
+    counts: npt.NDArray[np.int64] | None = None
+    mean: float = np.nan
+    deviation: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    ranked: Ranked | None = None
+
+    def quantile(self, q: float) -> float:
+        """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then close (`Quantiles`).
+
+        Raises:
+            DataError: the target holds classes.
+        """
+        if self.ranked is None:
+            raise DataError(f"the target {self.name!r} holds classes, which have no quantiles")
+        return self.ranked.at(q)
+
+    def read(self, column: pd.Series) -> npt.NDArray[Any]:
+        """Return the labels or the numbers (k,) of a block, as `read_target` would of the whole column.
+
+        Args:
+            column: values of the target, none of them missing; the index numbers the rows from 0.
+
+        Raises:
+            DataError: a value is of another kind than those learned from.
+        """
+        column = column.rename(self.name)
+        check_target(column)
+        if self.task == "numbers":
+            values = as_numbers(column, self.name)
+            check_largest(_largest(values), self.name)
+            return values
+        form = self.form or "text"
+        _check_form(column, form)
+        return as_labels(column, form)
+
+
+def _check_form(column: pd.Series, form: Form) -> None:
+    if column.empty:
+        return
+    holds = sort_of(column)
+    wanted = _HOLDS[form]
+    if (holds == "mixed" and wanted == "text") or (holds == wanted and form != "whole"):
+        return
+    if holds != wanted:
+        raise DataError(
+            f"the target {str(column.name)!r} holds {column.iloc[0]!r} in row {_row(column)}, where "
+            f"{_CALLED.get(wanted, 'text')} was learned: make it of one kind in the whole table"
+        )
+    values = column.to_numpy(float)
+    if not are_whole(values):
+        fractions = column[[not are_whole(np.array([value])) for value in values]]
+        raise DataError(
+            f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row(fractions)}, where "
+            "whole numbers that name classes were learned: correct it, or use --task numbers"
+        )
+
+
+def _row(column: pd.Series) -> int:
+    return int(str(column.index[0])) + 1
+
+
+def _largest(values: Floats) -> float:
+    return float(values[np.abs(values).argmax()]) if len(values) else 0.0
+
+
+class Moments:
+    """The mean and the standard deviation of numbers that are seen once, of blocks that are merged.
+
+    With a block's mean m and its sum of squared deviations S: δ = m − mean, mean += δ k / n and
+    squares += S + δ² k (n − k) / n, so that no large numbers are subtracted from each other.
+
+    Source:
+        Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983.
+
+    >>> moments = Moments()
+    >>> moments.add(np.array([1e9, 1e9 + 2]))
+    >>> moments.add(np.array([1e9 + 4]))
+    >>> moments.mean - 1e9, round(moments.deviation**2, 3)
+    (2.0, 2.667)
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self._squares = 0.0
+
+    def add(self, values: Floats) -> None:
+        """Take numbers in (k,)."""
+        k = len(values)
+        if not k:
+            return
+        mean = float(values.mean())
+        self.count += k
+        delta = mean - self.mean
+        self._squares += float(((values - mean) ** 2).sum())
+        self._squares += delta**2 * k * (self.count - k) / self.count
+        self.mean += delta * k / self.count
+
+    @property
+    def deviation(self) -> float:
+        """√(squares / n)."""
+        return float(np.sqrt(self._squares / max(self.count, 1)))
+
+
+class TargetTally:
+    """What is counted of the target, block by block.
+
+    Args:
+        name: the column's.
+        task: "classes" or "numbers", or None to tell by the values.
+
+    >>> tally = TargetTally("ill", None)
+    >>> tally.add(pd.Series([0, 1, 1], name="ill"))
+    >>> tally.add(pd.Series([1.0], name="ill"))
+    >>> target = tally.learned()
+    >>> (
+    ...     target.task,
+    ...     target.classes.tolist(),
+    ...     target.counts.tolist(),
+    ...     target.read(pd.Series([1.0])),
+    ... )
+    ('classes', [0, 1], [1, 3], array([1]))
+    """
+
+    def __init__(self, name: str, task: Task | None) -> None:
+        self.name, self.task = name, task
+        self.rows = 0
+        self.weight = 0.0
+        self._holds: Holds = "nothing"
+        self._words = Words(MOST_LABELS)
+        # Distinct numbers and their counts, while labels may be made of them.
+        self._distinct: pd.Series[int] | None = pd.Series(dtype=int, index=pd.Index([], dtype=float))
+        self._fractions = False
+        self._first: pd.Series | None = None
+        self._moments, self._quantiles = Moments(), Quantiles()
+
+    def add(self, column: pd.Series, weights: Floats | None = None) -> None:
+        """Take the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
+
+        Raises:
+            DataError: a value is missing or cannot be learned.
+        """
+        self.rows += len(column)
+        self.weight += len(column) if weights is None else float(weights.sum())
+        if column.empty:
+            return
+        if column.isna().any():
+            raise DataError(
+                f"the target {self.name!r} is missing in row {_row(column[column.isna()])}: "
+                "leave out the rows without a target"
+            )
+        check_target(column)
+        self._check_sort(column)
+        if self._holds == "numbers" or self.task == "numbers":
+            self._take_numbers(column)
+        if self._holds != "numbers" and self.task != "numbers":
+            form: Form = "truth" if self._holds == "booleans" else "text"
+            self._words.add(pa.array(as_labels(column, form), pa.large_string()))
+            if not self._words.exact:
+                raise self._too_many()
+
+    def _check_sort(self, column: pd.Series) -> None:
+        holds = sort_of(column)
+        holds = "text" if holds in ("mixed", "nested") else holds
+        if self._first is None:
+            self._holds, self._first = holds, column.iloc[:1]
+        elif holds != self._holds:
+            raise DataError(
+                f"the target {self.name!r} holds {self._first.iloc[0]!r} in row {_row(self._first)} and "
+                f"{column.iloc[0]!r} in row {_row(column)}: make it of one kind in the whole table"
+            )
+
+    def _take_numbers(self, column: pd.Series) -> None:
+        values = as_numbers(column, self.name)
+        if self.task != "classes":
+            # What is beyond the largest is refused at the end, if the target holds numbers at all.
+            self._moments.add(values.clip(-_BEYOND, _BEYOND))
+            self._quantiles.add(values)
+        self._fractions |= bool(np.any(values != np.floor(values)))
+        if self.task == "numbers" or (self._fractions and self.task is None):
+            self._distinct = None
+        if self._distinct is not None:
+            found = pd.Series(*np.unique(values, return_counts=True)[::-1])
+            self._distinct = self._distinct.add(found, fill_value=0).astype(int)
+            if len(self._distinct) > MOST_LABELS:
+                if self.task == "classes":
+                    raise self._too_many()
+                self._distinct = None
+
+    def _too_many(self) -> DataError:
+        return DataError(
+            f"the target {self.name!r} holds more than {MOST_LABELS:,} different labels, too many for "
+            "classes: choose another target, or use --task numbers if it holds numbers"
+        )
+
+    def learned(self) -> LearnedTarget:
+        """Tell what the target is.
+
+        Raises:
+            DataError: it holds numbers beyond 1e30.
+        """
+        task, rule = self._told()
+        if self.task is not None:
+            task, rule = self.task, "as asked by --task"
+        if task == "classes":
+            return self._classes(rule)
+        low, high = self._quantiles.low, self._quantiles.high
+        check_largest(max(low, high, key=abs), self.name)
+        return LearnedTarget(
+            self.name,
+            task,
+            rule,
+            self.rows,
+            self.weight,
+            mean=self._moments.mean,
+            deviation=self._moments.deviation,
+            low=low,
+            high=high,
+            ranked=self._quantiles.ranked(),
+        )
+
+    def _told(self) -> tuple[Task, str]:
+        if self._holds != "numbers":
+            return "classes", "it holds true and false" if self._holds == "booleans" else "it holds text"
+        if self._fractions:
+            return "numbers", "it holds fractions"
+        if self._distinct is None:
+            return "numbers", f"it holds more than {MOST_LABELS:,} different whole numbers"
+        return task_of_whole(len(self._distinct), self.rows)
+
+    def _classes(self, rule: str) -> LearnedTarget:
+        form, counts = self._form(), self._words.counted()
+        if self._holds == "numbers" and self._distinct is not None:
+            labels = as_labels(pd.Series(self._distinct.index), form)
+            # Numbers that differ may be written alike.
+            counts = pd.Series(self._distinct.to_numpy(), index=labels).groupby(level=0).sum()
+        labels = np.array(counts.index.tolist(), dtype=np.int64 if form == "whole" else np.str_)
+        order = np.argsort(labels)
+        return LearnedTarget(
+            self.name,
+            "classes",
+            rule,
+            self.rows,
+            self.weight,
+            form=form,
+            classes=labels[order],
+            counts=counts.to_numpy().astype(np.int64)[order],
+        )
+
+    def _form(self) -> Form:
+        if self._holds == "numbers" and self._distinct is not None:
+            return "whole" if are_whole(self._distinct.index.to_numpy(float)) else "short"
+        return "truth" if self._holds == "booleans" else "text"
+
+
+def read_weights(column: pd.Series) -> Floats:
+    """Return the rows' weights as float64 (k,).
+
+    Args:
+        column: numbers; the index numbers the rows from 0.
+
+    Raises:
+        DataError: a weight is missing, negative, or beyond 1e30.
+
+    >>> read_weights(pd.Series([1, -1], name="times"))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
+    """
+    weights: Floats = pd.to_numeric(column, errors="coerce").to_numpy(float)
+    wrong = ~((weights >= 0) & (weights <= LARGEST))
+    if wrong.any():
+        where = column[wrong]
+        raise DataError(
+            f"the weights column {str(column.name)!r} holds {where.iloc[0]} in row {_row(where)}: "
+            f"a weight is a number, 0 or more, up to {LARGEST:g}"
+        )
+    return weights
