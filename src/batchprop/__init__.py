@@ -8,15 +8,25 @@ and scikit-learn, are imported when first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from batchprop import activations, batches, errors, heads, objective, optimizers, schedules, training
+from batchprop import (
+    activations,
+    batches,
+    errors,
+    heads,
+    objective,
+    optimizers,
+    schedules,
+    sources,
+    training,
+)
 from batchprop.backprop import Step, backprop
 from batchprop.check import check_gradient
 from batchprop.engines import forking as _forking  # noqa: F401 to be there before anybody forks
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layer, Network
+from batchprop.network import READERS, Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import examples, privacy, view
+    from batchprop import examples, export, privacy, view
     from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -36,17 +46,21 @@ __all__ = [
     "check_gradient",
     "errors",
     "examples",
+    "export",
     "heads",
     "objective",
     "optimizers",
     "privacy",
     "schedules",
+    "sources",
     "training",
     "view",
 ]
 
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
-_SHELLS = ("examples", "privacy", "view")
+_SHELLS = ("examples", "export", "privacy", "view")
+
+READERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
 
 
 def __getattr__(name: str) -> Any:

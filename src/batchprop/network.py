@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from os import PathLike
+from pathlib import PurePath
 from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
 from batchprop.activations import Activation, find_activation
-from batchprop.arrays import Array
-from batchprop.errors import ParameterError
+from batchprop.arrays import Array, namespace
+from batchprop.errors import ParameterError, unknown_name
 from batchprop.heads import Head, find_head
 
 T = TypeVar("T")
@@ -85,10 +88,49 @@ class Network:
             Glorot and Bengio 2010; drawn in scikit-learn's order, so that one seed gives one network in both.
         """
         sizes = check_sizes(sizes)
-        hidden: tuple[str | Activation, ...] = per_layer("activation", activation, len(sizes) - 2)
-        records = tuple(find_activation(each) for each in hidden)
+        records = _records(activation, len(sizes) - 2)
         initial = glorot(sizes, [*records, records[-1] if records else None], random_state, dtype)
         return cls(initial, records, find_head(head))
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: str | PathLike[str] | Iterable[tuple[Array, Array]],
+        *,
+        activation: str | Activation | Sequence[str | Activation] | None = None,
+        head: str | Head | None = None,
+    ) -> Network:
+        """Take a network's weights from plain arrays, or from a file.
+
+        Args:
+            weights: ``(W, b)`` of each layer, ``W (n_l, n_{l-1})`` and ``b (n_l,)``, as ``torch.nn.Linear``
+                keeps them; or the path of a file that ``batchprop.export.weights`` wrote.
+            activation: one for all hidden layers, or a sequence of L; None for ``"relu"``. A file tells it.
+            head: a name of ``heads.HEADS`` or a ``Head``; None for ``"softmax"``. A file tells it.
+
+        Returns:
+            The network. Arrays of floats are taken as they are, not copied.
+
+        Raises:
+            ParameterError: a shape does not fit, an entry is not finite, or a name is unknown.
+            ModelError: the file is damaged, or no network's.
+
+        Example:
+            >>> layers = [(np.ones((3, 4)), np.zeros(3)), (np.ones((2, 3)), np.zeros(2))]
+            >>> Network.from_weights(layers, activation="tanh").sizes
+            (4, 3, 2)
+        """
+        if isinstance(weights, str | PathLike):
+            if activation is not None or head is not None:
+                raise ParameterError(
+                    f"weights={str(weights)!r} is a file, which tells activation and head: leave them out"
+                )
+            return _reader_of(weights)(weights)
+        layers = _checked_layers(weights)
+        hidden = per_layer("activation", "relu" if activation is None else activation, len(layers) - 1)
+        return cls(
+            layers, tuple(map(find_activation, hidden)), find_head("softmax" if head is None else head)
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -103,6 +145,58 @@ class Network:
     def with_layers(self, layers: Layers) -> Network:
         """Return the same network with other parameters."""
         return Network(layers, self.activations, self.head)
+
+
+def _records(
+    activation: str | Activation | Sequence[str | Activation], n_hidden: int
+) -> tuple[Activation, ...]:
+    hidden: tuple[str | Activation, ...] = per_layer("activation", activation, n_hidden)
+    return tuple(find_activation(each) for each in hidden)
+
+
+READERS: dict[str, Callable[[str | PathLike[str]], Network]] = {}
+"""What makes a network of a file, by the file's ending. The core reads no files; the package's front door,
+which may import everything, puts here what does."""
+
+
+def _reader_of(path: str | PathLike[str]) -> Callable[[str | PathLike[str]], Network]:
+    ending = PurePath(path).suffix.lower()
+    if ending not in READERS:
+        raise unknown_name("the ending of weights", ending, READERS)
+    return READERS[ending]
+
+
+def _checked_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
+    """Layers of matrices that fit each other, and of finite numbers."""
+    layers: Layers = ()
+    for k, pair in enumerate(pairs):
+        if len(pair) != 2:
+            raise ParameterError(f"weights[{k}] holds {len(pair)} arrays: give (W, b) of each layer")
+        W, b = (_floats(k, array) for array in pair)
+        n_in = layers[-1].b.shape[0] if layers else W.shape[-1] if W.ndim else 0
+        if b.ndim != 1 or W.shape != (b.shape[0], n_in) or 0 in W.shape:
+            before = f", where n_in is {n_in}, the layer before's n_out" if layers else ""
+            raise ParameterError(
+                f"weights[{k}] has W {tuple(W.shape)} and b {tuple(b.shape)}: W is (n_out, n_in), b (n_out,)"
+                f"{before}; scikit-learn's coefs_ are the transposes of W"
+            )
+        layers = (*layers, Layer(W, b))
+    if not layers:
+        raise ParameterError("weights holds no layer: give (W, b) of each layer, W (n_out, n_in)")
+    return layers
+
+
+def _floats(k: int, array: Array) -> Array:
+    array = array if is_array_api_obj(array) else np.asarray(array)
+    xp = namespace(array)
+    if not xp.isdtype(array.dtype, ("integral", "real floating")):
+        raise ParameterError(f"weights[{k}] holds {array.dtype}: give arrays of real numbers")
+    array = array if xp.isdtype(array.dtype, "real floating") else xp.astype(array, xp.float32)
+    if not bool(xp.all(xp.isfinite(array))):
+        raise ParameterError(
+            f"weights[{k}] holds numbers that are not finite: give finite weights and biases"
+        )
+    return array
 
 
 def glorot(

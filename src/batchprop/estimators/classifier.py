@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.activations import Activation
 from batchprop.backprop import scores
 from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.adopting import AdoptingClassifier
 from batchprop.estimators.attributes import Callback
-from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
+from batchprop.estimators.base import check_partial, unless_lbfgs
 from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.class_weights import learn_weights, row_weights
 from batchprop.estimators.examples import Call
@@ -33,7 +34,7 @@ _OUTPUT_ACTIVATIONS = {
 }
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ClassifierMixin, AdoptingClassifier):
     """A feed-forward network for classes: scikit-learn's ``MLPClassifier``, and what it declines to add.
 
     Two classes, several, several labels at once, or several targets of several classes. It minimises the

@@ -14,8 +14,9 @@ from sklearn.metrics import r2_score
 from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
+from batchprop.estimators.adopting import AdoptingRegressor
 from batchprop.estimators.attributes import Callback
-from batchprop.estimators.base import BaseMLP, check_partial, unless_lbfgs
+from batchprop.estimators.base import check_partial, unless_lbfgs
 from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.examples import Call
 from batchprop.estimators.explaining import require_numbers
@@ -23,7 +24,7 @@ from batchprop.estimators.parameters import RULES, Rule, number, one_of
 from batchprop.heads import Head
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(RegressorMixin, AdoptingRegressor):
     """A feed-forward network for numbers: scikit-learn's ``MLPRegressor``, and what it declines to add.
 
     Args:

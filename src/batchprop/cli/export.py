@@ -1,0 +1,74 @@
+"""`batchprop export`: its options, and a model written for others."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchprop.cli.extra import tables_extra
+from batchprop.errors import ParameterError
+
+EXAMPLES = """Examples:
+
+batchprop export flowers-model --onnx flowers.onnx
+
+batchprop export flowers-model --weights flowers.safetensors
+"""
+
+
+def export(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="The folder that `batchprop train` wrote, or its model.skops."),
+    ],
+    *,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The whole model as an ONNX graph, one input for each column.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The network's weights alone, as .safetensors: without what makes numbers of the columns.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write a model for other programs: as ONNX, or its weights alone."""
+    if onnx is None and weights is None:
+        raise ParameterError("nothing to export: name a file with --onnx or --weights")
+    _check_ending(onnx, "--onnx", ".onnx")
+    _check_ending(weights, "--weights", ".safetensors")
+    with tables_extra():
+        from batchprop.tables.storing import load_model, new_file
+    import batchprop
+
+    pipeline = load_model(model)
+    last = pipeline[-1]
+    network = getattr(last, "regressor_", last)
+    with ExitStack() as files:
+        # Both are made beside their places first: one that is there already stops the other too.
+        if onnx is not None:
+            graph = files.enter_context(new_file(onnx, force=force, option="--onnx"))
+        if weights is not None:
+            arrays = files.enter_context(new_file(weights, force=force, option="--weights"))
+        if onnx is not None:
+            batchprop.export.onnx(pipeline, graph)
+        if weights is not None:
+            batchprop.export.weights(network, arrays)
+    if onnx is not None:
+        typer.echo(f"The model as ONNX in {onnx}")
+    if weights is not None:
+        typer.echo(f"The network's weights in {weights}")
+
+
+def _check_ending(path: Path | None, option: str, ending: str) -> None:
+    if path is not None and path.suffix.lower() != ending:
+        raise ParameterError(f"{option} {path} names another format: end it in {ending}")

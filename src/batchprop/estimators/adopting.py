@@ -1,0 +1,282 @@
+"""Estimators made of what was trained elsewhere: one of scikit-learn's, or the weights of a network."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import neural_network
+from sklearn.utils.validation import check_is_fitted
+
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.base import BaseMLP
+from batchprop.estimators.examples import Call
+from batchprop.estimators.parameters import check_parameters
+from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
+from batchprop.network import Layers, Network
+
+Made = TypeVar("Made", bound=BaseMLP)
+
+_TWO = 2
+
+
+class AdoptingClassifier(BaseMLP):
+    """Takes in classifiers that were trained elsewhere; a base of ``MLPClassifier``."""
+
+    @classmethod
+    def from_sklearn(cls, fitted: Any) -> Self:
+        """Return an estimator that goes on where a fitted one of scikit-learn's stands.
+
+        Args:
+            fitted: a fitted ``sklearn.neural_network.MLPClassifier``.
+
+        Returns:
+            A fitted estimator with its parameters, weights and history, and ``dtype=None``: it computes in
+            the precision of X, as scikit-learn does. What scikit-learn does not tell of an epoch is nan.
+
+        Raises:
+            ParameterError: it is something else.
+            NotFittedError: it is not fitted.
+            InputError: it knows one class only.
+
+        Example:
+            >>> import batchprop, sklearn.neural_network
+            >>> theirs = sklearn.neural_network.MLPClassifier((2,), solver="lbfgs", random_state=0)
+            >>> theirs = theirs.fit([[0.0], [1.0]], ["no", "yes"])
+            >>> batchprop.MLPClassifier.from_sklearn(theirs).predict([[1.0]]).tolist()
+            ['yes']
+        """
+        made = _adopted(cls, fitted, neural_network.MLPClassifier)
+        _take_classes(made, _classes_of(fitted))
+        return made
+
+    @classmethod
+    def from_weights(cls, weights: Any, *, classes: Any, **parameters: Any) -> Self:
+        """Return an estimator with the weights of a network that was trained elsewhere.
+
+        Args:
+            weights: ``(W, b)`` of each layer, ``W (n_out, n_in)`` and ``b (n_out,)``, as ``torch.nn.Linear``
+                has them. Two classes may have one output (a sigmoid's) or two (a softmax's).
+            classes: the labels in the order of the outputs, the second one that of a single output; a list
+                of such for several targets; None for labels of 0 and 1, an output each.
+            parameters: of the constructor, ``activation`` above all; ``dtype`` is None unless given.
+
+        Returns:
+            An estimator that predicts, and that ``fit`` with ``warm_start=True`` trains further.
+
+        Raises:
+            ParameterError: a shape does not fit, there are more or fewer outputs than classes, or a parameter
+                is not allowed.
+
+        Example:
+            >>> import batchprop
+            >>> layers = [(np.eye(2), np.zeros(2)), (np.eye(2), np.zeros(2))]
+            >>> clf = batchprop.MLPClassifier.from_weights(layers, classes=["left", "right"])
+            >>> clf.predict([[3.0, 1.0], [1.0, 3.0]]).tolist()
+            ['left', 'right']
+        """
+        found, layers = _classes_for(classes, weights)
+        made = _of_weights(cls, layers, parameters)
+        _take_classes(made, found)
+        return made
+
+
+class AdoptingRegressor(BaseMLP):
+    """Takes in regressors that were trained elsewhere; a base of ``MLPRegressor``."""
+
+    @classmethod
+    def from_sklearn(cls, fitted: Any) -> Self:
+        """Return an estimator that goes on where a fitted one of scikit-learn's stands.
+
+        Args:
+            fitted: a fitted ``sklearn.neural_network.MLPRegressor``.
+
+        Returns:
+            A fitted estimator with its parameters, weights and history, and ``dtype=None``: it computes in
+            the precision of X, as scikit-learn does. What scikit-learn does not tell of an epoch is nan.
+
+        Raises:
+            ParameterError: it is something else.
+            NotFittedError: it is not fitted.
+        """
+        made = _adopted(cls, fitted, neural_network.MLPRegressor)
+        made._learn_targets(None, Call(), fresh=True)
+        return made
+
+    @classmethod
+    def from_weights(cls, weights: Any, **parameters: Any) -> Self:
+        """Return an estimator with the weights of a network that was trained elsewhere.
+
+        Args:
+            weights: ``(W, b)`` of each layer, ``W (n_out, n_in)`` and ``b (n_out,)``, as ``torch.nn.Linear``
+                has them.
+            parameters: of the constructor, ``activation`` and ``loss`` above all; ``dtype`` is None unless
+                given.
+
+        Returns:
+            An estimator that predicts, and that ``fit`` with ``warm_start=True`` trains further.
+
+        Raises:
+            ParameterError: a shape does not fit, or a parameter is not allowed.
+
+        Example:
+            >>> import batchprop
+            >>> reg = batchprop.MLPRegressor.from_weights([(np.array([[2.0, 1.0]]), np.array([0.5]))])
+            >>> reg.predict([[1.0, 1.0]]).tolist()
+            [3.5]
+        """
+        made = _of_weights(cls, weights, parameters)
+        made._learn_targets(None, Call(), fresh=True)
+        return made
+
+
+# ---- scikit-learn's
+
+
+def _adopted(ours: type[Made], theirs: Any, kind: Any) -> Made:
+    """An estimator of ours with all that a fitted one of scikit-learn's has; the arrays are copies."""
+    if not isinstance(theirs, kind):
+        raise ParameterError(
+            f"from_sklearn takes a fitted scikit-learn {kind.__name__}, not a {type(theirs).__name__}"
+        )
+    check_is_fitted(theirs)
+    known = set(ours._get_param_names())
+    given = {name: value for name, value in theirs.get_params(deep=False).items() if name in known}
+    # dtype=None computes in the precision of X, as scikit-learn does.
+    made = ours(**deepcopy(given), dtype=None)
+    check_parameters(made, made._rules)
+    made._reset(n_outputs=int(theirs.n_outputs_))
+    made.coefs_ = [np.array(coef) for coef in theirs.coefs_]
+    made.intercepts_ = [np.array(b) for b in theirs.intercepts_]
+    _take_inputs(made, theirs)
+    _take_history(made, theirs)
+    return _idle(made)
+
+
+def _take_inputs(made: BaseMLP, theirs: Any) -> None:
+    made.n_features_in_ = int(theirs.n_features_in_)
+    if hasattr(theirs, "feature_names_in_"):
+        made.feature_names_in_ = np.array(theirs.feature_names_in_)
+
+
+def _take_history(made: BaseMLP, theirs: Any) -> None:
+    """The history as far as scikit-learn keeps it; what it does not tell of an epoch is nan."""
+    made.loss_, made.n_iter_, made.t_ = float(theirs.loss_), int(theirs.n_iter_), int(theirs.t_)
+    if made.solver == "lbfgs":
+        made.loss_curve_ = [math.nan] * (made.n_iter_ - 1) + [made.loss_]
+        made.best_loss_, made.best_iteration_ = made.loss_, made.n_iter_
+    else:
+        made.loss_curve_ = [float(loss) for loss in theirs.loss_curve_]
+        made.best_loss_ = _number(theirs.best_loss_)
+        made.best_validation_score_ = _number(theirs.best_validation_score_)
+        scores = theirs.validation_scores_
+        made.validation_scores_ = None if scores is None else [float(score) for score in scores]
+        made.best_iteration_ = 1 + int(
+            np.argmin(made.loss_curve_)
+            if made.validation_scores_ is None
+            else np.argmax(made.validation_scores_)
+        )
+        made._stale_epochs = int(getattr(theirs, "_no_improvement_count", 0))
+    epochs = len(made.loss_curve_)
+    steady = made.solver == "adam" or (made.solver == "sgd" and made.learning_rate == "constant")
+    made.learning_rate_curve_ = [float(made.learning_rate_init) if steady else math.nan] * epochs
+    if made.validation_scores_ is not None:
+        made.validation_loss_curve_ = [math.nan] * epochs
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+# ---- of weights
+
+
+def _of_weights(ours: type[Made], weights: Any, parameters: dict[str, Any]) -> Made:
+    """An estimator that predicts with given weights, and whose history is empty."""
+    net = Network.from_weights(weights)
+    if "hidden_layer_sizes" in parameters:
+        raise ParameterError(
+            f"hidden_layer_sizes={parameters['hidden_layer_sizes']!r} is told by the weights: leave it out"
+        )
+    made = ours(hidden_layer_sizes=net.sizes[1:-1], **{"dtype": None, **parameters})
+    check_parameters(made, made._rules)
+    made._reset(n_outputs=net.sizes[-1])
+    made.n_features_in_, made.loss_ = net.sizes[0], math.nan
+    made._take(net, made.dtype or _precision(net.layers))
+    made._activations(len(net.layers) - 1)
+    return _idle(made)
+
+
+def _precision(layers: Layers) -> Any:
+    dtype = np.result_type(*(np.asarray(array).dtype for layer in layers for array in layer))
+    return dtype if dtype == np.float64 else np.dtype(np.float32)
+
+
+def _idle(made: Made) -> Made:
+    """As an estimator is that no fit has interrupted, recorded, or run on an engine of its own."""
+    made.interrupted_, made.engine_, made._records = False, "numpy", None
+    return made
+
+
+# ---- classes
+
+
+def _take_classes(made: Any, classes: Classes) -> None:
+    made._target_kind, made.classes_ = classes
+    made.out_activation_ = "softmax" if classes.kind in {MULTICLASS, MULTIOUTPUT} else "logistic"
+    made._class_weights = None
+
+
+def _classes_of(theirs: Any) -> Classes:
+    """The classes of a fitted classifier of scikit-learn's."""
+    labels = np.array(theirs.classes_)
+    if len(labels) < _TWO:
+        raise InputError(f"the classifier knows one class only ({labels.tolist()}): train it on two at least")
+    if theirs.out_activation_ == "softmax":
+        return Classes(MULTICLASS, labels)
+    return Classes(BINARY if theirs.n_outputs_ == 1 else MULTILABEL, labels)
+
+
+def _classes_for(classes: Any, weights: Any) -> tuple[Classes, list[Any]]:
+    """The classes that a network's outputs stand for, sorted, and its weights with the outputs in that order.
+
+    Two classes may have two outputs, under a softmax: ``softmax(z)₁ = sigmoid(z₁ − z₀)``, so that the last
+    layer's rows become their difference.
+    """
+    layers = list(Network.from_weights(weights).layers)
+    W, b = map(np.asarray, layers[-1])
+    if classes is None:
+        return Classes(MULTILABEL, np.arange(len(b))), layers
+    several = np.ndim(classes[0]) > 0
+    labels = [_labels(each) for each in (classes if several else [classes])]
+    if not several and len(labels[0]) == _TWO:
+        if len(b) == _TWO:
+            W, b = W[1:] - W[:1], b[1:] - b[:1]
+        _require_outputs(len(b), 1, classes)
+        if labels[0][0] > labels[0][1]:
+            W, b, labels = -W, -b, [labels[0][::-1]]
+        return Classes(BINARY, labels[0]), [*layers[:-1], (W, b)]
+    _require_outputs(len(b), sum(map(len, labels)), classes)
+    starts = np.cumsum([0, *map(len, labels)])
+    order = np.concatenate([start + np.argsort(each) for start, each in zip(starts, labels, strict=False)])
+    ranked = [np.sort(each) for each in labels]
+    found = Classes(MULTIOUTPUT, ranked) if several else Classes(MULTICLASS, ranked[0])
+    return found, [*layers[:-1], (W[order], b[order])]
+
+
+def _labels(given: Any) -> NDArray[Any]:
+    labels = np.asarray(given)
+    if labels.ndim != 1 or len(np.unique(labels)) < max(len(labels), _TWO):
+        raise ParameterError(f"classes={given!r} is not allowed: give two labels or more, each once")
+    return labels
+
+
+def _require_outputs(found: int, wanted: int, classes: Any) -> None:
+    if found != wanted:
+        raise ParameterError(
+            f"the network has {found} outputs, and classes={classes!r} ask for {wanted}: "
+            "name the classes in the order of the outputs, or classes=None for labels of 0 and 1"
+        )

@@ -1,0 +1,80 @@
+"""A graph of ONNX operators, written as one writes NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+OPSET = {"": 17, "ai.onnx.ml": 3}
+"""The operators' versions: every runtime since ONNX 1.12 (2022) knows them."""
+
+Value: TypeAlias = str
+"""The name of a tensor in the graph."""
+
+
+class Graph:
+    """Adds operators to what skl2onnx collects; each method returns the name of its result.
+
+    Args:
+        scope: skl2onnx's, which gives names.
+        container: skl2onnx's, which keeps the nodes.
+    """
+
+    def __init__(self, scope: Any, container: Any) -> None:
+        self._scope = scope
+        self._container = container
+
+    def __call__(self, operator: str, *inputs: Value, domain: str = "", **attributes: Any) -> Value:
+        """Add an operator with one output, as ``graph("MatMul", H, W)``."""
+        output: str = self._scope.get_unique_variable_name(operator.lower())
+        self._add(operator, inputs, output, domain, attributes)
+        return output
+
+    def constant(self, values: ArrayLike, dtype: Any = None) -> Value:
+        """Add an array of numbers, booleans or text, or a scalar ``()``."""
+        from onnx import TensorProto, numpy_helper
+
+        array = np.asarray(values) if dtype is None else np.asarray(values, dtype)
+        name: str = self._scope.get_unique_variable_name("constant")
+        if array.dtype.kind in "OU":
+            words = [str(each).encode() for each in array.ravel()]
+            self._container.add_initializer(name, TensorProto.STRING, list(array.shape), words)
+        else:
+            tensor = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape))
+            self._container.add_initializer(name, tensor.data_type, list(array.shape), tensor)
+        return name
+
+    def cast(self, x: Value, dtype: Any) -> Value:
+        """Turn numbers into another type."""
+        from onnx import helper
+
+        return self("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def lookup(self, x: Value, places: dict[str, int], otherwise: int) -> Value:
+        """The integer that each text stands for, ``otherwise`` for one that is not listed."""
+        keys = {"keys_strings": list(places), "values_int64s": list(places.values())}
+        return self("LabelEncoder", x, domain="ai.onnx.ml", **keys, default_int64=otherwise)
+
+    def output(self, x: Value, variable: Any) -> None:
+        """Give a tensor out, as a variable that skl2onnx declared."""
+        self._add("Identity", [x], variable.full_name, "", {})
+
+    def _add(
+        self, operator: str, inputs: Sequence[Value], output: Value, domain: str, attributes: dict[str, Any]
+    ) -> None:
+        self._container.add_node(
+            operator,
+            list(inputs),
+            [output],
+            op_domain=domain,
+            op_version=OPSET[domain] if domain else None,
+            name=self._scope.get_unique_operator_name(operator),
+            **attributes,
+        )
+
+
+Convert: TypeAlias = Callable[[Graph, Any], None]
+"""Writes one fitted step: gets the graph and skl2onnx's operator, with ``inputs`` and ``outputs``."""
