@@ -13,14 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from batchprop.errors import DataError
-from batchprop.tables.row_groups import File, open_copy
+from batchprop.tables.row_groups import COPY_PAGE, File, open_copy
 from batchprop.tables.texts import LINE, Texts
 
 GROUP = 1 << 16
 """Rows of a row group of a copy."""
 
 _GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
-_PAGE = 1 << 16  # Small pages: of each open row group, one of each column is in memory.
 
 
 class Folder:
@@ -104,9 +103,10 @@ class _Writer:
                 self._schema,
                 compression="zstd",
                 compression_level=1,
-                data_page_size=_PAGE,
+                data_page_size=COPY_PAGE,
+                # A dictionary stays in memory as long as its row group is open; of numbers it saves little.
+                use_dictionary=[field.name for field in self._schema if pa.types.is_string(field.type)],
                 # Lines follow each other: their differences take next to nothing.
-                use_dictionary=self._schema.names[:-1],
                 column_encoding={LINE: "DELTA_BINARY_PACKED"},
             )
 
@@ -142,5 +142,5 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"the text could not be copied into the temporary folder {folder} ({error.strerror or error}): "
-            "that takes about a third of the text's size; free space, or set TMPDIR to a folder with more"
+            "that takes a third to a half of the text's size; free space, or set TMPDIR to a folder with more"
         ) from error

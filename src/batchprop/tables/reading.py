@@ -26,6 +26,7 @@ from batchprop.tables.sources import (
     Paths,
     check_file,
     check_magic,
+    check_rows,
     delimiter_of,
     files_of,
     opened,
@@ -62,8 +63,7 @@ def read(path: str | Path) -> pd.DataFrame:
     with _readable(path):
         table = _read_parquet(path) if delimiter is None else _read_text(path, delimiter)
     table = table.rename_columns(check_names(table.column_names, path))
-    if table.num_rows == 0:
-        raise DataError(f"{path} holds column names and no rows: add the rows below the first line")
+    check_rows(path, table.num_rows)
     return frame_of(map_columns(table, plain))
 
 
@@ -122,8 +122,7 @@ def read_all(paths: Paths, target: str | None = None, *, on_bad_row: OnBadRow = 
     text = delimiter_of(files[0]) is not None
     table, of_file, places = (_texts if text else _row_groups)(files, target, bad)
     bad.check_share(table.num_rows + len(bad))
-    if not table.num_rows:
-        raise DataError(f"{files[0]} holds column names and no rows: add the rows below the first line")
+    check_rows(files[0], table.num_rows)
     return Whole(frame_of(table), files, of_file, "line" if text else "row", places, bad)
 
 

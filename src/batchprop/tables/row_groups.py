@@ -18,7 +18,14 @@ from batchprop.tables.columns import find
 from batchprop.tables.plain import plain, plain_type
 from batchprop.tables.texts import LINE, check_names, check_same_names
 
+PAGE = 1 << 20
+"""Bytes that most writers make a page of a column, or its dictionary, at most."""
+
+COPY_PAGE = 1 << 16
+"""Bytes of a page of a copy of a text."""
+
 _BUFFER = 1 << 16
+_UNPACKED = 3  # Times that a packed dictionary grows, about.
 _SCANNED = 1 << 16  # Rows of one column that are looked through at a time.
 _START = 1 << 20
 
@@ -51,6 +58,17 @@ class Group(NamedTuple):
     first: int
     rows: int
     left_out: npt.NDArray[np.intp] | None = None
+
+    @property
+    def open_bytes(self) -> int:
+        """About what it takes in memory while it is read: of each column a page, and twice its dictionary."""
+        metadata = self.file.metadata.row_group(self.number)
+        if self.file.lines:
+            return 3 * COPY_PAGE * metadata.num_columns
+        columns = (metadata.column(i) for i in range(metadata.num_columns))
+        return sum(
+            min(column.total_uncompressed_size, PAGE) + _dictionary_bytes(column) for column in columns
+        )
 
     @property
     def kept(self) -> int:
@@ -201,6 +219,13 @@ class RowGroups:
                 return np.asarray(file.read_row_group(group.number, columns=[LINE])[LINE].to_numpy())
         rows = group.first + np.arange(group.rows) + 1
         return rows if group.left_out is None else np.delete(rows, group.left_out)
+
+
+def _dictionary_bytes(column: pyarrow.parquet.ColumnChunkMetaData) -> int:
+    if column.dictionary_page_offset is None:
+        return 0
+    packed: int = column.data_page_offset - column.dictionary_page_offset
+    return 2 * min(_UNPACKED * packed, PAGE)
 
 
 def _groups(file: File) -> Iterator[Group]:

@@ -17,7 +17,7 @@ from batchprop.tables.copying import Folder, copy
 from batchprop.tables.memory import default_memory, parse_memory
 from batchprop.tables.plain import frame_of
 from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet
-from batchprop.tables.sources import Paths, delimiter_of, files_of
+from batchprop.tables.sources import Paths, check_rows, delimiter_of, files_of
 from batchprop.tables.texts import Texts
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ ROWS = 16_384
 """Rows of a block, at most."""
 
 _REMEDY = "learn an encoder first (batchprop.tables.learn), and read through it (scan.through)"
-_PAGE = 1 << 20  # What most writers make a page of a column, before it is compressed.
 
 
 def scan(
@@ -45,7 +44,7 @@ def scan(
     r"""Look through a table that may be larger than memory, to read it in blocks of rows afterwards.
 
     Parquet is read where it is. Text (CSV, TSV, also packed with gzip or zstd) is copied into Parquet once,
-    in a temporary folder that goes with the scan; that takes about a third of the text's size.
+    in a temporary folder that goes with the scan; that takes a third to a half of the text's size.
 
     Args:
         paths: a file, a folder, a pattern such as "data/*.parquet", or a list of these; all files of one
@@ -83,11 +82,12 @@ def scan(
     else:
         texts = Texts(files, bad)
         check_columns(texts.names, target, weights)
+        check_rows(files[0], texts.rows)
         folder = Folder()
-        groups = RowGroups(copy(texts, target, folder) or [])
-    bad.check_share(sum(group.kept for group in groups.groups) + len(bad))
-    if not groups.groups:
-        raise DataError(f"{files[0]} holds column names and no rows: add the rows below the first line")
+        groups = RowGroups(copy(texts, target, folder))
+    rows = sum(group.kept for group in groups.groups)
+    bad.check_share(rows + len(bad))
+    check_rows(files[0], rows)
     return Scan(groups, bad, target, weights, files=files, memory=budget, folder=folder)
 
 
@@ -230,12 +230,12 @@ class Scan:
 
     @property
     def run_bytes(self) -> int:
-        """About what reading takes in memory for each run that is open."""
-        columns = len(self.names)
-        sizes: list[int] = [
-            group.file.metadata.row_group(group.number).total_byte_size for group in self._groups.groups
-        ]
-        return min(max(sizes), _PAGE * columns) * 2
+        """About what each run that is open takes in memory, in bytes, by the files' footers.
+
+        Most of it are the dictionaries of columns of numbers, where the writer of the file made such: 2 MB a
+        column. Files written with ``use_dictionary=False`` for numbers take a tenth of that.
+        """
+        return max(group.open_bytes for group in self._groups.groups)
 
     def _tables(self, run: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
         yield from self._groups.tables(run, names, rows)

@@ -83,6 +83,16 @@ def check_file(path: Path) -> None:
         raise DataError(f"{path} is empty: it needs column names and rows")
 
 
+def check_rows(path: Path, rows: int) -> None:
+    """Check that a table has rows.
+
+    Raises:
+        DataError: it has none.
+    """
+    if not rows:
+        raise DataError(f"{path} holds column names and no rows: add the rows below the first line")
+
+
 def _near_file(path: Path) -> str:
     if not path.parent.is_dir():
         return ""

@@ -1,0 +1,304 @@
+"""A table that is scanned holds what the same table holds that is read at once, in any files and pieces."""
+
+import gc
+import gzip
+import warnings
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
+
+import batchprop.tables.copying
+from batchprop.errors import DataError
+from batchprop.tables import whole_rows
+from batchprop.tables.columns import describe, read_target
+from batchprop.tables.encoding import encoder
+from batchprop.tables.reading import read, read_all
+from batchprop.tables.scanning import scan
+from tests.tables.test_reading import BAD_FILES
+
+WORDS = [
+    "1", "0", "-7", " 2", "2.5", "1e3", "9" * 20, "0x1f", "inf", "true", "False", "x", "é", "None", "", "NA",
+    " ? ", "nan", "NAN", "2020-01-01", "2020-01-01 10:00", "2020-01-01T10:00:00.5", "2020-01-01T10:00Z",
+    "10:00", '"a,b"', '"two\nlines"', '"1"', '""',
+]  # fmt: skip
+COLUMN = st.one_of(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=12),
+    st.sampled_from(WORDS).flatmap(
+        lambda usual: st.lists(
+            st.sampled_from([usual, usual, usual, "", *WORDS[:8]]), min_size=1, max_size=30
+        )
+    ),
+)
+EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+
+
+def together(frames):
+    """Frames one below the other; that the dtypes are those of the whole is what is tested."""
+    frames = list(frames)
+    for frame in frames[1:]:
+        pd.testing.assert_series_equal(frame.dtypes, frames[0].dtypes)
+    return pd.concat(frames)
+
+
+def assert_same(scanned, wanted):
+    pd.testing.assert_frame_equal(scanned, wanted, check_index_type=False, check_exact=True)
+
+
+@EXAMPLES
+@given(COLUMN, st.integers(1, 40), st.integers(1, 4))
+def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column, size, group):
+    file = tmp_path / "t.csv"
+    file.write_text("a,b\n" + "".join(f"{field},{i}\n" for i, field in enumerate(column)))
+    wanted = read(file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_rows, "PIECE", size)
+        patch.setattr(batchprop.tables.copying, "GROUP", group)
+        with scan(file) as table:
+            assert_same(together(table.frames()), wanted)
+            assert table.n_rows == len(column)
+            assert max(table.runs) <= group
+        whole = read_all(file)
+    assert_same(whole.frame, wanted)
+    assert [whole.frame["b"].tolist(), whole.unit] == [list(range(len(column))), "line"]
+
+
+@EXAMPLES
+@given(COLUMN, st.integers(1, 40), st.data())
+def test_rows_of_several_files_are_what_they_are_in_one(tmp_path, column, size, data):
+    at = data.draw(st.integers(0, len(column)))
+    rows = [f"{field},{i}\n" for i, field in enumerate(column)]
+    (tmp_path / "one.csv").write_text("a,b\n" + "".join(rows))
+    (tmp_path / "part-2.csv").write_text("a,b\n" + "".join(rows[:at]))
+    turned = "".join(f"{i},{field}\n" for i, field in enumerate(column[at:], start=at))
+    (tmp_path / "part-10.csv.gz").write_bytes(gzip.compress(b"b,a\n" + turned.encode()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_rows, "PIECE", size)
+        with scan(str(tmp_path / "part-*")) as table:
+            assert_same(together(table.frames()), read(tmp_path / "one.csv"))
+            files = [table.place(i)[0].name for i in range(table.n_rows)]
+    assert files == ["part-2.csv"] * at + ["part-10.csv.gz"] * (len(column) - at)
+    assert_same(read_all(str(tmp_path / "part-*")).frame, read(tmp_path / "one.csv"))
+
+
+@pytest.mark.parametrize("case", [case for case in BAD_FILES if case != "empty"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+def test_what_is_no_table_is_refused_as_when_it_is_read(tmp_path, case, packed):
+    name, content, message = BAD_FILES[case]
+    text = name.endswith((".csv", ".tsv"))
+    path = tmp_path / (f"{name}.gz" if packed and text else name)
+    path.write_bytes(gzip.compress(content) if packed and text else content)
+    for reader in (scan, read, read_all):
+        with pytest.raises(DataError, match=message.replace(r".tsv", r"\.tsv")) as refusal:
+            reader(path)
+        assert str(path) in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+def arrow_table():
+    rows = 10
+    return pa.table(
+        {
+            "text": pa.array(["x", None] * 5).dictionary_encode(),
+            "whole": pa.array(range(rows), pa.int16()),
+            "gaps": pa.array([*range(rows - 1), None]),
+            "half": pa.array(np.arange(rows), pa.float32()).cast(pa.float16()),
+            "flag": pa.array([True, None] * 5),
+            "day": pa.array(pd.date_range("2020-01-01", periods=rows).date),
+            "time": pa.array(range(rows), pa.time32("s")),
+            "span": pa.array(range(rows), pa.duration("ms")),
+            "zoned": pa.array(range(rows), pa.timestamp("us", "Europe/Paris")),
+            "nothing": pa.nulls(rows),
+            "list": pa.array([[1, 2], None] * 5),
+            "list.more": pa.array(range(rows), pa.uint8()),
+            " blanks ": pa.array(range(rows)).cast(pa.decimal128(21, 2)),
+        }
+    )
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_the_types_of_parquet_are_those_of_the_whole_file(tmp_path, statistics, rows):
+    file = tmp_path / "t.parquet"
+    pa.parquet.write_table(arrow_table(), file, row_group_size=3, write_statistics=statistics)
+    table = scan(file)
+    assert table.runs == (3, 3, 3, 1)
+    assert_same(together(table.frames(rows=rows)), read(file))
+    assert_same(read_all(file).frame, read(file))
+    assert_same(together(table.frames(2, ["gaps", "text"])), read(file)[["gaps", "text"]][6:9])
+
+
+def test_numbers_of_several_parquet_files_become_one_type(tmp_path):
+    first = {"a": pa.array([1, 2], pa.int32()), "b": pa.array([1.5, 2], pa.float32())}
+    second = {"b": pa.array([7], pa.int8()), "a": pa.array([3], pa.int64())}
+    day = pa.array([18000, 18001], pa.date32())
+    pa.parquet.write_table(pa.table({**first, "d": day}), tmp_path / "t1.parquet")
+    seconds = pa.array([86400 * 18002], pa.timestamp("s"))
+    pa.parquet.write_table(pa.table({**second, "d": seconds}), tmp_path / "t2.pq")
+    frame = together(scan(tmp_path).frames())
+    assert [str(kind) for kind in frame.dtypes[:2]] == ["int64", "float64"]
+    assert frame["a"].tolist() == [1, 2, 3]
+    assert frame["d"].diff()[1:].eq(pd.Timedelta(days=1)).all()
+    assert_same(read_all(tmp_path).frame, frame)
+
+
+def test_text_in_one_parquet_file_and_numbers_in_another_is_refused(tmp_path):
+    pa.parquet.write_table(pa.table({"a": [1]}), tmp_path / "t1.parquet")
+    pa.parquet.write_table(pa.table({"a": ["x"]}), tmp_path / "t2.parquet")
+    for reader in (scan, read_all):
+        with pytest.raises(DataError, match=r"'a' holds numbers in .*t1.parquet and text in .*t2.parquet"):
+            reader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("a", r"t2.csv lacks the column 'weight' of .*t1.csv: add or rename it"),
+        ("a,wieght", r"lacks the column 'weight' .* did you mean 'wieght'"),
+        ("a,weight,c", r"t2.csv has a column 'c' that .*t1.csv lacks"),
+    ],
+)
+def test_files_with_other_columns_are_refused(tmp_path, names, message):
+    (tmp_path / "t1.csv").write_text("a,weight\n1,2\n")
+    (tmp_path / "t2.csv").write_text(names + "\n" + ",".join("1" for _ in names.split(",")) + "\n")
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path)
+
+
+def numbers(n=1000):
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "x": random.normal(size=n),
+            "y": random.choice(["no", "yes"], n),
+            "k": random.integers(0, 9, n),
+            "flag": random.random(n) < 0.5,
+            "w": random.random(n),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(batchprop.tables.copying, "GROUP", 300)
+    frame, file = numbers(), tmp_path / name
+    frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
+    table = scan(file, target="y", weights="w")
+    assert table.runs == (300, 300, 300, 100)
+    assert table.feature_names == ("x", "k", "flag")
+    blocks = [block for run in range(len(table.runs)) for block in table.open(run, 128)]
+    assert [block.first for block in blocks] == [0, 128, 256, 300, 428, 556, 600, 728, 856, 900]
+    assert all(block.X.dtype == np.float32 and block.X.flags.c_contiguous for block in blocks)
+    together = [np.concatenate(part) for part in zip(*[block[1:4] for block in blocks], strict=True)]
+    np.testing.assert_array_equal(together[0], frame[["x", "k", "flag"]].to_numpy(np.float32))
+    np.testing.assert_array_equal(together[1], frame["y"].to_numpy(str))
+    np.testing.assert_array_equal(together[2], frame["w"].to_numpy())
+    assert table.place(650) == (file, *(("line", 652) if name == "t.csv" else ("row", 651)))
+
+
+def test_blocks_through_an_encoder_are_what_it_makes_of_the_whole_table(tmp_path):
+    frame, file = numbers(), tmp_path / "t.parquet"
+    frame.loc[3, "x"] = np.nan
+    frame.assign(extra="left out").to_parquet(file, row_group_size=400)
+    features = read(file).drop(columns=["y", "w"])
+    pipeline = encoder(describe(features), len(frame), "y").fit(features)
+    table = scan(file, "y", "w").through(pipeline, lambda column: read_target(column).values)
+    blocks = [block for run in range(3) for block in table.open(run)]
+    np.testing.assert_array_equal(np.concatenate([b.X for b in blocks]), pipeline.transform(features))
+    assert np.concatenate([block.y for block in blocks]).tolist() == frame["y"].tolist()
+    assert blocks[0].X.dtype == np.float32
+
+
+def test_an_encoder_of_ones_own_sees_all_columns(tmp_path):
+    file = tmp_path / "t.parquet"
+    numbers().to_parquet(file)
+
+    class Count(Pipeline):
+        def transform(self, X):
+            return np.full((len(X), 1), len(X.columns), dtype=np.float64)
+
+    block = next(scan(file, "y").through(Count([("nothing", None)])).open(0))
+    assert block.X[0].tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, r"row 6: the column 'x' has no value, where a number .*: learn an encoder first"),
+        (np.inf, r"row 6: the column 'x' holds inf"),
+        (1e300, r"row 6: the column 'x' holds 1e\+300, where a number that fits into float32"),
+    ],
+)
+def test_a_number_that_is_missing_or_too_large_is_refused_with_its_place(tmp_path, value, message):
+    frame, file = numbers(9), tmp_path / "t.parquet"
+    frame.loc[5, "x"] = value
+    frame.to_parquet(file, row_group_size=4)
+    with pytest.raises(DataError, match=message):
+        list(scan(file, "y").open(1))
+
+
+@pytest.mark.parametrize(
+    ("target", "weights", "message"),
+    [
+        ("z", None, "no target column 'z'"),
+        (None, "ww", "no weights column 'ww'; did you mean 'w'"),
+        ("y", "y", "cannot be target and weights at once"),
+    ],
+)
+def test_columns_that_are_not_there_are_refused(tmp_path, target, weights, message):
+    file = tmp_path / "t.csv"
+    numbers(9).to_csv(file, index=False)
+    with pytest.raises(DataError, match=message):
+        scan(file, target, weights)
+    if weights is None:
+        with pytest.raises(DataError, match=message):
+            read_all(file, target)
+
+
+def test_text_needs_an_encoder(tmp_path):
+    file = tmp_path / "t.csv"
+    numbers(9).to_csv(file, index=False)
+    with pytest.raises(DataError, match=r"'y' of .* holds no numbers but string: learn an encoder first"):
+        next(scan(file, "x").open(0))
+
+
+@pytest.mark.parametrize("value", [-1.0, None, 1e31])
+def test_weights_are_numbers_of_0_or_more(tmp_path, value):
+    frame, file = numbers(9)[["x", "w"]], tmp_path / "t.csv"
+    frame.loc[2, "w"] = value
+    frame.to_csv(file, index=False)
+    with pytest.raises(DataError, match=r"t.csv, line 4: the weights column 'w' holds .*: a weight is"):
+        next(scan(file, weights="w").open(0))
+
+
+def test_dates_are_no_target_and_text_no_weights(tmp_path):
+    frame, file = numbers(9), tmp_path / "t.parquet"
+    frame[["x"]].assign(day=pd.Timestamp("2020")).to_parquet(file)
+    with pytest.raises(DataError, match="the target 'day' holds values of type timestamp"):
+        next(scan(file, "day").open(0))
+    frame[["x", "y"]].to_parquet(file)
+    with pytest.raises(DataError, match="the weights column 'y' holds string: a weight is a number"):
+        next(scan(file, weights="y").open(0))
+
+
+def test_a_copy_goes_when_it_is_closed_and_when_nobody_uses_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    file = tmp_path / "t.csv"
+    numbers().to_csv(file, index=False)
+    with scan(file, "y") as table:
+        assert len(list((tmp_path / "temporary").iterdir())) == 1
+    assert not list((tmp_path / "temporary").iterdir())
+    table = scan(file, "y").through(Pipeline([("columns", None)]))
+    gc.collect()
+    assert list((tmp_path / "temporary").iterdir())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del table
+        gc.collect()
+    assert not list((tmp_path / "temporary").iterdir())
