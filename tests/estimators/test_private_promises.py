@@ -15,7 +15,7 @@ from batchprop.arrays import namespace
 from batchprop.errors import ParameterError
 from batchprop.estimators import fitting
 from batchprop.privacy import Privacy
-from batchprop.training import train
+from batchprop.training import go_on
 from tests.estimators.tables import estimator, quiet, table
 
 NOISY = Privacy(delta=1e-5, noise_multiplier=1.0)
@@ -95,12 +95,12 @@ def batches_of(model: Any, monkeypatch: pytest.MonkeyPatch, *calls: str) -> list
     seen: list[list[Any]] = []
 
     def spied(*given: Any) -> Any:
-        for number, epoch in enumerate(train(*given)):
+        for number, epoch in enumerate(go_on(*given)):
             if number == 0:
                 seen.append([rows.tolist() for rows in epoch.batches])
             yield epoch
 
-    monkeypatch.setattr(fitting, "train", spied)
+    monkeypatch.setattr(fitting, "go_on", spied)
     for call in calls:
         getattr(model, call)(X, Y)
     return seen

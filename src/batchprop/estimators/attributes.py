@@ -136,6 +136,10 @@ class Estimator(BaseEstimator, ABC):
     # ---- what the loops ask for
 
     @abstractmethod
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        """X and y as arrays; with ``reset`` X says how many columns there are."""
+
+    @abstractmethod
     def _objective(self, n_hidden: int) -> Objective:
         """What is minimised, for a network of so many hidden layers."""
 

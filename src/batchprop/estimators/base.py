@@ -40,6 +40,8 @@ from batchprop.estimators.recording import (
     require_records,
 )
 from batchprop.estimators.saving import start_of
+from batchprop.estimators.stream_fit import fit_streamed
+from batchprop.estimators.streaming import source_of
 from batchprop.estimators.supplies import InMemory
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
@@ -74,6 +76,10 @@ class BaseMLP(Estimator):
         check_monitors(call.monitor, self.solver)
         refuse_leaks(self, X, call)
         check_recording(self, call)
+        source = None if call.partial else source_of(X, y, call.sample_weight)
+        if source is not None:
+            fit_streamed(self, source, call)
+            return self
         self._records = None
         fresh = not goes_on(self, call)
         X, y = self._validated(X, y, reset=fresh)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,12 @@ from batchprop.estimators.targets import Classes
 _POSITIVE_OR_ZERO = number(0)
 
 
-def learn_weights(class_weight: Any, y: NDArray[Any], classes: Classes) -> list[NDArray[np.floating]]:
+def learn_weights(
+    class_weight: Any,
+    y: NDArray[Any],
+    classes: Classes,
+    counts: Sequence[Mapping[Any, int]] | None = None,
+) -> list[NDArray[np.floating]]:
     """Return what each class weighs.
 
     ``"balanced"`` is ``n / (K n_k)`` for a class of n_k rows, K the number of classes that occur.
@@ -24,6 +29,7 @@ def learn_weights(class_weight: Any, y: NDArray[Any], classes: Classes) -> list[
         class_weight: ``"balanced"``, a dict ``{class: weight}``, or a list of dicts, one for each target.
         y: the target, from which ``"balanced"`` is counted.
         classes: its classes.
+        counts: how often each occurs in each column of y, where y is only some rows of it.
 
     Returns:
         For each target (or label) the weights of its classes.
@@ -39,7 +45,10 @@ def learn_weights(class_weight: Any, y: NDArray[Any], classes: Classes) -> list[
     """
     targets = classes.targets(y)
     if isinstance(class_weight, str):
-        return [_balanced(column, labels) for column, labels in targets]
+        if counts is None:
+            return [_balanced(_counted(column, labels)) for column, labels in targets]
+        pairs = zip(counts, targets, strict=True)
+        return [_balanced(np.array([of[label] for label in labels.tolist()])) for of, (_, labels) in pairs]
     given = class_weight if isinstance(class_weight, list) else [class_weight]
     if len(given) != len(targets):
         raise InputError(
@@ -64,10 +73,13 @@ def row_weights(weights: list[NDArray[np.floating]], y: Any, classes: Classes) -
     return np.asarray(np.prod(looked_up, axis=0))
 
 
-def _balanced(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.floating]:
-    counts = np.bincount(np.searchsorted(labels, y), minlength=len(labels))
+def _counted(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
+    return np.bincount(np.searchsorted(labels, y), minlength=len(labels))
+
+
+def _balanced(counts: NDArray[np.intp]) -> NDArray[np.floating]:
     # A class that does not occur has no rows to weigh.
-    return len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.asarray(counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)))
 
 
 def _listed(given: Any, labels: NDArray[Any]) -> NDArray[np.floating]:

@@ -192,7 +192,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -207,7 +207,9 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         """Train on labelled rows.
 
         Args:
-            X: inputs ``(n, n_0)``, dense or sparse.
+            X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
+                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.sources.Source`` (see
+                ``docs/streaming.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: labels ``(n,)``; an indicator matrix ``(n, K)``; or several targets ``(n, T)``.
             sample_weight: how much each row counts ``(n,)``.
             X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.
@@ -321,7 +323,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         self._target_kind, self.classes_ = classes
         self.out_activation_ = _OUTPUT_ACTIVATIONS[classes.kind]
         weigh = self.class_weight is not None
-        self._class_weights = learn_weights(self.class_weight, y, classes) if weigh else None
+        self._class_weights = learn_weights(self.class_weight, y, classes, call.counts) if weigh else None
 
     def _classes_of(self, y: Any, call: Call, *, fresh: bool) -> Classes:
         """The classes: those of y, or those declared; once there is a network, they stay."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ class Call(NamedTuple):
         classes: see ``MLPClassifier.partial_fit``.
         partial: whether it was ``partial_fit``.
         monitor: see ``fit``; so are ``record_examples``, ``checkpoint`` and ``resume``.
+        counts: how often each label of each column of y occurs, where y is only some rows of it.
     """
 
     sample_weight: Any = None
@@ -38,6 +39,7 @@ class Call(NamedTuple):
     record_examples: bool = False
     checkpoint: Any = None
     resume: bool = False
+    counts: Sequence[Mapping[Any, int]] | None = None
 
 
 class Examples(NamedTuple):
@@ -61,13 +63,16 @@ class Examples(NamedTuple):
         return Examples(self.X[rows], self.y[rows], self.Y[rows], weights)
 
 
-def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.floating] | None:
+def check_weights(
+    sample_weight: Any, n_rows: int, dtype: Any, *, some: bool = True
+) -> NDArray[np.floating] | None:
     """Return the sample weights as an array, or say what is wrong with them.
 
     Args:
         sample_weight: one number for each row, one for all, or None.
         n_rows: n.
         dtype: of the result.
+        some: whether one at least has to be positive.
 
     Returns:
         ``(n,)``, or None.
@@ -94,7 +99,8 @@ def check_weights(sample_weight: Any, n_rows: int, dtype: Any) -> NDArray[np.flo
     if weights.min() < 0:
         first = int(np.argmin(weights))
         raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
-    require_weight(weights, "row")
+    if some:
+        require_weight(weights, "row")
     return weights
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import Growing, Plan, mini
-from batchprop.courses import in_parts, whole
+from batchprop.batches import Growing, Plan, Rows, mini
+from batchprop.courses import Course, in_parts, whole
 from batchprop.engines.choosing import Work, seconds_in_numpy
 from batchprop.errors import DivergedError
 from batchprop.estimators.attributes import Estimator
@@ -25,6 +25,7 @@ from batchprop.estimators.private import PrivateFit, begin_private, random_state
 from batchprop.estimators.recording import Recorder
 from batchprop.estimators.saving import Beginning, Start, check_same, kind_of, standings_from
 from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
+from batchprop.estimators.streaming import Streamed
 from batchprop.estimators.supplies import InMemory
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.watching import Watch, begin_watching, interrupted, warn
@@ -52,7 +53,7 @@ class Fit(NamedTuple):
     """
 
     recipe: Recipe
-    supply: InMemory
+    supply: InMemory | Streamed
     batch_size: int
     schedule: Schedule
     engine: Engine
@@ -63,7 +64,12 @@ class Fit(NamedTuple):
 
 
 def fit_stochastic(
-    estimator: Estimator, net: Network, supply: InMemory, held: Examples | None, start: Start, call: Call
+    estimator: Estimator,
+    net: Network,
+    supply: InMemory | Streamed,
+    held: Examples | None,
+    start: Start,
+    call: Call,
 ) -> tuple[Network, Recorder | None]:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
@@ -99,7 +105,7 @@ def fit_stochastic(
 
 
 def _set_up(
-    estimator: Estimator, net: Network, supply: InMemory, start: Start, call: Call
+    estimator: Estimator, net: Network, supply: InMemory | Streamed, start: Start, call: Call
 ) -> tuple[Fit, State]:
     monitors = monitors_of(estimator, call)
     batch_size = batch_size_of(estimator, supply.n_rows)
@@ -109,7 +115,7 @@ def _set_up(
     if private is not None:
         objective = objective._replace(mechanism=private.mechanism)
     recorder = None
-    if call.record_examples:
+    if call.record_examples and isinstance(supply, InMemory):
         recorder = Recorder(net, supply.rows, supply.table.Y, estimator._labels())
     watched = watched_for(monitors, recording=recorder is not None)
     recipe = Recipe(net, optimizer_of(estimator), objective, watched)
@@ -155,17 +161,24 @@ def _run(
 
 
 def _epochs(estimator: Estimator, fit: Fit, keeper: Keeper | None, place: Place) -> Iterator[Epoch]:
-    plan = _plan(estimator, fit)
-    schedule = growing_rate(estimator, fit.schedule, plan)
-    table = fit.supply.table
-    if keeper is None:
-        epochs = go_on(fit.recipe, place, whole(table, plan), schedule, fit.engine)
-    else:
-        course = in_parts(table, plan, _batches_in_a_piece(fit))
-        epochs = go_on(fit.recipe, place, course, keeper.slowed(schedule), fit.engine, keeper.reached)
-        epochs = keeper.kept(epochs)
+    if isinstance(fit.supply, Streamed):
+        seed = int(fit.rng.randint(2**31 - 1)) if estimator.shuffle else None
+        return _going_on(fit, keeper, place, fit.supply.course(fit.batch_size, seed), fit.schedule)
+    table, rows = fit.supply
+    plan = _plan(estimator, fit, rows)
+    course = whole(table, plan) if keeper is None else in_parts(table, plan, _batches_in_a_piece(fit))
+    epochs = _going_on(fit, keeper, place, course, growing_rate(estimator, fit.schedule, plan))
     epochs = monitored(estimator, fit.monitors, epochs, table.weights, plan)
     return epochs if fit.recorder is None else fit.recorder.recorded(epochs)
+
+
+def _going_on(
+    fit: Fit, keeper: Keeper | None, place: Place, course: Course, schedule: Schedule
+) -> Iterator[Epoch]:
+    if keeper is None:
+        return go_on(fit.recipe, place, course, schedule, fit.engine)
+    schedule = keeper.slowed(schedule)
+    return keeper.kept(go_on(fit.recipe, place, course, schedule, fit.engine, keeper.reached))
 
 
 def _batches_in_a_piece(fit: Fit) -> int:
@@ -204,14 +217,14 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _plan(estimator: Estimator, fit: Fit) -> Plan:
-    n_rows, order = fit.supply.n_rows, fit.rng if estimator.shuffle else None
+def _plan(estimator: Estimator, fit: Fit, rows: Rows) -> Plan:
+    order = fit.rng if estimator.shuffle else None
     if fit.private is not None:
-        return fit.private.plan(math.ceil(n_rows / fit.batch_size), fit.rng)
+        return fit.private.plan(math.ceil(len(rows) / fit.batch_size), fit.rng)
     if estimator.batch_size == "noise":
         largest, overhead = estimator.max_batch_size, overhead_in_rows(fit.engine)
-        return Growing(fit.supply.rows, fit.batch_size, largest, overhead, order)
-    return mini(fit.supply.rows, fit.batch_size, order)
+        return Growing(rows, fit.batch_size, largest, overhead, order)
+    return mini(rows, fit.batch_size, order)
 
 
 def _consume(estimator: Estimator, epochs: Iterator[Epoch], watch: Watch) -> bool:

@@ -174,7 +174,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -189,7 +189,9 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         """Train on rows with numbers as targets.
 
         Args:
-            X: inputs ``(n, n_0)``, dense or sparse.
+            X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
+                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.sources.Source`` (see
+                ``docs/streaming.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: numbers ``(n,)``, or ``(n, K)`` for several targets.
             sample_weight: how much each row counts ``(n,)``.
             X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.

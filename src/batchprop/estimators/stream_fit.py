@@ -1,0 +1,101 @@
+"""A fit on rows that do not lie in memory: looked through once, then trained on as they are read."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from batchprop.batches import Table
+from batchprop.errors import InputError
+from batchprop.estimators.examples import Call, Examples
+from batchprop.estimators.fitting import fit_stochastic
+from batchprop.estimators.private import goes_on
+from batchprop.estimators.saving import Start, start_of
+from batchprop.estimators.streaming import MEMORY, Streamed, refuse_unstreamed
+from batchprop.estimators.survey import Survey, checked, held_out, part, survey
+from batchprop.estimators.targets import dense
+from batchprop.sources import Block, Source
+from batchprop.streams import Mixing, mixing_for
+
+if TYPE_CHECKING:
+    from batchprop.estimators.base import BaseMLP
+
+FEWEST_HELD = 2
+
+
+def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
+    """Train on a table that is read in runs.
+
+    Args:
+        estimator: to be fitted.
+        source: of the rows.
+        call: what ``fit`` was given.
+
+    Raises:
+        InputError: rows cannot be used, or are too few.
+        ParameterError: something is asked for that needs all rows at once.
+    """
+    refuse_unstreamed(estimator, call)
+    start, fresh = start_of(estimator, call), not goes_on(estimator, call)
+    lot = lot_of(start.random)
+    holds = estimator.early_stopping and call.X_val is None
+    seen = survey(estimator, source, estimator.validation_fraction if holds else 0.0, lot, reset=fresh)
+    estimator._learn_targets(seen.y, call._replace(counts=seen.counts), fresh=fresh)
+    dtype = np.dtype(estimator.dtype or seen.dtype)
+    n_outputs = estimator._encoded(seen.y, dtype).shape[1]
+    if fresh:
+        estimator._reset(n_outputs)
+    estimator.t_ = estimator.t_ if start.rows_seen is None else start.rows_seen
+    estimator._records = estimator.privacy_spent_ = None
+    net = estimator._first_network(dtype, start.rng, call, fresh=fresh)
+    held = _held(estimator, seen, call, dtype) if holds or call.X_val is not None else None
+
+    def prepared(block: Block) -> Table:
+        of_block = checked(estimator, block, reset=False)
+        X, y, weights = part(of_block, ~held_out(block, seen.fraction, lot)) if holds else of_block
+        X = np.asarray(dense(X), dtype=dtype)
+        if not len(X):
+            return Table(X, np.empty((0, n_outputs), dtype=dtype), weights)
+        return Table(X, estimator._encoded(y, dtype), estimator._balanced(y, weights))
+
+    mixing = _mixing(source, start, (estimator.n_features_in_ + n_outputs) * dtype.itemsize)
+    supply = Streamed(source, seen.n_rows, prepared, mixing, seen.checksum)
+    net, _ = fit_stochastic(estimator, net, supply, held, start, call)
+    estimator._take(net, dtype)
+    names = getattr(source, "feature_names", None)
+    if names is not None and len(names) == estimator.n_features_in_:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def lot_of(random: dict[str, Any]) -> int:
+    """Return the seed of the lots of a fit, without a draw: weights are drawn first, as in memory."""
+    return zlib.crc32(random["state"]["key"].tobytes(), random["state"]["pos"])
+
+
+def _mixing(source: Source, start: Start, row_bytes: int) -> Mixing:
+    if start.saved is not None and "mixing" in start.saved.facts["kind"]:
+        # As it was begun, whatever memory there is now.
+        return Mixing(*start.saved.facts["kind"]["mixing"])
+    memory, run_bytes = getattr(source, "memory", MEMORY), getattr(source, "run_bytes", 0)
+    return mixing_for(len(source.runs), row_bytes, memory, run_bytes)
+
+
+def _held(estimator: BaseMLP, seen: Survey, call: Call, dtype: Any) -> Examples:
+    if call.X_val is not None:
+        return estimator._validation_rows(call, dtype)
+    if sum(len(y) for _, y, _ in seen.held) < FEWEST_HELD or not seen.n_rows:
+        raise InputError(
+            f"validation_fraction={estimator.validation_fraction} leaves {seen.n_rows} rows to train on and "
+            f"{sum(len(y) for _, y, _ in seen.held)} to validate on: give more rows, or validate on rows of "
+            "your own with X_val and y_val"
+        )
+    X, y, weights = zip(*seen.held, strict=True)
+    labels, weighted = np.concatenate(y), weights[0] is not None
+    return Examples(
+        np.concatenate([np.asarray(dense(some), dtype=dtype) for some in X]),
+        labels,
+        estimator._encoded(labels, dtype),
+        np.concatenate(weights) if weighted else None,
+    )

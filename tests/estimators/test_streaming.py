@@ -1,0 +1,295 @@
+"""Fits on tables that are read a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import batchprop as bp
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators import stream_fit, streaming
+from batchprop.estimators.checkpoints import Checkpoints
+from batchprop.estimators.streaming import Streamed
+from batchprop.sources import Chunks, Sliced
+from batchprop.streams import Mixing, mixed
+from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
+from tests.estimators.test_checkpoints import DiedError, dying_after, same
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = quiet
+
+
+class Small(Sliced):
+    """A source with many short runs, and little memory."""
+
+    memory = 1 << 30
+
+    def __init__(self, *given: Any, run_rows: int = 16) -> None:
+        super().__init__(*given)
+        self.run_rows = run_rows
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        n = len(self.X)
+        return tuple(min(self.run_rows, n - start) for start in range(0, n, self.run_rows))
+
+    def open(self, run: int, rows: int = 10) -> Iterator[Any]:
+        begin = run * self.run_rows
+        for block in Sliced(
+            *(None if of is None else of[begin : begin + self.runs[run]] for of in self.parts)
+        ).open(0, rows):
+            yield block._replace(first=block.first + begin)
+
+    @property
+    def parts(self) -> tuple[Any, Any, Any]:
+        return self.X, self.y, self.weights
+
+
+def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
+    monkeypatch.setattr(stream_fit, "mixing_for", lambda *_: Mixing(rows, runs))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_in_order_it_is_the_fit_in_memory(target: str, engine: str) -> None:
+    X, y = table(target, 150)
+    parameters = {"shuffle": False, "batch_size": 32, "dtype": "float64", "engine": engine}
+    within = estimator(target, **parameters).fit(X, y)
+    streamed = estimator(target, **parameters).fit(Small(X, y))
+    for name in ("coefs_", "intercepts_", "loss_curve_"):
+        for mine, theirs in zip(getattr(streamed, name), getattr(within, name), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-12)
+    assert streamed.t_ == within.t_
+    assert np.array_equal(streamed.predict(X), within.predict(X))
+
+
+@pytest.mark.parametrize(("rows", "runs"), [(7, 1), (64, 3), (1000, 16)])
+def test_every_epoch_takes_every_row_once_in_batches_of_one_size(
+    rows: int, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Small(np.arange(150.0)[:, None], np.arange(150.0)[:, None])
+
+    def tables(run: int, size: int) -> Iterator[Any]:
+        return (bp.batches.Table(block.X, block.y) for block in source.open(run, size))
+
+    course = mixed(tables, len(source.runs), 32, Mixing(rows, runs), seed=1)
+    orders = []
+    for _ in range(2):
+        pieces = list(next(course))
+        sizes = [len(batch) for piece in pieces for batch in piece.batches]
+        assert sizes == [32, 32, 32, 32, 22]
+        seen = np.concatenate([piece.table.X[batch, 0] for piece in pieces for batch in piece.batches])
+        assert sorted(seen) == list(range(150))
+        orders.append(seen.tolist())
+    assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("kind", ["list", "only once through", "a source"])
+def test_chunks_of_any_kind(kind: str) -> None:
+    X, y = table("multiclass", 150)
+    cut = [(X[i : i + 40], y[i : i + 40]) for i in range(0, 150, 40)]
+
+    class Through:
+        def __iter__(self) -> Iterator[Any]:
+            return iter(cut)
+
+    given = {"list": cut, "only once through": Through(), "a source": Small(X, y)}[kind]
+    clf = bp.MLPClassifier((16,), max_iter=60, random_state=0, learning_rate_init=0.01).fit(given)
+    assert clf.score(X, y) > 0.85
+    assert clf.classes_.tolist() == [10, 11, 12]
+
+
+def test_a_memmap_larger_than_memory_is_read_in_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = table("binary", 150)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    within = estimator("binary", shuffle=False).fit(mapped, y)
+    monkeypatch.setattr(streaming, "MEMORY", 1000)
+    streamed = estimator("binary", shuffle=False, dtype="float64").fit(mapped, y)
+    np.testing.assert_allclose(streamed.loss_curve_, within.loss_curve_)
+
+
+def test_weights_count() -> None:
+    X, y = table("multiclass", 150)
+    weights = np.random.RandomState(0).randint(0, 3, 150).astype(float)
+    parameters = {"shuffle": False, "batch_size": 32, "dtype": "float64", "class_weight": "balanced"}
+    within = estimator("multiclass", **parameters).fit(X, y, sample_weight=weights)
+    streamed = estimator("multiclass", **parameters).fit(Small(X, y, weights))
+    np.testing.assert_allclose(streamed.loss_curve_, within.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("target", CLASS_TARGETS)
+def test_balanced_classes_are_counted_over_the_whole_table(target: str) -> None:
+    X, y = table(target, 150)
+    parameters = {"shuffle": False, "batch_size": 32, "dtype": "float64", "class_weight": "balanced"}
+    within = estimator(target, **parameters).fit(X, y)
+    streamed = estimator(target, **parameters).fit(Small(X, y))
+    np.testing.assert_allclose(streamed.loss_curve_, within.loss_curve_, rtol=1e-12)
+
+
+def test_validation_rows_are_the_same_at_every_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = table("single", 400)
+    seen: list[set[float]] = []
+
+    class Watching(Streamed):
+        """Looks at two more epochs, in other orders."""
+
+        def course(self, batch_size: int, seed: int | None) -> Any:
+            for other in (1, 2):
+                pieces = list(next(super().course(7, other)))
+                seen.append(set(np.concatenate([piece.table.X[:, 0] for piece in pieces]).tolist()))
+            return super().course(batch_size, seed)
+
+    monkeypatch.setattr(stream_fit, "Streamed", Watching)
+    for _ in range(2):
+        model = estimator("single", early_stopping=True, validation_fraction=0.2, dtype="float64")
+        model.fit(Small(X, y))
+    assert len(seen) == 4
+    assert all(rows == seen[0] for rows in seen)
+    assert 0.15 < 1 - len(seen[0]) / 400 < 0.25
+    assert len(model.validation_loss_curve_) == model.n_iter_
+    assert model.t_ == model.n_iter_ * len(seen[0])
+
+
+def test_a_table_sorted_by_class_trains_nearly_as_a_shuffled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = load_digits(return_X_y=True)
+    X = X / 16
+    shuffled = np.random.RandomState(0).permutation(len(y))
+    X_test, y_test = X[shuffled[:400]], y[shuffled[:400]]
+    X, y = X[shuffled[400:]], y[shuffled[400:]]
+    by_class = np.argsort(y, kind="stable")
+    mixing(monkeypatch, rows=320, runs=16)
+    scores: dict[str, list[float]] = {"in memory": [], "sorted": []}
+    for seed in range(5):
+        clf = bp.MLPClassifier((64,), max_iter=30, batch_size=32, random_state=seed, tol=0)
+        scores["in memory"].append(clf.fit(X, y).score(X_test, y_test))
+        source = Small(X[by_class], y[by_class])
+        scores["sorted"].append(clf.fit(source).score(X_test, y_test))
+    assert np.mean(scores["sorted"]) > np.mean(scores["in memory"]) - 0.01
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    "parameters",
+    [{"dropout": 0.3}, {"early_stopping": True, "n_iter_no_change": 3, "solver": "sgd"}],
+    ids=str,
+)
+def test_a_streamed_fit_that_died_goes_on_to_the_same_weights(
+    parameters: dict[str, Any], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = table("multiclass", 200)
+    source = Small(X, y)
+    mixing(monkeypatch, rows=40, runs=4)
+    parameters |= {"batch_size": 16, "max_iter": 5, "engine": engine}
+    whole = estimator("multiclass", **parameters).fit(source)
+    for writes in (2, 7, 1, 6):
+        with dying_after(writes), pytest.raises(DiedError):
+            estimator("multiclass", **parameters).fit(
+                source, checkpoint=Checkpoints(tmp_path, "0s"), resume=True
+            )
+        mixing(monkeypatch, rows=1000, runs=1)  # there is other memory now
+    resumed = estimator("multiclass", **parameters).fit(source, checkpoint=tmp_path, resume=True)
+    same(resumed, whole)
+
+
+def test_warm_starts_and_own_validation_rows() -> None:
+    X, y = table("multiclass", 200)
+    model = estimator("multiclass", warm_start=True, early_stopping=True, n_iter_no_change=99)
+    model.fit(Small(X, y), X_val=X[:30], y_val=y[:30])
+    model.fit(Small(X, y), X_val=X[:30], y_val=y[:30])
+    assert len(model.loss_curve_) == len(model.validation_loss_curve_) == 20
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given", "message"),
+    [
+        ({"solver": "lbfgs"}, {}, "solver='lbfgs' does not go with a table that is read a part at a time"),
+        ({"batch_size": "full"}, {}, "batch_size='full' does not go with .*: give a number of rows"),
+        ({"batch_size": "noise"}, {}, "batch_size='noise' does not go"),
+        ({}, {"monitor": ("noise_scale",)}, "monitor does not go"),
+        ({}, {"record_examples": True}, "record_examples=True does not go"),
+    ],
+)
+def test_what_needs_all_rows_at_once(parameters: dict[str, Any], given: dict[str, Any], message: str) -> None:
+    X, y = table("single", 60)
+    with pytest.raises(ParameterError, match=message):
+        estimator("single", **parameters).fit(Small(X, y), **given)
+
+
+def test_chunks_that_come_once_are_refused() -> None:
+    X, y = table("single", 60)
+    with pytest.raises(InputError, match=r"gone through only once, .* give a list"):
+        estimator("single").fit((X, y) for _ in range(2))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        ([], "there are no rows"),
+        ([(np.zeros((0, 2)), np.zeros(0))], "there are no rows"),
+        ([np.zeros((3, 2))], r"chunk 0 is ndarray, not \(X, y\)"),
+        ([(np.zeros((3, 2)), np.zeros(4))], "chunk 0 has 3 and 4 rows in its parts"),
+        (
+            [(np.zeros((3, 2)), np.arange(3.0)), (np.zeros((3, 1)), np.arange(3.0))],
+            r"rows 3 to 5 .*X has 1 feat",
+        ),
+        (
+            [(np.full((3, 2), np.nan), np.arange(3.0))],
+            "rows 0 to 2 .*X contains NaN, first in row 0, column 0",
+        ),
+        ([(np.zeros((3, 2)), [1.0, np.inf, 2.0])], "rows 0 to 2 .*y contains infinity"),
+        ([(np.zeros((3, 2)), np.arange(3.0), [1, -1, 1])], r"sample_weight\[1\]=-1 is negative"),
+        (
+            [(np.zeros((3, 2)), np.arange(3.0), [1, 1, 1]), (np.zeros((3, 2)), np.arange(3.0))],
+            "have no weights",
+        ),
+    ],
+)
+def test_chunks_that_cannot_be_used(chunks: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        estimator("single").fit(chunks)
+
+
+def test_chunks_that_change_are_noticed() -> None:
+    X, y = table("single", 60)
+    chunks = [(X, y), (X, y)]
+    source = Chunks(chunks)
+    chunks[1] = (X[:-1], y[:-1])
+    with pytest.raises(InputError, match="chunk 1 has 59 rows, and had another number"):
+        estimator("single").fit(source)
+
+
+def test_targets_given_twice() -> None:
+    X, y = table("single", 60)
+    with pytest.raises(InputError, match="y is given beside a table that brings its own"):
+        estimator("single").fit(Small(X, y), y)
+    with pytest.raises(InputError, match="sample_weight is given beside"):
+        estimator("single").fit([(X, y)], sample_weight=np.ones(60))
+
+
+def test_one_class_only() -> None:
+    with pytest.raises(InputError, match="y holds one class only"):
+        estimator("binary").fit([(np.zeros((3, 2)), ["a", "a", "a"])])
+
+
+def test_matrices_of_different_lengths() -> None:
+    with pytest.raises(InputError, match="the numbers of rows differ: X has 3, y has 4"):
+        Sliced(np.zeros((3, 1)), np.zeros(4))
+
+
+def test_a_source_without_a_target() -> None:
+    class Blind(Small):
+        def open(self, run: int, rows: int = 10) -> Iterator[Any]:
+            return (block._replace(y=None) for block in super().open(run, rows))
+
+    with pytest.raises(InputError, match="the table has no target: name its column"):
+        estimator("single").fit(Blind(np.zeros((3, 1)), np.zeros(3)))
