@@ -10,6 +10,7 @@ from batchprop.tables.storing import load_model, new_file, new_folder, save_mode
 
 __all__ = [
     "Column",
+    "Learned",
     "Scan",
     "Target",
     "Whole",
@@ -17,6 +18,7 @@ __all__ = [
     "describe",
     "encoder",
     "find",
+    "learn",
     "load_model",
     "new_file",
     "new_folder",

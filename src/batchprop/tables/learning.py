@@ -58,10 +58,11 @@ def learn(
       wrong by less than 0.04% of the rows;
     - the words of a column of text, up to 100 000 distinct ones. Beyond, those in more than 1 of 100 000 rows
       are kept, their counts too small by so many rows at most, and the 64 most frequent come from these;
-    - whether a column names its rows, up to 65 536 distinct values; beyond, the share of distinct values
-      is estimated to 0.6%.
+    - whether a column names its rows, up to 100 000 distinct words or 65 536 numbers. Beyond, the share of
+      distinct words is estimated to 0.6%, and numbers are distinct if none of those looked at, at least one
+      in every n / 32 768, comes twice.
 
-    With more than 256 columns of numbers, or 40 of text, these figures are shared among the columns.
+    With more than 256 columns, or 41 for words, fewer are kept of each, and the errors grow in proportion.
 
     Args:
         frames: the blocks of the table, in order, whose index numbers the rows from 0; none has to be kept.

@@ -210,7 +210,8 @@ class Distinct:
 
     def _settle(self) -> None:
         before = len(self._held) + self._waiting
-        self._held = np.unique(np.concatenate([self._held, *self._pending]))
+        held = np.sort(np.concatenate([self._held, *self._pending]))
+        self._held = held[np.diff(held, prepend=~held[:1]) != 0]
         self._pending, self._waiting = [], 0
         self.repeated_so_far |= len(self._held) < before
         while len(self._held) > self.MOST:
@@ -305,8 +306,9 @@ class Words:
         if not self._pending:
             return
         together = pa.concat_tables([self._kept, *self._pending])
-        summed = together.group_by("word", use_threads=False).aggregate([("count", "sum")])
-        self._kept = pa.table([summed["word"], summed["count_sum"]], schema=_SCHEMA)
+        coded = together["word"].combine_chunks().dictionary_encode()
+        counts = np.bincount(coded.indices.to_numpy(), together["count"].to_numpy()).astype(np.int64)
+        self._kept = pa.table([coded.dictionary, counts], schema=_SCHEMA)
         self._pending, self._waiting, self._bytes = [], 0, 0
         if len(self._kept) > self._most:
             self._forget(self._most)

@@ -109,20 +109,26 @@ def _check_form(column: pd.Series, form: Form) -> None:
         return
     if holds != wanted:
         raise DataError(
-            f"the target {str(column.name)!r} holds {column.iloc[0]!r} in row {_row(column)}, where "
-            f"{_CALLED.get(wanted, 'text')} was learned: make it of one kind in the whole table"
+            f"the target {str(column.name)!r} holds {_shown(column)} in row {_row(column)}, where "
+            f"{_CALLED.get(wanted, 'text')} came before: make it of one kind in the whole table"
         )
     values = column.to_numpy(float)
     if not are_whole(values):
         fractions = column[[not are_whole(np.array([value])) for value in values]]
         raise DataError(
             f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row(fractions)}, where "
-            "whole numbers that name classes were learned: correct it, or use --task numbers"
+            "whole numbers that name classes came before: correct it, or use --task numbers"
         )
 
 
 def _row(column: pd.Series) -> int:
     return int(str(column.index[0])) + 1
+
+
+def _shown(column: pd.Series) -> str:
+    """The first value, text in quotes."""
+    value = column.iloc[0]
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def _largest(values: Floats) -> float:
@@ -231,8 +237,8 @@ class TargetTally:
             self._holds, self._first = holds, column.iloc[:1]
         elif holds != self._holds:
             raise DataError(
-                f"the target {self.name!r} holds {self._first.iloc[0]!r} in row {_row(self._first)} and "
-                f"{column.iloc[0]!r} in row {_row(column)}: make it of one kind in the whole table"
+                f"the target {self.name!r} holds {_shown(self._first)} in row {_row(self._first)} and "
+                f"{_shown(column)} in row {_row(column)}: make it of one kind in the whole table"
             )
 
     def _take_numbers(self, column: pd.Series) -> None:

@@ -1,0 +1,376 @@
+"""The preprocessing learned from blocks is that of the whole table, however it is cut."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+
+from batchprop import MLPClassifier
+from batchprop.errors import DataError
+from batchprop.tables.columns import describe
+from batchprop.tables.encoding import encoder
+from batchprop.tables.learning import learn
+from batchprop.tables.storing import load_model, save_model
+from batchprop.tables.streaming_columns import Room, Tally
+
+
+def people(n=400, seed=0):
+    """Columns of all kinds, with gaps."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": rng.integers(20, 70, n),
+            "income": np.exp(rng.normal(0, 3, n)),
+            "mostly zero": np.where(rng.random(n) < 0.9, 0.0, 1e6 * rng.random(n)),
+            "huge": np.where(rng.random(n) < 0.1, 1e200, rng.random(n)),
+            "member": pd.array(rng.random(n) < 0.5, dtype="boolean"),
+            "colour": rng.choice(["red", "green", "blue", "Étude", "🙂"], n, p=[0.5, 0.3, 0.18, 0.01, 0.01]),
+            "street": rng.choice([f"street {i}" for i in range(n // 3)], n),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 10**6, n), unit="min"),
+            "day": [f"2020-01-{day:02}" for day in rng.integers(1, 28, n)],
+            "name": [f"name {i}" for i in range(n)],
+            "number": np.arange(n) + 1000,
+            "customer_id": rng.permutation(n) ** 2,
+            "of": "x",
+            "void": np.full(n, np.nan),
+        }
+    )
+    return frame.assign(y=rng.choice(["yes", "no"], n))
+
+
+def with_gaps(frame, share=0.2, seed=1):
+    gaps = np.random.default_rng(seed).random(frame.shape) < share
+    return frame.mask(gaps).assign(y=frame["y"])
+
+
+def cut(frame, places):
+    """The rows of the frame as blocks, cut at these places."""
+    ends = [0, *sorted(place % (len(frame) + 1) for place in places), len(frame)]
+    return [frame.iloc[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def in_memory(frame, target="y"):
+    features = frame.drop(columns=target)
+    return describe(features), encoder(describe(features), len(frame), target).fit(features)
+
+
+def leaves(fitted, path=""):
+    """Every attribute of a fitted object, and of those in it, by its path."""
+    if isinstance(fitted, BaseEstimator):
+        fitted = vars(fitted)
+    if isinstance(fitted, list | tuple):
+        fitted = dict(enumerate(fitted))
+    if isinstance(fitted, dict):
+        return {k: v for key in fitted for k, v in leaves(fitted[key], f"{path}.{key}").items()}
+    return {path: (fitted.dtype, fitted.tolist()) if isinstance(fitted, np.ndarray) else fitted}
+
+
+def assert_same(one, other):
+    one, other = leaves(one), leaves(other)
+    assert list(one) == list(other)
+    # As text, so that nan is nan.
+    assert {path: repr(one[path]) for path in one} == {path: repr(other[path]) for path in other}
+
+
+def part(encoder, name, step=None):
+    found = encoder["features"].named_transformers_[name]
+    return found if step is None else found[step]
+
+
+TABLES = {
+    "whole": people(),
+    "with gaps": with_gaps(people()),
+    "half gaps": with_gaps(people(401), 0.5),
+    "mostly gaps": with_gaps(people(999), 0.9),
+    "few rows": people(12),
+    "three rows": people(3),
+    "many rows": with_gaps(people(5000)),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("blocks", [1, 30])
+def test_blocks_give_what_the_whole_table_gives(name, blocks):
+    frame, size = TABLES[name], -(-len(TABLES[name]) // blocks)
+    columns, expected = in_memory(frame)
+    learned = learn(cut(frame, range(size, len(frame), size)), target="y")
+    assert learned.columns == columns
+    assert_same(learned.encoder, expected)
+    np.testing.assert_array_equal(learned.encoder.transform(frame), expected.transform(frame))
+    assert learned.rows == len(frame)
+
+
+def test_the_comparison_looks_inside():
+    frame = TABLES["whole"]
+    one, other = in_memory(frame)[1], in_memory(frame)[1]
+    part(one, "numbers", "robustscaler").center_[0] += 1e-12
+    with pytest.raises(AssertionError):
+        assert_same(one, other)
+
+
+cells = {
+    "n": st.one_of(st.none(), st.floats(-1e300, 1e300), st.sampled_from([0.0, 1.0, 2.0, np.inf])),
+    "i": st.one_of(st.none(), st.integers(-(2**40), 2**40), st.integers(0, 3)),
+    "w": st.one_of(
+        st.none(), st.sampled_from(["a", "b", "(missing)", " ", "2020-01-01"]), st.text(max_size=3)
+    ),
+    "d": st.one_of(st.none(), st.sampled_from(["2020-01-01", "2021-02-03T04:05", "1999-12-31 23:59Z"])),
+    "b": st.sampled_from([True, False, None]),
+    "m": st.sampled_from(["x", 3, 3.0, 2.5, True, None]),
+}
+TYPES = {"n": "float", "w": "str", "d": "str", "b": "boolean", "m": "object"}
+
+
+@settings(max_examples=50)
+@given(
+    rows=st.lists(st.fixed_dictionaries(cells), min_size=1, max_size=40),
+    places=st.lists(st.integers(0, 100), max_size=6),
+)
+def test_any_cut_of_any_table_gives_the_same(rows, places):
+    table = pd.DataFrame(rows).astype(TYPES)
+    table["i"] = pd.array([row["i"] for row in rows], dtype="Int64")
+    table["i"] = table["i"].astype("float" if table["i"].isna().any() else "int64")
+    table["y"] = 0.5
+    try:
+        columns, expected = in_memory(table)
+    except DataError as error:
+        with pytest.raises(DataError) as caught:
+            learn(cut(table, places), target="y")
+        assert str(caught.value) == str(error)  # noqa: PT017
+        return
+    learned = learn(cut(table, places), target="y")
+    assert learned.columns == columns
+    assert_same(learned.encoder, expected)
+
+
+def as_read_alone(block, whole):
+    """The block with the types of a file of its own: where the gaps of a column are not, it is narrower."""
+    narrow = {"age": "int64", "void": "object", "colour": "str"}
+    missing = {name: "object" for name in block if block[name].isna().all()}
+    return block.astype({n: t for n, t in narrow.items() if n == "void" or block[n].notna().all()} | missing)
+
+
+def test_types_may_change_from_block_to_block():
+    frame = with_gaps(people(), 0.3)
+    frame.loc[:99, ["age", "colour", "member", "since", "day"]] = None
+    blocks = [as_read_alone(block, frame) for block in cut(frame, [50, 50, 100, 103, 105, 200])]
+    assert len({str(block["age"].dtype) for block in blocks}) == 3
+    columns, expected = in_memory(frame.astype({"age": "float"}))
+    learned = learn(blocks, target="y")
+    assert learned.columns == columns
+    assert_same(learned.encoder, expected)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ([1, 2, 1, 3], ["x", "y", "1", "x"]),
+        ([True, False, True, True], ["x", "y", "true", "x"]),
+        ([True, False, True, True], [2, 2, 3, 3]),
+        (["2020-01-01"] * 4, ["2020-01-01", "soon", "soon", "never"]),
+        ([1.5, 2.5, 1.5, 2.5], [{}, {}, {}, {}]),
+        (pd.to_datetime(["2020-01-01"] * 4), ["x", "y", "x", "y"]),
+    ],
+    ids=["numbers, text", "booleans, text", "booleans, numbers", "dates, text", "nested", "times, text"],
+)
+def test_a_column_of_several_kinds_is_what_it_is_in_memory(columns):
+    blocks = [pd.DataFrame({"it": pd.Series(column), "a": range(4), "y": 0.5}) for column in columns]
+    blocks[1].index += 4
+    columns, expected = in_memory(pd.concat([block.astype({"it": object}) for block in blocks]))
+    learned = learn(blocks, target="y")
+    assert [column.kind for column in learned.columns] == [column.kind for column in columns]
+    assert_same(learned.encoder, expected)
+
+
+def test_text_after_very_many_numbers_is_an_error():
+    numbers = pd.DataFrame({"a": np.arange(30_000.0), "y": 1})
+    text = pd.DataFrame({"a": ["x"], "y": 1}, index=[30_000])
+    with pytest.raises(DataError, match="column 'a' holds numbers in row 1 and text in row 30001: make them"):
+        learn([numbers, text], target="y")
+
+
+def large(n=1_000_000, seed=0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "normal": rng.normal(size=n),
+            "sorted": np.sort(rng.exponential(size=n)),
+            "falling": -(np.arange(n, dtype=float) ** 3),
+            "gaps": np.where(rng.random(n) < 0.6, np.nan, rng.lognormal(0, 2, n)),
+            "rare": np.where(rng.random(n) < 0.999, np.nan, rng.normal(size=n)),
+            "zeros": np.where(rng.random(n) < 0.8, 0.0, rng.normal(size=n)),
+            "few": rng.integers(0, 5, n).astype(float),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 10**6, n), unit="min"),
+            "y": rng.normal(3, 2, n),
+        }
+    )
+
+
+def test_a_large_table_is_learned_within_the_stated_error():
+    frame = large()
+    _, expected = in_memory(frame)
+    learned = learn(cut(frame, range(50_000, len(frame), 50_000)), target="y")
+    for name in ("numbers", "dates"):
+        middle, scale = (
+            part(learned.encoder, name, "simpleimputer"),
+            part(learned.encoder, name, "robustscaler"),
+        )
+        np.testing.assert_array_equal(
+            middle.indicator_.features_, part(expected, name, "simpleimputer").indicator_.features_
+        )
+        true = part(expected, name, "robustscaler")
+        np.testing.assert_allclose(scale.center_, true.center_, atol=0.01 * true.scale_.max(), rtol=0.01)
+        np.testing.assert_allclose(scale.scale_, true.scale_, rtol=0.01)
+    medians = dict(zip(frame, part(learned.encoder, "numbers", "simpleimputer").statistics_, strict=False))
+    for name, median in medians.items():
+        present = frame[name].dropna()
+        assert (present < median).mean() - 0.0004 <= 0.5 <= (present <= median).mean() + 0.0004
+    some = frame.iloc[::997]
+    np.testing.assert_allclose(learned.encoder.transform(some), expected.transform(some), atol=0.01)
+
+
+def test_a_large_table_does_not_depend_on_its_cuts_either():
+    frame = large(120_000)
+    one, other = learn(cut(frame, [1, 777, 50_000]), target="y"), learn([frame], target="y")
+    assert_same(one.encoder, other.encoder)
+    assert one.target.quantile(0.9) == other.target.quantile(0.9)
+
+
+def words_of(rng, n, most):
+    """Text of very many words, of which a few are frequent."""
+    frequent = rng.integers(0, 60, n)
+    return np.where(
+        rng.random(n) < 0.3, [f"often {i}" for i in frequent], [f"w{i}" for i in rng.integers(0, most, n)]
+    )
+
+
+def test_beyond_the_cap_the_frequent_words_still_come_out():
+    rng = np.random.default_rng(0)
+    n = 600_000
+    frame = pd.DataFrame(
+        {"w": words_of(rng, n, 300_000), "v": rng.choice(np.array(["a", "b", None]), n), "y": 0.5}
+    )
+    learned = learn(cut(frame, range(100_000, n, 100_000)), target="y")
+    text = part(learned.encoder, "text")
+    assert len(text.categories_[0]) <= 1024
+    frequent = set(text.categories_[0]) - set(text.infrequent_categories_[0])
+    assert {f"often {i}" for i in range(60)} == frequent
+    assert len(learned.encoder.get_feature_names_out()) == 61 + 3
+    counted, true = int(learned.columns[0].note.split()[1].replace(",", "")), frame["w"].nunique()
+    assert learned.columns[0].note.startswith("about ")
+    assert counted == pytest.approx(true, rel=0.03)
+    few = pd.DataFrame({"w": ["often 1", "never", None, frame["w"][0]], "v": ["a", "b", None, "c"]})
+    assert learned.encoder.transform(few).sum() == 7
+
+
+def test_a_column_of_rare_words_only_is_one_feature():
+    n = 600_000
+    frame = pd.DataFrame({"w": [f"w{i // 2}" for i in range(n)], "a": np.arange(n) % 7, "y": 0.5})
+    X = learn(cut(frame, range(100_000, n, 100_000)), target="y").encoder.transform(frame.iloc[:10])
+    assert X.shape == (10, 2)
+    assert (X[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_ids_of_a_large_table_are_left_out(shuffled):
+    n = 300_000
+    rng = np.random.default_rng(0)
+    numbers = rng.permutation(n) if shuffled else np.arange(n)
+    frame = pd.DataFrame(
+        {
+            "counts": numbers + 5,
+            "user_id": numbers**2,
+            "squares": numbers**2,
+            "names": [f"n{i}" for i in numbers],
+            "twice_id": np.where(numbers % 100 == 1, numbers - 1, numbers) ** 2,
+            "y": 0.5,
+        }
+    )
+    kinds = {c.name: c.kind for c in learn(cut(frame, [100_000, 200_000]), target="y").columns}
+    assert kinds == {
+        "counts": "left out",
+        "user_id": "left out",
+        "squares": "number",
+        "names": "left out",
+        "twice_id": "number",
+    }
+
+
+def test_what_is_kept_is_bounded():
+    rng = np.random.default_rng(0)
+    room = Room.among(4)
+    tallies = {name: Tally(name, room) for name in ("number", "word", "key_id", "day")}
+    held = []
+    for block in range(30):
+        n = 20_000
+        start = block * n
+        tallies["number"].add(pd.Series(rng.normal(size=n)))
+        tallies["word"].add(pd.Series([f"{start + i} words" for i in range(n)]))
+        tallies["key_id"].add(pd.Series(np.arange(start, start + n) ** 2))
+        tallies["day"].add(pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(n), unit="s")))
+        held.append({name: tally.held for name, tally in tallies.items()})
+    most = {name: max(each[name] for each in held) for name in tallies}
+    assert most["number"] <= 16_384 * 5
+    assert most["word"] <= 2 * (100_000 + 65_536)
+    assert most["key_id"] <= 16_384 * 5 + 3 * 65_536
+    assert most["day"] <= 6 * 16_384 * 5
+
+
+def test_a_model_of_blocks_is_written_read_and_cloned(tmp_path):
+    frame = TABLES["many rows"]
+    learned = learn(cut(frame, [1000, 3000]), target="y")
+    X = learned.encoder.transform(frame)
+    with pytest.warns(ConvergenceWarning):
+        network = MLPClassifier(max_iter=1).fit(X, frame["y"])
+    model = Pipeline([*learned.encoder.steps, ("network", network)])
+    save_model(model, tmp_path / "model.skops")
+    loaded = load_model(tmp_path / "model.skops")
+    np.testing.assert_array_equal(loaded[:-1].transform(frame), X)
+    features = frame.drop(columns="y")
+    assert_same(clone(learned.encoder).fit(features), in_memory(frame)[1])
+
+
+def test_weights_are_no_feature_and_are_summed():
+    frame = people(50).assign(times=np.arange(50.0))
+    learned = learn(cut(frame, [20]), target="y", weights="times")
+    assert "times" not in [column.name for column in learned.columns]
+    assert learned.target.weight == 1225
+    assert learn([frame], target="y").target.weight == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": None}, "the target 'y' is missing in row 21: leave out the rows without a target"),
+        ({"age": np.inf}, "column 'age' holds inf in row 21, where a finite number is expected"),
+        ({"times": -1.0}, "the weights column 'times' holds -1.0 in row 21: a weight is a number, 0 or more"),
+        ({"times": None}, "the weights column 'times' holds None in row 21"),
+        (
+            {"more": 1},
+            "a block of the table has other columns than the first: more; give each block the same",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_names_its_row(change, message):
+    frame = people(40).assign(times=1.0).astype({"age": float})
+    blocks = cut(frame, [20])
+    blocks[1] = blocks[1].assign(**change)
+    with pytest.raises(DataError, match=message):
+        learn(blocks, target="y", weights="times")
+
+
+def test_no_rows_and_no_such_column():
+    with pytest.raises(DataError, match="the table has no rows"):
+        learn([], target="y")
+    with pytest.raises(DataError, match="the table has no rows"):
+        learn([people(10).iloc[:0]], target="y")
+    with pytest.raises(DataError, match="there is no target column 'Y'; did you mean 'y'"):
+        learn([people(10)], target="Y")
+    with pytest.raises(DataError, match="no column is left to predict from"):
+        learn([people(30)[["of", "void", "y"]]], target="y")
