@@ -127,10 +127,8 @@ class Network:
                 )
             return _reader_of(weights)(weights)
         layers = _checked_layers(weights)
-        hidden = per_layer("activation", "relu" if activation is None else activation, len(layers) - 1)
-        return cls(
-            layers, tuple(map(find_activation, hidden)), find_head("softmax" if head is None else head)
-        )
+        records = _records("relu" if activation is None else activation, len(layers) - 1)
+        return cls(layers, records, find_head("softmax" if head is None else head))
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ class Graph:
     def __init__(self, scope: Any, container: Any) -> None:
         self._scope = scope
         self._container = container
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
 
     def __call__(self, operator: str, *inputs: Value, domain: str = "", **attributes: Any) -> Value:
         """Add an operator with one output, as ``graph("MatMul", H, W)``."""
@@ -38,13 +39,18 @@ class Graph:
         from onnx import TensorProto, numpy_helper
 
         array = np.asarray(values) if dtype is None else np.asarray(values, dtype)
+        text = array.dtype.kind in "OU"
+        words = [str(each).encode() for each in array.ravel()] if text else []
+        key = (array.dtype.str, array.shape, b"\0".join(words) if text else array.tobytes())
+        if key in self._constants:
+            return self._constants[key]
         name: str = self._scope.get_unique_variable_name("constant")
-        if array.dtype.kind in "OU":
-            words = [str(each).encode() for each in array.ravel()]
+        if text:
             self._container.add_initializer(name, TensorProto.STRING, list(array.shape), words)
         else:
             tensor = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape))
             self._container.add_initializer(name, tensor.data_type, list(array.shape), tensor)
+        self._constants[key] = name
         return name
 
     def cast(self, x: Value, dtype: Any) -> Value:

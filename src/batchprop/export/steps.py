@@ -243,7 +243,7 @@ def tensor_type(dtype: Any, width: int | None) -> Any:
 
     names = {"f4": "Float", "f8": "Double", "i8": "Int64", "b1": "Boolean"}
     kind = np.dtype(dtype)
-    name = "String" if kind.kind == "U" else names[kind.str[1:]]
+    name = "String" if kind.kind in "OU" else names[kind.str[1:]]
     return getattr(data_types, f"{name}TensorType")([None] if width is None else [None, width])
 
 

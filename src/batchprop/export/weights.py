@@ -16,6 +16,7 @@ from batchprop.activations import ACTIVATIONS
 from batchprop.errors import InputError, ModelError, ParameterError
 from batchprop.export.files import extra, put
 from batchprop.export.networks import activations_of, class_sizes, known_activation
+from batchprop.export.steps import name_of
 from batchprop.heads import HEADS, Head
 from batchprop.network import Layer, Layers, Network
 
@@ -139,9 +140,9 @@ def _network_and_head(model: Any) -> tuple[Network, dict[str, Any]]:
         return Network.from_weights(model.layers, activation=model.activations, head=model.head), _bare_head(
             model.head
         )
-    if not hasattr(model, "_head") or not hasattr(model, "solver"):
+    if name_of(model) not in {"batchprop MLPClassifier", "batchprop MLPRegressor"}:
         raise ParameterError(
-            f"the weights of a {type(model).__name__} cannot be exported: give a Network, or a fitted "
+            f"{type(model).__name__}: its weights cannot be exported; give a Network, or a fitted "
             "MLPClassifier or MLPRegressor (of a pipeline its last step)"
         )
     from sklearn.utils.validation import check_is_fitted

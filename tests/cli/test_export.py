@@ -1,0 +1,80 @@
+"""`batchprop export`: a trained model in files for others."""
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+import batchprop as bp
+from tests.cli.commands import names, run
+
+
+def answers(path, feeds):
+    session = onnxruntime.InferenceSession(path)
+    return session.run(None, {each.name: feeds[each.name] for each in session.get_inputs()})
+
+
+def test_a_model_of_classes(models, folder):
+    shown = run("export", models / "flowers-model", "--onnx", "flowers.onnx").output
+    assert shown == "The model as ONNX in flowers.onnx\n"
+    frame = pd.read_csv(models / "flowers.csv")
+    label, P = answers("flowers.onnx", {name: frame[[name]].to_numpy() for name in frame})
+    predicted = run("predict", models / "flowers-model", models / "flowers.csv", "--proba", "--out", "p.csv")
+    assert not predicted.stderr
+    wanted = pd.read_csv("p.csv")
+    assert (label == wanted["species"]).all()
+    np.testing.assert_allclose(P, wanted.iloc[:, 1:].to_numpy(), rtol=0, atol=1e-5)
+    assert names(folder) == ["flowers.onnx", "p.csv"]
+
+
+def test_a_model_of_numbers(models):
+    run("export", models / "houses-model", "--onnx", "houses.onnx")
+    frame = pd.read_parquet(models / "houses.parquet")
+    feeds = {
+        "size": frame[["size"]].to_numpy(),
+        "town": frame[["town"]].to_numpy(object),
+        "sold": frame[["sold"]].to_numpy("datetime64[us]").view("int64"),
+        "garden": frame[["garden"]].astype(str).to_numpy(object),
+    }
+    run("predict", models / "houses-model", models / "houses.parquet", "--out", "p.csv")
+    (found,) = answers("houses.onnx", feeds)
+    np.testing.assert_allclose(found[:, 0], pd.read_csv("p.csv")["price"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["flowers-model", "houses-model"])
+def test_weights_alone(models, name):
+    shown = run("export", models / name / "model.skops", "--weights", "net.safetensors").output
+    assert shown == "The network's weights in net.safetensors\n"
+    assert bp.Network.from_weights("net.safetensors").sizes[1:] == (8, 3 if name == "flowers-model" else 1)
+    assert len(load_file("net.safetensors")) == 4
+
+
+def test_files_that_are_there(models, folder):
+    model = models / "flowers-model"
+    both = ("--onnx", "f.onnx", "--weights", "f.safetensors")
+    (folder / "f.safetensors").write_text("mine")
+    assert "f.safetensors exists" in run("export", model, *both, code=1).stderr
+    assert names(folder) == ["f.safetensors"]
+    assert (folder / "f.safetensors").read_text() == "mine"
+    run("export", model, *both, "--force")
+    assert names(folder) == ["f.onnx", "f.safetensors"]
+    assert len(load_file("f.safetensors")) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((), 2, "nothing to export: name a file with --onnx or --weights"),
+        (("--onnx", "model.txt"), 2, "--onnx model.txt names another format: end it in .onnx"),
+        (("--weights", "model.pt"), 2, "end it in .safetensors"),
+        (("--onnx", "none/of/these.onnx"), 0, ""),
+    ],
+)
+def test_misuse(models, words, code, message):
+    assert message in run("export", models / "flowers-model", *words, code=code).stderr
+
+
+def test_no_model(folder):
+    assert "there is no model none" in run("export", "none", "--onnx", "m.onnx", code=1).stderr
+    assert names(folder) == []

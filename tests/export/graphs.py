@@ -1,0 +1,31 @@
+"""One chapter of the export by itself: a graph with one step."""
+
+import numpy as np
+import onnxruntime
+from skl2onnx import convert_sklearn
+
+from batchprop.export.graphs import OPSET, Graph
+from batchprop.export.steps import tensor_type
+
+
+def written(write, step, inputs, dtype, width):
+    """What a graph of one step answers, a matrix (n, width)."""
+
+    def parse(scope, model, variables, **_):
+        operator = scope.declare_local_operator("Step", model)
+        operator.inputs = variables
+        operator.outputs.append(scope.declare_local_variable("answer", tensor_type(dtype, width)))
+        return operator.outputs
+
+    proto = convert_sklearn(
+        step,
+        initial_types=[(name, tensor_type(x.dtype, x.shape[1])) for name, x in inputs.items()],
+        target_opset=dict(OPSET),
+        custom_parsers={type(step): parse},
+        custom_shape_calculators={type(step): bool},
+        custom_conversion_functions={
+            type(step): lambda scope, operator, container: write(Graph(scope, container), operator)
+        },
+    )
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    return np.asarray(session.run(None, inputs)[0])

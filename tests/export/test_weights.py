@@ -1,0 +1,297 @@
+"""Weights alone: there and back, and files that are not what they should be."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save
+
+import batchprop as bp
+from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.errors import ModelError, ParameterError
+from batchprop.heads import HEADS
+
+ABOUT = {"format": 1, "activations": ["tanh"], "head": {"name": "softmax"}}
+BRIEF: Any = {"max_iter": 12, "tol": 1.0, "random_state": 0}
+
+
+def arrays(sizes=(4, 3, 2), dtype="float32"):
+    rng = np.random.default_rng(0)
+    found = {}
+    for k, (n_in, n_out) in enumerate(pairwise(sizes)):
+        found[f"layers.{k}.W"] = rng.normal(size=(n_out, n_in)).astype(dtype)
+        found[f"layers.{k}.b"] = rng.normal(size=n_out).astype(dtype)
+    return found
+
+
+def crafted(path, tensors=None, about=ABOUT, **changes):
+    """A file with other arrays, or with other things said of them."""
+    told = about if isinstance(about, str) else json.dumps({**about, **changes})
+    path.write_bytes(save(arrays() if tensors is None else tensors, metadata={"batchprop": told}))
+    return path
+
+
+def raw(path, header, data=b""):
+    """A file of this header, whatever it says."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def same(one, another):
+    assert [record.name for record in one.activations] == [record.name for record in another.activations]
+    for layer, other in zip(one.layers, another.layers, strict=True):
+        np.testing.assert_array_equal(layer.W, other.W)
+        np.testing.assert_array_equal(layer.b, other.b)
+        assert (layer.W.dtype, layer.b.dtype) == (other.W.dtype, other.b.dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_network_there_and_back(head, dtype, tmp_path):
+    net = bp.Network.create([4, 3, 5, 2], activation=["mish", "elu"], head=head, random_state=0, dtype=dtype)
+    bp.export.weights(net, tmp_path / "net.safetensors")
+    found = bp.Network.from_weights(tmp_path / "net.safetensors")
+    same(found, net)
+    assert found.head is net.head
+    same(bp.export.read_weights(str(tmp_path / "net.safetensors")), net)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(activation, tmp_path):
+    net = bp.Network.create([2, 3, 1], activation=activation, random_state=0)
+    bp.export.weights(net, tmp_path / "net.safetensors")
+    assert bp.export.read_weights(tmp_path / "net.safetensors").activations == net.activations
+
+
+def test_the_arrays_are_called_as_documented(tmp_path):
+    bp.export.weights(bp.Network.create([4, 3, 2], random_state=0), tmp_path / "net.safetensors")
+    found = load_file(tmp_path / "net.safetensors")
+    assert {name: array.shape for name, array in found.items()} == {
+        "layers.0.W": (3, 4), "layers.0.b": (3,), "layers.1.W": (2, 3), "layers.1.b": (2,),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("y", "options"),
+    [
+        ([0, 1] * 10, {"label_smoothing": 0.1}),
+        (["a", "b", "c", "a"] * 5, {"label_smoothing": 0.25}),
+        ([[0, 1, 1], [1, 0, 0]] * 10, {}),
+        ([[0, 2], [1, 3], [2, 4], [1, 2]] * 5, {"label_smoothing": 0.1}),
+    ],
+    ids=["binary", "multiclass", "labels", "targets"],
+)
+def test_a_classifier_there_and_back(y, options, tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    clf = bp.MLPClassifier((4,), **BRIEF, **options).fit(X, y)
+    bp.export.weights(clf, tmp_path / "clf.safetensors")
+    _, batch = clf.network_and_batch(X, y)
+    step, wanted = (
+        bp.backprop(bp.export.read_weights(tmp_path / "clf.safetensors"), *batch),
+        clf.backprop(X, y),
+    )
+    np.testing.assert_allclose(step.P, wanted.P, rtol=1e-6)
+    np.testing.assert_allclose(step.losses, wanted.losses, rtol=1e-6)
+    np.testing.assert_allclose(step.dZ[-1], wanted.dZ[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "absolute_error", "huber", "quantile"])
+def test_a_regressor_there_and_back(loss, tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    y = np.abs(X[:, 0])
+    reg = bp.MLPRegressor(loss, (4,), huber_delta=0.3, quantile=0.9, **BRIEF).fit(X, y)
+    bp.export.weights(reg, tmp_path / "reg.safetensors")
+    _, batch = reg.network_and_batch(X, y)
+    found = bp.backprop(bp.export.read_weights(tmp_path / "reg.safetensors"), *batch)
+    np.testing.assert_allclose(found.losses, reg.backprop(X, y).losses, rtol=1e-6)
+
+
+def test_arrays_of_jax_are_written_as_numbers(tmp_path):
+    import jax.numpy as jnp
+
+    net = bp.Network.create([2, 3, 1], random_state=0)
+    layers = tuple(bp.Layer(jnp.asarray(layer.W), jnp.asarray(layer.b)) for layer in net.layers)
+    bp.export.weights(net.with_layers(layers), tmp_path / "net.safetensors")
+    same(bp.export.read_weights(tmp_path / "net.safetensors"), net)
+
+
+# ---- what is not written
+
+
+OWN = Activation("tanh", np.sin, np.cos)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (bp.Network.create([2, 3, 1], activation=OWN, random_state=0), "a function of your own"),
+        (bp.Network.create([2, 1], head=bp.heads.huber(2.0)), "the head 'huber' of this network"),
+        (bp.Network.create([2, 4], head=bp.heads.softmax_groups([2, 2])), "the head 'softmax_groups'"),
+        ({"W": 1}, "dict: its weights cannot be exported; give a Network"),
+        (bp.Network.from_weights([(np.full((1, 1), 1e9), np.ones(1))]).with_layers(
+            (bp.Layer(np.full((1, 1), np.inf), np.ones(1)),)), "not finite"),
+    ],
+)  # fmt: skip
+def test_refused_before_anything_is_written(model, message, tmp_path):
+    with pytest.raises(ParameterError, match=message):
+        bp.export.weights(model, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+# ---- what is not read
+
+
+def without(name):
+    return {key: array for key, array in arrays().items() if key != name}
+
+
+def with_one(name, array):
+    return {**arrays(), name: array}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({}, "layers.0.W, layers.0.b"),
+        (without("layers.1.b"), r"look at \['layers.1.b'\]"),
+        (without("layers.0.W"), r"look at \['layers.0.W'\]"),
+        (with_one("layers.7.W", np.ones((2, 2), "float32")), "look at"),
+        (with_one("other", np.ones(1, "float32")), "look at"),
+        (with_one("layers.1.W", np.ones((2, 4), "float32")), r"weights\[1\] has W \(2, 4\)"),
+        (with_one("layers.0.b", np.ones(4, "float32")), r"weights\[0\] has W \(3, 4\) and b \(4,\)"),
+        (with_one("layers.0.W", np.ones((3, 4, 1), "float32")), r"weights\[0\] has W \(3, 4, 1\)"),
+        (with_one("layers.0.W", np.ones((3, 0), "float32")), r"weights\[0\] has W \(3, 0\)"),
+        (with_one("layers.0.W", np.ones((3, 4), "int64")), "'layers.0.W' is of type I64"),
+        (with_one("layers.0.W", np.ones((3, 4), "float16")), "'layers.0.W' is of type F16"),
+        (with_one("layers.0.W", np.full((3, 4), np.nan, "float32")), "not finite"),
+        (with_one("layers.1.b", np.array([1, np.inf], "float32")), "not finite"),
+    ],
+)
+def test_arrays_of_another_kind(tensors, message, tmp_path):
+    with pytest.raises(ModelError, match=message):
+        bp.export.read_weights(crafted(tmp_path / "net.safetensors", tensors))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"about": "pickle"}, "not JSON"),
+        ({"about": "[" * 20_000}, "not JSON"),
+        ({"about": "null"}, "lacks the entry"),
+        ({"more": 1}, "lacks the entry"),
+        ({"format": 2}, "format '2'"),
+        ({"activations": "tanh"}, "its activations"),
+        ({"activations": ["tan"]}, "its activations"),
+        ({"activations": [["tanh"]]}, "its activations"),
+        ({"activations": []}, "activation=.* has 0 entries for 1"),
+        ({"head": "softmax"}, "its head"),
+        ({"head": {"name": "os.system"}}, "its head"),
+        ({"head": {"name": ["softmax"]}}, "its head"),
+        ({"head": {"name": "huber", "delta": "1"}}, "settings"),
+        ({"head": {"name": "huber", "delta": True}}, "settings"),
+        ({"head": {"name": "huber", "delta": -1}}, "huber delta=-1"),
+        ({"head": {"name": "huber", "delta": float("nan")}}, "huber delta=nan"),
+        ({"head": {"name": "quantile", "q": 2}}, "quantile=2"),
+        ({"head": {"name": "softmax", "label_smoothing": 3.0}}, "label_smoothing=3.0"),
+        ({"head": {"name": "softmax", "sizes": [1, 1]}}, "settings"),
+        ({"head": {"name": "poisson", "delta": 1}}, "settings"),
+        ({"head": {"name": "softmax_groups"}}, "sizes None"),
+        ({"head": {"name": "softmax_groups", "sizes": [1, 2]}}, "add up to 2"),
+        ({"head": {"name": "softmax_groups", "sizes": [3, -1]}}, "add up to 2"),
+        ({"head": {"name": "softmax_groups", "sizes": [1.0, 1.0]}}, "add up to 2"),
+    ],
+)
+def test_metadata_of_another_kind(changes, message, tmp_path):
+    with pytest.raises(ModelError, match=message):
+        bp.export.read_weights(crafted(tmp_path / "net.safetensors", **changes))
+
+
+def tensor(shape, offsets, dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"layers.0.W": tensor([1 << 40, 1 << 20], [0, 8])},
+        {"layers.0.W": tensor([1 << 62, 4], [0, 0])},
+        {"layers.0.W": tensor([1, 2], [0, 1 << 60])},
+        {"layers.0.W": tensor([1, 2], [8, 0])},
+        {"layers.0.W": tensor([1, 2], [0, 8]), "layers.0.b": tensor([2], [0, 8])},
+        {"layers.0.W": tensor([1, 2], [0, 8], "F31")},
+        {"layers.0.W": tensor([-1, -2], [0, 8])},
+        {"layers.0.W": 3},
+        [],
+        b"{" * 5000,
+        b"\xff\xfe",
+    ],
+)
+def test_headers_that_lie(header, tmp_path):
+    with pytest.raises(ModelError, match=r"net\.safetensors holds no network that batchprop wrote"):
+        bp.export.read_weights(raw(tmp_path / "net.safetensors", header, bytes(8)))
+
+
+def test_a_file_that_is_none(tmp_path):
+    with pytest.raises(ModelError, match="No such file"):
+        bp.export.read_weights(tmp_path / "none.safetensors")
+    with pytest.raises(ModelError, match="Is a directory"):
+        bp.export.read_weights(tmp_path)
+    empty = tmp_path / "empty.safetensors"
+    empty.touch()
+    with pytest.raises(ModelError, match="holds no network"):
+        bp.export.read_weights(empty)
+
+
+def test_a_long_header_is_not_read(tmp_path):
+    file = tmp_path / "net.safetensors"
+    file.write_bytes((1 << 62).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ModelError, match="a header of 4,611,686,018,427,387,904 bytes"):
+        bp.export.read_weights(file)
+
+
+@given(cut=st.integers(0, 700), flipped=st.integers(0, 700), by=st.integers(1, 255))
+def test_truncated_or_flipped_anywhere(cut, flipped, by, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    whole = crafted(folder / "net.safetensors").read_bytes()
+    truncated = folder / "truncated.safetensors"
+    truncated.write_bytes(whole[: min(cut, len(whole) - 1)])
+    with pytest.raises(ModelError):
+        bp.export.read_weights(truncated)
+    changed = bytearray(whole)
+    changed[flipped % len(whole)] ^= by
+    damaged = folder / "damaged.safetensors"
+    damaged.write_bytes(changed)
+    # A flip among the weights shows only where it makes a number that is not finite.
+    with suppress(ModelError):
+        assert bp.export.read_weights(damaged).sizes[-1] == 2
+
+
+LITTLE = """
+import resource, sys
+import batchprop as bp, batchprop.export, safetensors.numpy
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), used + (64 << 20)))
+try:
+    bp.export.read_weights(sys.argv[1])
+except bp.errors.ModelError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds the memory as Linux does")
+def test_a_huge_shape_takes_no_memory(tmp_path):
+    header = {"layers.0.W": tensor([1 << 20, 1 << 20], [0, 1 << 42])}
+    file = raw(tmp_path / "net.safetensors", header, bytes(64))
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE, str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "holds no network that batchprop wrote" in done.stdout
