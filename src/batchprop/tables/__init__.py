@@ -2,8 +2,8 @@
 
 from batchprop.tables.columns import Column, Target, describe, find, read_target
 from batchprop.tables.encoding import encoder
-from batchprop.tables.memory import default_memory, parse_memory, table_bytes
 from batchprop.tables.learning import Learned, learn
+from batchprop.tables.memory import default_memory, parse_memory, table_bytes
 from batchprop.tables.reading import Whole, read, read_all
 from batchprop.tables.scanning import Scan, scan
 from batchprop.tables.splitting import split
