@@ -8,9 +8,10 @@ import psutil
 import pyarrow as pa
 
 from batchprop.errors import ParameterError
+from batchprop.tables.bad_rows import BadRows
 from batchprop.tables.row_groups import File, open_parquet
-from batchprop.tables.sources import DELIMITERS, PACKED, Paths, delimiter_of, ending, files_of, opened
-from batchprop.tables.whole_rows import PIECE
+from batchprop.tables.sources import Paths, delimiter_of, files_of, unpacked_size
+from batchprop.tables.texts import TextFile, parse
 
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}B": 1000**i for i, letter in enumerate("KMGT", start=1)}
@@ -20,7 +21,6 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)")
 _LEAST = 1 << 20
 _WIDTH = 8
 _EXPANDED = 2
-_PACKED_RATIO = 6
 _SHARE = 4
 
 
@@ -133,12 +133,9 @@ def is_fixed(kind: pa.DataType) -> bool:
 
 def _text_bytes(path: Path) -> int:
     """As many bytes for the whole text as its first rows take, in proportion."""
-    with opened(path) as file:
-        start = file.read(PIECE)
-    unpacked = path.stat().st_size
-    if path.suffix.lower() in PACKED:
-        unpacked = max(unpacked * _PACKED_RATIO, len(start))
-    columns = start.partition(b"\n")[0].count(DELIMITERS[ending(path)].encode()) + 1
-    rows = max(start.count(b"\n"), 1)
-    per_row = _WIDTH * columns + len(start) / rows
-    return int(per_row * rows * max(unpacked / max(len(start), 1), 1.0))
+    file = TextFile(path)
+    for rows in file.rows(BadRows("skip"), known=True):
+        labels = [str(i) for i in range(len(file.names))]
+        table = parse(rows.content, labels, file.delimiter, {}, lambda _: "skip")
+        return int(table.nbytes * max(unpacked_size(path) / len(rows.content), 1.0))
+    return 0

@@ -64,7 +64,7 @@ class Group(NamedTuple):
         """About what it takes in memory while it is read: of each column a page, and twice its dictionary."""
         metadata = self.file.metadata.row_group(self.number)
         if self.file.lines:
-            return 3 * COPY_PAGE * metadata.num_columns
+            return 3 * COPY_PAGE * len(self.file.stored)
         columns = (metadata.column(i) for i in range(metadata.num_columns))
         return sum(
             min(column.total_uncompressed_size, PAGE) + _dictionary_bytes(column) for column in columns

@@ -205,6 +205,18 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def unpacked_size(path: Path) -> int:
+    """Return how many bytes a file of text has, about so many where it is packed: as its begin is."""
+    size = path.stat().st_size
+    packing = PACKED.get(path.suffix.lower())
+    if packing is None:
+        return size
+    with path.open("rb") as file:
+        packed = _Unpacked(path, file, packing)
+        given = len(packed.read(_BUFFER))
+        return int(size * given / max(file.tell(), 1))
+
+
 @contextmanager
 def text_of(path: Path) -> Iterator[TextIO]:
     """Open a file of text to read its lines, unpacked on the way, each with the end that it has."""

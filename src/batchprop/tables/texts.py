@@ -218,13 +218,13 @@ class Texts:
         """The rows as a table, its columns numbered; and their lines. Rows of other lengths are left out."""
         labels = [str(self.names.index(name)) for name in file.names]
         try:
-            table = _parse(rows.content, labels, file.delimiter, types)
+            table = parse(rows.content, labels, file.delimiter, types)
         except pa.ArrowInvalid as error:
             rows = self._of_length(file, rows, labels, known=known)
             if not len(rows.begins):
                 return _nothing(labels), rows.lines
             try:
-                table = _parse(rows.content, labels, file.delimiter, types)
+                table = parse(rows.content, labels, file.delimiter, types)
             except pa.ArrowInvalid as again:
                 if not types:
                     raise DataError(f"{file.path} is not a table: {error}") from error
@@ -241,7 +241,7 @@ class Texts:
             invalid.append(row)
             return "skip"
 
-        _parse(rows.content, labels, file.delimiter, dict.fromkeys(labels, pa.string()), found)
+        parse(rows.content, labels, file.delimiter, dict.fromkeys(labels, pa.string()), found)
         wrong = np.zeros(len(rows.begins), dtype=bool)
         for row in invalid:
             wrong[row.number - 1] = True
@@ -335,13 +335,25 @@ def _nothing(labels: list[str]) -> pa.Table:
     return pa.table({label: pa.nulls(0) for label in labels})
 
 
-def _parse(
+def parse(
     content: bytes,
     labels: list[str],
     delimiter: str,
     types: dict[str, pa.DataType],
     on_invalid: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
 ) -> pa.Table:
+    """Parse whole rows.
+
+    Args:
+        content: the rows.
+        labels: what the columns are called.
+        delimiter: between fields.
+        types: of columns; those that have none are given one by their fields.
+        on_invalid: is asked whether to "skip" a row with another number of fields.
+
+    Raises:
+        pa.ArrowInvalid: such a row, or a field that does not convert.
+    """
     # Only a single thread numbers the rows that it hands to on_invalid.
     return pyarrow.csv.read_csv(
         pa.BufferReader(content),

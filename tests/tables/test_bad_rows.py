@@ -1,0 +1,195 @@
+"""Rows that do not parse or have no target: the first one stops the run, or they are left out and listed."""
+
+import resource
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import batchprop.tables.copying
+from batchprop.errors import DataError, ParameterError
+from batchprop.tables import whole_rows
+from batchprop.tables.bad_rows import BadRow, BadRows
+from batchprop.tables.reading import read_all
+from batchprop.tables.scanning import scan
+
+READERS = (scan, read_all)
+
+
+def write(path, n=1000, bad=(), target="y"):
+    """Rows 0, 1, ...; some of them replaced."""
+    rows = [f"{i},{i % 2}" for i in range(n)]
+    for i, text in bad:
+        rows[i] = text
+    path.write_bytes(("x," + target + "\n" + "".join(f"{row}\n" for row in rows)).encode("latin-1"))
+    return path
+
+
+BAD = {
+    "too many": ("7,1,3", "3 fields where the first line names 2", "add or remove fields"),
+    "too few": ("7", "1 field where the first line names 2", "add or remove fields"),
+    "no target": ("7,", "its target 'y' is missing", "fill it in"),
+    "a gap": ("7,NA", "its target 'y' is missing", "fill it in"),
+    "not a number": ("7,NaN", "its target 'y' is missing", "fill it in"),
+    "open quote": ('7,"1', "a quote opens a field here and is never closed", "close it behind"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("size", [64, 1 << 20])
+def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, monkeypatch, case, size):
+    monkeypatch.setattr(whole_rows, "PIECE", size)
+    text, reason, remedy = BAD[case]
+    file = write(tmp_path / "t.csv", bad=[(500, text)])
+    for reader in READERS:
+        with pytest.raises(
+            DataError, match=rf"t.csv, line 502: {reason}.*; {remedy}.*--on-bad-row skip"
+        ) as told:
+            reader(file, "y")
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("size", [64, 1 << 20])
+def test_bad_rows_are_left_out_and_listed(tmp_path, monkeypatch, case, size):
+    monkeypatch.setattr(whole_rows, "PIECE", size)
+    monkeypatch.setattr(batchprop.tables.copying, "GROUP", 256)
+    text, reason, _ = BAD[case]
+    file = write(tmp_path / "t.csv", bad=[(500, text), (20, "7,8,9,10")])
+    kept = np.delete(np.arange(1000), [20, 500])
+    with scan(file, "y", on_bad_row="skip") as table:
+        frame = pd.concat(table.frames())
+        assert [(row.file, row.line) for row in table.skipped] == [(file, 22), (file, 502)]
+        assert table.skipped[0].reason == "4 fields where the first line names 2"
+        assert reason in table.skipped[1].reason
+        assert sum(table.runs) == table.n_rows == 998
+        assert [table.place(row)[2] for row in (19, 20, 499, 997)] == [21, 23, 503, 1001]
+    assert frame["x"].tolist() == kept.tolist()
+    assert frame.index.tolist() == list(range(998))
+    assert [str(kind) for kind in frame.dtypes] == ["int64", "int64"]
+    whole = read_all(file, "y", on_bad_row="skip")
+    pd.testing.assert_frame_equal(whole.frame, frame, check_index_type=False)
+    assert whole.places.tolist() == (kept + 2).tolist()
+    assert list(whole.skipped) == list(table.skipped)
+
+
+def test_bytes_that_are_no_text_are_a_bad_row(tmp_path):
+    file = write(tmp_path / "t.csv", bad=[(3, "7,caf\xe9"), (5, "7\0,1"), (6, "'a b',1")])
+    for reader in READERS:
+        with pytest.raises(DataError, match="line 5 holds the byte 0xe9; save the file as UTF-8"):
+            reader(file, "y")
+        skipped = reader(file, "y", on_bad_row="skip").skipped
+        assert [(row.line, row.reason) for row in skipped] == [
+            (5, "it holds bytes that are no UTF-8 text"),
+            (7, "it holds bytes that are no UTF-8 text"),
+        ]
+
+
+def test_more_than_a_hundredth_of_bad_rows_stops_the_run(tmp_path):
+    for text in ("7", "7,"):
+        file = write(tmp_path / "t.csv", bad=[(i, text) for i in range(20, 31)])
+        for reader in READERS:
+            with pytest.raises(DataError, match=r"11 of 1,000 rows .* at most 1% .*t.csv, line or row 22: "):
+                reader(file, "y", on_bad_row="skip")
+        file = write(tmp_path / "t.csv", bad=[(i, text) for i in range(20, 30)])
+        assert [len(reader(file, "y", on_bad_row="skip").skipped) for reader in READERS] == [10, 10]
+
+
+def test_none_is_a_label_among_labels_and_a_gap_among_numbers(tmp_path):
+    labels = write(tmp_path / "labels.csv", bad=[(5, "1,None"), (6, "1,some")])
+    assert scan(labels, "y").n_rows == 1000
+    gaps = write(tmp_path / "gaps.csv", bad=[(5, "1,None"), (6, "1, 2")])
+    with pytest.raises(DataError, match="line 7: its target 'y' is missing"):
+        scan(gaps, "y")
+
+
+def test_a_column_that_changes_late_is_still_read_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(whole_rows, "PIECE", 1 << 10)
+    file = write(tmp_path / "t.csv", bad=[(400, "0x1f,"), (700, "1.5,1"), (800, "1")])
+    skipped = scan(file, "y", on_bad_row="skip")
+    frame = pd.concat(skipped.frames())
+    assert [row.line for row in skipped.skipped] == [402, 802]
+    # A hexadecimal number is none among fractions; the row is left out, and its column keeps the field.
+    assert str(frame["x"].dtype) == "str"
+    assert frame["x"].iloc[-1] == "999"
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_a_missing_target_in_parquet_is_named_by_its_row(tmp_path, gap):
+    files = [tmp_path / "t1.parquet", tmp_path / "t2.parquet"]
+    frame = pd.DataFrame({"x": np.arange(200.0), "y": np.arange(200.0)})
+    frame.to_parquet(files[0], row_group_size=64)
+    frame.assign(y=frame["y"].mask(frame["x"].isin([70, 71, 199]), gap)).to_parquet(
+        files[1], row_group_size=64
+    )
+    for reader in READERS:
+        with pytest.raises(DataError, match=r"t2.parquet, row 71: its target 'y' is missing; fill it"):
+            reader(tmp_path, "y")
+    table = scan(tmp_path, "y", on_bad_row="skip")
+    assert list(table.skipped) == [
+        BadRow(files[1], row, "its target 'y' is missing") for row in (71, 72, 200)
+    ]
+    assert table.runs == (64, 64, 64, 8, 64, 62, 64, 7)
+    wanted = [*range(200), *(i for i in range(200) if i not in (70, 71, 199))]
+    assert pd.concat(table.frames(rows=10))["x"].tolist() == wanted
+    blocks = [block for run in range(8) for block in table.open(run, 10)]
+    assert np.concatenate([block.X[:, 0] for block in blocks]).tolist() == wanted
+    numbers = [block.first + np.arange(len(block.X)) for block in blocks]
+    assert np.concatenate(numbers).tolist() == list(range(397))
+    assert table.place(270) == (files[1], "row", 73)
+    whole = read_all(tmp_path, "y", on_bad_row="skip")
+    assert whole.frame["x"].tolist() == wanted
+    assert whole.places[[199, 270]].tolist() == [200, 73]
+    assert whole.of_file.tolist() == [0] * 200 + [1] * 197
+
+
+def test_only_error_and_skip_are_known(tmp_path):
+    other: Any = "ignore"
+    with pytest.raises(ParameterError, match="on_bad_row='ignore' is unknown: choose one of error, skip"):
+        scan(write(tmp_path / "t.csv"), on_bad_row=other)
+
+
+def test_rows_that_were_left_out_are_a_sequence(tmp_path):
+    bad = BadRows("skip")
+    for i in (3, 1, 2):
+        bad.add(tmp_path, i, f"reason {i}")
+    assert [row.line for row in bad[:2]] == [1, 2]
+    assert bad[-1] == BadRow(tmp_path, 3, "reason 3")
+    for i in range(2000):
+        bad.add(tmp_path, i, f"another reason {i}")
+    assert len({row.reason for row in bad}) <= 1001
+
+
+FULL = """
+import resource, sys, tempfile
+from batchprop.tables.scanning import scan
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    scan(sys.argv[1])
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_full_disk_is_said_and_nothing_is_left_behind(tmp_path):
+    file = tmp_path / "t.csv"
+    random = np.random.default_rng(0)
+    pd.DataFrame(random.normal(size=(20_000, 5))).to_csv(file, index=False)
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FULL, str(file)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"TMPDIR": str(tmp_path / "temporary"), "PATH": ""},
+    )
+    assert done.stdout.startswith("DataError the text could not be copied into the temporary folder")
+    assert str(tmp_path / "temporary") in done.stdout
+    assert "File too large" in done.stdout
+    assert "set TMPDIR to a folder with more" in done.stdout
+    assert not done.stderr
+    assert not list((tmp_path / "temporary").iterdir())
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100_000

@@ -1,0 +1,178 @@
+"""The files of a table: by name, folder and pattern; and packed ones, that may be damaged or a trap."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from batchprop.errors import DataError, ParameterError
+from batchprop.tables import sources
+from batchprop.tables.lines import line_numbers
+from batchprop.tables.reading import read, read_all
+from batchprop.tables.scanning import scan
+from batchprop.tables.sources import files_of
+
+TEXT = b'name,weight\n"ann\nmary",1.5\nbob,2.5\n'
+
+
+def zstd(content):
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
+PACK = {".gz": gzip.compress, ".zst": zstd}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("part-10.csv", "part-9.CSV", "part-1.csv.gz", "a.tsv", ".hidden.csv", "notes.txt"):
+        packed = gzip.compress(TEXT) if name.endswith(".gz") else TEXT
+        (tmp_path / name).write_bytes(packed.replace(b",", b"\t") if name == "a.tsv" else packed)
+    (tmp_path / "deep.csv").mkdir()
+    (tmp_path / "deep.csv" / "part-11.csv").write_bytes(TEXT)
+    return tmp_path
+
+
+def names(paths):
+    return [path.name for path in files_of(paths)]
+
+
+def test_a_pattern_names_files_in_the_order_of_their_numbers(folder):
+    assert names(str(folder / "part-*")) == ["part-1.csv.gz", "part-9.CSV", "part-10.csv"]
+    assert names(folder / "**" / "part-1[01].csv") == ["part-11.csv", "part-10.csv"]
+    assert names([folder / "part-10.csv", str(folder / "part-9.*")]) == ["part-10.csv", "part-9.CSV"]
+
+
+def test_a_folder_is_the_tables_in_it(folder):
+    (folder / "a.tsv").unlink()
+    assert names(folder) == ["part-1.csv.gz", "part-9.CSV", "part-10.csv"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path):
+    (tmp_path / "t[1].csv").write_bytes(TEXT)
+    (tmp_path / "t1.csv").write_bytes(TEXT)
+    assert names(tmp_path / "t[1].csv") == ["t[1].csv"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            "",
+            r"part-10.csv are files of different kinds, and a table is .*: name a pattern such",
+        ),
+        ("nothing-*.csv", r"no file matches the pattern .*nothing-\*.csv"),
+        ("part-8.csv", r"there is no file .*part-8.csv.*; did you mean"),
+        (
+            "notes.txt",
+            r"ends in '.txt': a table ends in .csv, .*, .pq; text also in .gz or .zst after",
+        ),
+        (["part-10.csv", "part-1?.csv"], r"part-10.csv is named twice: name each file once"),
+        (["part-10.csv", "../{}/part-10.csv"], "is named twice"),
+        ([], "no file is named"),
+    ],
+)
+def test_files_that_make_no_table_are_refused(folder, paths, message):
+    given = (
+        [folder / each.format(folder.name) for each in paths] if isinstance(paths, list) else folder / paths
+    )
+    with pytest.raises(DataError, match=message):
+        files_of(given)
+
+
+def test_a_folder_without_tables_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"holds no table .*: name another folder"):
+        files_of(tmp_path)
+    (tmp_path / "deeper").mkdir()
+    with pytest.raises(DataError, match=r"holds no table .*: name a pattern such as .*/\*\*/\*.parquet"):
+        files_of(tmp_path)
+
+
+@pytest.mark.parametrize("paths", [7, [7], None])
+def test_what_is_no_path_is_refused(paths):
+    with pytest.raises(ParameterError, match="no path"):
+        files_of(paths)
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_packed_text_is_read_and_scanned_as_if_it_were_not(tmp_path, ending):
+    plain, packed = tmp_path / "t.csv", tmp_path / f"t.csv{ending}"
+    plain.write_bytes(TEXT)
+    packed.write_bytes(PACK[ending](TEXT))
+    wanted = read(plain).to_dict()
+    assert read(packed).to_dict() == read_all(packed).frame.to_dict() == wanted
+    with scan(packed) as table:
+        assert next(table.frames()).to_dict() == wanted
+    lines = line_numbers(packed)
+    assert lines is not None
+    assert lines.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_parts_that_were_packed_one_by_one_are_one_text(tmp_path, ending):
+    file = tmp_path / f"t.csv{ending}"
+    file.write_bytes(PACK[ending](TEXT[:20]) + PACK[ending](TEXT[20:]))
+    assert read(file)["weight"].tolist() == [1.5, 2.5]
+
+
+def damaged(pack):
+    packed = pack(TEXT * 100)
+    return {
+        "half": packed[: len(packed) // 2],
+        "not packed": TEXT,
+        "followed": packed + b"something else",
+        "flipped": packed[:40] + bytes([packed[40] ^ 255]) + packed[41:],
+    }
+
+
+@pytest.mark.parametrize("ending", PACK)
+@pytest.mark.parametrize("damage", ["half", "not packed", "followed"])
+@pytest.mark.parametrize("reader", [read, scan, read_all])
+def test_damaged_packing_is_refused(tmp_path, ending, damage, reader):
+    file = tmp_path / f"t.csv{ending}"
+    file.write_bytes(damaged(PACK[ending])[damage])
+    with pytest.raises(
+        DataError, match=r"t\.csv\.\w+ is damaged or incomplete, or not packed with"
+    ) as refusal:
+        reader(file)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_flipped_bit_is_found_by_the_checksum(tmp_path):
+    file = tmp_path / "t.csv.gz"
+    file.write_bytes(damaged(gzip.compress)["flipped"])
+    with pytest.raises(DataError, match="is damaged"):
+        scan(file)
+
+
+@pytest.mark.parametrize("ending", PACK)
+@pytest.mark.parametrize("reader", [read, scan, read_all])
+def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch, ending, reader):
+    monkeypatch.setattr(sources, "_SMALL", 1 << 16)
+    file = tmp_path / f"t.csv{ending}"
+    file.write_bytes(PACK[ending](b"a,b\n" + b"1,2\n" * (1 << 22)))
+    with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
+        reader(file)
+
+
+def test_packed_twice_or_nothing_packed_is_refused(tmp_path):
+    (tmp_path / "twice.csv.gz").write_bytes(gzip.compress(gzip.compress(TEXT)))
+    (tmp_path / "nothing.csv.gz").write_bytes(gzip.compress(b""))
+    for reader in (read, scan, read_all):
+        with pytest.raises(DataError, match="is not text, it is compressed with gzip: unpack it first"):
+            reader(tmp_path / "twice.csv.gz")
+        with pytest.raises(DataError, match=r"nothing\.csv\.gz (is empty|holds no text)"):
+            reader(tmp_path / "nothing.csv.gz")
+
+
+def test_zstd_called_csv_is_named(tmp_path):
+    (tmp_path / "t.csv").write_bytes(zstd(TEXT))
+    with pytest.raises(
+        DataError, match=r"is compressed with zstd: unpack it first, or rename it to end in .zst"
+    ):
+        read(tmp_path / "t.csv")
+
+
+def test_parquet_is_not_packed_once_more():
+    with pytest.raises(DataError, match=r"t.parquet.gz ends in '.parquet.gz': a table ends in .csv"):
+        files_of(Path("t.parquet.gz"))
