@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from batchprop.cli.app import app
 from batchprop.errors import ModelError
 from batchprop.tables.storing import MODEL, load_model
-from tests.cli.commands import QUICK, flowers, run
+from tests.cli.commands import flowers, run
 from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
 from tests.hostile.changing import CRAFTED
 from tests.hostile.crafting import bounded, calls_of, cut, flipped
@@ -22,20 +22,6 @@ ENDLESS = [
     "an_archive_in_the_archive",
     "one_array_read_a_thousand_times",
 ]
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sound")
-    data = flowers(folder / "flowers.csv")
-    run("train", data, "--target", "species", "--out", folder / "model", "--engine", "numpy", *QUICK)
-    return folder / "model" / MODEL
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize("name", CRAFTED)

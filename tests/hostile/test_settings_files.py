@@ -5,24 +5,14 @@ import shutil
 
 import pytest
 
-from tests.cli.commands import QUICK, flowers, run
+from tests.cli.commands import run
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("told")
-    data = flowers(folder / "flowers.csv")
-    run("train", data, "--target", "species", "--out", folder / "model", "--engine", "numpy", *QUICK)
-    return folder / "model"
+@pytest.fixture
+def model(saved):
+    return saved.parent
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-ABSENT = object()
 LISTS = b"[" * 100_000
 
 

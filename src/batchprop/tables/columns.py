@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 
 from batchprop.errors import DataError
-from batchprop.tables.naming import elided, near_name
+from batchprop.tables.naming import elided, near_name, written
 
 Kind: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 Task: TypeAlias = Literal["classes", "numbers"]
@@ -165,13 +165,14 @@ def _unusable(facts: Facts) -> tuple[Kind, str] | None:
     if facts.holds == "nested":
         held = _NESTED.get(type(facts.first), "values")
         return "left out", f"{held} that are no single number, text or date"
-    if facts.distinct == 1 and not str(facts.first).strip():
+    if facts.distinct == 1 and not written(facts.first).strip():
         return "left out", "no values"
     if facts.distinct == 1 and not facts.missing:
-        return "left out", f"always {facts.first}"
-    if _names_rows(facts):
-        return "left out", "names the rows, like an id"
-    return None
+        return "left out", f"always {written(facts.first)}"
+    if "\0" in facts.name:
+        # NumPy's words end at it, so that scikit-learn would look for another column.
+        return "left out", "a zero byte in its name"
+    return ("left out", "names the rows, like an id") if _names_rows(facts) else None
 
 
 def _is_scalar(present: pd.Series) -> bool:
@@ -206,8 +207,12 @@ def _kind(facts: Facts) -> tuple[Kind, str]:
     if facts.holds == "numbers":
         return "number", f"{facts.low:g} to {facts.high:g}"
     if facts.holds == "dates" or facts.dates:
-        return "date", f"{str(facts.low)[:10]} to {str(facts.high)[:10]}"
+        return "date", f"{_day(facts.low)} to {_day(facts.high)}"
     return "category", f"{'' if facts.exact else 'about '}{facts.distinct:,.0f} values"
+
+
+def _day(date: Any) -> str:
+    return written(date).partition("T")[0].partition(" ")[0]
 
 
 def is_date_text(present: pd.Series) -> bool:
@@ -279,6 +284,12 @@ def check_target(column: pd.Series) -> None:
     name = str(column.name)
     if types.is_datetime64_any_dtype(column):
         raise DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
+    zero = np.array(
+        ["\0" in str(word) for word in column] if types.is_string_dtype(column) else [], dtype=bool
+    )
+    if zero.any():
+        where = int(str(column.index[zero][0])) + 1
+        raise DataError(f"the target {name!r} holds a zero byte in row {where}: correct it")
     if not types.is_float_dtype(column):
         return
     infinite = np.flatnonzero(np.isinf(column.to_numpy(float)))

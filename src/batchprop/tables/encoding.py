@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.errors import DataError
 from batchprop.tables.columns import Column
-from batchprop.tables.naming import elided, near_name
+from batchprop.tables.naming import elided, near_name, written
 
 Floats = npt.NDArray[np.float64]
 
@@ -162,7 +162,18 @@ def _date(column: pd.Series) -> pd.Series:
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
     dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
     _refuse(column, dates.isna() & column.notna(), "a date like 2020-02-29 is")
-    return dates.dt.tz_localize(None)
+    dates = dates.dt.tz_localize(None)
+    _refuse(column, _beyond_calendar(dates), "a date of the years 1 to 9999 is")
+    return dates
+
+
+def _beyond_calendar(dates: pd.Series) -> pd.Series:
+    """Which dates (n,) no calendar has: a file may hold any number of seconds, which microseconds cannot."""
+    values = np.asarray(dates.to_numpy())
+    if values.dtype == np.dtype("datetime64[ns]"):
+        return pd.Series(False, index=dates.index)  # they end in 2262
+    ends = np.array(["0001-01-01", "10000-01-01"], values.dtype)
+    return pd.Series((values < ends[0]) | (values >= ends[1]), index=dates.index)
 
 
 def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
@@ -170,7 +181,7 @@ def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
         return
     where = int(wrong.to_numpy().argmax())
     value = column.iloc[where]
-    shown = repr(value) if isinstance(value, str) else str(value)
+    shown = repr(value) if isinstance(value, str) else written(value)
     raise DataError(
         f"column {str(column.name)!r} holds {shown} in row {column.index[where] + 1}, where {expected} "
         "expected: correct it, or leave it empty if it is unknown"

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 _SHOWN = 8
 
@@ -17,6 +18,19 @@ def near_name(name: str, names: Sequence[str]) -> str:
     folded = {known.casefold(): known for known in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(folded[key]) for key in near)}?" if near else ""
+
+
+def written(value: Any) -> str:
+    """Write a value; of a date beyond the year 9999, which pandas holds and cannot write, NumPy's form.
+
+    >>> import pandas as pd
+    >>> written(0.5), written(pd.Timestamp(2**60, unit="s"))
+    ('0.5', '36533877880-07-08T16:36:16')
+    """
+    try:
+        return str(value)
+    except NotImplementedError:
+        return str(value.asm8)
 
 
 def elided(names: Sequence[str], shown: int = _SHOWN) -> str:

@@ -20,13 +20,14 @@ from batchprop.errors import DataError
 from batchprop.tables.bad_rows import BadRows, OnBadRow
 from batchprop.tables.kinds import clean_text, convert_options
 from batchprop.tables.plain import frame_of, map_columns, plain
-from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet, reading
+from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet, opened_parquet
 from batchprop.tables.sources import (
     PACKED,
     Paths,
     check_file,
     check_magic,
     check_rows,
+    check_width,
     delimiter_of,
     files_of,
     opened,
@@ -157,6 +158,7 @@ def _row_groups(files: tuple[Path, ...], target: str | None, bad: BadRows) -> _R
 
 def _read_text(path: Path, delimiter: str) -> pa.Table:
     with _content(path) as content:
+        check_width(1 + content[: content.find(b"\n") + 1 or None].count(delimiter.encode()), path)
         _check_text(path, content)
         _check_quotes(path, content, delimiter)
         try:
@@ -243,5 +245,5 @@ def _ragged(path: Path, line: int, found: int, expected: int) -> str:
 
 
 def _read_parquet(path: Path) -> pa.Table:
-    with reading(path):
+    with opened_parquet(path):
         return pyarrow.parquet.read_table(path)

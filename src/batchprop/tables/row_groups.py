@@ -16,6 +16,7 @@ from batchprop.errors import DataError
 from batchprop.tables.bad_rows import BadRows
 from batchprop.tables.columns import find
 from batchprop.tables.plain import plain, plain_type
+from batchprop.tables.sources import MOST_COLUMNS, check_width
 from batchprop.tables.texts import LINE, check_names, check_same_names
 
 PAGE = 1 << 20
@@ -28,6 +29,8 @@ _BUFFER = 1 << 16
 _UNPACKED = 3  # Times that a packed dictionary grows, about.
 _SCANNED = 1 << 16  # Rows of one column that are looked through at a time.
 _START = 1 << 20
+_LONGEST_FOOTER = 2 * MOST_COLUMNS
+_FEWER = "keep those columns that matter, or write it again in larger row groups"
 
 
 class File(NamedTuple):
@@ -82,16 +85,31 @@ def open_parquet(path: Path) -> File:
     Raises:
         DataError: it is no Parquet file, is damaged, or its columns are not named well.
     """
-    with reading(path), pyarrow.parquet.ParquetFile(path) as file:
+    with opened_parquet(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
     types = {name: plain_type(field.type) for name, field in zip(names, schema, strict=True)}
     return File(path, path, metadata, dict(zip(names, schema.names, strict=True)), types)
 
 
+@contextmanager
+def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+    """Open a Parquet file, unless its footer is longer than that of any table that can be read.
+
+    Raises:
+        DataError: it is no Parquet file, is damaged, or has too many columns.
+    """
+    with (
+        reading(path),
+        pyarrow.parquet.ParquetFile(path, thrift_container_size_limit=_LONGEST_FOOTER) as file,
+    ):
+        check_width(file.metadata.num_columns, path)
+        yield file
+
+
 def open_copy(path: Path, shown: Path, types: dict[str, pa.DataType]) -> File:
     """Read the footer of a copy of a text."""
-    with reading(path), pyarrow.parquet.ParquetFile(path) as file:
+    with opened_parquet(path) as file:
         metadata = file.metadata
     stored = {name: str(i) for i, name in enumerate(types)}
     return File(
@@ -111,7 +129,11 @@ def reading(path: Path) -> Iterator[None]:
     except pa.ArrowException as error:
         raise DataError(why_not_parquet(path)) from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or why_not_parquet(path)}") from error
+        if error.strerror is None:
+            too_much = "size limit" in str(error)
+            why = f"{path} has more than {_LONGEST_FOOTER:,} columns or row groups: {_FEWER}"
+            raise DataError(why if too_much else why_not_parquet(path)) from error
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def why_not_parquet(path: Path) -> str:

@@ -27,6 +27,9 @@ ENDINGS = (*DELIMITERS, *PARQUET)
 LARGEST_RATIO = 200
 """A packed file that unpacks to more than this many times its size is refused; tables reach 3 to 30."""
 
+MOST_COLUMNS = 100_000
+"""A table with more is refused before its rows are read: looking at each column would take hours."""
+
 _BUFFER = 1 << 20
 _SMALL = 1 << 26  # Up to 64 MiB any ratio does no harm.
 _PATTERN = re.compile(r"[*?\[]")
@@ -60,6 +63,23 @@ def ending(path: Path) -> str:
 def delimiter_of(path: Path) -> str | None:
     """Return what separates the fields of a file, by its ending; None for a Parquet file."""
     return DELIMITERS.get(ending(path))
+
+
+def check_width(columns: int, path: Path) -> None:
+    """Check that a table has not more columns than can be looked at one by one.
+
+    Raises:
+        DataError: it has.
+
+    >>> check_width(1_000_000, Path("genes.csv"))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: genes.csv has 1,000,000 columns, and a table may have 100,000: keep ...
+    """
+    if columns > MOST_COLUMNS:
+        raise DataError(
+            f"{path} has {columns:,} columns, and a table may have {MOST_COLUMNS:,}: keep those that "
+            "matter, or turn the rows into columns if it lies on its side"
+        )
 
 
 def check_file(path: Path) -> None:

@@ -16,7 +16,7 @@ from batchprop.errors import DataError
 from batchprop.tables.bad_rows import BadRows
 from batchprop.tables.kinds import Kind, convert_options, given, kind_of
 from batchprop.tables.naming import near_name
-from batchprop.tables.sources import DELIMITERS, ending
+from batchprop.tables.sources import DELIMITERS, check_width, ending
 from batchprop.tables.whole_rows import Broken, Piece, pieces
 
 Result = TypeVar("Result")
@@ -59,6 +59,7 @@ class TextFile:
             if len(begins):
                 header = piece.content[: begins[1] if len(begins) > 1 else None]
                 check_text(self.path, header, piece.line)
+                check_width(1 + header.count(self.delimiter.encode()), self.path)
                 return header
         raise DataError(f"{self.path} holds no text but blank lines: it needs column names and rows")
 

@@ -1,0 +1,234 @@
+"""Whatever a table holds, `train` and `predict` give finite answers, or one line that says why not."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from typer.testing import CliRunner
+
+from batchprop.cli import experiment
+from batchprop.cli.app import app
+from batchprop.errors import DataError
+from batchprop.tables.reading import read, read_all
+from batchprop.tables.scanning import scan
+from tests.hostile.crafting import bounded, named
+from tests.hostile.tables import tables
+
+QUICK = ("--engine", "numpy", "--epochs", 1, "--hidden", 2, "--batch-size", 8)
+
+# Values that a CSV file can say as they are.
+SAYABLE = ("whole", "float", "few words", "bool", "day")
+PLAIN_NAMES = ["a", "b b", "é", "[red]", "x" * 300, "id", "日本", "{y}", "=1+1", "prediction"]
+
+few = settings(max_examples=40, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Reports and pictures take longer than the training; a test of their own has them."""
+    monkeypatch.setattr(experiment, "_report", lambda *_: True)
+    monkeypatch.setattr(experiment, "draw_curve", lambda *_: None)
+
+
+@pytest.fixture
+def place(folder):
+    """Empties the folder: hypothesis has one for all its examples."""
+
+    def empty():
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return folder
+
+    return empty
+
+
+def invoked(*words):
+    """Run a command; what it refuses, it refuses in one printable line."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    if done.exit_code:
+        told = done.stderr.splitlines()
+        assert (done.exit_code, len(told)) in {(1, 1), (2, 1)}, done.stderr
+        assert told[0].startswith("batchprop: ")
+        assert told[0].isprintable()
+    return done
+
+
+def trained(path, target, out):
+    return invoked("train", path, f"--target={target.strip()}", "--out", out, *QUICK)
+
+
+def answers(model, path, out):
+    done = invoked("predict", model, path, "--out", out, "--force")
+    assert done.exit_code == 0, done.stderr
+    return pd.read_parquet(out).iloc[:, 0]
+
+
+def check_finite(found, rows):
+    assert len(found) == rows
+    assert not found.isna().any()
+    assert found.dtype.kind != "f" or np.isfinite(found).all()
+
+
+def written(table, path):
+    """The table in a file; some moments are beyond what a Parquet file holds."""
+    try:
+        pyarrow.parquet.write_table(table, path)
+    except pa.ArrowInvalid:
+        reject()
+    return path
+
+
+@few
+@given(table=tables())
+def test_any_table_is_answered_or_refused(place, without_pictures, table):
+    path = written(table, place() / "table.parquet")
+    if trained(path, table.column_names[-1], "model").exit_code:
+        return
+    check_finite(answers("model", path, "answers.parquet"), table.num_rows)
+
+
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@given(table=tables(kinds=("float", "few words", "text"), bad_targets=False))
+def test_any_table_has_its_report(place, table):
+    path = written(table, place() / "table.parquet")
+    done = trained(path, table.column_names[-1], "model")
+    assert done.exit_code == 0 or "no column is left" in done.stderr or "at least 10" in done.stderr
+
+
+@settings(few, max_examples=20)
+@given(table=tables(kinds=SAYABLE, names=PLAIN_NAMES, bad_targets=False))
+def test_the_same_values_have_the_same_answers_from_csv_and_parquet(place, without_pictures, table):
+    folder = place()
+    parquet, text = written(table, folder / "table.parquet"), folder / "table.csv"
+    pyarrow.csv.write_csv(table, text)
+    target = table.column_names[-1]
+    refused = trained(parquet, target, "of-parquet")
+    if refused.exit_code:
+        told = trained(text, target, "of-text")
+        assert told.exit_code == refused.exit_code
+        assert told.stderr.replace("table.csv", "table.parquet") == refused.stderr
+        return
+    assert trained(text, target, "of-text").exit_code == 0
+    expected = answers("of-parquet", parquet, "1.parquet")
+    check_finite(expected, table.num_rows)
+    for model, path in (("of-parquet", text), ("of-text", text), ("of-text", parquet)):
+        found = answers(model, path, "2.parquet")
+        pd.testing.assert_series_equal(found, expected, check_exact=True)
+
+
+# --- what such tables have found ----------------------------------------------------------------------
+
+
+def learn(folder, **columns):
+    """Train and predict on these columns, each repeated, and a target of two classes."""
+    rows = 24
+    made = {name: column.take([i % len(column) for i in range(rows)]) for name, column in columns.items()}
+    made["y"] = pa.array([i % 2 for i in range(rows)])
+    path = written(pa.table(made), folder / "table.parquet")
+    done = trained(path, "y", "model")
+    if done.exit_code == 0:
+        check_finite(answers("model", path, "answers.parquet"), rows)
+    return done
+
+
+@pytest.mark.parametrize("kind", [pa.duration("ns"), pa.duration("s"), pa.time64("ns")])
+def test_times_finer_than_microseconds_are_numbers(folder, without_pictures, kind):
+    spans = pa.array([1, 2, 2**40 + 1], pa.int64()).view(kind)
+    assert learn(folder, spans=spans).exit_code == 0
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_dates_beyond_the_calendar_are_refused(folder, without_pictures, unit):
+    dates = pa.array([0, 1, 2**52], pa.int64()).view(pa.timestamp(unit))
+    told = learn(folder, sold=dates, more=pa.array([1.5, 2.5])).stderr
+    assert "column 'sold' holds " in told
+    assert "where a date of the years 1 to 9999 is expected" in told
+
+
+def test_one_date_beyond_the_calendar_is_left_out(folder, without_pictures):
+    dates = pa.array([2**52], pa.int64()).view(pa.timestamp("s", "UTC"))
+    assert learn(folder, sold=dates, more=pa.array([1.5, 2.5])).exit_code == 0
+
+
+def test_a_zero_byte_in_a_name_leaves_the_column_out(folder, without_pictures):
+    done = learn(folder, **{"a\0": pa.array([1.5, 2.5, 3.0]), "a": pa.array([1.5, 2.5])})
+    assert done.exit_code == 0
+    assert "zero byte in its name" in done.stdout
+
+
+def test_labels_that_differ_by_a_zero_byte_are_not_taken_for_one(folder):
+    path = written(pa.table({"x": range(20), "y": ["a", "a\0"] * 10}), folder / "t.parquet")
+    assert "the target 'y' holds a zero byte in row 2" in trained(path, "y", "model").stderr
+
+
+def test_targets_of_very_different_sizes_are_trained_on_without_a_note(folder, without_pictures):
+    frame = pd.DataFrame({"x": np.arange(24) % 5 / 3, "y": [0.5, -3.0, 1e30] * 8})
+    frame.to_csv(folder / "t.csv", index=False)
+    assert trained(folder / "t.csv", "y", "model").stderr == ""
+
+
+# --- a million columns --------------------------------------------------------------------------------
+
+
+def varint(number):
+    """A number in as few bytes as it needs, seven bits each."""
+    found = b""
+    while number > 127:
+        found += bytes([number & 127 | 128])
+        number >>= 7
+    return found + bytes([number])
+
+
+def wide_parquet(columns):
+    """A Parquet file of so many columns and no rows: writing it with a library takes half a minute."""
+    names = (b"c%d" % i for i in range(columns))
+    leaves = b"".join(b"\x15\x02\x25\x00\x18" + bytes([len(name)]) + name + b"\0" for name in names)
+    root = b"\x48\x06schema\x15" + varint(2 * columns) + b"\0"
+    footer = b"\x15\x04\x19\xfc" + varint(columns + 1) + root + leaves + b"\x16\0\x19\x0c\0"
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def wide_csv(columns):
+    return ",".join(f"c{i}" for i in range(columns)).encode() + b"\n" + b"1," * (columns - 1) + b"1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("wide.csv", wide_csv(1_000_000), "has 1,000,000 columns, and a table may have 100,000"),
+        ("wide.parquet", wide_parquet(1_000_000), "has more than 200,000 columns or row groups"),
+        ("wide.parquet", wide_parquet(990_000), "has more than 200,000 columns or row groups"),
+        ("wide.parquet", wide_parquet(100_001), "has 100,001 columns, and a table may have 100,000"),
+    ],
+    ids=["csv", "parquet", "parquet, nearly", "parquet, just"],
+)
+def test_a_million_columns_are_refused_with_a_reason(folder, name, content, reason):
+    path = named(folder / name, content)
+    # The last of them has its columns counted one by one, which takes a second.
+    readers = (read,) if "100,001" in reason else (read, read_all, lambda path: scan(path, target="c0"))
+    for reading in readers:
+        with pytest.raises(DataError, match=reason):
+            reading(path)
+
+
+def test_a_million_columns_are_refused_in_bounded_memory(folder):
+    named(folder / "wide.csv", wide_csv(1_000_000))
+    named(folder / "wide.parquet", wide_parquet(1_000_000))
+    told = bounded(
+        "import batchprop.cli.experiment\nfrom batchprop.cli.app import app\n"
+        "from typer.testing import CliRunner",
+        "for name in ('wide.csv', 'wide.parquet'):\n"
+        "    done = CliRunner().invoke(app, ['train', name, '--target', 'c0'])\n"
+        "    print(done.exit_code, done.stderr)",
+        cwd=folder,
+        room=400 << 20,
+    )
+    assert told.stdout.count("1 batchprop: wide.") == 2, told
+    assert "1,000,000 columns" in told.stdout
