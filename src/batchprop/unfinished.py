@@ -53,11 +53,15 @@ def _undo(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         path.unlink(missing_ok=True)
-    for folder in _unfinished.get(path, []):
-        # One that holds what was written meanwhile stays.
+    take_back(_unfinished.get(path, []))
+    _unfinished.pop(path, None)
+
+
+def take_back(folders: list[Path]) -> None:
+    """Remove folders that were made, the innermost first; one that holds what was written meanwhile stays."""
+    for folder in folders:
         with suppress(OSError):
             folder.rmdir()
-    _unfinished.pop(path, None)
 
 
 @contextmanager

@@ -1,0 +1,176 @@
+"""One run at a time writes to a folder: a lock of the operating system's, which dies with its process."""
+
+import errno
+import os
+import re
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import lock_descriptor
+
+from batchprop.errors import DataError
+from batchprop.unfinished import held_off, take_back
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""How file systems say that they have none."""
+
+_TEXT_AT = 1
+"""Where the file tells who holds it: Windows lets nobody read the byte that is locked, the first."""
+
+
+class Holder(NamedTuple):
+    """Who holds a lock, or held it when it was killed.
+
+    Attributes:
+        process: its number.
+        host: the name of its machine.
+    """
+
+    process: int
+    host: str
+
+
+@contextmanager
+def locked(path: str | Path, *, option: str = "--out") -> Iterator[Holder | None]:
+    """Keep others from writing to a folder or file while the block runs.
+
+    The lock is the operating system's, on the file ``.NAME.lock`` beside it, which names who holds it. It
+    ends with its process, also one that is killed; the file that then stays behind locks nobody out. (A
+    process forked from it keeps the lock until it has ended, too.) At the end of the block the file is
+    removed.
+
+    On a network drive, two hosts lock each other out as far as the drive passes locks on. On Linux NFS and
+    SMB do, unless they are mounted with locks kept local (``nolock``, ``local_lock``); on SMB the holder may
+    not be legible, and is "another process" then. A host that vanished may keep its lock until the server
+    gives it up. A file system that has no locks at all is warned of, and nothing is locked.
+
+    Args:
+        path: what is written; it need not be there. Missing parents are made, and taken back where they are
+            empty at the end.
+        option: what names it on the command line, for the message.
+
+    Yields:
+        Who was killed while it wrote here, or None.
+
+    Raises:
+        DataError: another process holds the lock; the file cannot be made.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "model"
+        >>> with locked(path), locked(path):
+        ...     pass
+        Traceback (most recent call last):
+        batchprop.errors.DataError: ...model is being written by this process itself (...): wait ...
+    """
+    path = Path(path).resolve()
+    file = path.parent / f".{path.name}.lock"
+    made = list[Path]()
+    try:
+        try:
+            made += [folder for folder in file.parents if not folder.exists()]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with held_off():
+                number = _taken(file, path, option)
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be locked: {error.strerror} ({file}); name another with {option}"
+            ) from error
+        try:
+            yield _signed(number)
+        finally:
+            with held_off():
+                _released(number, file)
+    finally:
+        take_back(made)
+
+
+def _taken(file: Path, path: Path, option: str) -> int:
+    """Open the file and lock it: its descriptor."""
+    while True:
+        number = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(number, path, option)
+            if _is_at(file, number):
+                return number
+        except BaseException:
+            os.close(number)
+            raise
+        # Whoever held it removed the file after we opened it, and others lock the next of that name.
+        os.close(number)
+
+
+def _lock(number: int, path: Path, option: str) -> None:
+    try:
+        held = not lock_descriptor(number, blocking=False)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"the file system of {path} has no locks: see to it that nothing else writes there", stacklevel=6
+        )
+        return
+    if held:
+        holder = _named(_holder(number))
+        raise DataError(f"{path} is being written by {holder}: wait for it, or name another with {option}")
+
+
+def _is_at(file: Path, number: int) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(number))
+    except FileNotFoundError:
+        return False
+
+
+def _signed(number: int) -> Holder | None:
+    """Write down who holds the lock; return who was killed while holding it."""
+    before = _holder(number)
+    os.ftruncate(number, 0)
+    os.lseek(number, 0, os.SEEK_SET)
+    os.write(number, b"\n" * _TEXT_AT + f"{os.getpid()} {socket.gethostname()}\n".encode())
+    return before
+
+
+def _holder(number: int) -> Holder | None:
+    try:
+        os.lseek(number, _TEXT_AT, os.SEEK_SET)
+        text = os.read(number, 1000).decode(errors="replace")
+    except OSError:
+        return None
+    found = re.fullmatch(r"(\d{1,10}) (\S+)\n", text)
+    return Holder(int(found[1]), found[2]) if found else None
+
+
+def _named(holder: Holder | None) -> str:
+    if holder is None:
+        # It has just begun, and not yet written who it is; or nobody may read the file.
+        return "another process"
+    here = socket.gethostname()
+    if holder == (os.getpid(), here):
+        return f"this process itself ({holder.process})"
+    return f"process {holder.process}" + ("" if holder.host == here else f" on {holder.host}")
+
+
+def _released(number: int, file: Path) -> None:
+    """Remove the file and end the lock.
+
+    The file goes first: removed after the end of the lock, it might be another's by then. Windows removes no
+    open file, and none that another has opened meanwhile.
+    """
+    last = os.name == "nt"
+    if not last:
+        _remove(file, number)
+    os.close(number)
+    if last:
+        with suppress(OSError):
+            file.unlink()
+
+
+def _remove(file: Path, number: int) -> None:
+    with suppress(OSError):
+        if _is_at(file, number):
+            file.unlink()

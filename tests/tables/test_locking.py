@@ -1,0 +1,182 @@
+"""Two runs that write to one folder: real processes, one of them killed."""
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from batchprop.errors import DataError
+from batchprop.tables import locking
+from batchprop.tables.locking import Holder, locked
+
+SOURCES = Path(__file__).parents[2] / "src"
+
+HOLD = """
+import sys
+from batchprop.tables.locking import locked
+with locked(sys.argv[1]) as killed:
+    print("held", killed, flush=True)
+    sys.stdin.readline()
+print("free", flush=True)
+"""
+
+COUNT = """
+import sys
+from pathlib import Path
+from batchprop.errors import DataError
+from batchprop.tables.locking import locked
+counter = Path(sys.argv[1] + ".txt")
+done = 0
+while done < 40:
+    try:
+        with locked(sys.argv[1]):
+            counter.write_text(str(int(counter.read_text()) + 1))
+            done += 1
+    except DataError:
+        pass
+"""
+
+
+@contextmanager
+def process(code, path):
+    """A process of its own that gets the path as its argument."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def here():
+    return socket.gethostname()
+
+
+def test_the_second_is_refused_with_the_first_ones_number(tmp_path):
+    path = tmp_path / "model"
+    with process(HOLD, path) as first:
+        assert first.stdout.readline() == "held None\n"
+        message = f"model is being written by process {first.pid}: wait for it, or name another with --out$"
+        with pytest.raises(DataError, match=message), locked(path):
+            pass
+        # The refusal took nothing from the first.
+        with pytest.raises(DataError, match=f"process {first.pid}"), locked(path):
+            pass
+        first.stdin.write("\n")
+        first.stdin.flush()
+        assert first.stdout.readline() == "free\n"
+    assert list(tmp_path.iterdir()) == []
+    with locked(path) as killed:
+        assert killed is None
+
+
+def test_the_lock_of_a_killed_process_is_recognised_and_holds_nobody_up(tmp_path):
+    path = tmp_path / "model"
+    with process(HOLD, path) as first:
+        first.stdout.readline()
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        assert [file.name for file in tmp_path.iterdir()] == [".model.lock"]
+        with locked(path) as killed:
+            assert killed == Holder(first.pid, here())
+            with process(HOLD, path) as third:
+                assert third.stdout.readline() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_that_race_for_it_never_hold_it_together(tmp_path):
+    (tmp_path / "model.txt").write_text("0")
+    with process(COUNT, tmp_path / "model") as one, process(COUNT, tmp_path / "model") as two:
+        assert (one.wait(timeout=100), two.wait(timeout=100)) == (0, 0)
+    assert (tmp_path / "model.txt").read_text() == "80"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.txt"]
+
+
+def test_the_host_is_named_where_it_is_another(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    with locked(path):
+        monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+        message = f"by process {os.getpid()} on "
+        with pytest.raises(DataError, match=message), locked(path, option="--map"):
+            pass
+
+
+def test_another_thread_and_another_name_of_the_folder_are_refused_too(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link").symlink_to("model")
+    found = []
+
+    def work():
+        try:
+            with locked(tmp_path / "link"):
+                found.append("held")
+        except DataError as error:
+            found.append(str(error))
+
+    with locked(tmp_path / "model"), locked(tmp_path / "other"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert "is being written by this process itself" in found[0]
+
+
+def test_a_lock_that_nobody_signed_yet_is_refused_all_the_same(tmp_path):
+    path = tmp_path / "model"
+    with locked(path):
+        (tmp_path / ".model.lock").write_text("")
+        with pytest.raises(DataError, match="by another process: wait"), locked(path):
+            pass
+
+
+def test_a_file_that_was_put_in_its_place_is_left_alone(tmp_path):
+    file = tmp_path / ".model.lock"
+    with locked(tmp_path / "model"):
+        file.unlink()
+        file.write_text("another's")
+    assert file.read_text() == "another's"
+
+
+def test_missing_parents_are_made_and_taken_back(tmp_path):
+    with locked(tmp_path / "a" / "b" / "model"):
+        assert (tmp_path / "a" / "b" / ".model.lock").exists()
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path / "a" / "model"):
+        (tmp_path / "a" / "model").mkdir()
+    assert (tmp_path / "a" / "model").exists()
+
+
+def test_what_cannot_be_locked_says_why(tmp_path):
+    (tmp_path / "file").write_text("")
+    message = "cannot be locked: .*; name another with --out"
+    with pytest.raises(DataError, match=message), locked(tmp_path / "file" / "model"):
+        pass
+
+
+def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
+    def refuse(number, *, blocking):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locking, "lock_descriptor", refuse)
+    message = "has no locks: see to it that nothing else writes there"
+    with pytest.warns(UserWarning, match=message), locked(tmp_path / "model"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_failures_to_lock_are_errors(tmp_path, monkeypatch):
+    def refuse(number, *, blocking):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(locking, "lock_descriptor", refuse)
+    with pytest.raises(DataError, match="cannot be locked: Input/output error"), locked(tmp_path / "model"):
+        pass
