@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import batchprop.tables.copying
@@ -15,6 +17,7 @@ from batchprop.tables import whole_rows
 from batchprop.tables.bad_rows import BadRow, BadRows
 from batchprop.tables.reading import read_all
 from batchprop.tables.scanning import scan
+from batchprop.tables.texts import Texts
 
 READERS = (scan, read_all)
 
@@ -146,6 +149,26 @@ def test_a_missing_target_in_parquet_is_named_by_its_row(tmp_path, gap):
     assert whole.of_file.tolist() == [0] * 200 + [1] * 197
 
 
+@pytest.mark.parametrize("statistics", [True, False])
+def test_whole_numbers_stay_whole_when_the_gaps_among_them_are_left_out(tmp_path, statistics):
+    y = pa.array([i % 3 if i != 50 else None for i in range(200)])
+    table = pa.table({"x": y, "y": y})
+    pa.parquet.write_table(table, tmp_path / "t.parquet", row_group_size=64, write_statistics=statistics)
+    scanned = scan(tmp_path / "t.parquet", "y", on_bad_row="skip")
+    for frame in (next(scanned.frames()), read_all(tmp_path, "y", on_bad_row="skip").frame):
+        assert [str(kind) for kind in frame.dtypes] == ["float64", "int64"]
+
+
+def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
+    file = write(tmp_path / "t.csv")
+    texts = Texts([file], BadRows("error"))
+    write(file, n=1001)
+    with pytest.raises(
+        DataError, match=r"has changed while it was read: it had 1,000 rows, .* 1,001 now"
+    ):
+        texts.read("y", list)
+
+
 def test_only_error_and_skip_are_known(tmp_path):
     other: Any = "ignore"
     with pytest.raises(ParameterError, match="on_bad_row='ignore' is unknown: choose one of error, skip"):
@@ -166,6 +189,7 @@ def test_rows_that_were_left_out_are_a_sequence(tmp_path):
 FULL = """
 import resource, sys, tempfile
 from batchprop.tables.scanning import scan
+from batchprop.tables.texts import Texts
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     scan(sys.argv[1])

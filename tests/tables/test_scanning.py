@@ -294,6 +294,8 @@ def test_a_copy_goes_when_it_is_closed_and_when_nobody_uses_it(tmp_path, monkeyp
     with scan(file, "y") as table:
         assert len(list((tmp_path / "temporary").iterdir())) == 1
     assert not list((tmp_path / "temporary").iterdir())
+    with pytest.raises(DataError, match=r"the table of .*t.csv is closed: scan it again"):
+        next(table.frames())
     table = scan(file, "y").through(Pipeline([("columns", None)]))
     gc.collect()
     assert list((tmp_path / "temporary").iterdir())

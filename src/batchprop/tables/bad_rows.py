@@ -1,5 +1,6 @@
 """Rows that cannot be trained on: the first one stops the run, or they are left out, listed and counted."""
 
+import csv
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from batchprop.errors import DataError, unknown_name
 OnBadRow: TypeAlias = Literal["error", "skip"]
 
 MOST_SKIPPED = 0.01
-"""The share of a table's rows that may be left out."""
+"""The share of a table's rows that may be left out, where nobody says."""
 
 _REMEDY = '--on-bad-row skip (on_bad_row="skip") leaves such rows out'
 _MOST_REASONS = 1000
@@ -39,7 +40,8 @@ class BadRows(Sequence[BadRow]):
     batchprop.errors.DataError: a.csv, line 7: its target is missing; correct the row; --on-bad-row skip ...
     """
 
-    def __init__(self, on_bad_row: OnBadRow) -> None:
+    def __init__(self, on_bad_row: OnBadRow, most: float = MOST_SKIPPED) -> None:
+        self.most = most
         if on_bad_row not in get_args(OnBadRow):
             raise unknown_name("on_bad_row", on_bad_row, get_args(OnBadRow))
         self.on_bad_row = on_bad_row
@@ -79,7 +81,7 @@ class BadRows(Sequence[BadRow]):
         self._order = None
 
     def check_share(self, rows: int) -> None:
-        """Check that no more than 1% of the rows were left out.
+        """Check that no more of the rows were left out than may be.
 
         Args:
             rows: how many the table has, those left out among them.
@@ -87,12 +89,13 @@ class BadRows(Sequence[BadRow]):
         Raises:
             DataError: there are more; the message names the first.
         """
-        if len(self) <= MOST_SKIPPED * rows:
+        if len(self) <= self.most * rows:
             return
         first = self[0]
         raise DataError(
-            f"{len(self):,} of {rows:,} rows cannot be used, and at most {MOST_SKIPPED:.0%} may be left out; "
-            f"the first stands in {first.file}, line or row {first.line}: {first.reason}; correct them"
+            f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.most:g}% may be left "
+            f"out; the first stands in {first.file}, line or row {first.line}: {first.reason}; correct them, "
+            "or let more be left out with --most-skipped (most_skipped=)"
         )
 
     def __len__(self) -> int:
@@ -113,3 +116,11 @@ class BadRows(Sequence[BadRow]):
             self._lines[at],
             list(self._reasons)[self._of_reason[at]],
         )
+
+
+def write_skipped(skipped: Sequence[BadRow], path: Path) -> None:
+    """Write the rows that were left out as CSV: file, line (or row) and reason."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(BadRow._fields)
+        rows.writerows(skipped)

@@ -39,6 +39,11 @@ class Folder:
         """Remove the folder."""
         self._remove()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the folder is removed."""
+        return not self._remove.alive
+
 
 def _remove(path: Path, process: int) -> None:
     # A forked process that ends does not own it.

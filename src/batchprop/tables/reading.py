@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from batchprop.errors import DataError
-from batchprop.tables.bad_rows import BadRows, OnBadRow
+from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
 from batchprop.tables.kinds import clean_text, convert_options
 from batchprop.tables.plain import frame_of, map_columns, plain
 from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet, opened_parquet
@@ -96,7 +96,13 @@ class Whole(NamedTuple):
     skipped: BadRows
 
 
-def read_all(paths: Paths, target: str | None = None, *, on_bad_row: OnBadRow = "error") -> Whole:
+def read_all(
+    paths: Paths,
+    target: str | None = None,
+    *,
+    on_bad_row: OnBadRow = "error",
+    most_skipped: float = MOST_SKIPPED,
+) -> Whole:
     r"""Read a table of one or several files that fits in memory, as ``scan`` reads one that does not.
 
     Args:
@@ -104,7 +110,8 @@ def read_all(paths: Paths, target: str | None = None, *, on_bad_row: OnBadRow = 
             with the same columns in any order.
         target: the column to predict; a row where it is missing is a bad one.
         on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
-            rows out, up to 1% of all.
+            rows out.
+        most_skipped: the share of the rows that may be left out.
 
     Returns:
         The table.
@@ -119,7 +126,7 @@ def read_all(paths: Paths, target: str | None = None, *, on_bad_row: OnBadRow = 
     >>> read_all(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    bad, files = BadRows(on_bad_row), files_of(paths)
+    bad, files = BadRows(on_bad_row, most_skipped), files_of(paths)
     text = delimiter_of(files[0]) is not None
     table, of_file, places = (_texts if text else _row_groups)(files, target, bad)
     bad.check_share(table.num_rows + len(bad))

@@ -176,7 +176,8 @@ class RowGroups:
             check_same_names(first.shown, list(first.types), file.shown, list(file.types))
         self.names = list(first.types)
         self.groups = [group for file in files for group in _groups(file)]
-        self.types = {name: self._type(name, files) for name in self.names}
+        self._types = {name: self._type(name, files) for name in self.names}
+        self.types = {name: self._with_gaps(name, kind) for name, kind in self._types.items()}
 
     def _type(self, name: str, files: Sequence[File]) -> pa.DataType:
         kind = files[0].types[name]
@@ -188,7 +189,10 @@ class RowGroups:
                     f"{_word(file.types[name])} in {file.shown}: make it the same in all files"
                 )
             kind = common
-        # As in a frame: a gap among whole numbers makes them fractions.
+        return kind
+
+    def _with_gaps(self, name: str, kind: pa.DataType) -> pa.DataType:
+        """As in a frame: a gap among whole numbers makes them fractions."""
         return pa.float64() if pa.types.is_integer(kind) and self._has_gaps(name) else kind
 
     def _has_gaps(self, name: str) -> bool:
@@ -208,6 +212,7 @@ class RowGroups:
         """Leave out the rows whose target is missing."""
         self.groups = [self._without_missing(group, target, bad) for group in self.groups]
         self.groups = [group for group in self.groups if group.kept]
+        self.types[target] = self._types[target]
 
     def _without_missing(self, group: Group, target: str, bad: BadRows) -> Group:
         if not self._gaps(group, target, nan=True):

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from batchprop.errors import DataError
 from batchprop.sources import Block
-from batchprop.tables.bad_rows import BadRows, OnBadRow
+from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
 from batchprop.tables.columns import LARGEST
 from batchprop.tables.copying import Folder, copy
 from batchprop.tables.memory import default_memory, parse_memory
@@ -39,6 +39,7 @@ def scan(
     weights: str | None = None,
     *,
     on_bad_row: OnBadRow = "error",
+    most_skipped: float = MOST_SKIPPED,
     memory: str | int | None = None,
 ) -> Scan:
     r"""Look through a table that may be larger than memory, to read it in blocks of rows afterwards.
@@ -52,7 +53,8 @@ def scan(
         target: the column to predict; a row where it is missing is a bad one.
         weights: the column of how much each row counts.
         on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
-            rows out, up to 1% of all, and lists them in ``skipped``.
+            rows out, and lists them in ``skipped``.
+        most_skipped: the share of the rows that may be left out.
         memory: what training may take, such as "2GB", or in bytes; a quarter of what is free by default.
 
     Returns:
@@ -70,7 +72,7 @@ def scan(
     >>> block.X.tolist(), block.y.tolist()
     ([[4.0, 4.19...], [4.0, 25.0]], ['yes', 'no'])
     """
-    bad = BadRows(on_bad_row)
+    bad = BadRows(on_bad_row, most_skipped)
     budget = default_memory() if memory is None else parse_memory(memory)
     files = files_of(paths)
     folder = None
@@ -238,6 +240,8 @@ class Scan:
         return max(group.open_bytes for group in self._groups.groups)
 
     def _tables(self, run: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        if self._folder is not None and self._folder.is_closed:
+            raise DataError(f"the table of {self.files[0]} is closed: scan it again to read it")
         yield from self._groups.tables(run, names, rows)
 
     def _used(self) -> list[str]:

@@ -201,6 +201,8 @@ class Texts:
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
         self.names, self._bad = first.names, bad
+        place = {name: str(i) for i, name in enumerate(self.names)}
+        self._labels = {file.path: [place[name] for name in file.names] for file in self.files}
         self.kinds, self.rows = [Kind()] * len(self.names), 0
         for file in self.files:
             self._survey(file)
@@ -217,7 +219,7 @@ class Texts:
         self, file: TextFile, rows: Rows, types: dict[str, pa.DataType], *, known: bool
     ) -> tuple[pa.Table, npt.NDArray[np.intp]]:
         """The rows as a table, its columns numbered; and their lines. Rows of other lengths are left out."""
-        labels = [str(self.names.index(name)) for name in file.names]
+        labels = self._labels[file.path]
         try:
             table = parse(rows.content, labels, file.delimiter, types)
         except pa.ArrowInvalid as error:
@@ -273,9 +275,17 @@ class Texts:
                 return result
 
     def _tables(self, target: str | None) -> Iterator[tuple[int, pa.Table]]:
+        seen = 0
         for i, file in enumerate(self.files):
             for rows in file.rows(self._bad, known=True):
-                yield i, self._with_target(file, self._typed(file, rows), target)
+                table = self._typed(file, rows)
+                seen += table.num_rows
+                yield i, self._with_target(file, table, target)
+        if seen != self.rows:
+            raise DataError(
+                f"{self.files[0].path} or a file beside it has changed while it was read: it had "
+                f"{self.rows:,} rows, and has {seen:,} now; wait until it is written, and start again"
+            )
 
     def _typed(self, file: TextFile, rows: Rows) -> pa.Table:
         parsed, lines = self._parsed(file, rows, self._types, known=True)
