@@ -13,7 +13,7 @@ import numpy as np
 
 from batchprop.errors import InputError
 from batchprop.export.graphs import Graph, Value
-from batchprop.export.networks import as_matrix
+from batchprop.export.networks import as_matrix, beside
 
 MISSING = "(missing)"
 """What stands for missing text after ``ByKind``."""
@@ -39,16 +39,18 @@ _ERA = 146_097
 def write_by_kind(graph: Graph, operator: Any, *, known_empty: frozenset[str]) -> None:
     """Write ``ByKind``: each column by itself; numbers cut at ±1e100, text with its word for missing."""
     kinds: Mapping[str, str] = operator.raw_operator.kinds
-    missing = {"": MISSING}
+    groups: dict[str, list[tuple[Any, Any]]] = {}
     for (name, kind), given, taken in zip(kinds.items(), operator.inputs, operator.outputs, strict=True):
-        x = given.full_name
+        groups.setdefault("as it is" if name in known_empty else kind, []).append((given, taken))
+    words = {"category": {"": MISSING}, "boolean": {"": MISSING} | _TRUE | _FALSE}
+    for kind, group in groups.items():
+        # Side by side and apart again: a few operators for a kind, and not for each of its columns.
+        x = beside(graph, [given.full_name for given, _ in group])
         if kind == "number":
             x = _clipped(graph, x)
-        elif kind == "category":
-            x = x if name in known_empty else _replaced(graph, x, missing)
-        elif kind == "boolean":
-            x = _replaced(graph, x, missing | _TRUE | _FALSE)
-        graph.output(x, taken)
+        elif kind in words:
+            x = _replaced(graph, x, words[kind])
+        graph.apart(x, [taken for _, taken in group])
 
 
 def _clipped(graph: Graph, x: Value) -> Value:
@@ -179,7 +181,7 @@ def write_one_hot(graph: Graph, operator: Any) -> None:
         place = graph.lookup(x, places, rare)
         hit = graph("Equal", place, graph.constant(np.arange(width)[None, :], np.int64))
         parts.append(graph.cast(hit, encoder.dtype))
-    graph.output(parts[0] if len(parts) == 1 else graph("Concat", *parts, axis=1), operator.outputs[0])
+    graph.output(beside(graph, parts), operator.outputs[0])
 
 
 def check_one_hot(encoder: Any) -> None:

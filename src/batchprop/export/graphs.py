@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,12 +26,13 @@ class Graph:
     def __init__(self, scope: Any, container: Any) -> None:
         self._scope = scope
         self._container = container
+        self._count = 0
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
 
     def __call__(self, operator: str, *inputs: Value, domain: str = "", **attributes: Any) -> Value:
         """Add an operator with one output, as ``graph("MatMul", H, W)``."""
-        output: str = self._scope.get_unique_variable_name(operator.lower())
-        self._add(operator, inputs, output, domain, attributes)
+        output = self._name(operator)
+        self._add(operator, inputs, [output], domain, attributes)
         return output
 
     def constant(self, values: ArrayLike, dtype: Any = None) -> Value:
@@ -44,7 +45,7 @@ class Graph:
         key = (array.dtype.str, array.shape, b"\0".join(words) if text else array.tobytes())
         if key in self._constants:
             return self._constants[key]
-        name: str = self._scope.get_unique_variable_name("constant")
+        name = self._name("constant")
         if text:
             self._container.add_initializer(name, TensorProto.STRING, list(array.shape), words)
         else:
@@ -66,21 +67,35 @@ class Graph:
 
     def output(self, x: Value, variable: Any) -> None:
         """Give a tensor out, as a variable that skl2onnx declared."""
-        self._add("Identity", [x], variable.full_name, "", {})
+        self._add("Identity", [x], [variable.full_name], "", {})
+
+    def apart(self, x: Value, variables: Sequence[Any]) -> None:
+        """Give the columns of a matrix out, one for each variable."""
+        if len(variables) == 1:
+            self.output(x, variables[0])
+        else:
+            self._add("Split", [x], [variable.full_name for variable in variables], "", {"axis": 1})
+
+    def _name(self, seed: str) -> Value:
+        # Numbered here: skl2onnx tries 1, 2, 3, ... for each name anew.
+        self._count += 1
+        name: str = self._scope.get_unique_variable_name(f"{seed.lower()}_{self._count}")
+        return name
 
     def _add(
-        self, operator: str, inputs: Sequence[Value], output: Value, domain: str, attributes: dict[str, Any]
+        self,
+        operator: str,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        domain: str,
+        attributes: dict[str, Any],
     ) -> None:
         self._container.add_node(
             operator,
             list(inputs),
-            [output],
+            list(outputs),
             op_domain=domain,
             op_version=OPSET[domain] if domain else None,
-            name=self._scope.get_unique_operator_name(operator),
+            name=self._scope.get_unique_operator_name(f"{operator}_{outputs[0]}"),
             **attributes,
         )
-
-
-Convert: TypeAlias = Callable[[Graph, Any], None]
-"""Writes one fitted step: gets the graph and skl2onnx's operator, with ``inputs`` and ``outputs``."""

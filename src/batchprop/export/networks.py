@@ -177,8 +177,12 @@ def write_regressor(graph: Graph, operator: Any, *, dtype: Any) -> None:
 
 def as_matrix(graph: Graph, operator: Any, dtype: Any) -> Value:
     """Return an operator's inputs side by side, as numbers of a type."""
-    columns = [graph.cast(variable.full_name, dtype) for variable in operator.inputs]
-    return columns[0] if len(columns) == 1 else graph("Concat", *columns, axis=1)
+    return graph.cast(beside(graph, [variable.full_name for variable in operator.inputs]), dtype)
+
+
+def beside(graph: Graph, matrices: Sequence[Value]) -> Value:
+    """Return matrices with the same rows as one."""
+    return matrices[0] if len(matrices) == 1 else graph("Concat", *matrices, axis=1)
 
 
 def is_binary(estimator: Any) -> bool:

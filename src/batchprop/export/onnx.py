@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from batchprop.errors import BatchpropError, InputError, ParameterError
 from batchprop.export.columns import INPUTS
 from batchprop.export.files import extra, put
 from batchprop.export.graphs import OPSET
-from batchprop.export.steps import CHAPTERS, leaves, name_of, plan_of, tensor_type, told
+from batchprop.export.steps import CHAPTERS, Plan, leaves, name_of, plan_of, tensor_type, told
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -88,19 +90,31 @@ def converted(model: Any, dtype: str | None = None) -> ModelProto:
         if name := name_of(step):
             CHAPTERS[name].check(step)
     inputs = _inputs(steps, dtype)
-    plan = plan_of(steps, np.float32 if inputs[0].kind else inputs[0].dtype)
-    types = [(f"input_{i}", tensor_type(each.dtype, each.width)) for i, each in enumerate(inputs)]
+    of_table = bool(inputs[0].kind)
+    plan = plan_of(steps, np.float32 if of_table else inputs[0].dtype)
+    with _explained():
+        proto: ModelProto = skl2onnx.convert_sklearn(
+            model,
+            "batchprop",
+            [(f"input_{i}" if of_table else "X", tensor_type(*each[1:3])) for i, each in enumerate(inputs)],
+            target_opset=dict(OPSET),
+            options=_as_tensors(steps),
+            model_optim=False,  # which takes minutes for a thousand columns; we do it below
+            **told(steps, plan),
+        )
+    if of_table:
+        _name_columns(proto, inputs, _outputs(steps[-1], plan))
+    check_model(proto)
+    return proto
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Have skl2onnx's many ways to give up as one error, and not its warnings about its own future."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # skl2onnx warns of its own future
-            proto: ModelProto = skl2onnx.convert_sklearn(
-                model,
-                "batchprop",
-                types,
-                target_opset=dict(OPSET),
-                options=_as_tensors(steps),
-                **told(steps, plan),
-            )
+            warnings.simplefilter("ignore")
+            yield
     except BatchpropError:
         raise
     except _GIVES_UP as error:
@@ -109,9 +123,6 @@ def converted(model: Any, dtype: str | None = None) -> ModelProto:
             f"this pipeline has no ONNX form ({type(error).__name__}: {reason}): export its last step alone, "
             "and do what stands before it where the model is used"
         ) from error
-    _name_inputs(proto, inputs)
-    check_model(proto)
-    return proto
 
 
 def _check_asked(model: Any, dtype: str | None) -> None:
@@ -140,22 +151,46 @@ def _as_tensors(steps: list[Any]) -> dict[int, dict[str, bool]]:
     }
 
 
-def _name_inputs(proto: ModelProto, inputs: list[Input]) -> None:
-    """Name the inputs as the columns are, in place: skl2onnx takes no name with a blank in it."""
+def _outputs(last: Any, plan: Plan) -> list[str]:
+    """The names of the outputs of a model, by its last step; none where skl2onnx knows them."""
+    name = name_of(last)
+    return [output for output, _, _ in CHAPTERS[name].outputs(last, plan.dtype)] if name else []
+
+
+def _name_columns(proto: ModelProto, inputs: list[Input], outputs: list[str]) -> None:
+    """Name the inputs as the columns are, and leave out operators that do nothing; in place.
+
+    skl2onnx takes no name with a blank in it.
+    """
     graph = proto.graph
     names = {found.name: asked.name for found, asked in zip(graph.input, inputs, strict=True)}
-    taken = set(names.values())
-    for made in [*graph.initializer, *(output for node in graph.node for output in node.output)]:
-        name = made if isinstance(made, str) else made.name
-        names[name] = _free(name, taken)
-        taken.add(names[name])
+    taken, given_out = set(names.values()), [tensor.name for tensor in graph.output]
+
+    def name(made: str, wanted: str) -> None:
+        names[made] = _free(wanted, taken)
+        taken.add(names[made])
+
+    for made, wanted in zip(given_out, outputs or given_out, strict=True):
+        name(made, wanted)
+    for tensor in graph.initializer:
+        name(tensor.name, tensor.name)
+    kept = []
     for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names[name] for name in node.output]
+        node.input[:] = [names.get(value, value) for value in node.input]
+        if node.op_type == "Identity" and node.output[0] not in given_out:
+            names[node.output[0]] = node.input[0]
+            continue
+        for value in node.output:
+            if value not in given_out:
+                name(value, value)
+        node.output[:] = [names[value] for value in node.output]
+        kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
     for tensor in [*graph.input, *graph.output, *graph.initializer]:
         tensor.name = names[tensor.name]
     for tensor, asked in zip(graph.input, inputs, strict=True):
-        tensor.doc_string = INPUTS[asked.kind][1] if asked.kind else ""
+        tensor.doc_string = INPUTS[asked.kind][1]
 
 
 def _free(name: str, taken: set[str]) -> str:
