@@ -163,9 +163,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
     file = write(tmp_path / "t.csv")
     texts = Texts([file], BadRows("error"))
     write(file, n=1001)
-    with pytest.raises(
-        DataError, match=r"has changed while it was read: it had 1,000 rows, .* 1,001 now"
-    ):
+    with pytest.raises(DataError, match=r"has changed while it was read: it had 1,000 rows, .* 1,001 now"):
         texts.read("y", list)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args, overload
 
@@ -108,14 +108,22 @@ class BadRows(Sequence[BadRow]):
     def __getitem__(self, index: int | slice) -> BadRow | list[BadRow]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        return next(self._rows([self._sorted[index]]))
+
+    def __iter__(self) -> Iterator[BadRow]:
+        return self._rows(self._sorted)
+
+    @property
+    def _sorted(self) -> list[int]:
+        """The places of the rows in the order of their files and lines."""
         if self._order is None:
             self._order = np.lexsort((self._lines, self._of_file)).tolist()
-        at = self._order[index]
-        return BadRow(
-            list(self._files)[self._of_file[at]],
-            self._lines[at],
-            list(self._reasons)[self._of_reason[at]],
-        )
+        return self._order
+
+    def _rows(self, places: Iterable[int]) -> Iterator[BadRow]:
+        files, reasons = list(self._files), list(self._reasons)
+        for at in places:
+            yield BadRow(files[self._of_file[at]], self._lines[at], reasons[self._of_reason[at]])
 
 
 def write_skipped(skipped: Sequence[BadRow], path: Path) -> None:
