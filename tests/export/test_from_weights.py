@@ -166,7 +166,7 @@ def test_they_go_back_and_train_further():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": [0, 1]}, "3 outputs, and classes=.* ask for 1"),
+        ({"classes": [0, 1]}, "3 outputs, and classes=.* ask for 1 or 2"),
         ({"classes": [0, 1, 2, 3]}, "ask for 4"),
         ({"classes": [[0, 1], [0, 1]]}, "ask for 4"),
         ({"classes": [0, 0, 1]}, "each once"),

@@ -255,7 +255,7 @@ def _classes_for(classes: Any, weights: Any) -> tuple[Classes, list[Any]]:
     if not several and len(labels[0]) == _TWO:
         if len(b) == _TWO:
             W, b = W[1:] - W[:1], b[1:] - b[:1]
-        _require_outputs(len(b), 1, classes)
+        _require_outputs(len(b), 1, classes, " or 2")
         if labels[0][0] > labels[0][1]:
             W, b, labels = -W, -b, [labels[0][::-1]]
         return Classes(BINARY, labels[0]), [*layers[:-1], (W, b)]
@@ -274,9 +274,9 @@ def _labels(given: Any) -> NDArray[Any]:
     return labels
 
 
-def _require_outputs(found: int, wanted: int, classes: Any) -> None:
+def _require_outputs(found: int, wanted: int, classes: Any, besides: str = "") -> None:
     if found != wanted:
         raise ParameterError(
-            f"the network has {found} outputs, and classes={classes!r} ask for {wanted}: "
+            f"the network has {found} outputs, and classes={classes!r} ask for {wanted}{besides}: "
             "name the classes in the order of the outputs, or classes=None for labels of 0 and 1"
         )
