@@ -26,7 +26,7 @@ from batchprop.gradient import BatchGradient
 from batchprop.network import READERS, Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import examples, export, privacy, view
+    from batchprop import callbacks, examples, export, privacy, view
     from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -43,6 +43,7 @@ __all__ = [
     "activations",
     "backprop",
     "batches",
+    "callbacks",
     "check_gradient",
     "errors",
     "examples",
@@ -58,7 +59,7 @@ __all__ = [
 ]
 
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
-_SHELLS = ("examples", "export", "privacy", "view")
+_SHELLS = ("callbacks", "examples", "export", "privacy", "view")
 
 READERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
 

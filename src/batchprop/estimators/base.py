@@ -17,6 +17,7 @@ from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, answers, backprop, forward, outputs
 from batchprop.batches import Batch, Rows, Table, columns, gather
 from batchprop.errors import DivergedError, InputError, ParameterError
+from batchprop.estimators.attending import attended
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_predict
 from batchprop.estimators.examples import (
@@ -76,6 +77,10 @@ class BaseMLP(Estimator):
         check_monitors(call.monitor, self.solver)
         refuse_leaks(self, X, call)
         check_recording(self, call)
+        with attended(self, goes_on=goes_on(self, call)):
+            return self._fitted(X, y, call)
+
+    def _fitted(self, X: Any, y: Any, call: Call) -> Self:
         source = None if call.partial else source_of(X, y, call.sample_weight)
         if source is not None:
             fit_streamed(self, source, call)

@@ -68,6 +68,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
         scoring: what early stopping watches: None for R², ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
+            One that has ``on_fit_begin`` or ``on_fit_end`` is told of both, as ``batchprop.callbacks`` are.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
         engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX where it is installed and the shapes
             promise that compiling pays.
@@ -191,7 +192,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
                 ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.sources.Source`` (see
-                ``docs/streaming.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
+                ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: numbers ``(n,)``, or ``(n, K)`` for several targets.
             sample_weight: how much each row counts ``(n,)``.
             X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.

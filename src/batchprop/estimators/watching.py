@@ -18,6 +18,7 @@ from batchprop.estimators.examples import Examples
 from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Engine, Epoch
+from batchprop.unfinished import held_off
 
 
 class Patience:
@@ -87,8 +88,10 @@ class Watch:
     def after(self, epoch: Epoch) -> bool:
         """Take in an epoch; return whether training should end."""
         self.last = epoch = self._validated(epoch)
-        self._record(epoch)
-        stop = self._loses_patience(epoch)
+        # Else Ctrl-C could come between two curves of one epoch.
+        with held_off():
+            self._record(epoch)
+            stop = self._loses_patience(epoch)
         # Every callback sees every epoch, also one that an earlier callback ends.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
         return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)

@@ -1,0 +1,223 @@
+"""MLflow's own client finds what the callback logged, in a local store."""
+
+import pickle
+import sys
+from copy import deepcopy
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import batchprop as bp
+from batchprop.callbacks import MLflow
+from tests.callbacks.training import fit, network, stopping, table
+
+
+def metric(client, run_id, name="loss"):
+    history = client.get_metric_history(run_id, name)
+    return [point.step for point in history], [point.value for point in history]
+
+
+def still_active():
+    run: Any = mlflow.active_run()
+    return run.info.run_id
+
+
+def all_runs(client, experiment="0"):
+    return client.search_runs([experiment])
+
+
+def test_a_fit_is_a_run_with_its_parameters_and_every_epoch(store):
+    clf = fit(network(MLflow(), early_stopping=True, alpha=0.25))
+    (run,) = all_runs(store)
+    assert run.info.run_id == clf.callbacks[0].run_id
+    assert run.info.status == "FINISHED"
+    assert mlflow.active_run() is None
+    parameters = clf.get_params(deep=False)
+    assert set(run.data.params) == set(parameters) - {"callbacks"}
+    assert (run.data.params["alpha"], run.data.params["hidden_layer_sizes"]) == ("0.25", "(4,)")
+    curves = {
+        "loss": clf.loss_curve_,
+        "learning_rate": clf.learning_rate_curve_,
+        "validation_loss": clf.validation_loss_curve_,
+        "validation_score": clf.validation_scores_,
+    }
+    assert set(run.data.metrics) == {*curves, "rows_per_second"}
+    for name, curve in curves.items():
+        assert metric(store, run.info.run_id, name) == ([1, 2, 3], pytest.approx(curve))
+
+
+def test_the_withheld_loss_of_a_private_fit_is_left_out(store):
+    privacy = bp.privacy.Privacy(noise_multiplier=1.0, max_norm=1.0, delta=1e-5)
+    fit(network(MLflow(), privacy=privacy))
+    (run,) = all_runs(store)
+    assert set(run.data.metrics) == {"learning_rate", "rows_per_second"}
+
+
+def test_within_an_active_run_all_goes_there_and_it_stays_active(store):
+    with mlflow.start_run() as active:
+        mlflow.log_param("alpha", "as the user logged it")
+        clf = fit(network(MLflow()))
+        assert still_active() == active.info.run_id == clf.callbacks[0].run_id
+        assert store.get_run(active.info.run_id).info.status == "RUNNING"
+    (run,) = all_runs(store)
+    assert metric(store, run.info.run_id) == ([1, 2, 3], pytest.approx(clf.loss_curve_))
+    assert run.data.params["alpha"] == "as the user logged it"
+    assert run.data.params["max_iter"] == "3"
+
+
+def test_a_second_fit_within_an_active_run_is_no_conflict(store):
+    with mlflow.start_run() as active:
+        fit(fit(network(MLflow())).set_params(max_iter=2))
+    assert sorted(metric(store, active.info.run_id)[0]) == [1, 1, 2, 2, 3]
+
+
+def test_a_named_run_is_a_run_of_its_own_beneath_the_active_one(store):
+    with mlflow.start_run() as active:
+        clf = fit(network(MLflow(run_name="wide")))
+        assert still_active() == active.info.run_id
+    run = store.get_run(clf.callbacks[0].run_id)
+    assert (run.info.run_name, run.info.status) == ("wide", "FINISHED")
+    assert run.data.tags["mlflow.parentRunId"] == active.info.run_id
+
+
+def test_an_experiment_is_made_once_and_used_again(store):
+    fit(fit(network(MLflow(experiment="digits"))))
+    experiment = store.get_experiment_by_name("digits")
+    assert len(all_runs(store, experiment.experiment_id)) == 2
+    assert all_runs(store) == []
+
+
+def test_an_experiment_that_another_makes_in_between_is_used(store, monkeypatch):
+    create = mlflow.MlflowClient.create_experiment
+
+    def second(self, name):
+        create(self, name)
+        return create(self, name)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_experiment", second)
+    fit(network(MLflow(experiment="digits")))
+    assert len(all_runs(store, store.get_experiment_by_name("digits").experiment_id)) == 1
+
+
+@pytest.mark.parametrize("experiment", [None, "digits"])
+def test_a_store_of_its_own_leaves_the_others_alone(store, folder, experiment):
+    uri = (folder / "other").as_uri()
+    before = mlflow.get_tracking_uri()
+    clf = fit(network(MLflow(tracking_uri=uri, experiment=experiment, run_name="there")))
+    assert (mlflow.get_tracking_uri(), mlflow.active_run(), all_runs(store)) == (before, None, [])
+    there = mlflow.MlflowClient(tracking_uri=uri)
+    run = there.get_run(clf.callbacks[0].run_id)
+    assert (run.info.run_name, run.info.status) == ("there", "FINISHED")
+    assert metric(there, run.info.run_id)[0] == [1, 2, 3]
+    assert there.get_experiment(run.info.experiment_id).name == (experiment or "Default")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_partial_fit_and_warm_start_go_on_in_their_run(store, folder, elsewhere):
+    uri = (folder / "other").as_uri() if elsewhere else None
+    clf = network(MLflow(tracking_uri=uri))
+    X, y = table()
+    for _ in range(2):
+        clf.partial_fit(X, y, classes=[0, 1])
+    fit(clf.set_params(warm_start=True, max_iter=2))
+    (run,) = all_runs(mlflow.MlflowClient(tracking_uri=uri))
+    assert run.info.status == "FINISHED"
+    found = metric(mlflow.MlflowClient(tracking_uri=uri), run.info.run_id)
+    assert found == ([1, 2, 3, 4], pytest.approx(clf.loss_curve_))
+
+
+@pytest.mark.parametrize("copied", [clone, deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_copies_have_the_settings_and_a_run_of_their_own(store, copied, fitted):
+    clf = network(MLflow(run_name="one"))
+    if fitted:
+        fit(clf)
+    other = copied(clf)
+    assert repr(other.callbacks) == repr(clf.callbacks) == "[MLflow(run_name='one')]"
+    assert other.callbacks[0].run_id is None
+    fit(other)
+    fit(clf)
+    assert len(all_runs(store)) == 2 + fitted
+
+
+def test_a_search_is_a_run_for_each_of_its_fits(store):
+    with mlflow.start_run(run_name="search"):
+        fit(GridSearchCV(network(MLflow(run_name="one")), {"alpha": [0.0, 0.1]}, cv=2))
+    runs = [run for run in all_runs(store) if run.info.run_name == "one"]
+    assert sorted(run.data.params["alpha"] for run in runs[1:] + runs[:1]).count("0.1") >= 2
+    assert len(runs) == 5
+    assert all(run.info.status == "FINISHED" for run in runs)
+
+
+# ---- how it ends
+
+
+def status(store):
+    (run,) = all_runs(store)
+    return run.info.status
+
+
+def test_stopping_is_no_failure(store):
+    fit(network(MLflow(), stopping))
+    assert status(store) == "FINISHED"
+
+
+def test_ctrl_c_kills_the_run_and_keeps_the_epochs(store):
+    def interrupt(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Ctrl-C ended training"):
+        clf = fit(network(MLflow(), interrupt))
+    assert status(store) == "KILLED"
+    assert metric(store, clf.callbacks[0].run_id)[0] == [1, 2]
+
+
+def test_an_error_fails_the_run(store):
+    X, y = table()
+    with pytest.raises(bp.errors.DivergedError):
+        fit(network(MLflow(), solver="sgd", learning_rate_init=1e300, activation="identity"), 1e30 * X, y)
+    assert status(store) == "FAILED"
+    assert mlflow.active_run() is None
+
+
+def test_a_store_that_cannot_be_reached_is_an_error_at_once(store):
+    seen: list[Any] = []
+    with pytest.raises(bp.errors.BatchpropError, match=r"MLflow\(tracking_uri='nowhere:x'\) cannot log: "):
+        fit(network(seen.append, MLflow(tracking_uri="nowhere:x")))
+    assert seen == []
+
+
+def test_what_fails_later_costs_the_log_and_not_the_training(store, monkeypatch):
+    log_batch = mlflow.MlflowClient.log_batch
+
+    def failing(self, run_id, metrics=(), **extra):
+        if any(found.step == 3 for found in metrics):
+            raise mlflow.exceptions.MlflowException("the server went away")
+        return log_batch(self, run_id, metrics, **extra)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", failing)
+    clf = network(MLflow(), max_iter=5)
+    message = r"MLflow\(\) logs no more after epoch 2: the server went away; training goes on"
+    with pytest.warns(UserWarning, match=message) as said:
+        fit(clf)
+    assert (clf.n_iter_, len(said), status(store)) == (5, 1, "FINISHED")
+    assert metric(store, clf.callbacks[0].run_id)[0] == [1, 2]
+
+
+def test_without_the_library_one_line_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    message = r'logging to MLflow needs mlflow, which is not installed: pip install "batchprop\[mlflow\]"'
+    with pytest.raises(bp.errors.BatchpropError, match=message):
+        fit(network(MLflow()))
+
+
+def test_a_long_parameter_is_cut(store):
+    fit(network(MLflow(), max_iter=1, hidden_layer_sizes=tuple([2] * 300)))
+    (run,) = all_runs(store)
+    assert len(run.data.params["hidden_layer_sizes"]) == 500
+    assert np.isfinite(run.data.metrics["loss"])
