@@ -5,10 +5,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORE   := src/batchprop/*.py,src/batchprop/engines/*.py
 OUT    ?= build/digits
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format page bench bench-private bench-bad-rows clean
+.PHONY: help demo test lint types format page bench bench-private bench-bad-rows fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +52,10 @@ bench-private: $(VENV)/.bench$(if $(QUICK),-quick,-private)  ## time private tra
 bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (10 minutes; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.bad_rows $(QUICK)
 
+fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kind (Linux)
+	@set -e; for kind in csv parquet model walk; do \
+	  echo "== $$kind"; $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
+
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) web/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -71,6 +76,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@mkdir -p build
 	@touch $@ $(VENV)/.tables
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.tables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables,fuzz]'
+	@touch $@
 
 $(VENV)/.bench: benchmarks/requirements.txt benchmarks/requirements-quick.txt $(VENV)/.tables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

@@ -232,3 +232,22 @@ def test_a_million_columns_are_refused_in_bounded_memory(folder):
     )
     assert told.stdout.count("1 batchprop: wide.") == 2, told
     assert "1,000,000 columns" in told.stdout
+
+
+# --- what `make fuzz` has found -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"size,tow\xd1", "is not UTF-8 text: line 1 holds the byte 0xd1"),
+        (b'"""', "is a table of|is not a table|has no names"),
+        (b'""\n1\n', "column 1 of 1 has no name"),
+    ],
+    ids=["half a letter at the end", "a lone quote", "an empty name"],
+)
+def test_odd_text_is_refused(folder, content, reason):
+    path = named(folder / "odd.csv", content)
+    for reading in (read, read_all):
+        with pytest.raises(DataError, match=reason):
+            reading(path)

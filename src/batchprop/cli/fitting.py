@@ -271,7 +271,11 @@ def _fit_numbers(
         network.fit(X, y, **how, y_val=y_val)
         return network.set_params(callbacks=None)
     y_val = StandardScaler().fit(y[:, None]).transform(y_val[:, None])[:, 0]
-    scaled = TransformedTargetRegressor(regressor=network, transformer=StandardScaler())
+    scaled = TransformedTargetRegressor(
+        network,
+        transformer=StandardScaler(),
+        check_inverse=False,  # whose notes are of the last digits of targets of very different sizes
+    )
     scaled.fit(X, y, **how, y_val=y_val)
     scaled.regressor_.set_params(callbacks=None)
     return scaled.set_params(regressor__callbacks=None)

@@ -39,18 +39,20 @@ def predict(
 ) -> None:
     """Predict the target for each row of a table, in the order of its rows."""
     with tables_extra():
-        from batchprop.tables.predicting import ENDINGS, predictions, to_csv, write
+        from batchprop.tables.predicting import ENDINGS, predictions, to_csv, words_of, write
         from batchprop.tables.reading import read
         from batchprop.tables.storing import load_model, new_file
     if out is None:
-        text = to_csv(predictions(load_model(model), read(data), proba=proba))
+        pipeline = load_model(model)
+        text = to_csv(predictions(pipeline, read(data, text=words_of(pipeline)), proba=proba))
         _check_encodable(text)
         typer.echo(text, nl=False)
         return
     if out.suffix.lower() not in ENDINGS:
         raise ParameterError(f"--out {out} names no format: end it in {', '.join(ENDINGS)}")
     with new_file(out, force=force, table=data) as part:
-        table = predictions(load_model(model), read(data), proba=proba)
+        pipeline = load_model(model)
+        table = predictions(pipeline, read(data, text=words_of(pipeline)), proba=proba)
         write(table, part)
     typer.echo(f"{len(table):,} predictions in {out}")
 

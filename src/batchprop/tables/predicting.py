@@ -10,6 +10,11 @@ from batchprop.errors import ParameterError
 ENDINGS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
 
 
+def words_of(model: Pipeline) -> list[str]:
+    """Return the columns from which a model learned words: ``read`` would take 01 alone for a number."""
+    return [name for name, kind in model["columns"].kinds.items() if kind == "category"]
+
+
 def predictions(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) -> pd.DataFrame:
     """Predict the target of each row.
 

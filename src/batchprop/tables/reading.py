@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import mmap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from batchprop.errors import DataError
 from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.tables.kinds import clean_text, convert_options
+from batchprop.tables.kinds import clean_text, convert_options, trimmed
 from batchprop.tables.plain import frame_of, map_columns, plain
 from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet, opened_parquet
 from batchprop.tables.sources import (
@@ -39,12 +39,14 @@ from batchprop.tables.whole_rows import Content, count_lines, quotes, walk
 _CHUNK = 1 << 20
 
 
-def read(path: str | Path) -> pd.DataFrame:
+def read(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     r"""Read a table whose columns are numbers, text, dates or booleans, missing values marked.
 
     Args:
         path: a file ending in .csv, .tsv or .tab (UTF-8, names in the first line), such a file packed with
             gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
+        text: columns of a CSV file to take as text whatever they hold, as a model does that learned words
+            from them: of a file with one row nothing else tells that 01 is a code, and not the number 1.
 
     Returns:
         The table, rows in the file's order, numbered from 0.
@@ -62,7 +64,7 @@ def read(path: str | Path) -> pd.DataFrame:
     check_file(path)
     delimiter = delimiter_of(path)
     with _readable(path):
-        table = _read_parquet(path) if delimiter is None else _read_text(path, delimiter)
+        table = _read_parquet(path) if delimiter is None else _read_text(path, delimiter, text)
     table = table.rename_columns(check_names(table.column_names, path))
     check_rows(path, table.num_rows)
     return frame_of(map_columns(table, plain))
@@ -163,21 +165,35 @@ def _row_groups(files: tuple[Path, ...], target: str | None, bad: BadRows) -> _R
     return pa.concat_tables(parts) if parts else pa.table({}), of_file, places
 
 
-def _read_text(path: Path, delimiter: str) -> pa.Table:
+def _read_text(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
     with _content(path) as content:
         check_width(1 + content[: content.find(b"\n") + 1 or None].count(delimiter.encode()), path)
         _check_text(path, content)
         _check_quotes(path, content, delimiter)
-        try:
-            table = pyarrow.csv.read_csv(
-                io.BytesIO(content) if isinstance(content, bytes) else path,
-                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                convert_options=convert_options(),
-            )
-        except pa.ArrowInvalid as error:
-            raise DataError(_why_not_csv(path, delimiter, str(error))) from error
+        source = io.BytesIO(content) if isinstance(content, bytes) else path
+        table = _parsed(path, source, delimiter, {})
+        # The names in the file may have blanks around them.
+        words = {name: pa.string() for name in table.column_names if name.strip() in text}
+        if any(field.name in words and not pa.types.is_string(field.type) for field in table.schema):
+            source = io.BytesIO(content) if isinstance(content, bytes) else path
+            table = _parsed(path, source, delimiter, words)
     check_delimiter(table.column_names, path, delimiter)
-    return map_columns(table, clean_text)
+    columns = [
+        (trimmed if name in words else clean_text)(column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _parsed(path: Path, source: Path | io.BytesIO, delimiter: str, types: dict[str, pa.DataType]) -> pa.Table:
+    try:
+        return pyarrow.csv.read_csv(
+            source,
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=convert_options(types),
+        )
+    except pa.ArrowInvalid as error:
+        raise DataError(_why_not_csv(path, delimiter, str(error))) from error
 
 
 @contextmanager
@@ -202,7 +218,7 @@ def _check_text(path: Path, content: Content) -> None:
     for at in range(0, len(content), _CHUNK):
         chunk = content[at : at + _CHUNK]
         try:
-            decoder.decode(chunk)
+            decoder.decode(chunk, final=at + _CHUNK >= len(content))
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
             raise DataError(

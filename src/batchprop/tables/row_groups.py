@@ -86,6 +86,7 @@ def open_parquet(path: Path) -> File:
         DataError: it is no Parquet file, is damaged, or its columns are not named well.
     """
     with opened_parquet(path) as file:
+        _check_chunks(file)
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
     types = {name: plain_type(field.type) for name, field in zip(names, schema, strict=True)}
@@ -107,6 +108,16 @@ def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
         yield file
 
 
+def _check_chunks(file: pyarrow.parquet.ParquetFile) -> None:
+    """Begin to read every column of every row group.
+
+    What the footer says of a column may be damaged. Who reads the column is told so; who asks for its
+    statistics has the process ended.
+    """
+    for number in range(file.metadata.num_row_groups):
+        next(file.iter_batches(batch_size=1, row_groups=[number], use_threads=False), None)
+
+
 def open_copy(path: Path, shown: Path, types: dict[str, pa.DataType]) -> File:
     """Read the footer of a copy of a text."""
     with opened_parquet(path) as file:
@@ -126,7 +137,7 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except pa.ArrowException as error:
+    except (pa.ArrowException, RuntimeError) as error:
         raise DataError(why_not_parquet(path)) from error
     except OSError as error:
         if error.strerror is None:

@@ -68,11 +68,16 @@ class TextFile:
 
     def _names(self) -> list[str]:
         # What pyarrow takes for names ends with a line.
-        table = pyarrow.csv.read_csv(
-            io.BytesIO(self._header.rstrip(b"\r\n") + b"\n"),
-            read_options=pyarrow.csv.ReadOptions(block_size=len(self._header) + 2),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
-        )
+        try:
+            table = pyarrow.csv.read_csv(
+                io.BytesIO(self._header.rstrip(b"\r\n") + b"\n"),
+                read_options=pyarrow.csv.ReadOptions(block_size=len(self._header) + 2),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            )
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"{self.path} has no names in its first line ({error}): name every column"
+            ) from error
         check_delimiter(table.column_names, self.path, self.delimiter)
         return list(table.column_names)
 

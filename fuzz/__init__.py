@@ -1,0 +1,1 @@
+"""Files that nobody would write, made from good ones by atheris, for whatever of batchprop reads files."""

@@ -1,0 +1,81 @@
+"""What the search begins with: small good files of each kind, made anew each time."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import batchprop as bp
+from batchprop.tables.columns import describe
+from batchprop.tables.encoding import encoder
+from batchprop.tables.storing import save_model
+
+RAW, SCHEMA, ARRAY = b"\0", b"\1", b"\2"
+"""The first byte of a model's seed: a whole file, a schema with sound arrays, an array of a sound schema."""
+
+
+def table(rows: int = 24) -> pd.DataFrame:
+    """A table with a column of each kind, a gap here and there, and a target of two classes."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "size": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(size=rows)),
+            "town": rng.choice(["Ulm", 'the "old" one', "a, b", "two\nlines"], rows),
+            "sold": pd.date_range("2020-02-28", periods=rows, freq="13h"),
+            "garden": rng.random(rows) < 0.5,
+            "y": np.arange(rows) % 2,
+        }
+    )
+
+
+def sound_model(folder: Path) -> Path:
+    """Train a small model and save it."""
+    frame = table()
+    columns = encoder(describe(frame.drop(columns="y")), len(frame))
+    X = columns.fit_transform(frame)
+    network = bp.MLPClassifier((2,), max_iter=1, engine="numpy", random_state=0)
+    network.partial_fit(X, frame["y"], classes=[0, 1])
+    path = folder / "model.skops"
+    save_model(type(columns)([*columns.steps, ("network", network)]), path)
+    return path
+
+
+def parts_of(path: Path) -> dict[str, bytes]:
+    """The parts of a model, its schema without blanks."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["schema.json"] = json.dumps(json.loads(parts["schema.json"]), separators=(",", ":")).encode()
+    return parts
+
+
+def seeds(kind: str, folder: Path) -> list[bytes]:
+    """The seeds of a harness.
+
+    Args:
+        kind: its name.
+        folder: where to make them.
+    """
+    frame = table()
+    text = frame.to_csv(index=False).encode()
+    if kind in ("csv", "walk"):
+        return [
+            text,
+            b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"),
+            b"a,y\n1,0\n?,1\n",
+            b'"a\nb",y\n"x""y",1\n',
+        ]
+    if kind == "parquet":
+        return [_parquet(frame, compression) for compression in ("none", "snappy")]
+    path = sound_model(folder)
+    parts = parts_of(path)
+    arrays = [content for name, content in parts.items() if name.endswith(".npy")]
+    return [RAW + path.read_bytes(), SCHEMA + parts["schema.json"], *(ARRAY + array for array in arrays)]
+
+
+def _parquet(frame: pd.DataFrame, compression: str) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression=None if compression == "none" else "snappy")
+    return buffer.getvalue()

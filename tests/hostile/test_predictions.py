@@ -1,0 +1,162 @@
+"""Rows have the same answers alone, in any order and in chunks; docs/scikit-learn.md says how nearly."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import batchprop as bp
+from batchprop.tables.predicting import predictions
+from batchprop.tables.reading import read
+from batchprop.tables.storing import load_model
+from tests.cli.commands import QUICK, houses, run
+
+NEARLY = {"float32": 1e-5, "float64": 1e-12}
+"""How far answers may be apart: probabilities, and numbers in units of the largest."""
+
+ROWS = 41
+
+
+def data(kind):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(ROWS, 7))
+    return X, {
+        "binary": np.where(X[:, 0] > 0, "yes", "no"),
+        "multiclass": rng.integers(0, 4, ROWS),
+        "labels": (X[:, :3] > 0.3).astype(int),
+        "targets": rng.integers(0, 3, (ROWS, 2)),
+        "numbers": 1000 * X[:, 0] + 7,
+        "several numbers": X[:, :2] * [1.0, 1e6],
+        "counts": rng.poisson(3, ROWS),
+    }[kind]
+
+
+CLASSES = ("binary", "multiclass", "labels", "targets")
+NUMBERS = ("numbers", "several numbers", "counts")
+
+
+@pytest.fixture(scope="module", params=["numpy", "jax"])
+def engine(request):
+    return request.param
+
+
+def fitted(kind, engine, dtype):
+    X, y = data(kind)
+    how = {"hidden_layer_sizes": (9, 5), "max_iter": 3, "random_state": 0, "engine": engine, "tol": 0}
+    make = bp.MLPClassifier if kind in CLASSES else bp.MLPRegressor
+    if kind == "counts":
+        how["loss"] = "poisson"
+    with pytest.warns(match="still falling after max_iter"):
+        return make(**how, dtype=dtype).fit(X, y), X.astype(dtype)
+
+
+# Few sizes, since each is compiled anew.
+chunkings = st.tuples(st.permutations(range(ROWS)), st.sampled_from([1, 3, 16, ROWS]))
+
+
+def in_chunks(answer, X, order, size):
+    """The answers to rows that are asked for in another order, so many at a time, put back in order."""
+    parts = [answer(X[order[at : at + size]]) for at in range(0, len(order), size)]
+    found = np.concatenate(parts)
+    back = np.empty_like(found)
+    back[order] = found
+    return back
+
+
+def check_near(answer, X, chunking, tolerance):
+    whole, (order, size) = answer(X), chunking
+    found = in_chunks(answer, X, np.array(order), size)
+    assert found.dtype == whole.dtype
+    np.testing.assert_allclose(found, whole, rtol=0, atol=tolerance * max(1.0, np.abs(whole).max()))
+
+
+@pytest.mark.parametrize("dtype", NEARLY)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_probabilities_and_labels_are_the_same_in_any_chunks(kind, engine, dtype):
+    clf, X = fitted(kind, engine, dtype)
+    tolerance = NEARLY[dtype]
+
+    def proba(rows):
+        found = clf.predict_proba(rows)
+        return np.hstack(found) if isinstance(found, list) else found
+
+    def margin():
+        """How far each row is from a label that another rounding might choose."""
+        if kind == "labels":
+            return np.abs(proba(X) - 0.5).min(axis=1)
+        found = clf.predict_proba(X)
+        each = [np.sort(P, axis=1) for P in (found if isinstance(found, list) else [found])]
+        return np.min([P[:, -1] - P[:, -2] for P in each], axis=0)
+
+    clear = margin() > 2 * tolerance
+    assert clear.mean() > 0.9
+
+    @settings(max_examples=6)
+    @given(chunking=chunkings)
+    def same(chunking):
+        check_near(proba, X, chunking, tolerance)
+        order, size = np.array(chunking[0]), chunking[1]
+        np.testing.assert_array_equal(in_chunks(clf.predict, X, order, size)[clear], clf.predict(X)[clear])
+
+    same()
+
+
+@pytest.mark.parametrize("dtype", NEARLY)
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_are_the_same_in_any_chunks(kind, engine, dtype):
+    reg, X = fitted(kind, engine, dtype)
+
+    @settings(max_examples=6)
+    @given(chunking=chunkings)
+    def same(chunking):
+        check_near(reg.predict, X, chunking, NEARLY[dtype])
+
+    same()
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory, saved):
+    folder = tmp_path_factory.mktemp("houses")
+    table = houses(folder / "houses.parquet", n=60)
+    run("train", table, "--target", "price", "--out", folder / "model", "--engine", "numpy", *QUICK)
+    return {"classes": (saved, saved.parents[1] / "flowers.csv"), "numbers": (folder / "model", table)}
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_whole_pipelines_answer_rows_alone_as_together(pipelines, kind):
+    path, table = pipelines[kind]
+    model, frame = load_model(path), read(table)
+    whole = predictions(model, frame, proba=kind == "classes")
+    numbers = whole.select_dtypes("number")
+    rng = np.random.default_rng(0)
+    for size in (1, 7, len(frame)):
+        order = rng.permutation(len(frame))
+        parts = [
+            predictions(model, frame.iloc[order[at : at + size]], proba=kind == "classes")
+            for at in range(0, len(frame), size)
+        ]
+        found = pd.concat(parts).iloc[np.argsort(order)].reset_index(drop=True)
+        scale = max(1.0, np.abs(numbers.to_numpy()).max())
+        np.testing.assert_allclose(found[numbers.columns], numbers, rtol=0, atol=NEARLY["float32"] * scale)
+        if kind == "classes":
+            assert found.iloc[:, 0].tolist() == whole.iloc[:, 0].tolist()
+
+
+CODES = ["01", "x", "1.50", "TRUE", "2020-01-01", "1e5", "7", "Yes", "0x1", "+3", "-inf"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_words_that_look_like_numbers_are_the_same_words_in_a_file_of_one_row(folder, ending):
+    rows = len(CODES) * 10
+    frame = pd.DataFrame({"code": CODES * 10, "size": np.arange(rows) % 7, "y": np.arange(rows) % len(CODES)})
+    path = folder / f"all.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    run("train", path, "--target", "y", "--task", "numbers", "--out", "model", "--engine", "numpy",
+        "--hidden", 8, "--epochs", 30, "--learning-rate", 0.02)  # fmt: skip
+    told = run("predict", "model", path).stdout.splitlines()[1:]
+    assert len(set(told)) > len(CODES)
+    for row in range(len(CODES)):
+        frame.iloc[[row]].to_csv(folder / "one.csv", index=False)
+        alone = run("predict", "model", "one.csv").stdout.splitlines()[1]
+        assert float(alone) == pytest.approx(float(told[row]), rel=1e-5), CODES[row]
