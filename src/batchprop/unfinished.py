@@ -36,16 +36,26 @@ def unfinished(path: Path, made: list[Path] | None = None) -> Iterator[None]:
         False
     """
     # Registered first: a signal may come between any two lines.
-    _unfinished[path] = [] if made is None else made
+    register(path, [] if made is None else made)
     try:
         yield
     finally:
         _undo(path)
 
 
+def register(path: Path, made: list[Path]) -> None:
+    """Have ``sweep`` remove a file or folder, and the folders that were made for it, until ``forget``."""
+    _unfinished[path] = made
+
+
+def forget(path: Path) -> None:
+    """Let a file or folder stay, or be another's from now on."""
+    _unfinished.pop(path, None)
+
+
 def sweep() -> None:
-    """Remove whatever is registered, for a process that is about to end."""
-    for path in list(_unfinished):
+    """Remove whatever is registered, the latest first, for a process that is about to end."""
+    for path in reversed(list(_unfinished)):
         _undo(path)
 
 
@@ -54,7 +64,7 @@ def _undo(path: Path) -> None:
     with suppress(OSError):
         path.unlink(missing_ok=True)
     take_back(_unfinished.get(path, []))
-    _unfinished.pop(path, None)
+    forget(path)
 
 
 def take_back(folders: list[Path]) -> None:

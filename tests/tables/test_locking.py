@@ -15,6 +15,7 @@ import pytest
 from batchprop.errors import DataError
 from batchprop.tables import locking
 from batchprop.tables.locking import Holder, locked
+from batchprop.unfinished import sweep
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -153,6 +154,18 @@ def test_missing_parents_are_made_and_taken_back(tmp_path):
     with locked(tmp_path / "a" / "model"):
         (tmp_path / "a" / "model").mkdir()
     assert (tmp_path / "a" / "model").exists()
+
+
+def test_a_process_that_is_about_to_end_takes_the_file_away(tmp_path):
+    with locked(tmp_path / "a" / "model"):
+        sweep()
+        assert list(tmp_path.iterdir()) == []
+    file = tmp_path / ".model.lock"
+    with locked(tmp_path / "model"):
+        pass
+    file.write_text("another's")
+    sweep()
+    assert file.exists()
 
 
 def test_what_cannot_be_locked_says_why(tmp_path):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from filelock import lock_descriptor
 
 from batchprop.errors import DataError
-from batchprop.unfinished import held_off, take_back
+from batchprop.unfinished import forget, held_off, register, take_back
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """How file systems say that they have none."""
@@ -76,6 +76,8 @@ def locked(path: str | Path, *, option: str = "--out") -> Iterator[Holder | None
             file.parent.mkdir(parents=True, exist_ok=True)
             with held_off():
                 number = _taken(file, path, option)
+                # A process that is ended from a signal's handler takes the file away with it.
+                register(file, made)
         except OSError as error:
             raise DataError(
                 f"{path} cannot be locked: {error.strerror} ({file}); name another with {option}"
@@ -85,6 +87,7 @@ def locked(path: str | Path, *, option: str = "--out") -> Iterator[Holder | None
         finally:
             with held_off():
                 _released(number, file)
+                forget(file)
     finally:
         take_back(made)
 
