@@ -102,8 +102,13 @@ def _given(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"batchprop: {message}", err=True)
+    typer.echo(f"batchprop: {_printable(message)}", err=True)
     sys.exit(code)
+
+
+def _printable(message: str) -> str:
+    """The message with escapes for what is no letter: names in a file must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
 
 
 def _fail_by_system(error: OSError) -> None:
@@ -120,7 +125,7 @@ def _fail_by_system(error: OSError) -> None:
 
 def _note(message: Warning | str, *_: Any) -> None:
     # Not by echo, which would write across a live bar: that takes over sys.stderr, to write above itself.
-    sys.stderr.write(f"batchprop: note: {in_options(' '.join(str(message).split()))}\n")
+    sys.stderr.write(f"batchprop: note: {_printable(in_options(' '.join(str(message).split())))}\n")
 
 
 def _version(wanted: bool) -> None:

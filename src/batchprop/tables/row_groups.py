@@ -116,6 +116,9 @@ def _check_chunks(file: pyarrow.parquet.ParquetFile) -> None:
     """
     for number in range(file.metadata.num_row_groups):
         next(file.iter_batches(batch_size=1, row_groups=[number], use_threads=False), None)
+        columns = file.metadata.row_group(number)
+        for i in range(columns.num_columns):
+            _ = columns.column(i).path_in_schema  # which may be no text
 
 
 def open_copy(path: Path, shown: Path, types: dict[str, pa.DataType]) -> File:
@@ -137,7 +140,7 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowException, RuntimeError) as error:
+    except (pa.ArrowException, RuntimeError, UnicodeDecodeError) as error:
         raise DataError(why_not_parquet(path)) from error
     except OSError as error:
         if error.strerror is None:

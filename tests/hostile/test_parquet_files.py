@@ -1,0 +1,61 @@
+"""A damaged Parquet file is refused in one line; it never ends the process, as pyarrow would let it."""
+
+import pandas as pd
+import pytest
+
+from batchprop.errors import DataError
+from batchprop.tables.reading import read, read_all
+from tests.hostile.crafting import bounded, cut, named
+
+
+def table(folder):
+    path = folder / "table.parquet"
+    frame = pd.DataFrame({"size": [1.5, None, 2.0], "town": ["Ulm", "Bonn", "Ulm"], "rooms": [1, 2, 3]})
+    frame.to_parquet(path, index=False)
+    return path
+
+
+EACH_BYTE = """
+warnings.simplefilter("ignore")
+path = Path(sys.argv[1])
+content, odd = path.read_bytes(), 0
+footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+for at in range(footer, len(content), 5):
+    changed = bytearray(content)
+    changed[at] ^= (128, 16, 1)[at % 3]
+    path.write_bytes(changed)
+    try:
+        read_all(path)
+    except BatchpropError as error:
+        odd += "\\n" in str(error)
+print("ended", odd)
+"""
+
+
+def test_a_changed_footer_never_ends_the_process(folder):
+    told = bounded(
+        "import warnings\nfrom pathlib import Path\nfrom batchprop.errors import BatchpropError\n"
+        "from batchprop.tables.reading import read_all",
+        EACH_BYTE,
+        table(folder),
+        cwd=folder,
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert told.stdout == "ended 0\n"
+
+
+def test_a_name_that_is_no_text_is_refused(folder):
+    path = table(folder)
+    named(path, path.read_bytes().replace(b"town", b"tow\xd1"))
+    for reading in (read, read_all):
+        with pytest.raises(DataError, match="damaged or incomplete Parquet file"):
+            reading(path)
+
+
+def test_a_file_cut_short_is_refused(folder):
+    path = table(folder)
+    for content in cut(path.read_bytes(), 30):
+        named(path, content)
+        for reading in (read, read_all):
+            with pytest.raises(DataError, match=r"table\.parquet"):
+                reading(path)
