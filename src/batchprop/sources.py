@@ -9,7 +9,7 @@ import numpy as np
 
 from batchprop.errors import InputError
 
-BLOCK = 4096
+BLOCK = 16_384
 """Rows that are read of a run at a time, where the buffer is large."""
 
 RUN_ROWS = 1 << 16

@@ -63,6 +63,9 @@ def test_the_examples_run(name, folder):
     houses(folder / "houses.parquet")
     table = houses(folder / "visits.csv")
     write(pd.read_csv(table).assign(visits=range(150)), table)
+    (folder / "data").mkdir()
+    for part in "ab":
+        pd.read_csv(table).assign(sold=["no", "yes"] * 75).to_parquet(folder / "data" / f"{part}.parquet")
     run("train", "flowers.csv", "--target", "species", *QUICK)
     assert examples(name)
     for line in examples(name):

@@ -99,7 +99,7 @@ def test_sigterm_ends_the_other_trainings_alike(folder, words, kept):
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, number, code, word):
     data = flowers(folder / "flowers.csv")
-    start = halting_at("batchprop.cli.experiment.encode")
+    start = halting_at("batchprop.cli.preparing.encode")
     with started(folder, "train", data, "--target", "species", start=start) as running:
         wait_for(running, "halted in encode")
         running.send_signal(number)
@@ -140,7 +140,7 @@ def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
     start = halting_at("shutil.rmtree", "batchprop.cli.experiment.save_model")
     with started(folder, "train", "--hidden", "4", "--epochs", "2", "--out", "m", start=start) as running:
         wait_for(running, "halted in save_model")
-        assert len(names(folder)) == 1
+        assert len(names(folder)) == 2  # what is half written, and the lock
         running.send_signal(signal.SIGINT)
         wait_for(running, "halted in rmtree")
         running.send_signal(signal.SIGINT)
@@ -149,7 +149,7 @@ def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
 
 
 STUCK = """
-import batchprop.cli.experiment
+import batchprop.cli.preparing
 def stuck(*_):
     for word in ("first", "second", "third"):
         try:
@@ -158,7 +158,7 @@ def stuck(*_):
                 signal.pause()
         except KeyboardInterrupt:
             pass
-batchprop.cli.experiment.encode = stuck
+batchprop.cli.preparing.encode = stuck
 """
 
 
@@ -167,7 +167,7 @@ def test_a_third_signal_ends_what_takes_no_notice_of_two(folder):
     with started(folder, "train", "--out", "m", start=start) as running:
         for word in ("first", "second", "third"):
             wait_for(running, f"stuck {word}")
-            assert [re.sub(r"\.\w{8}\.", ".", name) for name in names(folder)] == [".m.partial"]
+            assert [re.sub(r"\.\w{8}\.", ".", name) for name in names(folder)] == [".m.partial", ".m.lock"]
             running.send_signal(signal.SIGTERM)
         assert end(running)[::2] == (143, "batchprop: terminated; nothing was written\n")
     assert names(folder) == []

@@ -205,11 +205,19 @@ def test_balanced_class_weights_and_a_column_of_weights(folder):
     assert "ROC AUC" in facts["test"]
 
 
-def test_rows_without_a_target_are_left_out_and_counted(folder):
+def test_rows_without_a_target_are_left_out_listed_and_counted_if_asked(folder):
     frame = pd.read_csv(flowers(folder / "all.csv"))
-    frame.loc[:9, "species"] = None
-    result = run("train", write(frame, folder / "t.csv"), "--target", "species", *QUICK)
-    assert "10 more have no target and are left out" in result.stdout
+    frame.loc[3:12, "species"] = None
+    words = ["train", write(frame, folder / "t.csv"), "--target", "species", *QUICK]
+    refused = run(*words, code=1).stderr
+    assert "t.csv, line 5: its target 'species' is missing; fill it in; --on-bad-row skip" in refused
+    too_many = run(*words, "--on-bad-row", "skip", code=1).stderr
+    assert "10 of 150 rows cannot be used, and at most 1% may be left out" in too_many
+    result = run(*words, "--on-bad-row", "skip", "--most-skipped", "0.1")
+    assert "10 more cannot be used and are left out" in result.stdout
+    skipped = pd.read_csv(folder / "t-model" / "skipped.csv")
+    assert skipped["line"].tolist() == list(range(5, 15))
+    assert "skipped.csv" in (folder / "t-model" / "report.html").read_text()
 
 
 def test_outliers_do_not_throw_training_off(folder):
@@ -257,9 +265,9 @@ def test_lbfgs_is_told_as_it_trains(folder):
 # --- Ctrl-C where nothing is learned yet: exit code 130 (later ones are in test_terminal.py) ----------
 
 
-@pytest.mark.parametrize("place", ["batchprop.cli.data.read", "batchprop.cli.progress.Moment.of"])
+@pytest.mark.parametrize("place", ["batchprop.cli.data.read_all", "batchprop.cli.progress.Moment.of"])
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     data = flowers(folder / "flowers.csv")
@@ -277,7 +285,11 @@ MISUSE = {
     "weights without data": (["--weights", "y"], "--weights names a column, but there is no DATA"),
     "weights are the target": (["t.csv", "--target", "y", "--weights", "y"], "is the target"),
     "unknown option": (["--bogus"], "No such option"),
-    "one word too many": (["t.csv", "more"], "unexpected extra argument"),
+    "several tables, no target": (["t.csv", "more.csv"], "--target is missing: name the column of t.csv"),
+    "often": (["--checkpoint-every", "daily"], "--checkpoint-every 'daily' is not allowed: give a time"),
+    "often and lbfgs": (["--checkpoint-every", "1", "--solver", "lbfgs"], "does not go with --solver lbfgs"),
+    "rewind and record": (["--on-divergence", "rewind", "--record"], "does not go with --record"),
+    "memory": (["--memory", "much"], "memory='much' is no amount of memory: write 2GB, 500MB"),
     "hidden of words": (["--hidden", "big"], "--hidden 'big' is not a list of widths: write 128"),
     "hidden of zero": (["--hidden", "64,0"], "--hidden '64,0' is not"),
     "hidden negative": (["--hidden", "-5"], "--hidden '-5' is not"),

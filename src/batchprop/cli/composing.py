@@ -33,7 +33,7 @@ def compose(training: Training, found: Findings) -> Report:
         *_suspicious(found.suspicious, data, training.fitted),
         data_summary(data, training.parts),
         *asked_for(training.settings, training.facts["versions"]),
-        files_told(training.settings),
+        files_told(training.settings, skipped=bool(data.skipped)),
     ]
     return Report(
         f"{data.name}: predicting {data.target.name}",

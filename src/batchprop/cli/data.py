@@ -1,6 +1,7 @@
 """The table of a command: read, its target and weights taken out, its columns told apart."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.datasets import load_digits
 
+from batchprop.cli.settings import Settings
 from batchprop.errors import DataError
+from batchprop.tables.bad_rows import BadRow
 from batchprop.tables.columns import LARGEST, Column, Target, Task, describe, find, read_target
 from batchprop.tables.lines import line_numbers
-from batchprop.tables.reading import read
+from batchprop.tables.reading import Whole, read, read_all
 from batchprop.tables.splitting import check_enough
+from batchprop.tables.streaming_target import LearnedTarget
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,10 @@ class Data:
         columns: what each of its columns is.
         target: what to predict (n,).
         weights: how much each row counts (n,), or None.
-        without_target: how many rows were left out because their target is missing.
+        left_out: how many rows could not be used.
+        told: what the target holds, all rows to train on together, where most of them are not in the frame.
+        standing: what a row's place is called, and each row's, where the file alone does not tell.
+        skipped: the rows that were skipped.
     """
 
     name: str
@@ -36,11 +43,29 @@ class Data:
     columns: tuple[Column, ...]
     target: Target
     weights: Any = None
-    without_target: int = 0
+    left_out: int = 0
+    told: LearnedTarget | None = None
+    standing: tuple[str, npt.NDArray[Any]] | None = None
+    skipped: Sequence[BadRow] = ()
 
     @property
-    def places(self) -> tuple[str, npt.NDArray[np.intp]]:
+    def why_left_out(self) -> tuple[str, str]:
+        """What to say of the rows that were left out: while it goes on, and afterwards."""
+        if self.skipped:
+            return "cannot be used and are left out", "could not be used and were left out (skipped.csv)"
+        return "have no target and are left out", "have no target and were left out"
+
+    @property
+    def classes(self) -> npt.NDArray[Any]:
+        """The distinct values of the target (c,), in order."""
+        known: npt.NDArray[Any] | None = None if self.told is None else self.told.classes
+        return np.unique(self.target.values) if known is None else known
+
+    @property
+    def places(self) -> tuple[str, npt.NDArray[Any]]:
         """What a row's place is called, and each row's: its line in a text file, its number elsewhere."""
+        if self.standing is not None:
+            return self.standing
         rows = self.frame.index.to_numpy()
         lines = None if self.path is None else line_numbers(self.path)
         return ("row", rows + 1) if lines is None else ("line", lines[rows])
@@ -67,7 +92,57 @@ def load(
         DataError: the file, the target or the weights cannot be used.
     """
     name, frame = _table(path)
-    target = target or "digit"
+    return _ready(name, path, frame, target or "digit", task, weights, to_train=to_train)
+
+
+def load_to_train(settings: Settings) -> Data:
+    """Read the table of a training, of one file or many, that fits in memory.
+
+    Args:
+        settings: the options.
+
+    Raises:
+        DataError: a file, a row, the target or the weights cannot be used.
+    """
+    how = (settings.task, settings.weights)
+    if settings.data is None or settings.target is None:
+        return load(None, settings.target, *how)
+    whole = read_all(
+        settings.tables, settings.target, on_bad_row=settings.on_bad_row, most_skipped=settings.most_skipped
+    )
+    data = _ready(name_of(whole.files), settings.data, whole.frame, settings.target, *how)
+    return replace(data, left_out=len(whole.skipped), skipped=whole.skipped, standing=_standing(whole))
+
+
+def name_of(files: Sequence[Path]) -> str:
+    """What a table is called: its file, or how many there are.
+
+    >>> name_of([Path("a/x.csv")]), name_of([Path("a/x.csv"), Path("a/y.csv")])
+    ('x.csv', '2 files from x.csv to y.csv')
+    """
+    if len(files) == 1:
+        return files[0].name
+    return f"{len(files):,} files from {files[0].name} to {files[-1].name}"
+
+
+def _standing(whole: Whole) -> tuple[str, npt.NDArray[Any]]:
+    if len(whole.files) == 1:
+        return whole.unit, whole.places
+    pairs = zip(whole.of_file.tolist(), whole.places.tolist(), strict=True)
+    return "place", np.array([f"{whole.files[i].name}, {whole.unit} {place}" for i, place in pairs])
+
+
+def _ready(
+    name: str,
+    path: Path | None,
+    frame: pd.DataFrame,
+    target: str,
+    task: Task | None,
+    weights: str | None,
+    *,
+    to_train: bool = True,
+) -> Data:
+    """Take the target and the weights out of a table, and tell what its columns are."""
     column = find(frame, target, "target column")
     counts = None if weights is None else _weights(frame, weights)
     known = column.notna().to_numpy()
@@ -82,7 +157,7 @@ def load(
         describe(features),
         wanted,
         None if counts is None else counts[known],
-        without_target=int((~known).sum()),
+        left_out=int((~known).sum()),
     )
 
 

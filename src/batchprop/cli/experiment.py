@@ -1,6 +1,8 @@
 """`batchprop train`, from the table to the folder."""
 
+import glob
 import platform
+import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -9,28 +11,22 @@ from typing import Any
 from rich.console import Console
 
 import batchprop
+from batchprop import Checkpoints
 from batchprop.cli import report
 from batchprop.cli.composing import compose
 from batchprop.cli.curve import draw_curve
-from batchprop.cli.data import Data, load
+from batchprop.cli.data import Data
 from batchprop.cli.findings import Training, find, takes_long
-from batchprop.cli.fitting import (
-    Fitted,
-    Judged,
-    Parts,
-    encode,
-    fit,
-    for_any_machine,
-    judge,
-    set_aside,
-    simplest_guess,
-    sizes,
-)
-from batchprop.cli.progress import progress, write_history
+from batchprop.cli.fitting import Fitted, Judged, Parts, fit, for_any_machine, judge, simplest_guess, sizes
+from batchprop.cli.preparing import prepared
+from batchprop.cli.progress import History, Moment, progress, write_history
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
-from batchprop.cli.summary import FILES
-from batchprop.tables.splitting import check_each_class_twice
+from batchprop.cli.summary import FILES, SKIPPED
+from batchprop.errors import CheckpointError
+from batchprop.estimators.saving import past_of
+from batchprop.tables.bad_rows import write_skipped
+from batchprop.tables.locking import locked
 from batchprop.tables.storing import MODEL, new_folder, save_model, write_json
 from batchprop.view.report import render
 
@@ -46,39 +42,88 @@ def run(settings: Settings) -> int:
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
-        BatchpropError: whatever stops it; nothing is written then.
+        BatchpropError: whatever stops it; nothing is written then, but for the checkpoints so far.
     """
     console = report.console()
-    with new_folder(settings.out, force=settings.force, table=settings.data) as folder:
-        data = load(settings.data, settings.target, settings.task, settings.weights)
-        settings.check_target(data.target)
-        check_each_class_twice(data.target)
-        parts = set_aside(data.target, settings)
-        report.show_data(console, data, parts.told)
-        encoded = encode(data, parts)
-        report.show_network(console, sizes(data, encoded.X.shape[1], settings.hidden), settings)
-        with progress(console, settings.epochs) as show:
-            fitted = fit(data, parts, encoded, settings, show)
-        if not fitted.history:
-            # Ctrl-C came before the first epoch ended: there is nothing to keep.
-            raise KeyboardInterrupt
-        report.show_end(console, fitted, settings)
-        judged = judge(data, parts, settings, fitted.model)
-        report.show_scores(
-            console, judged.scores, judged.baseline, simplest_guess(data.target.task, settings)
-        )
-        facts = _facts(data, parts, settings, fitted, judged)
-        _write(folder, fitted, f"{data.name}: predicting {data.target.name}", facts)
-        training = Training(data, parts, settings, fitted, judged, facts)
-        reported = _report(console, training, folder / REPORT)
-    missing = [] if reported else [REPORT]
-    report.show_saved(
-        console, settings, [name for name in FILES if name not in missing], interrupted=fitted.interrupted
-    )
-    return exit_code() if fitted.interrupted or not reported else 0
+    with locked(settings.out) as killed:
+        if killed is not None:
+            _tidy(settings.out)
+        history = _earlier(console, settings)
+        force = settings.force or (settings.resume and bool(history))
+        with (
+            new_folder(settings.out, force=force, tables=settings.tables) as folder,
+            prepared(console, settings) as (data, parts, given, pace),
+        ):
+            report.show_network(console, sizes(data, given.features, settings.hidden), settings)
+            with progress(console, settings.epochs) as show:
+                pace.show = show
+                fitted = fit(data, given, settings, history, show)
+            if not fitted.history:
+                # Ctrl-C came before the first epoch ended: there is nothing to keep.
+                raise KeyboardInterrupt
+            report.show_end(console, fitted, settings)
+            files = _write(console, folder, data, parts, settings, fitted)
+        if settings.checkpoint_every is not None and not fitted.interrupted:
+            Checkpoints(settings.checkpoints).clear()
+    report.show_saved(console, settings, files, interrupted=fitted.interrupted)
+    return exit_code() if fitted.interrupted or REPORT not in files else 0
 
 
-def _report(console: Console, training: Training, path: Path) -> bool:
+def _tidy(out: Path) -> None:
+    """Remove what a run left half-written that was killed."""
+    for partial in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _earlier(console: Console, settings: Settings) -> History:
+    """The epochs that a training has done which is gone on with; say where it stood.
+
+    Raises:
+        CheckpointError: there are checkpoints, and nobody said what is to become of them; all are damaged.
+    """
+    if settings.checkpoint_every is None:
+        return []
+    kept = Checkpoints(settings.checkpoints, settings.checkpoint_every)
+    if not settings.resume:
+        if kept.files() and not settings.force:
+            raise CheckpointError(
+                f"the folder {kept.folder} holds checkpoints of a training that did not end: go on with "
+                "--resume, or begin anew with --force"
+            )
+        kept.clear()
+        return []
+    saved = kept.latest()
+    if saved is None:
+        console.print(f"There is no checkpoint in {kept.folder}: training begins anew.", soft_wrap=True)
+        return []
+    history = [
+        Moment(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
+        for number, past in enumerate(past_of(saved), start=1)
+    ]
+    console.print(f"Going on after {report.counted(len(history))}, from {kept.folder}", "", soft_wrap=True)
+    return history
+
+
+def _write(
+    console: Console, folder: Path, data: Data, parts: Parts, settings: Settings, fitted: Fitted
+) -> list[str]:
+    """Judge the model, and write all files; return the names of those that were written."""
+    judged = judge(data, parts, settings, fitted.model)
+    guess = simplest_guess(data.target.task, settings)
+    report.show_scores(console, judged.scores, judged.baseline, guess)
+    facts = _facts(data, parts, settings, fitted, judged)
+    save_model(for_any_machine(fitted.model), folder / MODEL)
+    write_history(fitted.history, folder / "history.csv")
+    write_json(facts, folder / "settings.json")
+    title = f"{data.name}: predicting {data.target.name}"
+    draw_curve(fitted.history, fitted.best.epoch, title, folder / "learning-curve.png")
+    if data.skipped:
+        write_skipped(data.skipped, folder / SKIPPED)
+    _report(console, Training(data, parts, settings, fitted, judged, facts), folder / REPORT)
+    return [name for name in (*FILES, SKIPPED) if (folder / name).exists()]
+
+
+def _report(console: Console, training: Training, path: Path) -> None:
     """Write the report; Ctrl-C leaves it out, and not the model, which may have taken hours."""
     try:
         with report.working(console, "Writing the report", long=takes_long(training)):
@@ -86,8 +131,6 @@ def _report(console: Console, training: Training, path: Path) -> bool:
     except KeyboardInterrupt:
         path.unlink(missing_ok=True)
         console.print("Interrupted: the report is left out.", soft_wrap=True)
-        return False
-    return True
 
 
 def _facts(data: Data, parts: Parts, settings: Settings, fitted: Fitted, judged: Judged) -> dict[str, Any]:
@@ -100,7 +143,7 @@ def _facts(data: Data, parts: Parts, settings: Settings, fitted: Fitted, judged:
         "data": {
             "name": data.name,
             "rows": {name: len(rows) for name, rows in parts._asdict().items()},
-            "rows without a target": data.without_target,
+            "rows left out": data.left_out,
             "columns": [asdict(column) for column in data.columns],
         },
         "target": {"name": data.target.name, "task": data.target.task, "rule": data.target.rule}
@@ -120,10 +163,3 @@ def _facts(data: Data, parts: Parts, settings: Settings, fitted: Fitted, judged:
         "test": judged.scores,
         "baseline": judged.baseline,
     }
-
-
-def _write(folder: Path, fitted: Fitted, title: str, facts: dict[str, Any]) -> None:
-    save_model(for_any_machine(fitted.model), folder / MODEL)
-    write_history(fitted.history, folder / "history.csv")
-    write_json(facts, folder / "settings.json")
-    draw_curve(fitted.history, fitted.best.epoch, title, folder / "learning-curve.png")

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop
+from batchprop.cli.catching_up import catch_up
 from batchprop.cli.data import Data
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.progress import History, Moment, Show, keeping
@@ -40,9 +43,12 @@ OnEpoch = Callable[[Epoch], bool]
 
 
 class Parts(NamedTuple):
-    """Which rows train, which tell when to stop, and which are kept for the test."""
+    """Which rows train, which tell when to stop, and which are kept for the test.
 
-    train: Rows
+    Places in the frame; of a table that is larger than memory, the frame holds those of the last two.
+    """
+
+    train: Rows | range
     validation: Rows
     test: Rows
 
@@ -54,12 +60,33 @@ class Parts(NamedTuple):
         )
 
 
-class Encoded(NamedTuple):
-    """The columns as features: the fitted transformer, training rows (n, k), validation rows."""
+class Given(NamedTuple):
+    """What a network is given to learn from.
+
+    Attributes:
+        columns: the fitted transformer.
+        X: features to train on (n, k), or a source of them with their targets.
+        y: targets (n,); None with a source.
+        weights: how much each row counts (n,), or None.
+        X_val: features to validate on (v, k).
+        y_val: their targets (v,).
+        rows: n.
+        scaler: what targets were divided by, where that happened: `network` learns them so.
+    """
 
     columns: Pipeline
     X: Any
+    y: Any
+    weights: Any
     X_val: Any
+    y_val: Any
+    rows: int
+    scaler: StandardScaler | None = None
+
+    @property
+    def features(self) -> int:
+        """How many features there are, k."""
+        return int(self.X_val.shape[1])
 
 
 class Judged(NamedTuple):
@@ -129,44 +156,78 @@ def set_aside(target: Target, settings: Settings) -> Parts:
     return Parts(train, validation, test)
 
 
-def encode(data: Data, parts: Parts) -> Encoded:
-    """Turn the columns into features, by what the training rows tell.
+def encode(data: Data, parts: Parts, settings: Settings) -> Given:
+    """Turn the columns into features, by what the training rows tell, and numbers into their distance.
 
     Raises:
         DataError: a column holds what its kind does not allow, or none is left.
     """
-    columns = encoder(data.columns, len(parts.train), data.target.name)
-    X = columns.fit_transform(data.frame.iloc[parts.train])
-    return Encoded(columns, X, columns.transform(data.frame.iloc[parts.validation]))
+    train = np.asarray(parts.train)
+    columns = encoder(data.columns, len(train), data.target.name)
+    X = columns.fit_transform(data.frame.iloc[train])
+    X_val = columns.transform(data.frame.iloc[parts.validation])
+    y, y_val = data.target.values[train], data.target.values[parts.validation]
+    weights = None if data.weights is None else data.weights[train]
+    given = Given(columns, X, y, weights, X_val, y_val, len(train))
+    if not is_scaled(data.target.task, settings):
+        return given
+    scaler = StandardScaler().fit(y[:, None])
+    return given._replace(y=scaled(scaler, y), y_val=scaled(scaler, y_val), scaler=scaler)
+
+
+def is_scaled(task: str, settings: Settings) -> bool:
+    """Whether a target is learned as its distance from the mean; counts keep their scale."""
+    # The head's exponential is of counts, not of their distance to the mean.
+    return task == "numbers" and sought(settings)[0] != "poisson"
+
+
+def scaled(scaler: StandardScaler, y: Any) -> Any:
+    """Return numbers as their distance from the mean, in standard deviations."""
+    return scaler.transform(y[:, None])[:, 0]
 
 
 def sizes(data: Data, features: int, hidden: Sequence[int]) -> list[int]:
     """Return the network's widths; two classes, like a number, take one output."""
-    classes = len(np.unique(data.target.values)) if data.target.task == "classes" else 1
+    classes = len(data.classes) if data.target.task == "classes" else 1
     return [features, *hidden, classes if classes > _TWO else 1]
 
 
-def fit(data: Data, parts: Parts, encoded: Encoded, settings: Settings, show: Show) -> Fitted:
+def fit(data: Data, given: Given, settings: Settings, history: History, show: Show) -> Fitted:
     """Train the network, and put it behind the columns in one pipeline.
 
     Args:
         data: the table.
-        parts: its rows, set aside.
-        encoded: its columns as features.
+        given: what to learn from.
         settings: the options.
+        history: of earlier epochs, where training goes on; epochs are added to it.
         show: called after each epoch.
 
     Raises:
         DivergedError: the loss stopped being finite.
-        BatchpropError: JAX gave up, as for want of memory.
+        BatchpropError: JAX gave up, as for want of memory; a checkpoint cannot be written.
     """
-    history: History = []
-    y, y_val = data.target.values[parts.train], data.target.values[parts.validation]
-    weights = None if data.weights is None else data.weights[parts.train]
-    fit_task = _fit_classes if data.target.task == "classes" else _fit_numbers
+    on_epoch = keeping(history, show)
+    made = _for_classes if data.target.task == "classes" else _for_numbers
+    network = made(settings, options(settings, given.rows, on_epoch) | _stopping(settings))
+    how: dict[str, Any] = {"X_val": given.X_val, "y_val": given.y_val, "record_examples": settings.record}
+    if settings.checkpoint_every is not None:
+        kept = batchprop.Checkpoints(settings.checkpoints, settings.checkpoint_every)
+        how |= {"checkpoint": kept, "resume": settings.resume}
     with explained(settings):
-        network = fit_task(settings, keeping(history, show), encoded.X, y, weights, encoded.X_val, y_val)
-    return Fitted(Pipeline([*encoded.columns.steps, ("network", network)]), history)
+        network.fit(given.X, given.y, given.weights, **how)
+        catch_up(history, network)
+        network.set_params(callbacks=None)
+        last = network if given.scaler is None else _behind(network, given.scaler)
+    return Fitted(Pipeline([*given.columns.steps, ("network", last)]), history)
+
+
+def _behind(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
+    """A network that learned scaled numbers, made to answer in theirs."""
+    whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
+    whole.fit(np.zeros((2, network.n_features_in_)), np.array([0.0, 1.0]))  # then with those that count
+    whole.set_params(regressor=clone(network))
+    whole.regressor_, whole.transformer_ = network, scaler
+    return whole
 
 
 @contextmanager
@@ -227,6 +288,7 @@ def options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
         "engine": settings.engine,
         "device": settings.device,
         "precision": settings.precision,
+        "on_divergence": settings.on_divergence,
         "callbacks": (on_epoch,),
     }
 
@@ -241,44 +303,14 @@ def _stopping(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _fit_classes(
-    settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
-) -> Any:
-    network = batchprop.MLPClassifier(
-        class_weight=settings.class_weight,
-        label_smoothing=settings.label_smoothing,
-        **options(settings, len(y), on_epoch),
-        **_stopping(settings),
-    )
-    given = {"sample_weight": weights, "X_val": X_val, "y_val": y_val}
-    network.fit(X, y, **given, record_examples=settings.record)
-    return network.set_params(callbacks=None)
+def _for_classes(settings: Settings, how: dict[str, Any]) -> Any:
+    weight, smoothing = settings.class_weight, settings.label_smoothing
+    return batchprop.MLPClassifier(class_weight=weight, label_smoothing=smoothing, **how)
 
 
-def _fit_numbers(
-    settings: Settings, on_epoch: OnEpoch, X: Any, y: Any, weights: Any, X_val: Any, y_val: Any
-) -> Any:
+def _for_numbers(settings: Settings, how: dict[str, Any]) -> Any:
     loss, quantile = sought(settings)
-    network = batchprop.MLPRegressor(
-        loss=loss,
-        quantile=quantile,
-        **options(settings, len(y), on_epoch),
-        **_stopping(settings),
-    )
-    how = {"sample_weight": weights, "X_val": X_val, "record_examples": settings.record}
-    if loss == "poisson":
-        # Counts keep their scale: the head's exponential is of them, not of their distance to the mean.
-        network.fit(X, y, **how, y_val=y_val)
-        return network.set_params(callbacks=None)
-    y_val = StandardScaler().fit(y[:, None]).transform(y_val[:, None])[:, 0]
-    scaled = TransformedTargetRegressor(
-        network,
-        transformer=StandardScaler(),
-        check_inverse=False,  # whose notes are of the last digits of targets of very different sizes
-    )
-    scaled.fit(X, y, **how, y_val=y_val)
-    scaled.regressor_.set_params(callbacks=None)
-    return scaled.set_params(regressor__callbacks=None)
+    return batchprop.MLPRegressor(loss=loss, quantile=quantile, **how)
 
 
 def for_any_machine(model: Pipeline) -> Pipeline:
@@ -308,12 +340,24 @@ def simplest_guess(task: str, settings: Settings) -> str:
 def judge(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> Judged:
     """See what the model answers on the test rows, and score that beside the simplest guess."""
     X, y = model[:-1].transform(data.frame.iloc[parts.test]), data.target.values
-    y_train, y_test = y[np.concatenate([parts.train, parts.validation])], y[parts.test]
+    y_test = y[parts.test]
+    y_train, counts = _known(data, parts, settings)
     if data.target.task == "classes":
         P = model[-1].predict_proba(X)
         scores = score_classes(y_test, P, model.classes_)
-        return Judged(X, y_test, P, scores, baseline_classes(y_train, y_test))
+        return Judged(X, y_test, P, scores, baseline_classes(y_train, y_test, counts))
     loss = sought(settings)
     guess = model[-1].predict(X)
     scores = score_numbers(y_test, guess, *loss)
     return Judged(X, y_test, guess, scores, baseline_numbers(y_train, y_test, *loss))
+
+
+def _known(data: Data, parts: Parts, settings: Settings) -> tuple[Any, Any]:
+    """What a guess may go by: targets, and how often each was, or None for once."""
+    told = data.told
+    if told is None:
+        return data.target.values[np.concatenate([parts.train, parts.validation])], None
+    if told.task == "classes":
+        return told.classes, told.counts
+    loss, quantile = sought(settings)
+    return np.array([told.quantile(quantile) if loss == "quantile" else told.mean]), None

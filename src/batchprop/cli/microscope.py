@@ -143,7 +143,8 @@ def _named(columns: Pipeline, data: Data) -> pd.DataFrame:
 
 def _places(data: Data) -> pd.Index:
     name, places = data.places
-    return pd.Index(places, name=name)
+    index: pd.Index = pd.Index(places, name=name)
+    return index
 
 
 def _about(data: Data, *, scaled: bool) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from batchprop.training import Epoch
 
@@ -53,6 +54,9 @@ class Show(Protocol):
     def __call__(self, history: History) -> None:
         """Show it."""
 
+    def within(self, share: float) -> None:
+        """Show how much of the epoch under way is read, from 0 to 1."""
+
 
 def keeping(history: History, show: Show) -> Callable[[Epoch], bool]:
     """Return a callback that adds each epoch to a history and shows it.
@@ -64,6 +68,8 @@ def keeping(history: History, show: Show) -> Callable[[Epoch], bool]:
 
     # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
     def on_epoch(record: Epoch) -> bool:
+        # A fit that goes back after it diverged comes by some epochs once more.
+        del history[record.number - 1 :]
         history.append(Moment.of(record))
         show(history)
         return False
@@ -103,15 +109,56 @@ def progress(console: Console, epochs: int) -> Iterator[Show]:
         yield _Lines(console, epochs)
         return
     bar = Progress(
-        TextColumn(f"epoch {{task.completed:>{len(str(epochs))}}}/{epochs}"),
+        TextColumn(f"epoch {{task.fields[done]:>{len(str(epochs))}}}/{epochs}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[figures]}"),
         console=console,
         expand=True,
     )
-    task = bar.add_task("training", total=epochs, figures="starting")
     with bar:
-        yield lambda history: bar.update(task, completed=len(history), figures=_figures(history, epochs))
+        yield _Bar(bar, epochs)
+
+
+@contextmanager
+def passing(console: Console, what: str, rows: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a pass over a table: a bar if the console is a terminal, else one line.
+
+    Args:
+        console: where to.
+        what: is done.
+        rows: how many there are; None if nobody knows.
+
+    Yields:
+        What is to be told how many more rows were read.
+    """
+    if not console.is_terminal:
+        console.print(f"{what} ...", soft_wrap=True)
+        console.file.flush()
+        yield lambda _: None
+        return
+    bar = Progress(
+        TextColumn(what), BarColumn(bar_width=None), TaskProgressColumn(), console=console, expand=True
+    )
+    bar.columns = bar.columns if rows is not None else bar.columns[:2]
+    task = bar.add_task(what, total=rows)
+    with bar:
+        yield lambda more: bar.advance(task, more)
+
+
+class _Bar:
+    """A live bar."""
+
+    def __init__(self, bar: Progress, epochs: int) -> None:
+        self.bar, self.epochs, self.done = bar, epochs, 0
+        self.task = bar.add_task("training", total=epochs, figures="starting", done=0)
+
+    def __call__(self, history: History) -> None:
+        self.done = len(history)
+        figures = _figures(history, self.epochs)
+        self.bar.update(self.task, completed=self.done, done=self.done, figures=figures)
+
+    def within(self, share: float) -> None:
+        self.bar.update(self.task, completed=self.done + share)
 
 
 def _figures(history: History, epochs: int) -> str:
@@ -129,6 +176,14 @@ class _Lines:
         self.console = console
         self.epochs = epochs
         self.quiet = 0.0
+        self.said = monotonic()
+
+    def within(self, share: float) -> None:
+        if monotonic() < self.said + _QUIET_SECONDS:
+            return
+        self.said = monotonic()
+        self.console.print(f"{share:.0%} of the rows of this epoch are read", soft_wrap=True)
+        self.console.file.flush()
 
     def __call__(self, history: History) -> None:
         last = history[-1]

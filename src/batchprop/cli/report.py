@@ -15,7 +15,7 @@ from batchprop.cli.data import Data
 from batchprop.cli.fitting import Fitted
 from batchprop.cli.progress import clock
 from batchprop.cli.settings import Settings
-from batchprop.tables.columns import Column, Target
+from batchprop.tables.columns import Column
 from batchprop.tables.naming import elided
 from batchprop.tables.scoring import Scores
 
@@ -63,9 +63,9 @@ def show_data(out: Console, data: Data, rows: str) -> None:
     facts = Table.grid("", "", padding=(0, 2))
     facts.add_row("Data", data.name)
     facts.add_row("Rows", rows)
-    if data.without_target:
-        facts.add_row("", f"{data.without_target:,} more have no target and are left out")
-    facts.add_row("Target", f"{data.target.name}: {_task(data.target)}")
+    if data.left_out:
+        facts.add_row("", f"{data.left_out:,} more {data.why_left_out[0]}")
+    facts.add_row("Target", f"{data.target.name}: {_task(data)}")
     facts.add_row("", f"taken for {data.target.task}: {data.target.rule}")
     out.print(facts, "")
     table = ruled("columns", "hold", "named", "become", right=[0])
@@ -87,12 +87,15 @@ def columns_told(columns: Sequence[Column]) -> list[tuple[str, str, str, str]]:
     return told
 
 
-def _task(target: Target) -> str:
-    if target.task == "numbers":
-        return f"{target.values.min():g} to {target.values.max():g}"
-    values, counts = np.unique(target.values, return_counts=True)
-    named = [f"{value} ({count:,})" for value, count in zip(values, counts, strict=True)]
-    return f"{len(values)} classes, {elided(named, 6)}"
+def _task(data: Data) -> str:
+    told, values = data.told, data.target.values
+    if data.target.task == "numbers":
+        low, high = (values.min(), values.max()) if told is None else (told.low, told.high)
+        return f"{low:g} to {high:g}"
+    classes: Any = data.classes
+    counts: Any = np.unique(values, return_counts=True)[1] if told is None else told.counts
+    named = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)]
+    return f"{len(classes)} classes, {elided(named, 6)}"
 
 
 def _left_out(columns: Sequence[Column]) -> dict[str, list[str]]:
@@ -218,6 +221,9 @@ def show_saved(out: Console, settings: Settings, files: Sequence[str], *, interr
     """Print where the model is, and how to go on."""
     cut = " as far as it was trained" if interrupted else ""
     out.print(f"Saved{cut} in {settings.out}: {', '.join(files)}", soft_wrap=True)
+    if interrupted and settings.checkpoint_every is not None:
+        words = ["batchprop", "train", *map(str, settings.tables), "--out", str(settings.out), "--resume"]
+        out.print(f"Go on with: {shlex.join(words)} and the options of before", soft_wrap=True)
     if settings.data is not None:
         words = shlex.join(["batchprop", "predict", str(settings.out), str(settings.data)])
         out.print(f"Predict with: {words}", soft_wrap=True)

@@ -19,10 +19,11 @@ _NO_WORK = Work((1, 1), rows=0, batch_size=1, epochs=0)
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one training, parsed; `out` is the folder to write."""
+    """The options of one training, parsed; `out` is the folder to write, `also` are further files."""
 
     out: Path
     data: Path | None = None
+    also: tuple[Path, ...] = ()
     target: str | None = None
     task: Literal["classes", "numbers"] | None = None
     weights: str | None = None
@@ -47,7 +48,23 @@ class Settings:
     device: str | None = None
     precision: Literal["float32", "tensorfloat32", "bfloat16"] | None = None
     record: bool = False
+    memory: int | None = None
+    on_bad_row: Literal["error", "skip"] = "error"
+    most_skipped: float = 0.01
+    on_divergence: Literal["error", "rewind"] = "error"
+    checkpoint_every: str | int | None = None
+    resume: bool = False
     force: bool = False
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """All files, folders and patterns of the table; none for the digits."""
+        return () if self.data is None else (self.data, *self.also)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.out.with_name(f"{self.out.name}.checkpoints")
 
     def check(self, purpose: str = "predict") -> None:
         """Check what no single option can tell.
@@ -77,6 +94,7 @@ class Settings:
                 "--record does not go with --solver lbfgs, which takes no batches to watch rows in: "
                 "leave it out, or use another --solver"
             )
+        self._check_keeping()
         if self.data is not None and self.target is None:
             raise ParameterError(f"--target is missing: name the column of {self.data} to {purpose}")
         if self.data is None and (self.target or self.weights):
@@ -87,6 +105,19 @@ class Settings:
         if self.target is not None and self.target == self.weights:
             raise ParameterError(f"--weights {self.weights!r} is the target: name another column")
         self._check_engine()
+
+    def _check_keeping(self) -> None:
+        kept = {
+            "--checkpoint-every": self.checkpoint_every is not None,
+            "--on-divergence rewind": self.on_divergence == "rewind",
+        }
+        cannot = {"--solver lbfgs": self.solver == "lbfgs", "--record": self.record}
+        for option, given in kept.items():
+            for other, there in cannot.items():
+                if given and there:
+                    raise ParameterError(
+                        f"{option} does not go with {other}, whose memory is not kept: leave one out"
+                    )
 
     def _check_engine(self) -> None:
         # Where there is no work, JAX is chosen only if it was asked for.
@@ -124,9 +155,10 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """Return the settings as JSON carries them."""
-        return {
+        told = {
             name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
         }
+        return told | {"also": [str(path) for path in self.also]}
 
 
 def in_options(message: str) -> str:
@@ -138,7 +170,29 @@ def in_options(message: str) -> str:
     '--device gpu does not go with --engine numpy: use --engine jax, or no --device'
     """
     given = re.sub(r"\b(engine|device|precision)='([^']*)'", r"--\1 \2", message)
+    given = given.replace("resume=True", "--resume")
     return re.sub(r"\b(engine|device|precision)=None", r"no --\1", given).replace(", or None", "")
+
+
+def parse_often(text: str | None, *, resume: bool) -> str | int | None:
+    """Read how often to save: a time, or a number of epochs; to resume means to go on saving.
+
+    >>> (
+    ...     parse_often("5min", resume=False),
+    ...     parse_often("10", resume=False),
+    ...     parse_often(None, resume=True),
+    ... )
+    ('5min', 10, '5min')
+    """
+    if text is None:
+        return "5min" if resume else None
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if not re.fullmatch(r"\d+(\.\d+)?\s*(s|min|h)", text.strip()):
+        raise ParameterError(
+            f"--checkpoint-every {text!r} is not allowed: give a time, as 5min or 2h, or a number of epochs"
+        )
+    return text.strip()
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:

@@ -22,6 +22,9 @@ FILES = {
 }
 """What `batchprop train` writes, and what is in it."""
 
+SKIPPED = "skipped.csv"
+"""What it writes besides where rows were left out."""
+
 _MOST_CLASSES, _MOST_GAPS = 30, 20
 _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
 
@@ -30,19 +33,18 @@ def data_summary(data: Data, parts: Parts) -> Section:
     """Say what the table held, and which rows were for what."""
     target = data.target
     text = f"{target.name} was taken for {target.task}: {target.rule}."
-    used = {_PURPOSES[name]: rows for name, rows in parts._asdict().items()}
     tables = [
         Table(
             "Columns", ("columns", "hold", "named", "become"), tuple(columns_told(data.columns)), right=(0,)
         ),
-        (_classes if target.task == "classes" else _spread)(target.values, used),
+        (_classes if target.task == "classes" else _spread)(data, parts),
     ]
-    if data.without_target:
-        text += f" {data.without_target:,} more rows have no target and were left out."
+    if data.left_out:
+        text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)
-        rows = len(data.frame)
+        rows = len(data.frame) if data.told is None else data.told.rows
         tables.append(
             Table(
                 f"Columns with missing values, of {rows:,} rows"
@@ -59,32 +61,43 @@ def data_summary(data: Data, parts: Parts) -> Section:
     return Section("The data", (text,), tuple(tables))
 
 
-def _classes(values: Any, used: Mapping[str, Any]) -> Table:
+def _classes(data: Data, parts: Parts) -> Table:
     """How many rows of each class are for what."""
-    classes, counts = np.unique(values, return_counts=True)
-    order = (
-        np.argsort(-counts, kind="stable")[:_MOST_CLASSES] if len(classes) > _MOST_CLASSES else slice(None)
-    )
-    rows = [
-        (str(label), *(f"{np.count_nonzero(values[part] == label):,}" for part in used.values()))
-        for label in classes[order]
-    ]
-    total = ("all", *(f"{len(part):,}" for part in used.values()))
+    classes = data.classes
+    counts = np.column_stack([_counts(data, rows, classes) for rows in parts])
+    order = np.arange(len(classes))
     caption = f"Rows of {len(classes):,} classes"
     if len(classes) > _MOST_CLASSES:
+        order = np.argsort(-counts.sum(axis=1), kind="stable")[:_MOST_CLASSES]
         caption += f", the {_MOST_CLASSES} most frequent"
-    return Table(caption, ("class", *used), (*rows, total), right=(1, 2, 3))
+    rows = [(str(classes[k]), *(f"{count:,}" for count in counts[k])) for k in order]
+    total = ("all", *(f"{len(rows):,}" for rows in parts))
+    return Table(caption, ("class", *_PURPOSES.values()), (*rows, total), right=(1, 2, 3))
 
 
-def _spread(values: Any, used: Mapping[str, Any]) -> Table:
+def _counts(data: Data, rows: Any, classes: Any) -> Any:
+    """How many of some rows are of each class."""
+    if data.told is not None and isinstance(rows, range):
+        return data.told.counts
+    return np.bincount(np.searchsorted(classes, data.target.values[rows]), minlength=len(classes))
+
+
+def _spread(data: Data, parts: Parts) -> Table:
     """The target's range in each part of the rows."""
     rows = []
-    for purpose, part in used.items():
-        y = values[part].astype(float)
-        told = [f"{y.min():.6g}", figure(float(np.median(y))), figure(float(y.mean())), f"{y.max():.6g}"]
-        rows.append((purpose, f"{len(y):,}", *map(typeset, told)))
+    for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
+        least, median, mean, most = _range(data, part)
+        told = [f"{least:.6g}", figure(median), figure(mean), f"{most:.6g}"]
+        rows.append((purpose, f"{len(part):,}", *map(typeset, told)))
     headings = ("rows", "number", "least", "median", "mean", "most")
     return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
+
+
+def _range(data: Data, rows: Any) -> tuple[float, float, float, float]:
+    if data.told is not None and isinstance(rows, range):
+        return data.told.low, data.told.quantile(0.5), data.told.mean, data.told.high
+    y = data.target.values[rows].astype(float)
+    return float(y.min()), float(np.median(y)), float(y.mean()), float(y.max())
 
 
 def asked_for(settings: Settings, versions: Mapping[str, str]) -> list[Section]:
@@ -103,13 +116,14 @@ def _word(value: Any) -> str:
     return "not given" if value is None else str(value)
 
 
-def files_told(settings: Settings) -> Section:
+def files_told(settings: Settings, *, skipped: bool) -> Section:
     """Say where the files are, and how to go on."""
     going_on = {"Every matrix of one batch": ["batchprop", "look", str(settings.out)]}
     if settings.data is not None:
         going_on["Predictions"] = ["batchprop", "predict", str(settings.out), str(settings.data)]
+    files = FILES | ({SKIPPED: "the rows that were left out, and why"} if skipped else {})
     tables = (
-        Table(f"In the folder {settings.out}", ("file", "what it is"), tuple(FILES.items())),
+        Table(f"In the folder {settings.out}", ("file", "what it is"), tuple(files.items())),
         Table(
             "To go on", ("for", "run"), tuple((what, shlex.join(words)) for what, words in going_on.items())
         ),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import typer
 
 from batchprop.cli.extra import tables_extra
-from batchprop.cli.settings import Settings, parse_batch_size, parse_hidden
+from batchprop.cli.settings import Settings, parse_batch_size, parse_hidden, parse_often
 
 EXAMPLES = """Examples:
 
@@ -20,6 +20,10 @@ batchprop train houses.parquet --target price --hidden 256,128 --dropout 0.1 --o
 batchprop train visits.csv --target visits --task numbers --loss poisson --epochs 50
 
 batchprop train houses.parquet --target price --engine numpy --out numpy-model
+
+batchprop train data/*.parquet --target sold --checkpoint-every 5min --memory 4GB
+
+batchprop train data/*.parquet --target sold --resume
 """
 
 Activation: TypeAlias = Literal[
@@ -45,8 +49,12 @@ def _one_of(names: object) -> str:
 
 def train(
     data: Annotated[
-        Path | None,
-        typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file. Without it: the digits."),
+        list[Path] | None,
+        typer.Argument(
+            metavar="DATA",
+            help="CSV, TSV or Parquet files (text also packed, .csv.gz or .csv.zst), or a folder of such. "
+            "Without it: the digits.",
+        ),
     ] = None,
     *,
     target: Annotated[
@@ -62,6 +70,24 @@ def train(
     test_fraction: Annotated[
         float, _table(metavar="SHARE", min=0.01, max=0.9, help="The share of rows kept for the test.")
     ] = 0.2,
+    memory: Annotated[
+        str | None,
+        _table(
+            metavar="AMOUNT",
+            help="What training may take, as 4GB; a larger table is read a part at a time in every epoch.",
+            show_default="a quarter of the free memory",
+        ),
+    ] = None,
+    on_bad_row: Annotated[
+        Literal["error", "skip"],
+        _table(
+            help="What becomes of a row that does not parse, or has no target; skip lists them in a file."
+        ),
+    ] = "error",
+    most_skipped: Annotated[
+        float,
+        _table(metavar="SHARE", min=0.0, max=1.0, help="The share of rows that skip may leave out at most."),
+    ] = 0.01,
     hidden: Annotated[
         str, _network(metavar="WIDTHS", help="Widths of the hidden layers, as 256,128; or none.")
     ] = "128",
@@ -158,6 +184,29 @@ def train(
             "`batchprop look` shows the training.",
         ),
     ] = False,
+    on_divergence: Annotated[
+        Literal["error", "rewind"],
+        _training(
+            help="If the loss stops being finite: rewind goes back to the best epoch and halves the learning "
+            "rate, up to 3 times."
+        ),
+    ] = "error",
+    checkpoint_every: Annotated[
+        str | None,
+        _files(
+            metavar="TIME",
+            help="Keep the state of the training in OUT.checkpoints, every so often, as 5min, or every so "
+            "many epochs, as 10.",
+            show_default="never",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        _files(
+            "--resume",
+            help="Go on from the last checkpoint, if there is one, to the model that there would have been.",
+        ),
+    ] = False,
     engine: Annotated[
         Engine,
         _machine(help="auto takes JAX where it is installed and the work repays compiling, else NumPy."),
@@ -184,10 +233,13 @@ def train(
 
     Columns are encoded by what they hold; a part of the rows is kept for the
     test, another tells when to stop. Ctrl-C ends the training early: the best
-    weights so far are saved, and the exit code is 130.
+    weights so far are saved, and the exit code is 130; SIGTERM likewise, with
+    143. With --checkpoint-every, --resume goes on from there.
     """
+    first, also = (data[0], data[1:]) if data else (None, [])
     settings = Settings(
-        data=data,
+        data=first,
+        also=tuple(also),
         target=target,
         task=None if task == "auto" else task,
         weights=weights,
@@ -206,19 +258,42 @@ def train(
         max_grad_norm=max_grad_norm,
         alpha=alpha,
         class_weight=class_weight,
-        label_smoothing=label_smoothing if label_smoothing is not None else _smoothing(data),
+        label_smoothing=label_smoothing if label_smoothing is not None else _smoothing(first),
         seed=seed,
         engine=engine,
         device=device,
         precision=precision,
-        out=out or Path(f"{data.stem if data else 'digits'}-model"),
+        out=out or Path(f"{_name(first, several=bool(also))}-model"),
         record=record,
+        memory=None if memory is None else _in_bytes(memory),
+        on_bad_row=on_bad_row,
+        most_skipped=most_skipped,
+        on_divergence=on_divergence,
+        checkpoint_every=parse_often(checkpoint_every, resume=resume),
+        resume=resume,
         force=force,
     )
     settings.check()
     with tables_extra():
         from batchprop.cli.experiment import run
     raise typer.Exit(run(settings))
+
+
+def _name(data: Path | None, *, several: bool) -> str:
+    """What a model is called after: its table, or the folder of several."""
+    if data is None:
+        return "digits"
+    if several or set("*?[") & set(data.name):
+        return data.resolve().parent.name or "table"
+    if data.is_dir():
+        return data.resolve().name or "table"
+    return Path(data.stem).stem if data.suffix.lower() in {".gz", ".zst"} else data.stem
+
+
+def _in_bytes(amount: str) -> int:
+    with tables_extra():
+        from batchprop.tables.memory import parse_memory
+    return parse_memory(amount)
 
 
 def _smoothing(data: Path | None) -> float:

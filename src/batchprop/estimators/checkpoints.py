@@ -97,6 +97,13 @@ class Checkpoints:
             return []
         return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
 
+    def clear(self) -> None:
+        """Remove all checkpoints, and the folder where nothing else is in it."""
+        for path in self.files():
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
+
     def due(self, epochs: int, *, between: bool) -> bool:
         """Whether it is time for another one.
 

@@ -214,6 +214,37 @@ def random_of(saved: Saved) -> dict[str, Any]:
     return random
 
 
+class Past(NamedTuple):
+    """What a saved fit tells of an epoch that it has done.
+
+    Attributes:
+        loss: of the training.
+        learning_rate: the last step's.
+        validation_loss: on the validation rows, or None.
+        rows: how many were trained on.
+        seconds: how long that took.
+    """
+
+    loss: float
+    learning_rate: float
+    validation_loss: float | None
+    rows: int
+    seconds: float
+
+
+def past_of(saved: Saved) -> list[Past]:
+    """Return what a saved fit tells of its epochs."""
+    plain = saved.facts["standings"]["now"]["plain"]
+    epochs, curves = plain["epochs"], plain["curves"]
+    n = len(epochs)
+    losses, rates, validation = (
+        ([None] * n if curves[name] is None else curves[name])[-n:]
+        for name in ("loss_curve_", "learning_rate_curve_", "validation_loss_curve_")
+    )
+    rows, seconds = zip(*epochs, strict=True) if n else ((), ())
+    return [Past(*epoch) for epoch in zip(losses, rates, validation, rows, seconds, strict=True)] if n else []
+
+
 def check_same(saved: Saved, kind: Mapping[str, Any]) -> None:
     """Refuse to go on with another fit than the one that was saved.
 

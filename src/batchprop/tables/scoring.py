@@ -70,10 +70,16 @@ def score_numbers(y: Array, guess: Array, loss: str = "squared_error", quantile:
     return {name: float(score) for name, score in scores.items()}
 
 
-def baseline_classes(y_train: Array, y_test: Array) -> Scores:
-    """Score the guess that every row is of the most frequent class; its log loss is that of the shares."""
+def baseline_classes(y_train: Array, y_test: Array, counts: Array | None = None) -> Scores:
+    """Score the guess that every row is of the most frequent class; its log loss is that of the shares.
+
+    Args:
+        y_train: labels of the training rows (n,).
+        y_test: of the test rows.
+        counts: how often each of the first occurs (n,); None for once.
+    """
     nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
-    prior = DummyClassifier(strategy="prior").fit(nothing_train, y_train)
+    prior = DummyClassifier(strategy="prior").fit(nothing_train, y_train, counts)
     return score_classes(y_test, prior.predict_proba(nothing_test), prior.classes_)
 
 

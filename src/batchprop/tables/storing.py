@@ -7,7 +7,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,13 +112,13 @@ def _check_pipeline(model: object, path: Path) -> None:
 
 
 @contextmanager
-def new_folder(path: str | Path, *, force: bool = False, table: Path | None = None) -> Iterator[Path]:
+def new_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] = ()) -> Iterator[Path]:
     """Give a folder to write into, which takes its name only when the block ends without an error.
 
     Args:
         path: the folder to make; its parents are made as needed, and taken back if the block fails.
         force: replace a folder that holds a model, or nothing; no other is ever replaced.
-        table: the file that is read meanwhile.
+        tables: the files that are read meanwhile.
 
     Yields:
         A fresh folder beside it, so that the last step is a rename.
@@ -128,8 +128,9 @@ def new_folder(path: str | Path, *, force: bool = False, table: Path | None = No
         ParameterError: at once: the table is in the folder, and would go with it.
     """
     path = Path(path)
-    if table is not None and _holds(path, table):
-        raise ParameterError(f"--out {path} holds the table {table}: name another folder")
+    for table in tables:
+        if _holds(path, table):
+            raise ParameterError(f"--out {path} holds the table {table}: name another folder")
     _check_free(path, force=force)
     with _beside(path, "folder") as beside:
         yield beside

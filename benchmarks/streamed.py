@@ -1,0 +1,121 @@
+"""Training on a table that is read in every epoch, beside the same rows in memory; and the peak of memory.
+
+`python -m benchmarks.streamed [--quick]` needs what `pip install -e ".[jax,tables]"` installs, 7 GB of disk
+and about 20 minutes. Results go to `benchmarks/results/streamed.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.fresh import peak, run_fresh
+from benchmarks.machine import machine
+
+FEATURES, HIDDEN, BATCH_SIZE, ROUNDS = 30, (256, 256), 256, 3
+GROUP = 122_880  # rows of a row group, as DuckDB writes them
+MEMORY = 2_000_000_000
+WANTED_RATIO, WANTED_GROWTH = 1.3, 1.1
+RESULTS = Path(__file__).resolve().parent / "results" / "streamed.json"
+
+
+def main() -> None:
+    """Write the tables, time the epochs in turn, measure the peaks, and print and store what came out."""
+    quick = "--quick" in sys.argv
+    small, large = (200_000, 800_000) if quick else (10_000_000, 40_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {n: write(Path(folder) / f"{n}.parquet", n) for n in (small, large)}
+        epochs = run_fresh("epochs", str(paths[small]), str(ROUNDS), module="benchmarks.streamed")
+        peaks = {n: run_fresh("memory", str(path), module="benchmarks.streamed") for n, path in paths.items()}
+    ratio = statistics.median(epochs["streamed"]) / statistics.median(epochs["memory"])
+    growth = peaks[large]["peak_bytes"] / peaks[small]["peak_bytes"]
+    print(f"{small:,} rows, {FEATURES}-{'-'.join(map(str, HIDDEN))}-2, batches of {BATCH_SIZE}")
+    for name, seconds in epochs.items():
+        print(f"an epoch, {name:8}: {', '.join(f'{one:.1f}' for one in seconds)} s")
+    print(f"streamed / in memory: {ratio:.2f} (wanted: at most {WANTED_RATIO})")
+    for n, found in peaks.items():
+        print(f"peak with {n:,} rows: {found['peak_bytes'] / 1e6:,.0f} MB; {found['seconds']:.0f} s in all")
+    print(f"growth of the peak: {growth:.3f} (wanted: at most {WANTED_GROWTH})")
+    if not quick:
+        told = {"epochs": epochs, "ratio": ratio, "peaks": peaks, "growth": growth}
+        about = machine(("batchprop", "jax", "numpy", "pyarrow"))
+        RESULTS.write_text(json.dumps({"machine": about, **told}, indent=2) + "\n", encoding="utf-8")
+
+
+def write(path: Path, n: int) -> Path:
+    """Write n rows of float32, and which side of a curved surface they are on."""
+    names = [f"x{j}" for j in range(FEATURES)]
+    schema = pa.schema([*((name, pa.float32()) for name in names), ("side", pa.int8())])
+    rng = np.random.default_rng(0)
+    with pq.ParquetWriter(path, schema, use_dictionary=False, compression="zstd") as file:
+        for start in range(0, n, GROUP):
+            X, y = rows(rng, min(GROUP, n - start))
+            file.write_table(pa.table([*X.T, y], schema=schema), row_group_size=GROUP)
+    return path
+
+
+def rows(rng: np.random.Generator, n: int) -> tuple[Any, Any]:
+    """Rows, and their labels of 0 and 1."""
+    X = rng.standard_normal((n, FEATURES), dtype=np.float32)
+    return X, (X[:, 0] * X[:, 1] + np.sin(3 * X[:, 2]) + X[:, 3] > 0).astype(np.int8)
+
+
+def estimator(seconds: list[float]) -> Any:
+    """One epoch on JAX, whose seconds are noted."""
+    import batchprop as bp
+
+    return bp.MLPClassifier(
+        HIDDEN,
+        batch_size=BATCH_SIZE,
+        max_iter=1,
+        random_state=0,
+        engine="jax",
+        callbacks=[lambda epoch: seconds.append(epoch.seconds)],
+    )
+
+
+def timed(path: str, rounds: str) -> dict[str, list[float]]:
+    """Seconds of epochs over the file and over the same rows in memory, in turn."""
+    from batchprop.tables import scan
+
+    table = pq.read_table(path)
+    X = np.column_stack([table[f"x{j}"].to_numpy() for j in range(FEATURES)])
+    y = table["side"].to_numpy()
+    del table
+    taken: dict[str, list[float]] = {"memory": [], "streamed": []}
+    estimator([]).fit(X[:10_000], y[:10_000])  # compiles
+    for _ in range(int(rounds)):
+        estimator(taken["memory"]).fit(X, y)
+        with scan(path, target="side", memory=MEMORY) as source:
+            estimator(taken["streamed"]).fit(source)
+    return taken
+
+
+def memory(path: str) -> dict[str, float]:
+    """The peak of a process that trains for one epoch over the file."""
+    from batchprop.tables import scan
+
+    began = time.perf_counter()
+    with scan(path, target="side", memory=MEMORY) as source:
+        estimator([]).fit(source)
+    return {"peak_bytes": peak(), "seconds": time.perf_counter() - began}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    jobs: dict[str, Callable[..., Any]] = {"epochs": timed, "memory": memory}
+    if len(sys.argv) > 1 and sys.argv[1] in jobs:
+        print(json.dumps(jobs[sys.argv[1]](*sys.argv[2:])))
+    else:
+        main()

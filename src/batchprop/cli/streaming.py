@@ -1,0 +1,219 @@
+"""`batchprop train` on a table larger than memory: looked through once, then read in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.console import Console
+from sklearn.preprocessing import StandardScaler
+
+from batchprop.cli.data import Data, name_of
+from batchprop.cli.fitting import VALIDATION_FRACTION, Given, Parts, is_scaled, scaled
+from batchprop.cli.progress import passing
+from batchprop.cli.settings import Settings
+from batchprop.errors import DataError, ParameterError
+from batchprop.sources import BLOCK, Block
+from batchprop.streams import lots
+from batchprop.tables.columns import Target
+from batchprop.tables.learning import Learned, learn
+from batchprop.tables.memory import default_memory, table_bytes
+from batchprop.tables.scanning import Scan, scan
+
+IN_MEMORY = 4
+"""How many times its own size a table takes while it is trained on in memory."""
+
+HELD_SHARE = 8
+"""Rows that are kept for validation and the test take at most the memory divided by this."""
+
+TRAINS, VALIDATES, TESTS = 0, 1, 2
+
+OnRows = Callable[[int], None]
+
+
+class Shares(NamedTuple):
+    """Which part of the rows is kept for the test, and which for validation."""
+
+    test: float
+    validation: float
+
+    def part(self, rows: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
+        """Say for each row, by its number alone, whether it trains (0), validates (1) or tests (2)."""
+        lot = lots(rows, seed)
+        return np.select([lot < self.test, lot < self.test + self.validation], [TESTS, VALIDATES], TRAINS)
+
+
+class Training:
+    """The rows to train on as features and targets, as a source of them.
+
+    Args:
+        table: encoded.
+        shares: of the rows that are kept.
+        seed: of the lots.
+        read: told how many rows were read.
+
+    Attributes:
+        runs: how many rows each run has, those that are kept among them.
+        memory: what training may take.
+        run_bytes: what an open run takes.
+    """
+
+    def __init__(self, table: Scan, shares: Shares, seed: int, read: OnRows) -> None:
+        self.table, self.shares, self.seed, self.read = table, shares, seed, read
+        self.runs, self.memory, self.run_bytes = table.runs, table.memory, table.run_bytes
+
+    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+        """Read a run in order, some rows at a time."""
+        for block in self.table.open(run, rows):
+            self.read(len(block.X))
+            trains = self.shares.part(block.first + np.arange(len(block.X)), self.seed) == TRAINS
+            weights = None if block.weights is None else block.weights[trains]
+            yield Block(block.first, block.X[trains], block.y[trains], weights)
+
+
+def is_large(settings: Settings) -> bool:
+    """Whether the table has to be read a part at a time."""
+    if not settings.tables:
+        return False
+    return IN_MEMORY * table_bytes(settings.tables) > (settings.memory or default_memory())
+
+
+@contextmanager
+def looked_through(console: Console, settings: Settings) -> Iterator[tuple[Scan, Shares]]:
+    """Find the runs of a large table, and how many of its rows to keep; text is copied for that.
+
+    Args:
+        console: where progress is shown.
+        settings: the options.
+
+    Yields:
+        The table, for as long as it may be read, and the shares of its rows to keep.
+
+    Raises:
+        DataError: a file, a column or a row cannot be used.
+        ParameterError: an option needs all rows at once.
+    """
+    _refuse_whole(settings)
+    with passing(console, "Looking through the table", None):
+        table = scan(
+            settings.tables,
+            settings.target,
+            settings.weights,
+            on_bad_row=settings.on_bad_row,
+            most_skipped=settings.most_skipped,
+            memory=settings.memory,
+        )
+    with table:
+        test, validation = settings.test_fraction, VALIDATION_FRACTION * (1 - settings.test_fraction)
+        factor = min(1.0, table.memory / HELD_SHARE / table_bytes(table.files) / (test + validation))
+        yield table, Shares(factor * test, factor * validation)
+
+
+def _refuse_whole(settings: Settings) -> None:
+    needs = {
+        "--record": settings.record,
+        "--solver lbfgs": settings.solver == "lbfgs",
+        "--batch-size full": settings.batch_size == "full",
+    }
+    for option, given in needs.items():
+        if given:
+            raise ParameterError(
+                f"{option} needs all rows at once, and the table does not fit in the memory to use: "
+                "leave it out, or give more with --memory"
+            )
+
+
+def learned(console: Console, table: Scan, shares: Shares, settings: Settings) -> tuple[Data, Parts, Learned]:
+    """Learn what the columns are and what the target holds, in one pass; keep the rows to judge by.
+
+    Args:
+        console: where progress is shown.
+        table: scanned.
+        shares: of its rows that are kept.
+        settings: the options.
+
+    Returns:
+        The kept rows as data, which of them are for what, and what was learned of the others.
+
+    Raises:
+        DataError: the table cannot be trained on.
+    """
+    kept, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
+
+    def training() -> Iterator[pd.DataFrame]:
+        with passing(console, "Learning the columns", table.n_rows) as read:
+            for frame in table.frames(rows=BLOCK):
+                part = shares.part(frame.index.to_numpy(), settings.seed)
+                kept.append(frame[part > TRAINS])
+                parts.append(part[part > TRAINS])
+                yield frame[part == TRAINS]
+                read(len(frame))
+
+    found = learn(training(), target=str(settings.target), task=settings.task, weights=settings.weights)
+    frame, part = pd.concat(kept), np.concatenate(parts)
+    data = Data(
+        name_of(table.files),
+        settings.data,
+        frame.drop(columns=[found.target.name, *filter(None, [settings.weights])]),
+        found.columns,
+        _target(found, frame[found.target.name], settings),
+        left_out=len(table.skipped),
+        told=found.target,
+        skipped=table.skipped,
+    )
+    return (
+        data,
+        Parts(range(found.rows), np.flatnonzero(part == VALIDATES), np.flatnonzero(part == TESTS)),
+        found,
+    )
+
+
+def given_from(
+    table: Scan,
+    shares: Shares,
+    data: Data,
+    parts: Parts,
+    found: Learned,
+    settings: Settings,
+    read: OnRows,
+) -> Given:
+    """Return what to learn from: features and targets as they are read.
+
+    Args:
+        table: scanned.
+        shares: of its rows that are kept.
+        data: those kept.
+        parts: which of them are for what.
+        found: what was learned of the others.
+        settings: the options.
+        read: told how many rows were read.
+
+    Returns:
+        What the network is given.
+    """
+    told, encoder, scaler = found.target, found.encoder, None
+    X_val = encoder.transform(data.frame.iloc[parts.validation])
+    y_val, read_target = data.target.values[parts.validation], told.read
+    if is_scaled(told.task, settings):
+        # Two numbers with the mean and the deviation of all.
+        scaler = StandardScaler().fit([[told.mean - told.deviation], [told.mean + told.deviation]])
+        y_val, read_target = scaled(scaler, y_val), lambda column: scaled(scaler, told.read(column))
+    source = Training(table.through(encoder, read_target), shares, settings.seed, read)
+    return Given(encoder, source, None, None, X_val, y_val, found.rows, scaler)
+
+
+def _target(found: Learned, column: pd.Series, settings: Settings) -> Target:
+    told = found.target
+    ends = told.classes if told.classes is not None else np.array([told.low, told.high])
+    if len(np.unique(ends)) == 1:
+        what = "one class" if told.task == "classes" else "one number"
+        raise DataError(
+            f"the target {told.name!r} holds {what} only, {ends.tolist()[0]!r}, in all {told.rows:,} rows to "
+            "train on: add rows of another, or choose another target"
+        )
+    settings.check_target(Target(told.name, told.task, told.rule, ends))
+    return Target(told.name, told.task, told.rule, told.read(column))

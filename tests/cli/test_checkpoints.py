@@ -1,0 +1,186 @@
+"""`batchprop train --checkpoint-every ... --resume`: nothing is lost, whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from batchprop.cli.app import app
+from batchprop.estimators import fitting
+from batchprop.estimators.checkpoints import Checkpoints
+from batchprop.tables.storing import load_model
+from tests.cli.commands import run
+from tests.cli.test_large_tables import STREAM, table
+from tests.estimators.test_checkpoints import DiedError, dying_after
+
+QUICK = ("--epochs", "6", "--hidden", "8", "--checkpoint-every", "0s")
+KEPT = "m.checkpoints"
+
+
+@pytest.fixture(autouse=True)
+def pieces_of_one_batch(monkeypatch):
+    monkeypatch.setattr(fitting, "PIECE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def rows(folder):
+    table(400).drop(columns=["price"]).to_parquet(folder / "t.parquet", row_group_size=50)
+    return ["train", "t.parquet", "--target", "kind", *QUICK]
+
+
+def coefs(model):
+    last = load_model(model)[-1]
+    return [coef.tobytes() for coef in getattr(last, "regressor_", last).coefs_]
+
+
+def epochs_of(model):
+    return pd.read_csv(f"{model}/history.csv").drop(columns="seconds").to_numpy().tolist()
+
+
+@pytest.mark.parametrize("extra", [(), STREAM[:2]], ids=["in memory", "in parts"])
+@pytest.mark.parametrize("target", ["kind", "price"])
+def test_a_training_that_died_goes_on_to_the_same_model(folder, extra, target):
+    other = {"kind": "price", "price": "kind"}[target]
+    table(3000).drop(columns=other).to_parquet(folder / "t.parquet", row_group_size=500)
+    words = [
+        "train",
+        "t.parquet",
+        "--target",
+        target,
+        "--dropout",
+        "0.2",
+        "--batch-size",
+        "256",
+        *QUICK,
+        *extra,
+    ]
+    run(*words, "--out", "whole")
+    for writes in (3, 12):
+        with dying_after(writes), pytest.raises(DiedError):
+            run(*words, "--out", "m", "--resume")
+        assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [KEPT, "whole"]
+    said = run(*words, "--out", "m", "--resume").stdout
+    assert "Going on after " in said
+    assert coefs("m") == coefs("whole")
+    assert epochs_of("m") == epochs_of("whole")
+    assert not (folder / KEPT).exists()
+
+
+def test_resuming_what_never_began_begins(rows):
+    assert (
+        "There is no checkpoint in m.checkpoints: training begins anew."
+        in run(*rows, "--out", "m", "--resume").stdout
+    )
+
+
+def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
+    with dying_after(2), pytest.raises(DiedError):
+        run(*rows, "--out", "m")
+    said = run(*rows, "--out", "m", code=1).stderr
+    assert (
+        "m.checkpoints holds checkpoints of a training that did not end: go on with --resume, or begin anew"
+        in said
+    )
+    run(*rows, "--out", "m", "--force")
+    assert not (folder / KEPT).exists()
+
+
+def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder, monkeypatch):
+    run(*rows, "--out", "whole")
+    monkeypatch.setattr("batchprop.cli.fitting.keeping", interrupting(after=2))
+    first = CliRunner().invoke(app, [*rows, "--out", "m"])
+    assert first.exit_code == 130
+    assert "Saved as far as it was trained in m" in first.stdout
+    assert "Go on with: batchprop train t.parquet" in " ".join(first.stdout.split())
+    monkeypatch.undo()
+    run(*rows, "--out", "m", "--resume")
+    assert coefs("m") == coefs("whole")
+    assert not json.loads((folder / "m" / "settings.json").read_text())["training"]["interrupted"]
+
+
+def interrupting(after):
+    from batchprop.cli.progress import keeping
+
+    def made(history, show):
+        go_on = keeping(history, show)
+
+        def on_epoch(record):
+            go_on(record)
+            if record.number == after:
+                os.kill(os.getpid(), signal.SIGINT)
+            return False
+
+        return on_epoch
+
+    return made
+
+
+def test_another_training_is_not_gone_on_with(rows):
+    with dying_after(2), pytest.raises(DiedError):
+        run(*rows, "--out", "m")
+    said = run(*rows, "--out", "m", "--resume", "--alpha", "0.5", code=1).stderr
+    assert "the checkpoint is of another fit: alpha was 0.0001, and now is 0.5" in said
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(rows):
+    run(*rows, "--out", "whole")
+    with dying_after(9), pytest.raises(DiedError):
+        run(*rows, "--out", "m")
+    newest = Checkpoints(KEPT).files()[-1]
+    newest.write_bytes(newest.read_bytes()[:-9])
+    said = run(*rows, "--out", "m", "--resume")
+    assert f"{newest.name} is damaged" in said.stderr
+    assert coefs("m") == coefs("whole")
+
+
+def test_a_full_disk_says_so_and_keeps_the_old_checkpoint(rows, monkeypatch):
+    write = Checkpoints.write
+
+    def full(self, saved, epochs):
+        if len(self.files()) == 2:
+            raise_full()
+        return write(self, saved, epochs)
+
+    def raise_full():
+        from batchprop.errors import CheckpointError
+
+        raise CheckpointError("the checkpoint could not be written: No space left on device")
+
+    monkeypatch.setattr(Checkpoints, "write", full)
+    said = run(*rows, "--out", "m", code=1).stderr
+    assert said == "batchprop: the checkpoint could not be written: No space left on device\n"
+    assert len(Checkpoints(KEPT).files()) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_training_that_diverges_goes_back_and_says_so(folder):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"x{j}": rng.normal(size=600) for j in range(3)})
+    frame["price"] = frame.x0 + 2 * frame.x1 + 3 * frame.x2
+    frame.to_parquet(folder / "t.parquet")
+    words = [
+        "train",
+        "t.parquet",
+        "--target",
+        "price",
+        "--hidden",
+        "none",
+        "--solver",
+        "sgd",
+        "--epochs",
+        "12",
+    ]
+    words += ["--learning-rate", "4", "--batch-size", "8"]
+    assert "the loss became inf" in run(*words, code=1).stderr
+    said = run(*words, "--on-divergence", "rewind")
+    assert "of the learning rate" in said.stderr
+    history = pd.read_csv(folder / "t-model" / "history.csv")
+    assert history["epoch"].tolist() == list(range(1, len(history) + 1))
+    assert json.loads((folder / "t-model" / "settings.json").read_text())["test"]["R²"] > 0.95

@@ -1,0 +1,136 @@
+"""`batchprop train` on tables larger than the memory it may use, and on many files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchprop.tables.storing import load_model
+from tests.cli.commands import run
+
+ROWS = 6000
+STREAM = ("--memory", "2MB", "--hidden", "16", "--epochs", "8", "--learning-rate", "0.01")
+
+
+def table(rows=ROWS, seed=0):
+    """Numbers, some missing, words and dates; two classes and a number that follow from them."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(20)})
+    frame["colour"] = rng.choice(["red", "green", "blue"], rows)
+    frame["born"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), unit="D")
+    z = frame.x0 - frame.x1 + 2 * (frame.colour == "red") - 0.7
+    frame["kind"] = np.where(z > 0, "yes", "no")
+    frame["price"] = 100 + 50 * z + rng.normal(size=rows)
+    frame.loc[::50, "x2"] = np.nan
+    return frame
+
+
+def told(folder):
+    return json.loads((folder / "settings.json").read_text())
+
+
+@pytest.fixture
+def large(folder):
+    """A Parquet file of 12 row groups."""
+    table().to_parquet(folder / "large.parquet", row_group_size=500)
+    return folder
+
+
+@pytest.mark.parametrize("target", ["kind", "price"])
+def test_a_large_table_is_read_in_parts_and_learned_as_well(large, target):
+    other = {"kind": "price", "price": "kind"}[target]
+    frame = pd.read_parquet("large.parquet").drop(columns=other)
+    frame.to_parquet("large.parquet", row_group_size=500)
+    said = run("train", "large.parquet", "--target", target, "--out", "parts", *STREAM).stdout
+    assert "to test; read in 12 parts in every epoch" in " ".join(said.split())
+    run("train", "large.parquet", "--target", target, "--out", "whole", *STREAM[2:])
+    score = {"kind": "accuracy", "price": "R²"}[target]
+    parts, whole = told(large / "parts"), told(large / "whole")
+    assert parts["test"][score] > whole["test"][score] - 0.02
+    assert parts["baseline"][score] < 0.7
+    assert set(parts["data"]["rows"]) == {"train", "validation", "test"}
+    assert 0 < sum(parts["data"]["rows"].values()) <= ROWS
+    for name in ("model.skops", "history.csv", "report.html", "learning-curve.png"):
+        assert (large / "parts" / name).stat().st_size > 0
+    model = load_model("parts")
+    answers = model.predict(frame.drop(columns=target))
+    assert len(answers) == ROWS
+    if target == "price":
+        assert np.corrcoef(answers, frame.price)[0, 1] > 0.95
+
+
+def test_the_same_rows_are_kept_whatever_the_files(large):
+    frame = pd.read_parquet("large.parquet").drop(columns="price")
+    (large / "files").mkdir()
+    for i in range(3):
+        with gzip.open(large / "files" / f"part-{i}.csv.gz", "wt") as file:
+            frame.iloc[2000 * i : 2000 * (i + 1)].to_csv(file, index=False)
+    frame.to_parquet("large.parquet", row_group_size=500)
+    run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM)
+    run("train", "files", "--target", "kind", "--out", "many", *STREAM)
+    one, many = told(large / "one"), told(large / "many")
+    assert many["data"]["name"] == "3 files from part-0.csv.gz to part-2.csv.gz"
+    assert many["test"]["accuracy"] > one["test"]["accuracy"] - 0.03
+    assert [column["kind"] for column in many["data"]["columns"]] == [
+        column["kind"] for column in one["data"]["columns"]
+    ]
+
+
+def test_many_small_files_are_one_table(folder):
+    frame = table(600)
+    for i in range(3):
+        frame.iloc[200 * i : 200 * (i + 1)].to_parquet(folder / f"part-{i}.parquet")
+    words = ["--target", "kind", "--epochs", "3", "--hidden", "8"]
+    run("train", *sorted(folder.glob("*.parquet")), *words, "--out", "many")
+    frame.to_parquet(folder / "one.parquet")
+    run("train", "one.parquet", *words, "--out", "one")
+    one, many = told(folder / "one"), told(folder / "many")
+    assert one["test"] == many["test"]
+    assert (many["settings"]["data"], len(many["settings"]["also"])) == (str(folder / "part-0.parquet"), 2)
+
+
+def test_suspicious_rows_of_many_files_name_the_file(folder):
+    frame = table(300)[["x0", "x1", "kind"]]
+    for i in range(2):
+        frame.iloc[150 * i : 150 * (i + 1)].to_csv(folder / f"part-{i}.csv", index=False)
+    run("train", "part-0.csv", "part-1.csv", "--target", "kind", "--epochs", "2", "--record", "--out", "m")
+    assert "part-1.csv, line " in (folder / "m" / "report.html").read_text()
+
+
+def test_a_bad_row_of_a_large_table(large):
+    frame = pd.read_parquet("large.parquet").drop(columns="price")
+    frame.loc[1234, "kind"] = None
+    frame.to_parquet("large.parquet", row_group_size=500)
+    words = ["train", "large.parquet", "--target", "kind", "--out", "m", *STREAM]
+    assert "large.parquet, row 1235: its target 'kind' is missing" in run(*words, code=1).stderr
+    assert "1 more cannot be used and are left out" in run(*words, "--on-bad-row", "skip").stdout
+    skipped = pd.read_csv(large / "m" / "skipped.csv")
+    assert skipped[["line", "reason"]].values.tolist() == [[1235, "its target 'kind' is missing"]]
+
+
+@pytest.mark.parametrize("option", [("--record",), ("--solver", "lbfgs"), ("--batch-size", "full")])
+def test_what_needs_all_rows_is_refused(large, option):
+    said = run("train", "large.parquet", "--target", "kind", *STREAM, *option, code=2).stderr
+    assert f"{' '.join(option)} needs all rows at once, and the table does not fit in the memory" in said
+
+
+def test_one_class_in_a_large_table(large):
+    pd.read_parquet("large.parquet").assign(kind="yes").to_parquet("large.parquet", row_group_size=500)
+    said = run("train", "large.parquet", "--target", "kind", *STREAM, code=1).stderr
+    assert "the target 'kind' holds one class only, 'yes', in all" in said
+    assert sorted(path.name for path in large.iterdir()) == ["large.parquet"]
+
+
+def test_weights_of_a_large_table(large):
+    frame = pd.read_parquet("large.parquet").drop(columns="price")
+    frame["kind"] = np.random.default_rng(1).choice(["yes", "no"], ROWS, p=[0.3, 0.7])  # by chance alone
+    frame["count"] = np.where(frame.kind == "yes", 100.0, 1.0)
+    frame.to_parquet("large.parquet", row_group_size=500)
+    for weights, most in ((("--weights", "count"), "yes"), ((), "no")):
+        out = ["--out", "m", "--force"]
+        run("train", "large.parquet", "--target", "kind", *weights, *out, *STREAM[:4], "--epochs", "2")
+        assert (load_model("m").predict(frame) == most).mean() > 0.6
