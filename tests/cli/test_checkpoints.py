@@ -47,7 +47,7 @@ def epochs_of(model):
 @pytest.mark.parametrize("target", ["kind", "price"])
 def test_a_training_that_died_goes_on_to_the_same_model(folder, extra, target):
     other = {"kind": "price", "price": "kind"}[target]
-    table(3000).drop(columns=other).to_parquet(folder / "t.parquet", row_group_size=500)
+    table(2000).drop(columns=other).to_parquet(folder / "t.parquet", row_group_size=500)
     words = [
         "train",
         "t.parquet",
@@ -91,14 +91,14 @@ def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
     assert not (folder / KEPT).exists()
 
 
-def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder, monkeypatch):
+def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
     run(*rows, "--out", "whole")
-    monkeypatch.setattr("batchprop.cli.fitting.keeping", interrupting(after=2))
-    first = CliRunner().invoke(app, [*rows, "--out", "m"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchprop.cli.fitting.keeping", interrupting(after=2))
+        first = CliRunner().invoke(app, [*rows, "--out", "m"])
     assert first.exit_code == 130
     assert "Saved as far as it was trained in m" in first.stdout
     assert "Go on with: batchprop train t.parquet" in " ".join(first.stdout.split())
-    monkeypatch.undo()
     run(*rows, "--out", "m", "--resume")
     assert coefs("m") == coefs("whole")
     assert not json.loads((folder / "m" / "settings.json").read_text())["training"]["interrupted"]

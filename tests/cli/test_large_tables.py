@@ -12,8 +12,8 @@ import pytest
 from batchprop.tables.storing import load_model
 from tests.cli.commands import run
 
-ROWS = 6000
-STREAM = ("--memory", "2MB", "--hidden", "16", "--epochs", "8", "--learning-rate", "0.01")
+ROWS = 3000
+STREAM = ("--memory", "2MB", "--hidden", "16", "--epochs", "5", "--learning-rate", "0.02")
 
 
 def table(rows=ROWS, seed=0):
@@ -35,8 +35,8 @@ def told(folder):
 
 @pytest.fixture
 def large(folder):
-    """A Parquet file of 12 row groups."""
-    table().to_parquet(folder / "large.parquet", row_group_size=500)
+    """A Parquet file of four row groups."""
+    table().to_parquet(folder / "large.parquet", row_group_size=750)
     return folder
 
 
@@ -44,9 +44,9 @@ def large(folder):
 def test_a_large_table_is_read_in_parts_and_learned_as_well(large, target):
     other = {"kind": "price", "price": "kind"}[target]
     frame = pd.read_parquet("large.parquet").drop(columns=other)
-    frame.to_parquet("large.parquet", row_group_size=500)
+    frame.to_parquet("large.parquet", row_group_size=750)
     said = run("train", "large.parquet", "--target", target, "--out", "parts", *STREAM).stdout
-    assert "to test; read in 12 parts in every epoch" in " ".join(said.split())
+    assert "to test; read in 4 parts in every epoch" in " ".join(said.split())
     run("train", "large.parquet", "--target", target, "--out", "whole", *STREAM[2:])
     score = {"kind": "accuracy", "price": "R²"}[target]
     parts, whole = told(large / "parts"), told(large / "whole")
@@ -68,8 +68,8 @@ def test_the_same_rows_are_kept_whatever_the_files(large):
     (large / "files").mkdir()
     for i in range(3):
         with gzip.open(large / "files" / f"part-{i}.csv.gz", "wt") as file:
-            frame.iloc[2000 * i : 2000 * (i + 1)].to_csv(file, index=False)
-    frame.to_parquet("large.parquet", row_group_size=500)
+            frame.iloc[1000 * i : 1000 * (i + 1)].to_csv(file, index=False)
+    frame.to_parquet("large.parquet", row_group_size=750)
     run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM)
     run("train", "files", "--target", "kind", "--out", "many", *STREAM)
     one, many = told(large / "one"), told(large / "many")
@@ -104,7 +104,7 @@ def test_suspicious_rows_of_many_files_name_the_file(folder):
 def test_a_bad_row_of_a_large_table(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame.loc[1234, "kind"] = None
-    frame.to_parquet("large.parquet", row_group_size=500)
+    frame.to_parquet("large.parquet", row_group_size=750)
     words = ["train", "large.parquet", "--target", "kind", "--out", "m", *STREAM]
     assert "large.parquet, row 1235: its target 'kind' is missing" in run(*words, code=1).stderr
     assert "1 more cannot be used and are left out" in run(*words, "--on-bad-row", "skip").stdout
@@ -119,7 +119,7 @@ def test_what_needs_all_rows_is_refused(large, option):
 
 
 def test_one_class_in_a_large_table(large):
-    pd.read_parquet("large.parquet").assign(kind="yes").to_parquet("large.parquet", row_group_size=500)
+    pd.read_parquet("large.parquet").assign(kind="yes").to_parquet("large.parquet", row_group_size=750)
     said = run("train", "large.parquet", "--target", "kind", *STREAM, code=1).stderr
     assert "the target 'kind' holds one class only, 'yes', in all" in said
     assert sorted(path.name for path in large.iterdir()) == ["large.parquet"]
@@ -129,7 +129,7 @@ def test_weights_of_a_large_table(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame["kind"] = np.random.default_rng(1).choice(["yes", "no"], ROWS, p=[0.3, 0.7])  # by chance alone
     frame["count"] = np.where(frame.kind == "yes", 100.0, 1.0)
-    frame.to_parquet("large.parquet", row_group_size=500)
+    frame.to_parquet("large.parquet", row_group_size=750)
     for weights, most in ((("--weights", "count"), "yes"), ((), "no")):
         out = ["--out", "m", "--force"]
         run("train", "large.parquet", "--target", "kind", *weights, *out, *STREAM[:4], "--epochs", "2")

@@ -222,8 +222,8 @@ def show_saved(out: Console, settings: Settings, files: Sequence[str], *, interr
     cut = " as far as it was trained" if interrupted else ""
     out.print(f"Saved{cut} in {settings.out}: {', '.join(files)}", soft_wrap=True)
     if interrupted and settings.checkpoint_every is not None:
-        words = ["batchprop", "train", *map(str, settings.tables), "--out", str(settings.out), "--resume"]
-        out.print(f"Go on with: {shlex.join(words)} and the options of before", soft_wrap=True)
+        again = ["batchprop", "train", *map(str, settings.tables), "--out", str(settings.out), "--resume"]
+        out.print(f"Go on with: {shlex.join(again)} and the options of before", soft_wrap=True)
     if settings.data is not None:
         words = shlex.join(["batchprop", "predict", str(settings.out), str(settings.data)])
         out.print(f"Predict with: {words}", soft_wrap=True)

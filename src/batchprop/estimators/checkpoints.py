@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.watching import warn
+from batchprop.unfinished import unfinished, written
 
 FORMAT = 1
 
@@ -134,12 +135,11 @@ class Checkpoints:
         part = path.with_suffix(".partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write_through(part, packed(saved))
-            part.replace(path)
+            with unfinished(part):
+                _write_through(part, packed(saved))
+                part.replace(path)
             _flush(self.folder)
         except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
             kept = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
             raise CheckpointError(
                 f"the checkpoint {path} could not be written: {error.strerror or error}{kept}; make room, "
@@ -148,6 +148,8 @@ class Checkpoints:
         for old in [*earlier, path][:-KEPT]:
             old.unlink(missing_ok=True)
         self._last_time, self._last_epoch = time.monotonic(), epochs
+        if self.folder not in written:
+            written.append(self.folder)
         return path
 
     def latest(self) -> Saved | None:
