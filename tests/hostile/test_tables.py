@@ -156,6 +156,11 @@ def test_dates_beyond_the_calendar_are_refused(folder, without_pictures, unit):
     assert "where a date of the years 1 to 9999 is expected" in told
 
 
+def test_a_moment_that_its_zone_has_no_hour_for_is_refused(folder, without_pictures):
+    dates = pa.array([0, 1, 2**63 - 1], pa.int64()).view(pa.timestamp("us", "Asia/Kolkata"))
+    assert "a date of the years 1 to 9999 is expected" in learn(folder, sold=dates).stderr
+
+
 def test_one_date_beyond_the_calendar_is_left_out(folder, without_pictures):
     dates = pa.array([2**52], pa.int64()).view(pa.timestamp("s", "UTC"))
     assert learn(folder, sold=dates, more=pa.array([1.5, 2.5])).exit_code == 0

@@ -28,8 +28,10 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _seconds(pc.cast(column, pa.time64("ns")), 1e9)
     if pa.types.is_duration(kind):
         return _seconds(column, _UNITS[kind.unit])
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
-        return pc.cast(column, pa.string())
+    # The same moments: at the ends of time another zone's clock has no hour for them.
+    moments = pa.types.is_timestamp(kind) and kind.tz is not None
+    if moments or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
+        return pc.cast(column, pa.timestamp(kind.unit, "UTC") if moments else pa.string())
     return column
 
 
