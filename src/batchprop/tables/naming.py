@@ -23,9 +23,10 @@ def near_name(name: str, names: Sequence[str]) -> str:
 def written(value: Any) -> str:
     """Write a value; of a date beyond the year 9999, which pandas holds and cannot write, NumPy's form.
 
+    >>> import numpy as np
     >>> import pandas as pd
-    >>> written(0.5), written(pd.Timestamp(2**60, unit="s"))
-    ('0.5', '36533877880-07-08T16:36:16')
+    >>> written(0.5), written(pd.Timestamp(np.datetime64("12020-02-29", "s")))
+    ('0.5', '12020-02-29T00:00:00')
     """
     try:
         return str(value)
