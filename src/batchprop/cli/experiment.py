@@ -24,7 +24,7 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
 from batchprop.errors import CheckpointError
-from batchprop.estimators.saving import past_of
+from batchprop.estimators.restoring import past_of
 from batchprop.tables.bad_rows import write_skipped
 from batchprop.tables.locking import locked
 from batchprop.tables.storing import MODEL, new_folder, save_model, write_json

@@ -9,6 +9,7 @@ import numpy as np
 
 from batchprop.arrays import Array, namespace
 from batchprop.batches import Batches, Rows, Table, columns, gather, microbatches
+from batchprop.errors import InputError
 from batchprop.network import Network
 from batchprop.objective import (
     Collapsed,
@@ -72,8 +73,12 @@ class NumpyEngine:
 
     def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
         """Set the generator where it stood (see ``training.Engine``)."""
-        if self._random is not None and random_bits is not None:
+        if self._random is None or random_bits is None:
+            return
+        try:
             self._random.bit_generator.state = random_bits
+        except (TypeError, ValueError, LookupError) as error:
+            raise InputError(f"the random numbers cannot go on from {random_bits!r:.80}: {error}") from error
 
     def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""

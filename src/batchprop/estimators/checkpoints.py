@@ -216,10 +216,18 @@ def unpacked(path: Path) -> Saved:
         raise CheckpointError(f"the checkpoint {path} is damaged ({_in_short(error)})") from error
     if not whole:
         raise CheckpointError(f"the checkpoint {path} is damaged (its checksum is wrong)")
-    facts = json.loads(about["batchprop"])
-    if facts.get("format") != FORMAT:
-        raise CheckpointError(f"the checkpoint {path} has format {facts.get('format')}, not {FORMAT}")
-    return Saved(arrays, facts)
+    return Saved(arrays, _facts(about["batchprop"], path))
+
+
+def _facts(text: str, path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"the checkpoint {path} is no checkpoint ({_in_short(error)})") from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        found = facts.get("format") if isinstance(facts, dict) else None
+        raise CheckpointError(f"the checkpoint {path} has the format {found!r}, not {FORMAT}")
+    return facts
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:

@@ -23,7 +23,8 @@ from batchprop.estimators.monitoring import monitored, monitors_of, watched_for
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.private import PrivateFit, begin_private, random_state_of_batches, withheld
 from batchprop.estimators.recording import Recorder
-from batchprop.estimators.saving import Beginning, Start, check_same, kind_of, standings_from
+from batchprop.estimators.restoring import check_same, of_a_fit, standings_from
+from batchprop.estimators.saving import Beginning, Start, kind_of
 from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
 from batchprop.estimators.streaming import Streamed
 from batchprop.estimators.supplies import InMemory
@@ -136,7 +137,8 @@ def _keeper(estimator: Estimator, fit: Fit, watch: Watch, place: Place, start: S
     keeper = Keeper(estimator, watch, fit.engine, place, beginning, start.checkpoints)
     if start.saved is not None:
         check_same(start.saved, kind)
-        keeper.go_on_from(standings_from(start.saved, fit.recipe.network, place.state.optimizer))
+        with of_a_fit():
+            keeper.go_on_from(standings_from(start.saved, fit.recipe.network, place.state.optimizer))
     return keeper
 
 

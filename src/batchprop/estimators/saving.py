@@ -1,4 +1,4 @@
-"""Saving: what a checkpoint says of a fit, as arrays and plain data, and back."""
+"""Saving: how a fit starts, and what a checkpoint says of it, as arrays and plain data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.checkpoints import Checkpoints, Saved
 from batchprop.estimators.examples import Call
-from batchprop.estimators.leaves import leaves, rebuilt
-from batchprop.estimators.standing import Standing
-from batchprop.network import Layer, Layers, Network
-from batchprop.training import Place, State
+from batchprop.estimators.leaves import leaves
+from batchprop.estimators.restoring import rows_seen_of, set_random
+from batchprop.estimators.standing import PLAIN, Standing
+from batchprop.network import Layers, Network
 
 _FREE = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
 """Parameters that may be others when a fit goes on."""
@@ -27,9 +27,6 @@ _PLANNED = {"cosine", "warmup_cosine", "one_cycle"}
 """Schedules that plan all epochs."""
 
 _SAMPLE = 64
-
-_PLAIN = ("random_bits", "curves", "numbers", "epochs", "rewinds", "ended")
-"""What a standing has in plain data."""
 
 
 class Start(NamedTuple):
@@ -50,7 +47,7 @@ class Start(NamedTuple):
     @property
     def rows_seen(self) -> int | None:
         """How many rows fits before the one that goes on had seen."""
-        return None if self.saved is None else int(self.saved.facts["rows_seen"])
+        return None if self.saved is None else rows_seen_of(self.saved)
 
 
 class Beginning(NamedTuple):
@@ -87,7 +84,7 @@ def start_of(estimator: Estimator, call: Call) -> Start:
     saved = checkpoints.latest() if checkpoints is not None and call.resume else None
     if saved is not None:
         rng = np.random.RandomState()
-        rng.set_state(random_of(saved))
+        set_random(rng, saved)
     return Start(rng, rng.get_state(legacy=False), checkpoints, saved)
 
 
@@ -203,106 +200,8 @@ def _facts_of(standing: Standing) -> dict[str, Any]:
         "epochs_done": place.epochs,
         "seconds": place.seconds,
         "learning_rate": place.learning_rate,
-        "plain": {name: getattr(standing, name) for name in _PLAIN},
+        "plain": {name: getattr(standing, name) for name in PLAIN},
     }
-
-
-def random_of(saved: Saved) -> dict[str, Any]:
-    """Return where the generator of a saved fit stood when it began."""
-    random = dict(saved.facts["random"])
-    random["state"] = {**random["state"], "key": saved.arrays["random.key"]}
-    return random
-
-
-class Past(NamedTuple):
-    """What a saved fit tells of an epoch that it has done.
-
-    Attributes:
-        loss: of the training.
-        learning_rate: the last step's.
-        validation_loss: on the validation rows, or None.
-        rows: how many were trained on.
-        seconds: how long that took.
-    """
-
-    loss: float
-    learning_rate: float
-    validation_loss: float | None
-    rows: int
-    seconds: float
-
-
-def past_of(saved: Saved) -> list[Past]:
-    """Return what a saved fit tells of its epochs."""
-    plain = saved.facts["standings"]["now"]["plain"]
-    epochs, curves = plain["epochs"], plain["curves"]
-    n = len(epochs)
-    losses, rates, validation = (
-        ([None] * n if curves[name] is None else curves[name])[-n:]
-        for name in ("loss_curve_", "learning_rate_curve_", "validation_loss_curve_")
-    )
-    rows, seconds = zip(*epochs, strict=True) if n else ((), ())
-    return [Past(*epoch) for epoch in zip(losses, rates, validation, rows, seconds, strict=True)] if n else []
-
-
-def check_same(saved: Saved, kind: Mapping[str, Any]) -> None:
-    """Refuse to go on with another fit than the one that was saved.
-
-    Args:
-        saved: of it.
-        kind: from ``kind_of``.
-
-    Raises:
-        CheckpointError: they differ; the message says in what.
-    """
-    before = saved.facts["kind"]
-    for name in {**before, **kind}:
-        if before.get(name) != kind.get(name):
-            raise CheckpointError(
-                f"the checkpoint is of another fit: {name} was {before.get(name)}, and now is "
-                f"{kind.get(name)}; set it as it was, or begin anew in another folder"
-            )
-
-
-def standings_from(saved: Saved, net: Network, memory: Any) -> dict[str, Standing]:
-    """Return where a saved fit stood.
-
-    Args:
-        saved: of it.
-        net: as this fit would begin.
-        memory: of the optimiser, likewise.
-
-    Returns:
-        The standings, by name.
-
-    Raises:
-        CheckpointError: an array is missing, or has another shape or type than this fit's.
-    """
-    found = {}
-    for name, facts in saved.facts["standings"].items():
-        begun = f"{name}."
-        arrays = {
-            what.removeprefix(begun): array for what, array in saved.arrays.items() if what.startswith(begun)
-        }
-        found[name] = _standing_from(arrays, facts, net, memory)
-    return found
-
-
-def _standing_from(
-    arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], net: Network, memory: Any
-) -> Standing:
-    remembered = (_like(arrays, f"optimizer.{i}", leaf) for i, leaf in enumerate(leaves(memory)))
-    layers = _layers_from(arrays, "layers", net.layers)
-    place = Place(
-        State(layers, rebuilt(memory, remembered), facts["steps"]),
-        facts["epochs_done"],
-        arrays["losses"],
-        arrays["sizes"],
-        facts["seconds"],
-        facts["learning_rate"],
-    )
-    best = net.with_layers(_layers_from(arrays, "best", net.layers)) if "best.0.W" in arrays else None
-    return Standing(place=place, best=best, **facts["plain"])
 
 
 def _of_layers(name: str, layers: Layers) -> dict[str, NDArray[Any]]:
@@ -311,24 +210,6 @@ def _of_layers(name: str, layers: Layers) -> dict[str, NDArray[Any]]:
         for k, layer in enumerate(layers)
         for which, theta in layer._asdict().items()
     }
-
-
-def _layers_from(arrays: Mapping[str, NDArray[Any]], name: str, template: Layers) -> Layers:
-    return tuple(
-        Layer(*(_like(arrays, f"{name}.{k}.{which}", theta) for which, theta in layer._asdict().items()))
-        for k, layer in enumerate(template)
-    )
-
-
-def _like(arrays: Mapping[str, NDArray[Any]], name: str, template: Any) -> Any:
-    """An array of the file, or the number that it was, where it is what the fit has there."""
-    found, wanted = arrays.get(name), np.asarray(template)
-    if found is None or found.shape != wanted.shape or found.dtype.kind != wanted.dtype.kind:
-        shape = "is missing" if found is None else f"has shape {found.shape} and type {found.dtype}"
-        raise CheckpointError(
-            f"the checkpoint is of another fit: its {name} {shape}, not {wanted.shape} and {wanted.dtype}"
-        )
-    return found if isinstance(template, np.ndarray) else found.item()
 
 
 def _named(value: Any) -> Any:

@@ -10,6 +10,9 @@ from batchprop.network import Network
 from batchprop.schedules import Plateau
 from batchprop.training import Place
 
+PLAIN = ("random_bits", "curves", "numbers", "epochs", "rewinds", "ended")
+"""What a standing has in plain data."""
+
 CURVES = ("loss_curve_", "learning_rate_curve_", "validation_loss_curve_", "validation_scores_")
 
 

@@ -1,0 +1,178 @@
+"""A checkpoint may be any file: going on from it ends in one line, whatever is in it, and runs nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+import batchprop as bp
+from batchprop.errors import BatchpropError, CheckpointError
+from batchprop.estimators.checkpoints import Checkpoints, Saved, _digest, packed, unpacked
+from tests.estimators.tables import estimator, quiet, table
+from tests.hostile.crafting import bounded, cut, flipped
+
+pytestmark = quiet
+
+RAN: list[str] = []
+
+
+class Bomb:
+    def __reduce__(self):
+        return RAN.append, ("it ran",)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The bytes of a checkpoint, and what it holds."""
+    folder = tmp_path_factory.mktemp("whole")
+    X, y = table("multiclass")
+    estimator("multiclass", dropout=0.2, max_iter=3, engine="numpy").fit(X, y, checkpoint=folder)
+    (path,) = Checkpoints(folder).files()
+    return path.read_bytes(), unpacked(path)
+
+
+def go_on(folder, content):
+    """Fit from a folder with one checkpoint of these bytes."""
+    (folder / "checkpoint-000001.safetensors").write_bytes(content)
+    X, y = table("multiclass")
+    model = estimator("multiclass", dropout=0.2, max_iter=5, engine="numpy")
+    return model.fit(X, y, checkpoint=folder, resume=True)
+
+
+HEADER = {
+    "huge": {"a": {"dtype": "F64", "shape": [2**60], "data_offsets": [0, 2**63 - 1]}},
+    "overflowing": {"a": {"dtype": "F64", "shape": [2**32, 2**32], "data_offsets": [0, 0]}},
+    "negative": {"a": {"dtype": "F64", "shape": [-1], "data_offsets": [0, 8]}},
+    "of no type": {"a": {"dtype": "pickle", "shape": [1], "data_offsets": [0, 8]}},
+    "overlapping": {name: {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]} for name in "ab"},
+    "a list": [],
+}
+
+
+def headed(header, data=b"\0" * 8):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_the_one_that_is_changed_below_is_gone_on_from(whole, tmp_path):
+    assert go_on(tmp_path, whole[0]).n_iter_ == 5
+
+
+@pytest.mark.parametrize("header", HEADER)
+def test_headers_that_lie(header, tmp_path):
+    with pytest.raises(CheckpointError, match="is damaged"):
+        go_on(tmp_path, headed(HEADER[header]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\0", pickle.dumps(Bomb()), struct.pack("<Q", 2**63) + b"{", b"PK\x03\x04" + b"\0" * 100,
+        b"[" * 10**6,
+    ],
+    ids=["empty", "a zero", "a pickle", "a header without end", "an archive", "brackets"],
+)  # fmt: skip
+def test_other_files(content, tmp_path):
+    with pytest.raises(CheckpointError, match="is damaged"):
+        go_on(tmp_path, content)
+    assert not RAN
+
+
+def test_truncated_and_flipped_files(whole, tmp_path):
+    content, saved = whole
+    for damaged in (*cut(content, 20), *flipped(content, 60)):
+        file = tmp_path / "one"
+        file.write_bytes(damaged)
+        try:
+            found = unpacked(file)
+        except CheckpointError:
+            continue
+        assert found.facts == saved.facts
+        assert all(np.array_equal(found.arrays[name], array) for name, array in saved.arrays.items())
+
+
+def changed(saved, *path_and_value):
+    """The bytes of a checkpoint whose facts have another value at a path; the checksum is right."""
+    *path, value = path_and_value
+    facts = copy.deepcopy(dict(saved.facts))
+    inner = facts
+    for name in path[:-1]:
+        inner = inner[name]
+    if value is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return packed(Saved(saved.arrays, facts))
+
+
+NOW = ("standings", "now")
+FACTS = [
+    ("format", 2), ("random", ...), ("random", "MT19937"), ("random", "state", {}),
+    ("random", "state", "pos", 10**6), ("random", "bit_generator", "os.system"), ("rows_seen", -1),
+    ("rows_seen", "7"),
+    ("kind", ...), ("kind", 7), ("standings", []), ("standings", {}), (*NOW, "steps", -1),
+    (*NOW, "steps", 1e9),
+    (*NOW, "epochs_done", True), (*NOW, "seconds", "long"), (*NOW, "plain", ...),
+    (*NOW, "plain", "curves", {}),
+    (*NOW, "plain", "curves", "loss_curve_", ["a"]), (*NOW, "plain", "curves", "loss_curve_", 7),
+    (*NOW, "plain", "epochs", [[1, 2, 3]]), (*NOW, "plain", "epochs", {"a": 1}),
+    (*NOW, "plain", "numbers", {}),
+    (*NOW, "plain", "numbers", "best", "good"), (*NOW, "plain", "rewinds", 0.5),
+    (*NOW, "plain", "random_bits", 7), (*NOW, "plain", "random_bits", {"bit_generator": "PCG64"}),
+    (*NOW, "plain", "random_bits", {"bit_generator": "MT19937", "state": {}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", FACTS, ids=lambda change: ".".join(map(str, change))[:60])
+def test_facts_of_another_shape(change, whole, tmp_path):
+    with pytest.raises(BatchpropError) as refused:
+        go_on(tmp_path, changed(whole[1], *change))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["now.layers.0.W", "now.optimizer.0", "now.losses", "random.key", "now.sizes"]
+)
+@pytest.mark.parametrize("array", [None, np.zeros((2, 2, 2)), np.array(["text"]).view(np.uint8), np.zeros(3)])
+def test_arrays_of_another_shape(name, array, whole, tmp_path):
+    arrays = dict(whole[1].arrays)
+    if array is None:
+        del arrays[name]
+    else:
+        arrays[name] = array
+    with pytest.raises(CheckpointError, match=r"of another fit|none that a fit has written"):
+        go_on(tmp_path, packed(Saved(arrays, whole[1].facts)))
+
+
+def test_facts_too_deep_to_read(whole, tmp_path):
+    text = "[" * 100_000
+    path = tmp_path / "one"
+    path.write_bytes(save({}, {"batchprop": text, "sha256": _digest({}, text)}))
+    with pytest.raises(CheckpointError, match="is no checkpoint"):
+        unpacked(path)
+
+
+def test_a_header_that_promises_much_takes_little_memory(tmp_path):
+    (tmp_path / "one").write_bytes(headed(HEADER["huge"]))
+    ended = bounded(
+        "from batchprop.estimators.checkpoints import unpacked\nfrom pathlib import Path",
+        "unpacked(Path(sys.argv[1]))",
+        tmp_path / "one",
+        cwd=tmp_path,
+    )
+    assert "CheckpointError" in ended.stderr.splitlines()[-1]
+
+
+def test_names_that_are_no_checkpoints_are_left_alone(tmp_path):
+    for name in ("checkpoint-1.safetensors", "checkpoint-000001.pickle", "notes.txt"):
+        (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
+    X, y = table("single", 60)
+    estimator("single").fit(X, y, checkpoint=bp.Checkpoints(tmp_path, 1), resume=True)
+    assert len(list(tmp_path.iterdir())) == 5
+    assert not RAN
