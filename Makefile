@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format page bench bench-private bench-bad-rows fuzz clean
+.PHONY: help demo test lint types format page bench bench-private bench-bad-rows bench-streamed fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,9 @@ bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (1
 fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kind (Linux)
 	@set -e; for kind in csv parquet model walk; do \
 	  echo "== $$kind"; $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
+
+bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (25 minutes, 7 GB; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.streamed $(QUICK)
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) web/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

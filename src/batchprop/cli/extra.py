@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from batchprop.errors import BatchpropError
 
-PACKAGES = ("filelock", "jinja2", "matplotlib", "pandas", "psutil", "pyarrow", "skops")
+PACKAGES = ("filelock", "jinja2", "matplotlib", "pandas", "psutil", "pyarrow", "safetensors", "skops")
 
 
 @contextmanager
