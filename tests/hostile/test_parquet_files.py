@@ -20,7 +20,7 @@ warnings.simplefilter("ignore")
 path = Path(sys.argv[1])
 content, odd = path.read_bytes(), 0
 footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-for at in range(footer, len(content), 5):
+for at in range(footer, len(content), 9):
     changed = bytearray(content)
     changed[at] ^= (128, 16, 1)[at % 3]
     path.write_bytes(changed)

@@ -92,7 +92,7 @@ def test_probabilities_and_labels_are_the_same_in_any_chunks(kind, engine, dtype
     clear = margin() > 2 * tolerance
     assert clear.mean() > 0.9
 
-    @settings(max_examples=6)
+    @settings(max_examples=4)
     @given(chunking=chunkings)
     def same(chunking):
         check_near(proba, X, chunking, tolerance)
@@ -107,7 +107,7 @@ def test_probabilities_and_labels_are_the_same_in_any_chunks(kind, engine, dtype
 def test_numbers_are_the_same_in_any_chunks(kind, engine, dtype):
     reg, X = fitted(kind, engine, dtype)
 
-    @settings(max_examples=6)
+    @settings(max_examples=4)
     @given(chunking=chunkings)
     def same(chunking):
         check_near(reg.predict, X, chunking, NEARLY[dtype])
@@ -148,8 +148,8 @@ CODES = ["01", "x", "1.50", "TRUE", "2020-01-01", "1e5", "7", "Yes", "0x1", "+3"
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_words_that_look_like_numbers_are_the_same_words_in_a_file_of_one_row(folder, ending):
-    rows = len(CODES) * 10
-    frame = pd.DataFrame({"code": CODES * 10, "size": np.arange(rows) % 7, "y": np.arange(rows) % len(CODES)})
+    rows = len(CODES) * 5
+    frame = pd.DataFrame({"code": CODES * 5, "size": np.arange(rows) % 7, "y": np.arange(rows) % len(CODES)})
     path = folder / f"all.{ending}"
     frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
     run("train", path, "--target", "y", "--task", "numbers", "--out", "model", "--engine", "numpy",

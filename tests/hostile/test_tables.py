@@ -27,7 +27,7 @@ PLAIN_NAMES = ["a", "b b", "é", "[red]", "x" * 300, "id", "日本", "{y}", "=1+
 
 # Without shrinking, which takes minutes: the table that failed is small as it is.
 few = settings(
-    max_examples=40, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 
 
@@ -106,7 +106,7 @@ def test_any_table_has_its_report(place, table):
     assert done.exit_code == 0 or "no column is left" in done.stderr or "at least 10" in done.stderr
 
 
-@settings(few, max_examples=20)
+@settings(few, max_examples=10)
 @given(table=tables(kinds=SAYABLE, names=PLAIN_NAMES, bad_targets=False))
 def test_the_same_values_have_the_same_answers_from_csv_and_parquet(place, without_pictures, table):
     folder = place()
