@@ -56,7 +56,7 @@ fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kin
 	@set -e; for kind in csv parquet model walk; do \
 	  echo "== $$kind"; $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
 
-bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (25 minutes, 7 GB; QUICK=--quick to try it)
+bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (15 minutes, 7 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.streamed $(QUICK)
 
 clean:  ## remove .venv and everything built

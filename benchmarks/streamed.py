@@ -1,7 +1,7 @@
 """Training on a table that is read in every epoch, beside the same rows in memory; and the peak of memory.
 
 `python -m benchmarks.streamed [--quick]` needs what `pip install -e ".[jax,tables]"` installs, 7 GB of disk
-and about 20 minutes. Results go to `benchmarks/results/streamed.json`.
+and about 15 minutes. Results go to `benchmarks/results/streamed.json`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from benchmarks.fresh import peak, run_fresh
 from benchmarks.machine import machine
 
-FEATURES, HIDDEN, BATCH_SIZE, ROUNDS = 30, (256, 256), 256, 3
+FEATURES, HIDDEN, BATCH_SIZE, ROUNDS = 30, (256, 256), 256, 2
 GROUP = 122_880  # rows of a row group, as DuckDB writes them
 MEMORY = 2_000_000_000
 WANTED_RATIO, WANTED_GROWTH = 1.3, 1.1
