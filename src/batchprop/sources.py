@@ -109,7 +109,7 @@ class Chunks:
             )
         self.chunks = chunks
         self._numbered = isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__")
-        lengths = [len(_parts_of(chunk, i)[0]) for i, chunk in enumerate(chunks)]
+        lengths = [_length(_parts_of(chunk, i)[0]) for i, chunk in enumerate(chunks)]
         if not sum(lengths):
             raise InputError("there are no rows: give chunks (X, y) of rows")
         self.runs = tuple(lengths) if self._numbered else (sum(lengths),)
@@ -119,16 +119,21 @@ class Chunks:
         """Read a run in order, some rows at a time."""
         chunks: Any = self.chunks
         for i, chunk in [(run, chunks[run])] if self._numbered else enumerate(chunks):
-            X, y, *weights = (np.asarray(part) for part in _parts_of(chunk, i))
-            if i + 1 >= len(self._firsts) or len(X) != self._firsts[i + 1] - self._firsts[i]:
+            X, *others = _parts_of(chunk, i)
+            y, *weights = (np.asarray(part) for part in others)
+            # Named columns stay named, for the order that they are in to be seen; sparse rows stay sparse.
+            X = X if hasattr(X, "shape") else np.asarray(X)
+            n = _length(X)
+            if i + 1 >= len(self._firsts) or n != self._firsts[i + 1] - self._firsts[i]:
                 raise InputError(
-                    f"chunk {i} has {len(X)} rows, and had another number when they were counted: give the "
+                    f"chunk {i} has {n} rows, and had another number when they were counted: give the "
                     "same chunks each time"
                 )
-            for start in range(0, len(X), rows):
+            for start in range(0, n, rows):
                 some = slice(start, start + rows)
                 of_rows = weights[0][some] if weights else None
-                yield Block(self._firsts[i] + start, X[some], y[some], of_rows)
+                X_some = X.iloc[some] if hasattr(X, "iloc") else X[some]
+                yield Block(self._firsts[i] + start, X_some, y[some], of_rows)
 
 
 def _parts_of(chunk: Any, number: int) -> Any:
@@ -136,9 +141,15 @@ def _parts_of(chunk: Any, number: int) -> Any:
         raise InputError(
             f"chunk {number} is {type(chunk).__name__}, not (X, y) or (X, y, weights): give such tuples"
         )
-    if len({len(part) for part in chunk}) > 1:
+    if not all(hasattr(part, "__len__") for part in chunk):
+        raise InputError(f"chunk {number} is {chunk!r:.60}, not (X, y) of rows: give tuples of arrays")
+    lengths = [_length(part) for part in chunk]
+    if len(set(lengths)) > 1:
         raise InputError(
-            f"chunk {number} has {' and '.join(str(len(part)) for part in chunk)} rows in its parts: "
-            "give as many of each"
+            f"chunk {number} has {' and '.join(map(str, lengths))} rows in its parts: give as many of each"
         )
     return chunk
+
+
+def _length(rows: Any) -> int:
+    return int(rows.shape[0]) if hasattr(rows, "shape") else len(rows)

@@ -79,6 +79,46 @@ def test_resuming_what_never_began_begins(rows):
     )
 
 
+def test_a_training_that_ended_is_left_as_it_is(rows, folder):
+    run(*rows, "--out", "m", "--resume")
+    before = (folder / "m" / "model.skops").read_bytes()
+    assert (
+        "The training in m has ended: nothing is left to do." in run(*rows, "--out", "m", "--resume").stdout
+    )
+    assert (folder / "m" / "model.skops").read_bytes() == before
+
+
+def test_resuming_does_not_replace_a_model_that_is_whole(rows):
+    with dying_after(9), pytest.raises(DiedError):
+        run(*rows, "--out", "m")
+    run(*rows[:-2], "--out", "m")
+    assert "the folder m exists" in run(*rows, "--out", "m", "--resume", code=1).stderr
+
+
+@pytest.mark.parametrize(("memory", "now"), [("2MB", "4GB"), ("2MB", "3MB"), ("4GB", "2MB")])
+def test_whatever_memory_there_is_now_it_is_the_same_training(folder, memory, now):
+    table(1500).drop(columns="price").to_parquet(folder / "t.parquet", row_group_size=250)
+    words = ["train", "t.parquet", "--target", "kind", *QUICK, "--epochs", "2"]
+    run(*words, "--memory", memory, "--out", "whole")
+    with dying_after(5), pytest.raises(DiedError):
+        run(*words, "--memory", memory, "--out", "m")
+    run(*words, "--memory", now, "--out", "m", "--resume")
+    assert coefs("m") == coefs("whole")
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 10**5, b"{}", b'{"memory": "all"}', b'{"memory": -1}'])
+def test_what_lies_beside_the_checkpoints_may_be_anything(rows, folder, content):
+    with dying_after(9), pytest.raises(DiedError):
+        run(*rows, "--out", "m")
+    (folder / KEPT / "begun.json").write_bytes(content)
+    run(*rows, "--out", "m", "--resume")
+
+
+def test_nothing_is_left_where_no_checkpoint_was_written(rows, folder):
+    run(*rows, "--out", "m", "--weights", "nowhere", code=1)
+    assert sorted(path.name for path in folder.iterdir()) == ["t.parquet"]
+
+
 def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
     with dying_after(2), pytest.raises(DiedError):
         run(*rows, "--out", "m")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.streams import lots
 from batchprop.tables.storing import load_model
 from tests.cli.commands import run
 
@@ -123,6 +124,24 @@ def test_one_class_in_a_large_table(large):
     said = run("train", "large.parquet", "--target", "kind", *STREAM, code=1).stderr
     assert "the target 'kind' holds one class only, 'yes', in all" in said
     assert sorted(path.name for path in large.iterdir()) == ["large.parquet"]
+
+
+def test_a_class_that_is_too_rare_to_train_on(large):
+    frame = pd.read_parquet("large.parquet").drop(columns="price")
+    frame.loc[lots(np.arange(ROWS), 0).argmin(), "kind"] = "rare"  # the first to be kept for the test
+    frame.to_parquet("large.parquet", row_group_size=750)
+    said = run("train", "large.parquet", "--target", "kind", "--out", "m", *STREAM, code=1).stderr
+    assert "class 'rare' has no row among those to train on" in said
+
+
+def test_text_sorted_by_class_is_learned_as_well(folder):
+    frame = table(6000).drop(columns="price")
+    frame.to_csv(folder / "mixed.csv", index=False)
+    frame.sort_values("kind").to_csv(folder / "sorted.csv", index=False)
+    for name in ("mixed", "sorted"):
+        run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM)
+    mixed, in_order = (told(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
+    assert in_order < mixed + 0.1
 
 
 def test_weights_of_a_large_table(large):

@@ -6,7 +6,6 @@ import json
 import resource
 import subprocess
 import sys
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-import batchprop as bp
-from batchprop.errors import CheckpointError, DivergedError, ParameterError
+from batchprop.errors import CheckpointError, DataError, ParameterError
 from batchprop.estimators import fitting
 from batchprop.estimators.checkpoints import Checkpoints, Saved, packed, unpacked
 from tests.estimators.tables import estimator, quiet, table
@@ -138,7 +136,8 @@ def test_a_fit_that_ended_is_not_trained_further(tmp_path: Path) -> None:
     X, y = table("binary", 150)
     model = estimator("binary", max_iter=50, tol=10.0, n_iter_no_change=2, batch_size=32)
     ended = model.fit(X, y, checkpoint=tmp_path).coefs_
-    again = model.fit(X, y, checkpoint=tmp_path, resume=True).coefs_
+    with pytest.warns(UserWarning, match=r"this fit ended after \d+ epochs: begin anew in another folder"):
+        again = model.fit(X, y, checkpoint=tmp_path, resume=True).coefs_
     assert model.n_iter_ < 50
     assert all(np.array_equal(one, other) for one, other in zip(ended, again, strict=True))
 
@@ -277,6 +276,26 @@ def test_other_rows_do_not_go_on(tmp_path: Path) -> None:
         estimator("multiclass").fit(X + 1, y, checkpoint=tmp_path, resume=True)
 
 
+def test_other_weights_and_other_validation_rows_do_not_go_on(tmp_path: Path) -> None:
+    X, y = table("multiclass")
+    estimator("multiclass").fit(X, y, np.ones(len(y)), X_val=X[:9], y_val=y[:9], checkpoint=tmp_path)
+    for weights, n in ((None, 9), (np.arange(len(y)), 9), (np.ones(len(y)), 8)):
+        with pytest.raises(CheckpointError, match=r"data was|validation was"):
+            estimator("multiclass").fit(
+                X, y, weights, X_val=X[:n], y_val=y[:n], checkpoint=tmp_path, resume=True
+            )
+
+
+def test_two_fits_do_not_share_a_folder(tmp_path: Path) -> None:
+    X, y = table("single", 60)
+
+    def another(_: Any) -> None:
+        with pytest.raises(DataError, match=r"is being written by this process itself .* checkpoint="):
+            estimator("single").fit(X, y, checkpoint=tmp_path / "kept")
+
+    estimator("single", callbacks=[another], max_iter=1).fit(X, y, checkpoint=tmp_path / "kept")
+
+
 def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
     X, y = table("single", 60)
     estimator("single").fit(X, y, checkpoint=tmp_path)
@@ -324,61 +343,3 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     X, y = table("single", 60)
     with pytest.raises(CheckpointError, match=r"could not be written: Not a directory|File exists"):
         estimator("single").fit(X, y, checkpoint=tmp_path / "file")
-
-
-# ---- divergence
-
-
-def steep(**parameters: Any) -> tuple[Any, Any, Any]:
-    """Rows on which a rate of 1 diverges after a while, and of a half, and a quarter of it does not."""
-    rng = np.random.RandomState(0)
-    X = rng.randn(400, 3)
-    y = X @ [1.0, 2.0, 3.0]
-    model = bp.MLPRegressor(
-        hidden_layer_sizes=(), solver="sgd", momentum=0, learning_rate_init=4.0, max_iter=12, tol=0,
-        batch_size=8, n_iter_no_change=99, random_state=0, **parameters,
-    )  # fmt: skip
-    return model, X, y
-
-
-def test_divergence_is_an_error_unless_asked() -> None:
-    model, X, y = steep()
-    with pytest.raises(DivergedError):
-        model.fit(X, y)
-
-
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_a_fit_that_diverges_goes_back_and_slows_down(engine: str) -> None:
-    model, X, y = steep(on_divergence="rewind", engine=engine)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        model.fit(X, y)
-    messages = [str(warning.message) for warning in told]
-    assert any("training goes on from the end of epoch" in message for message in messages)
-    rewinds = sum("of the learning rate" in message for message in messages)
-    assert 1 <= rewinds <= 3
-    assert model.learning_rate_curve_[-1] == 4.0 / 2**rewinds
-    assert model.loss_curve_[-1] < 1e-3
-    assert len(model.loss_curve_) == model.n_iter_ == 12
-
-
-def test_three_times_is_enough() -> None:
-    model, X, y = steep(on_divergence="rewind")
-    model.set_params(learning_rate_init=1e6)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(DivergedError, match="after going back and halving the learning rate 3 times"):
-            model.fit(X, y)
-
-
-@pytest.mark.parametrize("writes", [150, 300], ids=["between two", "after two"])
-def test_a_rewind_is_remembered_by_a_checkpoint(writes: int, tmp_path: Path) -> None:
-    model, X, y = steep(on_divergence="rewind")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        whole = model.fit(X, y)
-        again, _, _ = steep(on_divergence="rewind")
-        with dying_after(writes), pytest.raises(DiedError):
-            again.fit(X, y, checkpoint=Checkpoints(tmp_path, "0s"))
-        resumed = again.fit(X, y, checkpoint=tmp_path, resume=True)
-    same(resumed, whole)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 
 import batchprop as bp
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import CheckpointError, InputError, ParameterError
 from batchprop.estimators import stream_fit, streaming
 from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.streaming import Streamed
@@ -237,6 +239,7 @@ def test_chunks_that_come_once_are_refused() -> None:
         ([], "there are no rows"),
         ([(np.zeros((0, 2)), np.zeros(0))], "there are no rows"),
         ([np.zeros((3, 2))], r"chunk 0 is ndarray, not \(X, y\)"),
+        ([[1, 2], [3, 4]], r"chunk 0 is \[1, 2\], not \(X, y\) of rows: give tuples"),
         ([(np.zeros((3, 2)), np.zeros(4))], "chunk 0 has 3 and 4 rows in its parts"),
         (
             [(np.zeros((3, 2)), np.arange(3.0)), (np.zeros((3, 1)), np.arange(3.0))],
@@ -257,6 +260,38 @@ def test_chunks_that_come_once_are_refused() -> None:
 def test_chunks_that_cannot_be_used(chunks: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         estimator("single").fit(chunks)
+
+
+def test_named_columns_of_chunks_keep_their_names() -> None:
+    X, y = table("single", 60)
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    model = estimator("single").fit([(frame, y), (frame, y)])
+    assert model.feature_names_in_.tolist() == list("abcde")
+    with pytest.raises(InputError, match="feature names should match"):
+        estimator("single").fit([(frame, y), (frame[list("edcba")], y)])
+
+
+def test_sparse_chunks() -> None:
+    X, y = table("single", 60)
+    same = estimator("single", shuffle=False).fit([(csr_matrix(X), y)])
+    dense = estimator("single", shuffle=False).fit([(X, y)])
+    np.testing.assert_array_equal(same.coefs_[0], dense.coefs_[0])
+
+
+@pytest.mark.parametrize("change", ["labels", "the last row", "weights"])
+def test_other_rows_do_not_go_on(change: str, tmp_path: Path) -> None:
+    X, y = table("multiclass", 150)
+    weights = np.ones(150)
+    estimator("multiclass").fit(Small(X, y, weights), checkpoint=tmp_path)
+    other = X.copy()
+    other[-1] += 1
+    given = {
+        "labels": (X, y[::-1], weights),
+        "the last row": (other, y, weights),
+        "weights": (X, y, 2 * weights),
+    }
+    with pytest.raises(CheckpointError, match="data was"):
+        estimator("multiclass").fit(Small(*given[change]), checkpoint=tmp_path, resume=True)
 
 
 def test_chunks_that_change_are_noticed() -> None:

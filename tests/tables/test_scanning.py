@@ -185,7 +185,7 @@ def numbers(n=1000):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(batchprop.tables.copying, "GROUP", 300)
+    monkeypatch.setattr(batchprop.tables.copying, "FEWEST", 300)
     frame, file = numbers(), tmp_path / name
     frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
     table = scan(file, target="y", weights="w")

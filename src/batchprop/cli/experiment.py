@@ -1,8 +1,6 @@
 """`batchprop train`, from the table to the folder."""
 
-import glob
 import platform
-import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 from rich.console import Console
 
 import batchprop
-from batchprop import Checkpoints
 from batchprop.cli import report
 from batchprop.cli.composing import compose
 from batchprop.cli.curve import draw_curve
@@ -19,14 +16,13 @@ from batchprop.cli.data import Data
 from batchprop.cli.findings import Training, find, takes_long
 from batchprop.cli.fitting import Fitted, Judged, Parts, fit, for_any_machine, judge, simplest_guess, sizes
 from batchprop.cli.preparing import prepared
-from batchprop.cli.progress import History, Moment, progress, write_history
+from batchprop.cli.progress import progress, write_history
+from batchprop.cli.resuming import begin, checkpoints_kept, forget, has_ended, tidy
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
-from batchprop.errors import CheckpointError
-from batchprop.estimators.restoring import past_of
+from batchprop.locking import locked
 from batchprop.tables.bad_rows import write_skipped
-from batchprop.tables.locking import locked
 from batchprop.tables.storing import MODEL, new_folder, save_model, write_json
 from batchprop.view.report import render
 
@@ -47,11 +43,14 @@ def run(settings: Settings) -> int:
     console = report.console()
     with locked(settings.out) as killed:
         if killed is not None:
-            _tidy(settings.out)
-        history = _earlier(console, settings)
-        force = settings.force or (settings.resume and bool(history))
+            tidy(settings.out)
+        if has_ended(settings):
+            console.print(f"The training in {settings.out} has ended: nothing is left to do.", soft_wrap=True)
+            return 0
+        settings, history = begin(console, settings)
         with (
-            new_folder(settings.out, force=force, tables=settings.tables) as folder,
+            checkpoints_kept(settings),
+            new_folder(settings.out, force=settings.force, tables=settings.tables) as folder,
             prepared(console, settings) as (data, parts, given, pace),
         ):
             report.show_network(console, sizes(data, given.features, settings.hidden), settings)
@@ -63,45 +62,10 @@ def run(settings: Settings) -> int:
                 raise KeyboardInterrupt
             report.show_end(console, fitted, settings)
             files = _write(console, folder, data, parts, settings, fitted)
-        if settings.checkpoint_every is not None and not fitted.interrupted:
-            Checkpoints(settings.checkpoints).clear()
+        if not fitted.interrupted:
+            forget(settings)
     report.show_saved(console, settings, files, interrupted=fitted.interrupted)
     return exit_code() if fitted.interrupted or REPORT not in files else 0
-
-
-def _tidy(out: Path) -> None:
-    """Remove what a run left half-written that was killed."""
-    for partial in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _earlier(console: Console, settings: Settings) -> History:
-    """The epochs that a training has done which is gone on with; say where it stood.
-
-    Raises:
-        CheckpointError: there are checkpoints, and nobody said what is to become of them; all are damaged.
-    """
-    if settings.checkpoint_every is None:
-        return []
-    kept = Checkpoints(settings.checkpoints, settings.checkpoint_every)
-    if not settings.resume:
-        if kept.files() and not settings.force:
-            raise CheckpointError(
-                f"the folder {kept.folder} holds checkpoints of a training that did not end: go on with "
-                "--resume, or begin anew with --force"
-            )
-        kept.clear()
-        return []
-    saved = kept.latest()
-    if saved is None:
-        console.print(f"There is no checkpoint in {kept.folder}: training begins anew.", soft_wrap=True)
-        return []
-    history = [
-        Moment(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
-        for number, past in enumerate(past_of(saved), start=1)
-    ]
-    console.print(f"Going on after {report.counted(len(history))}, from {kept.folder}", "", soft_wrap=True)
-    return history
 
 
 def _write(

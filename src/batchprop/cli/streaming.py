@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +110,11 @@ def looked_through(console: Console, settings: Settings) -> Iterator[tuple[Scan,
     with table:
         test, validation = settings.test_fraction, VALIDATION_FRACTION * (1 - settings.test_fraction)
         factor = min(1.0, table.memory / HELD_SHARE / table_bytes(table.files) / (test + validation))
+        if factor < 1:
+            console.print(
+                f"For want of memory, only {factor:.1%} of the usual rows are kept to validate and test.",
+                soft_wrap=True,
+            )
         yield table, Shares(factor * test, factor * validation)
 
 
@@ -216,4 +221,17 @@ def _target(found: Learned, column: pd.Series, settings: Settings) -> Target:
             "train on: add rows of another, or choose another target"
         )
     settings.check_target(Target(told.name, told.task, told.rule, ends))
-    return Target(told.name, told.task, told.rule, told.read(column))
+    values = told.read(column)
+    if told.task == "classes":
+        _check_known(told.name, values, ends)
+    return Target(told.name, told.task, told.rule, values)
+
+
+def _check_known(name: str, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:
+    """Refuse a class that has rows to validate or test on, and none to train on."""
+    unknown = np.setdiff1d(values, classes).tolist()
+    if unknown:
+        raise DataError(
+            f"the target {name!r}: class {unknown[0]!r} has no row among those to train on, so rare is it; "
+            "add rows, remove or merge the class, or draw other rows with --seed"
+        )

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 
@@ -236,10 +236,8 @@ def train(
     weights so far are saved, and the exit code is 130; SIGTERM likewise, with
     143. With --checkpoint-every, --resume goes on from there.
     """
-    first, also = (data[0], data[1:]) if data else (None, [])
     settings = Settings(
-        data=first,
-        also=tuple(also),
+        **_tables(data),
         target=target,
         task=None if task == "auto" else task,
         weights=weights,
@@ -258,12 +256,12 @@ def train(
         max_grad_norm=max_grad_norm,
         alpha=alpha,
         class_weight=class_weight,
-        label_smoothing=label_smoothing if label_smoothing is not None else _smoothing(first),
+        label_smoothing=label_smoothing if label_smoothing is not None else _smoothing(data),
         seed=seed,
         engine=engine,
         device=device,
         precision=precision,
-        out=out or Path(f"{_name(first, several=bool(also))}-model"),
+        out=out or Path(f"{_name(data)}-model"),
         record=record,
         memory=None if memory is None else _in_bytes(memory),
         on_bad_row=on_bad_row,
@@ -279,15 +277,20 @@ def train(
     raise typer.Exit(run(settings))
 
 
-def _name(data: Path | None, *, several: bool) -> str:
+def _tables(data: list[Path] | None) -> dict[str, Any]:
+    return {"data": data[0], "also": tuple(data[1:])} if data else {}
+
+
+def _name(data: list[Path] | None) -> str:
     """What a model is called after: its table, or the folder of several."""
-    if data is None:
+    if not data:
         return "digits"
-    if several or set("*?[") & set(data.name):
-        return data.resolve().parent.name or "table"
-    if data.is_dir():
-        return data.resolve().name or "table"
-    return Path(data.stem).stem if data.suffix.lower() in {".gz", ".zst"} else data.stem
+    first = data[0]
+    if len(data) > 1 or set("*?[") & set(first.name):
+        return first.resolve().parent.name or "table"
+    if first.is_dir():
+        return first.resolve().name or "table"
+    return Path(first.stem).stem if first.suffix.lower() in {".gz", ".zst"} else first.stem
 
 
 def _in_bytes(amount: str) -> int:
@@ -296,6 +299,6 @@ def _in_bytes(amount: str) -> int:
     return parse_memory(amount)
 
 
-def _smoothing(data: Path | None) -> float:
+def _smoothing(data: list[Path] | None) -> float:
     # Smooth labels gain the digits 1% accuracy; a table may need the honest probabilities more.
-    return 0.1 if data is None else 0.0
+    return 0.0 if data else 0.1

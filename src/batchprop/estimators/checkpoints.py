@@ -30,7 +30,7 @@ KEPT = 2
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h)")
-_NAME = re.compile(r"checkpoint-(\d{6})\.safetensors")
+_NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
 
 
 class Saved(NamedTuple):
@@ -96,7 +96,7 @@ class Checkpoints:
         """The checkpoints that are there, the oldest first."""
         if not self.folder.is_dir():
             return []
-        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+        return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
 
     def clear(self) -> None:
         """Remove all checkpoints, and the folder where nothing else is in it."""
@@ -130,7 +130,7 @@ class Checkpoints:
             CheckpointError: it could not be written; the earlier ones are as they were.
         """
         earlier = self.files()
-        number = int(_number(earlier[-1])) + 1 if earlier else 1
+        number = _number(earlier[-1]) + 1 if earlier else 1
         path = self.folder / f"checkpoint-{number:06}.safetensors"
         part = path.with_suffix(".partial")
         try:
@@ -261,9 +261,9 @@ def _interval(every: Any) -> tuple[float, int]:
     return float(found[1]) * _UNITS[found[2]], 0
 
 
-def _number(path: Path) -> str:
+def _number(path: Path) -> int:
     found = _NAME.fullmatch(path.name)
-    return "0" if found is None else found[1]
+    return 0 if found is None else int(found[1])
 
 
 def _write_through(path: Path, content: bytes) -> None:

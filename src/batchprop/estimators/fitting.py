@@ -24,7 +24,7 @@ from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.private import PrivateFit, begin_private, random_state_of_batches, withheld
 from batchprop.estimators.recording import Recorder
 from batchprop.estimators.restoring import check_same, of_a_fit, standings_from
-from batchprop.estimators.saving import Beginning, Start, kind_of
+from batchprop.estimators.saving import Beginning, Start, checksum_of, kind_of
 from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
 from batchprop.estimators.streaming import Streamed
 from batchprop.estimators.supplies import InMemory
@@ -89,12 +89,14 @@ def fit_stochastic(
     """
     fit, state = _set_up(estimator, net, supply, start, call)
     watch = begin_watching(estimator, held, fit.schedule, fit.engine)
-    keeper = _keeper(estimator, fit, watch, Place(state), start)
-    with suitable_threads(fit.engine, net.sizes, fit.batch_size):
-        stopped = _run(estimator, fit, watch, keeper, Place(state), 1 if call.partial else estimator.max_iter)
-    if keeper is not None:
-        keeper.end(stopped=stopped)
-        state = keeper.place.state
+    with start.alone():
+        keeper = _keeper(estimator, fit, watch, Place(state), start)
+        with suitable_threads(fit.engine, net.sizes, fit.batch_size):
+            n_epochs = 1 if call.partial else estimator.max_iter
+            stopped = _run(estimator, fit, watch, keeper, Place(state), n_epochs)
+        if keeper is not None:
+            keeper.end(stopped=stopped)
+            state = keeper.place.state
     if fit.private is None and not stopped and not call.partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
@@ -132,7 +134,8 @@ def _keeper(estimator: Estimator, fit: Fit, watch: Watch, place: Place, start: S
     """What keeps the fit, where somebody asked for that; it stands where a checkpoint stood."""
     if start.checkpoints is None and estimator.on_divergence != "rewind":
         return None
-    kind = kind_of(estimator, fit.recipe.network, fit.engine.name, fit.supply.kind)
+    held = {} if watch.held is None else {"validation": checksum_of(*watch.held)}
+    kind = kind_of(estimator, fit.recipe.network, fit.engine.name, {**fit.supply.kind, **held})
     beginning = Beginning(start.random, estimator.t_, kind)
     keeper = Keeper(estimator, watch, fit.engine, place, beginning, start.checkpoints)
     if start.saved is not None:
@@ -147,6 +150,7 @@ def _run(
 ) -> bool:
     """Take in epoch after epoch; return whether something else ended them than their number."""
     if keeper is not None and keeper.standing.ended:
+        warn(f"this fit ended after {keeper.place.epochs} epochs: begin anew in another folder to train on")
         return True
     order = fit.rng.get_state()
     while True:

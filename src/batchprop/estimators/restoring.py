@@ -15,6 +15,7 @@ from batchprop.estimators.checkpoints import Saved
 from batchprop.estimators.leaves import leaves, rebuilt
 from batchprop.estimators.standing import CURVES, Standing
 from batchprop.network import Layer, Layers, Network
+from batchprop.streams import BUFFER_BYTES, MOST_OPEN, Mixing
 from batchprop.training import Place, State
 
 _KEY = 624  # words, in the Mersenne Twister
@@ -41,6 +42,29 @@ def rows_seen_of(saved: Saved) -> int:
     """Return how many rows earlier fits had seen."""
     with of_a_fit():
         return _whole(saved.facts["rows_seen"])
+
+
+def mixing_of(saved: Saved, row_bytes: int) -> Mixing:
+    """Return how a saved fit mixes rows.
+
+    Args:
+        saved: of the fit.
+        row_bytes: what a row takes.
+
+    Returns:
+        The mixing.
+
+    Raises:
+        CheckpointError: the file tells none, or one that no fit has.
+    """
+    with of_a_fit():
+        kind = dict(saved.facts["kind"])
+        if "mixing" not in kind:
+            raise ValueError("its rows lay in memory")
+        rows, runs = map(_whole, kind["mixing"])
+        if not (1 <= rows <= max(BUFFER_BYTES // row_bytes, 1) and 1 <= runs <= MOST_OPEN):
+            raise ValueError(f"rows are mixed in buffers of {rows} from {runs} runs")
+        return Mixing(rows, runs)
 
 
 class Past(NamedTuple):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from batchprop.batches import Rows, Table, taken
+from batchprop.batches import Rows, Table
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.checkpoints import Checkpoints, Saved
@@ -18,6 +19,7 @@ from batchprop.estimators.examples import Call
 from batchprop.estimators.leaves import leaves
 from batchprop.estimators.restoring import rows_seen_of, set_random
 from batchprop.estimators.standing import PLAIN, Standing
+from batchprop.locking import locked
 from batchprop.network import Layers, Network
 
 _FREE = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
@@ -25,8 +27,6 @@ _FREE = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "ve
 
 _PLANNED = {"cosine", "warmup_cosine", "one_cycle"}
 """Schedules that plan all epochs."""
-
-_SAMPLE = 64
 
 
 class Start(NamedTuple):
@@ -48,6 +48,12 @@ class Start(NamedTuple):
     def rows_seen(self) -> int | None:
         """How many rows fits before the one that goes on had seen."""
         return None if self.saved is None else rows_seen_of(self.saved)
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """Keep other fits out of the folder of the checkpoints."""
+        if self.checkpoints is None:
+            return nullcontext()
+        return locked(self.checkpoints.folder, option="checkpoint=")
 
 
 class Beginning(NamedTuple):
@@ -146,17 +152,33 @@ def kind_of(estimator: Estimator, net: Network, engine: str, data: Mapping[str, 
 
 
 def about(table: Table, rows: Rows) -> dict[str, Any]:
-    """Return what tells a table's rows from others: their number, and a checksum of some.
+    """Return what tells a table's rows from others: their number, and a checksum of all.
 
     Example:
         >>> about(Table(np.ones((3, 1)), np.ones((3, 1))), np.arange(2))["rows"]
         2
     """
-    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(int)]
-    checksum = 0
-    for matrix in (table.X, table.Y):
-        checksum = zlib.crc32(np.ascontiguousarray(taken(matrix, some)).tobytes(), checksum)
-    return {"rows": len(rows), "data": checksum}
+    return {"rows": len(rows), "data": checksum_of(table.X, table.Y, table.weights, rows)}
+
+
+def checksum_of(*arrays: Any, start: int = 0) -> int:
+    """Return a checksum of arrays, dense or in SciPy's CSR form; None counts for nothing.
+
+    Example:
+        >>> (
+        ...     checksum_of(np.arange(3)) == checksum_of(np.arange(3), None),
+        ...     checksum_of(np.arange(3.0)) == 0,
+        ... )
+        (True, False)
+    """
+    checksum = start
+    for array in arrays:
+        parts = (array.data, array.indices, array.indptr) if hasattr(array, "indptr") else (array,)
+        for part in parts:
+            if part is not None:
+                plain = part.astype(str) if part.dtype == object else part
+                checksum = zlib.crc32(np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data, checksum)
+    return checksum
 
 
 def saved_of(standings: Mapping[str, Standing], beginning: Beginning) -> Saved:

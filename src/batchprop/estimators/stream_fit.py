@@ -12,6 +12,7 @@ from batchprop.errors import InputError
 from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.fitting import fit_stochastic
 from batchprop.estimators.private import goes_on
+from batchprop.estimators.restoring import mixing_of
 from batchprop.estimators.saving import Start, start_of
 from batchprop.estimators.streaming import MEMORY, Streamed, refuse_unstreamed
 from batchprop.estimators.survey import Survey, checked, held_out, part, survey
@@ -75,9 +76,9 @@ def lot_of(random: dict[str, Any]) -> int:
 
 
 def _mixing(source: Source, start: Start, row_bytes: int) -> Mixing:
-    if start.saved is not None and "mixing" in start.saved.facts["kind"]:
+    if start.saved is not None:
         # As it was begun, whatever memory there is now.
-        return Mixing(*start.saved.facts["kind"]["mixing"])
+        return mixing_of(start.saved, row_bytes)
     memory, run_bytes = getattr(source, "memory", MEMORY), getattr(source, "run_bytes", 0)
     return mixing_for(len(source.runs), row_bytes, memory, run_bytes)
 

@@ -87,7 +87,7 @@ class Streamed(NamedTuple):
         n_rows: how many there are to train on.
         prepared: makes of a block the examples to train on.
         mixing: how they are mixed.
-        checksum: of the first rows.
+        checksum: of all rows.
     """
 
     source: Source
@@ -98,7 +98,7 @@ class Streamed(NamedTuple):
 
     @property
     def kind(self) -> dict[str, Any]:
-        """Their number, a checksum of some, and how they are mixed."""
+        """Their number, a checksum of all, and how they are mixed."""
         runs = len(self.source.runs)
         return {"rows": self.n_rows, "runs": runs, "data": self.checksum, "mixing": list(self.mixing)}
 

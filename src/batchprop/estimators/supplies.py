@@ -26,5 +26,5 @@ class InMemory(NamedTuple):
 
     @property
     def kind(self) -> dict[str, Any]:
-        """Their number, and a checksum of some."""
+        """Their number, and a checksum of all."""
         return about(self.table, self.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from sklearn.base import is_classifier
 from batchprop.errors import InputError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import check_weights
+from batchprop.estimators.saving import checksum_of
 from batchprop.estimators.streaming import MEMORY
 from batchprop.estimators.targets import dense
 from batchprop.sources import Block, Source
@@ -34,7 +34,7 @@ class Survey(NamedTuple):
         held: the rows to validate on, blocks of ``(X, y, weights)``.
         fraction: which part of the rows that is.
         dtype: of X.
-        checksum: of the first rows.
+        checksum: of all rows.
     """
 
     n_rows: int
@@ -67,7 +67,7 @@ def survey(estimator: Estimator, source: Source, fraction: float, seed: int, *, 
         raise InputError("there are no rows: give a table with some")
     X, y, weights = checked(estimator, first, reset=reset)
     fraction = min(fraction, _affordable(source, X))
-    checksum = zlib.crc32(np.ascontiguousarray(dense(X)).tobytes())
+    checksum = 0
     labels = Labels() if is_classifier(estimator) else None
     n_rows, held, weighted = 0, list[tuple[Any, Any, Any]](), weights is not None
     for block in blocks(source):
@@ -77,6 +77,7 @@ def survey(estimator: Estimator, source: Source, fraction: float, seed: int, *, 
                 f"the rows from row {block.first} on have {'no ' if weighted else ''}weights, unlike those "
                 "before them: give weights for all rows or for none"
             )
+        checksum = checksum_of(*of_block, start=checksum)
         if labels is not None:
             labels.see(of_block[1])
         aside = held_out(block, fraction, seed)

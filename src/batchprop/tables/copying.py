@@ -17,6 +17,8 @@ from batchprop.tables.row_groups import COPY_PAGE, File, open_copy
 from batchprop.tables.texts import LINE, Texts
 
 GROUP = 1 << 16
+RUNS = 64
+FEWEST = 256
 """Rows of a row group of a copy."""
 
 _GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
@@ -69,7 +71,9 @@ def copy(texts: Texts, target: str | None, folder: Folder) -> list[File]:
 def _write(tables: Iterator[tuple[int, pa.Table]], texts: Texts, folder: Path) -> list[int]:
     schema = pa.schema([(str(i), kind.type) for i, kind in enumerate(texts.kinds)] + [(LINE, pa.int64())])
     numbers = list[int]()
-    with _Writer(folder, schema) as writer:
+    # Rows are mixed by taking row groups from all over the table: a short one has some, too.
+    rows = min(max(texts.rows // RUNS, FEWEST), GROUP)
+    with _Writer(folder, schema, rows) as writer:
         for number, table in tables:
             if not table.num_rows:
                 continue
@@ -81,10 +85,10 @@ def _write(tables: Iterator[tuple[int, pa.Table]], texts: Texts, folder: Path) -
 
 
 class _Writer:
-    """Writes one Parquet file after another, in row groups of about 65 536 rows."""
+    """Writes one Parquet file after another, in row groups of some rows."""
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        self._folder, self._schema = folder, schema
+    def __init__(self, folder: Path, schema: pa.Schema, rows: int) -> None:
+        self._folder, self._schema, self._rows = folder, schema, rows
         self._file: pyarrow.parquet.ParquetWriter | None = None
         self._waiting = list[pa.Table]()
 
@@ -118,10 +122,10 @@ class _Writer:
     def write(self, table: pa.Table) -> None:
         """Write what makes up whole row groups, and keep the rest for later."""
         self._waiting.append(table)
-        while sum(part.num_rows for part in self._waiting) >= GROUP:
+        while sum(part.num_rows for part in self._waiting) >= self._rows:
             together = pa.concat_tables(self._waiting)
-            self._group(together[:GROUP])
-            self._waiting = [together[GROUP:]]
+            self._group(together[: self._rows])
+            self._waiting = [together[self._rows :]]
         if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
             self._group(pa.concat_tables(self._waiting))
             self._waiting = []
@@ -129,7 +133,7 @@ class _Writer:
     def _group(self, table: pa.Table) -> None:
         if self._file is not None and table.num_rows:
             with _writing(self._folder):
-                self._file.write_table(table, row_group_size=GROUP)
+                self._file.write_table(table, row_group_size=self._rows)
 
     def _end(self) -> None:
         if self._waiting:

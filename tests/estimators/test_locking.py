@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.tables import locking
-from batchprop.tables.locking import Holder, locked
+from batchprop.locking import Holder, locked
 from batchprop.unfinished import sweep
 
 SOURCES = Path(__file__).parents[2] / "src"
 
 HOLD = """
 import sys
-from batchprop.tables.locking import locked
+from batchprop.locking import locked
 with locked(sys.argv[1]) as killed:
     print("held", killed, flush=True)
     sys.stdin.readline()
@@ -32,7 +31,7 @@ COUNT = """
 import sys
 from pathlib import Path
 from batchprop.errors import DataError
-from batchprop.tables.locking import locked
+from batchprop.locking import locked
 counter = Path(sys.argv[1] + ".txt")
 done = 0
 while done < 40:
@@ -179,7 +178,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
     def refuse(number, *, blocking):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(locking, "lock_descriptor", refuse)
+    monkeypatch.setattr("filelock.lock_descriptor", refuse)
     message = "has no locks: see to it that nothing else writes there"
     with pytest.warns(UserWarning, match=message), locked(tmp_path / "model"):
         pass
@@ -190,6 +189,6 @@ def test_other_failures_to_lock_are_errors(tmp_path, monkeypatch):
     def refuse(number, *, blocking):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(locking, "lock_descriptor", refuse)
+    monkeypatch.setattr("filelock.lock_descriptor", refuse)
     with pytest.raises(DataError, match="cannot be locked: Input/output error"), locked(tmp_path / "model"):
         pass

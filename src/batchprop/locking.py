@@ -8,11 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from filelock import lock_descriptor
-
-from batchprop.errors import DataError
+from batchprop.errors import DataError, ParameterError
 from batchprop.unfinished import forget, held_off, register, take_back
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -20,6 +18,16 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 _TEXT_AT = 1
 """Where the file tells who holds it: Windows lets nobody read the byte that is locked, the first."""
+
+
+def _library() -> Any:
+    try:
+        import filelock
+    except ImportError:
+        raise ParameterError(
+            "locks need the library filelock: pip install 'batchprop[safetensors]'"
+        ) from None
+    return filelock
 
 
 class Holder(NamedTuple):
@@ -109,7 +117,7 @@ def _taken(file: Path, path: Path, option: str) -> int:
 
 def _lock(number: int, path: Path, option: str) -> None:
     try:
-        held = not lock_descriptor(number, blocking=False)
+        held = not _library().lock_descriptor(number, blocking=False)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise

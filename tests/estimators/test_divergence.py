@@ -1,0 +1,79 @@
+"""A loss that is no longer finite: an error, or back to the best epoch and slower on."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import batchprop as bp
+from batchprop.errors import DivergedError
+from batchprop.estimators import fitting
+from batchprop.estimators.checkpoints import Checkpoints
+from tests.estimators.tables import quiet
+from tests.estimators.test_checkpoints import DiedError, dying_after, same
+
+pytestmark = quiet
+
+
+@pytest.fixture(autouse=True)
+def pieces_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "PIECE_SECONDS", 0.0)
+
+
+def steep(**parameters: Any) -> tuple[Any, Any, Any]:
+    """Rows on which a rate of 1 diverges after a while, and of a half, and a quarter of it does not."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(400, 3)
+    y = X @ [1.0, 2.0, 3.0]
+    model = bp.MLPRegressor(
+        hidden_layer_sizes=(), solver="sgd", momentum=0, learning_rate_init=4.0, max_iter=12, tol=0,
+        batch_size=8, n_iter_no_change=99, random_state=0, **parameters,
+    )  # fmt: skip
+    return model, X, y
+
+
+def test_divergence_is_an_error_unless_asked() -> None:
+    model, X, y = steep()
+    with pytest.raises(DivergedError):
+        model.fit(X, y)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_a_fit_that_diverges_goes_back_and_slows_down(engine: str) -> None:
+    model, X, y = steep(on_divergence="rewind", engine=engine)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    messages = [str(warning.message) for warning in told]
+    assert any("training goes on from the end of epoch" in message for message in messages)
+    rewinds = sum("of the learning rate" in message for message in messages)
+    assert 1 <= rewinds <= 3
+    assert model.learning_rate_curve_[-1] == 4.0 / 2**rewinds
+    assert model.loss_curve_[-1] < 1e-3
+    assert len(model.loss_curve_) == model.n_iter_ == 12
+
+
+def test_three_times_is_enough() -> None:
+    model, X, y = steep(on_divergence="rewind")
+    model.set_params(learning_rate_init=1e6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DivergedError, match="after going back and halving the learning rate 3 times"):
+            model.fit(X, y)
+
+
+@pytest.mark.parametrize("writes", [150, 300], ids=["between two", "after two"])
+def test_a_rewind_is_remembered_by_a_checkpoint(writes: int, tmp_path: Path) -> None:
+    model, X, y = steep(on_divergence="rewind")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = model.fit(X, y)
+        again, _, _ = steep(on_divergence="rewind")
+        with dying_after(writes), pytest.raises(DiedError):
+            again.fit(X, y, checkpoint=Checkpoints(tmp_path, "0s"))
+        resumed = again.fit(X, y, checkpoint=tmp_path, resume=True)
+    same(resumed, whole)
