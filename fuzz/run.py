@@ -13,15 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import atheris
+import numpy as np
 
 with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.cli.walking import steps
     from batchprop.cli.walking_table import from_table
     from batchprop.errors import BatchpropError
+    from batchprop.estimators import restoring
+    from batchprop.estimators.checkpoints import unpacked
     from batchprop.tables.reading import read, read_all
     from batchprop.tables.storing import load_model
 
-from fuzz.seeds import ARRAY, SCHEMA, parts_of, seeds, sound_model
+from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model
 
 LONGEST = 200_000
 HERE = Path(tempfile.mkdtemp(prefix="batchprop-fuzz-"))
@@ -72,8 +75,32 @@ def model(data: bytes) -> None:
     load_model(path)
 
 
-KINDS: dict[str, Callable[[bytes], None]] = {"csv": csv, "parquet": parquet, "model": model, "walk": walk}
+def checkpoint(data: bytes) -> None:
+    """A checkpoint's file, or its facts with all else sound, the checksum too."""
+    kind, content = data[:1], data[1:]
+    (sound,) = _KEPT
+    if kind == SCHEMA:
+        content = kept_with(sound, content.decode(errors="replace"))
+    saved = unpacked(_file("checkpoint-000001.safetensors", content))
+    for look in (restoring.past_of, restoring.rows_seen_of):
+        with suppress(BatchpropError):
+            look(saved)
+    with suppress(BatchpropError):
+        restoring.set_random(np.random.RandomState(0), saved)
+    with suppress(BatchpropError):
+        restoring.mixing_of(saved, 8)
+    restoring.standings_from(saved, sound.net, sound.memory)
+
+
+KINDS: dict[str, Callable[[bytes], None]] = {
+    "csv": csv,
+    "parquet": parquet,
+    "model": model,
+    "checkpoint": checkpoint,
+    "walk": walk,
+}
 _SOUND: dict[str, bytes] = {}
+_KEPT: list[Kept] = []
 
 
 def main() -> None:
@@ -83,6 +110,8 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for i, seed in enumerate(seeds(kind, HERE)):
         (corpus / f"seed-{i}").write_bytes(seed)
+    if kind == "checkpoint":
+        _KEPT.append(sound_checkpoint(HERE))
     if kind == "model":
         _SOUND.update(parts_of(sound_model(HERE)))
     warnings.simplefilter("ignore")

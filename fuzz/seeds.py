@@ -2,13 +2,19 @@
 
 import io
 import json
+import warnings
 import zipfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import save
 
 import batchprop as bp
+from batchprop import Network
+from batchprop.estimators.checkpoints import Checkpoints, Saved, digest, unpacked
+from batchprop.optimizers import adam
 from batchprop.tables.columns import describe
 from batchprop.tables.encoding import encoder
 from batchprop.tables.storing import save_model
@@ -51,6 +57,42 @@ def parts_of(path: Path) -> dict[str, bytes]:
     return parts
 
 
+class Kept(NamedTuple):
+    """A checkpoint, and what a fit has that goes on from it.
+
+    Attributes:
+        content: the file.
+        saved: what it holds.
+        net: as the fit begins.
+        memory: of its optimiser.
+    """
+
+    content: bytes
+    saved: Saved
+    net: Network
+    memory: Any
+
+
+def sound_checkpoint(folder: Path) -> Kept:
+    """Train a small network, and keep it."""
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    kept, sizes = Checkpoints(folder / "kept"), (2, 2, 1)
+    kept.clear()
+    network = bp.MLPClassifier((2,), max_iter=2, engine="numpy", random_state=0, dropout=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network.fit(X, y, checkpoint=kept)
+    (path,) = kept.files()
+    net = Network.create(sizes, activation="relu", head="sigmoid", random_state=0, dtype="float64")
+    return Kept(path.read_bytes(), unpacked(path), net, adam().init(net.layers))
+
+
+def kept_with(kept: Kept, text: str) -> bytes:
+    """A checkpoint with another text, and the checksum that belongs to it."""
+    arrays = dict(kept.saved.arrays)
+    return save(arrays, {"batchprop": text, "sha256": digest(arrays, text)})
+
+
 def seeds(kind: str, folder: Path) -> list[bytes]:
     """The seeds of a harness.
 
@@ -69,6 +111,9 @@ def seeds(kind: str, folder: Path) -> list[bytes]:
         ]
     if kind == "parquet":
         return [_parquet(frame, compression) for compression in ("none", "snappy")]
+    if kind == "checkpoint":
+        kept = sound_checkpoint(folder)
+        return [RAW + kept.content, SCHEMA + json.dumps(kept.saved.facts).encode()]
     path = sound_model(folder)
     parts = parts_of(path)
     arrays = [content for name, content in parts.items() if name.endswith(".npy")]

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 import batchprop as bp
 from batchprop.errors import BatchpropError, CheckpointError
-from batchprop.estimators.checkpoints import Checkpoints, Saved, _digest, packed, unpacked
+from batchprop.estimators.checkpoints import Checkpoints, Saved, digest, packed, unpacked
 from tests.estimators.tables import estimator, quiet, table
 from tests.hostile.crafting import bounded, cut, flipped
 
@@ -153,7 +153,7 @@ def test_arrays_of_another_shape(name, array, whole, tmp_path):
 def test_facts_too_deep_to_read(whole, tmp_path):
     text = "[" * 100_000
     path = tmp_path / "one"
-    path.write_bytes(save({}, {"batchprop": text, "sha256": _digest({}, text)}))
+    path.write_bytes(save({}, {"batchprop": text, "sha256": digest({}, text)}))
     with pytest.raises(CheckpointError, match="is no checkpoint"):
         unpacked(path)
 

@@ -190,7 +190,7 @@ def packed(saved: Saved) -> bytes:
     safetensors = _safetensors()
     text = json.dumps({"format": FORMAT, **saved.facts})
     arrays = {name: np.asarray(array, order="C") for name, array in saved.arrays.items()}
-    found: bytes = safetensors.numpy.save(arrays, {"batchprop": text, "sha256": _digest(arrays, text)})
+    found: bytes = safetensors.numpy.save(arrays, {"batchprop": text, "sha256": digest(arrays, text)})
     return found
 
 
@@ -211,7 +211,7 @@ def unpacked(path: Path) -> Saved:
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict
             about = file.metadata() or {}
-        whole = about.get("sha256") == _digest(arrays, about.get("batchprop", ""))
+        whole = about.get("sha256") == digest(arrays, about.get("batchprop", ""))
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise CheckpointError(f"the checkpoint {path} is damaged ({_in_short(error)})") from error
     if not whole:
@@ -230,13 +230,14 @@ def _facts(text: str, path: Path) -> dict[str, Any]:
     return facts
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
+def digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
+    """Return the checksum of a checkpoint's arrays and text."""
+    found = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _safetensors() -> Any:
