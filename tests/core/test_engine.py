@@ -15,7 +15,7 @@ from batchprop.backprop import backprop
 from batchprop.batches import Table
 from batchprop.engines import numpy as engine
 from batchprop.engines.numpy import NumpyEngine, draws_from, value_and_gradient
-from batchprop.errors import ParameterError
+from batchprop.errors import InputError, ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, dropout_masks
 from batchprop.training import Ran, Recipe, begin
@@ -193,3 +193,16 @@ def test_dropout_reaches_the_steps() -> None:
     rows = [np.arange(7)]
     plain, dropped = (run_batches(case, rows, [0.1], dropout=p).losses for p in ((), (0.5, 0.5, 0.5)))
     assert plain != dropped
+
+
+def test_random_bits_go_on_from_where_they_stood() -> None:
+    random = np.random.default_rng(0)
+    runs = NumpyEngine(random)
+    stood = runs.random_bits()
+    first = random.random(3)
+    runs.go_on_from(stood)
+    np.testing.assert_array_equal(random.random(3), first)
+    NumpyEngine().go_on_from(stood)
+    runs.go_on_from(None)
+    with pytest.raises(InputError, match=r"the random numbers cannot go on from \{'bit_"):
+        runs.go_on_from({"bit_generator": "PCG64"})

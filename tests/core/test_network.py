@@ -128,3 +128,45 @@ def test_one_number_is_not_a_list_of_widths() -> None:
 def test_weights_are_floating_point() -> None:
     with pytest.raises(ParameterError, match="dtype='int32' is not allowed: give 'float32' or 'float64'"):
         Network.create([2, 1], dtype="int32")
+
+
+# ---- weights of one's own
+
+PAIRS = [(np.ones((3, 4)), np.zeros(3)), (np.ones((2, 3)), np.zeros(2))]
+
+
+def test_a_network_of_plain_arrays() -> None:
+    net = Network.from_weights(PAIRS, activation="tanh", head="squared_error")
+    assert (net.sizes, net.activations[0].name, net.head.name) == ((4, 3, 2), "tanh", "squared_error")
+    assert net.layers[0].W is PAIRS[0][0]
+    assert Network.from_weights([(np.ones((1, 2), int), [0])]).layers[0].W.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([], "weights holds no layer"),
+        ([(np.ones((3, 4)),)], r"weights\[0\] holds 1 arrays: give \(W, b\) of each layer"),
+        ([(np.ones((3, 4)), np.zeros(4))], r"weights\[0\] has W \(3, 4\) and b \(4,\): W is \(n_out, n_in\)"),
+        (
+            [PAIRS[0], PAIRS[0]],
+            r"where n_in is 3, the layer before's n_out; scikit-learn's coefs_",
+        ),
+        ([(np.float64(1.0), np.zeros(1))], r"weights\[0\] has W \(\) and b \(1,\)"),
+        ([(np.ones((0, 4)), np.zeros(0))], r"weights\[0\] has W \(0, 4\)"),
+        ([(np.full((3, 4), np.nan), np.zeros(3))], r"weights\[0\] holds numbers that are not finite"),
+        (
+            [(np.ones((3, 4), complex), np.zeros(3))],
+            r"weights\[0\] holds complex128: give arrays of real",
+        ),
+        ("net.pickle", r"the ending of weights='.pickle' is unknown: choose one of .safetensors"),
+    ],
+)
+def test_weights_that_are_no_network(weights: Any, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        Network.from_weights(weights)
+
+
+def test_a_file_tells_activation_and_head_itself() -> None:
+    with pytest.raises(ParameterError, match="is a file, which tells activation and head: leave them out"):
+        Network.from_weights("net.safetensors", head="softmax")
