@@ -176,6 +176,13 @@ def test_a_table_sorted_by_class_trains_nearly_as_a_shuffled_one(monkeypatch: py
     assert np.mean(scores["sorted"]) > np.mean(scores["in memory"]) - 0.01
 
 
+def test_a_table_that_is_hardly_mixed_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = table("single", 100)
+    mixing(monkeypatch, rows=20, runs=1)
+    with pytest.warns(UserWarning, match="has 1 row groups or the like, and 20 of its 100 rows are shuffled"):
+        estimator("single").fit(Small(X, y, run_rows=100))
+
+
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
 @pytest.mark.parametrize(
     "parameters",

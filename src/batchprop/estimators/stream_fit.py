@@ -17,6 +17,7 @@ from batchprop.estimators.saving import Start, start_of
 from batchprop.estimators.streaming import MEMORY, Streamed, refuse_unstreamed
 from batchprop.estimators.survey import Survey, checked, held_out, part, survey
 from batchprop.estimators.targets import dense
+from batchprop.estimators.watching import warn
 from batchprop.sources import Block, Source
 from batchprop.streams import Mixing, mixing_for
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP
 
 FEWEST_HELD = 2
+
+FEW_RUNS = 4
+"""With fewer runs than so many, a large table is hardly mixed."""
 
 
 def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
@@ -62,6 +66,11 @@ def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
         return Table(X, estimator._encoded(y, dtype), estimator._balanced(y, weights))
 
     mixing = _mixing(source, start, (estimator.n_features_in_ + n_outputs) * dtype.itemsize)
+    if estimator.shuffle and len(source.runs) < FEW_RUNS and mixing.rows < seen.n_rows:
+        warn(
+            f"the table has {len(source.runs)} row groups or the like, and {mixing.rows:,} of its "
+            f"{seen.n_rows:,} rows are shuffled at a time: if it is sorted, write it with more row groups"
+        )
     supply = Streamed(source, seen.n_rows, prepared, mixing, seen.checksum)
     net, _ = fit_stochastic(estimator, net, supply, held, start, call)
     estimator._take(net, dtype)
