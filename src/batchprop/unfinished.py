@@ -3,6 +3,7 @@
 Whoever writes beside the final name registers what it writes; whoever ends the process calls ``sweep``.
 """
 
+import os
 import shutil
 import signal
 import threading
@@ -109,3 +110,12 @@ def held_off() -> Iterator[None]:
             signal.signal(number, handler)
         for late in came:
             signal.raise_signal(late)
+
+
+def flush(path: Path) -> None:
+    """Have the file or folder on the disk before its name says that it is whole."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.watching import warn
-from batchprop.unfinished import unfinished, written
+from batchprop.unfinished import flush, unfinished, written
 
 FORMAT = 1
 
@@ -138,7 +138,7 @@ class Checkpoints:
             with unfinished(part):
                 _write_through(part, packed(saved))
                 part.replace(path)
-            _flush(self.folder)
+            flush(self.folder)
         except OSError as error:
             kept = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
             raise CheckpointError(
@@ -272,14 +272,6 @@ def _write_through(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _in_short(error: BaseException) -> str:

@@ -134,8 +134,10 @@ def _keeper(estimator: Estimator, fit: Fit, watch: Watch, place: Place, start: S
     """What keeps the fit, where somebody asked for that; it stands where a checkpoint stood."""
     if start.checkpoints is None and estimator.on_divergence != "rewind":
         return None
-    held = {} if watch.held is None else {"validation": checksum_of(*watch.held)}
-    kind = kind_of(estimator, fit.recipe.network, fit.engine.name, {**fit.supply.kind, **held})
+    kind: dict[str, Any] = {}
+    if start.checkpoints is not None:  # only these compare it, and it takes a look at every row
+        held = {} if watch.held is None else {"validation": checksum_of(*watch.held)}
+        kind = kind_of(estimator, fit.recipe.network, fit.engine.name, {**fit.supply.kind, **held})
     beginning = Beginning(start.random, estimator.t_, kind)
     keeper = Keeper(estimator, watch, fit.engine, place, beginning, start.checkpoints)
     if start.saved is not None:

@@ -46,7 +46,8 @@ def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
     start, fresh = start_of(estimator, call), not goes_on(estimator, call)
     lot = lot_of(start.random)
     holds = estimator.early_stopping and call.X_val is None
-    seen = survey(estimator, source, estimator.validation_fraction if holds else 0.0, lot, reset=fresh)
+    fraction, summed = estimator.validation_fraction if holds else 0.0, start.checkpoints is not None
+    seen = survey(estimator, source, fraction, lot, reset=fresh, summed=summed)
     estimator._learn_targets(seen.y, call._replace(counts=seen.counts), fresh=fresh)
     dtype = np.dtype(estimator.dtype or seen.dtype)
     n_outputs = estimator._encoded(seen.y, dtype).shape[1]

@@ -34,7 +34,7 @@ class Survey(NamedTuple):
         held: the rows to validate on, blocks of ``(X, y, weights)``.
         fraction: which part of the rows that is.
         dtype: of X.
-        checksum: of all rows.
+        checksum: of all rows, where it is wanted.
     """
 
     n_rows: int
@@ -46,7 +46,15 @@ class Survey(NamedTuple):
     checksum: int
 
 
-def survey(estimator: Estimator, source: Source, fraction: float, seed: int, *, reset: bool = True) -> Survey:
+def survey(
+    estimator: Estimator,
+    source: Source,
+    fraction: float,
+    seed: int,
+    *,
+    reset: bool = True,
+    summed: bool = False,
+) -> Survey:
     """Look through a source once: how many rows there are, which labels, whether all can be used.
 
     Args:
@@ -55,6 +63,7 @@ def survey(estimator: Estimator, source: Source, fraction: float, seed: int, *, 
         fraction: of them to be held out to validate on, as far as they take an eighth of the memory.
         seed: of the lots by which they are held out.
         reset: whether the first rows say how many columns there are.
+        summed: whether a checksum of all rows is wanted.
 
     Returns:
         What was seen.
@@ -77,7 +86,7 @@ def survey(estimator: Estimator, source: Source, fraction: float, seed: int, *, 
                 f"the rows from row {block.first} on have {'no ' if weighted else ''}weights, unlike those "
                 "before them: give weights for all rows or for none"
             )
-        checksum = checksum_of(*of_block, start=checksum)
+        checksum = checksum_of(*of_block, start=checksum) if summed else 0
         if labels is not None:
             labels.see(of_block[1])
         aside = held_out(block, fraction, seed)

@@ -1,7 +1,6 @@
 """Models on disk: written beside and renamed when whole, read back only if made of known types."""
 
 import json
-import os
 import secrets
 import struct
 import tempfile
@@ -19,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from batchprop.errors import DataError, ModelError, ParameterError
 from batchprop.tables.auditing import OURS, audit
 from batchprop.tables.soundness import check_sound
-from batchprop.unfinished import held_off, unfinished, written
+from batchprop.unfinished import flush, held_off, unfinished, written
 
 MODEL = "model.skops"
 SETTINGS = "settings.json"
@@ -135,13 +134,13 @@ def new_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] 
     with _beside(path, "folder") as beside:
         yield beside
         for file in beside.iterdir():
-            _flush(file)
-        _flush(beside)
+            flush(file)
+        flush(beside)
         # A signal between two renames would leave neither model in its place.
         with held_off():
             _put(beside, path)
             written.append(path)
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def _check_free(path: Path, *, force: bool) -> None:
@@ -202,15 +201,6 @@ def _put(new: Path, path: Path) -> None:
             raise
 
 
-def _flush(path: Path) -> None:
-    """Have the file or folder on the disk before its name says that it is whole."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 @contextmanager
 def new_file(
     path: str | Path, *, force: bool = False, option: str = "--out", table: Path | None = None
@@ -240,11 +230,11 @@ def new_file(
     with _beside(path, "file", option) as beside:
         part = beside / path.name
         yield part
-        _flush(part)
+        flush(part)
         with held_off():
             part.replace(path)
             written.append(path)
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def write_json(content: object, path: Path) -> None:
