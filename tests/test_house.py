@@ -59,7 +59,7 @@ CORE = [
     "engines",
 ]
 # Not the core, yet what several shells need: imports the core, and shells import it.
-SHARED = {"locking", "pictures", "unfinished"}
+SHARED = {"locking", "packing", "pictures", "unfinished"}
 # May import everything: the front door and the command line.
 FREE = {"__init__", "__main__", "cli"}
 CORE_NEEDS = {"numpy", "array_api_compat"}

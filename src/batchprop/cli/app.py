@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import batchprop
-from batchprop.cli import examine, export, look, predict, train, walk
+from batchprop.cli import examine, export, look, play, predict, train, walk
 from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.settings import in_options
 from batchprop.cli.signals import exit_code, last_words, listening
@@ -149,6 +149,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("examine", epilog=examine.EXAMPLES)(examine.examine)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("look", epilog=look.EXAMPLES)(look.look)
+app.command("play", epilog=play.EXAMPLES)(play.play)
 app.command("walk", epilog=walk.EXAMPLES)(walk.walk)
 
 

@@ -1,12 +1,13 @@
 """What the extras install is imported only by the commands that need it; and how JAX fails."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from batchprop.errors import BatchpropError
 
-PACKAGES = ("filelock", "jinja2", "matplotlib", "pandas", "psutil", "pyarrow", "safetensors", "skops")
+TABLES = ("filelock", "jinja2", "matplotlib", "pandas", "psutil", "pyarrow", "safetensors", "skops")
+PLAY = (*TABLES, "starlette", "uvicorn")
 
 
 @contextmanager
@@ -18,13 +19,26 @@ def tables_extra() -> Iterator[None]:
     Traceback (most recent call last):
     batchprop.errors.BatchpropError: this needs skops, ...: pip install "batchprop[tables]"
     """
+    with _extra("tables", TABLES):
+        yield
+
+
+@contextmanager
+def play_extra() -> Iterator[None]:
+    """Do the same for what the playground needs."""
+    with _extra("play", PLAY):
+        yield
+
+
+@contextmanager
+def _extra(extra: str, packages: Collection[str]) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
+        if error.name is None or error.name.partition(".")[0] not in packages:
             raise
         raise BatchpropError(
-            f'this needs {error.name}, which is not installed: pip install "batchprop[tables]"'
+            f'this needs {error.name}, which is not installed: pip install "batchprop[{extra}]"'
         ) from error
 
 

@@ -5,7 +5,6 @@ level with many units some are drawn; sums over all of them stay exact, for whol
 Gram matrix.
 """
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
 from batchprop.network import Network
+from batchprop.packing import matrix
 from batchprop.view.formulas import activation_tex, head_tex
 
 MOST_NUMBERS = 800_000
@@ -141,18 +141,6 @@ def _checkpoint(moment: Moment, step: Step, units: Units) -> dict[str, Any]:
         "answers": list(moment.answers),
         "gram": matrix(step.gradient.gram()),
     }
-
-
-def matrix(values: Any) -> dict[str, Any]:
-    """Return a matrix as its shape and its numbers, float32 by rows, in base64.
-
-    Example:
-        >>> matrix(np.array([[1.0, 2.0]]))
-        {'shape': [1, 2], 'data': 'AACAPwAAAEA='}
-    """
-    with np.errstate(over="ignore"):
-        numbers = np.asarray(values).astype("<f4")
-    return {"shape": list(numbers.shape), "data": base64.b64encode(numbers.tobytes()).decode("ascii")}
 
 
 def drawn_units(step: Step, n_moments: int) -> Units:

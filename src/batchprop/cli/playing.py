@@ -1,0 +1,138 @@
+"""`batchprop play`, from the table to the server and its end."""
+
+import secrets
+import signal
+import socket
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from rich.console import Console
+
+from batchprop.cli import report
+from batchprop.cli.playing_tools import LibraryTools
+from batchprop.cli.signals import exit_code
+from batchprop.errors import BatchpropError
+from batchprop.play.guarding import HOST
+from batchprop.play.playground import Playground
+from batchprop.play.server import Server
+from batchprop.play.settings import FILE, Settings
+from batchprop.play.stage import Stage
+
+_TOKEN_BYTES = 24
+_PATIENCE = 2  # seconds for answers that are under way when it ends
+
+
+class _Listener(uvicorn.Server):
+    """Tells the stage, whatever ends the server, so that no page is kept waiting."""
+
+    def __init__(self, config: uvicorn.Config, stage: Stage) -> None:
+        super().__init__(config)
+        self._stage = stage
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        super().handle_exit(sig, frame)
+        self._stage.close()
+
+    def end(self) -> None:
+        """End as the player asks."""
+        self.should_exit = True
+        self._stage.close()
+
+
+def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: bool) -> int:
+    """Serve a playground until it is ended.
+
+    Args:
+        path: a table to begin with, or None.
+        target: its column to learn, or None.
+        seed: of the points and the first weights.
+        port: where to listen; 0 takes a free one.
+        opened: whether to open the page in the browser.
+
+    Returns:
+        The exit code: 0 if the player ended it in the page, 130 or 143 after a signal.
+
+    Raises:
+        BatchpropError: the table cannot be learned from, or the port is taken.
+    """
+    console = report.console()
+    tools, settings, file = LibraryTools(), Settings(seed=seed), None
+    if path is not None:
+        file = tools.look_into(path, path.name)
+        settings = settings.changed({"data": FILE, "target": target})
+    playground = Playground(tools, settings, file)
+    with _listening(port) as listening:
+        stage = Stage(playground)
+        try:
+            return _served(console, stage, listening, opened=opened)
+        finally:
+            stage.close()
+            stage.join()
+
+
+def _served(console: Console, stage: Stage, listening: socket.socket, *, opened: bool) -> int:
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(_TOKEN_BYTES)
+    address = f"http://{HOST}:{port}/{token}/"
+
+    def end() -> None:
+        listener.end()
+
+    server = Server(stage, port=port, token=token, end=end)
+    config = uvicorn.Config(
+        server.app,
+        log_config=None,
+        access_log=False,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=_PATIENCE,
+    )
+    listener = _Listener(config, stage)
+    console.print(f"Playground: {address}", soft_wrap=True, highlight=False)
+    console.print("It runs until Ctrl-C here, or End in the page.", soft_wrap=True)
+    if opened and not webbrowser.open(address):
+        console.print("There is no browser to open it with: open that address in one.", soft_wrap=True)
+    with _hanging_up(listener):
+        try:
+            listener.run(sockets=[listening])
+        except KeyboardInterrupt:
+            # It ended well; the listener raises the signal once more when it is done.
+            console.print("The playground has ended.")
+            return exit_code()
+    console.print("The playground has ended.")
+    return 0
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """A socket of this machine alone, to which a browser may come at once."""
+    with socket.socket() as listening:
+        try:
+            listening.bind((HOST, port))
+        except OSError as error:
+            raise BatchpropError(
+                f"port {port} cannot be listened at ({error.strerror}): leave --port out to take a free one"
+            ) from error
+        listening.listen()
+        yield listening
+
+
+@contextmanager
+def _hanging_up(listener: _Listener) -> Iterator[None]:
+    """End with the terminal, where there are terminals that can hang up, and it is not to outlive them."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
+        yield
+        return
+    before = signal.signal(number, listener.handle_exit)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

@@ -1,0 +1,130 @@
+"""What tables and the microscope do for the playground."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchprop.backprop import outputs
+from batchprop.batches import gather
+from batchprop.errors import DataError
+from batchprop.network import Network
+from batchprop.play.examples import Examples, check_size
+from batchprop.play.playground import File
+from batchprop.play.training import Taken
+from batchprop.tables.columns import describe, find, read_target
+from batchprop.tables.encoding import encoder
+from batchprop.tables.lines import line_numbers
+from batchprop.tables.reading import read
+from batchprop.tables.row_groups import open_parquet
+from batchprop.view.document import Moment, Words, document
+from batchprop.view.microscope import MOST_ROWS as MOST_COLUMNS
+from batchprop.view.page import page
+
+_TEXT, _PARQUET = (".csv", ".tsv", ".tab"), (".parquet", ".pq")
+_TARGETS = ("target", "label", "class", "y")
+
+
+class LibraryTools:
+    """The tools of this library."""
+
+    def look_into(self, path: Path, name: str) -> File:
+        """Read a table, and tell its columns.
+
+        Args:
+            path: where it lies.
+            name: what the player calls it.
+
+        Raises:
+            DataError: it is no table, or too long a one.
+        """
+        try:
+            frame = self._read(path, name)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), name)) from error
+        columns = tuple(map(str, frame.columns))
+        suggested = next((column for column in columns if column.lower() in _TARGETS), columns[-1])
+        return File(name, frame, columns, len(frame), suggested)
+
+    def _read(self, path: Path, name: str) -> pd.DataFrame:
+        ending = path.suffix.lower()
+        if ending not in _TEXT + _PARQUET:
+            raise DataError(f"{name} is no table: the playground reads {', '.join(_TEXT + _PARQUET)}")
+        if ending in _PARQUET:
+            # A few bytes may stand for billions of rows.
+            check_size(name, open_parquet(path).metadata.num_rows)
+        frame = read(path)
+        check_size(name, len(frame), frame.shape[1] - 1)
+        lines = line_numbers(path)
+        places = np.arange(len(frame)) + 1 if lines is None else lines
+        unit = "row" if lines is None else "line"
+        return frame.set_axis([f"{unit} {place}" for place in places], axis="index")
+
+    def examples(self, file: File, target: str) -> Examples:
+        """Turn a table into numbers.
+
+        Args:
+            file: from ``look_into``.
+            target: the column to learn; rows without it are left out.
+
+        Raises:
+            DataError: the column is not there or cannot be learned, or the table is too large.
+        """
+        frame: pd.DataFrame = file.table
+        column = find(frame, target, "target column")
+        frame = frame[column.notna()]
+        wanted = read_target(frame[target])
+        features = frame.drop(columns=target)
+        pipeline = encoder(describe(features), len(features), target)
+        X = np.asarray(pipeline.fit_transform(features), dtype=np.float64)
+        values: Any = np.asarray(wanted.values)
+        named: tuple[str, ...] = (target,)
+        if wanted.task == "classes":
+            names, values = np.unique(values, return_inverse=True)
+            named = tuple(map(str, names.tolist()))
+        else:
+            values = (values - values.mean()) / (values.std() or 1.0)
+        check_size(file.name, len(X), X.shape[1], len(named))
+        columns = tuple(str(name).partition("__")[2] for name in pipeline.get_feature_names_out())
+        title = f"{file.name}: {target}" + ("" if wanted.task == "classes" else ", standardised")
+        return Examples(title, wanted.task, X, values.astype(float), columns, named, tuple(frame.index))
+
+    def microscope(self, examples: Examples, start: Network, taken: Taken, steps: int) -> str:
+        """Return the page that shows the batch that was taken last in all its matrices.
+
+        Args:
+            examples: which the batch is part of.
+            start: the network before the first batch.
+            taken: the batch, and the network before its step.
+            steps: how many were taken, this one among them.
+        """
+        rows = taken.rows[:MOST_COLUMNS]
+        batch = gather(examples.table, rows)
+        about = [f"What step {steps} did: the network is shown as it was before it."]
+        if len(rows) < len(taken.rows):
+            about.append(f"Of the batch's {len(taken.rows):,} examples {len(rows)} are shown, and collapsed.")
+        words = Words(
+            title=f"Batch {steps} of {examples.title}",
+            about=tuple(about),
+            features=examples.features,
+            outputs=examples.outputs,
+            rows=[examples.rows[row] for row in rows],
+            labels=_in_words(examples, examples.values[rows]),
+        )
+        moments = [Moment(f"before step {steps}", taken.network, _answers(examples, taken.network, batch.B))]
+        if steps > 1:
+            first = Moment("before the first step", start, _answers(examples, start, batch.B))
+            moments.insert(0, first)
+        return page(document(words, batch, moments, taken.learning_rate))
+
+
+def _answers(examples: Examples, network: Network, B: Any) -> list[str]:
+    P = outputs(network, B)
+    return _in_words(examples, P[0] if examples.task == "numbers" else P.argmax(axis=0))
+
+
+def _in_words(examples: Examples, values: Any) -> list[str]:
+    if examples.task == "numbers":
+        return [f"{value:.4g}" for value in values]
+    return [examples.outputs[int(value)] for value in values]

@@ -1,0 +1,34 @@
+"""The page of the playground: a frame for its script, which draws everything else."""
+
+from importlib.resources import files
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>batchprop playground</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="playground.css">
+</head>
+<body>
+<noscript>The playground is drawn with JavaScript, which is switched off: allow it here.</noscript>
+<main id="playground"></main>
+<script src="playground.js"></script>
+</body>
+</html>
+"""
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "font-src data:; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""What the browser itself holds the page to."""
+
+MICROSCOPE_POLICY = "frame-ancestors 'self'"
+"""The microscope's page brings a policy of its own; only the playground may frame it."""
+
+
+def built(name: str) -> bytes:
+    """Return a file of the front end, as it was built."""
+    return files("batchprop.play").joinpath("static", name).read_bytes()

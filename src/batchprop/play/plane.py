@@ -1,0 +1,94 @@
+"""The plane: two features of the examples as points, and what the network answers around them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.backprop import outputs
+from batchprop.errors import ParameterError
+from batchprop.network import Network
+from batchprop.play.examples import Examples
+
+SIDE = 64
+"""The surface has so many places in each direction."""
+
+MOST_POINTS = 2_000
+
+_MARGIN = 0.08  # of the points' range, on each side
+
+
+class Plane(NamedTuple):
+    """Where points lie.
+
+    Attributes:
+        axes: which features, the second None where there is one only.
+        drawn: which examples are drawn, ``(n,)``.
+        points: their places ``(2, n)``.
+        x: the ends of the first axis.
+        y: the ends of the second.
+    """
+
+    axes: tuple[int, int | None]
+    drawn: NDArray[np.intp]
+    points: NDArray[np.float64]
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
+    """Lay the examples out by two of their features.
+
+    Args:
+        examples: n of them; the first 2,000 are drawn.
+        axes: which features.
+
+    Raises:
+        ParameterError: there is no such feature, or both are the same.
+
+    Example:
+        >>> from batchprop.play.toys import drawn
+        >>> plane_of(drawn("moons", 100, 0.1, 0), (0, 1)).points.shape
+        (2, 100)
+    """
+    n_features, (first, second) = len(examples.features), axes
+    wanted = [first] if second is None else [first, second]
+    if len(set(wanted)) < len(wanted) or not all(0 <= axis < n_features for axis in wanted):
+        raise ParameterError(
+            f"axes={list(axes)} are not allowed: give two of the {n_features} features, counted from 0"
+        )
+    if second is None and n_features > 1:
+        raise ParameterError(f"axes={list(axes)} are not allowed: there are {n_features} features, give two")
+    drawn = np.arange(min(len(examples.X), MOST_POINTS))
+    xs = examples.X[drawn, first]
+    # Where there is no second feature, points are spread so that each can be seen.
+    ys = np.linspace(-1, 1, len(drawn)) if second is None else examples.X[drawn, second]
+    return Plane(axes, drawn, np.stack([xs, ys]), _ends(xs), _ends(ys))
+
+
+def surface_of(network: Network, examples: Examples, plane: Plane) -> NDArray[np.floating]:
+    """Return what the network answers on a grid over the plane, other features at their means.
+
+    Args:
+        network: to ask.
+        examples: whose means are taken.
+        plane: where.
+
+    Returns:
+        P ``(K, 64 · 64)``, row by row from the lowest y.
+    """
+    xs, ys = np.linspace(*plane.x, SIDE), np.linspace(*plane.y, SIDE)
+    B = np.repeat(examples.X.mean(axis=0)[:, None], SIDE * SIDE, axis=1)
+    first, second = plane.axes
+    B[first] = np.tile(xs, SIDE)
+    if second is not None:
+        B[second] = np.repeat(ys, SIDE)
+    with np.errstate(all="ignore"):
+        P: NDArray[np.floating] = outputs(network, B.astype(network.layers[0].W.dtype))
+    return P
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = _MARGIN * (high - low) or 1.0
+    return low - margin, high + margin

@@ -1,0 +1,223 @@
+"""The playground: the choices, the examples and the training, and what can be done with them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from batchprop.errors import DataError, DivergedError, InputError, ParameterError
+from batchprop.network import Network
+from batchprop.play.examples import Examples
+from batchprop.play.plane import Plane, plane_of
+from batchprop.play.settings import FILE, OF_EXAMPLES, OF_TRAINING, SPEEDS, Settings
+from batchprop.play.toys import drawn
+from batchprop.play.training import Taken, Training
+
+
+class File(NamedTuple):
+    """A table of the player's own.
+
+    Attributes:
+        name: of the file.
+        table: its content, as the one who read it wants it back.
+        columns: their names.
+        rows: how many.
+        suggested: the column that is most likely the target.
+    """
+
+    name: str
+    table: Any
+    columns: tuple[str, ...]
+    rows: int
+    suggested: str
+
+
+class Tools(Protocol):
+    """What other parts of the library do for the playground."""
+
+    def look_into(self, path: Path, name: str) -> File:
+        """Read a table, and tell its columns."""
+
+    def examples(self, file: File, target: str) -> Examples:
+        """Turn a table into numbers."""
+
+    def microscope(self, examples: Examples, start: Network, taken: Taken, steps: int) -> str:
+        """Return the page that shows a batch in all its matrices."""
+
+
+class Playground:
+    """All that is played with; whoever uses it does so from one thread.
+
+    Args:
+        tools: what other parts of the library do.
+        settings: to begin with.
+        file: a table that is there already, or None.
+
+    Attributes:
+        settings: the choices.
+        examples: what is learned from.
+        plane: where they are drawn.
+        training: as far as it went.
+        run: the number of this training.
+        running: whether it goes on by itself.
+        ended: why it cannot go on, or None.
+        file: the player's table, or None.
+        version: grows with whatever can be seen.
+        lesson_version: grows with all but the steps.
+
+    Raises:
+        BatchpropError: the settings and the file do not go together.
+    """
+
+    def __init__(self, tools: Tools, settings: Settings, file: File | None = None) -> None:
+        self.tools = tools
+        self.settings = settings
+        self.file = file
+        self.run = 0
+        self.version = self.lesson_version = 0
+        self.running = False
+        self.ended: str | None = None
+        self.examples = self._made(settings)
+        self.settings = replace(settings, axes=self._fitting_axes(self.examples, settings))
+        self.plane = plane_of(self.examples, self.settings.axes)
+        self.training = Training(self.examples, self.settings)
+
+    @property
+    def pause_between(self) -> float:
+        """Seconds from one step to the next."""
+        return SPEEDS[self.settings.speed].pause
+
+    def act(self, action: str) -> None:
+        """Start, pause, take one step, or begin anew.
+
+        Raises:
+            ParameterError: there is no such action, or the training cannot go on.
+        """
+        actions: dict[str, Callable[[], None]] = {
+            "start": self.start,
+            "pause": self.pause,
+            "step": self.step,
+            "reset": self.reset,
+        }
+        if action not in actions:
+            raise ParameterError(f"the action {action[:40]!r} is unknown: it is one of {', '.join(actions)}")
+        actions[action]()
+
+    def start(self) -> None:
+        """Let it run.
+
+        Raises:
+            ParameterError: it cannot go on.
+        """
+        self._require_open()
+        self.running = True
+        self.version += 1
+
+    def pause(self) -> None:
+        """Let it rest after the batch that was taken last."""
+        self.running = False
+        self.version += 1
+
+    def step(self) -> None:
+        """Take one batch, and rest.
+
+        Raises:
+            ParameterError: it cannot go on.
+        """
+        self._require_open()
+        self.running = False
+        self.advance()
+
+    def advance(self) -> None:
+        """Take one batch; where that cannot be, rest and say why."""
+        try:
+            self.training.step()
+        except (DivergedError, ParameterError) as error:
+            self.running = False
+            self.ended = str(error)
+        self.version += 1
+
+    def reset(self) -> None:
+        """Go back to before the first batch."""
+        self._begin(self.settings, self.examples, self.plane)
+
+    def change(self, changes: Mapping[str, object]) -> None:
+        """Take other choices; the training goes on where they allow it, and else begins anew.
+
+        Args:
+            changes: by the names of ``Settings``, as JSON holds them.
+
+        Raises:
+            BatchpropError: a choice is not allowed; nothing has changed then.
+        """
+        settings = self.settings.changed(changes)
+        same = settings.same(self.settings, OF_EXAMPLES)
+        examples = self.examples if same else self._made(settings)
+        if "axes" not in changes:
+            settings = replace(settings, axes=self._fitting_axes(examples, settings))
+        plane = self.plane if same and settings.axes == self.plane.axes else plane_of(examples, settings.axes)
+        if settings.same(self.settings, OF_TRAINING):
+            self.training.follow(settings)
+            self.settings, self.plane = settings, plane
+            self._told()
+        else:
+            self._begin(settings, examples, plane)
+
+    def load(self, path: Path, name: str) -> File:
+        """Take a table of the player's; it is learned from once its target is chosen.
+
+        Args:
+            path: where it lies for now.
+            name: what the player calls it.
+
+        Raises:
+            DataError: it is no table that can be learned from; the one before stays.
+        """
+        found = self.tools.look_into(path, name)
+        self.file = found
+        self._told()
+        return found
+
+    def microscope(self) -> str:
+        """Return the page that shows the batch taken last.
+
+        Raises:
+            InputError: the training is running, or nothing was taken.
+        """
+        if self.running:
+            raise InputError("the training is running: pause it, then open the microscope on its batch")
+        if self.training.taken is None:
+            raise InputError("no batch was taken yet: take a step, then open the microscope on it")
+        training = self.training
+        return self.tools.microscope(self.examples, training.start, self.training.taken, training.steps)
+
+    def _made(self, settings: Settings) -> Examples:
+        if settings.data != FILE:
+            return drawn(settings.data, settings.rows, settings.noise, settings.seed)
+        if self.file is None:
+            raise DataError("there is no file yet: load one, then choose its target")
+        if settings.target is None:
+            raise DataError(f"the target is not chosen: name the column of {self.file.name} to learn")
+        return self.tools.examples(self.file, settings.target)
+
+    def _fitting_axes(self, examples: Examples, settings: Settings) -> tuple[int, int | None]:
+        n_features = len(examples.features)
+        if n_features == 1:
+            return 0, None
+        first, second = settings.axes
+        return settings.axes if second is not None and max(first, second) < n_features else (0, 1)
+
+    def _begin(self, settings: Settings, examples: Examples, plane: Plane) -> None:
+        self.training = Training(examples, settings)
+        self.settings, self.examples, self.plane = settings, examples, plane
+        self.run += 1
+        self.running, self.ended = False, None
+        self._told()
+
+    def _told(self) -> None:
+        self.version += 1
+        self.lesson_version += 1
+
+    def _require_open(self) -> None:
+        if self.ended is not None:
+            raise ParameterError(self.ended)

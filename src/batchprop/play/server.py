@@ -1,0 +1,156 @@
+"""The server: wishes come in as requests, and what happens goes out as events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+
+from batchprop.errors import BatchpropError
+from batchprop.play.guarding import HEADERS, Guard
+from batchprop.play.page import MICROSCOPE_POLICY, PAGE, POLICY, built
+from batchprop.play.playground import File, Playground
+from batchprop.play.stage import EndedError, Stage
+from batchprop.play.telling import MOST_BYTES, Heard
+
+T = TypeVar("T")
+
+FRAME_SECONDS = 1 / 12
+"""From one frame to the next at least: more often nobody sees."""
+
+_TYPES = {"playground.js": "text/javascript", "playground.css": "text/css"}
+_LONGEST_NAME = 100
+
+
+class Server:
+    """What is served of a playground.
+
+    Args:
+        stage: runs it.
+        port: where it is served.
+        token: the first part of every address.
+        end: called when the player ends it.
+
+    Attributes:
+        app: the ASGI application.
+    """
+
+    def __init__(self, stage: Stage, *, port: int, token: str, end: Callable[[], None]) -> None:
+        self._stage = stage
+        self._end = end
+        self._pages = 0
+        routes = [
+            Route("/", self._page),
+            *(Route(f"/{name}", self._static) for name in _TYPES),
+            Route("/events", self._events),
+            Route("/microscope", self._microscope),
+            Route("/run", self._run, methods=["POST"]),
+            Route("/settings", self._settings, methods=["POST"]),
+            Route("/file", self._file, methods=["POST"]),
+            Route("/end", self._ended, methods=["POST"]),
+        ]
+        guard = Middleware(Guard, port=port, token=token, most_bytes={"file": MOST_BYTES})
+        self.app = Starlette(
+            routes=[Mount(f"/{token}", routes=routes)],
+            middleware=[guard],
+            exception_handlers={BatchpropError: _refused, HTTPException: _failed, EndedError: _over},
+        )
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(PAGE, headers=HEADERS | {"Content-Security-Policy": POLICY})
+
+    async def _static(self, request: Request) -> Response:
+        name = request.url.path.rpartition("/")[2]
+        return Response(built(name), media_type=_TYPES[name], headers=HEADERS)
+
+    async def _events(self, _: Request) -> Response:
+        return StreamingResponse(self._told(), media_type="text/event-stream", headers=HEADERS)
+
+    async def _told(self) -> AsyncIterator[str]:
+        """All that happens, as long as the page listens; where none does, the training rests."""
+        heard = Heard()
+        self._pages += 1
+        try:
+            while True:
+                events, heard = await asyncio.wrap_future(self._stage.news(heard))
+                for name, data in events:
+                    yield f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
+                await asyncio.sleep(FRAME_SECONDS)
+        except EndedError:
+            return
+        finally:
+            self._pages -= 1
+            if not self._pages:
+                self._stage.ask(Playground.pause)
+
+    async def _microscope(self, _: Request) -> Response:
+        html = await self._granted(Playground.microscope)
+        return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
+
+    async def _run(self, request: Request) -> Response:
+        action = str((await _wish(request)).get("action"))
+        await self._granted(lambda playground: playground.act(action))
+        return Response(status_code=204, headers=HEADERS)
+
+    async def _settings(self, request: Request) -> Response:
+        changes = await _wish(request)
+        await self._granted(lambda playground: playground.change(changes))
+        return Response(status_code=204, headers=HEADERS)
+
+    async def _file(self, request: Request) -> Response:
+        name = Path(request.query_params.get("name", "").replace("\\", "/")).name[:_LONGEST_NAME]
+        content = await request.body()
+        file = await self._granted(lambda playground: _load(playground, name, content))
+        found = {"columns": file.columns, "rows": file.rows, "suggested": file.suggested}
+        return JSONResponse(found, headers=HEADERS)
+
+    async def _ended(self, _: Request) -> Response:
+        self._end()
+        return Response(status_code=204, headers=HEADERS)
+
+    async def _granted(self, function: Callable[[Playground], T]) -> T:
+        return await asyncio.wrap_future(self._stage.ask(function))
+
+
+def _load(playground: Playground, name: str, content: bytes) -> File:
+    with TemporaryDirectory(prefix="batchprop-") as folder:
+        # Only the ending is the player's: it says what the file is.
+        path = Path(folder, f"table{Path(name).suffix}")
+        path.write_bytes(content)
+        return playground.load(path, name)
+
+
+async def _wish(request: Request) -> dict[str, Any]:
+    """The object in the body."""
+    # A form of another page cannot send this type without asking first.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise HTTPException(415, "send JSON, as application/json")
+    try:
+        wish = await request.json()
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "that is no JSON") from error
+    if not isinstance(wish, dict):
+        raise HTTPException(400, "send an object in JSON")
+    return wish
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """What the library refuses: a clear sentence."""
+    return JSONResponse({"error": str(error)}, 422, HEADERS)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 what it is registered for
+    return JSONResponse({"error": error.detail}, error.status_code, HEADERS)
+
+
+async def _over(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 410, HEADERS)

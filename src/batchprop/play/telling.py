@@ -1,0 +1,159 @@
+"""What the page is told: the lesson when something else is learned, a frame when something happened."""
+
+import math
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from batchprop.activations import ACTIVATIONS
+from batchprop.optimizers import OPTIMIZERS
+from batchprop.packing import matrix, text
+from batchprop.play.examples import Examples
+from batchprop.play.plane import SIDE, Plane, surface_of
+from batchprop.play.playground import Playground
+from batchprop.play.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
+from batchprop.play.toys import TOYS
+from batchprop.play.training import Training
+
+MOST_BYTES = 20_000_000
+"""Of a file."""
+
+
+class Heard(NamedTuple):
+    """How much a page knows.
+
+    Attributes:
+        version: of the playground.
+        lesson: version of the lesson.
+        run: which training.
+        steps: of this training.
+        held: how many measurements on the rows held out.
+    """
+
+    version: int = -1
+    lesson: int = -1
+    run: int = -1
+    steps: int = 0
+    held: int = 0
+
+
+Event = tuple[str, dict[str, Any]]
+
+
+def news(playground: Playground, heard: Heard) -> tuple[list[Event], Heard]:
+    """Return what a page does not know yet, and what it knows then."""
+    events: list[Event] = []
+    if heard.lesson != playground.lesson_version:
+        events.append(("lesson", lesson(playground)))
+    if heard.run != playground.run:
+        heard = heard._replace(run=playground.run, steps=0, held=0)
+    events.append(("frame", frame(playground, heard)))
+    training = playground.training
+    known = Heard(
+        playground.version, playground.lesson_version, playground.run, training.steps, len(training.held)
+    )
+    return events, known
+
+
+def lesson(playground: Playground) -> dict[str, Any]:
+    """What can be chosen, what was chosen, and what is learned from."""
+    settings = asdict(playground.settings)
+    return {
+        "run": playground.run,
+        "settings": settings,
+        "choices": {
+            "data": [{"name": name, "about": toy.about, "task": toy.task} for name, toy in TOYS.items()],
+            "activations": list(ACTIVATIONS),
+            "optimizers": list(OPTIMIZERS),
+            "speeds": [{"name": name, "about": speed.about} for name, speed in SPEEDS.items()],
+        },
+        "limits": {
+            "rows": ROWS,
+            "noise": (0, 1),
+            "hidden_layers": HIDDEN_LAYERS,
+            "units": UNITS,
+            "learning_rate": RATES,
+            "seed": (0, LAST_SEED),
+            "file_bytes": MOST_BYTES,
+        },
+        "file": _file(playground),
+        "data": _data(playground.examples, playground.plane, playground.training),
+    }
+
+
+def _file(playground: Playground) -> dict[str, Any] | None:
+    file = playground.file
+    return None if file is None else {"name": file.name, "columns": file.columns, "rows": file.rows}
+
+
+def _data(examples: Examples, plane: Plane, training: Training) -> dict[str, Any]:
+    first, second = plane.axes
+    return {
+        "title": examples.title,
+        "task": examples.task,
+        "features": examples.features,
+        "outputs": examples.outputs,
+        "train": len(training.rows),
+        "held_out": len(training.rows_held_out),
+        "sizes": training.start.sizes,
+        "parameters": training.start.n_parameters,
+        "x": {"name": examples.features[first], "ends": plane.x},
+        "y": {"name": None if second is None else examples.features[second], "ends": plane.y},
+        "points": matrix(plane.points),
+        "values": matrix(examples.values[plane.drawn][None, :]),
+        "held": np.flatnonzero(np.isin(plane.drawn, training.rows_held_out)).tolist(),
+    }
+
+
+def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
+    """What happened since."""
+    training = playground.training
+    now = training.held_out()
+    noise_scale = training.noise_scales[-1] if training.steps else math.nan
+    return {
+        "run": playground.run,
+        "step": training.steps,
+        "epoch": training.seen / len(training.rows),
+        "running": playground.running,
+        "ended": playground.ended,
+        "first": heard.steps,
+        "losses": matrix(np.array(training.losses[heard.steps :])[None, :]),
+        "noise": matrix(np.array(training.noise_scales[heard.steps :])[None, :]),
+        "sizes": matrix(np.array(training.sizes[heard.steps :])[None, :]),
+        "held": [
+            [held.step, _finite(held.loss), _finite(held.score)] for held in training.held[heard.held :]
+        ],
+        "now": {
+            "loss": training.losses[-1] if training.steps else None,
+            "noise_scale": "inf" if noise_scale == math.inf else _finite(noise_scale),
+            "held_loss": _finite(now.loss),
+            "score": _finite(now.score),
+            "batch_size": training.batch_size,
+            "learning_rate": playground.settings.learning_rate,
+        },
+        "surface": _surface(playground),
+        "batch": None if playground.running else _batch(playground),
+    }
+
+
+def _surface(playground: Playground) -> dict[str, Any]:
+    P = surface_of(playground.training.network, playground.examples, playground.plane)
+    if playground.examples.task == "numbers":
+        return {"side": SIDE, "values": matrix(P.reshape(SIDE, SIDE))}
+    sure = np.nan_to_num(P.max(axis=0))
+    return {
+        "side": SIDE,
+        "labels": text(P.argmax(axis=0).astype(np.uint8)),
+        "sure": text(np.round(255 * sure).astype(np.uint8)),
+    }
+
+
+def _batch(playground: Playground) -> list[int] | None:
+    """Which of the points drawn are in the batch taken last."""
+    taken = playground.training.taken
+    return None if taken is None else np.flatnonzero(np.isin(playground.plane.drawn, taken.rows)).tolist()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

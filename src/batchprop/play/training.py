@@ -1,0 +1,201 @@
+"""A training that is taken a batch at a time: the text's own lines, and what is told of each step."""
+
+import math
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from batchprop.backprop import answers, backprop
+from batchprop.batches import Rows, gather, mini
+from batchprop.errors import DivergedError, ParameterError
+from batchprop.gradient import Noise
+from batchprop.network import Network
+from batchprop.objective import Objective
+from batchprop.optimizers import OPTIMIZERS
+from batchprop.play.examples import Examples
+from batchprop.play.settings import Settings
+from batchprop.training import Recipe, State, all_finite, begin, update
+
+MOST_STEPS = 1_000_000
+
+_HELD_OUT = 5  # one row of so many
+_REMEMBERED = 0.98  # of the noise so far, from one batch to the next
+
+
+class Taken(NamedTuple):
+    """The last batch.
+
+    Attributes:
+        rows: which examples, ``(m,)``.
+        network: as it was before the step.
+        learning_rate: α of the step.
+    """
+
+    rows: Rows
+    network: Network
+    learning_rate: float
+
+
+class Held(NamedTuple):
+    """How the network did on the rows held out.
+
+    Attributes:
+        step: after so many.
+        loss: their mean loss.
+        score: the share that is right; of numbers R².
+    """
+
+    step: int
+    loss: float
+    score: float
+
+
+class Training:
+    """A network, the rows that it learns from, and all that happened so far.
+
+    Args:
+        examples: to learn from; a fifth is held out.
+        settings: the choices.
+
+    Attributes:
+        losses: of each batch, before its step.
+        noise_scales: ``tr Σ / ‖G‖²`` after each step, in examples, of both estimates averaged over the last
+            batches; NaN after a batch of one, which tells nothing.
+        sizes: of the batches.
+        seen: rows so far.
+        taken: the last batch, or None.
+        held: what became of the rows held out, each time that it was asked for.
+
+    Source:
+        The batch algorithm of the project's seed text; the noise scale of McCandlish et al. 2018, arXiv
+        1812.06162.
+
+    Example:
+        >>> from batchprop.play.toys import drawn
+        >>> training = Training(
+        ...     drawn("blobs", 100, 0.1, 0), Settings(data="blobs", batch_size="full")
+        ... )
+        >>> for _ in range(100):
+        ...     training.step()
+        >>> training.losses[0] > training.losses[-1], training.held_out().score
+        (True, 1.0)
+    """
+
+    def __init__(self, examples: Examples, settings: Settings) -> None:
+        self.examples = examples
+        self.table = examples.table
+        rng = np.random.RandomState(settings.seed)
+        order = rng.permutation(self.table.n_rows)
+        held_out = max(1, len(order) // _HELD_OUT)
+        self.rows_held_out, self.rows = np.sort(order[:held_out]), np.sort(order[held_out:])
+        sizes = [self.table.X.shape[1], *settings.hidden, self.table.Y.shape[1]]
+        head = "softmax" if examples.task == "classes" else "squared_error"
+        self.start = Network.create(sizes, activation=settings.activation, head=head, random_state=rng)
+        self.losses, self.noise_scales, self.sizes = array("f"), array("f"), array("f")
+        self.seen = 0
+        self.taken: Taken | None = None
+        self.held: list[Held] = []
+        self._noise: Noise | None = None
+        self._rng = rng
+        self._settings = settings
+        self._batches = self._planned(settings.batch_size)
+        self._recipe = Recipe(self.start, OPTIMIZERS[settings.optimizer](), Objective())
+        self._state: State = begin(self._recipe)
+
+    @property
+    def network(self) -> Network:
+        """As it is now."""
+        return self.start.with_layers(self._state.layers)
+
+    @property
+    def steps(self) -> int:
+        """How many were taken."""
+        return len(self.losses)
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in the next batch, unless it is the last of an epoch."""
+        return len(self.rows) if self._settings.batch_size == "full" else self._settings.batch_size
+
+    def follow(self, settings: Settings) -> None:
+        """Go on with another batch size, learning rate or optimiser.
+
+        Another batch size takes the rows in a new order; another optimiser begins without a memory.
+
+        Raises:
+            ParameterError: the batch size is above the number of rows.
+        """
+        before = self._settings
+        if settings.batch_size != before.batch_size:
+            self._batches = self._planned(settings.batch_size)
+        if settings.optimizer != before.optimizer:
+            self._recipe = self._recipe._replace(optimizer=OPTIMIZERS[settings.optimizer]())
+            memory = self._recipe.optimizer.init(self._state.layers)
+            self._state = self._state._replace(optimizer=memory)
+        self._settings = settings
+
+    def step(self) -> None:
+        """Take the next batch: forward, loss, backward, collapse, update.
+
+        Raises:
+            DivergedError: the loss or a weight is no finite number; the step is not taken.
+            ParameterError: there were a million steps.
+        """
+        if self.steps >= MOST_STEPS:
+            raise ParameterError(f"{MOST_STEPS:,} batches are the most that the playground takes: reset it")
+        rows, network, rate = next(self._batches), self.network, self._settings.learning_rate
+        batch = gather(self.table, rows)
+        with np.errstate(all="ignore"):
+            step = backprop(network, batch.B, batch.Y)
+            noise = step.gradient.noise()
+            state = update(self._recipe, self._state, step.gradient.mean(), rate)
+        loss = float(step.loss)
+        if not (math.isfinite(loss) and all_finite(state.layers)):
+            raise DivergedError(
+                f"batch {self.steps + 1} left the finite numbers (loss {loss:.3g}, learning rate {rate:g}): "
+                "choose a smaller learning rate, then reset"
+            )
+        self._state = state
+        self.taken = Taken(rows, network, rate)
+        self.seen += len(rows)
+        self.losses.append(loss)
+        self.noise_scales.append(self._remembered(noise))
+        self.sizes.append(len(rows))
+
+    def held_out(self) -> Held:
+        """How the network does now on the rows held out; measured once a step."""
+        if not self.held or self.held[-1].step != self.steps:
+            self.held.append(self._measured())
+        return self.held[-1]
+
+    def _measured(self) -> Held:
+        batch = gather(self.table, self.rows_held_out)
+        with np.errstate(all="ignore"):
+            P, losses = answers(self.network, batch.B, batch.Y)
+        if self.examples.task == "classes":
+            score = float(np.mean(P.argmax(axis=0) == batch.Y.argmax(axis=0)))
+        else:
+            spread = float(np.sum((batch.Y - batch.Y.mean()) ** 2))
+            score = 1 - float(np.sum((batch.Y - P) ** 2)) / spread if spread else math.nan
+        return Held(self.steps, float(losses.mean()), score)
+
+    def _planned(self, batch_size: int | str) -> Iterator[Rows]:
+        size = len(self.rows) if batch_size == "full" else int(batch_size)
+        plan = mini(self.rows, size, self._rng)
+        return (rows for epoch in plan for rows in epoch)
+
+    def _remembered(self, noise: Noise) -> float:
+        """The noise scale, of both estimates averaged: a quotient of single ones would be biased."""
+        if math.isnan(noise.trace):
+            return math.nan
+        if self._noise is not None:
+            noise = Noise(
+                *(
+                    _REMEMBERED * old + (1 - _REMEMBERED) * new
+                    for old, new in zip(self._noise, noise, strict=True)
+                )
+            )
+        self._noise = noise
+        return float(noise.trace / noise.squared_norm) if noise.squared_norm > 0 else math.inf
