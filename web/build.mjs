@@ -1,8 +1,9 @@
-// Bundles src/ into one script and one stylesheet, the same bytes for the same sources and versions.
+// Bundles src/ into a script and a stylesheet for each page, the same bytes for the same sources and versions.
 import { readFile, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const OUT = "../src/batchprop/view/static/microscope";
+const VIEW = "../src/batchprop/view/static";
+const PLAY = "../src/batchprop/play/static";
 // The fonts that our formulas reach; the rest of KaTeX's stay out of the file.
 const FONTS = ["Main-Regular", "Math-Italic", "Size1-Regular", "Size2-Regular", "Size3-Regular", "Size4-Regular"];
 
@@ -34,27 +35,43 @@ const themeOfTheSystem = {
   },
 };
 
-/** Write the licences beside the bundle, and return the comment at its head. */
-async function licences() {
+/** Write the licences of what a page bundles beside it, and return the comment at the head of its files. */
+async function licences(page, bundled, more = []) {
   const lock = JSON.parse(await readFile("package-lock.json", "utf8"));
-  const bundled = Object.entries(lock.packages).filter(([path, entry]) => path && !entry.dev && !entry.optional && !path.endsWith("/commander"));
-  const named = ([path, entry]) => `${path.replace("node_modules/", "")} ${entry.version} (${entry.license})`;
-  const texts = await Promise.all(bundled.map(async (each) => `${named(each)}\n\n${(await readFile(`${each[0]}/LICENSE`, "utf8")).trim()}\n`));
-  await writeFile(`${OUT}.LICENSES.txt`, [...texts, FONT_LICENCE].join(`\n${"-".repeat(72)}\n\n`));
-  const lines = bundled.map((each) => ` * ${named(each)}`);
-  return [`/*! batchprop's microscope (BSD-3-Clause). Bundled in, each under its own licence, in microscope.LICENSES.txt:`, ...lines, " */"].join("\n");
+  const named = (path) => `${path.replace("node_modules/", "")} ${lock.packages[path].version} (${lock.packages[path].license})`;
+  const texts = await Promise.all(bundled.map(async (path) => `${named(path)}\n\n${(await readFile(`${path}/LICENSE`, "utf8")).trim()}\n`));
+  await writeFile(`${page.out}.LICENSES.txt`, [...texts, ...more].join(`\n${"-".repeat(72)}\n\n`));
+  const beside = `${page.out.split("/").at(-1)}.LICENSES.txt`;
+  return [`/*! batchprop's ${page.name} (BSD-3-Clause). Bundled in, each under its own licence, in ${beside}:`, ...bundled.map((path) => ` * ${named(path)}`), " */"].join("\n");
 }
 
-const head = await licences();
+/** The packages that files of a bundle come from, by name. */
+function packagesOf(outcomes) {
+  const inputs = outcomes.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  return [...new Set(inputs.map((path) => path.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]).filter(Boolean))].sort();
+}
+
 const common = {
   bundle: true,
   minify: true,
+  metafile: true,
   legalComments: "none",
   charset: "utf8",
   target: ["es2022", "chrome110", "firefox115", "safari16.4"],
   loader: { ".woff2": "dataurl" },
   logLevel: "warning",
 };
-await build({ ...common, entryPoints: ["src/main.ts"], outfile: `${OUT}.js`, format: "iife", banner: { js: head } });
-await build({ ...common, entryPoints: ["src/styles/main.css"], outfile: `${OUT}.css`, plugins: [katexFonts], banner: { css: head } });
-await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${OUT.replace("microscope", "report")}.css`, plugins: [themeOfTheSystem] });
+
+/** One page: first to learn what goes in, then with that at its head. */
+async function bundle(page) {
+  const script = { ...common, entryPoints: [page.script], outfile: `${page.out}.js`, format: "iife" };
+  const styles = { ...common, entryPoints: [page.styles], outfile: `${page.out}.css`, plugins: [katexFonts] };
+  const outcomes = await Promise.all([script, styles].map((options) => build({ ...options, write: false })));
+  const head = await licences(page, packagesOf(outcomes), page.licences);
+  await build({ ...script, banner: { js: head } });
+  await build({ ...styles, banner: { css: head } });
+}
+
+await bundle({ name: "microscope", script: "src/main.ts", styles: "src/styles/main.css", out: `${VIEW}/microscope`, licences: [FONT_LICENCE] });
+await bundle({ name: "playground", script: "src/play/main.ts", styles: "src/styles/play.css", out: `${PLAY}/playground` });
+await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${VIEW}/report.css`, plugins: [themeOfTheSystem] });

@@ -3,8 +3,9 @@
 import { at } from "./algebra";
 import { sentence, type Arithmetic } from "./arithmetic";
 import { decode } from "./document";
-import { button, formula, h } from "./dom";
+import { button, h } from "./dom";
 import type { Stage } from "./equation";
+import { formula } from "./formula";
 import { imageOf } from "./images";
 import { show, showCosine } from "./numbers";
 import type { Context } from "./scene";

@@ -1,6 +1,4 @@
-/** Elements, formulas and text. Data reaches the page as text nodes only: labels come from users' files. */
-
-import katex from "katex";
+/** Elements and text. Data reaches the page as text nodes only: labels come from users' files. */
 
 type Attributes = Record<string, string | number | boolean | null | undefined>;
 type Child = Node | string | null | undefined | false;
@@ -18,21 +16,6 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   }
   element.append(...children.filter((child): child is Node | string => Boolean(child)));
   return element;
-}
-
-const formulas = new Map<string, HTMLElement>();
-
-/** A formula, drawn by KaTeX with MathML beside it; each text is typeset once and copied after that. */
-export function formula(tex: string, className = "formula"): HTMLElement {
-  let made = formulas.get(tex);
-  if (!made) {
-    made = h("span");
-    katex.render(tex, made, { output: "htmlAndMathml", throwOnError: false, strict: "ignore", trust: false });
-    formulas.set(tex, made);
-  }
-  const copy = made.cloneNode(true) as HTMLElement;
-  copy.className = className;
-  return copy;
 }
 
 /** A button of a few words. */

@@ -1,8 +1,9 @@
 /** The current line's matrices as equations; laid out so that cells are as large as the width allows. */
 
-import { formula, h } from "./dom";
+import { h } from "./dom";
 import type { Figure } from "./figure";
 import { createFigure, type FigureView } from "./figure-view";
+import { formula } from "./formula";
 import { brokenRows, cellOf, fitOf } from "./layout";
 import { type Equation, type Item, linesOf } from "./lines";
 import type { Context } from "./scene";

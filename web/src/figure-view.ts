@@ -2,8 +2,9 @@
 
 import { type Statistics, statistics } from "./algebra";
 import { type ColourScale, scaleFor, type Theme } from "./colours";
-import { button, formula, h } from "./dom";
+import { button, h } from "./dom";
 import type { Figure, Sources } from "./figure";
+import { formula } from "./formula";
 import { type CellSize, createHeatmap, type Plate } from "./heatmap";
 import { labelsOf } from "./layout";
 import { brief, show } from "./numbers";

@@ -7,12 +7,12 @@ import { createStage } from "./equation";
 import { createExamples } from "./examples";
 import { linesOf } from "./lines";
 import { createContext } from "./scene";
-import { Store } from "./state";
+import { type State, Store } from "./state";
 import { createStepper } from "./stepper";
 import { createThemeButton, followTheme, preferredTheme } from "./theme";
 
 function start(root: HTMLElement, doc: BatchDocument): void {
-  const store = new Store({
+  const store = new Store<State>({
     line: 0,
     checkpoint: doc.checkpoints.length - 1,
     playing: false,

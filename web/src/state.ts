@@ -22,25 +22,25 @@ export interface State {
   theme: Theme;
 }
 
-type Key = keyof State;
 type Listener = () => void;
 
-export class Store {
-  private readonly listeners: { keys: readonly Key[]; listener: Listener }[] = [];
+/** What a page shows, the microscope's unless said otherwise. */
+export class Store<S extends object = State> {
+  private readonly listeners: { keys: readonly (keyof S)[]; listener: Listener }[] = [];
 
-  constructor(private state: State) {}
+  constructor(private state: S) {}
 
-  get<K extends Key>(key: K): State[K] {
+  get<K extends keyof S>(key: K): S[K] {
     return this.state[key];
   }
 
   /** Call back after any of these changed; once for a `set`, however many it changes. */
-  on(keys: readonly Key[], listener: Listener): void {
+  on(keys: readonly (keyof S)[], listener: Listener): void {
     this.listeners.push({ keys, listener });
   }
 
-  set(patch: Partial<State>): void {
-    const changed = (Object.keys(patch) as Key[]).filter((key) => patch[key] !== this.state[key]);
+  set(patch: Partial<S>): void {
+    const changed = (Object.keys(patch) as (keyof S)[]).filter((key) => patch[key] !== this.state[key]);
     if (changed.length === 0) return;
     this.state = { ...this.state, ...patch };
     for (const { keys, listener } of this.listeners) if (keys.some((key) => changed.includes(key))) listener();

@@ -1,6 +1,7 @@
 /** The algorithm down the side: its lines, the buttons, the slider over checkpoints, and the keys. */
 
-import { button, formula, h, reducedMotion } from "./dom";
+import { button, h, reducedMotion } from "./dom";
+import { formula } from "./formula";
 import { GROUPS, type Group, type Line, linesOf } from "./lines";
 import type { Context } from "./scene";
 import type { Store } from "./state";

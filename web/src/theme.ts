@@ -2,20 +2,26 @@
 
 import { button } from "./dom";
 import type { Theme } from "./colours";
-import type { Store } from "./state";
+
+/** The store of any page that has a theme. */
+interface Themed {
+  get: (key: "theme") => Theme;
+  set: (patch: { theme: Theme }) => void;
+  on: (keys: readonly "theme"[], listener: () => void) => void;
+}
 
 const PREFERS_DARK = "(prefers-color-scheme: dark)";
 
 export const preferredTheme = (): Theme => (matchMedia(PREFERS_DARK).matches ? "dark" : "light");
 
 /** Carry the theme to the stylesheet; before the first drawing, as canvases read its colours. */
-export function followTheme(store: Store): void {
+export function followTheme(store: Themed): void {
   const apply = (): void => void (document.documentElement.dataset["theme"] = store.get("theme"));
   store.on(["theme"], apply);
   apply();
 }
 
-export function createThemeButton(store: Store): HTMLButtonElement {
+export function createThemeButton(store: Themed): HTMLButtonElement {
   let chosen = false;
   const made = button("", () => {
     chosen = true;
@@ -32,7 +38,7 @@ export function createThemeButton(store: Store): HTMLButtonElement {
 }
 
 /** Paper is white: canvases are drawn anew for it, and back again after. */
-function printInLight(store: Store): void {
+function printInLight(store: Themed): void {
   let before: Theme | null = null;
   addEventListener("beforeprint", () => {
     before = store.get("theme");

@@ -1,0 +1,79 @@
+/** The controls of the data: which set, how many points, how noisy; or a file, its target and its axes. */
+
+import { h } from "../dom";
+import { count } from "./readout";
+import { createChoice, type Option } from "./choice";
+import { createFilePicker } from "./file";
+import { createQuantity } from "./quantity";
+import type { Lesson, Settings } from "./protocol";
+import type { Context } from "./state";
+
+export const FILE = "file";
+
+export function createDataControls(context: Context): HTMLElement[] {
+  const rows = createQuantity(context, {
+    id: "rows", label: "Points", log: true, whole: true, anew: true,
+    ends: ({ limits }) => limits.rows,
+    value: ({ settings }) => settings.rows,
+    changes: (value, lesson) => ({ rows: value, ...fittingBatch(lesson, value) }),
+  });
+  const noise = createQuantity(context, {
+    id: "noise", label: "Noise", anew: true,
+    ends: ({ limits }) => limits.noise,
+    value: ({ settings }) => settings.noise,
+    changes: (value) => ({ noise: value }),
+  });
+  const drawn = h("div", {}, rows, noise);
+  const target = createTarget(context);
+  context.store.on(["lesson"], () => {
+    const fromFile = context.store.get("lesson")?.settings.data === FILE;
+    drawn.hidden = fromFile;
+  });
+  return [createSet(context), drawn, target, createFilePicker(context), createAxes(context)];
+}
+
+function createSet(context: Context): HTMLElement {
+  return createChoice(context, {
+    id: "data", label: "Set",
+    options: ({ choices, file }) => [
+      ...choices.data.map(({ name, about }): Option => ({ value: name, text: about })),
+      ...(file ? [{ value: FILE, text: `Your file: ${file.name}` }] : []),
+    ],
+    value: ({ settings }) => settings.data,
+    changes: (value, lesson) => ({ data: value, ...(value === FILE ? fittingBatch(lesson, lesson.file?.rows ?? 0) : fittingBatch(lesson, lesson.settings.rows)) }),
+  });
+}
+
+/** What a batch was may be more than the rows that will be there to learn from, a fifth held out: it is all of them then. */
+export function fittingBatch({ settings }: Lesson, rows: number): Partial<Settings> {
+  const train = rows - Math.max(1, Math.floor(rows / 5));
+  return typeof settings.batch_size === "number" && settings.batch_size > train ? { batch_size: "full" } : {};
+}
+
+function createTarget(context: Context): HTMLElement {
+  return createChoice(context, {
+    id: "target", label: "Target",
+    options: ({ settings, file }) => (settings.data === FILE && file ? file.columns.map((name) => ({ value: name, text: name })) : []),
+    value: ({ settings }) => settings.target ?? "",
+    changes: (value) => ({ data: FILE, target: value }),
+  });
+}
+
+/** Which two features the plane shows, where there are more. */
+function createAxes(context: Context): HTMLElement {
+  const axis = (place: 0 | 1, label: string): HTMLElement => createChoice(context, {
+    id: `axis-${place}`, label,
+    options: ({ data }) => (data.features.length > 2 ? data.features.map((name, n) => ({ value: String(n), text: name })) : []),
+    value: ({ settings }) => String(settings.axes[place] ?? ""),
+    changes: (value, { settings }) => ({ axes: exchanged(settings.axes, place, Number(value)) }),
+  });
+  return h("div", {}, axis(0, "Across"), axis(1, "Up"));
+}
+
+/** A feature that the other axis has: the two change places. */
+function exchanged([x, y]: Settings["axes"], place: 0 | 1, feature: number): Settings["axes"] {
+  if (place === 0) return [feature, feature === y ? x : y];
+  return [feature === x ? (y ?? x) : x, feature];
+}
+
+export const rowsText = (rows: number): string => `${count(rows)} rows`;

@@ -1,0 +1,42 @@
+/** The legend of the plane: the classes by colour and shape, or the scale of numbers. */
+
+import type { Theme } from "../colours";
+import { h } from "../dom";
+import { brief } from "../numbers";
+import { drawing } from "./icons";
+import { classColour, classShape } from "./inks";
+import type { Data } from "./protocol";
+import { numberColours } from "./surface";
+
+/** Classes that a legend names; the colours and shapes begin anew after ten. */
+const MOST = 12;
+
+export function createLegend(data: Data, theme: Theme): HTMLElement {
+  const keys = [entry(ringed(), "in the paused batch")];
+  if (data.task === "numbers") return h("div", { class: "keys" }, scaleBar(data, theme), entry(hollow("M0,-4.5A4.5,4.5,0,1,1,0,4.5A4.5,4.5,0,1,1,0,-4.5Z"), "held out"), ...keys);
+  const classes = data.outputs.slice(0, MOST).map((name, label) => entry(mark(label), name));
+  const more = data.outputs.length > MOST ? h("li", {}, `and ${data.outputs.length - MOST} more`) : null;
+  return h("ul", { class: "keys" }, ...classes, more, entry(hollow(classShape(0, 52)), "held out"), ...keys);
+}
+
+const entry = (sign: SVGSVGElement, name: string): HTMLElement => h("li", {}, sign, h("span", { class: "key-name", title: name }, name));
+
+function mark(label: number): SVGSVGElement {
+  return drawing(18, [{ d: classShape(label, 64), fill: classColour(label) }]);
+}
+
+const hollow = (path: string): SVGSVGElement => drawing(18, [{ d: path, fill: "none", stroke: "currentColor", "stroke-width": 2 }]);
+
+function ringed(): SVGSVGElement {
+  return drawing(18, [
+    { d: classShape(0, 30), fill: "currentColor" },
+    { d: classShape(0, 180), fill: "none", stroke: "currentColor", "stroke-width": 1.6 },
+  ]);
+}
+
+function scaleBar(data: Data, theme: Theme): HTMLElement {
+  const { ends, colours } = numberColours(data, theme);
+  const bar = h("span", { class: "scale-bar" });
+  bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
+  return h("div", { class: "scale" }, h("span", { class: "key-name" }, data.outputs[0] ?? "value"), h("span", {}, brief(ends[0])), bar, h("span", {}, brief(ends[1])));
+}

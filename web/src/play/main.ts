@@ -1,0 +1,72 @@
+/** The playground: a training of the library's own, live, to be played with. */
+
+import { h } from "../dom";
+import { Store } from "../state";
+import { createThemeButton, followTheme, preferredTheme } from "../theme";
+import { createCloser } from "./closer";
+import { createDataControls } from "./data-controls";
+import { listenToKeys } from "./keys";
+import { createLive } from "./live";
+import { createLossChart } from "./loss-chart";
+import { createNetworkControls } from "./network-controls";
+import { createNoiseChart } from "./noise-chart";
+import { createPlane } from "./plane";
+import type { Frame, Lesson } from "./protocol";
+import { Server } from "./server";
+import type { Context, PlayState } from "./state";
+import { Trace } from "./trace";
+import { createTrainingControls } from "./training-controls";
+import { actor, createTransport } from "./transport";
+import { createMasthead } from "./masthead";
+
+/** Where the controls stand beside the plane, they are open; below it they are folded. */
+const WIDE = "(min-width: 1000px)";
+
+function start(root: HTMLElement): void {
+  const store = new Store<PlayState>({ theme: preferredTheme(), lesson: null, frame: null, link: "opening", trouble: "", logLoss: false });
+  followTheme(store);
+  const trace = new Trace();
+  const server: Server = new Server({
+    lesson: (lesson) => learn(store, trace, lesson),
+    frame: (frame) => advance(store, trace, server, frame),
+    link: (link) => store.set({ link }),
+  });
+  const context: Context = { store, server, trace };
+  const act = actor(context);
+  const controls = h(
+    "section",
+    { class: "controls-column", "aria-label": "Settings" },
+    group("Data", createDataControls(context)),
+    group("Network", createNetworkControls(context)),
+    group("Training", createTrainingControls(context)),
+  );
+  root.replaceChildren(
+    createMasthead(context, createThemeButton(store)),
+    createTransport(context, act),
+    h("div", { class: "playground" }, h("div", { class: "plane-column" }, createPlane(context), createCloser(context)), controls, h("div", { class: "charts-column" }, createLossChart(context), createNoiseChart(context))),
+    createLive(context),
+  );
+  listenToKeys(context, act);
+  server.connect();
+}
+
+function group(name: string, controls: HTMLElement[]): HTMLElement {
+  return h("details", { class: "panel group", open: matchMedia(WIDE).matches }, h("summary", {}, h("h2", {}, name)), h("div", { class: "group-body" }, ...controls));
+}
+
+/** Another run begins with nothing; the same one goes on with what it has. */
+function learn(store: Store<PlayState>, trace: Trace, lesson: Lesson): void {
+  const anew = store.get("lesson")?.run !== lesson.run;
+  if (anew) trace.begin(lesson.data.train);
+  store.set({ lesson, trouble: "", ...(anew ? { frame: null } : {}) });
+}
+
+function advance(store: Store<PlayState>, trace: Trace, server: Server, frame: Frame): void {
+  if (frame.run !== store.get("lesson")?.run) return;
+  if (trace.take(frame)) store.set({ frame });
+  // Steps are missing: a new connection brings all of them.
+  else server.connect();
+}
+
+const root = document.getElementById("playground");
+if (root) start(root);

@@ -1,0 +1,78 @@
+/** The gradient noise scale by step beside the batch size, and what the two say together. */
+
+import { scaleLog } from "d3-scale";
+import { h } from "../dom";
+import { type Area, drawBottomAxis, drawLeftAxis, FONT_SIZE, type Scale } from "./axes";
+import { advice } from "./advice";
+import { createBoard, createTeller, type Sheet } from "./board";
+import { chartPanel, keyLine, placeOf, stepScale } from "./chart";
+import { clipTo, type Column, columnsOf, traceLine, tracePeaks } from "./curves";
+import { count, scaleText } from "./readout";
+import { createRecent } from "./recent";
+import type { Context } from "./state";
+import type { Trace } from "./trace";
+
+export function createNoiseChart(context: Context): HTMLElement {
+  const { store, trace } = context;
+  const board = createBoard("noise", (sheet) => paint(sheet, trace, store.get("lesson")?.data.train ?? 100));
+  const tell = createTeller(board.canvas, () => described(context));
+  const said = h("p", { class: "advice" });
+
+  store.on(["frame", "lesson", "theme"], () => {
+    const [lesson, frame] = [store.get("lesson"), store.get("frame")];
+    if (lesson && frame) said.textContent = advice(frame.now.batch_size, frame.now.noise_scale, lesson.data.train, frame.step);
+    board.redraw();
+    tell(!frame?.running);
+  });
+  const keys = h("ul", { class: "keys" }, keyLine("noise", "noise scale, in examples"), keyLine("size", "batch size"));
+  return chartPanel("Gradient noise scale", { keys, board: board.element, below: said, recent: createRecent(context, "noise") });
+}
+
+function paint(sheet: Sheet, trace: Trace, train: number): void {
+  const area = placeOf(sheet);
+  const x = stepScale(trace.steps, area);
+  const columns = columnsOf(trace.steps, x, area);
+  const y = examplesScale(trace, train, area);
+  drawLeftAxis(sheet, area, y, { log: true, grid: true });
+  drawBottomAxis(sheet, area, x, "step");
+  if (trace.steps) clipTo(sheet.context, area, () => drawCurves(sheet, trace, columns, y));
+}
+
+/** Whole powers of ten about both curves; noise beyond a thousand data sets is as good as without end. */
+function examplesScale(trace: Trace, train: number, area: Area): Scale {
+  const noise = trace.noise.range(0, trace.steps) ?? [1, train];
+  const sizes = trace.sizes.range(0, trace.steps) ?? [1, train];
+  const low = Math.max(1e-3, Math.min(noise[0] > 0 ? noise[0] : 1, sizes[0]));
+  const high = Math.min(1000 * train, Math.max(noise[1], sizes[1], 10 * low));
+  return scaleLog([low / 1.3, Math.max(high, 2 * low) * 1.3], [area.bottom, area.top]);
+}
+
+function drawCurves({ context, inks }: Sheet, trace: Trace, columns: Column[], y: Scale): void {
+  const [floor, ceiling] = y.domain() as [number, number];
+  const height = (value: number): number => y(Math.max(floor, Math.min(ceiling, value)));
+  context.strokeStyle = inks.ink;
+  context.lineWidth = 1.5;
+  context.setLineDash([2, 3]);
+  tracePeaks(context, trace.sizes, columns, height);
+  context.setLineDash([]);
+  context.strokeStyle = inks.noise;
+  context.lineWidth = 2.25;
+  // Without end (Infinity) it runs along the top; after a batch of one there is none (NaN), and the line breaks.
+  traceLine(context, columns.map(({ to, x }) => [x, height(trace.noise.at(to - 1))]));
+  const last = columns.at(-1);
+  if (last && columns.length < 2) dot(context, last.x, height(trace.noise.at(last.to - 1)), inks.noise);
+}
+
+function dot(context: CanvasRenderingContext2D, x: number, y: number, colour: string): void {
+  if (!Number.isFinite(y)) return;
+  context.fillStyle = colour;
+  context.beginPath();
+  context.arc(x, y, FONT_SIZE / 4, 0, 2 * Math.PI);
+  context.fill();
+}
+
+function described({ store, trace }: Context): string {
+  const frame = store.get("frame");
+  if (!frame || trace.steps === 0) return "Gradient noise scale by step: no step was taken yet.";
+  return `Gradient noise scale by step, ${count(trace.steps)} steps: now ${scaleText(frame.now.noise_scale)} examples, in batches of ${frame.now.batch_size}.`;
+}

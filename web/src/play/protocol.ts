@@ -1,0 +1,113 @@
+/** What the server tells and takes. */
+
+import type { PackedMatrix } from "../document";
+
+export interface Settings {
+  data: string;
+  rows: number;
+  noise: number;
+  target: string | null;
+  hidden: number[];
+  activation: string;
+  batch_size: number | "full";
+  learning_rate: number;
+  optimizer: string;
+  seed: number;
+  speed: string;
+  axes: [number, number | null];
+}
+
+export type Ends = [number, number];
+
+export interface Limits {
+  rows: Ends;
+  noise: Ends;
+  hidden_layers: number;
+  units: number;
+  learning_rate: Ends;
+  seed: Ends;
+  file_bytes: number;
+}
+
+export type Task = "classes" | "numbers";
+
+export interface Choices {
+  data: { name: string; about: string; task: Task }[];
+  activations: string[];
+  optimizers: string[];
+  speeds: { name: string; about: string }[];
+}
+
+export interface Data {
+  title: string;
+  task: Task;
+  features: string[];
+  outputs: string[];
+  train: number;
+  held_out: number;
+  sizes: number[];
+  parameters: number;
+  x: { name: string; ends: Ends };
+  /** Without a name where the table has one feature: points are spread evenly then. */
+  y: { name: string | null; ends: Ends };
+  /** (2, n) */
+  points: PackedMatrix;
+  /** (1, n): the class from 0, or the number that is learnt. */
+  values: PackedMatrix;
+  held: number[];
+}
+
+/** Everything but the training: what is learnt, and what can be chosen. */
+export interface Lesson {
+  run: number;
+  settings: Settings;
+  choices: Choices;
+  limits: Limits;
+  file: { name: string; columns: string[]; rows: number } | null;
+  data: Data;
+}
+
+export interface ClassSurface {
+  side: number;
+  /** Base64 of a byte a cell, row by row from the lowest y. */
+  labels: string;
+  /** How probable that class is, in 255ths. */
+  sure: string;
+}
+
+export interface NumberSurface {
+  side: number;
+  values: PackedMatrix;
+}
+
+/** Where the training is; the losses are those of steps first + 1 to step. */
+export interface Frame {
+  run: number;
+  step: number;
+  epoch: number;
+  running: boolean;
+  ended: string | null;
+  first: number;
+  losses: PackedMatrix;
+  noise: PackedMatrix;
+  sizes: PackedMatrix;
+  held: [number, number, number | null][];
+  now: {
+    loss: number | null;
+    noise_scale: number | null | "inf";
+    held_loss: number | null;
+    score: number | null;
+    batch_size: number;
+    learning_rate: number;
+  };
+  surface: ClassSurface | NumberSurface;
+  batch: number[] | null;
+}
+
+export type Action = "start" | "pause" | "step" | "reset";
+
+export interface Loaded {
+  columns: string[];
+  rows: number;
+  suggested: string;
+}

@@ -1,0 +1,29 @@
+/** Numbers of a training, in words. */
+
+import { brief, show } from "../numbers";
+import type { Task } from "./protocol";
+
+export const NONE = "–";
+
+export const count = (value: number): string => value.toLocaleString("en").replace(/,/g, " ");
+
+export const lossText = (value: number | null | undefined): string => (value === null || value === undefined ? NONE : show(value));
+
+/** `97.5 %` of classes, R² of numbers. */
+export function scoreValue(task: Task, score: number | null): string {
+  if (score === null) return NONE;
+  return task === "classes" ? `${Number((100 * score).toPrecision(3))} %` : brief(score);
+}
+
+export function scoreText(task: Task, score: number | null): string {
+  if (score === null) return "no score yet";
+  return task === "classes" ? `${scoreValue(task, score)} right` : `R² ${scoreValue(task, score)}`;
+}
+
+export function scaleText(noise: number | null | "inf"): string {
+  if (noise === "inf") return "∞";
+  return noise === null ? NONE : noise >= 100 ? count(Math.round(noise)) : brief(noise);
+}
+
+/** `epoch 3.4`; tens of thousands need no fraction. */
+export const epochText = (epoch: number): string => (epoch >= 1000 ? count(Math.floor(epoch)) : epoch.toFixed(epoch >= 100 ? 1 : 2));

@@ -1,0 +1,24 @@
+/** What the page knows, and who talks to whom. */
+
+import type { Theme } from "../colours";
+import type { Store } from "../state";
+import type { Frame, Lesson } from "./protocol";
+import type { Server } from "./server";
+import type { Trace } from "./trace";
+
+export interface PlayState {
+  theme: Theme;
+  lesson: Lesson | null;
+  /** The newest of this run; null until it comes. */
+  frame: Frame | null;
+  link: "opening" | "open" | "lost";
+  /** A refusal that no single control caused. */
+  trouble: string;
+  logLoss: boolean;
+}
+
+export interface Context {
+  store: Store<PlayState>;
+  server: Server;
+  trace: Trace;
+}

@@ -1,0 +1,51 @@
+/** From a control to the server: not at every letter or pixel, and with the refusal beside the control. */
+
+import { h } from "../dom";
+import type { Settings } from "./protocol";
+import type { Answer } from "./server";
+import type { Context } from "./state";
+
+/** While somebody types, wait for the end of the number; while a slider moves, send now and then. */
+export const TYPING = 500;
+export const SLIDING = 120;
+
+export interface Wisher {
+  /** Where a refusal is told. */
+  error: HTMLElement;
+  /** Whether something was asked for that the server has not answered. */
+  busy: () => boolean;
+  wish: (changes: Partial<Settings>, how?: { after: number; restart: boolean }) => void;
+}
+
+/**
+ * Ask for changes. `restore` shows what is in force, once a wish was refused.
+ */
+export function createWisher({ server }: Context, restore: () => void): Wisher {
+  const error = refusal();
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  let newest: Partial<Settings> = {};
+  let waiting = 0;
+
+  async function send(): Promise<void> {
+    timer = null;
+    waiting++;
+    const refused = told(await server.settings(newest));
+    waiting--;
+    error.textContent = refused;
+    if (refused && !timer) restore();
+  }
+
+  function wish(changes: Partial<Settings>, { after, restart } = { after: 0, restart: true }): void {
+    newest = changes;
+    if (timer && !restart) return;
+    if (timer) clearTimeout(timer);
+    timer = setTimeout(() => void send(), after);
+  }
+
+  return { error, wish, busy: () => timer !== null || waiting > 0 };
+}
+
+/** An empty place that a screen reader listens to. */
+export const refusal = (): HTMLElement => h("p", { class: "refused", role: "alert" });
+
+export const told = (answer: Answer<unknown>): string => ("refused" in answer ? answer.refused : "");
