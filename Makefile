@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format page bench bench-private bench-bad-rows bench-streamed fuzz clean
+.PHONY: help demo test lint types format docs page bench bench-private bench-bad-rows bench-streamed fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,11 @@ types: $(VENV)/.dev  ## mypy, strict
 format: $(VENV)/.dev  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs  ## build the documentation site in build/site, every warning an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo 'The site is in build/site: open build/site/index.html, or serve it with'
+	@echo '  $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site'
 
 page:  ## build the scripts and styles of microscope and report from web/ (needs Node.js 20)
 	npm ci --prefix web --no-progress --loglevel=error
@@ -88,6 +93,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@mkdir -p build
 	@touch $@ $(VENV)/.tables
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.tables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables,docs]'
+	@touch $@
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.tables
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables,fuzz]'

@@ -5,22 +5,20 @@ from __future__ import annotations
 import ast
 import importlib
 import io
-import os
 import pkgutil
 import re
-import shlex
 import subprocess
 import sys
 import tokenize
 import tomllib
 from contextlib import chdir
 from pathlib import Path
-from textwrap import dedent
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 import batchprop
+from docs_hooks.blocks import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "batchprop"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 EVERY_FILE = sorted(
-    path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    path for folder in ("src", "tests", "benchmarks", "docs_hooks") for path in (ROOT / folder).rglob("*.py")
 )
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
 
@@ -214,58 +212,7 @@ def test_one_version() -> None:
     assert re.search(rf"^## (Unreleased|{re.escape(batchprop.__version__)})", changelog, re.MULTILINE)
 
 
-class Block(NamedTuple):
-    """A fenced block of a document."""
-
-    language: str
-    line: int
-    text: str
-
-
-FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^(?P=indent)```",
-    re.MULTILINE | re.DOTALL,
-)
-# Written on the line above a block that no test can run, with the reason.
-NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\s*\Z")
-
-
-def blocks(document: Path) -> list[Block]:
-    """The document's Python and console blocks, in order."""
-    text = document.read_text(encoding="utf-8")
-    return [
-        Block(found["language"], text.count("\n", 0, found.start()) + 2, dedent(found["text"]))
-        for found in FENCE.finditer(text)
-        if found["language"] in {"python", "console", "sh", "bash", "shell"}
-        and not NOT_RUN.search(text[: found.start()])
-    ]
-
-
-def commands(block: Block) -> list[list[str]]:
-    """The `batchprop` commands of a console block; `make` and `pip` are tried elsewhere."""
-    joined = block.text.replace("\\\n", " ").splitlines()
-    lines = [line.strip().removeprefix("$ ") for line in joined]
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("batchprop ")]
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
 def test_documents_run(document: Path, tmp_path: Path) -> None:
-    namespace: dict[str, Any] = {"__name__": "__main__"}
     with chdir(tmp_path):  # what one block writes, the next may read
-        for block in blocks(document):
-            if block.language == "python":
-                # Blank lines in front make a traceback point at the document's own line.
-                source = "\n" * (block.line - 1) + block.text
-                exec(compile(source, str(document), "exec"), namespace)  # noqa: S102 our own documents
-                continue
-            for arguments in commands(block):
-                start = "import sys; from batchprop.cli import main; sys.exit(main())"
-                done = subprocess.run(
-                    [sys.executable, "-c", start, *arguments],
-                    check=False,
-                    capture_output=True,
-                    text=True,
-                    stdin=subprocess.DEVNULL,
-                    env={**os.environ, "BROWSER": "true"},  # which opens nothing
-                )
-                assert done.returncode == 0, f"line {block.line}: {arguments}\n{done.stderr}"
+        run(document)

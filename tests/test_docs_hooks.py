@@ -1,0 +1,96 @@
+"""What the documentation site makes while it is built: blocks that are run, commands, tables of figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batchprop.cli.app import app
+from docs_hooks.blocks import blocks, run
+from docs_hooks.command_line import parameters, reference
+from docs_hooks.google import in_google_style
+from docs_hooks.made import make, with_frames, with_output
+from docs_hooks.measured import TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = """# A page
+
+```python
+from pathlib import Path
+print(6 * 7)
+Path("made.html").write_text("<p>made</p>")
+```
+
+<!-- not run: it would end the tests -->
+```python
+raise SystemExit
+```
+
+[What was made](made.html)
+
+[Another page](other.html)
+"""
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "page.md"
+    path.write_text(PAGE, encoding="utf-8")
+    return path
+
+
+def test_blocks_know_their_line_and_leave_out_what_is_not_run(document: Path) -> None:
+    assert [(block.language, block.line) for block in blocks(document)] == [("python", 4)]
+
+
+def test_a_page_shows_what_it_printed_and_saved(document: Path) -> None:
+    made = make(document)
+    assert made.files == {"made.html": b"<p>made</p>"}
+    assert [one.printed for one in made.ran] == ["42\n"]
+
+    shown = with_output(PAGE, made.ran)
+    assert shown.count("``` {.text .printed}\n42\n```") == 1
+    framed = with_frames(shown, made.files)
+    assert '<iframe src="made.html" title="What was made"' in framed
+    assert framed.count("<iframe") == 1
+    assert framed.endswith("[Another page](other.html)\n")
+
+
+def test_what_a_block_raises_ends_the_build_at_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.md"
+    path.write_text("```python\nassert 1 == 2\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError) as found:
+        run(path)
+    assert (found.traceback[-1].path, found.traceback[-1].lineno) == (path, 1)
+
+    path.write_text("```console\nbatchprop predict nowhere nothing.csv\n```\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="line 2"):
+        run(path)
+
+
+def test_every_option_of_every_command_is_in_the_reference() -> None:
+    text = reference()
+    for command in app.registered_commands:
+        part = text.split(f"## batchprop {command.name} ")[1].split("\n## ")[0]
+        assert command.callback is not None
+        for one in parameters(command.callback):
+            assert one.info.help.split(".")[0].split("`")[0].split(" --")[0] in part, one.name
+    assert "`--map FILE`" in text
+    assert "`--open/--no-open`" in text
+
+
+def test_figures_come_from_the_results() -> None:
+    for name, table in TABLES.items():
+        lines = table().splitlines()
+        assert len(lines) > 3, name
+        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, name
+    assert "scikit-learn" in TABLES["peers"]()
+
+
+def test_doctests_become_examples() -> None:
+    headed = in_google_style("Add.\n\nExample:\n    >>> 1 + 1\n    2")
+    assert headed == "Add.\n\nExamples:\n    >>> 1 + 1\n    2"
+    assert in_google_style("Add.\n\n>>> 1 + 1\n2\n\nMore.") == headed + "\n\nMore."
