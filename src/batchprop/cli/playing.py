@@ -39,7 +39,7 @@ class _Listener(uvicorn.Server):
         self._stage.close()
 
     def end(self) -> None:
-        """End as the player asks."""
+        """End as the player asks, or the terminal."""
         self.should_exit = True
         self._stage.close()
 
@@ -55,7 +55,7 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
         opened: whether to open the page in the browser.
 
     Returns:
-        The exit code: 0 if the player ended it in the page, 130 or 143 after a signal.
+        The exit code: 130 or 143 after Ctrl-C or SIGTERM, else 0.
 
     Raises:
         BatchpropError: the table cannot be learned from, or the port is taken.
@@ -131,7 +131,7 @@ def _hanging_up(listener: _Listener) -> Iterator[None]:
     if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
         yield
         return
-    before = signal.signal(number, listener.handle_exit)
+    before = signal.signal(number, lambda *_: listener.end())
     try:
         yield
     finally:

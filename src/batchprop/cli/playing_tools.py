@@ -50,7 +50,8 @@ class LibraryTools:
     def _read(self, path: Path, name: str) -> pd.DataFrame:
         ending = path.suffix.lower()
         if ending not in _TEXT + _PARQUET:
-            raise DataError(f"{name} is no table: the playground reads {', '.join(_TEXT + _PARQUET)}")
+            known = ", ".join(_TEXT + _PARQUET)
+            raise DataError(f"{name} is no table that the playground reads: those end in {known}")
         if ending in _PARQUET:
             # A few bytes may stand for billions of rows.
             check_size(name, open_parquet(path).metadata.num_rows)

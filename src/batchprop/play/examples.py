@@ -65,7 +65,7 @@ def check_size(title: str, rows: int, features: int = 1, classes: int = 1) -> No
         batchprop.errors.DataError: wide.csv has 501 features: the playground takes up to 500; ...
     """
     if rows < FEWEST_ROWS:
-        raise DataError(f"{title} has {rows:,} rows: the playground needs {FEWEST_ROWS} at least")
+        raise DataError(f"{title} has too few rows ({rows}): the playground needs {FEWEST_ROWS} at least")
     bounds = [
         (rows, MOST_ROWS, "rows"),
         (features, MOST_FEATURES, "features"),

@@ -106,7 +106,7 @@ class Server:
         return Response(status_code=204, headers=HEADERS)
 
     async def _file(self, request: Request) -> Response:
-        name = Path(request.query_params.get("name", "").replace("\\", "/")).name[:_LONGEST_NAME]
+        name = _name_of(request.query_params.get("name", ""))
         content = await request.body()
         file = await self._granted(lambda playground: _load(playground, name, content))
         found = {"columns": file.columns, "rows": file.rows, "suggested": file.suggested}
@@ -126,6 +126,12 @@ def _load(playground: Playground, name: str, content: bytes) -> File:
         path = Path(folder, f"table{Path(name).suffix}")
         path.write_bytes(content)
         return playground.load(path, name)
+
+
+def _name_of(given: str) -> str:
+    """The name of a file without folders, in letters that can be shown."""
+    letters = "".join(letter for letter in given.replace("\\", "/") if letter.isprintable())
+    return Path(letters).name[-_LONGEST_NAME:]
 
 
 async def _wish(request: Request) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""`batchprop play` as a process: its address, its events, and its end."""
+
+import base64
+import json
+import re
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.commands import START, command, environment, flowers, run
+
+SECONDS = 60  # until a test is given up
+BLOCKED = f"import sys; sys.modules['uvicorn'] = None; {START}"
+
+
+@contextmanager
+def playing(folder, *words):
+    """A playground in a process of its own, and its address."""
+    with subprocess.Popen(
+        command("play", "--no-open", *words), cwd=folder, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            found = re.match(r"Playground: (http://127\.0\.0\.1:\d+/[\w-]{32}/)\n", process.stdout.readline())
+            assert found, process.stderr.read()
+            yield process, found[1]
+        finally:
+            process.kill()
+
+
+def asked(address, wish=None):
+    request = urllib.request.Request(address)  # noqa: S310 an address of our own
+    if wish is not None:
+        request.data = json.dumps(wish).encode()
+        request.add_header("Content-Type", "application/json")
+    return urllib.request.urlopen(request, timeout=SECONDS)  # noqa: S310 an address of our own
+
+
+def events(stream):
+    """The events of a stream, as they come."""
+    name = ""
+    for line in stream:
+        kind, _, text = line.decode().rstrip("\n").partition(": ")
+        if kind == "event":
+            name = text
+        elif kind == "data":
+            yield name, json.loads(text)
+
+
+def test_it_runs_pushes_what_happens_and_pauses(tmp_path):
+    with playing(tmp_path, "--seed", "3") as (process, address):
+        assert b"<title>batchprop playground</title>" in asked(address).read()
+        with asked(f"{address}events") as stream:
+            told = events(stream)
+            name, lesson = next(told)
+            assert (name, lesson["settings"]["seed"]) == ("lesson", 3)
+            assert next(told)[1]["step"] == 0
+            asked(f"{address}settings", {"speed": "fast", "batch_size": 1})
+            asked(f"{address}run", {"action": "start"})
+            losses = 0
+            for name, frame in told:
+                if name == "frame":
+                    assert frame["first"] == losses
+                    losses += len(base64.b64decode(frame["losses"]["data"])) // 4
+                    assert frame["step"] == losses
+                if losses >= 100:
+                    break
+            asked(f"{address}run", {"action": "pause"})
+            paused = next(frame for name, frame in told if name == "frame" and not frame["running"])
+            assert len(paused["batch"]) == 1
+            assert b"microscope" in asked(f"{address}microscope").read()
+        asked(f"{address}end", {})
+        assert process.wait(SECONDS) == 0
+        assert process.stdout.read().splitlines()[-1] == "The playground has ended."
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 0)]
+)
+def test_a_signal_ends_it_though_a_page_listens(tmp_path, number, code):
+    with playing(tmp_path) as (process, address), asked(f"{address}events") as stream:
+        told = events(stream)
+        next(told)
+        asked(f"{address}run", {"action": "start"})
+        process.send_signal(number)
+        for _ in told:
+            pass  # until the stream ends
+        assert process.wait(SECONDS) == code
+        assert process.stdout.read().splitlines()[-1] == "The playground has ended."
+        assert process.stderr.read() == ""
+
+
+def test_where_no_page_listens_any_more_it_rests(tmp_path):
+    with playing(tmp_path) as (_, address):
+        with asked(f"{address}events") as stream:
+            told = events(stream)
+            next(told)
+            asked(f"{address}settings", {"speed": "slow"})
+            asked(f"{address}run", {"action": "start"})
+            assert any(name == "frame" and frame["running"] for name, frame in told)
+        with asked(f"{address}events") as stream:
+            # The page that left is noticed a moment later than the new one comes.
+            assert any(name == "frame" and not frame["running"] for name, frame in events(stream))
+
+
+def test_it_begins_with_a_table(tmp_path):
+    table = flowers(tmp_path / "flowers.csv")
+    with (
+        playing(tmp_path, table.name, "--target", "species") as (_, address),
+        asked(f"{address}events") as stream,
+    ):
+        _, lesson = next(events(stream))
+    assert lesson["settings"]["data"] == "file"
+    assert lesson["data"]["title"] == "flowers.csv: species"
+    assert lesson["data"]["outputs"] == ["setosa", "versicolor", "virginica"]
+
+
+def test_whoever_does_not_know_the_token_is_turned_away(tmp_path):
+    with playing(tmp_path) as (_, address):
+        bare = re.match(r"http://[^/]+/", address)[0]
+        for wrong in (bare, f"{bare}events", f"{bare}{'x' * 32}/"):
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                asked(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["t.csv"], 2, "--target is missing: name the column of t.csv to learn"),
+        (["--target", "y"], 2, "--target names a column, but there is no DATA"),
+        (["missing.csv", "--target", "y"], 1, "missing.csv"),
+        (["t.csv", "--target", "z"], 1, "'z'"),
+        (["t.txt", "--target", "y"], 1, "t.txt is no table that the playground reads"),
+        (["--port", "70000"], 2, "70000"),
+    ],
+)
+def test_what_cannot_be_played_with_is_said_in_one_line(tmp_path, monkeypatch, words, code, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i**0.5},{i % 2}\n" for i in range(20)))
+    assert said in run("play", "--no-open", *words, code=code).stderr
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = run("play", "--no-open", "--port", port, code=1).stderr
+    assert f"port {port} cannot be listened at (Address already in use): leave --port out" in said
+
+
+def test_without_the_extra_it_says_how_to_install_it(tmp_path):
+    done = subprocess.run(
+        command("play", start=BLOCKED), cwd=tmp_path, env=environment(),
+        capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        'batchprop: this needs uvicorn, which is not installed: pip install "batchprop[play]"\n'
+    )

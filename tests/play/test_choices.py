@@ -1,0 +1,163 @@
+"""What can be chosen in the playground: toy sets, bounds, the plane."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from batchprop.backprop import outputs
+from batchprop.errors import DataError, ParameterError
+from batchprop.network import Network
+from batchprop.play.examples import Examples, check_size
+from batchprop.play.plane import MOST_POINTS, SIDE, plane_of, surface_of
+from batchprop.play.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
+from batchprop.play.toys import TOYS, drawn
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = list(Settings.__dataclass_fields__)
+
+
+def table(n: int, features: int) -> Examples:
+    X = np.random.default_rng(0).normal(size=(n, features))
+    names = tuple(f"f{k}" for k in range(features))
+    return Examples("a table", "classes", X, np.arange(n) % 2.0, names, ("a", "b"), tuple(map(str, range(n))))
+
+
+@given(st.dictionaries(st.sampled_from(NAMES) | st.text(), ANY, max_size=4))
+def test_whatever_a_page_sends_is_within_bounds_or_refused(changes: dict[str, Any]) -> None:
+    try:
+        settings = Settings().changed(changes)
+    except ParameterError:
+        return
+    assert ROWS[0] <= settings.rows <= ROWS[1]
+    assert RATES[0] <= settings.learning_rate <= RATES[1]
+    assert len(settings.hidden) <= HIDDEN_LAYERS
+    assert all(1 <= width <= UNITS for width in settings.hidden)
+    assert settings.batch_size == "full" or settings.batch_size >= 1
+    assert 0 <= settings.noise <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rows": 10**9}, "rows=1000000000 is not allowed: give a whole number from 20 to 5,000"),
+        ({"rows": True}, "rows=True is not allowed"),
+        ({"rows": 30.0}, "rows=30.0 is not allowed"),
+        ({"learning_rate": 10**400}, "learning_rate=1000"),
+        (
+            {"learning_rate": float("nan")},
+            "learning_rate=nan is not allowed: give a number from 1e-06 to 100",
+        ),
+        ({"learning_rate": "0.1"}, "learning_rate='0.1' is not allowed"),
+        ({"hidden": [8] * 7}, "give up to 6 widths, each from 1 to 64"),
+        ({"hidden": [0]}, "hidden=[0] is not allowed"),
+        ({"hidden": "8"}, "hidden='8' is not allowed"),
+        ({"batch_size": 0}, "batch_size=0 is not allowed: give a whole number from 1, or 'full'"),
+        ({"batch_size": True}, "batch_size=True is not allowed"),
+        ({"axes": [0]}, "axes=[0] is not allowed: give the numbers of two features"),
+        ({"axes": [0, -1]}, "axes=[0, -1] is not allowed"),
+        ({"axes": [0, True]}, "axes=[0, True] is not allowed"),
+        ({"target": 3}, "target=3 is not allowed: give the name of a column"),
+        ({"data": "moon"}, "data='moon' is unknown: choose one of moons"),
+        ({"speed": None}, "speed='None' is unknown"),
+        ({"colour": "red"}, "the choice='colour' is unknown"),
+    ],
+)
+def test_a_refusal_names_the_value_and_what_is_allowed(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError) as refused:
+        Settings().changed(changes)
+    assert said in str(refused.value)
+
+
+def test_choices_go_through_json() -> None:
+    settings = Settings().changed({"hidden": [3], "batch_size": "full", "axes": [1, None], "noise": 0})
+    again = Settings().changed(json.loads(json.dumps(settings.__dict__)))
+    assert again == settings
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_toy_sets_are_standardised_and_the_same_for_the_same_seed(name: str) -> None:
+    toy, again, other = drawn(name, 100, 0.3, 1), drawn(name, 100, 0.3, 1), drawn(name, 100, 0.3, 2)
+    assert toy.X.shape == (100, 2)
+    assert_allclose(toy.X.mean(axis=0), 0, atol=1e-12)
+    assert_allclose(toy.X.std(axis=0), 1)
+    assert (toy.X == again.X).all()
+    assert (toy.X != other.X).any()
+    if toy.task == "classes":
+        assert set(toy.values) == set(range(len(toy.outputs)))
+        assert (toy.table.Y.argmax(axis=1) == toy.values).all()
+    else:
+        assert_allclose(toy.table.Y[:, 0], toy.values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["moons", "circles", "spirals", "quarters"])
+def test_without_noise_the_sets_are_what_they_are_called(name: str) -> None:
+    """A nearest neighbour tells them apart without a mistake, and a straight line does not."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    toy, fresh = drawn(name, 1000, 0.0, 0), drawn(name, 300, 0.0, 1)
+    near = KNeighborsClassifier(1).fit(toy.X, toy.values)
+    assert near.score(fresh.X, fresh.values) > 0.95
+    assert LogisticRegression().fit(toy.X, toy.values).score(toy.X, toy.values) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "classes", "said"),
+    [
+        (4, 1, 2, "has too few rows (4): the playground needs 5 at least"),
+        (20_001, 1, 2, "has 20,001 rows: the playground takes up to 20,000; `batchprop train`"),
+        (9, 501, 2, "has 501 features"),
+        (99, 2, 11, "has 11 classes"),
+    ],
+)
+def test_sizes_beyond_the_playground_are_refused(rows: int, features: int, classes: int, said: str) -> None:
+    with pytest.raises(DataError, match=r"t\.csv") as refused:
+        check_size("t.csv", rows, features, classes)
+    assert said in str(refused.value)
+
+
+def test_the_surface_is_what_the_network_answers_there() -> None:
+    examples = table(50, 4)
+    net = Network.create([4, 6, 2], random_state=0)
+    plane = plane_of(examples, (3, 1))
+    P = surface_of(net, examples, plane)
+    assert P.shape == (2, SIDE * SIDE)
+    row, column = 5, 60  # from the lowest y, from the least x
+    point = examples.X.mean(axis=0)
+    point[3] = np.linspace(*plane.x, SIDE)[column]
+    point[1] = np.linspace(*plane.y, SIDE)[row]
+    expected = outputs(net, point[:, None].astype(np.float32))
+    assert_allclose(P[:, row * SIDE + column], expected[:, 0], rtol=1e-5)
+
+
+def test_points_lie_within_the_plane_and_only_so_many_are_drawn() -> None:
+    plane = plane_of(table(MOST_POINTS + 5, 2), (1, 0))
+    assert plane.points.shape == (2, MOST_POINTS)
+    for ends, values in zip((plane.x, plane.y), plane.points, strict=True):
+        assert ends[0] < values.min() < values.max() < ends[1]
+
+
+def test_one_feature_has_a_plane_too() -> None:
+    examples = table(30, 1)
+    plane = plane_of(examples, (0, None))
+    assert (np.diff(plane.points[1]) > 0).all()
+    P = surface_of(Network.create([1, 2], random_state=0), examples, plane).reshape(2, SIDE, SIDE)
+    assert np.array_equal(P, np.repeat(P[:, :1], SIDE, axis=1))
+    assert np.ptp(P[0, 0]) > 0
+
+
+@pytest.mark.parametrize("axes", [(0, 2), (1, 1), (5, 0), (0, None)])
+def test_axes_that_are_not_there_are_refused(axes: tuple[int, int | None]) -> None:
+    with pytest.raises(ParameterError, match="axes="):
+        plane_of(table(9, 2), axes)

@@ -1,0 +1,196 @@
+"""The server: what it answers, and whom it turns away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchprop.cli.playing_tools import LibraryTools
+from batchprop.play.playground import Playground
+from batchprop.play.server import Server
+from batchprop.play.settings import Settings
+from batchprop.play.stage import Stage
+from batchprop.play.telling import MOST_BYTES
+
+PORT, TOKEN = 8123, "the-token"
+HOST = f"127.0.0.1:{PORT}"
+OURS = f"http://{HOST}"
+CSV = b"x,y\n" + b"".join(b"%.3f,%s\n" % (i**0.5, [b"a", b"b"][i % 2]) for i in range(40))
+JSON = {"content-type": "application/json"}
+
+
+class Served:
+    """A playground behind a server, and one who talks to it."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+        self.stage = Stage(Playground(LibraryTools(), Settings(rows=60)))
+        self.server = Server(self.stage, port=PORT, token=TOKEN, end=self._end)
+        self.client = TestClient(self.server.app, base_url=OURS, follow_redirects=False)
+
+    def _end(self) -> None:
+        self.ends += 1
+
+    def post(self, path: str, wish: Any = None, **extra: Any) -> Any:
+        return self.client.post(f"/{TOKEN}/{path}", **({"json": wish} if wish is not None else {}), **extra)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.client.get(f"/{TOKEN}/{path}", headers=headers)
+
+    def steps(self) -> int:
+        return self.stage.ask(lambda it: it.training.steps).result(30)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    found = Served()
+    yield found
+    found.stage.close()
+    found.stage.join()
+
+
+def test_the_page_and_its_files_are_served_and_may_fetch_nothing_else(served: Served) -> None:
+    page = served.get("")
+    assert page.status_code == 200
+    assert '<main id="playground">' in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    for name, kind in (("playground.js", "text/javascript"), ("playground.css", "text/css")):
+        file = served.get(name)
+        assert file.status_code == 200
+        assert file.headers["content-type"].startswith(kind)
+        assert len(file.content) > 1000
+    for answer in (page, file, served.get("nothing"), served.post("run", {})):
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_wishes_are_granted(served: Served) -> None:
+    assert served.post("run", {"action": "step"}).status_code == 204
+    assert served.steps() == 1
+    assert served.post("settings", {"batch_size": 1}).status_code == 204
+    assert served.post("run", {"action": "step"}).status_code == 204
+    assert served.stage.ask(lambda it: list(it.training.sizes)).result(30) == [16, 1]
+    page = served.get("microscope")
+    assert "Batch 2 of Two moons" in page.text
+    assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
+    assert served.post("end", {}).status_code == 204
+    assert served.ends == 1
+
+
+def test_a_file_is_loaded_and_learned(served: Served) -> None:
+    found = served.post("file?name=..%2f..%2fpets.csv", content=CSV)
+    assert found.json() == {"columns": ["x", "y"], "rows": 40, "suggested": "y"}
+    assert served.post("settings", {"data": "file", "target": "y", "batch_size": 4}).status_code == 204
+    assert served.stage.ask(lambda it: it.examples.title).result(30) == "pets.csv: y"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ({"origin": "http://evil.example"}, 403, "no other origin is accepted"),
+        ({"origin": "null"}, 403, "no other origin is accepted"),
+        ({"origin": f"http://127.0.0.1:{PORT + 1}"}, 403, "no other origin is accepted"),
+        ({"origin": f"https://{HOST}"}, 403, "no other origin is accepted"),
+        ({"host": "evil.example"}, 403, f"this is {HOST}, and no other host"),
+        ({"host": f"localhost:{PORT}"}, 403, f"this is {HOST}, and no other host"),
+        ({"host": "127.0.0.1"}, 403, "and no other host"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_origin_or_host_is_turned_away(
+    served: Served, method: str, headers: dict[str, str], status: int, said: str
+) -> None:
+    path = f"/{TOKEN}/" if method == "GET" else f"/{TOKEN}/run"
+    wish = {"json": {"action": "step"}} if method == "POST" else {}
+    answer = served.client.request(method, path, headers=headers, **wish)
+    assert answer.status_code == status
+    assert said in answer.json()["error"]
+    assert "access-control-allow-origin" not in answer.headers
+    assert served.steps() == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/run", "/wrong/", "/wrong/run", "/the-toke/", "/the-token2/", "//the-token/", "/t%C3%B6ken/"],
+)
+def test_without_the_token_nothing_is_served(served: Served, path: str) -> None:
+    for answer in (served.client.get(path), served.client.post(path, json={"action": "step"})):
+        assert answer.status_code == 403
+        assert "the token is missing or wrong" in answer.json()["error"]
+    assert served.steps() == 0
+
+
+def test_the_pages_own_origin_is_accepted(served: Served) -> None:
+    answer = served.post("run", {"action": "step"}, headers={"origin": OURS})
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "extra", "status", "said"),
+    [
+        ("run", {"json": {"action": "dance"}}, 422, "'dance' is unknown"),
+        ("run", {"json": {}}, 422, "'None' is unknown"),
+        ("run", {"json": ["step"]}, 400, "send an object"),
+        ("run", {"content": b"action=step"}, 415, "send JSON"),
+        ("run", {"content": b"{", "headers": JSON}, 400, "no JSON"),
+        ("run", {"content": b"[" * 60_000, "headers": JSON}, 400, "no JSON"),
+        ("run", {"content": b"\xff", "headers": JSON}, 400, "no JSON"),
+        ("run", {"json": {"action": "x" * 70_000}}, 413, "0.1 MB are the most"),
+        ("run", {"content": iter([b"{}"])}, 411, "the length of the request is missing"),
+        ("settings", {"json": {"hidden": [10**6]}}, 422, "hidden=[1000000] is not allowed"),
+        ("settings", {"json": {"rows": 10**12}}, 422, "rows=1000000000000 is not allowed"),
+        ("settings", {"content": rb'{"target": "\ud800"}', "headers": JSON}, 204, ""),
+        ("settings", {"content": rb'{"\ud800": 1}', "headers": JSON}, 422, "is unknown"),
+        ("settings", {"json": {"data": "file"}}, 422, "there is no file yet"),
+        ("file?name=t.csv", {"content": b"x" * (MOST_BYTES + 1)}, 413, "20.0 MB are the most"),
+        ("file?name=t.csv", {"content": b""}, 422, "t.csv"),
+        ("file", {"content": CSV}, 422, "is no table"),
+        ("file?name=%00t%2F.csv", {"content": CSV}, 422, "is no table"),
+        ("file?name=t.%00csv", {"content": CSV}, 200, ""),
+        ("nothing", {"json": {}}, 404, "Not Found"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_granted_is_answered_in_a_sentence(
+    served: Served, path: str, extra: dict[str, Any], status: int, said: str
+) -> None:
+    answer = served.client.post(f"/{TOKEN}/{path}", **extra)
+    assert answer.status_code == status, answer.text
+    if said:
+        assert said in answer.json()["error"]
+    assert served.steps() == 0
+
+
+def test_the_microscope_waits_for_a_pause(served: Served) -> None:
+    answer = served.get("microscope")
+    assert (answer.status_code, answer.json()) == (
+        422, {"error": "no batch was taken yet: take a step, then open the microscope on it"},
+    )  # fmt: skip
+
+
+def test_other_protocols_are_turned_away(served: Served) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": f"/{TOKEN}/events", "headers": []}
+    asyncio.run(served.server.app(scope, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_after_the_end_it_says_so(served: Served) -> None:
+    served.stage.close()
+    served.stage.join()
+    answer = served.post("run", {"action": "step"})
+    assert (answer.status_code, answer.json()["error"]) == (410, "the playground has ended")

@@ -1,0 +1,159 @@
+"""The training of the playground: the text's own steps, a batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.backprop import backprop
+from batchprop.batches import gather
+from batchprop.errors import DivergedError, ParameterError
+from batchprop.play import training as module
+from batchprop.play.examples import Examples
+from batchprop.play.settings import Settings
+from batchprop.play.toys import TOYS, drawn
+from batchprop.play.training import Training
+
+MOONS = drawn("moons", 60, 0.2, 0)
+SETTINGS = Settings(rows=60, batch_size=7, hidden=(5,), learning_rate=0.3)
+
+
+def taken(training: Training, steps: int) -> list[list[int]]:
+    """The rows of the next batches."""
+    found = []
+    for _ in range(steps):
+        training.step()
+        assert training.taken is not None
+        found.append(training.taken.rows.tolist())
+    return found
+
+
+def each_gradient(training: Training) -> np.ndarray:
+    """The gradient of every example of the last batch, flat (parameters, m), each by itself."""
+    assert training.taken is not None
+    found = []
+    for row in training.taken.rows:
+        B, Y, _ = gather(training.table, np.array([row]))
+        mean = backprop(training.taken.network, B, Y).gradient.mean()
+        found.append(np.concatenate([theta.ravel() for layer in mean for theta in layer]))
+    return np.array(found, dtype=np.float64).T
+
+
+@pytest.mark.parametrize("data", TOYS)
+def test_a_step_goes_against_the_mean_of_the_examples_gradients(data: str) -> None:
+    training = Training(drawn(data, 60, 0.2, 0), replace(SETTINGS, data=data))
+    taken(training, 3)
+    assert training.taken is not None
+    before = training.taken.network.layers
+    mean = each_gradient(training).mean(axis=1)
+    step = [(theta - old).ravel() for now, was in zip(training.network.layers, before, strict=True)
+            for theta, old in zip(now, was, strict=True)]  # fmt: skip
+    assert_allclose(np.concatenate(step), -0.3 * mean, rtol=2e-4, atol=1e-6)
+
+
+def test_an_epoch_takes_every_row_once_and_none_that_is_held_out() -> None:
+    training = Training(MOONS, SETTINGS)
+    batches = taken(training, 7)
+    assert [len(rows) for rows in batches] == [7, 7, 7, 7, 7, 7, 6]
+    assert sorted(row for rows in batches for row in rows) == training.rows.tolist()
+    assert len(training.rows) == 48
+    assert sorted([*training.rows, *training.rows_held_out]) == list(range(60))
+    assert training.seen == 48
+    assert list(training.sizes) == [7, 7, 7, 7, 7, 7, 6]
+
+
+def test_another_batch_size_counts_from_the_next_batch_on() -> None:
+    training = Training(MOONS, SETTINGS)
+    taken(training, 2)
+    training.follow(replace(SETTINGS, batch_size=1))
+    before = training.network
+    assert [len(rows) for rows in taken(training, 3)] == [1, 1, 1]
+    assert np.isnan(training.noise_scales[-3:]).all()
+    training.follow(replace(SETTINGS, batch_size="full"))
+    assert sorted(taken(training, 1)[0]) == training.rows.tolist()
+    assert training.steps == 6
+    assert before.sizes == training.network.sizes
+
+
+def test_another_optimiser_goes_on_with_the_weights() -> None:
+    training = Training(MOONS, SETTINGS)
+    taken(training, 5)
+    before = training.network.layers
+    training.follow(replace(SETTINGS, optimizer="adam", learning_rate=0.01))
+    assert training.network.layers is before
+    taken(training, 1)
+    moved = [np.abs(now.W - was.W).max() for now, was in zip(training.network.layers, before, strict=True)]
+    assert_allclose(moved, 0.01, rtol=1e-3)  # the first step of Adam has that length in every direction
+
+
+def test_the_noise_scale_is_that_of_the_examples_gradients_averaged_over_batches() -> None:
+    training = Training(MOONS, SETTINGS)
+    trace = length = None
+    for _ in range(4):
+        training.step()
+        G = each_gradient(training)
+        m = G.shape[1]
+        spread = float(np.trace(np.atleast_2d(np.cov(G))))
+        squared = float(np.sum(G.mean(axis=1) ** 2)) - spread / m
+        trace = spread if trace is None else 0.98 * trace + 0.02 * spread
+        length = squared if length is None else 0.98 * length + 0.02 * squared
+    assert length is not None
+    assert length > 0
+    assert training.noise_scales[-1] == pytest.approx(trace / length, rel=1e-3)
+
+
+def test_the_rows_held_out_are_measured_once_a_step() -> None:
+    training = Training(MOONS, SETTINGS)
+    first = training.held_out()
+    assert training.held_out() is first
+    taken(training, 40)
+    held = training.held_out()
+    B, Y, _ = gather(training.table, training.rows_held_out)
+    step = backprop(training.network, B, Y)
+    assert held == (40, pytest.approx(float(step.loss)), np.mean(step.P.argmax(0) == Y.argmax(0)))
+    assert held.loss < first.loss
+    assert [one.step for one in training.held] == [0, 40]
+
+
+def test_of_numbers_the_score_is_r2() -> None:
+    from sklearn.metrics import r2_score
+
+    training = Training(drawn("hills", 200, 0.0, 0), Settings(data="hills", hidden=(16,), learning_rate=0.2))
+    taken(training, 500)
+    B, Y, _ = gather(training.table, training.rows_held_out)
+    P = backprop(training.network, B, Y).P
+    assert training.held_out().score == pytest.approx(r2_score(Y[0], P[0]), abs=1e-5)
+    assert training.held_out().score > 0.5
+
+
+def test_a_step_into_the_infinite_is_not_taken() -> None:
+    wild = Settings(data="hills", activation="relu", hidden=(32, 32), learning_rate=100.0)
+    training = Training(drawn("hills", 60, 0.0, 0), wild)
+    with pytest.raises(DivergedError, match=r"left the finite numbers .*learning rate 100.*smaller"):
+        taken(training, 100)
+    assert np.isfinite(training.losses).all()
+    assert all(np.isfinite(theta).all() for layer in training.network.layers for theta in layer)
+
+
+def test_there_is_an_end_to_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_STEPS", 2)
+    training = Training(MOONS, SETTINGS)
+    taken(training, 2)
+    with pytest.raises(ParameterError, match="2 batches are the most"):
+        training.step()
+
+
+def test_a_batch_size_beyond_the_rows_is_refused() -> None:
+    with pytest.raises(ParameterError, match="batch_size=49 is not allowed: with 48 rows, give 1 to 48"):
+        Training(MOONS, replace(SETTINGS, batch_size=49))
+
+
+def test_few_rows_do_and_a_number_that_never_differs_has_no_score() -> None:
+    five = Examples("five", "numbers", np.eye(5), np.zeros(5), tuple("abcde"), ("y",), tuple("12345"))
+    training = Training(five, Settings(hidden=(), batch_size="full"))
+    taken(training, 2)
+    assert np.isnan(training.held_out().score)
+    assert training.batch_size == 4
