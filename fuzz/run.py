@@ -19,8 +19,8 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.cli.walking import steps
     from batchprop.cli.walking_table import from_table
     from batchprop.errors import BatchpropError
-    from batchprop.estimators import restoring
-    from batchprop.estimators.checkpoints import unpacked
+    from batchprop.estimators.keeping import restoring
+    from batchprop.estimators.keeping.checkpoints import unpacked
     from batchprop.tables.reading import read, read_all
     from batchprop.tables.storing import load_model
 

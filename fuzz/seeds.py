@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 import batchprop as bp
 from batchprop import Network
-from batchprop.estimators.checkpoints import Checkpoints, Saved, digest, unpacked
+from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, digest, unpacked
 from batchprop.optimizers import adam
 from batchprop.tables.columns import describe
 from batchprop.tables.encoding import encoder

@@ -15,7 +15,7 @@ import pytest
 
 from batchprop.errors import CheckpointError, DataError, ParameterError
 from batchprop.estimators import fitting
-from batchprop.estimators.checkpoints import Checkpoints, Saved, packed, unpacked
+from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, packed, unpacked
 from tests.estimators.tables import estimator, quiet, table
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from sklearn.datasets import load_digits
 
 import batchprop as bp
 from batchprop.errors import CheckpointError, InputError, ParameterError
-from batchprop.estimators import stream_fit, streaming
-from batchprop.estimators.checkpoints import Checkpoints
-from batchprop.estimators.streaming import Streamed
+from batchprop.estimators.keeping.checkpoints import Checkpoints
+from batchprop.estimators.streaming import fit, streamed
+from batchprop.estimators.streaming.streamed import Streamed
 from batchprop.sources import Chunks, Sliced
 from batchprop.streams import Mixing, mixed
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
@@ -54,7 +54,7 @@ class Small(Sliced):
 
 
 def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
-    monkeypatch.setattr(stream_fit, "mixing_for", lambda *_: Mixing(rows, runs))
+    monkeypatch.setattr(fit, "mixing_for", lambda *_: Mixing(rows, runs))
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
@@ -112,9 +112,9 @@ def test_a_memmap_larger_than_memory_is_read_in_runs(tmp_path: Path, monkeypatch
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     within = estimator("binary", shuffle=False).fit(mapped, y)
-    monkeypatch.setattr(streaming, "MEMORY", 1000)
-    streamed = estimator("binary", shuffle=False, dtype="float64").fit(mapped, y)
-    np.testing.assert_allclose(streamed.loss_curve_, within.loss_curve_)
+    monkeypatch.setattr(streamed, "MEMORY", 1000)
+    read = estimator("binary", shuffle=False, dtype="float64").fit(mapped, y)
+    np.testing.assert_allclose(read.loss_curve_, within.loss_curve_)
 
 
 def test_weights_count() -> None:
@@ -148,7 +148,7 @@ def test_validation_rows_are_the_same_at_every_reading(monkeypatch: pytest.Monke
                 seen.append(set(np.concatenate([piece.table.X[:, 0] for piece in pieces]).tolist()))
             return super().course(batch_size, seed)
 
-    monkeypatch.setattr(stream_fit, "Streamed", Watching)
+    monkeypatch.setattr(fit, "Streamed", Watching)
     for _ in range(2):
         model = estimator("single", early_stopping=True, validation_fraction=0.2, dtype="float64")
         model.fit(Small(X, y))

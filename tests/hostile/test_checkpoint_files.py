@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 import batchprop as bp
 from batchprop.errors import BatchpropError, CheckpointError
-from batchprop.estimators.checkpoints import Checkpoints, Saved, digest, packed, unpacked
+from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, digest, packed, unpacked
 from tests.estimators.tables import estimator, quiet, table
 from tests.hostile.crafting import bounded, cut, flipped
 
@@ -161,7 +161,7 @@ def test_facts_too_deep_to_read(whole, tmp_path):
 def test_a_header_that_promises_much_takes_little_memory(tmp_path):
     (tmp_path / "one").write_bytes(headed(HEADER["huge"]))
     ended = bounded(
-        "from batchprop.estimators.checkpoints import unpacked\nfrom pathlib import Path",
+        "from batchprop.estimators.keeping.checkpoints import unpacked\nfrom pathlib import Path",
         "unpacked(Path(sys.argv[1]))",
         tmp_path / "one",
         cwd=tmp_path,

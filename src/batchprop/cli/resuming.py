@@ -17,7 +17,7 @@ from batchprop.cli.progress import History, Moment
 from batchprop.cli.report import counted
 from batchprop.cli.settings import Settings
 from batchprop.errors import CheckpointError
-from batchprop.estimators.restoring import past_of
+from batchprop.estimators.keeping.restoring import past_of
 from batchprop.tables.memory import default_memory
 from batchprop.tables.storing import SETTINGS
 

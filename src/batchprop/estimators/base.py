@@ -29,6 +29,7 @@ from batchprop.estimators.examples import (
 )
 from batchprop.estimators.explaining import explaining, refuse_dates
 from batchprop.estimators.fitting import fit_stochastic
+from batchprop.estimators.keeping.saving import start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitoring import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
@@ -40,10 +41,9 @@ from batchprop.estimators.recording import (
     records_of,
     require_records,
 )
-from batchprop.estimators.saving import start_of
-from batchprop.estimators.stream_fit import fit_streamed
-from batchprop.estimators.streaming import source_of
-from batchprop.estimators.supplies import InMemory
+from batchprop.estimators.streaming.fit import fit_streamed
+from batchprop.estimators.streaming.streamed import source_of
+from batchprop.estimators.streaming.supplies import InMemory
 from batchprop.estimators.targets import dense
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.objective import Objective

@@ -17,9 +17,9 @@ from batchprop.errors import InputError
 from batchprop.estimators.adopting import AdoptingRegressor
 from batchprop.estimators.attributes import Callback
 from batchprop.estimators.base import check_partial, unless_lbfgs
-from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.examples import Call
 from batchprop.estimators.explaining import require_numbers
+from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
 from batchprop.heads import Head
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from batchprop.errors import DivergedError
 from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.checkpoints import Checkpoints
-from batchprop.estimators.saving import Beginning, saved_of
-from batchprop.estimators.standing import Standing, go_back, standing_of
+from batchprop.estimators.keeping.checkpoints import Checkpoints
+from batchprop.estimators.keeping.saving import Beginning, saved_of
+from batchprop.estimators.keeping.standing import Standing, go_back, standing_of
 from batchprop.estimators.watching import Watch, warn
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, Epoch, Place

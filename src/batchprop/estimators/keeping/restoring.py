@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError
-from batchprop.estimators.checkpoints import Saved
-from batchprop.estimators.leaves import leaves, rebuilt
-from batchprop.estimators.standing import CURVES, Standing
+from batchprop.estimators.keeping.checkpoints import Saved
+from batchprop.estimators.keeping.leaves import leaves, rebuilt
+from batchprop.estimators.keeping.standing import CURVES, Standing
 from batchprop.network import Layer, Layers, Network
 from batchprop.streams import BUFFER_BYTES, MOST_OPEN, Mixing
 from batchprop.training import Place, State

@@ -14,8 +14,8 @@ from sklearn.base import is_classifier
 from batchprop.errors import InputError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import check_weights
-from batchprop.estimators.saving import checksum_of
-from batchprop.estimators.streaming import MEMORY
+from batchprop.estimators.keeping.saving import checksum_of
+from batchprop.estimators.streaming.streamed import MEMORY
 from batchprop.estimators.targets import dense
 from batchprop.sources import Block, Source
 from batchprop.streams import lots

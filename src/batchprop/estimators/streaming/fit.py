@@ -11,11 +11,11 @@ from batchprop.batches import Table
 from batchprop.errors import InputError
 from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.fitting import fit_stochastic
+from batchprop.estimators.keeping.restoring import mixing_of
+from batchprop.estimators.keeping.saving import Start, start_of
 from batchprop.estimators.private import goes_on
-from batchprop.estimators.restoring import mixing_of
-from batchprop.estimators.saving import Start, start_of
-from batchprop.estimators.streaming import MEMORY, Streamed, refuse_unstreamed
-from batchprop.estimators.survey import Survey, checked, held_out, part, survey
+from batchprop.estimators.streaming.streamed import MEMORY, Streamed, refuse_unstreamed
+from batchprop.estimators.streaming.survey import Survey, checked, held_out, part, survey
 from batchprop.estimators.targets import dense
 from batchprop.estimators.watching import warn
 from batchprop.sources import Block, Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from batchprop.batches import Rows, Table
-from batchprop.estimators.saving import about
+from batchprop.estimators.keeping.saving import about
 
 
 class InMemory(NamedTuple):
