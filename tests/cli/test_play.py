@@ -26,6 +26,8 @@ def playing(folder, *words):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
+            assert process.stdout is not None
+            assert process.stderr is not None
             found = re.match(r"Playground: (http://127\.0\.0\.1:\d+/[\w-]{32}/)\n", process.stdout.readline())
             assert found, process.stderr.read()
             yield process, found[1]
@@ -123,7 +125,7 @@ def test_it_begins_with_a_table(tmp_path):
 
 def test_whoever_does_not_know_the_token_is_turned_away(tmp_path):
     with playing(tmp_path) as (_, address):
-        bare = re.match(r"http://[^/]+/", address)[0]
+        bare = address.rpartition("/")[0].rpartition("/")[0] + "/"
         for wrong in (bare, f"{bare}events", f"{bare}{'x' * 32}/"):
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 asked(wrong)

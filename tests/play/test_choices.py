@@ -28,9 +28,11 @@ NAMES = list(Settings.__dataclass_fields__)
 
 
 def table(n: int, features: int) -> Examples:
-    X = np.random.default_rng(0).normal(size=(n, features))
+    X: Any = np.random.default_rng(0).normal(size=(n, features))
     names = tuple(f"f{k}" for k in range(features))
-    return Examples("a table", "classes", X, np.arange(n) % 2.0, names, ("a", "b"), tuple(map(str, range(n))))
+    return Examples(
+        "a table", "classes", X, np.arange(n, dtype=float) % 2, names, ("a", "b"), tuple(map(str, range(n)))
+    )
 
 
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(), ANY, max_size=4))

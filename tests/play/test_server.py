@@ -109,8 +109,8 @@ def test_another_origin_or_host_is_turned_away(
     served: Served, method: str, headers: dict[str, str], status: int, said: str
 ) -> None:
     path = f"/{TOKEN}/" if method == "GET" else f"/{TOKEN}/run"
-    wish = {"json": {"action": "step"}} if method == "POST" else {}
-    answer = served.client.request(method, path, headers=headers, **wish)
+    wish = {"action": "step"} if method == "POST" else None
+    answer = served.client.request(method, path, headers=headers, json=wish)
     assert answer.status_code == status
     assert said in answer.json()["error"]
     assert "access-control-allow-origin" not in answer.headers

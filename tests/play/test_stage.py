@@ -185,10 +185,10 @@ def test_a_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
     it = playground()
     it.load(path, "one.csv")
     it.change({"data": "file", "target": "y"})
-    assert it.settings.axes == (0, None)
+    assert it.plane.axes == (0, None)
     assert told(it)["lesson"]["data"]["y"]["name"] is None
     it.change({"data": "moons"})
-    assert it.settings.axes == (0, 1)
+    assert list(it.settings.axes) == [0, 1]
 
 
 @pytest.mark.parametrize(

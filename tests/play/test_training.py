@@ -113,7 +113,9 @@ def test_the_rows_held_out_are_measured_once_a_step() -> None:
     held = training.held_out()
     B, Y, _ = gather(training.table, training.rows_held_out)
     step = backprop(training.network, B, Y)
-    assert held == (40, pytest.approx(float(step.loss)), np.mean(step.P.argmax(0) == Y.argmax(0)))
+    assert held.step == 40
+    assert held.loss == pytest.approx(float(step.loss))
+    assert held.score == np.mean(step.P.argmax(0) == Y.argmax(0))
     assert held.loss < first.loss
     assert [one.step for one in training.held] == [0, 40]
 
