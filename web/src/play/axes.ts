@@ -3,6 +3,7 @@
 import type { ScaleContinuousNumeric } from "d3-scale";
 import { show } from "../numbers";
 import type { Sheet } from "./board";
+import { count } from "./readout";
 
 export type Scale = ScaleContinuousNumeric<number, number>;
 
@@ -16,7 +17,7 @@ export interface Area {
 export const FONT_SIZE = 12;
 
 export function tickLabel(value: number): string {
-  return Math.abs(value) >= 10000 && Math.abs(value) < 1e7 ? value.toLocaleString("en").replace(/,/g, " ") : show(value, 3);
+  return Math.abs(value) >= 10000 && Math.abs(value) < 1e7 ? count(value) : show(value, 3);
 }
 
 /** On a log axis whole powers of ten, and 2 and 5 between where there is room. */
@@ -44,7 +45,10 @@ export function drawBottomAxis(sheet: Sheet, area: Area, scale: Scale, name: str
     context.fillStyle = inks.line;
     context.fillRect(x - 0.5, area.bottom, 1, 5);
     context.fillStyle = inks.quiet;
-    context.fillText(tickLabel(tick), x, area.bottom + 8);
+    const label = tickLabel(tick);
+    // Neither the first nor the last is cut off at the edge of the drawing.
+    const half = context.measureText(label).width / 2;
+    context.fillText(label, Math.max(half, Math.min(sheet.width - half, x)), area.bottom + 8);
   }
   context.fillStyle = inks.ink;
   context.fillText(fitted(context, name, area.right - area.left), (area.left + area.right) / 2, area.bottom + 26);

@@ -22,7 +22,7 @@ export function chartPanel(name: string, parts: Parts): HTMLElement {
 const DASHES: Record<string, string> = { held: "6 4", size: "2 3" };
 
 /** An entry of a legend: a stroke as the curve has it. */
-export function keyLine(kind: "batch" | "loss" | "held" | "noise" | "size", name: string): HTMLElement {
+export function keyLine(kind: "batch" | "loss" | "held" | "noise" | "endless" | "size", name: string): HTMLElement {
   const stroke = svg("line", { x1: 0, x2: 24, y1: 6, y2: 6, class: `key-${kind}`, "stroke-dasharray": DASHES[kind] ?? "none" });
   const sign = svg("svg", { viewBox: "0 0 24 12", width: 24, height: 12, "aria-hidden": "true", class: "sign" }, stroke);
   return h("li", {}, sign, h("span", {}, name));

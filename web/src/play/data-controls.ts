@@ -1,7 +1,6 @@
 /** The controls of the data: which set, how many points, how noisy; or a file, its target and its axes. */
 
 import { h } from "../dom";
-import { count } from "./readout";
 import { createChoice, type Option } from "./choice";
 import { createFilePicker } from "./file";
 import { createQuantity } from "./quantity";
@@ -75,5 +74,3 @@ function exchanged([x, y]: Settings["axes"], place: 0 | 1, feature: number): Set
   if (place === 0) return [feature, feature === y ? x : y];
   return [feature === x ? (y ?? x) : x, feature];
 }
-
-export const rowsText = (rows: number): string => `${count(rows)} rows`;

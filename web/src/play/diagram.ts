@@ -4,7 +4,7 @@ import { h } from "../dom";
 import { svg } from "./icons";
 import type { Context } from "./state";
 
-const [WIDTH, HEIGHT, TOP, NUMBERS] = [240, 112, 10, 24];
+const [WIDTH, HEIGHT, TOP, NUMBERS] = [240, 98, 6, 22];
 /** Units that are drawn of a layer; a gap in the middle stands for the others. */
 const MOST = 6;
 
@@ -40,7 +40,7 @@ function columnOf(size: number, n: number, layers: number): Column {
   const x = 16 + (n * (WIDTH - 32)) / Math.max(1, layers - 1);
   const gap = size > MOST;
   const shown = gap ? MOST : size;
-  const apart = Math.min(16, (HEIGHT - TOP - NUMBERS) / shown);
+  const apart = Math.min(15, (HEIGHT - TOP - NUMBERS) / shown);
   const places = Array.from({ length: shown }, (_, k) => middle + (k - (shown - 1) / 2) * apart);
   // The two halves move apart to make room for the dots between them.
   return { x, gap, ys: gap ? places.map((y) => y + (y < middle ? -3.5 : 3.5)) : places };

@@ -3,20 +3,20 @@
 import { h } from "../dom";
 import { count } from "./readout";
 import type { Context } from "./state";
-import { refusal, told } from "./wishes";
+import { forget, refusal, tell, told } from "./wishes";
 
 const KINDS = ".csv,.tsv,.txt,.parquet,.gz,.zst";
 
 export function createFilePicker(context: Context): HTMLElement {
   const input = h("input", { type: "file", id: "file", accept: KINDS, "aria-describedby": "file-about" });
-  const about = h("p", { class: "field-about", id: "file-about" }, "CSV or Parquet, with names in its first row; or drop one on the plane. It stays on this machine.");
+  const about = h("p", { class: "field-about", id: "file-about" }, "CSV or Parquet; or drop it on the plane.");
   const error = refusal();
   const label = h("label", { class: "file-label", for: "file" }, "Load a file of your own…");
 
   async function load(file: File): Promise<void> {
-    error.textContent = "";
+    forget();
     label.classList.add("loading");
-    error.textContent = await loaded(context, file);
+    tell(error, await loaded(context, file));
     label.classList.remove("loading");
     // The same file may be chosen again, once it was changed.
     input.value = "";

@@ -1,5 +1,6 @@
 /** The colours of canvases: the stylesheet's tokens, and a colour and a shape for each class. */
 
+import type { Theme } from "../colours";
 import { symbol, symbolCircle, symbolCross, symbolDiamond, symbolSquare, symbolStar, symbolTriangle, symbolWye, type SymbolType } from "d3-shape";
 
 export interface Inks {
@@ -26,6 +27,13 @@ export function readInks(): Inks {
 const CLASS_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6f4bb0", "#8a5a3c", "#7b8087", "#9aa800"];
 
 export const classColour = (label: number): string => CLASS_COLOURS[label % CLASS_COLOURS.length]!;
+
+/** Of a mark: on dark ground lighter than the plane behind it. */
+export function markColour(label: number, theme: Theme): string {
+  if (theme === "light") return classColour(label);
+  const lighter = channels(classColour(label)).map((channel) => Math.round(channel + 0.38 * (255 - channel)));
+  return `rgb(${lighter.join(", ")})`;
+}
 
 /** Red, green and blue of `#rrggbb` or of the stylesheet's `#rgb`. */
 export function channels(hex: string): [number, number, number] {

@@ -4,7 +4,7 @@ import type { Theme } from "../colours";
 import { h } from "../dom";
 import { brief } from "../numbers";
 import { drawing } from "./icons";
-import { classColour, classShape } from "./inks";
+import { classShape, markColour } from "./inks";
 import type { Data } from "./protocol";
 import { numberColours } from "./surface";
 
@@ -14,15 +14,15 @@ const MOST = 12;
 export function createLegend(data: Data, theme: Theme): HTMLElement {
   const keys = [entry(ringed(), "in the paused batch")];
   if (data.task === "numbers") return h("div", { class: "keys" }, scaleBar(data, theme), entry(hollow("M0,-4.5A4.5,4.5,0,1,1,0,4.5A4.5,4.5,0,1,1,0,-4.5Z"), "held out"), ...keys);
-  const classes = data.outputs.slice(0, MOST).map((name, label) => entry(mark(label), name));
+  const classes = data.outputs.slice(0, MOST).map((name, label) => entry(mark(label, theme), name));
   const more = data.outputs.length > MOST ? h("li", {}, `and ${data.outputs.length - MOST} more`) : null;
   return h("ul", { class: "keys" }, ...classes, more, entry(hollow(classShape(0, 52)), "held out"), ...keys);
 }
 
 const entry = (sign: SVGSVGElement, name: string): HTMLElement => h("li", {}, sign, h("span", { class: "key-name", title: name }, name));
 
-function mark(label: number): SVGSVGElement {
-  return drawing(18, [{ d: classShape(label, 64), fill: classColour(label) }]);
+function mark(label: number, theme: Theme): SVGSVGElement {
+  return drawing(18, [{ d: classShape(label, 64), fill: markColour(label, theme) }]);
 }
 
 const hollow = (path: string): SVGSVGElement => drawing(18, [{ d: path, fill: "none", stroke: "currentColor", "stroke-width": 2 }]);

@@ -24,7 +24,7 @@ export function createLossChart(context: Context): HTMLElement {
 
   function update(): void {
     const steps = trace.window;
-    smoothKey.querySelector("span")!.textContent = steps === 1 ? "the loss" : `mean of ${steps} batches`;
+    smoothKey.querySelector("span")!.textContent = steps === 1 ? "their mean" : `mean of ${steps}`;
     board.redraw();
     tell(!store.get("frame")?.running);
   }

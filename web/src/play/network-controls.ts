@@ -23,22 +23,21 @@ function createLayers(context: Context): HTMLElement {
   const list = h("ol", { class: "layers" });
   const about = h("p", { class: "field-about" });
   const wisher = createWisher(context, () => show(true));
-  const add = button("Add a layer", () => {
+  const layers: Layer[] = [];
+  const add = button("+", () => {
     const hidden = widths();
     wisher.wish({ hidden: [...hidden, hidden.at(-1) ?? 8] });
-  }, { class: "add-layer" });
+  }, { class: "add-layer", "aria-label": "Add a hidden layer", title: "Add a hidden layer" });
   const widths = (): readonly number[] => context.store.get("lesson")?.settings.hidden ?? [];
 
   function show(force = false): void {
     const lesson = context.store.get("lesson");
     if (!lesson || (wisher.busy() && !force)) return;
     const { hidden } = lesson.settings;
-    while (list.children.length > hidden.length) list.lastElementChild!.remove();
-    while (list.children.length < hidden.length) list.append(createLayer(list.children.length, widths, wisher, lesson.limits.units, add));
-    [...list.children].forEach((item, n) => {
-      const field = item.querySelector("input")!;
-      if (force || document.activeElement !== field || Number(field.value) !== hidden[n]) field.value = String(hidden[n]);
-    });
+    while (layers.length > hidden.length) layers.pop()!.item.remove();
+    while (layers.length < hidden.length) layers.push(createLayer(layers.length, widths, wisher, lesson.limits.units, add));
+    list.append(...layers.map(({ item }) => item).slice(list.children.length));
+    layers.forEach(({ show }, n) => show(hidden[n] ?? 0, force));
     add.disabled = hidden.length >= lesson.limits.hidden_layers;
     about.textContent = `${plural(hidden.length, "hidden layer")}, ${count(lesson.data.parameters)} weights`;
   }
@@ -47,11 +46,15 @@ function createLayers(context: Context): HTMLElement {
   return h("fieldset", { class: "field layers-field" }, h("legend", {}, "Units of each hidden layer"), h("div", { class: "layers-row" }, list, add), about, wisher.error);
 }
 
-function createLayer(n: number, widths: () => readonly number[], wisher: Wisher, most: number, add: HTMLButtonElement): HTMLElement {
+interface Layer {
+  item: HTMLElement;
+  show: (width: number, force: boolean) => void;
+}
+
+function createLayer(n: number, widths: () => readonly number[], wisher: Wisher, most: number, add: HTMLButtonElement): Layer {
   const name = `hidden layer ${n + 1}`;
   const field = h("input", { type: "number", min: 1, max: most, step: 1, "aria-label": `Units of ${name}`, class: "units" });
-  onTyping(field, {
-    typing: () => undefined,
+  const typing = onTyping(field, {
     taken: (value, finished) => {
       if (widths()[n] === value && !wisher.busy()) return;
       wisher.wish({ hidden: widths().map((width, k) => (k === n ? value : width)) }, { after: finished ? 0 : TYPING, restart: true });
@@ -63,14 +66,14 @@ function createLayer(n: number, widths: () => readonly number[], wisher: Wisher,
     // The button goes with its layer, and the focus must not.
     add.focus();
   }, { class: "remove", "aria-label": `Remove ${name}`, title: `Remove ${name}` });
-  return h("li", {}, field, remove);
+  const show = (width: number, force: boolean): void => void (force || !typing() ? (field.value = String(width)) : null);
+  return { item: h("li", {}, field, remove), show };
 }
 
 function createSeed(context: Context): HTMLElement {
   const field = h("input", { type: "number", id: "seed", step: 1 });
   const wisher = createWisher(context, show);
   const another = button("Another", () => wisher.wish({ seed: (context.store.get("lesson")?.settings.seed ?? 0) + 1 }), { class: "another", "aria-label": "Another seed", title: "Other points, other first weights" });
-  let typing = false;
 
   function show(): void {
     const lesson = context.store.get("lesson");
@@ -79,13 +82,12 @@ function createSeed(context: Context): HTMLElement {
     field.value = String(lesson.settings.seed);
   }
 
-  onTyping(field, {
-    typing: (on) => (typing = on),
+  const typing = onTyping(field, {
     taken: (value, finished) => wisher.wish({ seed: value }, { after: finished ? 0 : TYPING, restart: true }),
     dropped: show,
   });
   context.store.on(["lesson"], () => {
-    if (!typing && !wisher.busy()) show();
+    if (!typing() && !wisher.busy()) show();
   });
   return h("div", { class: "field" }, h("div", { class: "field-row" }, h("label", { for: "seed" }, "Seed"), h("span", { class: "with-button" }, field, another)), wisher.error);
 }

@@ -8,7 +8,7 @@ import { type Board, createBoard, createTeller, type Sheet } from "./board";
 import { createLegend } from "./legend";
 import { drawPoints, drawRings } from "./points";
 import type { Data, Frame } from "./protocol";
-import { scoreText } from "./readout";
+import { count, scoreText } from "./readout";
 import type { Context } from "./state";
 import { answerAt, surfacePicture } from "./surface";
 
@@ -33,7 +33,7 @@ export function createPlane(context: Context): HTMLElement {
     const data = store.get("lesson")?.data;
     if (!data) return;
     title.textContent = data.title;
-    about.textContent = `${data.train.toLocaleString("en")} points to learn from, ${data.held_out.toLocaleString("en")} held out`;
+    about.textContent = `${count(data.train)} points to learn from, ${count(data.held_out)} held out${data.features.length > 2 ? "; other columns at their means" : ""}`;
     legend.replaceChildren(createLegend(data, store.get("theme")));
   }
 

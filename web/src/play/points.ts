@@ -4,7 +4,7 @@ import { decode } from "../document";
 import type { Theme } from "../colours";
 import type { Scale } from "./axes";
 import type { Inks } from "./inks";
-import { classColour, classShape } from "./inks";
+import { classShape, markColour } from "./inks";
 import type { Data } from "./protocol";
 import { numberColours } from "./surface";
 
@@ -27,7 +27,7 @@ export function drawPoints(context: CanvasRenderingContext2D, data: Data, places
   const marks = Array.from({ length: colours ? 1 : data.outputs.length }, (_, label) => new Path2D(classShape(label, area)));
   for (let n = 0; n < points.columns; n++) {
     const value = values[n] ?? 0;
-    const colour = colours ? colours.css(value) : classColour(value);
+    const colour = colours ? colours.css(value) : markColour(value, theme);
     const mark = marks[colours ? 0 : value];
     if (!mark) continue;
     context.save();

@@ -31,14 +31,13 @@ export function createQuantity(context: Context, quantity: Quantity): HTMLElemen
   const about = h("p", { class: "field-about" });
   const lesson = (): Lesson | null => context.store.get("lesson");
   const wisher = createWisher(context, () => show(true));
-  let typing = false;
 
   function show(force = false): void {
     const now = lesson();
     if (!now || (wisher.busy() && !force)) return;
     [number.min, number.max] = quantity.ends(now).map(String) as [string, string];
     const value = quantity.value(now);
-    if (force || !typing) number.value = written(value, quantity);
+    if (force || !typing()) number.value = written(value, quantity);
     slide(value, now);
   }
 
@@ -55,14 +54,12 @@ export function createQuantity(context: Context, quantity: Quantity): HTMLElemen
   slider.addEventListener("input", () => {
     const now = lesson();
     if (!now) return;
-    typing = false;
     const value = valueAt(quantity, now, Number(slider.value));
     number.value = written(value, quantity);
     describe(value, now);
     wisher.wish(quantity.changes(value, now), { after: quantity.anew ? 2 * SLIDING : SLIDING, restart: quantity.anew ?? false });
   });
-  onTyping(number, {
-    typing: (on) => (typing = on),
+  const typing = onTyping(number, {
     taken: (value, finished) => {
       const now = lesson();
       if (!now || (finished && value === quantity.value(now) && !wisher.busy())) return;
@@ -84,25 +81,29 @@ export function createQuantity(context: Context, quantity: Quantity): HTMLElemen
 }
 
 interface Typed {
-  typing: (on: boolean) => void;
   /** A number within its bounds while it is typed, any number once it is finished. */
   taken: (value: number, finished: boolean) => void;
   /** Nothing that is a number was left. */
   dropped: () => void;
 }
 
-/** Numbers out of bounds may be on their way to others: they are asked for only once they are finished. */
-export function onTyping(number: HTMLInputElement, heard: Typed): void {
+/**
+ * Hear of what is typed, and return whether somebody is at it: a field must not change under their fingers.
+ * Numbers out of bounds may be on their way to others: they are asked for only once they are finished.
+ */
+export function onTyping(number: HTMLInputElement, heard: Typed): () => boolean {
+  let typing = false;
   number.addEventListener("input", () => {
-    heard.typing(true);
+    typing = true;
     const value = number.valueAsNumber;
     if (value >= Number(number.min) && value <= Number(number.max)) heard.taken(value, false);
   });
   number.addEventListener("change", () => {
-    heard.typing(false);
+    typing = false;
     if (Number.isNaN(number.valueAsNumber)) heard.dropped();
     else heard.taken(number.valueAsNumber, true);
   });
+  return () => typing;
 }
 
 const written = (value: number, { whole }: Quantity): string => String(whole ? Math.round(value) : Number(value.toPrecision(4)));

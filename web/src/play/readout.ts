@@ -5,7 +5,8 @@ import type { Task } from "./protocol";
 
 export const NONE = "–";
 
-export const count = (value: number): string => value.toLocaleString("en").replace(/,/g, " ");
+/** Thousands set apart by a narrow space that no line breaks at. */
+export const count = (value: number): string => value.toLocaleString("en").replaceAll(",", "\u202f");
 
 export const lossText = (value: number | null | undefined): string => (value === null || value === undefined ? NONE : show(value));
 

@@ -7,7 +7,7 @@ import type { ClassSurface, Data, Ends, NumberSurface } from "./protocol";
 
 /** How strongly a class colours the plane: where it is hardly more probable than others, and where it is certain. */
 const FAINTEST = 0.07;
-const STRONGEST: Record<Theme, number> = { light: 0.5, dark: 0.55 };
+const STRONGEST: Record<Theme, number> = { light: 0.5, dark: 0.48 };
 
 /** Colours of numbers: what they are for a value, and the ends that the legend states. */
 export interface NumberColours {

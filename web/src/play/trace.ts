@@ -18,6 +18,8 @@ export class Trace {
   readonly noise = new Series();
   readonly sizes = new Series();
   held: HeldOut[] = [];
+  /** Whether gradients ever cancelled, so that no number of examples would do. */
+  endless = false;
   private train = 1;
 
   get steps(): number {
@@ -28,6 +30,7 @@ export class Trace {
   begin(train: number): void {
     for (const series of [this.losses, this.noise, this.sizes]) series.clear();
     this.held = [];
+    this.endless = false;
     this.train = train;
   }
 
@@ -40,6 +43,7 @@ export class Trace {
     for (let n = already; n < losses!.length; n++) {
       this.losses.push(losses![n]!);
       this.noise.push(noise![n]!);
+      this.endless ||= noise![n] === Infinity;
       this.sizes.push(sizes![n]!);
     }
     const last = this.held.at(-1)?.step ?? -1;

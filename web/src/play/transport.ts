@@ -5,12 +5,15 @@ import { icon } from "./icons";
 import type { Action } from "./protocol";
 import { count, epochText, lossText, scaleText, scoreValue } from "./readout";
 import type { Context } from "./state";
-import { createWisher, told } from "./wishes";
+import { createWisher, forget, told } from "./wishes";
 
 export type Act = (action: Action) => Promise<void>;
 
 /** Ask for an action; a refusal is told under the bar. */
-export const actor = ({ server, store }: Context): Act => async (action) => store.set({ trouble: told(await server.run(action)) });
+export const actor = ({ server, store }: Context): Act => async (action) => {
+  forget();
+  store.set({ trouble: told(await server.run(action)) });
+};
 
 export function createTransport(context: Context, act: Act): HTMLElement {
   const buttons = h("div", { class: "transport-buttons" }, createStart(context, act), ...createOthers(context, act));
@@ -83,7 +86,7 @@ function createReadouts({ store }: Context): HTMLElement {
       ["epoch", epochText(frame?.epoch ?? 0)],
       ["loss", lossText(frame?.now.loss)],
       ["held-out loss", lossText(frame?.now.held_loss)],
-      [task === "classes" ? "held out, right" : "held out, R²", scoreValue(task, frame?.now.score ?? null)],
+      [task === "classes" ? "held-out accuracy" : "held-out R²", scoreValue(task, frame?.now.score ?? null)],
       ["noise scale", scaleText(frame?.now.noise_scale ?? null)],
     ];
   }

@@ -31,11 +31,12 @@ export function createWisher({ server }: Context, restore: () => void): Wisher {
     waiting++;
     const refused = told(await server.settings(newest));
     waiting--;
-    error.textContent = refused;
+    tell(error, refused);
     if (refused && !timer) restore();
   }
 
   function wish(changes: Partial<Settings>, { after, restart } = { after: 0, restart: true }): void {
+    forget();
     newest = changes;
     if (timer && !restart) return;
     if (timer) clearTimeout(timer);
@@ -47,5 +48,18 @@ export function createWisher({ server }: Context, restore: () => void): Wisher {
 
 /** An empty place that a screen reader listens to. */
 export const refusal = (): HTMLElement => h("p", { class: "refused", role: "alert" });
+
+const refusing = new Set<HTMLElement>();
+
+export function tell(error: HTMLElement, words: string): void {
+  error.textContent = words;
+  if (words) refusing.add(error);
+}
+
+/** Something else is asked for: what was refused before is over. */
+export function forget(): void {
+  for (const error of refusing) error.textContent = "";
+  refusing.clear();
+}
 
 export const told = (answer: Answer<unknown>): string => ("refused" in answer ? answer.refused : "");
