@@ -52,7 +52,7 @@ docs: $(VENV)/.docs  ## build the documentation site in build/site, every warnin
 	@echo 'The site is in build/site: open build/site/index.html, or serve it with'
 	@echo '  $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site'
 
-page:  ## build the scripts and styles of microscope and report from web/ (needs Node.js 20)
+page:  ## build the scripts and styles of microscope, report and playground from web/ (needs Node.js 20)
 	npm ci --prefix web --no-progress --loglevel=error
 	npm run --prefix web check
 	npm run --prefix web build

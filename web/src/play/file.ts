@@ -5,7 +5,7 @@ import { count } from "./readout";
 import type { Context } from "./state";
 import { forget, refusal, tell, told } from "./wishes";
 
-const KINDS = ".csv,.tsv,.txt,.parquet,.gz,.zst";
+const KINDS = ".csv,.tsv,.tab,.parquet,.pq";
 
 export function createFilePicker(context: Context): HTMLElement {
   const input = h("input", { type: "file", id: "file", accept: KINDS, "aria-describedby": "file-about" });
