@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from pathlib import Path
@@ -13,6 +14,8 @@ from batchprop.cli.app import app
 
 # A bound beyond these keeps a computation sound, and nobody comes near it.
 SMALL, LARGE = 1e-9, 1e6
+# In a table a bar would begin a cell.
+BAR = "&#124;"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +84,7 @@ def _command(command: Any) -> Iterator[str]:
 
 
 def _table(heading: str, rows: list[tuple[str, str]]) -> str:
-    lines = [f"| {heading} | |", "|---|---|"]
+    lines = [f"| {heading} | what it says |", "|---|---|"]
     lines += [f"| {left} | {right} |" for left, right in rows]
     return "\n".join(lines)
 
@@ -91,7 +94,8 @@ def _spelled(one: Parameter) -> str:
     # In Annotated the first declaration stands where a default would.
     declared = [one.info.default, *(one.info.param_decls or ())]
     spelled = [text for text in declared if isinstance(text, str) and text.startswith("-")]
-    return f"`{', '.join(spelled) or '--' + one.name.replace('_', '-')}{_value(one)}`"
+    words = (", ".join(spelled) or f"--{one.name.replace('_', '-')}") + _value(one)
+    return f"<code>{html.escape(words).replace('|', BAR)}</code>"
 
 
 def _value(one: Parameter) -> str:
@@ -102,7 +106,7 @@ def _value(one: Parameter) -> str:
     if Path in (one.kind, *get_args(one.kind)):
         return " FILE"
     choices = _choices(one.kind)
-    return " " + "\\|".join(choices) if choices else ""
+    return " " + "|".join(choices) if choices else ""
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
@@ -113,7 +117,7 @@ def _choices(kind: Any) -> tuple[str, ...]:
 
 
 def _told(one: Parameter) -> str:
-    told = re.sub(r"(--[a-z][a-z-]+)", r"`\1`", one.info.help or "").replace("|", "\\|")
+    told = re.sub(r"(--[a-z][a-z-]+)", r"`\1`", one.info.help or "").replace("|", BAR)
     facts = []
     shown = one.info.show_default
     default = shown if isinstance(shown, str) else one.default if shown else None

@@ -78,16 +78,24 @@ def test_every_option_of_every_command_is_in_the_reference() -> None:
         assert command.callback is not None
         for one in parameters(command.callback):
             assert one.info.help.split(".")[0].split("`")[0].split(" --")[0] in part, one.name
-    assert "`--map FILE`" in text
-    assert "`--open/--no-open`" in text
+    for spelled in ("--map FILE", "--open/--no-open", "--task auto&#124;classes&#124;numbers"):
+        assert f"<code>{spelled}</code>" in text
 
 
 def test_figures_come_from_the_results() -> None:
     for name, table in TABLES.items():
         lines = table().splitlines()
         assert len(lines) > 3, name
-        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1, name
+        assert len({line.count("|") for line in lines}) == 1, name
     assert "scikit-learn" in TABLES["peers"]()
+
+
+def test_a_source_becomes_a_paragraph_with_links() -> None:
+    text = "Add.\n\nSource:\n    Goodfellow, arXiv 1510.01799; and\n    others.\n\nExample:\n    >>> 2\n    2"
+    link = "[arXiv 1510.01799](https://arxiv.org/abs/1510.01799)"
+    assert in_google_style(text) == (
+        f"Add.\n\n**Source:** Goodfellow, {link}; and\nothers.\n\nExamples:\n    >>> 2\n    2"
+    )
 
 
 def test_doctests_become_examples() -> None:
