@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.tables.columns import describe, find, read_target
+from batchprop.tables.columns import describe, find
+from batchprop.tables.targets import read_target
 
 ROWS = 40
 

@@ -16,10 +16,11 @@ from sklearn.pipeline import Pipeline
 import batchprop.tables.copying
 from batchprop.errors import DataError
 from batchprop.tables import whole_rows
-from batchprop.tables.columns import describe, read_target
+from batchprop.tables.columns import describe
 from batchprop.tables.encoding import encoder
 from batchprop.tables.reading import read, read_all
 from batchprop.tables.scanning import scan
+from batchprop.tables.targets import read_target
 from tests.tables.test_reading import BAD_FILES
 
 WORDS = [

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tables.columns import Task, read_target
 from batchprop.tables.streaming_target import TargetTally
+from batchprop.tables.targets import Task, read_target
 
 ROWS = 60
 

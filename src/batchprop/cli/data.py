@@ -13,11 +13,12 @@ from sklearn.datasets import load_digits
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError
 from batchprop.tables.bad_rows import BadRow
-from batchprop.tables.columns import LARGEST, Column, Target, Task, describe, find, read_target
+from batchprop.tables.columns import Column, describe, find
 from batchprop.tables.lines import line_numbers
 from batchprop.tables.reading import Whole, read, read_all
 from batchprop.tables.splitting import check_enough
 from batchprop.tables.streaming_target import LearnedTarget
+from batchprop.tables.targets import LARGEST, Target, Task, read_target
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.examples import DataMapDisplay
 from batchprop.pictures import entitle
-from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import write
 from batchprop.tables.storing import new_file
+from batchprop.tables.targets import Task
 
 PICTURES = (".png", ".svg", ".pdf")
 

@@ -21,7 +21,6 @@ from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.progress import History, Moment, Show, keeping
 from batchprop.cli.settings import Settings
 from batchprop.errors import BatchpropError, DivergedError
-from batchprop.tables.columns import Target
 from batchprop.tables.encoding import encoder
 from batchprop.tables.scoring import (
     Scores,
@@ -31,6 +30,7 @@ from batchprop.tables.scoring import (
     score_numbers,
 )
 from batchprop.tables.splitting import Rows, split
+from batchprop.tables.targets import Target
 from batchprop.training import Epoch
 
 VALIDATION_FRACTION = 0.1

@@ -19,10 +19,10 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.told import trained_on
 from batchprop.errors import ParameterError
-from batchprop.tables.columns import Task
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import ENDINGS
 from batchprop.tables.storing import load_model, new_file
+from batchprop.tables.targets import Task
 
 Size = tuple[int, int]
 

@@ -13,11 +13,12 @@ from batchprop.network import Network
 from batchprop.play.examples import Examples, check_size
 from batchprop.play.playground import File
 from batchprop.play.training import Taken
-from batchprop.tables.columns import describe, find, read_target
+from batchprop.tables.columns import describe, find
 from batchprop.tables.encoding import encoder
 from batchprop.tables.lines import line_numbers
 from batchprop.tables.reading import read
 from batchprop.tables.row_groups import open_parquet
+from batchprop.tables.targets import read_target
 from batchprop.view.document import Moment, Words, document
 from batchprop.view.microscope import MOST_ROWS as MOST_COLUMNS
 from batchprop.view.page import page

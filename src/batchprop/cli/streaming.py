@@ -19,10 +19,10 @@ from batchprop.cli.settings import Settings
 from batchprop.errors import DataError, ParameterError
 from batchprop.sources import BLOCK, Block
 from batchprop.streams import lots
-from batchprop.tables.columns import Target
 from batchprop.tables.learning import Learned, learn
 from batchprop.tables.memory import default_memory, table_bytes
 from batchprop.tables.scanning import Scan, scan
+from batchprop.tables.targets import Target
 
 IN_MEMORY = 4
 """How many times its own size a table takes while it is trained on in memory."""

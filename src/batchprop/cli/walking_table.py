@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from batchprop.cli.walking import Sample, drawn, sample
-from batchprop.tables.columns import Task, describe, find, read_target
+from batchprop.tables.columns import describe, find
 from batchprop.tables.encoding import encoder
 from batchprop.tables.reading import read
+from batchprop.tables.targets import Task, read_target
 
 
 def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed: int) -> Sample:

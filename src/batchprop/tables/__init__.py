@@ -1,6 +1,6 @@
 """Tables in, numbers out, and a trained pipeline on disk: the extra `tables` installs what this needs."""
 
-from batchprop.tables.columns import Column, Target, describe, find, read_target
+from batchprop.tables.columns import Column, describe, find
 from batchprop.tables.encoding import encoder
 from batchprop.tables.learning import Learned, learn
 from batchprop.tables.memory import default_memory, parse_memory, table_bytes
@@ -8,6 +8,7 @@ from batchprop.tables.reading import Whole, read, read_all
 from batchprop.tables.scanning import Scan, scan
 from batchprop.tables.splitting import split
 from batchprop.tables.storing import load_model, new_file, new_folder, save_model
+from batchprop.tables.targets import Target, read_target
 
 __all__ = [
     "Column",

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from batchprop.errors import DataError
 from batchprop.sources import Block
 from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.tables.columns import LARGEST
 from batchprop.tables.copying import Folder, copy
 from batchprop.tables.memory import default_memory, parse_memory
 from batchprop.tables.plain import frame_of
 from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet
 from batchprop.tables.sources import Paths, check_rows, delimiter_of, files_of
+from batchprop.tables.targets import LARGEST
 from batchprop.tables.texts import Texts
 
 if TYPE_CHECKING:

@@ -12,20 +12,19 @@ import pandas as pd
 import pyarrow as pa
 
 from batchprop.errors import DataError
-from batchprop.tables.columns import (
+from batchprop.tables.columns import Holds, sort_of
+from batchprop.tables.sketches import Floats, Quantiles, Ranked, Words
+from batchprop.tables.targets import (
     LARGEST,
     Form,
-    Holds,
     Task,
     are_whole,
     as_labels,
     as_numbers,
     check_largest,
     check_target,
-    sort_of,
     task_of_whole,
 )
-from batchprop.tables.sketches import Floats, Quantiles, Ranked, Words
 
 _BEYOND = 1e100
 

@@ -1,0 +1,188 @@
+"""The target of a table: whether it holds classes or numbers, and what they are."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+
+from batchprop.errors import DataError
+
+Task: TypeAlias = Literal["classes", "numbers"]
+Form: TypeAlias = Literal["truth", "whole", "short", "text"]
+
+MOST_CLASSES = 20
+"""Whole numbers with more distinct values than this are taken for numbers."""
+
+LARGEST = 1e30
+"""The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
+
+_WHOLE_UP_TO = 2.0**53
+
+
+@dataclass(frozen=True)
+class Target:
+    """The column to predict: labels or numbers (n,), and the rule that told which."""
+
+    name: str
+    task: Task
+    rule: str
+    values: npt.NDArray[Any]
+
+
+def read_target(column: pd.Series, task: Task | None = None) -> Target:
+    """Tell classes from numbers, and return the target as labels or as float64 numbers (n,).
+
+    Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
+    are at most 20 distinct ones and two rows or more of each on average.
+
+    Args:
+        column: the target, without missing values.
+        task: "classes" or "numbers" to overrule the rule.
+
+    Raises:
+        DataError: the target holds dates, infinities, numbers beyond 1e30, or text where numbers are
+            wanted.
+
+    >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
+    'classes'
+    >>> read_target(pd.Series([0.5, 1.0, 2.5], name="price")).rule
+    'it holds fractions'
+    """
+    name = str(column.name)
+    check_target(column)
+    told, rule = _tell_task(column)
+    if task is not None:
+        told, rule = task, "as asked by --task"
+    values = _labels(column) if told == "classes" else _numbers(column, name)
+    return Target(name, told, rule, values)
+
+
+def check_target(column: pd.Series) -> None:
+    """Check that a target holds no dates and nothing infinite.
+
+    Raises:
+        DataError: it does; the message names the row, which is the index + 1.
+
+    >>> check_target(pd.Series([1.0, np.inf], name="price"))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the target 'price' holds inf in row 2: correct it, ...
+    """
+    name = str(column.name)
+    if types.is_datetime64_any_dtype(column):
+        raise DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
+    zero = np.array(
+        ["\0" in str(word) for word in column] if types.is_string_dtype(column) else [], dtype=bool
+    )
+    if zero.any():
+        where = int(str(column.index[zero][0])) + 1
+        raise DataError(f"the target {name!r} holds a zero byte in row {where}: correct it")
+    if not types.is_float_dtype(column):
+        return
+    infinite = np.flatnonzero(np.isinf(column.to_numpy(float)))
+    if infinite.size:
+        where = int(str(column.index[infinite[0]])) + 1
+        raise DataError(
+            f"the target {name!r} holds {column.iloc[infinite[0]]} in row {where}: "
+            "correct it, or leave it empty and the row is left out"
+        )
+
+
+def _tell_task(column: pd.Series) -> tuple[Task, str]:
+    if types.is_bool_dtype(column):
+        return "classes", "it holds true and false"
+    if not types.is_numeric_dtype(column):
+        return "classes", "it holds text"
+    values = column.to_numpy(float)
+    if np.any(values != np.floor(values)):
+        return "numbers", "it holds fractions"
+    return task_of_whole(len(np.unique(values)), len(values))
+
+
+def task_of_whole(distinct: int, rows: int) -> tuple[Task, str]:
+    """Tell whether a target of whole numbers holds classes or numbers, and by which rule.
+
+    >>> task_of_whole(3, rows=100)
+    ('classes', 'it holds 3 different whole numbers, at most 20')
+    """
+    if distinct <= min(MOST_CLASSES, max(2, rows // 2)):
+        return "classes", f"it holds {distinct} different whole numbers, at most {MOST_CLASSES}"
+    return "numbers", f"it holds {distinct:,} different whole numbers"
+
+
+def _labels(column: pd.Series) -> npt.NDArray[Any]:
+    if types.is_bool_dtype(column):
+        return as_labels(column, "truth")
+    if types.is_numeric_dtype(column):
+        return as_labels(column, "whole" if are_whole(column.to_numpy(float)) else "short")
+    return as_labels(column, "text")
+
+
+def are_whole(values: npt.NDArray[np.float64]) -> bool:
+    """Tell whether numbers (n,) are whole ones that float64 holds exactly.
+
+    >>> are_whole(np.array([1.0, -2.0])), are_whole(np.array([1e300]))
+    (True, False)
+    """
+    return bool(np.all((values == np.floor(values)) & (np.abs(values) <= _WHOLE_UP_TO)))
+
+
+def as_labels(column: pd.Series, form: Form) -> npt.NDArray[Any]:
+    """Return the labels (n,) of a target: booleans as words, whole numbers as such, others as text.
+
+    >>> (
+    ...     as_labels(pd.Series([1.0, 2.0]), "whole").tolist(),
+    ...     as_labels(pd.Series([0.5, 2]), "short").tolist(),
+    ... )
+    ([1, 2], ['0.5', '2'])
+    """
+    if form == "truth":
+        return np.where(column.to_numpy(bool), "true", "false")
+    if form == "whole":
+        return column.to_numpy(np.int64)
+    if form == "short":
+        return np.array([f"{value:g}" for value in column.to_numpy(float)])
+    return np.array([str(value) for value in column])
+
+
+def _numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
+    values = as_numbers(column, name)
+    check_largest(values[np.abs(values).argmax()] if len(values) else 0.0, name)
+    return values
+
+
+def as_numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
+    """Return a target as float64 numbers (n,).
+
+    Raises:
+        DataError: it holds text that is no number.
+
+    >>> as_numbers(pd.Series([1, 2]), "price").tolist()
+    [1.0, 2.0]
+    """
+    try:
+        return column.to_numpy(float)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the target {name!r} holds text such as {column.iloc[0]!r}, and --task numbers needs numbers: "
+            "correct it or use --task classes"
+        ) from error
+
+
+def check_largest(number: float, name: str) -> None:
+    """Check that the target's number of the largest size can be learned.
+
+    Raises:
+        DataError: its size is beyond 1e30.
+
+    >>> check_largest(1e300, "mass")
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the target 'mass' holds 1e+300, and a number larger than 1e+30 cannot ...
+    """
+    if abs(number) > LARGEST:
+        raise DataError(
+            f"the target {name!r} holds {number:g}, and a number larger than {LARGEST:g} cannot be "
+            "learned: rescale it, or take its logarithm"
+        )
