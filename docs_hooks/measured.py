@@ -32,7 +32,7 @@ OTHERS = [
 def peers() -> str:
     """Return how many times as long as batchprop on JAX each peer takes for a step."""
     rows = [
-        [f"{row['case']}, {row['solver']}", *(_ratio(row["contestants"], peer) for peer in PEERS)]
+        [_whole(f"{row['case']}, {row['solver']}"), *(_ratio(row["contestants"], peer) for peer in PEERS)]
         for row in _read("peers")["steps"]
     ]
     return _table(["network, batch, solver", *PEERS], rows)
@@ -42,7 +42,7 @@ def private() -> str:
     """Return what norms, clipping and noise add to a plain step, and what others take for the same."""
     steps = _read("private")["steps"]
     rows = [
-        [name, *(f"{row['ratios'][name]['ratio']:.2f}" if name in row["ratios"] else "–" for row in steps)]
+        [_whole(name), *(f"{row['ratios'][name]['ratio']:.2f}" if name in row["ratios"] else "–" for row in steps)]
         for name in [*ADDED, *OTHERS]
     ]
     return _table(["a step's time, as a multiple", *(row["case"] for row in steps)], rows)
@@ -86,6 +86,11 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def _read(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _whole(name: str) -> str:
+    """A name that is not broken over lines."""
+    return f'<span class="whole">{name}</span>'
 
 
 def _ratio(contestants: dict[str, Any], peer: str) -> str:
