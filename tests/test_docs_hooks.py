@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +14,6 @@ from docs_hooks.command_line import parameters, reference
 from docs_hooks.google import in_google_style
 from docs_hooks.made import make, with_frames, with_output
 from docs_hooks.measured import TABLES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PAGE = """# A page
 
@@ -102,3 +101,29 @@ def test_doctests_become_examples() -> None:
     headed = in_google_style("Add.\n\nExample:\n    >>> 1 + 1\n    2")
     assert headed == "Add.\n\nExamples:\n    >>> 1 + 1\n    2"
     assert in_google_style("Add.\n\n>>> 1 + 1\n2\n\nMore.") == headed + "\n\nMore."
+
+
+REFERENCE = sorted((Path(__file__).resolve().parent.parent / "docs" / "reference").glob("*.md"))
+SHOWN = re.compile(r"^::: (?P<name>[\w.]+)$(?P<options>(?:\n {4}.*)*)", re.MULTILINE)
+MEMBERS = re.compile(r"members: \[(?P<names>.*)\]")
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
+def test_the_reference_names_what_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for shown in SHOWN.finditer(text):
+        found = pkgutil.resolve_name(shown["name"])
+        if (members := MEMBERS.search(shown["options"])) is not None:
+            elsewhere = [
+                member
+                for member in members["names"].split(", ")
+                if getattr(found, member).__module__ != shown["name"]
+            ]
+            assert not elsewhere, f"defined elsewhere than in {shown['name']}"
+
+
+def test_the_reference_shows_all_that_packages_export() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
+    for package in ("callbacks", "estimators", "examples", "export", "privacy", "tables", "view"):
+        for name in pkgutil.resolve_name(f"batchprop.{package}").__all__:
+            assert re.search(rf"^::: batchprop\.{package}\.(\w+\.)?{name}$", text, re.MULTILINE), name
