@@ -67,8 +67,8 @@ bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (1
 	$(BIN)/python -m benchmarks.bad_rows $(QUICK)
 
 fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kind (Linux)
-	@set -e; for kind in csv parquet model checkpoint walk; do \
-	  echo "== $$kind"; $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for kind in csv parquet model checkpoint walk; do \
+	  echo "== $$kind"; TMPDIR=$$scratch $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
 
 bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (15 minutes, 7 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.streamed $(QUICK)

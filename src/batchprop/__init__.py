@@ -26,7 +26,7 @@ from batchprop.gradient import BatchGradient
 from batchprop.network import READERS, Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import callbacks, examples, export, privacy, view
+    from batchprop import callbacks, examples, export, privacy, tables, view
     from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -54,12 +54,13 @@ __all__ = [
     "privacy",
     "schedules",
     "sources",
+    "tables",
     "training",
     "view",
 ]
 
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
-_SHELLS = ("callbacks", "examples", "export", "privacy", "view")
+_SHELLS = ("callbacks", "examples", "export", "privacy", "tables", "view")
 
 READERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
 

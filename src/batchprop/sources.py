@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -90,7 +90,8 @@ class Chunks:
     in each epoch; others, which can only be gone through, always in theirs.
 
     Args:
-        chunks: of rows; gone through once to count them, and again in every epoch.
+        chunks: of rows; gone through once to count them, and again in every epoch. Or a function that begins
+            them anew, such as a generator function.
 
     Raises:
         InputError: they can be gone through only once; one is no such pair; there is none.
@@ -101,11 +102,13 @@ class Chunks:
         ((3, 1), [3])
     """
 
-    def __init__(self, chunks: Iterable[Any]) -> None:
+    def __init__(self, chunks: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
+        if callable(chunks):
+            chunks = _Anew(chunks)
         if iter(chunks) is chunks:
             raise InputError(
                 "the chunks can be gone through only once, and every epoch needs them: give a list of them, "
-                "or an object whose __iter__ begins anew"
+                "or the function that makes them, without calling it"
             )
         self.chunks = chunks
         self._numbered = isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__")
@@ -134,6 +137,16 @@ class Chunks:
                 of_rows = weights[0][some] if weights else None
                 X_some = X.iloc[some] if hasattr(X, "iloc") else X[some]
                 yield Block(self._firsts[i] + start, X_some, y[some], of_rows)
+
+
+class _Anew:
+    """What a function makes, made anew each time that it is gone through."""
+
+    def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._make())
 
 
 def _parts_of(chunk: Any, number: int) -> Any:

@@ -95,7 +95,7 @@ def test_more_than_a_hundredth_of_bad_rows_stops_the_run(tmp_path):
     for text in ("7", "7,"):
         file = write(tmp_path / "t.csv", bad=[(i, text) for i in range(20, 31)])
         for reader in READERS:
-            with pytest.raises(DataError, match=r"11 of 1,000 rows .* at most 1% .*t.csv, line or row 22: "):
+            with pytest.raises(DataError, match=r"11 of 1,000 rows .* at most 1% .*t.csv, line 22: "):
                 reader(file, "y", on_bad_row="skip")
         file = write(tmp_path / "t.csv", bad=[(i, text) for i in range(20, 30)])
         assert [len(reader(file, "y", on_bad_row="skip").skipped) for reader in READERS] == [10, 10]

@@ -55,6 +55,26 @@ def test_a_name_that_only_ends_like_one_is_no_id(name):
     assert describe(pd.DataFrame({name: np.arange(ROWS) ** 2}))[0].kind == "number"
 
 
+def test_whole_numbers_that_count_the_rows_are_left_out_though_some_rows_are_missing():
+    numbers = np.random.default_rng(0).permutation(1000)
+    for share in (1.0, 0.6):
+        (column,) = describe(pd.DataFrame({"n": numbers[numbers < 1000 * share]}))
+        assert column.note == "names the rows, like an id"
+    kept = numbers[np.random.default_rng(1).random(1000) < 0.7]
+    assert describe(pd.DataFrame({"n": kept}))[0].kind == "left out"
+    assert describe(pd.DataFrame({"n": kept * 3}))[0].kind == "number"
+
+
+def test_a_few_words_among_numbers_are_told():
+    texts = [str(i / 7) for i in range(99)]
+    (column,) = describe(pd.DataFrame({"size": ["abc", *texts]}))
+    assert column.odd == "1 of its 100 values is no number, 'abc' first"
+    (column,) = describe(pd.DataFrame({"size": [*texts, None, "x" * 99, "y"]}))
+    assert column.odd == f"2 of its 101 values are no numbers, '{'x' * 39} first"
+    for plain in ([*texts], ["a", "b"] * 50, [*texts, *["many"] * 20]):
+        assert describe(pd.DataFrame({"size": plain}))[0].odd == ""
+
+
 def test_few_rows_are_not_taken_for_keys():
     assert column_of(["a", "b", "c"]).kind == "category"
     assert column_of([3, 1, 2]).kind == "number"

@@ -302,6 +302,23 @@ def test_ids_of_a_large_table_are_left_out(shuffled):
     }
 
 
+def test_a_row_number_is_left_out_though_rows_are_kept_to_test_on():
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"n": random.permutation(5000), "x": random.normal(size=5000)})
+    table["y"] = random.integers(0, 2, 5000)
+    trains = random.random(5000) < 0.7
+    found = learn([table[trains].iloc[i : i + 500] for i in range(0, trains.sum(), 500)], target="y")
+    assert [(column.name, column.kind) for column in found.columns] == [("n", "left out"), ("x", "number")]
+
+
+def test_a_few_words_among_numbers_are_told_as_in_memory():
+    words = [*(str(i / 7) for i in range(500)), "abc", *(str(i) for i in range(300)), "?!"]
+    table = pd.DataFrame({"size": words, "x": np.sqrt(np.arange(len(words))), "y": np.arange(len(words)) % 2})
+    found = learn([table[:400], table[400:]], target="y")
+    assert found.columns == describe(table[["size", "x"]])
+    assert found.columns[0].odd == "2 of its 802 values are no numbers, 'abc' first"
+
+
 def test_what_is_kept_is_bounded():
     rng = np.random.default_rng(0)
     room = Room.among(4)

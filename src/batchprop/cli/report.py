@@ -30,6 +30,7 @@ LEFT_OUT = "left out"
 _PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
 
 _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
+_MOST_ODD = 5
 
 
 class _Plain(Console):
@@ -73,6 +74,23 @@ def show_data(out: Console, data: Data, rows: str) -> None:
         style = "yellow" if become == LEFT_OUT else None
         table.add_row(count, hold, named, become, style=style)
     out.print(table, "")
+    _show_odd(out, data.columns)
+
+
+def _show_odd(out: Console, columns: Sequence[Column]) -> None:
+    """Print which columns are likely not what they were meant to be."""
+    odd = [column for column in columns if column.odd]
+    for column in odd[:_MOST_ODD]:
+        out.print(
+            f"Note: {column.name} is taken for text, as {column.odd}: correct that, or leave it empty.",
+            style="yellow",
+            soft_wrap=True,
+            markup=False,
+        )
+    if len(odd) > _MOST_ODD:
+        out.print(f"{len(odd) - _MOST_ODD:,} more columns are alike.", style="yellow", soft_wrap=True)
+    if odd:
+        out.print("")
 
 
 def columns_told(columns: Sequence[Column]) -> list[tuple[str, str, str, str]]:
@@ -225,5 +243,4 @@ def show_saved(out: Console, settings: Settings, files: Sequence[str], *, interr
         again = ["batchprop", "train", *map(str, settings.tables), "--out", str(settings.out), "--resume"]
         out.print(f"Go on with: {shlex.join(again)} and the options of before", soft_wrap=True)
     if settings.data is not None:
-        words = shlex.join(["batchprop", "predict", str(settings.out), str(settings.data)])
-        out.print(f"Predict with: {words}", soft_wrap=True)
+        out.print(f"Predict with: {shlex.join(settings.to_predict)}", soft_wrap=True)

@@ -47,6 +47,7 @@ class BadRows(Sequence[BadRow]):
         self.on_bad_row = on_bad_row
         self._files = dict[Path, int]()
         self._reasons = dict[str, int]()
+        self._unit = "line"
         self._of_file, self._lines, self._of_reason = array("l"), array("q"), array("i")
         self._order: list[int] | None = None
 
@@ -67,6 +68,7 @@ class BadRows(Sequence[BadRow]):
         """
         if self.on_bad_row == "error":
             raise DataError(f"{file}, {unit} {line}: {reason}; {remedy}; {_REMEDY}")
+        self._unit = unit  # the files of a table are of one kind
         if len(self._reasons) >= _MOST_REASONS and reason not in self._reasons:
             reason = "it does not parse"
         self._of_file.append(self._files.setdefault(file, len(self._files)))
@@ -94,7 +96,7 @@ class BadRows(Sequence[BadRow]):
         first = self[0]
         raise DataError(
             f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.most:g}% may be left "
-            f"out; the first stands in {first.file}, line or row {first.line}: {first.reason}; correct them, "
+            f"out; the first stands in {first.file}, {self._unit} {first.line}: {first.reason}; correct them, "
             "or let more be left out with --most-skipped (most_skipped=)"
         )
 

@@ -15,6 +15,7 @@ Kind: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 Holds: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
 
 _MOSTLY_DISTINCT = 0.95
+_MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
 _NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?"
@@ -24,12 +25,13 @@ _KEY_WORD = re.compile(r"^(id|uuid|guid|key|index)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, what it is, why, and how many of its values are missing."""
+    """One column: its name, what it is, why, how many of its values are missing, and what is odd about it."""
 
     name: str
     kind: Kind
     note: str
     missing: int = 0
+    odd: str = ""
 
 
 def describe(frame: pd.DataFrame) -> tuple[Column, ...]:
@@ -65,6 +67,8 @@ class Facts:
         low: the smallest number, date or text of a date.
         high: the largest.
         true: the share of the booleans that is true.
+        numerals: how many words can be read as numbers.
+        other: the first word that cannot, or None.
     """
 
     name: str
@@ -79,6 +83,8 @@ class Facts:
     low: Any = None
     high: Any = None
     true: float = 0.0
+    numerals: int = 0
+    other: str | None = None
 
     @property
     def present(self) -> int:
@@ -96,6 +102,7 @@ def _facts(name: str, column: pd.Series) -> Facts:
         return Facts(name, rows, missing, holds, first)
     dates = holds == "text" and is_date_text(present)
     ordered = holds in ("numbers", "dates") or dates
+    numerals, other = numerals_in(present) if holds == "text" else (0, None)
     return Facts(
         name,
         rows,
@@ -108,7 +115,19 @@ def _facts(name: str, column: pd.Series) -> Facts:
         low=present.min() if ordered else None,
         high=present.max() if ordered else None,
         true=float(present.mean()) if holds == "booleans" else 0.0,
+        numerals=numerals,
+        other=other,
     )
+
+
+def numerals_in(words: pd.Series) -> tuple[int, str | None]:
+    """Count the words that can be read as numbers, and find the first that cannot.
+
+    >>> numerals_in(pd.Series(["1", "2.5", "abc"]))
+    (2, 'abc')
+    """
+    others = pd.to_numeric(words, errors="coerce").isna().to_numpy()
+    return int((~others).sum()), str(words.iloc[others.argmax()]) if others.any() else None
 
 
 def sort_of(present: pd.Series) -> Holds:
@@ -132,10 +151,21 @@ def judge(facts: Facts) -> Column:
     """Tell what a column is by what was counted of it.
 
     >>> judge(Facts("colour", 40, 0, "text", "red", distinct=3))
-    Column(name='colour', kind='category', note='3 values', missing=0)
+    Column(name='colour', kind='category', note='3 values', missing=0, odd='')
+    >>> judge(Facts("size", 40, 0, "text", "1", distinct=39, numerals=39, other="abc")).odd
+    "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(facts) or _kind(facts)
-    return Column(facts.name, kind, note, facts.missing)
+    return Column(facts.name, kind, note, facts.missing, _odd(facts))
+
+
+def _odd(facts: Facts) -> str:
+    """Say that a few words make text of a column of numbers, which is seldom meant."""
+    others = facts.present - facts.numerals
+    if facts.holds != "text" or not others or facts.numerals < _MOSTLY_NUMBERS * facts.present:
+        return ""
+    are = "is no number" if others == 1 else "are no numbers"
+    return f"{others:,} of its {facts.present:,} values {are}, {facts.other!r:.40} first"
 
 
 def _unusable(facts: Facts) -> tuple[Kind, str] | None:

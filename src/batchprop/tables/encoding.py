@@ -3,7 +3,7 @@
 Index legend: n rows, c columns of a kind, k features.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
-from batchprop.errors import DataError
+from batchprop.errors import DataError, RowError
 from batchprop.tables.columns import Column
 from batchprop.tables.naming import elided, near_name, written
 
@@ -115,7 +115,15 @@ class ByKind(TransformerMixin, BaseEstimator):
         Raises:
             DataError: a column is missing, or holds a value that is not of its kind.
         """
-        names = [str(name) for name in X.columns]
+        self.check_names([str(name) for name in X.columns])
+        return pd.DataFrame({name: convert(X[name], kind) for name, kind in self.kinds.items()})
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Check that a table has the known columns.
+
+        Raises:
+            DataError: it lacks one; the message suggests a near name.
+        """
         lacking = [name for name in self.kinds if name not in names]
         if lacking:
             near = near_name(lacking[0], [name for name in names if name not in self.kinds])
@@ -123,7 +131,6 @@ class ByKind(TransformerMixin, BaseEstimator):
                 f"the table lacks {len(lacking)} of the {len(self.kinds)} columns the model was trained "
                 f"on: {elided(lacking)}; add or rename columns{near}"
             )
-        return pd.DataFrame({name: convert(X[name], kind) for name, kind in self.kinds.items()})
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -182,9 +189,11 @@ def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
     where = int(wrong.to_numpy().argmax())
     value = column.iloc[where]
     shown = repr(value) if isinstance(value, str) else written(value)
-    raise DataError(
-        f"column {str(column.name)!r} holds {shown} in row {column.index[where] + 1}, where {expected} "
-        "expected: correct it, or leave it empty if it is unknown"
+    row = column.index[where]
+    raise RowError(
+        f"column {str(column.name)!r} holds {shown} in row {row + 1}, where {expected} "
+        "expected: correct it, or leave it empty if it is unknown",
+        int(row),
     )
 
 

@@ -23,6 +23,9 @@ _WIDTH = 8
 _EXPANDED = 2
 _SHARE = 4
 
+IN_MEMORY = 4
+"""How many times its own size a table takes while it is worked on in memory."""
+
 
 def parse_memory(text: str | int) -> int:
     """Return how many bytes an amount of memory is.
@@ -113,6 +116,19 @@ def table_bytes(paths: Paths) -> int:
     if delimiter_of(files[0]) is None:
         return sum(_parquet_bytes(open_parquet(file)) for file in files)
     return sum(_text_bytes(file) for file in files)
+
+
+def outgrows(paths: Paths, memory: int | None = None) -> bool:
+    """Whether a table has to be read a part at a time: in memory it takes about four times its own size.
+
+    Args:
+        paths: as ``scan`` takes them.
+        memory: what may be taken, in bytes; None for a quarter of what is free.
+
+    Raises:
+        DataError: there is no such table.
+    """
+    return IN_MEMORY * table_bytes(paths) > (memory or default_memory())
 
 
 def _parquet_bytes(file: File) -> int:

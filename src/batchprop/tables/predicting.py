@@ -1,18 +1,70 @@
-"""A model's answers as a table, and that table as a file."""
+"""A model's answers as a table, and that table as a file, written at once or block by block."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self, TypeAlias
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import ParameterError
+from batchprop.tables.row_groups import open_parquet
+from batchprop.tables.sources import delimiter_of
+from batchprop.tables.texts import TextFile
+
+Write: TypeAlias = Callable[[pd.DataFrame], None]
 
 ENDINGS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
+
+BLOCK = 16_384
+"""Rows that are predicted at a time, at most."""
+
+_COPIES = 32  # Of a row's numbers, 8 bytes each, there are fewer at a time; words take more than 8.
+_GROUP = 1 << 17
+_GROUP_BYTES = 1 << 26
 
 
 def words_of(model: Pipeline) -> list[str]:
     """Return the columns from which a model learned words: ``read`` would take 01 alone for a number."""
     return [name for name, kind in model["columns"].kinds.items() if kind == "category"]
+
+
+def columns_of(model: Pipeline, file: Path) -> list[str]:
+    """Return the columns that a model was trained on, having seen that a file of a table has them all.
+
+    Raises:
+        DataError: it lacks one, or is no table.
+    """
+    text = delimiter_of(file) is not None
+    model["columns"].check_names(TextFile(file).names if text else list(open_parquet(file).stored))
+    return list(model["columns"].kinds)
+
+
+def block_rows(model: Pipeline, memory: int) -> int:
+    """Return how many rows to predict at a time, of wide tables fewer, to stay within a part of the memory.
+
+    Args:
+        model: a pipeline that `load_model` returned.
+        memory: in bytes.
+    """
+    width = len(model["columns"].kinds) + int(model[-1].n_features_in_)
+    return max(1, min(BLOCK, memory // (8 * _COPIES * width)))
+
+
+def check_proba(model: Pipeline) -> None:
+    """Check that a model predicts classes, which alone have probabilities.
+
+    Raises:
+        ParameterError: it predicts numbers.
+    """
+    if not hasattr(model, "classes_"):
+        target = model["columns"].target
+        raise ParameterError(
+            f"--proba needs classes, and this model predicts {target!r}, a number: leave it out"
+        )
 
 
 def predictions(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) -> pd.DataFrame:
@@ -33,24 +85,96 @@ def predictions(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) ->
     target = model["columns"].target
     if not proba:
         return pd.DataFrame({target: model.predict(frame)})
-    if not hasattr(model, "classes_"):
-        raise ParameterError(
-            f"--proba needs classes, and this model predicts {target!r}, a number: leave it out"
-        )
+    check_proba(model)
     P = model.predict_proba(frame)
     shares = {f"probability {label}": P[:, k] for k, label in enumerate(model.classes_)}
     return pd.DataFrame({target: model.classes_[P.argmax(axis=1)], **shares})
 
 
-def to_csv(table: pd.DataFrame, delimiter: str = ",") -> str:
+def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
     """Write a table as CSV text; float32 has 7 digits worth writing."""
-    return table.to_csv(index=False, sep=delimiter, float_format="%.7g", lineterminator="\n")
+    return table.to_csv(index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n")
+
+
+def appending(put: Callable[[str], object], delimiter: str = ",") -> Write:
+    """Return what writes tables of the same columns below each other, as one CSV text.
+
+    Args:
+        put: takes the text.
+        delimiter: between the fields.
+
+    >>> write = appending(lambda text: print(text, end=""))
+    >>> write(pd.DataFrame({"kind": ["cat"]})), write(pd.DataFrame({"kind": ["dog"]}))
+    kind
+    cat
+    dog
+    (None, None)
+    """
+    first = True
+
+    def add(table: pd.DataFrame) -> None:
+        nonlocal first
+        put(to_csv(table, delimiter, names=first))
+        first = False
+
+    return add
+
+
+@contextmanager
+def writer(path: Path) -> Iterator[Write]:
+    """Give what writes tables of the same columns below each other, into a file of the format its ending names.
+
+    The file is whole when the block has ended.
+    """
+    delimiter = ENDINGS[path.suffix.lower()]
+    if delimiter:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield appending(file.write, delimiter)
+    else:
+        with _RowGroups(path) as groups:
+            yield groups.add
+
+
+class _RowGroups:
+    """A Parquet file that is written in row groups of about 2¹⁷ rows or 64 MiB, whichever is less."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: pyarrow.parquet.ParquetWriter | None = None
+        self._schema: pa.Schema | None = None
+        self._waiting = list[pa.Table]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self._group()
+        if self._file is not None:
+            # A full disk lets no footer be written either; what failed before is what there is to say.
+            with suppress(*(() if failure is None else (OSError, pa.ArrowException))):
+                self._file.close()
+
+    def add(self, table: pd.DataFrame) -> None:
+        """Write what makes up a row group, and keep the rest for later; the first table tells the types."""
+        part = pa.Table.from_pandas(table, schema=self._schema, preserve_index=False)
+        self._schema = part.schema
+        self._waiting.append(part)
+        rows = sum(each.num_rows for each in self._waiting)
+        if rows >= _GROUP or sum(each.nbytes for each in self._waiting) >= _GROUP_BYTES:
+            self._group()
+
+    def _group(self) -> None:
+        if not self._waiting:
+            return
+        if self._file is None:
+            self._file = pyarrow.parquet.ParquetWriter(self._path, self._schema)
+        together = pa.concat_tables(self._waiting)
+        self._waiting = []
+        self._file.write_table(together, row_group_size=2 * _GROUP)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table to a file of the format its ending names."""
-    delimiter = ENDINGS[path.suffix.lower()]
-    if delimiter:
-        path.write_text(to_csv(table, delimiter), encoding="utf-8")
-    else:
-        table.to_parquet(path, index=False)
+    with writer(path) as add:
+        add(table)

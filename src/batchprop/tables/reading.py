@@ -102,6 +102,7 @@ def read_all(
     paths: Paths,
     target: str | None = None,
     *,
+    text: Collection[str] = (),
     on_bad_row: OnBadRow = "error",
     most_skipped: float = MOST_SKIPPED,
 ) -> Whole:
@@ -111,6 +112,7 @@ def read_all(
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files of one kind,
             with the same columns in any order.
         target: the column to predict; a row where it is missing is a bad one.
+        text: columns of files of text to take as text whatever they hold, as in ``read``.
         on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
             rows out.
         most_skipped: the share of the rows that may be left out.
@@ -129,18 +131,18 @@ def read_all(
     [['cat', 4.0], ['dog', 25.5]]
     """
     bad, files = BadRows(on_bad_row, most_skipped), files_of(paths)
-    text = delimiter_of(files[0]) is not None
-    table, of_file, places = (_texts if text else _row_groups)(files, target, bad)
+    lines = delimiter_of(files[0]) is not None
+    table, of_file, places = _texts(files, target, bad, text) if lines else _row_groups(files, target, bad)
     bad.check_share(table.num_rows + len(bad))
     check_rows(files[0], table.num_rows)
-    return Whole(frame_of(table), files, of_file, "line" if text else "row", places, bad)
+    return Whole(frame_of(table), files, of_file, "line" if lines else "row", places, bad)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
-def _texts(files: tuple[Path, ...], target: str | None, bad: BadRows) -> _Read:
-    texts = Texts(files, bad)
+def _texts(files: tuple[Path, ...], target: str | None, bad: BadRows, text: Collection[str]) -> _Read:
+    texts = Texts(files, bad, text)
     check_columns(texts.names, target)
     parts = texts.read(target, list)
     of_file = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
@@ -269,4 +271,4 @@ def _ragged(path: Path, line: int, found: int, expected: int) -> str:
 
 def _read_parquet(path: Path) -> pa.Table:
     with opened_parquet(path):
-        return pyarrow.parquet.read_table(path)
+        return pyarrow.parquet.read_table(path, page_checksum_verification=True)

@@ -300,7 +300,11 @@ def raw_tables(group: Group, names: Sequence[str], rows: int) -> Iterator[pa.Tab
     with (
         reading(file.path),
         pyarrow.parquet.ParquetFile(
-            file.path, metadata=file.metadata, buffer_size=_BUFFER, pre_buffer=False
+            file.path,
+            metadata=file.metadata,
+            buffer_size=_BUFFER,
+            pre_buffer=False,
+            page_checksum_verification=True,
         ) as source,
     ):
         batches = source.iter_batches(rows, row_groups=[group.number], columns=stored, use_threads=False)

@@ -21,7 +21,7 @@ from batchprop.tables.targets import LARGEST
 from batchprop.tables.texts import Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -38,6 +38,7 @@ def scan(
     target: str | None = None,
     weights: str | None = None,
     *,
+    text: Collection[str] = (),
     on_bad_row: OnBadRow = "error",
     most_skipped: float = MOST_SKIPPED,
     memory: str | int | None = None,
@@ -52,6 +53,7 @@ def scan(
             kind, with the same columns in any order.
         target: the column to predict; a row where it is missing is a bad one.
         weights: the column of how much each row counts.
+        text: columns of files of text to take as text whatever they hold, as in ``read``.
         on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
             rows out, and lists them in ``skipped``.
         most_skipped: the share of the rows that may be left out.
@@ -82,7 +84,7 @@ def scan(
         if target is not None:
             groups.leave_out_missing(target, bad)
     else:
-        texts = Texts(files, bad)
+        texts = Texts(files, bad, text)
         check_columns(texts.names, target, weights)
         check_rows(files[0], texts.rows)
         folder = Folder()

@@ -1,6 +1,8 @@
 """Models on disk: written beside and renamed when whole, read back only if made of known types."""
 
+import errno
 import json
+import os
 import secrets
 import struct
 import tempfile
@@ -15,7 +17,7 @@ import skops.io.exceptions
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from batchprop.errors import DataError, ModelError, ParameterError
+from batchprop.errors import DataError, ModelError, ParameterError, WriteError
 from batchprop.tables.auditing import OURS, audit
 from batchprop.tables.soundness import check_sound
 from batchprop.unfinished import flush, held_off, unfinished, written
@@ -25,6 +27,7 @@ SETTINGS = "settings.json"
 
 # scikit-learn's imputer keeps the dtype that it was fitted on.
 _TRUSTED = [*OURS, "numpy.dtype"]
+_REMEDIES = {errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or name another place"}
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -111,6 +114,32 @@ def _check_pipeline(model: object, path: Path) -> None:
 
 
 @contextmanager
+def writing(what: str | Path) -> Iterator[None]:
+    """Say of what the block writes, and the system refuses, which file it is, why, and what to do.
+
+    Args:
+        what: the file by its final name, or another word for what is written.
+
+    Raises:
+        WriteError: the system refused. Of a reader who has gone away nothing is said.
+
+    >>> with writing("answers.csv"):
+    ...     raise OSError(errno.ENOSPC, "it says")
+    Traceback (most recent call last):
+    batchprop.errors.WriteError: answers.csv could not be written: No space left on device; make room, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        # Some libraries say more than the system did, and some hide it.
+        reason = os.strerror(error.errno) if error.errno else _reason(error)
+        remedy = _REMEDIES.get(error.errno or 0, "make room, or name another place")
+        raise WriteError(f"{what} could not be written: {reason}; {remedy}") from error
+
+
+@contextmanager
 def new_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] = ()) -> Iterator[Path]:
     """Give a folder to write into, which takes its name only when the block ends without an error.
 
@@ -133,14 +162,15 @@ def new_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] 
     _check_free(path, force=force)
     with _beside(path, "folder") as beside:
         yield beside
-        for file in beside.iterdir():
-            flush(file)
-        flush(beside)
-        # A signal between two renames would leave neither model in its place.
-        with held_off():
-            _put(beside, path)
-            written.append(path)
-        flush(path.parent)
+        with writing(f"the folder {path}"):
+            for file in beside.iterdir():
+                flush(file)
+            flush(beside)
+            # A signal between two renames would leave neither model in its place.
+            with held_off():
+                _put(beside, path)
+                written.append(path)
+            flush(path.parent)
 
 
 def _check_free(path: Path, *, force: bool) -> None:
@@ -203,7 +233,7 @@ def _put(new: Path, path: Path) -> None:
 
 @contextmanager
 def new_file(
-    path: str | Path, *, force: bool = False, option: str = "--out", table: Path | None = None
+    path: str | Path, *, force: bool = False, option: str = "--out", tables: Sequence[Path] = ()
 ) -> Iterator[Path]:
     """Give a file to write, which takes its name only when the block ends without an error.
 
@@ -211,17 +241,17 @@ def new_file(
         path: the file to make; its parents are made as needed, and taken back if the block fails.
         force: replace the file that is there.
         option: what names it, for messages.
-        table: the file that is read meanwhile.
+        tables: the files that are read meanwhile.
 
     Yields:
         A fresh file beside it, so that the last step is a rename.
 
     Raises:
         DataError: at once: the file exists (and `force` is not given), or cannot be written.
-        ParameterError: at once: the file is the table, by whatever name.
+        ParameterError: at once: the file is one of the tables, by whatever name.
     """
     path = Path(path)
-    if table is not None and _same(path, table):
+    if any(_same(path, table) for table in tables):
         raise ParameterError(f"{option} {path} is the table itself: name another file")
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a file with {option}")
@@ -230,11 +260,12 @@ def new_file(
     with _beside(path, "file", option) as beside:
         part = beside / path.name
         yield part
-        flush(part)
-        with held_off():
-            part.replace(path)
-            written.append(path)
-        flush(path.parent)
+        with writing(path):
+            flush(part)
+            with held_off():
+                part.replace(path)
+                written.append(path)
+            flush(path.parent)
 
 
 def write_json(content: object, path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pandas.api import types
 
 from batchprop.errors import DataError
-from batchprop.tables.columns import Column, Facts, Holds, is_date_text, judge, sort_of
+from batchprop.tables.columns import Column, Facts, Holds, is_date_text, judge, numerals_in, sort_of
 from batchprop.tables.encoding import FARTHEST, MISSING, DateParts, convert, date_parts
 from batchprop.tables.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
 
@@ -149,7 +149,7 @@ class Tally:
     >>> tally.add(pd.Series([30, 41]))
     >>> tally.add(pd.Series([np.nan, 30.5]))
     >>> tally.column()
-    Column(name='age', kind='number', note='30 to 41', missing=1)
+    Column(name='age', kind='number', note='30 to 41', missing=1, odd='')
     """
 
     def __init__(self, name: str, room: Room) -> None:
@@ -160,6 +160,8 @@ class Tally:
         self._truths = {"false": 0, "true": 0}
         self._text = Words(room.words, room.word_bytes)
         self._are_dates = True
+        self._numerals = 0
+        self._other: str | None = None
         self._first: Any = None
         # What values there are of, and the row where the first of them stands; zones of dates apart.
         self._since: dict[tuple[Holds, str], int] = {}
@@ -209,6 +211,8 @@ class Tally:
         self.dates.add(present)
 
     def _take_text(self, present: pd.Series) -> None:
+        numerals, other = numerals_in(present)
+        self._numerals, self._other = self._numerals + numerals, self._other or other
         words = self._text.add(pa.array(present, pa.large_string()))
         if not self._are_dates:
             return
@@ -256,6 +260,8 @@ class Tally:
             low=ordered.low,
             high=ordered.high,
             true=self._truths["true"] / max(self.rows - self.missing, 1),
+            numerals=self._numerals,
+            other=self._other,
         )
 
     def _distinct(self, holds: Holds) -> float:

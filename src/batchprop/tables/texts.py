@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from batchprop.errors import DataError
 from batchprop.tables.bad_rows import BadRows
-from batchprop.tables.kinds import Kind, convert_options, given, kind_of
+from batchprop.tables.kinds import TEXT, Kind, convert_options, given, kind_of
 from batchprop.tables.naming import near_name
 from batchprop.tables.sources import DELIMITERS, check_width, ending
 from batchprop.tables.whole_rows import Broken, Piece, pieces
@@ -191,7 +191,7 @@ def check_same_names(first: Path, names: Sequence[str], other: Path, others: Seq
 
 
 class Texts:
-    """Files of text as one table.
+    """Files of text as one table; columns named in ``text`` are of text, whatever they hold.
 
     Attributes:
         names: of its columns, as in the first file.
@@ -200,7 +200,7 @@ class Texts:
         files: the files.
     """
 
-    def __init__(self, paths: Sequence[Path], bad: BadRows) -> None:
+    def __init__(self, paths: Sequence[Path], bad: BadRows, text: Collection[str] = ()) -> None:
         self.files = [TextFile(path) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
@@ -208,7 +208,7 @@ class Texts:
         self.names, self._bad = first.names, bad
         place = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [place[name] for name in file.names] for file in self.files}
-        self.kinds, self.rows = [Kind()] * len(self.names), 0
+        self.kinds, self.rows = [Kind(TEXT, known=True) if name in text else Kind() for name in self.names], 0
         for file in self.files:
             self._survey(file)
         self.kinds = [kind.final() for kind in self.kinds]

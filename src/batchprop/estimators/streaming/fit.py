@@ -67,10 +67,11 @@ def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
         return Table(X, estimator._encoded(y, dtype), estimator._balanced(y, weights))
 
     mixing = _mixing(source, start, (estimator.n_features_in_ + n_outputs) * dtype.itemsize)
-    if estimator.shuffle and len(source.runs) < FEW_RUNS and mixing.rows < seen.n_rows:
+    if estimator.shuffle and mixing.runs < FEW_RUNS and mixing.rows < seen.n_rows:
         warn(
-            f"the table has {len(source.runs)} row groups or the like, and {mixing.rows:,} of its "
-            f"{seen.n_rows:,} rows are shuffled at a time: if it is sorted, write it with more row groups"
+            f"{mixing.runs} of the table's {len(source.runs)} row groups or the like are read at a time, and "
+            f"{mixing.rows:,} of its {seen.n_rows:,} rows are shuffled: if it is sorted, write it with more "
+            "row groups, or give more memory"
         )
     supply = Streamed(source, seen.n_rows, prepared, mixing, seen.checksum)
     net, _ = fit_stochastic(estimator, net, supply, held, start, call)

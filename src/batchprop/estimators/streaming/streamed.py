@@ -23,7 +23,8 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> Source | None:
     """Return where rows come from that ``fit`` is to read bit by bit; None for rows that lie in memory.
 
     Args:
-        X: as given to ``fit``: a source, an iterable of chunks, or anything else.
+        X: as given to ``fit``: a source, an iterable of chunks or a function that makes one, or anything
+            else.
         y: likewise.
         sample_weight: likewise.
 
@@ -44,7 +45,7 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> Source | None:
     is_source = hasattr(X, "runs") and hasattr(X, "open")
     if y is not None and not is_source:
         return None
-    if not is_source and (hasattr(X, "shape") or not hasattr(X, "__iter__") or isinstance(X, str)):
+    if not is_source and (hasattr(X, "shape") or isinstance(X, str) or not _gives_chunks(X)):
         return None
     if y is not None or sample_weight is not None:
         what = "sample_weight" if y is None else "y"
@@ -52,6 +53,10 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> Source | None:
             f"{what} is given beside a table that brings its own targets and weights: leave it out"
         )
     return X if is_source else Chunks(X)
+
+
+def _gives_chunks(X: Any) -> bool:
+    return callable(X) or hasattr(X, "__iter__")
 
 
 def refuse_unstreamed(estimator: Estimator, call: Call) -> None:
