@@ -96,8 +96,8 @@ class BadRows(Sequence[BadRow]):
         first = self[0]
         raise DataError(
             f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.most:g}% may be left "
-            f"out; the first stands in {first.file}, {self._unit} {first.line}: {first.reason}; correct them, "
-            "or let more be left out with --most-skipped (most_skipped=)"
+            f"out; the first stands in {first.file}, {self._unit} {first.line}: {first.reason}; correct "
+            "them, or let more be left out with --most-skipped (most_skipped=)"
         )
 
     def __len__(self) -> int:
