@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from tests.browsers import chromium
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+    from playwright.sync_api import Browser
 
 # Before anybody imports matplotlib, and inherited by the commands that tests start.
 os.environ["MPLBACKEND"] = "Agg"
@@ -48,3 +52,9 @@ def jnp64() -> Iterator[ModuleType]:
 
     with jax.enable_x64(True):
         yield jax.numpy
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once for all tests of a process."""
+    yield from chromium()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -185,7 +186,10 @@ def test_other_protocols_are_turned_away(served: Served) -> None:
         return {"type": "websocket.connect"}
 
     scope = {"type": "websocket", "path": f"/{TOKEN}/events", "headers": []}
-    asyncio.run(served.server.app(scope, receive, send))
+    # In a thread of its own, as Playwright keeps a loop running in this one.
+    talk = threading.Thread(target=lambda: asyncio.run(served.server.app(scope, receive, send)))
+    talk.start()
+    talk.join()
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.testing import assert_allclose
 
 import batchprop as bp
+from tests import browsers
 from tests.estimators.tables import table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Frame, Page
+
+    from tests.browsers import Opened
 
 
 RATE, ROWS = 0.25, 6
@@ -31,31 +34,9 @@ _NUMBERS = """async figure => {
 }"""
 
 
-class Opened(NamedTuple):
-    """A page, and what went wrong in it.
-
-    Attributes:
-        page: to drive.
-        asked: every address that it fetched.
-        said: warnings and errors on its console, and uncaught ones.
-    """
-
-    page: Page
-    asked: list[str]
-    said: list[str]
-
-
-def opened(browser: Browser, file: Path, *, width: int = 1440, height: int = 1000, **options: Any) -> Opened:
+def opened(browser: Browser, file: Path, **options: Any) -> Opened:
     """Open a file as a user would, from the disk."""
-    page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce", **options)
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda note: said.append(note.text) if note.type in {"error", "warning"} else None)
-    page.goto(file.as_uri())
-    page.wait_for_selector("figure")
-    return Opened(page, asked, said)
+    return browsers.opened(browser, file.as_uri(), "figure", **options)
 
 
 def figures(page: Page) -> list[str]:
@@ -64,7 +45,7 @@ def figures(page: Page) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def numbers_of(page: Page, name: str) -> np.ndarray:
+def numbers_of(page: Page | Frame, name: str) -> np.ndarray:
     """A matrix, read from the table that its figure opens."""
     figure = page.locator(f'figure[data-name="{name}"]').first
     rows = figure.evaluate(_NUMBERS)
@@ -84,7 +65,7 @@ def current(page: Page) -> str:
     return found
 
 
-def go_to(page: Page, line: str) -> None:
+def go_to(page: Page | Frame, line: str) -> None:
     """Show a line; where there is little room, those of other groups are folded away."""
     button = page.locator(f'[data-line="{line}"] button')
     if not button.is_visible():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browsers import violations
 from tests.cli.commands import QUICK, flowers, run
 from tests.view.browsing import opened
 
@@ -25,15 +26,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_it_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
-    )
     found = opened(browser, file, width=width, color_scheme=scheme)
     page = found.page
     for summary in page.locator("summary").all():
         summary.click()
-    results = axe.Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
+    assert not violations(page)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     for picture in page.locator("svg").all():
         box = picture.bounding_box()

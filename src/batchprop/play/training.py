@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchprop.backprop import answers, backprop
 from batchprop.batches import Rows, gather, mini
@@ -174,12 +175,14 @@ class Training:
         batch = gather(self.table, self.rows_held_out)
         with np.errstate(all="ignore"):
             P, losses = answers(self.network, batch.B, batch.Y)
+            loss, score = float(losses.mean()), self._score(P, batch.Y)
+        return Held(self.steps, loss, score)
+
+    def _score(self, P: NDArray[np.floating], Y: NDArray[np.floating]) -> float:
         if self.examples.task == "classes":
-            score = float(np.mean(P.argmax(axis=0) == batch.Y.argmax(axis=0)))
-        else:
-            spread = float(np.sum((batch.Y - batch.Y.mean()) ** 2))
-            score = 1 - float(np.sum((batch.Y - P) ** 2)) / spread if spread else math.nan
-        return Held(self.steps, float(losses.mean()), score)
+            return float(np.mean(P.argmax(axis=0) == Y.argmax(axis=0)))
+        spread = float(np.sum((Y - Y.mean()) ** 2))
+        return 1 - float(np.sum((Y - P) ** 2)) / spread if spread else math.nan
 
     def _planned(self, batch_size: int | str) -> Iterator[Rows]:
         size = len(self.rows) if batch_size == "full" else int(batch_size)

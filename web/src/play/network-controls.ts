@@ -7,7 +7,7 @@ import { createDiagram } from "./diagram";
 import { onTyping } from "./quantity";
 import { count } from "./readout";
 import type { Context } from "./state";
-import { createWisher, TYPING, type Wisher } from "./wishes";
+import { createWisher, TYPING } from "./wishes";
 
 export function createNetworkControls(context: Context): HTMLElement[] {
   const activation = createChoice(context, {
@@ -22,28 +22,45 @@ export function createNetworkControls(context: Context): HTMLElement[] {
 function createLayers(context: Context): HTMLElement {
   const list = h("ol", { class: "layers" });
   const about = h("p", { class: "field-about" });
-  const wisher = createWisher(context, () => show(true));
   const layers: Layer[] = [];
-  const add = button("+", () => {
-    const hidden = widths();
-    wisher.wish({ hidden: [...hidden, hidden.at(-1) ?? 8] });
-  }, { class: "add-layer", "aria-label": "Add a hidden layer", title: "Add a hidden layer" });
-  const widths = (): readonly number[] => context.store.get("lesson")?.settings.hidden ?? [];
+  // What was asked for last, until the server says what is: the next wish builds on it.
+  let wanted: readonly number[] | null = null;
+  const wisher = createWisher(context, () => {
+    wanted = null;
+    show(true);
+  });
+  const hidden: Hidden = {
+    widths: () => wanted ?? context.store.get("lesson")?.settings.hidden ?? [],
+    wish: (widths, after = 0) => {
+      wanted = widths;
+      wisher.wish({ hidden: [...widths] }, { after, restart: true });
+      show();
+    },
+  };
+  const add = button("+", () => hidden.wish([...hidden.widths(), hidden.widths().at(-1) ?? 8]), { class: "add-layer", "aria-label": "Add a hidden layer", title: "Add a hidden layer" });
 
   function show(force = false): void {
     const lesson = context.store.get("lesson");
-    if (!lesson || (wisher.busy() && !force)) return;
-    const { hidden } = lesson.settings;
-    while (layers.length > hidden.length) layers.pop()!.item.remove();
-    while (layers.length < hidden.length) layers.push(createLayer(layers.length, widths, wisher, lesson.limits.units, add));
+    if (!lesson) return;
+    const widths = hidden.widths();
+    while (layers.length > widths.length) layers.pop()!.item.remove();
+    while (layers.length < widths.length) layers.push(createLayer(layers.length, hidden, lesson.limits.units, add));
     list.append(...layers.map(({ item }) => item).slice(list.children.length));
-    layers.forEach(({ show }, n) => show(hidden[n] ?? 0, force));
-    add.disabled = hidden.length >= lesson.limits.hidden_layers;
-    about.textContent = `${plural(hidden.length, "hidden layer")}, ${count(lesson.data.parameters)} weights`;
+    layers.forEach((layer, n) => layer.show(widths[n] ?? 0, force));
+    add.disabled = widths.length >= lesson.limits.hidden_layers;
+    about.textContent = `${plural(widths.length, "hidden layer")}, ${count(lesson.data.parameters)} weights`;
   }
 
-  context.store.on(["lesson"], () => show());
+  context.store.on(["lesson"], () => {
+    if (!wisher.busy()) wanted = null;
+    show();
+  });
   return h("fieldset", { class: "field layers-field" }, h("legend", {}, "Units of each hidden layer"), h("div", { class: "layers-row" }, list, add), about, wisher.error);
+}
+
+interface Hidden {
+  widths: () => readonly number[];
+  wish: (widths: readonly number[], after?: number) => void;
 }
 
 interface Layer {
@@ -51,18 +68,15 @@ interface Layer {
   show: (width: number, force: boolean) => void;
 }
 
-function createLayer(n: number, widths: () => readonly number[], wisher: Wisher, most: number, add: HTMLButtonElement): Layer {
+function createLayer(n: number, hidden: Hidden, most: number, add: HTMLButtonElement): Layer {
   const name = `hidden layer ${n + 1}`;
   const field = h("input", { type: "number", min: 1, max: most, step: 1, "aria-label": `Units of ${name}`, class: "units" });
   const typing = onTyping(field, {
-    taken: (value, finished) => {
-      if (widths()[n] === value && !wisher.busy()) return;
-      wisher.wish({ hidden: widths().map((width, k) => (k === n ? value : width)) }, { after: finished ? 0 : TYPING, restart: true });
-    },
-    dropped: () => (field.value = String(widths()[n] ?? "")),
+    taken: (value, finished) => hidden.wish(hidden.widths().map((width, k) => (k === n ? value : width)), finished ? 0 : TYPING),
+    dropped: () => (field.value = String(hidden.widths()[n] ?? "")),
   });
   const remove = button("×", () => {
-    wisher.wish({ hidden: widths().filter((_, k) => k !== n) });
+    hidden.wish(hidden.widths().filter((_, k) => k !== n));
     // The button goes with its layer, and the focus must not.
     add.focus();
   }, { class: "remove", "aria-label": `Remove ${name}`, title: `Remove ${name}` });

@@ -21,21 +21,21 @@ export class Server {
 
   constructor(private readonly heard: Heard) {}
 
-  /** Listen; a connection that breaks is tried once more, as the browser's own tries would go on for ever. */
+  /** Listen; a connection that told nothing is tried once more, as the browser's own tries would go on for ever. */
   connect(again = true): void {
     this.source?.close();
     const source = new EventSource("events");
     this.source = source;
-    let opened = false;
-    source.addEventListener("open", () => {
-      opened = true;
-      this.heard.link("open");
-    });
+    let told = false;
+    source.addEventListener("open", () => this.heard.link("open"));
     source.addEventListener("lesson", (event) => this.heard.lesson(JSON.parse(event.data as string) as Lesson));
-    source.addEventListener("frame", (event) => this.heard.frame(JSON.parse(event.data as string) as Frame));
+    source.addEventListener("frame", (event) => {
+      told = true;
+      this.heard.frame(JSON.parse(event.data as string) as Frame);
+    });
     source.addEventListener("error", () => {
       source.close();
-      if (opened || again) setTimeout(() => this.connect(false), RETRY_AFTER);
+      if (told || again) setTimeout(() => this.connect(false), RETRY_AFTER);
       else this.heard.link("lost");
     });
   }

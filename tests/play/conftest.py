@@ -1,0 +1,45 @@
+"""A playground in a real browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browsers import opened
+from tests.play.playing import Playing, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture
+def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
+    """Open playgrounds, and hold them at the end to having said nothing, and asked nobody else."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        opens: list[Playing] = []
+
+        def begin(settings: dict[str, Any] | None = None, **options: Any) -> Playing:
+            served = stack.enter_context(serving(**(settings or {})))
+            seen = opened(browser, served.address, ".speeds input:checked", **options)
+            seen.page.set_default_timeout(30_000)
+            stack.callback(seen.page.close)
+            opens.append(Playing(seen, served))
+            return opens[-1]
+
+        yield begin
+        for found in opens:
+            assert found.seen.said == []
+            asked = {url for url in found.seen.asked if not url.startswith(("data:", found.served.address))}
+            assert asked == set()
+
+
+@pytest.fixture
+def playing(open_playground: Callable[..., Playing]) -> Playing:
+    """A playground as it begins, in a wide window."""
+    return open_playground()

@@ -1,0 +1,135 @@
+"""Who can use the playground: by keyboard, with a screen reader, on a phone, in the dark."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browsers import violations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.play.playing import Playing
+
+expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
+expect.set_options(timeout=30_000)
+
+FOCUSED = """() => {
+  const at = document.activeElement;
+  const name = at.id || at.name || at.classList[0] || at.tagName.toLowerCase();
+  const ring = [at, at.nextElementSibling].filter(Boolean).map(one => getComputedStyle(one));
+  return [name, ring.some(style => style.outlineStyle === "solid" && parseFloat(style.outlineWidth) >= 2)];
+}"""
+
+
+def test_everything_is_reached_by_keyboard_and_shows_it(playing: Playing) -> None:
+    playing.at("button.step").click()
+    expect(playing.readout("step")).to_have_text("1")
+    playing.page.reload()
+    expect(playing.readout("step")).to_have_text("1")
+    reached: dict[str, bool] = {}
+    while True:
+        playing.page.keyboard.press("Tab")
+        name, ringed = playing.page.evaluate(FOCUSED)
+        if name == "body" or (name == "theme-button" and reached):
+            break
+        reached[name] = ringed and reached.get(name, True)
+    wanted = {
+        "theme-button", "end", "start", "step", "reset", "speed", "open-microscope", "data", "rows",
+        "rows-slider", "noise", "noise-slider", "file", "units", "remove", "add-layer", "activation", "seed",
+        "another", "batch-size", "batch-size-slider", "learning-rate", "learning-rate-slider", "optimizer",
+        "loss-scale", "summary",
+    }  # fmt: skip
+    assert wanted <= set(reached)
+    assert all(reached.values()), [name for name, ringed in reached.items() if not ringed]
+
+
+def test_a_training_by_keyboard_alone(playing: Playing) -> None:
+    keyboard = playing.page.keyboard
+    keyboard.press("Space")
+    expect(playing.at(".start")).to_have_text("Pause")
+    expect(playing.readout("step")).not_to_have_text("0")
+    keyboard.press("Space")
+    expect(playing.at(".start")).to_have_text("Start")
+    steps = playing.steps()
+    # In a field keys have their own meaning; on a button space presses that one, once.
+    for selector in ("#seed", "#data", "#rows-slider", '.speeds input[value="steady"]'):
+        playing.at(selector).focus()
+        keyboard.press("ArrowRight")
+        keyboard.press("ArrowLeft")
+    playing.at(".theme-button").focus()
+    keyboard.press("Space")
+    expect(playing.at(".theme-button")).to_have_text("Light theme")
+    assert playing.served.ask(lambda it: (it.running, it.run == 0 and it.training.steps != steps)) == (
+        False,
+        False,
+    )
+
+
+def test_a_screen_reader_hears_what_happens(playing: Playing) -> None:
+    live = playing.at('[aria-live="polite"]')
+    playing.at("button.step").click()
+    expect(live).to_have_text(re.compile(r"^Step 1, loss [\d.]+\.$"))
+    playing.at(".start").click()
+    expect(live).to_have_text("Started.")
+    playing.at(".start").click()
+    expect(live).to_have_text(re.compile(r"^Paused at step \d+, loss [\d.]+\.$"))
+    step = playing.steps()
+    loss = playing.readout("held-out loss").inner_text()
+    for panel, words in (
+        ("Loss", rf"^Loss by step, {step} steps: .* held out {re.escape(loss)}\.$"),
+        (
+            "Gradient noise scale",
+            rf"^Gradient noise scale by step, {step} steps: now \S+ examples, in batches of 16\.$",
+        ),
+        ("The plane", rf"After step {step}: [\d.]+ % right on the held-out points\."),
+    ):
+        canvas = playing.at(f'section[aria-label="{panel}"] canvas')
+        expect(canvas).to_have_attribute("role", "img")
+        expect(canvas).to_have_attribute("aria-label", re.compile(words))
+    playing.at("button.reset").click()
+    expect(live).to_have_text("A new training, from the first weights.")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_it_is_accessible_and_fits(open_playground: Callable[..., Playing], scheme: str, width: int) -> None:
+    playing = open_playground({"batch_size": 4}, width=width, color_scheme=scheme)
+    for details in playing.at("details").all():
+        if details.get_attribute("open") is None:
+            details.locator("summary").click()
+    playing.at("button.step").click()
+    playing.type("#rows", "1")
+    expect(playing.at(".rows-field .refused")).not_to_be_empty()
+    expect(playing.at(".recent tbody tr")).to_have_count(2)
+    assert not violations(playing.page)
+    assert playing.page.evaluate("document.scrollingElement.scrollWidth") <= width
+    canvas = playing.at(".plane canvas").bounding_box()
+    assert canvas is not None
+    assert min(canvas["width"], canvas["height"]) > 250
+    playing.at(".open-microscope").click()
+    playing.at("dialog iframe").content_frame.locator("figure").first.wait_for()
+    assert not violations(playing.page)
+    playing.seen.said.clear()  # the refusal above, which is told in another test
+
+
+def test_on_a_phone_the_plane_comes_first_and_the_controls_are_folded(
+    open_playground: Callable[..., Playing],
+) -> None:
+    playing = open_playground(width=390, height=844)
+    tops = [
+        playing.at(selector).first.evaluate("one => one.getBoundingClientRect().top")
+        for selector in (".transport", ".plane", ".group", ".chart")
+    ]
+    assert tops == sorted(tops)
+    assert playing.at("details.group[open]").count() == 0
+    # Sharp where a point has two pixels each way.
+    ratio = playing.page.evaluate("devicePixelRatio")
+    wide = playing.at(".plane canvas").evaluate("one => [one.width, one.clientWidth]")
+    assert wide[0] == pytest.approx(wide[1] * ratio, abs=1)
+    # As a wide window is when it is enlarged fourfold.
+    playing.page.set_viewport_size({"width": 320, "height": 256})
+    assert playing.page.evaluate("document.scrollingElement.scrollWidth") <= 320
