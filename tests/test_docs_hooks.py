@@ -65,7 +65,7 @@ def test_what_a_block_raises_ends_the_build_at_its_line(tmp_path: Path) -> None:
         run(path)
     assert (found.traceback[-1].path, found.traceback[-1].lineno) == (path, 1)
 
-    path.write_text("```console\nbatchprop predict nowhere nothing.csv\n```\n", encoding="utf-8")
+    path.write_text("```console\nbatchprop tidy\n```\n", encoding="utf-8")
     with pytest.raises(RuntimeError, match="line 2"):
         run(path)
 
