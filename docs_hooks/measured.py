@@ -41,10 +41,7 @@ def peers() -> str:
 def private() -> str:
     """Return what norms, clipping and noise add to a plain step, and what others take for the same."""
     steps = _read("private")["steps"]
-    rows = [
-        [_whole(name), *(f"{row['ratios'][name]['ratio']:.2f}" if name in row["ratios"] else "–" for row in steps)]
-        for name in [*ADDED, *OTHERS]
-    ]
+    rows = [[_whole(name), *(_ratio(row["ratios"], name) for row in steps)] for name in [*ADDED, *OTHERS]]
     return _table(["a step's time, as a multiple", *(row["case"] for row in steps)], rows)
 
 
@@ -93,8 +90,8 @@ def _whole(name: str) -> str:
     return f'<span class="whole">{name}</span>'
 
 
-def _ratio(contestants: dict[str, Any], peer: str) -> str:
-    return f"{contestants[peer]['ratio']:.2f}" if peer in contestants else "–"
+def _ratio(found: dict[str, Any], name: str) -> str:
+    return f"{found[name]['ratio']:.2f}" if name in found else "–"
 
 
 def _mean_precision(cells: list[dict[str, Any]], name: str) -> dict[str, float]:
