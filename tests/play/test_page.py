@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from tests.browsers import violations
 from tests.play.playing import PETS
 from tests.view.browsing import go_to, numbers_of
 
@@ -135,6 +136,7 @@ def test_a_file_is_learned_and_its_batch_opened_in_the_microscope(playing: Playi
     go_to(frame, "loss")
     assert_allclose(numbers_of(frame, "losses")[0], playing.last_step().losses, rtol=2e-5)
     assert playing.at("dialog a").get_attribute("target") == "_blank"
+    assert not violations(playing.page)
     playing.at("dialog .close").click()
     expect(playing.at("dialog")).to_have_count(0)
     expect(playing.at(".open-microscope")).to_be_focused()
