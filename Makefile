@@ -86,7 +86,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.tables: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[play]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -21,6 +22,7 @@ FENCE = re.compile(
 )
 # Written on the line above a block that no test can run, with the reason.
 NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\s*\Z")
+INTERRUPTED = 130
 RUN = {"python", "console", "sh", "bash", "shell"}
 
 
@@ -91,15 +93,26 @@ def _console(document: Path, block: Block) -> str:
     printed = ""
     for arguments in commands(block):
         start = "import sys; from batchprop.cli import main; sys.exit(main())"
-        done = subprocess.run(  # noqa: S603 our own command line
+        running = subprocess.Popen(  # noqa: S603 our own command line
             [sys.executable, "-c", start, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env={**os.environ, "BROWSER": "true"},  # which opens nothing
         )
-        if done.returncode:
-            raise RuntimeError(f"{document}, line {block.line}: {arguments}\n{done.stderr}")
-        printed += done.stdout
+        serves = arguments[0] == "play"
+        printed += _until_it_serves(running) if serves else ""
+        out, err = running.communicate()
+        if running.returncode != (INTERRUPTED if serves else 0):
+            raise RuntimeError(f"{document}, line {block.line}: {arguments}\n{err}")
+        printed += out
     return printed
+
+
+def _until_it_serves(running: subprocess.Popen[str]) -> str:
+    """Read what a server says when it is up, then end it as its user would."""
+    first = running.stdout.readline() if running.stdout else ""
+    if first.startswith("Playground: "):
+        running.send_signal(signal.SIGINT)
+    return first

@@ -70,7 +70,7 @@ class Training:
         held: what became of the rows held out, each time that it was asked for.
 
     Source:
-        The batch algorithm of the project's seed text; the noise scale of McCandlish et al. 2018, arXiv
+        The batch algorithm of the text that the project comes from; the noise scale of McCandlish et al. 2018, arXiv
         1812.06162.
 
     Example:
