@@ -216,3 +216,20 @@ def test_numbers_over_a_table_of_one_feature(playing: Playing) -> None:
     label = re.compile("What the network answers over x: 32 points to learn from and 8 held out")
     expect(playing.at(".plane canvas")).to_have_attribute("aria-label", label)
     expect(playing.at("#axis-0")).to_be_hidden()
+
+
+def test_a_table_is_dropped_on_the_plane(playing: Playing) -> None:
+    dropped = playing.page.evaluate_handle(
+        """text => {
+          const carried = new DataTransfer();
+          carried.items.add(new File([text], "pets.csv", { type: "text/csv" }));
+          return carried;
+        }""",
+        PETS,
+    )
+    plane = playing.at(".plane")
+    plane.dispatch_event("dragover", {"dataTransfer": dropped})
+    expect(plane).to_have_class(re.compile(r"\bdrop\b"))
+    plane.dispatch_event("drop", {"dataTransfer": dropped})
+    expect(playing.at("#target")).to_have_value("kind")
+    expect(plane).not_to_have_class(re.compile(r"\bdrop\b"))

@@ -55,18 +55,21 @@ def test_a_training_by_keyboard_alone(playing: Playing) -> None:
     keyboard.press("Space")
     expect(playing.at(".start")).to_have_text("Start")
     steps = playing.steps()
-    # In a field keys have their own meaning; on a button space presses that one, once.
-    for selector in ("#seed", "#data", "#rows-slider", '.speeds input[value="steady"]'):
+    # In a field keys have their own meaning; on a button space presses that one.
+    for selector in ("#seed", "#learning-rate-slider", '.speeds input[value="steady"]'):
         playing.at(selector).focus()
         keyboard.press("ArrowRight")
         keyboard.press("ArrowLeft")
+    playing.at("#optimizer").focus()
+    keyboard.press("Space")
+    keyboard.press("Escape")
     playing.at(".theme-button").focus()
     keyboard.press("Space")
     expect(playing.at(".theme-button")).to_have_text("Light theme")
-    assert playing.served.ask(lambda it: (it.running, it.run == 0 and it.training.steps != steps)) == (
-        False,
-        False,
-    )
+    told = playing.served.ask(lambda it: (it.running, it.run, it.training.steps))
+    assert told == (False, 0, steps)
+    keyboard.press("ArrowRight")
+    expect(playing.readout("step")).to_have_text(str(steps + 1))
 
 
 def test_a_screen_reader_hears_what_happens(playing: Playing) -> None:

@@ -26,6 +26,7 @@ export function createLossChart(context: Context): HTMLElement {
     const steps = trace.window;
     smoothKey.querySelector("span")!.textContent = steps === 1 ? "their mean" : `mean of ${steps}`;
     board.redraw();
+    pointer.tell();
     tell(!store.get("frame")?.running);
   }
 

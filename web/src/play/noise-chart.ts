@@ -72,7 +72,10 @@ function drawCurves({ context, inks }: Sheet, trace: Trace, columns: Column[], y
 function markEndless(context: CanvasRenderingContext2D, xs: readonly number[], columns: readonly Column[], top: number): void {
   const wide = columns.length > 1 ? columns[1]!.x - columns[0]!.x : 4;
   context.globalAlpha = 0.45;
-  for (const x of xs) context.fillRect(x - wide / 2, top, wide + 0.5, 5);
+  context.beginPath();
+  // All in one path, as neighbours overlap.
+  for (const x of xs) context.rect(x - wide / 2, top, wide + 0.5, 5);
+  context.fill();
   context.globalAlpha = 1;
 }
 

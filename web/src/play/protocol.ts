@@ -91,7 +91,8 @@ export interface Frame {
   losses: PackedMatrix;
   noise: PackedMatrix;
   sizes: PackedMatrix;
-  held: [number, number, number | null][];
+  /** Step, loss and score on the rows held out, where they are finite. */
+  held: [number, number | null, number | null][];
   now: {
     loss: number | null;
     noise_scale: number | null | "inf";

@@ -47,7 +47,8 @@ export class Trace {
       this.sizes.push(sizes![n]!);
     }
     const last = this.held.at(-1)?.step ?? -1;
-    for (const [step, loss, score] of frame.held) if (step > last) this.held.push({ step, loss, score });
+    // A loss beyond all numbers has no place in a drawing.
+    for (const [step, loss, score] of frame.held) if (step > last && loss !== null) this.held.push({ step, loss, score });
     return true;
   }
 
