@@ -20,6 +20,22 @@ class DataError(InputError):
     """A table, a column or a row cannot be trained on."""
 
 
+class RowError(DataError):
+    """A row of a table holds a value that it may not hold.
+
+    Attributes:
+        row: its number in the table, counted from 0.
+    """
+
+    def __init__(self, message: str, row: int = -1) -> None:
+        super().__init__(message)
+        self.row = row
+
+
+class WriteError(BatchpropError):
+    """A file cannot be written: the disk is full, say."""
+
+
 class ModelError(BatchpropError):
     """A model file cannot be read, or is not to be trusted."""
 

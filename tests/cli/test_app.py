@@ -59,7 +59,9 @@ def examples(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_run(name, folder):
-    flowers(folder / "flowers.csv")
+    (folder / "flowers").mkdir()
+    for part in ("flowers.csv", "flowers/may.csv"):
+        flowers(folder / part)
     houses(folder / "houses.parquet")
     table = houses(folder / "visits.csv")
     write(pd.read_csv(table).assign(visits=range(150)), table)
@@ -182,14 +184,22 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder, words):
     assert names(folder) == []
 
 
-@pytest.mark.parametrize("place", ["save_model", "write_history", "draw_curve"])
-def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, place):
+@pytest.mark.parametrize(
+    ("place", "file"),
+    [
+        ("save_model", "digits-model/model.skops"),
+        ("write_history", "digits-model/history.csv"),
+        ("draw_curve", "digits-model/learning-curve.png"),
+    ],
+)
+def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, place, file):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "some file")
 
     monkeypatch.setattr(f"batchprop.cli.experiment.{place}", refuse)
     result = run("train", *QUICK, code=1)
-    assert "the system refused to read or write: No space left on device (some file)" in result.stderr
+    assert f"{file} could not be written: No space left on device; make room" in result.stderr
+    assert "this training is lost: --checkpoint-every 5min keeps the next one" in result.stderr
     assert names(folder) == []
 
 

@@ -24,7 +24,7 @@ from batchprop.examples import DataMapDisplay
 from batchprop.pictures import entitle
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import write
-from batchprop.tables.storing import new_file
+from batchprop.tables.storing import new_file, writing
 from batchprop.tables.targets import Task
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -64,7 +64,7 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
     """
     console = report.console()
     with ExitStack() as files:
-        fresh = partial(new_file, force=settings.force, table=settings.data)
+        fresh = partial(new_file, force=settings.force, tables=settings.tables)
         out = files.enter_context(fresh(settings.out))
         picture = data_map and files.enter_context(fresh(data_map, option="--map"))
         data = load(settings.data, settings.target, settings.task)
@@ -74,9 +74,11 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
         examined = examine(console, data, settings)
         _show_end(console, examined)
         _show_rows(console, examined.rows, data.target.task, top)
-        write(examined.rows, out)
-        if picture is not None:
-            _draw_map(examined.rows, data.target.task, f"{data.name}: {data.target.name}", picture)
+        with writing(settings.out):
+            write(examined.rows, out)
+        if data_map is not None and picture is not None:
+            with writing(data_map):
+                _draw_map(examined.rows, data.target.task, f"{data.name}: {data.target.name}", picture)
     console.print(f"All {len(data.frame):,} rows, with their figures: {settings.out}", soft_wrap=True)
     if data_map is not None:
         console.print(f"Map: {data_map}", soft_wrap=True)

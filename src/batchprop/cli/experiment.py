@@ -1,6 +1,7 @@
 """`batchprop train`, from the table to the folder."""
 
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +18,13 @@ from batchprop.cli.findings import Training, find, takes_long
 from batchprop.cli.fitting import Fitted, Judged, Parts, fit, for_any_machine, judge, simplest_guess, sizes
 from batchprop.cli.preparing import prepared
 from batchprop.cli.progress import progress, write_history
-from batchprop.cli.resuming import begin, checkpoints_kept, forget, has_ended, tidy
+from batchprop.cli.resuming import begin, checkpoints_kept, forget, has_ended, tidy, told_what_is_kept
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
 from batchprop.locking import locked
 from batchprop.tables.bad_rows import write_skipped
-from batchprop.tables.storing import MODEL, new_folder, save_model, write_json
+from batchprop.tables.storing import MODEL, SETTINGS, new_folder, save_model, write_json, writing
 from batchprop.view.report import render
 
 REPORT = "report.html"
@@ -50,6 +51,7 @@ def run(settings: Settings) -> int:
         settings, history = begin(console, settings)
         with (
             checkpoints_kept(settings),
+            told_what_is_kept(settings),
             new_folder(settings.out, force=settings.force, tables=settings.tables) as folder,
             prepared(console, settings) as (data, parts, given, pace),
         ):
@@ -76,24 +78,32 @@ def _write(
     guess = simplest_guess(data.target.task, settings)
     report.show_scores(console, judged.scores, judged.baseline, guess)
     facts = _facts(data, parts, settings, fitted, judged)
-    save_model(for_any_machine(fitted.model), folder / MODEL)
-    write_history(fitted.history, folder / "history.csv")
-    write_json(facts, folder / "settings.json")
     title = f"{data.name}: predicting {data.target.name}"
-    draw_curve(fitted.history, fitted.best.epoch, title, folder / "learning-curve.png")
+    training = Training(data, parts, settings, fitted, judged, facts)
+    put: dict[str, Callable[[Path], None]] = {
+        MODEL: lambda path: save_model(for_any_machine(fitted.model), path),
+        "history.csv": lambda path: write_history(fitted.history, path),
+        SETTINGS: lambda path: write_json(facts, path),
+        "learning-curve.png": lambda path: draw_curve(fitted.history, fitted.best.epoch, title, path),
+    }
     if data.skipped:
-        write_skipped(data.skipped, folder / SKIPPED)
-    _report(console, Training(data, parts, settings, fitted, judged, facts), folder / REPORT)
+        put[SKIPPED] = lambda path: write_skipped(data.skipped, path)
+    for name, write in put.items():
+        with writing(settings.out / name):
+            write(folder / name)
+    _report(console, training, folder)
     return [name for name in (*FILES, SKIPPED) if (folder / name).exists()]
 
 
-def _report(console: Console, training: Training, path: Path) -> None:
+def _report(console: Console, training: Training, folder: Path) -> None:
     """Write the report; Ctrl-C leaves it out, and not the model, which may have taken hours."""
     try:
         with report.working(console, "Writing the report", long=takes_long(training)):
-            path.write_text(render(compose(training, find(training))), encoding="utf-8")
+            page = render(compose(training, find(training)))
+            with writing(training.settings.out / REPORT):
+                (folder / REPORT).write_text(page, encoding="utf-8")
     except KeyboardInterrupt:
-        path.unlink(missing_ok=True)
+        (folder / REPORT).unlink(missing_ok=True)
         console.print("Interrupted: the report is left out.", soft_wrap=True)
 
 

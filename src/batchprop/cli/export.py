@@ -47,7 +47,7 @@ def export(
     _check_ending(onnx, "--onnx", ".onnx")
     _check_ending(weights, "--weights", ".safetensors")
     with tables_extra():
-        from batchprop.tables.storing import load_model, new_file
+        from batchprop.tables.storing import load_model, new_file, writing
     import batchprop
 
     pipeline = load_model(model)
@@ -60,9 +60,11 @@ def export(
         if weights is not None:
             arrays = files.enter_context(new_file(weights, force=force, option="--weights"))
         if onnx is not None:
-            batchprop.export.onnx(pipeline, graph)
+            with writing(onnx):
+                batchprop.export.onnx(pipeline, graph)
         if weights is not None:
-            batchprop.export.weights(network, arrays)
+            with writing(weights):
+                batchprop.export.weights(network, arrays)
     if onnx is not None:
         typer.echo(f"The model as ONNX in {onnx}")
     if weights is not None:

@@ -21,7 +21,7 @@ from batchprop.cli.told import trained_on
 from batchprop.errors import ParameterError
 from batchprop.tables.encoding import encoder
 from batchprop.tables.predicting import ENDINGS
-from batchprop.tables.storing import load_model, new_file
+from batchprop.tables.storing import load_model, new_file, writing
 from batchprop.tables.targets import Task
 
 Size = tuple[int, int]
@@ -78,7 +78,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
         BatchpropError: whatever stops it; nothing is written then.
     """
     console = report.console()
-    with new_file(settings.out, force=settings.force, table=settings.data) as part:
+    with new_file(settings.out, force=settings.force, tables=settings.tables) as part:
         shown = _trained(console, settings, image) if model is None else _loaded(model, settings.data, image)
         page = batchprop.view.microscope(
             shown.network,
@@ -89,7 +89,8 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
             about=shown.about,
             random_state=settings.seed,
         )
-        page.save(part)
+        with writing(settings.out):
+            page.save(part)
     console.print(f"Microscope: {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
     if opened and not webbrowser.open(settings.out.resolve().as_uri()):
         console.print("There is no browser to open it with: open that file in one.", soft_wrap=True)

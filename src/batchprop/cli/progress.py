@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import monotonic
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from batchprop.training import Epoch
+
+PATIENCE = 2.0
+"""Seconds that may pass before it is shown what they pass with."""
 
 _QUIET_SECONDS = 10.0
 
@@ -143,6 +146,34 @@ def passing(console: Console, what: str, rows: int | None) -> Iterator[Callable[
     task = bar.add_task(what, total=rows)
     with bar:
         yield lambda more: bar.advance(task, more)
+
+
+@contextmanager
+def passing_slowly(console: Console, what: str, rows: int) -> Iterator[Callable[[int], None]]:
+    """Show a pass over a table as ``passing`` does, once it has taken two seconds.
+
+    Args:
+        console: where to.
+        what: is done.
+        rows: how many there are.
+
+    Yields:
+        What is to be told how many more rows were read.
+    """
+    began, done = monotonic(), 0
+    show: Callable[[int], None] | None = None
+
+    def read(more: int) -> None:
+        nonlocal show, done
+        done += more
+        if show is not None:
+            show(more)
+        elif done < rows and monotonic() > began + PATIENCE:
+            show = shown.enter_context(passing(console, what, rows))
+            show(done)
+
+    with ExitStack() as shown:
+        yield read
 
 
 class _Bar:

@@ -16,7 +16,7 @@ from batchprop import Checkpoints
 from batchprop.cli.progress import History, Moment
 from batchprop.cli.report import counted
 from batchprop.cli.settings import Settings
-from batchprop.errors import CheckpointError
+from batchprop.errors import CheckpointError, WriteError
 from batchprop.estimators.keeping.restoring import past_of
 from batchprop.tables.memory import default_memory
 from batchprop.tables.storing import SETTINGS
@@ -100,6 +100,23 @@ def checkpoints_kept(settings: Settings) -> Iterator[None]:
     finally:
         if not _kept(settings).files():
             forget(settings)
+
+
+@contextmanager
+def told_what_is_kept(settings: Settings) -> Iterator[None]:
+    """Add to what is said of a model that could not be written what becomes of its training.
+
+    Raises:
+        WriteError: the one that it adds to.
+    """
+    try:
+        yield
+    except WriteError as error:
+        if settings.checkpoint_every is not None and _kept(settings).files():
+            left = f"then the same command with --resume goes on from {settings.checkpoints}"
+        else:
+            left = "this training is lost: --checkpoint-every 5min keeps the next one"
+        raise WriteError(f"{error}; {left}") from error
 
 
 def forget(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from batchprop.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from batchprop.tables.targets import Target
 
+_MOST_NAMED = 10
 _NO_WORK = Work((1, 1), rows=0, batch_size=1, epochs=0)
 
 
@@ -60,6 +61,12 @@ class Settings:
     def tables(self) -> tuple[Path, ...]:
         """All files, folders and patterns of the table; none for the digits."""
         return () if self.data is None else (self.data, *self.also)
+
+    @property
+    def to_predict(self) -> list[str]:
+        """The words of the command that predicts from the same table: from its first file, if it has many."""
+        tables = self.tables if len(self.tables) <= _MOST_NAMED else self.tables[:1]
+        return ["batchprop", "predict", str(self.out), *map(str, tables)]
 
     @property
     def checkpoints(self) -> Path:

@@ -20,12 +20,9 @@ from batchprop.errors import DataError, ParameterError
 from batchprop.sources import BLOCK, Block
 from batchprop.streams import lots
 from batchprop.tables.learning import Learned, learn
-from batchprop.tables.memory import default_memory, table_bytes
+from batchprop.tables.memory import outgrows, table_bytes
 from batchprop.tables.scanning import Scan, scan
 from batchprop.tables.targets import Target
-
-IN_MEMORY = 4
-"""How many times its own size a table takes while it is trained on in memory."""
 
 HELD_SHARE = 8
 """Rows that are kept for validation and the test take at most the memory divided by this."""
@@ -77,9 +74,7 @@ class Training:
 
 def is_large(settings: Settings) -> bool:
     """Whether the table has to be read a part at a time."""
-    if not settings.tables:
-        return False
-    return IN_MEMORY * table_bytes(settings.tables) > (settings.memory or default_memory())
+    return bool(settings.tables) and outgrows(settings.tables, settings.memory)
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def files_told(settings: Settings, *, skipped: bool) -> Section:
     """Say where the files are, and how to go on."""
     going_on = {"Every matrix of one batch": ["batchprop", "look", str(settings.out)]}
     if settings.data is not None:
-        going_on["Predictions"] = ["batchprop", "predict", str(settings.out), str(settings.data)]
+        going_on["Predictions"] = settings.to_predict
     files = FILES | ({SKIPPED: "the rows that were left out, and why"} if skipped else {})
     tables = (
         Table(f"In the folder {settings.out}", ("file", "what it is"), tuple(files.items())),

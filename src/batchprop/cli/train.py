@@ -263,7 +263,7 @@ def train(
         precision=precision,
         out=out or Path(f"{_name(data)}-model"),
         record=record,
-        memory=None if memory is None else _in_bytes(memory),
+        memory=None if memory is None else in_bytes(memory),
         on_bad_row=on_bad_row,
         most_skipped=most_skipped,
         on_divergence=on_divergence,
@@ -293,7 +293,12 @@ def _name(data: list[Path] | None) -> str:
     return Path(first.stem).stem if first.suffix.lower() in {".gz", ".zst"} else first.stem
 
 
-def _in_bytes(amount: str) -> int:
+def in_bytes(amount: str) -> int:
+    """Return how many bytes an amount of memory is, such as 4GB.
+
+    Raises:
+        ParameterError: it is no amount, or less than 1 MiB.
+    """
     with tables_extra():
         from batchprop.tables.memory import parse_memory
     return parse_memory(amount)

@@ -122,7 +122,7 @@ def appending(put: Callable[[str], object], delimiter: str = ",") -> Write:
 
 @contextmanager
 def writer(path: Path) -> Iterator[Write]:
-    """Give what writes tables of the same columns below each other, into a file of the format its ending names.
+    """Give what writes tables of the same columns below each other, in the format that the ending names.
 
     The file is whole when the block has ended.
     """
