@@ -68,7 +68,7 @@ def backprop(
         InputError: the shapes of B, Y or weights do not fit the network or each other.
 
     Source:
-        The batch algorithm of the text that the project comes from; the elementwise loss and ``1/m`` at the collapse.
+        The batch algorithm of the text that this comes from; the loss elementwise, ``1/m`` at the collapse.
 
     Example:
         >>> import numpy as np

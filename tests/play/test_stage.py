@@ -179,6 +179,41 @@ def test_a_table_of_the_players_own(table: Path) -> None:
     assert told(it)["lesson"]["data"]["title"] == "fruit.csv: price, standardised"
 
 
+def test_another_file_is_learned_once_it_is_asked_for(table: Path, tmp_path: Path) -> None:
+    it = playground(batch_size=5)
+    it.load(table, "first.csv")
+    it.change({"data": "file", "target": "kind"})
+    it.step()
+    it.load(table, "second.csv")
+    it.change({"batch_size": 4, "rows": 30})
+    assert (it.examples.title, it.training.steps) == ("first.csv: kind", 1)
+    it.change({"data": "file", "target": "kind"})
+    assert (it.examples.title, it.training.steps) == ("second.csv: kind", 0)
+
+
+def test_the_plane_begins_with_the_features_that_tell_most(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, 80)
+    columns = [
+        rng.normal(size=80),
+        rng.normal(size=80) + 4 * kind,
+        rng.normal(size=80),
+        kind + rng.normal(size=80),
+    ]
+    rows = "".join(
+        f"{a:.3f},{b:.3f},{c:.3f},{d:.3f},{'xy'[k]}\n" for a, b, c, d, k in zip(*columns, kind, strict=True)
+    )
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c,d,kind\n" + rows, encoding="utf-8")
+    it = playground()
+    it.load(path, "t.csv")
+    it.change({"data": "file", "target": "kind"})
+    assert it.plane.axes == (1, 3)
+    it.change({"axes": [0, 2]})
+    it.change({"seed": 5})
+    assert it.plane.axes == (0, 2)
+
+
 def test_a_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("x,y\n" + "".join(f"{i / 7:.3f},{'ab'[i % 2]}\n" for i in range(30)), encoding="utf-8")

@@ -91,18 +91,26 @@ def test_another_optimiser_goes_on_with_the_weights() -> None:
 
 def test_the_noise_scale_is_that_of_the_examples_gradients_averaged_over_batches() -> None:
     training = Training(MOONS, SETTINGS)
-    trace = length = None
+    traces, lengths = [], []
     for _ in range(4):
         training.step()
         G = each_gradient(training)
         m = G.shape[1]
         spread = float(np.trace(np.atleast_2d(np.cov(G))))
         squared = float(np.sum(G.mean(axis=1) ** 2)) - spread / m
-        trace = spread if trace is None else 0.98 * trace + 0.02 * spread
-        length = squared if length is None else 0.98 * length + 0.02 * squared
-    assert length is not None
-    assert length > 0
-    assert training.noise_scales[-1] == pytest.approx(trace / length, rel=1e-3)
+        traces.append(spread)
+        lengths.append(squared)
+        assert np.mean(lengths) > 0
+        assert training.noise_scales[-1] == pytest.approx(np.mean(traces) / np.mean(lengths), rel=1e-3)
+
+
+def test_what_was_measured_long_ago_is_forgotten() -> None:
+    """Of a line through two points, learned to the end, the first steps' long gradients must not stay."""
+    training = Training(drawn("blobs", 40, 0.0, 0), Settings(batch_size="full", learning_rate=1.0, hidden=()))
+    taken(training, 50)
+    early = training._noise.trace
+    taken(training, 500)
+    assert training._noise.trace < 0.01 * early
 
 
 def test_the_rows_held_out_are_measured_once_a_step() -> None:

@@ -104,6 +104,8 @@ class LibraryTools:
         rows = taken.rows[:MOST_COLUMNS]
         batch = gather(examples.table, rows)
         about = [f"What step {steps} did: the network is shown as it was before it."]
+        if taken.optimizer != "sgd":
+            about.append(f"The update is shown as plain descent; the step was made by {taken.optimizer}.")
         if len(rows) < len(taken.rows):
             about.append(f"Of the batch's {len(taken.rows):,} examples {len(rows)} are shown, and collapsed.")
         words = Words(

@@ -1,9 +1,11 @@
 """The plane: two features of the examples as points, and what the network answers around them."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_selection import f_classif, f_regression
 
 from batchprop.backprop import outputs
 from batchprop.errors import ParameterError
@@ -34,6 +36,33 @@ class Plane(NamedTuple):
     points: NDArray[np.float64]
     x: tuple[float, float]
     y: tuple[float, float]
+
+
+def telling_axes(examples: Examples) -> tuple[int, int | None]:
+    """Return the two features that tell most of the target, each by itself, by their F statistics.
+
+    Args:
+        examples: to look through.
+
+    Returns:
+        Their numbers, ascending; the second None where there is one feature only.
+
+    Example:
+        >>> X = np.array([[0.0, 5, 1], [1, 5.1, 2], [0, 7, 8], [1, 7.1, 9]])
+        >>> some = Examples(
+        ...     "", "classes", X, np.array([0.0, 0, 1, 1]), ("a", "b", "c"), ("x", "y"), ()
+        ... )
+        >>> telling_axes(some)
+        (1, 2)
+    """
+    if examples.X.shape[1] == 1:
+        return 0, None
+    test = f_classif if examples.task == "classes" else f_regression
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # a feature may be the same everywhere
+        scores = np.nan_to_num(test(examples.X, examples.values)[0], posinf=np.finfo(float).max)
+    first, second = np.sort(np.argsort(-scores, kind="stable")[:2]).tolist()
+    return first, second
 
 
 def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:

@@ -1,20 +1,21 @@
 """The playground: the choices, the examples and the training, and what can be done with them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from batchprop.errors import DataError, DivergedError, InputError, ParameterError
 from batchprop.network import Network
 from batchprop.play.examples import Examples
-from batchprop.play.plane import Plane, plane_of
-from batchprop.play.settings import FILE, OF_EXAMPLES, OF_TRAINING, SPEEDS, Settings
+from batchprop.play.plane import Plane, plane_of, telling_axes
+from batchprop.play.settings import FILE, OF_TRAINING, SPEEDS, Settings
 from batchprop.play.toys import drawn
 from batchprop.play.training import Taken, Training
 
 
-class File(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class File:
     """A table of the player's own.
 
     Attributes:
@@ -30,6 +31,10 @@ class File(NamedTuple):
     columns: tuple[str, ...]
     rows: int
     suggested: str
+
+
+Origin = tuple[File, str] | tuple[str, int, float, int]
+"""What examples are made of."""
 
 
 class Tools(Protocol):
@@ -77,8 +82,9 @@ class Playground:
         self.version = self.lesson_version = 0
         self.running = False
         self.ended: str | None = None
-        self.examples = self._made(settings)
-        self.settings = replace(settings, axes=self._fitting_axes(self.examples, settings))
+        self._origin: Origin = self._origin_of(settings, file)
+        self.examples = self._made(self._origin)
+        self.settings = replace(settings, axes=telling_axes(self.examples))
         self.plane = plane_of(self.examples, self.settings.axes)
         self.training = Training(self.examples, self.settings)
 
@@ -151,17 +157,21 @@ class Playground:
             BatchpropError: a choice is not allowed; nothing has changed then.
         """
         settings = self.settings.changed(changes)
-        same = settings.same(self.settings, OF_EXAMPLES)
-        examples = self.examples if same else self._made(settings)
-        if "axes" not in changes:
-            settings = replace(settings, axes=self._fitting_axes(examples, settings))
+        origin = self._origin
+        if settings.data != FILE or {"data", "target"} & changes.keys():
+            origin = self._origin_of(settings, self.file)
+        same = origin == self._origin
+        examples = self.examples if same else self._made(origin)
+        if not same and "axes" not in changes:
+            settings = replace(settings, axes=telling_axes(examples))
         plane = self.plane if same and settings.axes == self.plane.axes else plane_of(examples, settings.axes)
-        if settings.same(self.settings, OF_TRAINING):
+        if same and settings.same(self.settings, OF_TRAINING):
             self.training.follow(settings)
             self.settings, self.plane = settings, plane
             self._told()
         else:
             self._begin(settings, examples, plane)
+            self._origin = origin
 
     def load(self, path: Path, name: str) -> File:
         """Take a table of the player's; it is learned from once its target is chosen.
@@ -191,21 +201,22 @@ class Playground:
         training = self.training
         return self.tools.microscope(self.examples, training.start, self.training.taken, training.steps)
 
-    def _made(self, settings: Settings) -> Examples:
+    def _origin_of(self, settings: Settings, file: File | None) -> Origin:
+        """What the examples are made of: the choices of a toy set, or a file and its target."""
         if settings.data != FILE:
-            return drawn(settings.data, settings.rows, settings.noise, settings.seed)
-        if self.file is None:
+            return settings.data, settings.rows, settings.noise, settings.seed
+        if file is None:
             raise DataError("there is no file yet: load one, then choose its target")
         if settings.target is None:
-            raise DataError(f"the target is not chosen: name the column of {self.file.name} to learn")
-        return self.tools.examples(self.file, settings.target)
+            raise DataError(f"the target is not chosen: name the column of {file.name} to learn")
+        return file, settings.target
 
-    def _fitting_axes(self, examples: Examples, settings: Settings) -> tuple[int, int | None]:
-        n_features = len(examples.features)
-        if n_features == 1:
-            return 0, None
-        first, second = settings.axes
-        return settings.axes if second is not None and max(first, second) < n_features else (0, 1)
+    def _made(self, origin: Origin) -> Examples:
+        match origin:
+            case file, target:
+                return self.tools.examples(file, target)
+            case name, rows, noise, seed:
+                return drawn(name, rows, noise, seed)
 
     def _begin(self, settings: Settings, examples: Examples, plane: Plane) -> None:
         self.training = Training(examples, settings)

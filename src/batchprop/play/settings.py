@@ -95,11 +95,8 @@ class Settings:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
-OF_EXAMPLES = ("data", "rows", "noise", "target", "seed")
-"""The choices that the examples follow from."""
-
-OF_TRAINING = (*OF_EXAMPLES, "hidden", "activation")
-"""The choices with which a training begins anew; it goes on with all others."""
+OF_TRAINING = ("seed", "hidden", "activation")
+"""The choices with which a training begins anew, beside those of what is learned from."""
 
 
 def _refused(name: str, value: object, wanted: str) -> ParameterError:

@@ -22,7 +22,8 @@ from batchprop.training import Recipe, State, all_finite, begin, update
 MOST_STEPS = 1_000_000
 
 _HELD_OUT = 5  # one row of so many
-_REMEMBERED = 0.98  # of the noise so far, from one batch to the next
+_EPOCHS_AVERAGED = 2
+_FEWEST_AVERAGED = 50  # batches, before older ones begin to be forgotten
 
 
 class Taken(NamedTuple):
@@ -32,11 +33,13 @@ class Taken(NamedTuple):
         rows: which examples, ``(m,)``.
         network: as it was before the step.
         learning_rate: α of the step.
+        optimizer: which made the step.
     """
 
     rows: Rows
     network: Network
     learning_rate: float
+    optimizer: str
 
 
 class Held(NamedTuple):
@@ -63,14 +66,14 @@ class Training:
     Attributes:
         losses: of each batch, before its step.
         noise_scales: ``tr Σ / ‖G‖²`` after each step, in examples, of both estimates averaged over the last
-            batches; NaN after a batch of one, which tells nothing.
+            epochs; NaN after a batch of one, which tells nothing.
         sizes: of the batches.
         seen: rows so far.
         taken: the last batch, or None.
         held: what became of the rows held out, each time that it was asked for.
 
     Source:
-        The batch algorithm of the text that the project comes from; the noise scale of McCandlish et al. 2018, arXiv
+        The batch algorithm of the text that this comes from; the noise scale of McCandlish et al. 2018, arXiv
         1812.06162.
 
     Example:
@@ -98,7 +101,7 @@ class Training:
         self.seen = 0
         self.taken: Taken | None = None
         self.held: list[Held] = []
-        self._noise: Noise | None = None
+        self._noise, self._measured_batches = Noise(0.0, 0.0), 0
         self._rng = rng
         self._settings = settings
         self._batches = self._planned(settings.batch_size)
@@ -159,10 +162,10 @@ class Training:
                 "choose a smaller learning rate, then reset"
             )
         self._state = state
-        self.taken = Taken(rows, network, rate)
+        self.taken = Taken(rows, network, rate, self._settings.optimizer)
         self.seen += len(rows)
         self.losses.append(loss)
-        self.noise_scales.append(self._remembered(noise))
+        self.noise_scales.append(self._averaged(noise, len(rows)))
         self.sizes.append(len(rows))
 
     def held_out(self) -> Held:
@@ -189,16 +192,15 @@ class Training:
         plan = mini(self.rows, size, self._rng)
         return (rows for epoch in plan for rows in epoch)
 
-    def _remembered(self, noise: Noise) -> float:
-        """The noise scale, of both estimates averaged: a quotient of single ones would be biased."""
+    def _averaged(self, noise: Noise, m: int) -> float:
+        """The noise scale, of both estimates averaged over epochs: a quotient of single ones is biased."""
         if math.isnan(noise.trace):
             return math.nan
-        if self._noise is not None:
-            noise = Noise(
-                *(
-                    _REMEMBERED * old + (1 - _REMEMBERED) * new
-                    for old, new in zip(self._noise, noise, strict=True)
-                )
-            )
-        self._noise = noise
-        return float(noise.trace / noise.squared_norm) if noise.squared_norm > 0 else math.inf
+        self._measured_batches += 1
+        window = max(_FEWEST_AVERAGED, _EPOCHS_AVERAGED * len(self.rows) / m)
+        share = 1 / min(self._measured_batches, window)
+        trace, squared_norm = (
+            old + share * (float(new) - old) for old, new in zip(self._noise, noise, strict=True)
+        )
+        self._noise = Noise(trace, squared_norm)
+        return trace / squared_norm if squared_norm > 0 else math.inf

@@ -101,7 +101,7 @@ def microscope(
             ``random_state`` no whole number from 0.
 
     Source:
-        The batch algorithm of the text that the project comes from.
+        The batch algorithm of the text that this comes from.
 
     Example:
         >>> from sklearn.datasets import load_iris
