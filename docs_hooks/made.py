@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from docs_hooks.blocks import FENCE, Ran, run
 
 # A link to a page that was made, alone on its line.
-ALONE = re.compile(r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)\)$", re.MULTILINE)
+ALONE = re.compile(r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)(?P<line>#[\w-]+)?\)$", re.MULTILINE)
 
 
 class Made(NamedTuple):
@@ -82,7 +82,7 @@ def with_frames(markdown: str, files: dict[str, bytes]) -> str:
     def framed(found: re.Match[str]) -> str:
         if found["file"] not in files:
             return found[0]
-        title, file = found["title"], found["file"]
+        title, file = found["title"], found["file"] + (found["line"] or "")
         frame = f'<iframe src="{file}" title="{title}" loading="lazy"></iframe>'
         return (
             f'<div class="frame" markdown="0">{frame}</div>'

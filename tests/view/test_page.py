@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import batchprop as bp
+from tests import browsers
 from tests.browsers import violations
 from tests.estimators.tables import estimator, quiet, table
 from tests.view.browsing import ROWS, check, current, figures, go_to, lines, numbers_of, opened, the_librarys
@@ -44,6 +45,13 @@ def test_the_slider_goes_back_to_the_beginning(page: Page, model: Any) -> None:
     assert current(page) == "forward-0"
     go_to(page, "update-2")
     check(page, the_librarys(model.at_checkpoint(model.checkpoints_[0])))
+
+
+def test_an_address_may_end_in_a_line(browser: Browser, file: Path) -> None:
+    for end, line in (("#collapse-2", "collapse-2"), ("#nothing", "forward-0")):
+        seen = browsers.opened(browser, file.as_uri() + end, "figure")
+        assert current(seen.page) == line
+        seen.page.close()
 
 
 def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:

@@ -27,6 +27,8 @@ function start(root: HTMLElement, doc: BatchDocument): void {
   followTheme(store);
   const context = createContext(doc, store);
   const lines = linesOf(context.scene());
+  // An address may end in a line, as microscope.html#collapse-1, for a text to point at it.
+  store.set({ line: Math.max(0, lines.findIndex((line) => `#${line.id}` === location.hash)) });
   const stage = createStage(context);
   const bench = h("div", { class: "bench" }, createStepper(context, lines), stage.element, createCard(context, stage));
   root.replaceChildren(header(doc, store), bench, createExamples(context));
