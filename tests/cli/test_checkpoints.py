@@ -19,6 +19,9 @@ from tests.cli.commands import run
 from tests.cli.test_large_tables import STREAM, table
 from tests.estimators.test_checkpoints import DiedError, dying_after
 
+# So little memory as these tests allow opens few runs, and the fit says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
+
 QUICK = ("--epochs", "6", "--hidden", "8", "--checkpoint-every", "0s")
 KEPT = "m.checkpoints"
 

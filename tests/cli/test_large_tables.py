@@ -13,6 +13,9 @@ from batchprop.streams import lots
 from batchprop.tables.storing import load_model
 from tests.cli.commands import run
 
+# So little memory as these tests allow opens few runs, and the fit says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
+
 ROWS = 3000
 STREAM = ("--memory", "2MB", "--hidden", "16", "--epochs", "5", "--learning-rate", "0.02")
 

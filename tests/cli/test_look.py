@@ -108,6 +108,27 @@ def test_without_data_it_is_what_the_model_was_trained_on(models, folder):
     assert found["examples"][0]["row"].startswith("row ")
 
 
+def test_of_a_folder_it_was_trained_on_the_first_file_is_shown(folder):
+    (folder / "parts").mkdir()
+    whole = pd.read_csv(flowers(folder / "flowers.csv"))
+    for part in (2, 10):
+        whole[part % 3 :: 3].to_csv(folder / "parts" / f"part-{part}.csv", index=False)
+    run("train", "parts", "--target", "species", *QUICK)
+    run("look", "parts-model", "--no-open")
+    assert "part-2.csv: species" in shown(folder / "parts-model.html")["title"]
+
+
+def test_a_code_in_one_row_is_the_word_that_the_model_learned(folder):
+    codes = pd.DataFrame({"code": ["01", "a2"] * 30, "x": np.sqrt(np.arange(60.0)), "y": ["u", "v"] * 30})
+    codes.to_csv("codes.csv", index=False)
+    run("train", "codes.csv", "--target", "y", *QUICK)
+    codes[:1].to_csv("one.csv", index=False)
+    run("look", "codes-model", "one.csv", "--no-open")
+    found = shown(folder / "one.html")
+    batch = dict(zip(found["features"], numbers(found["inputs"])[:, 0], strict=True))
+    assert batch["code_01"] == 1
+
+
 def test_a_recorded_model_shows_its_training_and_few_rows_are_enough_to_look(folder):
     data = flowers(folder / "flowers.csv")
     run("train", data, "--target", "species", "--record", *QUICK)

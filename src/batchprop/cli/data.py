@@ -1,6 +1,6 @@
 """The table of a command: read, its target and weights taken out, its columns told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ def load(
     weights: str | None = None,
     *,
     to_train: bool = True,
+    text: Collection[str] = (),
 ) -> Data:
     """Read the table, take the target and the weights out of it, and tell what its columns are.
 
@@ -88,11 +89,12 @@ def load(
         task: what it holds, or None to tell by its values.
         weights: the column of weights, or None.
         to_train: whether there have to be rows enough to learn from.
+        text: columns to take as text whatever they hold.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
     """
-    name, frame = _table(path)
+    name, frame = _table(path, text)
     return _ready(name, path, frame, target or "digit", task, weights, to_train=to_train)
 
 
@@ -162,9 +164,9 @@ def _ready(
     )
 
 
-def _table(path: Path | None) -> tuple[str, pd.DataFrame]:
+def _table(path: Path | None, text: Collection[str]) -> tuple[str, pd.DataFrame]:
     if path is not None:
-        return path.name, read(path)
+        return path.name, read(path, text=text)
     digits = load_digits(as_frame=True)
     return "digits (from scikit-learn)", digits.frame.rename(columns={"target": "digit"})
 

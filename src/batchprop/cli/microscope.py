@@ -20,7 +20,7 @@ from batchprop.cli.signals import exit_code
 from batchprop.cli.told import trained_on
 from batchprop.errors import ParameterError
 from batchprop.tables.encoding import encoder
-from batchprop.tables.predicting import ENDINGS
+from batchprop.tables.predicting import ENDINGS, words_of
 from batchprop.tables.storing import load_model, new_file, writing
 from batchprop.tables.targets import Task
 
@@ -176,7 +176,8 @@ def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
     path = path or trained_on(model)
     last = pipeline[-1]
     task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
-    data = load(path, pipeline["columns"].target if path else None, task, to_train=False)
+    target = pipeline["columns"].target if path else None
+    data = load(path, target, task, to_train=False, text=words_of(pipeline))
     y: Any = data.target.values
     scaled = hasattr(last, "transformer_")
     if scaled:

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from batchprop.cli import report
 from batchprop.cli.progress import passing, passing_slowly
 from batchprop.errors import DataError, RowError
+from batchprop.tables.bad_rows import BadRowError
 from batchprop.tables.memory import default_memory, outgrows
 from batchprop.tables.predicting import (
     appending,
@@ -28,8 +29,6 @@ from batchprop.tables.reading import read_all
 from batchprop.tables.scanning import scan
 from batchprop.tables.sources import files_of
 from batchprop.tables.storing import load_model, new_file, writing
-
-_LEAVING_OUT = "; --on-bad-row skip"
 
 
 class Rows(NamedTuple):
@@ -209,8 +208,5 @@ def _all_rows_count() -> Iterator[None]:
     """Leave out of what is said of a bad row that it could be left out: every row is to have its answer."""
     try:
         yield
-    except DataError as error:
-        message, without, _ = str(error).partition(_LEAVING_OUT)
-        if not without:
-            raise
-        raise DataError(message) from error
+    except BadRowError as error:
+        raise DataError(error.reason) from error

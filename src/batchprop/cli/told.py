@@ -1,10 +1,12 @@
 """What settings.json tells of a model, read as a file that anybody may have written."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from batchprop.errors import DataError
+from batchprop.tables.sources import files_of
 from batchprop.tables.storing import SETTINGS
 
 LARGEST = 1 << 26
@@ -35,10 +37,11 @@ def trained_on(model: Path) -> Path | None:
     if found is None:
         return None
     # A relative path was one from where `batchprop train` ran: most likely here, or where the model lies.
-    there = next((path for path in (Path(found), folder.parent / found) if path.is_file()), None)
-    if there is None:
-        raise DataError(f"{found}, which {model} was trained on, is not there: name a table behind the model")
-    return there
+    for path in (Path(found), folder.parent / found):
+        with suppress(DataError):
+            # Of many files the first will do to look at.
+            return files_of(path)[0]
+    raise DataError(f"{found}, which {model} was trained on, is not there: name a table behind the model")
 
 
 def _read(path: Path) -> dict[str, Any]:

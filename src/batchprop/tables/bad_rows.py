@@ -19,6 +19,18 @@ _REMEDY = '--on-bad-row skip (on_bad_row="skip") leaves such rows out'
 _MOST_REASONS = 1000
 
 
+class BadRowError(DataError):
+    """A row that cannot be used, and could be left out.
+
+    Attributes:
+        reason: without the advice to leave it out, for whoever needs every row.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; {_REMEDY}")
+        self.reason = reason
+
+
 class BadRow(NamedTuple):
     """A row that was left out: its file, its line there (in Parquet its row), counted from 1, and why."""
 
@@ -37,7 +49,7 @@ class BadRows(Sequence[BadRow]):
     (2, 3)
     >>> BadRows("error").add(Path("a.csv"), 7, "its target is missing")
     Traceback (most recent call last):
-    batchprop.errors.DataError: a.csv, line 7: its target is missing; correct the row; --on-bad-row skip ...
+    batchprop.tables.bad_rows.BadRowError: a.csv, line 7: its target is missing; correct the row; ...
     """
 
     def __init__(self, on_bad_row: OnBadRow, most: float = MOST_SKIPPED) -> None:
@@ -67,7 +79,7 @@ class BadRows(Sequence[BadRow]):
             DataError: no row may be left out.
         """
         if self.on_bad_row == "error":
-            raise DataError(f"{file}, {unit} {line}: {reason}; {remedy}; {_REMEDY}")
+            raise BadRowError(f"{file}, {unit} {line}: {reason}; {remedy}")
         self._unit = unit  # the files of a table are of one kind
         if len(self._reasons) >= _MOST_REASONS and reason not in self._reasons:
             reason = "it does not parse"
