@@ -19,10 +19,13 @@ BLOCKED = f"import sys; sys.modules['uvicorn'] = None; {START}"
 
 
 @contextmanager
-def playing(folder, *words):
+def playing(folder, *words, browser=None):
     """A playground in a process of its own, and its address."""
+    opening, env = ["--no-open"], environment()
+    if browser is not None:
+        opening, env = [], {**env, "BROWSER": str(browser)}
     with subprocess.Popen(
-        command("play", "--no-open", *words), cwd=folder, env=environment(),
+        command("play", *opening, *words), cwd=folder, env=env,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
@@ -109,6 +112,22 @@ def test_where_no_page_listens_any_more_it_rests(tmp_path):
         with asked(f"{address}events") as stream:
             # The page that left is noticed a moment later than the new one comes.
             assert any(name == "frame" and not frame["running"] for name, frame in events(stream))
+
+
+def test_the_browser_is_opened_at_an_address_that_is_good_once(tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/opened\n'
+    )
+    browser.chmod(0o700)
+    with playing(tmp_path, browser=browser) as (process, address):
+        assert process.stdout.readline().startswith("It runs until")  # which comes after the browser
+        opened = (tmp_path / "opened").read_text()
+        token = address.rstrip("/").rpartition("/")[2]
+        assert token not in opened
+        assert asked(opened).url == address
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            asked(opened)
 
 
 def test_it_begins_with_a_table(tmp_path):

@@ -59,3 +59,31 @@ def test_a_file_cut_short_is_refused(folder):
         for reading in (read, read_all):
             with pytest.raises(DataError, match=r"table\.parquet"):
                 reading(path)
+
+
+LONG_WORD = """
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+codes = pa.array(np.zeros(8000, dtype=np.int32))
+words = pa.DictionaryArray.from_arrays(codes, pa.array(["x" * 300_000]))
+pq.write_table(pa.table({"word": words, "kind": pa.array(["a", "b"] * 4000)}), sys.argv[1])
+for reader in (read, read_all):
+    try:
+        reader(sys.argv[1])
+    except BatchpropError as error:
+        print(error)
+    except MemoryError:
+        print("memory")
+"""
+
+
+def test_a_long_word_that_stands_for_gigabytes_is_refused(folder):
+    told = bounded(
+        "from batchprop.errors import BatchpropError\nfrom batchprop.tables.reading import read, read_all",
+        LONG_WORD,
+        folder / "words.parquet",
+        cwd=folder,
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    lines = told.stdout.splitlines()
+    assert len(lines) == 2, lines
+    assert all(line == "memory" or "more than 2 GB of text" in line for line in lines), lines

@@ -65,7 +65,7 @@ def serving(**settings: Any) -> Iterator[Served]:
             stage.close()
             listener.should_exit = True
 
-        app = Server(stage, port=port, token=TOKEN, end=end).app
+        app = Server(stage, port=port, token=TOKEN, invitation="invitation", end=end).app
         config = uvicorn.Config(app, log_config=None, http="h11", ws="none", lifespan="off", loop="asyncio")
         config.timeout_graceful_shutdown = 2
         listener = uvicorn.Server(config)

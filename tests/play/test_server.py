@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from batchprop.play.settings import Settings
 from batchprop.play.stage import Stage
 from batchprop.play.telling import MOST_BYTES
 
-PORT, TOKEN = 8123, "the-token"
+PORT, TOKEN, INVITATION = 8123, "the-token", "the-invitation"
 HOST = f"127.0.0.1:{PORT}"
 OURS = f"http://{HOST}"
 CSV = b"x,y\n" + b"".join(b"%.3f,%s\n" % (i**0.5, [b"a", b"b"][i % 2]) for i in range(40))
@@ -30,7 +31,7 @@ class Served:
     def __init__(self) -> None:
         self.ends = 0
         self.stage = Stage(Playground(LibraryTools(), Settings(rows=60)))
-        self.server = Server(self.stage, port=PORT, token=TOKEN, end=self._end)
+        self.server = Server(self.stage, port=PORT, token=TOKEN, invitation=INVITATION, end=self._end)
         self.client = TestClient(self.server.app, base_url=OURS, follow_redirects=False)
 
     def _end(self) -> None:
@@ -137,8 +138,8 @@ def test_the_pages_own_origin_is_accepted(served: Served) -> None:
 @pytest.mark.parametrize(
     ("path", "extra", "status", "said"),
     [
-        ("run", {"json": {"action": "dance"}}, 422, "'dance' is unknown"),
-        ("run", {"json": {}}, 422, "'None' is unknown"),
+        ("run", {"json": {"action": "dance"}}, 200, "'dance' is unknown"),
+        ("run", {"json": {}}, 200, "'None' is unknown"),
         ("run", {"json": ["step"]}, 400, "send an object"),
         ("run", {"content": b"action=step"}, 415, "send JSON"),
         ("run", {"content": b"{", "headers": JSON}, 400, "no JSON"),
@@ -146,17 +147,18 @@ def test_the_pages_own_origin_is_accepted(served: Served) -> None:
         ("run", {"content": b"\xff", "headers": JSON}, 400, "no JSON"),
         ("run", {"json": {"action": "x" * 70_000}}, 413, "0.1 MB are the most"),
         ("run", {"content": iter([b"{}"])}, 411, "the length of the request is missing"),
-        ("settings", {"json": {"hidden": [10**6]}}, 422, "hidden=[1000000] is not allowed"),
-        ("settings", {"json": {"rows": 10**12}}, 422, "rows=1000000000000 is not allowed"),
+        ("settings", {"json": {"hidden": [10**6]}}, 200, "hidden=[1000000] is not allowed"),
+        ("settings", {"json": {"rows": 10**12}}, 200, "rows=1000000000000 is not allowed"),
         ("settings", {"content": rb'{"target": "\ud800"}', "headers": JSON}, 204, ""),
-        ("settings", {"content": rb'{"\ud800": 1}', "headers": JSON}, 422, "is unknown"),
-        ("settings", {"json": {"data": "file"}}, 422, "there is no file yet"),
+        ("settings", {"content": rb'{"\ud800": 1}', "headers": JSON}, 200, "is unknown"),
+        ("settings", {"json": {"data": "file"}}, 200, "there is no file yet"),
         ("file?name=t.csv", {"content": b"x" * (MOST_BYTES + 1)}, 413, "20.0 MB are the most"),
-        ("file?name=t.csv", {"content": b""}, 422, "t.csv"),
-        ("file", {"content": CSV}, 422, "is no table"),
-        ("file?name=%00t%2F.csv", {"content": CSV}, 422, "is no table"),
+        ("file?name=t.csv", {"content": b""}, 200, "t.csv"),
+        ("file", {"content": CSV}, 200, "is no table"),
+        ("file?name=%00t%2F.csv", {"content": CSV}, 200, "is no table"),
         ("file?name=t.%00csv", {"content": CSV}, 200, ""),
         ("nothing", {"json": {}}, 404, "Not Found"),
+        ("run", {"content": b"{}", "headers": JSON | {"transfer-encoding": "chunked"}}, 411, "is missing"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_granted_is_answered_in_a_sentence(
@@ -165,15 +167,42 @@ def test_what_cannot_be_granted_is_answered_in_a_sentence(
     answer = served.client.post(f"/{TOKEN}/{path}", **extra)
     assert answer.status_code == status, answer.text
     if said:
-        assert said in answer.json()["error"]
+        assert said in answer.json()["refused" if status == 200 else "error"]
     assert served.steps() == 0
 
 
-def test_the_microscope_waits_for_a_pause(served: Served) -> None:
+def test_where_there_is_no_batch_the_microscope_says_so(served: Served) -> None:
     answer = served.get("microscope")
-    assert (answer.status_code, answer.json()) == (
-        422, {"error": "no batch was taken yet: take a step, then open the microscope on it"},
-    )  # fmt: skip
+    assert answer.status_code == 409
+    assert "<p>no batch was taken yet: take a step, then open the microscope on it</p>" in answer.text
+
+
+def test_an_invitation_leads_to_the_page_once(served: Served) -> None:
+    """Who reads the address in the list of processes comes too late, or is seen to have come."""
+    foreign = served.client.get(f"/{INVITATION}", headers={"origin": "http://evil.example"})
+    assert foreign.status_code == 403
+    answer = served.client.get(f"/{INVITATION}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/{TOKEN}/")
+    assert served.client.get(f"/{INVITATION}").status_code == 403
+    assert served.get("").status_code == 200
+
+
+def test_more_than_four_pages_are_told_to_close_one(served: Served) -> None:
+    async def first(count: int) -> list[str]:
+        streams = [served.server._told() for _ in range(count)]
+        found = [await anext(stream) for stream in streams]
+        for stream in streams:
+            await stream.aclose()
+        return found
+
+    loop = asyncio.new_event_loop()
+    with ThreadPoolExecutor(1) as apart:
+        events = apart.submit(loop.run_until_complete, first(5)).result(30)
+        again = apart.submit(loop.run_until_complete, first(1)).result(30)
+    loop.close()
+    assert [event.split("\n")[0] for event in events] == ["event: lesson"] * 4 + ["event: full"]
+    assert "4 pages of the playground are open: close one" in events[-1]
+    assert again[0].startswith("event: lesson")
 
 
 def test_other_protocols_are_turned_away(served: Served) -> None:

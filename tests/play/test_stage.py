@@ -161,12 +161,13 @@ def test_a_table_of_the_players_own(table: Path) -> None:
         it.change({"data": "file"})
     file = it.load(table, "fruit.csv")
     assert (file.columns, file.rows, file.suggested) == (("weight", "colour", "price", "kind"), 50, "kind")
-    assert told(it)["lesson"]["file"]["name"] == "fruit.csv"
+    assert told(it)["lesson"]["file"] is None  # until it is learned from
     with pytest.raises(DataError, match="target is not chosen"):
         it.change({"data": "file"})
     with pytest.raises(DataError, match="'size'"):
         it.change({"data": "file", "target": "size"})
     it.change({"data": "file", "target": "kind", "batch_size": 5})
+    assert told(it)["lesson"]["file"]["name"] == "fruit.csv"
     data = told(it)["lesson"]["data"]
     assert data["outputs"] == ("pear", "plum")
     assert data["features"][:2] == ("weight", "price")
@@ -189,6 +190,53 @@ def test_another_file_is_learned_once_it_is_asked_for(table: Path, tmp_path: Pat
     assert (it.examples.title, it.training.steps) == ("first.csv: kind", 1)
     it.change({"data": "file", "target": "kind"})
     assert (it.examples.title, it.training.steps) == ("second.csv: kind", 0)
+
+
+def test_a_file_whose_target_is_refused_changes_nothing(table: Path, tmp_path: Path) -> None:
+    it = playground(batch_size=5)
+    it.load(table, "first.csv")
+    it.change({"data": "file", "target": "kind"})
+    it.step()
+    one = tmp_path / "one.csv"
+    rows = "".join(f"{i**0.5},{i**0.3},x\n" for i in range(20))
+    one.write_text(f"a,b,k\n{rows}", encoding="utf-8")
+    it.load(one, "one.csv")
+    with pytest.raises(DataError, match="the target 'k' holds one class only"):
+        it.change({"data": "file", "target": "k"})
+    it.change({"activation": "relu"})
+    assert (it.examples.title, told(it)["lesson"]["file"]["name"]) == ("first.csv: kind", "first.csv")
+    it.change({"data": "file", "target": "a"})
+    assert told(it)["lesson"]["file"]["name"] == "one.csv"
+    it.load(table, "third.csv")
+    it.change({"data": "moons"})
+    it.change({"data": "file", "target": "a"})
+    assert it.examples.title == "one.csv: a, standardised"
+
+
+def test_the_size_of_the_batch_is_told_though_few_points_are_drawn() -> None:
+    it = playground(rows=5000, batch_size=100)
+    assert told(it)["frame"]["taken"] is None
+    it.step()
+    frame = told(it)["frame"]
+    assert frame["taken"] == 100
+    assert 10 < len(frame["batch"]) < 80
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "table.parquet"
+    words = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(20_000, dtype=np.int32)), pa.array(["x" * 300_000])
+    )
+    pq.write_table(pa.table({"word": words, "kind": pa.array(["a", "b"] * 10_000)}), path)
+    with pytest.raises(DataError, match=r"words\.parquet takes more than 250 MB once it is unpacked"):
+        playground().load(path, "words.parquet")
+    wide = pa.table({f"c{i}": np.zeros(5) for i in range(502)})
+    pq.write_table(wide, path)
+    with pytest.raises(DataError, match=r"wide\.parquet has 501 features"):
+        playground().load(path, "wide.parquet")
 
 
 def test_the_plane_begins_with_the_features_that_tell_most(tmp_path: Path) -> None:
@@ -273,7 +321,7 @@ def test_the_microscope_shows_the_batch_taken_last_as_it_was() -> None:
         it.microscope()
     it.step()
     it.step()
-    assert "Batch 2 of Two moons, 60 points" in it.microscope()
+    assert "Batch 2 of Two moons" in it.microscope()
     it.start()
     with pytest.raises(InputError, match="is running: pause it"):
         it.microscope()

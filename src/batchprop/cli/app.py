@@ -62,6 +62,8 @@ class OneLine(TyperGroup):
             _fail(f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
         except BatchpropError as error:
             _fail(_one_line(error), BAD_DATA)
+        except MemoryError:
+            _fail("there is not enough memory: give less of the table, or free some", BAD_DATA)
         except failures_of_jax() as error:
             _fail(f"{jax_gave_up(error)}: set JAX_PLATFORMS=cpu to do without an accelerator", BAD_DATA)
         except KeyboardInterrupt:

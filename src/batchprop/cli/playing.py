@@ -76,16 +76,17 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
 
 
 def _served(console: Console, stage: Stage, listening: socket.socket, *, opened: bool) -> int:
-    port, token = listening.getsockname()[1], secrets.token_urlsafe(_TOKEN_BYTES)
-    address = f"http://{HOST}:{port}/{token}/"
+    port = listening.getsockname()[1]
+    token, invitation = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
 
     def end() -> None:
         listener.end()
 
-    server = Server(stage, port=port, token=token, end=end)
+    server = Server(stage, port=port, token=token, invitation=invitation, end=end)
     config = uvicorn.Config(
         server.app,
         log_config=None,
+        log_level="error",
         access_log=False,
         http="h11",
         ws="none",
@@ -95,10 +96,10 @@ def _served(console: Console, stage: Stage, listening: socket.socket, *, opened:
         timeout_graceful_shutdown=_PATIENCE,
     )
     listener = _Listener(config, stage)
-    console.print(f"Playground: {address}", soft_wrap=True, highlight=False)
-    console.print("It runs until Ctrl-C here, or End in the page.", soft_wrap=True)
-    if opened and not webbrowser.open(address):
+    console.print(f"Playground: http://{HOST}:{port}/{token}/", soft_wrap=True, highlight=False)
+    if opened and not webbrowser.open(f"http://{HOST}:{port}/{invitation}"):
         console.print("There is no browser to open it with: open that address in one.", soft_wrap=True)
+    console.print("It runs until Ctrl-C here, or End in the page.", soft_wrap=True)
     with _hanging_up(listener):
         try:
             listener.run(sockets=[listening])

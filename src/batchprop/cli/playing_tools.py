@@ -17,13 +17,16 @@ from batchprop.tables.columns import describe, find
 from batchprop.tables.encoding import encoder
 from batchprop.tables.lines import line_numbers
 from batchprop.tables.reading import read
-from batchprop.tables.row_groups import open_parquet
+from batchprop.tables.row_groups import opened_parquet
+from batchprop.tables.scanning import scan
+from batchprop.tables.splitting import check_enough
 from batchprop.tables.targets import read_target
 from batchprop.view.document import Moment, Words, document
 from batchprop.view.microscope import MOST_ROWS as MOST_COLUMNS
 from batchprop.view.page import page
 
 _TEXT, _PARQUET = (".csv", ".tsv", ".tab"), (".parquet", ".pq")
+_ROWS_AT_ONCE, _MOST_DECODED = 256, 250_000_000
 _TARGETS = ("target", "label", "class", "y")
 
 
@@ -53,10 +56,7 @@ class LibraryTools:
         if ending not in _TEXT + _PARQUET:
             known = ", ".join(_TEXT + _PARQUET)
             raise DataError(f"{name} is no table that the playground reads: those end in {known}")
-        if ending in _PARQUET:
-            # A few bytes may stand for billions of rows.
-            check_size(name, open_parquet(path).metadata.num_rows)
-        frame = read(path)
+        frame = _decoded(path, name) if ending in _PARQUET else read(path)
         check_size(name, len(frame), frame.shape[1] - 1)
         lines = line_numbers(path)
         places = np.arange(len(frame)) + 1 if lines is None else lines
@@ -77,6 +77,7 @@ class LibraryTools:
         column = find(frame, target, "target column")
         frame = frame[column.notna()]
         wanted = read_target(frame[target])
+        check_enough(wanted)
         features = frame.drop(columns=target)
         pipeline = encoder(describe(features), len(features), target)
         X = np.asarray(pipeline.fit_transform(features), dtype=np.float64)
@@ -121,6 +122,22 @@ class LibraryTools:
             first = Moment("before the first step", start, _answers(examples, start, batch.B))
             moments.insert(0, first)
         return page(document(words, batch, moments, taken.learning_rate))
+
+
+def _decoded(path: Path, name: str) -> pd.DataFrame:
+    """Read a Parquet file a little at a time: a few bytes of it may stand for billions of rows or letters."""
+    with opened_parquet(path) as file:
+        check_size(name, file.metadata.num_rows, file.metadata.num_columns - 1)
+    frames, size = list[pd.DataFrame](), 0
+    for frame in scan(path).frames(rows=_ROWS_AT_ONCE):
+        size += int(frame.memory_usage(deep=True).sum())
+        if size > _MOST_DECODED:
+            raise DataError(
+                f"{name} takes more than {_MOST_DECODED / 1e6:,.0f} MB once it is unpacked, too much for the "
+                "playground: leave out columns of long text"
+            )
+        frames.append(frame)
+    return pd.concat(frames)
 
 
 def _answers(examples: Examples, network: Network, B: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """The page of the playground: a frame for its script, which draws everything else."""
 
+import html
 from importlib.resources import files
 
 PAGE = """<!doctype html>
@@ -19,6 +20,18 @@ PAGE = """<!doctype html>
 </html>
 """
 
+_SENTENCE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>batchprop microscope</title>
+</head>
+<body><main><p>{}</p></main></body>
+</html>
+"""
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "font-src data:; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -27,6 +40,16 @@ POLICY = (
 
 MICROSCOPE_POLICY = "frame-ancestors 'self'"
 """The microscope's page brings a policy of its own; only the playground may frame it."""
+
+
+def sentence(text: str) -> str:
+    """Return a page with one sentence.
+
+    Example:
+        >>> "a &lt; b" in sentence("a < b")
+        True
+    """
+    return _SENTENCE.format(html.escape(text))
 
 
 def built(name: str) -> bytes:

@@ -69,7 +69,7 @@ def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
     """Lay the examples out by two of their features.
 
     Args:
-        examples: n of them; the first 2,000 are drawn.
+        examples: n of them; of more than 2,000 as many are drawn, by lot.
         axes: which features.
 
     Raises:
@@ -88,11 +88,13 @@ def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
         )
     if second is None and n_features > 1:
         raise ParameterError(f"axes={list(axes)} are not allowed: there are {n_features} features, give two")
-    drawn = np.arange(min(len(examples.X), MOST_POINTS))
-    xs = examples.X[drawn, first]
+    n = len(examples.X)
+    # The same ones always: of a table that is sorted, the first would be of one class.
+    drawn = np.sort(np.random.RandomState(0).permutation(n)[:MOST_POINTS])
+    xs = examples.X[:, first]
     # Where there is no second feature, points are spread so that each can be seen.
-    ys = np.linspace(-1, 1, len(drawn)) if second is None else examples.X[drawn, second]
-    return Plane(axes, drawn, np.stack([xs, ys]), _ends(xs), _ends(ys))
+    ys = np.linspace(-1, 1, n) if second is None else examples.X[:, second]
+    return Plane(axes, drawn, np.stack([xs, ys])[:, drawn], _ends(xs), _ends(ys))
 
 
 def surface_of(network: Network, examples: Examples, plane: Plane) -> NDArray[np.floating]:

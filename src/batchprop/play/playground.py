@@ -66,7 +66,7 @@ class Playground:
         run: the number of this training.
         running: whether it goes on by itself.
         ended: why it cannot go on, or None.
-        file: the player's table, or None.
+        file: the player's table that is learned from, or was last; or None.
         version: grows with whatever can be seen.
         lesson_version: grows with all but the steps.
 
@@ -78,6 +78,7 @@ class Playground:
         self.tools = tools
         self.settings = settings
         self.file = file
+        self._offered: File | None = None
         self.run = 0
         self.version = self.lesson_version = 0
         self.running = False
@@ -157,9 +158,9 @@ class Playground:
             BatchpropError: a choice is not allowed; nothing has changed then.
         """
         settings = self.settings.changed(changes)
-        origin = self._origin
-        if settings.data != FILE or {"data", "target"} & changes.keys():
-            origin = self._origin_of(settings, self.file)
+        chosen = {"data", "target"} & changes.keys()
+        file = self._offered or self.file if chosen and settings.data == FILE else self.file
+        origin = self._origin_of(settings, file) if settings.data != FILE or chosen else self._origin
         same = origin == self._origin
         examples = self.examples if same else self._made(origin)
         if not same and "axes" not in changes:
@@ -172,9 +173,12 @@ class Playground:
         else:
             self._begin(settings, examples, plane)
             self._origin = origin
+        self.file = file
+        if chosen:
+            self._offered = None
 
     def load(self, path: Path, name: str) -> File:
-        """Take a table of the player's; it is learned from once its target is chosen.
+        """Look into a table of the player's; it takes the place of the one before once its target is chosen.
 
         Args:
             path: where it lies for now.
@@ -183,10 +187,8 @@ class Playground:
         Raises:
             DataError: it is no table that can be learned from; the one before stays.
         """
-        found = self.tools.look_into(path, name)
-        self.file = found
-        self._told()
-        return found
+        self._offered = self.tools.look_into(path, name)
+        return self._offered
 
     def microscope(self) -> str:
         """Return the page that shows the batch taken last.

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from batchprop.errors import BatchpropError
 from batchprop.play.guarding import HEADERS, Guard
-from batchprop.play.page import MICROSCOPE_POLICY, PAGE, POLICY, built
+from batchprop.play.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
 from batchprop.play.playground import File, Playground
 from batchprop.play.stage import EndedError, Stage
 from batchprop.play.telling import MOST_BYTES, Heard
@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 FRAME_SECONDS = 1 / 12
 """From one frame to the next at least: more often nobody sees."""
+
+MOST_PAGES = 4
 
 _TYPES = {"playground.js": "text/javascript", "playground.css": "text/css"}
 _LONGEST_NAME = 100
@@ -37,13 +39,16 @@ class Server:
         stage: runs it.
         port: where it is served.
         token: the first part of every address.
+        invitation: an address that leads to the page once.
         end: called when the player ends it.
 
     Attributes:
         app: the ASGI application.
     """
 
-    def __init__(self, stage: Stage, *, port: int, token: str, end: Callable[[], None]) -> None:
+    def __init__(
+        self, stage: Stage, *, port: int, token: str, invitation: str, end: Callable[[], None]
+    ) -> None:
         self._stage = stage
         self._end = end
         self._pages = 0
@@ -57,7 +62,8 @@ class Server:
             Route("/file", self._file, methods=["POST"]),
             Route("/end", self._ended, methods=["POST"]),
         ]
-        guard = Middleware(Guard, port=port, token=token, most_bytes={"file": MOST_BYTES})
+        bounds = {"file": MOST_BYTES}
+        guard = Middleware(Guard, port=port, token=token, invitation=invitation, most_bytes=bounds)
         self.app = Starlette(
             routes=[Mount(f"/{token}", routes=routes)],
             middleware=[guard],
@@ -74,26 +80,33 @@ class Server:
     async def _events(self, _: Request) -> Response:
         return StreamingResponse(self._told(), media_type="text/event-stream", headers=HEADERS)
 
-    async def _told(self) -> AsyncIterator[str]:
+    async def _told(self) -> AsyncGenerator[str, None]:
         """All that happens, as long as the page listens; where none does, the training rests."""
+        if self._pages >= MOST_PAGES:
+            # A browser keeps six connections to a server: with one more page, no wish would come through.
+            yield _event("full", {"error": f"{MOST_PAGES} pages of the playground are open: close one"})
+            return
         heard = Heard()
         self._pages += 1
         try:
             while True:
                 events, heard = await asyncio.wrap_future(self._stage.news(heard))
                 for name, data in events:
-                    yield f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
+                    yield _event(name, data)
                 await asyncio.sleep(FRAME_SECONDS)
         except EndedError:
-            return
+            yield _event("ended", {})
         finally:
             self._pages -= 1
             if not self._pages:
                 self._stage.ask(Playground.pause)
 
     async def _microscope(self, _: Request) -> Response:
-        html = await self._granted(Playground.microscope)
-        return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
+        try:
+            html, status = await self._granted(Playground.microscope), 200
+        except BatchpropError as error:
+            html, status = sentence(str(error)), 409
+        return HTMLResponse(html, status, HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
 
     async def _run(self, request: Request) -> Response:
         action = str((await _wish(request)).get("action"))
@@ -134,6 +147,10 @@ def _name_of(given: str) -> str:
     return Path(letters).name[-_LONGEST_NAME:]
 
 
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
+
+
 async def _wish(request: Request) -> dict[str, Any]:
     """The object in the body."""
     # A form of another page cannot send this type without asking first.
@@ -149,8 +166,8 @@ async def _wish(request: Request) -> dict[str, Any]:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """What the library refuses: a clear sentence."""
-    return JSONResponse({"error": str(error)}, 422, HEADERS)
+    """What the library refuses: a clear sentence, and no failure that a browser would note on its console."""
+    return JSONResponse({"refused": str(error)}, headers=HEADERS)
 
 
 async def _failed(_: Request, error: Exception) -> Response:

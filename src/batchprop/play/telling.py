@@ -64,7 +64,7 @@ def lesson(playground: Playground) -> dict[str, Any]:
         "settings": settings,
         "choices": {
             "data": [{"name": name, "about": toy.about, "task": toy.task} for name, toy in TOYS.items()],
-            "activations": list(ACTIVATIONS),
+            "activations": list(dict.fromkeys(record.name for record in ACTIVATIONS.values())),
             "optimizers": list(OPTIMIZERS),
             "speeds": [{"name": name, "about": speed.about} for name, speed in SPEEDS.items()],
         },
@@ -133,6 +133,7 @@ def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
             "learning_rate": playground.settings.learning_rate,
         },
         "surface": _surface(playground),
+        "taken": None if training.taken is None else len(training.taken.rows),
         "batch": None if playground.running else _batch(playground),
     }
 

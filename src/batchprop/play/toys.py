@@ -54,10 +54,8 @@ def drawn(name: str, rows: int, noise: float, seed: int) -> Examples:
     else:
         values = StandardScaler().fit_transform(values[:, None])[:, 0]
     names = tuple(f"point {i + 1}" for i in range(rows))
-    title = f"{toy.about}, {rows:,} points"
-    return Examples(
-        title, toy.task, StandardScaler().fit_transform(X), values.astype(float), ("x₁", "x₂"), outputs, names
-    )
+    X = StandardScaler().fit_transform(X)
+    return Examples(toy.about, toy.task, X, values.astype(float), ("x₁", "x₂"), outputs, names)
 
 
 def _moons(rows: int, noise: float, seed: int) -> Points:

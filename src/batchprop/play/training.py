@@ -200,7 +200,9 @@ class Training:
         window = max(_FEWEST_AVERAGED, _EPOCHS_AVERAGED * len(self.rows) / m)
         share = 1 / min(self._measured_batches, window)
         trace, squared_norm = (
-            old + share * (float(new) - old) for old, new in zip(self._noise, noise, strict=True)
+            float(old + share * (new - old)) for old, new in zip(self._noise, noise, strict=True)
         )
         self._noise = Noise(trace, squared_norm)
-        return trace / squared_norm if squared_norm > 0 else math.inf
+        if squared_norm > 0:
+            return trace / squared_norm
+        return math.inf if trace > 0 else math.nan  # there is no gradient to scatter

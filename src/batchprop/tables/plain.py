@@ -6,6 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchprop.errors import DataError
+
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -21,7 +23,7 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Reduce Arrow's many types to numbers, text, dates and booleans; nested values stay as they are."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return plain(pc.cast(column, kind.value_type))
+        return plain(_unpacked(column, kind.value_type))
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_time(kind):
@@ -31,8 +33,17 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     # The same moments: at the ends of time another zone's clock has no hour for them.
     moments = pa.types.is_timestamp(kind) and kind.tz is not None
     if moments or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
-        return pc.cast(column, pa.timestamp(kind.unit, "UTC") if moments else pa.string())
+        return _unpacked(column, pa.timestamp(kind.unit, "UTC") if moments else pa.string())
     return column
+
+
+def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, kind)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"a column holds more than 2 GB of text in {len(column):,} rows: shorten it, or leave it out"
+        ) from error
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
