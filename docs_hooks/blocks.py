@@ -22,8 +22,10 @@ FENCE = re.compile(
 )
 # Written on the line above a block that no test can run, with the reason.
 NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\s*\Z")
+RUN = {"python", "console"}
+# What a console block may hold besides `batchprop`: it sets up, or takes long, and is tried elsewhere.
+TRIED_ELSEWHERE = re.compile(r"(make|pip|python -m|git|\.|cd) ")
 INTERRUPTED = 130
-RUN = {"python", "console", "sh", "bash", "shell"}
 
 
 class Block(NamedTuple):
@@ -41,21 +43,39 @@ class Ran(NamedTuple):
     printed: str
 
 
+def is_run(fence: re.Match[str]) -> bool:
+    """Whether a fenced block, found by ``FENCE`` in the whole document, is run."""
+    return fence["language"] in RUN and not NOT_RUN.search(fence.string[: fence.start()])
+
+
 def blocks(document: Path) -> list[Block]:
-    """Return the document's Python and console blocks, in order."""
+    """Return the blocks of the document that are run, in order."""
     text = document.read_text(encoding="utf-8")
     return [
         Block(found["language"], text.count("\n", 0, found.start()) + 2, dedent(found["text"]))
         for found in FENCE.finditer(text)
-        if found["language"] in RUN and not NOT_RUN.search(text[: found.start()])
+        if is_run(found)
     ]
 
 
 def commands(block: Block) -> list[list[str]]:
-    """Return the `batchprop` commands of a console block; `make` and `pip` are tried elsewhere."""
-    joined = block.text.replace("\\\n", " ").splitlines()
-    lines = [line.strip().removeprefix("$ ") for line in joined]
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("batchprop ")]
+    """Return the `batchprop` commands of a console block.
+
+    Args:
+        block: its lines are `batchprop` with arguments, comments, or tried elsewhere.
+
+    Returns:
+        The arguments of each.
+
+    Raises:
+        ValueError: a line is nothing of that, and so would never be tried.
+    """
+    lines = [line.strip() for line in block.text.replace("\\\n", " ").splitlines()]
+    ours = [line for line in lines if line.startswith("batchprop ")]
+    for line in lines:
+        if line and line not in ours and not line.startswith("#") and not TRIED_ELSEWHERE.match(line):
+            raise ValueError(f"line {block.line} ff.: nothing tries {line!r}")
+    return [shlex.split(line, comments=True)[1:] for line in ours]
 
 
 def run(document: Path) -> list[Ran]:

@@ -29,9 +29,14 @@ OUTSIDE = ["CHANGELOG.md", "benchmarks/NOTES.md", "benchmarks/results/*.png"]
 PLACE = re.compile(r"^<!-- (?P<kind>table|commands): (?P<name>[\w-]+) -->$", re.MULTILINE)
 
 
+def made(page: File) -> Made:
+    """Return what a page makes; it is run once, and again when it has changed (`mkdocs serve`)."""
+    document = Path(str(page.abs_src_path))
+    return _made(document, document.read_text(encoding="utf-8"))
+
+
 @cache
-def made(document: Path) -> Made:
-    """Return what a page makes; it is run once."""
+def _made(document: Path, text: str) -> Made:  # noqa: ARG001 what was made of another text is stale
     return make(document)
 
 
@@ -43,7 +48,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, name, abs_src_path=str(path)))
     for page in list(files.documentation_pages()):
         if page.src_uri.startswith(MADE):
-            for name, content in made(Path(str(page.abs_src_path))).files.items():
+            for name, content in made(page).files.items():
                 files.append(File.generated(config, MADE + name, content=content))
     return files
 
@@ -51,7 +56,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 the hook's names
     """Put into a page what is generated for it, and turn its links out of docs/ to the copies."""
     if page.file.src_uri.startswith(MADE):
-        found = made(Path(str(page.file.abs_src_path)))
+        found = made(page.file)
         markdown = with_frames(with_output(markdown, found.ran), found.files)
     markdown = markdown.replace("](../benchmarks/", "](benchmarks/")
     return PLACE.sub(lambda place: _generated(place["kind"], place["name"]), markdown)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from docs_hooks.blocks import FENCE, Ran, run
+from docs_hooks.blocks import FENCE, Ran, is_run, run
 
 # A link to a page that was made, alone on its line.
 ALONE = re.compile(r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)(?P<line>#[\w-]+)?\)$", re.MULTILINE)
@@ -59,10 +59,10 @@ def with_output(markdown: str, ran: list[Ran]) -> str:
     Returns:
         The page, an output block after each block that printed something.
     """
-    printed = {one.block.text: one.printed.rstrip() for one in ran}
+    printed = (one.printed.rstrip() for one in ran)
 
     def shown(found: re.Match[str]) -> str:
-        output = printed.get(found["text"], "")
+        output = next(printed) if is_run(found) else ""
         return f"{found[0]}\n\n``` {{.text .printed}}\n{output}\n```" if output else found[0]
 
     return FENCE.sub(shown, markdown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,38 +12,47 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
 OURS = "batchprop, JAX"
-PEERS = [
-    "batchprop, NumPy",
-    "scikit-learn",
-    "PyTorch",
-    "PyTorch, fused",
-    "torch.compile",
-    "JAX, jitted step",
-    "JAX, jitted scan",
-]
-ADDED = ["plain + norms / plain", "clipped / plain", "private / plain"]
-OTHERS = [
-    "Opacus ghost / private",
-    "Opacus hooks / private",
-    "JAX vmap, no noise / clipped",
-    "PyTorch plain / plain",
-]
+LIBRARIES = ["scikit-learn", "PyTorch", "PyTorch, fused", "torch.compile"]
+BY_HAND = ["batchprop, NumPy", "JAX, jitted step", "JAX, jitted scan", "JAX, scan of a copy"]
+# What a row of the page says, and the name of its ratio in the results.
+ADDED = {
+    "norms as well": "plain + norms / plain",
+    "clipped": "clipped / plain",
+    "clipped, with noise: private": "private / plain",
+    "private, batches by chance": "private, Poisson / plain",
+    "PyTorch, plain": "PyTorch plain / plain",
+}
+PRIVATE = {
+    "Opacus, ghost": "Opacus ghost / private",
+    "Opacus, hooks": "Opacus hooks / private",
+    "`vmap(grad)`": "JAX vmap / private",
+}
+CLIPPED = {
+    "Opacus, ghost": "Opacus ghost, no noise / clipped",
+    "Opacus, hooks": "Opacus hooks, no noise / clipped",
+    "`vmap(grad)`": "JAX vmap, no noise / clipped",
+    "the same by Optax": "JAX vmap, Optax's clipping / clipped",
+}
 
 
-def peers() -> str:
-    """Return how many times as long as batchprop on JAX each peer takes for a step."""
+def peers(names: list[str]) -> str:
+    """Return how many times as long as batchprop on JAX some peers take for a step."""
     rows = [
-        [_whole(f"{row['case']}, {row['solver']}"), *(_ratio(row["contestants"], peer) for peer in PEERS)]
+        [
+            _whole(f"{row['case']}, {row['solver']}"),
+            *(three_digits(row["contestants"], peer) for peer in names),
+        ]
         for row in _read("peers")["steps"]
     ]
-    return _table(["network, batch, solver", *PEERS], rows)
+    return _table(["network, batch, solver", *names], rows)
 
 
-def private() -> str:
-    """Return what norms, clipping and noise add to a plain step, and what others take for the same."""
+def private(heading: str, names: dict[str, str]) -> str:
+    """Return ratios of private training's steps, a line for each name and a column for each network."""
     steps = _read("private")["steps"]
-    rows = [[_whole(name), *(_ratio(row["ratios"], name) for row in steps)] for name in [*ADDED, *OTHERS]]
-    return _table(["a step's time, as a multiple", *(row["case"] for row in steps)], rows)
+    rows = [[said, *(three_digits(row["ratios"], name) for row in steps)] for said, name in names.items()]
+    cases = (_whole(row["case"].replace(", ", ",<br>")) for row in steps)
+    return _table([heading, *cases], rows)
 
 
 def bad_rows() -> str:
@@ -74,8 +84,11 @@ def streamed() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "peers": peers,
-    "private": private,
+    "libraries": partial(peers, LIBRARIES),
+    "by-hand": partial(peers, BY_HAND),
+    "added": partial(private, "a plain step is 1", ADDED),
+    "beside-private": partial(private, "our private step is 1", PRIVATE),
+    "beside-clipped": partial(private, "our clipped step is 1", CLIPPED),
     "bad-rows": bad_rows,
     "streamed": streamed,
 }
@@ -90,8 +103,12 @@ def _whole(name: str) -> str:
     return f'<span class="whole">{name}</span>'
 
 
-def _ratio(found: dict[str, Any], name: str) -> str:
-    return f"{found[name]['ratio']:.2f}" if name in found else "–"
+def three_digits(found: dict[str, Any], name: str) -> str:
+    """Return a ratio by its name, or a dash; rounds differ by more than a fourth digit would say."""
+    if name not in found:
+        return "–"
+    ratio = found[name]["ratio"]
+    return f"{ratio:.{max(0, 3 - len(str(int(ratio))))}f}"
 
 
 def _mean_precision(cells: list[dict[str, Any]], name: str) -> dict[str, float]:

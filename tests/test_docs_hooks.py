@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from batchprop.cli.app import app
-from docs_hooks.blocks import blocks, run
+from docs_hooks.blocks import FENCE, RUN, TRIED_ELSEWHERE, Block, blocks, commands, run
 from docs_hooks.command_line import parameters, reference
 from docs_hooks.google import in_google_style
 from docs_hooks.made import make, with_frames, with_output
-from docs_hooks.measured import TABLES
+from docs_hooks.measured import TABLES, three_digits
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("**/*.md")])
 
 PAGE = """# A page
 
@@ -58,6 +61,42 @@ def test_a_page_shows_what_it_printed_and_saved(document: Path) -> None:
     assert framed.endswith("[Another page](other.html)\n")
 
 
+def test_equal_blocks_have_outputs_of_their_own(tmp_path: Path) -> None:
+    count = "```python\nn += 1\nprint(n)\n```\n\n"
+    text = "```python\nn = 0\n```\n\n" + count + "<!-- not run: it is one too many -->\n" + count + count
+    path = tmp_path / "page.md"
+    path.write_text(text, encoding="utf-8")
+    shown = with_output(text, make(path).ran)
+    assert re.findall(r"{\.text \.printed}\n(.*)\n", shown) == ["1", "2"]
+
+
+def test_a_console_block_holds_nothing_that_nobody_tries() -> None:
+    lines = "make demo\n# a comment\n\n. .venv/bin/activate\nbatchprop look \\\n  --rows 8  # few\n"
+    assert commands(Block("console", 1, lines)) == [["look", "--rows", "8"]]
+    with pytest.raises(ValueError, match="nothing tries 'rm model'"):
+        commands(Block("console", 1, lines + "rm model\n"))
+
+
+COMMAND = re.compile(
+    rf"^(?:    |\t)\s*(?:{TRIED_ELSEWHERE.pattern}|batchprop |>>> |import |from \w+ import )"
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_block_of_a_document_is_known(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    fences = list(FENCE.finditer(text))
+    assert len(re.findall(r"^ *(?:```|~~~)", text, re.MULTILINE)) == 2 * len(fences), (
+        "a fence without a language"
+    )
+    assert {fence["language"] for fence in fences} <= RUN
+    for block in blocks(document):
+        if block.language == "console":
+            commands(block)
+    loose = FENCE.sub("", text).splitlines()
+    assert not [line for line in loose if COMMAND.match(line)], "code that could run belongs between fences"
+
+
 def test_what_a_block_raises_ends_the_build_at_its_line(tmp_path: Path) -> None:
     path = tmp_path / "wrong.md"
     path.write_text("```python\nassert 1 == 2\n```\n", encoding="utf-8")
@@ -86,7 +125,11 @@ def test_figures_come_from_the_results() -> None:
         lines = table().splitlines()
         assert len(lines) > 3, name
         assert len({line.count("|") for line in lines}) == 1, name
-    assert "scikit-learn" in TABLES["peers"]()
+    measured = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")
+    assert re.findall(r"^<!-- table: (.+) -->$", measured, re.MULTILINE) == list(TABLES)
+    assert "scikit-learn" in TABLES["libraries"]()
+    ratios = {"a": {"ratio": 279.86}, "b": {"ratio": 36.54}, "c": {"ratio": 0.951}}
+    assert [three_digits(ratios, name) for name in "abcd"] == ["280", "36.5", "0.95", "–"]
 
 
 def test_a_source_becomes_a_paragraph_with_links() -> None:
@@ -103,7 +146,7 @@ def test_doctests_become_examples() -> None:
     assert in_google_style("Add.\n\n>>> 1 + 1\n2\n\nMore.") == headed + "\n\nMore."
 
 
-REFERENCE = sorted((Path(__file__).resolve().parent.parent / "docs" / "reference").glob("*.md"))
+REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 SHOWN = re.compile(r"^::: (?P<name>[\w.]+)$(?P<options>(?:\n {4}.*)*)", re.MULTILINE)
 MEMBERS = re.compile(r"members: \[(?P<names>.*)\]")
 
