@@ -9,20 +9,37 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from tests.browsers import violations
+from tests.browsers import opened, violations
 from tests.play.playing import PETS
 from tests.view.browsing import go_to, numbers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
     from tests.play.playing import Playing
 
 expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
 expect.set_options(timeout=30_000)
 
-REFUSED = "Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"
-"""What Chromium itself says on its console of an answer that refuses."""
+INKED = """async (canvas, inks) => {
+  await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  const probe = new OffscreenCanvas(inks.length, 1).getContext("2d");
+  inks.forEach((ink, n) => {
+    probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(ink);
+    probe.fillRect(n, 0, 1, 1);
+  });
+  const wanted = new Uint32Array(probe.getImageData(0, 0, inks.length, 1).data.buffer);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const pixels = new Uint32Array(data.buffer);
+  return Array.from(wanted, ink => pixels.filter(pixel => pixel === ink).length);
+}"""
+"""How many pixels of a canvas are of each colour, named as the stylesheet names it."""
+
+SAME = "a,b,one\n" + "".join(f"{i},{i * i},same\n" for i in range(30))
+"""A table whose last column, which is the most likely target, cannot be learned."""
 
 
 def start(playing: Playing) -> None:
@@ -57,9 +74,42 @@ def test_it_trains_pauses_and_steps_one_batch_at_a_time(playing: Playing) -> Non
     held = playing.served.ask(lambda it: it.training.held_out())
     expect(playing.readout("held-out loss")).to_have_text(f"{held.loss:.4g}")
     expect(playing.readout("held-out accuracy")).to_have_text(f"{100 * held.score:.3g} %")
+
+
+def test_the_first_step_is_seen_and_what_was_before_it(playing: Playing) -> None:
+    playing.at("button.step").click()
+    expect(playing.readout("step")).to_have_text("1")
     playing.at("button.reset").click()
     expect(playing.readout("step")).to_have_text("0")
     expect(playing.at(".open-microscope")).to_be_disabled()
+    playing.at("button.step").click()
+    expect(playing.readout("step")).to_have_text("1")
+    loss = playing.at('section[aria-label="Loss"]')
+    loss.locator("canvas").hover(position={"x": 52, "y": 90})
+    before = playing.served.ask(lambda it: it.training.held[0])
+    assert before.step == 0
+    expect(loss.locator(".pointed")).to_have_text(f"step 0: held out {before.loss:.3g}")
+    inked = loss.locator("canvas").evaluate(INKED, ["--loss", "--held"])
+    assert min(inked) >= 8  # a dot; a dashed line from before the step to after it
+
+
+def test_of_many_points_some_are_drawn(open_playground: Callable[..., Playing]) -> None:
+    playing = open_playground({"rows": 5000, "batch_size": 100})
+    expect(playing.at(".plane-about")).to_have_text(
+        "4\u202f000 points to learn from, 1\u202f000 held out; 2\u202f000 of 5\u202f000 points are drawn"
+    )
+    label = playing.at(".plane canvas")
+    playing.at("button.step").click()
+    expect(playing.at(".closer-about")).to_contain_text("Step 1 took 100 points.")
+    ringed = re.compile(r" \d\d of the 100 points of the last batch are ringed")
+    expect(label).to_have_attribute("aria-label", ringed)
+    expect(playing.at(".ring-key")).to_be_visible()
+    playing.at("#batch-size-slider").press("End")
+    expect(playing.at(".advice")).to_contain_text("All 4\u202f000 examples at once")
+    playing.at("button.step").click()
+    expect(playing.at(".closer-about")).to_contain_text("Step 2 took 4\u202f000 points.")
+    expect(label).to_have_attribute("aria-label", re.compile("took all of them, and none is ringed"))
+    expect(playing.at(".ring-key")).to_be_hidden()
 
 
 def test_what_changes_while_it_runs_takes_effect_at_once(playing: Playing) -> None:
@@ -126,7 +176,7 @@ def test_a_file_is_learned_and_its_batch_opened_in_the_microscope(playing: Playi
         playing.at("button.step").click()
         expect(playing.readout("step")).to_have_text(str(n + 1))
     expect(playing.at(".plane canvas")).to_have_attribute(
-        "aria-label", re.compile("5 points of the last batch are ringed")
+        "aria-label", re.compile(r"\. 5 points of the last batch are ringed")
     )
     playing.at(".open-microscope").click()
     microscope = playing.at("dialog iframe").content_frame
@@ -189,25 +239,67 @@ def test_what_cannot_be_is_told_beside_its_control_and_the_page_goes_on(
     expect(playing.at(".notice")).to_be_empty()
     playing.at("button.step").click()
     expect(playing.readout("step")).to_have_text("1")
-    assert set(playing.seen.said) == {REFUSED}
-    playing.seen.said.clear()
+
+
+def test_a_file_that_is_refused_changes_nothing(playing: Playing) -> None:
+    playing.load("pets.csv", PETS)
+    expect(playing.at("#target")).to_have_value("kind")
+    playing.at("button.step").click()
+    expect(playing.readout("step")).to_have_text("1")
+
+    def refused() -> None:
+        playing.load("same.csv", SAME)
+        expect(playing.at(".file [role=alert]")).to_contain_text("'one' holds one class only")
+        expect(playing.at("#offer")).to_have_value("one")
+        expect(playing.at(".offer label")).to_have_text("Another target in same.csv")
+
+    refused()
+    expect(playing.at("#data option:checked")).to_have_text("Your file: pets.csv")
+    expect(playing.at("#target option")).to_have_text(["weight", "height", "age", "kind"])
+    expect(playing.at("#target")).to_have_value("kind")
+    expect(playing.at(".plane-title")).to_have_text("pets.csv: kind")
+    expect(playing.readout("step")).to_have_text("1")
+    playing.at("#offer").select_option("b")
+    expect(playing.at(".file [role=alert]")).to_contain_text("no column is left to predict from")
+    playing.at("#offer").select_option("a")
+    expect(playing.at(".plane-title")).to_have_text("same.csv: a, standardised")
+    expect(playing.at("#offer")).to_be_hidden()
+    expect(playing.at(".file [role=alert]")).to_be_empty()
+    refused()
+    playing.at("#data").select_option("moons")
+    expect(playing.at("#offer")).to_be_hidden()
 
 
 @pytest.mark.parametrize("how", ["in the page", "in its terminal"])
-def test_its_end_is_told(playing: Playing, how: str) -> None:
+def test_its_end_is_told_to_every_page(playing: Playing, browser: Browser, how: str) -> None:
+    other = opened(browser, playing.served.address, ".speeds input:checked")
     if how == "in the page":
         playing.at(".end").click()
     else:
         playing.served.stage.close()
         playing.served.listener.should_exit = True
-    expect(playing.at(".over")).to_have_text(
-        "The playground has ended. Start it again in the terminal: batchprop play"
-    )
+    for page in (playing.page, other.page):
+        expect(page.locator(".over")).to_have_text(
+            "The playground has ended. Start it again in the terminal: batchprop play"
+        )
     expect(playing.at(".start")).to_be_disabled()
     expect(playing.at("button.step")).to_be_disabled()
-    if how == "in its terminal":  # Chromium's word for a server that is gone
-        assert all("ERR_" in word for word in playing.seen.said)
-        playing.seen.said.clear()
+    playing.type("#learning-rate", "0.5")  # nobody is asked any more
+    expect(playing.at(".learning-rate-field .refused")).to_have_text("The playground has ended.")
+    other.page.close()
+    assert other.said == []
+
+
+def test_one_page_too_many_says_so(playing: Playing, browser: Browser) -> None:
+    playing.page.evaluate("""window.more = Promise.all([1, 2, 3].map(
+      () => new Promise(told => new EventSource("events").addEventListener("lesson", told))
+    ))""")
+    other = opened(browser, playing.served.address, ".over:not([hidden])")
+    expect(other.page.locator(".over")).to_have_text("4 pages of the playground are open: close one")
+    expect(other.page.locator(".start")).to_be_disabled()
+    assert len([url for url in other.asked if url.endswith("/events")]) == 1
+    other.page.close()
+    assert other.said == []
 
 
 def test_numbers_over_a_table_of_one_feature(playing: Playing) -> None:

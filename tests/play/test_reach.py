@@ -113,7 +113,6 @@ def test_it_is_accessible_and_fits(open_playground: Callable[..., Playing], sche
     canvas = playing.at(".plane canvas").bounding_box()
     assert canvas is not None
     assert min(canvas["width"], canvas["height"]) > 250
-    playing.seen.said.clear()  # the refusal above, which is told in another test
 
 
 def test_on_a_phone_the_plane_comes_first_and_the_controls_are_folded(

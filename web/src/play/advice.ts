@@ -1,7 +1,6 @@
 /** What the noise scale says of the batch size, in a sentence. */
 
-import { plural } from "../numbers";
-import { scaleText } from "./readout";
+import { count, counted, scaleText } from "./readout";
 
 /**
  * Far below the noise scale, twice the batch takes nearly half the steps; far above it, the rest of a batch repeats
@@ -12,9 +11,9 @@ export function advice(size: number, noise: number | null | "inf", train: number
   if (noise === null) return size === 1
     ? "A batch of one cannot tell how gradients scatter: take at least two examples to see the noise scale."
     : "The noise scale shows after the next batch of two examples or more.";
-  const batches = size >= train ? `All ${train} examples at once` : `Batches of ${size}`;
+  const batches = size >= train ? `All ${count(train)} examples at once` : `Batches of ${count(size)}`;
   if (noise === "inf") return `${batches} see only scatter: the gradients of their examples cancel, and larger batches would pay fully.`;
-  if (noise < 0.1) return `All examples pull the same way (noise scale ${scaleText(noise)}): one at a time would lead as far as ${plural(size, "example")}.`;
+  if (noise < 0.1) return `All examples pull the same way (noise scale ${scaleText(noise)}): one at a time would lead as far as ${counted(size, "example")}.`;
   return `${batches} are ${compared(size / noise)} the noise scale of ${scaleText(noise)}: ${consequence(size, size / noise, train)}`;
 }
 

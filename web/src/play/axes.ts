@@ -3,6 +3,7 @@
 import type { ScaleContinuousNumeric } from "d3-scale";
 import { show } from "../numbers";
 import type { Sheet } from "./board";
+import type { Inks } from "./inks";
 import { count } from "./readout";
 
 export type Scale = ScaleContinuousNumeric<number, number>;
@@ -54,17 +55,29 @@ export function drawBottomAxis(sheet: Sheet, area: Area, scale: Scale, name: str
   context.fillText(fitted(context, name, area.right - area.left), (area.left + area.right) / 2, area.bottom + 26);
 }
 
+/** From the labels of an upright axis to the axis, and from its name to the labels. */
+const LABEL_GAP = 8;
+
+const leftTicks = (scale: Scale, log: boolean): number[] => ticksOf(scale, Math.max(2, Math.floor(Math.abs(scale.range()[0]! - scale.range()[1]!) / 46)), log);
+
+/** How many pixels an upright axis takes with its labels, and its name beside them. */
+export function roomForLeftAxis(context: CanvasRenderingContext2D, inks: Inks, scale: Scale): number {
+  context.font = `${FONT_SIZE}px ${inks.text}`;
+  const widest = Math.max(0, ...leftTicks(scale, false).map((tick) => context.measureText(tickLabel(tick)).width));
+  return Math.ceil(1.5 * FONT_SIZE + LABEL_GAP + widest + LABEL_GAP);
+}
+
 export function drawLeftAxis(sheet: Sheet, area: Area, scale: Scale, { name, log = false, grid = false }: { name?: string | undefined; log?: boolean; grid?: boolean }): void {
   const { context, inks } = sheet;
   context.font = `${FONT_SIZE}px ${inks.text}`;
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const tick of ticksOf(scale, Math.max(2, Math.floor((area.bottom - area.top) / 46)), log)) {
+  for (const tick of leftTicks(scale, log)) {
     const y = Math.round(scale(tick)) + 0.5;
     context.fillStyle = inks.line;
     context.fillRect(grid ? area.left : area.left - 5, y - 0.5, grid ? area.right - area.left : 5, 1);
     context.fillStyle = inks.quiet;
-    context.fillText(tickLabel(tick), area.left - 8, y);
+    context.fillText(tickLabel(tick), area.left - LABEL_GAP, y);
   }
   if (!name) return;
   context.save();

@@ -30,8 +30,8 @@ export function keyLine(kind: "batch" | "loss" | "held" | "noise" | "endless" | 
 
 export const placeOf = ({ width, height }: { width: number; height: number }): Area => ({ left: 50, top: 8, right: width - 10, bottom: height - 44 });
 
-/** At least some steps wide, so that the first do not jump across. */
-export const stepScale = (steps: number, area: Area): Scale => scaleLinear([0.5, Math.max(20, steps) + 0.5], [area.left, area.right]);
+/** From before the first step; at least some steps wide, so that the first do not jump across. */
+export const stepScale = (steps: number, area: Area): Scale => scaleLinear([0, Math.max(20, steps) + 0.5], [area.left, area.right]);
 
 export interface Crosshair {
   x: number | null;

@@ -4,6 +4,9 @@ import { line } from "d3-shape";
 import type { Area, Scale } from "./axes";
 import type { Series } from "./series";
 
+/** The radius of a dot. */
+const DOT = 3;
+
 export interface Column {
   /** Steps from + 1 to `to`, counted from 1. */
   from: number;
@@ -43,10 +46,19 @@ export function traceLine(context: CanvasRenderingContext2D, points: Iterable<[n
   context.stroke();
 }
 
+/** What a line of one place would not show. */
+export function dot(context: CanvasRenderingContext2D, x: number, y: number, colour: string): void {
+  if (!Number.isFinite(y)) return;
+  context.fillStyle = colour;
+  context.beginPath();
+  context.arc(x, y, DOT, 0, 2 * Math.PI);
+  context.fill();
+}
+
 export function clipTo(context: CanvasRenderingContext2D, area: Area, draw: () => void): void {
   context.save();
   context.beginPath();
-  context.rect(area.left, area.top - 2, area.right - area.left + 1, area.bottom - area.top + 2);
+  context.rect(area.left - DOT, area.top - 2, area.right - area.left + DOT + 1, area.bottom - area.top + 2);
   context.clip();
   context.lineJoin = "round";
   draw();

@@ -2,12 +2,11 @@
 
 import { h } from "../dom";
 import { createChoice, type Option } from "./choice";
-import { createFilePicker } from "./file";
+import { createFilePicker, FILE } from "./file";
+import { fittingBatch } from "./fitting";
 import { createQuantity } from "./quantity";
-import type { Lesson, Settings } from "./protocol";
+import type { Settings } from "./protocol";
 import type { Context } from "./state";
-
-export const FILE = "file";
 
 export function createDataControls(context: Context): HTMLElement[] {
   const rows = createQuantity(context, {
@@ -39,14 +38,8 @@ function createSet(context: Context): HTMLElement {
       ...(file ? [{ value: FILE, text: `Your file: ${file.name}` }] : []),
     ],
     value: ({ settings }) => settings.data,
-    changes: (value, lesson) => ({ data: value, ...(value === FILE ? fittingBatch(lesson, lesson.file?.rows ?? 0) : fittingBatch(lesson, lesson.settings.rows)) }),
+    changes: (value, lesson) => ({ data: value, ...fittingBatch(lesson, value === FILE ? (lesson.file?.rows ?? 0) : lesson.settings.rows) }),
   });
-}
-
-/** What a batch was may be more than the rows that will be there to learn from, a fifth held out: it is all of them then. */
-export function fittingBatch({ settings }: Lesson, rows: number): Partial<Settings> {
-  const train = rows - Math.max(1, Math.floor(rows / 5));
-  return typeof settings.batch_size === "number" && settings.batch_size > train ? { batch_size: "full" } : {};
 }
 
 function createTarget(context: Context): HTMLElement {
@@ -54,7 +47,8 @@ function createTarget(context: Context): HTMLElement {
     id: "target", label: "Target",
     options: ({ settings, file }) => (settings.data === FILE && file ? file.columns.map((name) => ({ value: name, text: name })) : []),
     value: ({ settings }) => settings.target ?? "",
-    changes: (value) => ({ data: FILE, target: value }),
+    // Of the file in force: naming the set as well would take the one that was read last.
+    changes: (value) => ({ target: value }),
   });
 }
 

@@ -1,9 +1,16 @@
 /** A table of one's own: chosen from a list of files, or dropped on the plane. */
 
 import { h } from "../dom";
+import { fittingBatch } from "./fitting";
+import { createOffer, type Table } from "./offer";
+import type { Loaded } from "./protocol";
 import { count } from "./readout";
+import type { Answer } from "./server";
 import type { Context } from "./state";
 import { forget, refusal, tell, told } from "./wishes";
+
+/** The name of a table of one's own among the sets. */
+export const FILE = "file";
 
 const KINDS = ".csv,.tsv,.tab,.parquet,.pq";
 
@@ -12,14 +19,28 @@ export function createFilePicker(context: Context): HTMLElement {
   const about = h("p", { class: "field-about", id: "file-about" }, "CSV or Parquet; or drop it on the plane.");
   const error = refusal();
   const label = h("label", { class: "file-label", for: "file" }, "Load a file of your own…");
+  const offer = createOffer(context, (table, target) => void choose(table, target));
 
   async function load(file: File): Promise<void> {
     forget();
+    offer.drop();
     label.classList.add("loading");
-    tell(error, await loaded(context, file));
+    const answer = await handedOver(context, file);
+    if ("refused" in answer) tell(error, answer.refused);
+    else await choose({ name: file.name, ...answer.done }, answer.done.suggested);
     label.classList.remove("loading");
     // The same file may be chosen again, once it was changed.
     input.value = "";
+  }
+
+  /** The file before stays until a target of this one is taken. */
+  async function choose(table: Table, target: string): Promise<void> {
+    forget();
+    const fitting = fittingBatch(context.store.get("lesson"), table.rows);
+    const refused = told(await context.server.settings({ data: FILE, target, ...fitting }));
+    tell(error, refused);
+    if (refused) offer.show(table, target);
+    else offer.drop();
   }
 
   input.addEventListener("change", () => {
@@ -27,21 +48,15 @@ export function createFilePicker(context: Context): HTMLElement {
     if (file) void load(file);
   });
   acceptDrops((file) => void load(file));
-  return h("div", { class: "field file" }, input, label, about, error);
+  return h("div", { class: "field file" }, input, label, about, error, offer.element);
 }
 
-/** Hand the file over and learn the column that is most likely its target; the reason where that cannot be. */
-async function loaded({ server, store }: Context, file: File): Promise<string> {
+/** Have the server look into a file, where it is none that is refused unread. */
+async function handedOver({ server, store }: Context, file: File): Promise<Answer<Loaded>> {
   const most = store.get("lesson")?.limits.file_bytes ?? Infinity;
-  if (file.size > most) return `${file.name} has ${megabytes(file.size)}: the playground takes files of up to ${megabytes(most)}. Take fewer of its rows.`;
-  if (file.size === 0) return `${file.name} is empty: choose a table with names in its first row.`;
-  const answer = await server.file(file);
-  if ("refused" in answer) return answer.refused;
-  const { rows, suggested } = answer.done;
-  const size = store.get("lesson")?.settings.batch_size;
-  const train = rows - Math.max(1, Math.floor(rows / 5));
-  const fitting = typeof size === "number" && size > train ? { batch_size: "full" as const } : {};
-  return told(await server.settings({ data: "file", target: suggested, ...fitting }));
+  if (file.size > most) return { refused: `${file.name} has ${megabytes(file.size)}: the playground takes files of up to ${megabytes(most)}. Take fewer of its rows.` };
+  if (file.size === 0) return { refused: `${file.name} is empty: choose a table with names in its first row.` };
+  return server.file(file);
 }
 
 const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1e5) / 10)} MB`;

@@ -12,11 +12,12 @@ import { numberColours } from "./surface";
 const MOST = 12;
 
 export function createLegend(data: Data, theme: Theme): HTMLElement {
-  const keys = [entry(ringed(), "in the paused batch")];
-  if (data.task === "numbers") return h("div", { class: "keys" }, scaleBar(data, theme), entry(hollow("M0,-4.5A4.5,4.5,0,1,1,0,4.5A4.5,4.5,0,1,1,0,-4.5Z"), "held out"), ...keys);
+  const rings = entry(ringed(), "in the paused batch");
+  rings.classList.add("ring-key");
+  if (data.task === "numbers") return h("ul", { class: "keys" }, scaleBar(data, theme), entry(hollow("M0,-4.5A4.5,4.5,0,1,1,0,4.5A4.5,4.5,0,1,1,0,-4.5Z"), "held out"), rings);
   const classes = data.outputs.slice(0, MOST).map((name, label) => entry(mark(label, theme), name));
   const more = data.outputs.length > MOST ? h("li", {}, `and ${data.outputs.length - MOST} more`) : null;
-  return h("ul", { class: "keys" }, ...classes, more, entry(hollow(classShape(0, 52)), "held out"), ...keys);
+  return h("ul", { class: "keys" }, ...classes, more, entry(hollow(classShape(0, 52)), "held out"), rings);
 }
 
 const entry = (sign: SVGSVGElement, name: string): HTMLElement => h("li", {}, sign, h("span", { class: "key-name", title: name }, name));
@@ -38,5 +39,5 @@ function scaleBar(data: Data, theme: Theme): HTMLElement {
   const { ends, colours } = numberColours(data, theme);
   const bar = h("span", { class: "scale-bar" });
   bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
-  return h("div", { class: "scale" }, h("span", { class: "key-name" }, data.outputs[0] ?? "value"), h("span", {}, brief(ends[0])), bar, h("span", {}, brief(ends[1])));
+  return h("li", { class: "scale" }, h("span", { class: "key-name" }, data.outputs[0] ?? "value"), h("span", {}, brief(ends[0])), bar, h("span", {}, brief(ends[1])));
 }

@@ -7,7 +7,7 @@ import { show } from "../numbers";
 import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
 import { createBoard, createTeller, type Sheet } from "./board";
 import { chartPanel, crosshair, keyLine, placeOf, stepScale } from "./chart";
-import { clipTo, type Column, columnsOf, traceLine, tracePeaks } from "./curves";
+import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./curves";
 import { count, lossText } from "./readout";
 import { createRecent } from "./recent";
 import type { Context } from "./state";
@@ -52,7 +52,7 @@ function paint(sheet: Sheet, trace: Trace, log: boolean, pointed: number | null)
   const y = lossScale(trace, columns, area, log);
   drawLeftAxis(sheet, area, y, { log, grid: true });
   drawBottomAxis(sheet, area, x, "step");
-  if (trace.steps) clipTo(sheet.context, area, () => drawCurves(sheet, trace, columns, x, y));
+  if (trace.steps || trace.held.length) clipTo(sheet.context, area, () => drawCurves(sheet, trace, columns, x, y));
   if (pointed !== null) drawCrosshair(sheet, area, pointed);
 }
 
@@ -66,11 +66,17 @@ function drawCurves({ context, inks }: Sheet, trace: Trace, columns: Column[], x
   tracePeaks(context, trace.losses, columns, height);
   context.globalAlpha = 1;
   context.lineWidth = 2.25;
-  traceLine(context, columns.map((column) => [column.x, height(smoothed(trace, column))]));
+  drawLine(context, columns.map((column) => [column.x, height(smoothed(trace, column))]), inks.loss);
   context.strokeStyle = inks.held;
   context.setLineDash([6, 4]);
   const held = thinned(trace.held, columns.length);
-  traceLine(context, held.map(({ step, loss }) => [x(step), height(loss)]));
+  drawLine(context, held.map(({ step, loss }) => [x(step), height(loss)]), inks.held);
+}
+
+function drawLine(context: CanvasRenderingContext2D, places: [number, number][], colour: string): void {
+  const [only, ...more] = places;
+  if (only && more.length === 0) dot(context, ...only, colour);
+  else traceLine(context, places);
 }
 
 /** Of measures that share a column of pixels the last will do. */
@@ -101,11 +107,13 @@ function drawCrosshair({ context, inks }: Sheet, area: Area, x: number): void {
 }
 
 function pointedAt(trace: Trace, width: number, pointed: number | null): string {
-  if (pointed === null || trace.steps === 0) return "";
+  if (pointed === null) return "";
   const step = Math.round(stepScale(trace.steps, placeOf({ width, height: 200 })).invert(pointed));
-  if (step < 1 || step > trace.steps) return "";
+  if (step < 0 || step > trace.steps) return "";
   const held = least(trace.held, (one) => Math.abs(one.step - step));
-  return `step ${count(step)}: ${show(trace.losses.at(step - 1), 3)}${held ? `, held out ${show(held.loss, 3)}` : ""}`;
+  // Before the first step there was no batch.
+  const losses = [step ? show(trace.losses.at(step - 1), 3) : "", held ? `held out ${show(held.loss, 3)}` : ""];
+  return `step ${count(step)}: ${losses.filter(Boolean).join(", ")}`;
 }
 
 function described({ trace, store }: Context): string {

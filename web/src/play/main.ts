@@ -23,13 +23,13 @@ import { createMasthead } from "./masthead";
 const WIDE = "(min-width: 1000px)";
 
 function start(root: HTMLElement): void {
-  const store = new Store<PlayState>({ theme: preferredTheme(), lesson: null, frame: null, link: "opening", trouble: "", logLoss: false });
+  const store = new Store<PlayState>({ theme: preferredTheme(), lesson: null, frame: null, link: "opening", farewell: "", trouble: "", logLoss: false });
   followTheme(store);
   const trace = new Trace();
   const server: Server = new Server({
     lesson: (lesson) => learn(store, trace, lesson),
-    frame: (frame) => advance(store, trace, server, frame),
-    link: (link) => store.set({ link }),
+    frame: (frame, first) => advance(store, trace, server, frame, first),
+    link: (link, farewell = "") => store.set({ link, farewell }),
   });
   const context: Context = { store, server, trace };
   const act = actor(context);
@@ -61,8 +61,11 @@ function learn(store: Store<PlayState>, trace: Trace, lesson: Lesson): void {
   store.set({ lesson, trouble: "", ...(anew ? { frame: null } : {}) });
 }
 
-function advance(store: Store<PlayState>, trace: Trace, server: Server, frame: Frame): void {
-  if (frame.run !== store.get("lesson")?.run) return;
+/** The first frame of a connection tells all from the first step. */
+function advance(store: Store<PlayState>, trace: Trace, server: Server, frame: Frame, first: boolean): void {
+  const lesson = store.get("lesson");
+  if (frame.run !== lesson?.run) return;
+  if (first) trace.begin(lesson.data.train);
   if (trace.take(frame)) store.set({ frame });
   // Steps are missing: a new connection brings all of them.
   else server.connect();

@@ -10,8 +10,8 @@ export function createMasthead({ store, server }: Context, themeButton: HTMLElem
     const lost = store.get("link") === "lost";
     end.disabled = lost;
     over.hidden = !lost;
-    if (lost) over.textContent = "";
-    if (lost) over.append("The playground has ended. Start it again in the terminal: ", h("code", {}, "batchprop play"));
+    const farewell = store.get("farewell");
+    if (lost) over.replaceChildren(...(farewell ? [farewell] : ["The playground has ended. Start it again in the terminal: ", h("code", {}, "batchprop play")]));
   });
   return h(
     "header",

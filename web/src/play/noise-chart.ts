@@ -2,11 +2,11 @@
 
 import { scaleLog } from "d3-scale";
 import { h } from "../dom";
-import { type Area, drawBottomAxis, drawLeftAxis, FONT_SIZE, type Scale } from "./axes";
+import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
 import { advice } from "./advice";
 import { createBoard, createTeller, type Sheet } from "./board";
 import { chartPanel, keyLine, placeOf, stepScale } from "./chart";
-import { clipTo, type Column, columnsOf, traceLine, tracePeaks } from "./curves";
+import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./curves";
 import { count, scaleText } from "./readout";
 import { createRecent } from "./recent";
 import type { Context } from "./state";
@@ -79,16 +79,8 @@ function markEndless(context: CanvasRenderingContext2D, xs: readonly number[], c
   context.globalAlpha = 1;
 }
 
-function dot(context: CanvasRenderingContext2D, x: number, y: number, colour: string): void {
-  if (!Number.isFinite(y)) return;
-  context.fillStyle = colour;
-  context.beginPath();
-  context.arc(x, y, FONT_SIZE / 4, 0, 2 * Math.PI);
-  context.fill();
-}
-
 function described({ store, trace }: Context): string {
   const frame = store.get("frame");
   if (!frame || trace.steps === 0) return "Gradient noise scale by step: no step was taken yet.";
-  return `Gradient noise scale by step, ${count(trace.steps)} steps: now ${scaleText(frame.now.noise_scale)} examples, in batches of ${frame.now.batch_size}.`;
+  return `Gradient noise scale by step, ${count(trace.steps)} steps: now ${scaleText(frame.now.noise_scale)} examples, in batches of ${count(frame.now.batch_size)}.`;
 }

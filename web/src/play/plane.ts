@@ -2,13 +2,14 @@
 
 import { scaleLinear } from "d3-scale";
 import { h } from "../dom";
+import { decode } from "../document";
 import { brief, plural } from "../numbers";
-import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
+import { type Area, drawBottomAxis, drawLeftAxis, roomForLeftAxis, type Scale } from "./axes";
 import { type Board, createBoard, createTeller, type Sheet } from "./board";
 import { createLegend } from "./legend";
-import { drawPoints, drawRings } from "./points";
+import { drawPoints, drawRings, ringed, tookAll } from "./points";
 import type { Data, Frame } from "./protocol";
-import { count, scoreText } from "./readout";
+import { count, counted, scoreText } from "./readout";
 import type { Context } from "./state";
 import { answerAt, surfacePicture } from "./surface";
 
@@ -26,38 +27,54 @@ export function createPlane(context: Context): HTMLElement {
   const about = h("p", { class: "plane-about" });
   const pointed = h("p", { class: "pointed", "aria-hidden": "true" });
   const legend = h("div", { class: "plane-legend" });
-  const board = createBoard("plane", createPainter(context));
+  const painter = createPainter(context);
+  const board = createBoard("plane", painter.paint);
   const tell = createTeller(board.canvas, () => described(context));
 
   function renew(): void {
     const data = store.get("lesson")?.data;
     if (!data) return;
     title.textContent = data.title;
-    about.textContent = `${count(data.train)} points to learn from, ${count(data.held_out)} held out${data.features.length > 2 ? "; other columns at their means" : ""}`;
+    about.textContent = shown(data);
     legend.replaceChildren(createLegend(data, store.get("theme")));
   }
 
   store.on(["lesson", "theme"], renew);
   store.on(["lesson", "theme", "frame"], () => {
     board.redraw();
+    const [lesson, rings] = [store.get("lesson"), legend.querySelector<HTMLElement>(".ring-key")];
+    if (lesson && rings) rings.hidden = tookAll(store.get("frame"), lesson.data);
     tell(!store.get("frame")?.running);
   });
-  follow(context, board, pointed);
+  follow(context, board, painter, pointed);
   return h("section", { class: "panel plane", "aria-label": "The plane" }, h("div", { class: "panel-head" }, h("div", {}, title, about), pointed), board.element, legend);
 }
 
-function geometryOf(data: Data, width: number, height: number): Geometry {
-  const left = data.y.name === null ? 20 : MARGIN.left;
-  const area = { left, top: MARGIN.top, right: width - MARGIN.right, bottom: height - MARGIN.bottom };
-  return {
-    area,
-    x: scaleLinear(data.x.ends, [area.left, area.right]),
-    y: scaleLinear(data.y.ends, [area.bottom, area.top]),
-  };
+/** What is learned from, and what the plane shows of it. */
+function shown(data: Data): string {
+  const [all, drawn] = [data.train + data.held_out, decode(data.points).columns];
+  const parts = [`${counted(data.train, "point")} to learn from, ${count(data.held_out)} held out`];
+  if (drawn < all) parts.push(`${count(drawn)} of ${counted(all, "point")} are drawn`);
+  if (data.features.length > 2) parts.push("other columns at their means");
+  return parts.join("; ");
+}
+
+function geometryOf(data: Data, { context, inks, width, height }: Sheet): Geometry {
+  const [top, right, bottom] = [MARGIN.top, width - MARGIN.right, height - MARGIN.bottom];
+  const y = scaleLinear(data.y.ends, [bottom, top]);
+  const left = data.y.name === null ? 20 : Math.max(MARGIN.left, roomForLeftAxis(context, inks, y));
+  return { area: { left, top, right, bottom }, x: scaleLinear(data.x.ends, [left, right]), y };
+}
+
+interface Painter {
+  paint: (sheet: Sheet) => void;
+  /** Where the plane was drawn last. */
+  area: () => Area | null;
 }
 
 /** Points change seldom and are many: they are drawn once, and laid over each new surface. */
-function createPainter({ store }: Context): (sheet: Sheet) => void {
+function createPainter({ store }: Context): Painter {
+  let drawn: Area | null = null;
   let points: { canvas: HTMLCanvasElement; key: readonly unknown[] } | null = null;
 
   function pointsOn(sheet: Sheet, data: Data, places: Geometry): HTMLCanvasElement {
@@ -72,16 +89,19 @@ function createPainter({ store }: Context): (sheet: Sheet) => void {
     return canvas;
   }
 
-  return (sheet) => {
+  function paint(sheet: Sheet): void {
     const data = store.get("lesson")?.data;
     if (!data) return;
-    const places = geometryOf(data, sheet.width, sheet.height);
+    const places = geometryOf(data, sheet);
+    drawn = places.area;
     const frame = store.get("frame");
     if (frame) drawSurface(sheet, places.area, surfacePicture(frame.surface, data, store.get("theme"), sheet.inks.panel));
     drawFrame(sheet, places, data);
     sheet.context.drawImage(pointsOn(sheet, data, places), 0, 0, sheet.width, sheet.height);
-    if (frame?.batch) drawRings(sheet.context, data, frame.batch, places, sheet.inks);
-  };
+    drawRings(sheet.context, data, ringed(frame, data), places, sheet.inks);
+  }
+
+  return { paint, area: () => drawn };
 }
 
 /** The outermost places lie on the edges, so that half of each of their pixels is cut away. */
@@ -101,11 +121,11 @@ function drawFrame(sheet: Sheet, { area, x, y }: Geometry, data: Data): void {
 }
 
 /** Say what the network answers where the pointer is; what it says is in the canvas's own colours too. */
-function follow({ store }: Context, board: Board, pointed: HTMLElement): void {
+function follow({ store }: Context, board: Board, painter: Painter, pointed: HTMLElement): void {
   let at: [number, number] | null = null;
   function update(): void {
-    const [data, frame] = [store.get("lesson")?.data, store.get("frame")];
-    pointed.textContent = at && data && frame ? answered(data, frame, board, at) : "";
+    const [data, frame, area] = [store.get("lesson")?.data, store.get("frame"), painter.area()];
+    pointed.textContent = at && data && frame && area ? answered(data, frame, area, at) : "";
   }
   board.canvas.addEventListener("pointermove", (event) => {
     at = [event.offsetX, event.offsetY];
@@ -118,8 +138,7 @@ function follow({ store }: Context, board: Board, pointed: HTMLElement): void {
   store.on(["frame", "lesson"], update);
 }
 
-function answered(data: Data, frame: Frame, board: Board, [left, top]: [number, number]): string {
-  const { area } = geometryOf(data, board.element.clientWidth, board.element.clientHeight);
+function answered(data: Data, frame: Frame, area: Area, [left, top]: [number, number]): string {
   const across = (left - area.left) / (area.right - area.left);
   const up = (area.bottom - top) / (area.bottom - area.top);
   if (across < 0 || across > 1 || up < 0 || up > 1) return "";
@@ -134,7 +153,15 @@ function described({ store }: Context): string {
   const { data } = lesson;
   const axes = data.y.name === null ? data.x.name : `${data.x.name} and ${data.y.name}`;
   const what = data.task === "classes" ? `in ${plural(data.outputs.length, "class", "classes")}` : "coloured by their number";
-  const where = `What the network answers over ${axes}: ${data.train} points to learn from and ${data.held_out} held out, ${what}.`;
-  const batch = frame?.batch ? ` ${plural(frame.batch.length, "point")} of the last batch ${frame.batch.length === 1 ? "is" : "are"} ringed.` : "";
-  return `${where} ${frame ? `After step ${frame.step}: ${scoreText(data.task, frame.now.score)} on the held-out points.` : ""}${batch}`;
+  const where = `What the network answers over ${axes}: ${counted(data.train, "point")} to learn from and ${count(data.held_out)} held out, ${what}.`;
+  if (!frame) return where;
+  return `${where} After step ${count(frame.step)}: ${scoreText(data.task, frame.now.score)} on the held-out points.${batchDescribed(frame, data)}`;
+}
+
+function batchDescribed(frame: Frame, data: Data): string {
+  if (!frame.batch || frame.taken === null) return "";
+  if (tookAll(frame, data)) return " The last batch took all of them, and none is ringed.";
+  const rings = ringed(frame, data).length;
+  const which = rings < frame.taken ? `${count(rings)} of the ${counted(frame.taken, "point")}` : counted(rings, "point");
+  return ` ${which} of the last batch ${rings === 1 ? "is" : "are"} ringed.`;
 }

@@ -5,7 +5,7 @@ import type { Theme } from "../colours";
 import type { Scale } from "./axes";
 import type { Inks } from "./inks";
 import { classShape, markColour } from "./inks";
-import type { Data } from "./protocol";
+import type { Data, Frame } from "./protocol";
 import { numberColours } from "./surface";
 
 interface Places {
@@ -58,9 +58,13 @@ function drawMark(context: CanvasRenderingContext2D, mark: Path2D, colour: strin
   context.fill(mark);
 }
 
-/** Rings round the points of a batch. A batch of all would ring everything, and tell nothing. */
+/** A batch of all would ring everything, and tell nothing. */
+export const tookAll = (frame: Frame | null, data: Data): boolean => frame?.taken != null && frame.taken >= data.train;
+
+/** The points that rings tell apart from the others: those drawn of the batch that was paused. */
+export const ringed = (frame: Frame | null, data: Data): readonly number[] => (frame?.batch && !tookAll(frame, data) ? frame.batch : []);
+
 export function drawRings(context: CanvasRenderingContext2D, data: Data, batch: readonly number[], places: Places, inks: Inks): void {
-  if (batch.length >= data.train) return;
   const points = decode(data.points);
   const radius = Math.sqrt(areaOf(points.columns) / Math.PI) + 4;
   for (const [width, colour] of [[4, inks.panel], [1.75, inks.ink]] as const) {

@@ -50,7 +50,7 @@ export interface Data {
   x: { name: string; ends: Ends };
   /** Without a name where the table has one feature: points are spread evenly then. */
   y: { name: string | null; ends: Ends };
-  /** (2, n) */
+  /** (2, n): of a large table fewer than it has. */
   points: PackedMatrix;
   /** (1, n): the class from 0, or the number that is learnt. */
   values: PackedMatrix;
@@ -102,6 +102,9 @@ export interface Frame {
     learning_rate: number;
   };
   surface: ClassSurface | NumberSurface;
+  /** How many examples the last batch had. */
+  taken: number | null;
+  /** Those of them that are drawn, while it is paused: of a large table only some points are. */
   batch: number[] | null;
 }
 

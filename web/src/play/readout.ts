@@ -8,6 +8,9 @@ export const NONE = "–";
 /** Thousands set apart by a narrow space that no line breaks at. */
 export const count = (value: number): string => value.toLocaleString("en").replaceAll(",", "\u202f");
 
+/** `1 point`, `4 000 points`. */
+export const counted = (value: number, one: string): string => `${count(value)} ${value === 1 ? one : `${one}s`}`;
+
 export const lossText = (value: number | null | undefined): string => (value === null || value === undefined ? NONE : show(value));
 
 /** `97.5 %` of classes, R² of numbers. */

@@ -12,6 +12,8 @@ export interface PlayState {
   /** The newest of this run; null until it comes. */
   frame: Frame | null;
   link: "opening" | "open" | "lost";
+  /** Why the link is lost, where it is not that the playground has ended. */
+  farewell: string;
   /** A refusal that no single control caused. */
   trouble: string;
   logLoss: boolean;

@@ -36,7 +36,6 @@ export class Trace {
 
   /** Add what a frame brings; false where steps before it are missing, as after a connection that broke. */
   take(frame: Frame): boolean {
-    if (frame.first === 0) this.begin(this.train);
     if (frame.first > this.steps) return false;
     const already = this.steps - frame.first;
     const [losses, noise, sizes] = [frame.losses, frame.noise, frame.sizes].map((packed) => decode(packed).values);

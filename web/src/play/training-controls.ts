@@ -1,9 +1,9 @@
 /** The controls of the training: batch size, learning rate, optimiser. */
 
-import { plural } from "../numbers";
 import { createChoice, named } from "./choice";
 import { createQuantity } from "./quantity";
 import type { Lesson } from "./protocol";
+import { count, counted } from "./readout";
 import type { Context } from "./state";
 
 export function createTrainingControls(context: Context): HTMLElement[] {
@@ -32,7 +32,7 @@ export function createTrainingControls(context: Context): HTMLElement[] {
 const batchSize = ({ settings, data }: Lesson): number => (settings.batch_size === "full" ? data.train : settings.batch_size);
 
 function batchText(size: number, { data }: Lesson): string {
-  if (size >= data.train) return `Batch descent: all ${data.train} rows, one step an epoch`;
-  const steps = plural(Math.ceil(data.train / size), "step");
-  return size === 1 ? `Stochastic descent: ${steps} an epoch` : `Mini-batches of ${size} of ${data.train} rows: ${steps} an epoch`;
+  if (size >= data.train) return `Batch descent: all ${count(data.train)} rows, one step an epoch`;
+  const steps = counted(Math.ceil(data.train / size), "step");
+  return size === 1 ? `Stochastic descent: ${steps} an epoch` : `Mini-batches of ${count(size)} of ${count(data.train)} rows: ${steps} an epoch`;
 }
