@@ -65,7 +65,9 @@ function drawCurves({ context, inks }: Sheet, trace: Trace, columns: Column[], y
   traceLine(context, noise.map(([x, value]) => [x, height(value)]));
   markEndless(context, noise.filter(([, value]) => value > ceiling).map(([x]) => x), columns, y(ceiling));
   const [only, ...more] = noise;
-  if (only && more.length === 0) dot(context, only[0], height(only[1]), inks.noise);
+  if (!only || more.length) return;
+  dot(context, only[0], height(trace.sizes.at(0)), inks.ink);
+  dot(context, only[0], height(only[1]), inks.noise);
 }
 
 /** A strip along the top where the noise scale is beyond the drawing, as when gradients cancel. */

@@ -47,7 +47,7 @@ export function createPlane(context: Context): HTMLElement {
     tell(!store.get("frame")?.running);
   });
   follow(context, board, painter, pointed);
-  return h("section", { class: "panel plane", "aria-label": "The plane" }, h("div", { class: "panel-head" }, h("div", {}, title, about), pointed), board.element, legend);
+  return h("section", { class: "panel plane", "aria-label": "The plane" }, h("div", { class: "panel-head" }, title, pointed), about, board.element, legend);
 }
 
 /** What is learned from, and what the plane shows of it. */
