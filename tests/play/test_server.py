@@ -173,7 +173,7 @@ def test_what_cannot_be_granted_is_answered_in_a_sentence(
 
 def test_where_there_is_no_batch_the_microscope_says_so(served: Served) -> None:
     answer = served.get("microscope")
-    assert answer.status_code == 409
+    assert answer.status_code == 200  # else a browser would note a failure on its console
     assert "<p>no batch was taken yet: take a step, then open the microscope on it</p>" in answer.text
 
 

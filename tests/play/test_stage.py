@@ -163,7 +163,7 @@ def test_a_table_of_the_players_own(table: Path) -> None:
     assert (file.columns, file.rows, file.suggested) == (("weight", "colour", "price", "kind"), 50, "kind")
     assert told(it)["lesson"]["file"] is None  # until it is learned from
     with pytest.raises(DataError, match="target is not chosen"):
-        it.change({"data": "file"})
+        it.change({"data": "file", "target": None})
     with pytest.raises(DataError, match="'size'"):
         it.change({"data": "file", "target": "size"})
     it.change({"data": "file", "target": "kind", "batch_size": 5})
@@ -204,6 +204,8 @@ def test_a_file_whose_target_is_refused_changes_nothing(table: Path, tmp_path: P
     with pytest.raises(DataError, match="the target 'k' holds one class only"):
         it.change({"data": "file", "target": "k"})
     it.change({"activation": "relu"})
+    it.change({"target": "price"})
+    it.change({"target": "kind"})
     assert (it.examples.title, told(it)["lesson"]["file"]["name"]) == ("first.csv: kind", "first.csv")
     it.change({"data": "file", "target": "a"})
     assert told(it)["lesson"]["file"]["name"] == "one.csv"

@@ -158,9 +158,10 @@ class Playground:
             BatchpropError: a choice is not allowed; nothing has changed then.
         """
         settings = self.settings.changed(changes)
-        chosen = {"data", "target"} & changes.keys()
-        file = self._offered or self.file if chosen and settings.data == FILE else self.file
-        origin = self._origin_of(settings, file) if settings.data != FILE or chosen else self._origin
+        file = self.file
+        if settings.data == FILE and changes.keys() >= {"data", "target"}:
+            file = self._offered or file
+        origin = self._origin_of(settings, file)
         same = origin == self._origin
         examples = self.examples if same else self._made(origin)
         if not same and "axes" not in changes:
@@ -174,7 +175,7 @@ class Playground:
             self._begin(settings, examples, plane)
             self._origin = origin
         self.file = file
-        if chosen:
+        if "data" in changes:
             self._offered = None
 
     def load(self, path: Path, name: str) -> File:

@@ -103,10 +103,10 @@ class Server:
 
     async def _microscope(self, _: Request) -> Response:
         try:
-            html, status = await self._granted(Playground.microscope), 200
+            html = await self._granted(Playground.microscope)
         except BatchpropError as error:
-            html, status = sentence(str(error)), 409
-        return HTMLResponse(html, status, HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
+            html = sentence(str(error))
+        return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
 
     async def _run(self, request: Request) -> Response:
         action = str((await _wish(request)).get("action"))
