@@ -61,7 +61,7 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
 
 def _command(command: Any) -> Iterator[str]:
     yield f"## batchprop {command.name} {{ #{command.name} }}"
-    yield inspect.cleandoc(command.help or command.callback.__doc__)
+    yield _marked(inspect.cleandoc(command.help or command.callback.__doc__))
     found = parameters(command.callback)
     arguments = [one for one in found if isinstance(one.info, ArgumentInfo)]
     panels: dict[str, list[Parameter]] = {}
@@ -116,8 +116,13 @@ def _choices(kind: Any) -> tuple[str, ...]:
     return next((found for part in inner if (found := _choices(part))), ())
 
 
+def _marked(text: str) -> str:
+    """Options in running text as code."""
+    return re.sub(r"(--[a-z][a-z-]+)", r"`\1`", text)
+
+
 def _told(one: Parameter) -> str:
-    told = re.sub(r"(--[a-z][a-z-]+)", r"`\1`", one.info.help or "").replace("|", BAR)
+    told = _marked(one.info.help or "").replace("|", BAR)
     facts = []
     shown = one.info.show_default
     default = shown if isinstance(shown, str) else one.default if shown else None

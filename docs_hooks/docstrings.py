@@ -1,7 +1,8 @@
-"""How our docstrings are read for the reference: examples are examples, wherever they stand."""
+"""How our code is read for the reference: examples are examples, wherever they stand, and defaults values."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import griffe
@@ -16,3 +17,12 @@ class HouseStyle(griffe.Extension):
         """Rewrite an object's docstring before it is parsed."""
         if obj.docstring is not None:
             obj.docstring.value = in_google_style(obj.docstring.value)
+
+    def on_function(self, *, func: griffe.Function, **_: Any) -> None:
+        """Put its value where a default is the name of a constant."""
+        for parameter in func.parameters:
+            if isinstance(parameter.default, griffe.ExprName):
+                with suppress(KeyError):  # a name from elsewhere
+                    constant = func.modules_collection[parameter.default.canonical_path]
+                    value = getattr(constant, "value", None)
+                    parameter.default = value if isinstance(value, str) else parameter.default

@@ -8,6 +8,7 @@ from textwrap import dedent, indent
 _EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
 _SOURCE = re.compile(r"^Source:\n(?P<text>(?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE)
 _PAPER = re.compile(r"\barXiv (\d{4}\.\d{4,5})|(?<=, )(\d{4}\.\d{4,5})")
+_DEFAULT = re.compile(r"(default:\s*<code>[^\n]*</code>)\s*\)")
 _BARE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
@@ -24,6 +25,11 @@ def in_google_style(docstring: str) -> str:
     docstring = _SOURCE.sub(_paragraph, docstring)
     docstring = _EXAMPLE.sub("Examples:", docstring)
     return _BARE.sub(lambda found: "Examples:\n" + indent(found[0], "    "), docstring)
+
+
+def without_blanks(html: str) -> str:
+    """Take out the blank that the reference's template has between a default and what closes it."""
+    return _DEFAULT.sub(r"\1)", html)
 
 
 def _paragraph(found: re.Match[str]) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from mkdocs.structure.files import File
 
 from docs_hooks.command_line import reference
-from docs_hooks.made import Made, make, with_frames, with_output
+from docs_hooks.google import without_blanks
+from docs_hooks.made import Made, as_shell, make, with_frames, with_output
 from docs_hooks.measured import TABLES
 
 if TYPE_CHECKING:
@@ -59,7 +60,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         found = made(page.file)
         markdown = with_frames(with_output(markdown, found.ran), found.files)
     markdown = markdown.replace("](../benchmarks/", "](benchmarks/")
+    markdown = as_shell(markdown)
     return PLACE.sub(lambda place: _generated(place["kind"], place["name"]), markdown)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Tidy the reference."""
+    return without_blanks(html)
 
 
 def _generated(kind: str, name: str) -> str:

@@ -68,6 +68,11 @@ def with_output(markdown: str, ran: list[Ran]) -> str:
     return FENCE.sub(shown, markdown)
 
 
+def as_shell(markdown: str) -> str:
+    """Name console blocks as shell: the lexer of sessions greys a line without a prompt, as output."""
+    return re.sub(r"^```console$", "```bash", markdown, flags=re.MULTILINE)
+
+
 def with_frames(markdown: str, files: dict[str, bytes]) -> str:
     """Return the page with the pages that it made in frames, where it links to them on a line of their own.
 

@@ -11,8 +11,8 @@ import pytest
 from batchprop.cli.app import app
 from docs_hooks.blocks import FENCE, RUN, TRIED_ELSEWHERE, Block, blocks, commands, run
 from docs_hooks.command_line import parameters, reference
-from docs_hooks.google import in_google_style
-from docs_hooks.made import make, with_frames, with_output
+from docs_hooks.google import in_google_style, without_blanks
+from docs_hooks.made import as_shell, make, with_frames, with_output
 from docs_hooks.measured import TABLES, three_digits
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,6 +118,15 @@ def test_every_option_of_every_command_is_in_the_reference() -> None:
             assert one.info.help.split(".")[0].split("`")[0].split(" --")[0] in part, one.name
     for spelled in ("--map FILE", "--open/--no-open", "--task auto&#124;classes&#124;numbers"):
         assert f"<code>{spelled}</code>" in text
+
+
+def test_options_in_a_text_are_code() -> None:
+    assert "With `--checkpoint-every`, `--resume` goes on" in " ".join(reference().split())
+
+
+def test_what_the_site_shows_otherwise() -> None:
+    assert as_shell("```console\nmake demo\n```\n") == "```bash\nmake demo\n```\n"
+    assert without_blanks("(default:\n   <code>3</code>\n) –") == "(default:\n   <code>3</code>) –"
 
 
 def test_figures_come_from_the_results() -> None:
