@@ -33,7 +33,7 @@ QUICK_TO_COMPILE = (
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS", "")]).rstrip()
 
 # The same examples on every machine and in every run; a busy machine is not a failure.
-hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("batchprop")
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from batchprop.cli import experiment
 from tests.cli.commands import QUICK, flowers, houses, run
 
 
@@ -9,6 +10,16 @@ from tests.cli.commands import QUICK, flowers, houses, run
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def quick_to_draw(request, monkeypatch):
+    """Pictures take four fifths of a small training: only tests that are marked for them have them."""
+    if request.node.get_closest_marker("pictures") is None:
+        for name in ("find", "compose"):
+            monkeypatch.setattr(experiment, name, lambda *_: None)
+        monkeypatch.setattr(experiment, "render", lambda _: "")
+        monkeypatch.setattr(experiment, "draw_curve", lambda *given: given[-1].write_bytes(b""))
 
 
 @pytest.fixture(scope="session")

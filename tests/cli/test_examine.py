@@ -201,7 +201,7 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
 
 @pytest.mark.parametrize("place", ["batchprop.cli.data.read", "batchprop.cli.progress.Moment.of"])
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     data = flowers(folder / "flowers.csv")

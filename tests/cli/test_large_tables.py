@@ -44,6 +44,7 @@ def large(folder):
     return folder
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize("target", ["kind", "price"])
 def test_a_large_table_is_read_in_parts_and_learned_as_well(large, target):
     other = {"kind": "price", "price": "kind"}[target]
@@ -97,6 +98,7 @@ def test_many_small_files_are_one_table(folder):
     assert (many["settings"]["data"], len(many["settings"]["also"])) == (str(folder / "part-0.parquet"), 2)
 
 
+@pytest.mark.pictures
 def test_suspicious_rows_of_many_files_name_the_file(folder):
     frame = table(300)[["x0", "x1", "kind"]]
     for i in range(2):

@@ -16,7 +16,7 @@ from batchprop.cli import predicting, progress
 from tests.cli.commands import QUICK, names, run, write
 from tests.cli.test_large_tables import table
 
-ROWS = 1200
+ROWS = 480
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def kinds(tmp_path_factory):
 def read_in_blocks(monkeypatch):
     """Every table is larger than memory, and a block has few rows."""
     monkeypatch.setattr(predicting, "outgrows", lambda *_: True)
-    monkeypatch.setattr(predicting, "block_rows", lambda *_: 31)
+    monkeypatch.setattr(predicting, "block_rows", lambda *_: 61)
     monkeypatch.setattr(progress, "PATIENCE", 1e9)
 
 
@@ -52,7 +52,7 @@ def cut(folder, frame, ending, pieces=3):
         part = frame.iloc[size * i : size * (i + 1)]
         path = folder / "parts" / f"part-{number}{ending}"
         if ending == ".parquet":
-            part.to_parquet(path, index=False, row_group_size=150)
+            part.to_parquet(path, index=False, row_group_size=60)
         else:
             packing = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
             with pa.output_stream(path, compression=packing) as file:
@@ -94,7 +94,7 @@ def test_answers_to_blocks_go_to_a_file_of_the_ending(folder, kinds, ending, rea
     cut(folder, table(ROWS), ".parquet")
     out = folder / f"answers.{ending}"
     said = run("predict", kinds, "parts", "--proba", "--out", out).stdout
-    assert said.splitlines() == ["Looking through the table ...", f"1,200 predictions in {out}"]
+    assert said.splitlines() == ["Looking through the table ...", f"480 predictions in {out}"]
     found = pd.read_parquet(out) if ending == "parquet" else pd.read_csv(out, sep=None, engine="python")
     same(found, answered(kinds, "parts", "--proba"))
     if ending == "parquet":
@@ -189,6 +189,7 @@ def test_a_pass_is_shown_when_it_takes_long(monkeypatch, patience, shown):
     assert ("100%" in said.getvalue()) == shown
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize(
     "data", [["t.csv"], ["parts/part-1.csv", "parts/part-2.csv"], ["parts"], ["parts/*.csv"]]
 )

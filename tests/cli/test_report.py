@@ -25,6 +25,8 @@ from batchprop.view.report import Report, render
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 from tests.cli.reports import Said, report
 
+pytestmark = pytest.mark.pictures
+
 rng = np.random.default_rng(0)
 
 

@@ -59,6 +59,7 @@ def test_numbers_are_learned_and_every_kind_of_column_is_told(folder):
     assert np.corrcoef(model.predict(frame), frame["price"])[0, 1] > 0.9
 
 
+@pytest.mark.pictures
 def test_the_folder_tells_the_whole_story(models):
     folder = models / "houses-model"
     history = pd.read_csv(folder / "history.csv")
@@ -205,6 +206,7 @@ def test_balanced_class_weights_and_a_column_of_weights(folder):
     assert "ROC AUC" in facts["test"]
 
 
+@pytest.mark.pictures
 def test_rows_without_a_target_are_left_out_listed_and_counted_if_asked(folder):
     frame = pd.read_csv(flowers(folder / "all.csv"))
     frame.loc[3:12, "species"] = None

@@ -37,7 +37,7 @@ def test_settings_of_another_shape_tell_nothing(model, folder, content):
     assert told.rstrip("\n").isprintable()
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "nowhere.csv", "/dev/zero", "..", "/", "model"])
+@pytest.mark.parametrize("name", ["x" * 300, "nowhere.csv", "/dev/zero", "..", "/", "/**/*.csv"])
 def test_settings_that_name_no_table_are_refused(model, folder, name):
     there = folder / "model"
     shutil.copytree(model, there)

@@ -37,7 +37,8 @@ def trained_on(model: Path) -> Path | None:
     if found is None:
         return None
     # A relative path was one from where `batchprop train` ran: most likely here, or where the model lies.
-    for path in (Path(found), folder.parent / found):
+    # A pattern through all folders below may have no end, and the file that names it may be anybody's.
+    for path in (Path(found), folder.parent / found) if "**" not in found else ():
         with suppress(DataError):
             # Of many files the first will do to look at.
             return files_of(path)[0]
