@@ -92,7 +92,7 @@ def frame_of(rows):
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(rows=st.lists(ROW, min_size=1, max_size=5))
 def test_any_values(task, rows):
     agree(pipeline(task), session_of(task), frame_of(rows))

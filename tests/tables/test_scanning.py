@@ -36,7 +36,7 @@ COLUMN = st.one_of(
         )
     ),
 )
-EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 
 
 def together(frames):

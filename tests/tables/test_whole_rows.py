@@ -24,7 +24,7 @@ def refuse(broken):
     pytest.fail(f"line {broken.line}: {broken.reason}")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(ROWS, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans(), st.integers(1, 20))
 def test_rows_and_their_lines_are_the_same_wherever_the_file_is_cut(tmp_path, rows, end, ended, size):
     text = b"h,i" + end + end.join(rows) + (end if ended else b"")
