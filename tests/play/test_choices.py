@@ -133,7 +133,7 @@ def test_the_surface_is_what_the_network_answers_there() -> None:
     examples = table(50, 4)
     net = Network.create([4, 6, 2], random_state=0)
     plane = plane_of(examples, (3, 1))
-    P = surface_of(net, examples, plane)
+    P = surface_of(net, plane)
     assert P.shape == (2, SIDE * SIDE)
     row, column = 5, 60  # from the lowest y, from the least x
     point = examples.X.mean(axis=0)
@@ -154,7 +154,7 @@ def test_one_feature_has_a_plane_too() -> None:
     examples = table(30, 1)
     plane = plane_of(examples, (0, None))
     assert (np.diff(plane.points[1]) > 0).all()
-    P = surface_of(Network.create([1, 2], random_state=0), examples, plane).reshape(2, SIDE, SIDE)
+    P = surface_of(Network.create([1, 2], random_state=0), plane).reshape(2, SIDE, SIDE)
     assert np.array_equal(P, np.repeat(P[:, :1], SIDE, axis=1))
     assert np.ptp(P[0, 0]) > 0
 

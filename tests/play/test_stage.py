@@ -81,7 +81,7 @@ def test_the_frame_shows_the_network_and_the_batch_taken_last() -> None:
     it = playground(batch_size=4)
     it.step()
     frame = told(it)["frame"]
-    P = surface_of(it.training.network, it.examples, it.plane)
+    P = surface_of(it.training.network, it.plane)
     assert (
         np.frombuffer(base64.b64decode(frame["surface"]["labels"]), np.uint8).tolist() == P.argmax(0).tolist()
     )
@@ -96,9 +96,7 @@ def test_the_frame_shows_the_network_and_the_batch_taken_last() -> None:
 def test_numbers_have_a_surface_of_numbers() -> None:
     it = playground(data="hills")
     surface = told(it)["frame"]["surface"]
-    assert_allclose(
-        numbers(surface["values"]).ravel(), surface_of(it.training.network, it.examples, it.plane)[0]
-    )
+    assert_allclose(numbers(surface["values"]).ravel(), surface_of(it.training.network, it.plane)[0])
 
 
 @pytest.mark.parametrize(

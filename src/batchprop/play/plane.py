@@ -29,6 +29,7 @@ class Plane(NamedTuple):
         points: their places ``(2, n)``.
         x: the ends of the first axis.
         y: the ends of the second.
+        grid: places all over it as a batch ``(n_0, 64 · 64)``, row by row from the lowest y.
     """
 
     axes: tuple[int, int | None]
@@ -36,6 +37,7 @@ class Plane(NamedTuple):
     points: NDArray[np.float64]
     x: tuple[float, float]
     y: tuple[float, float]
+    grid: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
 
 
 def telling_axes(examples: Examples) -> tuple[int, int | None]:
@@ -94,29 +96,34 @@ def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
     xs = examples.X[:, first]
     # Where there is no second feature, points are spread so that each can be seen.
     ys = np.linspace(-1, 1, n) if second is None else examples.X[:, second]
-    return Plane(axes, drawn, np.stack([xs, ys])[:, drawn], _ends(xs), _ends(ys))
+    plane = Plane(axes, drawn, np.stack([xs, ys])[:, drawn], _ends(xs), _ends(ys))
+    return plane._replace(grid=_grid(examples, plane))
 
 
-def surface_of(network: Network, examples: Examples, plane: Plane) -> NDArray[np.floating]:
-    """Return what the network answers on a grid over the plane, other features at their means.
+def surface_of(network: Network, plane: Plane) -> NDArray[np.floating]:
+    """Return what the network answers on the grid over the plane.
 
     Args:
         network: to ask.
-        examples: whose means are taken.
         plane: where.
 
     Returns:
         P ``(K, 64 · 64)``, row by row from the lowest y.
     """
+    with np.errstate(all="ignore"):
+        P: NDArray[np.floating] = outputs(network, plane.grid)
+    return P
+
+
+def _grid(examples: Examples, plane: Plane) -> NDArray[np.float32]:
+    """Places all over the plane as a batch, other features at their means: made once, asked every frame."""
     xs, ys = np.linspace(*plane.x, SIDE), np.linspace(*plane.y, SIDE)
     B = np.repeat(examples.X.mean(axis=0)[:, None], SIDE * SIDE, axis=1)
     first, second = plane.axes
     B[first] = np.tile(xs, SIDE)
     if second is not None:
         B[second] = np.repeat(ys, SIDE)
-    with np.errstate(all="ignore"):
-        P: NDArray[np.floating] = outputs(network, B.astype(network.layers[0].W.dtype))
-    return P
+    return B.astype(np.float32)
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -76,7 +76,6 @@ class Playground:
 
     def __init__(self, tools: Tools, settings: Settings, file: File | None = None) -> None:
         self.tools = tools
-        self.settings = settings
         self.file = file
         self._offered: File | None = None
         self.run = 0

@@ -139,7 +139,7 @@ def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
 
 
 def _surface(playground: Playground) -> dict[str, Any]:
-    P = surface_of(playground.training.network, playground.examples, playground.plane)
+    P = surface_of(playground.training.network, playground.plane)
     if playground.examples.task == "numbers":
         return {"side": SIDE, "values": matrix(P.reshape(SIDE, SIDE))}
     sure = np.nan_to_num(P.max(axis=0))
