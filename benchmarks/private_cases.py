@@ -14,7 +14,7 @@ import numpy as np
 
 from batchprop.backprop import backprop
 from batchprop.gradient import BatchGradient
-from batchprop.mechanism import Flat, Mechanism
+from batchprop.dp_sgd import Flat, Mechanism
 from batchprop.network import Layers
 from benchmarks.cases import Case, Run, Task
 

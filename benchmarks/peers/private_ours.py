@@ -10,7 +10,7 @@ from batchprop.backprop import Step
 from batchprop.batches import Plan, Table, poisson
 from batchprop.engines.feeding import room_by_chance
 from batchprop.engines.jax import JaxEngine
-from batchprop.mechanism import Mechanism
+from batchprop.dp_sgd import Mechanism
 from batchprop.network import Layers
 from batchprop.objective import Objective
 from batchprop.training import NOTHING_WATCHED, Recipe, Watched, begin, train

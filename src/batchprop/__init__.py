@@ -20,7 +20,7 @@ from batchprop import (
     training,
 )
 from batchprop.backprop import Step, backprop
-from batchprop.check import check_gradient
+from batchprop.gradcheck import check_gradient
 from batchprop.engines import forking as _forking  # noqa: F401 to be there before anybody forks
 from batchprop.gradient import BatchGradient
 from batchprop.network import READERS, Layer, Network

@@ -12,7 +12,7 @@ of an example in epoch t, before the step that it was part of:
 from typing import NamedTuple
 
 from batchprop.arrays import Array, namespace
-from batchprop.looking import EL2N, LOSS, MARGIN, PROBABILITY, SQUARED_NORM, Labels, answers_in
+from batchprop.dynamics import EL2N, LOSS, MARGIN, PROBABILITY, SQUARED_NORM, Labels, answers_in
 
 EARLY = 10
 """How many epochs are early, where EL2N tells hard examples from easy ones."""

@@ -12,7 +12,7 @@ from batchprop.backprop import Masks, Step, backprop, backward, forward
 from batchprop.batches import Batch
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
-from batchprop.mechanism import Mechanism, Normal, kept_finite
+from batchprop.dp_sgd import Mechanism, Normal, kept_finite
 from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import each, zeros_like
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchprop.streams import lots
+from batchprop.data.shuffle import lots
 from batchprop.tables.storing import load_model
 from tests.cli.commands import run
 

@@ -18,7 +18,7 @@ from batchprop.histories import (
     mean_answers,
     suspicion,
 )
-from batchprop.looking import Labels
+from batchprop.dynamics import Labels
 
 N, K = 9, 3
 EPOCHS = (1, 2, EARLY, EARLY + 7)

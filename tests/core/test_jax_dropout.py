@@ -18,7 +18,7 @@ from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.engines.randomness import draws_of
 from batchprop.errors import ParameterError
-from batchprop.mechanism import Flat, Mechanism
+from batchprop.dp_sgd import Flat, Mechanism
 from batchprop.network import Network
 from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
 from batchprop.training import Ran, Recipe, State, begin, update

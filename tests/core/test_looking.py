@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop
-from batchprop.looking import LOSS, MARGIN, PROBABILITY, Labels, answers_in, glance, particulars
+from batchprop.dynamics import LOSS, MARGIN, PROBABILITY, Labels, answers_in, glance, particulars
 from batchprop.optimizers import each
 from tests.core.problems import HEAD_MAKERS, Problem, Shape, group_sizes, problem
 

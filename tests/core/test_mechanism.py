@@ -16,7 +16,7 @@ from batchprop.engines import feeding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
 from batchprop.errors import ParameterError
-from batchprop.mechanism import Automatic, Clipping, Flat, Mechanism, PerLayer
+from batchprop.dp_sgd import Automatic, Clipping, Flat, Mechanism, PerLayer
 from batchprop.network import Layer, Layers, Network
 from batchprop.objective import Objective
 from batchprop.training import Engine, Ran, Recipe, begin

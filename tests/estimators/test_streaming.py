@@ -16,8 +16,8 @@ from batchprop.errors import CheckpointError, InputError, ParameterError
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.streaming import fit, streamed
 from batchprop.estimators.streaming.streamed import Streamed
-from batchprop.sources import Chunks, Sliced
-from batchprop.streams import Mixing, mixed
+from batchprop.data.sources import Chunks, Sliced
+from batchprop.data.shuffle import Mixing, mixed
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
 

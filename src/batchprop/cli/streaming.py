@@ -17,8 +17,8 @@ from batchprop.cli.fitting import VALIDATION_FRACTION, Given, Parts, is_scaled, 
 from batchprop.cli.progress import passing
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError, ParameterError
-from batchprop.sources import BLOCK, Block
-from batchprop.streams import lots
+from batchprop.data.sources import BLOCK, Block
+from batchprop.data.shuffle import lots
 from batchprop.tables.learning import Learned, learn
 from batchprop.tables.memory import outgrows, table_bytes
 from batchprop.tables.scanning import Scan, scan

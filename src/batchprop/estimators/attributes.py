@@ -18,7 +18,7 @@ from batchprop.activations import Activation
 from batchprop.estimators.examples import Call, Examples
 from batchprop.estimators.parameters import Rule
 from batchprop.heads import Head
-from batchprop.looking import Labels
+from batchprop.dynamics import Labels
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.training import Engine, Epoch

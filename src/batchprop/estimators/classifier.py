@@ -24,7 +24,7 @@ from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
 from batchprop.heads import Head
-from batchprop.looking import Labels
+from batchprop.dynamics import Labels
 
 _OUTPUT_ACTIVATIONS = {
     BINARY: "logistic",
@@ -209,7 +209,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
 
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
-                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.sources.Source`` (see
+                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.data.sources.Source`` (see
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: labels ``(n,)``; an indicator matrix ``(n, K)``; or several targets ``(n, T)``.
             sample_weight: how much each row counts ``(n,)``.

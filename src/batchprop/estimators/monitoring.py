@@ -16,7 +16,7 @@ from batchprop.errors import ParameterError, unknown_name
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Call
 from batchprop.gradient import unbiased_noise
-from batchprop.looking import SQUARED_NORM, glance
+from batchprop.dynamics import SQUARED_NORM, glance
 from batchprop.network import Layer, Layers
 from batchprop.training import Epoch, Watched
 

@@ -15,7 +15,7 @@ from batchprop.batches import Plan
 from batchprop.errors import ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Call
-from batchprop.mechanism import Mechanism
+from batchprop.dp_sgd import Mechanism
 from batchprop.training import Epoch
 
 

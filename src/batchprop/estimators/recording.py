@@ -13,7 +13,7 @@ from batchprop.batches import Batches, Order, Rows
 from batchprop.errors import ParameterError
 from batchprop.estimators.examples import Call
 from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
-from batchprop.looking import Labels, particulars
+from batchprop.dynamics import Labels, particulars
 from batchprop.network import Network
 from batchprop.training import Epoch
 

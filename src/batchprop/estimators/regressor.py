@@ -191,7 +191,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
 
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
-                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.sources.Source`` (see
+                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.data.sources.Source`` (see
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: numbers ``(n,)``, or ``(n, K)`` for several targets.
             sample_weight: how much each row counts ``(n,)``.

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchprop.errors import DataError
-from batchprop.sources import Block
+from batchprop.data.sources import Block
 from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
 from batchprop.tables.copying import Folder, copy
 from batchprop.tables.memory import default_memory, parse_memory

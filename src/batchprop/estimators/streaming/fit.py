@@ -18,8 +18,8 @@ from batchprop.estimators.streaming.streamed import MEMORY, Streamed, refuse_uns
 from batchprop.estimators.streaming.survey import Survey, checked, held_out, part, survey
 from batchprop.estimators.targets import dense
 from batchprop.estimators.watching import warn
-from batchprop.sources import Block, Source
-from batchprop.streams import Mixing, mixing_for
+from batchprop.data.sources import Block, Source
+from batchprop.data.shuffle import Mixing, mixing_for
 
 if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP

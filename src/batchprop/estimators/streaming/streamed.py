@@ -12,8 +12,8 @@ from batchprop.courses import Course
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.examples import Call
-from batchprop.sources import Block, Chunks, Sliced, Source
-from batchprop.streams import Mixing, mixed
+from batchprop.data.sources import Block, Chunks, Sliced, Source
+from batchprop.data.shuffle import Mixing, mixed
 
 MEMORY = 1 << 30
 """Bytes that a streamed fit goes by, where its source does not say."""

@@ -17,8 +17,8 @@ from batchprop.estimators.examples import check_weights
 from batchprop.estimators.keeping.saving import checksum_of
 from batchprop.estimators.streaming.streamed import MEMORY
 from batchprop.estimators.targets import dense
-from batchprop.sources import Block, Source
-from batchprop.streams import lots
+from batchprop.data.sources import Block, Source
+from batchprop.data.shuffle import lots
 
 HELD_SHARE = 8
 """Rows to validate on take at most the memory divided by this."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from batchprop.batches import Order, Rows, Table
 from batchprop.courses import Course, Piece
-from batchprop.sources import BLOCK
+from batchprop.data.sources import BLOCK
 
 Item = TypeVar("Item")
 
