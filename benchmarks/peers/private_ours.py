@@ -8,7 +8,7 @@ from batchprop import optimizers, schedules
 from batchprop.arrays import Array
 from batchprop.backprop import Step
 from batchprop.batches import Plan, Table, poisson
-from batchprop.engines.feeding import room_by_chance
+from batchprop.engines.padding import room_by_chance
 from batchprop.engines.jax import JaxEngine
 from batchprop.dp_sgd import Mechanism
 from batchprop.network import Layers

@@ -16,7 +16,7 @@ import batchprop
 from batchprop.activations import ACTIVATIONS
 from batchprop.cli import train
 from batchprop.cli.app import app
-from batchprop.engines.choosing import ENGINES, PRECISIONS
+from batchprop.engines.auto import ENGINES, PRECISIONS
 from batchprop.heads import HEADS
 from tests.cli.commands import QUICK, command, environment, flowers, houses, names, process, run, write
 

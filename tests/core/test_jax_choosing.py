@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.engines import choosing
-from batchprop.engines.choosing import ENGINES, PRECISIONS, Work, choose_engine, pays, seconds_in_numpy
+from batchprop.engines.auto import ENGINES, PRECISIONS, Work, choose_engine, pays, seconds_in_numpy
 from batchprop.errors import ParameterError
 
 SMALL = Work((4, 8, 3), 150, 50, 20)

@@ -16,7 +16,7 @@ from batchprop.engines import feeding
 from batchprop.engines.devices import key_of
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.engines.randomness import draws_of
+from batchprop.engines.prng import draws_of
 from batchprop.errors import ParameterError
 from batchprop.dp_sgd import Flat, Mechanism
 from batchprop.network import Network

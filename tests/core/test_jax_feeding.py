@@ -14,7 +14,7 @@ from scipy import sparse
 
 from batchprop.batches import Batches, Table, columns, mini
 from batchprop.engines import feeding
-from batchprop.engines.feeding import (
+from batchprop.engines.padding import (
     Feed,
     aligned,
     copy_rows,

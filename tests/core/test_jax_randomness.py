@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from batchprop.engines.randomness import OF_THE_BATCH, Key, bits, draws_of, normal, uniform
+from batchprop.engines.prng import OF_THE_BATCH, Key, bits, draws_of, normal, uniform
 
 SHAPES = [(1,), (5,), (3, 7), (10, 128), (1024,), (1025,), (2, 3, 500)]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from batchprop.engines.choosing import Work, choose_engine
+from batchprop.engines.auto import Work, choose_engine
 from batchprop.errors import DataError, ParameterError
 
 if TYPE_CHECKING:

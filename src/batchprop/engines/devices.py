@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from batchprop.engines.choosing import PRECISIONS
+from batchprop.engines.auto import PRECISIONS
 from batchprop.engines.forking import forked_from_jax
 from batchprop.errors import BatchpropError, ParameterError, unknown_name
 

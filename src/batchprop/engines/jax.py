@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches, sizes_of
 from batchprop.engines.devices import find_device, key_of, products_in, require_own_process
-from batchprop.engines.feeding import (
+from batchprop.engines.padding import (
     MOST_AT_ONCE,
     Feed,
     aligned,
@@ -28,7 +28,7 @@ from batchprop.engines.feeding import (
     room_for,
     width_of,
 )
-from batchprop.engines.programs import (
+from batchprop.engines.compiled import (
     Notes,
     Running,
     Settings,

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH
-from batchprop.engines.choosing import Work, choose_engine, jax_is_installed, pays
-from batchprop.engines.feeding import room_by_chance
+from batchprop.engines.auto import Work, choose_engine, jax_is_installed, pays
+from batchprop.engines.padding import room_by_chance
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.parameters import AUTO_BATCH

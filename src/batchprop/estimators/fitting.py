@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import Growing, Plan, Rows, mini
 from batchprop.courses import Course, in_parts, whole
-from batchprop.engines.choosing import Work, seconds_in_numpy
+from batchprop.engines.auto import Work, seconds_in_numpy
 from batchprop.errors import DivergedError
 from batchprop.estimators.attributes import Estimator
 from batchprop.estimators.engines import engine_to_fit, overhead_in_rows

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from batchprop.activations import ACTIVATIONS, Activation
-from batchprop.engines.choosing import ENGINES, PRECISIONS
+from batchprop.engines.auto import ENGINES, PRECISIONS
 from batchprop.errors import ParameterError
 
 AUTO_BATCH = 200

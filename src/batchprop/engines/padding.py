@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches, sizes_of, taken
-from batchprop.engines.choosing import Work, seconds_in_numpy
+from batchprop.engines.auto import Work, seconds_in_numpy
 from batchprop.errors import InputError
 
 FEED_BYTES = 16_000_000

@@ -16,8 +16,8 @@ from jax import lax
 from batchprop.activations import Activation
 from batchprop.arrays import Array, column_dots, transposed_product
 from batchprop.batches import Batch, Table, gather
-from batchprop.engines.feeding import Feed
-from batchprop.engines.randomness import OF_THE_BATCH, draws_of
+from batchprop.engines.padding import Feed
+from batchprop.engines.prng import OF_THE_BATCH, draws_of
 from batchprop.heads import Head
 from batchprop.network import Layers, Network
 from batchprop.objective import (
