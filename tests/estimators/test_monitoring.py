@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 import batchprop as bp
 from batchprop.errors import ParameterError
-from batchprop.estimators.monitoring import MONITORS
+from batchprop.estimators.monitors import MONITORS
 from tests.estimators.tables import estimator, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

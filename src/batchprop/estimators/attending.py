@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchprop.estimators.attributes import Estimator
+    from batchprop.estimators.interface import Estimator
 
 
 @contextmanager

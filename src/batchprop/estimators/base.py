@@ -18,9 +18,9 @@ from batchprop.backprop import Step, answers, backprop, forward, outputs
 from batchprop.batches import Batch, Rows, Table, columns, gather
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.attending import attended
-from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.interface import Estimator
 from batchprop.estimators.engines import engine_to_predict
-from batchprop.estimators.examples import (
+from batchprop.estimators.validation import (
     Call,
     Examples,
     check_weights,
@@ -28,12 +28,12 @@ from batchprop.estimators.examples import (
     split_rows,
 )
 from batchprop.estimators.explaining import explaining, refuse_dates
-from batchprop.estimators.fitting import fit_stochastic
+from batchprop.estimators.fit import fit_stochastic
 from batchprop.estimators.keeping.saving import start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
-from batchprop.estimators.monitoring import check_monitors
+from batchprop.estimators.monitors import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_widths
-from batchprop.estimators.private import goes_on, refuse_leaks
+from batchprop.estimators.privacy import goes_on, refuse_leaks
 from batchprop.estimators.recording import (
     Checkpoint,
     check_recording,

@@ -15,11 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.activations import Activation
 from batchprop.backprop import scores
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.adopting import AdoptingClassifier
-from batchprop.estimators.attributes import Callback
+from batchprop.estimators.convert import AdoptingClassifier
+from batchprop.estimators.interface import Callback
 from batchprop.estimators.base import check_partial, unless_lbfgs
 from batchprop.estimators.class_weights import learn_weights, row_weights
-from batchprop.estimators.examples import Call
+from batchprop.estimators.validation import Call
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes

@@ -14,10 +14,10 @@ from batchprop.engines.padding import room_by_chance
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.estimators.parameters import AUTO_BATCH
-from batchprop.estimators.watching import warn
+from batchprop.estimators.early_stopping import warn
 
 if TYPE_CHECKING:
-    from batchprop.estimators.attributes import Estimator
+    from batchprop.estimators.interface import Estimator
     from batchprop.network import Network
     from batchprop.training import Engine
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from batchprop.batches import Batches, Order, Rows
 from batchprop.errors import ParameterError
-from batchprop.estimators.examples import Call
+from batchprop.estimators.validation import Call
 from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
 from batchprop.dynamics import Labels, particulars
 from batchprop.network import Network
 from batchprop.training import Epoch
 
 if TYPE_CHECKING:
-    from batchprop.estimators.attributes import Estimator
+    from batchprop.estimators.interface import Estimator
 
 
 class Checkpoint(NamedTuple):

@@ -14,10 +14,10 @@ from sklearn.metrics import r2_score
 from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
-from batchprop.estimators.adopting import AdoptingRegressor
-from batchprop.estimators.attributes import Callback
+from batchprop.estimators.convert import AdoptingRegressor
+from batchprop.estimators.interface import Callback
 from batchprop.estimators.base import check_partial, unless_lbfgs
-from batchprop.estimators.examples import Call
+from batchprop.estimators.validation import Call
 from batchprop.estimators.explaining import require_numbers
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, number, one_of

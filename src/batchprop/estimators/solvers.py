@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from batchprop import optimizers, schedules
 from batchprop.batches import Growing, Plan
-from batchprop.estimators.attributes import Estimator
+from batchprop.estimators.interface import Estimator
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import Plateau, Schedule
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError, ParameterError
-from batchprop.estimators.watching import warn
+from batchprop.estimators.early_stopping import warn
 from batchprop.unfinished import flush, unfinished, written
 
 FORMAT = 1

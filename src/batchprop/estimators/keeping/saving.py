@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state
 
 from batchprop.batches import Rows, Table
 from batchprop.errors import CheckpointError, ParameterError
-from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.examples import Call
+from batchprop.estimators.interface import Estimator
+from batchprop.estimators.validation import Call
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved
 from batchprop.estimators.keeping.leaves import leaves
 from batchprop.estimators.keeping.restoring import rows_seen_of, set_random

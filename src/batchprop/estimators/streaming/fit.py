@@ -9,15 +9,15 @@ import numpy as np
 
 from batchprop.batches import Table
 from batchprop.errors import InputError
-from batchprop.estimators.examples import Call, Examples
-from batchprop.estimators.fitting import fit_stochastic
+from batchprop.estimators.validation import Call, Examples
+from batchprop.estimators.fit import fit_stochastic
 from batchprop.estimators.keeping.restoring import mixing_of
 from batchprop.estimators.keeping.saving import Start, start_of
-from batchprop.estimators.private import goes_on
+from batchprop.estimators.privacy import goes_on
 from batchprop.estimators.streaming.streamed import MEMORY, Streamed, refuse_unstreamed
 from batchprop.estimators.streaming.survey import Survey, checked, held_out, part, survey
 from batchprop.estimators.targets import dense
-from batchprop.estimators.watching import warn
+from batchprop.estimators.early_stopping import warn
 from batchprop.data.sources import Block, Source
 from batchprop.data.shuffle import Mixing, mixing_for
 

@@ -10,8 +10,8 @@ import numpy as np
 from batchprop.batches import Table
 from batchprop.courses import Course
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.examples import Call
+from batchprop.estimators.interface import Estimator
+from batchprop.estimators.validation import Call
 from batchprop.data.sources import Block, Chunks, Sliced, Source
 from batchprop.data.shuffle import Mixing, mixed
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from batchprop.errors import InputError
-from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.examples import check_weights
+from batchprop.estimators.interface import Estimator
+from batchprop.estimators.validation import check_weights
 from batchprop.estimators.keeping.saving import checksum_of
 from batchprop.estimators.streaming.streamed import MEMORY
 from batchprop.estimators.targets import dense

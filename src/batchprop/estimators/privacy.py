@@ -13,8 +13,8 @@ import numpy as np
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.batches import Plan
 from batchprop.errors import ParameterError
-from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.examples import Call
+from batchprop.estimators.interface import Estimator
+from batchprop.estimators.validation import Call
 from batchprop.dp_sgd import Mechanism
 from batchprop.training import Epoch
 

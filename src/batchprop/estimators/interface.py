@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from batchprop.activations import Activation
-from batchprop.estimators.examples import Call, Examples
+from batchprop.estimators.validation import Call, Examples
 from batchprop.estimators.parameters import Rule
 from batchprop.heads import Head
 from batchprop.dynamics import Labels

@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.metrics import check_scoring
 
 from batchprop.errors import InputError
-from batchprop.estimators.attributes import Estimator
-from batchprop.estimators.examples import Examples
+from batchprop.estimators.interface import Estimator
+from batchprop.estimators.validation import Examples
 from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Engine, Epoch
