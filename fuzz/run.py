@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.errors import BatchpropError
     from batchprop.estimators.keeping import restoring
     from batchprop.estimators.keeping.checkpoints import unpacked
-    from batchprop.tables.reading import read, read_all
+    from batchprop.data.reader import read, read_all
     from batchprop.tables.storing import load_model
 
 from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.tables.reading import read, read_all
+from batchprop.data.reader import read, read_all
 from tests.hostile.crafting import bounded, cut, named
 
 
@@ -35,7 +35,7 @@ print("ended", odd)
 def test_a_changed_footer_never_ends_the_process(folder):
     told = bounded(
         "import warnings\nfrom pathlib import Path\nfrom batchprop.errors import BatchpropError\n"
-        "from batchprop.tables.reading import read_all",
+        "from batchprop.data.reader import read_all",
         EACH_BYTE,
         table(folder),
         cwd=folder,
@@ -78,7 +78,7 @@ for reader in (read, read_all):
 
 def test_a_long_word_that_stands_for_gigabytes_is_refused(folder):
     told = bounded(
-        "from batchprop.errors import BatchpropError\nfrom batchprop.tables.reading import read, read_all",
+        "from batchprop.errors import BatchpropError\nfrom batchprop.data.reader import read, read_all",
         LONG_WORD,
         folder / "words.parquet",
         cwd=folder,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import batchprop as bp
 from batchprop.tables.predicting import predictions
-from batchprop.tables.reading import read
+from batchprop.data.reader import read
 from batchprop.tables.storing import load_model
 from tests.cli.commands import QUICK, houses, run
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-import batchprop.tables.copying
+import batchprop.data.csv_to_parquet
 from batchprop.errors import ParameterError
 from batchprop.tables import memory, whole_rows
-from batchprop.tables.memory import default_memory, parse_memory, table_bytes
-from batchprop.tables.reading import read
-from batchprop.tables.scanning import scan
+from batchprop.data.memory import default_memory, parse_memory, table_bytes
+from batchprop.data.reader import read
+from batchprop.data.scanner import scan
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_what_a_table_takes_is_guessed_within_a_factor(tmp_path, name):
 
 def test_text_of_any_size_takes_a_few_pieces_to_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "PIECE", 1 << 14)
-    monkeypatch.setattr(batchprop.tables.copying, "GROUP", 1 << 9)
+    monkeypatch.setattr(batchprop.data.csv_to_parquet, "GROUP", 1 << 9)
     file = tmp_path / "t.csv"
     file.write_bytes(b"a,b,c\n" + b"1.5,2,some text\n" * 200_000)
     taken, before = list[int](), pa.total_allocated_bytes()
-    write = batchprop.tables.copying._Writer.write
+    write = batchprop.data.csv_to_parquet._Writer.write
 
     def watched(writer, table):
         taken.append(pa.total_allocated_bytes() - before)
         write(writer, table)
 
-    monkeypatch.setattr(batchprop.tables.copying._Writer, "write", watched)
+    monkeypatch.setattr(batchprop.data.csv_to_parquet._Writer, "write", watched)
     with scan(file) as table:
         assert table.n_rows == 200_000
     assert len(taken) > 100

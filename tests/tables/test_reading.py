@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.tables.reading import read
+from batchprop.data.reader import read
 
 GOOD = b"name,weight\nann,1.5\nbob,2.5\n"
 

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-import batchprop.tables.copying
+import batchprop.data.csv_to_parquet
 from batchprop.errors import DataError
 from batchprop.tables import whole_rows
 from batchprop.tables.columns import describe
 from batchprop.tables.encoding import encoder
-from batchprop.tables.reading import read, read_all
-from batchprop.tables.scanning import scan
+from batchprop.data.reader import read, read_all
+from batchprop.data.scanner import scan
 from batchprop.tables.targets import read_target
 from tests.tables.test_reading import BAD_FILES
 
@@ -59,7 +59,7 @@ def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column
     wanted = read(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_rows, "PIECE", size)
-        patch.setattr(batchprop.tables.copying, "GROUP", group)
+        patch.setattr(batchprop.data.csv_to_parquet, "GROUP", group)
         with scan(file) as table:
             assert_same(together(table.frames()), wanted)
             assert table.n_rows == len(column)
@@ -186,7 +186,7 @@ def numbers(n=1000):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(batchprop.tables.copying, "FEWEST", 300)
+    monkeypatch.setattr(batchprop.data.csv_to_parquet, "FEWEST", 300)
     frame, file = numbers(), tmp_path / name
     frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
     table = scan(file, target="y", weights="w")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchprop.tables.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
+from batchprop.data.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
 
 
 def fed(sketch, values, size):

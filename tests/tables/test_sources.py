@@ -8,10 +8,10 @@ import pytest
 
 from batchprop.errors import DataError, ParameterError
 from batchprop.tables import sources
-from batchprop.tables.lines import line_numbers
-from batchprop.tables.reading import read, read_all
-from batchprop.tables.scanning import scan
-from batchprop.tables.sources import files_of
+from batchprop.data.line_numbers import line_numbers
+from batchprop.data.reader import read, read_all
+from batchprop.data.scanner import scan
+from batchprop.data.files import files_of
 
 TEXT = b'name,weight\n"ann\nmary",1.5\nbob,2.5\n'
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from batchprop.errors import DataError
 from batchprop.tables import whole_rows
-from batchprop.tables.lines import line_numbers
-from batchprop.tables.whole_rows import Broken, pieces, quotes, walk
+from batchprop.data.line_numbers import line_numbers
+from batchprop.data.csv_splitter import Broken, pieces, quotes, walk
 
 FIELDS = [
     b"a", b"", b'"x"', b'"x\ny"', b'"a""b"', b'"a""\n""b"', b'5" pipe', b'"q,\r\n,"', b'"x"y', b'""',

@@ -12,10 +12,10 @@ from sklearn.datasets import load_digits
 
 from batchprop.cli.settings import Settings
 from batchprop.errors import DataError
-from batchprop.tables.bad_rows import BadRow
+from batchprop.data.rejects import BadRow
 from batchprop.tables.columns import Column, describe, find
-from batchprop.tables.lines import line_numbers
-from batchprop.tables.reading import Whole, read, read_all
+from batchprop.data.line_numbers import line_numbers
+from batchprop.data.reader import Whole, read, read_all
 from batchprop.tables.splitting import check_enough
 from batchprop.tables.streaming_target import LearnedTarget
 from batchprop.tables.targets import LARGEST, Target, Task, read_target

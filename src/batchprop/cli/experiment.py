@@ -23,7 +23,7 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
 from batchprop.locking import locked
-from batchprop.tables.bad_rows import write_skipped
+from batchprop.data.rejects import write_skipped
 from batchprop.tables.storing import MODEL, SETTINGS, new_folder, save_model, write_json, writing
 from batchprop.view.report import render
 

@@ -15,10 +15,10 @@ from batchprop.play.playground import File
 from batchprop.play.training import Taken
 from batchprop.tables.columns import describe, find
 from batchprop.tables.encoding import encoder
-from batchprop.tables.lines import line_numbers
-from batchprop.tables.reading import read
-from batchprop.tables.row_groups import opened_parquet
-from batchprop.tables.scanning import scan
+from batchprop.data.line_numbers import line_numbers
+from batchprop.data.reader import read
+from batchprop.data.parquet import opened_parquet
+from batchprop.data.scanner import scan
 from batchprop.tables.splitting import check_enough
 from batchprop.tables.targets import read_target
 from batchprop.view.document import Moment, Words, document

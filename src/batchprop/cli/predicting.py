@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline
 from batchprop.cli import report
 from batchprop.cli.progress import passing, passing_slowly
 from batchprop.errors import DataError, RowError
-from batchprop.tables.bad_rows import BadRowError
-from batchprop.tables.memory import default_memory, outgrows
+from batchprop.data.rejects import BadRowError
+from batchprop.data.memory import default_memory, outgrows
 from batchprop.tables.predicting import (
     appending,
     block_rows,
@@ -25,9 +25,9 @@ from batchprop.tables.predicting import (
     words_of,
     writer,
 )
-from batchprop.tables.reading import read_all
-from batchprop.tables.scanning import scan
-from batchprop.tables.sources import files_of
+from batchprop.data.reader import read_all
+from batchprop.data.scanner import scan
+from batchprop.data.files import files_of
 from batchprop.tables.storing import load_model, new_file, writing
 
 

@@ -18,7 +18,7 @@ from batchprop.cli.report import counted
 from batchprop.cli.settings import Settings
 from batchprop.errors import CheckpointError, WriteError
 from batchprop.estimators.keeping.restoring import past_of
-from batchprop.tables.memory import default_memory
+from batchprop.data.memory import default_memory
 from batchprop.tables.storing import SETTINGS
 
 BEGUN = "begun.json"

@@ -20,8 +20,8 @@ from batchprop.errors import DataError, ParameterError
 from batchprop.data.sources import BLOCK, Block
 from batchprop.data.shuffle import lots
 from batchprop.tables.learning import Learned, learn
-from batchprop.tables.memory import outgrows, table_bytes
-from batchprop.tables.scanning import Scan, scan
+from batchprop.data.memory import outgrows, table_bytes
+from batchprop.data.scanner import Scan, scan
 from batchprop.tables.targets import Target
 
 HELD_SHARE = 8

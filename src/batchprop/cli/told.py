@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batchprop.errors import DataError
-from batchprop.tables.sources import files_of
+from batchprop.data.files import files_of
 from batchprop.tables.storing import SETTINGS
 
 LARGEST = 1 << 26

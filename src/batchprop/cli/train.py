@@ -300,7 +300,7 @@ def in_bytes(amount: str) -> int:
         ParameterError: it is no amount, or less than 1 MiB.
     """
     with tables_extra():
-        from batchprop.tables.memory import parse_memory
+        from batchprop.data.memory import parse_memory
     return parse_memory(amount)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from batchprop.cli.walking import Sample, drawn, sample
 from batchprop.tables.columns import describe, find
 from batchprop.tables.encoding import encoder
-from batchprop.tables.reading import read
+from batchprop.data.reader import read
 from batchprop.tables.targets import Task, read_target
 
 

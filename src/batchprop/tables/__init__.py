@@ -3,9 +3,9 @@
 from batchprop.tables.columns import Column, describe, find
 from batchprop.tables.encoding import encoder
 from batchprop.tables.learning import Learned, learn
-from batchprop.tables.memory import default_memory, parse_memory, table_bytes
-from batchprop.tables.reading import Whole, read, read_all
-from batchprop.tables.scanning import Scan, scan
+from batchprop.data.memory import default_memory, parse_memory, table_bytes
+from batchprop.data.reader import Whole, read, read_all
+from batchprop.data.scanner import Scan, scan
 from batchprop.tables.splitting import split
 from batchprop.tables.storing import load_model, new_file, new_folder, save_model
 from batchprop.tables.targets import Target, read_target

@@ -20,7 +20,7 @@ from batchprop.errors import DataError
 from batchprop.tables.columns import Column, find
 from batchprop.tables.encoding import MOST_CATEGORIES, encoder
 from batchprop.tables.naming import elided
-from batchprop.tables.sketches import Floats, Ranked
+from batchprop.data.sketches import Floats, Ranked
 from batchprop.tables.streaming_columns import Room, Tally
 from batchprop.tables.streaming_target import LearnedTarget, TargetTally, read_weights
 from batchprop.tables.targets import Task

@@ -11,9 +11,9 @@ import pyarrow.parquet
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import ParameterError
-from batchprop.tables.row_groups import open_parquet
-from batchprop.tables.sources import delimiter_of
-from batchprop.tables.texts import TextFile
+from batchprop.data.parquet import open_parquet
+from batchprop.data.files import delimiter_of
+from batchprop.data.csv import TextFile
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
 

@@ -16,7 +16,7 @@ from pandas.api import types
 from batchprop.errors import DataError
 from batchprop.tables.columns import Column, Facts, Holds, is_date_text, judge, numerals_in, sort_of
 from batchprop.tables.encoding import FARTHEST, MISSING, DateParts, convert, date_parts
-from batchprop.tables.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
+from batchprop.data.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
 
 FREQUENT = 1024
 """How many words of a column are kept at the end, if they were too many to count."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from batchprop.errors import DataError
 from batchprop.tables.columns import Holds, sort_of
-from batchprop.tables.sketches import Floats, Quantiles, Ranked, Words
+from batchprop.data.sketches import Floats, Quantiles, Ranked, Words
 from batchprop.tables.targets import (
     LARGEST,
     Form,

@@ -8,10 +8,10 @@ import psutil
 import pyarrow as pa
 
 from batchprop.errors import ParameterError
-from batchprop.tables.bad_rows import BadRows
-from batchprop.tables.row_groups import File, open_parquet
-from batchprop.tables.sources import Paths, delimiter_of, files_of, unpacked_size
-from batchprop.tables.texts import TextFile, parse
+from batchprop.data.rejects import BadRows
+from batchprop.data.parquet import File, open_parquet
+from batchprop.data.files import Paths, delimiter_of, files_of, unpacked_size
+from batchprop.data.csv import TextFile, parse
 
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}B": 1000**i for i, letter in enumerate("KMGT", start=1)}

@@ -17,11 +17,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from batchprop.errors import DataError
-from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.tables.kinds import clean_text, convert_options, trimmed
-from batchprop.tables.plain import frame_of, map_columns, plain
-from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet, opened_parquet
-from batchprop.tables.sources import (
+from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
+from batchprop.data.csv_types import clean_text, convert_options, trimmed
+from batchprop.data.arrow import frame_of, map_columns, plain
+from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
+from batchprop.data.files import (
     PACKED,
     Paths,
     check_file,
@@ -33,8 +33,8 @@ from batchprop.tables.sources import (
     opened,
     text_of,
 )
-from batchprop.tables.texts import LINE, Texts, check_delimiter, check_names
-from batchprop.tables.whole_rows import Content, count_lines, quotes, walk
+from batchprop.data.csv import LINE, Texts, check_delimiter, check_names
+from batchprop.data.csv_splitter import Content, count_lines, quotes, walk
 
 _CHUNK = 1 << 20
 

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from batchprop.errors import DataError
-from batchprop.tables.bad_rows import BadRows
-from batchprop.tables.kinds import TEXT, Kind, convert_options, given, kind_of
+from batchprop.data.rejects import BadRows
+from batchprop.data.csv_types import TEXT, Kind, convert_options, given, kind_of
 from batchprop.tables.naming import near_name
-from batchprop.tables.sources import DELIMITERS, check_width, ending
-from batchprop.tables.whole_rows import Broken, Piece, pieces
+from batchprop.data.files import DELIMITERS, check_width, ending
+from batchprop.data.csv_splitter import Broken, Piece, pieces
 
 Result = TypeVar("Result")
 

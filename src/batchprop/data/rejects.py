@@ -49,7 +49,7 @@ class BadRows(Sequence[BadRow]):
     (2, 3)
     >>> BadRows("error").add(Path("a.csv"), 7, "its target is missing")
     Traceback (most recent call last):
-    batchprop.tables.bad_rows.BadRowError: a.csv, line 7: its target is missing; correct the row; ...
+    batchprop.data.rejects.BadRowError: a.csv, line 7: its target is missing; correct the row; ...
     """
 
     def __init__(self, on_bad_row: OnBadRow, most: float = MOST_SKIPPED) -> None:

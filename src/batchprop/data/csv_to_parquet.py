@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from batchprop.errors import DataError
-from batchprop.tables.row_groups import COPY_PAGE, File, open_copy
-from batchprop.tables.texts import LINE, Texts
+from batchprop.data.parquet import COPY_PAGE, File, open_copy
+from batchprop.data.csv import LINE, Texts
 
 GROUP = 1 << 16
 RUNS = 64

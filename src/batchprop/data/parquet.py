@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from batchprop.errors import DataError
-from batchprop.tables.bad_rows import BadRows
+from batchprop.data.rejects import BadRows
 from batchprop.tables.columns import find
-from batchprop.tables.plain import plain, plain_type
-from batchprop.tables.sources import MOST_COLUMNS, check_width
-from batchprop.tables.texts import LINE, check_names, check_same_names
+from batchprop.data.arrow import plain, plain_type
+from batchprop.data.files import MOST_COLUMNS, check_width
+from batchprop.data.csv import LINE, check_names, check_same_names
 
 PAGE = 1 << 20
 """Bytes that most writers make a page of a column, or its dictionary, at most."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from batchprop.tables.sources import delimiter_of, text_of
+from batchprop.data.files import delimiter_of, text_of
 
 
 def line_numbers(path: Path) -> npt.NDArray[np.intp] | None:

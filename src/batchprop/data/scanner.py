@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 
 from batchprop.errors import DataError
 from batchprop.data.sources import Block
-from batchprop.tables.bad_rows import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.tables.copying import Folder, copy
-from batchprop.tables.memory import default_memory, parse_memory
-from batchprop.tables.plain import frame_of
-from batchprop.tables.row_groups import RowGroups, check_columns, open_parquet
-from batchprop.tables.sources import Paths, check_rows, delimiter_of, files_of
+from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
+from batchprop.data.csv_to_parquet import Folder, copy
+from batchprop.data.memory import default_memory, parse_memory
+from batchprop.data.arrow import frame_of
+from batchprop.data.parquet import RowGroups, check_columns, open_parquet
+from batchprop.data.files import Paths, check_rows, delimiter_of, files_of
 from batchprop.tables.targets import LARGEST
-from batchprop.tables.texts import Texts
+from batchprop.data.csv import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchprop.errors import DataError
-from batchprop.tables.sources import check_magic, opened
+from batchprop.data.files import check_magic, opened
 
 PIECE = 1 << 22
 """Bytes that are read at a time."""
