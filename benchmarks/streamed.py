@@ -87,7 +87,7 @@ def estimator(seconds: list[float]) -> Any:
 
 def timed(path: str, rounds: str) -> dict[str, list[float]]:
     """Seconds of epochs over the file and over the same rows in memory, in turn."""
-    from batchprop.tables import scan
+    from batchprop.tabular import scan
 
     table = pq.read_table(path)
     X = np.column_stack([table[f"x{j}"].to_numpy() for j in range(FEATURES)])
@@ -104,7 +104,7 @@ def timed(path: str, rounds: str) -> dict[str, list[float]]:
 
 def memory(path: str) -> dict[str, float]:
     """The peak of a process that trains for one epoch over the file."""
-    from batchprop.tables import scan
+    from batchprop.tabular import scan
 
     began = time.perf_counter()
     with scan(path, target="side", memory=MEMORY) as source:

@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.estimators.keeping import restoring
     from batchprop.estimators.keeping.checkpoints import unpacked
     from batchprop.data.reader import read, read_all
-    from batchprop.tables.storing import load_model
+    from batchprop.tabular.persistence import load_model
 
 from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model
 

@@ -16,17 +16,16 @@ from batchprop import (
     objective,
     optimizers,
     schedules,
-    sources,
     training,
 )
 from batchprop.backprop import Step, backprop
-from batchprop.gradcheck import check_gradient
 from batchprop.engines import forking as _forking  # noqa: F401 to be there before anybody forks
+from batchprop.gradcheck import check_gradient
 from batchprop.gradient import BatchGradient
 from batchprop.network import READERS, Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import callbacks, examples, export, privacy, tables, view
+    from batchprop import callbacks, data, examples, export, privacy, tabular, view
     from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -44,6 +43,7 @@ __all__ = [
     "backprop",
     "batches",
     "callbacks",
+    "data",
     "check_gradient",
     "errors",
     "examples",
@@ -53,14 +53,13 @@ __all__ = [
     "optimizers",
     "privacy",
     "schedules",
-    "sources",
-    "tables",
+    "tabular",
     "training",
     "view",
 ]
 
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
-_SHELLS = ("callbacks", "examples", "export", "privacy", "tables", "view")
+_SHELLS = ("callbacks", "data", "examples", "export", "privacy", "tabular", "view")
 
 READERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
 

@@ -1,7 +1,8 @@
 """The errors of batchprop: few classes; every message names the value, what is allowed, and the remedy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class BatchpropError(Exception):
@@ -71,3 +72,38 @@ def unknown_name(parameter: str, value: object, known: Iterable[str]) -> Paramet
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return ParameterError(f"{parameter}={value!r} is unknown: choose one of {', '.join(names)}{hint}")
+
+
+def near_name(name: str, names: Sequence[str]) -> str:
+    """Suggest what a mistyped name was meant to be, as the end of an error message.
+
+    >>> near_name("speceis", ["species", "petal"])
+    "; did you mean 'species'?"
+    >>> near_name("zzz", ["species", "petal"])
+    ''
+    """
+    folded = {known.casefold(): known for known in names}
+    near = get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(folded[key]) for key in near)}?" if near else ""
+
+
+def written(value: Any) -> str:
+    """Write a value; of a moment beyond the year 9999, which pandas holds and cannot write, NumPy's form.
+
+    >>> written(0.5)
+    '0.5'
+    """
+    try:
+        return str(value)
+    except NotImplementedError:
+        return str(value.asm8)
+
+
+def elided(names: Sequence[str], shown: int = 8) -> str:
+    """List names, and say how many more there are.
+
+    >>> elided(["a", "b", "c", "d"], shown=2)
+    'a, b and 2 more'
+    """
+    head = ", ".join(names[:shown])
+    return f"{head} and {len(names) - shown:,} more" if len(names) > shown else head

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 from batchprop.arrays import Array, namespace, squared_length
 from batchprop.backprop import Masks, Step, backprop, backward, forward
 from batchprop.batches import Batch
+from batchprop.dp_sgd import Mechanism, Normal, kept_finite
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
-from batchprop.dp_sgd import Mechanism, Normal, kept_finite
 from batchprop.network import Layer, Layers, Network
 from batchprop.optimizers import each, zeros_like
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from batchprop.cli.app import app
 from batchprop.estimators import fitting
 from batchprop.estimators.keeping.checkpoints import Checkpoints
-from batchprop.tables.storing import load_model
+from batchprop.tabular.persistence import load_model
 from tests.cli.commands import run
 from tests.cli.test_large_tables import STREAM, table
 from tests.estimators.test_checkpoints import DiedError, dying_after

@@ -9,7 +9,7 @@ from jax.errors import JaxRuntimeError
 
 from batchprop.engines import devices
 from batchprop.engines import jax as jax_engine
-from batchprop.tables.storing import load_model
+from batchprop.tabular.persistence import load_model
 from tests.cli.commands import FILES, QUICK, WITHOUT_JAX, flowers, houses, names, process, run
 
 LONG_AT_MOST = ("--epochs", "100000", "--patience", "1", "--learning-rate", "1")

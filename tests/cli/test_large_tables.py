@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from batchprop.data.shuffle import lots
-from batchprop.tables.storing import load_model
+from batchprop.tabular.persistence import load_model
 from tests.cli.commands import run
 
 # So little memory as these tests allow opens few runs, and the fit says so.

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 from batchprop.cli.progress import Moment
-from batchprop.tables.storing import load_model
+from batchprop.tabular.persistence import load_model
 from tests.cli.commands import QUICK, flowers, houses, names, run
 from tests.view.reading import document_of, numbers
 

@@ -122,7 +122,7 @@ def test_a_missing_a_truncated_and_a_tampered_model(folder, models, model):
     content = (model / "model.skops").read_bytes()
     (folder / "half.skops").write_bytes(content[: len(content) // 2])
     assert "truncated or damaged" in run("predict", "half.skops", data, code=1).stderr
-    place = content.index(b'"batchprop.tables.encoding"')
+    place = content.index(b'"batchprop.tabular.transformers"')
     (folder / "changed.skops").write_bytes(content[:place] + b'"os' + content[place + 3 :])
     assert "truncated or damaged" in run("predict", "changed.skops", data, code=1).stderr
     assert "not a model file" in run("predict", data, data, code=1).stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchprop.cli.signals import Terminated, exit_code, last_words, listening
-from batchprop.tables.storing import MODEL, new_folder
+from batchprop.tabular.persistence import MODEL, new_folder
 from batchprop.unfinished import held_off, sweep, unfinished
 from tests.cli.commands import FILES, START, command, environment, flowers, names
 

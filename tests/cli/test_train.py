@@ -10,7 +10,7 @@ import pytest
 
 from batchprop.cli.curve import curve_figure
 from batchprop.cli.progress import Moment
-from batchprop.tables.storing import load_model
+from batchprop.tabular.persistence import load_model
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 
 

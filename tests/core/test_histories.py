@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from batchprop.dynamics import Labels
 from batchprop.histories import (
     EARLY,
     History,
@@ -18,7 +19,6 @@ from batchprop.histories import (
     mean_answers,
     suspicion,
 )
-from batchprop.dynamics import Labels
 
 N, K = 9, 3
 EPOCHS = (1, 2, EARLY, EARLY + 7)

@@ -12,13 +12,13 @@ from numpy.testing import assert_allclose
 
 from batchprop import optimizers
 from batchprop.batches import Batches, Rows, Table, gather, mini
+from batchprop.dp_sgd import Flat, Mechanism
 from batchprop.engines import feeding
 from batchprop.engines.devices import key_of
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.engines.prng import draws_of
 from batchprop.errors import ParameterError
-from batchprop.dp_sgd import Flat, Mechanism
 from batchprop.network import Network
 from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
 from batchprop.training import Ran, Recipe, State, begin, update

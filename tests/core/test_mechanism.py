@@ -12,11 +12,11 @@ from scipy import stats
 from batchprop import optimizers
 from batchprop.backprop import backprop
 from batchprop.batches import Batches, Table, poisson
+from batchprop.dp_sgd import Automatic, Clipping, Flat, Mechanism, PerLayer
 from batchprop.engines import feeding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
 from batchprop.errors import ParameterError
-from batchprop.dp_sgd import Automatic, Clipping, Flat, Mechanism, PerLayer
 from batchprop.network import Layer, Layers, Network
 from batchprop.objective import Objective
 from batchprop.training import Engine, Ran, Recipe, begin

@@ -12,12 +12,12 @@ from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 
 import batchprop as bp
+from batchprop.data.shuffle import Mixing, mixed
+from batchprop.data.sources import Chunks, Sliced
 from batchprop.errors import CheckpointError, InputError, ParameterError
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.streaming import fit, streamed
 from batchprop.estimators.streaming.streamed import Streamed
-from batchprop.data.sources import Chunks, Sliced
-from batchprop.data.shuffle import Mixing, mixed
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
 

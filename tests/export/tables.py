@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.export.onnx import converted
-from batchprop.tables import describe, encoder
+from batchprop.tabular import describe, encoder
 
 TOWNS = ["Ulm", "Bonn", "Jena", "Köln", "x y"]
 WORDS = [*TOWNS, "nowhere", "ULM", "(missing)", "true", "r1", "r7", "née", "城"]

@@ -9,8 +9,8 @@ from sklearn.pipeline import Pipeline
 
 import batchprop as bp
 from batchprop.export.columns import write_date_parts
-from batchprop.tables import describe, encoder
-from batchprop.tables.encoding import DateParts
+from batchprop.tabular import describe, encoder
+from batchprop.tabular.transformers import DateParts
 from tests.export.graphs import written
 from tests.export.tables import (
     NAMES,

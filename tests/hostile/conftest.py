@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchprop.tables.storing import MODEL
+from batchprop.tabular.persistence import MODEL
 from tests.cli.commands import QUICK, flowers, run
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 from batchprop.errors import ModelError
-from batchprop.tables.storing import MODEL, load_model
+from batchprop.tabular.persistence import MODEL, load_model
 from tests.cli.commands import flowers, run
 from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
 from tests.hostile.changing import CRAFTED
@@ -45,7 +45,7 @@ def test_the_commands_refuse_them_in_bounded_memory(saved, folder):
     data = flowers(folder / "flowers.csv")
     told = bounded(
         "from typer.testing import CliRunner\nfrom batchprop.cli.app import app\n"
-        "import batchprop.cli.microscope, batchprop.tables.predicting, batchprop.tables.storing",
+        "import batchprop.cli.microscope, batchprop.tabular.predictions, batchprop.tabular.persistence",
         "data, *names = sys.argv[1:]\n"
         "for i, name in enumerate(names):\n"
         "    for words in (['predict', name, data], ['look', name, data, '--no-open'])[: 1 + (i % 8 == 0)]:\n"

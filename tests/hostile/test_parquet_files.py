@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from batchprop.errors import DataError
 from batchprop.data.reader import read, read_all
+from batchprop.errors import DataError
 from tests.hostile.crafting import bounded, cut, named
 
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import batchprop as bp
-from batchprop.tables.predicting import predictions
 from batchprop.data.reader import read
-from batchprop.tables.storing import load_model
+from batchprop.tabular.persistence import load_model
+from batchprop.tabular.predictions import predictions
 from tests.cli.commands import QUICK, houses, run
 
 NEARLY = {"float32": 1e-5, "float64": 1e-12}

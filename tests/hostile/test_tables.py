@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from batchprop.cli import experiment
 from batchprop.cli.app import app
-from batchprop.errors import DataError
 from batchprop.data.reader import read, read_all
 from batchprop.data.scanner import scan
+from batchprop.errors import DataError
 from tests.hostile.crafting import bounded, named
 from tests.hostile.tables import tables
 

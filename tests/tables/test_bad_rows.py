@@ -12,12 +12,12 @@ import pyarrow.parquet
 import pytest
 
 import batchprop.data.csv_to_parquet
-from batchprop.errors import DataError, ParameterError
-from batchprop.tables import whole_rows
-from batchprop.data.rejects import BadRow, BadRows
-from batchprop.data.reader import read_all
-from batchprop.data.scanner import scan
 from batchprop.data.csv import Texts
+from batchprop.data.reader import read_all
+from batchprop.data.rejects import BadRow, BadRows
+from batchprop.data.scanner import scan
+from batchprop.errors import DataError, ParameterError
+from batchprop.tabular import whole_rows
 
 READERS = (scan, read_all)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.tables.columns import describe, find
-from batchprop.tables.targets import read_target
+from batchprop.tabular.schema import describe, find
+from batchprop.tabular.target import read_target
 
 ROWS = 40
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tables.columns import describe
-from batchprop.tables.encoding import ByKind, DateParts, SmoothClip, encoder
+from batchprop.tabular.schema import describe
+from batchprop.tabular.transformers import ByKind, DateParts, SmoothClip, encoder
 
 
 def people(n=200, seed=0):

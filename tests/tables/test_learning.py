@@ -13,11 +13,11 @@ from sklearn.pipeline import Pipeline
 
 from batchprop import MLPClassifier
 from batchprop.errors import DataError
-from batchprop.tables.columns import describe
-from batchprop.tables.encoding import encoder
-from batchprop.tables.learning import learn
-from batchprop.tables.storing import load_model, save_model
-from batchprop.tables.streaming_columns import Room, Tally
+from batchprop.tabular.persistence import load_model, save_model
+from batchprop.tabular.preprocessing import learn
+from batchprop.tabular.schema import describe
+from batchprop.tabular.statistics import Room, Tally
+from batchprop.tabular.transformers import encoder
 
 
 def people(n=400, seed=0):

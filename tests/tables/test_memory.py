@@ -10,11 +10,11 @@ import pyarrow.parquet
 import pytest
 
 import batchprop.data.csv_to_parquet
-from batchprop.errors import ParameterError
-from batchprop.tables import memory, whole_rows
 from batchprop.data.memory import default_memory, parse_memory, table_bytes
 from batchprop.data.reader import read
 from batchprop.data.scanner import scan
+from batchprop.errors import ParameterError
+from batchprop.tabular import memory, whole_rows
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from batchprop.errors import DataError
 from batchprop.data.reader import read
+from batchprop.errors import DataError
 
 GOOD = b"name,weight\nann,1.5\nbob,2.5\n"
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 import batchprop.data.csv_to_parquet
-from batchprop.errors import DataError
-from batchprop.tables import whole_rows
-from batchprop.tables.columns import describe
-from batchprop.tables.encoding import encoder
 from batchprop.data.reader import read, read_all
 from batchprop.data.scanner import scan
-from batchprop.tables.targets import read_target
+from batchprop.errors import DataError
+from batchprop.tabular import whole_rows
+from batchprop.tabular.schema import describe
+from batchprop.tabular.target import read_target
+from batchprop.tabular.transformers import encoder
 from tests.tables.test_reading import BAD_FILES
 
 WORDS = [

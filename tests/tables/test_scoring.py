@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from batchprop.tables.scoring import (
+from batchprop.tabular.metrics import (
     baseline_classes,
     baseline_numbers,
     score_classes,

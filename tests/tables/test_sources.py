@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from batchprop.errors import DataError, ParameterError
-from batchprop.tables import sources
+from batchprop.data.files import files_of
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import read, read_all
 from batchprop.data.scanner import scan
-from batchprop.data.files import files_of
+from batchprop.errors import DataError, ParameterError
+from batchprop.tabular import sources
 
 TEXT = b'name,weight\n"ann\nmary",1.5\nbob,2.5\n'
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tables.splitting import check_each_class_twice, check_enough, split
-from batchprop.tables.targets import Target
+from batchprop.tabular.split import check_each_class_twice, check_enough, split
+from batchprop.tabular.target import Target
 
 
 def classes(*counts):

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import DataError, ModelError
-from batchprop.tables.columns import describe
-from batchprop.tables.encoding import encoder
-from batchprop.tables.storing import MODEL, load_model, new_file, new_folder, save_model
+from batchprop.tabular.persistence import MODEL, load_model, new_file, new_folder, save_model
+from batchprop.tabular.schema import describe
+from batchprop.tabular.transformers import encoder
 
 
 class Foreign(BaseEstimator):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tables.streaming_target import TargetTally
-from batchprop.tables.targets import Task, read_target
+from batchprop.tabular.target import Task, read_target
+from batchprop.tabular.target_statistics import TargetTally
 
 ROWS = 60
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchprop.errors import DataError
-from batchprop.tables import whole_rows
-from batchprop.data.line_numbers import line_numbers
 from batchprop.data.csv_splitter import Broken, pieces, quotes, walk
+from batchprop.data.line_numbers import line_numbers
+from batchprop.errors import DataError
+from batchprop.tabular import whole_rows
 
 FIELDS = [
     b"a", b"", b'"x"', b'"x\ny"', b'"a""b"', b'"a""\n""b"', b'5" pipe', b'"q,\r\n,"', b'"x"y', b'""',

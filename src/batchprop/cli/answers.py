@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 
 from batchprop.cli.fitting import Judged
 from batchprop.cli.report import figure, typeset
-from batchprop.tables.targets import Target
+from batchprop.tabular.target import Target
 from batchprop.view.judging import (
     MOST_CLASSES,
     MOST_POINTS,

@@ -9,9 +9,9 @@ from batchprop.cli.data import Data
 from batchprop.cli.findings import Findings, Training
 from batchprop.cli.fitting import Fitted
 from batchprop.cli.summary import asked_for, data_summary, files_told
-from batchprop.tables.importance import Importances
-from batchprop.tables.intervals import resamples
-from batchprop.tables.scoring import Scores
+from batchprop.tabular.importance import Importances
+from batchprop.tabular.intervals import resamples
+from batchprop.tabular.metrics import Scores
 from batchprop.view.judging import draw_importances, draw_scores
 from batchprop.view.report import Picture, Report, Section, Table
 

@@ -11,14 +11,14 @@ import pandas as pd
 from sklearn.datasets import load_digits
 
 from batchprop.cli.settings import Settings
-from batchprop.errors import DataError
-from batchprop.data.rejects import BadRow
-from batchprop.tables.columns import Column, describe, find
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import Whole, read, read_all
-from batchprop.tables.splitting import check_enough
-from batchprop.tables.streaming_target import LearnedTarget
-from batchprop.tables.targets import LARGEST, Target, Task, read_target
+from batchprop.data.rejects import BadRow
+from batchprop.errors import DataError
+from batchprop.tabular.schema import Column, describe, find
+from batchprop.tabular.split import check_enough
+from batchprop.tabular.target import LARGEST, Target, Task, read_target
+from batchprop.tabular.target_statistics import LearnedTarget
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.examples import DataMapDisplay
 from batchprop.pictures import entitle
-from batchprop.tables.encoding import encoder
-from batchprop.tables.predicting import write
-from batchprop.tables.storing import new_file, writing
-from batchprop.tables.targets import Task
+from batchprop.tabular.persistence import new_file, writing
+from batchprop.tabular.predictions import write
+from batchprop.tabular.target import Task
+from batchprop.tabular.transformers import encoder
 
 PICTURES = (".png", ".svg", ".pdf")
 

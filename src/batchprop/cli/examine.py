@@ -108,7 +108,7 @@ def examine(
     settings.check("examine")
     with tables_extra():
         from batchprop.cli.examination import PICTURES, run
-        from batchprop.tables.predicting import ENDINGS
+        from batchprop.tabular.predictions import ENDINGS
     _check_ending("--out", settings.out, ENDINGS)
     if data_map is not None:
         _check_ending("--map", data_map, PICTURES)

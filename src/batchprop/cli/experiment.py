@@ -22,9 +22,9 @@ from batchprop.cli.resuming import begin, checkpoints_kept, forget, has_ended, t
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
-from batchprop.locking import locked
 from batchprop.data.rejects import write_skipped
-from batchprop.tables.storing import MODEL, SETTINGS, new_folder, save_model, write_json, writing
+from batchprop.locking import locked
+from batchprop.tabular.persistence import MODEL, SETTINGS, new_folder, save_model, write_json, writing
 from batchprop.view.report import render
 
 REPORT = "report.html"

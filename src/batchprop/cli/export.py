@@ -47,7 +47,7 @@ def export(
     _check_ending(onnx, "--onnx", ".onnx")
     _check_ending(weights, "--weights", ".safetensors")
     with tables_extra():
-        from batchprop.tables.storing import load_model, new_file, writing
+        from batchprop.tabular.persistence import load_model, new_file, writing
     import batchprop
 
     pipeline = load_model(model)

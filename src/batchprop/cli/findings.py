@@ -11,9 +11,9 @@ from batchprop.cli.data import Data
 from batchprop.cli.examination import why_label, why_number
 from batchprop.cli.fitting import Fitted, Judged, Parts, simplest_guess, sought
 from batchprop.cli.settings import Settings
-from batchprop.tables.importance import Importances, importances
-from batchprop.tables.intervals import Intervals, intervals_of_classes, intervals_of_numbers
-from batchprop.tables.scoring import score_numbers
+from batchprop.tabular.importance import Importances, importances
+from batchprop.tabular.intervals import Intervals, intervals_of_classes, intervals_of_numbers
+from batchprop.tabular.metrics import score_numbers
 
 _BY_LOSS = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
 

@@ -21,16 +21,16 @@ from batchprop.cli.extra import failures_of_jax, jax_gave_up
 from batchprop.cli.progress import History, Moment, Show, keeping
 from batchprop.cli.settings import Settings
 from batchprop.errors import BatchpropError, DivergedError
-from batchprop.tables.encoding import encoder
-from batchprop.tables.scoring import (
+from batchprop.tabular.metrics import (
     Scores,
     baseline_classes,
     baseline_numbers,
     score_classes,
     score_numbers,
 )
-from batchprop.tables.splitting import Rows, split
-from batchprop.tables.targets import Target
+from batchprop.tabular.split import Rows, split
+from batchprop.tabular.target import Target
+from batchprop.tabular.transformers import encoder
 from batchprop.training import Epoch
 
 VALIDATION_FRACTION = 0.1

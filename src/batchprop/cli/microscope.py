@@ -19,10 +19,10 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.told import trained_on
 from batchprop.errors import ParameterError
-from batchprop.tables.encoding import encoder
-from batchprop.tables.predicting import ENDINGS, words_of
-from batchprop.tables.storing import load_model, new_file, writing
-from batchprop.tables.targets import Task
+from batchprop.tabular.persistence import load_model, new_file, writing
+from batchprop.tabular.predictions import ENDINGS, words_of
+from batchprop.tabular.target import Task
+from batchprop.tabular.transformers import encoder
 
 Size = tuple[int, int]
 

@@ -8,19 +8,19 @@ import pandas as pd
 
 from batchprop.backprop import outputs
 from batchprop.batches import gather
+from batchprop.data.line_numbers import line_numbers
+from batchprop.data.parquet import opened_parquet
+from batchprop.data.reader import read
+from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from batchprop.network import Network
 from batchprop.play.examples import Examples, check_size
 from batchprop.play.playground import File
 from batchprop.play.training import Taken
-from batchprop.tables.columns import describe, find
-from batchprop.tables.encoding import encoder
-from batchprop.data.line_numbers import line_numbers
-from batchprop.data.reader import read
-from batchprop.data.parquet import opened_parquet
-from batchprop.data.scanner import scan
-from batchprop.tables.splitting import check_enough
-from batchprop.tables.targets import read_target
+from batchprop.tabular.schema import describe, find
+from batchprop.tabular.split import check_enough
+from batchprop.tabular.target import read_target
+from batchprop.tabular.transformers import encoder
 from batchprop.view.document import Moment, Words, document
 from batchprop.view.microscope import MOST_ROWS as MOST_COLUMNS
 from batchprop.view.page import page

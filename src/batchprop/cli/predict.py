@@ -56,7 +56,7 @@ def predict(
     """
     with tables_extra():
         from batchprop.cli.predicting import Wanted, to_file, to_output
-        from batchprop.tables.predicting import ENDINGS
+        from batchprop.tabular.predictions import ENDINGS
     wanted = Wanted(data, proba, None if memory is None else in_bytes(memory))
     if out is None:
         to_output(model, wanted)

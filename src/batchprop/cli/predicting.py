@@ -13,10 +13,14 @@ from sklearn.pipeline import Pipeline
 
 from batchprop.cli import report
 from batchprop.cli.progress import passing, passing_slowly
-from batchprop.errors import DataError, RowError
-from batchprop.data.rejects import BadRowError
+from batchprop.data.files import files_of
 from batchprop.data.memory import default_memory, outgrows
-from batchprop.tables.predicting import (
+from batchprop.data.reader import read_all
+from batchprop.data.rejects import BadRowError
+from batchprop.data.scanner import scan
+from batchprop.errors import DataError, RowError
+from batchprop.tabular.persistence import load_model, new_file, writing
+from batchprop.tabular.predictions import (
     appending,
     block_rows,
     check_proba,
@@ -25,10 +29,6 @@ from batchprop.tables.predicting import (
     words_of,
     writer,
 )
-from batchprop.data.reader import read_all
-from batchprop.data.scanner import scan
-from batchprop.data.files import files_of
-from batchprop.tables.storing import load_model, new_file, writing
 
 
 class Rows(NamedTuple):

@@ -14,7 +14,7 @@ from batchprop.cli.fitting import Given, Parts, encode, set_aside
 from batchprop.cli.progress import Show
 from batchprop.cli.settings import Settings
 from batchprop.cli.streaming import given_from, is_large, learned, looked_through
-from batchprop.tables.splitting import check_each_class_twice
+from batchprop.tabular.split import check_each_class_twice
 
 
 class Pace:

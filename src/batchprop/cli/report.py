@@ -15,9 +15,9 @@ from batchprop.cli.data import Data
 from batchprop.cli.fitting import Fitted
 from batchprop.cli.progress import clock
 from batchprop.cli.settings import Settings
-from batchprop.tables.columns import Column
-from batchprop.tables.naming import elided
-from batchprop.tables.scoring import Scores
+from batchprop.errors import elided
+from batchprop.tabular.metrics import Scores
+from batchprop.tabular.schema import Column
 
 _BECOMES = {
     "number": "centred, scaled, smoothly clipped; gaps marked",

@@ -16,10 +16,10 @@ from batchprop import Checkpoints
 from batchprop.cli.progress import History, Moment
 from batchprop.cli.report import counted
 from batchprop.cli.settings import Settings
+from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError, WriteError
 from batchprop.estimators.keeping.restoring import past_of
-from batchprop.data.memory import default_memory
-from batchprop.tables.storing import SETTINGS
+from batchprop.tabular.persistence import SETTINGS
 
 BEGUN = "begun.json"
 """Beside the checkpoints: what a training began with that the machine decided."""

@@ -12,7 +12,7 @@ from batchprop.engines.auto import Work, choose_engine
 from batchprop.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
-    from batchprop.tables.targets import Target
+    from batchprop.tabular.target import Target
 
 _MOST_NAMED = 10
 _NO_WORK = Work((1, 1), rows=0, batch_size=1, epochs=0)

@@ -16,13 +16,13 @@ from batchprop.cli.data import Data, name_of
 from batchprop.cli.fitting import VALIDATION_FRACTION, Given, Parts, is_scaled, scaled
 from batchprop.cli.progress import passing
 from batchprop.cli.settings import Settings
-from batchprop.errors import DataError, ParameterError
-from batchprop.data.sources import BLOCK, Block
-from batchprop.data.shuffle import lots
-from batchprop.tables.learning import Learned, learn
 from batchprop.data.memory import outgrows, table_bytes
 from batchprop.data.scanner import Scan, scan
-from batchprop.tables.targets import Target
+from batchprop.data.shuffle import lots
+from batchprop.data.sources import BLOCK, Block
+from batchprop.errors import DataError, ParameterError
+from batchprop.tabular.preprocessing import Learned, learn
+from batchprop.tabular.target import Target
 
 HELD_SHARE = 8
 """Rows that are kept for validation and the test take at most the memory divided by this."""

@@ -10,7 +10,7 @@ from batchprop.cli.data import Data
 from batchprop.cli.fitting import Parts
 from batchprop.cli.report import columns_told, figure, typeset
 from batchprop.cli.settings import Settings
-from batchprop.tables.storing import MODEL
+from batchprop.tabular.persistence import MODEL
 from batchprop.view.report import Section, Table
 
 FILES = {

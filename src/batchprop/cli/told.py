@@ -5,9 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from batchprop.errors import DataError
 from batchprop.data.files import files_of
-from batchprop.tables.storing import SETTINGS
+from batchprop.errors import DataError
+from batchprop.tabular.persistence import SETTINGS
 
 LARGEST = 1 << 26
 """Bytes: a table of half a million columns has fewer."""

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from batchprop.cli.walking import Sample, drawn, sample
-from batchprop.tables.columns import describe, find
-from batchprop.tables.encoding import encoder
 from batchprop.data.reader import read
-from batchprop.tables.targets import Task, read_target
+from batchprop.tabular.schema import describe, find
+from batchprop.tabular.target import Task, read_target
+from batchprop.tabular.transformers import encoder
 
 
 def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed: int) -> Sample:

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.errors import DataError
-from batchprop.data.rejects import BadRows
-from batchprop.data.csv_types import TEXT, Kind, convert_options, given, kind_of
-from batchprop.tables.naming import near_name
-from batchprop.data.files import DELIMITERS, check_width, ending
 from batchprop.data.csv_splitter import Broken, Piece, pieces
+from batchprop.data.csv_types import TEXT, Kind, convert_options, given, kind_of
+from batchprop.data.files import DELIMITERS, check_width, ending
+from batchprop.data.rejects import BadRows
+from batchprop.errors import DataError, near_name
 
 Result = TypeVar("Result")
 

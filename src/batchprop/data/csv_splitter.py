@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from batchprop.errors import DataError
 from batchprop.data.files import check_magic, opened
+from batchprop.errors import DataError
 
 PIECE = 1 << 22
 """Bytes that are read at a time."""

@@ -12,9 +12,9 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet
 
-from batchprop.errors import DataError
-from batchprop.data.parquet import COPY_PAGE, File, open_copy
 from batchprop.data.csv import LINE, Texts
+from batchprop.data.parquet import COPY_PAGE, File, open_copy
+from batchprop.errors import DataError
 
 GROUP = 1 << 16
 RUNS = 64

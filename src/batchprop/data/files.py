@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeAlias
 
 import pyarrow as pa
 
-from batchprop.errors import DataError, ParameterError
-from batchprop.tables.naming import near_name
+from batchprop.errors import DataError, ParameterError, near_name
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

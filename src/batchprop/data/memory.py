@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
-from batchprop.errors import ParameterError
-from batchprop.data.rejects import BadRows
-from batchprop.data.parquet import File, open_parquet
-from batchprop.data.files import Paths, delimiter_of, files_of, unpacked_size
 from batchprop.data.csv import TextFile, parse
+from batchprop.data.files import Paths, delimiter_of, files_of, unpacked_size
+from batchprop.data.parquet import File, open_parquet
+from batchprop.data.rejects import BadRows
+from batchprop.errors import ParameterError
 
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}B": 1000**i for i, letter in enumerate("KMGT", start=1)}

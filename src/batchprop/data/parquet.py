@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from batchprop.errors import DataError
-from batchprop.data.rejects import BadRows
-from batchprop.tables.columns import find
 from batchprop.data.arrow import plain, plain_type
-from batchprop.data.files import MOST_COLUMNS, check_width
 from batchprop.data.csv import LINE, check_names, check_same_names
+from batchprop.data.files import MOST_COLUMNS, check_width
+from batchprop.data.rejects import BadRows
+from batchprop.errors import DataError
+from batchprop.tabular.schema import find
 
 PAGE = 1 << 20
 """Bytes that most writers make a page of a column, or its dictionary, at most."""

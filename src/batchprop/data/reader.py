@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from batchprop.errors import DataError
-from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.data.csv_types import clean_text, convert_options, trimmed
 from batchprop.data.arrow import frame_of, map_columns, plain
-from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
+from batchprop.data.csv import LINE, Texts, check_delimiter, check_names
+from batchprop.data.csv_splitter import Content, count_lines, quotes, walk
+from batchprop.data.csv_types import clean_text, convert_options, trimmed
 from batchprop.data.files import (
     PACKED,
     Paths,
@@ -33,8 +32,9 @@ from batchprop.data.files import (
     opened,
     text_of,
 )
-from batchprop.data.csv import LINE, Texts, check_delimiter, check_names
-from batchprop.data.csv_splitter import Content, count_lines, quotes, walk
+from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
+from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
+from batchprop.errors import DataError
 
 _CHUNK = 1 << 20
 

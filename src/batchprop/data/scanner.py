@@ -9,16 +9,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchprop.errors import DataError
-from batchprop.data.sources import Block
-from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.data.csv_to_parquet import Folder, copy
-from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.arrow import frame_of
-from batchprop.data.parquet import RowGroups, check_columns, open_parquet
-from batchprop.data.files import Paths, check_rows, delimiter_of, files_of
-from batchprop.tables.targets import LARGEST
 from batchprop.data.csv import Texts
+from batchprop.data.csv_to_parquet import Folder, copy
+from batchprop.data.files import Paths, check_rows, delimiter_of, files_of
+from batchprop.data.memory import default_memory, parse_memory
+from batchprop.data.parquet import RowGroups, check_columns, open_parquet
+from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
+from batchprop.data.sources import Block
+from batchprop.errors import DataError
+from batchprop.tabular.target import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROWS = 16_384
 """Rows of a block, at most."""
 
-_REMEDY = "learn an encoder first (batchprop.tables.learn), and read through it (scan.through)"
+_REMEDY = "learn an encoder first (batchprop.tabular.learn), and read through it (scan.through)"
 
 
 def scan(

@@ -15,6 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches, sizes_of
+from batchprop.engines.compiled import (
+    Notes,
+    Running,
+    Settings,
+    Structure,
+    add_up,
+    applied,
+    run,
+    run_in_place,
+)
 from batchprop.engines.devices import find_device, key_of, products_in, require_own_process
 from batchprop.engines.padding import (
     MOST_AT_ONCE,
@@ -27,16 +37,6 @@ from batchprop.engines.padding import (
     present,
     room_for,
     width_of,
-)
-from batchprop.engines.compiled import (
-    Notes,
-    Running,
-    Settings,
-    Structure,
-    add_up,
-    applied,
-    run,
-    run_in_place,
 )
 from batchprop.errors import ParameterError
 from batchprop.network import Layers, Network

@@ -18,17 +18,10 @@ from batchprop.backprop import Step, answers, backprop, forward, outputs
 from batchprop.batches import Batch, Rows, Table, columns, gather
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.attending import attended
-from batchprop.estimators.interface import Estimator
 from batchprop.estimators.engines import engine_to_predict
-from batchprop.estimators.validation import (
-    Call,
-    Examples,
-    check_weights,
-    require_weight,
-    split_rows,
-)
 from batchprop.estimators.explaining import explaining, refuse_dates
 from batchprop.estimators.fit import fit_stochastic
+from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.saving import start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitors import check_monitors
@@ -45,6 +38,13 @@ from batchprop.estimators.streaming.fit import fit_streamed
 from batchprop.estimators.streaming.streamed import source_of
 from batchprop.estimators.streaming.supplies import InMemory
 from batchprop.estimators.targets import dense
+from batchprop.estimators.validation import (
+    Call,
+    Examples,
+    check_weights,
+    require_weight,
+    split_rows,
+)
 from batchprop.network import Layer, Layers, Network, glorot, per_layer
 from batchprop.objective import Objective
 from batchprop.training import Engine

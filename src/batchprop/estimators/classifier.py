@@ -14,17 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
 from batchprop.backprop import scores
+from batchprop.dynamics import Labels
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.convert import AdoptingClassifier
-from batchprop.estimators.interface import Callback
 from batchprop.estimators.base import check_partial, unless_lbfgs
 from batchprop.estimators.class_weights import learn_weights, row_weights
-from batchprop.estimators.validation import Call
+from batchprop.estimators.convert import AdoptingClassifier
+from batchprop.estimators.interface import Callback
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
+from batchprop.estimators.validation import Call
 from batchprop.heads import Head
-from batchprop.dynamics import Labels
 
 _OUTPUT_ACTIVATIONS = {
     BINARY: "logistic",
@@ -209,7 +209,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
 
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
-                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.data.sources.Source`` (see
+                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.sources.Source`` (see
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: labels ``(n,)``; an indicator matrix ``(n, K)``; or several targets ``(n, T)``.
             sample_weight: how much each row counts ``(n,)``.

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import BaseMLP
-from batchprop.estimators.validation import Call
 from batchprop.estimators.parameters import check_parameters
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
+from batchprop.estimators.validation import Call
 from batchprop.network import Layers, Network
 
 Made = TypeVar("Made", bound=BaseMLP)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH
 from batchprop.engines.auto import Work, choose_engine, jax_is_installed, pays
-from batchprop.engines.padding import room_by_chance
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.estimators.parameters import AUTO_BATCH
+from batchprop.engines.padding import room_by_chance
 from batchprop.estimators.early_stopping import warn
+from batchprop.estimators.parameters import AUTO_BATCH
 
 if TYPE_CHECKING:
     from batchprop.estimators.interface import Estimator

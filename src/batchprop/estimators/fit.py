@@ -14,9 +14,9 @@ from batchprop.batches import Growing, Plan, Rows, mini
 from batchprop.courses import Course, in_parts, whole
 from batchprop.engines.auto import Work, seconds_in_numpy
 from batchprop.errors import DivergedError
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.early_stopping import Watch, begin_watching, interrupted, warn
 from batchprop.estimators.engines import engine_to_fit, overhead_in_rows
-from batchprop.estimators.validation import Call, Examples
+from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.keeper import Keeper
 from batchprop.estimators.keeping.leaves import leaves, rebuilt
 from batchprop.estimators.keeping.restoring import check_same, of_a_fit, standings_from
@@ -29,7 +29,7 @@ from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
 from batchprop.estimators.streaming.streamed import Streamed
 from batchprop.estimators.streaming.supplies import InMemory
 from batchprop.estimators.threads import suitable_threads
-from batchprop.estimators.early_stopping import Watch, begin_watching, interrupted, warn
+from batchprop.estimators.validation import Call, Examples
 from batchprop.network import Layer, Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Engine, Epoch, Place, Recipe, State, begin, go_on

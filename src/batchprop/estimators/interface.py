@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from batchprop.activations import Activation
-from batchprop.estimators.validation import Call, Examples
-from batchprop.estimators.parameters import Rule
-from batchprop.heads import Head
 from batchprop.dynamics import Labels
+from batchprop.estimators.parameters import Rule
+from batchprop.estimators.validation import Call, Examples
+from batchprop.heads import Head
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.training import Engine, Epoch

@@ -15,11 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import MICROBATCH, Rows, Table
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.estimators.interface import Estimator
-from batchprop.estimators.engines import engine_to_fit
-from batchprop.estimators.validation import Examples
-from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.early_stopping import begin_watching, interrupted, warn
+from batchprop.estimators.engines import engine_to_fit
+from batchprop.estimators.interface import Estimator
+from batchprop.estimators.threads import suitable_threads
+from batchprop.estimators.validation import Examples
 from batchprop.network import Layer, Layers, Network
 from batchprop.objective import Collapsed, Objective
 from batchprop.training import Epoch, State

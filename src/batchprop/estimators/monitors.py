@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from batchprop.arrays import Array, namespace, squared_length
 from batchprop.backprop import Step
 from batchprop.batches import Growing, Plan, sizes_of
+from batchprop.dynamics import SQUARED_NORM, glance
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
 from batchprop.gradient import unbiased_noise
-from batchprop.dynamics import SQUARED_NORM, glance
 from batchprop.network import Layer, Layers
 from batchprop.training import Epoch, Watched
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.batches import Plan
+from batchprop.dp_sgd import Mechanism
 from batchprop.errors import ParameterError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
-from batchprop.dp_sgd import Mechanism
 from batchprop.training import Epoch
 
 

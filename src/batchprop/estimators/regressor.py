@@ -14,13 +14,13 @@ from sklearn.metrics import r2_score
 from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
-from batchprop.estimators.convert import AdoptingRegressor
-from batchprop.estimators.interface import Callback
 from batchprop.estimators.base import check_partial, unless_lbfgs
-from batchprop.estimators.validation import Call
+from batchprop.estimators.convert import AdoptingRegressor
 from batchprop.estimators.explaining import require_numbers
+from batchprop.estimators.interface import Callback
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
+from batchprop.estimators.validation import Call
 from batchprop.heads import Head
 
 
@@ -191,7 +191,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
 
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
-                ``(X, y)``, a ``batchprop.tables.scan``, a ``batchprop.data.sources.Source`` (see
+                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.sources.Source`` (see
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: numbers ``(n,)``, or ``(n, K)`` for several targets.
             sample_weight: how much each row counts ``(n,)``.

@@ -9,8 +9,8 @@ import numpy as np
 
 from batchprop import mechanism
 from batchprop.batches import Plan, mini, poisson
-from batchprop.errors import ParameterError, unknown_name
 from batchprop.dp_sgd import Automatic, Flat, Mechanism, PerLayer
+from batchprop.errors import ParameterError, unknown_name
 from batchprop.privacy.accounting import Run, as_poisson, epsilon_spent, noise_for
 from batchprop.privacy.spent import RELATION, Spent
 from batchprop.privacy.terms import (

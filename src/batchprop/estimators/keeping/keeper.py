@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from batchprop.errors import DivergedError
+from batchprop.estimators.early_stopping import Watch, warn
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.keeping.saving import Beginning, saved_of
 from batchprop.estimators.keeping.standing import Standing, go_back, standing_of
-from batchprop.estimators.early_stopping import Watch, warn
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, Epoch, Place
 

@@ -14,11 +14,11 @@ from sklearn.utils import check_random_state
 from batchprop.batches import Rows, Table
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.interface import Estimator
-from batchprop.estimators.validation import Call
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved
 from batchprop.estimators.keeping.leaves import leaves
 from batchprop.estimators.keeping.restoring import rows_seen_of, set_random
 from batchprop.estimators.keeping.standing import PLAIN, Standing
+from batchprop.estimators.validation import Call
 from batchprop.locking import locked
 from batchprop.network import Layers, Network
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from batchprop.estimators.interface import Estimator
 from batchprop.estimators.early_stopping import Watch
+from batchprop.estimators.interface import Estimator
 from batchprop.network import Network
 from batchprop.schedules import Plateau
 from batchprop.training import Place

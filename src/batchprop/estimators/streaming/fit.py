@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchprop.batches import Table
+from batchprop.data.shuffle import Mixing, mixing_for
+from batchprop.data.sources import Block, Source
 from batchprop.errors import InputError
-from batchprop.estimators.validation import Call, Examples
+from batchprop.estimators.early_stopping import warn
 from batchprop.estimators.fit import fit_stochastic
 from batchprop.estimators.keeping.restoring import mixing_of
 from batchprop.estimators.keeping.saving import Start, start_of
@@ -17,9 +19,7 @@ from batchprop.estimators.privacy import goes_on
 from batchprop.estimators.streaming.streamed import MEMORY, Streamed, refuse_unstreamed
 from batchprop.estimators.streaming.survey import Survey, checked, held_out, part, survey
 from batchprop.estimators.targets import dense
-from batchprop.estimators.early_stopping import warn
-from batchprop.data.sources import Block, Source
-from batchprop.data.shuffle import Mixing, mixing_for
+from batchprop.estimators.validation import Call, Examples
 
 if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP

@@ -9,11 +9,11 @@ import numpy as np
 
 from batchprop.batches import Table
 from batchprop.courses import Course
+from batchprop.data.shuffle import Mixing, mixed
+from batchprop.data.sources import Block, Chunks, Sliced, Source
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
-from batchprop.data.sources import Block, Chunks, Sliced, Source
-from batchprop.data.shuffle import Mixing, mixed
 
 MEMORY = 1 << 30
 """Bytes that a streamed fit goes by, where its source does not say."""

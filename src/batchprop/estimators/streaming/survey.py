@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from batchprop.data.shuffle import lots
+from batchprop.data.sources import Block, Source
 from batchprop.errors import InputError
 from batchprop.estimators.interface import Estimator
-from batchprop.estimators.validation import check_weights
 from batchprop.estimators.keeping.saving import checksum_of
 from batchprop.estimators.streaming.streamed import MEMORY
 from batchprop.estimators.targets import dense
-from batchprop.data.sources import Block, Source
-from batchprop.data.shuffle import lots
+from batchprop.estimators.validation import check_weights
 
 HELD_SHARE = 8
 """Rows to validate on take at most the memory divided by this."""

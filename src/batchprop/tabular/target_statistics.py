@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from batchprop.errors import DataError
-from batchprop.tables.columns import Holds, sort_of
 from batchprop.data.sketches import Floats, Quantiles, Ranked, Words
-from batchprop.tables.targets import (
+from batchprop.errors import DataError
+from batchprop.tabular.schema import Holds, sort_of
+from batchprop.tabular.target import (
     LARGEST,
     Form,
     Task,

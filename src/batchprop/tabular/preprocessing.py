@@ -16,14 +16,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from batchprop.errors import DataError
-from batchprop.tables.columns import Column, find
-from batchprop.tables.encoding import MOST_CATEGORIES, encoder
-from batchprop.tables.naming import elided
 from batchprop.data.sketches import Floats, Ranked
-from batchprop.tables.streaming_columns import Room, Tally
-from batchprop.tables.streaming_target import LearnedTarget, TargetTally, read_weights
-from batchprop.tables.targets import Task
+from batchprop.errors import DataError, elided
+from batchprop.tabular.schema import Column, find
+from batchprop.tabular.statistics import Room, Tally
+from batchprop.tabular.target import Task
+from batchprop.tabular.target_statistics import LearnedTarget, TargetTally, read_weights
+from batchprop.tabular.transformers import MOST_CATEGORIES, encoder
 
 _FIVE = 5
 _FEWEST_RARE = 2 * MOST_CATEGORIES

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from batchprop.errors import DataError
-from batchprop.tables.columns import Column, Facts, Holds, is_date_text, judge, numerals_in, sort_of
-from batchprop.tables.encoding import FARTHEST, MISSING, DateParts, convert, date_parts
 from batchprop.data.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
+from batchprop.errors import DataError
+from batchprop.tabular.schema import Column, Facts, Holds, is_date_text, judge, numerals_in, sort_of
+from batchprop.tabular.transformers import FARTHEST, MISSING, DateParts, convert, date_parts
 
 FREQUENT = 1024
 """How many words of a column are kept at the end, if they were too many to count."""

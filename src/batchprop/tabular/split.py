@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchprop.errors import DataError
-from batchprop.tables.targets import Target
+from batchprop.tabular.target import Target
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet
 from sklearn.pipeline import Pipeline
 
-from batchprop.errors import ParameterError
-from batchprop.data.parquet import open_parquet
-from batchprop.data.files import delimiter_of
 from batchprop.data.csv import TextFile
+from batchprop.data.files import delimiter_of
+from batchprop.data.parquet import open_parquet
+from batchprop.errors import ParameterError
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
 

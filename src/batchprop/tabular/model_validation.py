@@ -14,15 +14,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchprop.errors import ModelError
-from batchprop.tables.naming import elided
+from batchprop.errors import ModelError, elided
 
 OURS = (
     "batchprop.estimators.classifier.MLPClassifier",
     "batchprop.estimators.regressor.MLPRegressor",
-    "batchprop.tables.encoding.ByKind",
-    "batchprop.tables.encoding.DateParts",
-    "batchprop.tables.encoding.SmoothClip",
+    "batchprop.tabular.transformers.ByKind",
+    "batchprop.tabular.transformers.DateParts",
+    "batchprop.tabular.transformers.SmoothClip",
 )
 
 SCIKIT_LEARN = (

@@ -17,9 +17,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
-from batchprop.errors import DataError, RowError
-from batchprop.tables.columns import Column
-from batchprop.tables.naming import elided, near_name, written
+from batchprop.errors import DataError, RowError, elided, near_name, written
+from batchprop.tabular.schema import Column
 
 Floats = npt.NDArray[np.float64]
 

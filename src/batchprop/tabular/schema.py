@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from batchprop.errors import DataError
-from batchprop.tables.naming import elided, near_name, written
+from batchprop.errors import DataError, elided, near_name, written
 
 Kind: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 Holds: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]

@@ -1,0 +1,1 @@
+"""Rows from anywhere: arrays, CSV, Parquet; files and folders, blocks, partitions, shuffling."""
