@@ -33,7 +33,7 @@ def main() -> None:
         clf = bp.MLPClassifier(WIDTHS, max_iter=8, batch_size=ROWS, random_state=0)
         clf.fit(X, y, record_examples=True)
     began = time.perf_counter()
-    page = bp.view.microscope(clf, X, y, rows=ROWS)
+    page = bp.microscope.look(clf, X, y, rows=ROWS)
     made, size = time.perf_counter() - began, len(page.html.encode())
     with tempfile.TemporaryDirectory() as folder:
         opened, stepped = opening(page.save(Path(folder) / "page.html"))

@@ -13,8 +13,8 @@ from typing import Protocol, TypeAlias, cast
 import numpy as np
 
 from batchprop.backprop import backprop
-from batchprop.gradient import BatchGradient
 from batchprop.dp_sgd import Flat, Mechanism
+from batchprop.gradient import BatchGradient
 from batchprop.network import Layers
 from benchmarks.cases import Case, Run, Task
 

@@ -2,8 +2,9 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const VIEW = "../src/batchprop/view/static";
-const PLAY = "../src/batchprop/play/static";
+const MICROSCOPE = "../src/batchprop/microscope/static";
+const REPORT = "../src/batchprop/report/static";
+const PLAY = "../src/batchprop/playground/static";
 // The fonts that our formulas reach; the rest of KaTeX's stay out of the file.
 const FONTS = ["Main-Regular", "Math-Italic", "Size1-Regular", "Size2-Regular", "Size3-Regular", "Size4-Regular"];
 
@@ -72,6 +73,6 @@ async function bundle(page) {
   await build({ ...styles, banner: { css: head } });
 }
 
-await bundle({ name: "microscope", script: "src/main.ts", styles: "src/styles/main.css", out: `${VIEW}/microscope`, licences: [FONT_LICENCE] });
+await bundle({ name: "microscope", script: "src/main.ts", styles: "src/styles/main.css", out: `${MICROSCOPE}/microscope`, licences: [FONT_LICENCE] });
 await bundle({ name: "playground", script: "src/play/main.ts", styles: "src/styles/play.css", out: `${PLAY}/playground` });
-await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${VIEW}/report.css`, plugins: [themeOfTheSystem] });
+await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${REPORT}/report.css`, plugins: [themeOfTheSystem] });

@@ -8,9 +8,9 @@ from batchprop import optimizers, schedules
 from batchprop.arrays import Array
 from batchprop.backprop import Step
 from batchprop.batches import Plan, Table, poisson
-from batchprop.engines.padding import room_by_chance
-from batchprop.engines.jax import JaxEngine
 from batchprop.dp_sgd import Mechanism
+from batchprop.engines.jax import JaxEngine
+from batchprop.engines.padding import room_by_chance
 from batchprop.network import Layers
 from batchprop.objective import Objective
 from batchprop.training import NOTHING_WATCHED, Recipe, Watched, begin, train

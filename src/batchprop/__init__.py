@@ -22,10 +22,11 @@ from batchprop.backprop import Step, backprop
 from batchprop.engines import forking as _forking  # noqa: F401 to be there before anybody forks
 from batchprop.gradcheck import check_gradient
 from batchprop.gradient import BatchGradient
+from batchprop.influence import influence
 from batchprop.network import READERS, Layer, Network
 
 if TYPE_CHECKING:
-    from batchprop import callbacks, data, examples, export, privacy, tabular, view
+    from batchprop import callbacks, data, export, microscope, plots, privacy, tabular
     from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
@@ -46,20 +47,21 @@ __all__ = [
     "data",
     "check_gradient",
     "errors",
-    "examples",
     "export",
     "heads",
+    "influence",
+    "microscope",
     "objective",
     "optimizers",
+    "plots",
     "privacy",
     "schedules",
     "tabular",
     "training",
-    "view",
 ]
 
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
-_SHELLS = ("callbacks", "data", "examples", "export", "privacy", "tabular", "view")
+_SHELLS = ("callbacks", "data", "export", "microscope", "plots", "privacy", "tabular")
 
 READERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
 

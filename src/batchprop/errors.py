@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from numbers import Integral
 from typing import Any
 
 
@@ -107,3 +108,23 @@ def elided(names: Sequence[str], shown: int = 8) -> str:
     """
     head = ", ".join(names[:shown])
     return f"{head} and {len(names) - shown:,} more" if len(names) > shown else head
+
+
+def check_count(name: str, value: object, remedy: str) -> None:
+    """Check a parameter that counts.
+
+    Args:
+        name: of the parameter.
+        value: what was given.
+        remedy: what to give, for the message.
+
+    Raises:
+        ParameterError: it is no whole number, or below 1.
+
+    Example:
+        >>> check_count("top", 2.5, "at least 1 image, as 50")
+        Traceback (most recent call last):
+        batchprop.errors.ParameterError: top=2.5 is not allowed: give at least 1 image, as 50
+    """
+    if not isinstance(value, Integral) or int(value) < 1:
+        raise ParameterError(f"{name}={value!r} is not allowed: give {remedy}")

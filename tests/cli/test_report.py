@@ -16,12 +16,12 @@ from batchprop.cli.app import app
 from batchprop.cli.data import load
 from batchprop.cli.fitting import Judged, set_aside
 from batchprop.cli.settings import Settings
+from batchprop.report.page import Report, render
 from batchprop.tabular.importance import _affordable, feature_owners, importances
 from batchprop.tabular.intervals import intervals_of_classes, intervals_of_numbers
 from batchprop.tabular.metrics import score_classes, score_numbers
 from batchprop.tabular.persistence import load_model
 from batchprop.tabular.target import Target
-from batchprop.view.report import Report, render
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 from tests.cli.reports import Said, report
 

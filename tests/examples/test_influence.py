@@ -43,7 +43,7 @@ def test_it_is_the_sum_over_checkpoints_of_inner_products(target: str, chunk: in
         then = clone(model).set_params(max_iter=1).fit(X, y)
         then.coefs_, then.intercepts_ = coefs, intercepts
         expected += rate * built(then, X[:30], y[:30]) @ built(then, X[30:42], y[30:42]).T
-    found = bp.examples.influence(model, X[:30], y[:30], X[30:42], y[30:42], chunk=chunk)
+    found = bp.influence(model, X[:30], y[:30], X[30:42], y[30:42], chunk=chunk)
     assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -78,14 +78,14 @@ def test_without_a_recording_the_weights_as_they_are_count_once() -> None:
     model = fitted("single", record=False)
     G = built(model, X[:20], y[:20])
     assert not hasattr(model, "checkpoints_")
-    assert_allclose(bp.examples.influence(model, X[:20], y[:20], X[:20], y[:20]), G @ G.T, rtol=1e-10)
+    assert_allclose(bp.influence(model, X[:20], y[:20], X[:20], y[:20]), G @ G.T, rtol=1e-10)
 
 
 def test_a_small_step_on_a_row_takes_off_what_its_influence_says() -> None:
     X, y = table("multiclass")
     model, rate = fitted("multiclass", record=False), 1e-6
     before = model.backprop(X, y).losses
-    expected = bp.examples.influence(model, X[:5], y[:5], X, y)
+    expected = bp.influence(model, X[:5], y[:5], X, y)
     for i in range(5):
         step = model.backprop(X[[i]], y[[i]]).gradient.mean()
         moved = fitted("multiclass", record=False)
@@ -97,10 +97,10 @@ def test_a_small_step_on_a_row_takes_off_what_its_influence_says() -> None:
 def test_frames_lists_and_sparse_rows_are_taken() -> None:
     X, y = table("multiclass")
     model = fitted("multiclass")
-    plain = bp.examples.influence(model, X, y, X[:3], y[:3], chunk=50)
+    plain = bp.influence(model, X, y, X[:3], y[:3], chunk=50)
     shuffled = pd.Series(y, index=np.arange(len(y))[::-1])
     for rows, given in ((csr_matrix(X), y), (X.tolist(), y.tolist()), (X, shuffled)):
-        assert_allclose(bp.examples.influence(model, rows, given, X[:3], y[:3], chunk=50), plain, rtol=1e-10)
+        assert_allclose(bp.influence(model, rows, given, X[:3], y[:3], chunk=50), plain, rtol=1e-10)
 
 
 def test_mislabelled_rows_harm_their_neighbours() -> None:
@@ -111,7 +111,7 @@ def test_mislabelled_rows_harm_their_neighbours() -> None:
     given[:10] = 1
     model = bp.MLPClassifier((16,), random_state=0, max_iter=50, dtype="float64")
     model.fit(X, given, record_examples=True)
-    found = bp.examples.influence(model, X, given, X[10:150], y[10:150]).mean(axis=1)
+    found = bp.influence(model, X, given, X[10:150], y[10:150]).mean(axis=1)
     assert (found[:10] < 0).all()
     assert (found[10:150] > 0).mean() > 0.9
 
@@ -120,16 +120,16 @@ def test_what_does_not_fit_is_refused() -> None:
     X, y = table("multiclass")
     model = fitted("multiclass")
     with refused("X_test has 3 rows and y_test 2", "one target for each row"):
-        bp.examples.influence(model, X, y, X[:3], y[:2])
+        bp.influence(model, X, y, X[:3], y[:2])
     with pytest.raises(NotFittedError):
-        bp.examples.influence(estimator("multiclass"), X, y, X, y)
+        bp.influence(estimator("multiclass"), X, y, X, y)
 
 
 @pytest.mark.parametrize("chunk", [0, 1.5, "a", None])
 def test_a_chunk_is_a_whole_number_of_rows(chunk: Any) -> None:
     X, y = table("multiclass")
     with refused(f"chunk={chunk!r} is not allowed: give at least 1 row", kind=ParameterError):
-        bp.examples.influence(fitted("multiclass"), X, y, X, y, chunk=chunk)
+        bp.influence(fitted("multiclass"), X, y, X, y, chunk=chunk)
 
 
 @pytest.mark.parametrize(
@@ -147,4 +147,4 @@ def test_a_chunk_is_a_whole_number_of_rows(chunk: Any) -> None:
 def test_what_is_no_table_is_refused(rows: Any, targets: Any, told: str) -> None:
     X, y = table("multiclass")
     with refused(told, kind=InputError):
-        bp.examples.influence(fitted("multiclass"), X, y, rows, targets)
+        bp.influence(fitted("multiclass"), X, y, rows, targets)

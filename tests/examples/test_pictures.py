@@ -27,7 +27,7 @@ def clf(digits):
 
 def test_a_data_map_holds_every_row_once_at_its_place(clf):
     ax = Figure().subplots()
-    display = bp.examples.DataMapDisplay.from_estimator(clf, ax=ax)
+    display = bp.plots.DataMapDisplay.from_estimator(clf, ax=ax)
     assert display.ax_ is ax
     found = clf.examples_
     assert np.allclose(display.scatter_.get_offsets(), found[["variability", "confidence"]])
@@ -37,7 +37,7 @@ def test_a_data_map_holds_every_row_once_at_its_place(clf):
 def test_rows_held_out_are_not_drawn(digits):
     clf = bp.MLPClassifier((8,), max_iter=3, early_stopping=True, random_state=0)
     clf.fit(*digits, record_examples=True)
-    display = bp.examples.DataMapDisplay.from_estimator(clf)
+    display = bp.plots.DataMapDisplay.from_estimator(clf)
     assert len(display.scatter_.get_offsets()) == 270
 
 
@@ -46,11 +46,11 @@ def test_a_data_map_is_of_labels(digits):
         *digits, record_examples=True
     )
     with pytest.raises(InputError, match="no 'confidence': a data map is of labels"):
-        bp.examples.DataMapDisplay.from_estimator(reg)
+        bp.plots.DataMapDisplay.from_estimator(reg)
 
 
 def test_a_contact_sheet_shows_the_most_suspicious_first(clf, digits):
-    sheet = bp.examples.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=13)
+    sheet = bp.plots.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=13)
     most = clf.examples_.nsmallest(13, "suspicion")
     for image, row in zip(sheet.images_, most.index, strict=True):
         assert np.array_equal(image.get_array(), digits[0][row].reshape(8, 8))
@@ -62,7 +62,7 @@ def test_a_contact_sheet_shows_the_most_suspicious_first(clf, digits):
 
 def test_images_in_colours_are_shown_too(clf, digits):
     colours = np.repeat(digits[0].reshape(-1, 8, 8, 1), 3, axis=3)
-    sheet = bp.examples.ContactSheetDisplay.from_estimator(clf, colours, image_shape=(8, 8, 3), top=2)
+    sheet = bp.plots.ContactSheetDisplay.from_estimator(clf, colours, image_shape=(8, 8, 3), top=2)
     assert sheet.images_[0].get_array().shape == (8, 8, 3)
 
 
@@ -85,12 +85,12 @@ def test_images_in_colours_are_shown_too(clf, digits):
 def test_what_cannot_be_a_sheet_is_refused(clf, digits, change, error, told):
     given = {"X": digits[0], "image_shape": (8, 8), **change}
     with pytest.raises(error, match=told):
-        bp.examples.ContactSheetDisplay.from_estimator(clf, given.pop("X"), **given)
+        bp.plots.ContactSheetDisplay.from_estimator(clf, given.pop("X"), **given)
 
 
 @pytest.mark.parametrize("columns", [0, 2.5, None])
 def test_images_stand_in_whole_columns(clf, digits, columns):
-    sheet = bp.examples.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=2)
+    sheet = bp.plots.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=2)
     with pytest.raises(ParameterError, match=r"columns=.* is not allowed: give at least 1 column"):
         sheet.plot(columns=columns)
 
@@ -100,10 +100,10 @@ def test_several_targets_have_no_sheet(digits):
     clf = bp.MLPClassifier((8,), max_iter=2, random_state=0)
     clf.fit(X, np.column_stack([y > 4, y % 2]).astype(int), record_examples=True)
     with pytest.raises(InputError, match="several targets"):
-        bp.examples.ContactSheetDisplay.from_estimator(clf, X, image_shape=(8, 8))
+        bp.plots.ContactSheetDisplay.from_estimator(clf, X, image_shape=(8, 8))
 
 
 def test_nothing_is_drawn_of_a_fit_without_a_record(digits):
     clf = bp.MLPClassifier((8,), max_iter=2, random_state=0).fit(*digits)
     with pytest.raises(AttributeError, match="record_examples=True"):
-        bp.examples.DataMapDisplay.from_estimator(clf)
+        bp.plots.DataMapDisplay.from_estimator(clf)

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.data.arrow import find
 from batchprop.errors import DataError
-from batchprop.tabular.schema import describe, find
+from batchprop.tabular.schema import describe
 from batchprop.tabular.target import read_target
 
 ROWS = 40

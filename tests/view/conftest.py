@@ -29,7 +29,7 @@ def model() -> Any:
 @pytest.fixture(scope="module")
 def file(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     X, y = table("multiclass")
-    page = bp.view.microscope(model, X[:ROWS], y[:ROWS], learning_rate=RATE)
+    page = bp.microscope.look(model, X[:ROWS], y[:ROWS], learning_rate=RATE)
     return page.save(tmp_path_factory.mktemp("pages") / "page.html")
 
 

@@ -29,7 +29,7 @@ def fitted(target: str = "multiclass", *, record: bool = True, **settings: Any) 
 
 
 def shown(model: Any, X: Any, y: Any, **options: Any) -> Any:
-    return document_of(bp.view.microscope(model, X, y, **options).html)
+    return document_of(bp.microscope.look(model, X, y, **options).html)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -118,7 +118,7 @@ def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(64, 300)), np.arange(64) % 10
     model = bp.MLPClassifier((400, 200), max_iter=2, random_state=0).fit(X, y, record_examples=True)
-    page = bp.view.microscope(model, X, y, rows=64)
+    page = bp.microscope.look(model, X, y, rows=64)
     assert len(page.html) < 5e6
     found = document_of(page.html)
     assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["about"][1]
@@ -139,7 +139,7 @@ def test_five_layers_of_a_thousand_and_64_rows_stay_under_5_megabytes() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(64, 1000)).astype("float32"), np.arange(64) % 10
     model = bp.MLPClassifier((1000,) * 5, max_iter=2, batch_size=64, random_state=0)
-    page = bp.view.microscope(model.fit(X, y, record_examples=True), X, y, rows=64)
+    page = bp.microscope.look(model.fit(X, y, record_examples=True), X, y, rows=64)
     assert len(page.html.encode()) < 5e6
 
 
@@ -164,7 +164,7 @@ def test_very_wide_rows_and_large_images_keep_the_page_small() -> None:
     X = csr_matrix(rng.normal(size=(64, 20_000)) * (rng.random((64, 20_000)) < 0.01))
     model = bp.MLPClassifier((8,), max_iter=1, random_state=0).fit(X, np.arange(64) % 3)
     pictures = rng.integers(0, 255, (64, 224, 224))
-    page = bp.view.microscope(model, X, np.arange(64) % 3, rows=64, images=pictures)
+    page = bp.microscope.look(model, X, np.arange(64) % 3, rows=64, images=pictures)
     assert len(page.html) < 5e6
     found = document_of(page.html)
     inputs, places = numbers(found["inputs"]), found["levels"][0]["index"]
@@ -212,7 +212,7 @@ def test_what_a_table_says_stays_text() -> None:
     X, y = table("binary")
     y = np.where(y == "yes", "</script><script>alert(1)</script>", "<b>no</b>")
     model = estimator("binary").fit(X, y)
-    page = bp.view.microscope(model, X, y, about="<img src=x>")
+    page = bp.microscope.look(model, X, y, about="<img src=x>")
     assert "<script>alert" not in page.html
     assert "<img src=x>" not in page.html
     assert set(document_of(page.html)["outputs"]) == {"is <b>no</b>"}
@@ -238,7 +238,7 @@ def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("webbrowser.open", ask)
     X, y = table("single")
-    page = bp.view.microscope(fitted("single"), X, y)
+    page = bp.microscope.look(fitted("single"), X, y)
     assert page.open(tmp_path / "page.html")
     assert asked == [(tmp_path / "page.html").as_uri()]
     assert (tmp_path / "page.html").read_text("utf-8") == page.html
@@ -250,29 +250,29 @@ def test_what_cannot_be_shown_is_refused() -> None:
     wrong_rows: list[Any] = [0, 65, 2.0, True, "8"]
     for rows in wrong_rows:
         with refused(f"rows={rows!r}", "from 1 to 64", kind=ParameterError):
-            bp.view.microscope(model, X, y, rows=rows)
+            bp.microscope.look(model, X, y, rows=rows)
     wrong_rates: list[Any] = [0, -1.0, np.nan, np.inf, "fast"]
     for rate in wrong_rates:
         with refused(f"learning_rate={rate!r}", "above 0", kind=ParameterError):
-            bp.view.microscope(model, X, y, learning_rate=rate)
+            bp.microscope.look(model, X, y, learning_rate=rate)
     with refused("120 rows and y 3", "one target for each row"):
-        bp.view.microscope(model, X, y[:3])
+        bp.microscope.look(model, X, y[:3])
     with refused("X has 0 rows", "one row at least"):
-        bp.view.microscope(model, X[:0], y[:0])
+        bp.microscope.look(model, X[:0], y[:0])
     for seed in (-1, None, 1.5):
         with refused(f"random_state={seed!r}", "from 0", kind=ParameterError):
-            bp.view.microscope(model, X, y, random_state=cast("Any", seed))
+            bp.microscope.look(model, X, y, random_state=cast("Any", seed))
     for name, given in (("X", (None, y)), ("y", (X, None))):
         with refused(f"{name}=None has no rows"):
-            bp.view.microscope(model, *given)
+            bp.microscope.look(model, *given)
     for images in (X, np.zeros((3, 2, 2)), np.zeros((120, 0, 2)), np.full((120, 1, 1), "x")):
         with refused("images has shape", "X.reshape(-1, 8, 8)"):
-            bp.view.microscope(model, X, y, images=images)
+            bp.microscope.look(model, X, y, images=images)
     with pytest.raises(NotFittedError):
-        bp.view.microscope(clone(model), X, y)
+        bp.microscope.look(clone(model), X, y)
     with refused("a Pipeline has no network", "give its last step"):
-        bp.view.microscope(make_pipeline(StandardScaler(), clone(model)).fit(X, y), X, y)
+        bp.microscope.look(make_pipeline(StandardScaler(), clone(model)).fit(X, y), X, y)
     with pytest.raises(InputError):
-        bp.view.microscope(model, X, np.full(120, 99))
+        bp.microscope.look(model, X, np.full(120, 99))
     with pytest.raises(ValueError, match="features"):
-        bp.view.microscope(model, X[:, :3], y)
+        bp.microscope.look(model, X[:, :3], y)

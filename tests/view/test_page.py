@@ -177,7 +177,7 @@ def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
     del broken._records
     broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
     with np.errstate(all="ignore"):
-        file = bp.view.microscope(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
+        file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
     found = opened(browser, file)
     for line in LINES:
         go_to(found.page, line)
@@ -191,7 +191,7 @@ def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
 def test_text_from_a_table_is_never_markup(browser: Browser, tmp_path: Path) -> None:
     X, y = table("binary")
     y = np.where(y == "yes", "<img src=x onerror=alert(1)>", "</script><b>no</b>")
-    file = bp.view.microscope(estimator("binary").fit(X, y), X, y, rows=3, about="<i>a</i>").save(
+    file = bp.microscope.look(estimator("binary").fit(X, y), X, y, rows=3, about="<i>a</i>").save(
         tmp_path / "t.html"
     )
     found = opened(browser, file)

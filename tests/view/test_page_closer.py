@@ -25,7 +25,7 @@ def test_images_are_drawn_from_the_pictures_not_from_what_enters(
     X, y = table("multiclass")
     images = np.zeros((len(X), 2, 3))
     images[:, 1, 2] = 200
-    file = bp.view.microscope(model, X[:3], y[:3], images=images[:3]).save(tmp_path / "images.html")
+    file = bp.microscope.look(model, X[:3], y[:3], images=images[:3]).save(tmp_path / "images.html")
     found = opened(browser, file)
     shown = found.page.locator(".thumbnail .input-image")
     assert shown.count() == 3
@@ -94,7 +94,7 @@ def test_the_mean_loss_is_weighted_as_the_batch_is(browser: Browser, tmp_path: P
     X, y = table("binary")
     y = np.where(np.arange(len(y)) < 4, y, "yes")
     model = estimator("binary", class_weight="balanced").fit(X, y)
-    file = bp.view.microscope(model, X[:4], y[:4]).save(tmp_path / "weights.html")
+    file = bp.microscope.look(model, X[:4], y[:4]).save(tmp_path / "weights.html")
     weights = model.network_and_batch(X[:4], y[:4])[1].weights
     losses = model.backprop(X[:4], y[:4]).losses
     found = opened(browser, file)
@@ -115,7 +115,7 @@ def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_pat
     X, y = table("single")
     model = estimator("single").fit(X, y, record_examples=True)
     y = np.array([10.0, -3.5, 9.5, -12.0, 0.25, 1e-7])
-    file = bp.view.microscope(model, X[:ROWS], y).save(tmp_path / "numbers.html")
+    file = bp.microscope.look(model, X[:ROWS], y).save(tmp_path / "numbers.html")
     found = opened(browser, file)
     for key, values in (("label", y), ("prediction", model.predict(X[:ROWS]))):
         head = found.page.locator(f'th[data-key="{key}"]')
@@ -140,7 +140,7 @@ def test_what_is_no_number_is_sorted_last_both_ways(browser: Browser, tmp_path: 
     X = X[:4].copy()
     X[1] *= 1e308
     with np.errstate(all="ignore"):
-        file = bp.view.microscope(model, X, y[:4]).save(tmp_path / "odd.html")
+        file = bp.microscope.look(model, X, y[:4]).save(tmp_path / "odd.html")
     found = opened(browser, file)
     head = found.page.locator('th[data-key="norm"] button')
     values = found.page.eval_on_selector_all(
@@ -195,7 +195,7 @@ def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
 ) -> None:
     X, y = table("binary")
     model = estimator("binary", hidden_layer_sizes=(100,), max_iter=2).fit(X, y)
-    found = opened(browser, bp.view.microscope(model, X[:1], y[:1]).save(tmp_path / "part.html"))
+    found = opened(browser, bp.microscope.look(model, X[:1], y[:1]).save(tmp_path / "part.html"))
     assert found.page.locator(".dw-change").inner_text().endswith("the 1 example in it.")
     go_to(found.page, "forward-1")
     for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
@@ -207,7 +207,7 @@ def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
 def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
     X, y = table("counts")
     model = estimator("counts", loss="poisson").fit(X, y)
-    found = opened(browser, bp.view.microscope(model, X, y, rows=4).save(tmp_path / "poisson.html"))
+    found = opened(browser, bp.microscope.look(model, X, y, rows=4).save(tmp_path / "poisson.html"))
     go_to(found.page, "loss")
     found.page.locator('figure[data-name="losses"]').focus()
     found.page.keyboard.press("ArrowDown")
@@ -226,7 +226,7 @@ def test_predictions_share_colours_with_targets_only_where_both_stand(
     X, y = table("single")
     found = opened(
         browser,
-        bp.view.microscope(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
+        bp.microscope.look(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
     )
     legend = found.page.locator('figure[data-name="P"] .legend-numbers')
     go_to(found.page, "forward-2")

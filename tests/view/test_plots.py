@@ -16,14 +16,14 @@ from sklearn.preprocessing import StandardScaler
 import batchprop as bp
 from batchprop.errors import BatchpropError, InputError, ParameterError
 from batchprop.estimators.parameters import AUTO_BATCH
-from batchprop.view import (
+from batchprop.plots import (
     ActivationHistogramDisplay,
     GradientNormDisplay,
     LearningCurveDisplay,
     NoiseScaleDisplay,
     WeightHistogramDisplay,
 )
-from batchprop.view.fitted import CHUNK
+from batchprop.plots.validation import CHUNK
 
 mpl.use("Agg")
 

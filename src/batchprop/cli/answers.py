@@ -8,15 +8,15 @@ from sklearn.metrics import confusion_matrix
 
 from batchprop.cli.fitting import Judged
 from batchprop.cli.report import figure, typeset
-from batchprop.tabular.target import Target
-from batchprop.view.judging import (
+from batchprop.plots.evaluation import (
     MOST_CLASSES,
     MOST_POINTS,
     draw_calibration,
     draw_confusion,
     draw_predictions,
 )
-from batchprop.view.report import Picture, Section, Table
+from batchprop.report.page import Picture, Section, Table
+from batchprop.tabular.target import Target
 
 Array = npt.NDArray[Any]
 

@@ -9,11 +9,11 @@ from batchprop.cli.data import Data
 from batchprop.cli.findings import Findings, Training
 from batchprop.cli.fitting import Fitted
 from batchprop.cli.summary import asked_for, data_summary, files_told
+from batchprop.plots.evaluation import draw_importances, draw_scores
+from batchprop.report.page import Picture, Report, Section, Table
 from batchprop.tabular.importance import Importances
 from batchprop.tabular.intervals import resamples
 from batchprop.tabular.metrics import Scores
-from batchprop.view.judging import draw_importances, draw_scores
-from batchprop.view.report import Picture, Report, Section, Table
 
 MOST_ROWS = 20
 """So many suspicious rows are listed."""

@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from batchprop.cli.progress import History
-from batchprop.pictures import entitle
-from batchprop.view import LearningCurveDisplay
+from batchprop.plots import LearningCurveDisplay
+from batchprop.plots.style import entitle
 
 
 def draw_curve(history: History, best: int, title: str, path: Path) -> None:

@@ -11,13 +11,15 @@ import pandas as pd
 from sklearn.datasets import load_digits
 
 from batchprop.cli.settings import Settings
+from batchprop.data.arrow import find
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import Whole, read, read_all
 from batchprop.data.rejects import BadRow
+from batchprop.data.sources import LARGEST
 from batchprop.errors import DataError
-from batchprop.tabular.schema import Column, describe, find
+from batchprop.tabular.schema import Column, describe
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import LARGEST, Target, Task, read_target
+from batchprop.tabular.target import Target, Task, read_target
 from batchprop.tabular.target_statistics import LearnedTarget
 
 

@@ -20,8 +20,8 @@ from batchprop.cli.fitting import explained, options, sizes
 from batchprop.cli.progress import History, clock, keeping, progress
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
-from batchprop.examples import DataMapDisplay
-from batchprop.pictures import entitle
+from batchprop.plots import DataMapDisplay
+from batchprop.plots.style import entitle
 from batchprop.tabular.persistence import new_file, writing
 from batchprop.tabular.predictions import write
 from batchprop.tabular.target import Task

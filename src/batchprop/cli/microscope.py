@@ -80,7 +80,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
     console = report.console()
     with new_file(settings.out, force=settings.force, tables=settings.tables) as part:
         shown = _trained(console, settings, image) if model is None else _loaded(model, settings.data, image)
-        page = batchprop.view.microscope(
+        page = batchprop.microscope.look(
             shown.network,
             shown.X,
             shown.y,

@@ -8,22 +8,23 @@ import pandas as pd
 
 from batchprop.backprop import outputs
 from batchprop.batches import gather
+from batchprop.data.arrow import find
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.parquet import opened_parquet
 from batchprop.data.reader import read
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
+from batchprop.microscope.document import Moment, Words, document
+from batchprop.microscope.look import MOST_ROWS as MOST_COLUMNS
+from batchprop.microscope.page import page
 from batchprop.network import Network
 from batchprop.play.examples import Examples, check_size
 from batchprop.play.playground import File
 from batchprop.play.training import Taken
-from batchprop.tabular.schema import describe, find
+from batchprop.tabular.schema import describe
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import read_target
 from batchprop.tabular.transformers import encoder
-from batchprop.view.document import Moment, Words, document
-from batchprop.view.microscope import MOST_ROWS as MOST_COLUMNS
-from batchprop.view.page import page
 
 _TEXT, _PARQUET = (".csv", ".tsv", ".tab"), (".parquet", ".pq")
 _ROWS_AT_ONCE, _MOST_DECODED = 256, 250_000_000

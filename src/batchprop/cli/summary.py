@@ -10,8 +10,8 @@ from batchprop.cli.data import Data
 from batchprop.cli.fitting import Parts
 from batchprop.cli.report import columns_told, figure, typeset
 from batchprop.cli.settings import Settings
+from batchprop.report.page import Section, Table
 from batchprop.tabular.persistence import MODEL
-from batchprop.view.report import Section, Table
 
 FILES = {
     MODEL: "the model: a scikit-learn Pipeline that loads without running code",

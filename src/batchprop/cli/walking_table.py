@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from batchprop.cli.walking import Sample, drawn, sample
+from batchprop.data.arrow import find
 from batchprop.data.reader import read
-from batchprop.tabular.schema import describe, find
+from batchprop.tabular.schema import describe
 from batchprop.tabular.target import Task, read_target
 from batchprop.tabular.transformers import encoder
 

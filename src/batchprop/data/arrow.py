@@ -62,3 +62,20 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
         types_mapper={pa.bool_(): pd.BooleanDtype()}.get, date_as_object=False, ignore_metadata=True
     )
     return frame
+
+
+def find(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Series:
+    """Return a column by its name.
+
+    Raises:
+        DataError: there is none; the message suggests near names, or lists those there are.
+
+    >>> find(pd.DataFrame({"species": [1], "petal": [2]}), "speceis")
+    Traceback (most recent call last):
+    batchprop.errors.DataError: there is no column 'speceis'; did you mean 'species'?
+    """
+    if name in frame.columns:
+        return frame[name]
+    names = [str(column) for column in frame.columns]
+    remedy = near_name(name, names) or f"; name one of: {elided(names)}"
+    raise DataError(f"there is no {what} {name!r}{remedy}")

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from batchprop.data.arrow import plain, plain_type
+from batchprop.data.arrow import find, plain, plain_type
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MOST_COLUMNS, check_width
 from batchprop.data.rejects import BadRows
 from batchprop.errors import DataError
-from batchprop.tabular.schema import find
 
 PAGE = 1 << 20
 """Bytes that most writers make a page of a column, or its dictionary, at most."""

@@ -16,9 +16,8 @@ from batchprop.data.files import Paths, check_rows, delimiter_of, files_of
 from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet
 from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.data.sources import Block
+from batchprop.data.sources import LARGEST, Block
 from batchprop.errors import DataError
-from batchprop.tabular.target import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

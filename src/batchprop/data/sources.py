@@ -9,6 +9,9 @@ import numpy as np
 
 from batchprop.errors import InputError
 
+LARGEST = 1e30
+"""The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
+
 BLOCK = 16_384
 """Rows that are read of a run at a time, where the buffer is large."""
 

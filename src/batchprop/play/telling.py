@@ -8,13 +8,13 @@ import numpy as np
 
 from batchprop.activations import ACTIVATIONS
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.packing import matrix, text
 from batchprop.play.examples import Examples
 from batchprop.play.plane import SIDE, Plane, surface_of
 from batchprop.play.playground import Playground
 from batchprop.play.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
 from batchprop.play.toys import TOYS
 from batchprop.play.training import Training
+from batchprop.webdata import matrix, text
 
 MOST_BYTES = 20_000_000
 """Of a file."""

@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from batchprop import mechanism
+from batchprop import dp_sgd as mechanism
 from batchprop.batches import Plan, mini, poisson
 from batchprop.dp_sgd import Automatic, Flat, Mechanism, PerLayer
 from batchprop.errors import ParameterError, unknown_name

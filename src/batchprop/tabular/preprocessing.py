@@ -16,9 +16,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.data.arrow import find
 from batchprop.data.sketches import Floats, Ranked
 from batchprop.errors import DataError, elided
-from batchprop.tabular.schema import Column, find
+from batchprop.tabular.schema import Column
 from batchprop.tabular.statistics import Room, Tally
 from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import LearnedTarget, TargetTally, read_weights

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from batchprop.errors import DataError, elided, near_name, written
+from batchprop.errors import written
 
 Kind: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 Holds: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
@@ -234,20 +234,3 @@ def is_date_text(present: pd.Series) -> bool:
     if not present.str.fullmatch(_ISO_DATE).all():
         return False
     return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())
-
-
-def find(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Series:
-    """Return a column by its name.
-
-    Raises:
-        DataError: there is none; the message suggests near names, or lists those there are.
-
-    >>> find(pd.DataFrame({"species": [1], "petal": [2]}), "speceis")
-    Traceback (most recent call last):
-    batchprop.errors.DataError: there is no column 'speceis'; did you mean 'species'?
-    """
-    if name in frame.columns:
-        return frame[name]
-    names = [str(column) for column in frame.columns]
-    remedy = near_name(name, names) or f"; name one of: {elided(names)}"
-    raise DataError(f"there is no {what} {name!r}{remedy}")

@@ -16,9 +16,6 @@ Form: TypeAlias = Literal["truth", "whole", "short", "text"]
 MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for numbers."""
 
-LARGEST = 1e30
-"""The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
-
 _WHOLE_UP_TO = 2.0**53
 
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 
 from batchprop.data.sketches import Floats, Quantiles, Ranked, Words
+from batchprop.data.sources import LARGEST
 from batchprop.errors import DataError
 from batchprop.tabular.schema import Holds, sort_of
 from batchprop.tabular.target import (
-    LARGEST,
     Form,
     Task,
     are_whole,

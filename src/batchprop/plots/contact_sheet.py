@@ -6,9 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchprop.errors import InputError, ParameterError
-from batchprop.examples.counts import check_count
-from batchprop.pictures import axes_or_new
+from batchprop.errors import InputError, ParameterError, check_count
+from batchprop.plots.style import axes_or_new
 
 _COLUMNS = 10
 _INCHES = 1.0

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
-from batchprop.pictures import COLOURS, GREY, axes_or_new, dress
-from batchprop.view.fitted import require_fitted
-from batchprop.view.scales import FEW_POINTS, epoch_axis, plain_logarithmic
+from batchprop.plots.scales import FEW_POINTS, epoch_axis, plain_logarithmic
+from batchprop.plots.style import COLOURS, GREY, axes_or_new, dress
+from batchprop.plots.validation import require_fitted
 
 _SIZE = (8.0, 4.5)
 _SCALE, _ODD = COLOURS[0], COLOURS[1]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
-from batchprop.pictures import COLOURS, STYLES, axes_or_new, dress
-from batchprop.view.fitted import in_chunks, layer_names, require_fitted
-from batchprop.view.scales import plain_logarithmic
+from batchprop.plots.scales import plain_logarithmic
+from batchprop.plots.style import COLOURS, STYLES, axes_or_new, dress
+from batchprop.plots.validation import in_chunks, layer_names, require_fitted
 
 _SIZE = (8.0, 4.5)
 _QUANTILES = (0.05, 0.5, 0.95)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
+from batchprop.microscope.formulas import activation_tex, head_tex
 from batchprop.network import Network
-from batchprop.packing import matrix
-from batchprop.view.formulas import activation_tex, head_tex
+from batchprop.webdata import matrix
 
 MOST_NUMBERS = 800_000
 """About so many numbers a document holds: 4 bytes each, a third more as text, and a page under 5 MB."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.pictures import dress, new_axes
-from batchprop.view.fitted import in_chunks, layer_names, require_fitted
+from batchprop.plots.style import dress, new_axes
+from batchprop.plots.validation import in_chunks, layer_names, require_fitted
 
 BINS = 60
 """Bars of a histogram."""

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.view.document import Moment, Words, document
-from batchprop.view.fitted import require_fitted, rows_of
-from batchprop.view.page import page
+from batchprop.microscope.document import Moment, Words, document
+from batchprop.microscope.page import page
+from batchprop.plots.validation import require_fitted, rows_of
 
 MOST_ROWS = 64
 """Examples in a microscope at most: more columns than that nobody can tell apart."""
@@ -61,7 +61,7 @@ class Microscope:
         return f'<iframe title="batchprop microscope" srcdoc="{framed}" width="100%" height="900"></iframe>'
 
 
-def microscope(
+def look(
     estimator: Any,
     X: Any,
     y: Any,
@@ -108,7 +108,7 @@ def microscope(
         >>> from batchprop import MLPClassifier
         >>> X, y = load_iris(return_X_y=True)
         >>> clf = MLPClassifier((4,), max_iter=20, tol=1.0, random_state=0).fit(X, y)
-        >>> microscope(clf, X, y, rows=6).html[:15]
+        >>> look(clf, X, y, rows=6).html[:15]
         '<!doctype html>'
     """
     require_fitted(estimator)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from batchprop.pictures import COLOURS, GREY, PALE, drawable, dress
+from batchprop.plots.style import COLOURS, GREY, PALE, drawable, dress
 
 Array = npt.NDArray[Any]
 

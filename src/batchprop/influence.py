@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.backprop import Step
-from batchprop.errors import InputError
-from batchprop.examples.counts import check_count
+from batchprop.errors import InputError, check_count
 
 CHUNK = 1024
 """How many rows of each side are worked on at once."""

@@ -1,9 +1,9 @@
 """The page: a document, its style and its script, in one HTML file that asks for nothing else."""
 
 import html
-import json
-from importlib.resources import files
 from typing import Any
+
+from batchprop.webdata import as_script, built
 
 _SKELETON = """<!doctype html>
 <html lang="en">
@@ -33,7 +33,7 @@ def page(document: dict[str, Any]) -> str:
     """Return the HTML of a microscope.
 
     Args:
-        document: from ``batchprop.view.document.document``.
+        document: from ``batchprop.microscope.document.document``.
 
     Returns:
         The whole file.
@@ -45,22 +45,7 @@ def page(document: dict[str, Any]) -> str:
     return _SKELETON.format(
         policy=_POLICY,
         title=html.escape(document["title"]),
-        style=built("microscope.css"),
+        style=built("microscope", "microscope.css"),
         document=as_script(document),
-        script=built("microscope.js"),
+        script=built("microscope", "microscope.js"),
     )
-
-
-def built(name: str) -> str:
-    """Return a file of the front end, as it was built."""
-    return files("batchprop.view").joinpath("static", name).read_text(encoding="utf-8")
-
-
-def as_script(value: Any) -> str:
-    """Return JSON that may stand inside a script element, whatever text it holds.
-
-    Example:
-        >>> as_script({"label": "</script>"}).count("<")
-        0
-    """
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -1,6 +1,8 @@
 """Numbers on their way into a page: what the microscope and the playground share."""
 
 import base64
+import json
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -26,3 +28,18 @@ def text(numbers: Any) -> str:
         'AP8='
     """
     return base64.b64encode(numbers.tobytes()).decode("ascii")
+
+
+def built(package: str, name: str) -> str:
+    """Return a file of the front end, as it was built."""
+    return files(f"batchprop.{package}").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def as_script(value: Any) -> str:
+    """Return JSON that may stand inside a script element, whatever text it holds.
+
+    Example:
+        >>> as_script({"label": "</script>"}).count("<")
+        0
+    """
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

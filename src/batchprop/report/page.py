@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from batchprop.view.page import built
+from batchprop.webdata import built
 
 # The sheet of the page is all that a browser is let have: no script, no font, no image.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -106,13 +106,13 @@ def render(report: Report) -> str:
         >>> "<h1>a &lt; b</h1>" in page, "<p>It &lt;i&gt;is&lt;/i&gt;.</p>" in page
         (True, True)
     """
-    return _template().render(report=report, policy=_POLICY, sheet=built("report.css"))
+    return _template().render(report=report, policy=_POLICY, sheet=built("report", "report.css"))
 
 
 @cache
 def _template() -> Template:
     room = Environment(
-        loader=PackageLoader("batchprop.view"),
+        loader=PackageLoader("batchprop.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,7 +5,7 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from batchprop.errors import InputError
-from batchprop.pictures import axes_or_new, dress
+from batchprop.plots.style import axes_or_new, dress
 
 _FIGURES = ("confidence", "variability", "correctness")
 _SIZE = (8.0, 5.0)

@@ -1,0 +1,18 @@
+"""Pictures of a training, of its examples and of what a network holds."""
+
+from batchprop.plots.contact_sheet import ContactSheetDisplay
+from batchprop.plots.data_map import DataMapDisplay
+from batchprop.plots.gradient_norms import GradientNormDisplay
+from batchprop.plots.histograms import ActivationHistogramDisplay, WeightHistogramDisplay
+from batchprop.plots.learning_curve import LearningCurveDisplay
+from batchprop.plots.noise_scale import NoiseScaleDisplay
+
+__all__ = [
+    "ActivationHistogramDisplay",
+    "ContactSheetDisplay",
+    "DataMapDisplay",
+    "GradientNormDisplay",
+    "LearningCurveDisplay",
+    "NoiseScaleDisplay",
+    "WeightHistogramDisplay",
+]
