@@ -13,10 +13,10 @@ import uvicorn
 import batchprop as bp
 from batchprop.batches import gather
 from batchprop.cli.playing_tools import LibraryTools
-from batchprop.play.playground import Playground
-from batchprop.play.server import Server
-from batchprop.play.settings import Settings
-from batchprop.play.stage import Stage
+from batchprop.playground.session import Playground
+from batchprop.playground.server import Server
+from batchprop.playground.settings import Settings
+from batchprop.playground.worker import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

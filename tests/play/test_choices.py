@@ -14,10 +14,10 @@ from numpy.testing import assert_allclose
 from batchprop.backprop import outputs
 from batchprop.errors import DataError, ParameterError
 from batchprop.network import Network
-from batchprop.play.examples import Examples, check_size
-from batchprop.play.plane import MOST_POINTS, SIDE, plane_of, surface_of
-from batchprop.play.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
-from batchprop.play.toys import TOYS, drawn
+from batchprop.playground.data import Examples, check_size
+from batchprop.playground.surface import MOST_POINTS, SIDE, plane_of, surface_of
+from batchprop.playground.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
+from batchprop.playground.toy_datasets import TOYS, drawn
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -15,12 +15,12 @@ from batchprop.backprop import outputs
 from batchprop.batches import gather
 from batchprop.cli.playing_tools import LibraryTools
 from batchprop.errors import DataError, InputError, ParameterError
-from batchprop.play import training
-from batchprop.play.plane import surface_of
-from batchprop.play.playground import Playground
-from batchprop.play.settings import Settings
-from batchprop.play.stage import EndedError, Stage
-from batchprop.play.telling import Heard, news
+from batchprop.playground import training
+from batchprop.playground.surface import surface_of
+from batchprop.playground.session import Playground
+from batchprop.playground.settings import Settings
+from batchprop.playground.worker import EndedError, Stage
+from batchprop.playground.events import Heard, news
 
 SECONDS = 30  # until a test is given up
 

@@ -11,11 +11,11 @@ from numpy.testing import assert_allclose
 from batchprop.backprop import backprop
 from batchprop.batches import gather
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.play import training as module
-from batchprop.play.examples import Examples
-from batchprop.play.settings import Settings
-from batchprop.play.toys import TOYS, drawn
-from batchprop.play.training import Training
+from batchprop.playground import training as module
+from batchprop.playground.data import Examples
+from batchprop.playground.settings import Settings
+from batchprop.playground.toy_datasets import TOYS, drawn
+from batchprop.playground.trainer import Training
 
 MOONS = drawn("moons", 60, 0.2, 0)
 SETTINGS = Settings(rows=60, batch_size=7, hidden=(5,), learning_rate=0.3)

@@ -16,11 +16,11 @@ from batchprop.cli import report
 from batchprop.cli.playing_tools import LibraryTools
 from batchprop.cli.signals import exit_code
 from batchprop.errors import BatchpropError
-from batchprop.play.guarding import HOST
-from batchprop.play.playground import Playground
-from batchprop.play.server import Server
-from batchprop.play.settings import FILE, Settings
-from batchprop.play.stage import Stage
+from batchprop.playground.auth import HOST
+from batchprop.playground.session import Playground
+from batchprop.playground.server import Server
+from batchprop.playground.settings import FILE, Settings
+from batchprop.playground.worker import Stage
 
 _TOKEN_BYTES = 24
 _PATIENCE = 2  # seconds for answers that are under way when it ends

@@ -18,9 +18,9 @@ from batchprop.microscope.document import Moment, Words, document
 from batchprop.microscope.look import MOST_ROWS as MOST_COLUMNS
 from batchprop.microscope.page import page
 from batchprop.network import Network
-from batchprop.play.examples import Examples, check_size
-from batchprop.play.playground import File
-from batchprop.play.training import Taken
+from batchprop.playground.data import Examples, check_size
+from batchprop.playground.session import File
+from batchprop.playground.trainer import Taken
 from batchprop.tabular.schema import describe
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import read_target

@@ -8,12 +8,12 @@ import numpy as np
 
 from batchprop.activations import ACTIVATIONS
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.play.examples import Examples
-from batchprop.play.plane import SIDE, Plane, surface_of
-from batchprop.play.playground import Playground
-from batchprop.play.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
-from batchprop.play.toys import TOYS
-from batchprop.play.training import Training
+from batchprop.playground.data import Examples
+from batchprop.playground.surface import SIDE, Plane, surface_of
+from batchprop.playground.session import Playground
+from batchprop.playground.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
+from batchprop.playground.toy_datasets import TOYS
+from batchprop.playground.trainer import Training
 from batchprop.webdata import matrix, text
 
 MOST_BYTES = 20_000_000

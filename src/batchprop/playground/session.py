@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from batchprop.errors import DataError, DivergedError, InputError, ParameterError
 from batchprop.network import Network
-from batchprop.play.examples import Examples
-from batchprop.play.plane import Plane, plane_of, telling_axes
-from batchprop.play.settings import FILE, OF_TRAINING, SPEEDS, Settings
-from batchprop.play.toys import drawn
-from batchprop.play.training import Taken, Training
+from batchprop.playground.data import Examples
+from batchprop.playground.surface import Plane, plane_of, telling_axes
+from batchprop.playground.settings import FILE, OF_TRAINING, SPEEDS, Settings
+from batchprop.playground.toy_datasets import drawn
+from batchprop.playground.trainer import Taken, Training
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from batchprop.errors import BatchpropError
-from batchprop.play.playground import Playground
-from batchprop.play.telling import Event, Heard, news
+from batchprop.playground.session import Playground
+from batchprop.playground.events import Event, Heard, news
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Stage:
         playground: which belongs to the stage from now on.
 
     Example:
-        >>> from batchprop.play.settings import Settings
+        >>> from batchprop.playground.settings import Settings
         >>> stage = Stage(Playground(None, Settings(rows=50)))
         >>> stage.ask(Playground.step).result()
         >>> events, heard = stage.news(Heard()).result()

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import make_blobs, make_circles, make_moons
 from sklearn.preprocessing import StandardScaler
 
-from batchprop.play.examples import Examples, Task
+from batchprop.playground.data import Examples, Task
 
 Points = tuple[Any, Any]
 

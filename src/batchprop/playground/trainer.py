@@ -15,8 +15,8 @@ from batchprop.gradient import Noise
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.play.examples import Examples
-from batchprop.play.settings import Settings
+from batchprop.playground.data import Examples
+from batchprop.playground.settings import Settings
 from batchprop.training import Recipe, State, all_finite, begin, update
 
 MOST_STEPS = 1_000_000
@@ -77,7 +77,7 @@ class Training:
         1812.06162.
 
     Example:
-        >>> from batchprop.play.toys import drawn
+        >>> from batchprop.playground.toy_datasets import drawn
         >>> training = Training(
         ...     drawn("blobs", 100, 0.1, 0), Settings(data="blobs", batch_size="full")
         ... )

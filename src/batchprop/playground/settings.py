@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Self
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.play.toys import TOYS
+from batchprop.playground.toy_datasets import TOYS
 
 FILE = "file"
 """The name of a table of the player's own among the data."""

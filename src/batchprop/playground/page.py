@@ -54,4 +54,4 @@ def sentence(text: str) -> str:
 
 def built(name: str) -> bytes:
     """Return a file of the front end, as it was built."""
-    return files("batchprop.play").joinpath("static", name).read_bytes()
+    return files("batchprop.playground").joinpath("static", name).read_bytes()

@@ -10,7 +10,7 @@ from sklearn.feature_selection import f_classif, f_regression
 from batchprop.backprop import outputs
 from batchprop.errors import ParameterError
 from batchprop.network import Network
-from batchprop.play.examples import Examples
+from batchprop.playground.data import Examples
 
 SIDE = 64
 """The surface has so many places in each direction."""
@@ -78,7 +78,7 @@ def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
         ParameterError: there is no such feature, or both are the same.
 
     Example:
-        >>> from batchprop.play.toys import drawn
+        >>> from batchprop.playground.toy_datasets import drawn
         >>> plane_of(drawn("moons", 100, 0.1, 0), (0, 1)).points.shape
         (2, 100)
     """

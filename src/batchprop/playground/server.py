@@ -15,11 +15,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 
 from batchprop.errors import BatchpropError
-from batchprop.play.guarding import HEADERS, Guard
-from batchprop.play.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
-from batchprop.play.playground import File, Playground
-from batchprop.play.stage import EndedError, Stage
-from batchprop.play.telling import MOST_BYTES, Heard
+from batchprop.playground.auth import HEADERS, Guard
+from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
+from batchprop.playground.session import File, Playground
+from batchprop.playground.worker import EndedError, Stage
+from batchprop.playground.events import MOST_BYTES, Heard
 
 T = TypeVar("T")
 
