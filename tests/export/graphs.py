@@ -4,8 +4,8 @@ import numpy as np
 import onnxruntime
 from skl2onnx import convert_sklearn
 
-from batchprop.export.graphs import OPSET, Graph
-from batchprop.export.steps import tensor_type
+from batchprop.export.onnx_graph import OPSET, Graph
+from batchprop.export.onnx_converters import tensor_type
 
 
 def written(write, step, inputs, dtype, width):

@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 import batchprop as bp
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.errors import BatchpropError, InputError, ParameterError
-from batchprop.export.columns import write_one_hot
+from batchprop.export.onnx_transformers import write_one_hot
 from tests.export.graphs import written
 from tests.export.tables import answers, runtime
 

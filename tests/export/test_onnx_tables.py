@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 import batchprop as bp
-from batchprop.export.columns import write_date_parts
+from batchprop.export.onnx_transformers import write_date_parts
 from batchprop.tabular import describe, encoder
 from batchprop.tabular.transformers import DateParts
 from tests.export.graphs import written

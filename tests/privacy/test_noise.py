@@ -14,7 +14,7 @@ from batchprop.privacy import Run, accounting, epsilon_spent, noise_for
 from tests.privacy import oracle
 
 if TYPE_CHECKING:
-    from batchprop.privacy.terms import Accountant
+    from batchprop.privacy.validation import Accountant
 
 DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")

@@ -7,7 +7,7 @@ from time import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from batchprop.callbacks.logs import Logging
+from batchprop.callbacks.base import Logging
 from batchprop.errors import BatchpropError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-from batchprop.callbacks.logs import Logging
+from batchprop.callbacks.base import Logging
 from batchprop.errors import BatchpropError
 
 _VERSION = "brain.Event:2"

@@ -15,8 +15,8 @@ from batchprop import heads
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import InputError, ModelError, ParameterError
 from batchprop.export.files import extra, put
-from batchprop.export.networks import activations_of, class_sizes, known_activation
-from batchprop.export.steps import name_of
+from batchprop.export.onnx_network import activations_of, class_sizes, known_activation
+from batchprop.export.onnx_converters import name_of
 from batchprop.heads import HEADS, Head
 from batchprop.network import Layer, Layers, Network
 

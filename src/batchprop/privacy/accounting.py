@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, get_args
 
 from batchprop.errors import BatchpropError, ParameterError, unknown_name
-from batchprop.privacy.terms import Accountant, Sampling, checked_delta, not_negative, number, positive
+from batchprop.privacy.validation import Accountant, Sampling, checked_delta, not_negative, number, positive
 
 CLOSE = 1e-3
 """How far above the smallest noise multiplier ``noise_for`` may stop, relative."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.privacy.terms import not_negative, number
+from batchprop.privacy.validation import not_negative, number
 
 HALVINGS = 60
 """Steps of the bisection: it ends at the precision of float64."""

@@ -13,7 +13,7 @@ from batchprop.dp_sgd import Automatic, Flat, Mechanism, PerLayer
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.privacy.accounting import Run, as_poisson, epsilon_spent, noise_for
 from batchprop.privacy.spent import RELATION, Spent
-from batchprop.privacy.terms import (
+from batchprop.privacy.validation import (
     Accountant,
     Clipping,
     Sampling,

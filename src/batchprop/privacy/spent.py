@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from batchprop.privacy.accounting import Run
-from batchprop.privacy.terms import Accountant, Clipping, Sampling
+from batchprop.privacy.validation import Accountant, Clipping, Sampling
 
 RELATION = "add or remove one row"
 

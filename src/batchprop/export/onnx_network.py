@@ -23,7 +23,7 @@ from batchprop.activations import (
     find_activation,
 )
 from batchprop.errors import InputError, ParameterError
-from batchprop.export.graphs import Graph, Value
+from batchprop.export.onnx_graph import Graph, Value
 from batchprop.network import per_layer
 
 Formula = Callable[["Typed", Value], Value]

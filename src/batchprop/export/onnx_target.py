@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from batchprop.errors import InputError
-from batchprop.export.graphs import Graph
+from batchprop.export.onnx_graph import Graph
 
 
 def check_target(model: Any) -> None:

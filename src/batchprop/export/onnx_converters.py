@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from batchprop.errors import InputError
-from batchprop.export.columns import (
+from batchprop.export.onnx_transformers import (
     INPUTS,
     check_imputer,
     check_one_hot,
@@ -23,8 +23,8 @@ from batchprop.export.columns import (
     write_one_hot,
     write_smooth_clip,
 )
-from batchprop.export.graphs import Graph
-from batchprop.export.networks import (
+from batchprop.export.onnx_graph import Graph
+from batchprop.export.onnx_network import (
     activations_of,
     class_sizes,
     is_binary,
@@ -32,7 +32,7 @@ from batchprop.export.networks import (
     write_classifier,
     write_regressor,
 )
-from batchprop.export.targets import check_target, write_target
+from batchprop.export.onnx_target import check_target, write_target
 
 Outputs: TypeAlias = list[tuple[str, Any, int | None]]
 """Of each output its name, its type, and its width where it is a matrix of a known one."""

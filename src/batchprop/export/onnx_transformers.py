@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from batchprop.errors import InputError
-from batchprop.export.graphs import Graph, Value
-from batchprop.export.networks import as_matrix, beside
+from batchprop.export.onnx_graph import Graph, Value
+from batchprop.export.onnx_network import as_matrix, beside
 
 MISSING = "(missing)"
 """What stands for missing text after ``ByKind``."""
