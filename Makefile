@@ -11,7 +11,7 @@ OUT    ?= build/digits
 # take long and reach nothing that these do not are run with all others.
 TRACED := src tests/core tests/estimators
 LONG   := tests/core/test_jax_parity.py $(patsubst %,tests/estimators/test_%.py,\
-  engines parity persistence private private_promises sklearn)
+  engines parity persistence privacy privacy_promises sklearn)
 OTHERS := $(filter-out $(TRACED) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py)) $(LONG)
 FUZZ_SECONDS ?= 60
 

@@ -11,7 +11,7 @@ from batchprop.cli.app import app
 from batchprop.cli.progress import Moment
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import QUICK, flowers, houses, names, run
-from tests.view.reading import document_of, numbers
+from tests.microscope.reading import document_of, numbers
 
 
 @pytest.fixture(autouse=True)

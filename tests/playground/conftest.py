@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browsers import opened
-from tests.play.playing import Playing, serving
+from tests.playground.serving import Playing, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import batchprop as bp
 from tests.estimators.tables import estimator, quiet, table
-from tests.view.browsing import ROWS, current, go_to, numbers_of, opened, the_librarys
+from tests.microscope.browsing import ROWS, current, go_to, numbers_of, opened, the_librarys
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browsers import violations
 from tests.cli.commands import QUICK, flowers, run
-from tests.view.browsing import opened
+from tests.microscope.browsing import opened
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from tests.browsers import opened, violations
-from tests.play.playing import PETS
-from tests.view.browsing import go_to, numbers_of
+from tests.playground.serving import PETS
+from tests.microscope.browsing import go_to, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.play.playing import Playing
+    from tests.playground.serving import Playing
 
 expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
 expect.set_options(timeout=30_000)

@@ -8,7 +8,7 @@ import pytest
 
 import batchprop as bp
 from tests.estimators.tables import estimator, table
-from tests.view.browsing import RATE, ROWS, opened
+from tests.microscope.browsing import RATE, ROWS, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from batchprop.tabular import whole_rows
 from batchprop.tabular.schema import describe
 from batchprop.tabular.target import read_target
 from batchprop.tabular.transformers import encoder
-from tests.tables.test_reading import BAD_FILES
+from tests.data.test_reader import BAD_FILES
 
 WORDS = [
     "1", "0", "-7", " 2", "2.5", "1e3", "9" * 20, "0x1f", "inf", "true", "False", "x", "é", "None", "", "NA",
