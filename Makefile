@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORE   := src/batchprop/*.py,src/batchprop/engines/*.py
 # What shells share is no part of the core.
-SHARED := src/batchprop/locking.py,src/batchprop/webdata.py,src/batchprop/plots/style.py,src/batchprop/unfinished.py
+SHARED := src/batchprop/files.py,src/batchprop/webdata.py,src/batchprop/plots/style.py,src/batchprop/unfinished.py
 OUT    ?= build/digits
 # Tests by which the core's coverage is measured. To be traced costs half the time again, so that those which
 # take long and reach nothing that these do not are run with all others.

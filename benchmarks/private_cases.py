@@ -15,7 +15,7 @@ import numpy as np
 from batchprop.backprop import backprop
 from batchprop.dp_sgd import Flat, Mechanism
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layers
+from batchprop.params import Layers
 from benchmarks.cases import Case, Run, Task
 
 NOISE = 1.0

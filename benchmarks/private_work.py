@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.backprop import backprop
-from batchprop.network import Layer, Layers
+from batchprop.params import Layer, Layers
 from benchmarks.cases import Case, Task
 from benchmarks.private_cases import NOISE, Contestant, PrivateTask
 

@@ -18,10 +18,10 @@ import numpy as np
 with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.cli.walking import steps
     from batchprop.cli.walking_table import from_table
+    from batchprop.data.reader import read, read_all
     from batchprop.errors import BatchpropError
     from batchprop.estimators.keeping import restoring
     from batchprop.estimators.keeping.checkpoints import unpacked
-    from batchprop.data.reader import read, read_all
     from batchprop.tabular.persistence import load_model
 
 from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model

@@ -15,9 +15,9 @@ import batchprop as bp
 from batchprop import Network
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, digest, unpacked
 from batchprop.optimizers import adam
+from batchprop.tabular.persistence import save_model
 from batchprop.tabular.schema import describe
 from batchprop.tabular.transformers import encoder
-from batchprop.tabular.persistence import save_model
 
 RAW, SCHEMA, ARRAY = b"\0", b"\1", b"\2"
 """The first byte of a model's seed: a whole file, a schema with sound arrays, an array of a sound schema."""

@@ -16,7 +16,7 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 
-from batchprop.network import Layer, Layers
+from batchprop.params import Layer, Layers
 from benchmarks.cases import SEED, Run
 from benchmarks.peers.jax_network import mean_loss, parameters
 from benchmarks.private_cases import NOISE, PrivateTask

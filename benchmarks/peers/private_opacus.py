@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from batchprop.network import Layer, Layers
+from batchprop.params import Layer, Layers
 from benchmarks.cases import SEED, Run
 from benchmarks.peers.pytorch import Loop, linears
 from benchmarks.private_cases import NOISE, PrivateTask

@@ -11,8 +11,8 @@ from batchprop.batches import Plan, Table, poisson
 from batchprop.dp_sgd import Mechanism
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.padding import room_by_chance
-from batchprop.network import Layers
 from batchprop.objective import Objective
+from batchprop.params import Layers
 from batchprop.training import NOTHING_WATCHED, Recipe, Watched, begin, train
 from benchmarks.cases import SEED, Run
 from benchmarks.private_cases import NOISE, PrivateTask

@@ -23,7 +23,8 @@ from batchprop.engines import forking as _forking  # noqa: F401 to be there befo
 from batchprop.gradcheck import check_gradient
 from batchprop.gradient import BatchGradient
 from batchprop.influence import influence
-from batchprop.network import READERS, Layer, Network
+from batchprop.network import READERS, Network
+from batchprop.params import Layer
 
 if TYPE_CHECKING:
     from batchprop import callbacks, data, export, microscope, plots, privacy, tabular
@@ -44,8 +45,8 @@ __all__ = [
     "backprop",
     "batches",
     "callbacks",
-    "data",
     "check_gradient",
+    "data",
     "errors",
     "export",
     "heads",

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from batchprop.arrays import Array, transposed_product
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient, Matrices
-from batchprop.network import Layer, Network
+from batchprop.network import Network
+from batchprop.params import Layer
 
 Masks = tuple[Array | None, ...]
 

@@ -12,10 +12,9 @@ from batchprop.activations import Activation
 from batchprop.arrays import Array, namespace
 from batchprop.clipping import cutting, joined, layer_lengths, normalizing, squares
 from batchprop.errors import ParameterError
-from batchprop.factors import Factors
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layers, Network
-from batchprop.optimizers import each
+from batchprop.network import Network
+from batchprop.params import Layers, each
 
 Normal: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 """``(shape, dtype) -> `` independent standard normal numbers."""
@@ -110,7 +109,7 @@ class Mechanism(NamedTuple):
             xp.where(factor > 0, dZ, 0.0) * (factor * shares)
             for dZ, factor in zip(gradient.dZ, factors, strict=True)
         )
-        return Factors(dZ, gradient.H).total()
+        return BatchGradient(dZ, gradient.H).total()
 
     def noisy(self, gradient: Layers, normal: Normal | None) -> Layers:
         """Add noise to a batch's gradient: ``g + (σ C / expected size) N(0, 1)``, once for a batch.
@@ -127,7 +126,7 @@ class Mechanism(NamedTuple):
 
         Example:
             >>> import numpy as np
-            >>> from batchprop.network import Layer
+            >>> from batchprop.params import Layer
             >>> bits = np.random.default_rng(0)
             >>> Mechanism(Flat(2.0), 1.5, 10.0).noisy(
             ...     (Layer(np.zeros((1, 1)), np.zeros(1)),),

@@ -149,3 +149,188 @@ def answers_in(seen: Array, labels: Labels | None) -> Array:
         (4, 4)
     """
     return seen[:, LOSS + 2 if labels is None else MARGIN + 1 :]
+
+
+EARLY = 10
+"""How many epochs are early, where EL2N tells hard examples from easy ones."""
+
+
+class History(NamedTuple):
+    """What the epochs so far add up to, for n examples of which q numbers were seen.
+
+    Attributes:
+        labels: how Y stands for labels, or None where it holds numbers.
+        epochs: T.
+        total: ``Σ x_t``, ``(n, q)``.
+        early: ``Σ`` of EL2N over the early epochs, ``(n,)``.
+        norms: ``Σ t ‖g_t‖``, ``(n,)``.
+        influence: ``Σ α_t ‖g_t‖²``, ``(n,)``.
+        squares: ``Σ p_t²`` of the given label's probability, ``(n,)``; None without labels.
+        right: whether the last answer was, ``(n,)``; or None.
+        times_right: how many were, ``(n,)``; or None.
+        forgotten: how often a right answer was followed by a wrong one, ``(n,)``; or None.
+    """
+
+    labels: Labels | None
+    epochs: int
+    total: Array
+    early: Array
+    norms: Array
+    influence: Array
+    squares: Array | None = None
+    right: Array | None = None
+    times_right: Array | None = None
+    forgotten: Array | None = None
+
+
+def begin_history(seen: Array, learning_rate: float, labels: Labels | None) -> History:
+    """Return the history of one epoch.
+
+    Args:
+        seen: ``(n, q)``, ``looking.particulars`` turned over, a row for each example.
+        learning_rate: α of that epoch.
+        labels: how Y stands for labels, or None.
+
+    Returns:
+        The history.
+
+    Example:
+        >>> import numpy as np
+        >>> begin_history(np.ones((4, 6)), 0.1, None).influence
+        array([0.1, 0.1, 0.1, 0.1])
+    """
+    xp, lengths = namespace(seen), seen[:, SQUARED_NORM]
+    first = History(labels, 1, seen, seen[:, EL2N], xp.sqrt(lengths), learning_rate * lengths)
+    if labels is None:
+        return first
+    right = seen[:, MARGIN] > 0
+    times = xp.astype(right, seen.dtype)
+    return first._replace(
+        squares=seen[:, PROBABILITY] ** 2, right=right, times_right=times, forgotten=xp.zeros_like(times)
+    )
+
+
+def go_on(history: History, seen: Array, learning_rate: float) -> History:
+    """Return the history with one more epoch.
+
+    Args:
+        history: of the epochs before.
+        seen: ``(n, q)`` of the new one, the examples in the same order.
+        learning_rate: α of that epoch.
+
+    Returns:
+        The longer history; the one given stays as it is.
+
+    Example:
+        >>> import numpy as np
+        >>> history = begin_history(np.ones((4, 6)), 0.1, None)
+        >>> go_on(history, 3 * np.ones((4, 6)), 0.1).total[0]
+        array([4., 4., 4., 4., 4., 4.])
+    """
+    xp, t, lengths = namespace(seen), history.epochs + 1, seen[:, SQUARED_NORM]
+    longer = history._replace(
+        epochs=t,
+        total=history.total + seen,
+        early=history.early + seen[:, EL2N] if t <= EARLY else history.early,
+        norms=history.norms + t * xp.sqrt(lengths),
+        influence=history.influence + learning_rate * lengths,
+    )
+    if history.labels is None:
+        return longer
+    right = seen[:, MARGIN] > 0
+    lost = xp.astype(xp.logical_and(history.right, xp.logical_not(right)), seen.dtype)
+    return longer._replace(
+        squares=history.squares + seen[:, PROBABILITY] ** 2,
+        right=right,
+        times_right=history.times_right + xp.astype(right, seen.dtype),
+        forgotten=history.forgotten + lost,
+    )
+
+
+def figures(history: History) -> dict[str, Array]:
+    """Return what a history says of each example.
+
+    Args:
+        history: of T epochs.
+
+    Returns:
+        By name ``(n,)``, all that follow for labels, the first four for numbers:
+
+        - ``loss``: the mean of the loss.
+        - ``el2n``: the early mean of ``‖P − Y‖`` (Paul et al. 2021, arXiv 2107.07075).
+        - ``grand``: the late mean of the gradient's norm ``‖g‖`` (GraNd, the same; theirs is the mean over
+          networks that hardly began).
+        - ``self_influence``: ``Σ α_t ‖g_t‖²``, what its own steps took off its loss, to first order (TracIn:
+          Pruthi et al. 2020, arXiv 2002.08484, every epoch a checkpoint).
+        - ``aum``: the mean of the margin ``z_y − max_{k≠y} z_k`` (Pleiss et al. 2020, arXiv 2001.10528).
+        - ``forgetting``: how often a right answer was followed by a wrong one (Toneva et al. 2019, arXiv
+          1812.05159, who call an example that was never right forgotten without end: see ``correctness``).
+        - ``correctness``: the part of the epochs in which the answer was right.
+        - ``confidence``: the mean of the given label's probability p, and ``variability``, its standard
+          deviation ``√(mean p² − (mean p)²)`` (data maps: Swayamdipta et al. 2020, arXiv 2009.10795).
+        - ``aleatoric``: the mean of ``p (1 − p)`` (Data-IQ: Seedat et al. 2022, arXiv 2210.13043).
+
+    Example:
+        >>> import numpy as np
+        >>> seen = np.array([[4.0, 0.7, 0.7, 0.5, -1.0, 0.5, 0.5]])
+        >>> found = figures(begin_history(seen, 0.1, Labels((2,))))
+        >>> {name: round(float(values[0]), 3) for name, values in found.items()}
+        {'loss': 0.7, 'el2n': 0.7, 'grand': 2.0, 'self_influence': 0.4, 'aum': -1.0, 'forgetting': 0.0,
+         'correctness': 0.0, 'confidence': 0.5, 'variability': 0.0, 'aleatoric': 0.25}
+    """
+    xp, T = namespace(history.total), history.epochs
+    found = {
+        "loss": history.total[:, LOSS] / T,
+        "el2n": history.early / min(T, EARLY),
+        "grand": history.norms / (0.5 * T * (T + 1)),
+        "self_influence": history.influence,
+    }
+    if history.labels is None or history.squares is None or history.times_right is None:
+        return found
+    mean, square = history.total[:, PROBABILITY] / T, history.squares / T
+    spread = xp.maximum(square - mean**2, xp.zeros_like(mean))
+    return found | {
+        "aum": history.total[:, MARGIN] / T,
+        "forgetting": history.forgotten,
+        "correctness": history.times_right / T,
+        "confidence": mean,
+        "variability": xp.sqrt(spread),
+        "aleatoric": mean - square,
+    }
+
+
+def mean_answers(history: History) -> Array:
+    """Return the mean of P over the epochs ``(n, K)``, in which what was learned by heart counts little.
+
+    Example:
+        >>> import numpy as np
+        >>> seen = np.array([[1.0, 1.0, 1.0, 4.0]])
+        >>> mean_answers(go_on(begin_history(seen, 0.1, None), 2 * seen, 0.1))
+        array([[6.]])
+    """
+    return answers_in(history.total, history.labels) / history.epochs
+
+
+def suspicion(history: History) -> Array:
+    """Return how suspicious each example is, ``(n,)``: its mean loss over all epochs.
+
+    What a network gives a wrong label costs much until it has learned the row by heart, and that comes late.
+
+    Args:
+        history: of T epochs.
+
+    Returns:
+        ``(n,)``, the higher the more suspicious.
+
+    Source:
+        Chosen by experiment among the figures, the margins of the mean answers, and sums of their ranks: see
+        ``docs/examples.md``.
+
+    Example:
+        >>> import numpy as np
+        >>> suspicion(
+        ...     begin_history(np.array([[1.0, 0.2, 0.1, 0.5], [1.0, 4.0, 0.1, 0.5]]), 0.1, None)
+        ... )
+        array([0.2, 4. ])
+    """
+    return history.total[:, LOSS] / history.epochs

@@ -5,7 +5,8 @@ import numpy as np
 from batchprop.arrays import Array
 from batchprop.backprop import backprop
 from batchprop.errors import GradientCheckError, ParameterError
-from batchprop.network import Layer, Layers, Network, RandomState, random_numbers
+from batchprop.network import Network, RandomState, random_numbers
+from batchprop.params import Layer, Layers
 
 
 def check_gradient(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
 from pathlib import PurePath
-from typing import NamedTuple, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -17,25 +17,11 @@ from batchprop.activations import Activation, find_activation
 from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError, unknown_name
 from batchprop.heads import Head, find_head
+from batchprop.params import Layer, Layers
 
 T = TypeVar("T")
 
 RandomState: TypeAlias = int | np.random.RandomState | None
-
-
-class Layer(NamedTuple):
-    """The parameters of one dense layer, or anything of their shape: a gradient, an optimiser's average.
-
-    Attributes:
-        W: weights ``(n_l, n_{l-1})``, a row for each unit.
-        b: biases ``(n_l,)``.
-    """
-
-    W: Array
-    b: Array
-
-
-Layers: TypeAlias = tuple[Layer, ...]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from batchprop.batches import Batch
 from batchprop.dp_sgd import Mechanism, Normal, kept_finite
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layer, Layers, Network
-from batchprop.optimizers import each, zeros_like
+from batchprop.network import Network
+from batchprop.params import Layer, Layers, each, zeros_like
 
 Uniform: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 Look: TypeAlias = Callable[[Step, Array], Array]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
-from batchprop.network import Layer, Layers
+from batchprop.params import Layer, Layers, each, together, zeros_like
 
 State: TypeAlias = Any
 Number: TypeAlias = float | Array
@@ -249,48 +249,6 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adamw": adamw,
 }
 """Every optimiser's maker by name."""
-
-
-def each(function: Callable[..., Array], *layers: Layers) -> Layers:
-    """Apply a function to every W and every b of one or more sets of layers of the same shapes.
-
-    Args:
-        function: takes one array of each set, returns one array.
-        layers: the sets.
-
-    Returns:
-        The layers of the results.
-    """
-    return tuple(
-        Layer(function(*(layer.W for layer in same)), function(*(layer.b for layer in same)))
-        for same in zip(*layers, strict=True)
-    )
-
-
-def together(function: Callable[..., tuple[Array, ...]], *layers: Layers) -> tuple[Layers, ...]:
-    """Apply a function with several results to every W and every b; one pass over the layers.
-
-    Args:
-        function: takes one array of each set, returns a tuple of arrays.
-        layers: the sets.
-
-    Returns:
-        As many sets of layers as the function has results.
-
-    Example:
-        >>> together(lambda x: (x + 1, 2 * x), (Layer(3, 5),))
-        ((Layer(W=4, b=6),), (Layer(W=6, b=10),))
-    """
-    by_layer = (
-        map(Layer, function(*(layer.W for layer in same)), function(*(layer.b for layer in same)))
-        for same in zip(*layers, strict=True)
-    )
-    return tuple(zip(*by_layer, strict=True))
-
-
-def zeros_like(layers: Layers) -> Layers:
-    """Return layers of zeros, of the same shapes and types."""
-    return each(lambda theta: namespace(theta).zeros_like(theta), layers)
 
 
 def _check_fraction(name: str, value: float, *, closed: bool = False) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
-from batchprop.batches import Batches, Plan, Rows, Table, sizes_of
-from batchprop.courses import Course, Piece, whole, without_first
+from batchprop.batches import Batches, Course, Piece, Plan, Rows, Table, sizes_of, whole, without_first
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.network import Layers, Network
+from batchprop.network import Network
 from batchprop.objective import Collapsed, Look, Objective, limited
 from batchprop.optimizers import Optimizer
+from batchprop.params import Layers
 from batchprop.schedules import Schedule
 
 

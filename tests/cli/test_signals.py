@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from batchprop.cli.signals import Terminated, exit_code, last_words, listening
+from batchprop.files import held_off, sweep, unfinished
 from batchprop.tabular.persistence import MODEL, new_folder
-from batchprop.unfinished import held_off, sweep, unfinished
 from tests.cli.commands import FILES, START, command, environment, flowers, names
 
 LONG = ("--epochs", "1000000", "--patience", "1000000")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layer, Layers
+from batchprop.params import Layer, Layers
 from tests.core.oracle import SIGMA
 from tests.core.problems import Problem
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.testing import assert_allclose
 
-from batchprop.network import Layer, Layers
-from batchprop.optimizers import each
+from batchprop.params import Layer, Layers, each
 from batchprop.training import Ran
 
 

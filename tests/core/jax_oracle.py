@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
-from batchprop.network import Layers
+from batchprop.params import Layers
 from tests.core.problems import group_sizes
 
 SIGMA: dict[str, Callable[[Any], Any]] = {

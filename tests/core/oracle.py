@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from scipy.special import xlogy
 
-from batchprop.network import Layers
+from batchprop.params import Layers
 from tests.core.problems import group_sizes
 
 Vector: TypeAlias = Any

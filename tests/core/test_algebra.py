@@ -13,9 +13,8 @@ from batchprop import heads, schedules
 from batchprop.activations import sigmoid
 from batchprop.batches import microbatches, mini
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layers
 from batchprop.objective import limited
-from batchprop.optimizers import each
+from batchprop.params import Layers, each
 from tests.core.comparing import close, dot
 from tests.core.strategies import layers_of_factors, numbers, outputs_by_examples, per_example
 

@@ -18,8 +18,7 @@ from numpy.testing import assert_allclose
 
 from batchprop.backprop import backprop
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layers
-from batchprop.optimizers import each
+from batchprop.params import Layers, each
 from tests.core.collapsing import MAX_NORM, collapsed, expected, rows
 from tests.core.comparing import leaves, random_like
 from tests.core.jax_oracle import example_gradients

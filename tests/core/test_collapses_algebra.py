@@ -16,8 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.gradient import BatchGradient
-from batchprop.network import Layer, Layers
-from batchprop.optimizers import each
+from batchprop.params import Layer, Layers, each
 from tests.core.comparing import close, dot, in_dtype, leaves, random_like
 from tests.core.strategies import layers_of_factors, numbers, per_example
 

@@ -17,8 +17,9 @@ from batchprop.engines import feeding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
 from batchprop.errors import ParameterError
-from batchprop.network import Layer, Layers, Network
+from batchprop.network import Network
 from batchprop.objective import Objective
+from batchprop.params import Layer, Layers
 from batchprop.training import Engine, Ran, Recipe, begin
 from tests.core.comparing import close, leaves, same_run
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from batchprop.dynamics import Labels
-from batchprop.histories import (
+from batchprop.dynamics import (
     EARLY,
     History,
+    Labels,
     begin_history,
     figures,
     go_on,

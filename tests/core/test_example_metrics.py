@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop
 from batchprop.dynamics import LOSS, MARGIN, PROBABILITY, Labels, answers_in, glance, particulars
-from batchprop.optimizers import each
+from batchprop.params import each
 from tests.core.problems import HEAD_MAKERS, Problem, Shape, group_sizes, problem
 
 SHAPE = Shape((3, 4, 5), 7)

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.locking import Holder, locked
-from batchprop.unfinished import sweep
+from batchprop.files import Holder, locked, sweep
 
 SOURCES = Path(__file__).parents[2] / "src"
 
 HOLD = """
 import sys
-from batchprop.locking import locked
+from batchprop.files import locked
 with locked(sys.argv[1]) as killed:
     print("held", killed, flush=True)
     sys.stdin.readline()
@@ -31,7 +30,7 @@ COUNT = """
 import sys
 from pathlib import Path
 from batchprop.errors import DataError
-from batchprop.locking import locked
+from batchprop.files import locked
 counter = Path(sys.argv[1] + ".txt")
 done = 0
 while done < 40:

@@ -12,8 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop, forward
-from batchprop.network import Layers
-from batchprop.optimizers import each
+from batchprop.params import Layers, each
 from tests.core.comparing import close, dot, moved, random_like
 from tests.core.jax_oracle import example_gradients
 from tests.core.oracle import loop

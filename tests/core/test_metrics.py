@@ -15,8 +15,9 @@ from batchprop.batches import Batches, Table
 from batchprop.engines import feeding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
-from batchprop.network import Layers, Network
+from batchprop.network import Network
 from batchprop.objective import Objective
+from batchprop.params import Layers
 from batchprop.training import Engine, Ran, Recipe, Watched, begin
 from tests.core.comparing import same_run
 

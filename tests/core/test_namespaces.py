@@ -16,9 +16,9 @@ from batchprop.arrays import namespace
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
 from batchprop.engines.numpy import draws_from
-from batchprop.network import Layers
 from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
-from batchprop.optimizers import OPTIMIZERS, each
+from batchprop.optimizers import OPTIMIZERS
+from batchprop.params import Layers, each
 from batchprop.training import Recipe, State, begin, update
 from tests.core.comparing import close
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, Shape, problem, problems

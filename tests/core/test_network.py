@@ -12,7 +12,8 @@ from sklearn.neural_network import MLPClassifier
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import ParameterError
 from batchprop.heads import HEADS, huber
-from batchprop.network import Layer, Network, check_sizes, per_layer, random_numbers
+from batchprop.network import Network, check_sizes, per_layer, random_numbers
+from batchprop.params import Layer
 
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])

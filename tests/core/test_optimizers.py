@@ -12,8 +12,9 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 from batchprop import optimizers
 from batchprop.errors import ParameterError
-from batchprop.network import Layer, Layers, Network
-from batchprop.optimizers import OPTIMIZERS, Optimizer, each, zeros_like
+from batchprop.network import Network
+from batchprop.optimizers import OPTIMIZERS, Optimizer
+from batchprop.params import Layer, Layers, each, zeros_like
 from tests.core.comparing import close, copied, random_like
 
 RATES = [0.1, 0.02, 0.3, 0.05, 0.07]

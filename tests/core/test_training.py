@@ -17,7 +17,8 @@ from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import BatchpropError, DivergedError, ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, limited
-from batchprop.optimizers import OPTIMIZERS, Optimizer, each
+from batchprop.optimizers import OPTIMIZERS, Optimizer
+from batchprop.params import each
 from batchprop.training import Epoch, Recipe, State, begin, train
 from tests.core.comparing import close, dot, random_like
 

@@ -13,9 +13,9 @@ from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import scale
 
 import batchprop as bp
+from batchprop.dynamics import EARLY
 from batchprop.errors import ParameterError
 from batchprop.estimators import recording
-from batchprop.histories import EARLY
 from tests.estimators.tables import TARGETS, estimator, require_plain, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -4,8 +4,8 @@ import numpy as np
 import onnxruntime
 from skl2onnx import convert_sklearn
 
-from batchprop.export.onnx_graph import OPSET, Graph
 from batchprop.export.onnx_converters import tensor_type
+from batchprop.export.onnx_graph import OPSET, Graph
 
 
 def written(write, step, inputs, dtype, width):

@@ -13,7 +13,17 @@ import batchprop as bp
 from tests import browsers
 from tests.browsers import violations
 from tests.estimators.tables import estimator, quiet, table
-from tests.microscope.browsing import ROWS, check, current, figures, go_to, lines, numbers_of, opened, the_librarys
+from tests.microscope.browsing import (
+    ROWS,
+    check,
+    current,
+    figures,
+    go_to,
+    lines,
+    numbers_of,
+    opened,
+    the_librarys,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ import uvicorn
 import batchprop as bp
 from batchprop.batches import gather
 from batchprop.cli.playing_tools import LibraryTools
-from batchprop.playground.session import Playground
 from batchprop.playground.server import Server
+from batchprop.playground.session import Playground
 from batchprop.playground.settings import Settings
 from batchprop.playground.worker import Stage
 

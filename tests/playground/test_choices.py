@@ -15,8 +15,8 @@ from batchprop.backprop import outputs
 from batchprop.errors import DataError, ParameterError
 from batchprop.network import Network
 from batchprop.playground.data import Examples, check_size
-from batchprop.playground.surface import MOST_POINTS, SIDE, plane_of, surface_of
 from batchprop.playground.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
+from batchprop.playground.surface import MOST_POINTS, SIDE, plane_of, surface_of
 from batchprop.playground.toy_datasets import TOYS, drawn
 
 ANY = st.recursive(

@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from tests.browsers import opened, violations
-from tests.playground.serving import PETS
 from tests.microscope.browsing import go_to, numbers_of
+from tests.playground.serving import PETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

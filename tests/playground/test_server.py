@@ -12,11 +12,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchprop.cli.playing_tools import LibraryTools
-from batchprop.playground.session import Playground
+from batchprop.playground.events import MOST_BYTES
 from batchprop.playground.server import Server
+from batchprop.playground.session import Playground
 from batchprop.playground.settings import Settings
 from batchprop.playground.worker import Stage
-from batchprop.playground.events import MOST_BYTES
 
 PORT, TOKEN, INVITATION = 8123, "the-token", "the-invitation"
 HOST = f"127.0.0.1:{PORT}"

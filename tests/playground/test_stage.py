@@ -16,11 +16,11 @@ from batchprop.batches import gather
 from batchprop.cli.playing_tools import LibraryTools
 from batchprop.errors import DataError, InputError, ParameterError
 from batchprop.playground import training
-from batchprop.playground.surface import surface_of
+from batchprop.playground.events import Heard, news
 from batchprop.playground.session import Playground
 from batchprop.playground.settings import Settings
+from batchprop.playground.surface import surface_of
 from batchprop.playground.worker import EndedError, Stage
-from batchprop.playground.events import Heard, news
 
 SECONDS = 30  # until a test is given up
 

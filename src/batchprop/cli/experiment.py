@@ -23,7 +23,7 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
 from batchprop.data.rejects import write_skipped
-from batchprop.locking import locked
+from batchprop.files import locked
 from batchprop.report.page import render
 from batchprop.tabular.persistence import MODEL, SETTINGS, new_folder, save_model, write_json, writing
 

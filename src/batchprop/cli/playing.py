@@ -17,8 +17,8 @@ from batchprop.cli.playing_tools import LibraryTools
 from batchprop.cli.signals import exit_code
 from batchprop.errors import BatchpropError
 from batchprop.playground.auth import HOST
-from batchprop.playground.session import Playground
 from batchprop.playground.server import Server
+from batchprop.playground.session import Playground
 from batchprop.playground.settings import FILE, Settings
 from batchprop.playground.worker import Stage
 

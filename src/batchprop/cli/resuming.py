@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from batchprop import Checkpoints
+from batchprop.estimators import Checkpoints
 from batchprop.cli.progress import History, Moment
 from batchprop.cli.report import counted
 from batchprop.cli.settings import Settings

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 import batchprop as bp
 from batchprop.cli.matrices import MOST_ROWS, WIDTH, page, sheets
-from batchprop.network import Layer
+from batchprop.params import Layer
 
 _ROUNDING = 1e-12
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

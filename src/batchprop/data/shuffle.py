@@ -20,8 +20,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Order, Rows, Table
-from batchprop.courses import Course, Piece
+from batchprop.batches import Course, Order, Piece, Rows, Table
 from batchprop.data.sources import BLOCK
 
 Item = TypeVar("Item")

@@ -19,7 +19,7 @@ from batchprop.batches import Batch, Table, gather
 from batchprop.engines.padding import Feed
 from batchprop.engines.prng import OF_THE_BATCH, draws_of
 from batchprop.heads import Head
-from batchprop.network import Layers, Network
+from batchprop.network import Network
 from batchprop.objective import (
     Collapsed,
     Objective,
@@ -30,6 +30,7 @@ from batchprop.objective import (
     nothing,
 )
 from batchprop.optimizers import Optimizer
+from batchprop.params import Layers
 from batchprop.training import NOTHING_WATCHED, Recipe, State, Watched, all_finite, update
 
 NARROW = 64

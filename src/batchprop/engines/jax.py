@@ -39,8 +39,9 @@ from batchprop.engines.padding import (
     width_of,
 )
 from batchprop.errors import ParameterError
-from batchprop.network import Layers, Network
+from batchprop.network import Network
 from batchprop.objective import Collapsed, Objective, nothing, penalised
+from batchprop.params import Layers
 from batchprop.training import NOTHING_WATCHED, Ran, Recipe, Seen, State, Watched
 
 _NOT_COMPILED = (

@@ -17,10 +17,8 @@ from batchprop.activations import Activation, find_activation
 from batchprop.backprop import Step, answers, backprop, forward, outputs
 from batchprop.batches import Batch, Rows, Table, columns, gather
 from batchprop.errors import DivergedError, InputError, ParameterError
-from batchprop.estimators.attending import attended
 from batchprop.estimators.engines import engine_to_predict
-from batchprop.estimators.explaining import explaining, refuse_dates
-from batchprop.estimators.fit import fit_stochastic
+from batchprop.estimators.fit import attended, fit_stochastic
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.saving import start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
@@ -42,11 +40,14 @@ from batchprop.estimators.validation import (
     Call,
     Examples,
     check_weights,
+    explaining,
+    refuse_dates,
     require_weight,
     split_rows,
 )
-from batchprop.network import Layer, Layers, Network, glorot, per_layer
+from batchprop.network import Network, glorot, per_layer
 from batchprop.objective import Objective
+from batchprop.params import Layer, Layers
 from batchprop.training import Engine
 
 FLOATS = [np.float64, np.float32]

@@ -16,7 +16,8 @@ from batchprop.estimators.base import BaseMLP
 from batchprop.estimators.parameters import check_parameters
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
 from batchprop.estimators.validation import Call
-from batchprop.network import Layers, Network
+from batchprop.network import Network
+from batchprop.params import Layers
 
 Made = TypeVar("Made", bound=BaseMLP)
 

@@ -15,10 +15,10 @@ from sklearn.metrics import check_scoring
 from batchprop.errors import InputError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Examples
+from batchprop.files import held_off
 from batchprop.network import Network
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Engine, Epoch
-from batchprop.unfinished import held_off
 
 
 class Patience:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import Growing, Plan, Rows, mini
-from batchprop.courses import Course, in_parts, whole
+from batchprop.batches import Course, Growing, Plan, Rows, in_parts, mini, whole
 from batchprop.engines.auto import Work, seconds_in_numpy
 from batchprop.errors import DivergedError
 from batchprop.estimators.early_stopping import Watch, begin_watching, interrupted, warn
 from batchprop.estimators.engines import engine_to_fit, overhead_in_rows
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.keeper import Keeper
-from batchprop.estimators.keeping.leaves import leaves, rebuilt
 from batchprop.estimators.keeping.restoring import check_same, of_a_fit, standings_from
 from batchprop.estimators.keeping.saving import Beginning, Start, checksum_of, kind_of
 from batchprop.estimators.monitors import monitored, monitors_of, watched_for
@@ -30,9 +29,14 @@ from batchprop.estimators.streaming.streamed import Streamed
 from batchprop.estimators.streaming.supplies import InMemory
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.validation import Call, Examples
-from batchprop.network import Layer, Network
+from batchprop.network import Network
+from batchprop.params import Layer, leaves, rebuilt
 from batchprop.schedules import Plateau, Schedule
 from batchprop.training import Engine, Epoch, Place, Recipe, State, begin, go_on
+
+if TYPE_CHECKING:
+    from batchprop.estimators.interface import Estimator
+
 
 PIECE_SECONDS = 0.5
 """About how long a piece of an epoch takes in NumPy, where a fit is saved in between."""
@@ -289,3 +293,42 @@ def _entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -
         return [int(word) for word in np.random.SeedSequence().generate_state(8)]
     # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
     return [rng.randint(2**31 - 1), estimator.t_]
+
+
+@contextmanager
+def attended(estimator: Estimator, *, goes_on: bool) -> Iterator[None]:
+    """Tell the callbacks that have ``on_fit_begin`` or ``on_fit_end`` of the fit in the block.
+
+    Args:
+        estimator: is handed to them.
+        goes_on: whether the fit goes on from the last one.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> class Attentive:
+        ...     def on_fit_begin(self, estimator, *, goes_on):
+        ...         print("begins anew" if not goes_on else "goes on")
+        ...
+        ...     def on_fit_end(self, estimator, error):
+        ...         print("ended well" if error is None else f"ended by {error!r}")
+        >>> with attended(SimpleNamespace(callbacks=[print, Attentive()]), goes_on=False):
+        ...     pass
+        begins anew
+        ended well
+    """
+    callbacks = list(estimator.callbacks or ())
+    ended: BaseException | None = None
+    try:
+        for begin in _methods(callbacks, "on_fit_begin"):
+            begin(estimator, goes_on=goes_on)
+        yield
+    except BaseException as error:
+        ended = error
+        raise
+    finally:
+        for end in _methods(callbacks, "on_fit_end"):
+            end(estimator, ended)
+
+
+def _methods(callbacks: list[Any], name: str) -> list[Any]:
+    return [getattr(callback, name) for callback in callbacks if hasattr(callback, name)]

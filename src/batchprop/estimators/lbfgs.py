@@ -20,8 +20,9 @@ from batchprop.estimators.engines import engine_to_fit
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.validation import Examples
-from batchprop.network import Layer, Layers, Network
+from batchprop.network import Network
 from batchprop.objective import Collapsed, Objective
+from batchprop.params import Layer, Layers
 from batchprop.training import Epoch, State
 
 

@@ -17,7 +17,7 @@ from batchprop.errors import ParameterError, unknown_name
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
 from batchprop.gradient import unbiased_noise
-from batchprop.network import Layer, Layers
+from batchprop.params import Layer, Layers
 from batchprop.training import Epoch, Watched
 
 MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")

@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import Batches, Order, Rows
-from batchprop.dynamics import Labels, particulars
+from batchprop.dynamics import (
+    History,
+    Labels,
+    begin_history,
+    figures,
+    go_on,
+    mean_answers,
+    particulars,
+    suspicion,
+)
 from batchprop.errors import ParameterError
 from batchprop.estimators.validation import Call
-from batchprop.histories import History, begin_history, figures, go_on, mean_answers, suspicion
 from batchprop.network import Network
 from batchprop.training import Epoch
 

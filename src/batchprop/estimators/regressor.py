@@ -16,11 +16,10 @@ from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.base import check_partial, unless_lbfgs
 from batchprop.estimators.convert import AdoptingRegressor
-from batchprop.estimators.explaining import require_numbers
 from batchprop.estimators.interface import Callback
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import RULES, Rule, number, one_of
-from batchprop.estimators.validation import Call
+from batchprop.estimators.validation import Call, require_numbers
 from batchprop.heads import Head
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from batchprop.errors import BatchpropError, InputError, ParameterError
-from batchprop.export.onnx_transformers import INPUTS
 from batchprop.export.files import extra, put
-from batchprop.export.onnx_graph import OPSET
 from batchprop.export.onnx_converters import CHAPTERS, Plan, leaves, name_of, plan_of, tensor_type, told
+from batchprop.export.onnx_graph import OPSET
+from batchprop.export.onnx_transformers import INPUTS
 
 if TYPE_CHECKING:
     from onnx import ModelProto

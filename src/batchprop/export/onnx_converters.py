@@ -13,16 +13,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from batchprop.errors import InputError
-from batchprop.export.onnx_transformers import (
-    INPUTS,
-    check_imputer,
-    check_one_hot,
-    write_by_kind,
-    write_date_parts,
-    write_imputer,
-    write_one_hot,
-    write_smooth_clip,
-)
 from batchprop.export.onnx_graph import Graph
 from batchprop.export.onnx_network import (
     activations_of,
@@ -33,6 +23,16 @@ from batchprop.export.onnx_network import (
     write_regressor,
 )
 from batchprop.export.onnx_target import check_target, write_target
+from batchprop.export.onnx_transformers import (
+    INPUTS,
+    check_imputer,
+    check_one_hot,
+    write_by_kind,
+    write_date_parts,
+    write_imputer,
+    write_one_hot,
+    write_smooth_clip,
+)
 
 Outputs: TypeAlias = list[tuple[str, Any, int | None]]
 """Of each output its name, its type, and its width where it is a matrix of a known one."""

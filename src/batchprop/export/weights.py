@@ -15,10 +15,11 @@ from batchprop import heads
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import InputError, ModelError, ParameterError
 from batchprop.export.files import extra, put
-from batchprop.export.onnx_network import activations_of, class_sizes, known_activation
 from batchprop.export.onnx_converters import name_of
+from batchprop.export.onnx_network import activations_of, class_sizes, known_activation
 from batchprop.heads import HEADS, Head
-from batchprop.network import Layer, Layers, Network
+from batchprop.network import Network
+from batchprop.params import Layer, Layers
 
 FORMAT = 1
 """The number in every file, which changes when older versions could not read it."""

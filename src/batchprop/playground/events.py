@@ -9,9 +9,9 @@ import numpy as np
 from batchprop.activations import ACTIVATIONS
 from batchprop.optimizers import OPTIMIZERS
 from batchprop.playground.data import Examples
-from batchprop.playground.surface import SIDE, Plane, surface_of
 from batchprop.playground.session import Playground
 from batchprop.playground.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
+from batchprop.playground.surface import SIDE, Plane, surface_of
 from batchprop.playground.toy_datasets import TOYS
 from batchprop.playground.trainer import Training
 from batchprop.webdata import matrix, text

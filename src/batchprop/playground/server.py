@@ -16,10 +16,10 @@ from starlette.routing import Mount, Route
 
 from batchprop.errors import BatchpropError
 from batchprop.playground.auth import HEADERS, Guard
+from batchprop.playground.events import MOST_BYTES, Heard
 from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
 from batchprop.playground.session import File, Playground
 from batchprop.playground.worker import EndedError, Stage
-from batchprop.playground.events import MOST_BYTES, Heard
 
 T = TypeVar("T")
 

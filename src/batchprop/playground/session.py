@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from batchprop.errors import DataError, DivergedError, InputError, ParameterError
 from batchprop.network import Network
 from batchprop.playground.data import Examples
-from batchprop.playground.surface import Plane, plane_of, telling_axes
 from batchprop.playground.settings import FILE, OF_TRAINING, SPEEDS, Settings
+from batchprop.playground.surface import Plane, plane_of, telling_axes
 from batchprop.playground.toy_datasets import drawn
 from batchprop.playground.trainer import Taken, Training
 

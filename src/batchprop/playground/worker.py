@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from batchprop.errors import BatchpropError
-from batchprop.playground.session import Playground
 from batchprop.playground.events import Event, Heard, news
+from batchprop.playground.session import Playground
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import DataError, ModelError, ParameterError, WriteError
+from batchprop.files import flush, held_off, unfinished, written
 from batchprop.tabular.model_validation import OURS, audit
 from batchprop.tabular.soundness import check_sound
-from batchprop.unfinished import flush, held_off, unfinished, written
 
 MODEL = "model.skops"
 SETTINGS = "settings.json"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
+from batchprop.data.sources import LARGEST
 from batchprop.errors import DataError
 
 Task: TypeAlias = Literal["classes", "numbers"]

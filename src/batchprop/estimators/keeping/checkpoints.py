@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.early_stopping import warn
-from batchprop.unfinished import flush, unfinished, written
+from batchprop.files import flush, unfinished, written
 
 FORMAT = 1
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from batchprop.data.shuffle import BUFFER_BYTES, MOST_OPEN, Mixing
 from batchprop.errors import CheckpointError
 from batchprop.estimators.keeping.checkpoints import Saved
-from batchprop.estimators.keeping.leaves import leaves, rebuilt
 from batchprop.estimators.keeping.standing import CURVES, Standing
-from batchprop.network import Layer, Layers, Network
+from batchprop.network import Network
+from batchprop.params import Layer, Layers, leaves, rebuilt
 from batchprop.training import Place, State
 
 _KEY = 624  # words, in the Mersenne Twister

@@ -15,12 +15,12 @@ from batchprop.batches import Rows, Table
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved
-from batchprop.estimators.keeping.leaves import leaves
 from batchprop.estimators.keeping.restoring import rows_seen_of, set_random
 from batchprop.estimators.keeping.standing import PLAIN, Standing
 from batchprop.estimators.validation import Call
-from batchprop.locking import locked
-from batchprop.network import Layers, Network
+from batchprop.files import locked
+from batchprop.network import Network
+from batchprop.params import Layers, leaves
 
 _FREE = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
 """Parameters that may be others when a fit goes on."""

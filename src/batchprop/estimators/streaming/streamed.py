@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchprop.batches import Table
-from batchprop.courses import Course
+from batchprop.batches import Course, Table
 from batchprop.data.shuffle import Mixing, mixed
 from batchprop.data.sources import Block, Chunks, Sliced, Source
 from batchprop.errors import InputError, ParameterError
