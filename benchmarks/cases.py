@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Plan, mini
+from batchprop.batches import BatchSampler, minibatches
 from batchprop.network import Network
 
 Matrix: TypeAlias = NDArray[np.floating]
@@ -158,9 +158,9 @@ class Task:
         random_state.set_state(self._drawn)
         return random_state
 
-    def plan(self) -> Plan:
+    def plan(self) -> BatchSampler:
         """Plan the rows of every batch of every epoch."""
-        return mini(self.case.rows, self.case.batch_size, self.random_state())
+        return minibatches(self.case.rows, self.case.batch_size, self.random_state())
 
     def epochs(self) -> Iterator[NDArray[np.integer]]:
         """Yield the same plan as one array ``(steps, batch_size)`` for each epoch of a run."""

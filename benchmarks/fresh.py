@@ -131,16 +131,16 @@ def train_on(X: np.ndarray, Y: np.ndarray, who: str) -> None:
 def epochs_on(X: np.ndarray, Y: np.ndarray) -> Any:
     """Train a network of one hidden layer with Adam: an iterator over epochs."""
     from batchprop import optimizers, schedules
-    from batchprop.batches import Table, mini
+    from batchprop.batches import Dataset, minibatches
     from batchprop.engines.jax import JaxEngine
     from batchprop.network import Network
     from batchprop.objective import Objective
-    from batchprop.training import Recipe, begin, train
+    from batchprop.training import TrainConfig, init_state, train
 
     network = Network.create((X.shape[1], *SIZES_OF_GROWTH[1:]), random_state=0)
-    recipe = Recipe(network, optimizers.adam(), Objective())
-    plan = mini(len(X), BATCH_SIZE, np.random.RandomState(0))
-    return train(recipe, begin(recipe), Table(X, Y), plan, schedules.constant(1e-3), JaxEngine())
+    recipe = TrainConfig(network, optimizers.adam(), Objective())
+    plan = minibatches(len(X), BATCH_SIZE, np.random.RandomState(0))
+    return train(recipe, init_state(recipe), Dataset(X, Y), plan, schedules.constant(1e-3), JaxEngine())
 
 
 def table(n: int, features: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
 import batchprop as bp
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 
 RESULTS = Path(__file__).parent / "results"
 SIZES: tuple[int | str, ...] = (32, 200, 1024, 4096, "noise")
@@ -33,7 +33,7 @@ def curve(batch_size: int | str, rows: int, epochs: int, seed: int) -> dict[str,
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     seconds: list[float] = []
 
-    def note(epoch: Epoch) -> None:
+    def note(epoch: EpochRecord) -> None:
         seconds.append(epoch.seconds)
 
     model = bp.MLPClassifier(

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias, cast
 import numpy as np
 
 from batchprop.backprop import backprop
-from batchprop.dp_sgd import Flat, Mechanism
+from batchprop.dp_sgd import DPMechanism, FlatClipping
 from batchprop.gradient import BatchGradient
 from batchprop.params import Layers
 from benchmarks.cases import Case, Run, Task
@@ -52,9 +52,9 @@ class PrivateTask:
         rows = next(self.task.epochs())[0]
         return backprop(self.task.network, self.task.X[rows].T, self.task.Y[rows].T).gradient
 
-    def mechanism(self, noise_multiplier: float | None) -> Mechanism:
+    def mechanism(self, noise_multiplier: float | None) -> DPMechanism:
         """Flat clipping to C, with noise or without."""
-        return Mechanism(Flat(self.max_norm), noise_multiplier, float(self.task.case.batch_size))
+        return DPMechanism(FlatClipping(self.max_norm), noise_multiplier, float(self.task.case.batch_size))
 
 
 class Trainer(Protocol):

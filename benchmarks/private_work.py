@@ -42,7 +42,7 @@ def reference(job: PrivateTask, *, clips: bool) -> NDArray[np.float64]:
     """The batch's mean gradient, each example's cut to C or not, by the loop over examples in float64."""
     task = job.task
     layers = tuple(Layer(*(theta.astype(np.float64) for theta in layer)) for layer in task.network.layers)
-    net = task.network.with_layers(layers)
+    net = task.network.replace_layers(layers)
     total = np.zeros_like(flat(layers))
     for x, y in zip(task.X.astype(np.float64), task.Y.astype(np.float64), strict=True):
         g = flat(backprop(net, x[:, None], y[:, None]).gradient.mean())

@@ -18,7 +18,7 @@ import numpy as np
 with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.cli.walking import steps
     from batchprop.cli.walking_table import from_table
-    from batchprop.data.reader import read, read_all
+    from batchprop.data.reader import read_table, read_tables
     from batchprop.errors import BatchpropError
     from batchprop.estimators.keeping import restoring
     from batchprop.estimators.keeping.checkpoints import unpacked
@@ -39,7 +39,7 @@ def _file(name: str, content: bytes) -> Path:
 def csv(data: bytes) -> None:
     """A table of text, read whole and in pieces."""
     path = _file("table.csv", data)
-    for reader in (read, read_all):
+    for reader in (read_table, read_tables):
         with suppress(BatchpropError):
             reader(path)
 
@@ -47,7 +47,7 @@ def csv(data: bytes) -> None:
 def parquet(data: bytes) -> None:
     """A table in Parquet."""
     path = _file("table.parquet", data)
-    for reader in (read, read_all):
+    for reader in (read_table, read_tables):
         with suppress(BatchpropError):
             reader(path)
 

@@ -16,8 +16,8 @@ from batchprop import Network
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, digest, unpacked
 from batchprop.optimizers import adam
 from batchprop.tabular.persistence import save_model
-from batchprop.tabular.schema import describe
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.transformers import make_preprocessor
 
 RAW, SCHEMA, ARRAY = b"\0", b"\1", b"\2"
 """The first byte of a model's seed: a whole file, a schema with sound arrays, an array of a sound schema."""
@@ -40,7 +40,7 @@ def table(rows: int = 24) -> pd.DataFrame:
 def sound_model(folder: Path) -> Path:
     """Train a small model and save it."""
     frame = table()
-    columns = encoder(describe(frame.drop(columns="y")), len(frame))
+    columns = make_preprocessor(infer_schema(frame.drop(columns="y")), len(frame))
     X = columns.fit_transform(frame)
     network = bp.MLPClassifier((2,), max_iter=1, engine="numpy", random_state=0)
     network.partial_fit(X, frame["y"], classes=[0, 1])

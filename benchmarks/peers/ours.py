@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 
 from batchprop import optimizers, schedules
-from batchprop.batches import Table
+from batchprop.batches import Dataset
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.objective import Objective
-from batchprop.training import Engine, Recipe, begin, train
+from batchprop.training import Engine, TrainConfig, init_state, train
 from benchmarks.cases import Run, Start, Task
 
 
@@ -28,12 +28,12 @@ def on_numpy(task: Task) -> Start:
 def loop(task: Task, engine: Engine) -> Start:
     """Train with an engine, a record per epoch."""
     optimizer = optimizers.sgd() if task.solver == "sgd" else optimizers.adam(epsilon=task.epsilon)
-    recipe = Recipe(task.network, optimizer, Objective())
-    table = Table(task.X, task.Y)
+    recipe = TrainConfig(task.network, optimizer, Objective())
+    table = Dataset(task.X, task.Y)
     schedule = schedules.constant(task.learning_rate)
 
     def start() -> Run:
-        epochs = train(recipe, begin(recipe), table, task.plan(), schedule, engine)
+        epochs = train(recipe, init_state(recipe), table, task.plan(), schedule, engine)
         return lambda: [epoch.loss for epoch in islice(epochs, task.case.epochs)]
 
     return start

@@ -7,13 +7,13 @@ from itertools import islice
 from batchprop import optimizers, schedules
 from batchprop.arrays import Array
 from batchprop.backprop import Step
-from batchprop.batches import Plan, Table, poisson
-from batchprop.dp_sgd import Mechanism
+from batchprop.batches import BatchSampler, Dataset, poisson_batches
+from batchprop.dp_sgd import DPMechanism
 from batchprop.engines.jax import JaxEngine
-from batchprop.engines.padding import room_by_chance
+from batchprop.engines.padding import poisson_batch_capacity
 from batchprop.objective import Objective
 from batchprop.params import Layers
-from batchprop.training import NOTHING_WATCHED, Recipe, Watched, begin, train
+from batchprop.training import NO_METRIC_FNS, MetricFns, TrainConfig, init_state, train
 from benchmarks.cases import SEED, Run
 from benchmarks.private_cases import NOISE, PrivateTask
 
@@ -25,7 +25,7 @@ def plain(job: PrivateTask) -> Loop:
 
 def with_norms(job: PrivateTask) -> Loop:
     """Every example's squared gradient norm is handed out as well."""
-    return Loop(job, watched=Watched(examples=squared_norms))
+    return Loop(job, watched=MetricFns(examples=squared_norms))
 
 
 def clipped(job: PrivateTask) -> Loop:
@@ -54,24 +54,24 @@ class Loop:
     def __init__(
         self,
         job: PrivateTask,
-        mechanism: Mechanism | None = None,
-        watched: Watched = NOTHING_WATCHED,
+        mechanism: DPMechanism | None = None,
+        watched: MetricFns = NO_METRIC_FNS,
         *,
         by_chance: bool = False,
     ) -> None:
         self.job, self.by_chance = job, by_chance
-        room = room_by_chance(job.task.case.batch_size) if by_chance else 1
+        room = poisson_batch_capacity(job.task.case.batch_size) if by_chance else 1
         self.engine = JaxEngine(device=job.task.device, seed=SEED, room=room)
         objective = Objective(mechanism=mechanism)
-        self.recipe = Recipe(job.task.network, optimizers.sgd(), objective, watched)
-        self.table = Table(job.task.X, job.task.Y)
+        self.recipe = TrainConfig(job.task.network, optimizers.sgd(), objective, watched)
+        self.table = Dataset(job.task.X, job.task.Y)
         self.last: Layers = job.task.network.layers
 
     def start(self) -> Run:
         """Begin anew."""
         task, recipe = self.job.task, self.recipe
         plan, schedule = self.plan(), schedules.constant(self.job.rate)
-        epochs = train(recipe, begin(recipe), self.table, plan, schedule, self.engine)
+        epochs = train(recipe, init_state(recipe), self.table, plan, schedule, self.engine)
 
         def run() -> list[float]:
             losses = []
@@ -82,13 +82,13 @@ class Loop:
 
         return run
 
-    def plan(self) -> Plan:
+    def plan(self) -> BatchSampler:
         """The batches that all are handed, or as many by chance."""
         if not self.by_chance:
             return self.job.task.plan()
         case = self.job.task.case
         rate, random_state = case.batch_size / case.rows, self.job.task.random_state()
-        return poisson(case.rows, rate, case.steps_an_epoch, random_state)
+        return poisson_batches(case.rows, rate, case.steps_an_epoch, random_state)
 
     def layers(self) -> Layers:
         """The parameters after the run."""

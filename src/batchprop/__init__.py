@@ -23,7 +23,7 @@ from batchprop.engines import forking as _forking  # noqa: F401 to be there befo
 from batchprop.gradcheck import check_gradient
 from batchprop.gradient import BatchGradient
 from batchprop.influence import influence
-from batchprop.network import READERS, Network
+from batchprop.network import WEIGHT_LOADERS, Network
 from batchprop.params import Layer
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ __all__ = [
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
 _SHELLS = ("callbacks", "data", "export", "microscope", "plots", "privacy", "tabular")
 
-READERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
+WEIGHT_LOADERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
 
 
 def __getattr__(name: str) -> Any:

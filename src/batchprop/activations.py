@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from batchprop.arrays import Array, namespace
-from batchprop.errors import unknown_name
+from batchprop.errors import unknown_option_error
 
-LEAK = 0.01
+LEAKY_RELU_SLOPE = 0.01
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 GELU_CUBIC = 0.044715
@@ -78,12 +78,12 @@ def relu_derivative(Z: Array) -> Array:
 
 def leaky_relu(Z: Array) -> Array:
     """``σ(z) = z`` where ``z > 0``, else ``0.01 z`` (Maas et al. 2013)."""
-    return namespace(Z).maximum(Z, LEAK * Z)
+    return namespace(Z).maximum(Z, LEAKY_RELU_SLOPE * Z)
 
 
 def leaky_relu_derivative(Z: Array) -> Array:
     """``σ'(z) = 1`` where ``z > 0``, else 0.01."""
-    return (1.0 - LEAK) * relu_derivative(Z) + LEAK
+    return (1.0 - LEAKY_RELU_SLOPE) * relu_derivative(Z) + LEAKY_RELU_SLOPE
 
 
 def elu(Z: Array) -> Array:
@@ -176,7 +176,7 @@ ACTIVATIONS: dict[str, Activation] = {
 """Every activation by name; ``logistic`` is scikit-learn's name for the sigmoid."""
 
 
-def find_activation(name: str | Activation) -> Activation:
+def get_activation(name: str | Activation) -> Activation:
     """Return the record of an activation.
 
     Args:
@@ -195,5 +195,5 @@ def find_activation(name: str | Activation) -> Activation:
     if isinstance(name, Activation):
         return name
     if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise unknown_name("activation", name, ACTIVATIONS)
+        raise unknown_option_error("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]

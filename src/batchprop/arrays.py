@@ -36,7 +36,7 @@ def namespace(x: Array) -> Any:
     return _NAMESPACES[kind]
 
 
-def squared_length(theta: Array) -> Array:
+def squared_norm(theta: Array) -> Array:
     """Return the sum of the squares of all entries, a scalar array; one product, with no array between.
 
     Example:
@@ -49,7 +49,7 @@ def squared_length(theta: Array) -> Array:
 
 
 @singledispatch
-def column_dots(A: Array, B: Array) -> Array:
+def columnwise_dot(A: Array, B: Array) -> Array:
     """Return the inner product of each column of A with that of B: ``Σ_k A[k, i] B[k, i]``.
 
     Args:
@@ -67,14 +67,14 @@ def column_dots(A: Array, B: Array) -> Array:
     return namespace(A).vecdot(A, B, axis=-2)
 
 
-@column_dots.register(np.ndarray)
+@columnwise_dot.register(np.ndarray)
 def _column_dots(A: Array, B: Array) -> Array:
     # Along columns NumPy's vecdot leaps through memory: 2 to 15 times slower.
     return np.einsum("ki,ki->i", A, B)
 
 
 @singledispatch
-def transposed_product(W: Array, dZ: Array) -> Array:
+def matmul_transposed(W: Array, dZ: Array) -> Array:
     """Return ``Wᵀ dZ``; an engine may register a faster way for its arrays.
 
     Args:

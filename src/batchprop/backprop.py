@@ -8,7 +8,7 @@ divided by m.
 
 from typing import NamedTuple
 
-from batchprop.arrays import Array, transposed_product
+from batchprop.arrays import Array, matmul_transposed
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient, Matrices
 from batchprop.network import Network
@@ -39,7 +39,7 @@ class Step(NamedTuple):
     @property
     def loss(self) -> Array:
         """The batch's loss ``Σ w_i loss_i / Σ w_i``, a scalar array."""
-        return self.losses @ self.gradient.shares()
+        return self.losses @ self.gradient.normalized_weights()
 
     @property
     def gradient(self) -> BatchGradient:
@@ -84,7 +84,7 @@ def backprop(
     if masks is None:
         masks = (None,) * len(net.activations)
     Z, H = forward(net, B, masks)
-    P, losses = net.head.answer(Z[-1], Y)
+    P, losses = net.head.output_and_losses(Z[-1], Y)
     dZ = backward(net, Z, net.head.dZ(P, Y), masks)
     return Step(losses, P, Z, H, dZ, weights)
 
@@ -112,11 +112,11 @@ def forward(net: Network, B: Array, masks: Masks) -> tuple[Matrices, Matrices]:
     H: Matrices = (B,)
     for layer, activation, mask in zip(net.layers[:-1], net.activations, masks, strict=True):
         Z = (*Z, affine(layer, H[-1]))
-        H = (*H, masked(activation.function(Z[-1]), mask))
+        H = (*H, apply_mask(activation.function(Z[-1]), mask))
     return (*Z, affine(net.layers[-1], H[-1])), H
 
 
-def scores(net: Network, B: Array) -> Array:
+def logits(net: Network, B: Array) -> Array:
     """Return the last layer's Z ``(K, m)``, from which the head makes its answers.
 
     Args:
@@ -134,7 +134,7 @@ def scores(net: Network, B: Array) -> Array:
     return forward(net, B, (None,) * len(net.activations))[0][-1]
 
 
-def outputs(net: Network, B: Array) -> Array:
+def predict(net: Network, B: Array) -> Array:
     """Return the network's answers P ``(K, m)``, as prediction needs them.
 
     Args:
@@ -151,10 +151,10 @@ def outputs(net: Network, B: Array) -> Array:
         ... )
         array([1., 1., 1., 1., 1.], dtype=float32)
     """
-    return net.head.output(scores(net, B))
+    return net.head.output(logits(net, B))
 
 
-def answers(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
+def output_and_losses(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
     """Return P ``(K, m)`` and each example's loss ``(m,)``, as validation needs them.
 
     Args:
@@ -165,7 +165,7 @@ def answers(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
     Returns:
         P and the losses.
     """
-    return net.head.answer(scores(net, B), Y)
+    return net.head.output_and_losses(logits(net, B), Y)
 
 
 def backward(net: Network, Z: Matrices, dZ_output: Array, masks: Masks) -> Matrices:
@@ -190,7 +190,7 @@ def backward(net: Network, Z: Matrices, dZ_output: Array, masks: Masks) -> Matri
     dZ: Matrices = (dZ_output,)
     above = zip(net.layers[1:], net.activations, Z, masks, strict=False)
     for layer, activation, Z_l, mask in reversed(list(above)):
-        dH = masked(transposed_product(layer.W, dZ[0]), mask)
+        dH = apply_mask(matmul_transposed(layer.W, dZ[0]), mask)
         dZ = (dH * activation.derivative(Z_l), *dZ)
     return dZ
 
@@ -200,7 +200,7 @@ def affine(layer: Layer, H: Array) -> Array:
     return layer.W @ H + layer.b[:, None]
 
 
-def masked(H: Array, mask: Array | None) -> Array:
+def apply_mask(H: Array, mask: Array | None) -> Array:
     """Return ``H ⊙ mask``, or H where there is none."""
     return H if mask is None else H * mask
 

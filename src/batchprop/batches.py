@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
 
-Rows: TypeAlias = NDArray[np.integer]
-Batches: TypeAlias = Sequence[Rows]
-Plan: TypeAlias = Iterator[Batches]
+Indices: TypeAlias = NDArray[np.integer]
+EpochBatches: TypeAlias = Sequence[Indices]
+BatchSampler: TypeAlias = Iterator[EpochBatches]
 
-MICROBATCH = 4096
+MICROBATCH_SIZE = 4096
 """How many rows are worked on at once; a larger batch is the sum of its microbatches."""
 
 
-class Table(NamedTuple):
+class Dataset(NamedTuple):
     """The examples as rows.
 
     Attributes:
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
     weights: Array | None
 
 
-def gather(table: Table, rows: Rows) -> Batch:
+def gather(table: Dataset, rows: Indices) -> Batch:
     """Fetch rows, and turn them into the columns of a batch.
 
     Rows are contiguous in memory and columns are not, so the rows are copied and the transpose is a view.
@@ -69,10 +69,10 @@ def gather(table: Table, rows: Rows) -> Batch:
                [5., 1.]])
     """
     weights = None if table.weights is None else table.weights[rows]
-    return Batch(columns(table.X, rows), columns(table.Y, rows), weights)
+    return Batch(take_columns(table.X, rows), take_columns(table.Y, rows), weights)
 
 
-def columns(X: Any, rows: Rows) -> Array:
+def take_columns(X: Any, rows: Indices) -> Array:
     """Return some rows of a dense or CSR matrix ``(n, k)`` as the columns ``(k, m)`` of a dense one.
 
     Example:
@@ -80,10 +80,10 @@ def columns(X: Any, rows: Rows) -> Array:
         array([[4., 0.],
                [5., 1.]])
     """
-    return taken(X, rows).T
+    return take_rows(X, rows).T
 
 
-def taken(X: Any, rows: Rows) -> Array:
+def take_rows(X: Any, rows: Indices) -> Array:
     """Return some rows of a dense or CSR matrix as the rows of a dense one."""
     if isinstance(X, np.ndarray):
         # ``take`` is faster, but would first copy all of X into row order.
@@ -91,7 +91,7 @@ def taken(X: Any, rows: Rows) -> Array:
     return X[rows].toarray() if hasattr(X, "toarray") else namespace(X).take(X, rows, axis=0)
 
 
-def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
+def microbatches(rows: Indices, size: int = MICROBATCH_SIZE) -> Iterator[Indices]:
     """Cut a batch into parts of at most ``size`` rows; an empty batch has none.
 
     Example:
@@ -101,7 +101,7 @@ def microbatches(rows: Rows, size: int = MICROBATCH) -> Iterator[Rows]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-class Order(Sequence[Rows]):
+class SequentialBatches(Sequence[Indices]):
     """The batches of an epoch that takes rows in one order: batch i is ``rows[i m : (i + 1) m]``.
 
     A sequence of views; what is copied, and when, is left to the engine.
@@ -115,7 +115,7 @@ class Order(Sequence[Rows]):
         [array([0, 1]), array([2, 3]), array([4])]
     """
 
-    def __init__(self, rows: Rows, batch_size: int) -> None:
+    def __init__(self, rows: Indices, batch_size: int) -> None:
         self.rows = rows
         self.batch_size = batch_size
 
@@ -123,28 +123,28 @@ class Order(Sequence[Rows]):
         return math.ceil(len(self.rows) / self.batch_size)
 
     @overload
-    def __getitem__(self, i: int) -> Rows: ...
+    def __getitem__(self, i: int) -> Indices: ...
     @overload
-    def __getitem__(self, i: slice) -> "Order": ...
-    def __getitem__(self, i: int | slice) -> "Rows | Order":
+    def __getitem__(self, i: slice) -> "SequentialBatches": ...
+    def __getitem__(self, i: int | slice) -> "Indices | SequentialBatches":
         m = self.batch_size
         if isinstance(i, slice):
             start, stop, step = i.indices(len(self))
             if step != 1:
                 raise ParameterError(f"an Order is cut in steps of 1, not {step}: make a list of it first")
-            return Order(self.rows[start * m : stop * m], m)
+            return SequentialBatches(self.rows[start * m : stop * m], m)
         start = range(len(self))[i] * m
         return self.rows[start : start + m]
 
 
-def sizes_of(batches: Batches) -> NDArray[np.intp]:
+def batch_sizes(batches: EpochBatches) -> NDArray[np.intp]:
     """Return how many rows each batch has; an ``Order`` may have millions, and is not walked through.
 
     Example:
         >>> sizes_of(Order(np.arange(5), 2))
         array([2, 2, 1])
     """
-    if not isinstance(batches, Order):
+    if not isinstance(batches, SequentialBatches):
         return np.array([len(rows) for rows in batches], dtype=np.intp)
     sizes = np.full(len(batches), batches.batch_size, dtype=np.intp)
     if len(sizes):
@@ -152,9 +152,9 @@ def sizes_of(batches: Batches) -> NDArray[np.intp]:
     return sizes
 
 
-def mini(
-    rows: Rows | int | np.integer, batch_size: int, random_state: np.random.RandomState | None = None
-) -> Plan:
+def minibatches(
+    rows: Indices | int | np.integer, batch_size: int, random_state: np.random.RandomState | None = None
+) -> BatchSampler:
     """Plan epochs that take every row once, ``batch_size`` at a time; the last batch is what is left.
 
     A batch size of 1 is stochastic gradient descent, one of n is batch gradient descent.
@@ -180,10 +180,10 @@ def mini(
         raise ParameterError(
             f"batch_size={batch_size!r} is not allowed: with {len(order)} rows, give 1 to {len(order)}"
         )
-    return (Order(order, batch_size) for order in _orders(_narrowed(order), random_state))
+    return (SequentialBatches(order, batch_size) for order in _epoch_orders(_as_int32(order), random_state))
 
 
-class Growing:
+class GrowingBatchSampler:
     """A plan like ``mini``'s whose batches double while the measured noise scale says that it pays.
 
     With a noise scale 𝓑 a step along a batch of m makes ``1 / (1 + 𝓑 / m)`` of the progress that one along
@@ -218,7 +218,7 @@ class Growing:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: Indices,
         batch_size: int,
         largest: int,
         overhead: float,
@@ -227,25 +227,27 @@ class Growing:
         self.batch_size = min(batch_size, len(rows))
         self.largest = min(largest, len(rows))
         self.overhead = overhead
-        self.progress = 1.0
-        self._orders = _orders(_narrowed(rows), random_state)
+        self.step_efficiency = 1.0
+        self._orders = _epoch_orders(_as_int32(rows), random_state)
 
-    def __iter__(self) -> Iterator[Batches]:
+    def __iter__(self) -> Iterator[EpochBatches]:
         return self
 
-    def __next__(self) -> Batches:
-        return Order(next(self._orders), self.batch_size)
+    def __next__(self) -> EpochBatches:
+        return SequentialBatches(next(self._orders), self.batch_size)
 
-    def hear(self, noise_scale: float) -> None:
+    def update(self, noise_scale: float) -> None:
         """Double the batch size where that pays and the bound allows it; nan says nothing."""
         m, o = self.batch_size, self.overhead
         faster = 2.0 if math.isinf(noise_scale) else (1 + noise_scale / m) / (1 + noise_scale / (2 * m))
         if 2 * m <= self.largest and faster > (o + 2 * m) / (o + m):
             self.batch_size *= 2
-            self.progress *= faster
+            self.step_efficiency *= faster
 
 
-def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState) -> Plan:
+def poisson_batches(
+    n_rows: int, rate: float, n_batches: int, random_state: np.random.RandomState
+) -> BatchSampler:
     """Plan epochs whose batches take every row independently with the same chance; some may be empty.
 
     Args:
@@ -271,19 +273,19 @@ def poisson(n_rows: int, rate: float, n_batches: int, random_state: np.random.Ra
         raise ParameterError(f"rate={rate!r} is not allowed: give the chance of a row, above 0 and at most 1")
     if n_batches < 1:
         raise ParameterError(f"n_batches={n_batches!r} is not allowed: an epoch has at least 1")
-    return ([_by_chance(n_rows, rate, random_state) for _ in range(n_batches)] for _ in repeat(None))
+    return ([_poisson_indices(n_rows, rate, random_state) for _ in range(n_batches)] for _ in repeat(None))
 
 
-def _by_chance(n: int, rate: float, random_state: np.random.RandomState) -> Rows:
+def _poisson_indices(n: int, rate: float, random_state: np.random.RandomState) -> Indices:
     """Rows taken independently with the same chance: the gap to the next one taken is geometric."""
     several = int(n * rate + 2 * math.sqrt(n * rate) + 2)
     taken = random_state.geometric(rate, several).cumsum() - 1
     while taken[-1] < n:
         taken = np.concatenate([taken, taken[-1] + random_state.geometric(rate, several).cumsum()])
-    return _narrowed(taken[taken < n])
+    return _as_int32(taken[taken < n])
 
 
-def _orders(order: Rows, random_state: np.random.RandomState | None) -> Iterator[Rows]:
+def _epoch_orders(order: Indices, random_state: np.random.RandomState | None) -> Iterator[Indices]:
     while True:
         if random_state is not None:
             # What ``permutation`` draws, in fewer bytes: in a large table most of this is waiting for memory.
@@ -293,22 +295,22 @@ def _orders(order: Rows, random_state: np.random.RandomState | None) -> Iterator
         yield order
 
 
-def _narrowed(rows: Rows) -> Rows:
+def _as_int32(rows: Indices) -> Indices:
     """Row numbers in 32 bits, where they fit."""
     return rows.astype(np.int32) if len(rows) and rows.max() <= np.iinfo(np.int32).max else rows
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """Some examples, and the batches to be taken of them."""
 
-    table: Table
-    batches: Batches
+    table: Dataset
+    batches: EpochBatches
 
 
-Course: TypeAlias = Iterator[Iterable[Piece]]
+EpochIterator: TypeAlias = Iterator[Iterable[Chunk]]
 
 
-def whole(table: Table, plan: Plan) -> Course:
+def whole_epochs(table: Dataset, plan: BatchSampler) -> EpochIterator:
     """Run each epoch in one piece.
 
     Args:
@@ -326,10 +328,10 @@ def whole(table: Table, plan: Plan) -> Course:
         >>> len(piece.batches)
         3
     """
-    return ((Piece(table, batches),) for batches in plan)
+    return ((Chunk(table, batches),) for batches in plan)
 
 
-def in_parts(table: Table, plan: Plan, n_batches: int) -> Course:
+def split_epochs(table: Dataset, plan: BatchSampler, n_batches: int) -> EpochIterator:
     """Run each epoch in pieces of so many batches: the same steps, with a moment to look in between.
 
     Args:
@@ -347,14 +349,14 @@ def in_parts(table: Table, plan: Plan, n_batches: int) -> Course:
         >>> [len(piece.batches) for piece in next(in_parts(table, mini(5, 2), 2))]
         [2, 1]
     """
-    return (_cut(table, batches, n_batches) for batches in plan)
+    return (_split(table, batches, n_batches) for batches in plan)
 
 
-def _cut(table: Table, batches: Batches, n_batches: int) -> Iterator[Piece]:
-    return (Piece(table, batches[i : i + n_batches]) for i in range(0, len(batches), n_batches))
+def _split(table: Dataset, batches: EpochBatches, n_batches: int) -> Iterator[Chunk]:
+    return (Chunk(table, batches[i : i + n_batches]) for i in range(0, len(batches), n_batches))
 
 
-def without_first(pieces: Iterable[Piece], n_batches: int) -> Iterator[Piece]:
+def skip_batches(pieces: Iterable[Chunk], n_batches: int) -> Iterator[Chunk]:
     """Leave out the first batches of an epoch, which were taken before.
 
     Args:
@@ -375,5 +377,5 @@ def without_first(pieces: Iterable[Piece], n_batches: int) -> Iterator[Piece]:
     left = n_batches
     for table, batches in pieces:
         if left < len(batches):
-            yield Piece(table, batches[left:] if left else batches)
+            yield Chunk(table, batches[left:] if left else batches)
         left = max(left - len(batches), 0)

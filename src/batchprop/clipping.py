@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from batchprop.arrays import Array, column_dots, namespace
+from batchprop.arrays import Array, columnwise_dot, namespace
 from batchprop.errors import InputError, ParameterError
 
 
-def squares(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tuple[Array, Array]]:
+def squared_factor_norms(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tuple[Array, Array]]:
     """Yield for each layer ``‖dz_i‖²`` and ``‖h_i‖² + 1``, whose product is the gradient's squared norm.
 
     Args:
@@ -33,11 +33,11 @@ def squares(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tuple[Array, Ar
     """
     B, *hidden = H
     # A batch's columns are rows of the table: vecdot runs along memory there, and across it elsewhere.
-    right = (namespace(B).vecdot(B, B, axis=-2), *(column_dots(H_l, H_l) for H_l in hidden))
-    return ((column_dots(dZ_l, dZ_l), square + 1.0) for dZ_l, square in zip(dZ, right, strict=True))
+    right = (namespace(B).vecdot(B, B, axis=-2), *(columnwise_dot(H_l, H_l) for H_l in hidden))
+    return ((columnwise_dot(dZ_l, dZ_l), square + 1.0) for dZ_l, square in zip(dZ, right, strict=True))
 
 
-def layer_lengths(left: Array, right: Array) -> Array:
+def layer_norms(left: Array, right: Array) -> Array:
     """Return the length of each example's gradient in one layer: ``‖dz_i‖ √(‖h_i‖² + 1)``, 1 for the bias.
 
     Args:
@@ -57,7 +57,7 @@ def layer_lengths(left: Array, right: Array) -> Array:
     return xp.sqrt(left) * xp.sqrt(xp.where(some, right, xp.ones_like(right)))
 
 
-def joined(lengths: Sequence[Array]) -> Array:
+def global_norm(lengths: Sequence[Array]) -> Array:
     """Return the length over all layers: ``√(Σ_layers ℓ²)``, with no square that overflows.
 
     Args:
@@ -77,7 +77,7 @@ def joined(lengths: Sequence[Array]) -> Array:
     return unit * xp.sqrt(sum(((length / unit) ** 2 for length in lengths), start=xp.zeros_like(unit)))
 
 
-def cutting(lengths: Array, max_norm: float | Array) -> Array:
+def clip_factors(lengths: Array, max_norm: float | Array) -> Array:
     """Return the factor that cuts each length to a limit: ``min(1, C / ℓ_i)``.
 
     Args:
@@ -103,7 +103,7 @@ def cutting(lengths: Array, max_norm: float | Array) -> Array:
     return xp.where(xp.isnan(lengths), xp.zeros_like(lengths), cut)
 
 
-def normalizing(lengths: Array, max_norm: float | Array, stability: float | Array) -> Array:
+def automatic_clip_factors(lengths: Array, max_norm: float | Array, stability: float | Array) -> Array:
     """Return the factor of automatic clipping: ``C / (ℓ_i + γ)``.
 
     Args:
@@ -128,7 +128,7 @@ def normalizing(lengths: Array, max_norm: float | Array, stability: float | Arra
     return xp.where(xp.isnan(lengths), xp.zeros_like(lengths), factors)
 
 
-def one_limit_a_layer(max_norms: Sequence[float | Array] | Array, n_layers: int) -> tuple[float | Array, ...]:
+def per_layer_limits(max_norms: Sequence[float | Array] | Array, n_layers: int) -> tuple[float | Array, ...]:
     """Return the limits as a tuple with one for each layer.
 
     Args:
@@ -159,12 +159,12 @@ def one_limit_a_layer(max_norms: Sequence[float | Array] | Array, n_layers: int)
 
 def _positive(name: str, value: float | Array, like: Array) -> Array:
     """Return the value as a scalar array of the others' type; a compiled program's is not looked at."""
-    if not _number(value) > 0:
+    if not _as_float(value) > 0:
         raise ParameterError(f"{name}={value!r} is not allowed: give a number above 0, as {name}=1.0")
     return namespace(like).asarray(value, dtype=like.dtype)
 
 
-def _number(value: Any) -> float:
+def _as_float(value: Any) -> float:
     """The value as a float: NaN, which nothing lets pass, for what is none; 1 for what has no value yet."""
     if isinstance(value, bool | np.bool_ | str) or getattr(value, "shape", ()) != ():
         return math.nan

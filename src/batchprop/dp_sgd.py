@@ -10,17 +10,23 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from batchprop.activations import Activation
 from batchprop.arrays import Array, namespace
-from batchprop.clipping import cutting, joined, layer_lengths, normalizing, squares
+from batchprop.clipping import (
+    automatic_clip_factors,
+    clip_factors,
+    global_norm,
+    layer_norms,
+    squared_factor_norms,
+)
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Network
-from batchprop.params import Layers, each
+from batchprop.params import Layers, tree_map
 
-Normal: TypeAlias = Callable[[tuple[int, ...], Any], Array]
+NormalSampler: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 """``(shape, dtype) -> `` independent standard normal numbers."""
 
 
-Lengths: TypeAlias = tuple[Array, ...]
+LayerNorms: TypeAlias = tuple[Array, ...]
 """How long each example's gradient is in each layer, L + 1 of ``(m,)``."""
 
 
@@ -31,21 +37,21 @@ class Clipping(Protocol):
     def max_norm(self) -> float:
         """C, over all layers: the most that one example can add to the sum."""
 
-    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
         """For each layer what each example's part is multiplied with ``(m,)``; 0 where it has no length."""
 
 
-class Flat(NamedTuple):
+class FlatClipping(NamedTuple):
     """``g_i · min(1, C / ‖g_i‖)``, the norm over all layers (Abadi et al., arXiv 1607.00133)."""
 
     max_norm: float
 
-    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
         """The same for all layers."""
-        return (cutting(joined(lengths), self.max_norm),) * len(lengths)
+        return (clip_factors(global_norm(lengths), self.max_norm),) * len(lengths)
 
 
-class PerLayer(NamedTuple):
+class PerLayerClipping(NamedTuple):
     """Each layer's own part is cut to ``C / √L``, so that all L together stay within C.
 
     The parts of one example are cut by different factors, so its direction changes
@@ -54,23 +60,23 @@ class PerLayer(NamedTuple):
 
     max_norm: float
 
-    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
         """Of each layer's own length."""
-        return tuple(cutting(length, self.max_norm / math.sqrt(len(lengths))) for length in lengths)
+        return tuple(clip_factors(length, self.max_norm / math.sqrt(len(lengths))) for length in lengths)
 
 
-class Automatic(NamedTuple):
+class AutomaticClipping(NamedTuple):
     """``C · g_i / (‖g_i‖ + γ)``: all get about the same length (Bu et al., arXiv 2206.07136)."""
 
     max_norm: float
     stability: float = 0.01
 
-    def factors(self, lengths: Lengths) -> tuple[Array, ...]:
+    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
         """The same for all layers."""
-        return (normalizing(joined(lengths), self.max_norm, self.stability),) * len(lengths)
+        return (automatic_clip_factors(global_norm(lengths), self.max_norm, self.stability),) * len(lengths)
 
 
-class Mechanism(NamedTuple):
+class DPMechanism(NamedTuple):
     """What makes a step private.
 
     Attributes:
@@ -84,7 +90,7 @@ class Mechanism(NamedTuple):
     noise_multiplier: float | None
     expected_size: float
 
-    def total(self, gradient: BatchGradient, shares: Array) -> Layers:
+    def clipped_sum(self, gradient: BatchGradient, shares: Array) -> Layers:
         """The sum of the limited gradients, each times its share: ``Σ s_i f_i g_i``, f from the clipping.
 
         Args:
@@ -101,17 +107,17 @@ class Mechanism(NamedTuple):
             >>> Mechanism(Flat(1.0), None, 2.0).total(g, np.array([0.5, 0.5]))
             (Layer(W=array([[0.]]), b=array([0.5])),)
         """
-        xp, pairs = namespace(shares), squares(gradient.dZ, gradient.H)
-        factors = self.clipping.factors(tuple(layer_lengths(left, right) for left, right in pairs))
+        xp, pairs = namespace(shares), squared_factor_norms(gradient.dZ, gradient.H)
+        factors = self.clipping.factors(tuple(layer_norms(left, right) for left, right in pairs))
         # Scaled at once, so that a compiler writes what enters a layer's two products only once; and chosen,
         # for zero times infinity is not zero.
         dZ = tuple(
             xp.where(factor > 0, dZ, 0.0) * (factor * shares)
             for dZ, factor in zip(gradient.dZ, factors, strict=True)
         )
-        return BatchGradient(dZ, gradient.H).total()
+        return BatchGradient(dZ, gradient.H).sum()
 
-    def noisy(self, gradient: Layers, normal: Normal | None) -> Layers:
+    def add_noise(self, gradient: Layers, normal: NormalSampler | None) -> Layers:
         """Add noise to a batch's gradient: ``g + (σ C / expected size) N(0, 1)``, once for a batch.
 
         Args:
@@ -146,10 +152,10 @@ class Mechanism(NamedTuple):
         sizes = [math.prod(theta.shape) for layer in gradient for theta in layer]
         noise = deviation * normal((sum(sizes),), gradient[0].b.dtype)
         parts = (noise[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0)))
-        return each(lambda g: g + namespace(g).reshape(next(parts), g.shape), gradient)
+        return tree_map(lambda g: g + namespace(g).reshape(next(parts), g.shape), gradient)
 
 
-def kept_finite(net: Network) -> Network:
+def with_finite_activations(net: Network) -> Network:
     """Return the same network, in which a unit that overflows gives 0.
 
     Example:

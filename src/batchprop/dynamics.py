@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from batchprop.arrays import Array, column_dots, namespace
+from batchprop.arrays import Array, columnwise_dot, namespace
 from batchprop.backprop import Step
 from batchprop.heads import Head
 
@@ -17,7 +17,7 @@ SQUARED_NORM, LOSS, EL2N, PROBABILITY, MARGIN = range(5)
 """Which row is which; a glance has the first two, and then Z."""
 
 
-class Labels(NamedTuple):
+class LabelEncoding(NamedTuple):
     """How the rows of Y stand for labels.
 
     Attributes:
@@ -27,7 +27,7 @@ class Labels(NamedTuple):
 
     blocks: tuple[int, ...] = ()
 
-    def probability(self, P: Array, Y: Array) -> Array:
+    def given_label_probability(self, P: Array, Y: Array) -> Array:
         """What the network holds of the given labels: ``Σ Y ⊙ P`` for each target, multiplied over targets.
 
         Args:
@@ -48,7 +48,7 @@ class Labels(NamedTuple):
         xp = namespace(P)
         if not self.blocks:
             return xp.prod(Y * P + (1.0 - Y) * (1.0 - P), axis=0)
-        return xp.prod(xp.stack([column_dots(y, p) for y, p in self._targets(Y, P)]), axis=0)
+        return xp.prod(xp.stack([columnwise_dot(y, p) for y, p in self._targets(Y, P)]), axis=0)
 
     def margin(self, Z: Array, Y: Array) -> Array:
         """How far the given label's score is ahead: ``z_y − max_{k ≠ y} z_k``; the least over the targets.
@@ -73,7 +73,8 @@ class Labels(NamedTuple):
         if not self.blocks:
             return xp.min((2.0 * Y - 1.0) * Z, axis=0)
         ahead = [
-            column_dots(y, z) - xp.max(xp.where(y > 0.5, -xp.inf, z), axis=0) for y, z in self._targets(Y, Z)
+            columnwise_dot(y, z) - xp.max(xp.where(y > 0.5, -xp.inf, z), axis=0)
+            for y, z in self._targets(Y, Z)
         ]
         return xp.min(xp.stack(ahead), axis=0)
 
@@ -82,7 +83,7 @@ class Labels(NamedTuple):
             yield tuple(M[start:stop, :] for M in matrices)
 
 
-def glance(step: Step, _: Array) -> Array:
+def basic_metrics(step: Step, _: Array) -> Array:
     """Return ``‖g_i‖²``, ``loss_i`` and the last layer's scores Z.
 
     Args:
@@ -108,7 +109,7 @@ def glance(step: Step, _: Array) -> Array:
     return xp.concat([step.gradient.squared_norms()[None, :], step.losses[None, :], step.Z[-1]], axis=0)
 
 
-def particulars(seen: Array, Y: Array, head: Head, labels: Labels | None) -> Array:
+def example_metrics(metrics: Array, Y: Array, head: Head, labels: LabelEncoding | None) -> Array:
     """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the label's probability and margin; P.
 
     Args:
@@ -130,17 +131,17 @@ def particulars(seen: Array, Y: Array, head: Head, labels: Labels | None) -> Arr
         >>> particulars(seen, np.array([[1.0], [0.0]]), HEADS["softmax"], Labels((2,))).T.round(2)
         array([[4.  , 0.7 , 0.71, 0.5 , 0.  , 0.5 , 0.5 ]])
     """
-    xp = namespace(seen)
-    Z = seen[LOSS + 1 :, :]
+    xp = namespace(metrics)
+    Z = metrics[LOSS + 1 :, :]
     P = head.output(Z)
     R = P - Y
-    rows = [seen[SQUARED_NORM, :], seen[LOSS, :], xp.sqrt(column_dots(R, R))]
+    rows = [metrics[SQUARED_NORM, :], metrics[LOSS, :], xp.sqrt(columnwise_dot(R, R))]
     if labels is not None:
-        rows += [labels.probability(P, Y), labels.margin(Z, Y)]
+        rows += [labels.given_label_probability(P, Y), labels.margin(Z, Y)]
     return xp.concat([xp.stack(rows), P], axis=0)
 
 
-def answers_in(seen: Array, labels: Labels | None) -> Array:
+def predictions_of(metrics: Array, labels: LabelEncoding | None) -> Array:
     """Return the columns of P ``(n, K)`` in what was seen ``(n, q)``.
 
     Example:
@@ -148,14 +149,14 @@ def answers_in(seen: Array, labels: Labels | None) -> Array:
         >>> answers_in(np.ones((4, 7)), None).shape
         (4, 4)
     """
-    return seen[:, LOSS + 2 if labels is None else MARGIN + 1 :]
+    return metrics[:, LOSS + 2 if labels is None else MARGIN + 1 :]
 
 
-EARLY = 10
+EARLY_EPOCHS = 10
 """How many epochs are early, where EL2N tells hard examples from easy ones."""
 
 
-class History(NamedTuple):
+class TrainingDynamics(NamedTuple):
     """What the epochs so far add up to, for n examples of which q numbers were seen.
 
     Attributes:
@@ -171,19 +172,19 @@ class History(NamedTuple):
         forgotten: how often a right answer was followed by a wrong one, ``(n,)``; or None.
     """
 
-    labels: Labels | None
+    labels: LabelEncoding | None
     epochs: int
     total: Array
     early: Array
     norms: Array
     influence: Array
     squares: Array | None = None
-    right: Array | None = None
-    times_right: Array | None = None
-    forgotten: Array | None = None
+    last_correct: Array | None = None
+    n_correct: Array | None = None
+    forgetting_events: Array | None = None
 
 
-def begin_history(seen: Array, learning_rate: float, labels: Labels | None) -> History:
+def init_dynamics(seen: Array, learning_rate: float, labels: LabelEncoding | None) -> TrainingDynamics:
     """Return the history of one epoch.
 
     Args:
@@ -200,17 +201,17 @@ def begin_history(seen: Array, learning_rate: float, labels: Labels | None) -> H
         array([0.1, 0.1, 0.1, 0.1])
     """
     xp, lengths = namespace(seen), seen[:, SQUARED_NORM]
-    first = History(labels, 1, seen, seen[:, EL2N], xp.sqrt(lengths), learning_rate * lengths)
+    first = TrainingDynamics(labels, 1, seen, seen[:, EL2N], xp.sqrt(lengths), learning_rate * lengths)
     if labels is None:
         return first
     right = seen[:, MARGIN] > 0
     times = xp.astype(right, seen.dtype)
     return first._replace(
-        squares=seen[:, PROBABILITY] ** 2, right=right, times_right=times, forgotten=xp.zeros_like(times)
+        squares=seen[:, PROBABILITY] ** 2, last_correct=right, n_correct=times, forgetting_events=xp.zeros_like(times)
     )
 
 
-def go_on(history: History, seen: Array, learning_rate: float) -> History:
+def update_dynamics(history: TrainingDynamics, seen: Array, learning_rate: float) -> TrainingDynamics:
     """Return the history with one more epoch.
 
     Args:
@@ -231,23 +232,23 @@ def go_on(history: History, seen: Array, learning_rate: float) -> History:
     longer = history._replace(
         epochs=t,
         total=history.total + seen,
-        early=history.early + seen[:, EL2N] if t <= EARLY else history.early,
+        early=history.early + seen[:, EL2N] if t <= EARLY_EPOCHS else history.early,
         norms=history.norms + t * xp.sqrt(lengths),
         influence=history.influence + learning_rate * lengths,
     )
     if history.labels is None:
         return longer
     right = seen[:, MARGIN] > 0
-    lost = xp.astype(xp.logical_and(history.right, xp.logical_not(right)), seen.dtype)
+    lost = xp.astype(xp.logical_and(history.last_correct, xp.logical_not(right)), seen.dtype)
     return longer._replace(
         squares=history.squares + seen[:, PROBABILITY] ** 2,
-        right=right,
-        times_right=history.times_right + xp.astype(right, seen.dtype),
-        forgotten=history.forgotten + lost,
+        last_correct=right,
+        n_correct=history.n_correct + xp.astype(right, seen.dtype),
+        forgetting_events=history.forgetting_events + lost,
     )
 
 
-def figures(history: History) -> dict[str, Array]:
+def summarize(history: TrainingDynamics) -> dict[str, Array]:
     """Return what a history says of each example.
 
     Args:
@@ -281,25 +282,25 @@ def figures(history: History) -> dict[str, Array]:
     xp, T = namespace(history.total), history.epochs
     found = {
         "loss": history.total[:, LOSS] / T,
-        "el2n": history.early / min(T, EARLY),
+        "el2n": history.early / min(T, EARLY_EPOCHS),
         "grand": history.norms / (0.5 * T * (T + 1)),
         "self_influence": history.influence,
     }
-    if history.labels is None or history.squares is None or history.times_right is None:
+    if history.labels is None or history.squares is None or history.n_correct is None:
         return found
     mean, square = history.total[:, PROBABILITY] / T, history.squares / T
     spread = xp.maximum(square - mean**2, xp.zeros_like(mean))
     return found | {
         "aum": history.total[:, MARGIN] / T,
-        "forgetting": history.forgotten,
-        "correctness": history.times_right / T,
+        "forgetting": history.forgetting_events,
+        "correctness": history.n_correct / T,
         "confidence": mean,
         "variability": xp.sqrt(spread),
         "aleatoric": mean - square,
     }
 
 
-def mean_answers(history: History) -> Array:
+def mean_predictions(history: TrainingDynamics) -> Array:
     """Return the mean of P over the epochs ``(n, K)``, in which what was learned by heart counts little.
 
     Example:
@@ -308,10 +309,10 @@ def mean_answers(history: History) -> Array:
         >>> mean_answers(go_on(begin_history(seen, 0.1, None), 2 * seen, 0.1))
         array([[6.]])
     """
-    return answers_in(history.total, history.labels) / history.epochs
+    return predictions_of(history.total, history.labels) / history.epochs
 
 
-def suspicion(history: History) -> Array:
+def mislabel_score(history: TrainingDynamics) -> Array:
     """Return how suspicious each example is, ``(n,)``: its mean loss over all epochs.
 
     What a network gives a wrong label costs much until it has learned the row by heart, and that comes late.

@@ -54,7 +54,7 @@ class GradientCheckError(BatchpropError, AssertionError):
     """A gradient disagrees with the finite differences of its loss."""
 
 
-def unknown_name(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
+def unknown_option_error(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
     """Return the error for a name that is not in a table, with the table's names and the nearest of them.
 
     Args:
@@ -75,7 +75,7 @@ def unknown_name(parameter: str, value: object, known: Iterable[str]) -> Paramet
     return ParameterError(f"{parameter}={value!r} is unknown: choose one of {', '.join(names)}{hint}")
 
 
-def near_name(name: str, names: Sequence[str]) -> str:
+def did_you_mean(name: str, names: Sequence[str]) -> str:
     """Suggest what a mistyped name was meant to be, as the end of an error message.
 
     >>> near_name("speceis", ["species", "petal"])
@@ -88,7 +88,7 @@ def near_name(name: str, names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(repr(folded[key]) for key in near)}?" if near else ""
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Write a value; of a moment beyond the year 9999, which pandas holds and cannot write, NumPy's form.
 
     >>> written(0.5)
@@ -100,7 +100,7 @@ def written(value: Any) -> str:
         return str(value.asm8)
 
 
-def elided(names: Sequence[str], shown: int = 8) -> str:
+def join_truncated(names: Sequence[str], shown: int = 8) -> str:
     """List names, and say how many more there are.
 
     >>> elided(["a", "b", "c", "d"], shown=2)
@@ -110,7 +110,7 @@ def elided(names: Sequence[str], shown: int = 8) -> str:
     return f"{head} and {len(names) - shown:,} more" if len(names) > shown else head
 
 
-def check_count(name: str, value: object, remedy: str) -> None:
+def check_positive_int(name: str, value: object, remedy: str) -> None:
     """Check a parameter that counts.
 
     Args:

@@ -33,7 +33,7 @@ def _library() -> Any:
     return filelock
 
 
-class Holder(NamedTuple):
+class LockOwner(NamedTuple):
     """Who holds a lock, or held it when it was killed.
 
     Attributes:
@@ -46,7 +46,7 @@ class Holder(NamedTuple):
 
 
 @contextmanager
-def locked(path: str | Path, *, option: str = "--out") -> Iterator[Holder | None]:
+def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner | None]:
     """Keep others from writing to a folder or file while the block runs.
 
     The lock is the operating system's, on the file ``.NAME.lock`` beside it, which names who holds it. It
@@ -85,25 +85,25 @@ def locked(path: str | Path, *, option: str = "--out") -> Iterator[Holder | None
         try:
             made += [folder for folder in file.parents if not folder.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
-            with held_off():
-                number = _taken(file, path, option)
+            with defer_signals():
+                number = _acquire(file, path, option)
                 # A process that is ended from a signal's handler takes the file away with it.
-                register(file, made)
+                track(file, made)
         except OSError as error:
             raise DataError(
                 f"{path} cannot be locked: {error.strerror} ({file}); name another with {option}"
             ) from error
         try:
-            yield _signed(number)
+            yield _write_owner(number)
         finally:
-            with held_off():
-                _released(number, file)
-                forget(file)
+            with defer_signals():
+                _release(number, file)
+                untrack(file)
     finally:
-        take_back(made)
+        remove_empty_dirs(made)
 
 
-def _taken(file: Path, path: Path, option: str) -> int:
+def _acquire(file: Path, path: Path, option: str) -> int:
     """Open the file and lock it: its descriptor."""
     while True:
         number = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
@@ -129,7 +129,7 @@ def _lock(number: int, path: Path, option: str) -> None:
         )
         return
     if held:
-        holder = _named(_holder(number))
+        holder = _format_owner(_read_owner(number))
         raise DataError(f"{path} is being written by {holder}: wait for it, or name another with {option}")
 
 
@@ -140,26 +140,26 @@ def _is_at(file: Path, number: int) -> bool:
         return False
 
 
-def _signed(number: int) -> Holder | None:
+def _write_owner(number: int) -> LockOwner | None:
     """Write down who holds the lock; return who was killed while holding it."""
-    before = _holder(number)
+    before = _read_owner(number)
     os.ftruncate(number, 0)
     os.lseek(number, 0, os.SEEK_SET)
     os.write(number, b"\n" * _TEXT_AT + f"{os.getpid()} {socket.gethostname()}\n".encode())
     return before
 
 
-def _holder(number: int) -> Holder | None:
+def _read_owner(number: int) -> LockOwner | None:
     try:
         os.lseek(number, _TEXT_AT, os.SEEK_SET)
         text = os.read(number, 1000).decode(errors="replace")
     except OSError:
         return None
     found = re.fullmatch(r"(\d{1,10}) (\S+)\n", text)
-    return Holder(int(found[1]), found[2]) if found else None
+    return LockOwner(int(found[1]), found[2]) if found else None
 
 
-def _named(holder: Holder | None) -> str:
+def _format_owner(holder: LockOwner | None) -> str:
     if holder is None:
         # It has just begun, and not yet written who it is; or nobody may read the file.
         return "another process"
@@ -169,7 +169,7 @@ def _named(holder: Holder | None) -> str:
     return f"process {holder.process}" + ("" if holder.host == here else f" on {holder.host}")
 
 
-def _released(number: int, file: Path) -> None:
+def _release(number: int, file: Path) -> None:
     """Remove the file and end the lock.
 
     The file goes first: removed after the end of the lock, it might be another's by then. Windows removes no
@@ -190,7 +190,7 @@ def _remove(file: Path, number: int) -> None:
             file.unlink()
 
 
-written: list[Path] = []
+completed_paths: list[Path] = []
 """What took its final name, in order: whoever is interrupted later can say so."""
 
 _unfinished: dict[Path, list[Path]] = {}
@@ -199,7 +199,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def unfinished(path: Path, made: list[Path] | None = None) -> Iterator[None]:
+def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]:
     """Remove a file or folder when the block ends, however it ends; what was renamed away stays.
 
     Args:
@@ -215,24 +215,24 @@ def unfinished(path: Path, made: list[Path] | None = None) -> Iterator[None]:
         False
     """
     # Registered first: a signal may come between any two lines.
-    register(path, [] if made is None else made)
+    track(path, [] if made is None else made)
     try:
         yield
     finally:
         _undo(path)
 
 
-def register(path: Path, made: list[Path]) -> None:
+def track(path: Path, made: list[Path]) -> None:
     """Have ``sweep`` remove a file or folder, and the folders that were made for it, until ``forget``."""
     _unfinished[path] = made
 
 
-def forget(path: Path) -> None:
+def untrack(path: Path) -> None:
     """Let a file or folder stay, or be another's from now on."""
     _unfinished.pop(path, None)
 
 
-def sweep() -> None:
+def cleanup_all() -> None:
     """Remove whatever is registered, the latest first, for a process that is about to end."""
     for path in reversed(list(_unfinished)):
         _undo(path)
@@ -242,11 +242,11 @@ def _undo(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         path.unlink(missing_ok=True)
-    take_back(_unfinished.get(path, []))
-    forget(path)
+    remove_empty_dirs(_unfinished.get(path, []))
+    untrack(path)
 
 
-def take_back(folders: list[Path]) -> None:
+def remove_empty_dirs(folders: list[Path]) -> None:
     """Remove folders that were made, the innermost first; one that holds what was written meanwhile stays."""
     for folder in folders:
         with suppress(OSError):
@@ -254,7 +254,7 @@ def take_back(folders: list[Path]) -> None:
 
 
 @contextmanager
-def held_off() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait until the block has ended: for a few renames that belong together.
 
     Example:
@@ -290,7 +290,7 @@ def held_off() -> Iterator[None]:
             signal.raise_signal(late)
 
 
-def flush(path: Path) -> None:
+def fsync_path(path: Path) -> None:
     """Have the file or folder on the disk before its name says that it is whole."""
     number = os.open(path, os.O_RDONLY)
     try:

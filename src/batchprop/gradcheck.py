@@ -5,7 +5,7 @@ import numpy as np
 from batchprop.arrays import Array
 from batchprop.backprop import backprop
 from batchprop.errors import GradientCheckError, ParameterError
-from batchprop.network import Network, RandomState, random_numbers
+from batchprop.network import Network, RandomState, check_random_state
 from batchprop.params import Layer, Layers
 
 
@@ -49,14 +49,14 @@ def check_gradient(
     """
     if directions < 1:
         raise ParameterError(f"directions={directions!r} is not allowed: give at least 1")
-    rng = random_numbers(random_state)
+    rng = check_random_state(random_state)
     B, Y = np.asarray(B, "float64"), np.asarray(Y, "float64")
     weights = None if weights is None else np.asarray(weights, "float64")
     layers = tuple(Layer(np.asarray(W, "float64"), np.asarray(b, "float64")) for W, b in net.layers)
-    gradient = backprop(net.with_layers(layers), B, Y, weights).gradient.mean()
+    gradient = backprop(net.replace_layers(layers), B, Y, weights).gradient.mean()
 
     def loss(moved: Layers) -> float:
-        return float(backprop(net.with_layers(moved), B, Y, weights).loss)
+        return float(backprop(net.replace_layers(moved), B, Y, weights).loss)
 
     found = []
     for _ in range(directions):
@@ -64,7 +64,7 @@ def check_gradient(
         slope = sum(
             float(np.sum(g * v)) for G, D in zip(gradient, V, strict=True) for g, v in zip(G, D, strict=True)
         )
-        differences = (loss(_moved(layers, V, step)) - loss(_moved(layers, V, -step))) / (2 * step)
+        differences = (loss(_perturb(layers, V, step)) - loss(_perturb(layers, V, -step))) / (2 * step)
         found.append(abs(slope - differences) / max(1.0, abs(slope), abs(differences)))
     # Unlike Python's max, NumPy's does not lose a nan on the way.
     worst = float(np.max(found))
@@ -82,5 +82,5 @@ def _random_direction(layers: Layers, rng: np.random.RandomState) -> Layers:
     return tuple(Layer(W / norm, b / norm) for W, b in drawn)
 
 
-def _moved(layers: Layers, V: Layers, step: float) -> Layers:
+def _perturb(layers: Layers, V: Layers, step: float) -> Layers:
     return tuple(Layer(W + step * D.W, b + step * D.b) for (W, b), D in zip(layers, V, strict=True))

@@ -13,17 +13,24 @@ from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 
-from batchprop.arrays import Array, column_dots, namespace, squared_length
-from batchprop.clipping import cutting, joined, layer_lengths, normalizing, one_limit_a_layer, squares
+from batchprop.arrays import Array, columnwise_dot, namespace, squared_norm
+from batchprop.clipping import (
+    automatic_clip_factors,
+    clip_factors,
+    global_norm,
+    layer_norms,
+    per_layer_limits,
+    squared_factor_norms,
+)
 from batchprop.errors import InputError
 from batchprop.params import Layer, Layers
 
-__all__ = ["BatchGradient", "KroneckerFactors", "Matrices", "Noise", "unbiased_noise"]
+__all__ = ["BatchGradient", "GradientNoise", "KroneckerFactors", "Matrices", "estimate_gradient_noise"]
 
 Matrices: TypeAlias = tuple[Array, ...]
 
 
-class Noise(NamedTuple):
+class GradientNoise(NamedTuple):
     """Two unbiased estimates of how examples' gradients g_i spread around their expectation G.
 
     Attributes:
@@ -35,7 +42,7 @@ class Noise(NamedTuple):
     squared_norm: Array
 
 
-def unbiased_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> Noise:
+def estimate_gradient_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> GradientNoise:
     """Return both estimates from sums over a batch; of several batches, from arrays with an entry for each.
 
     ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
@@ -62,7 +69,7 @@ def unbiased_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> N
     scatter = xp.maximum(mean_of_squares - square_of_mean, xp.zeros_like(q))
     undefined = xp.full_like(q, xp.nan)
     trace = xp.where(counts, scatter / xp.where(counts, 1.0 - q, xp.ones_like(q)), undefined)
-    return Noise(trace, square_of_mean - q * trace)
+    return GradientNoise(trace, square_of_mean - q * trace)
 
 
 class KroneckerFactors(NamedTuple):
@@ -115,7 +122,7 @@ class BatchGradient(NamedTuple):
             >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).mean()
             (Layer(W=array([[5.5]]), b=array([1.5])),)
         """
-        return self.collapse(self.shares())
+        return self.collapse(self.normalized_weights())
 
     def collapse(self, coefficients: Array) -> Layers:
         """Any weighted sum of the gradients: ``Σ c_i dW_i = (dZ diag(c)) Hᵀ``, ``Σ c_i db_i = dZ c``.
@@ -135,12 +142,12 @@ class BatchGradient(NamedTuple):
             >>> g.collapse(np.array([1.0, 10.0]))
             (Layer(W=array([[83.]]), b=array([21.])),)
         """
-        _check_one_each("coefficients", coefficients, self.dZ[0].shape[1])
+        _validate_per_example("coefficients", coefficients, self.dZ[0].shape[1])
         return tuple(
             Layer((dZ * coefficients) @ H.T, dZ @ coefficients) for dZ, H in zip(self.dZ, self.H, strict=True)
         )
 
-    def total(self) -> Layers:
+    def sum(self) -> Layers:
         """The sum of the gradients: ``dW = dZ Hᵀ``, ``db = dZ 1``, whatever their weights.
 
         Returns:
@@ -155,7 +162,7 @@ class BatchGradient(NamedTuple):
         ones = namespace(dZ).ones_like(dZ[0, :])  # a product with ones is faster in NumPy than a sum
         return tuple(Layer(dZ @ H.T, dZ @ ones) for dZ, H in zip(self.dZ, self.H, strict=True))
 
-    def shares(self) -> Array:
+    def normalized_weights(self) -> Array:
         """Each example's share of the mean: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``.
 
         Returns:
@@ -193,7 +200,7 @@ class BatchGradient(NamedTuple):
             >>> g.tensor(0)[:, :, 1]
             array([[ 8., 12.]])
         """
-        k = _layer(k, len(self.dZ))
+        k = _normalize_layer_index(k, len(self.dZ))
         return self.dZ[k][:, None, :] * self.H[k][None, :, :]
 
     def bias_matrix(self, k: int) -> Array:
@@ -213,7 +220,7 @@ class BatchGradient(NamedTuple):
             >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).bias_matrix(0)
             array([[1., 2.]])
         """
-        return self.dZ[_layer(k, len(self.dZ))]
+        return self.dZ[_normalize_layer_index(k, len(self.dZ))]
 
     def example(self, i: int) -> Layers:
         """One example's own gradient: ``dW = dz_i h_iᵀ``, ``db = dz_i``, whatever its weight.
@@ -233,7 +240,7 @@ class BatchGradient(NamedTuple):
             (Layer(W=array([[8.]]), b=array([2.])),)
         """
         m = self.dZ[0].shape[1]
-        if not _traced(i) and not (isinstance(i, int | np.integer) and -m <= i < m):
+        if not _is_traced(i) and not (isinstance(i, int | np.integer) and -m <= i < m):
             raise InputError(
                 f"example {i!s} is not there: the batch has {m}, numbered 0 to {m - 1} or from -{m}"
             )
@@ -261,10 +268,10 @@ class BatchGradient(NamedTuple):
             >>> g.scaled(np.array([10.0, 0.5])).dZ[0]
             array([[10.,  1.]])
         """
-        _check_one_each("factors", factors, self.dZ[0].shape[1])
+        _validate_per_example("factors", factors, self.dZ[0].shape[1])
         return self._replace(dZ=tuple(dZ * factors for dZ in self.dZ))
 
-    def squared_norms_by_layer(self) -> tuple[Array, ...]:
+    def squared_norms_per_layer(self) -> tuple[Array, ...]:
         """Each example's squared gradient norm in each layer: ``‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
 
         Returns:
@@ -280,7 +287,7 @@ class BatchGradient(NamedTuple):
             ... ).squared_norms_by_layer()
             (array([10., 68.]),)
         """
-        return tuple(left * right for left, right in squares(self.dZ, self.H))
+        return tuple(left * right for left, right in squared_factor_norms(self.dZ, self.H))
 
     def squared_norms(self) -> Array:
         """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
@@ -297,7 +304,7 @@ class BatchGradient(NamedTuple):
             >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).squared_norms()
             array([10., 68.])
         """
-        return _added(self.squared_norms_by_layer())
+        return _sum_layers(self.squared_norms_per_layer())
 
     def dot(self, direction: Layers) -> Array:
         """Each example's agreement with a direction: ``⟨g_i, V⟩ = Σ_layers dz_iᵀ (V_W h_i + V_b)``.
@@ -318,9 +325,9 @@ class BatchGradient(NamedTuple):
             >>> g.dot((Layer(np.array([[10.0]]), np.array([1.0])),))
             array([31., 82.])
         """
-        check_direction(direction, layer_shapes(self))
-        return _added(
-            column_dots(dZ, V_W @ H + V_b[:, None])
+        validate_direction(direction, layer_shapes(self))
+        return _sum_layers(
+            columnwise_dot(dZ, V_W @ H + V_b[:, None])
             for dZ, H, (V_W, V_b) in zip(self.dZ, self.H, direction, strict=True)
         )
 
@@ -356,7 +363,7 @@ class BatchGradient(NamedTuple):
                 f"the other gradient's layers have shapes {theirs}, these {ours}: "
                 "give two batches through the same network"
             )
-        return _added(
+        return _sum_layers(
             (dZ.T @ dZ_) * (H.T @ H_ + 1.0)
             for dZ, H, dZ_, H_ in zip(self.dZ, self.H, other.dZ, other.H, strict=True)
         )
@@ -378,7 +385,7 @@ class BatchGradient(NamedTuple):
             >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).variance()
             (Layer(W=array([[6.25]]), b=array([0.25])),)
         """
-        xp, c = namespace(self.dZ[0]), self.shares()
+        xp, c = namespace(self.dZ[0]), self.normalized_weights()
         squares = BatchGradient(tuple(dZ**2 for dZ in self.dZ), tuple(H**2 for H in self.H)).collapse(c)
 
         def spread(second: Array, first: Array) -> Array:
@@ -388,7 +395,7 @@ class BatchGradient(NamedTuple):
             Layer(spread(s.W, g.W), spread(s.b, g.b)) for s, g in zip(squares, self.mean(), strict=True)
         )
 
-    def noise(self) -> Noise:
+    def noise(self) -> GradientNoise:
         """How far single examples scatter around the true gradient G, and how long G is; both unbiased.
 
         With the shares c, ``s_i = ‖g_i‖²``, the mean ḡ and ``q = Σ c_i²`` (``1/m`` without weights):
@@ -407,10 +414,10 @@ class BatchGradient(NamedTuple):
             >>> [float(estimate) for estimate in g.noise()]
             [2.0, 3.0]
         """
-        xp, c = namespace(self.dZ[0]), self.shares()
+        xp, c = namespace(self.dZ[0]), self.normalized_weights()
         q, zero = c @ c, xp.zeros_like(c @ c)
-        length = sum((squared_length(theta) for layer in self.mean() for theta in layer), start=zero)
-        return unbiased_noise(c @ self.squared_norms(), length, q)
+        length = sum((squared_norm(theta) for layer in self.mean() for theta in layer), start=zero)
+        return estimate_gradient_noise(c @ self.squared_norms(), length, q)
 
     def noise_scale(self) -> Array:
         """The gradient noise scale ``tr Σ / ‖G‖²``: the batch size at which noise and gradient match.
@@ -456,7 +463,7 @@ class BatchGradient(NamedTuple):
             >>> g.kronecker_factors()
             (KroneckerFactors(A=array([[12.5]]), G=array([[2.5]])),)
         """
-        c = self.shares()
+        c = self.normalized_weights()
         return tuple(
             KroneckerFactors((H * c) @ H.T, (dZ * c) @ dZ.T) for dZ, H in zip(self.dZ, self.H, strict=True)
         )
@@ -485,9 +492,9 @@ class BatchGradient(NamedTuple):
             array([[0.6, 0.3],
                    [0.8, 0.4]])
         """
-        return self.scaled(cutting(joined(self._lengths()), max_norm))
+        return self.scaled(clip_factors(global_norm(self._layer_norms()), max_norm))
 
-    def clipped_by_layer(self, max_norms: Sequence[float | Array] | Array) -> "BatchGradient":
+    def clipped_per_layer(self, max_norms: Sequence[float | Array] | Array) -> "BatchGradient":
         """Each layer's part of each example's gradient, cut to that layer's own length.
 
         Args:
@@ -510,9 +517,9 @@ class BatchGradient(NamedTuple):
             >>> g.clipped_by_layer([1.0, 9.0]).dZ
             (array([[1.]]), array([[4.]]))
         """
-        limits = one_limit_a_layer(max_norms, len(self.dZ))
-        parts = zip(self.dZ, self._lengths(), limits, strict=True)
-        return self._replace(dZ=tuple(dZ * cutting(lengths, limit) for dZ, lengths, limit in parts))
+        limits = per_layer_limits(max_norms, len(self.dZ))
+        parts = zip(self.dZ, self._layer_norms(), limits, strict=True)
+        return self._replace(dZ=tuple(dZ * clip_factors(lengths, limit) for dZ, lengths, limit in parts))
 
     def normalized(self, max_norm: float | Array, stability: float | Array = 0.01) -> "BatchGradient":
         """Each example's gradient, brought to about one length: ``C g_i / (‖g_i‖ + γ)``, automatic clipping.
@@ -537,10 +544,10 @@ class BatchGradient(NamedTuple):
             >>> g.normalized(1.0).dZ[0]
             array([[0.99 , 0.   , 0.999]])
         """
-        return self.scaled(normalizing(joined(self._lengths()), max_norm, stability))
+        return self.scaled(automatic_clip_factors(global_norm(self._layer_norms()), max_norm, stability))
 
-    def _lengths(self) -> tuple[Array, ...]:
-        return tuple(layer_lengths(left, right) for left, right in squares(self.dZ, self.H))
+    def _layer_norms(self) -> tuple[Array, ...]:
+        return tuple(layer_norms(left, right) for left, right in squared_factor_norms(self.dZ, self.H))
 
 
 def layer_shapes(gradient: BatchGradient) -> list[tuple[int, int]]:
@@ -554,7 +561,7 @@ def layer_shapes(gradient: BatchGradient) -> list[tuple[int, int]]:
     return [(dZ.shape[0], H.shape[0]) for dZ, H in zip(gradient.dZ, gradient.H, strict=True)]
 
 
-def check_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None:
+def validate_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None:
     """Check that a direction looks like a gradient; shapes alone are looked at, so it may be traced.
 
     Args:
@@ -580,24 +587,24 @@ def check_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None:
         raise InputError(f"the direction has shapes {given} as W and b of each layer: {must}")
 
 
-def _check_one_each(name: str, values: Array, m: int) -> None:
+def _validate_per_example(name: str, values: Array, m: int) -> None:
     # NumPy would stretch one number over all examples without a word.
     if getattr(values, "shape", None) != (m,):
         given = f"shape {values.shape}" if hasattr(values, "shape") else f"no shape, as {values!r}"
         raise InputError(f"the {name} have {given}: give an array of shape ({m},), one for each example")
 
 
-def _layer(k: int, layers: int) -> int:
+def _normalize_layer_index(k: int, layers: int) -> int:
     if not isinstance(k, int | np.integer) or not -layers <= k < layers:
         numbers = f"0 to {layers - 1} or from -{layers}"
         raise InputError(f"layer {k!s} is not there: the network has {layers}, numbered {numbers}")
     return int(k)
 
 
-def _traced(i: object) -> bool:
+def _is_traced(i: object) -> bool:
     """Whether an index is an array, as JAX traces it; NumPy's own numbers are none."""
     return hasattr(i, "dtype") and not isinstance(i, np.generic)
 
 
-def _added(per_layer: Iterable[Array]) -> Array:
+def _sum_layers(per_layer: Iterable[Array]) -> Array:
     return reduce(add, per_layer)

@@ -14,8 +14,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from batchprop.activations import identity, sigmoid
-from batchprop.arrays import Array, column_dots, namespace
-from batchprop.errors import InputError, ParameterError, unknown_name
+from batchprop.arrays import Array, columnwise_dot, namespace
+from batchprop.errors import InputError, ParameterError, unknown_option_error
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Head:
 
     name: str
     output: Callable[[Array], Array]
-    answer: Callable[[Array, Array], tuple[Array, Array]]
+    output_and_losses: Callable[[Array, Array], tuple[Array, Array]]
     dZ: Callable[[Array, Array], Array]
 
     def losses(self, Z: Array, Y: Array) -> Array:
         """Return the loss of each example, ``(m,)``."""
-        return self.answer(Z, Y)[1]
+        return self.output_and_losses(Z, Y)[1]
 
 
 def _check_smoothing(label_smoothing: Any) -> None:
@@ -63,7 +63,7 @@ def _head(
     return Head(name, output, lambda Z, Y: (output(Z), losses(Z, Y)), dZ)
 
 
-def bounded(costs: Array, ceiling: float) -> Array:
+def clip_loss(costs: Array, ceiling: float) -> Array:
     """Return ``min(costs, ceiling)``, elementwise; the costs themselves where there is no ceiling."""
     return costs if ceiling == math.inf else namespace(costs).minimum(costs, ceiling)
 
@@ -87,11 +87,11 @@ def log_softmax(Z: Array) -> Array:
         array([[     0.],
                [-20000.]])
     """
-    S, _, total = _shifted(Z)
+    S, _, total = _stable_exp(Z)
     return S - namespace(Z).log(total)
 
 
-def _shifted(Z: Array) -> tuple[Array, Array, Array]:
+def _stable_exp(Z: Array) -> tuple[Array, Array, Array]:
     """Return ``S = Z − max Z``, ``exp S`` and its sum, column by column: 1 ≤ sum ≤ K, whatever Z."""
     xp = namespace(Z)
     S = Z - xp.max(Z, axis=0, keepdims=True)
@@ -124,13 +124,13 @@ def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
         return (1.0 - label_smoothing) * Y + label_smoothing / Y.shape[0] if label_smoothing else Y
 
     def output(Z: Array) -> Array:
-        _, E, total = _shifted(Z)
+        _, E, total = _stable_exp(Z)
         return E / total
 
     def answer(Z: Array, Y: Array) -> tuple[Array, Array]:
         xp = namespace(Z)
-        S, E, total = _shifted(Z)
-        return E / total, column_dots(smooth(Y), bounded(xp.log(total) - S, ceiling))
+        S, E, total = _stable_exp(Z)
+        return E / total, columnwise_dot(smooth(Y), clip_loss(xp.log(total) - S, ceiling))
 
     return Head("softmax", output, answer, lambda P, Y: P - smooth(Y))
 
@@ -218,7 +218,7 @@ def sigmoid_cross_entropy(label_smoothing: float = 0.0, ceiling: float = math.in
         xp = namespace(Z)
         # max(z, 0) − y z is exactly 0 on the right side of a sure answer, so the tiny rest keeps its digits.
         costs = xp.maximum(Z, 0.0) - smooth(Y) * Z + xp.log1p(xp.exp(-xp.abs(Z)))
-        return xp.sum(bounded(costs, ceiling), axis=0)
+        return xp.sum(clip_loss(costs, ceiling), axis=0)
 
     return _head("sigmoid", sigmoid, losses, lambda P, Y: P - smooth(Y))
 
@@ -234,7 +234,7 @@ def squared_error() -> Head:
 
     def losses(Z: Array, Y: Array) -> Array:
         R = Z - Y
-        return 0.5 * column_dots(R, R)
+        return 0.5 * columnwise_dot(R, R)
 
     return _head("squared_error", identity, losses, _residual)
 
@@ -286,7 +286,7 @@ def huber(delta: float = 1.0) -> Head:
 
     def losses(Z: Array, Y: Array) -> Array:
         C = dZ(Z, Y)
-        return column_dots(C, Z - Y - 0.5 * C)
+        return columnwise_dot(C, Z - Y - 0.5 * C)
 
     return _head("huber", identity, losses, dZ)
 
@@ -365,7 +365,7 @@ HEADS: dict[str, Head] = {
 """Every head by name, with its default settings."""
 
 
-def find_head(name: str | Head) -> Head:
+def get_head(name: str | Head) -> Head:
     """Return the record of a head.
 
     Args:
@@ -384,5 +384,5 @@ def find_head(name: str | Head) -> Head:
     if isinstance(name, Head):
         return name
     if not isinstance(name, str) or name not in HEADS:
-        raise unknown_name("head", name, HEADS)
+        raise unknown_option_error("head", name, HEADS)
     return HEADS[name]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.backprop import Step
-from batchprop.errors import InputError, check_count
+from batchprop.errors import InputError, check_positive_int
 
 CHUNK = 1024
 """How many rows of each side are worked on at once."""
@@ -67,7 +67,7 @@ def influence(
         >>> I.shape, bool(I[y == 0].mean() > I[y != 0].mean())
         ((150, 2), True)
     """
-    check_count("chunk", chunk, f"at least 1 row, as {CHUNK}")
+    check_positive_int("chunk", chunk, f"at least 1 row, as {CHUNK}")
     n, n_test = _rows_of("train", X_train, y_train), _rows_of("test", X_test, y_test)
     found = np.zeros((n, n_test))
     for network, rate in _checkpoints(estimator):

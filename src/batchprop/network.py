@@ -13,10 +13,10 @@ from typing import TypeAlias, TypeVar, cast
 import numpy as np
 from array_api_compat import is_array_api_obj
 
-from batchprop.activations import Activation, find_activation
+from batchprop.activations import Activation, get_activation
 from batchprop.arrays import Array, namespace
-from batchprop.errors import ParameterError, unknown_name
-from batchprop.heads import Head, find_head
+from batchprop.errors import ParameterError, unknown_option_error
+from batchprop.heads import Head, get_head
 from batchprop.params import Layer, Layers
 
 T = TypeVar("T")
@@ -73,10 +73,10 @@ class Network:
         Source:
             Glorot and Bengio 2010; drawn in scikit-learn's order, so that one seed gives one network in both.
         """
-        sizes = check_sizes(sizes)
-        records = _records(activation, len(sizes) - 2)
-        initial = glorot(sizes, [*records, records[-1] if records else None], random_state, dtype)
-        return cls(initial, records, find_head(head))
+        sizes = validate_sizes(sizes)
+        records = _resolve_activations(activation, len(sizes) - 2)
+        initial = glorot_uniform(sizes, [*records, records[-1] if records else None], random_state, dtype)
+        return cls(initial, records, get_head(head))
 
     @classmethod
     def from_weights(
@@ -111,10 +111,10 @@ class Network:
                 raise ParameterError(
                     f"weights={str(weights)!r} is a file, which tells activation and head: leave them out"
                 )
-            return _reader_of(weights)(weights)
-        layers = _checked_layers(weights)
-        records = _records("relu" if activation is None else activation, len(layers) - 1)
-        return cls(layers, records, find_head("softmax" if head is None else head))
+            return _weight_loader(weights)(weights)
+        layers = _validate_layers(weights)
+        records = _resolve_activations("relu" if activation is None else activation, len(layers) - 1)
+        return cls(layers, records, get_head("softmax" if head is None else head))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -126,37 +126,37 @@ class Network:
         """The number of weights and biases."""
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
 
-    def with_layers(self, layers: Layers) -> Network:
+    def replace_layers(self, layers: Layers) -> Network:
         """Return the same network with other parameters."""
         return Network(layers, self.activations, self.head)
 
 
-def _records(
+def _resolve_activations(
     activation: str | Activation | Sequence[str | Activation], n_hidden: int
 ) -> tuple[Activation, ...]:
-    hidden: tuple[str | Activation, ...] = per_layer("activation", activation, n_hidden)
-    return tuple(find_activation(each) for each in hidden)
+    hidden: tuple[str | Activation, ...] = broadcast_to_layers("activation", activation, n_hidden)
+    return tuple(get_activation(each) for each in hidden)
 
 
-READERS: dict[str, Callable[[str | PathLike[str]], Network]] = {}
+WEIGHT_LOADERS: dict[str, Callable[[str | PathLike[str]], Network]] = {}
 """What makes a network of a file, by the file's ending. The core reads no files; the package's front door,
 which may import everything, puts here what does."""
 
 
-def _reader_of(path: str | PathLike[str]) -> Callable[[str | PathLike[str]], Network]:
+def _weight_loader(path: str | PathLike[str]) -> Callable[[str | PathLike[str]], Network]:
     ending = PurePath(path).suffix.lower()
-    if ending not in READERS:
-        raise unknown_name("the ending of weights", ending, READERS)
-    return READERS[ending]
+    if ending not in WEIGHT_LOADERS:
+        raise unknown_option_error("the ending of weights", ending, WEIGHT_LOADERS)
+    return WEIGHT_LOADERS[ending]
 
 
-def _checked_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
+def _validate_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
     """Layers of matrices that fit each other, and of finite numbers."""
     layers: Layers = ()
     for k, pair in enumerate(pairs):
         if len(pair) != 2:
             raise ParameterError(f"weights[{k}] holds {len(pair)} arrays: give (W, b) of each layer")
-        W, b = (_floats(k, array) for array in pair)
+        W, b = (_as_float_array(k, array) for array in pair)
         n_in = layers[-1].b.shape[0] if layers else W.shape[-1] if W.ndim else 0
         if b.ndim != 1 or W.shape != (b.shape[0], n_in) or 0 in W.shape:
             before = f", where n_in is {n_in}, the layer before's n_out" if layers else ""
@@ -170,7 +170,7 @@ def _checked_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
     return layers
 
 
-def _floats(k: int, array: Array) -> Array:
+def _as_float_array(k: int, array: Array) -> Array:
     array = array if is_array_api_obj(array) else np.asarray(array)
     xp = namespace(array)
     if not xp.isdtype(array.dtype, ("integral", "real floating")):
@@ -183,7 +183,7 @@ def _floats(k: int, array: Array) -> Array:
     return array
 
 
-def glorot(
+def glorot_uniform(
     sizes: Sequence[int],
     activations: Sequence[Activation | None],
     random_state: RandomState,
@@ -206,7 +206,7 @@ def glorot(
     """
     if np.dtype(dtype).kind != "f":
         raise ParameterError(f"dtype={dtype!r} is not allowed: give 'float32' or 'float64'")
-    rng = random_numbers(random_state)
+    rng = check_random_state(random_state)
     layers = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
         gain = 2.0 if activation is not None and activation.name == "sigmoid" else 6.0
@@ -217,7 +217,7 @@ def glorot(
     return tuple(layers)
 
 
-def random_numbers(random_state: RandomState) -> np.random.RandomState:
+def check_random_state(random_state: RandomState) -> np.random.RandomState:
     """Return the generator that a ``random_state`` stands for.
 
     Args:
@@ -244,7 +244,7 @@ def random_numbers(random_state: RandomState) -> np.random.RandomState:
     )
 
 
-def per_layer(name: str, value: T | Sequence[T], n_hidden: int) -> tuple[T, ...]:
+def broadcast_to_layers(name: str, value: T | Sequence[T], n_hidden: int) -> tuple[T, ...]:
     """Return one value for each hidden layer, from one for all or from a sequence.
 
     Args:
@@ -273,7 +273,7 @@ def per_layer(name: str, value: T | Sequence[T], n_hidden: int) -> tuple[T, ...]
     return tuple(value)
 
 
-def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+def validate_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the widths as a tuple of ints, or say which one cannot be a width.
 
     Args:

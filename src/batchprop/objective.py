@@ -7,21 +7,21 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
-from batchprop.arrays import Array, namespace, squared_length
+from batchprop.arrays import Array, namespace, squared_norm
 from batchprop.backprop import Masks, Step, backprop, backward, forward
 from batchprop.batches import Batch
-from batchprop.dp_sgd import Mechanism, Normal, kept_finite
+from batchprop.dp_sgd import DPMechanism, NormalSampler, with_finite_activations
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Network
-from batchprop.params import Layer, Layers, each, zeros_like
+from batchprop.params import Layer, Layers, tree_map, zeros_like
 
-Uniform: TypeAlias = Callable[[tuple[int, ...], Any], Array]
-Look: TypeAlias = Callable[[Step, Array], Array]
+UniformSampler: TypeAlias = Callable[[tuple[int, ...], Any], Array]
+ExampleMetric: TypeAlias = Callable[[Step, Array], Array]
 """``(step, Y) -> (q, m)``: q numbers about each example, as it is before the batch's step."""
 
 
-class Draws(NamedTuple):
+class RandomSource(NamedTuple):
     """Where random numbers come from, each a function of a shape and a dtype.
 
     Attributes:
@@ -29,8 +29,8 @@ class Draws(NamedTuple):
         normal: standard normal numbers.
     """
 
-    uniform: Uniform
-    normal: Normal
+    uniform: UniformSampler
+    normal: NormalSampler
 
 
 class Objective(NamedTuple):
@@ -50,34 +50,36 @@ class Objective(NamedTuple):
     dropout: tuple[float | None, ...] = ()
     max_grad_norm: float | None = None
     loss_scale: float = 1.0
-    mechanism: Mechanism | None = None
+    mechanism: DPMechanism | None = None
 
     @property
-    def drops(self) -> bool:
+    def has_dropout(self) -> bool:
         """Whether some layer has dropout."""
         return any(p is not None for p in self.dropout)
 
     @property
-    def draws(self) -> bool:
+    def needs_rng(self) -> bool:
         """Whether a step needs random numbers."""
-        return self.drops or (self.mechanism is not None and self.mechanism.noise_multiplier is not None)
+        return self.has_dropout or (
+            self.mechanism is not None and self.mechanism.noise_multiplier is not None
+        )
 
 
-class Collapsed(NamedTuple):
+class LossAndGradient(NamedTuple):
     """A batch's loss and gradient, or what a microbatch adds to them."""
 
     loss: Array
     gradient: Layers
 
 
-def contribution(
+def microbatch_gradient(
     net: Network,
     batch: Batch,
-    share: float | Array,
+    inverse_weight: float | Array,
     masks: Masks,
-    mechanism: Mechanism | None = None,
-    look: Look | None = None,
-) -> tuple[Collapsed, Array | None]:
+    mechanism: DPMechanism | None = None,
+    metric: ExampleMetric | None = None,
+) -> tuple[LossAndGradient, Array | None]:
     """What one microbatch adds to its batch: ``Σ w_i loss_i · share`` and ``Σ w_i g_i · share``.
 
     Args:
@@ -92,45 +94,49 @@ def contribution(
         The loss, a scalar array, and the gradient, in the shapes of the layers; and what was seen. With a
         mechanism the loss is 0: nothing protects it, and a single row could make it infinite.
     """
-    if mechanism is None and look is None:
-        return _plain_contribution(net, batch, share, masks), None
-    step = backprop(net if mechanism is None else kept_finite(net), batch.B, batch.Y, None, masks)
-    shares = _shares(step.losses, batch, share)
-    seen = None if look is None else look(step, batch.Y)
+    if mechanism is None and metric is None:
+        return _fast_microbatch_gradient(net, batch, inverse_weight, masks), None
+    step = backprop(net if mechanism is None else with_finite_activations(net), batch.B, batch.Y, None, masks)
+    shares = _normalized_weights(step.losses, batch, inverse_weight)
+    seen = None if metric is None else metric(step, batch.Y)
     if mechanism is None:
-        gradient = _weighted_sum(step.gradient, batch.weights, share)
-        return Collapsed(step.losses @ shares, gradient), seen
+        gradient = _weighted_sum(step.gradient, batch.weights, inverse_weight)
+        return LossAndGradient(step.losses @ shares, gradient), seen
     nil = namespace(shares).zeros((), dtype=shares.dtype)
-    return Collapsed(nil, mechanism.total(step.gradient, shares)), seen
+    return LossAndGradient(nil, mechanism.clipped_sum(step.gradient, shares)), seen
 
 
-def _weighted_sum(gradient: BatchGradient, weights: Array | None, share: float | Array) -> Layers:
+def _weighted_sum(gradient: BatchGradient, weights: Array | None, inverse_weight: float | Array) -> Layers:
     if weights is None:
-        return each(lambda g: share * g, gradient.total())
+        return tree_map(lambda g: inverse_weight * g, gradient.sum())
     # Scaled at once, so that a compiler writes what enters a layer's two products only once.
-    return gradient.scaled(share * weights).total()
+    return gradient.scaled(inverse_weight * weights).sum()
 
 
-def _plain_contribution(net: Network, batch: Batch, share: float | Array, masks: Masks) -> Collapsed:
+def _fast_microbatch_gradient(
+    net: Network, batch: Batch, inverse_weight: float | Array, masks: Masks
+) -> LossAndGradient:
     Z, H = forward(net, batch.B, masks)
-    P, losses = net.head.answer(Z[-1], batch.Y)
-    shares = _shares(losses, batch, share)
+    P, losses = net.head.output_and_losses(Z[-1], batch.Y)
+    shares = _normalized_weights(losses, batch, inverse_weight)
     # Backward is linear in each column: a weight on the head's dZ reaches every layer, at K numbers a column.
     dZ = backward(net, Z, net.head.dZ(P, batch.Y) * shares, masks)
-    return Collapsed(losses @ shares, BatchGradient(dZ, H).total())
+    return LossAndGradient(losses @ shares, BatchGradient(dZ, H).sum())
 
 
-def _shares(losses: Array, batch: Batch, share: float | Array) -> Array:
+def _normalized_weights(losses: Array, batch: Batch, inverse_weight: float | Array) -> Array:
     weights = namespace(losses).ones_like(losses) if batch.weights is None else batch.weights
-    return share * weights
+    return inverse_weight * weights
 
 
-def add(a: Collapsed, b: Collapsed) -> Collapsed:
+def add(a: LossAndGradient, b: LossAndGradient) -> LossAndGradient:
     """Add what two microbatches contribute."""
-    return Collapsed(a.loss + b.loss, each(lambda x, y: x + y, a.gradient, b.gradient))
+    return LossAndGradient(a.loss + b.loss, tree_map(lambda x, y: x + y, a.gradient, b.gradient))
 
 
-def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share: float | Array) -> Collapsed:
+def add_l2_penalty(
+    data: LossAndGradient, layers: Layers, objective: Objective, inverse_weight: float | Array
+) -> LossAndGradient:
     """Add the L2 penalty: ``½ α ‖W‖² · share`` to the loss, ``α W · share`` to the gradient.
 
     Args:
@@ -142,18 +148,22 @@ def penalised(collapsed: Collapsed, layers: Layers, objective: Objective, share:
     Returns:
         The loss to report and the gradient to follow.
     """
-    loss, gradient = objective.loss_scale * collapsed.loss, collapsed.gradient
+    loss, gradient = objective.loss_scale * data.loss, data.gradient
     if objective.alpha is None:
-        return Collapsed(loss, gradient)
-    strength = objective.alpha * share
-    penalty = 0.5 * strength * sum(squared_length(layer.W) for layer in layers)
+        return LossAndGradient(loss, gradient)
+    strength = objective.alpha * inverse_weight
+    penalty = 0.5 * strength * sum(squared_norm(layer.W) for layer in layers)
     gradient = tuple(Layer(g.W + strength * layer.W, g.b) for g, layer in zip(gradient, layers, strict=True))
-    return Collapsed(loss + penalty, gradient)
+    return LossAndGradient(loss + penalty, gradient)
 
 
-def closed(
-    total: Collapsed, layers: Layers, objective: Objective, share: float | Array, draws: Draws | None
-) -> Collapsed:
+def finalize_batch(
+    total: LossAndGradient,
+    layers: Layers,
+    objective: Objective,
+    inverse_weight: float | Array,
+    random_source: RandomSource | None,
+) -> LossAndGradient:
     """Close a batch: its microbatches' sum, with noise where the objective asks for it, and the penalty.
 
     Args:
@@ -167,12 +177,12 @@ def closed(
         The loss to report and the gradient to follow.
     """
     if objective.mechanism is not None:
-        normal = None if draws is None else draws.normal
-        total = total._replace(gradient=objective.mechanism.noisy(total.gradient, normal))
-    return penalised(total, layers, objective, share)
+        normal = None if random_source is None else random_source.normal
+        total = total._replace(gradient=objective.mechanism.add_noise(total.gradient, normal))
+    return add_l2_penalty(total, layers, objective, inverse_weight)
 
 
-def limited(gradient: Layers, max_norm: float | None) -> Layers:
+def clip_by_global_norm(gradient: Layers, max_norm: float | None) -> Layers:
     """Cut the gradient's norm over all layers: ``g · min(1, C / ‖g‖)``.
 
     Args:
@@ -191,18 +201,20 @@ def limited(gradient: Layers, max_norm: float | None) -> Layers:
     largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
     # Measured in units of its largest entry, for the square of a long gradient overflows in float32.
     unit = xp.maximum(largest, 1.0)
-    norm = xp.sqrt(sum(squared_length(theta / unit) for layer in gradient for theta in layer))
+    norm = xp.sqrt(sum(squared_norm(theta / unit) for layer in gradient for theta in layer))
     factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
-    return each(lambda g: factor * g, gradient)
+    return tree_map(lambda g: factor * g, gradient)
 
 
-def nothing(layers: Layers) -> Collapsed:
+def zero_gradient(layers: Layers) -> LossAndGradient:
     """Return what an empty batch amounts to: no loss and a gradient of zeros."""
     b = layers[0].b
-    return Collapsed(namespace(b).zeros_like(b[0]), zeros_like(layers))
+    return LossAndGradient(namespace(b).zeros_like(b[0]), zeros_like(layers))
 
 
-def dropout_masks(net: Network, m: int, rates: tuple[float | None, ...], uniform: Uniform | None) -> Masks:
+def dropout_masks(
+    net: Network, m: int, rates: tuple[float | None, ...], uniform: UniformSampler | None
+) -> Masks:
     """Draw what each hidden H is multiplied with: ``1/(1 − p)`` with chance ``1 − p``, else 0.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
-from batchprop.params import Layer, Layers, each, together, zeros_like
+from batchprop.params import Layer, Layers, tree_map, tree_map_unzip, zeros_like
 
 State: TypeAlias = Any
 Number: TypeAlias = float | Array
@@ -40,7 +40,7 @@ class SGD(NamedTuple):
         self, layers: Layers, gradient: Layers, state: State, learning_rate: Number
     ) -> tuple[Layers, State]:
         """``θ ← θ − α g``."""
-        return each(lambda theta, g: theta - learning_rate * g, layers, gradient), state
+        return tree_map(lambda theta, g: theta - learning_rate * g, layers, gradient), state
 
 
 class Momentum(NamedTuple):
@@ -61,7 +61,7 @@ class Momentum(NamedTuple):
             v = self.beta * v - learning_rate * g
             return theta + v, v
 
-        layers, velocity = together(one, layers, gradient, velocity)
+        layers, velocity = tree_map_unzip(one, layers, gradient, velocity)
         return layers, velocity
 
 
@@ -84,15 +84,15 @@ class Nesterov(NamedTuple):
             v = self.beta * v - step
             return theta + (self.beta * v - step), v
 
-        layers, velocity = together(one, layers, gradient, velocity)
+        layers, velocity = tree_map_unzip(one, layers, gradient, velocity)
         return layers, velocity
 
 
 class AdamState(NamedTuple):
     """Adam's memory: running means of g and of g², and the number of steps taken."""
 
-    first: Layers
-    second: Layers
+    mu: Layers
+    nu: Layers
     steps: int | Array
 
 
@@ -120,7 +120,7 @@ class Adam(NamedTuple):
             v = beta_2 * v + (1.0 - beta_2) * (g * g)
             return theta - rate * m / (namespace(v).sqrt(v) + epsilon), m, v
 
-        layers, first, second = together(one, layers, gradient, state.first, state.second)
+        layers, first, second = tree_map_unzip(one, layers, gradient, state.mu, state.nu)
         return layers, AdamState(first, second, steps)
 
 

@@ -24,7 +24,7 @@ class Layer(NamedTuple):
 Layers: TypeAlias = tuple[Layer, ...]
 
 
-def each(function: Callable[..., Array], *layers: Layers) -> Layers:
+def tree_map(function: Callable[..., Array], *layers: Layers) -> Layers:
     """Apply a function to every W and every b of one or more sets of layers of the same shapes.
 
     Args:
@@ -40,7 +40,7 @@ def each(function: Callable[..., Array], *layers: Layers) -> Layers:
     )
 
 
-def together(function: Callable[..., tuple[Array, ...]], *layers: Layers) -> tuple[Layers, ...]:
+def tree_map_unzip(function: Callable[..., tuple[Array, ...]], *layers: Layers) -> tuple[Layers, ...]:
     """Apply a function with several results to every W and every b; one pass over the layers.
 
     Args:
@@ -63,10 +63,10 @@ def together(function: Callable[..., tuple[Array, ...]], *layers: Layers) -> tup
 
 def zeros_like(layers: Layers) -> Layers:
     """Return layers of zeros, of the same shapes and types."""
-    return each(lambda theta: namespace(theta).zeros_like(theta), layers)
+    return tree_map(lambda theta: namespace(theta).zeros_like(theta), layers)
 
 
-def leaves(memory: Any) -> list[Any]:
+def tree_flatten(memory: Any) -> list[Any]:
     """Return what an optimiser remembers as a plain list, which any file format can hold.
 
     Example:
@@ -75,10 +75,10 @@ def leaves(memory: Any) -> list[Any]:
     """
     if not isinstance(memory, tuple):
         return [memory]
-    return [leaf for part in memory for leaf in leaves(part)]
+    return [leaf for part in memory for leaf in tree_flatten(part)]
 
 
-def rebuilt(template: Any, values: Iterator[Any]) -> Any:
+def tree_unflatten(template: Any, values: Iterator[Any]) -> Any:
     """Return ``values``, a list from ``leaves``, in the shape of a template.
 
     Example:
@@ -87,5 +87,5 @@ def rebuilt(template: Any, values: Iterator[Any]) -> Any:
     """
     if not isinstance(template, tuple):
         return next(values)
-    parts = [rebuilt(part, values) for part in template]
+    parts = [tree_unflatten(part, values) for part in template]
     return template._make(parts) if hasattr(template, "_make") else tuple(parts)

@@ -72,7 +72,7 @@ def invscaling(
     return schedule
 
 
-class Plateau:
+class ReduceOnPlateau:
     """scikit-learn's "adaptive": a constant rate, until whoever watches the loss calls ``reduce``.
 
     Attributes:
@@ -133,7 +133,7 @@ def cosine(learning_rate: float, total_steps: int, final: float = 0.0) -> Schedu
     _check_steps(total_steps)
     if not 0 <= final < math.inf:
         raise ParameterError(f"final={final!r} is not allowed: give 0 or a positive learning rate")
-    return lambda step: _between(learning_rate, final, step / total_steps)
+    return lambda step: _cosine_interpolate(learning_rate, final, step / total_steps)
 
 
 def warmup_cosine(learning_rate: float, total_steps: int, warmup_fraction: float = 0.1) -> Schedule:
@@ -165,7 +165,7 @@ def warmup_cosine(learning_rate: float, total_steps: int, warmup_fraction: float
     def schedule(step: int) -> float:
         if step < climb:
             return learning_rate * (step + 1) / climb
-        return _between(learning_rate, 0.0, (step - climb) / max(total_steps - climb, 1))
+        return _cosine_interpolate(learning_rate, 0.0, (step - climb) / max(total_steps - climb, 1))
 
     return schedule
 
@@ -210,13 +210,15 @@ def one_cycle(
 
     def schedule(step: int) -> float:
         if step < climb:
-            return _between(start, learning_rate, step / climb)
-        return _between(learning_rate, start / end_divisor, (step - climb) / max(total_steps - climb, 1))
+            return _cosine_interpolate(start, learning_rate, step / climb)
+        return _cosine_interpolate(
+            learning_rate, start / end_divisor, (step - climb) / max(total_steps - climb, 1)
+        )
 
     return schedule
 
 
-def _between(first: float, last: float, part: float) -> float:
+def _cosine_interpolate(first: float, last: float, part: float) -> float:
     """Half a cosine from ``first`` at part 0 to ``last`` at part 1, and ``last`` from there on."""
     return last if part >= 1 else last + 0.5 * (first - last) * (1.0 + math.cos(math.pi * part))
 

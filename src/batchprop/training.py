@@ -17,16 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
-from batchprop.batches import Batches, Course, Piece, Plan, Rows, Table, sizes_of, whole, without_first
+from batchprop.batches import (
+    BatchSampler,
+    Chunk,
+    Dataset,
+    EpochBatches,
+    EpochIterator,
+    Indices,
+    batch_sizes,
+    skip_batches,
+    whole_epochs,
+)
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.network import Network
-from batchprop.objective import Collapsed, Look, Objective, limited
+from batchprop.objective import ExampleMetric, LossAndGradient, Objective, clip_by_global_norm
 from batchprop.optimizers import Optimizer
 from batchprop.params import Layers
 from batchprop.schedules import Schedule
 
 
-class State(NamedTuple):
+class TrainState(NamedTuple):
     """Where training stands: the parameters, the optimiser's memory, and the number of steps taken."""
 
     layers: Layers
@@ -34,7 +44,7 @@ class State(NamedTuple):
     steps: int
 
 
-class Watched(NamedTuple):
+class MetricFns(NamedTuple):
     """What is looked at while training, by functions that an engine may compile.
 
     Attributes:
@@ -43,11 +53,11 @@ class Watched(NamedTuple):
             parameters before and after; or None.
     """
 
-    examples: Look | None = None
+    examples: ExampleMetric | None = None
     steps: Callable[[Layers, Layers, Layers], Array] | None = None
 
 
-class Seen(NamedTuple):
+class Metrics(NamedTuple):
     """What was seen in an epoch.
 
     Attributes:
@@ -59,11 +69,11 @@ class Seen(NamedTuple):
     steps: NDArray[np.floating] | None = None
 
 
-NOTHING_WATCHED, NOTHING_SEEN = Watched(), Seen()
-NO_BATCHES: Batches = ()
+NO_METRIC_FNS, NO_METRICS = MetricFns(), Metrics()
+NO_BATCHES: EpochBatches = ()
 
 
-class Recipe(NamedTuple):
+class TrainConfig(NamedTuple):
     """All that stays the same while training: the network's structure, the optimiser, the objective.
 
     Attributes:
@@ -76,10 +86,10 @@ class Recipe(NamedTuple):
     network: Network
     optimizer: Optimizer
     objective: Objective
-    watched: Watched = NOTHING_WATCHED
+    metric_fns: MetricFns = NO_METRIC_FNS
 
 
-class Ran(NamedTuple):
+class EpochResult(NamedTuple):
     """What an epoch left behind.
 
     Attributes:
@@ -90,11 +100,11 @@ class Ran(NamedTuple):
         seen: what the recipe asked to look at.
     """
 
-    state: State
+    state: TrainState
     layers: Layers
     losses: Sequence[float]
     finite: bool
-    seen: Seen = NOTHING_SEEN
+    metrics: Metrics = NO_METRICS
 
 
 class Engine(Protocol):
@@ -105,24 +115,31 @@ class Engine(Protocol):
         """As the estimators call it: ``"numpy"`` or ``"jax"``."""
 
     def run_batches(
-        self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
-    ) -> Ran:
+        self,
+        recipe: TrainConfig,
+        state: TrainState,
+        table: Dataset,
+        batches: EpochBatches,
+        rates: Sequence[float],
+    ) -> EpochResult:
         """Take a step for each batch, at its learning rate; the state given stays as it is."""
 
-    def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
+    def value_and_gradient(
+        self, net: Network, table: Dataset, rows: Indices, objective: Objective
+    ) -> LossAndGradient:
         """Return the loss and the gradient of one batch of any size, in NumPy arrays."""
 
-    def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
+    def map_rows(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Return ``function(net, *columns)`` of the matrices' rows, a chunk at a time, as NumPy rows."""
 
-    def random_bits(self) -> dict[str, Any] | None:
+    def rng_state(self) -> dict[str, Any] | None:
         """Where its random numbers stand, in plain data; None where they follow from the number of a step."""
 
-    def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
+    def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
         """Let its random numbers go on from where they stood."""
 
 
-class Place(NamedTuple):
+class TrainProgress(NamedTuple):
     """Where training stands: enough to go on from there, batch for batch.
 
     Attributes:
@@ -134,7 +151,7 @@ class Place(NamedTuple):
         learning_rate: the last step's.
     """
 
-    state: State
+    state: TrainState
     epochs: int = 0
     losses: NDArray[np.float64] = np.empty(0)
     sizes: NDArray[np.intp] = np.empty(0, dtype=np.intp)
@@ -143,7 +160,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochRecord:
     """What is known after an epoch.
 
     Attributes:
@@ -166,14 +183,16 @@ class Epoch:
     rows: int
     seconds: float
     network: Network
-    state: State
-    batches: Batches = ()
-    seen: Seen = NOTHING_SEEN
+    state: TrainState
+    batches: EpochBatches = ()
+    metrics: Metrics = NO_METRICS
     validation_loss: float | None = None
     validation_score: float | None = None
 
 
-def update(recipe: Recipe, state: State, gradient: Layers, learning_rate: float | Array) -> State:
+def apply_gradient(
+    recipe: TrainConfig, state: TrainState, gradient: Layers, learning_rate: float | Array
+) -> TrainState:
     """Take one step along a batch's gradient.
 
     Args:
@@ -185,9 +204,9 @@ def update(recipe: Recipe, state: State, gradient: Layers, learning_rate: float 
     Returns:
         The state after the step.
     """
-    gradient = limited(gradient, recipe.objective.max_grad_norm)
+    gradient = clip_by_global_norm(gradient, recipe.objective.max_grad_norm)
     layers, memory = recipe.optimizer.update(state.layers, gradient, state.optimizer, learning_rate)
-    return State(layers, memory, state.steps + 1)
+    return TrainState(layers, memory, state.steps + 1)
 
 
 def all_finite(layers: Layers) -> Array:
@@ -196,14 +215,19 @@ def all_finite(layers: Layers) -> Array:
     return reduce(xp.logical_and, (xp.all(xp.isfinite(theta)) for layer in layers for theta in layer))
 
 
-def begin(recipe: Recipe) -> State:
+def init_state(recipe: TrainConfig) -> TrainState:
     """Return the state before the first step."""
-    return State(recipe.network.layers, recipe.optimizer.init(recipe.network.layers), 0)
+    return TrainState(recipe.network.layers, recipe.optimizer.init(recipe.network.layers), 0)
 
 
 def train(
-    recipe: Recipe, state: State, table: Table, plan: Plan, schedule: Schedule, engine: Engine
-) -> Iterator[Epoch]:
+    recipe: TrainConfig,
+    state: TrainState,
+    table: Dataset,
+    plan: BatchSampler,
+    schedule: Schedule,
+    engine: Engine,
+) -> Iterator[EpochRecord]:
     """Train without end, yielding a record after each epoch.
 
     Args:
@@ -238,17 +262,17 @@ def train(
         >>> last.number, last.loss < 1e-3, last.network.layers[0].W.round(2)
         (9, True, array([[ 1., -2.]]))
     """
-    return go_on(recipe, Place(state), whole(table, plan), schedule, engine)
+    return run_epochs(recipe, TrainProgress(state), whole_epochs(table, plan), schedule, engine)
 
 
-def go_on(
-    recipe: Recipe,
-    place: Place,
-    course: Course,
+def run_epochs(
+    recipe: TrainConfig,
+    progress: TrainProgress,
+    epochs: EpochIterator,
     schedule: Schedule,
     engine: Engine,
-    reached: Callable[[Place], None] = lambda _: None,
-) -> Iterator[Epoch]:
+    on_progress: Callable[[TrainProgress], None] = lambda _: None,
+) -> Iterator[EpochRecord]:
     """Train from a place on, without end, yielding a record after each epoch.
 
     Args:
@@ -267,47 +291,47 @@ def go_on(
         DivergedError: the loss or a parameter is no longer finite.
         ParameterError: the schedule gave a rate that is not finite or is negative; an epoch has no batches.
     """
-    for number, pieces in enumerate(islice(course, place.epochs, None), start=place.epochs + 1):
-        earlier, started = place.seconds, perf_counter()
-        ran, batches = Ran(place.state, place.state.layers, (), finite=True), NO_BATCHES
-        for piece in without_first(pieces, len(place.losses)):
-            batches = NO_BATCHES if len(place.losses) else piece.batches
-            place, ran = _take(recipe, place, piece, schedule, engine)
-            place = place._replace(seconds=earlier + perf_counter() - started)
-            reached(place)
-        if not len(place.losses):
+    for number, pieces in enumerate(islice(epochs, progress.epochs, None), start=progress.epochs + 1):
+        earlier, started = progress.seconds, perf_counter()
+        ran, batches = EpochResult(progress.state, progress.state.layers, (), finite=True), NO_BATCHES
+        for piece in skip_batches(pieces, len(progress.losses)):
+            batches = NO_BATCHES if len(progress.losses) else piece.batches
+            progress, ran = _run_chunk(recipe, progress, piece, schedule, engine)
+            progress = progress._replace(seconds=earlier + perf_counter() - started)
+            on_progress(progress)
+        if not len(progress.losses):
             raise ParameterError(
                 f"epoch {number} of the plan has no batches: give it one, which may be empty"
             )
-        n_rows = int(place.sizes.sum())
-        yield Epoch(
+        n_rows = int(progress.sizes.sum())
+        yield EpochRecord(
             number=number,
-            loss=float(place.sizes @ place.losses) / max(n_rows, 1),
-            learning_rate=place.learning_rate,
+            loss=float(progress.sizes @ progress.losses) / max(n_rows, 1),
+            learning_rate=progress.learning_rate,
             rows=n_rows,
-            seconds=place.seconds,
-            network=recipe.network.with_layers(ran.layers),
-            state=place.state,
+            seconds=progress.seconds,
+            network=recipe.network.replace_layers(ran.layers),
+            state=progress.state,
             batches=batches,
-            seen=ran.seen if len(batches) else NOTHING_SEEN,
+            metrics=ran.metrics if len(batches) else NO_METRICS,
         )
-        place = Place(place.state, number)
-        reached(place)
+        progress = TrainProgress(progress.state, number)
+        on_progress(progress)
 
 
-def _take(
-    recipe: Recipe, place: Place, piece: Piece, schedule: Schedule, engine: Engine
-) -> tuple[Place, Ran]:
+def _run_chunk(
+    recipe: TrainConfig, place: TrainProgress, piece: Chunk, schedule: Schedule, engine: Engine
+) -> tuple[TrainProgress, EpochResult]:
     """Take the steps of a piece."""
     table, batches = piece
     rates = [_checked_rate(schedule, place.state.steps + i) for i in range(len(batches))]
     ran = engine.run_batches(recipe, place.state, table, batches, rates)
     _require_finite(ran, rates, place)
-    after = Place(
+    after = TrainProgress(
         ran.state,
         place.epochs,
         np.concatenate([place.losses, ran.losses]),
-        np.concatenate([place.sizes, sizes_of(batches)]),
+        np.concatenate([place.sizes, batch_sizes(batches)]),
         learning_rate=rates[-1] if rates else place.learning_rate,
     )
     return after, ran
@@ -327,7 +351,7 @@ def _checked_rate(schedule: Schedule, step: int) -> float:
     return rate
 
 
-def _require_finite(ran: Ran, rates: Sequence[float], place: Place) -> None:
+def _require_finite(ran: EpochResult, rates: Sequence[float], place: TrainProgress) -> None:
     remedy = "try a smaller learning rate, max_grad_norm=1.0, or scaling the columns of X to similar ranges"
     epoch = place.epochs + 1
     for i, loss in enumerate(ran.losses):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-def matrix(values: Any) -> dict[str, Any]:
+def encode_matrix(values: Any) -> dict[str, Any]:
     """Return a matrix as its shape and its numbers, float32 by rows, in base64.
 
     Example:
@@ -17,10 +17,10 @@ def matrix(values: Any) -> dict[str, Any]:
     """
     with np.errstate(over="ignore"):
         numbers = np.asarray(values).astype("<f4")
-    return {"shape": list(numbers.shape), "data": text(numbers)}
+    return {"shape": list(numbers.shape), "data": encode_base64(numbers)}
 
 
-def text(numbers: Any) -> str:
+def encode_base64(numbers: Any) -> str:
     """Return the bytes of an array in base64.
 
     Example:
@@ -30,12 +30,12 @@ def text(numbers: Any) -> str:
     return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
-def built(package: str, name: str) -> str:
+def read_asset(package: str, name: str) -> str:
     """Return a file of the front end, as it was built."""
     return files(f"batchprop.{package}").joinpath("static", name).read_text(encoding="utf-8")
 
 
-def as_script(value: Any) -> str:
+def json_script(value: Any) -> str:
     """Return JSON that may stand inside a script element, whatever text it holds.
 
     Example:

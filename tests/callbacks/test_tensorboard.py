@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 import batchprop as bp
 from batchprop.callbacks import TensorBoard
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.training import Recipe, begin, train
+from batchprop.training import TrainConfig, init_state, train
 from tests.callbacks.training import fit, network, stopping, table
 
 
@@ -134,12 +134,12 @@ def test_a_fit_that_fails_before_its_first_epoch_leaves_no_run(folder):
 
 def test_the_loop_of_the_core_can_be_logged_too(folder):
     X = np.random.default_rng(0).normal(size=(40, 2))
-    rows = bp.batches.Table(X, X @ np.array([[1.0], [-2.0]]))
+    rows = bp.batches.Dataset(X, X @ np.array([[1.0], [-2.0]]))
     net = bp.Network.create([2, 1], head="squared_error", random_state=0, dtype="float64")
-    recipe = Recipe(net, bp.optimizers.sgd(), bp.objective.Objective())
-    plan, rate = bp.batches.mini(40, 10), bp.schedules.constant(0.1)
+    recipe = TrainConfig(net, bp.optimizers.sgd(), bp.objective.Objective())
+    plan, rate = bp.batches.minibatches(40, 10), bp.schedules.constant(0.1)
     log = TensorBoard("logs")
-    for epoch in islice(train(recipe, begin(recipe), rows, plan, rate, NumpyEngine()), 4):
+    for epoch in islice(train(recipe, init_state(recipe), rows, plan, rate, NumpyEngine()), 4):
         log(epoch)
     assert scalars("logs/fit-1")["loss"][0] == [1, 2, 3, 4]
 

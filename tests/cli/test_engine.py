@@ -78,7 +78,7 @@ def test_both_engines_learn_the_same(folder):
 @pytest.fixture
 def gpu(monkeypatch):
     """A machine whose processor passes for a GPU."""
-    find = devices.find_device
+    find = devices.get_device
     for module in (devices, jax_engine):
         monkeypatch.setattr(module, "find_device", lambda name: find(None if name == "gpu" else name))
 

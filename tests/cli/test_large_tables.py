@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchprop.data.shuffle import lots
+from batchprop.data.shuffle import hash_uniform
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import run
 
@@ -133,7 +133,7 @@ def test_one_class_in_a_large_table(large):
 
 def test_a_class_that_is_too_rare_to_train_on(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
-    frame.loc[lots(np.arange(ROWS), 0).argmin(), "kind"] = "rare"  # the first to be kept for the test
+    frame.loc[hash_uniform(np.arange(ROWS), 0).argmin(), "kind"] = "rare"  # the first to be kept for the test
     frame.to_parquet("large.parquet", row_group_size=750)
     said = run("train", "large.parquet", "--target", "kind", "--out", "m", *STREAM, code=1).stderr
     assert "class 'rare' has no row among those to train on" in said

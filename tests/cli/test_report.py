@@ -17,9 +17,9 @@ from batchprop.cli.data import load
 from batchprop.cli.fitting import Judged, set_aside
 from batchprop.cli.settings import Settings
 from batchprop.report.page import Report, render
-from batchprop.tabular.importance import _affordable, feature_owners, importances
-from batchprop.tabular.intervals import intervals_of_classes, intervals_of_numbers
-from batchprop.tabular.metrics import score_classes, score_numbers
+from batchprop.tabular.importance import _sample_sizes, source_columns, permutation_importance
+from batchprop.tabular.intervals import bootstrap_classification, bootstrap_regression
+from batchprop.tabular.metrics import classification_scores, regression_scores
 from batchprop.tabular.persistence import load_model
 from batchprop.tabular.target import Target
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
@@ -113,7 +113,7 @@ def test_gaps_dates_and_rare_words_belong_to_their_columns(models):
     model = load_model(models / "houses-model")
     named = [name.partition("__")[2] for name in model[:-1].get_feature_names_out()]
     columns = list(model["columns"].kinds)
-    for feature, owner in zip(named, feature_owners(model), strict=True):
+    for feature, owner in zip(named, source_columns(model), strict=True):
         assert feature.removeprefix("missingindicator_").split("_")[0] == columns[owner]
 
 
@@ -212,8 +212,8 @@ def test_odd_tables_have_a_report_too(folder, case):
 def test_classes_that_the_test_lacks():
     classes, y = np.array(["a", "b", "c"]), np.array(["a", "a", "b"] * 5)
     P = rng.dirichlet([1, 1, 1], 15)
-    found = intervals_of_classes(y, P, classes)
-    for name, value in score_classes(y, P, classes).items():
+    found = bootstrap_classification(y, P, classes)
+    for name, value in classification_scores(y, P, classes).items():
         assert found[name][0] <= value <= found[name][1]
     said = Said(
         render(Report("", "", "", tuple(answers(Target("t", "classes", "", y), judged(y, P), classes))))
@@ -229,33 +229,33 @@ def test_two_classes_of_which_the_test_has_one_are_not_calibrated():
     y, P = np.array(["a"] * 50), np.full((50, 2), 0.5)
     _, calibration = answers(Target("t", "classes", "", y), judged(y, P), np.array(["a", "b"]))
     assert calibration.text[0].startswith("Left out")
-    assert "ROC AUC" not in intervals_of_classes(y, P, np.array(["a", "b"]))
+    assert "ROC AUC" not in bootstrap_classification(y, P, np.array(["a", "b"]))
 
 
 def test_a_number_that_never_varies():
     y, guess = np.full(30, 2.0), rng.normal(size=30)
-    assert "R²" not in intervals_of_numbers(y, guess)
-    assert score_numbers(y[:1], guess[:1]).keys() == {"root mean squared error", "mean absolute error"}
+    assert "R²" not in bootstrap_regression(y, guess)
+    assert regression_scores(y[:1], guess[:1]).keys() == {"root mean squared error", "mean absolute error"}
     said = Said(render(Report("", "", "", tuple(answers(Target("t", "numbers", "", y), judged(y, y), None)))))
     assert "the median is 0.000." in said.text
 
 
 def test_the_interval_of_the_roc_auc_with_ties():
     y, p = rng.integers(0, 2, 80), rng.integers(0, 9, 80) / 8
-    found = intervals_of_classes(y, np.column_stack([1 - p, p]), np.array([0, 1]))
+    found = bootstrap_classification(y, np.column_stack([1 - p, p]), np.array([0, 1]))
     np.testing.assert_allclose(found["ROC AUC"], by_scipy(roc_auc_score, y, p), rtol=1e-12)
 
 
 def test_a_wide_table_is_shuffled_less_often_and_on_fewer_rows():
-    assert _affordable(rows=20_000, columns=60, features=100) == (1000, 5)
-    assert _affordable(rows=20_000, columns=400, features=500) == (1000, 2)
-    assert _affordable(rows=20_000, columns=1000, features=1000) == (400, 1)
+    assert _sample_sizes(rows=20_000, columns=60, features=100) == (1000, 5)
+    assert _sample_sizes(rows=20_000, columns=400, features=500) == (1000, 2)
+    assert _sample_sizes(rows=20_000, columns=1000, features=1000) == (400, 1)
 
 
 def test_one_row_cannot_be_shuffled(models):
     model = load_model(models / "houses-model")
-    X = np.zeros((1, len(feature_owners(model))))
-    assert importances(model, X, np.zeros(1), lambda *_: 0.0) is None
+    X = np.zeros((1, len(source_columns(model))))
+    assert permutation_importance(model, X, np.zeros(1), lambda *_: 0.0) is None
 
 
 def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):

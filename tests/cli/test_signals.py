@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from batchprop.cli.signals import Terminated, exit_code, last_words, listening
-from batchprop.files import held_off, sweep, unfinished
-from batchprop.tabular.persistence import MODEL, new_folder
+from batchprop.files import cleanup_all, defer_signals, temporary_path
+from batchprop.tabular.persistence import MODEL, atomic_folder
 from tests.cli.commands import FILES, START, command, environment, flowers, names
 
 LONG = ("--epochs", "1000000", "--patience", "1000000")
@@ -238,7 +238,7 @@ def test_another_thread_listens_to_nothing():
     seen = []
 
     def work():
-        with listening(), held_off():
+        with listening(), defer_signals():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -259,7 +259,7 @@ def test_a_signal_between_the_renames_waits_until_the_model_is_in_its_place(fold
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with listening():
-        with pytest.raises(Terminated), new_folder("m", force=True) as part:
+        with pytest.raises(Terminated), atomic_folder("m", force=True) as part:
             (part / MODEL).write_text("new")
         assert last_words() == "terminated; m is written"
     assert (folder / "m" / MODEL).read_text() == "new"
@@ -268,8 +268,8 @@ def test_a_signal_between_the_renames_waits_until_the_model_is_in_its_place(fold
 
 def test_a_sweep_takes_back_the_folders_that_were_made_for_it(folder):
     part = folder / "a" / "b" / ".c.partial"
-    with unfinished(part, [part.parent, part.parent.parent]):
+    with temporary_path(part, [part.parent, part.parent.parent]):
         part.mkdir(parents=True)
         (part / "file").write_text("half")
-        sweep()
+        cleanup_all()
         assert names(folder) == []

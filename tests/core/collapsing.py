@@ -52,7 +52,7 @@ def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any
     return {
         "mean": g.mean(),
         "squared_norms": g.squared_norms(),
-        "squared_norms_by_layer": g.squared_norms_by_layer(),
+        "squared_norms_by_layer": g.squared_norms_per_layer(),
         "first": g.example(0),
         "last": g.example(-1),
         "dot": g.dot(direction),
@@ -62,7 +62,7 @@ def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any
         "noise": g.noise(),
         "noise_scale": g.noise_scale(),
         "clipped": g.clipped(max_norm).mean(),
-        "clipped_by_layer": g.clipped_by_layer(max_norms).mean(),
+        "clipped_by_layer": g.clipped_per_layer(max_norms).mean(),
         "normalized": g.normalized(max_norm, STABILITY).mean(),
         "kronecker_factors": g.kronecker_factors(),
     }

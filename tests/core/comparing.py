@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.testing import assert_allclose
 
-from batchprop.params import Layer, Layers, each
-from batchprop.training import Ran
+from batchprop.params import Layer, Layers, tree_map
+from batchprop.training import EpochResult
 
 
 def close(actual: Layers, expected: Any, rtol: float = 1e-12, atol: float = 1e-14) -> None:
@@ -20,12 +20,12 @@ def close(actual: Layers, expected: Any, rtol: float = 1e-12, atol: float = 1e-1
 
 def random_like(layers: Layers, rng: np.random.Generator) -> Layers:
     """Layers of the same shapes, drawn from a normal distribution."""
-    return each(lambda theta: rng.normal(size=theta.shape), layers)
+    return tree_map(lambda theta: rng.normal(size=theta.shape), layers)
 
 
 def moved(layers: Layers, direction: Layers, far: float) -> Layers:
     """The parameters, moved along a direction."""
-    return each(lambda theta, v: theta + far * v, layers, direction)
+    return tree_map(lambda theta, v: theta + far * v, layers, direction)
 
 
 def dot(a: Layers, b: Layers) -> float:
@@ -45,10 +45,10 @@ def leaves(state: Any) -> list[Any]:
 
 def in_dtype(layers: Layers, dtype: str) -> Layers:
     """The same numbers in another type."""
-    return each(lambda theta: theta.astype(dtype), layers)
+    return tree_map(lambda theta: theta.astype(dtype), layers)
 
 
-def same_run(ours: Ran, theirs: Ran, within: float = 1e-10) -> None:
+def same_run(ours: EpochResult, theirs: EpochResult, within: float = 1e-10) -> None:
     """Compare what two engines leave behind: the losses, the parameters and the optimiser's memory."""
     assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg="losses")
     assert ours.finite == theirs.finite

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special
 
-from batchprop.activations import ACTIVATIONS, Activation, find_activation
+from batchprop.activations import ACTIVATIONS, Activation, get_activation
 from batchprop.errors import ParameterError
 from tests.core import jax_oracle, oracle
 
@@ -110,16 +110,16 @@ def test_every_record_bears_its_name() -> None:
 
 def test_an_activation_is_found_by_name_or_given() -> None:
     own = Activation("square", lambda Z: Z * Z, lambda Z: 2 * Z)
-    assert find_activation(own) is own
-    assert find_activation("relu") is ACTIVATIONS["relu"]
+    assert get_activation(own) is own
+    assert get_activation("relu") is ACTIVATIONS["relu"]
 
 
 @pytest.mark.parametrize("name", ["rely", "", None, 3, ["relu"]])
 def test_an_unknown_activation_is_refused(name: Any) -> None:
     with pytest.raises(ParameterError, match=r"activation=.* is unknown: choose one of identity, "):
-        find_activation(name)
+        get_activation(name)
 
 
 def test_a_near_name_is_suggested() -> None:
     with pytest.raises(ParameterError, match="did you mean 'softplus'"):
-        find_activation("softplsu")
+        get_activation("softplsu")

@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose
 
 from batchprop import heads, schedules
 from batchprop.activations import sigmoid
-from batchprop.batches import microbatches, mini
+from batchprop.batches import microbatches, minibatches
 from batchprop.gradient import BatchGradient
-from batchprop.objective import limited
-from batchprop.params import Layers, each
+from batchprop.objective import clip_by_global_norm
+from batchprop.params import Layers, tree_map
 from tests.core.comparing import close, dot
 from tests.core.strategies import layers_of_factors, numbers, outputs_by_examples, per_example
 
@@ -41,13 +41,13 @@ def chosen(g: BatchGradient, examples: Any) -> BatchGradient:
 @given(layers_of_factors(), st.data())
 def test_a_collapse_is_linear(g: BatchGradient, data: st.DataObject) -> None:
     a, b = (data.draw(per_example(size(g))) for _ in range(2))
-    near(g.collapse(a + b), each(np.add, g.collapse(a), g.collapse(b)))
+    near(g.collapse(a + b), tree_map(np.add, g.collapse(a), g.collapse(b)))
     near(g.collapse(a), [(g.tensor(k) @ a, g.bias_matrix(k) @ a) for k in range(len(g.dZ))])
 
 
 @given(layers_of_factors(), numbers)
 def test_a_common_factor_leaves_the_mean(g: BatchGradient, factor: float) -> None:
-    near(g.scaled(np.full(size(g), factor)).mean(), each(lambda theta: factor * theta, g.mean()))
+    near(g.scaled(np.full(size(g), factor)).mean(), tree_map(lambda theta: factor * theta, g.mean()))
 
 
 @given(layers_of_factors(), positive, st.data())
@@ -77,7 +77,7 @@ def test_a_batch_is_the_sum_of_its_parts(g: BatchGradient, data: st.DataObject) 
     shares = data.draw(per_example(size(g)))
     first, rest = slice(0, cut), slice(cut, None)
     parts = (chosen(g, part).collapse(shares[part]) for part in (first, rest))
-    near(g.collapse(shares), each(np.add, *parts))
+    near(g.collapse(shares), tree_map(np.add, *parts))
 
 
 @given(layers_of_factors(), st.data())
@@ -97,7 +97,7 @@ def test_the_mean_is_no_longer_than_the_longest_example(g: BatchGradient) -> Non
 def test_a_limit_holds_and_never_lengthens(g: BatchGradient, longest: float) -> None:
     gradient = g.mean()
     before = np.sqrt(dot(gradient, gradient))
-    cut = limited(gradient, longest)
+    cut = clip_by_global_norm(gradient, longest)
     assert_allclose(np.sqrt(dot(cut, cut)), min(before, longest), rtol=1e-9)
     assert_allclose(dot(cut, gradient), min(before, longest) * before, rtol=1e-9)
 
@@ -131,7 +131,7 @@ def test_two_classes_by_softmax_are_one_by_sigmoid(Z: Any) -> None:
 @given(st.integers(1, 40), st.data())
 def test_batches_take_every_row_once(n: int, data: st.DataObject) -> None:
     batch_size, seed = data.draw(st.integers(1, n)), data.draw(st.integers(0, 9))
-    rows = np.concatenate(next(mini(n, batch_size, np.random.RandomState(seed))))
+    rows = np.concatenate(next(minibatches(n, batch_size, np.random.RandomState(seed))))
     assert sorted(rows) == list(range(n))
 
 

@@ -9,14 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.engines import choosing
-from batchprop.engines.auto import ENGINES, PRECISIONS, Work, choose_engine, pays, seconds_in_numpy
+from batchprop.engines.auto import (
+    ENGINES,
+    PRECISIONS,
+    Workload,
+    choose_engine,
+    estimate_numpy_seconds,
+    worth_compiling,
+)
 from batchprop.errors import ParameterError
 
-SMALL = Work((4, 8, 3), 150, 50, 20)
-LARGE = Work((784, 1024, 10), 60_000, 128, 100)
+SMALL = Workload((4, 8, 3), 150, 50, 20)
+LARGE = Workload((784, 1024, 10), 60_000, 128, 100)
 
 works = st.builds(
-    Work,
+    Workload,
     sizes=st.lists(st.integers(1, 2000), min_size=2, max_size=5),
     rows=st.integers(1, 10**7),
     batch_size=st.integers(1, 10**5),
@@ -34,34 +41,34 @@ def test_auto_takes_what_pays() -> None:
 
 
 @given(works)
-def test_auto_is_the_rule_over_the_shapes(work: Work) -> None:
-    assert choose_engine("auto", work) == ("jax" if pays(work) else "numpy")
-    assert pays(work) == (seconds_in_numpy(work) > choosing.WORTH_COMPILING)
+def test_auto_is_the_rule_over_the_shapes(work: Workload) -> None:
+    assert choose_engine("auto", work) == ("jax" if worth_compiling(work) else "numpy")
+    assert worth_compiling(work) == (estimate_numpy_seconds(work) > choosing.WORTH_COMPILING)
 
 
 @given(works, st.integers(0, 10**6), st.integers(0, 1000))
-def test_more_rows_or_epochs_are_more_work(work: Work, rows: int, epochs: int) -> None:
+def test_more_rows_or_epochs_are_more_work(work: Workload, rows: int, epochs: int) -> None:
     more = work._replace(rows=work.rows + rows, epochs=work.epochs + epochs)
-    assert seconds_in_numpy(more) >= seconds_in_numpy(work) > 0
-    assert pays(more) or not pays(work)
+    assert estimate_numpy_seconds(more) >= estimate_numpy_seconds(work) > 0
+    assert worth_compiling(more) or not worth_compiling(work)
 
 
 @given(works, st.integers(0, 4), st.integers(1, 1000))
-def test_a_wider_network_is_more_work(work: Work, layer: int, more: int) -> None:
+def test_a_wider_network_is_more_work(work: Workload, layer: int, more: int) -> None:
     sizes = list(work.sizes)
     sizes[layer % len(sizes)] += more
-    assert seconds_in_numpy(work._replace(sizes=sizes)) > seconds_in_numpy(work)
+    assert estimate_numpy_seconds(work._replace(sizes=sizes)) > estimate_numpy_seconds(work)
 
 
 @pytest.mark.parametrize("work", [SMALL, LARGE])
-def test_what_is_asked_for_is_what_is_given(work: Work) -> None:
+def test_what_is_asked_for_is_what_is_given(work: Workload) -> None:
     assert choose_engine("numpy", work) == "numpy"
     assert choose_engine("jax", work) == "jax"
 
 
 @pytest.mark.parametrize("work", [SMALL, LARGE])
 @pytest.mark.parametrize("device", ["gpu", "tpu"])
-def test_a_device_or_a_precision_asks_for_jax(work: Work, device: str) -> None:
+def test_a_device_or_a_precision_asks_for_jax(work: Workload, device: str) -> None:
     assert choose_engine("auto", work, device=device) == "jax"
     for precision in PRECISIONS[1:]:
         assert choose_engine("auto", work, precision=precision) == "jax"

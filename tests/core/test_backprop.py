@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import backprop
-from batchprop.engines.numpy import draws_from
+from batchprop.engines.numpy import random_source
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Network
@@ -59,7 +59,7 @@ def test_a_collapse_is_any_weighted_sum() -> None:
     g = backprop(case.net, case.B, case.Y, case.weights).gradient
     c = np.random.default_rng(0).normal(size=DEEPEST.m)
     close(g.collapse(c), [(g.tensor(k) @ c, g.bias_matrix(k) @ c) for k in range(4)])
-    close(g.collapse(g.shares()), g.mean())
+    close(g.collapse(g.normalized_weights()), g.mean())
 
 
 def test_a_factor_is_not_a_weight() -> None:
@@ -90,7 +90,9 @@ def test_a_batch_that_weighs_nothing_has_no_gradient(head: str) -> None:
 
 
 def masks_of(case: Problem) -> tuple[Any, ...]:
-    return dropout_masks(case.net, DEEPEST.m, (0.5, None, 0.3), draws_from(np.random.default_rng(2)).uniform)
+    return dropout_masks(
+        case.net, DEEPEST.m, (0.5, None, 0.3), random_source(np.random.default_rng(2)).uniform
+    )
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
@@ -101,7 +103,7 @@ def test_with_masks_the_gradient_is_that_of_the_masked_loss(activation: str) -> 
     rng = np.random.default_rng(0)
     for _ in range(3):
         V = random_like(gradient, rng)
-        nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+        nets = (case.net.replace_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
         ahead, behind = (backprop(net, case.B, case.Y, case.weights, masks).loss for net in nets)
         assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 

@@ -11,7 +11,16 @@ from scipy import sparse
 from sklearn.utils import shuffle
 
 from batchprop import batches
-from batchprop.batches import MICROBATCH, Order, Table, gather, microbatches, mini, poisson, sizes_of
+from batchprop.batches import (
+    MICROBATCH_SIZE,
+    Dataset,
+    SequentialBatches,
+    batch_sizes,
+    gather,
+    microbatches,
+    minibatches,
+    poisson_batches,
+)
 from batchprop.errors import ParameterError
 
 N = 23
@@ -21,7 +30,7 @@ N = 23
 @pytest.mark.parametrize("seed", [None, 3])
 def test_every_row_is_in_an_epoch_once(batch_size: int, seed: int | None) -> None:
     random_state = None if seed is None else np.random.RandomState(seed)
-    for epoch in islice(mini(N, batch_size, random_state), 3):
+    for epoch in islice(minibatches(N, batch_size, random_state), 3):
         assert sorted(np.concatenate(epoch)) == list(range(N))
         assert [len(rows) for rows in epoch[:-1]] == [batch_size] * (len(epoch) - 1)
         assert 1 <= len(epoch[-1]) <= batch_size
@@ -29,19 +38,19 @@ def test_every_row_is_in_an_epoch_once(batch_size: int, seed: int | None) -> Non
 
 def test_the_orders_are_scikit_learns() -> None:
     theirs, order = np.random.RandomState(7), np.arange(N)
-    for epoch in islice(mini(N, 4, np.random.RandomState(7)), 4):
+    for epoch in islice(minibatches(N, 4, np.random.RandomState(7)), 4):
         order = shuffle(order, random_state=theirs)
         assert np.array_equal(np.concatenate(epoch), order)
 
 
 def test_without_randomness_the_rows_stay_in_order() -> None:
-    first, second = islice(mini(5, 2), 2)
+    first, second = islice(minibatches(5, 2), 2)
     assert [list(rows) for rows in first] == [list(rows) for rows in second] == [[0, 1], [2, 3], [4]]
 
 
 def test_a_part_of_the_rows_is_shuffled_in_the_same_way() -> None:
     some = np.arange(100, 100 + N)
-    whole, part = (mini(rows, 4, np.random.RandomState(0)) for rows in (N, some))
+    whole, part = (minibatches(rows, 4, np.random.RandomState(0)) for rows in (N, some))
     for ours, theirs in islice(zip(part, whole, strict=True), 3):
         assert np.array_equal(np.concatenate(ours), 100 + np.concatenate(theirs))
     assert list(some) == list(range(100, 100 + N))
@@ -50,12 +59,12 @@ def test_a_part_of_the_rows_is_shuffled_in_the_same_way() -> None:
 @pytest.mark.parametrize("wrong", [0, -1, 6])
 def test_a_batch_size_out_of_range_is_refused(wrong: int) -> None:
     with pytest.raises(ParameterError, match=r"batch_size=.*with 5 rows, give 1 to 5"):
-        mini(5, wrong)
+        minibatches(5, wrong)
 
 
 def test_poisson_batches_have_the_mean_and_the_variance_of_their_rate() -> None:
     n, q, n_batches = 200, 0.1, 2000
-    epoch = next(batches.poisson(n, q, n_batches, np.random.RandomState(0)))
+    epoch = next(batches.poisson_batches(n, q, n_batches, np.random.RandomState(0)))
     sizes = np.array([len(rows) for rows in epoch])
     assert len(epoch) == n_batches
     # Four standard errors; those of the variance are those of a normal distribution.
@@ -66,7 +75,7 @@ def test_poisson_batches_have_the_mean_and_the_variance_of_their_rate() -> None:
 
 
 def test_poisson_rows_are_distinct_and_may_be_none() -> None:
-    plan = batches.poisson(3, 0.2, 50, np.random.RandomState(0))
+    plan = batches.poisson_batches(3, 0.2, 50, np.random.RandomState(0))
     epochs = list(islice(plan, 2))
     rows = [rows for epoch in epochs for rows in epoch]
     assert all(len(set(batch)) == len(batch) for batch in rows)
@@ -75,24 +84,30 @@ def test_poisson_rows_are_distinct_and_may_be_none() -> None:
 
 
 def test_poisson_with_rate_1_takes_every_row() -> None:
-    (rows,) = next(batches.poisson(6, 1.0, 1, np.random.RandomState(0)))
+    (rows,) = next(batches.poisson_batches(6, 1.0, 1, np.random.RandomState(0)))
     assert list(rows) == list(range(6))
 
 
 @pytest.mark.parametrize("wrong", [0.0, -0.1, 1.1, float("nan")])
 def test_a_poisson_rate_out_of_range_is_refused(wrong: float) -> None:
     with pytest.raises(ParameterError, match=r"rate=.*above 0 and at most 1"):
-        batches.poisson(5, wrong, 1, np.random.RandomState(0))
+        batches.poisson_batches(5, wrong, 1, np.random.RandomState(0))
 
 
 def test_an_epoch_without_batches_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"n_batches=0 .*at least 1"):
-        batches.poisson(5, 0.5, 0, np.random.RandomState(0))
+        batches.poisson_batches(5, 0.5, 0, np.random.RandomState(0))
 
 
 @pytest.mark.parametrize(
     ("n", "size", "lengths"),
-    [(0, 4, []), (3, 4, [3]), (4, 4, [4]), (9, 4, [4, 4, 1]), (MICROBATCH + 1, MICROBATCH, [MICROBATCH, 1])],
+    [
+        (0, 4, []),
+        (3, 4, [3]),
+        (4, 4, [4]),
+        (9, 4, [4, 4, 1]),
+        (MICROBATCH_SIZE + 1, MICROBATCH_SIZE, [MICROBATCH_SIZE, 1]),
+    ],
 )
 def test_microbatches_cut_without_loss(n: int, size: int, lengths: list[int]) -> None:
     rows = np.arange(n)[::-1]
@@ -105,11 +120,11 @@ def tables() -> list[Any]:
     X = np.arange(12.0).reshape(4, 3) * (np.arange(12).reshape(4, 3) % 2)
     Y, weights = np.arange(8.0).reshape(4, 2), np.arange(4.0)
     csr = [sparse.csr_matrix(X), sparse.csr_array(X)]
-    return [Table(each, Y, weights) for each in (X, np.asfortranarray(X), *csr)]
+    return [Dataset(each, Y, weights) for each in (X, np.asfortranarray(X), *csr)]
 
 
 @pytest.mark.parametrize("table", tables(), ids=["dense", "dense, Fortran", "csr matrix", "csr array"])
-def test_rows_become_columns(table: Table) -> None:
+def test_rows_become_columns(table: Dataset) -> None:
     rows = np.array([2, 0, 2])
     dense = tables()[0].X
     batch = gather(table, rows)
@@ -122,34 +137,40 @@ def test_rows_become_columns(table: Table) -> None:
 
 
 def test_a_table_without_weights_gives_batches_without() -> None:
-    assert gather(Table(np.ones((3, 1)), np.ones((3, 1))), np.array([1])).weights is None
+    assert gather(Dataset(np.ones((3, 1)), np.ones((3, 1))), np.array([1])).weights is None
 
 
 @pytest.mark.parametrize("table", tables(), ids=["dense", "dense, Fortran", "csr matrix", "csr array"])
-def test_no_rows_become_no_columns(table: Table) -> None:
+def test_no_rows_become_no_columns(table: Dataset) -> None:
     batch = gather(table, np.arange(0))
     assert batch.B.shape == (3, 0)
     assert batch.Y.shape == (2, 0)
 
 
 def test_the_number_of_rows_may_be_numpys() -> None:
-    assert [len(rows) for rows in next(mini(np.int64(5), 2))] == [2, 2, 1]
+    assert [len(rows) for rows in next(minibatches(np.int64(5), 2))] == [2, 2, 1]
 
 
 def test_an_order_is_cut_in_steps_of_one() -> None:
     with pytest.raises(ParameterError, match="cut in steps of 1, not 2: make a list of it first"):
-        Order(np.arange(6), 2)[::2]
+        SequentialBatches(np.arange(6), 2)[::2]
 
 
 def test_the_sizes_of_an_order_are_those_of_its_batches() -> None:
-    for order in (Order(np.arange(7), 3), Order(np.arange(6), 3), Order(np.arange(0), 3)):
-        assert sizes_of(order).tolist() == sizes_of(list(order)).tolist() == [len(rows) for rows in order]
+    for order in (
+        SequentialBatches(np.arange(7), 3),
+        SequentialBatches(np.arange(6), 3),
+        SequentialBatches(np.arange(0), 3),
+    ):
+        assert (
+            batch_sizes(order).tolist() == batch_sizes(list(order)).tolist() == [len(rows) for rows in order]
+        )
 
 
 def test_every_row_has_its_chance_also_where_the_first_gaps_end_early() -> None:
     """In some of so many batches they do, and more gaps are drawn."""
     taken = np.zeros(1_000)
-    for rows in next(poisson(1_000, 0.05, 4_000, np.random.RandomState(0))):
+    for rows in next(poisson_batches(1_000, 0.05, 4_000, np.random.RandomState(0))):
         taken[rows] += 1
     # Each is binomial, 200 ± 14; the largest of a thousand such numbers lies within five deviations.
     assert abs(taken - 200).max() < 5 * 14

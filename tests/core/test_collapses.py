@@ -18,7 +18,7 @@ from numpy.testing import assert_allclose
 
 from batchprop.backprop import backprop
 from batchprop.gradient import BatchGradient
-from batchprop.params import Layers, each
+from batchprop.params import Layers, tree_map
 from tests.core.collapsing import MAX_NORM, collapsed, expected, rows
 from tests.core.comparing import leaves, random_like
 from tests.core.jax_oracle import example_gradients
@@ -83,7 +83,7 @@ def test_every_collapse_uses_only_the_standard(activation: str, head: str) -> No
     for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
         dZ, H, weights = gradient(case)
         g = BatchGradient(tuple(map(asarray, dZ)), tuple(map(asarray, H)), asarray(weights))
-        answers = collapsed(g, each(asarray, direction(case)), MAX_NORM, asarray(limits(case)))
+        answers = collapsed(g, tree_map(asarray, direction(case)), MAX_NORM, asarray(limits(case)))
         same({name: strictly_back(answer) for name, answer in answers.items()}, reference)
 
 
@@ -117,16 +117,16 @@ PARAMETERS = sum((n + 1) * n_above for n, n_above in pairwise(WIDTHS))
 
 FRUGAL: dict[str, Callable[[BatchGradient], Any]] = {
     "mean": BatchGradient.mean,
-    "total": BatchGradient.total,
+    "total": BatchGradient.sum,
     "squared_norms": BatchGradient.squared_norms,
-    "squared_norms_by_layer": BatchGradient.squared_norms_by_layer,
+    "squared_norms_by_layer": BatchGradient.squared_norms_per_layer,
     "dot": lambda g: g.dot(g.mean()),
     "gram": BatchGradient.gram,
     "variance": BatchGradient.variance,
     "noise": BatchGradient.noise,
     "noise_scale": BatchGradient.noise_scale,
     "clipped": lambda g: g.clipped(0.5).mean(),
-    "clipped_by_layer": lambda g: g.clipped_by_layer([0.5, 0.2]).mean(),
+    "clipped_by_layer": lambda g: g.clipped_per_layer([0.5, 0.2]).mean(),
     "normalized": lambda g: g.normalized(0.5).mean(),
     "kronecker_factors": BatchGradient.kronecker_factors,
     "example": lambda g: g.example(3),

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.gradient import BatchGradient
-from batchprop.params import Layer, Layers, each
+from batchprop.params import Layer, Layers, tree_map
 from tests.core.comparing import close, dot, in_dtype, leaves, random_like
 from tests.core.strategies import layers_of_factors, numbers, per_example
 
@@ -63,7 +63,7 @@ def some_gradient(m: int = 5, seed: int = 0, widths: tuple[int, ...] = (3, 4, 2)
 def test_dot_is_linear_in_the_direction(g: BatchGradient, factor: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     U, V = random_like(g.mean(), rng), random_like(g.mean(), rng)
-    both = each(lambda u, v: u + factor * v, U, V)
+    both = tree_map(lambda u, v: u + factor * v, U, V)
     assert_allclose(g.dot(both), g.dot(U) + factor * g.dot(V), rtol=1e-9, atol=1e-10 * scale(g))
 
 
@@ -99,7 +99,7 @@ def test_gram_with_some_is_a_part_of_the_whole(g: BatchGradient, data: st.DataOb
 
 @given(layers_of_factors())
 def test_layers_add_up_to_the_squared_norms(g: BatchGradient) -> None:
-    assert_allclose(sum(g.squared_norms_by_layer()), g.squared_norms(), rtol=1e-12)
+    assert_allclose(sum(g.squared_norms_per_layer()), g.squared_norms(), rtol=1e-12)
 
 
 # Statistics.
@@ -111,14 +111,16 @@ def test_the_variance_is_the_scatter_of_the_norms(g: BatchGradient, data: st.Dat
     variance, mean = g.variance(), g.mean()
     assert all(np.all(leaf >= 0) for leaf in leaves(variance))
     total = sum(np.sum(leaf) for leaf in leaves(variance))
-    assert_allclose(total, g.shares() @ g.squared_norms() - dot(mean, mean), rtol=1e-9, atol=1e-11 * scale(g))
+    assert_allclose(
+        total, g.normalized_weights() @ g.squared_norms() - dot(mean, mean), rtol=1e-9, atol=1e-11 * scale(g)
+    )
 
 
 @given(layers_of_factors(), st.integers(2, 5))
 def test_equal_examples_do_not_vary(g: BatchGradient, times: int) -> None:
     one = chosen(g, [0])
     same = chosen(g, [0] * times)
-    near(same.variance(), each(np.zeros_like, g.mean()), one)
+    near(same.variance(), tree_map(np.zeros_like, g.mean()), one)
     trace, squared_norm = same.noise()
     assert_allclose(trace, 0, atol=1e-12 * scale(one))
     assert_allclose(squared_norm, one.squared_norms()[0], rtol=1e-9)
@@ -152,7 +154,7 @@ def test_weight_0_leaves_an_example_out(g: BatchGradient, data: st.DataObject) -
 def test_statistics_scale_with_the_square(g: BatchGradient, factor: float, data: st.DataObject) -> None:
     g = g._replace(weights=data.draw(per_example(size(g), positive)))
     larger = g.scaled(np.full(size(g), factor))
-    near(larger.variance(), each(lambda v: factor**2 * v, g.variance()), larger)
+    near(larger.variance(), tree_map(lambda v: factor**2 * v, g.variance()), larger)
     noise = np.array(g.noise())
     assert_allclose(larger.noise(), factor**2 * noise, rtol=1e-9, atol=1e-11 * scale(g) * max(1, factor**2))
 
@@ -175,7 +177,9 @@ def test_kronecker_factors_are_second_moments(g: BatchGradient, data: st.DataObj
         for factor, columns in ((A, g.H[k]), (G, g.dZ[k])):
             assert_allclose(factor, factor.T, rtol=1e-12, atol=1e-10)
             assert np.linalg.eigvalsh(factor).min() >= -1e-9
-            assert_allclose(np.trace(factor), g.shares() @ np.sum(columns**2, axis=0), rtol=1e-9, atol=1e-12)
+            assert_allclose(
+                np.trace(factor), g.normalized_weights() @ np.sum(columns**2, axis=0), rtol=1e-9, atol=1e-12
+            )
 
 
 @pytest.mark.parametrize("size_of_batch", [2, 3])
@@ -231,7 +235,7 @@ def test_clipping_keeps_directions(g: BatchGradient, limit: float) -> None:
 @given(layers_of_factors(), st.data())
 def test_no_limit_is_no_clipping(g: BatchGradient, data: st.DataObject) -> None:
     g = g._replace(weights=data.draw(per_example(size(g), positive)))
-    for unlimited in (g.clipped(np.inf), g.clipped(1e9), g.clipped_by_layer([1e9] * len(g.dZ))):
+    for unlimited in (g.clipped(np.inf), g.clipped(1e9), g.clipped_per_layer([1e9] * len(g.dZ))):
         assert_array_equal(leaves(unlimited.dZ)[0], g.dZ[0])
         assert all(map(np.array_equal, leaves(unlimited.mean()), leaves(g.mean())))
 
@@ -239,13 +243,13 @@ def test_no_limit_is_no_clipping(g: BatchGradient, data: st.DataObject) -> None:
 @given(layers_of_factors(), st.data())
 def test_each_layer_keeps_its_own_limit(g: BatchGradient, data: st.DataObject) -> None:
     limits = [data.draw(positive) for _ in g.dZ]
-    cut = g.clipped_by_layer(limits)
+    cut = g.clipped_per_layer(limits)
     for before, after, limit in zip(
-        g.squared_norms_by_layer(), cut.squared_norms_by_layer(), limits, strict=True
+        g.squared_norms_per_layer(), cut.squared_norms_per_layer(), limits, strict=True
     ):
         assert_allclose(np.sqrt(after), np.minimum(np.sqrt(before), limit), rtol=1e-9)
     one = BatchGradient(g.dZ[:1], g.H[:1])
-    near(one.clipped_by_layer(limits[:1]).mean(), one.clipped(limits[0]).mean(), g)
+    near(one.clipped_per_layer(limits[:1]).mean(), one.clipped(limits[0]).mean(), g)
 
 
 @given(layers_of_factors(), positive, st.floats(1e-3, 1))
@@ -257,7 +261,7 @@ def test_automatic_clipping_stays_below_its_limit(g: BatchGradient, limit: float
 
 CLIPPERS: dict[str, Callable[[BatchGradient, Any], BatchGradient]] = {
     "clipped": lambda g, limit: g.clipped(limit),
-    "clipped_by_layer": lambda g, limit: g.clipped_by_layer([limit] * len(g.dZ)),
+    "clipped_by_layer": lambda g, limit: g.clipped_per_layer([limit] * len(g.dZ)),
     "normalized": lambda g, limit: g.normalized(limit),
 }
 
@@ -304,9 +308,9 @@ def test_float32_stays_float32() -> None:
     direction = in_dtype(g.mean(), "float32")
     limit = np.float64(0.5)  # NumPy's own would lift the type
     answers = (
-        *(g.example(0), g.squared_norms_by_layer(), g.dot(direction), g.gram(), g.variance()),
+        *(g.example(0), g.squared_norms_per_layer(), g.dot(direction), g.gram(), g.variance()),
         *(tuple(g.noise()), g.noise_scale(), g.kronecker_factors(), g.clipped(limit).dZ),
-        *(g.clipped_by_layer(np.full(2, limit)).dZ, g.normalized(limit, np.float64(0.1)).dZ),
+        *(g.clipped_per_layer(np.full(2, limit)).dZ, g.normalized(limit, np.float64(0.1)).dZ),
     )
     assert {leaf.dtype.name for leaf in leaves(answers)} == {"float32"}
 
@@ -317,13 +321,13 @@ def test_one_program_serves_every_limit() -> None:
     @jax.jit
     def clipped(g: BatchGradient, limit: Any) -> tuple[Any, ...]:
         traced.append(1)
-        by_layer = g.clipped_by_layer(jnp.stack([limit, 2 * limit]))
+        by_layer = g.clipped_per_layer(jnp.stack([limit, 2 * limit]))
         return g.clipped(limit).mean(), by_layer.mean(), g.normalized(limit, limit).mean()
 
     g = narrow(some_gradient(5))
     for limit in (0.1, 1.0, 10.0):
         ours = clipped(g, limit)
-        by_layer = g.clipped_by_layer([limit, 2 * limit])
+        by_layer = g.clipped_per_layer([limit, 2 * limit])
         theirs = (g.clipped(limit).mean(), by_layer.mean(), g.normalized(limit, limit).mean())
         for mine, other in zip(ours, theirs, strict=True):
             close(mine, other, rtol=1e-4, atol=1e-6)
@@ -376,10 +380,10 @@ def test_a_stability_that_is_not_above_0(stability: Any) -> None:
 @pytest.mark.parametrize("limits", [1.0, None, "ab", np.array(1.0)], ids=repr)
 def test_limits_that_are_no_sequence(limits: Any) -> None:
     with pytest.raises(InputError, match=r"max_norms=.* has shape .* give one limit for each layer"):
-        some_gradient(5).clipped_by_layer(limits)
+        some_gradient(5).clipped_per_layer(limits)
 
 
 @pytest.mark.parametrize("limits", [[1.0], np.ones(3), np.ones((2, 1))])
 def test_as_many_limits_as_layers(limits: Any) -> None:
     with pytest.raises(InputError, match=r"for 2 layers: give one limit for each layer"):
-        some_gradient(5).clipped_by_layer(limits)
+        some_gradient(5).clipped_per_layer(limits)

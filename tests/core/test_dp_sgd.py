@@ -11,8 +11,8 @@ from scipy import stats
 
 from batchprop import optimizers
 from batchprop.backprop import backprop
-from batchprop.batches import Batches, Table, poisson
-from batchprop.dp_sgd import Automatic, Clipping, Flat, Mechanism, PerLayer
+from batchprop.batches import Dataset, EpochBatches, poisson_batches
+from batchprop.dp_sgd import AutomaticClipping, Clipping, DPMechanism, FlatClipping, PerLayerClipping
 from batchprop.engines import feeding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
@@ -20,13 +20,13 @@ from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.params import Layer, Layers
-from batchprop.training import Engine, Ran, Recipe, begin
+from batchprop.training import Engine, EpochResult, TrainConfig, init_state
 from tests.core.comparing import close, leaves, same_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
 Y = np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)]
-TABLE = Table(X, Y)
+TABLE = Dataset(X, Y)
 NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
 NORMS = np.sqrt(backprop(NET, X.T, Y.T).gradient.squared_norms())
 MIDDLE = float(np.median(NORMS))
@@ -36,15 +36,15 @@ ENGINES: dict[str, Any] = {
     "jax": lambda seed=0: JaxEngine(seed=seed),
 }
 CLIPPINGS: dict[str, Clipping] = {
-    "flat": Flat(MIDDLE),
-    "per layer": PerLayer(MIDDLE),
-    "automatic": Automatic(MIDDLE),
+    "flat": FlatClipping(MIDDLE),
+    "per layer": PerLayerClipping(MIDDLE),
+    "automatic": AutomaticClipping(MIDDLE),
 }
 
 
-def ran(engine: Engine, objective: Objective, batches: Batches) -> Ran:
-    recipe = Recipe(NET, optimizers.adam(), objective)
-    return engine.run_batches(recipe, begin(recipe), TABLE, batches, [0.01] * len(batches))
+def ran(engine: Engine, objective: Objective, batches: EpochBatches) -> EpochResult:
+    recipe = TrainConfig(NET, optimizers.adam(), objective)
+    return engine.run_batches(recipe, init_state(recipe), TABLE, batches, [0.01] * len(batches))
 
 
 def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
@@ -57,9 +57,9 @@ def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
         norms = np.array([np.sqrt((g.W**2).sum() + (g.b**2).sum()) for g in own])
         norm, limit = np.sqrt((norms**2).sum()), clipping.max_norm
         factors = {
-            Flat: [min(1.0, limit / norm)] * len(own),
-            PerLayer: [min(1.0, limit / np.sqrt(len(own)) / each) for each in norms],
-            Automatic: [limit / (norm + 0.01)] * len(own),
+            FlatClipping: [min(1.0, limit / norm)] * len(own),
+            PerLayerClipping: [min(1.0, limit / np.sqrt(len(own)) / each) for each in norms],
+            AutomaticClipping: [limit / (norm + 0.01)] * len(own),
         }[type(clipping)]
         total = [Layer(t.W + f * g.W, t.b + f * g.b) for t, f, g in zip(total, factors, own, strict=True)]
     return tuple(Layer(t.W / expected_size, t.b / expected_size) for t in total)
@@ -69,11 +69,11 @@ def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "MICROBATCH", 8)  # so that JAX sees several of them
-    rows, objective = np.arange(3, 33), Objective(mechanism=Mechanism(CLIPPINGS[name], None, 25.0))
+    rows, objective = np.arange(3, 33), Objective(mechanism=DPMechanism(CLIPPINGS[name], None, 25.0))
     wanted = loop(CLIPPINGS[name], rows, 25.0)
     assert 0 < (NORMS[rows] > MIDDLE).mean() < 1
-    recipe = Recipe(NET, optimizers.sgd(), objective)
-    after = ENGINES[engine]().run_batches(recipe, begin(recipe), TABLE, [rows], [1.0])
+    recipe = TrainConfig(NET, optimizers.sgd(), objective)
+    after = ENGINES[engine]().run_batches(recipe, init_state(recipe), TABLE, [rows], [1.0])
     moved = [Layer(a.W - b.W, a.b - b.b) for a, b in zip(NET.layers, after.layers, strict=True)]
     close(tuple(moved), wanted, rtol=1e-10, atol=1e-13)
 
@@ -81,7 +81,7 @@ def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytes
 @pytest.mark.parametrize("engine", ENGINES)
 def test_no_limit_and_no_noise_is_plain_training(engine: str) -> None:
     batches = [np.arange(10), np.arange(10, 20), np.arange(20, 30)]
-    private = Objective(alpha=0.1, mechanism=Mechanism(Flat(1e9), None, 10.0))
+    private = Objective(alpha=0.1, mechanism=DPMechanism(FlatClipping(1e9), None, 10.0))
     ours, plain = (
         ran(ENGINES[engine](), objective, batches) for objective in (private, Objective(alpha=0.1))
     )
@@ -94,11 +94,11 @@ def test_no_limit_and_no_noise_is_plain_training(engine: str) -> None:
 def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty ones, one of twice the expected size, and all of them in parts."""
     batches = [np.arange(10), np.arange(0), np.arange(8, 28), np.arange(1)]
-    objective = Objective(alpha=0.1, mechanism=Mechanism(Flat(MIDDLE), None, 10.0))
-    recipe = Recipe(NET, optimizers.sgd(), objective)
-    state = begin(recipe)
+    objective = Objective(alpha=0.1, mechanism=DPMechanism(FlatClipping(MIDDLE), None, 10.0))
+    recipe = TrainConfig(NET, optimizers.sgd(), objective)
+    state = init_state(recipe)
     for rows in batches:
-        net = NET.with_layers(state.layers)
+        net = NET.replace_layers(state.layers)
         gradient = value_and_gradient(net, TABLE, rows, objective).gradient
         layers = tuple(
             Layer(t.W - 0.1 * g.W, t.b - 0.1 * g.b) for t, g in zip(net.layers, gradient, strict=True)
@@ -106,15 +106,15 @@ def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: py
         state = state._replace(layers=layers)
     for width in (4, 4096):
         monkeypatch.setattr(feeding, "MICROBATCH", width)
-        found = ENGINES[engine]().run_batches(recipe, begin(recipe), TABLE, batches, [0.1] * 4)
+        found = ENGINES[engine]().run_batches(recipe, init_state(recipe), TABLE, batches, [0.1] * 4)
         close(found.layers, state.layers, rtol=1e-10)
 
 
-def noise(engine: Engine, batches: Batches, sigma: float = 1.5, expected_size: float = 10.0) -> Any:
+def noise(engine: Engine, batches: EpochBatches, sigma: float = 1.5, expected_size: float = 10.0) -> Any:
     """What steps along nothing but noise move the parameters by."""
-    objective = Objective(mechanism=Mechanism(Flat(2.0), sigma, expected_size))
-    recipe = Recipe(NET, optimizers.sgd(), objective)
-    after = engine.run_batches(recipe, begin(recipe), TABLE, batches, [1.0] * len(batches))
+    objective = Objective(mechanism=DPMechanism(FlatClipping(2.0), sigma, expected_size))
+    recipe = TrainConfig(NET, optimizers.sgd(), objective)
+    after = engine.run_batches(recipe, init_state(recipe), TABLE, batches, [1.0] * len(batches))
     pairs = zip(NET.layers, after.layers, strict=True)
     return np.concatenate([(old - new).ravel() for a, b in pairs for old, new in zip(a, b, strict=True)])
 
@@ -142,7 +142,7 @@ def test_each_step_adds_noise_of_its_own(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_noise_is_added_once_a_batch_however_many_parts(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [np.arange(20)]
-    objective = Objective(mechanism=Mechanism(Flat(MIDDLE), 1.0, 10.0))
+    objective = Objective(mechanism=DPMechanism(FlatClipping(MIDDLE), 1.0, 10.0))
     whole = ran(ENGINES[engine](), objective, rows)
     monkeypatch.setattr(feeding, "MICROBATCH", 3)
     same_run(ran(ENGINES[engine](), objective, rows), whole)
@@ -150,26 +150,28 @@ def test_noise_is_added_once_a_batch_however_many_parts(engine: str, monkeypatch
 
 @pytest.mark.parametrize("engine", [NumpyEngine(), JaxEngine()], ids=["numpy", "jax"])
 def test_noise_needs_something_to_draw_it_from(engine: Engine) -> None:
-    objective = Objective(mechanism=Mechanism(Flat(1.0), 1.0, 10.0))
+    objective = Objective(mechanism=DPMechanism(FlatClipping(1.0), 1.0, 10.0))
     with pytest.raises(ParameterError, match=r"needs? randomness"):
         ran(engine, objective, [np.arange(3)])
 
 
 def test_both_engines_train_alike_on_poisson_batches_without_noise() -> None:
-    batches = next(poisson(40, 0.2, 12, np.random.RandomState(0)))
-    objective = Objective(alpha=0.01, mechanism=Mechanism(Flat(MIDDLE), None, 8.0))
+    batches = next(poisson_batches(40, 0.2, 12, np.random.RandomState(0)))
+    objective = Objective(alpha=0.01, mechanism=DPMechanism(FlatClipping(MIDDLE), None, 8.0))
     same_run(ran(JaxEngine(), objective, batches), ran(NumpyEngine(), objective, batches))
 
 
 @pytest.mark.parametrize("resident", [False, True])
 def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
     """Row 0 fills up what is empty, and is too large to be multiplied."""
-    extreme = Table(np.where(np.arange(40)[:, None] == 0, 3e38, X).astype("float32"), Y.astype("float32"))
+    extreme = Dataset(np.where(np.arange(40)[:, None] == 0, 3e38, X).astype("float32"), Y.astype("float32"))
     net = Network.create([3, 4, 2], activation="identity", random_state=0)
-    recipe = Recipe(net, optimizers.sgd(), Objective(alpha=0.1, mechanism=Mechanism(Flat(1.0), None, 2.0)))
+    recipe = TrainConfig(
+        net, optimizers.sgd(), Objective(alpha=0.1, mechanism=DPMechanism(FlatClipping(1.0), None, 2.0))
+    )
     batches = [np.arange(3, 5), np.arange(0), np.arange(7, 9)]
     ours, theirs = (
-        engine.run_batches(recipe, begin(recipe), extreme, batches, [0.1] * 3)
+        engine.run_batches(recipe, init_state(recipe), extreme, batches, [0.1] * 3)
         for engine in (JaxEngine(resident=resident), NumpyEngine())
     )
     assert ours.finite
@@ -193,14 +195,15 @@ def test_a_row_that_overflows_moves_nothing_by_more_than_the_limit(
 ) -> None:
     """Its length is infinite, or no number; the others are trained on as without it."""
     row, target = EXTREME[extreme]
-    table = Table(
+    table = Dataset(
         *(np.concatenate(pair).astype("float32") for pair in ((X[:8], row), (Y[:8], target))),
     )
     net = Network.create([3, 4, 2], activation=activation, head=head, random_state=0)
-    objective = Objective(mechanism=Mechanism(CLIPPINGS[name], None, 8.0))
-    recipe = Recipe(net, optimizers.sgd(), objective)
+    objective = Objective(mechanism=DPMechanism(CLIPPINGS[name], None, 8.0))
+    recipe = TrainConfig(net, optimizers.sgd(), objective)
     with_it, without = (
-        ENGINES[engine]().run_batches(recipe, begin(recipe), table, [np.arange(n)], [0.5]) for n in (9, 8)
+        ENGINES[engine]().run_batches(recipe, init_state(recipe), table, [np.arange(n)], [0.5])
+        for n in (9, 8)
     )
     assert with_it.finite
     assert np.isfinite(with_it.losses).all()

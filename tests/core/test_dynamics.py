@@ -10,19 +10,19 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.dynamics import (
-    EARLY,
-    History,
-    Labels,
-    begin_history,
-    figures,
-    go_on,
-    mean_answers,
-    suspicion,
+    EARLY_EPOCHS,
+    LabelEncoding,
+    TrainingDynamics,
+    init_dynamics,
+    mean_predictions,
+    mislabel_score,
+    summarize,
+    update_dynamics,
 )
 
 N, K = 9, 3
-EPOCHS = (1, 2, EARLY, EARLY + 7)
-LABELS = Labels((K,))
+EPOCHS = (1, 2, EARLY_EPOCHS, EARLY_EPOCHS + 7)
+LABELS = LabelEncoding((K,))
 
 
 def drawn(epochs: int, q: int) -> Any:
@@ -33,10 +33,10 @@ def drawn(epochs: int, q: int) -> Any:
     return seen
 
 
-def added_up(seen: Any, labels: Labels | None, asarray: Any = np.asarray) -> History:
-    history = begin_history(asarray(seen[0]), 0.5, labels)
+def added_up(seen: Any, labels: LabelEncoding | None, asarray: Any = np.asarray) -> TrainingDynamics:
+    history = init_dynamics(asarray(seen[0]), 0.5, labels)
     for t, one in enumerate(seen[1:], start=2):
-        history = go_on(history, asarray(one), 0.5 / t)
+        history = update_dynamics(history, asarray(one), 0.5 / t)
     return history
 
 
@@ -47,7 +47,7 @@ def all_at_once(seen: Any) -> dict[str, Any]:
     right, p = seen[:, :, 4] > 0, seen[:, :, 3]
     return {
         "loss": seen[:, :, 1].mean(axis=0),
-        "el2n": seen[:EARLY, :, 2].mean(axis=0),
+        "el2n": seen[:EARLY_EPOCHS, :, 2].mean(axis=0),
         "grand": late @ np.sqrt(seen[:, :, 0]),
         "self_influence": (0.5 / np.arange(1, T + 1)) @ seen[:, :, 0],
         "aum": seen[:, :, 4].mean(axis=0),
@@ -62,7 +62,7 @@ def all_at_once(seen: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_sums_give_the_figures_of_all_epochs(epochs: int) -> None:
     seen = drawn(epochs, 5 + K)
-    found, expected = figures(added_up(seen, LABELS)), all_at_once(seen)
+    found, expected = summarize(added_up(seen, LABELS)), all_at_once(seen)
     assert list(found) == list(expected)
     for name, values in expected.items():
         assert_allclose(found[name], values, rtol=1e-10, atol=1e-7 if name == "variability" else 1e-12)
@@ -71,7 +71,7 @@ def test_sums_give_the_figures_of_all_epochs(epochs: int) -> None:
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_numbers_have_the_figures_that_need_no_labels(epochs: int) -> None:
     seen = drawn(epochs, 5 + K)
-    found, expected = figures(added_up(seen, None)), all_at_once(seen)
+    found, expected = summarize(added_up(seen, None)), all_at_once(seen)
     assert list(found) == ["loss", "el2n", "grand", "self_influence"]
     for name, values in found.items():
         assert_allclose(values, expected[name], rtol=1e-10)
@@ -80,24 +80,24 @@ def test_numbers_have_the_figures_that_need_no_labels(epochs: int) -> None:
 def test_the_answers_are_means_of_p() -> None:
     seen = drawn(4, 5 + K)
     history = added_up(seen, LABELS)
-    assert_allclose(mean_answers(history), seen[:, :, 5:].mean(axis=0))
-    assert_allclose(suspicion(history), seen[:, :, 1].mean(axis=0))
-    assert mean_answers(added_up(drawn(2, 7), None)).shape == (N, 4)
+    assert_allclose(mean_predictions(history), seen[:, :, 5:].mean(axis=0))
+    assert_allclose(mislabel_score(history), seen[:, :, 1].mean(axis=0))
+    assert mean_predictions(added_up(drawn(2, 7), None)).shape == (N, 4)
 
 
 def test_one_epoch_more_leaves_the_history_before_as_it_was() -> None:
     seen = drawn(2, 5 + K)
-    before = begin_history(seen[0], 0.5, LABELS)
+    before = init_dynamics(seen[0], 0.5, LABELS)
     kept = [np.array(part) for part in before[2:]]
-    go_on(before, seen[1], 0.5)
+    update_dynamics(before, seen[1], 0.5)
     for part, copy in zip(before[2:], kept, strict=True):
         assert_allclose(part, copy)
 
 
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["labels", "numbers"])
-def test_only_the_standard_is_used(labels: Labels | None) -> None:
+def test_only_the_standard_is_used(labels: LabelEncoding | None) -> None:
     seen = drawn(3, 5 + K)
     plain, strict = (added_up(seen, labels, asarray) for asarray in (np.asarray, array_api_strict.asarray))
-    for name, values in figures(plain).items():
-        assert_allclose(np.from_dlpack(figures(strict)[name]), values, rtol=1e-12, err_msg=name)
-    assert_allclose(np.from_dlpack(suspicion(strict)), suspicion(plain), rtol=1e-12)
+    for name, values in summarize(plain).items():
+        assert_allclose(np.from_dlpack(summarize(strict)[name]), values, rtol=1e-12, err_msg=name)
+    assert_allclose(np.from_dlpack(mislabel_score(strict)), mislabel_score(plain), rtol=1e-12)

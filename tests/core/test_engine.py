@@ -12,21 +12,21 @@ from scipy import sparse
 
 from batchprop import batches, optimizers
 from batchprop.backprop import backprop
-from batchprop.batches import Table
+from batchprop.batches import Dataset
 from batchprop.engines import numpy as engine
-from batchprop.engines.numpy import NumpyEngine, draws_from, value_and_gradient
+from batchprop.engines.numpy import NumpyEngine, random_source, value_and_gradient
 from batchprop.errors import InputError, ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, dropout_masks
-from batchprop.training import Ran, Recipe, begin
+from batchprop.training import EpochResult, TrainConfig, init_state
 from tests.core.comparing import close, dot, moved, random_like
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem, problems
 
 DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
 
 
-def table_of(case: Problem, *, weighted: bool = True) -> Table:
-    return Table(case.B.T, case.Y.T, case.weights if weighted else None)
+def table_of(case: Problem, *, weighted: bool = True) -> Dataset:
+    return Dataset(case.B.T, case.Y.T, case.weights if weighted else None)
 
 
 def in_parts_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_the_gradient_is_that_of_the_penalised_loss(head: str, weighted: bool) -
     gradient, rng = of_net(case.net).gradient, np.random.default_rng(0)
     for _ in range(3):
         V = random_like(gradient, rng)
-        nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+        nets = (case.net.replace_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
         ahead, behind = (of_net(net).loss for net in nets)
         assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 
@@ -118,7 +118,7 @@ WIDE = Network.create([1, 300, 200, 1], random_state=0)
 
 
 def test_a_mask_keeps_what_is_expected() -> None:
-    masks = dropout_masks(WIDE, 500, (0.25, 0.5), draws_from(np.random.default_rng(0)).uniform)
+    masks = dropout_masks(WIDE, 500, (0.25, 0.5), random_source(np.random.default_rng(0)).uniform)
     for mask, p, width in zip(masks, (0.25, 0.5), (300, 200), strict=True):
         assert mask is not None
         assert mask.shape == (width, 500)
@@ -129,15 +129,15 @@ def test_a_mask_keeps_what_is_expected() -> None:
 
 
 def test_masks_are_drawn_anew_from_their_own_randomness() -> None:
-    bits = draws_from(np.random.default_rng(0)).uniform
+    bits = random_source(np.random.default_rng(0)).uniform
     first, second = (np.array(dropout_masks(WIDE, 5, (0.5, 0.5), bits)[0]) for _ in range(2))
-    again = np.array(dropout_masks(WIDE, 5, (0.5, 0.5), draws_from(np.random.default_rng(0)).uniform)[0])
+    again = np.array(dropout_masks(WIDE, 5, (0.5, 0.5), random_source(np.random.default_rng(0)).uniform)[0])
     assert not np.array_equal(first, second)
     assert np.array_equal(first, again)
 
 
 def test_without_dropout_there_are_no_masks() -> None:
-    bits = draws_from(np.random.default_rng(0)).uniform
+    bits = random_source(np.random.default_rng(0)).uniform
     assert dropout_masks(WIDE, 5, (), None) == dropout_masks(WIDE, 5, (None, None), bits) == (None, None)
     assert [mask is None for mask in dropout_masks(WIDE, 5, (None, 0.5), bits)] == [True, False]
 
@@ -150,7 +150,7 @@ def test_dropout_without_randomness_is_refused() -> None:
 def test_dropout_is_right_on_average() -> None:
     net = Network.create([3, 6, 2], activation="tanh", head="squared_error", random_state=0, dtype="float64")
     rng = np.random.default_rng(0)
-    B, bits = rng.normal(size=(3, 4)), draws_from(np.random.default_rng(1)).uniform
+    B, bits = rng.normal(size=(3, 4)), random_source(np.random.default_rng(1)).uniform
     answers = [
         backprop(net, B, np.zeros((2, 4)), masks=dropout_masks(net, 4, (0.3,), bits)).P for _ in range(4000)
     ]
@@ -159,10 +159,10 @@ def test_dropout_is_right_on_average() -> None:
     assert np.all(np.abs(np.mean(answers, axis=0) - plain) < 4.5 * error)
 
 
-def run_batches(case: Problem, rows: Any, rates: Any, **settings: Any) -> Ran:
-    recipe = Recipe(case.net, optimizers.sgd(), Objective(**settings))
+def run_batches(case: Problem, rows: Any, rates: Any, **settings: Any) -> EpochResult:
+    recipe = TrainConfig(case.net, optimizers.sgd(), Objective(**settings))
     engine = NumpyEngine(np.random.default_rng(0))
-    return engine.run_batches(recipe, begin(recipe), table_of(case), rows, rates)
+    return engine.run_batches(recipe, init_state(recipe), table_of(case), rows, rates)
 
 
 def test_each_batch_takes_its_own_rate() -> None:
@@ -172,7 +172,7 @@ def test_each_batch_takes_its_own_rate() -> None:
     assert state.steps == len(losses) == 3
     layers = case.net.layers
     for part, rate in zip(rows, [0.5, 0.0, 0.25], strict=True):
-        net = case.net.with_layers(layers)
+        net = case.net.replace_layers(layers)
         step = backprop(net, case.B[:, part], case.Y[:, part], case.weights[part])
         layers = moved(layers, step.gradient.mean(), -rate)
     close(state.layers, layers)
@@ -198,11 +198,11 @@ def test_dropout_reaches_the_steps() -> None:
 def test_random_bits_go_on_from_where_they_stood() -> None:
     random = np.random.default_rng(0)
     runs = NumpyEngine(random)
-    stood = runs.random_bits()
+    stood = runs.rng_state()
     first = random.random(3)
-    runs.go_on_from(stood)
+    runs.set_rng_state(stood)
     np.testing.assert_array_equal(random.random(3), first)
-    NumpyEngine().go_on_from(stood)
-    runs.go_on_from(None)
+    NumpyEngine().set_rng_state(stood)
+    runs.set_rng_state(None)
     with pytest.raises(InputError, match=r"the random numbers cannot go on from \{'bit_"):
-        runs.go_on_from({"bit_generator": "PCG64"})
+        runs.set_rng_state({"bit_generator": "PCG64"})

@@ -23,5 +23,5 @@ def test_every_error_belongs_to_its_families(kind: type, families: list[type]) -
 
 
 def test_a_far_name_is_not_guessed_at() -> None:
-    message = str(errors.unknown_name("solver", "qqq", ["adam", "sgd"]))
+    message = str(errors.unknown_option_error("solver", "qqq", ["adam", "sgd"]))
     assert message == "solver='qqq' is unknown: choose one of adam, sgd"

@@ -12,8 +12,16 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop
-from batchprop.dynamics import LOSS, MARGIN, PROBABILITY, Labels, answers_in, glance, particulars
-from batchprop.params import each
+from batchprop.dynamics import (
+    LOSS,
+    MARGIN,
+    PROBABILITY,
+    LabelEncoding,
+    basic_metrics,
+    example_metrics,
+    predictions_of,
+)
+from batchprop.params import tree_map
 from tests.core.problems import HEAD_MAKERS, Problem, Shape, group_sizes, problem
 
 SHAPE = Shape((3, 4, 5), 7)
@@ -21,13 +29,13 @@ TOLD_APART = ("softmax", "softmax, smoothed", "softmax, in groups", "sigmoid", "
 STRICT = type(array_api_strict.asarray(0.0))
 
 
-def labels_of(case: Problem) -> Labels | None:
+def labels_of(case: Problem) -> LabelEncoding | None:
     """How the problem's Y stands for labels."""
     K = case.Y.shape[0]
     if case.head.startswith("sigmoid"):
-        return Labels()
+        return LabelEncoding()
     if case.head.startswith("softmax"):
-        return Labels(tuple(group_sizes(K)) if "groups" in case.head else (K,))
+        return LabelEncoding(tuple(group_sizes(K)) if "groups" in case.head else (K,))
     return None
 
 
@@ -40,14 +48,14 @@ def drawn(head: str, shape: Shape = SHAPE) -> Problem:
 
 
 def step_of(case: Problem, asarray: Any = np.asarray) -> tuple[Step, Any]:
-    net = case.net.with_layers(each(asarray, case.net.layers))
+    net = case.net.replace_layers(tree_map(asarray, case.net.layers))
     Y = asarray(case.Y)
     return backprop(net, asarray(case.B), Y), Y
 
 
 def look(case: Problem, step: Step, Y: Any) -> Any:
     """What is seen of a batch, a column for each example."""
-    return particulars(glance(step, Y), Y, case.net.head, labels_of(case))
+    return example_metrics(basic_metrics(step, Y), Y, case.net.head, labels_of(case))
 
 
 def of_one(case: Problem, i: int) -> list[float]:
@@ -123,7 +131,7 @@ def test_the_loss_of_one_softmax_is_the_given_labels_surprise() -> None:
     step, Y = step_of(case)
     seen = look(case, step, Y)
     assert_allclose(seen[LOSS], -np.log(seen[PROBABILITY]), rtol=1e-12)
-    assert_allclose(answers_in(seen.T, Labels((5,))), step.P.T)
+    assert_allclose(predictions_of(seen.T, LabelEncoding((5,))), step.P.T)
 
 
 @pytest.mark.parametrize("score", [1e4, -1e4])
@@ -131,5 +139,5 @@ def test_a_sure_answer_stays_finite(score: float) -> None:
     for head, Z in (("sigmoid", [[score]]), ("softmax", [[score], [-score]])):
         case = drawn(head, Shape((1, 1) if head == "sigmoid" else (1, 2), 1))
         with_score = [layer._replace(b=np.asarray(Z)[:, 0]) for layer in case.net.layers]
-        step = backprop(case.net.with_layers(tuple(with_score)), np.zeros((1, 1)), case.Y)
+        step = backprop(case.net.replace_layers(tuple(with_score)), np.zeros((1, 1)), case.Y)
         assert np.isfinite(look(case, step, case.Y)).all()

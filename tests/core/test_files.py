@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.files import Holder, locked, sweep
+from batchprop.files import LockOwner, cleanup_all, file_lock
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -66,16 +66,16 @@ def test_the_second_is_refused_with_the_first_ones_number(tmp_path):
     with process(HOLD, path) as first:
         assert first.stdout.readline() == "held None\n"
         message = f"model is being written by process {first.pid}: wait for it, or name another with --out$"
-        with pytest.raises(DataError, match=message), locked(path):
+        with pytest.raises(DataError, match=message), file_lock(path):
             pass
         # The refusal took nothing from the first.
-        with pytest.raises(DataError, match=f"process {first.pid}"), locked(path):
+        with pytest.raises(DataError, match=f"process {first.pid}"), file_lock(path):
             pass
         first.stdin.write("\n")
         first.stdin.flush()
         assert first.stdout.readline() == "free\n"
     assert list(tmp_path.iterdir()) == []
-    with locked(path) as killed:
+    with file_lock(path) as killed:
         assert killed is None
 
 
@@ -86,8 +86,8 @@ def test_the_lock_of_a_killed_process_is_recognised_and_holds_nobody_up(tmp_path
         first.send_signal(signal.SIGKILL)
         first.wait()
         assert [file.name for file in tmp_path.iterdir()] == [".model.lock"]
-        with locked(path) as killed:
-            assert killed == Holder(first.pid, here())
+        with file_lock(path) as killed:
+            assert killed == LockOwner(first.pid, here())
             with process(HOLD, path) as third:
                 assert third.stdout.readline() == ""
     assert list(tmp_path.iterdir()) == []
@@ -103,10 +103,10 @@ def test_processes_that_race_for_it_never_hold_it_together(tmp_path):
 
 def test_the_host_is_named_where_it_is_another(tmp_path, monkeypatch):
     path = tmp_path / "model"
-    with locked(path):
+    with file_lock(path):
         monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
         message = f"by process {os.getpid()} on "
-        with pytest.raises(DataError, match=message), locked(path, option="--map"):
+        with pytest.raises(DataError, match=message), file_lock(path, option="--map"):
             pass
 
 
@@ -117,12 +117,12 @@ def test_another_thread_and_another_name_of_the_folder_are_refused_too(tmp_path)
 
     def work():
         try:
-            with locked(tmp_path / "link"):
+            with file_lock(tmp_path / "link"):
                 found.append("held")
         except DataError as error:
             found.append(str(error))
 
-    with locked(tmp_path / "model"), locked(tmp_path / "other"):
+    with file_lock(tmp_path / "model"), file_lock(tmp_path / "other"):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
@@ -131,45 +131,45 @@ def test_another_thread_and_another_name_of_the_folder_are_refused_too(tmp_path)
 
 def test_a_lock_that_nobody_signed_yet_is_refused_all_the_same(tmp_path):
     path = tmp_path / "model"
-    with locked(path):
+    with file_lock(path):
         (tmp_path / ".model.lock").write_text("")
-        with pytest.raises(DataError, match="by another process: wait"), locked(path):
+        with pytest.raises(DataError, match="by another process: wait"), file_lock(path):
             pass
 
 
 def test_a_file_that_was_put_in_its_place_is_left_alone(tmp_path):
     file = tmp_path / ".model.lock"
-    with locked(tmp_path / "model"):
+    with file_lock(tmp_path / "model"):
         file.unlink()
         file.write_text("another's")
     assert file.read_text() == "another's"
 
 
 def test_missing_parents_are_made_and_taken_back(tmp_path):
-    with locked(tmp_path / "a" / "b" / "model"):
+    with file_lock(tmp_path / "a" / "b" / "model"):
         assert (tmp_path / "a" / "b" / ".model.lock").exists()
     assert list(tmp_path.iterdir()) == []
-    with locked(tmp_path / "a" / "model"):
+    with file_lock(tmp_path / "a" / "model"):
         (tmp_path / "a" / "model").mkdir()
     assert (tmp_path / "a" / "model").exists()
 
 
 def test_a_process_that_is_about_to_end_takes_the_file_away(tmp_path):
-    with locked(tmp_path / "a" / "model"):
-        sweep()
+    with file_lock(tmp_path / "a" / "model"):
+        cleanup_all()
         assert list(tmp_path.iterdir()) == []
     file = tmp_path / ".model.lock"
-    with locked(tmp_path / "model"):
+    with file_lock(tmp_path / "model"):
         pass
     file.write_text("another's")
-    sweep()
+    cleanup_all()
     assert file.exists()
 
 
 def test_what_cannot_be_locked_says_why(tmp_path):
     (tmp_path / "file").write_text("")
     message = "cannot be locked: .*; name another with --out"
-    with pytest.raises(DataError, match=message), locked(tmp_path / "file" / "model"):
+    with pytest.raises(DataError, match=message), file_lock(tmp_path / "file" / "model"):
         pass
 
 
@@ -179,7 +179,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
 
     monkeypatch.setattr("filelock.lock_descriptor", refuse)
     message = "has no locks: see to it that nothing else writes there"
-    with pytest.warns(UserWarning, match=message), locked(tmp_path / "model"):
+    with pytest.warns(UserWarning, match=message), file_lock(tmp_path / "model"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -189,5 +189,8 @@ def test_other_failures_to_lock_are_errors(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("filelock.lock_descriptor", refuse)
-    with pytest.raises(DataError, match="cannot be locked: Input/output error"), locked(tmp_path / "model"):
+    with (
+        pytest.raises(DataError, match="cannot be locked: Input/output error"),
+        file_lock(tmp_path / "model"),
+    ):
         pass

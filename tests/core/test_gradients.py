@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop, forward
-from batchprop.params import Layers, each
+from batchprop.params import Layers, tree_map
 from tests.core.comparing import close, dot, moved, random_like
 from tests.core.jax_oracle import example_gradients
 from tests.core.oracle import loop
@@ -79,7 +79,7 @@ def test_central_differences_along_random_directions(activation: str, head: str)
         gradient = step(case, case.weights).gradient.mean()
         for _ in range(3):
             V = random_like(gradient, rng)
-            nets = (case.net.with_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+            nets = (case.net.replace_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
             ahead, behind = (backprop(net, case.B, case.Y, case.weights).loss for net in nets)
             assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 
@@ -87,7 +87,7 @@ def test_central_differences_along_random_directions(activation: str, head: str)
 def forward_loss(case: Problem, layers: Layers) -> Any:
     """The weighted loss by the forward half alone, on JAX arrays."""
     B, Y, weights = (jnp.asarray(each) for each in (case.B, case.Y, case.weights))
-    net = case.net.with_layers(layers)
+    net = case.net.replace_layers(layers)
     Z, _ = forward(net, B, (None,) * len(net.activations))
     return net.head.losses(Z[-1], Y) @ weights / jnp.sum(weights)
 
@@ -135,9 +135,9 @@ def test_equal_examples_equal_one(activation: str, head: str) -> None:
 @over_the_table
 def test_float32_stays_float32_and_near(activation: str, head: str) -> None:
     for case in problems(activation, head):
-        layers = each(lambda theta: theta.astype("float32"), case.net.layers)
+        layers = tree_map(lambda theta: theta.astype("float32"), case.net.layers)
         B, Y, weights = (array.astype("float32") for array in (case.B, case.Y, case.weights))
-        narrow = backprop(case.net.with_layers(layers), B, Y, weights)
+        narrow = backprop(case.net.replace_layers(layers), B, Y, weights)
         gradient = narrow.gradient.mean()
         parameters = (theta for layer in gradient for theta in layer)
         arrays = [narrow.losses, narrow.P, *narrow.Z, *narrow.H, *narrow.dZ, *parameters]

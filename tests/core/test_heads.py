@@ -226,19 +226,19 @@ def test_a_quantile_out_of_range_is_refused(wrong: float) -> None:
 
 def test_a_head_is_found_by_name_or_given() -> None:
     own = heads.huber(2.0)
-    assert heads.find_head(own) is own
-    assert all(heads.find_head(name) is head and head.name == name for name, head in HEADS.items())
+    assert heads.get_head(own) is own
+    assert all(heads.get_head(name) is head and head.name == name for name, head in HEADS.items())
 
 
 @pytest.mark.parametrize("name", ["softmx", None, 3, ["softmax"]])
 def test_an_unknown_head_is_refused(name: Any) -> None:
     with pytest.raises(ParameterError, match=r"head=.* is unknown: choose one of softmax, "):
-        heads.find_head(name)
+        heads.get_head(name)
 
 
 def test_groups_that_do_not_fill_the_last_layer_are_refused() -> None:
     with pytest.raises(InputError, match=r"the last layer has 5 units: softmax_groups\(\[2, 2\]\) needs 4"):
-        heads.softmax_groups([2, 2]).answer(np.zeros((5, 3)), np.zeros((5, 3)))
+        heads.softmax_groups([2, 2]).output_and_losses(np.zeros((5, 3)), np.zeros((5, 3)))
 
 
 @pytest.mark.parametrize("make", [heads.softmax, heads.sigmoid_cross_entropy])

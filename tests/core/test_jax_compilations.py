@@ -14,14 +14,14 @@ from sklearn.model_selection import GridSearchCV
 
 import batchprop as bp
 from batchprop import heads, optimizers
-from batchprop.backprop import answers, outputs
-from batchprop.batches import Table, mini, poisson
+from batchprop.backprop import output_and_losses, predict
+from batchprop.batches import Dataset, minibatches, poisson_batches
 from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
 from batchprop.network import Network
 from batchprop.objective import Objective
-from batchprop.training import Recipe, State, begin
+from batchprop.training import TrainConfig, TrainState, init_state
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -50,22 +50,22 @@ class Fit:
         width, rng = next(WIDTHS), np.random.default_rng(0)
         self.net = Network.create([width, 4, 3], head=head, random_state=0, dtype=dtype)
         X = rng.normal(size=(rows, width)).astype(dtype)
-        self.table = Table(X, np.eye(3, dtype=dtype)[rng.integers(3, size=rows)])
+        self.table = Dataset(X, np.eye(3, dtype=dtype)[rng.integers(3, size=rows)])
 
-    def run(self, epochs: list[Any], engine: JaxEngine | None = None, **numbers: Any) -> State:
+    def run(self, epochs: list[Any], engine: JaxEngine | None = None, **numbers: Any) -> TrainState:
         """Train on a new engine, unless one is given."""
         engine = engine or JaxEngine(seed=0)
         optimizer = optimizers.adamw(numbers.pop("beta_1", 0.9), weight_decay=numbers.pop("decay", 0.1))
         rate, table = numbers.pop("rate", 0.1), self.table._replace(weights=numbers.pop("weights", None))
-        recipe = Recipe(self.net, optimizer, Objective(**numbers))
-        state = begin(recipe)
+        recipe = TrainConfig(self.net, optimizer, Objective(**numbers))
+        state = init_state(recipe)
         for rows in epochs:
             state = engine.run_batches(recipe, state, table, rows, [rate] * len(rows)).state
         return state
 
 
 def plan(rows: int, size: int, epochs: int = 3) -> list[Any]:
-    return list(islice(mini(rows, size, np.random.RandomState(0)), epochs))
+    return list(islice(minibatches(rows, size, np.random.RandomState(0)), epochs))
 
 
 def test_compilations_are_counted(compiled: list[str]) -> None:
@@ -138,7 +138,7 @@ def test_the_last_batch_may_have_any_number_of_rows(compiled: list[str]) -> None
 
 def test_batches_of_varying_size_share_a_program(compiled: list[str]) -> None:
     fit, engine = Fit(60), JaxEngine()
-    epochs = list(islice(poisson(60, 0.2, 5, np.random.RandomState(0)), 20))
+    epochs = list(islice(poisson_batches(60, 0.2, 5, np.random.RandomState(0)), 20))
     fit.run(epochs, engine)
     # A program for each width, a power of two, that is larger than those before.
     assert 1 <= len(compiled) <= 2, compiled
@@ -160,7 +160,7 @@ def test_a_head_made_again_is_the_same(compiled: list[str], maker: Any) -> None:
     fit = Fit(head=maker())
     fit.run(plan(30, 8))
     first = len(compiled)
-    fit.net = Network(fit.net.layers, fit.net.activations, heads.find_head(maker()))
+    fit.net = Network(fit.net.layers, fit.net.activations, heads.get_head(maker()))
     fit.run(plan(30, 8))
     assert compiled[first:] == []
 
@@ -168,13 +168,13 @@ def test_a_head_made_again_is_the_same(compiled: list[str], maker: Any) -> None:
 def test_functions_of_rows_share_a_program(compiled: list[str]) -> None:
     fit = Fit(64)
     engine, X, Y = JaxEngine(), fit.table.X, fit.table.Y
-    engine.apply(outputs, fit.net, X)
-    engine.apply(answers, fit.net, X, Y)
+    engine.map_rows(predict, fit.net, X)
+    engine.map_rows(output_and_losses, fit.net, X, Y)
     first = len(compiled)
     assert first == 2
     for n in (33, 50, 64):
-        JaxEngine().apply(outputs, fit.net, X[:n])
-        JaxEngine().apply(answers, fit.net, X[:n], Y[:n])
+        JaxEngine().map_rows(predict, fit.net, X[:n])
+        JaxEngine().map_rows(output_and_losses, fit.net, X[:n], Y[:n])
     assert compiled[first:] == []
 
 

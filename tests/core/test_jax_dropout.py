@@ -11,55 +11,57 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop import optimizers
-from batchprop.batches import Batches, Rows, Table, gather, mini
-from batchprop.dp_sgd import Flat, Mechanism
+from batchprop.batches import Dataset, EpochBatches, Indices, gather, minibatches
+from batchprop.dp_sgd import DPMechanism, FlatClipping
 from batchprop.engines import feeding
-from batchprop.engines.devices import key_of
+from batchprop.engines.devices import make_key
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.engines.prng import draws_of
+from batchprop.engines.prng import random_source
 from batchprop.errors import ParameterError
 from batchprop.network import Network
-from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
-from batchprop.training import Ran, Recipe, State, begin, update
+from batchprop.objective import Objective, add, add_l2_penalty, dropout_masks, microbatch_gradient
+from batchprop.training import EpochResult, TrainConfig, TrainState, apply_gradient, init_state
 from tests.core.comparing import leaves, same_run
 
 N = 24
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 3))
-TABLE = Table(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.uniform(0.5, 2.0, size=N))
+TABLE = Dataset(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.uniform(0.5, 2.0, size=N))
 NET = Network.create([3, 6, 5, 2], activation="tanh", random_state=0, dtype="float64")
 RATES = (0.25, 0.5)
 
 
-def recipe(dropout: Any = RATES) -> Recipe:
-    return Recipe(NET, optimizers.adam(), Objective(alpha=0.1, dropout=dropout))
+def recipe(dropout: Any = RATES) -> TrainConfig:
+    return TrainConfig(NET, optimizers.adam(), Objective(alpha=0.1, dropout=dropout))
 
 
-def plan(epochs: int) -> list[Batches]:
+def plan(epochs: int) -> list[EpochBatches]:
     """Three batches of 7 and one of 3 in each epoch."""
-    return list(islice(mini(N, 7, np.random.RandomState(0)), epochs))
+    return list(islice(minibatches(N, 7, np.random.RandomState(0)), epochs))
 
 
-def run(engine: Any, epochs: list[Batches], state: State | None = None, dropout: Any = RATES) -> Ran:
+def run(
+    engine: Any, epochs: list[EpochBatches], state: TrainState | None = None, dropout: Any = RATES
+) -> EpochResult:
     """Train epoch by epoch; what is left behind, with the losses of all."""
     losses: list[float] = []
-    state = state or begin(recipe(dropout))
+    state = state or init_state(recipe(dropout))
     for rows in epochs:
         ran = engine.run_batches(recipe(dropout), state, TABLE, rows, [0.05] * len(rows))
         state, losses = ran.state, [*losses, *ran.losses]
-    return Ran(state, ran.layers, losses, ran.finite)
+    return EpochResult(state, ran.layers, losses, ran.finite)
 
 
 def uniform_of(seed: int, step: int, part: int = 0) -> Any:
     """What the engine draws from at a step, as NumPy's arrays."""
-    key = key_of(seed)
+    key = make_key(seed)
 
     def uniform(shape: tuple[int, int], dtype: Any) -> Any:
         with jax.enable_x64(True):
             return np.asarray(draw(shape, dtype))
 
-    draws = draws_of(key, np.asarray(step), np.asarray(part))
+    draws = random_source(key, np.asarray(step), np.asarray(part))
     assert draws is not None
     draw = draws.uniform
     return uniform
@@ -134,18 +136,18 @@ def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
     epochs = plan(2)
     ours = run(JaxEngine(seed=5), epochs, dropout=dropout)
     width = min(size, 7)
-    state, losses = begin(recipe(dropout)), []
+    state, losses = init_state(recipe(dropout)), []
     for rows in (rows for epoch in epochs for rows in epoch):
         with_masks = step_with_masks(state, rows, width, dropout)
         losses.append(with_masks[1])
         state = with_masks[0]
-    same_run(ours, Ran(state, state.layers, losses, finite=True))
+    same_run(ours, EpochResult(state, state.layers, losses, finite=True))
 
 
-def step_with_masks(state: State, rows: Rows, width: int, dropout: Any) -> tuple[State, float]:
+def step_with_masks(state: TrainState, rows: Indices, width: int, dropout: Any) -> tuple[TrainState, float]:
     """NumPy's step, a microbatch at a time, with the masks that the JAX engine draws at this step."""
     parts = [rows[start : start + width] for start in range(0, len(rows), width)]
-    net, objective = NET.with_layers(state.layers), recipe(dropout).objective
+    net, objective = NET.replace_layers(state.layers), recipe(dropout).objective
     weights = TABLE.weights
     assert weights is not None
     share, total = 1 / weights[rows].sum(), None
@@ -154,11 +156,11 @@ def step_with_masks(state: State, rows: Rows, width: int, dropout: Any) -> tuple
         # A mask is drawn for the whole width; the examples that fill up are not looked at.
         masks = dropout_masks(net, width, dropout, uniform)
         cut = tuple(None if mask is None else mask[:, : len(part)] for mask in masks)
-        added, _ = contribution(net, gather(TABLE, part), share, cut)
+        added, _ = microbatch_gradient(net, gather(TABLE, part), share, cut)
         total = added if total is None else add(total, added)
     assert total is not None
-    loss, gradient = penalised(total, net.layers, objective, share)
-    return update(recipe(dropout), state, gradient, 0.05), float(loss)
+    loss, gradient = add_l2_penalty(total, net.layers, objective, share)
+    return apply_gradient(recipe(dropout), state, gradient, 0.05), float(loss)
 
 
 def test_dropout_without_randomness_is_refused() -> None:
@@ -173,7 +175,7 @@ def test_a_seed_without_dropout_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "objective", [Objective(dropout=RATES), Objective(mechanism=Mechanism(Flat(1.0), None, 9.0))]
+    "objective", [Objective(dropout=RATES), Objective(mechanism=DPMechanism(FlatClipping(1.0), None, 9.0))]
 )
 def test_a_loss_for_the_line_search_takes_neither_dropout_nor_a_mechanism(objective: Objective) -> None:
     with pytest.raises(ParameterError, match=r"(dropout|mechanism)=.* has no place in a single loss"):

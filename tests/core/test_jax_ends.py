@@ -12,7 +12,7 @@ from batchprop.backprop import backprop
 from batchprop.engines import feeding, programs
 from batchprop.engines import jax as jax_engine
 from batchprop.errors import DivergedError
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 from tests.estimators.tables import estimator, quiet, table
 from tests.estimators.test_engines import alike, pair
 
@@ -28,7 +28,7 @@ def test_callbacks_look_at_the_network(solver: str, dtype: str) -> None:
     for engine in ("jax", "numpy"):
         losses: list[float] = []
 
-        def look(epoch: Epoch, losses: list[float] = losses) -> None:
+        def look(epoch: EpochRecord, losses: list[float] = losses) -> None:
             net, kind = epoch.network, epoch.network.layers[0].W.dtype
             losses.append(float(backprop(net, X.T.astype(kind), y[None].astype(kind)).loss))
 
@@ -46,7 +46,7 @@ def test_a_callback_ends_training(solver: str) -> None:
 
 
 def interrupt_in(epoch_number: int) -> Any:
-    def callback(epoch: Epoch) -> None:
+    def callback(epoch: EpochRecord) -> None:
         if epoch.number == epoch_number:
             raise KeyboardInterrupt
 
@@ -116,7 +116,7 @@ def test_an_interrupted_early_stopping_keeps_the_best_weights(monkeypatch: pytes
         "max_iter": 30,
         "dtype": "float64",
     }
-    nets: list[Epoch] = []
+    nets: list[EpochRecord] = []
     seen = estimator("multiclass", callbacks=[nets.append], **parameters).fit(X, y)
     best = seen.best_iteration_
     assert best < seen.n_iter_

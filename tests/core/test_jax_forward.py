@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from batchprop.backprop import answers, outputs, scores
-from batchprop.batches import Table
+from batchprop.backprop import logits, output_and_losses, predict
+from batchprop.batches import Dataset
 from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
@@ -23,7 +23,7 @@ from tests.core.problems import HEAD_MAKERS, SHAPES, Shape, problem
 
 CASE = problem("one per layer", "softmax", max(SHAPES, key=lambda shape: len(shape.sizes)))
 N = len(CASE.weights)
-TABLE = Table(CASE.B.T, CASE.Y.T, CASE.weights)
+TABLE = Dataset(CASE.B.T, CASE.Y.T, CASE.weights)
 WITHIN = {"float32": 1e-5, "float64": 1e-11}
 
 
@@ -35,9 +35,9 @@ def small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 
 
 def same_gradient(
-    table: Table, rows: Any, objective: Objective, dtype: str = "float64", *, resident: bool = False
+    table: Dataset, rows: Any, objective: Objective, dtype: str = "float64", *, resident: bool = False
 ) -> None:
-    net = CASE.net.with_layers(in_dtype(CASE.net.layers, dtype))
+    net = CASE.net.replace_layers(in_dtype(CASE.net.layers, dtype))
     ours, theirs = (
         engine.value_and_gradient(net, table, rows, objective)
         for engine in (JaxEngine(resident=resident), NumpyEngine())
@@ -77,7 +77,7 @@ def test_the_loss_of_sparse_rows(size: int, resident: bool, monkeypatch: pytest.
 
 
 def test_the_loss_in_float32() -> None:
-    table = Table(*(np.asarray(part, "float32") for part in TABLE))
+    table = Dataset(*(np.asarray(part, "float32") for part in TABLE))
     same_gradient(table, np.arange(N), Objective(alpha=0.7), "float32")
 
 
@@ -97,10 +97,10 @@ def rows_of(net: Network, n: int, dtype: str) -> tuple[Any, Any]:
 def test_functions_of_rows(n: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 8 rows: one row, a chunk filled up, one that is full, one row too many, a third."""
     small(monkeypatch, 8)
-    net = CASE.net.with_layers(in_dtype(CASE.net.layers, dtype))
+    net = CASE.net.replace_layers(in_dtype(CASE.net.layers, dtype))
     X, Y = rows_of(net, n, dtype)
-    for function, matrices in ((outputs, (X,)), (scores, (X,)), (answers, (X, Y))):
-        ours, theirs = (engine.apply(function, net, *matrices) for engine in (JaxEngine(), NumpyEngine()))
+    for function, matrices in ((predict, (X,)), (logits, (X,)), (output_and_losses, (X, Y))):
+        ours, theirs = (engine.map_rows(function, net, *matrices) for engine in (JaxEngine(), NumpyEngine()))
         same_rows(ours, theirs, n, dtype)
 
 
@@ -120,7 +120,8 @@ def same_rows(ours: Any, theirs: Any, n: int, dtype: str) -> None:
 def test_the_answers_of_every_head(head: str) -> None:
     case = problem("tanh", head, TALL)
     ours, theirs = (
-        engine.apply(answers, case.net, case.B.T, case.Y.T) for engine in (JaxEngine(), NumpyEngine())
+        engine.map_rows(output_and_losses, case.net, case.B.T, case.Y.T)
+        for engine in (JaxEngine(), NumpyEngine())
     )
     same_rows(ours, theirs, 7, "float64")
 
@@ -130,15 +131,15 @@ def test_functions_of_sparse_rows(n: int, monkeypatch: pytest.MonkeyPatch) -> No
     small(monkeypatch, 8)
     X, _ = rows_of(CASE.net, n, "float64")
     thin = sparse.csr_array(np.where(X > 0, X, 0))
-    ours, theirs = (engine.apply(outputs, CASE.net, thin) for engine in (JaxEngine(), NumpyEngine()))
+    ours, theirs = (engine.map_rows(predict, CASE.net, thin) for engine in (JaxEngine(), NumpyEngine()))
     same_rows(ours, theirs, n, "float64")
 
 
 def test_a_network_that_was_trained_compiled_answers_in_numpy_too() -> None:
-    net = CASE.net.with_layers(CASE.net.layers)
+    net = CASE.net.replace_layers(CASE.net.layers)
     X, _ = rows_of(net, 5, "float64")
-    ran = JaxEngine().apply(outputs, net, X)
-    assert_allclose(NumpyEngine().apply(outputs, net, X), ran, rtol=1e-11)
+    ran = JaxEngine().map_rows(predict, net, X)
+    assert_allclose(NumpyEngine().map_rows(predict, net, X), ran, rtol=1e-11)
 
 
 # ---- devices

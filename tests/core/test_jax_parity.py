@@ -10,11 +10,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop import optimizers
-from batchprop.batches import Rows, Table
+from batchprop.batches import Dataset, Indices
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.objective import Objective
-from batchprop.training import Engine, Ran, Recipe, begin
+from batchprop.training import Engine, EpochResult, TrainConfig, init_state
 from tests.core.comparing import in_dtype, leaves
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problems
 
@@ -29,17 +29,19 @@ WITHIN = {"float32": 1e-5, "float64": 1e-10}
 
 
 @cache
-def plan(m: int) -> list[Rows]:
+def plan(m: int) -> list[Indices]:
     """Batches of up to four rows in turn, and two, as the last of an epoch might have."""
     rng = np.random.default_rng(0)
     return [rng.permutation(m)[: 2 if step % 5 == 4 else 4] for step in range(STEPS)]
 
 
-def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> Ran:
-    table = Table(case.B.T.astype(dtype), case.Y.T.astype(dtype), case.weights.astype(dtype))
-    recipe = Recipe(case.net.with_layers(in_dtype(case.net.layers, dtype)), OPTIMIZER, Objective(alpha=0.01))
+def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> EpochResult:
+    table = Dataset(case.B.T.astype(dtype), case.Y.T.astype(dtype), case.weights.astype(dtype))
+    recipe = TrainConfig(
+        case.net.replace_layers(in_dtype(case.net.layers, dtype)), OPTIMIZER, Objective(alpha=0.01)
+    )
     table = table if weighted else table._replace(weights=None)
-    return engine.run_batches(recipe, begin(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
+    return engine.run_batches(recipe, init_state(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
 
 
 def chosen(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any, bool]]:

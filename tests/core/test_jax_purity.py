@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from batchprop import optimizers, schedules
 from batchprop.backprop import backprop
-from batchprop.batches import Table, mini
+from batchprop.batches import Dataset, minibatches
 from batchprop.engines import feeding, programs
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
@@ -22,13 +22,13 @@ from batchprop.engines.numpy import NumpyEngine
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.training import Epoch, Ran, Recipe, begin, train
+from batchprop.training import EpochRecord, EpochResult, TrainConfig, init_state, train
 from tests.core.comparing import in_dtype, leaves
 
 N = 40
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 3))
-TABLE = Table(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.uniform(0.5, 2.0, size=N))
+TABLE = Dataset(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.uniform(0.5, 2.0, size=N))
 NET = Network.create([3, 5, 2], activation="tanh", random_state=0, dtype="float64")
 
 
@@ -38,12 +38,14 @@ def small_feeds(monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
 
 
-def epochs(engine: JaxEngine, count: int, dtype: str = "float64", **objective: Any) -> list[Epoch]:
-    table = Table(*(np.asarray(part, dtype) for part in TABLE))
-    net = NET.with_layers(in_dtype(NET.layers, dtype))
-    recipe = Recipe(net, optimizers.adam(), Objective(**objective))
-    plan = mini(N, 8, np.random.RandomState(0))
-    return list(islice(train(recipe, begin(recipe), table, plan, schedules.constant(0.05), engine), count))
+def epochs(engine: JaxEngine, count: int, dtype: str = "float64", **objective: Any) -> list[EpochRecord]:
+    table = Dataset(*(np.asarray(part, dtype) for part in TABLE))
+    net = NET.replace_layers(in_dtype(NET.layers, dtype))
+    recipe = TrainConfig(net, optimizers.adam(), Objective(**objective))
+    plan = minibatches(N, 8, np.random.RandomState(0))
+    return list(
+        islice(train(recipe, init_state(recipe), table, plan, schedules.constant(0.05), engine), count)
+    )
 
 
 def copies(state: Any) -> list[np.ndarray]:
@@ -55,8 +57,8 @@ def copies(state: Any) -> list[np.ndarray]:
 def test_the_state_given_stays_as_it_is(large: bool, resident: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     small_feeds(monkeypatch, large=large)
     engine = JaxEngine(resident=resident)
-    recipe = Recipe(NET, optimizers.adam(), Objective(alpha=0.1))
-    state, rows = begin(recipe), next(mini(N, 8))
+    recipe = TrainConfig(NET, optimizers.adam(), Objective(alpha=0.1))
+    state, rows = init_state(recipe), next(minibatches(N, 8))
     for _ in range(3):
         before = copies(state)
         once, again = (engine.run_batches(recipe, state, TABLE, rows, [0.05] * 5) for _ in range(2))
@@ -71,16 +73,16 @@ def test_earlier_records_stay_usable(large: bool, monkeypatch: pytest.MonkeyPatc
     small_feeds(monkeypatch, large=large)
     run = epochs(JaxEngine(), 4)
     first = run[0]
-    losses = [float(np.mean(NumpyEngine().apply(loss_of, as_numpy(epoch), X, TABLE.Y))) for epoch in run]
+    losses = [float(np.mean(NumpyEngine().map_rows(loss_of, as_numpy(epoch), X, TABLE.Y))) for epoch in run]
     assert len(set(losses)) == 4
-    recipe = Recipe(NET, optimizers.adam(), Objective())
-    rest = JaxEngine().run_batches(recipe, first.state, TABLE, next(mini(N, 8)), [0.05] * 5)
+    recipe = TrainConfig(NET, optimizers.adam(), Objective())
+    rest = JaxEngine().run_batches(recipe, first.state, TABLE, next(minibatches(N, 8)), [0.05] * 5)
     assert rest.finite
     assert first.state.steps == 5
 
 
-def as_numpy(epoch: Epoch) -> Network:
-    return epoch.network.with_layers(jax.tree.map(np.asarray, epoch.network.layers))
+def as_numpy(epoch: EpochRecord) -> Network:
+    return epoch.network.replace_layers(jax.tree.map(np.asarray, epoch.network.layers))
 
 
 def loss_of(net: Network, B: Any, Y: Any) -> Any:
@@ -90,14 +92,14 @@ def loss_of(net: Network, B: Any, Y: Any) -> Any:
 @pytest.mark.parametrize("resident", [False, True])
 def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
     given = [np.array(part) for part in (*TABLE, *leaves(NET.layers))]
-    rows = next(mini(N, 8))
+    rows = next(minibatches(N, 8))
     order = [part.copy() for part in rows]
     engine = JaxEngine(resident=resident)
-    recipe = Recipe(NET, optimizers.momentum(), Objective(alpha=1.0))
+    recipe = TrainConfig(NET, optimizers.momentum(), Objective(alpha=1.0))
     rates = [0.05] * 5
-    engine.run_batches(recipe, begin(recipe), TABLE, rows, rates)
+    engine.run_batches(recipe, init_state(recipe), TABLE, rows, rates)
     engine.value_and_gradient(NET, TABLE, rows[0], Objective())
-    engine.apply(loss_of, NET, X, TABLE.Y)
+    engine.map_rows(loss_of, NET, X, TABLE.Y)
     for part, copy in zip((*TABLE, *leaves(NET.layers)), given, strict=True):
         assert np.array_equal(part, copy)
         assert part.flags.writeable
@@ -110,10 +112,10 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
 @pytest.mark.parametrize("size", [4096, 3])
 def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "MICROBATCH", size)
-    engine, recipe = JaxEngine(), Recipe(NET, OPTIMIZERS[name](), Objective())
-    ran = Ran(begin(recipe), (), [], finite=True)
+    engine, recipe = JaxEngine(), TrainConfig(NET, OPTIMIZERS[name](), Objective())
+    ran = EpochResult(init_state(recipe), (), [], finite=True)
     for number in (1, 2):
-        ran = engine.run_batches(recipe, ran.state, TABLE, next(mini(N, 8)), [0.05] * 5)
+        ran = engine.run_batches(recipe, ran.state, TABLE, next(minibatches(N, 8)), [0.05] * 5)
         assert type(ran.state.steps) is int
         assert ran.state.steps == 5 * number
         scalars = [leaf for leaf in leaves(ran.state) if not getattr(leaf, "ndim", 0)]
@@ -133,15 +135,15 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
-    table = Table(*(np.asarray(part, dtype) for part in TABLE))
-    net = NET.with_layers(in_dtype(NET.layers, dtype))
+    table = Dataset(*(np.asarray(part, dtype) for part in TABLE))
+    net = NET.replace_layers(in_dtype(NET.layers, dtype))
     results = []
     kind: Any
     for kind in (float, np.float64, np.float32 if dtype == "float32" else np.float64):
         objective = Objective(kind(0.125), (kind(0.25),), kind(0.5), kind(0.5))
-        recipe = Recipe(net, SETTINGS[name](kind), objective)
+        recipe = TrainConfig(net, SETTINGS[name](kind), objective)
         rates = [kind(0.0625)] * 5
-        ran = JaxEngine(seed=0).run_batches(recipe, begin(recipe), table, next(mini(N, 8)), rates)
+        ran = JaxEngine(seed=0).run_batches(recipe, init_state(recipe), table, next(minibatches(N, 8)), rates)
         assert {leaf.dtype.name for leaf in leaves(ran.state) if hasattr(leaf, "dtype")} == {dtype}
         results.append(ran.losses)
     assert results[0] == results[1]
@@ -149,13 +151,13 @@ def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
 
 
 def test_float32_stays_float32_whatever_is_asked_of_it() -> None:
-    net = NET.with_layers(in_dtype(NET.layers, "float32"))
-    table = Table(*(np.asarray(part, "float32") for part in TABLE))
+    net = NET.replace_layers(in_dtype(NET.layers, "float32"))
+    table = Dataset(*(np.asarray(part, "float32") for part in TABLE))
     engine = JaxEngine()
     loss, gradient = engine.value_and_gradient(net, table, np.arange(9), Objective(alpha=0.1))
     assert np.asarray(loss).dtype == "float32"
     assert {leaf.dtype.name for leaf in leaves(gradient)} == {"float32"}
-    assert engine.apply(loss_of, net, table.X, table.Y).dtype == "float32"
+    assert engine.map_rows(loss_of, net, table.X, table.Y).dtype == "float32"
 
 
 # ---- the process
@@ -175,10 +177,10 @@ def configuration() -> tuple[Any, ...]:
 
 
 def asked_for_everything(engine: JaxEngine) -> None:
-    recipe = Recipe(NET, optimizers.adam(), Objective(dropout=(0.5,)))
-    engine.run_batches(recipe, begin(recipe), TABLE, next(mini(N, 8)), [0.05] * 5)
+    recipe = TrainConfig(NET, optimizers.adam(), Objective(dropout=(0.5,)))
+    engine.run_batches(recipe, init_state(recipe), TABLE, next(minibatches(N, 8)), [0.05] * 5)
     engine.value_and_gradient(NET, TABLE, np.arange(5), Objective())
-    engine.apply(loss_of, NET, X, TABLE.Y)
+    engine.map_rows(loss_of, NET, X, TABLE.Y)
 
 
 @pytest.mark.parametrize("x64", [False, True])
@@ -219,15 +221,15 @@ def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> 
     """An epoch of a thousand feeds holds a few states, not a thousand."""
     small_feeds(monkeypatch, large=False)
     alive: list[int] = []
-    recipe = Recipe(NET, optimizers.adam(), Objective())
+    recipe = TrainConfig(NET, optimizers.adam(), Objective())
 
     def watched(*arguments: Any) -> Any:
         alive.append(sum(array.shape == (5, 3) for array in jax.live_arrays()))
         return programs.run(*arguments)
 
     monkeypatch.setattr(jax_engine, "run", watched)
-    rows = [part for epoch in islice(mini(N, 8), 8) for part in epoch]
-    JaxEngine().run_batches(recipe, begin(recipe), TABLE, rows, [0.05] * len(rows))
+    rows = [part for epoch in islice(minibatches(N, 8), 8) for part in epoch]
+    JaxEngine().run_batches(recipe, init_state(recipe), TABLE, rows, [0.05] * len(rows))
     assert len(alive) == 20
     # W and Adam's two means of it: of the feed before, and of the one before that.
     assert max(alive[4:]) <= alive[0] + 3 * 3

@@ -11,16 +11,16 @@ import pytest
 
 from batchprop import optimizers
 from batchprop.activations import Activation
-from batchprop.batches import Table
+from batchprop.batches import Dataset
 from batchprop.engines import forking
 from batchprop.engines.jax import JaxEngine
 from batchprop.errors import BatchpropError, ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective
-from batchprop.training import Recipe, begin
+from batchprop.training import TrainConfig, init_state
 
 NET = Network.create([2, 3, 1], head="squared_error", random_state=0)
-TABLE = Table(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))
+TABLE = Dataset(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))
 
 
 @dataclass
@@ -48,6 +48,6 @@ def test_only_a_fork_of_a_process_in_which_jax_worked_is_refused(
 
 def test_functions_that_cannot_be_told_apart_are_refused() -> None:
     own = Network(NET.layers, (Activation("own", Scaled(2.0), Scaled(0.0)),), NET.head)
-    recipe = Recipe(own, optimizers.sgd(), Objective())
+    recipe = TrainConfig(own, optimizers.sgd(), Objective())
     with pytest.raises(ParameterError, match=r"cannot be told from another .*: make it of functions"):
-        JaxEngine().run_batches(recipe, begin(recipe), TABLE, [np.arange(4)], [0.1])
+        JaxEngine().run_batches(recipe, init_state(recipe), TABLE, [np.arange(4)], [0.1])

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from batchprop import batches, optimizers, schedules
-from batchprop.batches import Batches, Rows, Table, mini
+from batchprop.batches import Dataset, EpochBatches, Indices, minibatches
 from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
@@ -21,7 +21,7 @@ from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS, Optimizer
 from batchprop.schedules import Schedule
-from batchprop.training import Engine, Recipe, begin, train
+from batchprop.training import Engine, TrainConfig, init_state, train
 from tests.core.comparing import in_dtype, same_run
 
 N = 30
@@ -29,7 +29,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 3))
 Y = np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)]
 WEIGHTS = RNG.uniform(0.5, 2.0, size=N)
-TABLE = Table(X, Y)
+TABLE = Dataset(X, Y)
 NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
 
 
@@ -79,16 +79,16 @@ def same_training(
     engine: Engine,
     optimizer: Optimizer | None = None,
     *,
-    table: Table = TABLE,
+    table: Dataset = TABLE,
     epochs: Any = None,
     schedule: Schedule | None = None,
     **objective: Any,
 ) -> None:
     """Train two epochs of batches of 8, 8, 8 and 6, unless told otherwise, on this engine and on NumPy's."""
-    recipe = Recipe(NET, optimizer or optimizers.adam(), Objective(**objective))
-    epochs = epochs or list(islice(mini(N, 8, np.random.RandomState(0)), 2))
+    recipe = TrainConfig(NET, optimizer or optimizers.adam(), Objective(**objective))
+    epochs = epochs or list(islice(minibatches(N, 8, np.random.RandomState(0)), 2))
     schedule, reference = schedule or schedules.constant(0.05), NumpyEngine()
-    ours = theirs = begin(recipe)
+    ours = theirs = init_state(recipe)
     for rows in epochs:
         rates = [schedule(theirs.steps + i) for i in range(len(rows))]
         mine, numpys = (
@@ -131,15 +131,15 @@ def test_every_batch_takes_its_own_rate(engine: JaxEngine, schedule: Schedule) -
     same_training(engine, optimizers.momentum(), schedule=schedule)
 
 
-EMPTY: Rows = np.arange(0)
+EMPTY: Indices = np.arange(0)
 
 
-def of_sizes(*sizes: int) -> list[Rows]:
+def of_sizes(*sizes: int) -> list[Indices]:
     rng = np.random.default_rng(1)
     return [rng.permutation(N)[:size] for size in sizes]
 
 
-EPOCHS: dict[str, list[Batches]] = {
+EPOCHS: dict[str, list[EpochBatches]] = {
     "one row at a time": [of_sizes(*[1] * 9)],
     "all rows": [of_sizes(N)] * 3,
     "a short last batch": [of_sizes(8, 8, 1)] * 2,
@@ -150,8 +150,8 @@ EPOCHS: dict[str, list[Batches]] = {
     "growing and shrinking": [of_sizes(3, 3), of_sizes(8, 8, 2), of_sizes(1, 2, 3, 9), of_sizes(3, 3)],
     "rows twice": [[np.array([4, 4, 4, 1]), np.array([1, 4])]],
     "rows of 32 bits": [[rows.astype("int32") for rows in of_sizes(8, 8, 3)]],
-    "poisson": list(islice(batches.poisson(N, 0.2, 6, np.random.RandomState(3)), 3)),
-    "poisson, mostly none": list(islice(batches.poisson(N, 0.02, 6, np.random.RandomState(0)), 2)),
+    "poisson": list(islice(batches.poisson_batches(N, 0.2, 6, np.random.RandomState(3)), 3)),
+    "poisson, mostly none": list(islice(batches.poisson_batches(N, 0.02, 6, np.random.RandomState(0)), 2)),
 }
 
 
@@ -175,7 +175,7 @@ def test_batches_that_weigh_nothing(engine: JaxEngine) -> None:
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
 def test_sparse_rows(engine: JaxEngine, kind: Any, weights: Any) -> None:
     thin = np.where(X > 0.3, X, 0.0)
-    same_training(engine, table=Table(kind(thin), Y, weights))
+    same_training(engine, table=Dataset(kind(thin), Y, weights))
 
 
 @pytest.mark.parametrize("order", ["F", "strided", "read-only"])
@@ -210,11 +210,11 @@ def test_running_in_place_is_what_happens(way: str, monkeypatch: pytest.MonkeyPa
 # ---- the ends of training
 
 
-def records(engine: Engine, table: Table, rate: float, dtype: str = "float32") -> Any:
+def records(engine: Engine, table: Dataset, rate: float, dtype: str = "float32") -> Any:
     net = Network.create([3, 8, 2], activation="identity", head="squared_error", random_state=0, dtype=dtype)
-    recipe = Recipe(net, optimizers.sgd(), Objective())
-    table = Table(table.X.astype(dtype), table.Y.astype(dtype), table.weights)
-    return train(recipe, begin(recipe), table, mini(N, 7), schedules.constant(rate), engine)
+    recipe = TrainConfig(net, optimizers.sgd(), Objective())
+    table = Dataset(table.X.astype(dtype), table.Y.astype(dtype), table.weights)
+    return train(recipe, init_state(recipe), table, minibatches(N, 7), schedules.constant(rate), engine)
 
 
 @pytest.mark.parametrize("rate", [3.0, 50.0, 1e6, 1e30])
@@ -237,9 +237,9 @@ def test_a_number_that_is_none_is_named_with_its_batch(engine: JaxEngine) -> Non
 
 def test_weights_that_leave_the_numbers_in_the_last_step(engine: JaxEngine) -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
-    recipe = Recipe(net, optimizers.sgd(), Objective())
-    table = Table(X.astype("float32"), X[:, :1].astype("float32"))
-    run = train(recipe, begin(recipe), table, mini(N, N), schedules.constant(1e39), engine)
+    recipe = TrainConfig(net, optimizers.sgd(), Objective())
+    table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
+    run = train(recipe, init_state(recipe), table, minibatches(N, N), schedules.constant(1e39), engine)
     with pytest.raises(DivergedError, match=r"weights stopped being finite in epoch 1.*rate 1e\+39\)"):
         next(run)
 
@@ -251,18 +251,19 @@ def test_what_is_left_out_may_be_beyond_the_numbers(where: str) -> None:
     bad[0] = np.inf
     weights[0] = 0.0
     epochs = [[np.array([3, 4]), EMPTY if where == "no row" else np.array([0]), np.array([5, 6])]]
-    same_training(JaxEngine(), table=Table(bad, Y, weights), epochs=epochs)
+    same_training(JaxEngine(), table=Dataset(bad, Y, weights), epochs=epochs)
 
 
 def test_float32_follows_numpy(engine: JaxEngine) -> None:
-    recipe = Recipe(
-        NET.with_layers(in_dtype(NET.layers, "float32")),
+    recipe = TrainConfig(
+        NET.replace_layers(in_dtype(NET.layers, "float32")),
         optimizers.adamw(),
         Objective(alpha=0.1, max_grad_norm=0.5),
     )
-    table = Table(X.astype("float32"), Y.astype("float32"), WEIGHTS.astype("float32"))
-    rows = next(mini(N, 8, np.random.RandomState(0)))
+    table = Dataset(X.astype("float32"), Y.astype("float32"), WEIGHTS.astype("float32"))
+    rows = next(minibatches(N, 8, np.random.RandomState(0)))
     ours, theirs = (
-        one.run_batches(recipe, begin(recipe), table, rows, [0.05] * 4) for one in (engine, NumpyEngine())
+        one.run_batches(recipe, init_state(recipe), table, rows, [0.05] * 4)
+        for one in (engine, NumpyEngine())
     )
     same_run(ours, theirs, within=1e-5)

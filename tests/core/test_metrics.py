@@ -11,21 +11,21 @@ from numpy.testing import assert_allclose
 from batchprop import optimizers
 from batchprop.arrays import Array, namespace
 from batchprop.backprop import Step, backprop
-from batchprop.batches import Batches, Table
+from batchprop.batches import Dataset, EpochBatches
 from batchprop.engines import feeding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.params import Layers
-from batchprop.training import Engine, Ran, Recipe, Watched, begin
+from batchprop.training import Engine, EpochResult, MetricFns, TrainConfig, init_state
 from tests.core.comparing import same_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(23, 3))
 Y = np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)]
 WEIGHTS = RNG.uniform(0.5, 2.0, size=23) * (np.arange(23) % 5 > 0)
-TABLE, WEIGHTED = Table(X, Y), Table(X, Y, WEIGHTS)
+TABLE, WEIGHTED = Dataset(X, Y), Dataset(X, Y, WEIGHTS)
 NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
 
 ROWS = np.random.default_rng(1).permutation(23)
@@ -44,24 +44,26 @@ def of_steps(gradient: Layers, before: Layers, after: Layers) -> Array:
     return xp.stack([xp.sum(gradient[0].W * before[0].W), xp.sum(gradient[1].b * after[1].b)])
 
 
-WATCHED = Watched(of_examples, of_steps)
+WATCHED = MetricFns(of_examples, of_steps)
 
 
-def seen_by(engine: Engine, table: Table, batches: Batches, watched: Watched = WATCHED) -> tuple[Any, Any]:
-    return ran(engine, table, batches, watched).seen
+def seen_by(
+    engine: Engine, table: Dataset, batches: EpochBatches, watched: MetricFns = WATCHED
+) -> tuple[Any, Any]:
+    return ran(engine, table, batches, watched).metrics
 
 
-def ran(engine: Engine, table: Table, batches: Batches, watched: Watched = WATCHED) -> Ran:
-    recipe = Recipe(NET, optimizers.sgd(), Objective(alpha=0.1), watched)
-    return engine.run_batches(recipe, begin(recipe), table, batches, [0.1] * len(batches))
+def ran(engine: Engine, table: Dataset, batches: EpochBatches, watched: MetricFns = WATCHED) -> EpochResult:
+    recipe = TrainConfig(NET, optimizers.sgd(), Objective(alpha=0.1), watched)
+    return engine.run_batches(recipe, init_state(recipe), table, batches, [0.1] * len(batches))
 
 
-def by_hand(table: Table, batches: Batches) -> tuple[Any, Any]:
+def by_hand(table: Dataset, batches: EpochBatches) -> tuple[Any, Any]:
     """The same numbers, a batch at a time, from plain functions."""
-    recipe = Recipe(NET, optimizers.sgd(), Objective(alpha=0.1))
-    state, examples, steps = begin(recipe), [], []
+    recipe = TrainConfig(NET, optimizers.sgd(), Objective(alpha=0.1))
+    state, examples, steps = init_state(recipe), [], []
     for rows in batches:
-        net = NET.with_layers(state.layers)
+        net = NET.replace_layers(state.layers)
         step = backprop(net, table.X[rows].T, table.Y[rows].T)
         examples.append(of_examples(step, table.Y[rows].T).T)
         data = value_and_gradient(net, table, rows, Objective()).gradient
@@ -83,7 +85,7 @@ ENGINES: dict[str, Any] = {
 @pytest.mark.parametrize("batches", [EVEN, UNEVEN], ids=["even", "uneven, one empty"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_seen_is_what_plain_functions_give(
-    engine: str, batches: Batches, table: Table, parts: int | None, monkeypatch: pytest.MonkeyPatch
+    engine: str, batches: EpochBatches, table: Dataset, parts: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeding, "MOST_AT_ONCE", 2)
     if parts is not None:
@@ -96,17 +98,17 @@ def test_what_is_seen_is_what_plain_functions_give(
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_watching_changes_nothing(engine: str) -> None:
-    watched, plain = (ran(ENGINES[engine](), WEIGHTED, UNEVEN, what) for what in (WATCHED, Watched()))
+    watched, plain = (ran(ENGINES[engine](), WEIGHTED, UNEVEN, what) for what in (WATCHED, MetricFns()))
     same_run(watched, plain)
-    assert plain.seen.examples is None
-    assert plain.seen.steps is None
+    assert plain.metrics.examples is None
+    assert plain.metrics.steps is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_either_may_be_watched_alone(engine: str) -> None:
     both = seen_by(ENGINES[engine](), TABLE, EVEN)
-    examples, no_steps = seen_by(ENGINES[engine](), TABLE, EVEN, Watched(examples=of_examples))
-    no_examples, steps = seen_by(ENGINES[engine](), TABLE, EVEN, Watched(steps=of_steps))
+    examples, no_steps = seen_by(ENGINES[engine](), TABLE, EVEN, MetricFns(examples=of_examples))
+    no_examples, steps = seen_by(ENGINES[engine](), TABLE, EVEN, MetricFns(steps=of_steps))
     assert no_steps is None
     assert no_examples is None
     assert_allclose(examples, both[0])

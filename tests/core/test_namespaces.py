@@ -15,11 +15,11 @@ from numpy.testing import assert_allclose
 from batchprop.arrays import namespace
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
-from batchprop.engines.numpy import draws_from
-from batchprop.objective import Objective, add, contribution, dropout_masks, penalised
+from batchprop.engines.numpy import random_source
+from batchprop.objective import Objective, add, add_l2_penalty, dropout_masks, microbatch_gradient
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.params import Layers, each
-from batchprop.training import Recipe, State, begin, update
+from batchprop.params import Layers, tree_map
+from batchprop.training import TrainConfig, TrainState, apply_gradient, init_state
 from tests.core.comparing import close
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, Shape, problem, problems
 
@@ -36,13 +36,13 @@ def as_numpy(array: Any) -> Any:
 
 def masks_of(case: Problem) -> tuple[Any, ...]:
     rates = DROPPED[: len(case.net.activations)]
-    return dropout_masks(case.net, case.B.shape[1], rates, draws_from(np.random.default_rng(0)).uniform)
+    return dropout_masks(case.net, case.B.shape[1], rates, random_source(np.random.default_rng(0)).uniform)
 
 
 def run_step(case: Problem, asarray: Callable[[Any], Any]) -> Step:
     """One pass over the problem's batch with weights and masks, on the arrays that `asarray` makes."""
     masks = tuple(None if mask is None else asarray(mask) for mask in masks_of(case))
-    net = case.net.with_layers(each(asarray, case.net.layers))
+    net = case.net.replace_layers(tree_map(asarray, case.net.layers))
     return backprop(net, asarray(case.B), asarray(case.Y), asarray(case.weights), masks)
 
 
@@ -60,8 +60,8 @@ def same_step(actual: Step, expected: Step) -> None:
     ]
     for ours, theirs in pairs:
         assert_allclose(as_numpy(ours), theirs, rtol=1e-12, atol=1e-14)
-    close(each(as_numpy, g.mean()), reference.mean())
-    close(each(as_numpy, g.scaled(g.H[0][0, :]).mean()), reference.scaled(reference.H[0][0]).mean())
+    close(tree_map(as_numpy, g.mean()), reference.mean())
+    close(tree_map(as_numpy, g.scaled(g.H[0][0, :]).mean()), reference.scaled(reference.H[0][0]).mean())
 
 
 @pytest.mark.parametrize("head", HEAD_MAKERS)
@@ -85,7 +85,7 @@ def test_a_batch_compiles(activation: str, head: str) -> None:
 
     @jax.jit
     def compiled(layers: Layers, B: Any, Y: Any, weights: Any, masks: Any) -> tuple[Any, Layers]:
-        step = backprop(case.net.with_layers(layers), B, Y, weights, masks)
+        step = backprop(case.net.replace_layers(layers), B, Y, weights, masks)
         return step.loss, step.gradient.mean()
 
     loss, gradient = compiled(case.net.layers, case.B, case.Y, case.weights, masks_of(case))
@@ -105,14 +105,16 @@ def test_every_collapse_compiles() -> None:
     close(scaled, g.scaled(g.squared_norms()).mean(), rtol=1e-11)
 
 
-def training_step(recipe: Recipe, state: State, batch: Batch, masks: Any, rate: Any) -> tuple[Any, State]:
+def training_step(
+    recipe: TrainConfig, state: TrainState, batch: Batch, masks: Any, rate: Any
+) -> tuple[Any, TrainState]:
     """One step as an engine composes it, from two microbatches."""
-    net, weights = recipe.network.with_layers(state.layers), batch.weights
+    net, weights = recipe.network.replace_layers(state.layers), batch.weights
     assert weights is not None
     share = 1.0 / namespace(weights).sum(weights)
     cut = batch.B.shape[1] // 2
     parts = [
-        contribution(
+        microbatch_gradient(
             net,
             Batch(batch.B[:, part], batch.Y[:, part], weights[part]),
             share,
@@ -120,24 +122,24 @@ def training_step(recipe: Recipe, state: State, batch: Batch, masks: Any, rate: 
         )[0]
         for part in (slice(0, cut), slice(cut, None))
     ]
-    loss, gradient = penalised(add(*parts), state.layers, recipe.objective, share)
-    return loss, update(recipe, state, gradient, rate)
+    loss, gradient = add_l2_penalty(add(*parts), state.layers, recipe.objective, share)
+    return loss, apply_gradient(recipe, state, gradient, rate)
 
 
 def three_steps(
-    optimizer: str, asarray: Callable[[Any], Any], step: Callable[..., tuple[Any, State]] = training_step
+    optimizer: str, asarray: Callable[[Any], Any], step: Callable[..., tuple[Any, TrainState]] = training_step
 ) -> tuple[list[Any], Layers]:
     """The losses of three steps, and the layers after them."""
     case = problem("one per layer", "softmax", TWO_HIDDEN)
     masks = tuple(None if mask is None else asarray(mask) for mask in masks_of(case))
-    net = case.net.with_layers(each(asarray, case.net.layers))
-    recipe = Recipe(net, OPTIMIZERS[optimizer](), OBJECTIVE)
+    net = case.net.replace_layers(tree_map(asarray, case.net.layers))
+    recipe = TrainConfig(net, OPTIMIZERS[optimizer](), OBJECTIVE)
     batch = Batch(asarray(case.B), asarray(case.Y), asarray(case.weights))
-    state, losses = begin(recipe), list[Any]()
+    state, losses = init_state(recipe), list[Any]()
     for rate in (0.1, 0.05, 0.2):
         loss, state = step(recipe, state, batch, masks, rate)
         losses.append(as_numpy(loss))
-    return losses, each(as_numpy, state.layers)
+    return losses, tree_map(as_numpy, state.layers)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -154,8 +156,8 @@ def test_a_training_step_compiles(optimizer: str) -> None:
     traced = list[int]()
     compiled: dict[str, Any] = {}
 
-    def step(recipe: Recipe, state: State, *batch_and_rate: Any) -> tuple[Any, State]:
-        def traced_step(*arrays: Any) -> tuple[Any, State]:
+    def step(recipe: TrainConfig, state: TrainState, *batch_and_rate: Any) -> tuple[Any, TrainState]:
+        def traced_step(*arrays: Any) -> tuple[Any, TrainState]:
             traced.append(1)
             return training_step(recipe, *arrays)
 

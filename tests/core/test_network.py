@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import ParameterError
 from batchprop.heads import HEADS, huber
-from batchprop.network import Network, check_sizes, per_layer, random_numbers
+from batchprop.network import Network, broadcast_to_layers, check_random_state, validate_sizes
 from batchprop.params import Layer
 
 
@@ -81,15 +81,15 @@ def test_randomness_comes_from_the_random_state_alone() -> None:
     assert np.array_equal(first.layers[0].W, second.layers[0].W)
     assert not np.array_equal(first.layers[0].W, other.layers[0].W)
     rng, numpys_seven = np.random.RandomState(0), cast("Any", np.int64(7))
-    assert random_numbers(rng) is rng
-    assert random_numbers(numpys_seven).randint(1000) == random_numbers(7).randint(1000)
-    assert isinstance(random_numbers(None), np.random.RandomState)
+    assert check_random_state(rng) is rng
+    assert check_random_state(numpys_seven).randint(1000) == check_random_state(7).randint(1000)
+    assert isinstance(check_random_state(None), np.random.RandomState)
 
 
 @pytest.mark.parametrize("wrong", ["7", 1.5, np.random.default_rng(0)])
 def test_another_random_state_is_refused(wrong: Any) -> None:
     with pytest.raises(ParameterError, match=r"random_state=.*give None, an integer seed, or a numpy"):
-        random_numbers(wrong)
+        check_random_state(wrong)
 
 
 @pytest.mark.parametrize("sizes", [[], [3], ()])
@@ -106,17 +106,17 @@ def test_a_width_that_is_none_is_refused(width: Any) -> None:
 
 def test_sizes_become_plain_ints() -> None:
     sizes: Any = np.array([3, 2])
-    assert check_sizes(sizes) == (3, 2)
-    assert all(type(width) is int for width in check_sizes(sizes))
+    assert validate_sizes(sizes) == (3, 2)
+    assert all(type(width) is int for width in validate_sizes(sizes))
 
 
 def test_one_value_or_one_for_each_hidden_layer() -> None:
     record: Any = ACTIVATIONS["relu"]
-    assert per_layer("activation", "relu", 2) == ("relu", "relu")
-    assert per_layer("activation", record, 2) == (record, record)
-    assert per_layer("activation", ["relu", record], 2) == ("relu", record)
+    assert broadcast_to_layers("activation", "relu", 2) == ("relu", "relu")
+    assert broadcast_to_layers("activation", record, 2) == (record, record)
+    assert broadcast_to_layers("activation", ["relu", record], 2) == ("relu", record)
     rates: list[Any] = [0.1]
-    assert per_layer("dropout", rates, 1) == (0.1,)
+    assert broadcast_to_layers("dropout", rates, 1) == (0.1,)
     with pytest.raises(ParameterError, match="3 entries for 2 hidden layers: give one for all, or 2"):
         Network.create([2, 2, 2, 2], activation=["relu", "tanh", "elu"])
 

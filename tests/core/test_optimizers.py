@@ -14,7 +14,7 @@ from batchprop import optimizers
 from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.optimizers import OPTIMIZERS, Optimizer
-from batchprop.params import Layer, Layers, each, zeros_like
+from batchprop.params import Layer, Layers, tree_map, zeros_like
 from tests.core.comparing import close, copied, random_like
 
 RATES = [0.1, 0.02, 0.3, 0.05, 0.07]
@@ -42,7 +42,9 @@ def scalar(optimizer: Optimizer, theta: float, steps: list[float], rate: float) 
     layers: Layers = (Layer(np.full((1, 1), theta), np.full(1, theta)),)
     state, way = optimizer.init(layers), []
     for g in steps:
-        layers, state = optimizer.update(layers, each(lambda x, g=g: np.full_like(x, g), layers), state, rate)
+        layers, state = optimizer.update(
+            layers, tree_map(lambda x, g=g: np.full_like(x, g), layers), state, rate
+        )
         way.append(float(layers[0].W[0, 0]))
     return way
 
@@ -136,7 +138,7 @@ def test_nothing_is_changed_in_place(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_float32_stays_float32(name: str) -> None:
     optimizer = OPTIMIZERS[name]()
-    layers = each(lambda theta: theta.astype("float32"), start())
+    layers = tree_map(lambda theta: theta.astype("float32"), start())
     state = optimizer.init(layers)
     for _ in range(3):
         layers, state = optimizer.update(layers, layers, state, 0.1)

@@ -12,29 +12,29 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from batchprop.batches import Batches, Table, columns, mini
+from batchprop.batches import Dataset, EpochBatches, minibatches, take_columns
 from batchprop.engines import feeding
 from batchprop.engines.padding import (
-    Feed,
+    PaddedChunk,
     aligned,
+    chunk_size,
     copy_rows,
-    feed_size,
-    feeds,
+    iter_padded_chunks,
+    microbatch_width,
+    padded_batch_size,
+    poisson_batch_capacity,
     power_of_two,
-    room_by_chance,
-    room_for,
-    width_of,
 )
 from batchprop.errors import InputError
 
 N = 40
 
 
-def table(dtype: str = "float64", *, weighted: bool = True, kind: Any = np.asarray) -> Table:
+def table(dtype: str = "float64", *, weighted: bool = True, kind: Any = np.asarray) -> Dataset:
     """Every entry of X tells its row and column, every entry of Y its row."""
     X = (np.arange(N)[:, None] * 10 + np.arange(3)).astype(dtype)
     weights = np.where(np.arange(N) % 5 == 0, 0.0, np.arange(N) / 8).astype(dtype)
-    return Table(kind(X), np.arange(N, dtype=dtype)[:, None] + 0.5, weights if weighted else None)
+    return Dataset(kind(X), np.arange(N, dtype=dtype)[:, None] + 0.5, weights if weighted else None)
 
 
 class Part(NamedTuple):
@@ -48,7 +48,7 @@ class Part(NamedTuple):
     rate: float
 
 
-def by_hand(batches: Batches, weights: Any, rates: Any, width: int) -> list[Part]:
+def by_hand(batches: EpochBatches, weights: Any, rates: Any, width: int) -> list[Part]:
     """What is to be run, batch by batch and row by row."""
     parts = []
     for rows, rate in zip(batches, rates, strict=True):
@@ -61,26 +61,33 @@ def by_hand(batches: Batches, weights: Any, rates: Any, width: int) -> list[Part
     return parts
 
 
-def as_run(found: list[Feed]) -> list[Part]:
+def as_run(found: list[PaddedChunk]) -> list[Part]:
     """What a program that runs the feeds gets to see; examples of weight 0 at the end are those filled up."""
     parts = []
     for feed in found:
         for i in range(feed.filled):
             rows = rows_of(feed, i)
-            closes = True if feed.closes is None else bool(feed.closes[i])
+            closes = True if feed.is_last is None else bool(feed.is_last[i])
             assert feed.weights[i].shape == (len(rows),)
             parts.append(
-                Part(rows, list(feed.weights[i]), feed.shares[i], int(feed.parts[i]), closes, feed.rates[i])
+                Part(
+                    rows,
+                    list(feed.weights[i]),
+                    feed.inverse_weights[i],
+                    int(feed.microbatch_index[i]),
+                    closes,
+                    feed.rates[i],
+                )
             )
     return parts
 
 
-def rows_of(feed: Feed, i: int) -> list[int]:
+def rows_of(feed: PaddedChunk, i: int) -> list[int]:
     """Which rows of the table these are, as their entries tell."""
     if feed.rows is not None:
         assert feed.X is feed.Y is None
         return list(feed.rows[i])
-    if feed.shares[i] == 0:
+    if feed.inverse_weights[i] == 0:
         # What weighs nothing may be no numbers, and is not fed.
         assert not feed.X[i].any()
         assert not feed.Y[i].any()
@@ -90,7 +97,9 @@ def rows_of(feed: Feed, i: int) -> list[int]:
     return [round(x / 10) for x in feed.X[i][:, 0]]
 
 
-def same_parts(found: list[Feed], batches: Batches, given_table: Table, rates: Any, width: int) -> None:
+def same_parts(
+    found: list[PaddedChunk], batches: EpochBatches, given_table: Dataset, rates: Any, width: int
+) -> None:
     """Assert that the feeds hold the parts written by hand, filled up with rows of weight 0."""
     expected = by_hand(batches, given_table.weights, rates, width)
     for part, wanted in zip(as_run(found), expected, strict=True):
@@ -136,25 +145,27 @@ def test_feeds_hold_every_batch(
     monkeypatch.setattr(feeding, "FEED_BYTES", feed_bytes)
     monkeypatch.setattr(feeding, "MOST_AT_ONCE", at_once)
     rng = np.random.default_rng(sum(sizes))
-    batches: Batches = [rng.permutation(N)[:size] for size in sizes]
+    batches: EpochBatches = [rng.permutation(N)[:size] for size in sizes]
     rates = rng.uniform(size=len(sizes)).astype(dtype)
-    given_table, width = table(dtype, weighted=weighted), width_of(room_for(batches))
-    S = feed_size((4, 2), width, np.dtype(dtype).itemsize, resident=resident)
-    found = list(feeds(given_table, batches, rates, width, S, resident=resident))
+    given_table, width = table(dtype, weighted=weighted), microbatch_width(padded_batch_size(batches))
+    S = chunk_size((4, 2), width, np.dtype(dtype).itemsize, resident=resident)
+    found = list(iter_padded_chunks(given_table, batches, rates, width, S, resident=resident))
     same_parts(found, batches, given_table, rates, width)
     assert_one_program(found, width, dtype)
 
 
-def assert_one_program(found: list[Feed], width: int, dtype: str) -> None:
+def assert_one_program(found: list[PaddedChunk], width: int, dtype: str) -> None:
     """All feeds of an epoch have the same shapes and types, and the type of the table."""
     shapes = {tuple((a.shape, a.dtype.name) for a in feed[1:] if a is not None) for feed in found}
     assert len(shapes) == 1
-    (S,) = {len(feed.shares) for feed in found}
+    (S,) = {len(feed.inverse_weights) for feed in found}
     assert power_of_two(S) == S
     for feed in found:
         assert 1 <= feed.filled <= S
         assert feed.weights.shape == (S, width)
-        floats = [a for a in (feed.X, feed.Y, feed.weights, feed.shares, feed.rates) if a is not None]
+        floats = [
+            a for a in (feed.X, feed.Y, feed.weights, feed.inverse_weights, feed.rates) if a is not None
+        ]
         assert {a.dtype.name for a in floats} == {dtype}
 
 
@@ -162,19 +173,21 @@ def assert_one_program(found: list[Feed], width: int, dtype: str) -> None:
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "FEED_BYTES", 4 * 8 * 4 * 8)
-    epoch = next(mini(N, size, np.random.RandomState(0) if shuffled else None))
+    epoch = next(minibatches(N, size, np.random.RandomState(0) if shuffled else None))
     rates, given_table = np.linspace(0, 1, len(epoch)), table()
-    S = feed_size((4, 2), width_of(room_for(epoch)), 8, resident=False)
-    found = list(feeds(given_table, epoch, rates, width_of(room_for(epoch)), S))
+    S = chunk_size((4, 2), microbatch_width(padded_batch_size(epoch)), 8, resident=False)
+    found = list(iter_padded_chunks(given_table, epoch, rates, microbatch_width(padded_batch_size(epoch)), S))
     same_parts(found, list(epoch), given_table, rates, size)
-    assert all(feed.closes is None for feed in found)
+    assert all(feed.is_last is None for feed in found)
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
 def test_sparse_rows_are_fed_dense(kind: Any) -> None:
     batches = [np.array([3, 1]), np.array([7, 7, 0])]
     rates = np.ones(2)
-    dense, thin = (list(feeds(table(kind=how), batches, rates, 4, 2)) for how in (np.asarray, kind))
+    dense, thin = (
+        list(iter_padded_chunks(table(kind=how), batches, rates, 4, 2)) for how in (np.asarray, kind)
+    )
     for one, other in zip(dense, thin, strict=True):
         assert type(other.X) is np.ndarray
         assert np.array_equal(one.X[: one.filled], other.X[: other.filled])
@@ -196,22 +209,22 @@ def test_sparse_rows_are_fed_dense(kind: Any) -> None:
         ([5000, 5000, 1], 1, 4096),
         ([5000, 1, 1], 1, 4096),
         ([5000, 4999, 4990], 5000, 2500),
-        ([4080, 4130, 4095], room_by_chance(4096), 2176),
-        ([4080, 4400, 4095], room_by_chance(4096), 2176),
+        ([4080, 4130, 4095], poisson_batch_capacity(4096), 2176),
+        ([4080, 4400, 4095], poisson_batch_capacity(4096), 2176),
     ],
 )
 def test_the_width_is_the_batch_size_a_power_of_two_or_what_there_is_room_for(
     sizes: list[int], room: int, width: int
 ) -> None:
-    assert width_of(room_for([np.arange(size) for size in sizes], room)) == width
+    assert microbatch_width(padded_batch_size([np.arange(size) for size in sizes], room)) == width
 
 
 def test_a_feed_is_as_large_as_its_bytes_and_its_time_allow() -> None:
-    assert feed_size((990, 10), 10, 4, resident=False) == 256  # the largest power of two in 16 MB / 40 kB
-    assert feed_size((990, 10), 10, 8, resident=False) == 128
-    assert feed_size((1, 1), 1, 4, resident=True) == 2048  # 0.3 s of calls, 100 µs each
-    assert feed_size((10**6, 1), 4096, 4, resident=False) == 1
-    assert feed_size((2, 4096, 4096, 2), 4096, 4, resident=True) == 1
+    assert chunk_size((990, 10), 10, 4, resident=False) == 256  # the largest power of two in 16 MB / 40 kB
+    assert chunk_size((990, 10), 10, 8, resident=False) == 128
+    assert chunk_size((1, 1), 1, 4, resident=True) == 2048  # 0.3 s of calls, 100 µs each
+    assert chunk_size((10**6, 1), 4096, 4, resident=False) == 1
+    assert chunk_size((2, 4096, 4096, 2), 4096, 4, resident=True) == 1
 
 
 def test_row_numbers_that_are_not_there_are_refused() -> None:
@@ -219,7 +232,7 @@ def test_row_numbers_that_are_not_there_are_refused() -> None:
         with pytest.raises(
             InputError, match=f"the plan names row {row}: the table has the rows 0 to {N - 1}"
         ):
-            list(feeds(table(), [np.array([0, row])], np.ones(1), 2, 1))
+            list(iter_padded_chunks(table(), [np.array([0, row])], np.ones(1), 2, 1))
 
 
 @pytest.mark.parametrize("order", ["F", "slice"])
@@ -228,7 +241,7 @@ def test_rows_of_a_matrix_in_columns_are_gathered_without_a_copy_of_it(order: st
     if order == "slice":
         X = np.random.default_rng(0).normal(size=(20_000, 60))[:, ::2]
     some = np.arange(100)
-    for gather in (columns, lambda X, rows: copied_rows(X, rows).T):
+    for gather in (take_columns, lambda X, rows: copied_rows(X, rows).T):
         gather(X, some)
         tracemalloc.start()
         found = gather(X, some)
@@ -258,7 +271,7 @@ def test_what_is_handed_to_a_device_need_not_be_copied(dtype: str, shape: tuple[
 
 def test_rows_are_copied_and_never_shared() -> None:
     given_table, batches = table(), [np.arange(8), np.arange(8, 16)]
-    (one,), (other,) = (list(feeds(given_table, batches, np.ones(2), 8, 2)) for _ in range(2))
+    (one,), (other,) = (list(iter_padded_chunks(given_table, batches, np.ones(2), 8, 2)) for _ in range(2))
     for mine, again, source in ((one.X, other.X, given_table.X), (one.Y, other.Y, given_table.Y)):
         assert not np.shares_memory(mine, source)
         assert not np.shares_memory(mine, again)
@@ -266,8 +279,8 @@ def test_rows_are_copied_and_never_shared() -> None:
 
 def test_row_numbers_of_any_kind_are_the_same() -> None:
     batches = [np.array([3, 1, 39]), np.array([0])]
-    expected = list(feeds(table(), batches, np.ones(2), 3, 2))
+    expected = list(iter_padded_chunks(table(), batches, np.ones(2), 3, 2))
     for dtype in ("int32", "uint8", "int64"):
-        found = list(feeds(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3, 2))
+        found = list(iter_padded_chunks(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3, 2))
         for one, other in zip(found, expected, strict=True):
             assert np.array_equal(one.X, other.X)

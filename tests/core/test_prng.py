@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from batchprop.engines.prng import OF_THE_BATCH, Key, bits, draws_of, normal, uniform
+from batchprop.engines.prng import OF_THE_BATCH, Key, bits, normal, random_source, uniform
 
 SHAPES = [(1,), (5,), (3, 7), (10, 128), (1024,), (1025,), (2, 3, 500)]
 
@@ -40,16 +40,16 @@ def test_no_two_draws_are_the_same(key):
     seen = {}
     for step in range(3):
         for part in (0, 1, OF_THE_BATCH):
-            draws = draws_of(key, np.int32(step), part)
+            draws = random_source(key, np.int32(step), part)
             for name in ("uniform", "normal"):
                 for call in range(2):
                     found = getattr(draws, name)((64,), np.float32)
                     seen[step, part, name, call] = np.asarray(found).tobytes()
     assert len(set(seen.values())) == len(seen) == 36
-    again = draws_of(key, np.int32(1), 1)
+    again = random_source(key, np.int32(1), 1)
     assert again is not None
     assert np.asarray(again.uniform((64,), np.float32)).tobytes() == seen[1, 1, "uniform", 0]
 
 
 def test_without_a_key_nothing_is_drawn():
-    assert draws_of(None, np.int32(0), 0) is None
+    assert random_source(None, np.int32(0), 0) is None

@@ -36,7 +36,7 @@ def test_power_0_does_not_scale() -> None:
 
 
 def test_a_plateau_is_left_in_fifths_down_to_a_millionth() -> None:
-    schedule = schedules.Plateau(1e-4)
+    schedule = schedules.ReduceOnPlateau(1e-4)
     assert schedule(0) == schedule(999) == 1e-4
     reductions = [schedule.reduce() for _ in range(5)]
     assert reductions == [True, True, True, False, False]
@@ -90,7 +90,7 @@ def makers(rate: float) -> list[Any]:
     return [
         lambda: schedules.constant(rate),
         lambda: schedules.invscaling(rate, 0.5, steps_per_epoch=1, rows_per_epoch=1),
-        lambda: schedules.Plateau(rate),
+        lambda: schedules.ReduceOnPlateau(rate),
         lambda: schedules.cosine(rate, 10),
         lambda: schedules.warmup_cosine(rate, 10),
         lambda: schedules.one_cycle(rate, 10),

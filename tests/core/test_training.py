@@ -12,21 +12,21 @@ from numpy.testing import assert_allclose
 
 from batchprop import batches, optimizers, schedules
 from batchprop.backprop import backprop
-from batchprop.batches import Plan, Table, mini
+from batchprop.batches import BatchSampler, Dataset, minibatches
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import BatchpropError, DivergedError, ParameterError
 from batchprop.network import Network
-from batchprop.objective import Objective, limited
+from batchprop.objective import Objective, clip_by_global_norm
 from batchprop.optimizers import OPTIMIZERS, Optimizer
-from batchprop.params import each
-from batchprop.training import Epoch, Recipe, State, begin, train
+from batchprop.params import tree_map
+from batchprop.training import EpochRecord, TrainConfig, TrainState, init_state, train
 from tests.core.comparing import close, dot, random_like
 
 N = 60
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 3))
 LABELS = (X @ [1.0, -2.0, 0.5] > 0).astype(int)
-TABLE = Table(X, np.eye(2)[LABELS])
+TABLE = Dataset(X, np.eye(2)[LABELS])
 NET = Network.create([3, 8, 2], activation="tanh", random_state=0, dtype="float64")
 
 
@@ -34,19 +34,19 @@ def epochs(
     optimizer: Optimizer | None = None,
     *,
     net: Network = NET,
-    table: Table = TABLE,
-    plan: Plan | None = None,
+    table: Dataset = TABLE,
+    plan: BatchSampler | None = None,
     schedule: Any = None,
-    state: State | None = None,
+    state: TrainState | None = None,
     **objective: Any,
-) -> Iterator[Epoch]:
+) -> Iterator[EpochRecord]:
     """Train with batches of 16, at a rate of 0.1, unless told otherwise."""
-    recipe = Recipe(net, optimizer or optimizers.sgd(), Objective(**objective))
+    recipe = TrainConfig(net, optimizer or optimizers.sgd(), Objective(**objective))
     return train(
         recipe,
-        state or begin(recipe),
+        state or init_state(recipe),
         table,
-        plan if plan is not None else mini(table.n_rows, 16, np.random.RandomState(0)),
+        plan if plan is not None else minibatches(table.n_rows, 16, np.random.RandomState(0)),
         schedule or schedules.constant(0.1),
         NumpyEngine(np.random.default_rng(0)),
     )
@@ -70,7 +70,7 @@ def test_a_record_tells_of_its_epoch() -> None:
 
 
 def test_the_loss_is_averaged_over_rows_each_taken_before_its_step() -> None:
-    (first,) = islice(epochs(plan=mini(N, 16), schedule=lambda _: 0.0), 1)
+    (first,) = islice(epochs(plan=minibatches(N, 16), schedule=lambda _: 0.0), 1)
     assert_allclose(first.loss, backprop(NET, X.T, TABLE.Y.T).loss)
 
 
@@ -91,12 +91,12 @@ def test_nothing_is_computed_before_it_is_asked_for() -> None:
 
 
 def test_the_end_of_the_plan_is_the_end_of_training() -> None:
-    assert len(list(epochs(plan=islice(mini(N, 16), 3)))) == 3
+    assert len(list(epochs(plan=islice(minibatches(N, 16), 3)))) == 3
 
 
 def test_training_goes_on_from_a_record() -> None:
-    def plan() -> Plan:
-        return mini(N, 16)
+    def plan() -> BatchSampler:
+        return minibatches(N, 16)
 
     whole = list(islice(epochs(optimizers.adam(), plan=plan()), 4))
     half = list(islice(epochs(optimizers.adam(), plan=plan()), 2))[-1]
@@ -126,7 +126,7 @@ def test_the_schedule_is_asked_by_step_when_the_epoch_begins() -> None:
 
 
 def test_a_plateau_may_be_left_between_epochs() -> None:
-    schedule = schedules.Plateau(0.5)
+    schedule = schedules.ReduceOnPlateau(0.5)
     run = epochs(schedule=schedule)
     assert next(run).learning_rate == 0.5
     schedule.reduce()
@@ -143,7 +143,7 @@ def test_a_rate_that_cannot_be_is_refused(wrong: float) -> None:
 
 def test_a_loss_that_leaves_the_numbers_is_an_error_to_act_on() -> None:
     net = Network.create([3, 8, 1], activation="identity", head="squared_error", random_state=0)
-    table = Table(X.astype("float32"), X[:, :1].astype("float32"))
+    table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
     with pytest.raises(
         DivergedError,
         match=r"loss became (inf|nan) in epoch \d+, batch [1-4] \(learning rate 50\): "
@@ -158,14 +158,14 @@ def test_the_batch_that_diverged_is_named() -> None:
     bad = X.copy()
     bad[37] = np.inf
     with np.errstate(invalid="ignore"), pytest.raises(DivergedError, match="in epoch 1, batch 3 "):
-        next(epochs(table=TABLE._replace(X=bad), plan=mini(N, 16)))
+        next(epochs(table=TABLE._replace(X=bad), plan=minibatches(N, 16)))
 
 
 def test_weights_that_leave_the_numbers_in_the_last_step_are_an_error() -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
-    table = Table(X.astype("float32"), X[:, :1].astype("float32"))
+    table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
     with pytest.raises(DivergedError, match=r"weights stopped being finite in epoch 1.*rate 1e\+39\)"):
-        next(epochs(net=net, table=table, plan=mini(N, N), schedule=schedules.constant(1e39)))
+        next(epochs(net=net, table=table, plan=minibatches(N, N), schedule=schedules.constant(1e39)))
 
 
 def norm(gradient: Any) -> float:
@@ -174,37 +174,37 @@ def norm(gradient: Any) -> float:
 
 def test_a_long_gradient_is_cut_and_keeps_its_direction() -> None:
     gradient = random_like(NET.layers, RNG)
-    cut = limited(gradient, 0.5)
+    cut = clip_by_global_norm(gradient, 0.5)
     assert_allclose(norm(cut), 0.5)
-    close(cut, each(lambda g: g * 0.5 / norm(gradient), gradient))
+    close(cut, tree_map(lambda g: g * 0.5 / norm(gradient), gradient))
 
 
 def test_a_short_gradient_is_left_as_it_is() -> None:
     gradient = random_like(NET.layers, RNG)
-    assert limited(gradient, None) is gradient
-    close(limited(gradient, 2 * norm(gradient)), gradient)
-    nothing = each(np.zeros_like, gradient)
-    close(limited(nothing, 1.0), nothing, rtol=0, atol=0)
+    assert clip_by_global_norm(gradient, None) is gradient
+    close(clip_by_global_norm(gradient, 2 * norm(gradient)), gradient)
+    nothing = tree_map(np.zeros_like, gradient)
+    close(clip_by_global_norm(nothing, 1.0), nothing, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
 def test_a_gradient_whose_square_is_no_float32_is_cut_too(size: float) -> None:
-    gradient = each(lambda g: (size * g).astype("float32"), random_like(NET.layers, RNG))
-    cut = limited(gradient, 0.25)
+    gradient = tree_map(lambda g: (size * g).astype("float32"), random_like(NET.layers, RNG))
+    cut = clip_by_global_norm(gradient, 0.25)
     assert {g.dtype.name for layer in cut for g in layer} == {"float32"}
-    whole = norm(each(lambda g: g.astype("float64"), gradient))
-    assert_allclose(norm(each(lambda g: g.astype("float64"), cut)), min(whole, 0.25), rtol=1e-5)
+    whole = norm(tree_map(lambda g: g.astype("float64"), gradient))
+    assert_allclose(norm(tree_map(lambda g: g.astype("float64"), cut)), min(whole, 0.25), rtol=1e-5)
 
 
 def test_clipping_bounds_every_step() -> None:
-    (first,) = islice(epochs(plan=mini(N, N), max_grad_norm=1e-3, schedule=schedules.constant(2.0)), 1)
-    step = each(lambda after, before: after - before, first.network.layers, NET.layers)
+    (first,) = islice(epochs(plan=minibatches(N, N), max_grad_norm=1e-3, schedule=schedules.constant(2.0)), 1)
+    step = tree_map(lambda after, before: after - before, first.network.layers, NET.layers)
     assert_allclose(norm(step), 2e-3)
 
 
 def test_full_batch_descent_does_not_see_the_order() -> None:
     ordered, shuffled = (
-        list(islice(epochs(plan=mini(N, N, random_state)), 5))[-1]
+        list(islice(epochs(plan=minibatches(N, N, random_state)), 5))[-1]
         for random_state in (None, np.random.RandomState(1))
     )
     close(ordered.network.layers, shuffled.network.layers, rtol=1e-10)
@@ -213,17 +213,20 @@ def test_full_batch_descent_does_not_see_the_order() -> None:
 
 def test_a_full_batch_larger_than_a_microbatch_is_one_step() -> None:
     many = 200
-    table = Table(np.tile(X, (many, 1)), np.tile(TABLE.Y, (many, 1)))
-    assert table.n_rows > batches.MICROBATCH
-    (large,) = islice(epochs(table=table, plan=mini(table.n_rows, table.n_rows)), 1)
-    (small,) = islice(epochs(plan=mini(N, N)), 1)
+    table = Dataset(np.tile(X, (many, 1)), np.tile(TABLE.Y, (many, 1)))
+    assert table.n_rows > batches.MICROBATCH_SIZE
+    (large,) = islice(epochs(table=table, plan=minibatches(table.n_rows, table.n_rows)), 1)
+    (small,) = islice(epochs(plan=minibatches(N, N)), 1)
     assert large.state.steps == 1
     close(large.network.layers, small.network.layers, rtol=1e-10)
 
 
 def test_empty_and_weightless_batches_change_nothing() -> None:
     weightless = TABLE._replace(weights=np.zeros(N))
-    plans: list[tuple[Table, Plan]] = [(weightless, mini(N, 16)), (TABLE, repeat([np.arange(0)] * 3))]
+    plans: list[tuple[Dataset, BatchSampler]] = [
+        (weightless, minibatches(N, 16)),
+        (TABLE, repeat([np.arange(0)] * 3)),
+    ]
     for table, plan in plans:
         (epoch,) = islice(epochs(table=table, plan=plan, alpha=1.0), 1)
         close(epoch.network.layers, NET.layers, rtol=0, atol=0)
@@ -231,7 +234,7 @@ def test_empty_and_weightless_batches_change_nothing() -> None:
 
 
 def test_poisson_batches_train() -> None:
-    plan = batches.poisson(N, 0.2, 5, np.random.RandomState(0))
+    plan = batches.poisson_batches(N, 0.2, 5, np.random.RandomState(0))
     run = list(islice(epochs(plan=plan), 30))
     assert run[-1].loss < 0.8 * run[0].loss
     assert len({epoch.rows for epoch in run}) > 1
@@ -252,7 +255,7 @@ def test_dropout_still_learns() -> None:
 
 def test_float32_trains_in_float32() -> None:
     net = Network.create([3, 8, 2], random_state=0)
-    table = Table(X.astype("float32"), TABLE.Y.astype("float32"))
+    table = Dataset(X.astype("float32"), TABLE.Y.astype("float32"))
     for name in OPTIMIZERS:
         run = epochs(OPTIMIZERS[name](), net=net, table=table, alpha=0.1, max_grad_norm=0.1, dropout=(0.2,))
         last = list(islice(run, 2))[-1]
@@ -261,7 +264,7 @@ def test_float32_trains_in_float32() -> None:
 
 def test_an_epoch_without_batches_is_refused() -> None:
     net = Network.create([1, 1], head="squared_error", random_state=0)
-    recipe, table = Recipe(net, optimizers.sgd(), Objective()), Table(np.ones((2, 1)), np.ones((2, 1)))
+    recipe, table = TrainConfig(net, optimizers.sgd(), Objective()), Dataset(np.ones((2, 1)), np.ones((2, 1)))
     empty: list[Any] = []
     with pytest.raises(ParameterError, match="epoch 1 of the plan has no batches"):
-        next(train(recipe, begin(recipe), table, iter([empty]), schedules.constant(0.1), NumpyEngine()))
+        next(train(recipe, init_state(recipe), table, iter([empty]), schedules.constant(0.1), NumpyEngine()))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchprop.data.csv_splitter import Broken, pieces, quotes, walk
+from batchprop.data.csv_splitter import UnclosedQuote, pieces, quotes, scan_quotes
 from batchprop.data.line_numbers import line_numbers
 from batchprop.errors import DataError
-from batchprop.tabular import whole_rows
+from batchprop.data import csv_splitter as whole_rows
 
 FIELDS = [
     b"a", b"", b'"x"', b'"x\ny"', b'"a""b"', b'"a""\n""b"', b'5" pipe', b'"q,\r\n,"', b'"x"y', b'""',
@@ -51,7 +51,7 @@ def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeyp
     monkeypatch.setattr(whole_rows, "PIECE", size)
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"p\nq"\n2,"x\n3,y\n"t\nu"v,4\n7,8\n')
-    broken = list[Broken]()
+    broken = list[UnclosedQuote]()
     content = b"".join(piece.content for piece in pieces(file, ",", broken.append))
     assert [each.line for each in broken] == [4, 6]
     assert "never closed" in broken[0].reason or "closed only" in broken[0].reason
@@ -63,7 +63,7 @@ def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, 
     monkeypatch.setattr(whole_rows, "LONGEST_ROW", 1 << 20)
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"x\n' + b"1,2\n" * 500_000)
-    broken = list[Broken]()
+    broken = list[UnclosedQuote]()
     list(pieces(file, ",", broken.append))
     assert [(each.line, "not closed within 1 MiB" in each.reason) for each in broken] == [(2, True)]
     file.write_bytes(b"a,b\n1,2\n" + b"1" * (1 << 21))
@@ -73,7 +73,7 @@ def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, 
 
 def test_many_quoted_fields_are_looked_through_in_one_go():
     text = b"a,b\n" + b'"x","y ""z"" q"\n' * 100_000
-    seen = walk(text, quotes(","), 1, last=True)
+    seen = scan_quotes(text, quotes(","), 1, last=True)
     assert seen == ([], len(text), None)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from batchprop.data.files import files_of
+from batchprop.data.files import expand_paths
 from batchprop.data.line_numbers import line_numbers
-from batchprop.data.reader import read, read_all
+from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError
-from batchprop.tabular import sources
+from batchprop.data import files as sources
 
 TEXT = b'name,weight\n"ann\nmary",1.5\nbob,2.5\n'
 
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 def names(paths):
-    return [path.name for path in files_of(paths)]
+    return [path.name for path in expand_paths(paths)]
 
 
 def test_a_pattern_names_files_in_the_order_of_their_numbers(folder):
@@ -77,21 +77,21 @@ def test_files_that_make_no_table_are_refused(folder, paths, message):
         [folder / each.format(folder.name) for each in paths] if isinstance(paths, list) else folder / paths
     )
     with pytest.raises(DataError, match=message):
-        files_of(given)
+        expand_paths(given)
 
 
 def test_a_folder_without_tables_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"holds no table .*: name another folder"):
-        files_of(tmp_path)
+        expand_paths(tmp_path)
     (tmp_path / "deeper").mkdir()
     with pytest.raises(DataError, match=r"holds no table .*: name a pattern such as .*/\*\*/\*.parquet"):
-        files_of(tmp_path)
+        expand_paths(tmp_path)
 
 
 @pytest.mark.parametrize("paths", [7, [7], None])
 def test_what_is_no_path_is_refused(paths):
     with pytest.raises(ParameterError, match="no path"):
-        files_of(paths)
+        expand_paths(paths)
 
 
 @pytest.mark.parametrize("ending", PACK)
@@ -99,10 +99,10 @@ def test_packed_text_is_read_and_scanned_as_if_it_were_not(tmp_path, ending):
     plain, packed = tmp_path / "t.csv", tmp_path / f"t.csv{ending}"
     plain.write_bytes(TEXT)
     packed.write_bytes(PACK[ending](TEXT))
-    wanted = read(plain).to_dict()
-    assert read(packed).to_dict() == read_all(packed).frame.to_dict() == wanted
+    wanted = read_table(plain).to_dict()
+    assert read_table(packed).to_dict() == read_tables(packed).frame.to_dict() == wanted
     with scan(packed) as table:
-        assert next(table.frames()).to_dict() == wanted
+        assert next(table.iter_frames()).to_dict() == wanted
     lines = line_numbers(packed)
     assert lines is not None
     assert lines.tolist() == [2, 4]
@@ -112,7 +112,7 @@ def test_packed_text_is_read_and_scanned_as_if_it_were_not(tmp_path, ending):
 def test_parts_that_were_packed_one_by_one_are_one_text(tmp_path, ending):
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(PACK[ending](TEXT[:20]) + PACK[ending](TEXT[20:]))
-    assert read(file)["weight"].tolist() == [1.5, 2.5]
+    assert read_table(file)["weight"].tolist() == [1.5, 2.5]
 
 
 def damaged(pack):
@@ -127,7 +127,7 @@ def damaged(pack):
 
 @pytest.mark.parametrize("ending", PACK)
 @pytest.mark.parametrize("damage", ["half", "not packed", "followed"])
-@pytest.mark.parametrize("reader", [read, scan, read_all])
+@pytest.mark.parametrize("reader", [read_table, scan, read_tables])
 def test_damaged_packing_is_refused(tmp_path, ending, damage, reader):
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(damaged(PACK[ending])[damage])
@@ -146,7 +146,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(tmp_path):
 
 
 @pytest.mark.parametrize("ending", PACK)
-@pytest.mark.parametrize("reader", [read, scan, read_all])
+@pytest.mark.parametrize("reader", [read_table, scan, read_tables])
 def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch, ending, reader):
     monkeypatch.setattr(sources, "_SMALL", 1 << 16)
     file = tmp_path / f"t.csv{ending}"
@@ -158,7 +158,7 @@ def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch
 def test_packed_twice_or_nothing_packed_is_refused(tmp_path):
     (tmp_path / "twice.csv.gz").write_bytes(gzip.compress(gzip.compress(TEXT)))
     (tmp_path / "nothing.csv.gz").write_bytes(gzip.compress(b""))
-    for reader in (read, scan, read_all):
+    for reader in (read_table, scan, read_tables):
         with pytest.raises(DataError, match="is not text, it is compressed with gzip: unpack it first"):
             reader(tmp_path / "twice.csv.gz")
         with pytest.raises(DataError, match=r"nothing\.csv\.gz (is empty|holds no text)"):
@@ -170,9 +170,9 @@ def test_zstd_called_csv_is_named(tmp_path):
     with pytest.raises(
         DataError, match=r"is compressed with zstd: unpack it first, or rename it to end in .zst"
     ):
-        read(tmp_path / "t.csv")
+        read_table(tmp_path / "t.csv")
 
 
 def test_parquet_is_not_packed_once_more():
     with pytest.raises(DataError, match=r"t.parquet.gz ends in '.parquet.gz': a table ends in .csv"):
-        files_of(Path("t.parquet.gz"))
+        expand_paths(Path("t.parquet.gz"))

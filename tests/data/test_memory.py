@@ -11,10 +11,11 @@ import pytest
 
 import batchprop.data.csv_to_parquet
 from batchprop.data.memory import default_memory, parse_memory, table_bytes
-from batchprop.data.reader import read
+from batchprop.data.reader import read_table
 from batchprop.data.scanner import scan
 from batchprop.errors import ParameterError
-from batchprop.tabular import memory, whole_rows
+from batchprop.data import csv_splitter as whole_rows
+from batchprop.data import memory
 
 
 @pytest.mark.parametrize(
@@ -58,17 +59,17 @@ def group(root, path, **values):
 def test_the_limits_of_control_groups_count(tmp_path):
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/user/job\n")
-    assert memory._left_in_groups(tmp_path) == []
+    assert memory._cgroup_free(tmp_path) == []
     statistics = "anon 5\ninactive_file 100\nactive_file 7"
     group(tmp_path, "user/job", memory__max="max", memory__current=500, memory__stat=statistics)
     group(tmp_path, "user", memory__max=4000, memory__current=1000, memory__stat=statistics)
-    assert memory._left_in_groups(tmp_path) == [3100]
+    assert memory._cgroup_free(tmp_path) == [3100]
     (tmp_path / "proc/self/cgroup").write_text("3:cpu:/elsewhere\n4:memory,hugetlb:/job\n")
     old = "cache 5\ntotal_inactive_file 50"
     names = {"memory__limit_in_bytes": 2000, "memory__usage_in_bytes": 3000, "memory__stat": old}
     group(tmp_path, "memory/job", **names)
-    assert memory._left_in_groups(tmp_path) == [0]
-    assert memory._left_in_groups(tmp_path / "nowhere") == []
+    assert memory._cgroup_free(tmp_path) == [0]
+    assert memory._cgroup_free(tmp_path / "nowhere") == []
 
 
 def test_the_default_is_a_quarter_of_the_free_memory(monkeypatch):
@@ -88,7 +89,7 @@ def test_what_a_table_takes_is_guessed_within_a_factor(tmp_path, name):
     else:
         text = frame.to_csv(index=False).encode()
         file.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
-    taken = read(file).memory_usage(deep=True).sum()
+    taken = read_table(file).memory_usage(deep=True).sum()
     assert taken / 2 <= table_bytes(file) <= 5 * taken
     assert table_bytes([file]) == table_bytes(file)
 
@@ -123,10 +124,10 @@ def test_open_runs_take_pages_of_columns_not_row_groups(tmp_path):
         data_page_size=1 << 14,
     )
     table, before = scan(tmp_path / "t.parquet"), pa.total_allocated_bytes()
-    runs = [table.open(0, 1024) for _ in range(8)]
+    runs = [table.iter_blocks(0, 1024) for _ in range(8)]
     for _ in range(3):
         for run in runs:
             next(run)
     taken = (pa.total_allocated_bytes() - before) / len(runs)
     assert taken < 8 * rows * 8 / 4
-    assert taken < table.run_bytes
+    assert taken < table.partition_bytes

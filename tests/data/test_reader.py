@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from batchprop.data.reader import read
+from batchprop.data.reader import read_table
 from batchprop.errors import DataError
 
 GOOD = b"name,weight\nann,1.5\nbob,2.5\n"
@@ -60,7 +60,7 @@ def test_a_file_that_is_no_table_is_refused_with_the_place_and_the_remedy(tmp_pa
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as refusal:
-        read(path)
+        read_table(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -68,38 +68,38 @@ def test_a_file_that_is_no_table_is_refused_with_the_place_and_the_remedy(tmp_pa
 def test_a_missing_file_suggests_its_neighbours(tmp_path):
     (tmp_path / "flowers.csv").write_bytes(GOOD)
     with pytest.raises(DataError, match=r"there is no file .*flower\.csv.*did you mean 'flowers.csv'"):
-        read(tmp_path / "flower.csv")
+        read_table(tmp_path / "flower.csv")
 
 
 def test_a_missing_folder_is_a_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"check the name and the folder$"):
-        read(tmp_path / "nowhere" / "flowers.csv")
+        read_table(tmp_path / "nowhere" / "flowers.csv")
 
 
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DataError, match="is a folder: name a CSV"):
-        read(tmp_path)
+        read_table(tmp_path)
 
 
 def test_a_ragged_row_far_down_a_large_file_has_its_line_number(tmp_path):
     path = tmp_path / "long.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"1,2,3\n" + b"1,2\n" * 9)
     with pytest.raises(DataError, match="line 300002: 3 fields"):
-        read(path)
+        read_table(path)
 
 
 def test_a_bad_byte_beyond_the_first_megabyte_has_its_line_number(tmp_path):
     path = tmp_path / "long.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 300_000 + b"\xff,2\n")
     with pytest.raises(DataError, match="line 300002 holds the byte 0xff"):
-        read(path)
+        read_table(path)
 
 
 def test_a_letter_cut_by_a_chunk_border_is_still_a_letter(tmp_path):
     path = tmp_path / "border.csv"
     head = b"a,b\n"
     path.write_bytes(head + b"x" * ((1 << 20) - len(head) - 1) + "é,1\n".encode())
-    assert read(path)["a"].iloc[0].endswith("é")
+    assert read_table(path)["a"].iloc[0].endswith("é")
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.CSV"])
@@ -107,7 +107,7 @@ def test_fields_become_numbers_text_dates_and_booleans(tmp_path, name):
     path = tmp_path / name
     text = " n ,f,t,d,b\n1,1.5,x,2020-02-29,true\n2,,, ,false\n"
     path.write_text(text.replace(",", "\t") if name == "t.tsv" else text)
-    frame = read(path)
+    frame = read_table(path)
     assert list(frame) == ["n", "f", "t", "d", "b"]
     assert frame["n"].tolist() == [1, 2]
     assert frame["f"].isna().tolist() == frame["t"].isna().tolist() == [False, True]
@@ -119,19 +119,19 @@ def test_fields_become_numbers_text_dates_and_booleans(tmp_path, name):
 def test_gaps_in_a_column_of_numbers_leave_it_a_column_of_numbers(tmp_path, gap):
     path = tmp_path / "t.csv"
     path.write_text(f"a,b\n1.5,x\n{gap},y\n2.5,z\n")
-    assert read(path)["a"].tolist() == pytest.approx([1.5, float("nan"), 2.5], nan_ok=True)
+    assert read_table(path)["a"].tolist() == pytest.approx([1.5, float("nan"), 2.5], nan_ok=True)
 
 
 def test_none_is_a_word_among_words(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\nNone,1\nMild,2\nNA,3\n")
-    assert read(path)["a"].fillna("gap").tolist() == ["None", "Mild", "gap"]
+    assert read_table(path)["a"].fillna("gap").tolist() == ["None", "Mild", "gap"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
-    assert list(read(path)) == ["a", "b"]
+    assert list(read_table(path)) == ["a", "b"]
 
 
 def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
@@ -153,7 +153,7 @@ def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
             code=["007", "012"],
         )
     )
-    frame = read(path)
+    frame = read_table(path)
     kinds = {name: str(dtype) for name, dtype in frame.dtypes.items()}
     assert kinds["number"] == kinds["half"] == kinds["span"] == "float64"
     assert frame["seconds"].tolist() == [1, 2]
@@ -170,7 +170,7 @@ def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
 def test_quotes_that_are_closed_may_hold_lines_quotes_and_delimiters(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('a,b\n"x\ny, ""z""","p"\n5" pipe,"q\n"  \n"","""r"""\n', newline="")
-    table = read(path)
+    table = read_table(path)
     assert table["a"].tolist()[:2] == ['x\ny, "z"', '5" pipe']
     assert table["b"].tolist() == ["p", "q", '"r"']
 
@@ -178,4 +178,4 @@ def test_quotes_that_are_closed_may_hold_lines_quotes_and_delimiters(tmp_path):
 def test_a_folder_is_not_suggested_for_a_file_that_is_not_there(tmp_path):
     (tmp_path / "flowers.csv").mkdir()
     with pytest.raises(DataError, match=r"there is no file .*check the name and the folder$"):
-        read(tmp_path / "flower.csv")
+        read_table(tmp_path / "flower.csv")

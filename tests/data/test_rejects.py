@@ -12,14 +12,14 @@ import pyarrow.parquet
 import pytest
 
 import batchprop.data.csv_to_parquet
-from batchprop.data.csv import Texts
-from batchprop.data.reader import read_all
-from batchprop.data.rejects import BadRow, BadRows
+from batchprop.data.csv import CsvTable
+from batchprop.data.reader import read_tables
+from batchprop.data.rejects import RejectedRow, RejectedRows
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError
-from batchprop.tabular import whole_rows
+from batchprop.data import csv_splitter as whole_rows
 
-READERS = (scan, read_all)
+READERS = (scan, read_tables)
 
 
 def write(path, n=1000, bad=(), target="y"):
@@ -64,18 +64,18 @@ def test_bad_rows_are_left_out_and_listed(tmp_path, monkeypatch, case, size):
     file = write(tmp_path / "t.csv", bad=[(500, text), (20, "7,8,9,10")])
     kept = np.delete(np.arange(1000), [20, 500])
     with scan(file, "y", on_bad_row="skip") as table:
-        frame = pd.concat(table.frames())
+        frame = pd.concat(table.iter_frames())
         assert [(row.file, row.line) for row in table.skipped] == [(file, 22), (file, 502)]
         assert table.skipped[0].reason == "4 fields where the first line names 2"
         assert reason in table.skipped[1].reason
-        assert sum(table.runs) == table.n_rows == 998
-        assert [table.place(row)[2] for row in (19, 20, 499, 997)] == [21, 23, 503, 1001]
+        assert sum(table.partitions) == table.n_rows == 998
+        assert [table.locate(row)[2] for row in (19, 20, 499, 997)] == [21, 23, 503, 1001]
     assert frame["x"].tolist() == kept.tolist()
     assert frame.index.tolist() == list(range(998))
     assert [str(kind) for kind in frame.dtypes] == ["int64", "int64"]
-    whole = read_all(file, "y", on_bad_row="skip")
+    whole = read_tables(file, "y", on_bad_row="skip")
     pd.testing.assert_frame_equal(whole.frame, frame, check_index_type=False)
-    assert whole.places.tolist() == (kept + 2).tolist()
+    assert whole.row_numbers.tolist() == (kept + 2).tolist()
     assert list(whole.skipped) == list(table.skipped)
 
 
@@ -113,7 +113,7 @@ def test_a_column_that_changes_late_is_still_read_as_one(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "PIECE", 1 << 10)
     file = write(tmp_path / "t.csv", bad=[(400, "0x1f,"), (700, "1.5,1"), (800, "1")])
     skipped = scan(file, "y", on_bad_row="skip")
-    frame = pd.concat(skipped.frames())
+    frame = pd.concat(skipped.iter_frames())
     assert [row.line for row in skipped.skipped] == [402, 802]
     # A hexadecimal number is none among fractions; the row is left out, and its column keeps the field.
     assert str(frame["x"].dtype) == "str"
@@ -133,19 +133,19 @@ def test_a_missing_target_in_parquet_is_named_by_its_row(tmp_path, gap):
             reader(tmp_path, "y")
     table = scan(tmp_path, "y", on_bad_row="skip")
     assert list(table.skipped) == [
-        BadRow(files[1], row, "its target 'y' is missing") for row in (71, 72, 200)
+        RejectedRow(files[1], row, "its target 'y' is missing") for row in (71, 72, 200)
     ]
-    assert table.runs == (64, 64, 64, 8, 64, 62, 64, 7)
+    assert table.partitions == (64, 64, 64, 8, 64, 62, 64, 7)
     wanted = [*range(200), *(i for i in range(200) if i not in (70, 71, 199))]
-    assert pd.concat(table.frames(rows=10))["x"].tolist() == wanted
-    blocks = [block for run in range(8) for block in table.open(run, 10)]
+    assert pd.concat(table.iter_frames(rows=10))["x"].tolist() == wanted
+    blocks = [block for run in range(8) for block in table.iter_blocks(run, 10)]
     assert np.concatenate([block.X[:, 0] for block in blocks]).tolist() == wanted
-    numbers = [block.first + np.arange(len(block.X)) for block in blocks]
+    numbers = [block.start_row + np.arange(len(block.X)) for block in blocks]
     assert np.concatenate(numbers).tolist() == list(range(397))
-    assert table.place(270) == (files[1], "row", 73)
-    whole = read_all(tmp_path, "y", on_bad_row="skip")
+    assert table.locate(270) == (files[1], "row", 73)
+    whole = read_tables(tmp_path, "y", on_bad_row="skip")
     assert whole.frame["x"].tolist() == wanted
-    assert whole.places[[199, 270]].tolist() == [200, 73]
+    assert whole.row_numbers[[199, 270]].tolist() == [200, 73]
     assert whole.of_file.tolist() == [0] * 200 + [1] * 197
 
 
@@ -155,13 +155,13 @@ def test_whole_numbers_stay_whole_when_the_gaps_among_them_are_left_out(tmp_path
     table = pa.table({"x": y, "y": y})
     pa.parquet.write_table(table, tmp_path / "t.parquet", row_group_size=64, write_statistics=statistics)
     scanned = scan(tmp_path / "t.parquet", "y", on_bad_row="skip")
-    for frame in (next(scanned.frames()), read_all(tmp_path, "y", on_bad_row="skip").frame):
+    for frame in (next(scanned.iter_frames()), read_tables(tmp_path, "y", on_bad_row="skip").frame):
         assert [str(kind) for kind in frame.dtypes] == ["float64", "int64"]
 
 
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
     file = write(tmp_path / "t.csv")
-    texts = Texts([file], BadRows("error"))
+    texts = CsvTable([file], RejectedRows("error"))
     write(file, n=1001)
     with pytest.raises(DataError, match=r"has changed while it was read: it had 1,000 rows, .* 1,001 now"):
         texts.read("y", list)
@@ -174,11 +174,11 @@ def test_only_error_and_skip_are_known(tmp_path):
 
 
 def test_rows_that_were_left_out_are_a_sequence(tmp_path):
-    bad = BadRows("skip")
+    bad = RejectedRows("skip")
     for i in (3, 1, 2):
         bad.add(tmp_path, i, f"reason {i}")
     assert [row.line for row in bad[:2]] == [1, 2]
-    assert bad[-1] == BadRow(tmp_path, 3, "reason 3")
+    assert bad[-1] == RejectedRow(tmp_path, 3, "reason 3")
     for i in range(2000):
         bad.add(tmp_path, i, f"another reason {i}")
     assert len({row.reason for row in bad}) <= 1001

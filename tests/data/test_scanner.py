@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 import batchprop.data.csv_to_parquet
-from batchprop.data.reader import read, read_all
+from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
-from batchprop.tabular import whole_rows
-from batchprop.tabular.schema import describe
+from batchprop.data import csv_splitter as whole_rows
+from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.target import read_target
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.transformers import make_preprocessor
 from tests.data.test_reader import BAD_FILES
 
 WORDS = [
@@ -56,15 +56,15 @@ def assert_same(scanned, wanted):
 def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column, size, group):
     file = tmp_path / "t.csv"
     file.write_text("a,b\n" + "".join(f"{field},{i}\n" for i, field in enumerate(column)))
-    wanted = read(file)
+    wanted = read_table(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_rows, "PIECE", size)
         patch.setattr(batchprop.data.csv_to_parquet, "GROUP", group)
         with scan(file) as table:
-            assert_same(together(table.frames()), wanted)
+            assert_same(together(table.iter_frames()), wanted)
             assert table.n_rows == len(column)
-            assert max(table.runs) <= group
-        whole = read_all(file)
+            assert max(table.partitions) <= group
+        whole = read_tables(file)
     assert_same(whole.frame, wanted)
     assert [whole.frame["b"].tolist(), whole.unit] == [list(range(len(column))), "line"]
 
@@ -81,10 +81,10 @@ def test_rows_of_several_files_are_what_they_are_in_one(tmp_path, column, size, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_rows, "PIECE", size)
         with scan(str(tmp_path / "part-*")) as table:
-            assert_same(together(table.frames()), read(tmp_path / "one.csv"))
-            files = [table.place(i)[0].name for i in range(table.n_rows)]
+            assert_same(together(table.iter_frames()), read_table(tmp_path / "one.csv"))
+            files = [table.locate(i)[0].name for i in range(table.n_rows)]
     assert files == ["part-2.csv"] * at + ["part-10.csv.gz"] * (len(column) - at)
-    assert_same(read_all(str(tmp_path / "part-*")).frame, read(tmp_path / "one.csv"))
+    assert_same(read_tables(str(tmp_path / "part-*")).frame, read_table(tmp_path / "one.csv"))
 
 
 @pytest.mark.parametrize("case", [case for case in BAD_FILES if case != "empty"])
@@ -94,7 +94,7 @@ def test_what_is_no_table_is_refused_as_when_it_is_read(tmp_path, case, packed):
     text = name.endswith((".csv", ".tsv"))
     path = tmp_path / (f"{name}.gz" if packed and text else name)
     path.write_bytes(gzip.compress(content) if packed and text else content)
-    for reader in (scan, read, read_all):
+    for reader in (scan, read_table, read_tables):
         with pytest.raises(DataError, match=message.replace(r".tsv", r"\.tsv")) as refusal:
             reader(path)
         assert str(path) in str(refusal.value)
@@ -128,10 +128,10 @@ def test_the_types_of_parquet_are_those_of_the_whole_file(tmp_path, statistics, 
     file = tmp_path / "t.parquet"
     pa.parquet.write_table(arrow_table(), file, row_group_size=3, write_statistics=statistics)
     table = scan(file)
-    assert table.runs == (3, 3, 3, 1)
-    assert_same(together(table.frames(rows=rows)), read(file))
-    assert_same(read_all(file).frame, read(file))
-    assert_same(together(table.frames(2, ["gaps", "text"])), read(file)[["gaps", "text"]][6:9])
+    assert table.partitions == (3, 3, 3, 1)
+    assert_same(together(table.iter_frames(rows=rows)), read_table(file))
+    assert_same(read_tables(file).frame, read_table(file))
+    assert_same(together(table.iter_frames(2, ["gaps", "text"])), read_table(file)[["gaps", "text"]][6:9])
 
 
 def test_numbers_of_several_parquet_files_become_one_type(tmp_path):
@@ -141,17 +141,17 @@ def test_numbers_of_several_parquet_files_become_one_type(tmp_path):
     pa.parquet.write_table(pa.table({**first, "d": day}), tmp_path / "t1.parquet")
     seconds = pa.array([86400 * 18002], pa.timestamp("s"))
     pa.parquet.write_table(pa.table({**second, "d": seconds}), tmp_path / "t2.pq")
-    frame = together(scan(tmp_path).frames())
+    frame = together(scan(tmp_path).iter_frames())
     assert [str(kind) for kind in frame.dtypes[:2]] == ["int64", "float64"]
     assert frame["a"].tolist() == [1, 2, 3]
     assert frame["d"].diff()[1:].eq(pd.Timedelta(days=1)).all()
-    assert_same(read_all(tmp_path).frame, frame)
+    assert_same(read_tables(tmp_path).frame, frame)
 
 
 def test_text_in_one_parquet_file_and_numbers_in_another_is_refused(tmp_path):
     pa.parquet.write_table(pa.table({"a": [1]}), tmp_path / "t1.parquet")
     pa.parquet.write_table(pa.table({"a": ["x"]}), tmp_path / "t2.parquet")
-    for reader in (scan, read_all):
+    for reader in (scan, read_tables):
         with pytest.raises(DataError, match=r"'a' holds numbers in .*t1.parquet and text in .*t2.parquet"):
             reader(tmp_path)
 
@@ -190,26 +190,26 @@ def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
     frame, file = numbers(), tmp_path / name
     frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
     table = scan(file, target="y", weights="w")
-    assert table.runs == (300, 300, 300, 100)
+    assert table.partitions == (300, 300, 300, 100)
     assert table.feature_names == ("x", "k", "flag")
-    blocks = [block for run in range(len(table.runs)) for block in table.open(run, 128)]
-    assert [block.first for block in blocks] == [0, 128, 256, 300, 428, 556, 600, 728, 856, 900]
+    blocks = [block for run in range(len(table.partitions)) for block in table.iter_blocks(run, 128)]
+    assert [block.start_row for block in blocks] == [0, 128, 256, 300, 428, 556, 600, 728, 856, 900]
     assert all(block.X.dtype == np.float32 and block.X.flags.c_contiguous for block in blocks)
     together = [np.concatenate(part) for part in zip(*[block[1:4] for block in blocks], strict=True)]
     np.testing.assert_array_equal(together[0], frame[["x", "k", "flag"]].to_numpy(np.float32))
     np.testing.assert_array_equal(together[1], frame["y"].to_numpy(str))
     np.testing.assert_array_equal(together[2], frame["w"].to_numpy())
-    assert table.place(650) == (file, *(("line", 652) if name == "t.csv" else ("row", 651)))
+    assert table.locate(650) == (file, *(("line", 652) if name == "t.csv" else ("row", 651)))
 
 
 def test_blocks_through_an_encoder_are_what_it_makes_of_the_whole_table(tmp_path):
     frame, file = numbers(), tmp_path / "t.parquet"
     frame.loc[3, "x"] = np.nan
     frame.assign(extra="left out").to_parquet(file, row_group_size=400)
-    features = read(file).drop(columns=["y", "w"])
-    pipeline = encoder(describe(features), len(frame), "y").fit(features)
-    table = scan(file, "y", "w").through(pipeline, lambda column: read_target(column).values)
-    blocks = [block for run in range(3) for block in table.open(run)]
+    features = read_table(file).drop(columns=["y", "w"])
+    pipeline = make_preprocessor(infer_schema(features), len(frame), "y").fit(features)
+    table = scan(file, "y", "w").with_transform(pipeline, lambda column: read_target(column).values)
+    blocks = [block for run in range(3) for block in table.iter_blocks(run)]
     np.testing.assert_array_equal(np.concatenate([b.X for b in blocks]), pipeline.transform(features))
     assert np.concatenate([block.y for block in blocks]).tolist() == frame["y"].tolist()
     assert blocks[0].X.dtype == np.float32
@@ -223,7 +223,7 @@ def test_an_encoder_of_ones_own_sees_all_columns(tmp_path):
         def transform(self, X):
             return np.full((len(X), 1), len(X.columns), dtype=np.float64)
 
-    block = next(scan(file, "y").through(Count([("nothing", None)])).open(0))
+    block = next(scan(file, "y").with_transform(Count([("nothing", None)])).iter_blocks(0))
     assert block.X[0].tolist() == [4]
 
 
@@ -240,7 +240,7 @@ def test_a_number_that_is_missing_or_too_large_is_refused_with_its_place(tmp_pat
     frame.loc[5, "x"] = value
     frame.to_parquet(file, row_group_size=4)
     with pytest.raises(DataError, match=message):
-        list(scan(file, "y").open(1))
+        list(scan(file, "y").iter_blocks(1))
 
 
 @pytest.mark.parametrize(
@@ -258,14 +258,14 @@ def test_columns_that_are_not_there_are_refused(tmp_path, target, weights, messa
         scan(file, target, weights)
     if weights is None:
         with pytest.raises(DataError, match=message):
-            read_all(file, target)
+            read_tables(file, target)
 
 
 def test_text_needs_an_encoder(tmp_path):
     file = tmp_path / "t.csv"
     numbers(9).to_csv(file, index=False)
     with pytest.raises(DataError, match=r"'y' of .* holds no numbers but string: learn an encoder first"):
-        next(scan(file, "x").open(0))
+        next(scan(file, "x").iter_blocks(0))
 
 
 @pytest.mark.parametrize("value", [-1.0, None, 1e31])
@@ -274,17 +274,17 @@ def test_weights_are_numbers_of_0_or_more(tmp_path, value):
     frame.loc[2, "w"] = value
     frame.to_csv(file, index=False)
     with pytest.raises(DataError, match=r"t.csv, line 4: the weights column 'w' holds .*: a weight is"):
-        next(scan(file, weights="w").open(0))
+        next(scan(file, weights="w").iter_blocks(0))
 
 
 def test_dates_are_no_target_and_text_no_weights(tmp_path):
     frame, file = numbers(9), tmp_path / "t.parquet"
     frame[["x"]].assign(day=pd.Timestamp("2020")).to_parquet(file)
     with pytest.raises(DataError, match="the target 'day' holds values of type timestamp"):
-        next(scan(file, "day").open(0))
+        next(scan(file, "day").iter_blocks(0))
     frame[["x", "y"]].to_parquet(file)
     with pytest.raises(DataError, match="the weights column 'y' holds string: a weight is a number"):
-        next(scan(file, weights="y").open(0))
+        next(scan(file, weights="y").iter_blocks(0))
 
 
 def test_a_copy_goes_when_it_is_closed_and_when_nobody_uses_it(tmp_path, monkeypatch):
@@ -296,8 +296,8 @@ def test_a_copy_goes_when_it_is_closed_and_when_nobody_uses_it(tmp_path, monkeyp
         assert len(list((tmp_path / "temporary").iterdir())) == 1
     assert not list((tmp_path / "temporary").iterdir())
     with pytest.raises(DataError, match=r"the table of .*t.csv is closed: scan it again"):
-        next(table.frames())
-    table = scan(file, "y").through(Pipeline([("columns", None)]))
+        next(table.iter_frames())
+    table = scan(file, "y").with_transform(Pipeline([("columns", None)]))
     gc.collect()
     assert list((tmp_path / "temporary").iterdir())
     with warnings.catch_warnings():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchprop.data.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
+from batchprop.data.sketches import DistinctCounter, QuantileSketch, WeightedSamples, FrequentItems, hash_whole
 
 
 def fed(sketch, values, size):
@@ -25,7 +25,7 @@ finite = st.floats(-1e100, 1e100)
 
 @given(values=st.lists(finite, min_size=1, max_size=60), gaps=st.integers(0, 9))
 def test_the_five_are_those_of_numpy_to_the_last_bit(values, gaps):
-    ranked = fed(Quantiles(), np.array(values), 7).ranked()
+    ranked = fed(QuantileSketch(), np.array(values), 7).ranked()
     median = np.median(values)
     assert ranked.median == median
     filled = np.array([*values, *[median] * gaps])
@@ -37,10 +37,10 @@ def test_the_five_are_those_of_numpy_to_the_last_bit(values, gaps):
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.5]), st.integers(1, 5)), min_size=1, max_size=3))
 def test_weights_are_repetitions(runs):
     values, weights = np.array(sorted(runs)).T
-    ranked = Ranked(values, weights.astype(np.int64))
+    ranked = WeightedSamples(values, weights.astype(np.int64))
     every = np.repeat(values, weights.astype(int))
     for q in (0, 0.1, 0.25, 0.5, 0.9, 1):
-        assert ranked.at(q) == pytest.approx(np.quantile(every, q), abs=1e-12)
+        assert ranked.quantile(q) == pytest.approx(np.quantile(every, q), abs=1e-12)
 
 
 ORDERS: dict[str, Callable[[Any], Any]] = {
@@ -56,7 +56,7 @@ ORDERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("size", [64, 1024])
 def test_ranks_are_within_the_error_that_is_told(order, size):
     values = ORDERS[order](np.random.default_rng(1).normal(size=50_000))
-    sketch = fed(Quantiles(size), values, 999)
+    sketch = fed(QuantileSketch(size), values, 999)
     assert not sketch.exact
     ranked, every = sketch.ranked(), np.sort(values)
     assert ranked.weights.sum() == len(values)
@@ -70,18 +70,18 @@ def test_ranks_are_within_the_error_that_is_told(order, size):
 
 
 def test_the_error_of_forty_million_rows_is_as_stated():
-    sketch = Quantiles()
+    sketch = QuantileSketch()
     block = np.arange(4_000_000.0)
     for _ in range(10):
         sketch.add(block)
     assert sketch.error < 0.0004
-    assert sketch.held < 16_384 * 6
+    assert sketch.memory_items < 16_384 * 6
 
 
 @given(st.lists(st.integers(0, 5000), max_size=5))
 def test_quantiles_do_not_depend_on_the_cuts(places):
     values = np.random.default_rng(0).normal(size=5000)
-    whole, blocks = fed(Quantiles(64), values, 5000), Quantiles(64)
+    whole, blocks = fed(QuantileSketch(64), values, 5000), QuantileSketch(64)
     for start, end in itertools.pairwise([0, *sorted(places), 5000]):
         blocks.add(values[start:end])
     assert blocks.ranked().values.tolist() == whole.ranked().values.tolist()
@@ -91,7 +91,7 @@ def test_quantiles_do_not_depend_on_the_cuts(places):
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50), st.integers(1, 10))
 def test_few_distinct_numbers_are_counted_exactly(values, size):
     array = np.array(values, dtype=np.int64)
-    sketch = fed(Distinct(), hash_whole(array), size)
+    sketch = fed(DistinctCounter(), hash_whole(array), size)
     assert sketch.count == len(set(values))
     assert sketch.exact
     assert sketch.repeated == (len(set(values)) < len(values))
@@ -99,11 +99,11 @@ def test_few_distinct_numbers_are_counted_exactly(values, size):
 
 @pytest.mark.parametrize("n", [100_000, 1_000_000])
 def test_many_distinct_numbers_are_counted_to_two_percent(n):
-    sketch = fed(Distinct(), hash_whole(np.arange(n) * 3), 20_000)
+    sketch = fed(DistinctCounter(), hash_whole(np.arange(n) * 3), 20_000)
     assert sketch.count == pytest.approx(n, rel=0.02)
     assert not sketch.exact
     assert not sketch.repeated
-    assert sketch.held <= 65_536
+    assert sketch.memory_items <= 65_536
     again = fed(sketch, hash_whole(np.arange(n) * 3), 20_000)
     assert again.repeated
     assert again.count == pytest.approx(n, rel=0.02)
@@ -114,7 +114,7 @@ letters = st.lists(st.one_of(st.none(), st.sampled_from("abcdé🙂")), max_size
 
 @given(letters, st.integers(1, 9))
 def test_few_words_are_counted_exactly(words, size):
-    sketch = fed(Words(most=6), pa.array(words, pa.large_string()), size)
+    sketch = fed(FrequentItems(most=6), pa.array(words, pa.large_string()), size)
     true = pd.Series([word for word in words if word is not None], dtype=object).value_counts()
     assert sketch.counted().to_dict() == true.to_dict()
     assert list(sketch.counted().index) == sorted(true.index)
@@ -125,7 +125,7 @@ def test_few_words_are_counted_exactly(words, size):
 def test_of_too_many_words_the_frequent_are_kept_with_the_error_told():
     rng = np.random.default_rng(0)
     words = np.array([f"w{i}" for i in rng.zipf(1.3, 400_000) % 200_000])
-    sketch = fed(Words(most=1000), pa.array(words, pa.large_string()), 30_000)
+    sketch = fed(FrequentItems(most=1000), pa.array(words, pa.large_string()), 30_000)
     true = pd.Series(words).value_counts()
     kept = sketch.counted()
     assert 0 < sketch.lost <= len(words) / 1000
@@ -138,7 +138,7 @@ def test_of_too_many_words_the_frequent_are_kept_with_the_error_told():
 
 def test_long_words_take_bounded_memory():
     words = pa.array([f"{i} " + "x" * 10_000 for i in range(2000)], pa.large_string())
-    sketch = fed(Words(most=100_000, most_bytes=1 << 20), words, 100)
-    assert sketch.held <= 210
+    sketch = fed(FrequentItems(most=100_000, most_bytes=1 << 20), words, 100)
+    assert sketch.memory_items <= 210
     assert sketch.distinct == 2000
     assert len(sketch.counted()) > 0

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score, log_loss, make_scorer, mean_absolute_error, r2_score
 
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, declared, estimator, quiet, table
 
 pytestmark = quiet
@@ -171,7 +171,7 @@ def test_patience_without_validation_watches_the_loss() -> None:
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 def test_callbacks_get_every_epochs_record(solver: str) -> None:
     X, y = table("multiclass")
-    epochs: list[Epoch] = []
+    epochs: list[EpochRecord] = []
     clf = estimator("multiclass", solver=solver, callbacks=[epochs.append])
     clf.fit(X, y, X_val=X[:30], y_val=y[:30])
     assert [epoch.number for epoch in epochs] == list(range(1, clf.n_iter_ + 1))
@@ -205,14 +205,14 @@ def test_only_true_ends_training() -> None:
 
 def test_callbacks_see_the_score_that_is_watched() -> None:
     X, y = table("binary")
-    epochs: list[Epoch] = []
+    epochs: list[EpochRecord] = []
     clf = estimator("binary", early_stopping=True, callbacks=[epochs.append]).fit(X, y)
     assert [epoch.validation_score for epoch in epochs] == clf.validation_scores_
 
 
 def test_callbacks_during_partial_fit() -> None:
     X, y = table("binary")
-    epochs: list[Epoch] = []
+    epochs: list[EpochRecord] = []
     clf = estimator("binary", callbacks=[epochs.append])
     clf.partial_fit(X, y, **declared("binary", y)).partial_fit(X, y)
     assert [epoch.number for epoch in epochs] == [1, 1]
@@ -232,7 +232,7 @@ def test_verbose_prints_a_line_for_each_epoch(capsys: pytest.CaptureFixture[str]
 # ---- Ctrl-C
 
 
-def interrupt(epoch: Epoch) -> None:
+def interrupt(epoch: EpochRecord) -> None:
     """What a callback does when the user presses Ctrl-C in the third epoch."""
     if epoch.number == 3:
         raise KeyboardInterrupt
@@ -291,7 +291,7 @@ def test_warnings_point_at_the_callers_line() -> None:
 
 @quiet
 def test_an_iteration_of_lbfgs_tells_its_own_seconds() -> None:
-    records: list[Epoch] = []
+    records: list[EpochRecord] = []
     X, y = table("binary")
     began = perf_counter()
     estimator("binary", solver="lbfgs", max_iter=20, callbacks=[records.append]).fit(X, y)

@@ -68,7 +68,7 @@ def test_it_is_the_cores_backprop_in_columns(target: str, to: Any) -> None:
     if target == "multioutput":
         head = bp.heads.softmax_groups([3, 3])
     tanh = bp.activations.ACTIVATIONS["tanh"]
-    net = bp.Network(layers, (tanh, tanh), bp.heads.find_head(head))
+    net = bp.Network(layers, (tanh, tanh), bp.heads.get_head(head))
     Y = step.P - step.dZ[-1]
     again = bp.backprop(net, X[:7].T, Y)
     for one, other in zip([*step.dZ, *step.H], [*again.dZ, *again.H], strict=True):

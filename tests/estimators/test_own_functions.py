@@ -15,14 +15,14 @@ import batchprop as bp
 from batchprop import optimizers
 from batchprop.activations import Activation
 from batchprop.arrays import namespace
-from batchprop.batches import Table
+from batchprop.batches import Dataset
 from batchprop.engines import choosing
-from batchprop.engines.devices import find_device
+from batchprop.engines.devices import get_device
 from batchprop.engines.jax import JaxEngine
 from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective
-from batchprop.training import Recipe, begin
+from batchprop.training import TrainConfig, init_state
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -74,9 +74,9 @@ class Named(NamedTuple):
 
 def test_an_optimiser_that_is_no_numbers_is_told() -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
-    recipe, table = Recipe(net, Named("slow"), Objective()), Table(X, X[:, :1])
+    recipe, table = TrainConfig(net, Named("slow"), Objective()), Dataset(X, X[:, :1])
     with pytest.raises(ParameterError, match=r"Named\(name='slow'.* is no named tuple of numbers"):
-        JaxEngine().run_batches(recipe, begin(recipe), table, [np.arange(4)], [0.1])
+        JaxEngine().run_batches(recipe, init_state(recipe), table, [np.arange(4)], [0.1])
     assert optimizers.sgd() == optimizers.SGD()
 
 
@@ -114,7 +114,7 @@ def test_a_forked_process_is_told_before_it_waits_for_ever() -> None:
 
 def test_the_users_own_default_device_is_followed() -> None:
     with jax.default_device(jax.devices("cpu")[0]):
-        assert find_device(None) is jax.devices("cpu")[0]
+        assert get_device(None) is jax.devices("cpu")[0]
 
 
 def test_the_users_own_guards_are_left_out() -> None:

@@ -15,7 +15,7 @@ from batchprop.arrays import namespace
 from batchprop.errors import ParameterError
 from batchprop.estimators import fitting
 from batchprop.privacy import Privacy
-from batchprop.training import go_on
+from batchprop.training import run_epochs
 from tests.estimators.tables import estimator, quiet, table
 
 NOISY = Privacy(delta=1e-5, noise_multiplier=1.0)
@@ -95,7 +95,7 @@ def batches_of(model: Any, monkeypatch: pytest.MonkeyPatch, *calls: str) -> list
     seen: list[list[Any]] = []
 
     def spied(*given: Any) -> Any:
-        for number, epoch in enumerate(go_on(*given)):
+        for number, epoch in enumerate(run_epochs(*given)):
             if number == 0:
                 seen.append([rows.tolist() for rows in epoch.batches])
             yield epoch

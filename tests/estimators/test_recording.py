@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import scale
 
 import batchprop as bp
-from batchprop.dynamics import EARLY
+from batchprop.dynamics import EARLY_EPOCHS
 from batchprop.errors import ParameterError
 from batchprop.estimators import recording
 from tests.estimators.tables import TARGETS, estimator, require_plain, table
@@ -159,7 +159,7 @@ def test_rows_of_no_weight_are_seen_too() -> None:
 
 def test_growing_batches_and_short_fits_are_recorded() -> None:
     assert fitted(batch_size="noise", max_iter=3).examples_["loss"].notna().all()
-    found = fitted(max_iter=EARLY + 3, batch_size=7).examples_
+    found = fitted(max_iter=EARLY_EPOCHS + 3, batch_size=7).examples_
     assert (found["variability"] <= 0.5).all()
 
 

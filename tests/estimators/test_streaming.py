@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 
 import batchprop as bp
-from batchprop.data.shuffle import Mixing, mixed
-from batchprop.data.sources import Chunks, Sliced
+from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
+from batchprop.data.sources import ArraySource, IterableSource
 from batchprop.errors import CheckpointError, InputError, ParameterError
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.streaming import fit, streamed
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = quiet
 
 
-class Small(Sliced):
+class Small(ArraySource):
     """A source with many short runs, and little memory."""
 
     memory = 1 << 30
@@ -37,16 +37,16 @@ class Small(Sliced):
         self.run_rows = run_rows
 
     @property
-    def runs(self) -> tuple[int, ...]:
+    def partitions(self) -> tuple[int, ...]:
         n = len(self.X)
         return tuple(min(self.run_rows, n - start) for start in range(0, n, self.run_rows))
 
-    def open(self, run: int, rows: int = 10) -> Iterator[Any]:
-        begin = run * self.run_rows
-        for block in Sliced(
-            *(None if of is None else of[begin : begin + self.runs[run]] for of in self.parts)
-        ).open(0, rows):
-            yield block._replace(first=block.first + begin)
+    def iter_blocks(self, partition: int, rows: int = 10) -> Iterator[Any]:
+        begin = partition * self.run_rows
+        for block in ArraySource(
+            *(None if of is None else of[begin : begin + self.partitions[partition]] for of in self.parts)
+        ).iter_blocks(0, rows):
+            yield block._replace(start_row=block.start_row + begin)
 
     @property
     def parts(self) -> tuple[Any, Any, Any]:
@@ -54,7 +54,7 @@ class Small(Sliced):
 
 
 def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
-    monkeypatch.setattr(fit, "mixing_for", lambda *_: Mixing(rows, runs))
+    monkeypatch.setattr(fit, "mixing_for", lambda *_: ShuffleConfig(rows, runs))
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
@@ -78,9 +78,9 @@ def test_every_epoch_takes_every_row_once_in_batches_of_one_size(
     source = Small(np.arange(150.0)[:, None], np.arange(150.0)[:, None])
 
     def tables(run: int, size: int) -> Iterator[Any]:
-        return (bp.batches.Table(block.X, block.y) for block in source.open(run, size))
+        return (bp.batches.Dataset(block.X, block.y) for block in source.open(run, size))
 
-    course = mixed(tables, len(source.runs), 32, Mixing(rows, runs), seed=1)
+    course = shuffled_chunks(tables, len(source.runs), 32, ShuffleConfig(rows, runs), seed=1)
     orders = []
     for _ in range(2):
         pieces = list(next(course))
@@ -319,7 +319,7 @@ def test_other_rows_do_not_go_on(change: str, tmp_path: Path) -> None:
 def test_chunks_that_change_are_noticed() -> None:
     X, y = table("single", 60)
     chunks = [(X, y), (X, y)]
-    source = Chunks(chunks)
+    source = IterableSource(chunks)
     chunks[1] = (X[:-1], y[:-1])
     with pytest.raises(InputError, match="chunk 1 has 59 rows, and had another number"):
         estimator("single").fit(source)
@@ -340,12 +340,12 @@ def test_one_class_only() -> None:
 
 def test_matrices_of_different_lengths() -> None:
     with pytest.raises(InputError, match="the numbers of rows differ: X has 3, y has 4"):
-        Sliced(np.zeros((3, 1)), np.zeros(4))
+        ArraySource(np.zeros((3, 1)), np.zeros(4))
 
 
 def test_a_source_without_a_target() -> None:
     class Blind(Small):
-        def open(self, run: int, rows: int = 10) -> Iterator[Any]:
+        def iter_blocks(self, partition: int, rows: int = 10) -> Iterator[Any]:
             return (block._replace(y=None) for block in super().open(run, rows))
 
     with pytest.raises(InputError, match="the table has no target: name its column"):

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.export.onnx import converted
-from batchprop.tabular import describe, encoder
+from batchprop.tabular import infer_schema, make_preprocessor
 
 TOWNS = ["Ulm", "Bonn", "Jena", "Köln", "x y"]
 WORDS = [*TOWNS, "nowhere", "ULM", "(missing)", "true", "r1", "r7", "née", "城"]
@@ -62,7 +62,7 @@ def pipeline(task, seed=0, n=800, columns=None, **options):
     frame = table(n, seed)
     frame = frame if columns is None else frame[[NAMES[name] for name in columns]]
     rng = np.random.default_rng(seed)
-    steps = encoder(describe(frame), n, "y")
+    steps = make_preprocessor(infer_schema(frame), n, "y")
     X = steps.fit_transform(frame)
     options = {"hidden_layer_sizes": (16,), "max_iter": 30, "tol": 1.0, "random_state": 0, **options}
     if task == "classes":

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 
 import batchprop as bp
 from batchprop.export.onnx_transformers import write_date_parts
-from batchprop.tabular import describe, encoder
+from batchprop.tabular import infer_schema, make_preprocessor
 from batchprop.tabular.transformers import DateParts
 from tests.export.graphs import written
 from tests.export.tables import (
@@ -136,7 +136,7 @@ def test_empty_text_that_is_a_category_stays_one():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"town": rng.choice([*TOWNS, ""], 300).astype(object), "x": rng.normal(size=300)})
     frame.loc[::7, "town"] = None
-    steps = encoder(describe(frame), 300)
+    steps = make_preprocessor(infer_schema(frame), 300)
     y = np.where(frame["town"] == "", "empty", "other")
     clf = bp.MLPClassifier((8,), learning_rate_init=0.05, max_iter=50, tol=1.0, random_state=0)
     model = Pipeline([*steps.steps, ("network", clf.fit(steps.fit_transform(frame), y))])

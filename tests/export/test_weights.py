@@ -119,7 +119,7 @@ def test_arrays_of_jax_are_written_as_numbers(tmp_path):
 
     net = bp.Network.create([2, 3, 1], random_state=0)
     layers = tuple(bp.Layer(jnp.asarray(layer.W), jnp.asarray(layer.b)) for layer in net.layers)
-    bp.export.weights(net.with_layers(layers), tmp_path / "net.safetensors")
+    bp.export.weights(net.replace_layers(layers), tmp_path / "net.safetensors")
     same(bp.export.read_weights(tmp_path / "net.safetensors"), net)
 
 
@@ -136,7 +136,7 @@ OWN = Activation("tanh", np.sin, np.cos)
         (bp.Network.create([2, 1], head=bp.heads.huber(2.0)), "the head 'huber' of this network"),
         (bp.Network.create([2, 4], head=bp.heads.softmax_groups([2, 2])), "the head 'softmax_groups'"),
         ({"W": 1}, "dict: its weights cannot be exported; give a Network"),
-        (bp.Network.from_weights([(np.full((1, 1), 1e9), np.ones(1))]).with_layers(
+        (bp.Network.from_weights([(np.full((1, 1), 1e9), np.ones(1))]).replace_layers(
             (bp.Layer(np.full((1, 1), np.inf), np.ones(1)),)), "not finite"),
     ],
 )  # fmt: skip

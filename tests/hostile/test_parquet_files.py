@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from batchprop.data.reader import read, read_all
+from batchprop.data.reader import read_table, read_tables
 from batchprop.errors import DataError
 from tests.hostile.crafting import bounded, cut, named
 
@@ -47,7 +47,7 @@ def test_a_changed_footer_never_ends_the_process(folder):
 def test_a_name_that_is_no_text_is_refused(folder):
     path = table(folder)
     named(path, path.read_bytes().replace(b"town", b"tow\xd1"))
-    for reading in (read, read_all):
+    for reading in (read_table, read_tables):
         with pytest.raises(DataError, match="damaged or incomplete Parquet file"):
             reading(path)
 
@@ -56,7 +56,7 @@ def test_a_file_cut_short_is_refused(folder):
     path = table(folder)
     for content in cut(path.read_bytes(), 30):
         named(path, content)
-        for reading in (read, read_all):
+        for reading in (read_table, read_tables):
             with pytest.raises(DataError, match=r"table\.parquet"):
                 reading(path)
 

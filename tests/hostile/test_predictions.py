@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import batchprop as bp
-from batchprop.data.reader import read
+from batchprop.data.reader import read_table
 from batchprop.tabular.persistence import load_model
-from batchprop.tabular.predictions import predictions
+from batchprop.tabular.predictions import predict_frame
 from tests.cli.commands import QUICK, houses, run
 
 NEARLY = {"float32": 1e-5, "float64": 1e-12}
@@ -126,14 +126,14 @@ def pipelines(tmp_path_factory, saved):
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
 def test_whole_pipelines_answer_rows_alone_as_together(pipelines, kind):
     path, table = pipelines[kind]
-    model, frame = load_model(path), read(table)
-    whole = predictions(model, frame, proba=kind == "classes")
+    model, frame = load_model(path), read_table(table)
+    whole = predict_frame(model, frame, proba=kind == "classes")
     numbers = whole.select_dtypes("number")
     rng = np.random.default_rng(0)
     for size in (1, 7, len(frame)):
         order = rng.permutation(len(frame))
         parts = [
-            predictions(model, frame.iloc[order[at : at + size]], proba=kind == "classes")
+            predict_frame(model, frame.iloc[order[at : at + size]], proba=kind == "classes")
             for at in range(0, len(frame), size)
         ]
         found = pd.concat(parts).iloc[np.argsort(order)].reset_index(drop=True)

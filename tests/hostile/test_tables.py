@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli import experiment
 from batchprop.cli.app import app
-from batchprop.data.reader import read, read_all
+from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from tests.hostile.crafting import bounded, named
@@ -221,7 +221,7 @@ def wide_csv(columns):
 def test_a_million_columns_are_refused_with_a_reason(folder, name, content, reason):
     path = named(folder / name, content)
     # The last of them has its columns counted one by one, which takes a second.
-    readers = (read,) if "100,001" in reason else (read, read_all, lambda path: scan(path, target="c0"))
+    readers = (read_table,) if "100,001" in reason else (read_table, read_tables, lambda path: scan(path, target="c0"))
     for reading in readers:
         with pytest.raises(DataError, match=reason):
             reading(path)
@@ -257,6 +257,6 @@ def test_a_million_columns_are_refused_in_bounded_memory(folder):
 )
 def test_odd_text_is_refused(folder, content, reason):
     path = named(folder / "odd.csv", content)
-    for reading in (read, read_all):
+    for reading in (read_table, read_tables):
         with pytest.raises(DataError, match=reason):
             reading(path)

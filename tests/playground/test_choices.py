@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from batchprop.backprop import outputs
+from batchprop.backprop import predict
 from batchprop.errors import DataError, ParameterError
 from batchprop.network import Network
 from batchprop.playground.data import Examples, check_size
@@ -139,7 +139,7 @@ def test_the_surface_is_what_the_network_answers_there() -> None:
     point = examples.X.mean(axis=0)
     point[3] = np.linspace(*plane.x, SIDE)[column]
     point[1] = np.linspace(*plane.y, SIDE)[row]
-    expected = outputs(net, point[:, None].astype(np.float32))
+    expected = predict(net, point[:, None].astype(np.float32))
     assert_allclose(P[:, row * SIDE + column], expected[:, 0], rtol=1e-5)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from batchprop.backprop import outputs
+from batchprop.backprop import predict
 from batchprop.batches import gather
 from batchprop.cli.playing_tools import LibraryTools
 from batchprop.errors import DataError, InputError, ParameterError
-from batchprop.playground import training
+from batchprop.playground import trainer as training
 from batchprop.playground.events import Heard, news
 from batchprop.playground.session import Playground
 from batchprop.playground.settings import Settings
@@ -335,7 +335,7 @@ def test_of_a_large_batch_the_microscope_shows_a_part_and_says_so() -> None:
     taken = it.training.taken
     assert taken is not None
     batch = gather(it.training.table, taken.rows[:1])
-    assert f"{outputs(taken.network, batch.B)[0, 0]:.4g}" in page
+    assert f"{predict(taken.network, batch.B)[0, 0]:.4g}" in page
 
 
 def test_the_stage_runs_until_it_is_paused_and_steps_by_one() -> None:

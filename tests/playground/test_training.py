@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from batchprop.backprop import backprop
 from batchprop.batches import gather
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.playground import training as module
+from batchprop.playground import trainer as module
 from batchprop.playground.data import Examples
 from batchprop.playground.settings import Settings
 from batchprop.playground.toy_datasets import TOYS, drawn

@@ -5,10 +5,10 @@ import pytest
 from sklearn import metrics
 
 from batchprop.tabular.metrics import (
-    baseline_classes,
-    baseline_numbers,
-    score_classes,
-    score_numbers,
+    dummy_classification_scores,
+    dummy_regression_scores,
+    classification_scores,
+    regression_scores,
 )
 
 
@@ -17,7 +17,7 @@ def test_the_scores_of_classes_are_scikit_learns():
     P = rng.dirichlet([1, 1, 1], 200)
     classes = np.array(["a", "b", "c"])
     y = rng.choice(classes, 200)
-    scores = score_classes(y, P, classes)
+    scores = classification_scores(y, P, classes)
     guess = classes[P.argmax(axis=1)]
     assert scores["accuracy"] == metrics.accuracy_score(y, guess)
     assert scores["balanced accuracy"] == pytest.approx(metrics.balanced_accuracy_score(y, guess))
@@ -26,25 +26,25 @@ def test_the_scores_of_classes_are_scikit_learns():
 
 def test_float32_probabilities_need_not_sum_to_one_exactly():
     P = np.full((4, 3), 1 / 3, dtype=np.float32)
-    assert score_classes(np.array([0, 1, 2, 0]), P, np.arange(3))["log loss"] == pytest.approx(
+    assert classification_scores(np.array([0, 1, 2, 0]), P, np.arange(3))["log loss"] == pytest.approx(
         np.log(3), abs=1e-6
     )
 
 
 def test_two_classes_have_an_area_under_the_curve_and_one_class_none():
     P = np.array([[0.9, 0.1], [0.2, 0.8]])
-    assert score_classes(np.array([0, 1]), P, np.arange(2))["ROC AUC"] == 1.0
-    assert "ROC AUC" not in score_classes(np.array([0, 0]), P, np.arange(2))
+    assert classification_scores(np.array([0, 1]), P, np.arange(2))["ROC AUC"] == 1.0
+    assert "ROC AUC" not in classification_scores(np.array([0, 0]), P, np.arange(2))
 
 
 def test_the_majority_is_right_as_often_as_it_occurs():
     y_train, y_test = np.repeat([0, 1], [30, 10]), np.repeat([0, 1], [6, 4])
-    assert baseline_classes(y_train, y_test)["accuracy"] == 0.6
+    assert dummy_classification_scores(y_train, y_test)["accuracy"] == 0.6
 
 
 def test_a_quantile_is_judged_by_its_pinball_loss_beside_the_constant_quantile():
     y = np.arange(101.0)
-    scores, baseline = score_numbers(y, y + 1, "quantile", 0.9), baseline_numbers(y, y, "quantile", 0.9)
+    scores, baseline = regression_scores(y, y + 1, "quantile", 0.9), dummy_regression_scores(y, y, "quantile", 0.9)
     assert scores["pinball loss of quantile 0.9"] == pytest.approx(0.1)
     expected = metrics.mean_pinball_loss(y, np.full(101, 90.0), alpha=0.9)
     assert baseline["pinball loss of quantile 0.9"] == pytest.approx(expected)
@@ -52,13 +52,13 @@ def test_a_quantile_is_judged_by_its_pinball_loss_beside_the_constant_quantile()
 
 def test_counts_are_judged_by_their_deviance_even_where_the_answer_is_0():
     y = np.array([0.0, 1.0, 2.0])
-    assert score_numbers(y, y, "poisson")["mean Poisson deviance"] == pytest.approx(0)
-    assert np.isfinite(score_numbers(y, np.zeros(3, np.float32), "poisson")["mean Poisson deviance"])
+    assert regression_scores(y, y, "poisson")["mean Poisson deviance"] == pytest.approx(0)
+    assert np.isfinite(regression_scores(y, np.zeros(3, np.float32), "poisson")["mean Poisson deviance"])
 
 
 def test_the_mean_explains_nothing():
     y = np.array([1.0, 2.0, 3.0])
-    scores = baseline_numbers(y, y)
+    scores = dummy_regression_scores(y, y)
     assert scores["R²"] == 0.0
     assert scores["mean absolute error"] == pytest.approx(2 / 3)
-    assert score_numbers(y, y)["R²"] == 1.0
+    assert regression_scores(y, y)["R²"] == 1.0

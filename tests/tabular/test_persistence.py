@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import DataError, ModelError
-from batchprop.tabular.persistence import MODEL, load_model, new_file, new_folder, save_model
-from batchprop.tabular.schema import describe
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.persistence import MODEL, load_model, atomic_file, atomic_folder, save_model
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.transformers import make_preprocessor
 
 
 class Foreign(BaseEstimator):
@@ -42,7 +42,7 @@ def table(n=60):
 
 def model_of(task):
     frame = table()
-    columns = encoder(describe(frame), len(frame))
+    columns = make_preprocessor(infer_schema(frame), len(frame))
     X = columns.fit_transform(frame)
     network = {
         "classes": bp.MLPClassifier((3,), solver="sgd", learning_rate_init=0.1, max_iter=2, tol=0),
@@ -195,7 +195,7 @@ def names(folder):
 
 
 def test_a_folder_appears_only_when_it_is_whole(tmp_path):
-    with new_folder(tmp_path / "deep" / "out") as folder:
+    with atomic_folder(tmp_path / "deep" / "out") as folder:
         (folder / "a").write_text("a")
         assert not (tmp_path / "deep" / "out").exists()
     assert names(tmp_path / "deep") == ["out"]
@@ -211,11 +211,11 @@ def fail_within(place, error):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_failed_run_leaves_nothing(tmp_path, error):
     with pytest.raises(error):
-        fail_within(new_folder(tmp_path / "out"), error)
+        fail_within(atomic_folder(tmp_path / "out"), error)
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("place", [new_file, new_folder])
+@pytest.mark.parametrize("place", [atomic_file, atomic_folder])
 def test_a_failed_run_takes_back_the_parents_it_made_and_no_other(tmp_path, place):
     (tmp_path / "here").mkdir()
     with pytest.raises(RuntimeError):
@@ -224,7 +224,7 @@ def test_a_failed_run_takes_back_the_parents_it_made_and_no_other(tmp_path, plac
     assert names(tmp_path / "here") == []
 
 
-@pytest.mark.parametrize("place", [new_file, new_folder])
+@pytest.mark.parametrize("place", [atomic_file, atomic_folder])
 def test_parents_that_hold_something_by_then_stay(tmp_path, place):
     def fail():
         with place(tmp_path / "new" / "out.csv"):
@@ -237,7 +237,7 @@ def test_parents_that_hold_something_by_then_stay(tmp_path, place):
 
 
 def test_a_name_that_cannot_be_written_leaves_no_parents(tmp_path):
-    with pytest.raises(DataError, match="cannot be written"), new_file(tmp_path / "new" / ("x" * 250)):
+    with pytest.raises(DataError, match="cannot be written"), atomic_file(tmp_path / "new" / ("x" * 250)):
         pytest.fail("the block must not run")
     assert names(tmp_path) == []
 
@@ -252,7 +252,7 @@ def test_an_existing_folder_is_refused_before_anything_is_done(tmp_path):
     out = a_model_in(tmp_path / "out")
     with (
         pytest.raises(DataError, match=r"the folder .*out exists: name another with --out, or .*--force"),
-        new_folder(out),
+        atomic_folder(out),
     ):
         pytest.fail("the block must not run")
 
@@ -260,7 +260,7 @@ def test_an_existing_folder_is_refused_before_anything_is_done(tmp_path):
 def test_force_replaces_a_model_and_leaves_nothing_of_it(tmp_path):
     out = a_model_in(tmp_path / "out")
     (out / "more").write_text("x")
-    with new_folder(out, force=True) as folder:
+    with atomic_folder(out, force=True) as folder:
         (folder / MODEL).write_text("new")
     assert names(tmp_path) == ["out"]
     assert names(out) == [MODEL]
@@ -270,7 +270,7 @@ def test_force_replaces_a_model_and_leaves_nothing_of_it(tmp_path):
 def test_force_that_fails_leaves_the_old_model(tmp_path):
     out = a_model_in(tmp_path / "out")
     with pytest.raises(RuntimeError):
-        fail_within(new_folder(out, force=True), RuntimeError)
+        fail_within(atomic_folder(out, force=True), RuntimeError)
     assert names(tmp_path) == ["out"]
     assert (out / MODEL).read_text() == "old"
 
@@ -278,14 +278,14 @@ def test_force_that_fails_leaves_the_old_model(tmp_path):
 def test_force_takes_an_empty_folder_and_no_other(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    with new_folder(out, force=True) as folder:
+    with atomic_folder(out, force=True) as folder:
         (folder / MODEL).write_text("new")
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.txt").write_text("years of work")
     with (
         pytest.raises(DataError, match="home holds no model, so --force does not replace it"),
-        new_folder(home, force=True),
+        atomic_folder(home, force=True),
     ):
         pytest.fail("the block must not run")
     assert names(home) == ["thesis.txt"]
@@ -297,22 +297,22 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
         (tmp_path / "out", "is not a folder"),
         (tmp_path / "out" / "in", "cannot be written"),
     ):
-        with pytest.raises(DataError, match=message), new_folder(path, force=True):
+        with pytest.raises(DataError, match=message), atomic_folder(path, force=True):
             pytest.fail("the block must not run")
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     out = tmp_path / "answers.csv"
     with pytest.raises(RuntimeError):
-        fail_within(new_file(out), RuntimeError)
+        fail_within(atomic_file(out), RuntimeError)
     assert names(tmp_path) == []
-    with new_file(out) as part:
+    with atomic_file(out) as part:
         part.write_text("whole")
     assert names(tmp_path) == ["answers.csv"]
-    with pytest.raises(DataError, match="exists: name another with --out, or replace"), new_file(out):
+    with pytest.raises(DataError, match="exists: name another with --out, or replace"), atomic_file(out):
         pytest.fail("the block must not run")
-    with new_file(out, force=True) as part:
+    with atomic_file(out, force=True) as part:
         part.write_text("new")
     assert out.read_text() == "new"
-    with pytest.raises(DataError, match="is a folder: name a file"), new_file(tmp_path):
+    with pytest.raises(DataError, match="is a folder: name a file"), atomic_file(tmp_path):
         pytest.fail("the block must not run")

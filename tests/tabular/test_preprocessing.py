@@ -14,10 +14,10 @@ from sklearn.pipeline import Pipeline
 from batchprop import MLPClassifier
 from batchprop.errors import DataError
 from batchprop.tabular.persistence import load_model, save_model
-from batchprop.tabular.preprocessing import learn
-from batchprop.tabular.schema import describe
-from batchprop.tabular.statistics import Room, Tally
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.preprocessing import fit_streaming
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.statistics import MemoryBudget, ColumnAccumulator
+from batchprop.tabular.transformers import make_preprocessor
 
 
 def people(n=400, seed=0):
@@ -57,7 +57,7 @@ def cut(frame, places):
 
 def in_memory(frame, target="y"):
     features = frame.drop(columns=target)
-    return describe(features), encoder(describe(features), len(frame), target).fit(features)
+    return infer_schema(features), make_preprocessor(infer_schema(features), len(frame), target).fit(features)
 
 
 def leaves(fitted, path=""):
@@ -99,7 +99,7 @@ TABLES = {
 def test_blocks_give_what_the_whole_table_gives(name, blocks):
     frame, size = TABLES[name], -(-len(TABLES[name]) // blocks)
     columns, expected = in_memory(frame)
-    learned = learn(cut(frame, range(size, len(frame), size)), target="y")
+    learned = fit_streaming(cut(frame, range(size, len(frame), size)), target="y")
     assert learned.columns == columns
     assert_same(learned.encoder, expected)
     np.testing.assert_array_equal(learned.encoder.transform(frame), expected.transform(frame))
@@ -141,10 +141,10 @@ def test_any_cut_of_any_table_gives_the_same(rows, places):
         columns, expected = in_memory(table)
     except DataError as error:
         with pytest.raises(DataError) as caught:
-            learn(cut(table, places), target="y")
+            fit_streaming(cut(table, places), target="y")
         assert str(caught.value) == str(error)  # noqa: PT017
         return
-    learned = learn(cut(table, places), target="y")
+    learned = fit_streaming(cut(table, places), target="y")
     assert learned.columns == columns
     assert_same(learned.encoder, expected)
 
@@ -162,7 +162,7 @@ def test_types_may_change_from_block_to_block():
     blocks = [as_read_alone(block, frame) for block in cut(frame, [50, 50, 100, 103, 105, 200])]
     assert len({str(block["age"].dtype) for block in blocks}) == 3
     columns, expected = in_memory(frame.astype({"age": "float"}))
-    learned = learn(blocks, target="y")
+    learned = fit_streaming(blocks, target="y")
     assert learned.columns == columns
     assert_same(learned.encoder, expected)
 
@@ -183,7 +183,7 @@ def test_a_column_of_several_kinds_is_what_it_is_in_memory(columns):
     blocks = [pd.DataFrame({"it": pd.Series(column), "a": range(4), "y": 0.5}) for column in columns]
     blocks[1].index += 4
     columns, expected = in_memory(pd.concat([block.astype({"it": object}) for block in blocks]))
-    learned = learn(blocks, target="y")
+    learned = fit_streaming(blocks, target="y")
     assert [column.kind for column in learned.columns] == [column.kind for column in columns]
     assert_same(learned.encoder, expected)
 
@@ -192,7 +192,7 @@ def test_text_after_very_many_numbers_is_an_error():
     numbers = pd.DataFrame({"a": np.arange(30_000.0), "y": 1})
     text = pd.DataFrame({"a": ["x"], "y": 1}, index=[30_000])
     with pytest.raises(DataError, match="column 'a' holds numbers in row 1 and text in row 30001: make them"):
-        learn([numbers, text], target="y")
+        fit_streaming([numbers, text], target="y")
 
 
 def large(n=1_000_000, seed=0):
@@ -215,7 +215,7 @@ def large(n=1_000_000, seed=0):
 def test_a_large_table_is_learned_within_the_stated_error():
     frame = large()
     _, expected = in_memory(frame)
-    learned = learn(cut(frame, range(50_000, len(frame), 50_000)), target="y")
+    learned = fit_streaming(cut(frame, range(50_000, len(frame), 50_000)), target="y")
     for name in ("numbers", "dates"):
         middle, scale = (
             part(learned.encoder, name, "simpleimputer"),
@@ -237,7 +237,7 @@ def test_a_large_table_is_learned_within_the_stated_error():
 
 def test_a_large_table_does_not_depend_on_its_cuts_either():
     frame = large(120_000)
-    one, other = learn(cut(frame, [1, 777, 50_000]), target="y"), learn([frame], target="y")
+    one, other = fit_streaming(cut(frame, [1, 777, 50_000]), target="y"), fit_streaming([frame], target="y")
     assert_same(one.encoder, other.encoder)
     assert one.target.quantile(0.9) == other.target.quantile(0.9)
 
@@ -256,7 +256,7 @@ def test_beyond_the_cap_the_frequent_words_still_come_out():
     frame = pd.DataFrame(
         {"w": words_of(rng, n, 300_000), "v": rng.choice(np.array(["a", "b", None]), n), "y": 0.5}
     )
-    learned = learn(cut(frame, range(100_000, n, 100_000)), target="y")
+    learned = fit_streaming(cut(frame, range(100_000, n, 100_000)), target="y")
     text = part(learned.encoder, "text")
     assert len(text.categories_[0]) <= 1024
     frequent = set(text.categories_[0]) - set(text.infrequent_categories_[0])
@@ -272,7 +272,7 @@ def test_beyond_the_cap_the_frequent_words_still_come_out():
 def test_a_column_of_rare_words_only_is_one_feature():
     n = 600_000
     frame = pd.DataFrame({"w": [f"w{i // 2}" for i in range(n)], "a": np.arange(n) % 7, "y": 0.5})
-    X = learn(cut(frame, range(100_000, n, 100_000)), target="y").encoder.transform(frame.iloc[:10])
+    X = fit_streaming(cut(frame, range(100_000, n, 100_000)), target="y").encoder.transform(frame.iloc[:10])
     assert X.shape == (10, 2)
     assert (X[:, 1] == 1).all()
 
@@ -292,7 +292,7 @@ def test_ids_of_a_large_table_are_left_out(shuffled):
             "y": 0.5,
         }
     )
-    kinds = {c.name: c.kind for c in learn(cut(frame, [100_000, 200_000]), target="y").columns}
+    kinds = {c.name: c.kind for c in fit_streaming(cut(frame, [100_000, 200_000]), target="y").columns}
     assert kinds == {
         "counts": "left out",
         "user_id": "left out",
@@ -307,22 +307,22 @@ def test_a_row_number_is_left_out_though_rows_are_kept_to_test_on():
     table = pd.DataFrame({"n": random.permutation(5000), "x": random.normal(size=5000)})
     table["y"] = random.integers(0, 2, 5000)
     trains = random.random(5000) < 0.7
-    found = learn([table[trains].iloc[i : i + 500] for i in range(0, trains.sum(), 500)], target="y")
+    found = fit_streaming([table[trains].iloc[i : i + 500] for i in range(0, trains.sum(), 500)], target="y")
     assert [(column.name, column.kind) for column in found.columns] == [("n", "left out"), ("x", "number")]
 
 
 def test_a_few_words_among_numbers_are_told_as_in_memory():
     words = [*(str(i / 7) for i in range(500)), "abc", *(str(i) for i in range(300)), "?!"]
     table = pd.DataFrame({"size": words, "x": np.sqrt(np.arange(len(words))), "y": np.arange(len(words)) % 2})
-    found = learn([table[:400], table[400:]], target="y")
-    assert found.columns == describe(table[["size", "x"]])
-    assert found.columns[0].odd == "2 of its 802 values are no numbers, 'abc' first"
+    found = fit_streaming([table[:400], table[400:]], target="y")
+    assert found.columns == infer_schema(table[["size", "x"]])
+    assert found.columns[0].warning == "2 of its 802 values are no numbers, 'abc' first"
 
 
 def test_what_is_kept_is_bounded():
     rng = np.random.default_rng(0)
-    room = Room.among(4)
-    tallies = {name: Tally(name, room) for name in ("number", "word", "key_id", "day")}
+    room = MemoryBudget.split(4)
+    tallies = {name: ColumnAccumulator(name, room) for name in ("number", "word", "key_id", "day")}
     held = []
     for block in range(30):
         n = 20_000
@@ -341,7 +341,7 @@ def test_what_is_kept_is_bounded():
 
 def test_a_model_of_blocks_is_written_read_and_cloned(tmp_path):
     frame = TABLES["many rows"]
-    learned = learn(cut(frame, [1000, 3000]), target="y")
+    learned = fit_streaming(cut(frame, [1000, 3000]), target="y")
     X = learned.encoder.transform(frame)
     with pytest.warns(ConvergenceWarning):
         network = MLPClassifier(max_iter=1).fit(X, frame["y"])
@@ -355,10 +355,10 @@ def test_a_model_of_blocks_is_written_read_and_cloned(tmp_path):
 
 def test_weights_are_no_feature_and_are_summed():
     frame = people(50).assign(times=np.arange(50.0))
-    learned = learn(cut(frame, [20]), target="y", weights="times")
+    learned = fit_streaming(cut(frame, [20]), target="y", weights="times")
     assert "times" not in [column.name for column in learned.columns]
     assert learned.target.weight == 1225
-    assert learn([frame], target="y").target.weight == 50
+    assert fit_streaming([frame], target="y").target.weight == 50
 
 
 @pytest.mark.parametrize(
@@ -379,15 +379,15 @@ def test_what_cannot_be_learned_names_its_row(change, message):
     blocks = cut(frame, [20])
     blocks[1] = blocks[1].assign(**change)
     with pytest.raises(DataError, match=message):
-        learn(blocks, target="y", weights="times")
+        fit_streaming(blocks, target="y", weights="times")
 
 
 def test_no_rows_and_no_such_column():
     with pytest.raises(DataError, match="the table has no rows"):
-        learn([], target="y")
+        fit_streaming([], target="y")
     with pytest.raises(DataError, match="the table has no rows"):
-        learn([people(10).iloc[:0]], target="y")
+        fit_streaming([people(10).iloc[:0]], target="y")
     with pytest.raises(DataError, match="there is no target column 'Y'; did you mean 'y'"):
-        learn([people(10)], target="Y")
+        fit_streaming([people(10)], target="Y")
     with pytest.raises(DataError, match="no column is left to predict from"):
-        learn([people(30)[["of", "void", "y"]]], target="y")
+        fit_streaming([people(30)[["of", "void", "y"]]], target="y")

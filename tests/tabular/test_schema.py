@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchprop.data.arrow import find
+from batchprop.data.arrow import get_column
 from batchprop.errors import DataError
-from batchprop.tabular.schema import describe
+from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.target import read_target
 
 ROWS = 40
 
 
 def column_of(values):
-    return describe(pd.DataFrame({"it": values}))[0]
+    return infer_schema(pd.DataFrame({"it": values}))[0]
 
 
 KINDS = {
@@ -48,32 +48,32 @@ def test_a_column_is_what_its_values_say(case):
 @pytest.mark.parametrize("name", ["id", "ID", "customer_id", "customerId", "user-id", "key", "uuid"])
 def test_distinct_whole_numbers_called_an_id_are_left_out(name):
     frame = pd.DataFrame({name: np.arange(ROWS) ** 2})
-    assert describe(frame)[0].note == "names the rows, like an id"
+    assert infer_schema(frame)[0].note == "names the rows, like an id"
 
 
 @pytest.mark.parametrize("name", ["paid", "humid", "monkey", "area"])
 def test_a_name_that_only_ends_like_one_is_no_id(name):
-    assert describe(pd.DataFrame({name: np.arange(ROWS) ** 2}))[0].kind == "number"
+    assert infer_schema(pd.DataFrame({name: np.arange(ROWS) ** 2}))[0].kind == "number"
 
 
 def test_whole_numbers_that_count_the_rows_are_left_out_though_some_rows_are_missing():
     numbers = np.random.default_rng(0).permutation(1000)
     for share in (1.0, 0.6):
-        (column,) = describe(pd.DataFrame({"n": numbers[numbers < 1000 * share]}))
+        (column,) = infer_schema(pd.DataFrame({"n": numbers[numbers < 1000 * share]}))
         assert column.note == "names the rows, like an id"
     kept = numbers[np.random.default_rng(1).random(1000) < 0.7]
-    assert describe(pd.DataFrame({"n": kept}))[0].kind == "left out"
-    assert describe(pd.DataFrame({"n": kept * 3}))[0].kind == "number"
+    assert infer_schema(pd.DataFrame({"n": kept}))[0].kind == "left out"
+    assert infer_schema(pd.DataFrame({"n": kept * 3}))[0].kind == "number"
 
 
 def test_a_few_words_among_numbers_are_told():
     texts = [str(i / 7) for i in range(99)]
-    (column,) = describe(pd.DataFrame({"size": ["abc", *texts]}))
-    assert column.odd == "1 of its 100 values is no number, 'abc' first"
-    (column,) = describe(pd.DataFrame({"size": [*texts, None, "x" * 99, "y"]}))
-    assert column.odd == f"2 of its 101 values are no numbers, '{'x' * 39} first"
+    (column,) = infer_schema(pd.DataFrame({"size": ["abc", *texts]}))
+    assert column.warning == "1 of its 100 values is no number, 'abc' first"
+    (column,) = infer_schema(pd.DataFrame({"size": [*texts, None, "x" * 99, "y"]}))
+    assert column.warning == f"2 of its 101 values are no numbers, '{'x' * 39} first"
     for plain in ([*texts], ["a", "b"] * 50, [*texts, *["many"] * 20]):
-        assert describe(pd.DataFrame({"size": plain}))[0].odd == ""
+        assert infer_schema(pd.DataFrame({"size": plain}))[0].warning == ""
 
 
 def test_few_rows_are_not_taken_for_keys():
@@ -95,13 +95,13 @@ def test_one_value_and_gaps_still_tell_something():
 def test_a_missing_column_suggests_near_names_whatever_the_case():
     frame = pd.DataFrame({"Species": [1], "petal": [2]})
     with pytest.raises(DataError, match="no target column 'species'; did you mean 'Species'"):
-        find(frame, "species", "target column")
+        get_column(frame, "species", "target column")
 
 
 def test_a_missing_column_without_near_names_lists_those_there_are():
     frame = pd.DataFrame({f"c{i:02}": [1] for i in range(20)})
     with pytest.raises(DataError, match=r"name one of: c00, .* c07 and 12 more"):
-        find(frame, "species")
+        get_column(frame, "species")
 
 
 TARGETS = {
@@ -122,7 +122,7 @@ def test_classes_are_told_from_numbers(case):
     values, task = TARGETS[case]
     target = read_target(pd.Series(values, name="y"))
     assert target.task == task
-    assert target.rule
+    assert target.reason
 
 
 def test_the_task_can_be_overruled():
@@ -164,7 +164,7 @@ def test_an_infinite_target_names_its_row():
 
 def test_blanks_are_no_values_and_nested_values_are_named_in_words():
     frame = pd.DataFrame({"blank": ["", ""], "lists": [np.ones(2), np.ones(1)], "records": [{}, {"a": 1}]})
-    assert [column.note for column in describe(frame)] == [
+    assert [column.note for column in infer_schema(frame)] == [
         "no values",
         "lists that are no single number, text or date",
         "records that are no single number, text or date",

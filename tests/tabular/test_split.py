@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tabular.split import check_each_class_twice, check_enough, split
+from batchprop.tabular.split import check_each_class_twice, check_enough, stratified_split
 from batchprop.tabular.target import Target
 
 
@@ -21,7 +21,7 @@ class_counts = st.lists(st.integers(2, 60), min_size=2, max_size=6)
 def test_every_class_is_in_both_parts_and_in_proportion(counts, fraction, seed):
     target = classes(*counts)
     rows = np.arange(len(target.values))
-    stay, aside = split(target, rows, fraction, seed)
+    stay, aside = stratified_split(target, rows, fraction, seed)
     assert np.array_equal(np.sort(np.concatenate([stay, aside])), rows)
     for label, count in enumerate(counts):
         taken = np.sum(target.values[aside] == label)
@@ -31,15 +31,15 @@ def test_every_class_is_in_both_parts_and_in_proportion(counts, fraction, seed):
 
 def test_a_class_of_one_row_in_the_rest_stays_there():
     target = classes(2, 20)
-    rest, _ = split(target, np.arange(22), 0.2, 0)
-    train, validation = split(target, rest, 0.15, 0)
+    rest, _ = stratified_split(target, np.arange(22), 0.2, 0)
+    train, validation = stratified_split(target, rest, 0.15, 0)
     assert np.sum(target.values[train] == 0) == 1
     assert np.sum(target.values[validation] == 0) == 0
 
 
 def test_numbers_are_split_at_random_by_the_seed():
     target = Target("y", "numbers", "", np.linspace(0, 1, 100))
-    parts = [split(target, np.arange(100), 0.25, seed)[1] for seed in (0, 0, 1)]
+    parts = [stratified_split(target, np.arange(100), 0.25, seed)[1] for seed in (0, 0, 1)]
     assert len(parts[0]) == 25
     assert np.array_equal(parts[0], parts[1])
     assert not np.array_equal(parts[0], parts[2])

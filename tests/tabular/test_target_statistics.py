@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchprop.errors import DataError
 from batchprop.tabular.target import Task, read_target
-from batchprop.tabular.target_statistics import TargetTally
+from batchprop.tabular.target_statistics import TargetAccumulator
 
 ROWS = 60
 
@@ -37,7 +37,7 @@ def blocks_of(column, places=(7, 7, 30)):
 
 
 def learned(column, task=None, places=(7, 7, 30)):
-    tally = TargetTally(str(column.name), task)
+    tally = TargetAccumulator(str(column.name), task)
     for block in blocks_of(column, places):
         tally.add(block)
     return tally.learned()
@@ -48,7 +48,7 @@ def test_blocks_tell_what_the_whole_column_tells(case):
     values, task = TARGETS[case]
     column = pd.Series(values, name="y")
     expected, target = read_target(column, task), learned(column, task)
-    assert (target.name, target.task, target.rule) == (expected.name, expected.task, expected.rule)
+    assert (target.name, target.task, target.reason) == (expected.name, expected.task, expected.reason)
     read = [target.read(block).tolist() for block in blocks_of(column)]
     assert list(itertools.chain(*read)) == expected.values.tolist()
     assert target.rows == target.weight == ROWS
@@ -74,7 +74,7 @@ def test_any_cut_tells_the_same(values, places):
     column = pd.Series(values, name="y", dtype=float)
     expected = read_target(column)
     target = learned(column, places=[min(place, len(values)) for place in places])
-    assert (target.task, target.rule) == (expected.task, expected.rule)
+    assert (target.task, target.reason) == (expected.task, expected.reason)
     assert target.read(column).tolist() == expected.values.tolist()
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_learned_is_an_error(values, task, message):
 
 
 def test_blocks_of_two_kinds_are_an_error():
-    tally = TargetTally("y", None)
+    tally = TargetAccumulator("y", None)
     tally.add(pd.Series([1, 2]))
     with pytest.raises(
         DataError, match="the target 'y' holds 1 in row 1 and 'x' in row 3: make it of one kind"
@@ -136,7 +136,7 @@ def test_a_later_value_of_another_kind_is_an_error(known, later, message):
 
 def test_too_many_labels_are_refused_and_too_many_numbers_are_numbers():
     many = pd.Series(np.arange(100_002), name="y")
-    assert learned(many).rule == "it holds more than 100,000 different whole numbers"
+    assert learned(many).reason == "it holds more than 100,000 different whole numbers"
     for labels in (many, many.astype(str)):
         with pytest.raises(DataError, match="the target 'y' holds more than 100,000 different labels"):
             learned(labels, "classes")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tabular.schema import describe
-from batchprop.tabular.transformers import ByKind, DateParts, SmoothClip, encoder
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.transformers import ColumnCaster, DateParts, SmoothClip, make_preprocessor
 
 
 def people(n=200, seed=0):
@@ -31,7 +31,7 @@ def with_gaps(frame, share=0.2, seed=1):
 
 
 def fitted(frame):
-    return encoder(describe(frame), len(frame)).fit(frame)
+    return make_preprocessor(infer_schema(frame), len(frame)).fit(frame)
 
 
 def test_features_are_finite_float32_and_small():
@@ -124,7 +124,7 @@ def test_an_empty_column_of_dates_is_a_column_of_gaps():
 def test_nothing_left_to_predict_from():
     frame = pd.DataFrame({"a": [1] * 30, "b": [None] * 30})
     with pytest.raises(DataError, match="no column is left to predict from"):
-        encoder(describe(frame), len(frame))
+        make_preprocessor(infer_schema(frame), len(frame))
 
 
 def test_features_have_names():
@@ -138,7 +138,7 @@ def test_features_have_names():
 
 def test_the_parts_of_dates_with_gaps_and_zones():
     dates = pd.Series(["2020-02-29T10:30:00+00:00", None, "2021-03-01T12:00:00+02:00"], name="d")
-    frame = ByKind({"d": "date"}).fit_transform(dates.to_frame())
+    frame = ColumnCaster({"d": "date"}).fit_transform(dates.to_frame())
     parts = DateParts().fit_transform(frame)
     np.testing.assert_allclose(parts[0], [2020, 2, 29, 5, 10.5, 0])
     assert np.isnan(parts[1]).all()

@@ -5,12 +5,12 @@ import warnings
 from typing import Any
 
 from batchprop.errors import BatchpropError
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 
 _TINY = 1e-9
 
 
-def figures(epoch: Epoch) -> dict[str, float]:
+def figures(epoch: EpochRecord) -> dict[str, float]:
     """Return what is logged of an epoch, by name; what is not there, or withheld, is left out.
 
     Args:
@@ -85,7 +85,7 @@ class Logging:
             raise BatchpropError(f"{self!r} cannot log: {_reason(error)}") from error
         self._begun = self._open = True
 
-    def __call__(self, epoch: Epoch) -> None:
+    def __call__(self, epoch: EpochRecord) -> None:
         """Log an epoch.
 
         Args:

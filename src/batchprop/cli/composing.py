@@ -11,7 +11,7 @@ from batchprop.cli.fitting import Fitted
 from batchprop.cli.summary import asked_for, data_summary, files_told
 from batchprop.plots.evaluation import draw_importances, draw_scores
 from batchprop.report.page import Picture, Report, Section, Table
-from batchprop.tabular.importance import Importances
+from batchprop.tabular.importance import PermutationImportance
 from batchprop.tabular.intervals import resamples
 from batchprop.tabular.metrics import Scores
 
@@ -154,7 +154,7 @@ def _importances(training: Training, found: Findings) -> Section:
     return Section(title, (text,), (_bars(shuffled, metric),))
 
 
-def _bars(found: Importances, metric: str) -> Picture:
+def _bars(found: PermutationImportance, metric: str) -> Picture:
     shown = slice(_MOST_COLUMNS)
     figure = draw_importances(found.columns[shown], found.mean[shown], found.std[shown], metric)
     whiskers = "" if found.repeats == 1 else " Whiskers: one standard deviation over the repeats."

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from batchprop.cli.progress import History
 from batchprop.plots import LearningCurveDisplay
-from batchprop.plots.style import entitle
+from batchprop.plots.style import set_title
 
 
 def draw_curve(history: History, best: int, title: str, path: Path) -> None:
@@ -37,5 +37,5 @@ def curve_figure(
         best_epoch=best,
         step=step,
     ).plot(ax=figure.subplots())
-    entitle(display.ax_, title)
+    set_title(display.ax_, title)
     return figure

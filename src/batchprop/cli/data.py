@@ -11,16 +11,16 @@ import pandas as pd
 from sklearn.datasets import load_digits
 
 from batchprop.cli.settings import Settings
-from batchprop.data.arrow import find
+from batchprop.data.arrow import get_column
 from batchprop.data.line_numbers import line_numbers
-from batchprop.data.reader import Whole, read, read_all
-from batchprop.data.rejects import BadRow
-from batchprop.data.sources import LARGEST
+from batchprop.data.reader import LoadedTable, read_table, read_tables
+from batchprop.data.rejects import RejectedRow
+from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
-from batchprop.tabular.schema import Column, describe
+from batchprop.tabular.schema import ColumnSchema, infer_schema
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, read_target
-from batchprop.tabular.target_statistics import LearnedTarget
+from batchprop.tabular.target_statistics import TargetSpec
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Data:
     name: str
     path: Path | None
     frame: pd.DataFrame
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnSchema, ...]
     target: Target
     weights: Any = None
     left_out: int = 0
-    told: LearnedTarget | None = None
+    told: TargetSpec | None = None
     standing: tuple[str, npt.NDArray[Any]] | None = None
-    skipped: Sequence[BadRow] = ()
+    skipped: Sequence[RejectedRow] = ()
 
     @property
     def why_left_out(self) -> tuple[str, str]:
@@ -112,8 +112,8 @@ def load_to_train(settings: Settings) -> Data:
     how = (settings.task, settings.weights)
     if settings.data is None or settings.target is None:
         return load(None, settings.target, *how)
-    whole = read_all(
-        settings.tables, settings.target, on_bad_row=settings.on_bad_row, most_skipped=settings.most_skipped
+    whole = read_tables(
+        settings.tables, settings.target, on_bad_row=settings.on_bad_row, max_skipped=settings.most_skipped
     )
     data = _ready(name_of(whole.files), settings.data, whole.frame, settings.target, *how)
     return replace(data, left_out=len(whole.skipped), skipped=whole.skipped, standing=_standing(whole))
@@ -130,10 +130,10 @@ def name_of(files: Sequence[Path]) -> str:
     return f"{len(files):,} files from {files[0].name} to {files[-1].name}"
 
 
-def _standing(whole: Whole) -> tuple[str, npt.NDArray[Any]]:
+def _standing(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
     if len(whole.files) == 1:
-        return whole.unit, whole.places
-    pairs = zip(whole.of_file.tolist(), whole.places.tolist(), strict=True)
+        return whole.unit, whole.row_numbers
+    pairs = zip(whole.of_file.tolist(), whole.row_numbers.tolist(), strict=True)
     return "place", np.array([f"{whole.files[i].name}, {whole.unit} {place}" for i, place in pairs])
 
 
@@ -148,7 +148,7 @@ def _ready(
     to_train: bool = True,
 ) -> Data:
     """Take the target and the weights out of a table, and tell what its columns are."""
-    column = find(frame, target, "target column")
+    column = get_column(frame, target, "target column")
     counts = None if weights is None else _weights(frame, weights)
     known = column.notna().to_numpy()
     wanted = read_target(column[known], task)
@@ -159,7 +159,7 @@ def _ready(
         name,
         path,
         features,
-        describe(features),
+        infer_schema(features),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
@@ -168,18 +168,18 @@ def _ready(
 
 def _table(path: Path | None, text: Collection[str]) -> tuple[str, pd.DataFrame]:
     if path is not None:
-        return path.name, read(path, text=text)
+        return path.name, read_table(path, text=text)
     digits = load_digits(as_frame=True)
     return "digits (from scikit-learn)", digits.frame.rename(columns={"target": "digit"})
 
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
-    weights = pd.to_numeric(find(frame, name, "weights column"), errors="coerce").to_numpy(float)
-    wrong = ~((weights >= 0) & (weights <= LARGEST))
+    weights = pd.to_numeric(get_column(frame, name, "weights column"), errors="coerce").to_numpy(float)
+    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
             f"the weights column {name!r} holds {frame[name].iloc[row]} in row {row + 1}: "
-            f"a weight is a number, 0 or more, up to {LARGEST:g}"
+            f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
         )
     return weights

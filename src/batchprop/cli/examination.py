@@ -21,11 +21,11 @@ from batchprop.cli.progress import History, clock, keeping, progress
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.plots import DataMapDisplay
-from batchprop.plots.style import entitle
-from batchprop.tabular.persistence import new_file, writing
+from batchprop.plots.style import set_title
+from batchprop.tabular.persistence import atomic_file, write_errors
 from batchprop.tabular.predictions import write
 from batchprop.tabular.target import Task
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.transformers import make_preprocessor
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -64,7 +64,7 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
     """
     console = report.console()
     with ExitStack() as files:
-        fresh = partial(new_file, force=settings.force, tables=settings.tables)
+        fresh = partial(atomic_file, force=settings.force, tables=settings.tables)
         out = files.enter_context(fresh(settings.out))
         picture = data_map and files.enter_context(fresh(data_map, option="--map"))
         data = load(settings.data, settings.target, settings.task)
@@ -74,10 +74,10 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
         examined = examine(console, data, settings)
         _show_end(console, examined)
         _show_rows(console, examined.rows, data.target.task, top)
-        with writing(settings.out):
+        with write_errors(settings.out):
             write(examined.rows, out)
         if data_map is not None and picture is not None:
-            with writing(data_map):
+            with write_errors(data_map):
                 _draw_map(examined.rows, data.target.task, f"{data.name}: {data.target.name}", picture)
     console.print(f"All {len(data.frame):,} rows, with their figures: {settings.out}", soft_wrap=True)
     if data_map is not None:
@@ -87,7 +87,7 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
 
 def examine(console: Console, data: Data, settings: Settings) -> Examined:
     """Train a network on all rows, and tell how it fared with each."""
-    X = encoder(data.columns, len(data.frame), data.target.name).fit_transform(data.frame)
+    X = make_preprocessor(data.columns, len(data.frame), data.target.name).fit_transform(data.frame)
     report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
     history: History = []
     fit = _examples_of_classes if data.target.task == "classes" else _examples_of_numbers
@@ -150,7 +150,7 @@ def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
             scatter_kwargs={"s": 12, "alpha": 0.6}
         )  # fmt: skip
         ax.set(xlabel="expected: mean of the network's answers", ylabel="given")
-    entitle(ax, title)
+    set_title(ax, title)
     figure.savefig(path)
 
 

@@ -22,10 +22,10 @@ from batchprop.cli.resuming import begin, checkpoints_kept, forget, has_ended, t
 from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.summary import FILES, SKIPPED
-from batchprop.data.rejects import write_skipped
-from batchprop.files import locked
+from batchprop.data.rejects import write_rejects
+from batchprop.files import file_lock
 from batchprop.report.page import render
-from batchprop.tabular.persistence import MODEL, SETTINGS, new_folder, save_model, write_json, writing
+from batchprop.tabular.persistence import MODEL, SETTINGS, atomic_folder, save_model, write_json, write_errors
 
 REPORT = "report.html"
 
@@ -42,7 +42,7 @@ def run(settings: Settings) -> int:
         BatchpropError: whatever stops it; nothing is written then, but for the checkpoints so far.
     """
     console = report.console()
-    with locked(settings.out) as killed:
+    with file_lock(settings.out) as killed:
         if killed is not None:
             tidy(settings.out)
         if has_ended(settings):
@@ -52,7 +52,7 @@ def run(settings: Settings) -> int:
         with (
             checkpoints_kept(settings),
             told_what_is_kept(settings),
-            new_folder(settings.out, force=settings.force, tables=settings.tables) as folder,
+            atomic_folder(settings.out, force=settings.force, tables=settings.tables) as folder,
             prepared(console, settings) as (data, parts, given, pace),
         ):
             report.show_network(console, sizes(data, given.features, settings.hidden), settings)
@@ -87,9 +87,9 @@ def _write(
         "learning-curve.png": lambda path: draw_curve(fitted.history, fitted.best.epoch, title, path),
     }
     if data.skipped:
-        put[SKIPPED] = lambda path: write_skipped(data.skipped, path)
+        put[SKIPPED] = lambda path: write_rejects(data.skipped, path)
     for name, write in put.items():
-        with writing(settings.out / name):
+        with write_errors(settings.out / name):
             write(folder / name)
     _report(console, training, folder)
     return [name for name in (*FILES, SKIPPED) if (folder / name).exists()]
@@ -100,7 +100,7 @@ def _report(console: Console, training: Training, folder: Path) -> None:
     try:
         with report.working(console, "Writing the report", long=takes_long(training)):
             page = render(compose(training, find(training)))
-            with writing(training.settings.out / REPORT):
+            with write_errors(training.settings.out / REPORT):
                 (folder / REPORT).write_text(page, encoding="utf-8")
     except KeyboardInterrupt:
         (folder / REPORT).unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def _facts(data: Data, parts: Parts, settings: Settings, fitted: Fitted, judged:
             "rows left out": data.left_out,
             "columns": [asdict(column) for column in data.columns],
         },
-        "target": {"name": data.target.name, "task": data.target.task, "rule": data.target.rule}
+        "target": {"name": data.target.name, "task": data.target.task, "rule": data.target.reason}
         | ({"classes": fitted.model.classes_.tolist()} if data.target.task == "classes" else {}),
         "network": {
             "sizes": [len(W) for W in fitted.network.coefs_] + [len(fitted.network.intercepts_[-1])],

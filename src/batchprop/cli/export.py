@@ -47,7 +47,7 @@ def export(
     _check_ending(onnx, "--onnx", ".onnx")
     _check_ending(weights, "--weights", ".safetensors")
     with tables_extra():
-        from batchprop.tabular.persistence import load_model, new_file, writing
+        from batchprop.tabular.persistence import load_model, atomic_file, write_errors
     import batchprop
 
     pipeline = load_model(model)
@@ -56,14 +56,14 @@ def export(
     with ExitStack() as files:
         # Both are made beside their places first: one that is there already stops the other too.
         if onnx is not None:
-            graph = files.enter_context(new_file(onnx, force=force, option="--onnx"))
+            graph = files.enter_context(atomic_file(onnx, force=force, option="--onnx"))
         if weights is not None:
-            arrays = files.enter_context(new_file(weights, force=force, option="--weights"))
+            arrays = files.enter_context(atomic_file(weights, force=force, option="--weights"))
         if onnx is not None:
-            with writing(onnx):
+            with write_errors(onnx):
                 batchprop.export.onnx(pipeline, graph)
         if weights is not None:
-            with writing(weights):
+            with write_errors(weights):
                 batchprop.export.weights(network, arrays)
     if onnx is not None:
         typer.echo(f"The model as ONNX in {onnx}")

@@ -11,9 +11,9 @@ from batchprop.cli.data import Data
 from batchprop.cli.examination import why_label, why_number
 from batchprop.cli.fitting import Fitted, Judged, Parts, simplest_guess, sought
 from batchprop.cli.settings import Settings
-from batchprop.tabular.importance import Importances, importances
-from batchprop.tabular.intervals import Intervals, intervals_of_classes, intervals_of_numbers
-from batchprop.tabular.metrics import score_numbers
+from batchprop.tabular.importance import PermutationImportance, permutation_importance
+from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
+from batchprop.tabular.metrics import regression_scores
 
 _BY_LOSS = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
 
@@ -59,7 +59,7 @@ class Findings:
 
     intervals: Intervals
     metric: str
-    importances: Importances | None
+    importances: PermutationImportance | None
     suspicious: pd.DataFrame | None
 
 
@@ -77,16 +77,16 @@ def find(training: Training) -> Findings:
     data, settings = training.data, training.settings
     fitted, judged = training.fitted, training.judged
     if data.target.task == "classes":
-        intervals = intervals_of_classes(
+        intervals = bootstrap_classification(
             judged.y, judged.answers, fitted.model.classes_, random_state=settings.seed
         )
     else:
-        intervals = intervals_of_numbers(
+        intervals = bootstrap_regression(
             judged.y, judged.answers, *sought(settings), random_state=settings.seed
         )
     metric = metric_of(data, settings)
     score = _minus(metric, data, settings, fitted)
-    found = importances(fitted.model, judged.X, judged.y, score, random_state=settings.seed)
+    found = permutation_importance(fitted.model, judged.X, judged.y, score, random_state=settings.seed)
     suspicious = _suspicious(data, training.parts, fitted) if settings.record else None
     return Findings(intervals, metric, found, suspicious)
 
@@ -100,7 +100,7 @@ def _minus(metric: str, data: Data, settings: Settings, fitted: Fitted) -> Calla
     """Minus the metric, of features and targets: higher is better."""
     network = fitted.model[-1]
     if data.target.task == "numbers":
-        return lambda X, y: -score_numbers(y, network.predict(X), *sought(settings))[metric]
+        return lambda X, y: -regression_scores(y, network.predict(X), *sought(settings))[metric]
 
     def likelihood(X: Any, y: Any) -> float:
         P = network.predict_proba(X)[y[:, None] == fitted.model.classes_]

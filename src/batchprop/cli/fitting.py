@@ -23,15 +23,15 @@ from batchprop.cli.settings import Settings
 from batchprop.errors import BatchpropError, DivergedError
 from batchprop.tabular.metrics import (
     Scores,
-    baseline_classes,
-    baseline_numbers,
-    score_classes,
-    score_numbers,
+    dummy_classification_scores,
+    dummy_regression_scores,
+    classification_scores,
+    regression_scores,
 )
-from batchprop.tabular.split import Rows, split
+from batchprop.tabular.split import Rows, stratified_split
 from batchprop.tabular.target import Target
-from batchprop.tabular.transformers import encoder
-from batchprop.training import Epoch
+from batchprop.tabular.transformers import make_preprocessor
+from batchprop.training import EpochRecord
 
 VALIDATION_FRACTION = 0.1
 
@@ -39,7 +39,7 @@ _TWO = 2
 
 _ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
 
-OnEpoch = Callable[[Epoch], bool]
+OnEpoch = Callable[[EpochRecord], bool]
 
 
 class Parts(NamedTuple):
@@ -135,9 +135,9 @@ class Fitted:
         """Where JAX trained it, as "gpu (NVIDIA A100)"; None for NumPy."""
         if self.engine == "numpy":
             return None
-        from batchprop.engines.devices import find_device
+        from batchprop.engines.devices import get_device
 
-        device = find_device(self.network.device)
+        device = get_device(self.network.device)
         here = device.platform == device.device_kind
         return str(device.platform) if here else f"{device.platform} ({device.device_kind})"
 
@@ -151,8 +151,8 @@ class Fitted:
 def set_aside(target: Target, settings: Settings) -> Parts:
     """Split the rows into those for the test, for validation, and to train on."""
     rows = np.arange(len(target.values))
-    rest, test = split(target, rows, settings.test_fraction, settings.seed)
-    train, validation = split(target, rest, VALIDATION_FRACTION, settings.seed)
+    rest, test = stratified_split(target, rows, settings.test_fraction, settings.seed)
+    train, validation = stratified_split(target, rest, VALIDATION_FRACTION, settings.seed)
     return Parts(train, validation, test)
 
 
@@ -163,7 +163,7 @@ def encode(data: Data, parts: Parts, settings: Settings) -> Given:
         DataError: a column holds what its kind does not allow, or none is left.
     """
     train = np.asarray(parts.train)
-    columns = encoder(data.columns, len(train), data.target.name)
+    columns = make_preprocessor(data.columns, len(train), data.target.name)
     X = columns.fit_transform(data.frame.iloc[train])
     X_val = columns.transform(data.frame.iloc[parts.validation])
     y, y_val = data.target.values[train], data.target.values[parts.validation]
@@ -344,12 +344,12 @@ def judge(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> Judg
     y_train, counts = _known(data, parts, settings)
     if data.target.task == "classes":
         P = model[-1].predict_proba(X)
-        scores = score_classes(y_test, P, model.classes_)
-        return Judged(X, y_test, P, scores, baseline_classes(y_train, y_test, counts))
+        scores = classification_scores(y_test, P, model.classes_)
+        return Judged(X, y_test, P, scores, dummy_classification_scores(y_train, y_test, counts))
     loss = sought(settings)
     guess = model[-1].predict(X)
-    scores = score_numbers(y_test, guess, *loss)
-    return Judged(X, y_test, guess, scores, baseline_numbers(y_train, y_test, *loss))
+    scores = regression_scores(y_test, guess, *loss)
+    return Judged(X, y_test, guess, scores, dummy_regression_scores(y_train, y_test, *loss))
 
 
 def _known(data: Data, parts: Parts, settings: Settings) -> tuple[Any, Any]:

@@ -19,10 +19,10 @@ from batchprop.cli.settings import Settings
 from batchprop.cli.signals import exit_code
 from batchprop.cli.told import trained_on
 from batchprop.errors import ParameterError
-from batchprop.tabular.persistence import load_model, new_file, writing
-from batchprop.tabular.predictions import ENDINGS, words_of
+from batchprop.tabular.persistence import load_model, atomic_file, write_errors
+from batchprop.tabular.predictions import ENDINGS, text_columns
 from batchprop.tabular.target import Task
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.transformers import make_preprocessor
 
 Size = tuple[int, int]
 
@@ -78,7 +78,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
         BatchpropError: whatever stops it; nothing is written then.
     """
     console = report.console()
-    with new_file(settings.out, force=settings.force, tables=settings.tables) as part:
+    with atomic_file(settings.out, force=settings.force, tables=settings.tables) as part:
         shown = _trained(console, settings, image) if model is None else _loaded(model, settings.data, image)
         page = batchprop.microscope.look(
             shown.network,
@@ -89,7 +89,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
             about=shown.about,
             random_state=settings.seed,
         )
-        with writing(settings.out):
+        with write_errors(settings.out):
             page.save(part)
     console.print(f"Microscope: {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
     if opened and not webbrowser.open(settings.out.resolve().as_uri()):
@@ -124,7 +124,7 @@ def _pixels(data: Data) -> pd.DataFrame:
 
 
 def _features(data: Data) -> pd.DataFrame:
-    columns = encoder(data.columns, len(data.frame), data.target.name)
+    columns = make_preprocessor(data.columns, len(data.frame), data.target.name)
     return _named(columns.fit(data.frame), data)
 
 
@@ -177,7 +177,7 @@ def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
     last = pipeline[-1]
     task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
     target = pipeline["columns"].target if path else None
-    data = load(path, target, task, to_train=False, text=words_of(pipeline))
+    data = load(path, target, task, to_train=False, text=text_columns(pipeline))
     y: Any = data.target.values
     scaled = hasattr(last, "transformer_")
     if scaled:

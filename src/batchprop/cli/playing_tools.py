@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchprop.backprop import outputs
+from batchprop.backprop import predict
 from batchprop.batches import gather
-from batchprop.data.arrow import find
+from batchprop.data.arrow import get_column
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.parquet import opened_parquet
-from batchprop.data.reader import read
+from batchprop.data.reader import read_table
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from batchprop.microscope.document import Moment, Words, document
@@ -21,10 +21,10 @@ from batchprop.network import Network
 from batchprop.playground.data import Examples, check_size
 from batchprop.playground.session import File
 from batchprop.playground.trainer import Taken
-from batchprop.tabular.schema import describe
+from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import read_target
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.transformers import make_preprocessor
 
 _TEXT, _PARQUET = (".csv", ".tsv", ".tab"), (".parquet", ".pq")
 _ROWS_AT_ONCE, _MOST_DECODED = 256, 250_000_000
@@ -57,7 +57,7 @@ class LibraryTools:
         if ending not in _TEXT + _PARQUET:
             known = ", ".join(_TEXT + _PARQUET)
             raise DataError(f"{name} is no table that the playground reads: those end in {known}")
-        frame = _decoded(path, name) if ending in _PARQUET else read(path)
+        frame = _decoded(path, name) if ending in _PARQUET else read_table(path)
         check_size(name, len(frame), frame.shape[1] - 1)
         lines = line_numbers(path)
         places = np.arange(len(frame)) + 1 if lines is None else lines
@@ -75,12 +75,12 @@ class LibraryTools:
             DataError: the column is not there or cannot be learned, or the table is too large.
         """
         frame: pd.DataFrame = file.table
-        column = find(frame, target, "target column")
+        column = get_column(frame, target, "target column")
         frame = frame[column.notna()]
         wanted = read_target(frame[target])
         check_enough(wanted)
         features = frame.drop(columns=target)
-        pipeline = encoder(describe(features), len(features), target)
+        pipeline = make_preprocessor(infer_schema(features), len(features), target)
         X = np.asarray(pipeline.fit_transform(features), dtype=np.float64)
         values: Any = np.asarray(wanted.values)
         named: tuple[str, ...] = (target,)
@@ -130,7 +130,7 @@ def _decoded(path: Path, name: str) -> pd.DataFrame:
     with opened_parquet(path) as file:
         check_size(name, file.metadata.num_rows, file.metadata.num_columns - 1)
     frames, size = list[pd.DataFrame](), 0
-    for frame in scan(path).frames(rows=_ROWS_AT_ONCE):
+    for frame in scan(path).iter_frames(rows=_ROWS_AT_ONCE):
         size += int(frame.memory_usage(deep=True).sum())
         if size > _MOST_DECODED:
             raise DataError(
@@ -142,7 +142,7 @@ def _decoded(path: Path, name: str) -> pd.DataFrame:
 
 
 def _answers(examples: Examples, network: Network, B: Any) -> list[str]:
-    P = outputs(network, B)
+    P = predict(network, B)
     return _in_words(examples, P[0] if examples.task == "numbers" else P.argmax(axis=0))
 
 

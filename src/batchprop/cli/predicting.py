@@ -13,21 +13,21 @@ from sklearn.pipeline import Pipeline
 
 from batchprop.cli import report
 from batchprop.cli.progress import passing, passing_slowly
-from batchprop.data.files import files_of
-from batchprop.data.memory import default_memory, outgrows
-from batchprop.data.reader import read_all
+from batchprop.data.files import expand_paths
+from batchprop.data.memory import default_memory, exceeds_memory
+from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, RowError
-from batchprop.tabular.persistence import load_model, new_file, writing
+from batchprop.tabular.persistence import load_model, atomic_file, write_errors
 from batchprop.tabular.predictions import (
-    appending,
-    block_rows,
+    csv_appender,
+    block_size,
     check_proba,
-    columns_of,
-    predictions,
-    words_of,
-    writer,
+    required_columns,
+    predict_frame,
+    text_columns,
+    prediction_writer,
 )
 
 
@@ -68,13 +68,13 @@ def to_file(model: Path, wanted: Wanted, out: Path, *, force: bool) -> int:
     Raises:
         BatchpropError: whatever stops it; nothing is written then.
     """
-    files = files_of(wanted.tables)
-    with new_file(out, force=force, tables=files) as part:
+    files = expand_paths(wanted.tables)
+    with atomic_file(out, force=force, tables=files) as part:
         pipeline, number = load_model(model), 0
         with (
             answered(report.console(), pipeline, files, wanted) as tables,
-            writing(out),
-            writer(part) as write,
+            write_errors(out),
+            prediction_writer(part) as write,
         ):
             for table in tables:
                 write(table)
@@ -97,8 +97,8 @@ def to_output(model: Path, wanted: Wanted) -> None:
     # In a terminal the answers themselves show how far they are; and a file wants no bar.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
-    write = appending(_put_out)
-    with answered(console, pipeline, files_of(wanted.tables), wanted) as tables:
+    write = csv_appender(_put_out)
+    with answered(console, pipeline, expand_paths(wanted.tables), wanted) as tables:
         for table in tables:
             write(table)
 
@@ -144,7 +144,7 @@ def answered(
     """
     if wanted.proba:
         check_proba(model)
-    columns = columns_of(model, files[0])
+    columns = required_columns(model, files[0])
     with (
         rows_of(console, model, files, columns, wanted.memory) as rows,
         passing_slowly(console, "Predicting", rows.number) as read,
@@ -157,7 +157,7 @@ def _answers(
 ) -> Iterator[pd.DataFrame]:
     for frame in rows.frames:
         try:
-            answers = predictions(model, frame, proba=proba)
+            answers = predict_frame(model, frame, proba=proba)
         except RowError as error:
             file, unit, place = rows.place(error.row)
             raise DataError(f"{file}, {unit} {place}: {error}") from error
@@ -185,22 +185,22 @@ def rows_of(
         DataError: a file, a column or a row cannot be read.
     """
     memory = memory or default_memory()
-    n, words = block_rows(model, memory), words_of(model)
-    if not outgrows(files, memory):
+    n, words = block_size(model, memory), text_columns(model)
+    if not exceeds_memory(files, memory):
         with _all_rows_count():
-            whole = read_all(files, text=words)
+            whole = read_tables(files, text=words)
         frame = whole.frame[list(columns)]
         frames = (frame.iloc[at : at + n] for at in range(0, len(frame), n))
         yield Rows(
             len(frame),
             frames,
-            lambda row: (whole.files[whole.of_file[row]], whole.unit, int(whole.places[row])),
+            lambda row: (whole.files[whole.of_file[row]], whole.unit, int(whole.row_numbers[row])),
         )
         return
     with _all_rows_count(), passing(console, "Looking through the table", None):
         table = scan(files, text=words, memory=memory)
     with table:
-        yield Rows(table.n_rows, table.frames(columns=columns, rows=n), table.place)
+        yield Rows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)
 
 
 @contextmanager

@@ -76,6 +76,6 @@ def prepared(console: Console, settings: Settings) -> Iterator[Prepared]:
         return
     with looked_through(console, settings) as (table, shares):
         data, parts, found = learned(console, table, shares, settings)
-        report.show_data(console, data, f"{parts.told}; read in {len(table.runs):,} parts in every epoch")
+        report.show_data(console, data, f"{parts.told}; read in {len(table.partitions):,} parts in every epoch")
         pace = Pace(table.n_rows)
         yield Prepared(data, parts, given_from(table, shares, data, parts, found, settings, pace), pace)

@@ -11,7 +11,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 
 PATIENCE = 2.0
 """Seconds that may pass before it is shown what they pass with."""
@@ -31,7 +31,7 @@ class Moment:
     seconds: float
 
     @classmethod
-    def of(cls, record: Epoch) -> "Moment":
+    def of(cls, record: EpochRecord) -> "Moment":
         """Take what is kept from an epoch's record."""
         return cls(
             record.number,
@@ -61,7 +61,7 @@ class Show(Protocol):
         """Show how much of the epoch under way is read, from 0 to 1."""
 
 
-def keeping(history: History, show: Show) -> Callable[[Epoch], bool]:
+def keeping(history: History, show: Show) -> Callable[[EpochRecord], bool]:
     """Return a callback that adds each epoch to a history and shows it.
 
     Args:
@@ -70,7 +70,7 @@ def keeping(history: History, show: Show) -> Callable[[Epoch], bool]:
     """
 
     # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
-    def on_epoch(record: Epoch) -> bool:
+    def on_epoch(record: EpochRecord) -> bool:
         # A fit that goes back after it diverged comes by some epochs once more.
         del history[record.number - 1 :]
         history.append(Moment.of(record))

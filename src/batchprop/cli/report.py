@@ -15,9 +15,9 @@ from batchprop.cli.data import Data
 from batchprop.cli.fitting import Fitted
 from batchprop.cli.progress import clock
 from batchprop.cli.settings import Settings
-from batchprop.errors import elided
+from batchprop.errors import join_truncated
 from batchprop.tabular.metrics import Scores
-from batchprop.tabular.schema import Column
+from batchprop.tabular.schema import ColumnSchema
 
 _BECOMES = {
     "number": "centred, scaled, smoothly clipped; gaps marked",
@@ -67,7 +67,7 @@ def show_data(out: Console, data: Data, rows: str) -> None:
     if data.left_out:
         facts.add_row("", f"{data.left_out:,} more {data.why_left_out[0]}")
     facts.add_row("Target", f"{data.target.name}: {_task(data)}")
-    facts.add_row("", f"taken for {data.target.task}: {data.target.rule}")
+    facts.add_row("", f"taken for {data.target.task}: {data.target.reason}")
     out.print(facts, "")
     table = ruled("columns", "hold", "named", "become", right=[0])
     for count, hold, named, become in columns_told(data.columns):
@@ -77,12 +77,12 @@ def show_data(out: Console, data: Data, rows: str) -> None:
     _show_odd(out, data.columns)
 
 
-def _show_odd(out: Console, columns: Sequence[Column]) -> None:
+def _show_odd(out: Console, columns: Sequence[ColumnSchema]) -> None:
     """Print which columns are likely not what they were meant to be."""
-    odd = [column for column in columns if column.odd]
+    odd = [column for column in columns if column.warning]
     for column in odd[:_MOST_ODD]:
         out.print(
-            f"Note: {column.name} is taken for text, as {column.odd}: correct that, or leave it empty.",
+            f"Note: {column.name} is taken for text, as {column.warning}: correct that, or leave it empty.",
             style="yellow",
             soft_wrap=True,
             markup=False,
@@ -93,15 +93,15 @@ def _show_odd(out: Console, columns: Sequence[Column]) -> None:
         out.print("")
 
 
-def columns_told(columns: Sequence[Column]) -> list[tuple[str, str, str, str]]:
+def columns_told(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:
     """Say of each kind of column how many there are, what they hold, their names, what they become."""
     told = []
     for kind, plural in _PLURAL.items():
         names = [column.name for column in columns if column.kind == kind]
         if names:
-            told.append((f"{len(names):,}", plural, elided(names, 5), _BECOMES[kind]))
+            told.append((f"{len(names):,}", plural, join_truncated(names, 5), _BECOMES[kind]))
     for note, names in _left_out(columns).items():
-        told.append((f"{len(names):,}", note, elided(names, 5), LEFT_OUT))
+        told.append((f"{len(names):,}", note, join_truncated(names, 5), LEFT_OUT))
     return told
 
 
@@ -113,10 +113,10 @@ def _task(data: Data) -> str:
     classes: Any = data.classes
     counts: Any = np.unique(values, return_counts=True)[1] if told is None else told.counts
     named = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)]
-    return f"{len(classes)} classes, {elided(named, 6)}"
+    return f"{len(classes)} classes, {join_truncated(named, 6)}"
 
 
-def _left_out(columns: Sequence[Column]) -> dict[str, list[str]]:
+def _left_out(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for column in columns:
         if column.kind == LEFT_OUT:

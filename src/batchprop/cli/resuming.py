@@ -12,12 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from batchprop.estimators import Checkpoints
 from batchprop.cli.progress import History, Moment
 from batchprop.cli.report import counted
 from batchprop.cli.settings import Settings
 from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError, WriteError
+from batchprop.estimators import Checkpoints
 from batchprop.estimators.keeping.restoring import past_of
 from batchprop.tabular.persistence import SETTINGS
 

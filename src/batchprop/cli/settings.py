@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from batchprop.engines.auto import Work, choose_engine
+from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from batchprop.tabular.target import Target
 
 _MOST_NAMED = 10
-_NO_WORK = Work((1, 1), rows=0, batch_size=1, epochs=0)
+_NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,9 @@ class Settings:
     def _check_engine(self) -> None:
         # Where there is no work, JAX is chosen only if it was asked for.
         if choose_engine(self.engine, _NO_WORK, device=self.device, precision=self.precision) == "jax":
-            from batchprop.engines.devices import find_device, products_in
+            from batchprop.engines.devices import get_device, matmul_precision
 
-            products_in(self.precision, find_device(self.device))
+            matmul_precision(self.precision, get_device(self.device))
 
     def check_target(self, target: Target) -> None:
         """Check the options that belong to one task.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from batchprop.files import sweep, written
+from batchprop.files import cleanup_all, completed_paths
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
@@ -39,7 +39,7 @@ def last_words() -> str:
     'interrupted; nothing was written'
     """
     what = "terminated" if exit_code() == TERMINATED else "interrupted"
-    return f"{what}; {f'{written[-1]} is written' if written else 'nothing was written'}"
+    return f"{what}; {f'{completed_paths[-1]} is written' if completed_paths else 'nothing was written'}"
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def listening() -> Iterator[None]:
         yield
         return
     _came.clear()
-    written.clear()
+    completed_paths.clear()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
     try:
@@ -67,7 +67,7 @@ def listening() -> Iterator[None]:
         for number in ours:
             signal.signal(number, _note)
         # A signal may have interrupted what removes a folder.
-        sweep()
+        cleanup_all()
         for number in ours:
             signal.signal(number, before[number])
 
@@ -80,7 +80,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     _came.append(number)
     if len(_came) > _PATIENCE:
         try:
-            sweep()
+            cleanup_all()
             os.write(2, f"{_cursor()}batchprop: {last_words()}\n".encode())
         finally:
             os._exit(exit_code())

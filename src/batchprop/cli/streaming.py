@@ -16,12 +16,12 @@ from batchprop.cli.data import Data, name_of
 from batchprop.cli.fitting import VALIDATION_FRACTION, Given, Parts, is_scaled, scaled
 from batchprop.cli.progress import passing
 from batchprop.cli.settings import Settings
-from batchprop.data.memory import outgrows, table_bytes
-from batchprop.data.scanner import Scan, scan
-from batchprop.data.shuffle import lots
-from batchprop.data.sources import BLOCK, Block
+from batchprop.data.memory import exceeds_memory, table_bytes
+from batchprop.data.scanner import TableScan, scan
+from batchprop.data.shuffle import hash_uniform
+from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.errors import DataError, ParameterError
-from batchprop.tabular.preprocessing import Learned, learn
+from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.target import Target
 
 HELD_SHARE = 8
@@ -40,7 +40,7 @@ class Shares(NamedTuple):
 
     def part(self, rows: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
         """Say for each row, by its number alone, whether it trains (0), validates (1) or tests (2)."""
-        lot = lots(rows, seed)
+        lot = hash_uniform(rows, seed)
         return np.select([lot < self.test, lot < self.test + self.validation], [TESTS, VALIDATES], TRAINS)
 
 
@@ -59,26 +59,26 @@ class Training:
         run_bytes: what an open run takes.
     """
 
-    def __init__(self, table: Scan, shares: Shares, seed: int, read: OnRows) -> None:
+    def __init__(self, table: TableScan, shares: Shares, seed: int, read: OnRows) -> None:
         self.table, self.shares, self.seed, self.read = table, shares, seed, read
-        self.runs, self.memory, self.run_bytes = table.runs, table.memory, table.run_bytes
+        self.runs, self.memory, self.run_bytes = table.partitions, table.memory, table.partition_bytes
 
-    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+    def open(self, run: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a run in order, some rows at a time."""
-        for block in self.table.open(run, rows):
+        for block in self.table.iter_blocks(run, rows):
             self.read(len(block.X))
-            trains = self.shares.part(block.first + np.arange(len(block.X)), self.seed) == TRAINS
+            trains = self.shares.part(block.start_row + np.arange(len(block.X)), self.seed) == TRAINS
             weights = None if block.weights is None else block.weights[trains]
-            yield Block(block.first, block.X[trains], block.y[trains], weights)
+            yield RowBlock(block.start_row, block.X[trains], block.y[trains], weights)
 
 
 def is_large(settings: Settings) -> bool:
     """Whether the table has to be read a part at a time."""
-    return bool(settings.tables) and outgrows(settings.tables, settings.memory)
+    return bool(settings.tables) and exceeds_memory(settings.tables, settings.memory)
 
 
 @contextmanager
-def looked_through(console: Console, settings: Settings) -> Iterator[tuple[Scan, Shares]]:
+def looked_through(console: Console, settings: Settings) -> Iterator[tuple[TableScan, Shares]]:
     """Find the runs of a large table, and how many of its rows to keep; text is copied for that.
 
     Args:
@@ -99,7 +99,7 @@ def looked_through(console: Console, settings: Settings) -> Iterator[tuple[Scan,
             settings.target,
             settings.weights,
             on_bad_row=settings.on_bad_row,
-            most_skipped=settings.most_skipped,
+            max_skipped=settings.most_skipped,
             memory=settings.memory,
         )
     with table:
@@ -127,7 +127,7 @@ def _refuse_whole(settings: Settings) -> None:
             )
 
 
-def learned(console: Console, table: Scan, shares: Shares, settings: Settings) -> tuple[Data, Parts, Learned]:
+def learned(console: Console, table: TableScan, shares: Shares, settings: Settings) -> tuple[Data, Parts, FittedPreprocessing]:
     """Learn what the columns are and what the target holds, in one pass; keep the rows to judge by.
 
     Args:
@@ -146,14 +146,14 @@ def learned(console: Console, table: Scan, shares: Shares, settings: Settings) -
 
     def training() -> Iterator[pd.DataFrame]:
         with passing(console, "Learning the columns", table.n_rows) as read:
-            for frame in table.frames(rows=BLOCK):
+            for frame in table.iter_frames(rows=BLOCK_ROWS):
                 part = shares.part(frame.index.to_numpy(), settings.seed)
                 kept.append(frame[part > TRAINS])
                 parts.append(part[part > TRAINS])
                 yield frame[part == TRAINS]
                 read(len(frame))
 
-    found = learn(training(), target=str(settings.target), task=settings.task, weights=settings.weights)
+    found = fit_streaming(training(), target=str(settings.target), task=settings.task, weights=settings.weights)
     frame, part = pd.concat(kept), np.concatenate(parts)
     data = Data(
         name_of(table.files),
@@ -173,11 +173,11 @@ def learned(console: Console, table: Scan, shares: Shares, settings: Settings) -
 
 
 def given_from(
-    table: Scan,
+    table: TableScan,
     shares: Shares,
     data: Data,
     parts: Parts,
-    found: Learned,
+    found: FittedPreprocessing,
     settings: Settings,
     read: OnRows,
 ) -> Given:
@@ -202,11 +202,11 @@ def given_from(
         # Two numbers with the mean and the deviation of all.
         scaler = StandardScaler().fit([[told.mean - told.deviation], [told.mean + told.deviation]])
         y_val, read_target = scaled(scaler, y_val), lambda column: scaled(scaler, told.read(column))
-    source = Training(table.through(encoder, read_target), shares, settings.seed, read)
+    source = Training(table.with_transform(encoder, read_target), shares, settings.seed, read)
     return Given(encoder, source, None, None, X_val, y_val, found.rows, scaler)
 
 
-def _target(found: Learned, column: pd.Series, settings: Settings) -> Target:
+def _target(found: FittedPreprocessing, column: pd.Series, settings: Settings) -> Target:
     told = found.target
     ends = told.classes if told.classes is not None else np.array([told.low, told.high])
     if len(np.unique(ends)) == 1:
@@ -215,11 +215,11 @@ def _target(found: Learned, column: pd.Series, settings: Settings) -> Target:
             f"the target {told.name!r} holds {what} only, {ends.tolist()[0]!r}, in all {told.rows:,} rows to "
             "train on: add rows of another, or choose another target"
         )
-    settings.check_target(Target(told.name, told.task, told.rule, ends))
+    settings.check_target(Target(told.name, told.task, told.reason, ends))
     values = told.read(column)
     if told.task == "classes":
         _check_known(told.name, values, ends)
-    return Target(told.name, told.task, told.rule, values)
+    return Target(told.name, told.task, told.reason, values)
 
 
 def _check_known(name: str, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:

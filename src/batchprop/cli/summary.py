@@ -32,7 +32,7 @@ _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"
 def data_summary(data: Data, parts: Parts) -> Section:
     """Say what the table held, and which rows were for what."""
     target = data.target
-    text = f"{target.name} was taken for {target.task}: {target.rule}."
+    text = f"{target.name} was taken for {target.task}: {target.reason}."
     tables = [
         Table(
             "Columns", ("columns", "hold", "named", "become"), tuple(columns_told(data.columns)), right=(0,)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from batchprop.data.files import files_of
+from batchprop.data.files import expand_paths
 from batchprop.errors import DataError
 from batchprop.tabular.persistence import SETTINGS
 
@@ -41,7 +41,7 @@ def trained_on(model: Path) -> Path | None:
     for path in (Path(found), folder.parent / found) if "**" not in found else ():
         with suppress(DataError):
             # Of many files the first will do to look at.
-            return files_of(path)[0]
+            return expand_paths(path)[0]
     raise DataError(f"{found}, which {model} was trained on, is not there: name a table behind the model")
 
 

@@ -203,6 +203,6 @@ def _update(net: bp.Network, step: bp.Step, batch: Sample, rate: float) -> Itera
         this = up(k + 1)
         yield from _formula(f"W{this} ← W{this} − α dW{this},  b{this} ← b{this} − α db{this},  α = {rate:g}")
         yield from page((f"W{this}", layer.W), (f"b{this}", layer.b))
-    after = bp.backprop(net.with_layers(layers), batch.B, batch.Y)
+    after = bp.backprop(net.replace_layers(layers), batch.B, batch.Y)
     yield ""
     yield f"Loss of this batch: {float(step.loss):.6f} before the update, {float(after.loss):.6f} after it."

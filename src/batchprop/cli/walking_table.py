@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from batchprop.cli.walking import Sample, drawn, sample
-from batchprop.data.arrow import find
-from batchprop.data.reader import read
-from batchprop.tabular.schema import describe
+from batchprop.data.arrow import get_column
+from batchprop.data.reader import read_table
+from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.target import Task, read_target
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.transformers import make_preprocessor
 
 
 def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed: int) -> Sample:
@@ -18,12 +18,12 @@ def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed:
     Raises:
         DataError: the table or its target cannot be used.
     """
-    frame = read(path)
-    column = find(frame, target_name, "target column")
+    frame = read_table(path)
+    column = get_column(frame, target_name, "target column")
     frame = frame[column.notna()]
     target = read_target(frame[target_name], task)
     features = frame.drop(columns=target_name)
-    X = encoder(describe(features), len(features)).fit_transform(features).astype(np.float64)
+    X = make_preprocessor(infer_schema(features), len(features)).fit_transform(features).astype(np.float64)
     encoded = "1 feature" if X.shape[1] == 1 else f"{X.shape[1]} features"
     what = f"rows of {path.name} ({encoded}, encoded)"
     if target.task == "classes":

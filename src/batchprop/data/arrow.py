@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchprop.errors import DataError, elided, near_name
+from batchprop.errors import DataError, did_you_mean, join_truncated
 
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -19,11 +19,11 @@ def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.Chunke
     )
 
 
-def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Reduce Arrow's many types to numbers, text, dates and booleans; nested values stay as they are."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return plain(_unpacked(column, kind.value_type))
+        return simplify(_unpacked(column, kind.value_type))
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_time(kind):
@@ -46,9 +46,9 @@ def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         ) from error
 
 
-def plain_type(kind: pa.DataType) -> pa.DataType:
+def simplified_type(kind: pa.DataType) -> pa.DataType:
     """Return the type that a column of this type is reduced to."""
-    return plain(pa.chunked_array([], type=kind)).type
+    return simplify(pa.chunked_array([], type=kind)).type
 
 
 def _seconds(counts: pa.ChunkedArray, unit: float) -> pa.ChunkedArray:
@@ -56,7 +56,7 @@ def _seconds(counts: pa.ChunkedArray, unit: float) -> pa.ChunkedArray:
     return pc.divide(pc.cast(pc.cast(counts, pa.int64()), pa.float64(), safe=False), unit)
 
 
-def frame_of(table: pa.Table) -> pd.DataFrame:
+def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Return a table of plain columns as a frame."""
     frame: pd.DataFrame = table.to_pandas(
         types_mapper={pa.bool_(): pd.BooleanDtype()}.get, date_as_object=False, ignore_metadata=True
@@ -64,7 +64,7 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def find(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Series:
+def get_column(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Series:
     """Return a column by its name.
 
     Raises:
@@ -77,5 +77,5 @@ def find(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Series:
     if name in frame.columns:
         return frame[name]
     names = [str(column) for column in frame.columns]
-    remedy = near_name(name, names) or f"; name one of: {elided(names)}"
+    remedy = did_you_mean(name, names) or f"; name one of: {join_truncated(names)}"
     raise DataError(f"there is no {what} {name!r}{remedy}")

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.csv_splitter import Broken, Piece, pieces
-from batchprop.data.csv_types import TEXT, Kind, convert_options, given, kind_of
-from batchprop.data.files import DELIMITERS, check_width, ending
-from batchprop.data.rejects import BadRows
-from batchprop.errors import DataError, near_name
+from batchprop.data.csv_splitter import UnclosedQuote, CsvBlock, pieces
+from batchprop.data.csv_types import TEXT, CsvType, convert_options, cast, kind_of
+from batchprop.data.files import DELIMITERS, check_width, file_suffix
+from batchprop.data.rejects import RejectedRows
+from batchprop.errors import DataError, did_you_mean
 
 Result = TypeVar("Result")
 
@@ -24,31 +24,31 @@ LINE = "line"
 """The column of a read table that holds on which line each row begins; the others are called 0, 1, ..."""
 
 
-class Misfit(Exception):  # noqa: N818 not an error: the reading begins anew
+class TypeMismatch(Exception):  # noqa: N818 not an error: the reading begins anew
     """A column holds something that what was seen of it did not let expect."""
 
 
-class Rows(NamedTuple):
+class CsvRows(NamedTuple):
     """Some rows of a file: their text, where in it each begins (n,), and on which line (n,)."""
 
     content: bytes
     begins: npt.NDArray[np.intp]
     lines: npt.NDArray[np.intp]
 
-    def without(self, wrong: npt.NDArray[np.bool_]) -> "Rows":
+    def without(self, wrong: npt.NDArray[np.bool_]) -> "CsvRows":
         """Return the rows that are not wrong (n,)."""
         ends = np.append(self.begins[1:], len(self.content))
         kept = [self.content[self.begins[i] : ends[i]] for i in np.flatnonzero(~wrong)]
         begins = np.cumsum([0, *map(len, kept)], dtype=np.intp)[:-1]
-        return Rows(b"".join(kept), begins, self.lines[~wrong])
+        return CsvRows(b"".join(kept), begins, self.lines[~wrong])
 
 
-class TextFile:
+class CsvFile:
     """A file of text: the names of its columns, and its rows, some at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.delimiter = DELIMITERS[ending(path)]
+        self.delimiter = DELIMITERS[file_suffix(path)]
         self._header = self._read_header()
         self.names = check_names(self._names(), path)
 
@@ -62,7 +62,7 @@ class TextFile:
                 return header
         raise DataError(f"{self.path} holds no text but blank lines: it needs column names and rows")
 
-    def _refuse_quote(self, broken: Broken) -> None:
+    def _refuse_quote(self, broken: UnclosedQuote) -> None:
         raise DataError(f"{self.path}, line {broken.line}: {broken.reason}")
 
     def _names(self) -> list[str]:
@@ -80,7 +80,7 @@ class TextFile:
         check_delimiter(table.column_names, self.path, self.delimiter)
         return list(table.column_names)
 
-    def rows(self, bad: BadRows, *, known: bool) -> Iterator[Rows]:
+    def rows(self, bad: RejectedRows, *, known: bool) -> Iterator[CsvRows]:
         """Read the rows below the names.
 
         Args:
@@ -88,21 +88,21 @@ class TextFile:
             known: whether it was told of them before.
         """
 
-        def broken(quote: Broken) -> None:
+        def broken(quote: UnclosedQuote) -> None:
             if not known:
                 reason, _, remedy = quote.reason.partition("; ")
                 bad.add(self.path, quote.line, reason, remedy=remedy)
 
         to_come = True
         for piece in pieces(self.path, self.delimiter, broken):
-            rows = Rows(piece.content, *piece.starts())
+            rows = CsvRows(piece.content, *piece.starts())
             if to_come and len(rows.begins):
                 rows, to_come = _below_first(rows), False
             rows = self._of_text(piece, rows, bad, known=known)
             if len(rows.begins):
                 yield rows
 
-    def _of_text(self, piece: Piece, rows: Rows, bad: BadRows, *, known: bool) -> Rows:
+    def _of_text(self, piece: CsvBlock, rows: CsvRows, bad: RejectedRows, *, known: bool) -> CsvRows:
         """The rows that are text: UTF-8 without zero bytes."""
         if bad.on_bad_row == "error":
             check_text(self.path, piece.content, piece.line)
@@ -117,9 +117,9 @@ class TextFile:
         return rows.without(wrong)
 
 
-def _below_first(rows: Rows) -> Rows:
+def _below_first(rows: CsvRows) -> CsvRows:
     at = rows.begins[1] if len(rows.begins) > 1 else len(rows.content)
-    return Rows(rows.content[at:], rows.begins[1:] - at, rows.lines[1:])
+    return CsvRows(rows.content[at:], rows.begins[1:] - at, rows.lines[1:])
 
 
 def _is_text(content: bytes) -> bool:
@@ -158,7 +158,7 @@ def check_delimiter(names: Sequence[str], path: Path, delimiter: str) -> None:
             expected = "commas" if delimiter == "," else "tabs"
             raise DataError(
                 f"{path} has one column, {names[0]!r}, that looks separated by {word}: "
-                f"separate the fields by {expected}, as the ending {ending(path)} says"
+                f"separate the fields by {expected}, as the ending {file_suffix(path)} says"
             )
 
 
@@ -182,14 +182,14 @@ def check_same_names(first: Path, names: Sequence[str], other: Path, others: Seq
     lacking, more = set(names) - set(others), set(others) - set(names)
     if lacking:
         name = next(name for name in names if name in lacking)
-        near = near_name(name, sorted(more))
+        near = did_you_mean(name, sorted(more))
         raise DataError(f"{other} lacks the column {name!r} of {first}: add or rename it{near}")
     if more:
         name = next(name for name in others if name in more)
         raise DataError(f"{other} has a column {name!r} that {first} lacks: leave it out, or add it there")
 
 
-class Texts:
+class CsvTable:
     """Files of text as one table; columns named in ``text`` are of text, whatever they hold.
 
     Attributes:
@@ -199,28 +199,28 @@ class Texts:
         files: the files.
     """
 
-    def __init__(self, paths: Sequence[Path], bad: BadRows, text: Collection[str] = ()) -> None:
-        self.files = [TextFile(path) for path in paths]
+    def __init__(self, paths: Sequence[Path], bad: RejectedRows, text: Collection[str] = ()) -> None:
+        self.files = [CsvFile(path) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
         self.names, self._bad = first.names, bad
         place = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [place[name] for name in file.names] for file in self.files}
-        self.kinds, self.rows = [Kind(TEXT, known=True) if name in text else Kind() for name in self.names], 0
+        self.kinds, self.rows = [CsvType(TEXT, known=True) if name in text else CsvType() for name in self.names], 0
         for file in self.files:
-            self._survey(file)
+            self._infer_types(file)
         self.kinds = [kind.final() for kind in self.kinds]
         bad.check_share(self.rows + len(bad))
 
-    def _survey(self, file: TextFile) -> None:
+    def _infer_types(self, file: CsvFile) -> None:
         for rows in file.rows(self._bad, known=False):
             table, _ = self._parsed(file, rows, {}, known=False)
             self.kinds = [kind.joined(kind_of(table[str(i)])) for i, kind in enumerate(self.kinds)]
             self.rows += table.num_rows
 
     def _parsed(
-        self, file: TextFile, rows: Rows, types: dict[str, pa.DataType], *, known: bool
+        self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType], *, known: bool
     ) -> tuple[pa.Table, npt.NDArray[np.intp]]:
         """The rows as a table, its columns numbered; and their lines. Rows of other lengths are left out."""
         labels = self._labels[file.path]
@@ -235,13 +235,13 @@ class Texts:
             except pa.ArrowInvalid as again:
                 if not types:
                     raise DataError(f"{file.path} is not a table: {error}") from error
-                raise Misfit from again
+                raise TypeMismatch from again
         if table.num_rows != len(rows.lines):
             where = f"{file.path}, lines {rows.lines[0]} to {rows.lines[-1]}"
             raise DataError(f"{where}: the rows cannot be told apart; look for quotes within fields")
         return table, rows.lines
 
-    def _of_length(self, file: TextFile, rows: Rows, labels: list[str], *, known: bool) -> Rows:
+    def _of_length(self, file: CsvFile, rows: CsvRows, labels: list[str], *, known: bool) -> CsvRows:
         invalid = list[pyarrow.csv.InvalidRow]()
 
         def found(row: pyarrow.csv.InvalidRow) -> str:
@@ -271,8 +271,8 @@ class Texts:
         while True:
             try:
                 result = consume(self._tables(target))
-            except Misfit:
-                self._bad.keep(before)
+            except TypeMismatch:
+                self._bad.truncate(before)
                 self._refit()
             else:
                 self._bad.check_share(self.rows + before)
@@ -291,18 +291,18 @@ class Texts:
                 f"{self.rows:,} rows, and has {seen:,} now; wait until it is written, and start again"
             )
 
-    def _typed(self, file: TextFile, rows: Rows) -> pa.Table:
+    def _typed(self, file: CsvFile, rows: CsvRows) -> pa.Table:
         parsed, lines = self._parsed(file, rows, self._types, known=True)
-        columns = [given(parsed[str(i)], kind) for i, kind in enumerate(self.kinds)]
+        columns = [cast(parsed[str(i)], kind) for i, kind in enumerate(self.kinds)]
         if any(column is None for column in columns):
-            raise Misfit
+            raise TypeMismatch
         return pa.table([*columns, pa.array(lines)], names=[*map(str, range(len(columns))), LINE])
 
     @property
     def _types(self) -> dict[str, pa.DataType]:
         return {str(i): kind.parsed for i, kind in enumerate(self.kinds)}
 
-    def _with_target(self, file: TextFile, table: pa.Table, target: str | None) -> pa.Table:
+    def _with_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
         missing = pc.is_null(table[str(self.names.index(target))], nan_is_null=True)
@@ -319,31 +319,31 @@ class Texts:
             before = list(self.kinds)
             for file in self.files:
                 for rows in file.rows(self._bad, known=True):
-                    self._loosen(file, rows)
+                    self._widen_types(file, rows)
 
-    def _loosen(self, file: TextFile, rows: Rows) -> None:
+    def _widen_types(self, file: CsvFile, rows: CsvRows) -> None:
         if self._all_fit(file, rows):
             return
         for i, kind in enumerate(self.kinds):
             fits = kind
             while not self._fits(file, rows, i, fits):
-                fits = Kind(fits.rank + 1, fits.known)
+                fits = CsvType(fits.rank + 1, fits.known)
             self.kinds[i] = fits.final()
 
-    def _all_fit(self, file: TextFile, rows: Rows) -> bool:
+    def _all_fit(self, file: CsvFile, rows: CsvRows) -> bool:
         try:
             self._typed(file, rows)
-        except Misfit:
+        except TypeMismatch:
             return False
         return True
 
-    def _fits(self, file: TextFile, rows: Rows, column: int, kind: Kind) -> bool:
+    def _fits(self, file: CsvFile, rows: CsvRows, column: int, kind: CsvType) -> bool:
         types = {label: pa.string() for label in self._types} | {str(column): kind.parsed}
         try:
             table, _ = self._parsed(file, rows, types, known=True)
-        except Misfit:
+        except TypeMismatch:
             return False
-        return given(table[str(column)], kind) is not None
+        return cast(table[str(column)], kind) is not None
 
 
 def _nothing(labels: list[str]) -> pa.Table:

@@ -10,13 +10,13 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from batchprop.data.files import check_magic, opened
+from batchprop.data.files import check_magic, open_decompressed
 from batchprop.errors import DataError
 
 PIECE = 1 << 22
 """Bytes that are read at a time."""
 
-LONGEST_ROW = 1 << 26
+MAX_ROW_BYTES = 1 << 26
 """Bytes of a row, at most: 64 MiB. What is longer is an open quote, or no table."""
 
 _OPEN = (
@@ -29,7 +29,7 @@ _LINE_FEED, _RETURN = b"\n"[0], b"\r"[0]
 Content: TypeAlias = bytes | mmap.mmap
 
 
-class Quotes(NamedTuple):
+class QuotePatterns(NamedTuple):
     """What finds the fields in quotes that go over several lines.
 
     Attributes:
@@ -42,14 +42,14 @@ class Quotes(NamedTuple):
     field: re.Pattern[bytes]
 
 
-class Broken(NamedTuple):
+class UnclosedQuote(NamedTuple):
     """A quote that opens a field and is not closed behind it: where, and what is wrong."""
 
     line: int
     reason: str
 
 
-class Piece(NamedTuple):
+class CsvBlock(NamedTuple):
     """Whole rows of a text.
 
     Attributes:
@@ -98,7 +98,7 @@ def count_lines(content: bytes) -> int:
     return feeds + content.count(b"\r") - content.count(b"\r\n") if b"\r" in content else feeds
 
 
-def quotes(delimiter: str) -> Quotes:
+def quotes(delimiter: str) -> QuotePatterns:
     """Return what finds quoted fields between these delimiters."""
     between = re.escape(delimiter.encode())
     opens = rb"(?:(?<=[\r\n%b])|\A|(?<=\A\xef\xbb\xbf))\"" % between
@@ -106,10 +106,10 @@ def quotes(delimiter: str) -> Quotes:
         opens,
         between,
     )
-    return Quotes(re.compile(quiet), re.compile(rb'"([^"]*+(?:""[^"]*+)*+)("?)([^ \t\r\n%b]?)' % between))
+    return QuotePatterns(re.compile(quiet), re.compile(rb'"([^"]*+(?:""[^"]*+)*+)("?)([^ \t\r\n%b]?)' % between))
 
 
-class Walk(NamedTuple):
+class QuoteScan(NamedTuple):
     """What a look through the quotes of a text has found.
 
     Attributes:
@@ -123,7 +123,7 @@ class Walk(NamedTuple):
     reason: str | None
 
 
-def walk(content: Content, marks: Quotes, first_line: int, *, last: bool, begin: int = 0) -> Walk:
+def scan_quotes(content: Content, marks: QuotePatterns, first_line: int, *, last: bool, begin: int = 0) -> QuoteScan:
     """Look through the quotes of a text that begins with a row.
 
     Args:
@@ -141,14 +141,14 @@ def walk(content: Content, marks: Quotes, first_line: int, *, last: bool, begin:
         text, closed, stray = field.groups()
         end = field.end(2)
         if not last and (not closed or end == len(content)):
-            return Walk(fields, at, None)
+            return QuoteScan(fields, at, None)
         if b"\n" in text and (stray or not closed):
             line = first_line + count_lines(content[:at])
             until = f"closed only in line {line + count_lines(text)}" if closed else "never closed"
-            return Walk(fields, at, _OPEN.format(until))
+            return QuoteScan(fields, at, _OPEN.format(until))
         fields.append((at, end))
         at = end
-    return Walk(fields, at, None)
+    return QuoteScan(fields, at, None)
 
 
 def _end(pattern: re.Pattern[bytes], content: Content, at: int) -> int:
@@ -156,7 +156,7 @@ def _end(pattern: re.Pattern[bytes], content: Content, at: int) -> int:
     return at if found is None else found.end()
 
 
-def pieces(path: Path, delimiter: str, on_broken: Callable[[Broken], None]) -> Iterator[Piece]:
+def pieces(path: Path, delimiter: str, on_broken: Callable[[UnclosedQuote], None]) -> Iterator[CsvBlock]:
     """Cut a file of text into pieces of whole rows, about 4 MiB each.
 
     Args:
@@ -169,13 +169,13 @@ def pieces(path: Path, delimiter: str, on_broken: Callable[[Broken], None]) -> I
         DataError: the file is no text, is packed and damaged, or has a row of more than 64 MiB.
     """
     marks = quotes(delimiter)
-    with opened(path) as file:
+    with open_decompressed(path) as file:
         content, line, last = file.read(PIECE), 1, False
         check_magic(path, content[:4])
         content = content.removeprefix(codecs.BOM_UTF8)
         while content:
-            seen = walk(content, marks, line, last=last)
-            end = _end_of_rows(content, seen, last=last)
+            seen = scan_quotes(content, marks, line, last=last)
+            end = _last_row_end(content, seen, last=last)
             if end:
                 yield _piece(content[:end], line, seen.fields)
                 line += count_lines(content[:end])
@@ -183,7 +183,7 @@ def pieces(path: Path, delimiter: str, on_broken: Callable[[Broken], None]) -> I
             reason = seen.reason or _too_long(path, line, rest, seen.stop - end)
             if reason is not None:
                 line += count_lines(rest[: seen.stop - end])
-                on_broken(Broken(line, reason))
+                on_broken(UnclosedQuote(line, reason))
                 content, line = _next_line(rest, seen.stop - end), line + 1
                 continue
             # What has no end yet is read on in steps that double: it is looked through a few times only.
@@ -192,12 +192,12 @@ def pieces(path: Path, delimiter: str, on_broken: Callable[[Broken], None]) -> I
             content = rest + more
 
 
-def _piece(content: bytes, line: int, fields: list[tuple[int, int]]) -> Piece:
+def _piece(content: bytes, line: int, fields: list[tuple[int, int]]) -> CsvBlock:
     within = [field for field in fields if field[1] <= len(content)]
-    return Piece(content, line, np.array(within, dtype=np.intp).reshape(-1, 2))
+    return CsvBlock(content, line, np.array(within, dtype=np.intp).reshape(-1, 2))
 
 
-def _end_of_rows(content: bytes, seen: Walk, *, last: bool) -> int:
+def _last_row_end(content: bytes, seen: QuoteScan, *, last: bool) -> int:
     """Where the last row ends that is there as a whole; 0 if there is none."""
     if last and seen.stop == len(content):
         return len(content)
@@ -213,12 +213,12 @@ def _end_of_rows(content: bytes, seen: Walk, *, last: bool) -> int:
 
 
 def _too_long(path: Path, line: int, rest: bytes, stop: int) -> str | None:
-    if len(rest) <= LONGEST_ROW:
+    if len(rest) <= MAX_ROW_BYTES:
         return None
     if stop < len(rest):
-        return _OPEN.format(f"not closed within {LONGEST_ROW >> 20} MiB")
+        return _OPEN.format(f"not closed within {MAX_ROW_BYTES >> 20} MiB")
     raise DataError(
-        f"{path}, line {line}: a row of more than {LONGEST_ROW >> 20} MiB; is this a table? "
+        f"{path}, line {line}: a row of more than {MAX_ROW_BYTES >> 20} MiB; is this a table? "
         "end each row with the end of a line"
     )
 

@@ -12,19 +12,19 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet
 
-from batchprop.data.csv import LINE, Texts
-from batchprop.data.parquet import COPY_PAGE, File, open_copy
+from batchprop.data.csv import LINE, CsvTable
+from batchprop.data.parquet import COPY_PAGE, ParquetFile, open_converted
 from batchprop.errors import DataError
 
-GROUP = 1 << 16
-RUNS = 64
-FEWEST = 256
+ROW_GROUP_ROWS = 1 << 16
+MIN_PARTITIONS = 64
+MIN_ROW_GROUP_ROWS = 256
 """Rows of a row group of a copy."""
 
 _GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
 
 
-class Folder:
+class TemporaryDirectory:
     """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ def _remove(path: Path, process: int) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def copy(texts: Texts, target: str | None, folder: Folder) -> list[File]:
+def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirectory) -> list[ParquetFile]:
     """Copy texts into Parquet files of the folder, one for each that has rows.
 
     Raises:
@@ -65,14 +65,14 @@ def copy(texts: Texts, target: str | None, folder: Folder) -> list[File]:
         folder.close()
         raise
     types = {name: kind.type for name, kind in zip(texts.names, texts.kinds, strict=True)}
-    return [open_copy(folder.path / f"{i}.parquet", texts.files[i].path, types) for i in numbers]
+    return [open_converted(folder.path / f"{i}.parquet", texts.files[i].path, types) for i in numbers]
 
 
-def _write(tables: Iterator[tuple[int, pa.Table]], texts: Texts, folder: Path) -> list[int]:
+def _write(tables: Iterator[tuple[int, pa.Table]], texts: CsvTable, folder: Path) -> list[int]:
     schema = pa.schema([(str(i), kind.type) for i, kind in enumerate(texts.kinds)] + [(LINE, pa.int64())])
     numbers = list[int]()
     # Rows are mixed by taking row groups from all over the table: a short one has some, too.
-    rows = min(max(texts.rows // RUNS, FEWEST), GROUP)
+    rows = min(max(texts.rows // MIN_PARTITIONS, MIN_ROW_GROUP_ROWS), ROW_GROUP_ROWS)
     with _Writer(folder, schema, rows) as writer:
         for number, table in tables:
             if not table.num_rows:

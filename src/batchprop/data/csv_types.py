@@ -33,7 +33,7 @@ NUMBERS = len(_TYPES)
 TEXT = NUMBERS + 1
 
 
-class Kind(NamedTuple):
+class CsvType(NamedTuple):
     """What a column holds, as far as it was seen.
 
     Attributes:
@@ -44,13 +44,13 @@ class Kind(NamedTuple):
     rank: int = 0
     known: bool = False
 
-    def joined(self, other: "Kind") -> "Kind":
+    def joined(self, other: "CsvType") -> "CsvType":
         """Return what a column is of which one part is this and another part that."""
-        return Kind(max(self.rank, other.rank), self.known or other.known)
+        return CsvType(max(self.rank, other.rank), self.known or other.known)
 
-    def final(self) -> "Kind":
+    def final(self) -> "CsvType":
         """Return what the column is when all of it was seen: of "None" alone it is text."""
-        return Kind(TEXT, self.known) if self.rank == NUMBERS and not self.known else self
+        return CsvType(TEXT, self.known) if self.rank == NUMBERS and not self.known else self
 
     @property
     def type(self) -> pa.DataType:
@@ -65,38 +65,38 @@ class Kind(NamedTuple):
         return _TYPES[self.rank] if self.rank < NUMBERS else pa.string()
 
 
-def kind_of(column: pa.ChunkedArray) -> Kind:
+def kind_of(column: pa.ChunkedArray) -> CsvType:
     """Return what a column is whose type pyarrow has found."""
     if not pa.types.is_string(column.type):
-        return Kind(_TYPES.index(column.type), column.null_count < len(column))
-    text = trimmed(column)
+        return CsvType(_TYPES.index(column.type), column.null_count < len(column))
+    text = strip(column)
     numbers = _numbers(text)
     known = _without_none(text).null_count < len(text)
-    return Kind(TEXT if numbers is None else NUMBERS, known)
+    return CsvType(TEXT if numbers is None else NUMBERS, known)
 
 
-def given(column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray | None:
+def cast(column: pa.ChunkedArray, kind: CsvType) -> pa.ChunkedArray | None:
     """Return the column, parsed as its kind asks, as its kind's type; None where that does not fit."""
     if kind.rank == 0:
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if kind.rank < NUMBERS:
         return column
-    text = trimmed(column)
+    text = strip(column)
     return text if kind.rank == TEXT else _numbers(text)
 
 
-def clean_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def parse_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Trim the text of a whole column; where only numbers and gaps are left, make them numbers."""
     if not pa.types.is_string(column.type):
         return column
-    text = trimmed(column)
+    text = strip(column)
     if _without_none(text).null_count == len(text):
         return text
     numbers = _numbers(text)
     return text if numbers is None else numbers
 
 
-def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def strip(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Cut the blanks around each text off; what then means "unknown" is missing."""
     text = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.is_in(text, pa.array(MISSING)), None, text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeAlias
 
 import pyarrow as pa
 
-from batchprop.errors import DataError, ParameterError, near_name
+from batchprop.errors import DataError, ParameterError, did_you_mean
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-PACKED = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 PARQUET = (".parquet", ".pq")
 ENDINGS = (*DELIMITERS, *PARQUET)
 
-LARGEST_RATIO = 200
+MAX_COMPRESSION_RATIO = 200
 """A packed file that unpacks to more than this many times its size is refused; tables reach 3 to 30."""
 
 MOST_COLUMNS = 100_000
@@ -42,7 +42,7 @@ _MAGIC = {
 }
 
 
-def ending(path: Path) -> str:
+def file_suffix(path: Path) -> str:
     """Return the ending that tells what a file holds, without that of its packing.
 
     >>> (
@@ -53,7 +53,7 @@ def ending(path: Path) -> str:
     ('.csv', '.parquet', '.parquet.gz')
     """
     last = path.suffix.lower()
-    if last not in PACKED:
+    if last not in COMPRESSIONS:
         return last
     inner = Path(path.stem).suffix.lower()
     return inner if inner in DELIMITERS else inner + last
@@ -61,7 +61,7 @@ def ending(path: Path) -> str:
 
 def delimiter_of(path: Path) -> str | None:
     """Return what separates the fields of a file, by its ending; None for a Parquet file."""
-    return DELIMITERS.get(ending(path))
+    return DELIMITERS.get(file_suffix(path))
 
 
 def check_width(columns: int, path: Path) -> None:
@@ -89,10 +89,10 @@ def check_file(path: Path) -> None:
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a CSV, TSV or Parquet file in it")
-    if ending(path) not in ENDINGS:
-        last = ending(path)
+    if file_suffix(path) not in ENDINGS:
+        last = file_suffix(path)
         what = f"ends in {last!r}" if last else "has no ending"
-        packed = " or ".join(PACKED)
+        packed = " or ".join(COMPRESSIONS)
         raise DataError(
             f"{path} {what}: a table ends in {', '.join(ENDINGS)}; text also in {packed} after it"
         )
@@ -115,14 +115,14 @@ def check_rows(path: Path, rows: int) -> None:
 def _near_file(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    return near_name(path.name, sorted(file.name for file in path.parent.iterdir() if _is_table(file)))
+    return did_you_mean(path.name, sorted(file.name for file in path.parent.iterdir() if _is_table(file)))
 
 
 def _is_table(path: Path) -> bool:
-    return ending(path) in ENDINGS and path.is_file()
+    return file_suffix(path) in ENDINGS and path.is_file()
 
 
-def files_of(paths: Paths) -> tuple[Path, ...]:
+def expand_paths(paths: Paths) -> tuple[Path, ...]:
     r"""Return the files of a table, all of one kind, none of them twice.
 
     Args:
@@ -163,7 +163,7 @@ def _files(given: object) -> list[Path]:
         return [path]
     # Only this leaves hidden files out, and takes patterns with a root.
     found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-    files = sorted((file for file in found if file.is_file()), key=_natural)
+    files = sorted((file for file in found if file.is_file()), key=_natural_sort_key)
     if not files:
         raise DataError(f"no file matches the pattern {path}: check the folder and the ending")
     return files
@@ -171,7 +171,7 @@ def _files(given: object) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     files = sorted(
-        (file for file in folder.iterdir() if not file.name.startswith(".") and _is_table(file)), key=_natural
+        (file for file in folder.iterdir() if not file.name.startswith(".") and _is_table(file)), key=_natural_sort_key
     )
     if not files:
         deeper = any(inner.is_dir() for inner in folder.iterdir())
@@ -180,7 +180,7 @@ def _in_folder(folder: Path) -> list[Path]:
     return files
 
 
-def _natural(path: Path) -> list[tuple[str, int]]:
+def _natural_sort_key(path: Path) -> list[tuple[str, int]]:
     """The key by which part-2 comes before part-10."""
     parts = re.findall(r"(\D*)(\d*)", str(path))
     return [(text, int(digits or -1)) for text, digits in parts]
@@ -192,7 +192,7 @@ def _check_one_kind(files: tuple[Path, ...]) -> None:
         first, second, *_ = kinds.values()
         raise DataError(
             f"{first} and {second} are files of different kinds, and a table is made of one kind: "
-            f"name a pattern such as {first.parent / '*'}{ending(first)}"
+            f"name a pattern such as {first.parent / '*'}{file_suffix(first)}"
         )
 
 
@@ -206,20 +206,20 @@ def _check_distinct(files: tuple[Path, ...]) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
     """Open a file of text to read its bytes in order, unpacked on the way.
 
     Raises:
         DataError: the file cannot be read, its packing is damaged, or it unpacks to more than 200 times its
             size (and more than 64 MiB).
     """
-    packing = PACKED.get(path.suffix.lower())
+    packing = COMPRESSIONS.get(path.suffix.lower())
     try:
         with path.open("rb") as file:
             if packing is None:
                 yield file
             else:
-                yield io.BufferedReader(_Unpacked(path, file, packing), _BUFFER)
+                yield io.BufferedReader(_DecompressedReader(path, file, packing), _BUFFER)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -227,11 +227,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def unpacked_size(path: Path) -> int:
     """Return how many bytes a file of text has, about so many where it is packed: as its begin is."""
     size = path.stat().st_size
-    packing = PACKED.get(path.suffix.lower())
+    packing = COMPRESSIONS.get(path.suffix.lower())
     if packing is None:
         return size
     with path.open("rb") as file:
-        packed = _Unpacked(path, file, packing)
+        packed = _DecompressedReader(path, file, packing)
         given = len(packed.read(_BUFFER))
         return int(size * given / max(file.tell(), 1))
 
@@ -239,11 +239,11 @@ def unpacked_size(path: Path) -> int:
 @contextmanager
 def text_of(path: Path) -> Iterator[TextIO]:
     """Open a file of text to read its lines, unpacked on the way, each with the end that it has."""
-    with opened(path) as file:
+    with open_decompressed(path) as file:
         yield io.TextIOWrapper(file, newline="", encoding="utf-8-sig")
 
 
-class _Unpacked(io.RawIOBase):
+class _DecompressedReader(io.RawIOBase):
     """The bytes within a packed file; counts them, to refuse one that is made to fill the disk."""
 
     def __init__(self, path: Path, file: BinaryIO, packing: str) -> None:
@@ -271,9 +271,9 @@ class _Unpacked(io.RawIOBase):
                 f"says ({error}): pack or copy it again"
             ) from error
         self._given += len(content)
-        if self._given > max(_SMALL, LARGEST_RATIO * self._file.tell()):
+        if self._given > max(_SMALL, MAX_COMPRESSION_RATIO * self._file.tell()):
             raise DataError(
-                f"{self._path} unpacks to more than {LARGEST_RATIO} times its size, as hardly a table does: "
+                f"{self._path} unpacks to more than {MAX_COMPRESSION_RATIO} times its size, as hardly a table does: "
                 "unpack it yourself if you trust it"
             )
         return content

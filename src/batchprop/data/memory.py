@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
-from batchprop.data.csv import TextFile, parse
-from batchprop.data.files import Paths, delimiter_of, files_of, unpacked_size
-from batchprop.data.parquet import File, open_parquet
-from batchprop.data.rejects import BadRows
+from batchprop.data.csv import CsvFile, parse
+from batchprop.data.files import Paths, delimiter_of, expand_paths, unpacked_size
+from batchprop.data.parquet import ParquetFile, open_parquet
+from batchprop.data.rejects import RejectedRows
 from batchprop.errors import ParameterError
 
 _UNITS = {"": 1, "B": 1}
@@ -18,7 +18,7 @@ _UNITS |= {f"{letter}B": 1000**i for i, letter in enumerate("KMGT", start=1)}
 _UNITS |= {f"{letter}IB": 1024**i for i, letter in enumerate("KMGT", start=1)}
 _UNITS |= {letter: 1000**i for i, letter in enumerate("KMGT", start=1)}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)")
-_LEAST = 1 << 20
+_MIN = 1 << 20
 _WIDTH = 8
 _EXPANDED = 2
 _SHARE = 4
@@ -46,7 +46,7 @@ def parse_memory(text: str | int) -> int:
             f"memory={text!r} is no amount of memory: write 2GB, 500MB, 1.5GiB or a number of bytes"
         )
     amount = int(float(found[1]) * unit)
-    if not _LEAST <= amount <= sys.maxsize:
+    if not _MIN <= amount <= sys.maxsize:
         raise ParameterError(
             f"memory={text!r} is {amount:,} bytes: at least 1MiB is needed, such as 500MB or 2GB"
         )
@@ -58,11 +58,11 @@ def default_memory() -> int:
 
     What a container may use counts as the memory there is.
     """
-    free: int = min([psutil.virtual_memory().available, *_left_in_groups(Path("/"))])
-    return max(free // _SHARE, _LEAST)
+    free: int = min([psutil.virtual_memory().available, *_cgroup_free(Path("/"))])
+    return max(free // _SHARE, _MIN)
 
 
-def _left_in_groups(root: Path) -> list[int]:
+def _cgroup_free(root: Path) -> list[int]:
     """What the process's control groups leave it, in bytes; of each group that has a limit."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -77,7 +77,7 @@ def _left_in_groups(root: Path) -> list[int]:
         group = base / path.lstrip("/")
         # A group's limit holds for those in it; in a container its own path may not be visible.
         inside = [group, *group.parents]
-        limits = (_left(each) for each in inside[: inside.index(base) + 1])
+        limits = (_free(each) for each in inside[: inside.index(base) + 1])
         left += [limit for limit in limits if limit is not None]
     return left
 
@@ -85,7 +85,7 @@ def _left_in_groups(root: Path) -> list[int]:
 _FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 
 
-def _left(group: Path) -> int | None:
+def _free(group: Path) -> int | None:
     for limit, used in _FILES:
         try:
             most = (group / limit).read_text().strip()
@@ -112,13 +112,13 @@ def table_bytes(paths: Paths) -> int:
     Raises:
         DataError: there is no such table.
     """
-    files = files_of(paths)
+    files = expand_paths(paths)
     if delimiter_of(files[0]) is None:
         return sum(_parquet_bytes(open_parquet(file)) for file in files)
     return sum(_text_bytes(file) for file in files)
 
 
-def outgrows(paths: Paths, memory: int | None = None) -> bool:
+def exceeds_memory(paths: Paths, memory: int | None = None) -> bool:
     """Whether a table has to be read a part at a time: in memory it takes about four times its own size.
 
     Args:
@@ -131,7 +131,7 @@ def outgrows(paths: Paths, memory: int | None = None) -> bool:
     return IN_MEMORY * table_bytes(paths) > (memory or default_memory())
 
 
-def _parquet_bytes(file: File) -> int:
+def _parquet_bytes(file: ParquetFile) -> int:
     fixed = sum(1 for kind in file.types.values() if is_fixed(kind))
     rows: int = file.metadata.num_rows
     letters = 0
@@ -149,8 +149,8 @@ def is_fixed(kind: pa.DataType) -> bool:
 
 def _text_bytes(path: Path) -> int:
     """As many bytes for the whole text as its first rows take, in proportion."""
-    file = TextFile(path)
-    for rows in file.rows(BadRows("skip"), known=True):
+    file = CsvFile(path)
+    for rows in file.rows(RejectedRows("skip"), known=True):
         labels = [str(i) for i in range(len(file.names))]
         table = parse(rows.content, labels, file.delimiter, {}, lambda _: "skip")
         return int(table.nbytes * max(unpacked_size(path) / len(rows.content), 1.0))

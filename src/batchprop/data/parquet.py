@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from batchprop.data.arrow import find, plain, plain_type
+from batchprop.data.arrow import get_column, simplify, simplified_type
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MOST_COLUMNS, check_width
-from batchprop.data.rejects import BadRows
+from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
 PAGE = 1 << 20
@@ -32,7 +32,7 @@ _LONGEST_FOOTER = 2 * MOST_COLUMNS
 _FEWER = "keep those columns that matter, or write it again in larger row groups"
 
 
-class File(NamedTuple):
+class ParquetFile(NamedTuple):
     """A Parquet file.
 
     Attributes:
@@ -47,15 +47,15 @@ class File(NamedTuple):
     path: Path
     shown: Path
     metadata: pyarrow.parquet.FileMetaData
-    stored: dict[str, str]
+    names: dict[str, str]
     types: dict[str, pa.DataType]
     lines: bool = False
 
 
-class Group(NamedTuple):
+class RowGroup(NamedTuple):
     """A row group: its file, its number there, its first row there, and rows that are left out."""
 
-    file: File
+    file: ParquetFile
     number: int
     first: int
     rows: int
@@ -66,7 +66,7 @@ class Group(NamedTuple):
         """About what it takes in memory while it is read: of each column a page, and twice its dictionary."""
         metadata = self.file.metadata.row_group(self.number)
         if self.file.lines:
-            return 3 * COPY_PAGE * len(self.file.stored)
+            return 3 * COPY_PAGE * len(self.file.names)
         columns = (metadata.column(i) for i in range(metadata.num_columns))
         return sum(
             min(column.total_uncompressed_size, PAGE) + _dictionary_bytes(column) for column in columns
@@ -78,7 +78,7 @@ class Group(NamedTuple):
         return self.rows - (0 if self.left_out is None else len(self.left_out))
 
 
-def open_parquet(path: Path) -> File:
+def open_parquet(path: Path) -> ParquetFile:
     """Read the footer of a Parquet file.
 
     Raises:
@@ -88,8 +88,8 @@ def open_parquet(path: Path) -> File:
         _check_chunks(file)
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
-    types = {name: plain_type(field.type) for name, field in zip(names, schema, strict=True)}
-    return File(path, path, metadata, dict(zip(names, schema.names, strict=True)), types)
+    types = {name: simplified_type(field.type) for name, field in zip(names, schema, strict=True)}
+    return ParquetFile(path, path, metadata, dict(zip(names, schema.names, strict=True)), types)
 
 
 @contextmanager
@@ -120,13 +120,13 @@ def _check_chunks(file: pyarrow.parquet.ParquetFile) -> None:
             _ = columns.column(i).path_in_schema  # which may be no text
 
 
-def open_copy(path: Path, shown: Path, types: dict[str, pa.DataType]) -> File:
+def open_converted(path: Path, shown: Path, types: dict[str, pa.DataType]) -> ParquetFile:
     """Read the footer of a copy of a text."""
     with opened_parquet(path) as file:
         metadata = file.metadata
     stored = {name: str(i) for i, name in enumerate(types)}
-    return File(
-        path, shown, metadata, stored, {name: plain_type(kind) for name, kind in types.items()}, lines=True
+    return ParquetFile(
+        path, shown, metadata, stored, {name: simplified_type(kind) for name, kind in types.items()}, lines=True
     )
 
 
@@ -169,7 +169,7 @@ def check_columns(names: Sequence[str], target: str | None, weights: str | None 
     empty = pd.DataFrame(columns=list(names))
     for name, what in ((target, "target column"), (weights, "weights column")):
         if name is not None:
-            find(empty, name, what)
+            get_column(empty, name, what)
     if target is not None and target == weights:
         raise DataError(f"the column {target!r} cannot be target and weights at once: name another one")
 
@@ -183,7 +183,7 @@ class RowGroups:
         groups: the row groups with rows, in order.
     """
 
-    def __init__(self, files: Sequence[File]) -> None:
+    def __init__(self, files: Sequence[ParquetFile]) -> None:
         first = files[0]
         for file in files[1:]:
             check_same_names(first.shown, list(first.types), file.shown, list(file.types))
@@ -192,7 +192,7 @@ class RowGroups:
         self._types = {name: self._type(name, files) for name in self.names}
         self.types = {name: self._with_gaps(name, kind) for name, kind in self._types.items()}
 
-    def _type(self, name: str, files: Sequence[File]) -> pa.DataType:
+    def _type(self, name: str, files: Sequence[ParquetFile]) -> pa.DataType:
         kind = files[0].types[name]
         for file in files[1:]:
             common = common_type(kind, file.types[name])
@@ -211,28 +211,28 @@ class RowGroups:
     def _has_gaps(self, name: str) -> bool:
         return any(self._gaps(group, name, nan=False) for group in self.groups)
 
-    def _gaps(self, group: Group, name: str, *, nan: bool) -> bool:
+    def _gaps(self, group: RowGroup, name: str, *, nan: bool) -> bool:
         """Whether values are missing in a row group, by the file's own count where that says it."""
-        count = _null_count(group, group.file.stored[name])
+        count = _null_count(group, group.file.names[name])
         if count or (count == 0 and not (nan and pa.types.is_floating(group.file.types[name]))):
             return bool(count)
         return any(
             pc.any(pc.is_null(table.column(0), nan_is_null=nan)).as_py()
-            for table in raw_tables(group, [name], _SCANNED)
+            for table in iter_raw_tables(group, [name], _SCANNED)
         )
 
-    def leave_out_missing(self, target: str, bad: BadRows) -> None:
+    def leave_out_missing(self, target: str, bad: RejectedRows) -> None:
         """Leave out the rows whose target is missing."""
         self.groups = [self._without_missing(group, target, bad) for group in self.groups]
         self.groups = [group for group in self.groups if group.kept]
         self.types[target] = self._types[target]
 
-    def _without_missing(self, group: Group, target: str, bad: BadRows) -> Group:
+    def _without_missing(self, group: RowGroup, target: str, bad: RejectedRows) -> RowGroup:
         if not self._gaps(group, target, nan=True):
             return group
         found, at = list[npt.NDArray[np.intp]](), 0
-        for table in raw_tables(group, [target], _SCANNED):
-            missing = pc.is_null(plain(table.column(0)), nan_is_null=True).to_numpy()
+        for table in iter_raw_tables(group, [target], _SCANNED):
+            missing = pc.is_null(simplify(table.column(0)), nan_is_null=True).to_numpy()
             found.append(at + np.flatnonzero(missing))
             at += table.num_rows
         rows = np.concatenate(found)
@@ -244,9 +244,9 @@ class RowGroups:
 
     def tables(self, run: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Read a row group in order: some rows at a time, those columns only, each of its plain type."""
-        for table in kept_tables(self.groups[run], names, rows):
+        for table in iter_tables(self.groups[run], names, rows):
             columns = [
-                _cast(plain(column), self.types[name])
+                _cast(simplify(column), self.types[name])
                 for name, column in zip(names, table.columns, strict=True)
             ]
             yield pa.table(columns, names=list(names)) if names else table
@@ -268,16 +268,16 @@ def _dictionary_bytes(column: pyarrow.parquet.ColumnChunkMetaData) -> int:
     return 2 * min(_UNPACKED * packed, PAGE)
 
 
-def _groups(file: File) -> Iterator[Group]:
+def _groups(file: ParquetFile) -> Iterator[RowGroup]:
     first = 0
     for number in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
         if rows:
-            yield Group(file, number, first, rows)
+            yield RowGroup(file, number, first, rows)
         first += rows
 
 
-def _null_count(group: Group, stored: str) -> int | None:
+def _null_count(group: RowGroup, stored: str) -> int | None:
     """How many values of a flat column are missing, if the file says so."""
     metadata = group.file.metadata.row_group(group.number)
     for i in range(metadata.num_columns):
@@ -288,14 +288,14 @@ def _null_count(group: Group, stored: str) -> int | None:
     return None
 
 
-def raw_tables(group: Group, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
     """Read columns of a row group as they are stored.
 
     A page of each column is unpacked at a time; neither threads nor buffers read ahead, as many row groups
     may be open at once.
     """
     file = group.file
-    stored = [file.stored[name] for name in names]
+    stored = [file.names[name] for name in names]
     with (
         reading(file.path),
         pyarrow.parquet.ParquetFile(
@@ -312,13 +312,13 @@ def raw_tables(group: Group, names: Sequence[str], rows: int) -> Iterator[pa.Tab
             yield pa.Table.from_batches([batch]).select(stored)
 
 
-def kept_tables(group: Group, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+def iter_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
     """Read columns of a row group as they are stored, without the rows that are left out."""
     if group.left_out is None:
-        yield from raw_tables(group, names, rows)
+        yield from iter_raw_tables(group, names, rows)
         return
     at = 0
-    for table in raw_tables(group, names, rows):
+    for table in iter_raw_tables(group, names, rows):
         begin, end = np.searchsorted(group.left_out, [at, at + table.num_rows])
         keep = np.ones(table.num_rows, dtype=bool)
         keep[group.left_out[begin:end] - at] = False

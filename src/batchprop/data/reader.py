@@ -16,30 +16,30 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from batchprop.data.arrow import frame_of, map_columns, plain
-from batchprop.data.csv import LINE, Texts, check_delimiter, check_names
-from batchprop.data.csv_splitter import Content, count_lines, quotes, walk
-from batchprop.data.csv_types import clean_text, convert_options, trimmed
+from batchprop.data.arrow import to_pandas, map_columns, simplify
+from batchprop.data.csv import LINE, CsvTable, check_delimiter, check_names
+from batchprop.data.csv_splitter import Content, count_lines, quotes, scan_quotes
+from batchprop.data.csv_types import parse_text, convert_options, strip
 from batchprop.data.files import (
-    PACKED,
+    COMPRESSIONS,
     Paths,
     check_file,
     check_magic,
     check_rows,
     check_width,
     delimiter_of,
-    files_of,
-    opened,
+    expand_paths,
+    open_decompressed,
     text_of,
 )
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
-from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
+from batchprop.data.rejects import MOST_SKIPPED, RejectedRows, OnBadRow
 from batchprop.errors import DataError
 
 _CHUNK = 1 << 20
 
 
-def read(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
+def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     r"""Read a table whose columns are numbers, text, dates or booleans, missing values marked.
 
     Args:
@@ -67,7 +67,7 @@ def read(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
         table = _read_parquet(path) if delimiter is None else _read_text(path, delimiter, text)
     table = table.rename_columns(check_names(table.column_names, path))
     check_rows(path, table.num_rows)
-    return frame_of(map_columns(table, plain))
+    return to_pandas(map_columns(table, simplify))
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-class Whole(NamedTuple):
+class LoadedTable(NamedTuple):
     """A table of one or several files, read at once.
 
     Attributes:
@@ -94,18 +94,18 @@ class Whole(NamedTuple):
     files: tuple[Path, ...]
     of_file: npt.NDArray[np.intp]
     unit: str
-    places: npt.NDArray[np.intp]
-    skipped: BadRows
+    row_numbers: npt.NDArray[np.intp]
+    skipped: RejectedRows
 
 
-def read_all(
+def read_tables(
     paths: Paths,
     target: str | None = None,
     *,
     text: Collection[str] = (),
     on_bad_row: OnBadRow = "error",
-    most_skipped: float = MOST_SKIPPED,
-) -> Whole:
+    max_skipped: float = MOST_SKIPPED,
+) -> LoadedTable:
     r"""Read a table of one or several files that fits in memory, as ``scan`` reads one that does not.
 
     Args:
@@ -130,19 +130,19 @@ def read_all(
     >>> read_all(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    bad, files = BadRows(on_bad_row, most_skipped), files_of(paths)
+    bad, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)
     lines = delimiter_of(files[0]) is not None
     table, of_file, places = _texts(files, target, bad, text) if lines else _row_groups(files, target, bad)
     bad.check_share(table.num_rows + len(bad))
     check_rows(files[0], table.num_rows)
-    return Whole(frame_of(table), files, of_file, "line" if lines else "row", places, bad)
+    return LoadedTable(to_pandas(table), files, of_file, "line" if lines else "row", places, bad)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
-def _texts(files: tuple[Path, ...], target: str | None, bad: BadRows, text: Collection[str]) -> _Read:
-    texts = Texts(files, bad, text)
+def _texts(files: tuple[Path, ...], target: str | None, bad: RejectedRows, text: Collection[str]) -> _Read:
+    texts = CsvTable(files, bad, text)
     check_columns(texts.names, target)
     parts = texts.read(target, list)
     of_file = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
@@ -150,10 +150,10 @@ def _texts(files: tuple[Path, ...], target: str | None, bad: BadRows, text: Coll
         return pa.table({}), of_file, of_file
     table = pa.concat_tables([part for _, part in parts])
     columns = table.drop_columns([LINE]).rename_columns(texts.names)
-    return map_columns(columns, plain), of_file, table[LINE].to_numpy()
+    return map_columns(columns, simplify), of_file, table[LINE].to_numpy()
 
 
-def _row_groups(files: tuple[Path, ...], target: str | None, bad: BadRows) -> _Read:
+def _row_groups(files: tuple[Path, ...], target: str | None, bad: RejectedRows) -> _Read:
     groups = RowGroups([open_parquet(file) for file in files])
     check_columns(groups.names, target)
     if target is not None:
@@ -181,7 +181,7 @@ def _read_text(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
             table = _parsed(path, source, delimiter, words)
     check_delimiter(table.column_names, path, delimiter)
     columns = [
-        (trimmed if name in words else clean_text)(column)
+        (strip if name in words else parse_text)(column)
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     return pa.Table.from_arrays(columns, names=table.column_names)
@@ -201,11 +201,11 @@ def _parsed(path: Path, source: Path | io.BytesIO, delimiter: str, types: dict[s
 @contextmanager
 def _content(path: Path) -> Iterator[Content]:
     """The bytes of a file of text, unpacked: in the file itself where they are not packed."""
-    if path.suffix.lower() not in PACKED:
+    if path.suffix.lower() not in COMPRESSIONS:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             yield content
         return
-    with opened(path) as packed:
+    with open_decompressed(path) as packed:
         chunks = list(iter(lambda: packed.read(_CHUNK), b""))
     if not chunks:
         raise DataError(f"{path} is empty: it needs column names and rows")
@@ -236,7 +236,7 @@ def _check_text(path: Path, content: Content) -> None:
 def _check_quotes(path: Path, content: Content, delimiter: str) -> None:
     """Refuse a quote that is left open: it would swallow the lines up to the next quote, or the end."""
     begin = len(codecs.BOM_UTF8) if content[:3] == codecs.BOM_UTF8 else 0
-    seen = walk(content, quotes(delimiter), 1, last=True, begin=begin)
+    seen = scan_quotes(content, quotes(delimiter), 1, last=True, begin=begin)
     if seen.reason is not None:
         line = 1 + count_lines(content[: seen.stop])
         raise DataError(f"{path}, line {line}: {seen.reason}")
@@ -251,7 +251,7 @@ def _why_not_csv(path: Path, delimiter: str, message: str) -> str:
             line = rows.line_num + 1
             for row in rows:
                 if row and len(row) != expected:
-                    return _ragged(path, line, len(row), expected) + (
+                    return _field_count_error(path, line, len(row), expected) + (
                         "is a quote left open?"
                         if rows.line_num > line
                         else f"add or remove fields, or quote a field that holds {delimiter!r}"
@@ -264,7 +264,7 @@ def _why_not_csv(path: Path, delimiter: str, message: str) -> str:
     return f"{path} is not a table: {message}"
 
 
-def _ragged(path: Path, line: int, found: int, expected: int) -> str:
+def _field_count_error(path: Path, line: int, found: int, expected: int) -> str:
     fields = "1 field" if found == 1 else f"{found} fields"
     return f"{path}, line {line}: {fields} where the first line names {expected}; "
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args, overload
 
 import numpy as np
 
-from batchprop.errors import DataError, unknown_name
+from batchprop.errors import DataError, unknown_option_error
 
 OnBadRow: TypeAlias = Literal["error", "skip"]
 
@@ -31,7 +31,7 @@ class BadRowError(DataError):
         self.reason = reason
 
 
-class BadRow(NamedTuple):
+class RejectedRow(NamedTuple):
     """A row that was left out: its file, its line there (in Parquet its row), counted from 1, and why."""
 
     file: Path
@@ -39,7 +39,7 @@ class BadRow(NamedTuple):
     reason: str
 
 
-class BadRows(Sequence[BadRow]):
+class RejectedRows(Sequence[RejectedRow]):
     """The rows that were left out of a table, by file and line; 16 bytes each.
 
     >>> bad = BadRows("skip")
@@ -55,7 +55,7 @@ class BadRows(Sequence[BadRow]):
     def __init__(self, on_bad_row: OnBadRow, most: float = MOST_SKIPPED) -> None:
         self.most = most
         if on_bad_row not in get_args(OnBadRow):
-            raise unknown_name("on_bad_row", on_bad_row, get_args(OnBadRow))
+            raise unknown_option_error("on_bad_row", on_bad_row, get_args(OnBadRow))
         self.on_bad_row = on_bad_row
         self._files = dict[Path, int]()
         self._reasons = dict[str, int]()
@@ -88,7 +88,7 @@ class BadRows(Sequence[BadRow]):
         self._of_reason.append(self._reasons.setdefault(reason, len(self._reasons)))
         self._order = None
 
-    def keep(self, count: int) -> None:
+    def truncate(self, count: int) -> None:
         """Forget all but the first rows that were left out: those behind them are read once more."""
         for column in (self._of_file, self._lines, self._of_reason):
             del column[count:]
@@ -116,15 +116,15 @@ class BadRows(Sequence[BadRow]):
         return len(self._lines)
 
     @overload
-    def __getitem__(self, index: int) -> BadRow: ...
+    def __getitem__(self, index: int) -> RejectedRow: ...
     @overload
-    def __getitem__(self, index: slice) -> list[BadRow]: ...
-    def __getitem__(self, index: int | slice) -> BadRow | list[BadRow]:
+    def __getitem__(self, index: slice) -> list[RejectedRow]: ...
+    def __getitem__(self, index: int | slice) -> RejectedRow | list[RejectedRow]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return next(self._rows([self._sorted[index]]))
 
-    def __iter__(self) -> Iterator[BadRow]:
+    def __iter__(self) -> Iterator[RejectedRow]:
         return self._rows(self._sorted)
 
     @property
@@ -134,15 +134,15 @@ class BadRows(Sequence[BadRow]):
             self._order = np.lexsort((self._lines, self._of_file)).tolist()
         return self._order
 
-    def _rows(self, places: Iterable[int]) -> Iterator[BadRow]:
+    def _rows(self, places: Iterable[int]) -> Iterator[RejectedRow]:
         files, reasons = list(self._files), list(self._reasons)
         for at in places:
-            yield BadRow(files[self._of_file[at]], self._lines[at], reasons[self._of_reason[at]])
+            yield RejectedRow(files[self._of_file[at]], self._lines[at], reasons[self._of_reason[at]])
 
 
-def write_skipped(skipped: Sequence[BadRow], path: Path) -> None:
+def write_rejects(skipped: Sequence[RejectedRow], path: Path) -> None:
     """Write the rows that were left out as CSV: file, line (or row) and reason."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(BadRow._fields)
+        rows.writerow(RejectedRow._fields)
         rows.writerows(skipped)

@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchprop.data.arrow import frame_of
-from batchprop.data.csv import Texts
-from batchprop.data.csv_to_parquet import Folder, copy
-from batchprop.data.files import Paths, check_rows, delimiter_of, files_of
+from batchprop.data.arrow import to_pandas
+from batchprop.data.csv import CsvTable
+from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
+from batchprop.data.files import Paths, check_rows, delimiter_of, expand_paths
 from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet
-from batchprop.data.rejects import MOST_SKIPPED, BadRows, OnBadRow
-from batchprop.data.sources import LARGEST, Block
+from batchprop.data.rejects import MOST_SKIPPED, RejectedRows, OnBadRow
+from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def scan(
     *,
     text: Collection[str] = (),
     on_bad_row: OnBadRow = "error",
-    most_skipped: float = MOST_SKIPPED,
+    max_skipped: float = MOST_SKIPPED,
     memory: str | int | None = None,
-) -> Scan:
+) -> TableScan:
     r"""Look through a table that may be larger than memory, to read it in blocks of rows afterwards.
 
     Parquet is read where it is. Text (CSV, TSV, also packed with gzip or zstd) is copied into Parquet once,
@@ -73,9 +73,9 @@ def scan(
     >>> block.X.tolist(), block.y.tolist()
     ([[4.0, 4.19...], [4.0, 25.0]], ['yes', 'no'])
     """
-    bad = BadRows(on_bad_row, most_skipped)
+    bad = RejectedRows(on_bad_row, max_skipped)
     budget = default_memory() if memory is None else parse_memory(memory)
-    files = files_of(paths)
+    files = expand_paths(paths)
     folder = None
     if delimiter_of(files[0]) is None:
         groups = RowGroups([open_parquet(file) for file in files])
@@ -83,18 +83,18 @@ def scan(
         if target is not None:
             groups.leave_out_missing(target, bad)
     else:
-        texts = Texts(files, bad, text)
+        texts = CsvTable(files, bad, text)
         check_columns(texts.names, target, weights)
         check_rows(files[0], texts.rows)
-        folder = Folder()
-        groups = RowGroups(copy(texts, target, folder))
+        folder = TemporaryDirectory()
+        groups = RowGroups(csv_to_parquet(texts, target, folder))
     rows = sum(group.kept for group in groups.groups)
     bad.check_share(rows + len(bad))
     check_rows(files[0], rows)
-    return Scan(groups, bad, target, weights, files=files, memory=budget, folder=folder)
+    return TableScan(groups, bad, target, weights, files=files, memory=budget, folder=folder)
 
 
-class Scan:
+class TableScan:
     """A table that is read in blocks of rows; made by ``scan``.
 
     Rows have numbers from 0, in the order of the files; those that were left out have none.
@@ -113,21 +113,21 @@ class Scan:
     def __init__(
         self,
         groups: RowGroups,
-        skipped: BadRows,
+        skipped: RejectedRows,
         target: str | None,
         weights: str | None,
         *,
         files: tuple[Path, ...],
         memory: int,
-        folder: Folder | None,
+        folder: TemporaryDirectory | None,
     ) -> None:
         self._groups, self._folder = groups, folder
         self._encoder: Pipeline | None = None
         self._read_target: Callable[[pd.Series], npt.NDArray[Any]] | None = None
         self.files, self.names, self.target, self.weights = files, tuple(groups.names), target, weights
         self.skipped, self.memory = skipped, memory
-        self.runs = tuple(group.kept for group in groups.groups)
-        self._firsts = np.cumsum([0, *self.runs]).tolist()
+        self.partitions = tuple(group.kept for group in groups.groups)
+        self._firsts = np.cumsum([0, *self.partitions]).tolist()
         self.n_rows: int = self._firsts[-1]
 
     @property
@@ -137,7 +137,7 @@ class Scan:
 
     def __repr__(self) -> str:
         files = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files"
-        return f"<Scan of {files}: {self.n_rows:,} rows, {len(self.names)} columns, {len(self.runs)} runs>"
+        return f"<Scan of {files}: {self.n_rows:,} rows, {len(self.names)} columns, {len(self.partitions)} runs>"
 
     def __enter__(self) -> Self:
         return self
@@ -150,16 +150,16 @@ class Scan:
         if self._folder is not None:
             self._folder.close()
 
-    def through(
+    def with_transform(
         self, encoder: Pipeline, read_target: Callable[[pd.Series], npt.NDArray[Any]] | None = None
-    ) -> Scan:
+    ) -> TableScan:
         """Return the same table with encoded columns: X is ``encoder.transform(frame)``.
 
         Args:
             encoder: from a frame of the columns to predict from (rows, c) to numbers (rows, k).
             read_target: from the target's column (rows,) to labels or numbers (rows,).
         """
-        other = Scan(
+        other = TableScan(
             self._groups,
             self.skipped,
             self.target,
@@ -171,7 +171,7 @@ class Scan:
         other._encoder, other._read_target = encoder, read_target
         return other
 
-    def open(self, run: int, rows: int = ROWS) -> Iterator[Block]:
+    def iter_blocks(self, run: int, rows: int = ROWS) -> Iterator[RowBlock]:
         """Read a run in order.
 
         Args:
@@ -193,10 +193,10 @@ class Scan:
             X = self._numbers(first, table.select(features))
             y = None if self.target is None else self._labels(first, table.select([self.target]))
             weights = None if self.weights is None else self._weights(first, table[self.weights])
-            yield Block(first, X, y, weights)
+            yield RowBlock(first, X, y, weights)
             first += table.num_rows
 
-    def frames(
+    def iter_frames(
         self, run: int | None = None, columns: Sequence[str] | None = None, rows: int = ROWS
     ) -> Iterator[pd.DataFrame]:
         """Read a run, or all of them in order, as frames with the columns that ``read`` gives.
@@ -210,13 +210,13 @@ class Scan:
             Frames whose index is the rows' numbers in the whole table.
         """
         names = list(self.names if columns is None else columns)
-        for each in range(len(self.runs)) if run is None else [run]:
+        for each in range(len(self.partitions)) if run is None else [run]:
             first = self._firsts[each]
             for table in self._tables(each, names, rows):
                 yield _numbered(table, first)
                 first += table.num_rows
 
-    def place(self, row: int) -> tuple[Path, str, int]:
+    def locate(self, row: int) -> tuple[Path, str, int]:
         r"""Return where a row stands: its file, "line" or "row", and its number there, counted from 1.
 
         >>> import tempfile
@@ -232,7 +232,7 @@ class Scan:
         return file.shown, "line" if file.lines else "row", place
 
     @property
-    def run_bytes(self) -> int:
+    def partition_bytes(self) -> int:
         """About what each run that is open takes in memory, in bytes, by the files' footers.
 
         Most of it are the dictionaries of columns of numbers, where the writer of the file made such: 2 MB a
@@ -274,7 +274,7 @@ class Scan:
 
     def _refuse_missing(self, first: int, table: pa.Table, X: npt.NDArray[np.float32]) -> None:
         row, j = np.argwhere(~np.isfinite(X))[0].tolist()
-        file, unit, place = self.place(first + row)
+        file, unit, place = self.locate(first + row)
         value = table.column(j)[row].as_py()
         held = f"holds {value}" if value is not None and value == value else "has no value"  # noqa: PLR0124 nan
         raise DataError(
@@ -304,13 +304,13 @@ class Scan:
                 f"the weights column {self.weights!r} holds {kind}: a weight is a number, 0 or more"
             )
         weights = _number_array(column).astype(np.float64)
-        wrong = ~((weights >= 0) & (weights <= LARGEST))
+        wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
         if wrong.any():
             row = int(wrong.argmax())
-            file, unit, place = self.place(first + row)
+            file, unit, place = self.locate(first + row)
             raise DataError(
                 f"{file}, {unit} {place}: the weights column {self.weights!r} holds {weights[row]}: "
-                f"a weight is a number, 0 or more, up to {LARGEST:g}"
+                f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
             )
         return weights
 
@@ -323,6 +323,6 @@ def _number_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def _numbered(table: pa.Table, first: int) -> pd.DataFrame:
-    frame = frame_of(table)
+    frame = to_pandas(table)
     frame.index = pd.RangeIndex(first, first + len(frame))
     return frame

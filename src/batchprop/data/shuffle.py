@@ -20,19 +20,19 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Course, Order, Piece, Rows, Table
-from batchprop.data.sources import BLOCK
+from batchprop.batches import Chunk, Dataset, EpochIterator, Indices, SequentialBatches
+from batchprop.data.sources import BLOCK_ROWS
 
 Item = TypeVar("Item")
 
-MOST_OPEN = 16
+MAX_OPEN_PARTITIONS = 16
 """Runs that are open at a time, at most."""
 
 BUFFER_BYTES = 1 << 27
 """What the buffer holds at most: with memory enough, the order does not depend on how much there is."""
 
 
-class Mixing(NamedTuple):
+class ShuffleConfig(NamedTuple):
     """How rows are mixed.
 
     Attributes:
@@ -41,10 +41,10 @@ class Mixing(NamedTuple):
     """
 
     rows: int
-    runs: int
+    partitions: int
 
 
-def mixing_for(n_runs: int, row_bytes: int, memory: int, run_bytes: int = 0) -> Mixing:
+def shuffle_config(n_runs: int, row_bytes: int, memory: int, run_bytes: int = 0) -> ShuffleConfig:
     """Return how to mix rows within some memory.
 
     Four buffers are about: the one trained on, the next one, and what that one is made of. Runs that are
@@ -64,17 +64,17 @@ def mixing_for(n_runs: int, row_bytes: int, memory: int, run_bytes: int = 0) -> 
         (Mixing(rows=262144, runs=16), Mixing(rows=524288, runs=2))
     """
     rows = min(memory // 8, BUFFER_BYTES) // max(row_bytes, 1)
-    runs = min(n_runs, MOST_OPEN, memory // 4 // max(run_bytes, 1))
-    return Mixing(1 << max(rows, 1).bit_length() - 1, max(runs, 1))
+    runs = min(n_runs, MAX_OPEN_PARTITIONS, memory // 4 // max(run_bytes, 1))
+    return ShuffleConfig(1 << max(rows, 1).bit_length() - 1, max(runs, 1))
 
 
-def mixed(
-    open_run: Callable[[int, int], Iterator[Table]],
+def shuffled_chunks(
+    open_run: Callable[[int, int], Iterator[Dataset]],
     n_runs: int,
     batch_size: int,
-    mixing: Mixing,
+    mixing: ShuffleConfig,
     seed: int | None,
-) -> Course:
+) -> EpochIterator:
     """Run epochs over runs that are shuffled, and rows that are shuffled in a buffer.
 
     The order of an epoch follows from the seed and the epoch's number. Every row is taken once; every batch
@@ -99,32 +99,34 @@ def mixed(
     """
     for epoch in count(1):
         random = None if seed is None else np.random.default_rng([seed, epoch])
-        runs = np.arange(n_runs) if random is None else spread(n_runs, mixing.runs, random)
-        at_a_time = 1 if random is None else mixing.runs
-        block = max(min(BLOCK, mixing.rows // at_a_time), 1)
-        tables = in_turn((open_run(int(run), block) for run in runs), at_a_time)
-        yield ahead(_pieces(tables, batch_size, mixing.rows, random))
+        runs = (
+            np.arange(n_runs) if random is None else stratified_permutation(n_runs, mixing.partitions, random)
+        )
+        at_a_time = 1 if random is None else mixing.partitions
+        block = max(min(BLOCK_ROWS, mixing.rows // at_a_time), 1)
+        tables = interleave((open_run(int(run), block) for run in runs), at_a_time)
+        yield prefetch(_buffered_chunks(tables, batch_size, mixing.rows, random))
 
 
-def _pieces(
-    tables: Iterator[Table], batch_size: int, room: int, random: np.random.Generator | None
-) -> Iterator[Piece]:
+def _buffered_chunks(
+    tables: Iterator[Dataset], batch_size: int, room: int, random: np.random.Generator | None
+) -> Iterator[Chunk]:
     """Fill the buffer, cut it into whole batches, and keep what is left for the next one."""
-    left = list[Table]()
-    for filled in _filled(tables, room):
-        table = _joined([*left, *filled])
+    left = list[Dataset]()
+    for filled in _fill_buffer(tables, room):
+        table = _concat([*left, *filled])
         order = np.arange(table.n_rows) if random is None else random.permutation(table.n_rows)
         whole = table.n_rows // batch_size * batch_size
         if whole:
-            yield Piece(table, Order(order[:whole], batch_size))
-        left = [_part(table, order[whole:])]
+            yield Chunk(table, SequentialBatches(order[:whole], batch_size))
+        left = [_subset(table, order[whole:])]
     if left and left[0].n_rows:
-        yield Piece(left[0], Order(np.arange(left[0].n_rows), batch_size))
+        yield Chunk(left[0], SequentialBatches(np.arange(left[0].n_rows), batch_size))
 
 
-def _filled(tables: Iterator[Table], room: int) -> Iterator[list[Table]]:
+def _fill_buffer(tables: Iterator[Dataset], room: int) -> Iterator[list[Dataset]]:
     """Tables that have so many rows together, or a little more."""
-    filled, n_rows = list[Table](), 0
+    filled, n_rows = list[Dataset](), 0
     for table in tables:
         filled.append(table)
         n_rows += table.n_rows
@@ -135,17 +137,17 @@ def _filled(tables: Iterator[Table], room: int) -> Iterator[list[Table]]:
         yield filled
 
 
-def _joined(tables: list[Table]) -> Table:
+def _concat(tables: list[Dataset]) -> Dataset:
     X, Y, weights = zip(*tables, strict=True)
     weighted = weights[0] is not None
-    return Table(np.concatenate(X), np.concatenate(Y), np.concatenate(weights) if weighted else None)
+    return Dataset(np.concatenate(X), np.concatenate(Y), np.concatenate(weights) if weighted else None)
 
 
-def _part(table: Table, rows: Rows) -> Table:
-    return Table(table.X[rows], table.Y[rows], None if table.weights is None else table.weights[rows])
+def _subset(table: Dataset, rows: Indices) -> Dataset:
+    return Dataset(table.X[rows], table.Y[rows], None if table.weights is None else table.weights[rows])
 
 
-def spread(n_runs: int, at_a_time: int, random: np.random.Generator) -> NDArray[np.intp]:
+def stratified_permutation(n_runs: int, at_a_time: int, random: np.random.Generator) -> NDArray[np.intp]:
     """Return the runs in an order in which those that follow each other come from all parts of the table.
 
     The table is cut into ``at_a_time`` parts of neighbouring runs; each part is shuffled, and they take
@@ -160,7 +162,7 @@ def spread(n_runs: int, at_a_time: int, random: np.random.Generator) -> NDArray[
     return np.concatenate([np.empty(0, dtype=np.intp), *turns])
 
 
-def in_turn(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[Item]:
+def interleave(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[Item]:
     """Take an item of each of several streams in turn; where one has ended, the next stream begins.
 
     Example:
@@ -178,7 +180,7 @@ def in_turn(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[Item]
             opened.extendleft(islice(streams, 1))
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
     """Have the next item made in another thread while one is worked on.
 
     Example:
@@ -192,7 +194,7 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item
 
 
-def lots(rows: Rows, seed: int = 0) -> NDArray[np.float64]:
+def hash_uniform(rows: Indices, seed: int = 0) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each row that depends on nothing but the row's number and the seed.
 
     Args:

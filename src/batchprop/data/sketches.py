@@ -24,7 +24,7 @@ _SOME = 128
 _SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 
 
-class Ranked(NamedTuple):
+class WeightedSamples(NamedTuple):
     """Numbers in order, and how many values each stands for.
 
     Attributes:
@@ -35,7 +35,7 @@ class Ranked(NamedTuple):
     values: Floats
     weights: Counts
 
-    def at(self, q: float) -> float:
+    def quantile(self, q: float) -> float:
         """Return the quantile q, as ``numpy.percentile`` would of all values: between two of them, linear.
 
         >>> Ranked(np.array([1.0, 2.0]), np.array([3, 1])).at(0.75)
@@ -64,17 +64,17 @@ class Ranked(NamedTuple):
         >>> Ranked(np.array([0.0, 1.0]), np.array([3, 1])).five().tolist()
         [0.0, 0.0, 0.0, 0.25, 1.0]
         """
-        return np.array([self.values[0], self.at(0.25), self.median, self.at(0.75), self.values[-1]])
+        return np.array([self.values[0], self.quantile(0.25), self.median, self.quantile(0.75), self.values[-1]])
 
-    def joined(self, value: float, weight: int) -> "Ranked":
+    def joined(self, value: float, weight: int) -> "WeightedSamples":
         """Return these and one more value, so many times."""
         if not weight:
             return self
         place = int(np.searchsorted(self.values, value))
-        return Ranked(np.insert(self.values, place, value), np.insert(self.weights, place, weight))
+        return WeightedSamples(np.insert(self.values, place, value), np.insert(self.weights, place, weight))
 
 
-class Quantiles:
+class QuantileSketch:
     """The distribution of numbers that are seen once: exact for as many as fit in it, close for any number.
 
     A full buffer is sorted and every other value goes on, for two: first the even ones, next time the odd.
@@ -119,13 +119,13 @@ class Quantiles:
             self._buffer = np.empty(self._size)
         while len(values):
             if self._filled == self._size:
-                self._carry()
+                self._merge_levels()
             taken = values[: self._size - self._filled]
             self._buffer[self._filled : self._filled + len(taken)] = taken
             self._filled += len(taken)
             values = values[len(taken) :]
 
-    def _carry(self) -> None:
+    def _merge_levels(self) -> None:
         """Empty the full buffer: as in counting with binary digits, two of a level make one of the next."""
         run, level = np.sort(self._buffer), 0
         while True:
@@ -150,11 +150,11 @@ class Quantiles:
         return max(self._off) / max(self.count, 1)
 
     @property
-    def held(self) -> int:
+    def memory_items(self) -> int:
         """How many numbers it keeps."""
         return len(self._buffer) + sum(len(run) for run in self._levels.values())
 
-    def ranked(self) -> Ranked:
+    def ranked(self) -> WeightedSamples:
         """Return what is kept, in order, with its weights; the least and the greatest are exact.
 
         >>> Quantiles().ranked().values.tolist()
@@ -167,10 +167,10 @@ class Quantiles:
         values = values[order]
         if len(values):
             values[0], values[-1] = self.low, self.high
-        return Ranked(values, np.repeat(weights, [len(run) for run in runs])[order])
+        return WeightedSamples(values, np.repeat(weights, [len(run) for run in runs])[order])
 
 
-class Distinct:
+class DistinctCounter:
     """How many distinct values there are, by their hashes: those below a limit, which is lowered.
 
     Exact until ``MOST`` hashes are held; then at least half as many are, drawn evenly from all distinct
@@ -236,7 +236,7 @@ class Distinct:
         return float(len(self._held)) * 2.0**self._halvings
 
     @property
-    def held(self) -> int:
+    def memory_items(self) -> int:
         """How many hashes it keeps."""
         return len(self._held) + self._waiting
 
@@ -257,7 +257,7 @@ def hash_whole(values: npt.NDArray[Any]) -> Hashes:
     return hashes
 
 
-class Words:
+class FrequentItems:
     """How often each word comes: exact up to `most` distinct ones, then the most frequent ones.
 
     Of more words than may be kept, the count of the first one too many is taken from all of them, and those
@@ -282,7 +282,7 @@ class Words:
         self._kept: pa.Table = _SCHEMA.empty_table()
         self._pending: list[pa.Table] = []
         self._waiting = self._bytes = 0
-        self._hashes: Distinct | None = None
+        self._hashes: DistinctCounter | None = None
         self._some: list[str] = []
         self.lost = 0
 
@@ -300,9 +300,9 @@ class Words:
         self._waiting += len(block)
         self._bytes += block.nbytes
         if self._waiting > max(_PENDING, len(self._kept)) or self._bytes > self._most_bytes:
-            self._settle()
+            self._compact()
 
-    def _settle(self) -> None:
+    def _compact(self) -> None:
         if not self._pending:
             return
         together = pa.concat_tables([self._kept, *self._pending])
@@ -311,13 +311,13 @@ class Words:
         self._kept = pa.table([coded.dictionary, counts], schema=_SCHEMA)
         self._pending, self._waiting, self._bytes = [], 0, 0
         if len(self._kept) > self._most:
-            self._forget(self._most)
+            self._prune(self._most)
         while self._kept.nbytes > self._most_bytes:
-            self._forget(len(self._kept) // 2)
+            self._prune(len(self._kept) // 2)
 
-    def _forget(self, most: int) -> None:
+    def _prune(self, most: int) -> None:
         if self._hashes is None:
-            self._hashes = Distinct()
+            self._hashes = DistinctCounter()
             self._hashes.add(_hash_words(self._kept["word"]))
             self._some = self._kept["word"][:_SOME].to_pylist()
         counts = self._kept["count"].to_numpy()
@@ -329,17 +329,17 @@ class Words:
     @property
     def exact(self) -> bool:
         """Whether every word is kept with its count."""
-        self._settle()
+        self._compact()
         return self._hashes is None
 
     @property
     def distinct(self) -> float:
         """The number of distinct words, or its estimate."""
-        self._settle()
+        self._compact()
         return float(len(self._kept)) if self._hashes is None else self._hashes.count
 
     @property
-    def held(self) -> int:
+    def memory_items(self) -> int:
         """How many words it keeps."""
         kept: int = len(self._kept)
         return kept + self._waiting
@@ -349,7 +349,7 @@ class Words:
 
         Where none comes often all may have been forgotten: some words are there always, once at least.
         """
-        self._settle()
+        self._compact()
         counts = dict.fromkeys(self._some, 1)
         counts |= zip(self._kept["word"].to_pylist(), self._kept["count"].to_pylist(), strict=True)
         words = sorted(counts)

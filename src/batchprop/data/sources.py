@@ -9,17 +9,17 @@ import numpy as np
 
 from batchprop.errors import InputError
 
-LARGEST = 1e30
+MAX_ABS_TARGET = 1e30
 """The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
 
-BLOCK = 16_384
+BLOCK_ROWS = 16_384
 """Rows that are read of a run at a time, where the buffer is large."""
 
-RUN_ROWS = 1 << 16
+PARTITION_ROWS = 1 << 16
 """Rows of a run of a matrix."""
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Rows of a table, as they were read.
 
     Attributes:
@@ -29,24 +29,24 @@ class Block(NamedTuple):
         weights: how much each counts ``(m,)``, or None.
     """
 
-    first: int
+    start_row: int
     X: Any
     y: Any
     weights: Any = None
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """A table that is read in runs, as often as needed."""
 
     @property
-    def runs(self) -> tuple[int, ...]:
+    def partitions(self) -> tuple[int, ...]:
         """How many rows each run has."""
 
-    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+    def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a run in order, some ``rows`` of it at a time."""
 
 
-class Sliced:
+class ArraySource:
     """Matrices of any kind that can be cut into rows, on a disk for instance, as a source.
 
     Args:
@@ -71,22 +71,22 @@ class Sliced:
         self.X, self.y, self.weights = X, y, weights
 
     @property
-    def runs(self) -> tuple[int, ...]:
+    def partitions(self) -> tuple[int, ...]:
         """How many rows each run has: ``RUN_ROWS``, the last one what is left."""
         n = len(self.X)
-        return tuple(min(RUN_ROWS, n - start) for start in range(0, n, RUN_ROWS))
+        return tuple(min(PARTITION_ROWS, n - start) for start in range(0, n, PARTITION_ROWS))
 
-    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+    def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a run in order, some rows at a time."""
-        begin = run * RUN_ROWS
-        end = begin + self.runs[run]
+        begin = partition * PARTITION_ROWS
+        end = begin + self.partitions[partition]
         for first in range(begin, end, rows):
             some = slice(first, min(first + rows, end))
             weights = None if self.weights is None else np.asarray(self.weights[some])
-            yield Block(first, np.asarray(self.X[some]), np.asarray(self.y[some]), weights)
+            yield RowBlock(first, np.asarray(self.X[some]), np.asarray(self.y[some]), weights)
 
 
-class Chunks:
+class IterableSource:
     """Chunks ``(X, y)`` or ``(X, y, weights)`` that come from anywhere, as a source.
 
     Chunks that have numbers (a list, or anything else with a length and an index) are taken in another order
@@ -107,7 +107,7 @@ class Chunks:
 
     def __init__(self, chunks: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         if callable(chunks):
-            chunks = _Anew(chunks)
+            chunks = _Reiterable(chunks)
         if iter(chunks) is chunks:
             raise InputError(
                 "the chunks can be gone through only once, and every epoch needs them: give a list of them, "
@@ -115,17 +115,17 @@ class Chunks:
             )
         self.chunks = chunks
         self._numbered = isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__")
-        lengths = [_length(_parts_of(chunk, i)[0]) for i, chunk in enumerate(chunks)]
+        lengths = [_length(_validate_chunk(chunk, i)[0]) for i, chunk in enumerate(chunks)]
         if not sum(lengths):
             raise InputError("there are no rows: give chunks (X, y) of rows")
-        self.runs = tuple(lengths) if self._numbered else (sum(lengths),)
+        self.partitions = tuple(lengths) if self._numbered else (sum(lengths),)
         self._firsts = [0, *np.cumsum(lengths).tolist()]
 
-    def open(self, run: int, rows: int = BLOCK) -> Iterator[Block]:
+    def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a run in order, some rows at a time."""
         chunks: Any = self.chunks
-        for i, chunk in [(run, chunks[run])] if self._numbered else enumerate(chunks):
-            X, *others = _parts_of(chunk, i)
+        for i, chunk in [(partition, chunks[partition])] if self._numbered else enumerate(chunks):
+            X, *others = _validate_chunk(chunk, i)
             y, *weights = (np.asarray(part) for part in others)
             # Named columns stay named, for the order that they are in to be seen; sparse rows stay sparse.
             X = X if hasattr(X, "shape") else np.asarray(X)
@@ -139,10 +139,10 @@ class Chunks:
                 some = slice(start, start + rows)
                 of_rows = weights[0][some] if weights else None
                 X_some = X.iloc[some] if hasattr(X, "iloc") else X[some]
-                yield Block(self._firsts[i] + start, X_some, y[some], of_rows)
+                yield RowBlock(self._firsts[i] + start, X_some, y[some], of_rows)
 
 
-class _Anew:
+class _Reiterable:
     """What a function makes, made anew each time that it is gone through."""
 
     def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
@@ -152,7 +152,7 @@ class _Anew:
         return iter(self._make())
 
 
-def _parts_of(chunk: Any, number: int) -> Any:
+def _validate_chunk(chunk: Any, number: int) -> Any:
     if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
         raise InputError(
             f"chunk {number} is {type(chunk).__name__}, not (X, y) or (X, y, weights): give such tuples"

@@ -23,7 +23,7 @@ PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 """Of the matrix products of float32, where a device offers them."""
 
 
-class Work(NamedTuple):
+class Workload(NamedTuple):
     """The shapes of some work.
 
     Attributes:
@@ -39,7 +39,7 @@ class Work(NamedTuple):
     epochs: int
 
 
-def seconds_in_numpy(work: Work) -> float:
+def estimate_numpy_seconds(work: Workload) -> float:
     """Estimate how long NumPy would take.
 
     Args:
@@ -57,7 +57,9 @@ def seconds_in_numpy(work: Work) -> float:
     return steps * (CALLS + parameters * (PASSES + PRODUCTS * work.batch_size))
 
 
-def choose_engine(asked: str, work: Work, *, device: str | None = None, precision: str | None = None) -> str:
+def choose_engine(
+    asked: str, work: Workload, *, device: str | None = None, precision: str | None = None
+) -> str:
     """Return the engine for some work: ``"numpy"`` or ``"jax"``.
 
     ``"auto"`` is JAX where it is installed and ``seconds_in_numpy`` exceeds ``WORTH_COMPILING``, or where a
@@ -91,7 +93,7 @@ def choose_engine(asked: str, work: Work, *, device: str | None = None, precisio
             f"{name}={value!r} does not go with engine='numpy': use engine='jax', or {name}=None"
         )
     if asked == "auto":
-        asked = "jax" if beyond_numpy or (pays(work) and jax_is_installed()) else "numpy"
+        asked = "jax" if beyond_numpy or (worth_compiling(work) and jax_is_installed()) else "numpy"
     if asked == "jax" and not jax_is_installed():
         wanted, instead = ("engine='jax'", "engine='numpy'")
         if beyond_numpy:
@@ -103,9 +105,9 @@ def choose_engine(asked: str, work: Work, *, device: str | None = None, precisio
     return asked
 
 
-def pays(work: Work) -> bool:
+def worth_compiling(work: Workload) -> bool:
     """Whether some work repays compiling."""
-    return seconds_in_numpy(work) > WORTH_COMPILING
+    return estimate_numpy_seconds(work) > WORTH_COMPILING
 
 
 def jax_is_installed() -> bool:

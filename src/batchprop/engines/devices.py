@@ -7,13 +7,13 @@ import numpy as np
 
 from batchprop.engines.auto import PRECISIONS
 from batchprop.engines.forking import forked_from_jax
-from batchprop.errors import BatchpropError, ParameterError, unknown_name
+from batchprop.errors import BatchpropError, ParameterError, unknown_option_error
 
 PRODUCTS = dict(zip(PRECISIONS, ("float32", "tensorfloat32", "BF16_BF16_F32"), strict=True))
 """What JAX calls each precision; its own "bfloat16" means the fastest that a device has."""
 
 
-def find_device(name: str | None) -> Any:
+def get_device(name: str | None) -> Any:
     """Return the first device of a kind.
 
     Args:
@@ -50,7 +50,7 @@ def _devices(name: str | None) -> list[Any]:
         return []
 
 
-def products_in(precision: str | None, device: Any) -> str | None:
+def matmul_precision(precision: str | None, device: Any) -> str | None:
     """Return what JAX calls a precision of its matrix products.
 
     Args:
@@ -70,7 +70,7 @@ def products_in(precision: str | None, device: Any) -> str | None:
     if precision is None:
         return None
     if precision not in PRODUCTS:
-        raise unknown_name("precision", precision, PRODUCTS)
+        raise unknown_option_error("precision", precision, PRODUCTS)
     if device.platform == "cpu" and precision != "float32":
         raise ParameterError(
             f"precision={precision!r} is not there on the processor, whose products are float32: "
@@ -79,13 +79,13 @@ def products_in(precision: str | None, device: Any) -> str | None:
     return PRODUCTS[precision]
 
 
-def key_of(seed: int) -> Any:
+def make_key(seed: int) -> Any:
     """Return JAX's random key of a seed; unlike ``jax.random.key`` it compiles nothing."""
     state: Any = np.random.SeedSequence(seed).generate_state(2)
     return jax.random.wrap_key_data(state, impl="threefry2x32")
 
 
-def require_own_process() -> None:
+def check_not_forked() -> None:
     """Refuse a process forked from one that has JAX: it would wait for ever, for threads that are not there.
 
     Raises:

@@ -14,35 +14,35 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Batches, Rows, Table, microbatches, sizes_of
+from batchprop.batches import MICROBATCH_SIZE, Dataset, EpochBatches, Indices, batch_sizes, microbatches
 from batchprop.engines.compiled import (
-    Notes,
-    Running,
-    Settings,
-    Structure,
-    add_up,
-    applied,
+    Carry,
+    Hyperparameters,
+    StaticConfig,
+    StepMetrics,
+    accumulate,
+    map_rows,
     run,
-    run_in_place,
+    run_donated,
 )
-from batchprop.engines.devices import find_device, key_of, products_in, require_own_process
+from batchprop.engines.devices import check_not_forked, get_device, make_key, matmul_precision
 from batchprop.engines.padding import (
     MOST_AT_ONCE,
-    Feed,
+    PaddedChunk,
     aligned,
+    chunk_size,
     copy_rows,
-    feed_size,
-    feeds,
+    iter_padded_chunks,
+    microbatch_width,
+    padded_batch_size,
     power_of_two,
-    present,
-    room_for,
-    width_of,
+    valid_mask,
 )
 from batchprop.errors import ParameterError
 from batchprop.network import Network
-from batchprop.objective import Collapsed, Objective, nothing, penalised
+from batchprop.objective import LossAndGradient, Objective, add_l2_penalty, zero_gradient
 from batchprop.params import Layers
-from batchprop.training import NOTHING_WATCHED, Ran, Recipe, Seen, State, Watched
+from batchprop.training import NO_METRIC_FNS, EpochResult, MetricFns, Metrics, TrainConfig, TrainState
 
 _NOT_COMPILED = (
     jax.errors.ConcretizationTypeError,
@@ -82,50 +82,57 @@ class JaxEngine:
         resident: bool | None = None,
         room: int = 1,
     ) -> None:
-        require_own_process()
-        self.device = find_device(device)
-        self._products = products_in(precision, self.device)
-        self._key = None if seed is None else key_of(seed)
+        check_not_forked()
+        self.device = get_device(device)
+        self._products = matmul_precision(precision, self.device)
+        self._key = None if seed is None else make_key(seed)
         self._resident = resident
-        self._held: tuple[Table, Table] | None = None
-        self._known: tuple[Recipe, Settings] | None = None
+        self._held: tuple[Dataset, Dataset] | None = None
+        self._known: tuple[TrainConfig, Hyperparameters] | None = None
         self._room = room
 
     def run_batches(
-        self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
-    ) -> Ran:
+        self,
+        recipe: TrainConfig,
+        state: TrainState,
+        table: Dataset,
+        batches: EpochBatches,
+        rates: Sequence[float],
+    ) -> EpochResult:
         """Run one epoch (see ``training.Engine``)."""
-        self._room = room_for(batches, self._room)
-        width = width_of(self._room)
+        self._room = padded_batch_size(batches, self._room)
+        width = microbatch_width(self._room)
         with self._as_configured(recipe.network):
-            structure, settings = _structure(recipe.network, recipe.watched), self._settings(recipe)
-            running, noted = Running(state, None), list[_Noted]()
+            structure, settings = _structure(recipe.network, recipe.metric_fns), self._settings(recipe)
+            running, noted = Carry(state, None), list[_PendingMetrics]()
             held = self._on_device(table)
             net, objective, resident = recipe.network, recipe.objective, held is not None
             # A feed's notes on examples are laid out whole, so it is no longer than the epoch.
-            longest = MOST_AT_ONCE if recipe.watched.examples is None else _parts(batches, width)
-            for feed in _feeds(
+            longest = MOST_AT_ONCE if recipe.metric_fns.examples is None else _n_microbatches(batches, width)
+            for feed in _padded_chunks(
                 net, objective, table, batches, rates, width, longest=longest, resident=resident
             ):
-                if running.open_batch is None and feed.closes is not None:
-                    running = Running(state, nothing(state.layers))
-                go = run_in_place if noted and _is_large(running) else run
+                if running.open_batch is None and feed.is_last is not None:
+                    running = Carry(state, zero_gradient(state.layers))
+                go = run_donated if noted and _is_large(running) else run
                 running, notes, finite = go(structure, settings, running, held, feed)
                 if noted:
                     noted[-1].notes.losses.block_until_ready()  # so that at most two feeds are held
-                noted.append(_Noted(notes, feed.filled, feed.closes))
-            after = jax.tree.map(_counted, state, running.state)
+                noted.append(_PendingMetrics(notes, feed.filled, feed.is_last))
+            after = jax.tree.map(_restore_int, state, running.state)
             layers = jax.tree.map(np.asarray, after.layers)
-            seen = _seen(noted, sizes_of(batches), width)
-            return Ran(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
+            seen = _seen(noted, batch_sizes(batches), width)
+            return EpochResult(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
 
-    def random_bits(self) -> None:
+    def rng_state(self) -> None:
         """Nothing: what is drawn follows from the step's number and the microbatch's."""
 
-    def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
+    def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
         """Go on as ever: see ``random_bits``."""
 
-    def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
+    def value_and_gradient(
+        self, net: Network, table: Dataset, rows: Indices, objective: Objective
+    ) -> LossAndGradient:
         """Return the loss and the gradient of one batch (see ``training.Engine``).
 
         Raises:
@@ -134,15 +141,15 @@ class JaxEngine:
         """
         _require_plain(objective)
         with self._as_configured(net):
-            structure, held, total = _structure(net), self._on_device(table), nothing(net.layers)
-            width, resident = width_of(room_for([rows])), held is not None
-            for feed in _feeds(net, objective, table, [rows], [0.0], width, resident=resident):
-                total = add_up(structure, net.layers, total, held, feed)
-                share = feed.shares[0]  # of the one batch, the same in every feed
+            structure, held, total = _structure(net), self._on_device(table), zero_gradient(net.layers)
+            width, resident = microbatch_width(padded_batch_size([rows])), held is not None
+            for feed in _padded_chunks(net, objective, table, [rows], [0.0], width, resident=resident):
+                total = accumulate(structure, net.layers, total, held, feed)
+                share = feed.inverse_weights[0]  # of the one batch, the same in every feed
             total = jax.tree.map(np.asarray, total)
-        return penalised(total, net.layers, objective, share)
+        return add_l2_penalty(total, net.layers, objective, share)
 
-    def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
+    def map_rows(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
 
         Example:
@@ -152,7 +159,7 @@ class JaxEngine:
             (5, 3)
         """
         n = matrices[0].shape[0]
-        width = min(MICROBATCH, power_of_two(n))
+        width = min(MICROBATCH_SIZE, power_of_two(n))
         with self._as_configured(net):
             structure, layers = _structure(net), jax.device_put(net.layers)
             chunks = [
@@ -180,13 +187,13 @@ class JaxEngine:
                     "batchprop.arrays.namespace(Z), without looking at values, or use engine='numpy'"
                 ) from error
 
-    def _settings(self, recipe: Recipe) -> Settings:
+    def _settings(self, recipe: TrainConfig) -> Hyperparameters:
         if self._known is None or self._known[0] is not recipe:
             self._known = (recipe, self._numbers_of(recipe))
         return self._known[1]
 
-    def _numbers_of(self, recipe: Recipe) -> Settings:
-        draws, drops = recipe.objective.draws, recipe.objective.drops
+    def _numbers_of(self, recipe: TrainConfig) -> Hyperparameters:
+        draws, drops = recipe.objective.needs_rng, recipe.objective.has_dropout
         if draws and self._key is None:
             what = "dropout" if drops else "mechanism"
             raise ParameterError(
@@ -201,9 +208,9 @@ class JaxEngine:
                 f"the optimiser {recipe.optimizer!r} is no named tuple of numbers, which a program takes as "
                 "arguments: make it one, or use engine='numpy'"
             ) from None
-        return Settings(optimizer, objective, self._key if draws else None)
+        return Hyperparameters(optimizer, objective, self._key if draws else None)
 
-    def _holds(self, table: Table) -> bool:
+    def _holds(self, table: Dataset) -> bool:
         """Whether the device holds the table; where it does not, it is fed."""
         if hasattr(table.X, "toarray"):  # sparse rows are made dense a feed at a time
             return False
@@ -212,17 +219,17 @@ class JaxEngine:
         memory = (self.device.memory_stats() or {}).get("bytes_limit", math.inf)
         return self.device.platform != "cpu" and bool(table.X.nbytes + table.Y.nbytes < memory / 2)
 
-    def _on_device(self, table: Table) -> Table | None:
+    def _on_device(self, table: Dataset) -> Dataset | None:
         if not self._holds(table):
             return None
         if self._held is None or self._held[0] is not table:
             # Not bound to the device by name, lest the results be, which would be another program.
-            self._held = (table, Table(*jax.device_put((table.X, table.Y))))
+            self._held = (table, Dataset(*jax.device_put((table.X, table.Y))))
         return self._held[1]
 
 
 def _require_plain(objective: Objective) -> None:
-    found = {"dropout": objective.drops, "mechanism": objective.mechanism is not None}
+    found = {"dropout": objective.has_dropout, "mechanism": objective.mechanism is not None}
     for name, there in found.items():
         if there:
             raise ParameterError(
@@ -231,43 +238,45 @@ def _require_plain(objective: Objective) -> None:
             )
 
 
-def _feeds(
+def _padded_chunks(
     net: Network,
     objective: Objective,
-    table: Table,
-    batches: Batches,
+    table: Dataset,
+    batches: EpochBatches,
     rates: Sequence[float],
     width: int,
     *,
     resident: bool,
     longest: int = MOST_AT_ONCE,
-) -> Iterator[Feed]:
+) -> Iterator[PaddedChunk]:
     with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
         in_dtype = np.asarray(rates).astype(table.Y.dtype)
-    S = min(longest, feed_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident))
+    S = min(longest, chunk_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident))
     mechanism = objective.mechanism
     expected_size = None if mechanism is None else mechanism.expected_size
-    return feeds(table, batches, in_dtype, width, S, resident=resident, expected_size=expected_size)
+    return iter_padded_chunks(
+        table, batches, in_dtype, width, S, resident=resident, expected_size=expected_size
+    )
 
 
-def _parts(batches: Batches, width: int) -> int:
+def _n_microbatches(batches: EpochBatches, width: int) -> int:
     """How many microbatches an epoch has, up to the next power of two."""
-    return power_of_two(int(np.maximum(-(-sizes_of(batches) // width), 1).sum()))
+    return power_of_two(int(np.maximum(-(-batch_sizes(batches) // width), 1).sum()))
 
 
 def _applied(
     function: Callable[..., Any],
-    structure: Structure,
+    structure: StaticConfig,
     layers: Layers,
     matrices: tuple[Any, ...],
-    rows: Rows,
+    rows: Indices,
     width: int,
 ) -> Any:
     chunk = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
     for matrix, out in zip(matrices, chunk, strict=True):
         copy_rows(matrix, rows, out[: len(rows)])
         out[len(rows) :] = 0
-    results = applied(structure, function, layers, *chunk)
+    results = map_rows(structure, function, layers, *chunk)
     return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
 
 
@@ -275,10 +284,10 @@ def _is_float32(net: Network) -> bool:
     return bool(net.layers[0].b.dtype == np.float32)
 
 
-class _Noted(NamedTuple):
+class _PendingMetrics(NamedTuple):
     """A feed's notes, on their way from the device."""
 
-    notes: Notes
+    notes: StepMetrics
     filled: int
     closes: NDArray[np.bool_] | None
 
@@ -298,18 +307,18 @@ class _Noted(NamedTuple):
         return found if self.closes is None else found[self.closes[: self.filled]]
 
 
-def _seen(noted: list[_Noted], sizes: NDArray[np.intp], width: int) -> Seen:
+def _seen(noted: list[_PendingMetrics], sizes: NDArray[np.intp], width: int) -> Metrics:
     _, examples, steps = noted[0].notes
-    return Seen(
+    return Metrics(
         None
         if examples is None
-        else np.concatenate([one.examples() for one in noted])[present(sizes, width)],
+        else np.concatenate([one.examples() for one in noted])[valid_mask(sizes, width)],
         None if steps is None else np.concatenate([one.steps() for one in noted]),
     )
 
 
-def _structure(net: Network, watched: Watched = NOTHING_WATCHED) -> Structure:
-    structure = Structure(net.activations, net.head, watched)
+def _structure(net: Network, watched: MetricFns = NO_METRIC_FNS) -> StaticConfig:
+    structure = StaticConfig(net.activations, net.head, watched)
     try:
         hash(structure)
     except TypeError as error:
@@ -320,12 +329,12 @@ def _structure(net: Network, watched: Watched = NOTHING_WATCHED) -> Structure:
     return structure
 
 
-def _is_large(running: Running) -> bool:
+def _is_large(running: Carry) -> bool:
     """Whether a second copy would matter: then the memory of the last is given up, by another program."""
     sizes = (leaf.nbytes for leaf in jax.tree.leaves(running) if hasattr(leaf, "nbytes"))
     return bool(sum(sizes) > LARGE_BYTES)
 
 
-def _counted(before: Any, after: Any) -> Any:
+def _restore_int(before: Any, after: Any) -> Any:
     """A counter as the number that it was."""
     return int(after) if isinstance(before, int) else after

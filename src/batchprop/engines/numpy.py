@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from batchprop.arrays import Array, namespace
-from batchprop.batches import Batches, Rows, Table, columns, gather, microbatches
+from batchprop.batches import Dataset, EpochBatches, Indices, gather, microbatches, take_columns
 from batchprop.errors import InputError
 from batchprop.network import Network
 from batchprop.objective import (
-    Collapsed,
-    Draws,
-    Look,
+    ExampleMetric,
+    LossAndGradient,
     Objective,
+    RandomSource,
     add,
-    closed,
-    contribution,
     dropout_masks,
-    nothing,
+    finalize_batch,
+    microbatch_gradient,
+    zero_gradient,
 )
-from batchprop.training import Ran, Recipe, Seen, State, all_finite, update
+from batchprop.training import EpochResult, Metrics, TrainConfig, TrainState, all_finite, apply_gradient
 
 # Loaded with this module, lest the first fit waits for it.
 namespace(np.empty(0))
@@ -39,39 +39,46 @@ class NumpyEngine:
 
     def __init__(self, random_bits: np.random.Generator | None = None) -> None:
         self._random = random_bits
-        self._draws = None if random_bits is None else draws_from(random_bits)
+        self._draws = None if random_bits is None else random_source(random_bits)
 
     def run_batches(
-        self, recipe: Recipe, state: State, table: Table, batches: Batches, rates: Sequence[float]
-    ) -> Ran:
+        self,
+        recipe: TrainConfig,
+        state: TrainState,
+        table: Dataset,
+        batches: EpochBatches,
+        rates: Sequence[float],
+    ) -> EpochResult:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
         losses, examples, steps = list[float](), list[Array](), list[Array]()
-        objective, watched = recipe.objective, recipe.watched
+        objective, watched = recipe.objective, recipe.metric_fns
         # Overflow is reported once, by the loop, as an error that names the batch.
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
-                net, before = recipe.network.with_layers(state.layers), state.layers
-                share = share_of(table, rows, objective)
-                total, seen = added_up(net, table, rows, share, objective, self._draws, watched.examples)
+                net, before = recipe.network.replace_layers(state.layers), state.layers
+                share = inverse_weight(table, rows, objective)
+                total, seen = accumulate_microbatches(
+                    net, table, rows, share, objective, self._draws, watched.examples
+                )
                 examples.extend(seen)
-                loss, gradient = closed(total, before, objective, share, self._draws)
+                loss, gradient = finalize_batch(total, before, objective, share, self._draws)
                 losses.append(float(loss))
                 if not math.isfinite(losses[-1]):
                     break
-                state = update(recipe, state, gradient, rate)
+                state = apply_gradient(recipe, state, gradient, rate)
                 if watched.steps is not None:
                     steps.append(watched.steps(total.gradient, before, state.layers))
-        seen_in_all = Seen(
+        seen_in_all = Metrics(
             None if watched.examples is None else np.concatenate([part.T for part in examples]),
             None if watched.steps is None else np.stack(steps),
         )
-        return Ran(state, state.layers, losses, bool(all_finite(state.layers)), seen_in_all)
+        return EpochResult(state, state.layers, losses, bool(all_finite(state.layers)), seen_in_all)
 
-    def random_bits(self) -> dict[str, Any] | None:
+    def rng_state(self) -> dict[str, Any] | None:
         """Where the generator stands (see ``training.Engine``)."""
         return None if self._random is None else dict(self._random.bit_generator.state)
 
-    def go_on_from(self, random_bits: dict[str, Any] | None) -> None:
+    def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
         """Set the generator where it stood (see ``training.Engine``)."""
         if self._random is None or random_bits is None:
             return
@@ -80,11 +87,13 @@ class NumpyEngine:
         except (TypeError, ValueError, LookupError) as error:
             raise InputError(f"the random numbers cannot go on from {random_bits!r:.80}: {error}") from error
 
-    def value_and_gradient(self, net: Network, table: Table, rows: Rows, objective: Objective) -> Collapsed:
+    def value_and_gradient(
+        self, net: Network, table: Dataset, rows: Indices, objective: Objective
+    ) -> LossAndGradient:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
         return value_and_gradient(net, table, rows, objective, self._draws)
 
-    def apply(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
+    def map_rows(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
 
         Example:
@@ -94,15 +103,15 @@ class NumpyEngine:
             (5, 3)
         """
         parts = microbatches(np.arange(matrices[0].shape[0]))
-        chunks = [function(net, *(columns(matrix, rows) for matrix in matrices)) for rows in parts]
+        chunks = [function(net, *(take_columns(matrix, rows) for matrix in matrices)) for rows in parts]
         if not isinstance(chunks[0], tuple):
             return np.concatenate([chunk.T for chunk in chunks])
         return tuple(np.concatenate([chunk.T for chunk in part]) for part in zip(*chunks, strict=True))
 
 
 def value_and_gradient(
-    net: Network, table: Table, rows: Rows, objective: Objective, draws: Draws | None = None
-) -> Collapsed:
+    net: Network, table: Dataset, rows: Indices, objective: Objective, draws: RandomSource | None = None
+) -> LossAndGradient:
     """The loss and the gradient of one batch of any size, a microbatch at a time.
 
     Args:
@@ -121,12 +130,12 @@ def value_and_gradient(
         >>> value_and_gradient(net, table, np.arange(4), Objective()).gradient[0].W.shape
         (1, 4)
     """
-    share = share_of(table, rows, objective)
-    total, _ = added_up(net, table, rows, share, objective, draws)
-    return closed(total, net.layers, objective, share, draws)
+    share = inverse_weight(table, rows, objective)
+    total, _ = accumulate_microbatches(net, table, rows, share, objective, draws)
+    return finalize_batch(total, net.layers, objective, share, draws)
 
 
-def share_of(table: Table, rows: Rows, objective: Objective) -> float:
+def inverse_weight(table: Dataset, rows: Indices, objective: Objective) -> float:
     """Return what a weight of 1 counts in a batch: ``1 / Σw``, 0 where it weighs nothing."""
     if objective.mechanism is not None:
         return 1.0 / objective.mechanism.expected_size
@@ -134,15 +143,15 @@ def share_of(table: Table, rows: Rows, objective: Objective) -> float:
     return 1.0 / weight if weight > 0 else 0.0
 
 
-def added_up(
+def accumulate_microbatches(
     net: Network,
-    table: Table,
-    rows: Rows,
+    table: Dataset,
+    rows: Indices,
     share: float,
     objective: Objective,
-    draws: Draws | None,
-    look: Look | None = None,
-) -> tuple[Collapsed, list[Array]]:
+    draws: RandomSource | None,
+    look: ExampleMetric | None = None,
+) -> tuple[LossAndGradient, list[Array]]:
     """Add up what the microbatches of a batch contribute.
 
     Args:
@@ -158,22 +167,22 @@ def added_up(
         The sum, and what was seen of each microbatch.
     """
     if share == 0 and look is None:
-        return nothing(net.layers), []
+        return zero_gradient(net.layers), []
     uniform = None if draws is None else draws.uniform
-    parts, seen = list[Collapsed](), list[Array]()
+    parts, seen = list[LossAndGradient](), list[Array]()
     for part in microbatches(rows):
         batch = gather(table, part)
         masks = dropout_masks(net, len(part), objective.dropout, uniform)
-        added, looked = contribution(net, batch, share, masks, objective.mechanism, look)
+        added, looked = microbatch_gradient(net, batch, share, masks, objective.mechanism, look)
         parts.append(added)
         if looked is not None:
             seen.append(looked)
-    return reduce(add, parts) if parts else nothing(net.layers), seen
+    return reduce(add, parts) if parts else zero_gradient(net.layers), seen
 
 
-def draws_from(random_bits: np.random.Generator) -> Draws:
+def random_source(random_bits: np.random.Generator) -> RandomSource:
     """Return random numbers from a generator of NumPy's."""
-    return Draws(
+    return RandomSource(
         uniform=lambda shape, dtype: random_bits.random(shape, dtype=dtype),
         normal=lambda shape, dtype: random_bits.standard_normal(shape, dtype=dtype),
     )

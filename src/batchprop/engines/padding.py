@@ -14,8 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import MICROBATCH, Batches, Order, Rows, Table, microbatches, sizes_of, taken
-from batchprop.engines.auto import Work, seconds_in_numpy
+from batchprop.batches import (
+    MICROBATCH_SIZE,
+    Dataset,
+    EpochBatches,
+    Indices,
+    SequentialBatches,
+    batch_sizes,
+    microbatches,
+    take_rows,
+)
+from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import InputError
 
 FEED_BYTES = 16_000_000
@@ -31,7 +40,7 @@ MOST_AT_ONCE = 4096
 """Microbatches in a feed at most."""
 
 
-class Feed(NamedTuple):
+class PaddedChunk(NamedTuple):
     """Some microbatches of ``width`` examples each; S of them, of which the first ``filled`` are run.
 
     Attributes:
@@ -51,9 +60,9 @@ class Feed(NamedTuple):
     Y: Any
     rows: Any
     weights: Any
-    shares: Any
-    parts: Any
-    closes: Any
+    inverse_weights: Any
+    microbatch_index: Any
+    is_last: Any
     rates: Any
 
 
@@ -69,7 +78,7 @@ class Microbatches(NamedTuple):
         closes: ``(E,)``.
     """
 
-    rows: Rows
+    rows: Indices
     weights: NDArray[np.floating]
     shares: NDArray[np.floating]
     batches: NDArray[np.intp]
@@ -82,7 +91,7 @@ class Microbatches(NamedTuple):
         return Microbatches(rows[some], weights[some], shares[some], batches[some], parts[some], closes[some])
 
 
-def room_for(batches: Batches, room: int = 1) -> int:
+def padded_batch_size(batches: EpochBatches, room: int = 1) -> int:
     """Return the size of batch that microbatches are cut for.
 
     What there was room for, where that is enough. Else the batch size where all batches have it but the last;
@@ -103,15 +112,15 @@ def room_for(batches: Batches, room: int = 1) -> int:
         ... )
         (30, 32)
     """
-    sizes = sizes_of(batches)
+    sizes = batch_sizes(batches)
     largest = int(sizes.max())
     if largest <= room:
         return room
     uniform = bool((sizes[:-1] == largest).all())
-    return max(room, min(MICROBATCH, largest if uniform else power_of_two(largest)))
+    return max(room, min(MICROBATCH_SIZE, largest if uniform else power_of_two(largest)))
 
 
-def room_by_chance(expected_size: int) -> int:
+def poisson_batch_capacity(expected_size: int) -> int:
     """Return room for batches that take each row by chance: one in 30 000 is larger.
 
     Four standard deviations above the expected size.
@@ -123,7 +132,7 @@ def room_by_chance(expected_size: int) -> int:
     return math.ceil(expected_size + 4 * math.sqrt(expected_size))
 
 
-def width_of(room: int) -> int:
+def microbatch_width(room: int) -> int:
     """Return how many examples every microbatch holds: all of a batch, or one of the fewest equal parts.
 
     Args:
@@ -136,7 +145,7 @@ def width_of(room: int) -> int:
         >>> width_of(200), width_of(4352)
         (200, 2176)
     """
-    return math.ceil(room / math.ceil(room / MICROBATCH))
+    return math.ceil(room / math.ceil(room / MICROBATCH_SIZE))
 
 
 def power_of_two(number: int) -> int:
@@ -149,7 +158,9 @@ def power_of_two(number: int) -> int:
     return 1 << max(number - 1, 0).bit_length()
 
 
-def cut(table: Table, batches: Batches, width: int, expected_size: float | None = None) -> Microbatches:
+def split_microbatches(
+    table: Dataset, batches: EpochBatches, width: int, expected_size: float | None = None
+) -> Microbatches:
     """Cut batches into microbatches of one shape.
 
     Args:
@@ -168,13 +179,13 @@ def cut(table: Table, batches: Batches, width: int, expected_size: float | None 
                [1., 0.],
                [1., 0.]])
     """
-    sizes = sizes_of(batches)
+    sizes = batch_sizes(batches)
     counts = np.maximum(-(-sizes // width), 1)
     closes = np.zeros(counts.sum(), dtype=bool)
     closes[np.cumsum(counts) - 1] = True
     of_batch = np.repeat(np.arange(len(batches)), counts)
     parts = np.arange(len(of_batch)) - (np.cumsum(counts) - counts)[of_batch]
-    rows, present = _filled_up(batches, sizes, width, len(of_batch))
+    rows, present = _pad(batches, sizes, width, len(of_batch))
     _require_rows(rows, table.n_rows)
     weights = np.asarray(present if table.weights is None else present * table.weights[rows], table.Y.dtype)
     totals = np.bincount(of_batch, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
@@ -186,19 +197,19 @@ def cut(table: Table, batches: Batches, width: int, expected_size: float | None 
     )
 
 
-def _require_rows(rows: Rows, n: int) -> None:
+def _require_rows(rows: Indices, n: int) -> None:
     for row in (rows.min(), rows.max()):
         if not 0 <= row < max(n, 1):
             raise InputError(f"the plan names row {row}: the table has the rows 0 to {n - 1}")
 
 
-def _filled_up(
-    batches: Batches, sizes: NDArray[np.intp], width: int, n: int
-) -> tuple[Rows, NDArray[np.bool_]]:
+def _pad(
+    batches: EpochBatches, sizes: NDArray[np.intp], width: int, n: int
+) -> tuple[Indices, NDArray[np.bool_]]:
     """Row numbers ``(n, width)`` and whether they are there; an absent one repeats its batch's first row."""
     if (sizes[:-1] == width).all() and 0 < sizes[-1] <= width:
         missing = width - int(sizes[-1])
-        flat = batches.rows if isinstance(batches, Order) else np.concatenate(batches)
+        flat = batches.rows if isinstance(batches, SequentialBatches) else np.concatenate(batches)
         if missing:
             flat = np.concatenate([flat, np.repeat(batches[-1][:1], missing)])
         present = np.arange(n * width) < n * width - missing
@@ -211,7 +222,7 @@ def _filled_up(
     return filled, there
 
 
-def present(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
+def valid_mask(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
     """Return which entries of all microbatches are rows of their batches, and not there to fill up.
 
     Args:
@@ -235,16 +246,16 @@ def present(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
     return there
 
 
-def feeds(
-    table: Table,
-    batches: Batches,
+def iter_padded_chunks(
+    table: Dataset,
+    batches: EpochBatches,
     rates: NDArray[np.floating],
     width: int,
     S: int,
     *,
     resident: bool = False,
     expected_size: float | None = None,
-) -> Iterator[Feed]:
+) -> Iterator[PaddedChunk]:
     """Fill feed after feed with the microbatches of an epoch.
 
     They are cut as they are needed, so that an epoch takes a few feeds and one batch, besides the table and
@@ -262,34 +273,34 @@ def feeds(
     Yields:
         The feeds.
     """
-    largest = -(-int(sizes_of(batches).max()) // width)
+    largest = -(-int(batch_sizes(batches).max()) // width)
     at_once = max(S // max(largest, 1), 1)
     for first in range(0, len(batches), at_once):
         some = slice(first, first + at_once)
-        cut_up = cut(table, batches[some], width, expected_size)
+        cut_up = split_microbatches(table, batches[some], width, expected_size)
         for start in range(0, len(cut_up.rows), S):
             part = cut_up.part(slice(start, start + S))
-            yield _filled(table, part, rates[some], S, split=largest > 1, resident=resident)
+            yield pad(table, part, rates[some], S, split=largest > 1, resident=resident)
 
 
-def _filled(
-    table: Table, part: Microbatches, rates: NDArray[np.floating], S: int, *, split: bool, resident: bool
-) -> Feed:
-    X, Y = (None if resident else gathered(matrix, part, S) for matrix in (table.X, table.Y))
-    return Feed(
+def pad(
+    table: Dataset, part: Microbatches, rates: NDArray[np.floating], S: int, *, split: bool, resident: bool
+) -> PaddedChunk:
+    X, Y = (None if resident else gather_rows(matrix, part, S) for matrix in (table.X, table.Y))
+    return PaddedChunk(
         filled=len(part.rows),
         X=X,
         Y=Y,
-        rows=_stretched(part.rows, S) if resident else None,
-        weights=_stretched(part.weights, S),
-        shares=_stretched(part.shares, S),
-        parts=_stretched(part.parts, S),
-        closes=_stretched(part.closes, S) if split else None,
-        rates=_stretched(rates[part.batches], S),
+        rows=pad_to(part.rows, S) if resident else None,
+        weights=pad_to(part.weights, S),
+        inverse_weights=pad_to(part.shares, S),
+        microbatch_index=pad_to(part.parts, S),
+        is_last=pad_to(part.closes, S) if split else None,
+        rates=pad_to(rates[part.batches], S),
     )
 
 
-def feed_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: bool) -> int:
+def chunk_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: bool) -> int:
     """Return S, how many microbatches a feed holds; the number of rows plays no part.
 
     Args:
@@ -308,11 +319,11 @@ def feed_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: bool
         8
     """
     in_bytes = MOST_AT_ONCE if resident else FEED_BYTES // (width * (sizes[0] + sizes[-1]) * itemsize)
-    in_time = int(FEED_SECONDS / seconds_in_numpy(Work(sizes, width, width, 1)))
+    in_time = int(FEED_SECONDS / estimate_numpy_seconds(Workload(sizes, width, width, 1)))
     return 1 << min(max(in_bytes, 1), max(in_time, 1), MOST_AT_ONCE).bit_length() - 1
 
 
-def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
+def gather_rows(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
     """Copy rows into a new array ``(S, width, columns)`` that a device on the processor can use as it lies.
 
     Args:
@@ -331,13 +342,13 @@ def gathered(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
     return out
 
 
-def copy_rows(X: Any, rows: Rows, out: NDArray[Any]) -> None:
+def copy_rows(X: Any, rows: Indices, out: NDArray[Any]) -> None:
     """Copy some rows of a dense or CSR matrix into a dense one."""
     if isinstance(X, np.ndarray) and X.flags.c_contiguous:
         # ``cut`` has looked at the row numbers; "clip" spares NumPy a buffer.
         np.take(X, rows, axis=0, out=out, mode="clip")
     else:
-        out[:] = taken(X, rows)
+        out[:] = take_rows(X, rows)
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -354,7 +365,7 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return found
 
 
-def _stretched(values: NDArray[Any], S: int) -> NDArray[Any]:
+def pad_to(values: NDArray[Any], S: int) -> NDArray[Any]:
     """The same with S entries; what those added hold is never looked at."""
     stretched = np.empty((S, *values.shape[1:]), dtype=values.dtype)
     stretched[: len(values)] = values

@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from batchprop.arrays import Array
-from batchprop.objective import Draws
+from batchprop.objective import RandomSource
 
 OF_THE_BATCH = 2**31 - 1
 """Where the number of a microbatch stands for what is drawn, the batch's own draws; no batch has so many."""
@@ -48,7 +48,7 @@ class Key(NamedTuple):
         return jax.random.wrap_key_data(jnp.stack(self), impl="threefry2x32")
 
 
-def draws_of(key: Array | None, step: Array, part: Array | int) -> Draws | None:
+def random_source(key: Array | None, step: Array, part: Array | int) -> RandomSource | None:
     """Return random numbers that depend on the step and on nothing before it, so that it can be redone.
 
     Args:
@@ -67,7 +67,7 @@ def draws_of(key: Array | None, step: Array, part: Array | int) -> Draws | None:
     def drawn(random: Callable[..., Array]) -> Callable[[tuple[int, ...], Any], Array]:
         return lambda shape, dtype: random(of_part.fold_in(next(number)), shape, dtype)
 
-    return Draws(drawn(uniform), drawn(normal))
+    return RandomSource(drawn(uniform), drawn(normal))
 
 
 def uniform(key: Key, shape: tuple[int, ...], dtype: Any) -> Array:

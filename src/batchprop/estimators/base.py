@@ -13,9 +13,9 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from batchprop.activations import Activation, find_activation
-from batchprop.backprop import Step, answers, backprop, forward, outputs
-from batchprop.batches import Batch, Rows, Table, columns, gather
+from batchprop.activations import Activation, get_activation
+from batchprop.backprop import Step, backprop, forward, output_and_losses, predict
+from batchprop.batches import Batch, Dataset, Indices, gather, take_columns
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.engines import engine_to_predict
 from batchprop.estimators.fit import attended, fit_stochastic
@@ -45,7 +45,7 @@ from batchprop.estimators.validation import (
     require_weight,
     split_rows,
 )
-from batchprop.network import Network, glorot, per_layer
+from batchprop.network import Network, broadcast_to_layers, glorot_uniform
 from batchprop.objective import Objective
 from batchprop.params import Layer, Layers
 from batchprop.training import Engine
@@ -100,7 +100,7 @@ class BaseMLP(Estimator):
         self._require_outputs(Y)
         net = self._first_network(Y.dtype, start.rng, call, fresh=fresh)
         rows, held = self._hold_out(given, call, start.rng)
-        table = Table(X, Y, self._balanced(y, given.weights))
+        table = Dataset(X, Y, self._balanced(y, given.weights))
         if self.privacy is None:
             self.privacy_spent_ = None  # of these weights, whatever solver makes them
         if self.solver == "lbfgs":
@@ -152,26 +152,30 @@ class BaseMLP(Estimator):
             layers = _given_layers(given, sizes, dtype)
         elif fresh:
             activations = self._activations(max(len(sizes) - 2, 1))
-            layers = glorot(sizes, [*activations, activations[-1]][-len(sizes) + 1 :], rng, dtype)
+            layers = glorot_uniform(sizes, [*activations, activations[-1]][-len(sizes) + 1 :], rng, dtype)
         else:
             earlier = {"coefs_": self.coefs_, "intercepts_": self.intercepts_}
             layers = _given_layers(earlier, sizes, dtype)
         return Network(layers, self._activations(len(sizes) - 2), self._head())
 
     def _activations(self, n_hidden: int) -> tuple[Activation, ...]:
-        return tuple(map(find_activation, per_layer("activation", _listed(self.activation), n_hidden)))
+        return tuple(
+            map(get_activation, broadcast_to_layers("activation", _listed(self.activation), n_hidden))
+        )
 
     def _objective(self, n_hidden: int) -> Objective:
         return Objective(
             alpha=float(self.alpha) or None,
-            dropout=tuple(float(p) or None for p in per_layer("dropout", _listed(self.dropout), n_hidden)),
+            dropout=tuple(
+                float(p) or None for p in broadcast_to_layers("dropout", _listed(self.dropout), n_hidden)
+            ),
             max_grad_norm=None if self.max_grad_norm is None else float(self.max_grad_norm),
             loss_scale=self._loss_scale,
         )
 
     def _hold_out(
         self, given: Examples, call: Call, rng: np.random.RandomState
-    ) -> tuple[Rows, Examples | None]:
+    ) -> tuple[Indices, Examples | None]:
         """The rows to train on, and those to validate on: the user's own, or a part of those given."""
         if (call.X_val is None) != (call.y_val is None):
             missing = "X_val" if call.X_val is None else "y_val"
@@ -227,16 +231,16 @@ class BaseMLP(Estimator):
         """A function of the core over the columns of X, as rows ``(n, K)``, a chunk of rows at a time."""
         X = self._checked(X)
         net = self._network(X.dtype)
-        found: NDArray[np.floating] = engine_to_predict(self, net, X.shape[0]).apply(function, net, X)
+        found: NDArray[np.floating] = engine_to_predict(self, net, X.shape[0]).map_rows(function, net, X)
         return found
 
     def _answers(self, X: Any) -> NDArray[np.floating]:
         """P as rows ``(n, K)``."""
-        return self._applied(outputs, X)
+        return self._applied(predict, X)
 
     def _judged(self, engine: Engine, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
-        P, losses = engine.apply(answers, net, held.X, held.Y)
+        P, losses = engine.map_rows(output_and_losses, net, held.X, held.Y)
         return P, self._loss_scale * float(np.average(losses, weights=held.weights))
 
     def activations(self, X: Any) -> list[NDArray[np.floating]]:
@@ -254,7 +258,7 @@ class BaseMLP(Estimator):
         """
         X = self._checked(X)
         net = self._network(X.dtype)
-        Z, H = forward(net, columns(X, np.arange(X.shape[0])), (None,) * len(net.activations))
+        Z, H = forward(net, take_columns(X, np.arange(X.shape[0])), (None,) * len(net.activations))
         return [*(matrix.T for matrix in H), net.head.output(Z[-1]).T]
 
     @property
@@ -327,7 +331,7 @@ class BaseMLP(Estimator):
         net = self._network(X.dtype)
         Y = self._encoded(y, X.dtype)
         self._require_outputs(Y)
-        table = Table(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
+        table = Dataset(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
         return net, gather(table, np.arange(len(Y)))
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -13,8 +13,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
-from batchprop.backprop import scores
-from batchprop.dynamics import Labels
+from batchprop.backprop import logits
+from batchprop.dynamics import LabelEncoding
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import check_partial, unless_lbfgs
 from batchprop.estimators.class_weights import learn_weights, row_weights
@@ -295,7 +295,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         Returns:
             As ``predict_proba``.
         """
-        return self._classes().log_probabilities(self._applied(scores, X))
+        return self._classes().log_probabilities(self._applied(logits, X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the part of the rows whose labels are all right.
@@ -346,9 +346,9 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
     def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
         return self._classes().decode(P)
 
-    def _labels(self) -> Labels:
+    def _labels(self) -> LabelEncoding:
         classes = self._classes()
-        return Labels(() if classes.kind in {BINARY, MULTILABEL} else tuple(classes.sizes))
+        return LabelEncoding(() if classes.kind in {BINARY, MULTILABEL} else tuple(classes.sizes))
 
     def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
         if self._class_weights is None:

@@ -15,10 +15,10 @@ from sklearn.metrics import check_scoring
 from batchprop.errors import InputError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Examples
-from batchprop.files import held_off
+from batchprop.files import defer_signals
 from batchprop.network import Network
-from batchprop.schedules import Plateau, Schedule
-from batchprop.training import Engine, Epoch
+from batchprop.schedules import ReduceOnPlateau, Schedule
+from batchprop.training import Engine, EpochRecord
 
 
 class Patience:
@@ -82,21 +82,21 @@ class Watch:
         self.patience = patience
         self.engine = engine
         self.best: Network | None = None
-        self.last: Epoch | None = None
+        self.last: EpochRecord | None = None
         self._scorer = _scorer(estimator) if held is not None and estimator.early_stopping else None
 
-    def after(self, epoch: Epoch) -> bool:
+    def after(self, epoch: EpochRecord) -> bool:
         """Take in an epoch; return whether training should end."""
         self.last = epoch = self._validated(epoch)
         # Else Ctrl-C could come between two curves of one epoch.
-        with held_off():
+        with defer_signals():
             self._record(epoch)
             stop = self._loses_patience(epoch)
         # Every callback sees every epoch, also one that an earlier callback ends.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
         return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
 
-    def _validated(self, epoch: Epoch) -> Epoch:
+    def _validated(self, epoch: EpochRecord) -> EpochRecord:
         if self.held is None:
             return epoch
         estimator, held = self.estimator, self.held
@@ -122,7 +122,7 @@ class Watch:
                 "rows to validate on: validate on more rows, or use scoring='loss'"
             )
 
-    def _record(self, epoch: Epoch) -> None:
+    def _record(self, epoch: EpochRecord) -> None:
         estimator = self.estimator
         estimator.n_iter_ = epoch.number
         estimator.loss_ = epoch.loss
@@ -135,7 +135,7 @@ class Watch:
         if estimator.verbose:
             print(_line(epoch))
 
-    def _loses_patience(self, epoch: Epoch) -> bool:
+    def _loses_patience(self, epoch: EpochRecord) -> bool:
         if self.patience is None:
             return False
         watched = -epoch.loss if epoch.validation_score is None else epoch.validation_score
@@ -144,7 +144,7 @@ class Watch:
             self.estimator.best_iteration_ = len(self.estimator.loss_curve_)
         if not self.patience.exhausted:
             return False
-        if isinstance(self.schedule, Plateau) and self.schedule.reduce():
+        if isinstance(self.schedule, ReduceOnPlateau) and self.schedule.reduce():
             self.patience.stale = 0
             return False
         return True
@@ -223,7 +223,7 @@ def _takes_weights(scorer: Any) -> bool:
     return "sample_weight" in inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
 
 
-def _line(epoch: Epoch) -> str:
+def _line(epoch: EpochRecord) -> str:
     loss = "withheld" if math.isnan(epoch.loss) else f"{epoch.loss:.6f}"
     parts = [f"Epoch {epoch.number}: loss {loss}"]
     if epoch.validation_loss is not None:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.activations import ACTIVATIONS
-from batchprop.batches import MICROBATCH
-from batchprop.engines.auto import Work, choose_engine, jax_is_installed, pays
+from batchprop.batches import MICROBATCH_SIZE
+from batchprop.engines.auto import Workload, choose_engine, jax_is_installed, worth_compiling
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.engines.padding import room_by_chance
+from batchprop.engines.padding import poisson_batch_capacity
 from batchprop.estimators.early_stopping import warn
 from batchprop.estimators.parameters import AUTO_BATCH
 
@@ -41,9 +41,9 @@ def engine_to_fit(
     Raises:
         ParameterError: see ``choose_engine``.
     """
-    work = Work(net.sizes, n_rows, batch_size, estimator.max_iter)
+    work = Workload(net.sizes, n_rows, batch_size, estimator.max_iter)
     estimator.engine_ = _chosen(estimator, net, work)
-    if estimator.engine == "auto" and not jax_is_installed() and pays(work) and _is_ours(net):
+    if estimator.engine == "auto" and not jax_is_installed() and worth_compiling(work) and _is_ours(net):
         warn(
             "this fit may take long in NumPy, and JAX, which would compile it, is not installed: "
             "pip install 'batchprop[jax]', or set engine='numpy' and read this no more"
@@ -62,7 +62,7 @@ def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine
     Returns:
         The engine.
     """
-    return _made(estimator, _chosen(estimator, net, Work(net.sizes, n_rows, MICROBATCH, 1)), None)
+    return _made(estimator, _chosen(estimator, net, Workload(net.sizes, n_rows, MICROBATCH_SIZE, 1)), None)
 
 
 def overhead_in_rows(engine: Engine) -> float:
@@ -76,7 +76,7 @@ def overhead_in_rows(engine: Engine) -> float:
     return {None: 150.0, "cpu": 50.0}.get(platform, 10_000.0)
 
 
-def _chosen(estimator: Estimator, net: Network, work: Work) -> str:
+def _chosen(estimator: Estimator, net: Network, work: Workload) -> str:
     # Of an activation of the user's own only NumPy can be trusted to run it unasked.
     asked = estimator.engine if _is_ours(net) or estimator.engine != "auto" else "numpy"
     chosen = choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
@@ -103,7 +103,7 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
     named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
     room = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:
-        room = room_by_chance(room)
+        room = poisson_batch_capacity(room)
     return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, room=room)
 
 

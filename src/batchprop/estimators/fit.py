@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import Course, Growing, Plan, Rows, in_parts, mini, whole
-from batchprop.engines.auto import Work, seconds_in_numpy
+from batchprop.batches import (
+    BatchSampler,
+    EpochIterator,
+    GrowingBatchSampler,
+    Indices,
+    minibatches,
+    split_epochs,
+    whole_epochs,
+)
+from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import DivergedError
 from batchprop.estimators.early_stopping import Watch, begin_watching, interrupted, warn
 from batchprop.estimators.engines import engine_to_fit, overhead_in_rows
@@ -30,9 +38,17 @@ from batchprop.estimators.streaming.supplies import InMemory
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.validation import Call, Examples
 from batchprop.network import Network
-from batchprop.params import Layer, leaves, rebuilt
-from batchprop.schedules import Plateau, Schedule
-from batchprop.training import Engine, Epoch, Place, Recipe, State, begin, go_on
+from batchprop.params import Layer, tree_flatten, tree_unflatten
+from batchprop.schedules import ReduceOnPlateau, Schedule
+from batchprop.training import (
+    Engine,
+    EpochRecord,
+    TrainConfig,
+    TrainProgress,
+    TrainState,
+    init_state,
+    run_epochs,
+)
 
 if TYPE_CHECKING:
     from batchprop.estimators.interface import Estimator
@@ -57,7 +73,7 @@ class Fit(NamedTuple):
         rng: shuffles the rows.
     """
 
-    recipe: Recipe
+    recipe: TrainConfig
     supply: InMemory | Streamed
     batch_size: int
     schedule: Schedule
@@ -94,10 +110,10 @@ def fit_stochastic(
     fit, state = _set_up(estimator, net, supply, start, call)
     watch = begin_watching(estimator, held, fit.schedule, fit.engine)
     with start.alone():
-        keeper = _keeper(estimator, fit, watch, Place(state), start)
+        keeper = _keeper(estimator, fit, watch, TrainProgress(state), start)
         with suitable_threads(fit.engine, net.sizes, fit.batch_size):
             n_epochs = 1 if call.partial else estimator.max_iter
-            stopped = _run(estimator, fit, watch, keeper, Place(state), n_epochs)
+            stopped = _run(estimator, fit, watch, keeper, TrainProgress(state), n_epochs)
         if keeper is not None:
             keeper.end(stopped=stopped)
             state = keeper.place.state
@@ -113,7 +129,7 @@ def fit_stochastic(
 
 def _set_up(
     estimator: Estimator, net: Network, supply: InMemory | Streamed, start: Start, call: Call
-) -> tuple[Fit, State]:
+) -> tuple[Fit, TrainState]:
     monitors = monitors_of(estimator, call)
     batch_size = batch_size_of(estimator, supply.n_rows)
     steps_per_epoch = math.ceil(supply.n_rows / batch_size)
@@ -125,7 +141,7 @@ def _set_up(
     if call.record_examples and isinstance(supply, InMemory):
         recorder = Recorder(net, supply.rows, supply.table.Y, estimator._labels())
     watched = watched_for(monitors, recording=recorder is not None)
-    recipe = Recipe(net, optimizer_of(estimator), objective, watched)
+    recipe = TrainConfig(net, optimizer_of(estimator), objective, watched)
     state, resumed = _first_state(estimator, recipe, partial=call.partial)
     schedule = schedule_of(estimator, steps_per_epoch, supply.n_rows, resumed=resumed)
     entropy = _entropy(estimator, recipe, start.rng)
@@ -134,7 +150,9 @@ def _set_up(
     return Fit(recipe, supply, batch_size, schedule, engine, private, monitors, recorder, rng), state
 
 
-def _keeper(estimator: Estimator, fit: Fit, watch: Watch, place: Place, start: Start) -> Keeper | None:
+def _keeper(
+    estimator: Estimator, fit: Fit, watch: Watch, place: TrainProgress, start: Start
+) -> Keeper | None:
     """What keeps the fit, where somebody asked for that; it stands where a checkpoint stood."""
     if start.checkpoints is None and estimator.on_divergence != "rewind":
         return None
@@ -152,7 +170,7 @@ def _keeper(estimator: Estimator, fit: Fit, watch: Watch, place: Place, start: S
 
 
 def _run(
-    estimator: Estimator, fit: Fit, watch: Watch, keeper: Keeper | None, place: Place, n_epochs: int
+    estimator: Estimator, fit: Fit, watch: Watch, keeper: Keeper | None, place: TrainProgress, n_epochs: int
 ) -> bool:
     """Take in epoch after epoch; return whether something else ended them than their number."""
     if keeper is not None and keeper.standing.ended:
@@ -172,38 +190,42 @@ def _run(
             fit.rng.set_state(order)  # the same orders once more
 
 
-def _epochs(estimator: Estimator, fit: Fit, keeper: Keeper | None, place: Place) -> Iterator[Epoch]:
+def _epochs(
+    estimator: Estimator, fit: Fit, keeper: Keeper | None, place: TrainProgress
+) -> Iterator[EpochRecord]:
     if isinstance(fit.supply, Streamed):
         seed = int(fit.rng.randint(2**31 - 1)) if estimator.shuffle else None
         return _going_on(fit, keeper, place, fit.supply.course(fit.batch_size, seed), fit.schedule)
     table, rows = fit.supply
     plan = _plan(estimator, fit, rows)
-    course = whole(table, plan) if keeper is None else in_parts(table, plan, _batches_in_a_piece(fit))
+    course = (
+        whole_epochs(table, plan) if keeper is None else split_epochs(table, plan, _batches_in_a_piece(fit))
+    )
     epochs = _going_on(fit, keeper, place, course, growing_rate(estimator, fit.schedule, plan))
     epochs = monitored(estimator, fit.monitors, epochs, table.weights, plan)
     return epochs if fit.recorder is None else fit.recorder.recorded(epochs)
 
 
 def _going_on(
-    fit: Fit, keeper: Keeper | None, place: Place, course: Course, schedule: Schedule
-) -> Iterator[Epoch]:
+    fit: Fit, keeper: Keeper | None, place: TrainProgress, course: EpochIterator, schedule: Schedule
+) -> Iterator[EpochRecord]:
     if keeper is None:
-        return go_on(fit.recipe, place, course, schedule, fit.engine)
+        return run_epochs(fit.recipe, place, course, schedule, fit.engine)
     schedule = keeper.slowed(schedule)
-    return keeper.kept(go_on(fit.recipe, place, course, schedule, fit.engine, keeper.reached))
+    return keeper.kept(run_epochs(fit.recipe, place, course, schedule, fit.engine, keeper.reached))
 
 
 def _batches_in_a_piece(fit: Fit) -> int:
-    work = Work(fit.recipe.network.sizes, fit.batch_size, fit.batch_size, 1)
-    return max(int(PIECE_SECONDS / seconds_in_numpy(work)), 1)
+    work = Workload(fit.recipe.network.sizes, fit.batch_size, fit.batch_size, 1)
+    return max(int(PIECE_SECONDS / estimate_numpy_seconds(work)), 1)
 
 
-def _trained(estimator: Estimator, net: Network, watch: Watch, state: State) -> Network:
+def _trained(estimator: Estimator, net: Network, watch: Watch, state: TrainState) -> Network:
     if estimator.early_stopping:
         return watch.best or net
     if watch.last is not None:
         return watch.last.network
-    return net.with_layers(tuple(Layer(*map(np.asarray, layer)) for layer in state.layers))
+    return net.replace_layers(tuple(Layer(*map(np.asarray, layer)) for layer in state.layers))
 
 
 def batch_size_of(estimator: Estimator, n_rows: int) -> int:
@@ -229,17 +251,17 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _plan(estimator: Estimator, fit: Fit, rows: Rows) -> Plan:
+def _plan(estimator: Estimator, fit: Fit, rows: Indices) -> BatchSampler:
     order = fit.rng if estimator.shuffle else None
     if fit.private is not None:
         return fit.private.plan(math.ceil(len(rows) / fit.batch_size), fit.rng)
     if estimator.batch_size == "noise":
         largest, overhead = estimator.max_batch_size, overhead_in_rows(fit.engine)
-        return Growing(rows, fit.batch_size, largest, overhead, order)
-    return mini(rows, fit.batch_size, order)
+        return GrowingBatchSampler(rows, fit.batch_size, largest, overhead, order)
+    return minibatches(rows, fit.batch_size, order)
 
 
-def _consume(estimator: Estimator, epochs: Iterator[Epoch], watch: Watch) -> bool:
+def _consume(estimator: Estimator, epochs: Iterator[EpochRecord], watch: Watch) -> bool:
     """Take in epoch after epoch; return whether something else ended them than their number."""
     try:
         for epoch in epochs:
@@ -252,15 +274,15 @@ def _consume(estimator: Estimator, epochs: Iterator[Epoch], watch: Watch) -> boo
     return False
 
 
-def _first_state(estimator: Estimator, recipe: Recipe, *, partial: bool) -> tuple[State, bool]:
-    state, memory = begin(recipe), estimator._memory
+def _first_state(estimator: Estimator, recipe: TrainConfig, *, partial: bool) -> tuple[TrainState, bool]:
+    state, memory = init_state(recipe), estimator._memory
     if not partial or memory is None:
         return state, False
-    template = leaves(state.optimizer)
+    template = tree_flatten(state.optimizer)
     if [np.shape(leaf) for leaf in template] != [np.shape(leaf) for leaf in memory["optimizer"]]:
         return state, False
     values = (_like(old, new) for old, new in zip(memory["optimizer"], template, strict=True))
-    return State(state.layers, rebuilt(state.optimizer, values), memory["steps"]), True
+    return TrainState(state.layers, tree_unflatten(state.optimizer, values), memory["steps"]), True
 
 
 def _like(value: Any, template: Any) -> Any:
@@ -268,13 +290,15 @@ def _like(value: Any, template: Any) -> Any:
     return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
-def _remember(estimator: Estimator, watch: Watch, state: State) -> None:
+def _remember(estimator: Estimator, watch: Watch, state: TrainState) -> None:
     if watch.last is not None:
         state = watch.last.state
     if not state.steps:
         return
-    rate = watch.schedule.learning_rate if isinstance(watch.schedule, Plateau) else None
-    remembered = [np.asarray(leaf) if hasattr(leaf, "shape") else leaf for leaf in leaves(state.optimizer)]
+    rate = watch.schedule.learning_rate if isinstance(watch.schedule, ReduceOnPlateau) else None
+    remembered = [
+        np.asarray(leaf) if hasattr(leaf, "shape") else leaf for leaf in tree_flatten(state.optimizer)
+    ]
     estimator._memory = {"optimizer": remembered, "steps": state.steps, "plateau_rate": rate}
     if watch.patience is None:
         return
@@ -285,8 +309,8 @@ def _remember(estimator: Estimator, watch: Watch, state: State) -> None:
         estimator.best_loss_ = -watch.patience.best
 
 
-def _entropy(estimator: Estimator, recipe: Recipe, rng: np.random.RandomState) -> list[int] | None:
-    if not recipe.objective.draws:
+def _entropy(estimator: Estimator, recipe: TrainConfig, rng: np.random.RandomState) -> list[int] | None:
+    if not recipe.objective.needs_rng:
         return None
     if estimator.privacy is not None and estimator.random_state is None:
         # Noise that hides something must not come from a generator that anybody may have seeded.

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from batchprop.activations import Activation
-from batchprop.dynamics import Labels
+from batchprop.dynamics import LabelEncoding
 from batchprop.estimators.parameters import Rule
 from batchprop.estimators.validation import Call, Examples
 from batchprop.heads import Head
 from batchprop.network import Network
 from batchprop.objective import Objective
-from batchprop.training import Engine, Epoch
+from batchprop.training import Engine, EpochRecord
 
-Callback = Callable[[Epoch], bool | None]
+Callback = Callable[[EpochRecord], bool | None]
 
 
 class Estimator(BaseEstimator, ABC):
@@ -125,7 +125,7 @@ class Estimator(BaseEstimator, ABC):
     def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
         """Predictions in the shape that y had, for answers P ``(n, K)``."""
 
-    def _labels(self) -> Labels | None:
+    def _labels(self) -> LabelEncoding | None:
         """How Y stands for labels, or None where it holds numbers."""
         return None
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import MICROBATCH, Rows, Table
+from batchprop.batches import MICROBATCH_SIZE, Dataset, Indices
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.estimators.early_stopping import begin_watching, interrupted, warn
 from batchprop.estimators.engines import engine_to_fit
@@ -21,12 +21,14 @@ from batchprop.estimators.interface import Estimator
 from batchprop.estimators.threads import suitable_threads
 from batchprop.estimators.validation import Examples
 from batchprop.network import Network
-from batchprop.objective import Collapsed, Objective
+from batchprop.objective import LossAndGradient, Objective
 from batchprop.params import Layer, Layers
-from batchprop.training import Epoch, State
+from batchprop.training import EpochRecord, TrainState
 
 
-def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held: Examples | None) -> Network:
+def fit_lbfgs(
+    estimator: Estimator, net: Network, table: Dataset, rows: Indices, held: Examples | None
+) -> Network:
     """Minimise the loss over all rows; an iteration counts as an epoch.
 
     Args:
@@ -52,11 +54,11 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
     def after(net: Network, loss: float) -> bool:
         nonlocal started
         seconds, started = perf_counter() - started, perf_counter()
-        state = State(net.layers, (), 0)
-        return watch.after(Epoch(next(numbers), loss, math.nan, len(rows), seconds, net, state))
+        state = TrainState(net.layers, (), 0)
+        return watch.after(EpochRecord(next(numbers), loss, math.nan, len(rows), seconds, net, state))
 
     try:
-        with suitable_threads(engine, net.sizes, min(len(rows), MICROBATCH)):
+        with suitable_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)):
             net, result = _minimised(
                 estimator, net, lambda net: engine.value_and_gradient(net, table, rows, objective), after
             )
@@ -83,7 +85,7 @@ def fit_lbfgs(estimator: Estimator, net: Network, table: Table, rows: Rows, held
 
 def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
     for name, used in (
-        ("dropout", objective.drops),
+        ("dropout", objective.has_dropout),
         ("max_grad_norm", objective.max_grad_norm is not None),
     ):
         if used:
@@ -96,7 +98,7 @@ def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
 def _minimised(
     estimator: Estimator,
     net: Network,
-    value_and_gradient: Callable[[Network], Collapsed],
+    value_and_gradient: Callable[[Network], LossAndGradient],
     after: Callable[[Network, float], bool],
 ) -> tuple[Network, OptimizeResult]:
     """The network at the end and SciPy's result; ``after`` gets each iteration's network and loss."""
@@ -142,7 +144,7 @@ def _unpacker(net: Network) -> Callable[[NDArray[np.float64]], Network]:
         # SciPy goes on to change theta in place.
         parts: list[Any] = np.split(theta.copy(), ends)
         Ws, bs = parts[: len(shapes)], parts[len(shapes) :]
-        return net.with_layers(
+        return net.replace_layers(
             tuple(Layer(W.reshape(shape).T, b) for W, shape, b in zip(Ws, shapes, bs, strict=True))
         )
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.arrays import Array, namespace, squared_length
+from batchprop.arrays import Array, namespace, squared_norm
 from batchprop.backprop import Step
-from batchprop.batches import Growing, Plan, sizes_of
-from batchprop.dynamics import SQUARED_NORM, glance
-from batchprop.errors import ParameterError, unknown_name
+from batchprop.batches import BatchSampler, GrowingBatchSampler, batch_sizes
+from batchprop.dynamics import SQUARED_NORM, basic_metrics
+from batchprop.errors import ParameterError, unknown_option_error
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
-from batchprop.gradient import unbiased_noise
+from batchprop.gradient import estimate_gradient_noise
 from batchprop.params import Layer, Layers
-from batchprop.training import Epoch, Watched
+from batchprop.training import EpochRecord, MetricFns
 
 MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")
 """What ``monitor=`` takes."""
@@ -47,7 +47,7 @@ def check_monitors(monitors: Collection[str], solver: str) -> None:
         raise ParameterError(f"monitor={monitors!r} is not allowed: give a tuple of names, or () for none")
     for name in monitors:
         if name not in MONITORS:
-            raise unknown_name("monitor", name, MONITORS)
+            raise unknown_option_error("monitor", name, MONITORS)
     if monitors and solver == "lbfgs":
         raise ParameterError(
             "monitor does not go with solver='lbfgs', which takes no batches: use 'adam' or 'sgd'"
@@ -73,10 +73,10 @@ def monitors_of(estimator: Estimator, call: Call) -> frozenset[str]:
 def monitored(
     estimator: Estimator,
     monitors: frozenset[str],
-    epochs: Iterator[Epoch],
+    epochs: Iterator[EpochRecord],
     weights: NDArray[np.floating] | None,
-    plan: Plan,
-) -> Iterator[Epoch]:
+    plan: BatchSampler,
+) -> Iterator[EpochRecord]:
     """Keep what the monitors say of each epoch as ``monitor_``, and let a growing plan hear it.
 
     Args:
@@ -92,16 +92,16 @@ def monitored(
     for epoch in epochs:
         if monitors:
             found = summary(monitors, epoch, weights)
-            if isinstance(plan, Growing):
+            if isinstance(plan, GrowingBatchSampler):
                 found["batch_size"] = plan.batch_size
-                plan.hear(found["noise_scale"])
+                plan.update(found["noise_scale"])
             for name, value in found.items():
                 estimator.monitor_.setdefault(name, []).append(value)
         yield epoch
 
 
 @cache
-def watched_for(monitors: frozenset[str], *, recording: bool = False) -> Watched:
+def watched_for(monitors: frozenset[str], *, recording: bool = False) -> MetricFns:
     """Return what an engine has to look at for some monitors.
 
     Args:
@@ -112,8 +112,8 @@ def watched_for(monitors: frozenset[str], *, recording: bool = False) -> Watched
         The looks.
     """
     norms = squared_norms if monitors & _OF_EXAMPLES else None
-    of_examples = glance if recording else norms
-    return Watched(of_examples, squared_lengths if monitors & _OF_STEPS else None)
+    of_examples = basic_metrics if recording else norms
+    return MetricFns(of_examples, squared_lengths if monitors & _OF_STEPS else None)
 
 
 def squared_norms(step: Step, _: Array) -> Array:
@@ -130,7 +130,7 @@ def squared_lengths(gradient: Layers, before: Layers, after: Layers) -> Array:
 
 
 def summary(
-    monitors: Collection[str], epoch: Epoch, weights: NDArray[np.floating] | None
+    monitors: Collection[str], epoch: EpochRecord, weights: NDArray[np.floating] | None
 ) -> dict[str, float]:
     """Return what the monitors say of an epoch.
 
@@ -154,35 +154,35 @@ def summary(
         if "gradient_snr" in monitors:
             found["gradient_snr"] = size / scale if scale else np.inf
     if "gradient_norms" in monitors:
-        norms = np.sqrt(np.asarray(epoch.seen.examples)[:, SQUARED_NORM])
+        norms = np.sqrt(np.asarray(epoch.metrics.examples)[:, SQUARED_NORM])
         names = ("gradient_norm_median", "gradient_norm_95", "gradient_norm_max")
         found |= dict(zip(names, np.quantile(norms, (0.5, 0.95, 1.0)).tolist(), strict=True))
     if "update_ratio" in monitors:
-        lengths = np.sqrt(np.asarray(epoch.seen.steps)[:, 1:])
+        lengths = np.sqrt(np.asarray(epoch.metrics.steps)[:, 1:])
         moved, before = lengths[:, ::2], lengths[:, 1::2]
         ratios = np.divide(moved, before, out=np.full_like(moved, np.nan), where=before > 0).mean(axis=0)
         found |= {f"update_ratio_{k}": float(ratio) for k, ratio in enumerate(ratios)}
     return {name: float(value) for name, value in found.items()}
 
 
-def _noise(epoch: Epoch, weights: NDArray[np.floating] | None) -> tuple[float, float, float]:
+def _noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tuple[float, float, float]:
     """The epoch's mean estimates of tr Σ and ‖G‖², and the effective size of its batches."""
-    sizes = sizes_of(epoch.batches)
+    sizes = batch_sizes(epoch.batches)
     of_batch = np.repeat(np.arange(len(sizes)), sizes)
     w = np.ones(len(of_batch)) if weights is None else weights[np.concatenate(list(epoch.batches))]
     total = np.bincount(of_batch, weights=w, minlength=len(sizes))
     squares = np.bincount(of_batch, weights=w**2, minlength=len(sizes))
     lengths = np.bincount(
-        of_batch, weights=w * np.asarray(epoch.seen.examples)[:, SQUARED_NORM], minlength=len(sizes)
+        of_batch, weights=w * np.asarray(epoch.metrics.examples)[:, SQUARED_NORM], minlength=len(sizes)
     )
     enough = total**2 > squares  # two examples at least: one says nothing of how they differ
     if not enough.any():
         return np.nan, np.nan, np.nan
     concentration = squares[enough] / total[enough] ** 2
-    of_mean = np.asarray(epoch.seen.steps)[enough, 0].astype(float)
-    noise = unbiased_noise(lengths[enough] / total[enough], of_mean, concentration)
+    of_mean = np.asarray(epoch.metrics.steps)[enough, 0].astype(float)
+    noise = estimate_gradient_noise(lengths[enough] / total[enough], of_mean, concentration)
     return float(noise.trace.mean()), float(noise.squared_norm.mean()), float(1 / concentration.mean())
 
 
 def _of_layer(layer: Layer) -> Any:
-    return squared_length(layer.W) + squared_length(layer.b)
+    return squared_norm(layer.W) + squared_norm(layer.b)

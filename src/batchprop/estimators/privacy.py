@@ -11,22 +11,22 @@ from typing import Any, Protocol
 import numpy as np
 
 from batchprop.activations import ACTIVATIONS, Activation
-from batchprop.batches import Plan
-from batchprop.dp_sgd import Mechanism
+from batchprop.batches import BatchSampler
+from batchprop.dp_sgd import DPMechanism
 from batchprop.errors import ParameterError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 
 
 class PrivateFit(Protocol):
     """What a fit asks of the one in ``batchprop.privacy``."""
 
     @property
-    def mechanism(self) -> Mechanism:
+    def mechanism(self) -> DPMechanism:
         """What limits the gradients and adds the noise."""
 
-    def plan(self, n_batches: int, random_state: np.random.RandomState) -> Plan:
+    def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
         """Plan epochs of so many batches."""
 
     def spent(self, steps: int) -> Any:
@@ -170,8 +170,8 @@ def begin_private(
 
 @contextmanager
 def withheld(
-    estimator: Estimator, private: PrivateFit | None, epochs: Iterator[Epoch]
-) -> Iterator[Iterator[Epoch]]:
+    estimator: Estimator, private: PrivateFit | None, epochs: Iterator[EpochRecord]
+) -> Iterator[Iterator[EpochRecord]]:
     """Give the epochs without what nothing protects, and write down what they have spent, however they end.
 
     Withheld are the training loss, which rows took part, and how many: what a batch holds by chance depends
@@ -190,7 +190,7 @@ def withheld(
         return
     expected, steps = private.mechanism.expected_size, 0
 
-    def protected() -> Iterator[Epoch]:
+    def protected() -> Iterator[EpochRecord]:
         nonlocal steps
         for epoch in epochs:
             n_batches = len(epoch.batches)

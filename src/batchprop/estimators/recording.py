@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Batches, Order, Rows
+from batchprop.batches import EpochBatches, Indices, SequentialBatches
 from batchprop.dynamics import (
-    History,
-    Labels,
-    begin_history,
-    figures,
-    go_on,
-    mean_answers,
-    particulars,
-    suspicion,
+    LabelEncoding,
+    TrainingDynamics,
+    example_metrics,
+    init_dynamics,
+    mean_predictions,
+    mislabel_score,
+    summarize,
+    update_dynamics,
 )
 from batchprop.errors import ParameterError
 from batchprop.estimators.validation import Call
 from batchprop.network import Network
-from batchprop.training import Epoch
+from batchprop.training import EpochRecord
 
 if TYPE_CHECKING:
     from batchprop.estimators.interface import Estimator
@@ -64,14 +64,16 @@ class Recorder:
         checkpoints: the weights before the first epoch and on the way.
     """
 
-    def __init__(self, net: Network, rows: Rows, Y: NDArray[np.floating], labels: Labels | None) -> None:
-        self.history: History | None = None
+    def __init__(
+        self, net: Network, rows: Indices, Y: NDArray[np.floating], labels: LabelEncoding | None
+    ) -> None:
+        self.history: TrainingDynamics | None = None
         self.checkpoints = [Checkpoint.of(net, 0, 0.0)]
         self._Y, self._labels = np.ascontiguousarray(Y[rows].T), labels
         self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
         self._places[rows] = np.arange(len(rows))
 
-    def recorded(self, epochs: Iterator[Epoch]) -> Iterator[Epoch]:
+    def recorded(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
         """Take in epochs whose batches name every row once.
 
         Args:
@@ -81,20 +83,20 @@ class Recorder:
             The epochs.
         """
         for epoch in epochs:
-            found = np.asarray(epoch.seen.examples)
+            found = np.asarray(epoch.metrics.examples)
             glances = np.empty(found.shape[::-1], dtype=found.dtype)
             glances[:, self._places[_in_order(epoch.batches)]] = found.T
             # Sums over many epochs are kept in float64.
-            seen = particulars(glances, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
+            seen = example_metrics(glances, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
             rate = epoch.learning_rate
             if self.history is None:
-                self.history = begin_history(seen, rate, self._labels)
+                self.history = init_dynamics(seen, rate, self._labels)
             else:
-                self.history = go_on(self.history, seen, rate)
+                self.history = update_dynamics(self.history, seen, rate)
             self._keep(epoch)
             yield epoch
 
-    def _keep(self, epoch: Epoch) -> None:
+    def _keep(self, epoch: EpochRecord) -> None:
         """Keep the weights after epochs 1, 2, 4, 8, ... and after the last."""
         rate = epoch.learning_rate
         # The last one kept was the last epoch's, and stays only where that was a power of two.
@@ -103,9 +105,9 @@ class Recorder:
         self.checkpoints.append(Checkpoint.of(epoch.network, epoch.number, rate))
 
 
-def _in_order(batches: Batches) -> Rows:
+def _in_order(batches: EpochBatches) -> Indices:
     # An order of a million batches of one row need not be walked through.
-    return batches.rows if isinstance(batches, Order) else np.concatenate(list(batches))
+    return batches.rows if isinstance(batches, SequentialBatches) else np.concatenate(list(batches))
 
 
 def _is_power_of_two(number: int) -> bool:
@@ -139,7 +141,7 @@ def check_recording(estimator: Estimator, call: Call) -> None:
 
 
 def records_of(
-    estimator: Estimator, recorder: Recorder | None, rows: Rows, y: NDArray[Any]
+    estimator: Estimator, recorder: Recorder | None, rows: Indices, y: NDArray[Any]
 ) -> dict[str, Any] | None:
     """Return what an estimator keeps of a recording: arrays and numbers, which any file format can hold.
 
@@ -156,14 +158,14 @@ def records_of(
     if recorder is None or recorder.history is None:
         return None
     history = recorder.history
-    doubt = suspicion(history)
+    doubt = mislabel_score(history)
     rank = np.empty(len(rows), dtype=np.intp)
     rank[np.argsort(-doubt, kind="stable")] = np.arange(1, len(rows) + 1)
     return {
         "rows": rows,
         "given": y,
-        "suggested": estimator._decoded(mean_answers(history)),
-        "figures": {"suspicion": rank, **figures(history)},
+        "suggested": estimator._decoded(mean_predictions(history)),
+        "figures": {"suspicion": rank, **summarize(history)},
         "checkpoints": [tuple(checkpoint) for checkpoint in recorder.checkpoints],
     }
 

@@ -255,7 +255,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
             return heads.huber(self.huber_delta)
         if self.loss == "quantile":
             return heads.quantile(self.quantile)
-        return heads.find_head(self.loss)
+        return heads.get_head(self.loss)
 
     @property
     def _loss_scale(self) -> float:

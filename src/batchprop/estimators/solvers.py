@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from batchprop import optimizers, schedules
-from batchprop.batches import Growing, Plan
+from batchprop.batches import BatchSampler, GrowingBatchSampler
 from batchprop.estimators.interface import Estimator
 from batchprop.optimizers import Optimizer
-from batchprop.schedules import Plateau, Schedule
+from batchprop.schedules import ReduceOnPlateau, Schedule
 
 _PLANNED: dict[str, Callable[[float, int, float], Schedule]] = {
     "cosine": lambda rate, total_steps, _: schedules.cosine(rate, total_steps),
@@ -50,13 +50,13 @@ def schedule_of(estimator: Estimator, steps_per_epoch: int, rows: int, *, resume
     if kind in _PLANNED:
         return _PLANNED[kind](rate, total, estimator.warmup_fraction)
     if kind == "adaptive" and estimator.solver == "sgd":
-        return Plateau(resumed_rate or rate)
+        return ReduceOnPlateau(resumed_rate or rate)
     if kind == "invscaling" and estimator.solver == "sgd":
         return _invscaling(estimator, rate, steps_per_epoch, rows, resumed=resumed)
     return schedules.constant(rate)
 
 
-def growing_rate(estimator: Estimator, schedule: Schedule, plan: Plan) -> Schedule:
+def growing_rate(estimator: Estimator, schedule: Schedule, plan: BatchSampler) -> Schedule:
     """Return the schedule that goes with a plan whose batches grow: a step that is worth more goes further.
 
     Args:
@@ -71,10 +71,10 @@ def growing_rate(estimator: Estimator, schedule: Schedule, plan: Plan) -> Schedu
     Source:
         McCandlish et al., arXiv 1812.06162.
     """
-    if not isinstance(plan, Growing):
+    if not isinstance(plan, GrowingBatchSampler):
         return schedule
     power = 1.0 if estimator.solver == "sgd" else 0.5
-    return lambda step: schedule(step) * plan.progress**power
+    return lambda step: schedule(step) * plan.step_efficiency**power
 
 
 def _invscaling(

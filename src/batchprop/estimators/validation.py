@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
-from batchprop.batches import Rows
+from batchprop.batches import Indices
 from batchprop.errors import InputError
 
 
@@ -58,7 +58,7 @@ class Examples(NamedTuple):
     Y: NDArray[np.floating]
     weights: NDArray[np.floating] | None
 
-    def part(self, rows: Rows) -> Examples:
+    def part(self, rows: Indices) -> Examples:
         """Return some of the rows."""
         weights = None if self.weights is None else self.weights[rows]
         return Examples(self.X[rows], self.y[rows], self.Y[rows], weights)
@@ -123,7 +123,7 @@ def require_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
 
 def split_rows(
     n_rows: int, fraction: float, labels: Any | None, random_state: np.random.RandomState
-) -> tuple[Rows, Rows]:
+) -> tuple[Indices, Indices]:
     """Split the row numbers into those to train on and those to validate on, as scikit-learn's MLPs do.
 
     Args:

@@ -17,14 +17,14 @@ from batchprop.activations import (
     ACTIVATIONS,
     GELU_CUBIC,
     GELU_SLOPE,
-    LEAK,
+    LEAKY_RELU_SLOPE,
     SELU_ALPHA,
     SELU_SCALE,
-    find_activation,
+    get_activation,
 )
 from batchprop.errors import InputError, ParameterError
 from batchprop.export.onnx_graph import Graph, Value
-from batchprop.network import per_layer
+from batchprop.network import broadcast_to_layers
 
 Formula = Callable[["Typed", Value], Value]
 
@@ -44,7 +44,7 @@ class Typed(NamedTuple):
 
 
 def _leaky_relu(op: Typed, z: Value) -> Value:
-    return op("Max", z, op("Mul", z, LEAK))
+    return op("Max", z, op("Mul", z, LEAKY_RELU_SLOPE))
 
 
 def _elu(op: Typed, z: Value) -> Value:
@@ -98,7 +98,7 @@ def activations_of(estimator: Any) -> tuple[str, ...]:
     """
     given = estimator.activation
     given = given.tolist() if isinstance(given, np.ndarray) else given
-    records = map(find_activation, per_layer("activation", given, len(estimator.coefs_) - 1))
+    records = map(get_activation, broadcast_to_layers("activation", given, len(estimator.coefs_) - 1))
     return tuple(known_activation(record) for record in records)
 
 

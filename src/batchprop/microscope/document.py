@@ -17,7 +17,7 @@ from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
 from batchprop.microscope.formulas import activation_tex, head_tex
 from batchprop.network import Network
-from batchprop.webdata import matrix
+from batchprop.webdata import encode_matrix
 
 MOST_NUMBERS = 800_000
 """About so many numbers a document holds: 4 bytes each, a third more as text, and a page under 5 MB."""
@@ -106,15 +106,17 @@ def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rat
             )
         ],
         "image": None if pictures is None else list(pictures.shape[1:]),
-        "pictures": None if pictures is None else matrix(pictures.reshape(m, -1).T),
+        "pictures": None if pictures is None else encode_matrix(pictures.reshape(m, -1).T),
         "features": [words.features[k] for k in inputs],
         "outputs": list(words.outputs),
         "examples": [
             {"row": row, "label": label} for row, label in zip(words.rows, words.labels, strict=True)
         ],
-        "inputs": matrix(batch.B[inputs]),
-        "weights": matrix(np.ones((1, m)) if batch.weights is None else np.asarray(batch.weights)[None, :]),
-        "Y": matrix(Y[units[-1]]),
+        "inputs": encode_matrix(batch.B[inputs]),
+        "weights": encode_matrix(
+            np.ones((1, m)) if batch.weights is None else np.asarray(batch.weights)[None, :]
+        ),
+        "Y": encode_matrix(Y[units[-1]]),
         "checkpoints": [
             _checkpoint(moment, step, units) for moment, step in zip(moments, steps, strict=True)
         ],
@@ -128,18 +130,18 @@ def _checkpoint(moment: Moment, step: Step, units: Units) -> dict[str, Any]:
     return {
         "name": moment.name,
         "layers": [
-            {"W": matrix(layer.W[np.ix_(rows, columns)]), "b": matrix(layer.b[rows, None])}
+            {"W": encode_matrix(layer.W[np.ix_(rows, columns)]), "b": encode_matrix(layer.b[rows, None])}
             for layer, columns, rows in zip(net.layers, units[:-1], upper, strict=True)
         ],
         "Z": _drawn(step.Z, upper),
         "H": _drawn(step.H[1:], hidden),
-        "P": matrix(step.P[units[-1]]),
+        "P": encode_matrix(step.P[units[-1]]),
         "dZ": _drawn(step.dZ, upper),
         "slopes": _drawn(slopes, hidden),
         "dH": _drawn(dH, hidden),
-        "losses": matrix(step.losses[None, :]),
+        "losses": encode_matrix(step.losses[None, :]),
         "answers": list(moment.answers),
-        "gram": matrix(step.gradient.gram()),
+        "gram": encode_matrix(step.gradient.gram()),
     }
 
 
@@ -217,7 +219,7 @@ def learned_targets(net: Network, step: Step, Y: Any) -> Any:
 
 
 def _drawn(matrices: Iterable[Any], units: Units) -> list[dict[str, Any]]:
-    return [matrix(values[rows]) for values, rows in zip(matrices, units, strict=True)]
+    return [encode_matrix(values[rows]) for values, rows in zip(matrices, units, strict=True)]
 
 
 def _left_out(sizes: Sequence[int], units: Units) -> list[str]:

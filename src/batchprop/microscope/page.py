@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-from batchprop.webdata import as_script, built
+from batchprop.webdata import json_script, read_asset
 
 _SKELETON = """<!doctype html>
 <html lang="en">
@@ -45,7 +45,7 @@ def page(document: dict[str, Any]) -> str:
     return _SKELETON.format(
         policy=_POLICY,
         title=html.escape(document["title"]),
-        style=built("microscope", "microscope.css"),
-        document=as_script(document),
-        script=built("microscope", "microscope.js"),
+        style=read_asset("microscope", "microscope.css"),
+        document=json_script(document),
+        script=read_asset("microscope", "microscope.js"),
     )

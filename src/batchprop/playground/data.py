@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Table
+from batchprop.batches import Dataset
 from batchprop.errors import DataError
 
 Task = Literal["classes", "numbers"]
@@ -39,12 +39,12 @@ class Examples:
     rows: tuple[str, ...]
 
     @property
-    def table(self) -> Table:
+    def table(self) -> Dataset:
         """The examples as training takes them: float32, a class as a row of zeros and a one."""
         if self.task == "numbers":
-            return Table(self.X.astype(np.float32), self.values[:, None].astype(np.float32))
+            return Dataset(self.X.astype(np.float32), self.values[:, None].astype(np.float32))
         Y = np.eye(len(self.outputs), dtype=np.float32)[self.values.astype(np.intp)]
-        return Table(self.X.astype(np.float32), Y)
+        return Dataset(self.X.astype(np.float32), Y)
 
 
 def check_size(title: str, rows: int, features: int = 1, classes: int = 1) -> None:

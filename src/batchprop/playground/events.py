@@ -14,7 +14,7 @@ from batchprop.playground.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS,
 from batchprop.playground.surface import SIDE, Plane, surface_of
 from batchprop.playground.toy_datasets import TOYS
 from batchprop.playground.trainer import Training
-from batchprop.webdata import matrix, text
+from batchprop.webdata import encode_base64, encode_matrix
 
 MOST_BYTES = 20_000_000
 """Of a file."""
@@ -100,8 +100,8 @@ def _data(examples: Examples, plane: Plane, training: Training) -> dict[str, Any
         "parameters": training.start.n_parameters,
         "x": {"name": examples.features[first], "ends": plane.x},
         "y": {"name": None if second is None else examples.features[second], "ends": plane.y},
-        "points": matrix(plane.points),
-        "values": matrix(examples.values[plane.drawn][None, :]),
+        "points": encode_matrix(plane.points),
+        "values": encode_matrix(examples.values[plane.drawn][None, :]),
         "held": np.flatnonzero(np.isin(plane.drawn, training.rows_held_out)).tolist(),
     }
 
@@ -118,9 +118,9 @@ def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
         "running": playground.running,
         "ended": playground.ended,
         "first": heard.steps,
-        "losses": matrix(np.array(training.losses[heard.steps :])[None, :]),
-        "noise": matrix(np.array(training.noise_scales[heard.steps :])[None, :]),
-        "sizes": matrix(np.array(training.sizes[heard.steps :])[None, :]),
+        "losses": encode_matrix(np.array(training.losses[heard.steps :])[None, :]),
+        "noise": encode_matrix(np.array(training.noise_scales[heard.steps :])[None, :]),
+        "sizes": encode_matrix(np.array(training.sizes[heard.steps :])[None, :]),
         "held": [
             [held.step, _finite(held.loss), _finite(held.score)] for held in training.held[heard.held :]
         ],
@@ -141,12 +141,12 @@ def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
 def _surface(playground: Playground) -> dict[str, Any]:
     P = surface_of(playground.training.network, playground.plane)
     if playground.examples.task == "numbers":
-        return {"side": SIDE, "values": matrix(P.reshape(SIDE, SIDE))}
+        return {"side": SIDE, "values": encode_matrix(P.reshape(SIDE, SIDE))}
     sure = np.nan_to_num(P.max(axis=0))
     return {
         "side": SIDE,
-        "labels": text(P.argmax(axis=0).astype(np.uint8)),
-        "sure": text(np.round(255 * sure).astype(np.uint8)),
+        "labels": encode_base64(P.argmax(axis=0).astype(np.uint8)),
+        "sure": encode_base64(np.round(255 * sure).astype(np.uint8)),
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
 from batchprop.activations import ACTIVATIONS
-from batchprop.errors import ParameterError, unknown_name
+from batchprop.errors import ParameterError, unknown_option_error
 from batchprop.optimizers import OPTIMIZERS
 from batchprop.playground.toy_datasets import TOYS
 
@@ -87,7 +87,7 @@ class Settings:
         """
         for name in changes:
             if name not in _CHECKED:
-                raise unknown_name("the choice", name, _CHECKED)
+                raise unknown_option_error("the choice", name, _CHECKED)
         return replace(self, **{name: _CHECKED[name](name, value) for name, value in changes.items()})
 
     def same(self, other: Self, names: Collection[str]) -> bool:
@@ -109,7 +109,7 @@ _LONGEST = 300  # letters; what a page sends may be of any length
 def _one_of(known: Collection[str]) -> Callable[[str, object], str]:
     def checked(name: str, value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            raise unknown_name(name, str(value)[:_LONGEST], known)
+            raise unknown_option_error(name, str(value)[:_LONGEST], known)
         return value
 
     return checked

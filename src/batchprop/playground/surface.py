@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_selection import f_classif, f_regression
 
-from batchprop.backprop import outputs
+from batchprop.backprop import predict
 from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.playground.data import Examples
@@ -111,7 +111,7 @@ def surface_of(network: Network, plane: Plane) -> NDArray[np.floating]:
         P ``(K, 64 · 64)``, row by row from the lowest y.
     """
     with np.errstate(all="ignore"):
-        P: NDArray[np.floating] = outputs(network, plane.grid)
+        P: NDArray[np.floating] = predict(network, plane.grid)
     return P
 
 

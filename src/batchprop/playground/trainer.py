@@ -8,16 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.backprop import answers, backprop
-from batchprop.batches import Rows, gather, mini
+from batchprop.backprop import backprop, output_and_losses
+from batchprop.batches import Indices, gather, minibatches
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.gradient import Noise
+from batchprop.gradient import GradientNoise
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS
 from batchprop.playground.data import Examples
 from batchprop.playground.settings import Settings
-from batchprop.training import Recipe, State, all_finite, begin, update
+from batchprop.training import TrainConfig, TrainState, all_finite, apply_gradient, init_state
 
 MOST_STEPS = 1_000_000
 
@@ -36,7 +36,7 @@ class Taken(NamedTuple):
         optimizer: which made the step.
     """
 
-    rows: Rows
+    rows: Indices
     network: Network
     learning_rate: float
     optimizer: str
@@ -101,17 +101,17 @@ class Training:
         self.seen = 0
         self.taken: Taken | None = None
         self.held: list[Held] = []
-        self._noise, self._measured_batches = Noise(0.0, 0.0), 0
+        self._noise, self._measured_batches = GradientNoise(0.0, 0.0), 0
         self._rng = rng
         self._settings = settings
         self._batches = self._planned(settings.batch_size)
-        self._recipe = Recipe(self.start, OPTIMIZERS[settings.optimizer](), Objective())
-        self._state: State = begin(self._recipe)
+        self._recipe = TrainConfig(self.start, OPTIMIZERS[settings.optimizer](), Objective())
+        self._state: TrainState = init_state(self._recipe)
 
     @property
     def network(self) -> Network:
         """As it is now."""
-        return self.start.with_layers(self._state.layers)
+        return self.start.replace_layers(self._state.layers)
 
     @property
     def steps(self) -> int:
@@ -154,7 +154,7 @@ class Training:
         with np.errstate(all="ignore"):
             step = backprop(network, batch.B, batch.Y)
             noise = step.gradient.noise()
-            state = update(self._recipe, self._state, step.gradient.mean(), rate)
+            state = apply_gradient(self._recipe, self._state, step.gradient.mean(), rate)
         loss = float(step.loss)
         if not (math.isfinite(loss) and all_finite(state.layers)):
             raise DivergedError(
@@ -177,7 +177,7 @@ class Training:
     def _measured(self) -> Held:
         batch = gather(self.table, self.rows_held_out)
         with np.errstate(all="ignore"):
-            P, losses = answers(self.network, batch.B, batch.Y)
+            P, losses = output_and_losses(self.network, batch.B, batch.Y)
             loss, score = float(losses.mean()), self._score(P, batch.Y)
         return Held(self.steps, loss, score)
 
@@ -187,12 +187,12 @@ class Training:
         spread = float(np.sum((Y - Y.mean()) ** 2))
         return 1 - float(np.sum((Y - P) ** 2)) / spread if spread else math.nan
 
-    def _planned(self, batch_size: int | str) -> Iterator[Rows]:
+    def _planned(self, batch_size: int | str) -> Iterator[Indices]:
         size = len(self.rows) if batch_size == "full" else int(batch_size)
-        plan = mini(self.rows, size, self._rng)
+        plan = minibatches(self.rows, size, self._rng)
         return (rows for epoch in plan for rows in epoch)
 
-    def _averaged(self, noise: Noise, m: int) -> float:
+    def _averaged(self, noise: GradientNoise, m: int) -> float:
         """The noise scale, of both estimates averaged over epochs: a quotient of single ones is biased."""
         if math.isnan(noise.trace):
             return math.nan
@@ -202,7 +202,7 @@ class Training:
         trace, squared_norm = (
             float(old + share * (new - old)) for old, new in zip(self._noise, noise, strict=True)
         )
-        self._noise = Noise(trace, squared_norm)
+        self._noise = GradientNoise(trace, squared_norm)
         if squared_norm > 0:
             return trace / squared_norm
         return math.inf if trace > 0 else math.nan  # there is no gradient to scatter

@@ -6,8 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from batchprop.errors import InputError, ParameterError, check_count
-from batchprop.plots.style import axes_or_new
+from batchprop.errors import InputError, ParameterError, check_positive_int
+from batchprop.plots.style import get_axes
 
 _COLUMNS = 10
 _INCHES = 1.0
@@ -72,7 +72,7 @@ class ContactSheetDisplay:
             ParameterError: ``top`` is no whole number or below 1, or ``image_shape`` is not that of an image.
         """
         images = _images(X, image_shape)
-        check_count("top", top, "at least 1 image, as 50")
+        check_positive_int("top", top, "at least 1 image, as 50")
         examples = estimator.examples_
         if len(examples) != len(images):
             raise InputError(
@@ -101,11 +101,11 @@ class ContactSheetDisplay:
         Raises:
             ParameterError: ``columns`` is no whole number, or below 1.
         """
-        check_count("columns", columns, f"at least 1 column, as {_COLUMNS}")
+        check_positive_int("columns", columns, f"at least 1 column, as {_COLUMNS}")
         images = np.asarray(self.images)
         columns = min(columns, len(images))
         lines = -(-len(images) // columns)
-        ax = axes_or_new(ax, (_INCHES * columns, (_INCHES + _CAPTION) * lines))
+        ax = get_axes(ax, (_INCHES * columns, (_INCHES + _CAPTION) * lines))
         tops = np.arange(len(images)) // columns * (1 + _CAPTION)
         lefts = np.arange(len(images)) % columns
         drawn = []

@@ -5,7 +5,7 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from batchprop.errors import InputError
-from batchprop.plots.style import axes_or_new, dress
+from batchprop.plots.style import get_axes, style_axes
 
 _FIGURES = ("confidence", "variability", "correctness")
 _SIZE = (8.0, 5.0)
@@ -95,7 +95,7 @@ class DataMapDisplay:
         Returns:
             The display.
         """
-        ax = axes_or_new(ax, _SIZE)
+        ax = get_axes(ax, _SIZE)
         # Cividis reads the same to colour-blind eyes, and in grey.
         points = ax.scatter(
             self.variability, self.confidence, c=self.correctness, cmap="cividis", vmin=0, vmax=1, s=12
@@ -107,6 +107,6 @@ class DataMapDisplay:
             xlabel="variability: standard deviation of the same",
             ylabel="confidence: mean of the given label's probability",
         )
-        dress(ax)
+        style_axes(ax)
         self.ax_, self.figure_, self.scatter_ = ax, ax.figure, points
         return self

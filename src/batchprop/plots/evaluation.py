@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from batchprop.plots.style import COLOURS, GREY, PALE, drawable, dress
+from batchprop.plots.style import COLOURS, GREY, LIGHT_GREY, replace_missing_glyphs, style_axes
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ def inscription(text: object) -> str:
     >>> inscription("5 $ and\nmore"), inscription("a rather long name of class 10")
     ('5 \\$ and more', 'a rather lon…of class 10')
     """
-    line = drawable(" ".join(str(text).split()))
+    line = replace_missing_glyphs(" ".join(str(text).split()))
     if len(line) > _LONGEST:
         # Names of one kind are often told apart by their ends.
         line = f"{line[: _LONGEST // 2]}…{line[1 - _LONGEST // 2 :]}"
@@ -69,7 +69,7 @@ def draw_scores(
             )
     ax.set(xlim=(-0.02, 1.02), yticks=range(len(scores)), yticklabels=list(scores))
     ax.set_ylim(len(scores) - 0.5, -0.5)
-    dress(ax)
+    style_axes(ax)
     ax.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -88,7 +88,7 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
     ax = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # Of cells, not of pixels: the page is let load no image.
-    ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors=PALE, linewidth=0.5)
+    ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors=LIGHT_GREY, linewidth=0.5)
     size = max(min(10.0, 450 / (k * len(f"{counts.max():,}"))), 5)
     for true, said in zip(*np.nonzero(counts), strict=True):
         ink = "white" if shares[true, said] > _DARK else "black"
@@ -134,7 +134,7 @@ def draw_calibration(true: Array, probability: Array, label: object, bins: int) 
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.02),
     )
-    dress(ax)
+    style_axes(ax)
     ax.legend(loc="upper left", frameon=False)
     return figure
 
@@ -162,7 +162,7 @@ def draw_predictions(y: Array, guess: Array, kind: str) -> Figure:
         axis.set_major_formatter(ScalarFormatter())
     residual = kind == "residual_vs_predicted"
     ax.set(xlabel="predicted", ylabel="true − predicted" if residual else "true")
-    dress(ax)
+    style_axes(ax)
     return figure
 
 
@@ -182,9 +182,9 @@ def draw_importances(columns: Iterable[str], mean: Array, std: Array, metric: st
     ax.barh(
         rows, mean, xerr=std, height=0.7, color=_BLUE, ecolor=GREY, error_kw={"capsize": 2, "linewidth": 1}
     )
-    ax.axvline(0, color=PALE if np.min(mean) >= 0 else GREY, linewidth=0.8)
+    ax.axvline(0, color=LIGHT_GREY if np.min(mean) >= 0 else GREY, linewidth=0.8)
     ax.set(yticks=rows, yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlabel=f"rise of {metric}")
-    dress(ax)
+    style_axes(ax)
     ax.grid(visible=False, axis="y")
     ax.tick_params(axis="y", length=0)
     return figure

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
 from batchprop.plots.scales import plain_logarithmic
-from batchprop.plots.style import COLOURS, STYLES, axes_or_new, dress
+from batchprop.plots.style import COLOURS, STYLES, get_axes, style_axes
 from batchprop.plots.validation import in_chunks, layer_names, require_fitted
 
 _SIZE = (8.0, 4.5)
@@ -101,7 +101,7 @@ class GradientNormDisplay:
                 f"quantiles has shape {quantiles.shape}: give (layers, {len(epochs)}, {len(_QUANTILES)}), "
                 "for each layer and each of the epochs 5%, 50% and 95%"
             )
-        self.ax_ = ax = axes_or_new(ax, _SIZE)
+        self.ax_ = ax = get_axes(ax, _SIZE)
         self.figure_ = ax.figure
         # A logarithmic scale has no 0: bars that begin there begin at the bottom.
         above = quantiles[quantiles > 0]
@@ -125,7 +125,7 @@ class GradientNormDisplay:
             free = min(_LINE * -(-len(names) // _COLUMNS), 0.5)
             top = above.max() * _MARGIN
             ax.set_ylim(bottom, top * (top / bottom) ** (free / (1 - free)))
-        dress(ax)
+        style_axes(ax)
         ax.legend(frameon=False, loc="upper left", ncols=_COLUMNS, handlelength=3, columnspacing=1)
         return self
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.plots.style import dress, new_axes
+from batchprop.plots.style import make_axes, style_axes
 from batchprop.plots.validation import in_chunks, layer_names, require_fitted
 
 BINS = 60
@@ -86,7 +86,7 @@ class _RidgesDisplay:
             panel.set(xlabel=self._quantity, ylim=(len(epochs) - 0.7, -1.1 * _HEIGHT))
             panel.set_yticks(range(len(epochs)), [str(epoch) for epoch in epochs])
             panel.tick_params(axis="y", length=0)
-            dress(panel)
+            style_axes(panel)
             panel.spines["left"].set_visible(False)
         self.axes_[0].set_ylabel("after epoch")
         return self
@@ -255,7 +255,7 @@ def _panels(ax: Any, count: int) -> NDArray[np.object_]:
     if ax is None:
         columns = min(count, _COLUMNS)
         lines = -(-count // columns)
-        ax = new_axes((_INCHES[0] * columns, _INCHES[1] * lines), lines, columns)
+        ax = make_axes((_INCHES[0] * columns, _INCHES[1] * lines), lines, columns)
         found = np.asarray(ax, dtype=object).ravel()
         for left_over in found[count:]:
             left_over.remove()

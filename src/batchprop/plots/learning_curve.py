@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
 from batchprop.plots.scales import FEW_POINTS, epoch_axis, plain_logarithmic
-from batchprop.plots.style import COLOURS, GREY, axes_or_new, dress
+from batchprop.plots.style import COLOURS, GREY, get_axes, style_axes
 from batchprop.plots.validation import require_fitted
 
 _SIZE = (8.0, 4.5)
@@ -115,7 +115,7 @@ class LearningCurveDisplay:
             InputError: there is no loss to draw, or a curve has not as many entries as the others.
         """
         loss, validation, score, rate = self._curves()
-        self.ax_ = ax = axes_or_new(ax, _SIZE)
+        self.ax_ = ax = get_axes(ax, _SIZE)
         self.figure_ = ax.figure
         epochs = np.arange(1, len(np.asarray(self.loss)) + 1)
         marker = "o" if len(epochs) <= FEW_POINTS else None
@@ -211,7 +211,7 @@ def _finish(panels: Sequence[Any], epochs: int) -> None:
     epoch_axis(panels[0], epochs)
     panels[0].legend(frameon=False)
     for panel in panels:
-        dress(panel)
+        style_axes(panel)
     for panel in panels[1:]:
         panel.yaxis.set_major_locator(MaxNLocator(3))
     panels[0].figure.align_ylabels(panels)

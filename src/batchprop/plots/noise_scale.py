@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
 from batchprop.plots.scales import FEW_POINTS, epoch_axis, plain_logarithmic
-from batchprop.plots.style import COLOURS, GREY, axes_or_new, dress
+from batchprop.plots.style import COLOURS, GREY, get_axes, style_axes
 from batchprop.plots.validation import require_fitted
 
 _SIZE = (8.0, 4.5)
@@ -93,7 +93,7 @@ class NoiseScaleDisplay:
         """
         scale, sizes = self._figures()
         epochs = np.arange(1, len(scale) + 1)
-        self.ax_ = ax = axes_or_new(ax, _SIZE)
+        self.ax_ = ax = get_axes(ax, _SIZE)
         self.figure_ = ax.figure
         known = np.isfinite(scale)
         # A point between two gaps has no line, and would not be seen without a marker.
@@ -110,7 +110,7 @@ class NoiseScaleDisplay:
         if known.any() and (scale[known] > 0).all():
             plain_logarithmic(ax, "examples")
         epoch_axis(ax, len(scale))
-        dress(ax)
+        style_axes(ax)
         ax.legend(frameon=False)
         return self
 

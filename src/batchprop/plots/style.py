@@ -10,10 +10,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 """Line styles: no two curves differ by their colour alone."""
 
-GREY, PALE = "#666666", "#DDDDDD"
+GREY, LIGHT_GREY = "#666666", "#DDDDDD"
 
 
-def axes_or_new(ax: Any, size: tuple[float, float]) -> Any:
+def get_axes(ax: Any, size: tuple[float, float]) -> Any:
     """Return the axes given, or those of a new figure.
 
     Args:
@@ -33,10 +33,10 @@ def axes_or_new(ax: Any, size: tuple[float, float]) -> Any:
         >>> axes_or_new(ax, (8, 6)) is ax, ax.figure.get_size_inches()
         (True, array([4., 3.]))
     """
-    return ax if ax is not None else new_axes(size)
+    return ax if ax is not None else make_axes(size)
 
 
-def new_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any:
+def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any:
     """Return the axes of a new figure.
 
     Args:
@@ -65,28 +65,28 @@ def new_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any:
     return plt.subplots(rows, columns, figsize=size, layout="constrained")[1]
 
 
-def dress(ax: Any) -> None:
+def style_axes(ax: Any) -> None:
     """Give axes the dress of the house: a pale grid behind what is drawn, no frame at the top and right.
 
     Args:
         ax: matplotlib axes.
     """
-    ax.grid(visible=True, color=PALE, linewidth=0.6)
+    ax.grid(visible=True, color=LIGHT_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def entitle(ax: Any, title: str) -> None:
+def set_title(ax: Any, title: str) -> None:
     """Write a title over axes as it stands, no formula read into it.
 
     Args:
         ax: matplotlib axes.
         title: any text, as the name of a file or a column.
     """
-    ax.set_title(drawable(title), loc="left", fontsize=12, parse_math=False)
+    ax.set_title(replace_missing_glyphs(title), loc="left", fontsize=12, parse_math=False)
 
 
-def drawable(text: str) -> str:
+def replace_missing_glyphs(text: str) -> str:
     """Return the text with `?` for each letter that the font lacks.
 
     Example:

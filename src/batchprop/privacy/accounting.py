@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, get_args
 
-from batchprop.errors import BatchpropError, ParameterError, unknown_name
+from batchprop.errors import BatchpropError, ParameterError, unknown_option_error
 from batchprop.privacy.validation import Accountant, Sampling, checked_delta, not_negative, number, positive
 
 CLOSE = 1e-3
@@ -68,7 +68,7 @@ class Run:
         if not 0 <= (steps := number(self.steps)) < math.inf or steps != int(steps):
             raise ParameterError(f"steps={self.steps!r} must be an integer >= 0: the number of updates")
         if self.sampling not in get_args(Sampling):
-            raise unknown_name("sampling", self.sampling, get_args(Sampling))
+            raise unknown_option_error("sampling", self.sampling, get_args(Sampling))
         object.__setattr__(self, "sampling_rate", rate)
         object.__setattr__(self, "noise_multiplier", not_negative("noise_multiplier", self.noise_multiplier))
         object.__setattr__(self, "steps", int(self.steps))
@@ -191,7 +191,7 @@ def noise_for(
 
 def _checked(delta: float, accountant: Accountant) -> float:
     if accountant not in ("pld", "rdp"):
-        raise unknown_name("accountant", accountant, ("pld", "rdp"))
+        raise unknown_option_error("accountant", accountant, ("pld", "rdp"))
     return checked_delta(delta, accountant)
 
 

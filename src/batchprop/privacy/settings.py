@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 
 from batchprop import dp_sgd as mechanism
-from batchprop.batches import Plan, mini, poisson
-from batchprop.dp_sgd import Automatic, Flat, Mechanism, PerLayer
-from batchprop.errors import ParameterError, unknown_name
+from batchprop.batches import BatchSampler, minibatches, poisson_batches
+from batchprop.dp_sgd import AutomaticClipping, DPMechanism, FlatClipping, PerLayerClipping
+from batchprop.errors import ParameterError, unknown_option_error
 from batchprop.privacy.accounting import Run, as_poisson, epsilon_spent, noise_for
 from batchprop.privacy.spent import RELATION, Spent
 from batchprop.privacy.validation import (
@@ -22,10 +22,10 @@ from batchprop.privacy.validation import (
     positive,
 )
 
-CLIPPINGS: dict[str, type[Flat | PerLayer | Automatic]] = {
-    "flat": Flat,
-    "per_layer": PerLayer,
-    "automatic": Automatic,
+CLIPPINGS: dict[str, type[FlatClipping | PerLayerClipping | AutomaticClipping]] = {
+    "flat": FlatClipping,
+    "per_layer": PerLayerClipping,
+    "automatic": AutomaticClipping,
 }
 
 
@@ -86,7 +86,7 @@ class Privacy:
             )
         for name, kinds in (("clipping", Clipping), ("accountant", Accountant), ("sampling", Sampling)):
             if getattr(self, name) not in get_args(kinds):
-                raise unknown_name(name, getattr(self, name), get_args(kinds))
+                raise unknown_option_error(name, getattr(self, name), get_args(kinds))
         if self.epsilon is not None:
             self._keep("epsilon", positive("epsilon", self.epsilon))
         if self.noise_multiplier is not None:
@@ -195,16 +195,16 @@ class PrivateFit:
         return self.expected_size / self.n_rows
 
     @property
-    def mechanism(self) -> Mechanism:
+    def mechanism(self) -> DPMechanism:
         """What limits the gradients and adds the noise."""
         clipping: mechanism.Clipping = CLIPPINGS[self.privacy.clipping](self.privacy.max_norm)
-        return Mechanism(clipping, self.noise_multiplier or None, float(self.expected_size))
+        return DPMechanism(clipping, self.noise_multiplier or None, float(self.expected_size))
 
-    def plan(self, n_batches: int, random_state: np.random.RandomState) -> Plan:
+    def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
         """Plan epochs of so many batches: each row by its own coin, or shuffled where that was asked for."""
         if self.privacy.sampling == "shuffled":
-            return mini(self.n_rows, self.expected_size, random_state)
-        return poisson(self.n_rows, self.rate, n_batches, random_state)
+            return minibatches(self.n_rows, self.expected_size, random_state)
+        return poisson_batches(self.n_rows, self.rate, n_batches, random_state)
 
     def spent(self, steps: int) -> Spent:
         """What is spent after so many steps of this fit, and all that went before it."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from batchprop.webdata import built
+from batchprop.webdata import read_asset
 
 # The sheet of the page is all that a browser is let have: no script, no font, no image.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -106,7 +106,7 @@ def render(report: Report) -> str:
         >>> "<h1>a &lt; b</h1>" in page, "<p>It &lt;i&gt;is&lt;/i&gt;.</p>" in page
         (True, True)
     """
-    return _template().render(report=report, policy=_POLICY, sheet=built("report", "report.css"))
+    return _template().render(report=report, policy=_POLICY, sheet=read_asset("report", "report.css"))
 
 
 @cache

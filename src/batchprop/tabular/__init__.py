@@ -1,36 +1,36 @@
 """Tables in, numbers out, and a trained pipeline on disk: the extra `tables` installs what this needs."""
 
-from batchprop.data.arrow import find
+from batchprop.data.arrow import get_column
 from batchprop.data.memory import default_memory, parse_memory, table_bytes
-from batchprop.data.reader import Whole, read, read_all
-from batchprop.data.scanner import Scan, scan
-from batchprop.tabular.persistence import load_model, new_file, new_folder, save_model
-from batchprop.tabular.preprocessing import Learned, learn
-from batchprop.tabular.schema import Column, describe
-from batchprop.tabular.split import split
+from batchprop.data.reader import LoadedTable, read_table, read_tables
+from batchprop.data.scanner import TableScan, scan
+from batchprop.tabular.persistence import load_model, atomic_file, atomic_folder, save_model
+from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
+from batchprop.tabular.schema import ColumnSchema, infer_schema
+from batchprop.tabular.split import stratified_split
 from batchprop.tabular.target import Target, read_target
-from batchprop.tabular.transformers import encoder
+from batchprop.tabular.transformers import make_preprocessor
 
 __all__ = [
-    "Column",
-    "Learned",
-    "Scan",
+    "ColumnSchema",
+    "FittedPreprocessing",
+    "TableScan",
     "Target",
-    "Whole",
+    "LoadedTable",
     "default_memory",
-    "describe",
-    "encoder",
-    "find",
-    "learn",
+    "infer_schema",
+    "make_preprocessor",
+    "get_column",
+    "fit_streaming",
     "load_model",
-    "new_file",
-    "new_folder",
+    "atomic_file",
+    "atomic_folder",
     "parse_memory",
-    "read",
-    "read_all",
+    "read_table",
+    "read_tables",
     "read_target",
     "save_model",
     "scan",
-    "split",
+    "stratified_split",
     "table_bytes",
 ]

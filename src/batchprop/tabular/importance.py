@@ -24,7 +24,7 @@ _MOST_NUMBERS = 400_000_000
 
 
 @dataclass(frozen=True)
-class Importances:
+class PermutationImportance:
     """What shuffling did.
 
     Attributes:
@@ -42,9 +42,9 @@ class Importances:
     repeats: int
 
 
-def importances(
+def permutation_importance(
     model: Pipeline, X: Array, y: Array, score: Score, random_state: int = 0
-) -> Importances | None:
+) -> PermutationImportance | None:
     """Shuffle the values of each column of the table among rows, and see how much worse the score is.
 
     The features that come from a column are shuffled together. That is what shuffling the column before it is
@@ -63,9 +63,9 @@ def importances(
     Source:
         Breiman, Random Forests, 2001, section 10; Fisher, Rudin and Dominici, arXiv 1801.01489.
     """
-    owners = feature_owners(model)
+    owners = source_columns(model)
     names = list(model["columns"].kinds)
-    rows, repeats = _affordable(len(y), len(names), len(owners))
+    rows, repeats = _sample_sizes(len(y), len(names), len(owners))
     if rows < min(len(y), _FEWEST_ROWS) or rows == 1:
         return None
     if rows < len(y):
@@ -81,10 +81,10 @@ def importances(
     )
     order = np.argsort(-found.importances_mean, kind="stable")
     columns = tuple(names[place] for place in order)
-    return Importances(columns, found.importances_mean[order], found.importances_std[order], rows, repeats)
+    return PermutationImportance(columns, found.importances_mean[order], found.importances_std[order], rows, repeats)
 
 
-def _affordable(rows: int, columns: int, features: int) -> tuple[int, int]:
+def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:
     """How many rows, how many repeats: fewer where the table is wide."""
     each = columns * features
     rows = min(rows, _MOST_ROWS, max(1, _MOST_NUMBERS // each))
@@ -105,7 +105,7 @@ def _of_shuffled(X: Array, owners: Array, score: Score) -> Callable[[Any, Array,
     return scored
 
 
-def feature_owners(model: Pipeline) -> Array:
+def source_columns(model: Pipeline) -> Array:
     """Tell which column of the table each feature comes from.
 
     Args:

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 Intervals = dict[str, tuple[float, float]]
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 """The share of resamples that an interval holds."""
 
 _MOST, _FEWEST = 1000, 200
@@ -23,7 +23,7 @@ _DRAWS = 40_000_000  # of rows, over all resamples
 _DRAWS_AT_ONCE = 400_000
 _FEWEST_ROWS = 2
 _TWO = 2
-_ROUNDING = 1e-12
+_EPS = 1e-12
 
 
 def resamples(rows: int) -> int:
@@ -38,7 +38,7 @@ def resamples(rows: int) -> int:
     return int(np.clip(_DRAWS // max(rows, 1), _FEWEST, _MOST))
 
 
-def intervals_of_classes(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
+def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
     """Return a bootstrap interval for each of the scores that ``score_classes`` gives.
 
     The interval is that of the percentiles: from 2.5 to 97.5% of the scores of resamples, each of n rows
@@ -73,20 +73,20 @@ def intervals_of_classes(y: Array, P: Array, classes: Array, random_state: int =
     ranked = _ranked(label, P[:, 1]) if k == len(np.unique(y)) == _TWO else None
 
     def scores(drawn: Places) -> dict[str, Floats]:
-        there, guessed = _tallied(label[drawn], k), _tallied(guess[drawn], k)
-        right = _tallied(hit[drawn], k + 1)[:, :k]
+        there, guessed = _bincount(label[drawn], k), _bincount(guess[drawn], k)
+        right = _bincount(hit[drawn], k + 1)[:, :k]
         found = {
             "accuracy": right.sum(axis=1) / len(y),
             "balanced accuracy": _mean_of_ratios(right, there),
             "macro F1": _mean_of_ratios(2 * right, there + guessed),
             "log loss": losses[drawn].mean(axis=1),
         }
-        return found if ranked is None else {**found, "ROC AUC": _area(ranked[drawn], ranked.max())}
+        return found if ranked is None else {**found, "ROC AUC": _auc(ranked[drawn], ranked.max())}
 
     return _intervals(len(y), scores, random_state)
 
 
-def intervals_of_numbers(
+def bootstrap_regression(
     y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5, random_state: int = 0
 ) -> Intervals:
     """Return a bootstrap interval for each of the scores that ``score_numbers`` gives.
@@ -119,7 +119,7 @@ def intervals_of_numbers(
     def scores(drawn: Places) -> dict[str, Floats]:
         mean = {name: column[drawn].mean(axis=1) for name, column in columns.items()}
         variance = mean["y²"] - mean["y"] ** 2
-        varied = variance > _ROUNDING * mean["y²"]
+        varied = variance > _EPS * mean["y²"]
         found = {
             "R²": 1 - _ratio(mean["off²"], np.where(varied, variance, 0.0)),
             "root mean squared error": np.sqrt(mean["off²"]),
@@ -137,8 +137,8 @@ def intervals_of_numbers(
 def _intervals(n: int, scores: Callable[[Places], dict[str, Floats]], random_state: int) -> Intervals:
     if n < _FEWEST_ROWS:
         return {}
-    chunks = [scores(drawn) for drawn in _drawn(n, random_state)]
-    tail = (1 - LEVEL) / 2
+    chunks = [scores(drawn) for drawn in _resample(n, random_state)]
+    tail = (1 - CONFIDENCE) / 2
     intervals: Intervals = {}
     for name in chunks[0]:
         found = np.concatenate([chunk[name] for chunk in chunks])
@@ -149,7 +149,7 @@ def _intervals(n: int, scores: Callable[[Places], dict[str, Floats]], random_sta
     return intervals
 
 
-def _drawn(n: int, random_state: int) -> Iterator[Places]:
+def _resample(n: int, random_state: int) -> Iterator[Places]:
     """The rows of each resample (r, n), some resamples at a time."""
     generator = np.random.default_rng(random_state)
     left, at_once = resamples(n), max(1, _DRAWS_AT_ONCE // n)
@@ -158,7 +158,7 @@ def _drawn(n: int, random_state: int) -> Iterator[Places]:
         left -= at_once
 
 
-def _tallied(codes: Places, kinds: int) -> Floats:
+def _bincount(codes: Places, kinds: int) -> Floats:
     """How often each code, 0 to kinds − 1, stands in each resample (r, kinds)."""
     beside = codes + kinds * np.arange(len(codes))[:, None]
     return np.bincount(beside.ravel(), minlength=kinds * len(codes)).reshape(-1, kinds).astype(float)
@@ -183,9 +183,9 @@ def _ranked(label: Places, score: Array) -> Places:
     return 2 * rank + label
 
 
-def _area(codes: Places, highest: int) -> Floats:
+def _auc(codes: Places, highest: int) -> Floats:
     """The share of pairs of a row of label 1 and one of label 0 whose scores are in order, ties half."""
-    tallies = _tallied(codes, highest + 1 + (highest + 1) % 2)
+    tallies = _bincount(codes, highest + 1 + (highest + 1) % 2)
     down, up = tallies[:, ::2], tallies[:, 1::2]
     below = np.cumsum(down, axis=1) - down / 2
     return _ratio((up * below).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))

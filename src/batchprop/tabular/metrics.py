@@ -13,7 +13,7 @@ Scores = dict[str, float]
 Array = npt.NDArray[Any]
 
 
-def score_classes(y: Array, P: Array, classes: Array) -> Scores:
+def classification_scores(y: Array, P: Array, classes: Array) -> Scores:
     """Return accuracy, balanced accuracy, macro F1 and log loss, and for two classes ROC AUC.
 
     Args:
@@ -41,7 +41,7 @@ def score_classes(y: Array, P: Array, classes: Array) -> Scores:
     return {name: float(score) for name, score in scores.items()}
 
 
-def score_numbers(y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5) -> Scores:
+def regression_scores(y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5) -> Scores:
     """Return R², the root of the mean squared error, the mean absolute error, and what the loss adds.
 
     One row alone has no R². The loss "quantile" adds the mean pinball loss, "poisson" the mean deviance.
@@ -70,7 +70,7 @@ def score_numbers(y: Array, guess: Array, loss: str = "squared_error", quantile:
     return {name: float(score) for name, score in scores.items()}
 
 
-def baseline_classes(y_train: Array, y_test: Array, counts: Array | None = None) -> Scores:
+def dummy_classification_scores(y_train: Array, y_test: Array, counts: Array | None = None) -> Scores:
     """Score the guess that every row is of the most frequent class; its log loss is that of the shares.
 
     Args:
@@ -80,10 +80,10 @@ def baseline_classes(y_train: Array, y_test: Array, counts: Array | None = None)
     """
     nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
     prior = DummyClassifier(strategy="prior").fit(nothing_train, y_train, counts)
-    return score_classes(y_test, prior.predict_proba(nothing_test), prior.classes_)
+    return classification_scores(y_test, prior.predict_proba(nothing_test), prior.classes_)
 
 
-def baseline_numbers(
+def dummy_regression_scores(
     y_train: Array, y_test: Array, loss: str = "squared_error", quantile: float = 0.5
 ) -> Scores:
     """Score the guess that every row is the mean of the training rows, or the quantile that is sought."""
@@ -93,4 +93,4 @@ def baseline_numbers(
     else:
         constant = DummyRegressor(strategy="mean")
     guess = constant.fit(nothing_train, y_train).predict(nothing_test)
-    return score_numbers(y_test, guess, loss, quantile)
+    return regression_scores(y_test, guess, loss, quantile)

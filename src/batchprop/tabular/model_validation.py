@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchprop.errors import ModelError, elided
+from batchprop.errors import ModelError, join_truncated
 
-OURS = (
+TRUSTED_TYPES = (
     "batchprop.estimators.classifier.MLPClassifier",
     "batchprop.estimators.regressor.MLPRegressor",
     "batchprop.tabular.transformers.ByKind",
@@ -51,11 +51,11 @@ _MAY_BUILD = {
     "TypeNode": _PLAIN | _NUMPY,
     "DTypeNode": {"numpy.dtype"},
     "NdArrayNode": {"numpy.ndarray"} | _NUMPY,
-    "ObjectNode": {*OURS, *SCIKIT_LEARN},
+    "ObjectNode": {*TRUSTED_TYPES, *SCIKIT_LEARN},
 }
 
 SCHEMA = "schema.json"
-DEEPEST = 200
+MAX_DEPTH = 200
 """Levels of nesting: a model has 30."""
 
 _ARRAY = re.compile(r"\d{1,20}\.npy")
@@ -68,7 +68,7 @@ _HEADER = re.compile(
 _BYTES_OF_A_LETTER = 4
 
 
-def audit(file: BinaryIO, path: Path) -> None:
+def validate_archive(file: BinaryIO, path: Path) -> None:
     """Check a model file before anything of it is built.
 
     Args:
@@ -115,8 +115,8 @@ def _nodes(root: Any) -> Iterator[dict[str, Any]]:
     waiting: list[tuple[Any, int]] = [(root, 0)]
     while waiting:
         value, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
         if isinstance(value, dict):
             if _is_node(value):
                 yield value
@@ -146,7 +146,7 @@ def _check_types(nodes: Iterable[dict[str, Any]], path: Path) -> None:
     if foreign:
         raise ModelError(
             f"{path} holds types that no model of batchprop has, and was not loaded: "
-            f"{elided([name[:100] for name in sorted(foreign)])}; use a model that `batchprop train` wrote"
+            f"{join_truncated([name[:100] for name in sorted(foreign)])}; use a model that `batchprop train` wrote"
         )
 
 

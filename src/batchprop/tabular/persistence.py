@@ -18,15 +18,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import DataError, ModelError, ParameterError, WriteError
-from batchprop.files import flush, held_off, unfinished, written
-from batchprop.tabular.model_validation import OURS, audit
-from batchprop.tabular.soundness import check_sound
+from batchprop.files import completed_paths, defer_signals, fsync_path, temporary_path
+from batchprop.tabular.model_validation import TRUSTED_TYPES, validate_archive
+from batchprop.tabular.soundness import validate_model
 
 MODEL = "model.skops"
 SETTINGS = "settings.json"
 
 # scikit-learn's imputer keeps the dtype that it was fitted on.
-_TRUSTED = [*OURS, "numpy.dtype"]
+_TRUSTED = [*TRUSTED_TYPES, "numpy.dtype"]
 _REMEDIES = {errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or name another place"}
 _BROKEN = (
     zipfile.BadZipFile,
@@ -55,7 +55,7 @@ def save_model(model: Pipeline, path: Path) -> None:
     """
     skops.io.dump(model, path)
     with path.open("rb") as file:
-        audit(file, path)
+        validate_archive(file, path)
 
 
 def load_model(path: str | Path) -> Pipeline:
@@ -71,7 +71,7 @@ def load_model(path: str | Path) -> Pipeline:
     path = _model_file(Path(path))
     try:
         with path.open("rb") as file:
-            audit(file, path)
+            validate_archive(file, path)
             file.seek(0)
             model = skops.io.load(file, trusted=_TRUSTED)
     except _BROKEN as error:
@@ -105,7 +105,7 @@ def _reason(error: BaseException) -> str:
 def _check_pipeline(model: object, path: Path) -> None:
     """A file of known types may still be another thing, or lack a part."""
     try:
-        check_sound(model)
+        validate_model(model)
     except (*_BROKEN, NotFittedError) as error:
         raise ModelError(
             f"{path} holds a {type(model).__name__} that is no model as `batchprop train` writes it "
@@ -114,7 +114,7 @@ def _check_pipeline(model: object, path: Path) -> None:
 
 
 @contextmanager
-def writing(what: str | Path) -> Iterator[None]:
+def write_errors(what: str | Path) -> Iterator[None]:
     """Say of what the block writes, and the system refuses, which file it is, why, and what to do.
 
     Args:
@@ -140,7 +140,7 @@ def writing(what: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def new_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] = ()) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] = ()) -> Iterator[Path]:
     """Give a folder to write into, which takes its name only when the block ends without an error.
 
     Args:
@@ -157,20 +157,20 @@ def new_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] 
     """
     path = Path(path)
     for table in tables:
-        if _holds(path, table):
+        if _contains(path, table):
             raise ParameterError(f"--out {path} holds the table {table}: name another folder")
     _check_free(path, force=force)
-    with _beside(path, "folder") as beside:
+    with _temporary_sibling(path, "folder") as beside:
         yield beside
-        with writing(f"the folder {path}"):
+        with write_errors(f"the folder {path}"):
             for file in beside.iterdir():
-                flush(file)
-            flush(beside)
+                fsync_path(file)
+            fsync_path(beside)
             # A signal between two renames would leave neither model in its place.
-            with held_off():
-                _put(beside, path)
-                written.append(path)
-            flush(path.parent)
+            with defer_signals():
+                _replace(beside, path)
+                completed_paths.append(path)
+            fsync_path(path.parent)
 
 
 def _check_free(path: Path, *, force: bool) -> None:
@@ -187,11 +187,11 @@ def _check_free(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _beside(path: Path, what: str, option: str = "--out") -> Iterator[Path]:
+def _temporary_sibling(path: Path, what: str, option: str = "--out") -> Iterator[Path]:
     """A fresh folder next to `path`, for a time: what shows that it can be written at all."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     made = list[Path]()
-    with unfinished(beside, made):
+    with temporary_path(beside, made):
         try:
             made += [folder for folder in path.parents if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -212,12 +212,12 @@ def _same(path: Path, other: Path) -> bool:
         return False
 
 
-def _holds(folder: Path, file: Path) -> bool:
+def _contains(folder: Path, file: Path) -> bool:
     """Whether a file is somewhere in a folder, by its own name or by what that is a link to."""
     return any(_same(folder, parent) for name in (file.absolute(), file.resolve()) for parent in name.parents)
 
 
-def _put(new: Path, path: Path) -> None:
+def _replace(new: Path, path: Path) -> None:
     """Rename `new` to `path`; what stood there is moved aside, and comes back if that fails."""
     if not path.exists():
         new.rename(path)
@@ -232,7 +232,7 @@ def _put(new: Path, path: Path) -> None:
 
 
 @contextmanager
-def new_file(
+def atomic_file(
     path: str | Path, *, force: bool = False, option: str = "--out", tables: Sequence[Path] = ()
 ) -> Iterator[Path]:
     """Give a file to write, which takes its name only when the block ends without an error.
@@ -257,15 +257,15 @@ def new_file(
         raise DataError(f"{path} is a folder: name a file with {option}")
     if path.exists() and not force:
         raise DataError(f"the file {path} exists: name another with {option}, or replace it with --force")
-    with _beside(path, "file", option) as beside:
+    with _temporary_sibling(path, "file", option) as beside:
         part = beside / path.name
         yield part
-        with writing(path):
-            flush(part)
-            with held_off():
+        with write_errors(path):
+            fsync_path(part)
+            with defer_signals():
                 part.replace(path)
-                written.append(path)
-            flush(path.parent)
+                completed_paths.append(path)
+            fsync_path(path.parent)
 
 
 def write_json(content: object, path: Path) -> None:

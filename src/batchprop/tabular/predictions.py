@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from sklearn.pipeline import Pipeline
 
-from batchprop.data.csv import TextFile
+from batchprop.data.csv import CsvFile
 from batchprop.data.files import delimiter_of
 from batchprop.data.parquet import open_parquet
 from batchprop.errors import ParameterError
@@ -27,23 +27,23 @@ _GROUP = 1 << 17
 _GROUP_BYTES = 1 << 26
 
 
-def words_of(model: Pipeline) -> list[str]:
+def text_columns(model: Pipeline) -> list[str]:
     """Return the columns from which a model learned words: ``read`` would take 01 alone for a number."""
     return [name for name, kind in model["columns"].kinds.items() if kind == "category"]
 
 
-def columns_of(model: Pipeline, file: Path) -> list[str]:
+def required_columns(model: Pipeline, file: Path) -> list[str]:
     """Return the columns that a model was trained on, having seen that a file of a table has them all.
 
     Raises:
         DataError: it lacks one, or is no table.
     """
     text = delimiter_of(file) is not None
-    model["columns"].check_names(TextFile(file).names if text else list(open_parquet(file).stored))
+    model["columns"].check_names(CsvFile(file).names if text else list(open_parquet(file).names))
     return list(model["columns"].kinds)
 
 
-def block_rows(model: Pipeline, memory: int) -> int:
+def block_size(model: Pipeline, memory: int) -> int:
     """Return how many rows to predict at a time, of wide tables fewer, to stay within a part of the memory.
 
     Args:
@@ -67,7 +67,7 @@ def check_proba(model: Pipeline) -> None:
         )
 
 
-def predictions(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) -> pd.DataFrame:
+def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) -> pd.DataFrame:
     """Predict the target of each row.
 
     Args:
@@ -96,7 +96,7 @@ def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> 
     return table.to_csv(index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n")
 
 
-def appending(put: Callable[[str], object], delimiter: str = ",") -> Write:
+def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
     """Return what writes tables of the same columns below each other, as one CSV text.
 
     Args:
@@ -121,7 +121,7 @@ def appending(put: Callable[[str], object], delimiter: str = ",") -> Write:
 
 
 @contextmanager
-def writer(path: Path) -> Iterator[Write]:
+def prediction_writer(path: Path) -> Iterator[Write]:
     """Give what writes tables of the same columns below each other, in the format that the ending names.
 
     The file is whole when the block has ended.
@@ -129,7 +129,7 @@ def writer(path: Path) -> Iterator[Write]:
     delimiter = ENDINGS[path.suffix.lower()]
     if delimiter:
         with path.open("w", encoding="utf-8", newline="") as file:
-            yield appending(file.write, delimiter)
+            yield csv_appender(file.write, delimiter)
     else:
         with _RowGroups(path) as groups:
             yield groups.add
@@ -176,5 +176,5 @@ class _RowGroups:
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table to a file of the format its ending names."""
-    with writer(path) as add:
+    with prediction_writer(path) as add:
         add(table)

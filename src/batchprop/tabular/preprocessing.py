@@ -16,21 +16,21 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from batchprop.data.arrow import find
-from batchprop.data.sketches import Floats, Ranked
-from batchprop.errors import DataError, elided
-from batchprop.tabular.schema import Column
-from batchprop.tabular.statistics import Room, Tally
+from batchprop.data.arrow import get_column
+from batchprop.data.sketches import Floats, WeightedSamples
+from batchprop.errors import DataError, join_truncated
+from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.statistics import MemoryBudget, ColumnAccumulator
 from batchprop.tabular.target import Task
-from batchprop.tabular.target_statistics import LearnedTarget, TargetTally, read_weights
-from batchprop.tabular.transformers import MOST_CATEGORIES, encoder
+from batchprop.tabular.target_statistics import TargetSpec, TargetAccumulator, read_weights
+from batchprop.tabular.transformers import MOST_CATEGORIES, make_preprocessor
 
-_FIVE = 5
+QUARTILES = 5
 _FEWEST_RARE = 2 * MOST_CATEGORIES
 _FLAGS = np.array([0.0, 1.0])
 
 
-class Learned(NamedTuple):
+class FittedPreprocessing(NamedTuple):
     """What a pass over a table told.
 
     Attributes:
@@ -40,15 +40,15 @@ class Learned(NamedTuple):
         rows: how many there are.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnSchema, ...]
     encoder: Pipeline
-    target: LearnedTarget
+    target: TargetSpec
     rows: int
 
 
-def learn(
+def fit_streaming(
     frames: Iterable[pd.DataFrame], *, target: str, task: Task | None = None, weights: str | None = None
-) -> Learned:
+) -> FittedPreprocessing:
     """Learn what the columns are, the transformer to features, and the target, in one pass over a table.
 
     The result is that of ``describe``, ``encoder(...).fit`` and ``read_target`` on all rows at once, and does
@@ -101,18 +101,18 @@ class _Table:
     def __init__(self, frame: pd.DataFrame, target: str, task: Task | None, weights: str | None) -> None:
         self.weights = weights
         self.names = list(frame.columns)
-        find(frame, target, "target column")
+        get_column(frame, target, "target column")
         if weights is not None:
-            find(frame, weights, "weights column")
+            get_column(frame, weights, "weights column")
         features = [name for name in self.names if name not in (target, weights)]
-        room = Room.among(len(features))
-        self.tallies = {name: Tally(str(name), room) for name in features}
-        self.target = TargetTally(target, task)
+        room = MemoryBudget.split(len(features))
+        self.tallies = {name: ColumnAccumulator(str(name), room) for name in features}
+        self.target = TargetAccumulator(target, task)
 
     def add(self, frame: pd.DataFrame) -> None:
         """Count the rows of a block."""
         if (differing := set(self.names) ^ set(frame.columns)) or len(frame.columns) != len(self.names):
-            names = elided(sorted(map(str, differing)))
+            names = join_truncated(sorted(map(str, differing)))
             raise DataError(
                 f"a block of the table has other columns than the first: {names}; give each block the same"
             )
@@ -121,12 +121,12 @@ class _Table:
         for name, tally in self.tallies.items():
             tally.add(frame[name])
 
-    def learned(self) -> Learned:
+    def learned(self) -> FittedPreprocessing:
         """Tell what the table is."""
         columns = tuple(tally.column() for tally in self.tallies.values())
         rows = self.target.rows
-        fitted = _fit(encoder(columns, rows, self.target.name), columns, list(self.tallies.values()))
-        return Learned(columns, fitted, self.target.learned(), rows)
+        fitted = _fit(make_preprocessor(columns, rows, self.target.name), columns, list(self.tallies.values()))
+        return FittedPreprocessing(columns, fitted, self.target.learned(), rows)
 
 
 class _Vocabulary(NamedTuple):
@@ -153,7 +153,7 @@ def _vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabulary:
     return _Vocabulary(list(frequent.index), list(counts.index.difference(frequent.index, sort=False)))
 
 
-def _fit(pipeline: Pipeline, columns: tuple[Column, ...], tallies: list[Tally]) -> Pipeline:
+def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator]) -> Pipeline:
     """Fit the whole on a few rows, so that every part knows its columns; then each part by its statistics."""
     features: ColumnTransformer = pipeline["features"]
     known = {tally.name: tally for tally in tallies}
@@ -164,23 +164,23 @@ def _fit(pipeline: Pipeline, columns: tuple[Column, ...], tallies: list[Tally]) 
     rarely = text.min_frequency
     # In these few rows, each word that has a feature of its own comes once.
     text.set_params(min_frequency=1)
-    pipeline.fit(_few_rows(columns, tallies, words))
+    pipeline.fit(_prototype_rows(columns, tallies, words))
     text.set_params(min_frequency=rarely)
     fitted = features.named_transformers_
     if "numbers" in parts:
-        _refit(fitted["numbers"], [([t.numbers.quantiles.ranked()], t.missing) for t in parts["numbers"]])
+        _set_statistics(fitted["numbers"], [([t.numbers.quantiles.ranked()], t.missing) for t in parts["numbers"]])
     if "dates" in parts:
-        _refit(fitted["dates"], [(t.dates.ranked(), t.missing) for t in parts["dates"]])
+        _set_statistics(fitted["dates"], [(t.dates.ranked(), t.missing) for t in parts["dates"]])
     if "text" in parts:
-        _refit_words(fitted["text"], words, rarely)
+        _set_word_statistics(fitted["text"], words, rarely)
     return pipeline
 
 
-def _few_rows(
-    columns: tuple[Column, ...], tallies: list[Tally], words: dict[str, _Vocabulary]
+def _prototype_rows(
+    columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator], words: dict[str, _Vocabulary]
 ) -> pd.DataFrame:
     """A row for each feature of text there may be, with the ends of each column, and a gap if it has one."""
-    rows = max([_FIVE, *(len(known.frequent) + 1 for known in words.values())])
+    rows = max([QUARTILES, *(len(known.frequent) + 1 for known in words.values())])
     table = dict[str, Any]()
     for column, tally in zip(columns, tallies, strict=True):
         if column.kind == "left out":
@@ -195,7 +195,7 @@ def _few_rows(
     return pd.DataFrame(table)
 
 
-def _refit(part: Pipeline, columns: list[tuple[list[Ranked], int]]) -> None:
+def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], int]]) -> None:
     """Fit the steps that scale numbers: the median on itself, then on the five of each filled feature."""
     imputer, scaler, clip = (part[step] for step in ("simpleimputer", "robustscaler", "smoothclip"))
     features = [(ranked, missing) for parts, missing in columns for ranked in parts]
@@ -206,13 +206,13 @@ def _refit(part: Pipeline, columns: list[tuple[list[Ranked], int]]) -> None:
     imputer.fit(two if names is None else pd.DataFrame(two, columns=names))
     filled = [ranked.joined(ranked.median, missing) for ranked, missing in features]
     flags = [
-        Ranked(_FLAGS, np.array([ranked.weights.sum(), missing])) for ranked, missing in features if missing
+        WeightedSamples(_FLAGS, np.array([ranked.weights.sum(), missing])) for ranked, missing in features if missing
     ]
     five: Floats = np.column_stack([ranked.five() for ranked in [*filled, *flags]])
     clip.fit(scaler.fit_transform(five))
 
 
-def _refit_words(text: OneHotEncoder, words: dict[str, _Vocabulary], rarely: int) -> None:
+def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], rarely: int) -> None:
     """Fit the encoder on all words: those that are frequent come so often, and no others."""
     most = max(len(known.rare) for known in words.values())
     fewest = min((len(known.rare) for known in words.values() if not known.frequent), default=None)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from batchprop.errors import written
+from batchprop.errors import format_value
 
-Kind: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
-Holds: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
+ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
+ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
 
 _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
@@ -23,17 +23,17 @@ _KEY_WORD = re.compile(r"^(id|uuid|guid|key|index)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnSchema:
     """One column: its name, what it is, why, how many of its values are missing, and what is odd about it."""
 
     name: str
-    kind: Kind
+    kind: ColumnType
     note: str
     missing: int = 0
-    odd: str = ""
+    warning: str = ""
 
 
-def describe(frame: pd.DataFrame) -> tuple[Column, ...]:
+def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
     """Tell what each column is; those that cannot help to predict are left out, and say why.
 
     Left out are: a column with one value, with no values, with nested values, and one that names its
@@ -46,11 +46,11 @@ def describe(frame: pd.DataFrame) -> tuple[Column, ...]:
     >>> [(column.name, column.kind, column.note) for column in describe(table)]
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
-    return tuple(judge(_facts(str(name), frame[name])) for name in frame.columns)
+    return tuple(classify_column(_facts(str(name), frame[name])) for name in frame.columns)
 
 
 @dataclass(frozen=True)
-class Facts:
+class ColumnStats:
     """What decides the kind of a column, counted over all of its rows: at once, or block by block.
 
     Attributes:
@@ -73,7 +73,7 @@ class Facts:
     name: str
     rows: int
     missing: int
-    holds: Holds
+    holds: ValueType
     first: Any = None
     distinct: float = 0
     exact: bool = True
@@ -91,18 +91,18 @@ class Facts:
         return self.rows - self.missing
 
 
-def _facts(name: str, column: pd.Series) -> Facts:
+def _facts(name: str, column: pd.Series) -> ColumnStats:
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
-        return Facts(name, rows, missing, "nothing")
-    first, holds = present.iloc[0], sort_of(present)
+        return ColumnStats(name, rows, missing, "nothing")
+    first, holds = present.iloc[0], value_type(present)
     if holds == "nested":
-        return Facts(name, rows, missing, holds, first)
+        return ColumnStats(name, rows, missing, holds, first)
     dates = holds == "text" and is_date_text(present)
     ordered = holds in ("numbers", "dates") or dates
-    numerals, other = numerals_in(present) if holds == "text" else (0, None)
-    return Facts(
+    numerals, other = count_numeric(present) if holds == "text" else (0, None)
+    return ColumnStats(
         name,
         rows,
         missing,
@@ -119,7 +119,7 @@ def _facts(name: str, column: pd.Series) -> Facts:
     )
 
 
-def numerals_in(words: pd.Series) -> tuple[int, str | None]:
+def count_numeric(words: pd.Series) -> tuple[int, str | None]:
     """Count the words that can be read as numbers, and find the first that cannot.
 
     >>> numerals_in(pd.Series(["1", "2.5", "abc"]))
@@ -129,7 +129,7 @@ def numerals_in(words: pd.Series) -> tuple[int, str | None]:
     return int((~others).sum()), str(words.iloc[others.argmax()]) if others.any() else None
 
 
-def sort_of(present: pd.Series) -> Holds:
+def value_type(present: pd.Series) -> ValueType:
     """Tell what the values of a column are, none of them missing.
 
     >>> sort_of(pd.Series([0.5, 1.0])), sort_of(pd.Series([[1], [2]]))
@@ -146,7 +146,7 @@ def sort_of(present: pd.Series) -> Holds:
     return "text" if types.is_string_dtype(present) else "mixed"
 
 
-def judge(facts: Facts) -> Column:
+def classify_column(facts: ColumnStats) -> ColumnSchema:
     """Tell what a column is by what was counted of it.
 
     >>> judge(Facts("colour", 40, 0, "text", "red", distinct=3))
@@ -155,10 +155,10 @@ def judge(facts: Facts) -> Column:
     "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(facts) or _kind(facts)
-    return Column(facts.name, kind, note, facts.missing, _odd(facts))
+    return ColumnSchema(facts.name, kind, note, facts.missing, _odd(facts))
 
 
-def _odd(facts: Facts) -> str:
+def _odd(facts: ColumnStats) -> str:
     """Say that a few words make text of a column of numbers, which is seldom meant."""
     others = facts.present - facts.numerals
     if facts.holds != "text" or not others or facts.numerals < _MOSTLY_NUMBERS * facts.present:
@@ -167,21 +167,21 @@ def _odd(facts: Facts) -> str:
     return f"{others:,} of its {facts.present:,} values {are}, {facts.other!r:.40} first"
 
 
-def _unusable(facts: Facts) -> tuple[Kind, str] | None:
+def _unusable(facts: ColumnStats) -> tuple[ColumnType, str] | None:
     """The reason why a column cannot help, or None."""
     if facts.holds == "nothing":
         return "left out", "no values"
     if facts.holds == "nested":
         held = _NESTED.get(type(facts.first), "values")
         return "left out", f"{held} that are no single number, text or date"
-    if facts.distinct == 1 and not written(facts.first).strip():
+    if facts.distinct == 1 and not format_value(facts.first).strip():
         return "left out", "no values"
     if facts.distinct == 1 and not facts.missing:
-        return "left out", f"always {written(facts.first)}"
+        return "left out", f"always {format_value(facts.first)}"
     if "\0" in facts.name:
         # NumPy's words end at it, so that scikit-learn would look for another column.
         return "left out", "a zero byte in its name"
-    return ("left out", "names the rows, like an id") if _names_rows(facts) else None
+    return ("left out", "names the rows, like an id") if _is_identifier(facts) else None
 
 
 def _is_scalar(present: pd.Series) -> bool:
@@ -190,7 +190,7 @@ def _is_scalar(present: pd.Series) -> bool:
     return all(isinstance(value, (str, bool, int, float, np.generic)) for value in present)
 
 
-def _names_rows(facts: Facts) -> bool:
+def _is_identifier(facts: ColumnStats) -> bool:
     if facts.present < _FEW_ROWS:
         return False
     if facts.holds == "text":
@@ -199,10 +199,10 @@ def _names_rows(facts: Facts) -> bool:
         return False
     # Rows that were filtered out, or are kept to test on, leave gaps in a count of the rows.
     counts_rows = int(facts.high) - int(facts.low) < 2 * facts.present
-    return counts_rows or is_key_name(facts.name)
+    return counts_rows or is_id_name(facts.name)
 
 
-def is_key_name(name: str) -> bool:
+def is_id_name(name: str) -> bool:
     """Tell whether a column is called an id, a key or the like.
 
     >>> is_key_name("customer_id"), is_key_name("humid")
@@ -211,7 +211,7 @@ def is_key_name(name: str) -> bool:
     return bool(_KEY_NAME.search(name) or _KEY_WORD.match(name))
 
 
-def _kind(facts: Facts) -> tuple[Kind, str]:
+def _kind(facts: ColumnStats) -> tuple[ColumnType, str]:
     if facts.holds == "booleans":
         return "boolean", f"{facts.true:.0%} true"
     if facts.holds == "numbers":
@@ -222,7 +222,7 @@ def _kind(facts: Facts) -> tuple[Kind, str]:
 
 
 def _day(date: Any) -> str:
-    return written(date).partition("T")[0].partition(" ")[0]
+    return format_value(date).partition("T")[0].partition(" ")[0]
 
 
 def is_date_text(present: pd.Series) -> bool:

@@ -14,7 +14,7 @@ _STEPS = ["columns", "features", "network"]
 _TWO = 2
 
 # Of each kind, a value that is missing, and such as stretch what a model has learned.
-_PROBES: Mapping[str, list[Any]] = {
+_PROBE_ROWS: Mapping[str, list[Any]] = {
     "number": [None, 0.0, 1e300, -1e300],
     "category": [None, "", "yes", "1"],
     "boolean": [None, True, False, True],
@@ -22,7 +22,7 @@ _PROBES: Mapping[str, list[Any]] = {
 }
 
 
-def check_sound(model: Any) -> None:
+def validate_model(model: Any) -> None:
     """Check that a model has the parts of one, that they fit together, and that it answers with numbers.
 
     Args:
@@ -43,7 +43,7 @@ def check_sound(model: Any) -> None:
 
 def _check_columns(columns: Any) -> None:
     names, kinds = [columns.target, *columns.kinds], columns.kinds.values()
-    if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBES):
+    if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBE_ROWS):
         raise ValueError("its columns are not names with a kind each")
 
 
@@ -110,7 +110,7 @@ def _check_network(network: Any) -> None:
 
 def _check_answers(model: Any) -> None:
     kinds = model["columns"].kinds
-    rows = pd.DataFrame({name: pd.Series(_PROBES[kind]) for name, kind in kinds.items()})
+    rows = pd.DataFrame({name: pd.Series(_PROBE_ROWS[kind]) for name, kind in kinds.items()})
     n = len(rows)
     if model.predict(rows).shape != (n,):
         raise ValueError("it does not answer one label or number a row")

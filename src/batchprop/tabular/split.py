@@ -51,10 +51,10 @@ def check_each_class_twice(target: Target) -> None:
     """
     values, counts = np.unique(target.values, return_counts=True)
     if target.task == "classes" and counts.min() == 1:
-        raise DataError(_single(target, values[counts == 1].tolist(), len(target.values)))
+        raise DataError(_too_few_error(target, values[counts == 1].tolist(), len(target.values)))
 
 
-def _single(target: Target, single: list[Any], rows: int) -> str:
+def _too_few_error(target: Target, single: list[Any], rows: int) -> str:
     named = ", ".join(repr(value) for value in single[:_NAMED]) + (", ..." if len(single) > _NAMED else "")
     classes = f"class {named} has" if len(single) == 1 else f"{len(single)} classes ({named}) have"
     numbers = "" if isinstance(single[0], str) or rows < FEWEST_ROWS else ", or use --task numbers"
@@ -68,7 +68,7 @@ def _rows(count: int) -> str:
     return "there is 1 row" if count == 1 else f"there are {count} rows"
 
 
-def split(target: Target, rows: Rows, fraction: float, random_state: int) -> tuple[Rows, Rows]:
+def stratified_split(target: Target, rows: Rows, fraction: float, random_state: int) -> tuple[Rows, Rows]:
     """Set a fraction of rows aside at random; of each class alike, and never its last row.
 
     Args:
@@ -86,7 +86,7 @@ def split(target: Target, rows: Rows, fraction: float, random_state: int) -> tup
     [18, 2]
     """
     generator = np.random.default_rng(random_state)
-    aside = np.concatenate([_aside(group, fraction, generator) for group in _groups(target, rows)])
+    aside = np.concatenate([_draw_holdout(group, fraction, generator) for group in _groups(target, rows)])
     return np.setdiff1d(rows, aside), np.sort(aside)
 
 
@@ -97,6 +97,6 @@ def _groups(target: Target, rows: Rows) -> list[Rows]:
     return [rows[values == value] for value in np.unique(values)]
 
 
-def _aside(group: Rows, fraction: float, generator: np.random.Generator) -> Rows:
+def _draw_holdout(group: Rows, fraction: float, generator: np.random.Generator) -> Rows:
     count = min(max(1, round(fraction * len(group))), len(group) - 1)
     return generator.permutation(group)[:count]

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from batchprop.data.sketches import Distinct, Quantiles, Ranked, Words, hash_whole
+from batchprop.data.sketches import DistinctCounter, QuantileSketch, WeightedSamples, FrequentItems, hash_whole
 from batchprop.errors import DataError
-from batchprop.tabular.schema import Column, Facts, Holds, is_date_text, judge, numerals_in, sort_of
-from batchprop.tabular.transformers import FARTHEST, MISSING, DateParts, convert, date_parts
+from batchprop.tabular.schema import ColumnSchema, ColumnStats, ValueType, is_date_text, classify_column, count_numeric, value_type
+from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
 """How many words of a column are kept at the end, if they were too many to count."""
@@ -26,7 +26,7 @@ _CALLED = {"mixed": "text and numbers"}
 _SINGLE = {"numbers", "booleans", "text", "mixed"}
 
 
-class Room(NamedTuple):
+class MemoryBudget(NamedTuple):
     """How much may be kept of one column, so that all of them together take bounded memory.
 
     Attributes:
@@ -40,7 +40,7 @@ class Room(NamedTuple):
     word_bytes: int
 
     @classmethod
-    def among(cls, columns: int) -> "Room":
+    def split(cls, columns: int) -> "MemoryBudget":
         """Share the room for all columns: 2²² buffered numbers, 2²² words, and a gigabyte of text at most.
 
         >>> Room.among(30)
@@ -50,27 +50,27 @@ class Room(NamedTuple):
         """
         share = (1 << 22) // max(columns, 1)
         return cls(
-            values=int(np.clip(1 << max(share.bit_length() - 1, 0), 1 << 8, Quantiles.SIZE)),
+            values=int(np.clip(1 << max(share.bit_length() - 1, 0), 1 << 8, QuantileSketch.SIZE)),
             words=int(np.clip(share, 1 << 10, 100_000)),
             word_bytes=max((1 << 30) // max(columns, 1), 1 << 20),
         )
 
 
-class Numbers:
+class NumberStats:
     """Numbers as they come: their range, their quantiles, and whether they may be an id.
 
     Args:
         room: how many of them may be kept.
     """
 
-    def __init__(self, room: Room) -> None:
-        self.quantiles = Quantiles(room.values)
+    def __init__(self, room: MemoryBudget) -> None:
+        self.quantiles = QuantileSketch(room.values)
         self.whole = True
         self.low: Any = np.inf
         self.high: Any = -np.inf
         self.infinite: pd.Series | None = None
         # Kept as long as every value is whole and none was seen twice.
-        self._distinct: Distinct | None = Distinct()
+        self._distinct: DistinctCounter | None = DistinctCounter()
 
     def add(self, present: pd.Series) -> None:
         """Take numbers in (k,), none of them missing."""
@@ -80,11 +80,11 @@ class Numbers:
         if self.whole:
             low, high = int(present.min()), int(present.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
-        if not -FARTHEST <= low <= high <= FARTHEST:
+        if not -MAX_ABS <= low <= high <= MAX_ABS:
             infinite = present[np.isinf(values)]
             if self.infinite is None and len(infinite):
                 self.infinite = infinite.iloc[:1]
-            values = values.clip(-FARTHEST, FARTHEST)
+            values = values.clip(-MAX_ABS, MAX_ABS)
         self.quantiles.add(values)
 
     def _note_whole(self, present: pd.Series) -> None:
@@ -104,18 +104,18 @@ class Numbers:
     @property
     def held(self) -> int:
         """How many values are kept."""
-        return self.quantiles.held + (0 if self._distinct is None else self._distinct.held)
+        return self.quantiles.memory_items + (0 if self._distinct is None else self._distinct.memory_items)
 
 
-class Dates:
+class DateStats:
     """Dates as they come: the quantiles of their parts, the first and the last of them.
 
     Args:
         room: how many values of each part may be kept.
     """
 
-    def __init__(self, room: Room) -> None:
-        self.parts = [Quantiles(room.values) for _ in DateParts.PARTS]
+    def __init__(self, room: MemoryBudget) -> None:
+        self.parts = [QuantileSketch(room.values) for _ in DateParts.PARTS]
         self.low: Any = None
         self.high: Any = None
 
@@ -124,7 +124,7 @@ class Dates:
         low, high = present.min(), present.max()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
-        for part, values in zip(self.parts, date_parts(convert(present, "date")), strict=True):
+        for part, values in zip(self.parts, date_parts(cast_column(present, "date")), strict=True):
             part.add(values)
 
     @property
@@ -132,13 +132,13 @@ class Dates:
         """The first of them, in days since 1970."""
         return self.parts[-1].low
 
-    def ranked(self) -> list[Ranked]:
+    def ranked(self) -> list[WeightedSamples]:
         """Return the distribution of each part; the last is days since the first date."""
         *parts, days = [part.ranked() for part in self.parts]
-        return [*parts, Ranked(days.values - self.first, days.weights)]
+        return [*parts, WeightedSamples(days.values - self.first, days.weights)]
 
 
-class Tally:
+class ColumnAccumulator:
     """What is counted of one column, block by block.
 
     Args:
@@ -152,19 +152,19 @@ class Tally:
     Column(name='age', kind='number', note='30 to 41', missing=1, odd='')
     """
 
-    def __init__(self, name: str, room: Room) -> None:
+    def __init__(self, name: str, room: MemoryBudget) -> None:
         self.name = name
         self.rows = self.missing = 0
         self._room = room
-        self.numbers, self.dates = Numbers(room), Dates(room)
+        self.numbers, self.dates = NumberStats(room), DateStats(room)
         self._truths = {"false": 0, "true": 0}
-        self._text = Words(room.words, room.word_bytes)
+        self._text = FrequentItems(room.words, room.word_bytes)
         self._are_dates = True
         self._numerals = 0
         self._other: str | None = None
         self._first: Any = None
         # What values there are of, and the row where the first of them stands; zones of dates apart.
-        self._since: dict[tuple[Holds, str], int] = {}
+        self._since: dict[tuple[ValueType, str], int] = {}
         self._take = {
             "numbers": self.numbers.add,
             "booleans": self._take_booleans,
@@ -184,7 +184,7 @@ class Tally:
         self.missing += len(column) - len(present)
         if present.empty:
             return
-        holds = sort_of(present)
+        holds = value_type(present)
         if not self._since:
             self._first = present.iloc[0]
         self._since.setdefault((holds, str(getattr(present.dtype, "tz", ""))), int(present.index[0]) + 1)
@@ -211,7 +211,7 @@ class Tally:
         self.dates.add(present)
 
     def _take_text(self, present: pd.Series) -> None:
-        numerals, other = numerals_in(present)
+        numerals, other = count_numeric(present)
         self._numerals, self._other = self._numerals + numerals, self._other or other
         words = self._text.add(pa.array(present, pa.large_string()))
         if not self._are_dates:
@@ -220,13 +220,13 @@ class Tally:
         if self._are_dates:
             self.dates.add(present)
         else:
-            self.dates = Dates(self._room)
+            self.dates = DateStats(self._room)
 
     def _take_mixed(self, present: pd.Series) -> None:
-        self._take_text(convert(present, "category"))
+        self._take_text(cast_column(present, "category"))
 
     @property
-    def holds(self) -> Holds:
+    def holds(self) -> ValueType:
         """What the values are, so far."""
         if not self._since:
             return "nothing"
@@ -235,19 +235,19 @@ class Tally:
             return next(iter(kinds))
         return "mixed" if kinds <= _SINGLE else "nested"
 
-    def column(self) -> Column:
+    def column(self) -> ColumnSchema:
         """Tell what the column is, as `describe` would of the whole of it."""
-        column = judge(self._facts())
+        column = classify_column(self._facts())
         if column.kind == "number" and self.numbers.infinite is not None:
-            convert(self.numbers.infinite, "number")
+            cast_column(self.numbers.infinite, "number")
         return column
 
-    def _facts(self) -> Facts:
+    def _facts(self) -> ColumnStats:
         holds, numbers = self.holds, self.numbers
         dates = holds == "text" and self._are_dates
         whole = holds == "numbers" and numbers.whole
         ordered = numbers if holds == "numbers" else self.dates
-        return Facts(
+        return ColumnStats(
             self.name,
             self.rows,
             self.missing,
@@ -264,7 +264,7 @@ class Tally:
             other=self._other,
         )
 
-    def _distinct(self, holds: Holds) -> float:
+    def _distinct(self, holds: ValueType) -> float:
         """The number of distinct values; of numbers and dates, only one and all of them decide anything."""
         if holds in ("numbers", "dates"):
             ordered = self.numbers if holds == "numbers" else self.dates
@@ -282,7 +282,7 @@ class Tally:
         values, weights = self.numbers.quantiles.ranked()
         parts = [
             self._text.counted(),
-            pd.Series(weights, index=convert(pd.Series(values), "category")),
+            pd.Series(weights, index=cast_column(pd.Series(values), "category")),
             pd.Series(self._truths),
         ]
         if not self._text.exact:
@@ -294,4 +294,4 @@ class Tally:
     @property
     def held(self) -> int:
         """How many values and words are kept."""
-        return self.numbers.held + self._text.held + sum(part.held for part in self.dates.parts)
+        return self.numbers.held + self._text.memory_items + sum(part.memory_items for part in self.dates.parts)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from batchprop.data.sources import LARGEST
+from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
 
 Task: TypeAlias = Literal["classes", "numbers"]
@@ -26,7 +26,7 @@ class Target:
 
     name: str
     task: Task
-    rule: str
+    reason: str
     values: npt.NDArray[Any]
 
 
@@ -96,10 +96,10 @@ def _tell_task(column: pd.Series) -> tuple[Task, str]:
     values = column.to_numpy(float)
     if np.any(values != np.floor(values)):
         return "numbers", "it holds fractions"
-    return task_of_whole(len(np.unique(values)), len(values))
+    return infer_integer_task(len(np.unique(values)), len(values))
 
 
-def task_of_whole(distinct: int, rows: int) -> tuple[Task, str]:
+def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
     """Tell whether a target of whole numbers holds classes or numbers, and by which rule.
 
     >>> task_of_whole(3, rows=100)
@@ -114,11 +114,11 @@ def _labels(column: pd.Series) -> npt.NDArray[Any]:
     if types.is_bool_dtype(column):
         return as_labels(column, "truth")
     if types.is_numeric_dtype(column):
-        return as_labels(column, "whole" if are_whole(column.to_numpy(float)) else "short")
+        return as_labels(column, "whole" if are_integers(column.to_numpy(float)) else "short")
     return as_labels(column, "text")
 
 
-def are_whole(values: npt.NDArray[np.float64]) -> bool:
+def are_integers(values: npt.NDArray[np.float64]) -> bool:
     """Tell whether numbers (n,) are whole ones that float64 holds exactly.
 
     >>> are_whole(np.array([1.0, -2.0])), are_whole(np.array([1e300]))
@@ -179,8 +179,8 @@ def check_largest(number: float, name: str) -> None:
     Traceback (most recent call last):
     batchprop.errors.DataError: the target 'mass' holds 1e+300, and a number larger than 1e+30 cannot ...
     """
-    if abs(number) > LARGEST:
+    if abs(number) > MAX_ABS_TARGET:
         raise DataError(
-            f"the target {name!r} holds {number:g}, and a number larger than {LARGEST:g} cannot be "
+            f"the target {name!r} holds {number:g}, and a number larger than {MAX_ABS_TARGET:g} cannot be "
             "learned: rescale it, or take its logarithm"
         )

@@ -11,32 +11,32 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from batchprop.data.sketches import Floats, Quantiles, Ranked, Words
-from batchprop.data.sources import LARGEST
+from batchprop.data.sketches import Floats, QuantileSketch, WeightedSamples, FrequentItems
+from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
-from batchprop.tabular.schema import Holds, sort_of
+from batchprop.tabular.schema import ValueType, value_type
 from batchprop.tabular.target import (
     Form,
     Task,
-    are_whole,
+    are_integers,
     as_labels,
     as_numbers,
     check_largest,
     check_target,
-    task_of_whole,
+    infer_integer_task,
 )
 
-_BEYOND = 1e100
+_OVERFLOW = 1e100
 
 MOST_LABELS = 100_000
 """More classes than this are refused, and more distinct whole numbers are not counted any further."""
 
-_HOLDS: dict[Form, Holds] = {"truth": "booleans", "whole": "numbers", "short": "numbers", "text": "text"}
-_CALLED: dict[Holds, str] = {"booleans": "true and false", "numbers": "numbers"}
+_HOLDS: dict[Form, ValueType] = {"truth": "booleans", "whole": "numbers", "short": "numbers", "text": "text"}
+_CALLED: dict[ValueType, str] = {"booleans": "true and false", "numbers": "numbers"}
 
 
 @dataclass(frozen=True)
-class LearnedTarget:
+class TargetSpec:
     """What a pass over the table told of the target, and how its later blocks are read.
 
     Attributes:
@@ -57,7 +57,7 @@ class LearnedTarget:
 
     name: str
     task: Task
-    rule: str
+    reason: str
     rows: int
     weight: float
     form: Form | None = None
@@ -67,7 +67,7 @@ class LearnedTarget:
     deviation: float = np.nan
     low: float = np.nan
     high: float = np.nan
-    ranked: Ranked | None = None
+    ranked: WeightedSamples | None = None
 
     def quantile(self, q: float) -> float:
         """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then close (`Quantiles`).
@@ -77,7 +77,7 @@ class LearnedTarget:
         """
         if self.ranked is None:
             raise DataError(f"the target {self.name!r} holds classes, which have no quantiles")
-        return self.ranked.at(q)
+        return self.ranked.quantile(q)
 
     def read(self, column: pd.Series) -> npt.NDArray[Any]:
         """Return the labels or the numbers (k,) of a block, as `read_target` would of the whole column.
@@ -102,7 +102,7 @@ class LearnedTarget:
 def _check_form(column: pd.Series, form: Form) -> None:
     if column.empty:
         return
-    holds = sort_of(column)
+    holds = value_type(column)
     wanted = _HOLDS[form]
     if (holds == "mixed" and wanted == "text") or (holds == wanted and form != "whole"):
         return
@@ -112,8 +112,8 @@ def _check_form(column: pd.Series, form: Form) -> None:
             f"{_CALLED.get(wanted, 'text')} came before: make it of one kind in the whole table"
         )
     values = column.to_numpy(float)
-    if not are_whole(values):
-        fractions = column[[not are_whole(np.array([value])) for value in values]]
+    if not are_integers(values):
+        fractions = column[[not are_integers(np.array([value])) for value in values]]
         raise DataError(
             f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row(fractions)}, where "
             "whole numbers that name classes came before: correct it, or use --task numbers"
@@ -134,7 +134,7 @@ def _largest(values: Floats) -> float:
     return float(values[np.abs(values).argmax()]) if len(values) else 0.0
 
 
-class Moments:
+class RunningMoments:
     """The mean and the standard deviation of numbers that are seen once, of blocks that are merged.
 
     With a block's mean m and its sum of squared deviations S: δ = m − mean, mean += δ k / n and
@@ -172,7 +172,7 @@ class Moments:
         return float(np.sqrt(self._squares / max(self.count, 1)))
 
 
-class TargetTally:
+class TargetAccumulator:
     """What is counted of the target, block by block.
 
     Args:
@@ -196,13 +196,13 @@ class TargetTally:
         self.name, self.task = name, task
         self.rows = 0
         self.weight = 0.0
-        self._holds: Holds = "nothing"
-        self._words = Words(MOST_LABELS)
+        self._holds: ValueType = "nothing"
+        self._words = FrequentItems(MOST_LABELS)
         # Distinct numbers and their counts, while labels may be made of them.
         self._distinct: pd.Series[int] | None = pd.Series(dtype=int, index=pd.Index([], dtype=float))
         self._fractions = False
         self._first: pd.Series | None = None
-        self._moments, self._quantiles = Moments(), Quantiles()
+        self._moments, self._quantiles = RunningMoments(), QuantileSketch()
 
     def add(self, column: pd.Series, weights: Floats | None = None) -> None:
         """Take the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
@@ -230,7 +230,7 @@ class TargetTally:
                 raise self._too_many()
 
     def _check_sort(self, column: pd.Series) -> None:
-        holds = sort_of(column)
+        holds = value_type(column)
         holds = "text" if holds in ("mixed", "nested") else holds
         if self._first is None:
             self._holds, self._first = holds, column.iloc[:1]
@@ -244,7 +244,7 @@ class TargetTally:
         values = as_numbers(column, self.name)
         if self.task != "classes":
             # What is beyond the largest is refused at the end, if the target holds numbers at all.
-            self._moments.add(values.clip(-_BEYOND, _BEYOND))
+            self._moments.add(values.clip(-_OVERFLOW, _OVERFLOW))
             self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
         if self.task == "numbers" or (self._fractions and self.task is None):
@@ -263,7 +263,7 @@ class TargetTally:
             "classes: choose another target, or use --task numbers if it holds numbers"
         )
 
-    def learned(self) -> LearnedTarget:
+    def learned(self) -> TargetSpec:
         """Tell what the target is.
 
         Raises:
@@ -276,7 +276,7 @@ class TargetTally:
             return self._classes(rule)
         low, high = self._quantiles.low, self._quantiles.high
         check_largest(max(low, high, key=abs), self.name)
-        return LearnedTarget(
+        return TargetSpec(
             self.name,
             task,
             rule,
@@ -296,9 +296,9 @@ class TargetTally:
             return "numbers", "it holds fractions"
         if self._distinct is None:
             return "numbers", f"it holds more than {MOST_LABELS:,} different whole numbers"
-        return task_of_whole(len(self._distinct), self.rows)
+        return infer_integer_task(len(self._distinct), self.rows)
 
-    def _classes(self, rule: str) -> LearnedTarget:
+    def _classes(self, rule: str) -> TargetSpec:
         form, counts = self._form(), self._words.counted()
         if self._holds == "numbers" and self._distinct is not None:
             labels = as_labels(pd.Series(self._distinct.index), form)
@@ -306,7 +306,7 @@ class TargetTally:
             counts = pd.Series(self._distinct.to_numpy(), index=labels).groupby(level=0).sum()
         labels = np.array(counts.index.tolist(), dtype=np.int64 if form == "whole" else np.str_)
         order = np.argsort(labels)
-        return LearnedTarget(
+        return TargetSpec(
             self.name,
             "classes",
             rule,
@@ -319,7 +319,7 @@ class TargetTally:
 
     def _form(self) -> Form:
         if self._holds == "numbers" and self._distinct is not None:
-            return "whole" if are_whole(self._distinct.index.to_numpy(float)) else "short"
+            return "whole" if are_integers(self._distinct.index.to_numpy(float)) else "short"
         return "truth" if self._holds == "booleans" else "text"
 
 
@@ -337,11 +337,11 @@ def read_weights(column: pd.Series) -> Floats:
     batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
     """
     weights: Floats = pd.to_numeric(column, errors="coerce").to_numpy(float)
-    wrong = ~((weights >= 0) & (weights <= LARGEST))
+    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
     if wrong.any():
         where = column[wrong]
         raise DataError(
             f"the weights column {str(column.name)!r} holds {where.iloc[0]} in row {_row(where)}: "
-            f"a weight is a number, 0 or more, up to {LARGEST:g}"
+            f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
         )
     return weights

@@ -17,22 +17,22 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
-from batchprop.errors import DataError, RowError, elided, near_name, written
-from batchprop.tabular.schema import Column
+from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
+from batchprop.tabular.schema import ColumnSchema
 
 Floats = npt.NDArray[np.float64]
 
 MISSING = "(missing)"
 MOST_CATEGORIES = 64
-RARE = 10
+MIN_FREQUENCY = 10
 
-FARTHEST = 1e100
+MAX_ABS = 1e100
 """The end of numbers: those beyond are squashed all the same, and up to here nothing overflows on the way."""
 
 _DAY = np.timedelta64(1, "D")
 
 
-def encoder(columns: Iterable[Column], rows: int, target: str = "prediction") -> Pipeline:
+def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = "prediction") -> Pipeline:
     """Build the transformer from a table to float32 features.
 
     Numbers become (x − median) / interquartile range, then x / √(1 + (x/3)²), missing ones the median
@@ -60,7 +60,7 @@ def encoder(columns: Iterable[Column], rows: int, target: str = "prediction") ->
     ]
     return Pipeline(
         [
-            ("columns", ByKind(used, target)),
+            ("columns", ColumnCaster(used, target)),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
@@ -77,14 +77,14 @@ def _scaled() -> Pipeline:
 def _one_hot(rows: int) -> OneHotEncoder:
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
-        min_frequency=max(1, min(RARE, rows // 100)),
+        min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
         max_categories=MOST_CATEGORIES,
         sparse_output=False,
         dtype=np.float32,
     )
 
 
-class ByKind(TransformerMixin, BaseEstimator):
+class ColumnCaster(TransformerMixin, BaseEstimator):
     """Bring any table to the columns that a model was made for: by name, in order, of their kind.
 
     Columns may come in any order, further ones are ignored, and a column of numbers may hold whole
@@ -115,7 +115,7 @@ class ByKind(TransformerMixin, BaseEstimator):
             DataError: a column is missing, or holds a value that is not of its kind.
         """
         self.check_names([str(name) for name in X.columns])
-        return pd.DataFrame({name: convert(X[name], kind) for name, kind in self.kinds.items()})
+        return pd.DataFrame({name: cast_column(X[name], kind) for name, kind in self.kinds.items()})
 
     def check_names(self, names: Sequence[str]) -> None:
         """Check that a table has the known columns.
@@ -125,10 +125,10 @@ class ByKind(TransformerMixin, BaseEstimator):
         """
         lacking = [name for name in self.kinds if name not in names]
         if lacking:
-            near = near_name(lacking[0], [name for name in names if name not in self.kinds])
+            near = did_you_mean(lacking[0], [name for name in names if name not in self.kinds])
             raise DataError(
                 f"the table lacks {len(lacking)} of the {len(self.kinds)} columns the model was trained "
-                f"on: {elided(lacking)}; add or rename columns{near}"
+                f"on: {join_truncated(lacking)}; add or rename columns{near}"
             )
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -139,7 +139,7 @@ class ByKind(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
-def convert(column: pd.Series, kind: str) -> pd.Series:
+def cast_column(column: pd.Series, kind: str) -> pd.Series:
     """Bring a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
@@ -159,7 +159,7 @@ def _number(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     wrong = (numbers.isna() & column.notna()) | np.isinf(numbers)
     _refuse(column, wrong, "a finite number is")
-    return numbers.clip(-FARTHEST, FARTHEST)
+    return numbers.clip(-MAX_ABS, MAX_ABS)
 
 
 def _date(column: pd.Series) -> pd.Series:
@@ -169,11 +169,11 @@ def _date(column: pd.Series) -> pd.Series:
     dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
     _refuse(column, dates.isna() & column.notna(), "a date like 2020-02-29 is")
     dates = dates.dt.tz_localize(None)
-    _refuse(column, _beyond_calendar(dates), "a date of the years 1 to 9999 is")
+    _refuse(column, _out_of_range(dates), "a date of the years 1 to 9999 is")
     return dates
 
 
-def _beyond_calendar(dates: pd.Series) -> pd.Series:
+def _out_of_range(dates: pd.Series) -> pd.Series:
     """Which dates (n,) no calendar has: a file may hold any number of seconds, which microseconds cannot."""
     values = np.asarray(dates.to_numpy())
     if values.dtype == np.dtype("datetime64[ns]"):
@@ -187,7 +187,7 @@ def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
         return
     where = int(wrong.to_numpy().argmax())
     value = column.iloc[where]
-    shown = repr(value) if isinstance(value, str) else written(value)
+    shown = repr(value) if isinstance(value, str) else format_value(value)
     row = column.index[where]
     raise RowError(
         f"column {str(column.name)!r} holds {shown} in row {row + 1}, where {expected} "
@@ -196,12 +196,12 @@ def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
     )
 
 
-def _text(column: pd.Series) -> pd.Series:
+def _as_text(column: pd.Series) -> pd.Series:
     """Categories as text; 1 and 1.0 are the same one, as a gap turns a column of 1s into 1.0s."""
-    return column.map(_word, na_action="ignore").astype(object).where(column.notna(), MISSING)
+    return column.map(_as_str, na_action="ignore").astype(object).where(column.notna(), MISSING)
 
 
-def _word(value: Any) -> str:
+def _as_str(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -209,15 +209,15 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def _truth(column: pd.Series) -> pd.Series:
-    words = _text(column).str.lower()
+def _as_bool(column: pd.Series) -> pd.Series:
+    words = _as_text(column).str.lower()
     return words.replace({"1": "true", "0": "false"})
 
 
 _CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
     "number": _number,
-    "category": _text,
-    "boolean": _truth,
+    "category": _as_text,
+    "boolean": _as_bool,
     "date": _date,
 }
 

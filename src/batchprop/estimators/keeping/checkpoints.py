@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.early_stopping import warn
-from batchprop.files import flush, unfinished, written
+from batchprop.files import completed_paths, fsync_path, temporary_path
 
 FORMAT = 1
 
@@ -135,10 +135,10 @@ class Checkpoints:
         part = path.with_suffix(".partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with unfinished(part):
+            with temporary_path(part):
                 _write_through(part, packed(saved))
                 part.replace(path)
-            flush(self.folder)
+            fsync_path(self.folder)
         except OSError as error:
             kept = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
             raise CheckpointError(
@@ -148,8 +148,8 @@ class Checkpoints:
         for old in [*earlier, path][:-KEPT]:
             old.unlink(missing_ok=True)
         self._last_time, self._last_epoch = time.monotonic(), epochs
-        if self.folder not in written:
-            written.append(self.folder)
+        if self.folder not in completed_paths:
+            completed_paths.append(self.folder)
         return path
 
     def latest(self) -> Saved | None:

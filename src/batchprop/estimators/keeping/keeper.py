@@ -11,7 +11,7 @@ from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.keeping.saving import Beginning, saved_of
 from batchprop.estimators.keeping.standing import Standing, go_back, standing_of
 from batchprop.schedules import Schedule
-from batchprop.training import Engine, Epoch, Place
+from batchprop.training import Engine, EpochRecord, TrainProgress
 
 MOST_REWINDS = 3
 """How often a fit that diverges goes back before it gives up."""
@@ -37,7 +37,7 @@ class Keeper:
         estimator: Estimator,
         watch: Watch,
         engine: Engine,
-        place: Place,
+        place: TrainProgress,
         beginning: Beginning,
         checkpoints: Checkpoints | None,
     ) -> None:
@@ -48,7 +48,7 @@ class Keeper:
         self.standing = self._good = self._now(place)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TrainProgress:
         """Where the training stands."""
         return self.standing.place
 
@@ -58,13 +58,13 @@ class Keeper:
         self._rewinds = self.standing.rewinds
         self._good = standings.get("good", self.standing)
 
-    def kept(self, epochs: Iterator[Epoch]) -> Iterator[Epoch]:
+    def kept(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
         """Note rows and seconds of the epochs that pass by."""
         for epoch in epochs:
             self._epochs.append((epoch.rows, epoch.seconds))
             yield epoch
 
-    def reached(self, place: Place) -> None:
+    def reached(self, place: TrainProgress) -> None:
         """Take note of a place, and save it if it is time."""
         between = not len(place.losses)
         if between:
@@ -74,7 +74,7 @@ class Keeper:
                 self._good = self.standing
         else:
             # The history is that of the last epoch done, whatever interrupts what comes after it.
-            self.standing = self.standing._replace(place=place, random_bits=self.engine.random_bits())
+            self.standing = self.standing._replace(place=place, random_bits=self.engine.rng_state())
         if self.checkpoints is not None and self.checkpoints.due(place.epochs, between=between):
             self._save(self.checkpoints)
 
@@ -86,7 +86,7 @@ class Keeper:
         """
         last = self.watch.last
         if last is not None and not self.estimator.interrupted_:
-            self.standing = self._now(Place(last.state, last.number))._replace(ended=stopped)
+            self.standing = self._now(TrainProgress(last.state, last.number))._replace(ended=stopped)
         if self.checkpoints is not None:
             self._save(self.checkpoints)
 
@@ -120,13 +120,13 @@ class Keeper:
 
     def _go_to(self, standing: Standing) -> None:
         go_back(self.estimator, self.watch, standing)
-        self.engine.go_on_from(standing.random_bits)
+        self.engine.set_rng_state(standing.random_bits)
         self._epochs = list(standing.epochs)
         self.standing = standing
 
-    def _now(self, place: Place) -> Standing:
+    def _now(self, place: TrainProgress) -> Standing:
         return standing_of(
-            self.estimator, self.watch, place, self.engine.random_bits(), self._epochs, self._rewinds
+            self.estimator, self.watch, place, self.engine.rng_state(), self._epochs, self._rewinds
         )
 
     def _save(self, checkpoints: Checkpoints) -> None:

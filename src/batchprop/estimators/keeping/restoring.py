@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.data.shuffle import BUFFER_BYTES, MOST_OPEN, Mixing
+from batchprop.data.shuffle import BUFFER_BYTES, MAX_OPEN_PARTITIONS, ShuffleConfig
 from batchprop.errors import CheckpointError
 from batchprop.estimators.keeping.checkpoints import Saved
 from batchprop.estimators.keeping.standing import CURVES, Standing
 from batchprop.network import Network
-from batchprop.params import Layer, Layers, leaves, rebuilt
-from batchprop.training import Place, State
+from batchprop.params import Layer, Layers, tree_flatten, tree_unflatten
+from batchprop.training import TrainProgress, TrainState
 
 _KEY = 624  # words, in the Mersenne Twister
 
@@ -44,7 +44,7 @@ def rows_seen_of(saved: Saved) -> int:
         return _whole(saved.facts["rows_seen"])
 
 
-def mixing_of(saved: Saved, row_bytes: int) -> Mixing:
+def mixing_of(saved: Saved, row_bytes: int) -> ShuffleConfig:
     """Return how a saved fit mixes rows.
 
     Args:
@@ -62,9 +62,9 @@ def mixing_of(saved: Saved, row_bytes: int) -> Mixing:
         if "mixing" not in kind:
             raise ValueError("its rows lay in memory")
         rows, runs = map(_whole, kind["mixing"])
-        if not (1 <= rows <= max(BUFFER_BYTES // row_bytes, 1) and 1 <= runs <= MOST_OPEN):
+        if not (1 <= rows <= max(BUFFER_BYTES // row_bytes, 1) and 1 <= runs <= MAX_OPEN_PARTITIONS):
             raise ValueError(f"rows are mixed in buffers of {rows} from {runs} runs")
-        return Mixing(rows, runs)
+        return ShuffleConfig(rows, runs)
 
 
 class Past(NamedTuple):
@@ -147,14 +147,16 @@ def _standing(
 ) -> Standing:
     of_it = f"{name}."
     arrays = {what.removeprefix(of_it): array for what, array in arrays.items() if what.startswith(of_it)}
-    remembered = (_like(arrays, f"optimizer.{i}", leaf) for i, leaf in enumerate(leaves(memory)))
-    state = State(_layers(arrays, "layers", net.layers), rebuilt(memory, remembered), _whole(facts["steps"]))
+    remembered = (_like(arrays, f"optimizer.{i}", leaf) for i, leaf in enumerate(tree_flatten(memory)))
+    state = TrainState(
+        _layers(arrays, "layers", net.layers), tree_unflatten(memory, remembered), _whole(facts["steps"])
+    )
     losses, sizes = arrays["losses"], arrays["sizes"]
     if losses.ndim != 1 or losses.shape != sizes.shape or (losses.dtype.kind, sizes.dtype.kind) != ("f", "i"):
         raise ValueError("losses and sizes of the batches do not match")
     numbers = (_number(facts["seconds"]), _number(facts["learning_rate"]))
-    place = Place(state, _whole(facts["epochs_done"]), losses, sizes, *numbers)
-    best = net.with_layers(_layers(arrays, "best", net.layers)) if "best.0.W" in arrays else None
+    place = TrainProgress(state, _whole(facts["epochs_done"]), losses, sizes, *numbers)
+    best = net.replace_layers(_layers(arrays, "best", net.layers)) if "best.0.W" in arrays else None
     return Standing(place=place, best=best, **_plain(facts["plain"]))
 
 

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from batchprop.batches import Rows, Table
+from batchprop.batches import Dataset, Indices
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved
 from batchprop.estimators.keeping.restoring import rows_seen_of, set_random
 from batchprop.estimators.keeping.standing import PLAIN, Standing
 from batchprop.estimators.validation import Call
-from batchprop.files import locked
+from batchprop.files import file_lock
 from batchprop.network import Network
-from batchprop.params import Layers, leaves
+from batchprop.params import Layers, tree_flatten
 
 _FREE = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
 """Parameters that may be others when a fit goes on."""
@@ -53,7 +53,7 @@ class Start(NamedTuple):
         """Keep other fits out of the folder of the checkpoints."""
         if self.checkpoints is None:
             return nullcontext()
-        return locked(self.checkpoints.folder, option="checkpoint=")
+        return file_lock(self.checkpoints.folder, option="checkpoint=")
 
 
 class Beginning(NamedTuple):
@@ -151,7 +151,7 @@ def kind_of(estimator: Estimator, net: Network, engine: str, data: Mapping[str, 
     }
 
 
-def about(table: Table, rows: Rows) -> dict[str, Any]:
+def about(table: Dataset, rows: Indices) -> dict[str, Any]:
     """Return what tells a table's rows from others: their number, and a checksum of all.
 
     Example:
@@ -205,7 +205,7 @@ def saved_of(standings: Mapping[str, Standing], beginning: Beginning) -> Saved:
 
 def _arrays_of(standing: Standing) -> dict[str, NDArray[Any]]:
     place = standing.place
-    memory = leaves(place.state.optimizer)
+    memory = tree_flatten(place.state.optimizer)
     return {
         **_of_layers("layers", place.state.layers),
         **({} if standing.best is None else _of_layers("best", standing.best.layers)),

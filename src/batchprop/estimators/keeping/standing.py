@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from batchprop.estimators.early_stopping import Watch
 from batchprop.estimators.interface import Estimator
 from batchprop.network import Network
-from batchprop.schedules import Plateau
-from batchprop.training import Place
+from batchprop.schedules import ReduceOnPlateau
+from batchprop.training import TrainProgress
 
 PLAIN = ("random_bits", "curves", "numbers", "epochs", "rewinds", "ended")
 """What a standing has in plain data."""
@@ -30,7 +30,7 @@ class Standing(NamedTuple):
         ended: whether training came to its end, other than by the number of epochs.
     """
 
-    place: Place
+    place: TrainProgress
     random_bits: dict[str, Any] | None
     curves: dict[str, list[float] | None]
     numbers: dict[str, float]
@@ -43,7 +43,7 @@ class Standing(NamedTuple):
 def standing_of(
     estimator: Estimator,
     watch: Watch,
-    place: Place,
+    place: TrainProgress,
     random_bits: dict[str, Any] | None,
     epochs: list[tuple[int, float]],
     rewinds: int,
@@ -65,7 +65,7 @@ def standing_of(
     numbers: dict[str, float] = {"rows_seen": estimator.t_, "best_iteration": estimator.best_iteration_}
     if watch.patience is not None:
         numbers |= {"best": watch.patience.best, "stale": watch.patience.stale}
-    if isinstance(watch.schedule, Plateau):
+    if isinstance(watch.schedule, ReduceOnPlateau):
         numbers["plateau_rate"] = watch.schedule.learning_rate
     return Standing(place, random_bits, curves, numbers, list(epochs), rewinds, watch.best)
 
@@ -87,6 +87,6 @@ def go_back(estimator: Estimator, watch: Watch, standing: Standing) -> None:
         estimator.loss_ = estimator.loss_curve_[-1]
     if watch.patience is not None:
         watch.patience.best, watch.patience.stale = numbers["best"], int(numbers["stale"])
-    if isinstance(watch.schedule, Plateau):
+    if isinstance(watch.schedule, ReduceOnPlateau):
         watch.schedule.learning_rate = numbers["plateau_rate"]
     watch.best, watch.last = standing.best, None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchprop.batches import Table
-from batchprop.data.shuffle import Mixing, mixing_for
-from batchprop.data.sources import Block, Source
+from batchprop.batches import Dataset
+from batchprop.data.shuffle import ShuffleConfig, shuffle_config
+from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
 from batchprop.estimators.early_stopping import warn
 from batchprop.estimators.fit import fit_stochastic
@@ -30,7 +30,7 @@ FEW_RUNS = 4
 """With fewer runs than so many, a large table is hardly mixed."""
 
 
-def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
+def fit_streamed(estimator: BaseMLP, source: DataSource, call: Call) -> None:
     """Train on a table that is read in runs.
 
     Args:
@@ -58,18 +58,18 @@ def fit_streamed(estimator: BaseMLP, source: Source, call: Call) -> None:
     net = estimator._first_network(dtype, start.rng, call, fresh=fresh)
     held = _held(estimator, seen, call, dtype) if holds or call.X_val is not None else None
 
-    def prepared(block: Block) -> Table:
+    def prepared(block: RowBlock) -> Dataset:
         of_block = checked(estimator, block, reset=False)
         X, y, weights = part(of_block, ~held_out(block, seen.fraction, lot)) if holds else of_block
         X = np.asarray(dense(X), dtype=dtype)
         if not len(X):
-            return Table(X, np.empty((0, n_outputs), dtype=dtype), weights)
-        return Table(X, estimator._encoded(y, dtype), estimator._balanced(y, weights))
+            return Dataset(X, np.empty((0, n_outputs), dtype=dtype), weights)
+        return Dataset(X, estimator._encoded(y, dtype), estimator._balanced(y, weights))
 
     mixing = _mixing(source, start, (estimator.n_features_in_ + n_outputs) * dtype.itemsize)
-    if estimator.shuffle and mixing.runs < FEW_RUNS and mixing.rows < seen.n_rows:
+    if estimator.shuffle and mixing.partitions < FEW_RUNS and mixing.rows < seen.n_rows:
         warn(
-            f"{mixing.runs} of the table's {len(source.runs)} row groups or the like are read at a time, and "
+            f"{mixing.partitions} of the table's {len(source.partitions)} row groups or the like are read at a time, and "
             f"{mixing.rows:,} of its {seen.n_rows:,} rows are shuffled: if it is sorted, write it with more "
             "row groups, or give more memory"
         )
@@ -86,12 +86,12 @@ def lot_of(random: dict[str, Any]) -> int:
     return zlib.crc32(random["state"]["key"].tobytes(), random["state"]["pos"])
 
 
-def _mixing(source: Source, start: Start, row_bytes: int) -> Mixing:
+def _mixing(source: DataSource, start: Start, row_bytes: int) -> ShuffleConfig:
     if start.saved is not None:
         # As it was begun, whatever memory there is now.
         return mixing_of(start.saved, row_bytes)
-    memory, run_bytes = getattr(source, "memory", MEMORY), getattr(source, "run_bytes", 0)
-    return mixing_for(len(source.runs), row_bytes, memory, run_bytes)
+    memory, run_bytes = getattr(source, "memory", MEMORY), getattr(source, "partition_bytes", 0)
+    return shuffle_config(len(source.partitions), row_bytes, memory, run_bytes)
 
 
 def _held(estimator: BaseMLP, seen: Survey, call: Call, dtype: Any) -> Examples:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchprop.batches import Course, Table
-from batchprop.data.shuffle import Mixing, mixed
-from batchprop.data.sources import Block, Chunks, Sliced, Source
+from batchprop.batches import Dataset, EpochIterator
+from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
+from batchprop.data.sources import ArraySource, DataSource, IterableSource, RowBlock
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.validation import Call
@@ -18,7 +18,7 @@ MEMORY = 1 << 30
 """Bytes that a streamed fit goes by, where its source does not say."""
 
 
-def source_of(X: Any, y: Any, sample_weight: Any) -> Source | None:
+def source_of(X: Any, y: Any, sample_weight: Any) -> DataSource | None:
     """Return where rows come from that ``fit`` is to read bit by bit; None for rows that lie in memory.
 
     Args:
@@ -40,8 +40,8 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> Source | None:
         (2,)
     """
     if isinstance(X, np.memmap) and y is not None and X.nbytes > MEMORY:
-        return Sliced(X, y, sample_weight)
-    is_source = hasattr(X, "runs") and hasattr(X, "open")
+        return ArraySource(X, y, sample_weight)
+    is_source = hasattr(X, "partitions") and hasattr(X, "iter_blocks")
     if y is not None and not is_source:
         return None
     if not is_source and (hasattr(X, "shape") or isinstance(X, str) or not _gives_chunks(X)):
@@ -51,7 +51,7 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> Source | None:
         raise InputError(
             f"{what} is given beside a table that brings its own targets and weights: leave it out"
         )
-    return X if is_source else Chunks(X)
+    return X if is_source else IterableSource(X)
 
 
 def _gives_chunks(X: Any) -> bool:
@@ -94,22 +94,22 @@ class Streamed(NamedTuple):
         checksum: of all rows.
     """
 
-    source: Source
+    source: DataSource
     n_rows: int
-    prepared: Callable[[Block], Table]
-    mixing: Mixing
+    prepared: Callable[[RowBlock], Dataset]
+    mixing: ShuffleConfig
     checksum: int
 
     @property
     def kind(self) -> dict[str, Any]:
         """Their number, a checksum of all, and how they are mixed."""
-        runs = len(self.source.runs)
+        runs = len(self.source.partitions)
         return {"rows": self.n_rows, "runs": runs, "data": self.checksum, "mixing": list(self.mixing)}
 
-    def course(self, batch_size: int, seed: int | None) -> Course:
+    def course(self, batch_size: int, seed: int | None) -> EpochIterator:
         """Run epochs of mixed batches."""
-        return mixed(self._tables, len(self.source.runs), batch_size, self.mixing, seed)
+        return shuffled_chunks(self._tables, len(self.source.partitions), batch_size, self.mixing, seed)
 
-    def _tables(self, run: int, rows: int) -> Iterator[Table]:
-        tables = (self.prepared(block) for block in self.source.open(run, rows))
+    def _tables(self, run: int, rows: int) -> Iterator[Dataset]:
+        tables = (self.prepared(block) for block in self.source.iter_blocks(run, rows))
         return (table for table in tables if table.n_rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from batchprop.batches import Rows, Table
+from batchprop.batches import Dataset, Indices
 from batchprop.estimators.keeping.saving import about
 
 
@@ -16,8 +16,8 @@ class InMemory(NamedTuple):
         rows: which of them to train on.
     """
 
-    table: Table
-    rows: Rows
+    table: Dataset
+    rows: Indices
 
     @property
     def n_rows(self) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
-from batchprop.data.shuffle import lots
-from batchprop.data.sources import Block, Source
+from batchprop.data.shuffle import hash_uniform
+from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
 from batchprop.estimators.interface import Estimator
 from batchprop.estimators.keeping.saving import checksum_of
@@ -48,7 +48,7 @@ class Survey(NamedTuple):
 
 def survey(
     estimator: Estimator,
-    source: Source,
+    source: DataSource,
     fraction: float,
     seed: int,
     *,
@@ -83,7 +83,7 @@ def survey(
         of_block = checked(estimator, block, reset=False)
         if weighted != (of_block[2] is not None):
             raise InputError(
-                f"the rows from row {block.first} on have {'no ' if weighted else ''}weights, unlike those "
+                f"the rows from row {block.start_row} on have {'no ' if weighted else ''}weights, unlike those "
                 "before them: give weights for all rows or for none"
             )
         checksum = checksum_of(*of_block, start=checksum) if summed else 0
@@ -98,13 +98,13 @@ def survey(
     return Survey(n_rows, some, counts, held, fraction, X.dtype, checksum)
 
 
-def blocks(source: Source) -> Iterator[Block]:
+def blocks(source: DataSource) -> Iterator[RowBlock]:
     """All blocks of a source that have rows, in order."""
-    runs = (source.open(run) for run in range(len(source.runs)))
+    runs = (source.iter_blocks(run) for run in range(len(source.partitions)))
     return (block for run in runs for block in run if block.X.shape[0])
 
 
-def checked(estimator: Estimator, block: Block, *, reset: bool) -> tuple[Any, Any, Any]:
+def checked(estimator: Estimator, block: RowBlock, *, reset: bool) -> tuple[Any, Any, Any]:
     """Return X, y and weights of a block, as an estimator takes them.
 
     Raises:
@@ -123,9 +123,9 @@ def part(of_block: tuple[Any, Any, Any], chosen: NDArray[np.bool_]) -> tuple[Any
     return X[chosen], y[chosen], None if weights is None else weights[chosen]
 
 
-def held_out(block: Block, fraction: float, seed: int) -> NDArray[np.bool_]:
+def held_out(block: RowBlock, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Whether each row of a block is held out ``(m,)``: the same at every reading."""
-    return lots(block.first + np.arange(block.X.shape[0]), seed) < fraction
+    return hash_uniform(block.start_row + np.arange(block.X.shape[0]), seed) < fraction
 
 
 class Labels:
@@ -163,16 +163,16 @@ class Labels:
         return np.column_stack(columns) if self._columns else columns[0]
 
 
-def _affordable(source: Source, X: Any) -> float:
+def _affordable(source: DataSource, X: Any) -> float:
     """Which part of all rows takes an eighth of the memory."""
     memory: int = getattr(source, "memory", MEMORY)
-    return memory / HELD_SHARE / (int(dense(X[:1]).nbytes) * max(sum(source.runs), 1))
+    return memory / HELD_SHARE / (int(dense(X[:1]).nbytes) * max(sum(source.partitions), 1))
 
 
 @contextmanager
-def _telling_rows(block: Block) -> Iterator[None]:
+def _telling_rows(block: RowBlock) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        last = block.first + block.X.shape[0] - 1
-        raise InputError(f"in the rows {block.first} to {last} (counted from there): {error}") from error
+        last = block.start_row + block.X.shape[0] - 1
+        raise InputError(f"in the rows {block.start_row} to {last} (counted from there): {error}") from error
