@@ -16,8 +16,8 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
-    from batchprop.cli.walking import steps
-    from batchprop.cli.walking_table import from_table
+    from batchprop.cli.walk_command import steps
+    from batchprop.cli.walk_table import from_table
     from batchprop.data.reader import read_table, read_tables
     from batchprop.errors import BatchpropError
     from batchprop.estimators.keeping import restoring

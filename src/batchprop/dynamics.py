@@ -207,7 +207,10 @@ def init_dynamics(seen: Array, learning_rate: float, labels: LabelEncoding | Non
     right = seen[:, MARGIN] > 0
     times = xp.astype(right, seen.dtype)
     return first._replace(
-        squares=seen[:, PROBABILITY] ** 2, last_correct=right, n_correct=times, forgetting_events=xp.zeros_like(times)
+        squares=seen[:, PROBABILITY] ** 2,
+        last_correct=right,
+        n_correct=times,
+        forgetting_events=xp.zeros_like(times),
     )
 
 

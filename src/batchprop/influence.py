@@ -15,7 +15,7 @@ CHUNK = 1024
 _DIMENSIONS = 2  # rows and columns
 
 
-class Fitted(Protocol):
+class SupportsBackprop(Protocol):
     """What is asked of ``MLPClassifier`` and ``MLPRegressor``."""
 
     @property
@@ -30,7 +30,7 @@ class Fitted(Protocol):
 
 
 def influence(
-    estimator: Fitted, X_train: Any, y_train: Any, X_test: Any, y_test: Any, *, chunk: int = CHUNK
+    estimator: SupportsBackprop, X_train: Any, y_train: Any, X_test: Any, y_test: Any, *, chunk: int = CHUNK
 ) -> NDArray[np.floating]:
     """How far the steps on each training row pushed down the loss of each test row, to first order.
 
@@ -79,7 +79,7 @@ def influence(
     return found
 
 
-def _checkpoints(estimator: Fitted) -> Iterator[tuple[Fitted, float]]:
+def _checkpoints(estimator: SupportsBackprop) -> Iterator[tuple[SupportsBackprop, float]]:
     """The estimator as it was, with the rates that this stands for."""
     if not hasattr(estimator, "checkpoints_"):
         yield estimator, 1.0

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import batchprop as bp
-from batchprop.callbacks import MLflow
+from batchprop.callbacks import MlflowLogger
 from tests.callbacks.training import fit, network, stopping, table
 
 
@@ -31,7 +31,7 @@ def all_runs(client, experiment="0"):
 
 
 def test_a_fit_is_a_run_with_its_parameters_and_every_epoch(store):
-    clf = fit(network(MLflow(), early_stopping=True, alpha=0.25))
+    clf = fit(network(MlflowLogger(), early_stopping=True, alpha=0.25))
     (run,) = all_runs(store)
     assert run.info.run_id == clf.callbacks[0].run_id
     assert run.info.status == "FINISHED"
@@ -52,7 +52,7 @@ def test_a_fit_is_a_run_with_its_parameters_and_every_epoch(store):
 
 def test_the_withheld_loss_of_a_private_fit_is_left_out(store):
     privacy = bp.privacy.Privacy(noise_multiplier=1.0, max_norm=1.0, delta=1e-5)
-    fit(network(MLflow(), privacy=privacy))
+    fit(network(MlflowLogger(), privacy=privacy))
     (run,) = all_runs(store)
     assert set(run.data.metrics) == {"learning_rate", "rows_per_second"}
 
@@ -60,7 +60,7 @@ def test_the_withheld_loss_of_a_private_fit_is_left_out(store):
 def test_within_an_active_run_all_goes_there_and_it_stays_active(store):
     with mlflow.start_run() as active:
         mlflow.log_param("alpha", "as the user logged it")
-        clf = fit(network(MLflow()))
+        clf = fit(network(MlflowLogger()))
         assert still_active() == active.info.run_id == clf.callbacks[0].run_id
         assert store.get_run(active.info.run_id).info.status == "RUNNING"
     (run,) = all_runs(store)
@@ -71,13 +71,13 @@ def test_within_an_active_run_all_goes_there_and_it_stays_active(store):
 
 def test_a_second_fit_within_an_active_run_is_no_conflict(store):
     with mlflow.start_run() as active:
-        fit(fit(network(MLflow())).set_params(max_iter=2))
+        fit(fit(network(MlflowLogger())).set_params(max_iter=2))
     assert sorted(metric(store, active.info.run_id)[0]) == [1, 1, 2, 2, 3]
 
 
 def test_a_named_run_is_a_run_of_its_own_beneath_the_active_one(store):
     with mlflow.start_run() as active:
-        clf = fit(network(MLflow(run_name="wide")))
+        clf = fit(network(MlflowLogger(run_name="wide")))
         assert still_active() == active.info.run_id
     run = store.get_run(clf.callbacks[0].run_id)
     assert (run.info.run_name, run.info.status) == ("wide", "FINISHED")
@@ -85,7 +85,7 @@ def test_a_named_run_is_a_run_of_its_own_beneath_the_active_one(store):
 
 
 def test_an_experiment_is_made_once_and_used_again(store):
-    fit(fit(network(MLflow(experiment="digits"))))
+    fit(fit(network(MlflowLogger(experiment="digits"))))
     experiment = store.get_experiment_by_name("digits")
     assert len(all_runs(store, experiment.experiment_id)) == 2
     assert all_runs(store) == []
@@ -99,7 +99,7 @@ def test_an_experiment_that_another_makes_in_between_is_used(store, monkeypatch)
         return create(self, name)
 
     monkeypatch.setattr(mlflow.MlflowClient, "create_experiment", second)
-    fit(network(MLflow(experiment="digits")))
+    fit(network(MlflowLogger(experiment="digits")))
     assert len(all_runs(store, store.get_experiment_by_name("digits").experiment_id)) == 1
 
 
@@ -107,7 +107,7 @@ def test_an_experiment_that_another_makes_in_between_is_used(store, monkeypatch)
 def test_a_store_of_its_own_leaves_the_others_alone(store, folder, experiment):
     uri = (folder / "other").as_uri()
     before = mlflow.get_tracking_uri()
-    clf = fit(network(MLflow(tracking_uri=uri, experiment=experiment, run_name="there")))
+    clf = fit(network(MlflowLogger(tracking_uri=uri, experiment=experiment, run_name="there")))
     assert (mlflow.get_tracking_uri(), mlflow.active_run(), all_runs(store)) == (before, None, [])
     there = mlflow.MlflowClient(tracking_uri=uri)
     run = there.get_run(clf.callbacks[0].run_id)
@@ -119,7 +119,7 @@ def test_a_store_of_its_own_leaves_the_others_alone(store, folder, experiment):
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_partial_fit_and_warm_start_go_on_in_their_run(store, folder, elsewhere):
     uri = (folder / "other").as_uri() if elsewhere else None
-    clf = network(MLflow(tracking_uri=uri))
+    clf = network(MlflowLogger(tracking_uri=uri))
     X, y = table()
     for _ in range(2):
         clf.partial_fit(X, y, classes=[0, 1])
@@ -133,7 +133,7 @@ def test_partial_fit_and_warm_start_go_on_in_their_run(store, folder, elsewhere)
 @pytest.mark.parametrize("copied", [clone, deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
 @pytest.mark.parametrize("fitted", [False, True])
 def test_copies_have_the_settings_and_a_run_of_their_own(store, copied, fitted):
-    clf = network(MLflow(run_name="one"))
+    clf = network(MlflowLogger(run_name="one"))
     if fitted:
         fit(clf)
     other = copied(clf)
@@ -146,7 +146,7 @@ def test_copies_have_the_settings_and_a_run_of_their_own(store, copied, fitted):
 
 def test_a_search_is_a_run_for_each_of_its_fits(store):
     with mlflow.start_run(run_name="search"):
-        fit(GridSearchCV(network(MLflow(run_name="one")), {"alpha": [0.0, 0.1]}, cv=2))
+        fit(GridSearchCV(network(MlflowLogger(run_name="one")), {"alpha": [0.0, 0.1]}, cv=2))
     runs = [run for run in all_runs(store) if run.info.run_name == "one"]
     assert sorted(run.data.params["alpha"] for run in runs[1:] + runs[:1]).count("0.1") >= 2
     assert len(runs) == 5
@@ -162,7 +162,7 @@ def status(store):
 
 
 def test_stopping_is_no_failure(store):
-    fit(network(MLflow(), stopping))
+    fit(network(MlflowLogger(), stopping))
     assert status(store) == "FINISHED"
 
 
@@ -172,7 +172,7 @@ def test_ctrl_c_kills_the_run_and_keeps_the_epochs(store):
             raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="Ctrl-C ended training"):
-        clf = fit(network(MLflow(), interrupt))
+        clf = fit(network(MlflowLogger(), interrupt))
     assert status(store) == "KILLED"
     assert metric(store, clf.callbacks[0].run_id)[0] == [1, 2]
 
@@ -180,7 +180,11 @@ def test_ctrl_c_kills_the_run_and_keeps_the_epochs(store):
 def test_an_error_fails_the_run(store):
     X, y = table()
     with pytest.raises(bp.errors.DivergedError):
-        fit(network(MLflow(), solver="sgd", learning_rate_init=1e300, activation="identity"), 1e30 * X, y)
+        fit(
+            network(MlflowLogger(), solver="sgd", learning_rate_init=1e300, activation="identity"),
+            1e30 * X,
+            y,
+        )
     assert status(store) == "FAILED"
     assert mlflow.active_run() is None
 
@@ -188,7 +192,7 @@ def test_an_error_fails_the_run(store):
 def test_a_store_that_cannot_be_reached_is_an_error_at_once(store):
     seen: list[Any] = []
     with pytest.raises(bp.errors.BatchpropError, match=r"MLflow\(tracking_uri='nowhere:x'\) cannot log: "):
-        fit(network(seen.append, MLflow(tracking_uri="nowhere:x")))
+        fit(network(seen.append, MlflowLogger(tracking_uri="nowhere:x")))
     assert seen == []
 
 
@@ -201,7 +205,7 @@ def test_what_fails_later_costs_the_log_and_not_the_training(store, monkeypatch)
         return log_batch(self, run_id, metrics, **extra)
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", failing)
-    clf = network(MLflow(), max_iter=5)
+    clf = network(MlflowLogger(), max_iter=5)
     message = r"MLflow\(\) logs no more after epoch 2: the server went away; training goes on"
     with pytest.warns(UserWarning, match=message) as said:
         fit(clf)
@@ -213,11 +217,11 @@ def test_without_the_library_one_line_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     message = r'logging to MLflow needs mlflow, which is not installed: pip install "batchprop\[mlflow\]"'
     with pytest.raises(bp.errors.BatchpropError, match=message):
-        fit(network(MLflow()))
+        fit(network(MlflowLogger()))
 
 
 def test_a_long_parameter_is_cut(store):
-    fit(network(MLflow(), max_iter=1, hidden_layer_sizes=tuple([2] * 300)))
+    fit(network(MlflowLogger(), max_iter=1, hidden_layer_sizes=tuple([2] * 300)))
     (run,) = all_runs(store)
     assert len(run.data.params["hidden_layer_sizes"]) == 500
     assert np.isfinite(run.data.metrics["loss"])

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
 import batchprop as bp
-from batchprop.callbacks import TensorBoard
+from batchprop.callbacks import TensorBoardLogger
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.training import TrainConfig, init_state, train
 from tests.callbacks.training import fit, network, stopping, table
@@ -39,7 +39,7 @@ def runs(folder):
 
 
 def test_every_epoch_is_there_with_all_its_figures(folder):
-    clf = fit(network(TensorBoard("logs"), early_stopping=True))
+    clf = fit(network(TensorBoardLogger("logs"), early_stopping=True))
     found = scalars("logs/fit-1")
     assert set(found) == {"loss", "learning_rate", "rows_per_second", "validation_loss", "validation_score"}
     assert all(steps == [1, 2, 3] for steps, _ in found.values())
@@ -55,21 +55,21 @@ def test_every_epoch_is_there_with_all_its_figures(folder):
 
 
 def test_what_is_not_there_is_left_out(folder):
-    fit(network(TensorBoard("logs")))
+    fit(network(TensorBoardLogger("logs")))
     assert set(scalars("logs/fit-1")) == {"loss", "learning_rate", "rows_per_second"}
-    fit(network(TensorBoard("logs"), solver="lbfgs"))
+    fit(network(TensorBoardLogger("logs"), solver="lbfgs"))
     assert set(scalars("logs/fit-2")) == {"loss", "rows_per_second"}
 
 
 def test_the_withheld_loss_of_a_private_fit_is_left_out(folder):
     privacy = bp.privacy.Privacy(noise_multiplier=1.0, max_norm=1.0, delta=1e-5)
-    clf = fit(network(TensorBoard("logs"), privacy=privacy))
+    clf = fit(network(TensorBoardLogger("logs"), privacy=privacy))
     assert all(math.isnan(loss) for loss in clf.loss_curve_)
     assert set(scalars("logs/fit-1")) == {"learning_rate", "rows_per_second"}
 
 
 def test_each_fit_is_a_run_of_its_own(folder):
-    clf = fit(fit(network(TensorBoard("logs"))))
+    clf = fit(fit(network(TensorBoardLogger("logs"))))
     assert runs("logs") == ["fit-1", "fit-2"]
     assert clf.callbacks[0].path.name == "fit-2"
     assert scalars("logs/fit-1")["loss"] == scalars("logs/fit-2")["loss"]
@@ -81,12 +81,12 @@ def test_an_epoch_is_on_the_disk_before_the_next_begins(folder):
     def look(epoch):
         seen.append(scalars("logs/fit-1")["loss"][0])
 
-    fit(network(TensorBoard("logs"), look))
+    fit(network(TensorBoardLogger("logs"), look))
     assert seen == [[1], [1, 2], [1, 2, 3]]
 
 
 def test_partial_fit_and_warm_start_go_on_in_their_run(folder):
-    clf = network(TensorBoard("logs"))
+    clf = network(TensorBoardLogger("logs"))
     X, y = table()
     for _ in range(3):
         clf.partial_fit(X, y, classes=[0, 1])
@@ -99,7 +99,7 @@ def test_partial_fit_and_warm_start_go_on_in_their_run(folder):
 @pytest.mark.parametrize("copied", [clone, deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
 @pytest.mark.parametrize("fitted", [False, True])
 def test_copies_have_the_settings_and_a_run_of_their_own(folder, copied, fitted):
-    clf = network(TensorBoard("logs"))
+    clf = network(TensorBoardLogger("logs"))
     if fitted:
         fit(clf)
     other = copied(clf)
@@ -113,14 +113,16 @@ def test_copies_have_the_settings_and_a_run_of_their_own(folder, copied, fitted)
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_search_is_a_run_for_each_of_its_fits(folder, n_jobs):
-    search = GridSearchCV(network(TensorBoard(folder / "logs")), {"alpha": [0.0, 0.1]}, cv=2, n_jobs=n_jobs)
+    search = GridSearchCV(
+        network(TensorBoardLogger(folder / "logs")), {"alpha": [0.0, 0.1]}, cv=2, n_jobs=n_jobs
+    )
     fit(search)
     assert runs("logs") == [f"fit-{number}" for number in range(1, 6)]
     assert all(scalars(folder / "logs" / run)["loss"][0] == [1, 2, 3] for run in runs("logs"))
 
 
 def test_it_ends_no_training_and_sees_the_epoch_that_another_ends(folder):
-    clf = fit(network(stopping, TensorBoard("logs")))
+    clf = fit(network(stopping, TensorBoardLogger("logs")))
     assert clf.n_iter_ == 2
     assert scalars("logs/fit-1")["loss"][0] == [1, 2]
 
@@ -128,7 +130,7 @@ def test_it_ends_no_training_and_sees_the_epoch_that_another_ends(folder):
 def test_a_fit_that_fails_before_its_first_epoch_leaves_no_run(folder):
     X, y = table()
     with pytest.raises(ValueError, match="inconsistent"):
-        network(TensorBoard("logs")).fit(X, y[:-1])
+        network(TensorBoardLogger("logs")).fit(X, y[:-1])
     assert list((folder / "logs").iterdir()) == []
 
 
@@ -138,7 +140,7 @@ def test_the_loop_of_the_core_can_be_logged_too(folder):
     net = bp.Network.create([2, 1], head="squared_error", random_state=0, dtype="float64")
     recipe = TrainConfig(net, bp.optimizers.sgd(), bp.objective.Objective())
     plan, rate = bp.batches.minibatches(40, 10), bp.schedules.constant(0.1)
-    log = TensorBoard("logs")
+    log = TensorBoardLogger("logs")
     for epoch in islice(train(recipe, init_state(recipe), rows, plan, rate, NumpyEngine()), 4):
         log(epoch)
     assert scalars("logs/fit-1")["loss"][0] == [1, 2, 3, 4]
@@ -148,12 +150,12 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(folder):
     (folder / "logs").write_text("")
     seen: list[Any] = []
     with pytest.raises(bp.errors.BatchpropError, match=r"TensorBoard\(folder='logs'\) cannot log: .*exists"):
-        fit(network(seen.append, TensorBoard("logs")))
+        fit(network(seen.append, TensorBoardLogger("logs")))
     assert seen == []
 
 
 def test_what_fails_later_costs_the_log_and_not_the_training(folder):
-    log = TensorBoard("logs")
+    log = TensorBoardLogger("logs")
 
     def remove(epoch):
         if epoch.number == 2:
@@ -172,4 +174,4 @@ def test_without_the_library_one_line_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX.proto.event_pb2", None)
     message = r'needs tensorboardX.*, which is not installed: pip install "batchprop\[tensorboard\]"'
     with pytest.raises(bp.errors.BatchpropError, match=message):
-        fit(network(TensorBoard("logs")))
+        fit(network(TensorBoardLogger("logs")))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchprop.cli import experiment
+from batchprop.cli import train_command as experiment
 from tests.cli.commands import QUICK, flowers, houses, run
 
 

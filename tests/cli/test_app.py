@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, 
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "some file")
 
-    monkeypatch.setattr(f"batchprop.cli.experiment.{place}", refuse)
+    monkeypatch.setattr(f"batchprop.cli.train_command.{place}", refuse)
     result = run("train", *QUICK, code=1)
     assert f"{file} could not be written: No space left on device; make room" in result.stderr
     assert "this training is lost: --checkpoint-every 5min keeps the next one" in result.stderr

@@ -137,7 +137,7 @@ def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
 def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
     run(*rows, "--out", "whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchprop.cli.fitting.keeping", interrupting(after=2))
+        patch.setattr("batchprop.cli.model.keeping", interrupting(after=2))
         first = CliRunner().invoke(app, [*rows, "--out", "m"])
     assert first.exit_code == 130
     assert "Saved as far as it was trained in m" in first.stdout
@@ -148,10 +148,10 @@ def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
 
 
 def interrupting(after):
-    from batchprop.cli.progress import keeping
+    from batchprop.cli.progress import history_callback
 
     def made(history, show):
-        go_on = keeping(history, show)
+        go_on = history_callback(history, show)
 
         def on_epoch(record):
             go_on(record)

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
-from batchprop.cli.progress import Moment
+from batchprop.cli.progress import EpochSummary
 from tests.cli.commands import flowers, houses, names, process, run, write
 
 FLIPPED = (3, 60, 61, 120)
@@ -182,7 +182,7 @@ def test_the_same_seed_gives_the_same_file(folder):
 
 def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
     data = mislabelled(folder / "flowers.csv")
-    of, seen = Moment.of, []
+    of, seen = EpochSummary.of, []
 
     def interrupted(record):
         seen.append(record.number)
@@ -199,7 +199,7 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
     assert len(pd.read_csv("flowers-examined.csv")) == 150
 
 
-@pytest.mark.parametrize("place", ["batchprop.cli.data.read", "batchprop.cli.progress.Moment.of"])
+@pytest.mark.parametrize("place", ["batchprop.cli.training_table.read", "batchprop.cli.progress.Moment.of"])
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

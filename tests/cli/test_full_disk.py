@@ -8,8 +8,8 @@ import shlex
 import pandas as pd
 import pytest
 
-from batchprop.cli import experiment
-from batchprop.cli.fitting import judge
+from batchprop.cli import train_command as experiment
+from batchprop.cli.model import evaluate
 from tests.cli.commands import FILES, QUICK, START, flowers, names, process, run
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); " + START
@@ -53,7 +53,7 @@ def test_a_training_with_checkpoints_goes_on_from_them(folder, table, monkeypatc
 
     def fill(*given):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))
-        return judge(*given)
+        return evaluate(*given)
 
     monkeypatch.setattr(experiment, "judge", fill)
     words = [*TRAIN, "--checkpoint-every", "1"]

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
-from batchprop.cli.progress import Moment
+from batchprop.cli.progress import EpochSummary
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import QUICK, flowers, houses, names, run
 from tests.microscope.reading import document_of, numbers
@@ -224,7 +224,7 @@ def test_a_model_needs_its_columns_and_its_table(models, folder):
 
 
 def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch):
-    data, of, ends = flowers(folder / "flowers.csv"), Moment.of, [4]
+    data, of, ends = flowers(folder / "flowers.csv"), EpochSummary.of, [4]
 
     def interrupted(record):
         if record.number == ends[0]:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from batchprop.cli import predicting, progress
+from batchprop.cli import predict_command as predicting
+from batchprop.cli import progress
 from tests.cli.commands import QUICK, names, run, write
 from tests.cli.test_large_tables import table
 
@@ -182,7 +183,7 @@ def test_a_pass_is_shown_when_it_takes_long(monkeypatch, patience, shown):
     monkeypatch.setattr(progress, "PATIENCE", patience)
     said = io.StringIO()
     console = Console(file=said, force_terminal=True, width=60)
-    with progress.passing_slowly(console, "Predicting", 100) as read:
+    with progress.slow_pass_progress(console, "Predicting", 100) as read:
         for _ in range(10):
             read(10)
     assert ("Predicting" in said.getvalue()) == shown

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
-from sklearn.inspection import permutation_importance
+from sklearn import inspection
 from sklearn.metrics import confusion_matrix, log_loss, mean_absolute_error, r2_score, roc_auc_score
 from typer.testing import CliRunner
 
-from batchprop.cli.answers import answers
 from batchprop.cli.app import app
-from batchprop.cli.data import load
-from batchprop.cli.fitting import Judged, set_aside
-from batchprop.cli.settings import Settings
+from batchprop.cli.model import Evaluation, split_rows
+from batchprop.cli.prediction_section import prediction_section
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.training_table import load
 from batchprop.report.page import Report, render
-from batchprop.tabular.importance import _sample_sizes, source_columns, permutation_importance
+from batchprop.tabular.importance import _sample_sizes, permutation_importance, source_columns
 from batchprop.tabular.intervals import bootstrap_classification, bootstrap_regression
 from batchprop.tabular.metrics import classification_scores, regression_scores
 from batchprop.tabular.persistence import load_model
@@ -44,7 +44,7 @@ def recorded(tmp_path_factory):
 def held_out(folder, target):
     """The model, and the rows it was tested on with their targets."""
     data = load(folder / "flowers.csv", target, None)
-    rows = set_aside(data.target, Settings(folder)).test
+    rows = split_rows(data.target, TrainOptions(folder)).test
     return load_model(folder / f"{target}-model"), data.frame.iloc[rows], data.target.values[rows]
 
 
@@ -102,7 +102,7 @@ def test_the_importances_are_scikit_learns_through_the_whole_pipeline(recorded, 
             return -np.sqrt(np.mean((y - model.predict(X)) ** 2))
         return np.log(model.predict_proba(X)[y[:, None] == model.classes_]).mean()
 
-    found = permutation_importance(model, frame, y, scoring=score, n_repeats=5, random_state=0)
+    found = inspection.permutation_importance(model, frame, y, scoring=score, n_repeats=5, random_state=0)
     rows = {row[0]: float(row[1].replace("−", "-")) for row in report(
         recorded / f"{target}-model").table("Rise of")[1:]}  # fmt: skip
     assert list(rows.values()) == sorted(rows.values(), reverse=True)
@@ -216,18 +216,22 @@ def test_classes_that_the_test_lacks():
     for name, value in classification_scores(y, P, classes).items():
         assert found[name][0] <= value <= found[name][1]
     said = Said(
-        render(Report("", "", "", tuple(answers(Target("t", "classes", "", y), judged(y, P), classes))))
+        render(
+            Report(
+                "", "", "", tuple(prediction_section(Target("t", "classes", "", y), judged(y, P), classes))
+            )
+        )
     )
     assert said.table("Test rows by true class")[3] == ["c", "0", "0", "0"]
 
 
 def judged(y, given):
-    return Judged(None, y, given, {}, {})
+    return Evaluation(None, y, given, {}, {})
 
 
 def test_two_classes_of_which_the_test_has_one_are_not_calibrated():
     y, P = np.array(["a"] * 50), np.full((50, 2), 0.5)
-    _, calibration = answers(Target("t", "classes", "", y), judged(y, P), np.array(["a", "b"]))
+    _, calibration = prediction_section(Target("t", "classes", "", y), judged(y, P), np.array(["a", "b"]))
     assert calibration.text[0].startswith("Left out")
     assert "ROC AUC" not in bootstrap_classification(y, P, np.array(["a", "b"]))
 
@@ -236,7 +240,11 @@ def test_a_number_that_never_varies():
     y, guess = np.full(30, 2.0), rng.normal(size=30)
     assert "R²" not in bootstrap_regression(y, guess)
     assert regression_scores(y[:1], guess[:1]).keys() == {"root mean squared error", "mean absolute error"}
-    said = Said(render(Report("", "", "", tuple(answers(Target("t", "numbers", "", y), judged(y, y), None)))))
+    said = Said(
+        render(
+            Report("", "", "", tuple(prediction_section(Target("t", "numbers", "", y), judged(y, y), None)))
+        )
+    )
     assert "the median is 0.000." in said.text
 
 
@@ -263,7 +271,7 @@ def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):
         raise KeyboardInterrupt
 
     data = houses(folder / "houses.csv")
-    monkeypatch.setattr("batchprop.cli.experiment.find", interrupt)
+    monkeypatch.setattr("batchprop.cli.train_command.find", interrupt)
     result = CliRunner().invoke(app, ["train", str(data), "--target", "price", *QUICK])
     assert result.exit_code == 130
     assert "Interrupted: the report is left out." in result.stdout

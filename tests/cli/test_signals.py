@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batchprop.cli.signals import Terminated, exit_code, last_words, listening
+from batchprop.cli.signals import Terminated, exit_code, handle_signals, interruption_message
 from batchprop.files import cleanup_all, defer_signals, temporary_path
 from batchprop.tabular.persistence import MODEL, atomic_folder
 from tests.cli.commands import FILES, START, command, environment, flowers, names
@@ -99,7 +99,7 @@ def test_sigterm_ends_the_other_trainings_alike(folder, words, kept):
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, number, code, word):
     data = flowers(folder / "flowers.csv")
-    start = halting_at("batchprop.cli.preparing.encode")
+    start = halting_at("batchprop.cli.prepare.encode")
     with started(folder, "train", data, "--target", "species", start=start) as running:
         wait_for(running, "halted in encode")
         running.send_signal(number)
@@ -113,7 +113,7 @@ def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, numb
 @pytest.mark.parametrize(("first", "code", "word"), BOTH)
 def test_a_second_signal_stops_at_once_with_the_code_of_the_first(folder, first, code, word):
     second = signal.SIGTERM if first == signal.SIGINT else signal.SIGINT
-    start = halting_at("batchprop.cli.experiment.save_model")
+    start = halting_at("batchprop.cli.train_command.save_model")
     with started(folder, "train", "--hidden", "4", *LONG, "--out", "new/m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(first)
@@ -124,7 +124,7 @@ def test_a_second_signal_stops_at_once_with_the_code_of_the_first(folder, first,
 
 
 def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
-    start = halting_at("batchprop.cli.experiment.compose")
+    start = halting_at("batchprop.cli.train_command.compose")
     with started(folder, "train", "--hidden", "4", *LONG, "--out", "m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGTERM)
@@ -137,7 +137,7 @@ def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
 
 
 def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
-    start = halting_at("shutil.rmtree", "batchprop.cli.experiment.save_model")
+    start = halting_at("shutil.rmtree", "batchprop.cli.train_command.save_model")
     with started(folder, "train", "--hidden", "4", "--epochs", "2", "--out", "m", start=start) as running:
         wait_for(running, "halted in save_model")
         assert len(names(folder)) == 2  # what is half written, and the lock
@@ -149,7 +149,7 @@ def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
 
 
 STUCK = """
-import batchprop.cli.preparing
+import batchprop.cli.prepare
 def stuck(*_):
     for word in ("first", "second", "third"):
         try:
@@ -158,7 +158,7 @@ def stuck(*_):
                 signal.pause()
         except KeyboardInterrupt:
             pass
-batchprop.cli.preparing.encode = stuck
+batchprop.cli.prepare.encode = stuck
 """
 
 
@@ -226,10 +226,10 @@ def test_what_whoever_started_it_ignores_stays_ignored(folder):
 
 def test_handlers_are_put_back_and_each_command_counts_anew():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), listening():
+    with pytest.raises(Terminated), handle_signals():
         signal.raise_signal(signal.SIGTERM)
     assert exit_code() == 143
-    with listening():
+    with handle_signals():
         assert exit_code() == 130
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -238,7 +238,7 @@ def test_another_thread_listens_to_nothing():
     seen = []
 
     def work():
-        with listening(), defer_signals():
+        with handle_signals(), defer_signals():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -258,10 +258,10 @@ def test_a_signal_between_the_renames_waits_until_the_model_is_in_its_place(fold
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", interrupted)
-    with listening():
+    with handle_signals():
         with pytest.raises(Terminated), atomic_folder("m", force=True) as part:
             (part / MODEL).write_text("new")
-        assert last_words() == "terminated; m is written"
+        assert interruption_message() == "terminated; m is written"
     assert (folder / "m" / MODEL).read_text() == "new"
     assert names(folder) == ["m"]
 

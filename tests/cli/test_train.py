@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from batchprop.cli.curve import curve_figure
-from batchprop.cli.progress import Moment
+from batchprop.cli.progress import EpochSummary
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 
@@ -178,7 +178,7 @@ def test_a_name_that_the_pictures_font_lacks_is_no_reason_for_notes(folder):
 
 def test_the_learning_curve_begins_at_the_first_epoch():
     for epochs in (1, 2, 100):
-        history = [Moment(n + 1, 1 / (n + 1), None, 0.1, 10, 0.1) for n in range(epochs)]
+        history = [EpochSummary(n + 1, 1 / (n + 1), None, 0.1, 10, 0.1) for n in range(epochs)]
         left, right = curve_figure(history, epochs, "t").axes[0].get_xlim()
         assert 0 < left <= 1
         assert epochs <= right < epochs + 1
@@ -267,7 +267,9 @@ def test_lbfgs_is_told_as_it_trains(folder):
 # --- Ctrl-C where nothing is learned yet: exit code 130 (later ones are in test_terminal.py) ----------
 
 
-@pytest.mark.parametrize("place", ["batchprop.cli.data.read_all", "batchprop.cli.progress.Moment.of"])
+@pytest.mark.parametrize(
+    "place", ["batchprop.cli.training_table.read_all", "batchprop.cli.progress.Moment.of"]
+)
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import batchprop as bp
-from batchprop.cli import walking
-from batchprop.cli.matrices import block, page, sheets
+from batchprop.cli import walk_command as walking
+from batchprop.cli.matrices import format_matrices, format_matrix, format_tensor
 from tests.cli.commands import flowers, houses, run
 
 
@@ -116,7 +116,7 @@ def test_bad_input(words, code, message):
 
 
 def test_large_and_tiny_numbers_keep_their_columns():
-    lines = block(np.array([[1e6, -1e-5], [0.5, 0.0]]))
+    lines = format_matrix(np.array([[1e6, -1e-5], [0.5, 0.0]]))
     assert len({len(line) for line in lines}) == 1
     assert "1.0e+06" in lines[0]
     assert "-1.0e-05" in lines[0]
@@ -124,9 +124,9 @@ def test_large_and_tiny_numbers_keep_their_columns():
 
 def test_what_is_not_shown_is_said():
     assert "(shown: the first 8 of 9 rows and the first 10 of 11 columns)" in next(
-        page(("M", np.zeros((9, 11))))
+        format_matrices(("M", np.zeros((9, 11))))
     )
-    assert "the first 6 of 7 sheets" in next(sheets("T", np.zeros((1, 1, 7))))
+    assert "the first 6 of 7 sheets" in next(format_tensor("T", np.zeros((1, 1, 7))))
 
 
 def test_what_there_is_not_is_not_told(folder):

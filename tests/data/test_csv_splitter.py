@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.csv_splitter import UnclosedQuote, pieces, quotes, scan_quotes
 from batchprop.data.line_numbers import line_numbers
 from batchprop.errors import DataError
-from batchprop.data import csv_splitter as whole_rows
 
 FIELDS = [
     b"a", b"", b'"x"', b'"x\ny"', b'"a""b"', b'"a""\n""b"', b'5" pipe', b'"q,\r\n,"', b'"x"y', b'""',

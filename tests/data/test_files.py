@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from batchprop.data import files as sources
 from batchprop.data.files import expand_paths
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError
-from batchprop.data import files as sources
 
 TEXT = b'name,weight\n"ann\nmary",1.5\nbob,2.5\n'
 

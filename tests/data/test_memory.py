@@ -10,12 +10,12 @@ import pyarrow.parquet
 import pytest
 
 import batchprop.data.csv_to_parquet
+from batchprop.data import csv_splitter as whole_rows
+from batchprop.data import memory
 from batchprop.data.memory import default_memory, parse_memory, table_bytes
 from batchprop.data.reader import read_table
 from batchprop.data.scanner import scan
 from batchprop.errors import ParameterError
-from batchprop.data import csv_splitter as whole_rows
-from batchprop.data import memory
 
 
 @pytest.mark.parametrize(

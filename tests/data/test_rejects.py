@@ -12,12 +12,12 @@ import pyarrow.parquet
 import pytest
 
 import batchprop.data.csv_to_parquet
+from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.csv import CsvTable
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import RejectedRow, RejectedRows
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError
-from batchprop.data import csv_splitter as whole_rows
 
 READERS = (scan, read_tables)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 import batchprop.data.csv_to_parquet
+from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
-from batchprop.data import csv_splitter as whole_rows
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.target import read_target
 from batchprop.tabular.transformers import make_preprocessor

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchprop.data.sketches import DistinctCounter, QuantileSketch, WeightedSamples, FrequentItems, hash_whole
+from batchprop.data.sketches import (
+    DistinctCounter,
+    FrequentItems,
+    QuantileSketch,
+    WeightedSamples,
+    hash_whole,
+)
 
 
 def fed(sketch, values, size):

@@ -14,7 +14,7 @@ from sklearn.model_selection import cross_val_score
 
 import batchprop as bp
 from batchprop.errors import ParameterError
-from batchprop.privacy import Privacy, Spent, epsilon_spent
+from batchprop.privacy import Privacy, PrivacySpent, compute_epsilon
 from tests.estimators.tables import estimator, quiet, table
 
 ENGINES = ("numpy", "jax")
@@ -31,13 +31,13 @@ def fitted(target: str = "multiclass", privacy: Any = NOISY, fit: Any = None, **
 @pytest.mark.parametrize("target", ["binary", "multiclass", "single", "multilabel"])
 def test_every_kind_of_target_trains_and_tells_what_it_spent(target: str, engine: str) -> None:
     model = fitted(target, engine=engine)
-    spent: Spent = model.privacy_spent_
+    spent: PrivacySpent = model.privacy_spent_
     n = len(table(target)[0])
     assert model.engine_ == engine
     assert model.n_iter_ == 4
     assert spent.steps == 4 * math.ceil(n / 16)
     assert spent.sampling_rate == 16 / n
-    assert_allclose(spent.epsilon, epsilon_spent(spent.runs, 1e-5))
+    assert_allclose(spent.epsilon, compute_epsilon(spent.runs, 1e-5))
     assert (spent.delta, spent.noise_multiplier, spent.max_norm) == (1e-5, 1.0, 1.0)
     assert spent.seeded
     assert len(model.predict(table(target)[0])) == n

@@ -78,9 +78,9 @@ def test_every_epoch_takes_every_row_once_in_batches_of_one_size(
     source = Small(np.arange(150.0)[:, None], np.arange(150.0)[:, None])
 
     def tables(run: int, size: int) -> Iterator[Any]:
-        return (bp.batches.Dataset(block.X, block.y) for block in source.open(run, size))
+        return (bp.batches.Dataset(block.X, block.y) for block in source.iter_blocks(run, size))
 
-    course = shuffled_chunks(tables, len(source.runs), 32, ShuffleConfig(rows, runs), seed=1)
+    course = shuffled_chunks(tables, len(source.partitions), 32, ShuffleConfig(rows, runs), seed=1)
     orders = []
     for _ in range(2):
         pieces = list(next(course))
@@ -346,7 +346,7 @@ def test_matrices_of_different_lengths() -> None:
 def test_a_source_without_a_target() -> None:
     class Blind(Small):
         def iter_blocks(self, partition: int, rows: int = 10) -> Iterator[Any]:
-            return (block._replace(y=None) for block in super().open(run, rows))
+            return (block._replace(y=None) for block in super().iter_blocks(partition, rows))
 
     with pytest.raises(InputError, match="the table has no target: name its column"):
         estimator("single").fit(Blind(np.zeros((3, 1)), np.zeros(3)))

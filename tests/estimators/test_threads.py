@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import batchprop as bp
 from batchprop.engines.numpy import NumpyEngine
-from batchprop.estimators.threads import one_thread_is_enough, suitable_threads
+from batchprop.estimators.threads import limit_blas_threads, use_single_thread
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 y = (X[:, 0] > 0).astype(int)
@@ -46,13 +46,13 @@ def test_a_small_fit_takes_one_thread_and_gives_the_others_back(solver: str) -> 
 
 
 def test_an_error_gives_them_back_too() -> None:
-    with pytest.raises(ZeroDivisionError), suitable_threads(NumpyEngine(), (3, 2), 10):
+    with pytest.raises(ZeroDivisionError), limit_blas_threads(NumpyEngine(), (3, 2), 10):
         raise ZeroDivisionError
     assert blas_threads() == {2}
 
 
 def test_a_large_product_keeps_them() -> None:
-    with suitable_threads(NumpyEngine(), WIDE, 128):
+    with limit_blas_threads(NumpyEngine(), WIDE, 128):
         assert blas_threads() == {2}
 
 
@@ -60,11 +60,9 @@ def test_in_a_parallel_loop_of_threads_even_a_large_product_takes_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    enough = Parallel(n_jobs=2, backend="threading")(
-        delayed(one_thread_is_enough)(WIDE, 128) for _ in range(2)
-    )
+    enough = Parallel(n_jobs=2, backend="threading")(delayed(use_single_thread)(WIDE, 128) for _ in range(2))
     assert enough == [True, True]
     # joblib's own worker processes are told their part of the cores, which then counts.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    told = Parallel(n_jobs=2, backend="threading")(delayed(one_thread_is_enough)(WIDE, 128) for _ in range(2))
+    told = Parallel(n_jobs=2, backend="threading")(delayed(use_single_thread)(WIDE, 128) for _ in range(2))
     assert told == [False, False]

@@ -197,14 +197,14 @@ def test_refused_before_anything_is_written(case, tmp_path):
     make, error, message = REFUSED[case]
     model = make()
     with pytest.raises(error, match=message):
-        bp.export.onnx(model, tmp_path / "model.onnx")
+        bp.export.to_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_precision(tmp_path):
     clf = bp.MLPClassifier((3,), **BRIEF).fit(matrix(), targets()["booleans"])
     with pytest.raises(ParameterError, match="dtype='float16' is not allowed"):
-        bp.export.onnx(clf, tmp_path / "model.onnx", dtype="float16")
+        bp.export.to_onnx(clf, tmp_path / "model.onnx", dtype="float16")
 
 
 def test_what_stood_there_stays_where_the_disk_refuses(tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_what_stood_there_stays_where_the_disk_refuses(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        bp.export.onnx(clf, file)
+        bp.export.to_onnx(clf, file)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     assert file.read_text() == "before"
 
@@ -249,7 +249,7 @@ def test_what_is_not_installed_is_said(monkeypatch, tmp_path):
     clf = bp.MLPClassifier((3,), **BRIEF).fit(matrix(), targets()["booleans"])
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(BatchpropError, match=r'pip install "batchprop\[onnx\]"'):
-        bp.export.onnx(clf, tmp_path / "model.onnx")
+        bp.export.to_onnx(clf, tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     with pytest.raises(BatchpropError, match=r'pip install "batchprop\[safetensors\]"'):
-        bp.export.weights(clf, tmp_path / "model.safetensors")
+        bp.export.save_weights(clf, tmp_path / "model.safetensors")

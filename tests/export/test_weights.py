@@ -57,7 +57,7 @@ def same(one, another):
 @pytest.mark.parametrize("head", HEADS)
 def test_a_network_there_and_back(head, dtype, tmp_path):
     net = bp.Network.create([4, 3, 5, 2], activation=["mish", "elu"], head=head, random_state=0, dtype=dtype)
-    bp.export.weights(net, tmp_path / "net.safetensors")
+    bp.export.save_weights(net, tmp_path / "net.safetensors")
     found = bp.Network.from_weights(tmp_path / "net.safetensors")
     same(found, net)
     assert found.head is net.head
@@ -67,12 +67,12 @@ def test_a_network_there_and_back(head, dtype, tmp_path):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation(activation, tmp_path):
     net = bp.Network.create([2, 3, 1], activation=activation, random_state=0)
-    bp.export.weights(net, tmp_path / "net.safetensors")
+    bp.export.save_weights(net, tmp_path / "net.safetensors")
     assert bp.export.read_weights(tmp_path / "net.safetensors").activations == net.activations
 
 
 def test_the_arrays_are_called_as_documented(tmp_path):
-    bp.export.weights(bp.Network.create([4, 3, 2], random_state=0), tmp_path / "net.safetensors")
+    bp.export.save_weights(bp.Network.create([4, 3, 2], random_state=0), tmp_path / "net.safetensors")
     found = load_file(tmp_path / "net.safetensors")
     assert {name: array.shape for name, array in found.items()} == {
         "layers.0.W": (3, 4), "layers.0.b": (3,), "layers.1.W": (2, 3), "layers.1.b": (2,),
@@ -92,7 +92,7 @@ def test_the_arrays_are_called_as_documented(tmp_path):
 def test_a_classifier_there_and_back(y, options, tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 3))
     clf = bp.MLPClassifier((4,), **BRIEF, **options).fit(X, y)
-    bp.export.weights(clf, tmp_path / "clf.safetensors")
+    bp.export.save_weights(clf, tmp_path / "clf.safetensors")
     _, batch = clf.network_and_batch(X, y)
     step, wanted = (
         bp.backprop(bp.export.read_weights(tmp_path / "clf.safetensors"), *batch),
@@ -108,7 +108,7 @@ def test_a_regressor_there_and_back(loss, tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 3))
     y = np.abs(X[:, 0])
     reg = bp.MLPRegressor(loss, (4,), huber_delta=0.3, quantile=0.9, **BRIEF).fit(X, y)
-    bp.export.weights(reg, tmp_path / "reg.safetensors")
+    bp.export.save_weights(reg, tmp_path / "reg.safetensors")
     _, batch = reg.network_and_batch(X, y)
     found = bp.backprop(bp.export.read_weights(tmp_path / "reg.safetensors"), *batch)
     np.testing.assert_allclose(found.losses, reg.backprop(X, y).losses, rtol=1e-6)
@@ -119,7 +119,7 @@ def test_arrays_of_jax_are_written_as_numbers(tmp_path):
 
     net = bp.Network.create([2, 3, 1], random_state=0)
     layers = tuple(bp.Layer(jnp.asarray(layer.W), jnp.asarray(layer.b)) for layer in net.layers)
-    bp.export.weights(net.replace_layers(layers), tmp_path / "net.safetensors")
+    bp.export.save_weights(net.replace_layers(layers), tmp_path / "net.safetensors")
     same(bp.export.read_weights(tmp_path / "net.safetensors"), net)
 
 
@@ -142,7 +142,7 @@ OWN = Activation("tanh", np.sin, np.cos)
 )  # fmt: skip
 def test_refused_before_anything_is_written(model, message, tmp_path):
     with pytest.raises(ParameterError, match=message):
-        bp.export.weights(model, tmp_path / "net.safetensors")
+        bp.export.save_weights(model, tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
 
 

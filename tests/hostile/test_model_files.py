@@ -45,7 +45,7 @@ def test_the_commands_refuse_them_in_bounded_memory(saved, folder):
     data = flowers(folder / "flowers.csv")
     told = bounded(
         "from typer.testing import CliRunner\nfrom batchprop.cli.app import app\n"
-        "import batchprop.cli.microscope, batchprop.tabular.predictions, batchprop.tabular.persistence",
+        "import batchprop.cli.look_command, batchprop.tabular.predictions, batchprop.tabular.persistence",
         "data, *names = sys.argv[1:]\n"
         "for i, name in enumerate(names):\n"
         "    for words in (['predict', name, data], ['look', name, data, '--no-open'])[: 1 + (i % 8 == 0)]:\n"

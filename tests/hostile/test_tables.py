@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from typer.testing import CliRunner
 
-from batchprop.cli import experiment
+from batchprop.cli import train_command as experiment
 from batchprop.cli.app import app
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
@@ -221,7 +221,11 @@ def wide_csv(columns):
 def test_a_million_columns_are_refused_with_a_reason(folder, name, content, reason):
     path = named(folder / name, content)
     # The last of them has its columns counted one by one, which takes a second.
-    readers = (read_table,) if "100,001" in reason else (read_table, read_tables, lambda path: scan(path, target="c0"))
+    readers = (
+        (read_table,)
+        if "100,001" in reason
+        else (read_table, read_tables, lambda path: scan(path, target="c0"))
+    )
     for reading in readers:
         with pytest.raises(DataError, match=reason):
             reading(path)
@@ -231,7 +235,7 @@ def test_a_million_columns_are_refused_in_bounded_memory(folder):
     named(folder / "wide.csv", wide_csv(1_000_000))
     named(folder / "wide.parquet", wide_parquet(1_000_000))
     told = bounded(
-        "import batchprop.cli.experiment\nfrom batchprop.cli.app import app\n"
+        "import batchprop.cli.train_command\nfrom batchprop.cli.app import app\n"
         "from typer.testing import CliRunner",
         "for name in ('wide.csv', 'wide.parquet'):\n"
         "    done = CliRunner().invoke(app, ['train', name, '--target', 'c0'])\n"

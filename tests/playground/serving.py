@@ -12,11 +12,11 @@ import uvicorn
 
 import batchprop as bp
 from batchprop.batches import gather
-from batchprop.cli.playing_tools import LibraryTools
+from batchprop.cli.playground_tools import PlaygroundTools
 from batchprop.playground.server import Server
-from batchprop.playground.session import Playground
+from batchprop.playground.session import Session
 from batchprop.playground.settings import Settings
-from batchprop.playground.worker import Stage
+from batchprop.playground.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,12 +44,12 @@ class Served(NamedTuple):
     """
 
     address: str
-    stage: Stage
+    stage: Worker
     listener: uvicorn.Server
 
-    def ask(self, function: Callable[[Playground], Any]) -> Any:
+    def ask(self, function: Callable[[Session], Any]) -> Any:
         """Ask the playground itself."""
-        return self.stage.ask(function).result(SECONDS)
+        return self.stage.submit(function).result(SECONDS)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def serving(**settings: Any) -> Iterator[Served]:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        stage = Stage(Playground(LibraryTools(), Settings().changed(settings)))
+        stage = Worker(Session(PlaygroundTools(), Settings().replace(settings)))
 
         def end() -> None:
             stage.close()
@@ -114,7 +114,7 @@ class Playing(NamedTuple):
     def last_step(self) -> Step:
         """The library's own step on the batch that was taken last."""
 
-        def backprop(playground: Playground) -> Step:
+        def backprop(playground: Session) -> Step:
             training = playground.training
             assert training.taken is not None
             batch = gather(training.table, training.taken.rows)

@@ -14,10 +14,10 @@ from numpy.testing import assert_allclose
 from batchprop.backprop import predict
 from batchprop.errors import DataError, ParameterError
 from batchprop.network import Network
-from batchprop.playground.data import Examples, check_size
+from batchprop.playground.data import PlaygroundData, check_size
 from batchprop.playground.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
-from batchprop.playground.surface import MOST_POINTS, SIDE, plane_of, surface_of
-from batchprop.playground.toy_datasets import TOYS, drawn
+from batchprop.playground.surface import GRID_SIZE, MOST_POINTS, decision_surface, make_plane
+from batchprop.playground.toy_datasets import TOYS, make_toy
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -27,10 +27,10 @@ ANY = st.recursive(
 NAMES = list(Settings.__dataclass_fields__)
 
 
-def table(n: int, features: int) -> Examples:
+def table(n: int, features: int) -> PlaygroundData:
     X: Any = np.random.default_rng(0).normal(size=(n, features))
     names = tuple(f"f{k}" for k in range(features))
-    return Examples(
+    return PlaygroundData(
         "a table", "classes", X, np.arange(n, dtype=float) % 2, names, ("a", "b"), tuple(map(str, range(n)))
     )
 
@@ -38,7 +38,7 @@ def table(n: int, features: int) -> Examples:
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(), ANY, max_size=4))
 def test_whatever_a_page_sends_is_within_bounds_or_refused(changes: dict[str, Any]) -> None:
     try:
-        settings = Settings().changed(changes)
+        settings = Settings().replace(changes)
     except ParameterError:
         return
     assert ROWS[0] <= settings.rows <= ROWS[1]
@@ -77,19 +77,19 @@ def test_whatever_a_page_sends_is_within_bounds_or_refused(changes: dict[str, An
 )
 def test_a_refusal_names_the_value_and_what_is_allowed(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError) as refused:
-        Settings().changed(changes)
+        Settings().replace(changes)
     assert said in str(refused.value)
 
 
 def test_choices_go_through_json() -> None:
-    settings = Settings().changed({"hidden": [3], "batch_size": "full", "axes": [1, None], "noise": 0})
-    again = Settings().changed(json.loads(json.dumps(settings.__dict__)))
+    settings = Settings().replace({"hidden": [3], "batch_size": "full", "axes": [1, None], "noise": 0})
+    again = Settings().replace(json.loads(json.dumps(settings.__dict__)))
     assert again == settings
 
 
 @pytest.mark.parametrize("name", TOYS)
 def test_toy_sets_are_standardised_and_the_same_for_the_same_seed(name: str) -> None:
-    toy, again, other = drawn(name, 100, 0.3, 1), drawn(name, 100, 0.3, 1), drawn(name, 100, 0.3, 2)
+    toy, again, other = make_toy(name, 100, 0.3, 1), make_toy(name, 100, 0.3, 1), make_toy(name, 100, 0.3, 2)
     assert toy.X.shape == (100, 2)
     assert_allclose(toy.X.mean(axis=0), 0, atol=1e-12)
     assert_allclose(toy.X.std(axis=0), 1)
@@ -108,7 +108,7 @@ def test_without_noise_the_sets_are_what_they_are_called(name: str) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
-    toy, fresh = drawn(name, 1000, 0.0, 0), drawn(name, 300, 0.0, 1)
+    toy, fresh = make_toy(name, 1000, 0.0, 0), make_toy(name, 300, 0.0, 1)
     near = KNeighborsClassifier(1).fit(toy.X, toy.values)
     assert near.score(fresh.X, fresh.values) > 0.95
     assert LogisticRegression().fit(toy.X, toy.values).score(toy.X, toy.values) < 0.9
@@ -132,19 +132,19 @@ def test_sizes_beyond_the_playground_are_refused(rows: int, features: int, class
 def test_the_surface_is_what_the_network_answers_there() -> None:
     examples = table(50, 4)
     net = Network.create([4, 6, 2], random_state=0)
-    plane = plane_of(examples, (3, 1))
-    P = surface_of(net, plane)
-    assert P.shape == (2, SIDE * SIDE)
+    plane = make_plane(examples, (3, 1))
+    P = decision_surface(net, plane)
+    assert P.shape == (2, GRID_SIZE * GRID_SIZE)
     row, column = 5, 60  # from the lowest y, from the least x
     point = examples.X.mean(axis=0)
-    point[3] = np.linspace(*plane.x, SIDE)[column]
-    point[1] = np.linspace(*plane.y, SIDE)[row]
+    point[3] = np.linspace(*plane.x, GRID_SIZE)[column]
+    point[1] = np.linspace(*plane.y, GRID_SIZE)[row]
     expected = predict(net, point[:, None].astype(np.float32))
-    assert_allclose(P[:, row * SIDE + column], expected[:, 0], rtol=1e-5)
+    assert_allclose(P[:, row * GRID_SIZE + column], expected[:, 0], rtol=1e-5)
 
 
 def test_points_lie_within_the_plane_and_only_so_many_are_drawn() -> None:
-    plane = plane_of(table(MOST_POINTS + 5, 2), (1, 0))
+    plane = make_plane(table(MOST_POINTS + 5, 2), (1, 0))
     assert plane.points.shape == (2, MOST_POINTS)
     for ends, values in zip((plane.x, plane.y), plane.points, strict=True):
         assert ends[0] < values.min() < values.max() < ends[1]
@@ -152,14 +152,14 @@ def test_points_lie_within_the_plane_and_only_so_many_are_drawn() -> None:
 
 def test_one_feature_has_a_plane_too() -> None:
     examples = table(30, 1)
-    plane = plane_of(examples, (0, None))
+    plane = make_plane(examples, (0, None))
     assert (np.diff(plane.points[1]) > 0).all()
-    P = surface_of(Network.create([1, 2], random_state=0), plane).reshape(2, SIDE, SIDE)
-    assert np.array_equal(P, np.repeat(P[:, :1], SIDE, axis=1))
+    P = decision_surface(Network.create([1, 2], random_state=0), plane).reshape(2, GRID_SIZE, GRID_SIZE)
+    assert np.array_equal(P, np.repeat(P[:, :1], GRID_SIZE, axis=1))
     assert np.ptp(P[0, 0]) > 0
 
 
 @pytest.mark.parametrize("axes", [(0, 2), (1, 1), (5, 0), (0, None)])
 def test_axes_that_are_not_there_are_refused(axes: tuple[int, int | None]) -> None:
     with pytest.raises(ParameterError, match="axes="):
-        plane_of(table(9, 2), axes)
+        make_plane(table(9, 2), axes)

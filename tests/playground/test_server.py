@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from batchprop.cli.playing_tools import LibraryTools
+from batchprop.cli.playground_tools import PlaygroundTools
 from batchprop.playground.events import MOST_BYTES
 from batchprop.playground.server import Server
-from batchprop.playground.session import Playground
+from batchprop.playground.session import Session
 from batchprop.playground.settings import Settings
-from batchprop.playground.worker import Stage
+from batchprop.playground.worker import Worker
 
 PORT, TOKEN, INVITATION = 8123, "the-token", "the-invitation"
 HOST = f"127.0.0.1:{PORT}"
@@ -30,7 +30,7 @@ class Served:
 
     def __init__(self) -> None:
         self.ends = 0
-        self.stage = Stage(Playground(LibraryTools(), Settings(rows=60)))
+        self.stage = Worker(Session(PlaygroundTools(), Settings(rows=60)))
         self.server = Server(self.stage, port=PORT, token=TOKEN, invitation=INVITATION, end=self._end)
         self.client = TestClient(self.server.app, base_url=OURS, follow_redirects=False)
 
@@ -44,7 +44,7 @@ class Served:
         return self.client.get(f"/{TOKEN}/{path}", headers=headers)
 
     def steps(self) -> int:
-        return self.stage.ask(lambda it: it.training.steps).result(30)
+        return self.stage.submit(lambda it: it.training.steps).result(30)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_wishes_are_granted(served: Served) -> None:
     assert served.steps() == 1
     assert served.post("settings", {"batch_size": 1}).status_code == 204
     assert served.post("run", {"action": "step"}).status_code == 204
-    assert served.stage.ask(lambda it: list(it.training.sizes)).result(30) == [16, 1]
+    assert served.stage.submit(lambda it: list(it.training.sizes)).result(30) == [16, 1]
     page = served.get("microscope")
     assert "Batch 2 of Two moons" in page.text
     assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
@@ -91,7 +91,7 @@ def test_a_file_is_loaded_and_learned(served: Served) -> None:
     found = served.post("file?name=..%2f..%2fpets.csv", content=CSV)
     assert found.json() == {"columns": ["x", "y"], "rows": 40, "suggested": "y"}
     assert served.post("settings", {"data": "file", "target": "y", "batch_size": 4}).status_code == 204
-    assert served.stage.ask(lambda it: it.examples.title).result(30) == "pets.csv: y"
+    assert served.stage.submit(lambda it: it.examples.title).result(30) == "pets.csv: y"
 
 
 @pytest.mark.parametrize(

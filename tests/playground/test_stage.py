@@ -13,25 +13,25 @@ from numpy.testing import assert_allclose
 
 from batchprop.backprop import predict
 from batchprop.batches import gather
-from batchprop.cli.playing_tools import LibraryTools
+from batchprop.cli.playground_tools import PlaygroundTools
 from batchprop.errors import DataError, InputError, ParameterError
 from batchprop.playground import trainer as training
-from batchprop.playground.events import Heard, news
-from batchprop.playground.session import Playground
+from batchprop.playground.events import Cursor, next_events
+from batchprop.playground.session import Session
 from batchprop.playground.settings import Settings
-from batchprop.playground.surface import surface_of
-from batchprop.playground.worker import EndedError, Stage
+from batchprop.playground.surface import decision_surface
+from batchprop.playground.worker import EndedError, Worker
 
 SECONDS = 30  # until a test is given up
 
 
-def playground(**settings: Any) -> Playground:
-    return Playground(LibraryTools(), Settings(rows=60).changed(settings))
+def playground(**settings: Any) -> Session:
+    return Session(PlaygroundTools(), Settings(rows=60).replace(settings))
 
 
-def told(it: Playground, heard: Heard | None = None) -> dict[str, Any]:
+def told(it: Session, heard: Cursor | None = None) -> dict[str, Any]:
     """What a page is told, both events in one."""
-    return dict(news(it, heard or Heard())[0])
+    return dict(next_events(it, heard or Cursor())[0])
 
 
 def numbers(packed: dict[str, Any]) -> np.ndarray:
@@ -58,21 +58,21 @@ def test_a_page_hears_all_once_and_then_what_is_new() -> None:
     it = playground(batch_size=8)
     it.step()
     it.step()
-    events, heard = news(it, Heard())
+    events, heard = next_events(it, Cursor())
     assert [name for name, _ in events] == ["lesson", "frame"]
     it.step()
-    ((name, frame),), heard = news(it, heard)
+    ((name, frame),), heard = next_events(it, heard)
     assert name == "frame"
     assert (frame["first"], frame["step"]) == (2, 3)
     assert_allclose(numbers(frame["losses"])[0], it.training.losses[2:])
     assert frame["now"]["loss"] == it.training.losses[-1]
     assert frame["held"][-1][0] == 3
     it.change({"learning_rate": 0.5})
-    events, heard = news(it, heard)
+    events, heard = next_events(it, heard)
     assert [name for name, _ in events] == ["lesson", "frame"]
     assert numbers(events[1][1]["losses"]).shape == (1, 0)
     it.reset()
-    events, heard = news(it, heard)
+    events, heard = next_events(it, heard)
     assert events[1][1]["first"] == heard.steps == 0
     assert events[0][1]["run"] == 1
 
@@ -81,7 +81,7 @@ def test_the_frame_shows_the_network_and_the_batch_taken_last() -> None:
     it = playground(batch_size=4)
     it.step()
     frame = told(it)["frame"]
-    P = surface_of(it.training.network, it.plane)
+    P = decision_surface(it.training.network, it.plane)
     assert (
         np.frombuffer(base64.b64decode(frame["surface"]["labels"]), np.uint8).tolist() == P.argmax(0).tolist()
     )
@@ -96,7 +96,7 @@ def test_the_frame_shows_the_network_and_the_batch_taken_last() -> None:
 def test_numbers_have_a_surface_of_numbers() -> None:
     it = playground(data="hills")
     surface = told(it)["frame"]["surface"]
-    assert_allclose(numbers(surface["values"]).ravel(), surface_of(it.training.network, it.plane)[0])
+    assert_allclose(numbers(surface["values"]).ravel(), decision_surface(it.training.network, it.plane)[0])
 
 
 @pytest.mark.parametrize(
@@ -339,33 +339,33 @@ def test_of_a_large_batch_the_microscope_shows_a_part_and_says_so() -> None:
 
 
 def test_the_stage_runs_until_it_is_paused_and_steps_by_one() -> None:
-    stage = Stage(playground(speed="fast"))
+    stage = Worker(playground(speed="fast"))
     try:
-        heard = stage.news(Heard()).result(SECONDS)[1]
-        stage.ask(Playground.start).result(SECONDS)
+        heard = stage.next_events(Cursor()).result(SECONDS)[1]
+        stage.submit(Session.start).result(SECONDS)
         while heard.steps < 50:
-            heard = stage.news(heard).result(SECONDS)[1]
-        stage.ask(Playground.pause).result(SECONDS)
-        steps = stage.ask(lambda it: it.training.steps).result(SECONDS)
-        stage.ask(Playground.step).result(SECONDS)
-        assert stage.ask(lambda it: it.training.steps).result(SECONDS) == steps + 1
+            heard = stage.next_events(heard).result(SECONDS)[1]
+        stage.submit(Session.pause).result(SECONDS)
+        steps = stage.submit(lambda it: it.training.steps).result(SECONDS)
+        stage.submit(Session.step).result(SECONDS)
+        assert stage.submit(lambda it: it.training.steps).result(SECONDS) == steps + 1
     finally:
         stage.close()
         stage.join()
 
 
 def test_nothing_new_is_waited_for_and_the_end_is_told() -> None:
-    stage = Stage(playground())
-    heard = stage.news(Heard()).result(SECONDS)[1]
-    waiting = stage.news(heard)
-    given_up = stage.news(heard)
+    stage = Worker(playground())
+    heard = stage.next_events(Cursor()).result(SECONDS)[1]
+    waiting = stage.next_events(heard)
+    given_up = stage.next_events(heard)
     assert given_up.cancel()
-    assert stage.ask(lambda it: it.run).result(SECONDS) == 0
+    assert stage.submit(lambda it: it.run).result(SECONDS) == 0
     assert not waiting.done()
     with pytest.raises(ParameterError):
-        stage.ask(lambda it: it.act("dance")).result(SECONDS)
+        stage.submit(lambda it: it.act("dance")).result(SECONDS)
     stage.close()
     stage.join()
-    for late in (waiting, stage.ask(Playground.step), stage.news(Heard())):
+    for late in (waiting, stage.submit(Session.step), stage.next_events(Cursor())):
         with pytest.raises(EndedError, match="the playground has ended"):
             late.result(SECONDS)

@@ -12,16 +12,16 @@ from batchprop.backprop import backprop
 from batchprop.batches import gather
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.playground import trainer as module
-from batchprop.playground.data import Examples
+from batchprop.playground.data import PlaygroundData
 from batchprop.playground.settings import Settings
-from batchprop.playground.toy_datasets import TOYS, drawn
-from batchprop.playground.trainer import Training
+from batchprop.playground.toy_datasets import TOYS, make_toy
+from batchprop.playground.trainer import Trainer
 
-MOONS = drawn("moons", 60, 0.2, 0)
+MOONS = make_toy("moons", 60, 0.2, 0)
 SETTINGS = Settings(rows=60, batch_size=7, hidden=(5,), learning_rate=0.3)
 
 
-def taken(training: Training, steps: int) -> list[list[int]]:
+def taken(training: Trainer, steps: int) -> list[list[int]]:
     """The rows of the next batches."""
     found = []
     for _ in range(steps):
@@ -31,7 +31,7 @@ def taken(training: Training, steps: int) -> list[list[int]]:
     return found
 
 
-def each_gradient(training: Training) -> np.ndarray:
+def each_gradient(training: Trainer) -> np.ndarray:
     """The gradient of every example of the last batch, flat (parameters, m), each by itself."""
     assert training.taken is not None
     found = []
@@ -44,7 +44,7 @@ def each_gradient(training: Training) -> np.ndarray:
 
 @pytest.mark.parametrize("data", TOYS)
 def test_a_step_goes_against_the_mean_of_the_examples_gradients(data: str) -> None:
-    training = Training(drawn(data, 60, 0.2, 0), replace(SETTINGS, data=data))
+    training = Trainer(make_toy(data, 60, 0.2, 0), replace(SETTINGS, data=data))
     taken(training, 3)
     assert training.taken is not None
     before = training.taken.network.layers
@@ -55,7 +55,7 @@ def test_a_step_goes_against_the_mean_of_the_examples_gradients(data: str) -> No
 
 
 def test_an_epoch_takes_every_row_once_and_none_that_is_held_out() -> None:
-    training = Training(MOONS, SETTINGS)
+    training = Trainer(MOONS, SETTINGS)
     batches = taken(training, 7)
     assert [len(rows) for rows in batches] == [7, 7, 7, 7, 7, 7, 6]
     assert sorted(row for rows in batches for row in rows) == training.rows.tolist()
@@ -66,23 +66,23 @@ def test_an_epoch_takes_every_row_once_and_none_that_is_held_out() -> None:
 
 
 def test_another_batch_size_counts_from_the_next_batch_on() -> None:
-    training = Training(MOONS, SETTINGS)
+    training = Trainer(MOONS, SETTINGS)
     taken(training, 2)
-    training.follow(replace(SETTINGS, batch_size=1))
+    training.apply_settings(replace(SETTINGS, batch_size=1))
     before = training.network
     assert [len(rows) for rows in taken(training, 3)] == [1, 1, 1]
     assert np.isnan(training.noise_scales[-3:]).all()
-    training.follow(replace(SETTINGS, batch_size="full"))
+    training.apply_settings(replace(SETTINGS, batch_size="full"))
     assert sorted(taken(training, 1)[0]) == training.rows.tolist()
     assert training.steps == 6
     assert before.sizes == training.network.sizes
 
 
 def test_another_optimiser_goes_on_with_the_weights() -> None:
-    training = Training(MOONS, SETTINGS)
+    training = Trainer(MOONS, SETTINGS)
     taken(training, 5)
     before = training.network.layers
-    training.follow(replace(SETTINGS, optimizer="adam", learning_rate=0.01))
+    training.apply_settings(replace(SETTINGS, optimizer="adam", learning_rate=0.01))
     assert training.network.layers is before
     taken(training, 1)
     moved = [np.abs(now.W - was.W).max() for now, was in zip(training.network.layers, before, strict=True)]
@@ -90,7 +90,7 @@ def test_another_optimiser_goes_on_with_the_weights() -> None:
 
 
 def test_the_noise_scale_is_that_of_the_examples_gradients_averaged_over_batches() -> None:
-    training = Training(MOONS, SETTINGS)
+    training = Trainer(MOONS, SETTINGS)
     traces, lengths = [], []
     for _ in range(4):
         training.step()
@@ -106,7 +106,9 @@ def test_the_noise_scale_is_that_of_the_examples_gradients_averaged_over_batches
 
 def test_what_was_measured_long_ago_is_forgotten() -> None:
     """Of a line through two points, learned to the end, the first steps' long gradients must not stay."""
-    training = Training(drawn("blobs", 40, 0.0, 0), Settings(batch_size="full", learning_rate=1.0, hidden=()))
+    training = Trainer(
+        make_toy("blobs", 40, 0.0, 0), Settings(batch_size="full", learning_rate=1.0, hidden=())
+    )
     taken(training, 50)
     early = training._noise.trace
     taken(training, 500)
@@ -114,7 +116,7 @@ def test_what_was_measured_long_ago_is_forgotten() -> None:
 
 
 def test_the_rows_held_out_are_measured_once_a_step() -> None:
-    training = Training(MOONS, SETTINGS)
+    training = Trainer(MOONS, SETTINGS)
     first = training.held_out()
     assert training.held_out() is first
     taken(training, 40)
@@ -131,7 +133,9 @@ def test_the_rows_held_out_are_measured_once_a_step() -> None:
 def test_of_numbers_the_score_is_r2() -> None:
     from sklearn.metrics import r2_score
 
-    training = Training(drawn("hills", 200, 0.0, 0), Settings(data="hills", hidden=(16,), learning_rate=0.2))
+    training = Trainer(
+        make_toy("hills", 200, 0.0, 0), Settings(data="hills", hidden=(16,), learning_rate=0.2)
+    )
     taken(training, 500)
     B, Y, _ = gather(training.table, training.rows_held_out)
     P = backprop(training.network, B, Y).P
@@ -141,7 +145,7 @@ def test_of_numbers_the_score_is_r2() -> None:
 
 def test_a_step_into_the_infinite_is_not_taken() -> None:
     wild = Settings(data="hills", activation="relu", hidden=(32, 32), learning_rate=100.0)
-    training = Training(drawn("hills", 60, 0.0, 0), wild)
+    training = Trainer(make_toy("hills", 60, 0.0, 0), wild)
     with pytest.raises(DivergedError, match=r"left the finite numbers .*learning rate 100.*smaller"):
         taken(training, 100)
     assert np.isfinite(training.losses).all()
@@ -150,7 +154,7 @@ def test_a_step_into_the_infinite_is_not_taken() -> None:
 
 def test_there_is_an_end_to_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_STEPS", 2)
-    training = Training(MOONS, SETTINGS)
+    training = Trainer(MOONS, SETTINGS)
     taken(training, 2)
     with pytest.raises(ParameterError, match="2 batches are the most"):
         training.step()
@@ -158,12 +162,12 @@ def test_there_is_an_end_to_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_batch_size_beyond_the_rows_is_refused() -> None:
     with pytest.raises(ParameterError, match="batch_size=49 is not allowed: with 48 rows, give 1 to 48"):
-        Training(MOONS, replace(SETTINGS, batch_size=49))
+        Trainer(MOONS, replace(SETTINGS, batch_size=49))
 
 
 def test_few_rows_do_and_a_number_that_never_differs_has_no_score() -> None:
-    five = Examples("five", "numbers", np.eye(5), np.zeros(5), tuple("abcde"), ("y",), tuple("12345"))
-    training = Training(five, Settings(hidden=(), batch_size="full"))
+    five = PlaygroundData("five", "numbers", np.eye(5), np.zeros(5), tuple("abcde"), ("y",), tuple("12345"))
+    training = Trainer(five, Settings(hidden=(), batch_size="full"))
     taken(training, 2)
     assert np.isnan(training.held_out().score)
     assert training.batch_size == 4

@@ -16,7 +16,7 @@ from scipy.special import gammaln, log_ndtr, logsumexp, ndtr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchprop.privacy import Run
+    from batchprop.privacy import SamplingRun
 
 ORDERS = np.concatenate([np.arange(1.1, 11, 0.1), np.arange(11, 64), [128, 256, 512, 1024]])
 WHOLE = np.concatenate([np.arange(2, 64), [128, 256]])
@@ -35,7 +35,7 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     return 0.0 if too_much(0.0) <= 0 else float(brentq(too_much, 0.0, 1e4, xtol=1e-13))
 
 
-def sampled_gaussian_divergence(run: Run) -> Any:
+def sampled_gaussian_divergence(run: SamplingRun) -> Any:
     """Rényi divergence of one step at the integer orders: arXiv 1908.10530, section 3.3.
 
     ``D_α = log Σ_k C(α, k) (1 − q)^(α−k) q^k exp((k² − k) / 2σ²) / (α − 1)``
@@ -51,7 +51,7 @@ def sampled_gaussian_divergence(run: Run) -> Any:
     return np.array([at(int(order)) for order in WHOLE])
 
 
-def divergence_by_quadrature(run: Run, orders: Any = ORDERS) -> Any:
+def divergence_by_quadrature(run: SamplingRun, orders: Any = ORDERS) -> Any:
     """The same at any orders, from the definition ``log ∫ Q (P/Q)^α dx / (α − 1)`` by the trapezoid rule.
 
     The rule converges faster than any power of the step for what falls off like a Gaussian on both sides.
@@ -72,7 +72,7 @@ def renyi_epsilon(divergence: Any, orders: Any, delta: float) -> float:
     return max(0.0, float(bounds.min()))
 
 
-def loss(run: Run, x: Any) -> Any:
+def loss(run: SamplingRun, x: Any) -> Any:
     """log P/Q at x."""
     q, sigma = run.sampling_rate, run.noise_multiplier
     if q == 1:
@@ -80,7 +80,7 @@ def loss(run: Run, x: Any) -> Any:
     return np.logaddexp(math.log1p(-q), math.log(q) + (2 * x - 1) / (2 * sigma**2))
 
 
-def where(run: Run, level: Any) -> Any:
+def where(run: SamplingRun, level: Any) -> Any:
     """The x at which the loss is ``level``; −∞ below all losses."""
     q, sigma = run.sampling_rate, run.noise_multiplier
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -90,7 +90,7 @@ def where(run: Run, level: Any) -> Any:
     return np.where(level > math.log1p(-q), sigma**2 * np.nan_to_num(odds, nan=-np.inf) + 0.5, -np.inf)
 
 
-def numerical_epsilon(runs: Sequence[Run], delta: float, *, reach: float, bins: int = 2**18) -> float:
+def numerical_epsilon(runs: Sequence[SamplingRun], delta: float, *, reach: float, bins: int = 2**18) -> float:
     """ε from the distribution of the total loss: the larger of "a row less" and "a row more".
 
     Losses are rounded to the nearest of ``bins`` points in ±reach, their mean is put right afterwards
@@ -100,7 +100,7 @@ def numerical_epsilon(runs: Sequence[Run], delta: float, *, reach: float, bins: 
     return max(_one_way(runs, delta, reach, bins, with_row) for with_row in (True, False))
 
 
-def _one_way(runs: Sequence[Run], delta: float, reach: float, bins: int, with_row: bool) -> float:
+def _one_way(runs: Sequence[SamplingRun], delta: float, reach: float, bins: int, with_row: bool) -> float:
     width = 2 * reach / bins
     levels = (np.arange(bins) - bins // 2) * width
     transform, shift = np.ones(bins // 2 + 1, complex), 0.0
@@ -118,7 +118,7 @@ def _one_way(runs: Sequence[Run], delta: float, reach: float, bins: int, with_ro
     return 0.0 if too_much(0.0) <= 0 else float(brentq(too_much, 0.0, reach, xtol=1e-9))
 
 
-def _masses(run: Run, levels: Any, width: float, with_row: bool) -> Any:
+def _masses(run: SamplingRun, levels: Any, width: float, with_row: bool) -> Any:
     """The chance of a loss within half a width of each level; of −loss where the row is absent."""
     edges = np.append(levels - width / 2, levels[-1] + width / 2)
     if with_row:
@@ -128,7 +128,7 @@ def _masses(run: Run, levels: Any, width: float, with_row: bool) -> Any:
     return np.diff(ndtr(where(run, -edges[::-1]) / run.noise_multiplier))[::-1]
 
 
-def _mean(run: Run, with_row: bool) -> float:
+def _mean(run: SamplingRun, with_row: bool) -> float:
     sigma = run.noise_multiplier
     x = np.arange(-14 * sigma, 1 + 14 * sigma, sigma / 200)
     density = np.exp(-0.5 * (x / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))

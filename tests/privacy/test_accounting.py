@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchprop.errors import BatchpropError, ParameterError
-from batchprop.privacy import Run, epsilon_spent, noise_for
+from batchprop.privacy import SamplingRun, calibrate_noise, compute_epsilon
 from tests.privacy import oracle
 
 if TYPE_CHECKING:
@@ -23,52 +23,52 @@ if TYPE_CHECKING:
 DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
 # ε from 0.0004 to 117.
-GRID = [Run(*kind) for kind in product((0.001, 0.01, 0.1), (0.7, 1.1, 4.0), (1, 100, 3000))]
+GRID = [SamplingRun(*kind) for kind in product((0.001, 0.01, 0.1), (0.7, 1.1, 4.0), (1, 100, 3000))]
 NOISES = st.floats(0.6, 20)
 RATES = st.floats(1e-4, 0.5)
 STEPS = st.integers(1, 5000)
 
 # ε as Opacus 1.6 reckons it: its Rényi accountant, and its numerical one with an error of at most 1e-3.
 OPACUS = [
-    (Run(0.01, 1.0, 1000), 1e-5, 2.10137, 1.82937),
-    (Run(0.01, 0.8, 1000), 1e-5, 3.69543, 3.14226),
-    (Run(0.004, 1.3, 4000), 1e-5, 0.9514, 0.86363),
-    (Run(0.02, 1.1, 3000), 1e-6, 7.08382, 6.58233),
-    (Run(0.1, 2.0, 200), 1e-5, 3.67975, 3.36086),
-    (Run(0.001, 0.6, 10000), 1e-6, 3.99913, 3.15349),
-    (Run(256 / 60000, 1.1, 14040), 1e-5, 2.59436, 2.3807),
+    (SamplingRun(0.01, 1.0, 1000), 1e-5, 2.10137, 1.82937),
+    (SamplingRun(0.01, 0.8, 1000), 1e-5, 3.69543, 3.14226),
+    (SamplingRun(0.004, 1.3, 4000), 1e-5, 0.9514, 0.86363),
+    (SamplingRun(0.02, 1.1, 3000), 1e-6, 7.08382, 6.58233),
+    (SamplingRun(0.1, 2.0, 200), 1e-5, 3.67975, 3.36086),
+    (SamplingRun(0.001, 0.6, 10000), 1e-6, 3.99913, 3.15349),
+    (SamplingRun(256 / 60000, 1.1, 14040), 1e-5, 2.59436, 2.3807),
 ]
 
 
-def reach(run: Run, delta: float = DELTA) -> float:
+def reach(run: SamplingRun, delta: float = DELTA) -> float:
     """How far the numerical oracle looks: the Rényi bound twice, and the loss at nine deviations."""
     furthest = float(oracle.loss(run, 1 + 9 * run.noise_multiplier))
-    return 2 * epsilon_spent([run], delta, "rdp") + furthest
+    return 2 * compute_epsilon([run], delta, "rdp") + furthest
 
 
 @pytest.mark.parametrize("run", GRID, ids=str)
-def test_pld_is_the_numerical_epsilon_from_above(run: Run) -> None:
+def test_pld_is_the_numerical_epsilon_from_above(run: SamplingRun) -> None:
     wanted = oracle.numerical_epsilon([run], DELTA, reach=reach(run))
     # The oracle estimates to about 1e-5; ours is an upper bound at most 0.1% off by design.
-    assert wanted * (1 - 2e-5) - 1e-6 <= epsilon_spent([run], DELTA) <= wanted * (1 + 1e-3) + 1e-6
+    assert wanted * (1 - 2e-5) - 1e-6 <= compute_epsilon([run], DELTA) <= wanted * (1 + 1e-3) + 1e-6
 
 
 @pytest.mark.parametrize("run", GRID, ids=str)
-def test_rdp_is_our_own_renyi_bound_from_above(run: Run) -> None:
+def test_rdp_is_our_own_renyi_bound_from_above(run: SamplingRun) -> None:
     divergence = run.steps * oracle.divergence_by_quadrature(run)
     wanted = oracle.renyi_epsilon(divergence, oracle.ORDERS, DELTA)
-    found = epsilon_spent([run], DELTA, "rdp")
+    found = compute_epsilon([run], DELTA, "rdp")
     assert found >= wanted * (1 - 1e-9)
     # Beyond, the best order is below 2, where dp-accounting's series may fail and the order is left out.
     assert found <= wanted * (1.002 if wanted < 30 else 1.5)
 
 
 @pytest.mark.parametrize("run", GRID, ids=str)
-def test_rdp_is_the_closed_form_of_whole_orders_or_below(run: Run) -> None:
+def test_rdp_is_the_closed_form_of_whole_orders_or_below(run: SamplingRun) -> None:
     divergence = run.steps * oracle.sampled_gaussian_divergence(run)
     # Ours knows these orders, others in between, and larger ones.
     whole = oracle.renyi_epsilon(divergence, oracle.WHOLE, DELTA)
-    assert epsilon_spent([run], DELTA, "rdp") <= whole * (1 + 1e-9)
+    assert compute_epsilon([run], DELTA, "rdp") <= whole * (1 + 1e-9)
 
 
 def test_the_oracles_agree_with_each_other() -> None:
@@ -77,7 +77,7 @@ def test_the_oracles_agree_with_each_other() -> None:
         assert closed == pytest.approx(
             oracle.divergence_by_quadrature(run, oracle.WHOLE), rel=1e-8, abs=1e-13
         )
-    every_step = Run(1.0, 5.0, 30)
+    every_step = SamplingRun(1.0, 5.0, 30)
     exact = oracle.gaussian_epsilon(math.sqrt(30) / 5, DELTA)
     assert oracle.numerical_epsilon([every_step], DELTA, reach=20) == pytest.approx(exact, rel=1e-5)
 
@@ -86,7 +86,7 @@ def test_the_oracles_agree_with_each_other() -> None:
 @pytest.mark.parametrize("noise", [0.7, 1.1, 4.0, 50.0])
 def test_without_sampling_it_is_the_gaussian_mechanism(noise: float, steps: int) -> None:
     exact = oracle.gaussian_epsilon(math.sqrt(steps) / noise, DELTA)
-    pld, rdp = (epsilon_spent([Run(1.0, noise, steps)], DELTA, kind) for kind in ACCOUNTANTS)
+    pld, rdp = (compute_epsilon([SamplingRun(1.0, noise, steps)], DELTA, kind) for kind in ACCOUNTANTS)
     assert exact <= rdp
     # From 1000 on "pld" is the Rényi bound too.
     assert exact * (1 - 1e-6) <= pld <= (rdp if rdp >= 1000 else exact * 1.001)
@@ -96,35 +96,35 @@ def test_without_sampling_it_is_the_gaussian_mechanism(noise: float, steps: int)
 @pytest.mark.parametrize("steps", [10**4, 10**6, 10**7])
 def test_rounding_over_many_steps_never_makes_epsilon_too_small(steps: int, delta: float) -> None:
     # One transform to the power of a million steps was 0.6% below the exact value at δ = 1e-10.
-    found = epsilon_spent([Run(1.0, math.sqrt(steps) / 0.8, steps)], delta)
+    found = compute_epsilon([SamplingRun(1.0, math.sqrt(steps) / 0.8, steps)], delta)
     assert 1 <= found / oracle.gaussian_epsilon(0.8, delta) <= 1.004
 
 
 @pytest.mark.parametrize(("run", "delta", "rdp", "numerical"), OPACUS, ids=str)
-def test_opacus_reckons_the_same(run: Run, delta: float, rdp: float, numerical: float) -> None:
-    assert epsilon_spent([run], delta, "rdp") == pytest.approx(rdp, rel=1e-4)
-    assert epsilon_spent([run], delta) == pytest.approx(numerical, abs=1.5e-3)
+def test_opacus_reckons_the_same(run: SamplingRun, delta: float, rdp: float, numerical: float) -> None:
+    assert compute_epsilon([run], delta, "rdp") == pytest.approx(rdp, rel=1e-4)
+    assert compute_epsilon([run], delta) == pytest.approx(numerical, abs=1.5e-3)
 
 
 def test_different_runs_compose_as_the_numerical_oracle_says() -> None:
-    runs = [Run(0.01, 1.0, 500), Run(0.05, 2.0, 200), Run(1.0, 20.0, 10)]
+    runs = [SamplingRun(0.01, 1.0, 500), SamplingRun(0.05, 2.0, 200), SamplingRun(1.0, 20.0, 10)]
     wanted = oracle.numerical_epsilon(runs, DELTA, reach=25)
-    assert epsilon_spent(runs, DELTA) == pytest.approx(wanted, rel=1e-3)
+    assert compute_epsilon(runs, DELTA) == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_the_order_and_the_cutting_of_runs_are_irrelevant(accountant: Accountant) -> None:
-    runs = [Run(0.01, 1.0, 300), Run(0.02, 2.0, 100), Run(0.01, 1.0, 200)]
-    every = {epsilon_spent(order, DELTA, accountant) for order in permutations(runs)}
-    together = epsilon_spent([Run(0.01, 1.0, 500), Run(0.02, 2.0, 100)], DELTA, accountant)
+    runs = [SamplingRun(0.01, 1.0, 300), SamplingRun(0.02, 2.0, 100), SamplingRun(0.01, 1.0, 200)]
+    every = {compute_epsilon(order, DELTA, accountant) for order in permutations(runs)}
+    together = compute_epsilon([SamplingRun(0.01, 1.0, 500), SamplingRun(0.02, 2.0, 100)], DELTA, accountant)
     assert every == {together}
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_two_runs_cost_more_than_each_and_less_than_both(accountant: Accountant) -> None:
-    first, second = Run(0.01, 0.8, 500), Run(0.05, 2.0, 200)
+    first, second = SamplingRun(0.01, 0.8, 500), SamplingRun(0.05, 2.0, 200)
     one, other, both = (
-        epsilon_spent(runs, DELTA, accountant) for runs in ([first], [second], [first, second])
+        compute_epsilon(runs, DELTA, accountant) for runs in ([first], [second], [first, second])
     )
     assert max(one, other) < both < one + other
 
@@ -134,35 +134,38 @@ def test_two_runs_cost_more_than_each_and_less_than_both(accountant: Accountant)
 def test_renyi_epsilon_falls_with_noise_and_rises_with_rate_and_steps(
     rate: float, noise: float, steps: int
 ) -> None:
-    here = epsilon_spent([Run(rate, noise, steps)], DELTA, "rdp")
-    assert epsilon_spent([Run(rate, noise * 1.1, steps)], DELTA, "rdp") <= here
-    assert epsilon_spent([Run(rate * 1.1, noise, steps)], DELTA, "rdp") >= here
-    assert epsilon_spent([Run(rate, noise, steps + 1)], DELTA, "rdp") >= here
+    here = compute_epsilon([SamplingRun(rate, noise, steps)], DELTA, "rdp")
+    assert compute_epsilon([SamplingRun(rate, noise * 1.1, steps)], DELTA, "rdp") <= here
+    assert compute_epsilon([SamplingRun(rate * 1.1, noise, steps)], DELTA, "rdp") >= here
+    assert compute_epsilon([SamplingRun(rate, noise, steps + 1)], DELTA, "rdp") >= here
 
 
 def test_pld_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
-    def along(runs: list[Run]) -> list[float]:
-        return [epsilon_spent([run], DELTA) for run in runs]
+    def along(runs: list[SamplingRun]) -> list[float]:
+        return [compute_epsilon([run], DELTA) for run in runs]
 
     # The grid of the losses changes along the way, by 0.1% at most: steps of 10%.
-    by_noise = along([Run(0.02, 0.6 * 1.1**i, 200) for i in range(6)])
-    by_rate = along([Run(0.02 * 1.1**i, 1.0, 200) for i in range(6)])
-    by_steps = along([Run(0.02, 1.0, int(200 * 1.2**i)) for i in range(6)])
+    by_noise = along([SamplingRun(0.02, 0.6 * 1.1**i, 200) for i in range(6)])
+    by_rate = along([SamplingRun(0.02 * 1.1**i, 1.0, 200) for i in range(6)])
+    by_steps = along([SamplingRun(0.02, 1.0, int(200 * 1.2**i)) for i in range(6)])
     assert by_noise == sorted(by_noise, reverse=True)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)
 
 
 @pytest.mark.parametrize("run", GRID[::4], ids=str)
-def test_pld_is_never_above_rdp(run: Run) -> None:
-    assert epsilon_spent([run], DELTA) <= epsilon_spent([run], DELTA, "rdp")
+def test_pld_is_never_above_rdp(run: SamplingRun) -> None:
+    assert compute_epsilon([run], DELTA) <= compute_epsilon([run], DELTA, "rdp")
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_no_steps_cost_nothing_and_steps_without_noise_everything(accountant: Accountant) -> None:
-    assert epsilon_spent([], DELTA, accountant) == 0
-    assert epsilon_spent([Run(0.01, 1.0, 0), Run(0.5, 0.0, 0)], DELTA, accountant) == 0
-    assert epsilon_spent([Run(0.01, 1.0, 10), Run(0.01, 0.0, 1)], DELTA, accountant) == math.inf
+    assert compute_epsilon([], DELTA, accountant) == 0
+    assert compute_epsilon([SamplingRun(0.01, 1.0, 0), SamplingRun(0.5, 0.0, 0)], DELTA, accountant) == 0
+    assert (
+        compute_epsilon([SamplingRun(0.01, 1.0, 10), SamplingRun(0.01, 0.0, 1)], DELTA, accountant)
+        == math.inf
+    )
 
 
 class Listener(logging.Handler):
@@ -180,23 +183,23 @@ class Listener(logging.Handler):
 @pytest.mark.parametrize(
     "run",
     [
-        Run(0.5, 1e-200, 10),
-        Run(1.0, 1e300, 10),
-        Run(1e-12, 1.0, 10),
-        Run(1 - 1e-16, 1.0, 100),
-        Run(0.01, 1e-3, 1),
-        Run(0.1, 0.3, 10**6),
-        Run(1e-9, 1.0, 10**12),
+        SamplingRun(0.5, 1e-200, 10),
+        SamplingRun(1.0, 1e300, 10),
+        SamplingRun(1e-12, 1.0, 10),
+        SamplingRun(1 - 1e-16, 1.0, 100),
+        SamplingRun(0.01, 1e-3, 1),
+        SamplingRun(0.1, 0.3, 10**6),
+        SamplingRun(1e-9, 1.0, 10**12),
     ],
     ids=str,
 )
-def test_extremes_are_reckoned_without_a_word(run: Run, accountant: Accountant) -> None:
+def test_extremes_are_reckoned_without_a_word(run: SamplingRun, accountant: Accountant) -> None:
     listener = Listener()
     logger = logging.getLogger("absl")
     filters = list(logger.filters)
     logger.addHandler(listener)
     try:
-        assert epsilon_spent([run], DELTA, accountant) >= 0
+        assert compute_epsilon([run], DELTA, accountant) >= 0
     finally:
         logger.removeHandler(listener)
     assert not listener.said
@@ -219,27 +222,27 @@ def test_extremes_are_reckoned_without_a_word(run: Run, accountant: Accountant) 
 )
 def test_a_run_is_checked(values: tuple[Any, Any, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        Run(*values)
+        SamplingRun(*values)
 
 
 def test_what_is_asked_of_the_accounting_is_checked() -> None:
-    run = Run(0.01, 1.0, 1)
+    run = SamplingRun(0.01, 1.0, 1)
     with pytest.raises(ParameterError, match=r"delta=1.5 must be a number in \(0, 1\)"):
-        epsilon_spent([run], 1.5)
+        compute_epsilon([run], 1.5)
     with pytest.raises(ParameterError, match=r"delta=1e-12 is below 1e-10.*accountant='rdp'"):
-        epsilon_spent([run], 1e-12)
-    assert epsilon_spent([run], 1e-12, "rdp") > 0
+        compute_epsilon([run], 1e-12)
+    assert compute_epsilon([run], 1e-12, "rdp") > 0
     with pytest.raises(ParameterError, match="accountant='prv' is unknown: choose one of pld, rdp"):
-        epsilon_spent([run], DELTA, cast("Accountant", "prv"))
+        compute_epsilon([run], DELTA, cast("Accountant", "prv"))
 
 
 def test_without_dp_accounting_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     with pytest.raises(BatchpropError, match=r'dp_accounting.*: pip install "batchprop\[privacy\]"$'):
-        epsilon_spent([Run(0.01, 1.0, 1)], DELTA)
+        compute_epsilon([SamplingRun(0.01, 1.0, 1)], DELTA)
     with pytest.raises(BatchpropError, match="pip install"):
-        noise_for(1.0, DELTA, 0.01, 10)
-    assert epsilon_spent([], DELTA) == 0
+        calibrate_noise(1.0, DELTA, 0.01, 10)
+    assert compute_epsilon([], DELTA) == 0
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:

@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.privacy import epsilon_at_least, p_value
+from batchprop.privacy import audit_epsilon, p_value
 from tests.privacy import oracle
 
 DELTA = 1e-5
@@ -59,17 +59,17 @@ def test_all_guesses_right_has_a_closed_form() -> None:
     # 0.05 = q^r for q = e^ε / (1 + e^ε).
     included = np.repeat([1, -1], 50)
     q = 0.05 ** (1 / 100)
-    found = epsilon_at_least(included, included, 50, 50, delta=0.0)
+    found = audit_epsilon(included, included, 50, 50, delta=0.0)
     assert found == pytest.approx(math.log(q / (1 - q)), rel=1e-9)
     # 0.01 = q^40 when fewer are guessed, with more confidence.
     q = 0.01 ** (1 / 40)
-    found = epsilon_at_least(included, included, 30, 10, delta=0.0, confidence=0.99)
+    found = audit_epsilon(included, included, 30, 10, delta=0.0, confidence=0.99)
     assert found == pytest.approx(math.log(q / (1 - q)), rel=1e-9)
 
 
 def test_the_bound_is_where_the_p_value_crosses() -> None:
     included, scores = randomised_response(np.random.default_rng(0), 2.0, 500)
-    bound = epsilon_at_least(included, scores, 200, 200, delta=DELTA)
+    bound = audit_epsilon(included, scores, 200, 200, delta=DELTA)
     order = np.argsort(-scores, kind="stable")
     correct = int((included[order[:200]] == 1).sum() + (included[order[-200:]] == -1).sum())
     assert p_value(500, 400, correct, bound * (1 - 1e-9), DELTA) < 0.05
@@ -92,7 +92,7 @@ def test_the_bound_holds_in_simulated_runs(epsilon: float, delta: float) -> None
     for _ in range(runs):
         included, scores = randomised_response(rng, epsilon, m, delta)
         # Half the canaries answered for "in" and half for "out", more or less: guess a third of each.
-        bounds.append(epsilon_at_least(included, scores, m // 3, m // 3, delta=delta))
+        bounds.append(audit_epsilon(included, scores, m // 3, m // 3, delta=delta))
     # 5% at most, and three standard deviations of 200 draws.
     assert np.mean(np.array(bounds) > epsilon) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
     assert np.median(bounds) > 0
@@ -103,7 +103,7 @@ def test_many_canaries_bring_the_bound_close(epsilon: float) -> None:
     m, bounds = 100_000, []
     for seed in range(5):
         included, scores = randomised_response(np.random.default_rng(seed), epsilon, m)
-        bounds.append(epsilon_at_least(included, scores, 40_000, 40_000, delta=0.0))
+        bounds.append(audit_epsilon(included, scores, 40_000, 40_000, delta=0.0))
     assert 0.95 * epsilon < np.median(bounds) <= epsilon
 
 
@@ -113,29 +113,29 @@ def test_the_gaussian_mechanism_keeps_its_promise_and_without_noise_does_not(mu:
     claimed = oracle.gaussian_epsilon(mu, DELTA)
     included = rng.choice([-1, 1], m)
     sums = (included + 1) / 2  # each canary adds 1 in a direction of its own
-    with_noise = epsilon_at_least(included, sums + rng.normal(0, 1 / mu, m), 200, 200, delta=DELTA)
+    with_noise = audit_epsilon(included, sums + rng.normal(0, 1 / mu, m), 200, 200, delta=DELTA)
     assert 0.1 * claimed < with_noise < claimed
     if claimed < 4:
-        assert epsilon_at_least(included, sums, 200, 200, delta=DELTA) > claimed
+        assert audit_epsilon(included, sums, 200, 200, delta=DELTA) > claimed
 
 
 def test_knowing_nothing_shows_nothing() -> None:
     rng = np.random.default_rng(4)
     included = rng.choice([-1, 1], 1000)
-    assert epsilon_at_least(included, -included, 100, 100, delta=DELTA) == 0
-    assert epsilon_at_least(included, included, 0, 3, delta=DELTA) == 0  # three coins are no evidence
+    assert audit_epsilon(included, -included, 100, 100, delta=DELTA) == 0
+    assert audit_epsilon(included, included, 0, 3, delta=DELTA) == 0  # three coins are no evidence
     # δ of 1 / m or more may publish a canary: nothing can be refuted.
-    assert epsilon_at_least(included, included, 500, 500, delta=0.2) == 0
+    assert audit_epsilon(included, included, 500, 500, delta=0.2) == 0
 
 
 def test_only_the_extreme_scores_are_guessed() -> None:
     included = np.array([1] * 20 + [-1, 1] * 10 + [-1] * 20)
     scores = np.linspace(3, -3, 60)
-    assert epsilon_at_least(included, scores, 20, 20, delta=0.0) > 2
-    assert epsilon_at_least(included, scores, 20, 0, delta=0.0) > 1.5
-    assert epsilon_at_least(included, scores, 0, 20, delta=0.0) > 1.5
-    assert epsilon_at_least(-included, scores, 20, 20, delta=0.0) == 0
-    assert epsilon_at_least(included, np.where(scores > 1, np.inf, scores), 20, 20, delta=0.0) > 2
+    assert audit_epsilon(included, scores, 20, 20, delta=0.0) > 2
+    assert audit_epsilon(included, scores, 20, 0, delta=0.0) > 1.5
+    assert audit_epsilon(included, scores, 0, 20, delta=0.0) > 1.5
+    assert audit_epsilon(-included, scores, 20, 20, delta=0.0) == 0
+    assert audit_epsilon(included, np.where(scores > 1, np.inf, scores), 20, 20, delta=0.0) > 2
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_is_given_is_checked(changed: dict[str, Any], error: type[Exception
         "delta": 0.0,
     }
     with pytest.raises(error, match=message):
-        epsilon_at_least(**(given_ | changed))
+        audit_epsilon(**(given_ | changed))
 
 
 def test_counts_must_nest() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import batchprop as bp
-from batchprop.privacy import Privacy, epsilon_at_least
+from batchprop.privacy import Privacy, audit_epsilon
 
 CANARIES, GUESSES, DELTA = 400, 60, 1e-5
 
@@ -30,7 +30,7 @@ def audited(privacy: Privacy, engine: str) -> tuple[float, float]:
     there = included == 1
     clf.fit(np.vstack([X[:600] / 16, strange[there]]), np.concatenate([y[:600], labels[there]]))
     scores = -clf.backprop(strange.astype(float), labels).losses
-    shown = epsilon_at_least(included, scores, GUESSES, GUESSES, delta=DELTA)
+    shown = audit_epsilon(included, scores, GUESSES, GUESSES, delta=DELTA)
     return clf.privacy_spent_.epsilon, shown
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchprop.errors import ParameterError
-from batchprop.privacy import Run, accounting, epsilon_spent, noise_for
+from batchprop.privacy import SamplingRun, accounting, calibrate_noise, compute_epsilon
 from tests.privacy import oracle
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
-CLOSER = 1 - 2 * accounting.CLOSE
+CLOSER = 1 - 2 * accounting.REL_TOL
 ASKED = [
     (3.0, 0.01, 1000),
     (1.0, 0.01, 10000),
@@ -36,67 +36,67 @@ ASKED = [
 def test_it_keeps_the_budget_and_hardly_less_noise_does(
     epsilon: float, rate: float, steps: int, accountant: Accountant
 ) -> None:
-    sigma = noise_for(epsilon, DELTA, rate, steps, accountant)
-    assert epsilon_spent([Run(rate, sigma, steps)], DELTA, accountant) <= epsilon
-    assert epsilon_spent([Run(rate, sigma * CLOSER, steps)], DELTA, accountant) > epsilon
+    sigma = calibrate_noise(epsilon, DELTA, rate, steps, accountant)
+    assert compute_epsilon([SamplingRun(rate, sigma, steps)], DELTA, accountant) <= epsilon
+    assert compute_epsilon([SamplingRun(rate, sigma * CLOSER, steps)], DELTA, accountant) > epsilon
 
 
 @settings(max_examples=6)
 @given(st.floats(0.2, 20), st.floats(1e-3, 0.3), st.integers(10, 5000))
 def test_renyi_noise_inverts_renyi_epsilon(epsilon: float, rate: float, steps: int) -> None:
-    sigma = noise_for(epsilon, DELTA, rate, steps, "rdp")
-    assert epsilon_spent([Run(rate, sigma, steps)], DELTA, "rdp") <= epsilon
-    assert epsilon_spent([Run(rate, sigma * CLOSER, steps)], DELTA, "rdp") > epsilon
+    sigma = calibrate_noise(epsilon, DELTA, rate, steps, "rdp")
+    assert compute_epsilon([SamplingRun(rate, sigma, steps)], DELTA, "rdp") <= epsilon
+    assert compute_epsilon([SamplingRun(rate, sigma * CLOSER, steps)], DELTA, "rdp") > epsilon
 
 
 def test_without_sampling_it_is_the_noise_of_the_gaussian_mechanism() -> None:
     mu = 0.7
-    sigma = noise_for(oracle.gaussian_epsilon(mu, DELTA), DELTA, 1.0, 100)
+    sigma = calibrate_noise(oracle.gaussian_epsilon(mu, DELTA), DELTA, 1.0, 100)
     assert 1 <= sigma * mu / math.sqrt(100) <= 1.002
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_what_went_before_counts(accountant: Accountant) -> None:
-    before = [Run(0.02, 1.0, 200), Run(0.01, 2.0, 100)]
-    sigma = noise_for(4.0, DELTA, 0.02, 300, accountant, before)
-    assert sigma > 1.02 * noise_for(4.0, DELTA, 0.02, 300, accountant)
-    assert epsilon_spent([*before, Run(0.02, sigma, 300)], DELTA, accountant) <= 4.0
-    assert epsilon_spent([*before, Run(0.02, sigma * CLOSER, 300)], DELTA, accountant) > 4.0
+    before = [SamplingRun(0.02, 1.0, 200), SamplingRun(0.01, 2.0, 100)]
+    sigma = calibrate_noise(4.0, DELTA, 0.02, 300, accountant, before)
+    assert sigma > 1.02 * calibrate_noise(4.0, DELTA, 0.02, 300, accountant)
+    assert compute_epsilon([*before, SamplingRun(0.02, sigma, 300)], DELTA, accountant) <= 4.0
+    assert compute_epsilon([*before, SamplingRun(0.02, sigma * CLOSER, 300)], DELTA, accountant) > 4.0
 
 
 def test_what_renyi_takes_for_spent_may_not_be() -> None:
-    before = [Run(0.01, 1.0, 1000)]  # 1.83, by the Rényi bound 2.10
-    sigma = noise_for(2.0, DELTA, 0.01, 100, "pld", before)
-    assert epsilon_spent([*before, Run(0.01, sigma, 100)], DELTA) <= 2.0
+    before = [SamplingRun(0.01, 1.0, 1000)]  # 1.83, by the Rényi bound 2.10
+    sigma = calibrate_noise(2.0, DELTA, 0.01, 100, "pld", before)
+    assert compute_epsilon([*before, SamplingRun(0.01, sigma, 100)], DELTA) <= 2.0
     with pytest.raises(ParameterError, match="budget is spent"):
-        noise_for(2.0, DELTA, 0.01, 100, "rdp", before)
+        calibrate_noise(2.0, DELTA, 0.01, 100, "rdp", before)
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_a_spent_budget_says_how_much_was_spent(accountant: Accountant) -> None:
     with pytest.raises(ParameterError, match=r"spent: epsilon=\d\.\d+ of 1 at delta=1e-05; allow a larger"):
-        noise_for(1.0, DELTA, 0.01, 10, accountant, [Run(0.01, 1.0, 1000)])
+        calibrate_noise(1.0, DELTA, 0.01, 10, accountant, [SamplingRun(0.01, 1.0, 1000)])
     with pytest.raises(ParameterError, match="epsilon=inf of 1 "):
-        noise_for(1.0, DELTA, 0.01, 10, accountant, [Run(0.01, 0.0, 1)])
+        calibrate_noise(1.0, DELTA, 0.01, 10, accountant, [SamplingRun(0.01, 0.0, 1)])
 
 
 def test_what_no_noise_keeps_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"epsilon=0.001 .* by any noise multiplier up to 1e\+06"):
-        noise_for(1e-3, 1e-6, 0.01, 100, "rdp")
-    before = [Run(0.01, 1.0, 1000)]
-    spent = epsilon_spent(before, DELTA)
+        calibrate_noise(1e-3, 1e-6, 0.01, 100, "rdp")
+    before = [SamplingRun(0.01, 1.0, 1000)]
+    spent = compute_epsilon(before, DELTA)
     with pytest.raises(ParameterError, match=r"spent before: 1\.828"):
-        noise_for(spent * (1 + 1e-9), DELTA, 1.0, 1000, "pld", before)
+        calibrate_noise(spent * (1 + 1e-9), DELTA, 1.0, 1000, "pld", before)
 
 
 def test_nothing_to_do_needs_no_noise() -> None:
-    assert noise_for(1.0, DELTA, 0.01, 0) == 0
-    assert noise_for(1.0, DELTA, 0.01, 0, before=[Run(0.01, 0.0, 10)]) == 0
+    assert calibrate_noise(1.0, DELTA, 0.01, 0) == 0
+    assert calibrate_noise(1.0, DELTA, 0.01, 0, before=[SamplingRun(0.01, 0.0, 10)]) == 0
 
 
 def test_few_evaluations_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
-    reckon = accounting.epsilon_spent
+    reckon = accounting.compute_epsilon
 
     def counting(*arguments: Any) -> float:
         counted.append(arguments)
@@ -105,7 +105,7 @@ def test_few_evaluations_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounting, "epsilon_spent", counting)
     for epsilon, rate, steps in ASKED[1::2]:
         counted.clear()
-        noise_for(epsilon, DELTA, rate, steps)
+        calibrate_noise(epsilon, DELTA, rate, steps)
         assert len(counted) <= 10  # one of them for what went before
 
 
@@ -123,4 +123,4 @@ def test_few_evaluations_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_asked_is_checked(changed: dict[str, Any], message: str) -> None:
     asked: dict[str, Any] = {"epsilon": 1.0, "delta": DELTA, "sampling_rate": 0.01, "steps": 10}
     with pytest.raises(ParameterError, match=message):
-        noise_for(**(asked | changed))
+        calibrate_noise(**(asked | changed))

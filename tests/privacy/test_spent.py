@@ -9,20 +9,27 @@ from typing import Any
 import pytest
 
 from batchprop.errors import ParameterError
-from batchprop.privacy import Privacy, Run, accounting, epsilon_spent, noise_for, spent
+from batchprop.privacy import (
+    Privacy,
+    SamplingRun,
+    accounting,
+    calibrate_noise,
+    compute_epsilon,
+    compute_spent,
+)
 
-RUNS = [Run(0.02, 2.0, 100), Run(0.01, 1.0, 300)]
+RUNS = [SamplingRun(0.02, 2.0, 100), SamplingRun(0.01, 1.0, 300)]
 
 
 def record(*, runs: Any = RUNS, seeded: bool = False, **asked: Any) -> Any:
     asked = {"delta": 1e-5, "noise_multiplier": 1.0} | asked
-    return spent(Privacy(**asked), runs, expected_batch_size=64, seeded=seeded)
+    return compute_spent(Privacy(**asked), runs, expected_batch_size=64, seeded=seeded)
 
 
 @pytest.mark.parametrize("accountant", ["pld", "rdp"])
 def test_it_holds_what_the_accounting_says_of_all_runs(accountant: Any) -> None:
     found = record(accountant=accountant, clipping="per_layer", max_norm=0.5)
-    assert found.epsilon == found.epsilon_if_poisson == epsilon_spent(RUNS, 1e-5, accountant)
+    assert found.epsilon == found.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5, accountant)
     assert (found.delta, found.accountant, found.clipping, found.max_norm) == (
         1e-5,
         accountant,
@@ -37,15 +44,15 @@ def test_it_holds_what_the_accounting_says_of_all_runs(accountant: Any) -> None:
 
 def test_its_runs_carry_the_budget_on() -> None:
     first = record()
-    sigma = noise_for(3.0, first.delta, 0.01, 200, before=first.runs)
-    then = record(runs=[*first.runs, Run(0.01, sigma, 200)])
+    sigma = calibrate_noise(3.0, first.delta, 0.01, 200, before=first.runs)
+    then = record(runs=[*first.runs, SamplingRun(0.01, sigma, 200)])
     assert first.epsilon < then.epsilon <= 3.0
 
 
 def test_shuffled_batches_are_promised_nothing() -> None:
     found = record(sampling="shuffled")
     assert found.epsilon == math.inf
-    assert found.epsilon_if_poisson == epsilon_spent(RUNS, 1e-5)
+    assert found.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5)
     said = found.summary()
     assert said.startswith(
         "No epsilon is promised: batches were shuffled, which the accounting does not cover."
@@ -54,16 +61,16 @@ def test_shuffled_batches_are_promised_nothing() -> None:
 
 
 def test_a_run_without_noise_is_promised_nothing() -> None:
-    found = record(runs=[*RUNS, Run(0.01, 0.0, 1)])
+    found = record(runs=[*RUNS, SamplingRun(0.01, 0.0, 1)])
     assert found.epsilon == found.epsilon_if_poisson == math.inf
     assert found.summary().startswith("No epsilon is promised: there was a run without noise.")
-    both = record(runs=[Run(0.01, 0.0, 1)], sampling="shuffled")
+    both = record(runs=[SamplingRun(0.01, 0.0, 1)], sampling="shuffled")
     assert "epsilon = inf" in both.summary()
 
 
 def test_before_the_first_step_nothing_is_spent() -> None:
     for sampling in ("poisson", "shuffled"):
-        assert record(runs=[Run(0.01, 0.0, 0)], sampling=sampling).epsilon == 0
+        assert record(runs=[SamplingRun(0.01, 0.0, 0)], sampling=sampling).epsilon == 0
 
 
 def test_a_fixed_seed_is_told() -> None:
@@ -84,21 +91,21 @@ def test_without_runs_there_is_nothing_to_say() -> None:
 
 
 def test_one_shuffled_run_among_others_is_enough() -> None:
-    runs = [RUNS[0], Run(0.01, 1.0, 300, "shuffled")]
-    assert epsilon_spent(runs, 1e-5) == math.inf
+    runs = [RUNS[0], SamplingRun(0.01, 1.0, 300, "shuffled")]
+    assert compute_epsilon(runs, 1e-5) == math.inf
     found = record(runs=[*runs, RUNS[0]])
     assert (found.epsilon, found.sampling) == (math.inf, "shuffled")
-    assert found.epsilon_if_poisson == epsilon_spent([*RUNS, RUNS[0]], 1e-5)
+    assert found.epsilon_if_poisson == compute_epsilon([*RUNS, RUNS[0]], 1e-5)
     with pytest.raises(ParameterError, match=r"epsilon=9 cannot be promised after a run with shuffled"):
-        noise_for(9.0, 1e-5, 0.01, 10, before=runs)
+        calibrate_noise(9.0, 1e-5, 0.01, 10, before=runs)
     unknown: Any = "all"
     with pytest.raises(ParameterError, match="sampling='all' is unknown"):
-        Run(0.1, 1.0, 1, unknown)
+        SamplingRun(0.1, 1.0, 1, unknown)
 
 
 def test_pieces_alike_are_one_run_and_are_reckoned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Privacy(delta=1e-5, noise_multiplier=1.3)
-    after = asked.begin(1000, 10, 50, None, seeded=False).spent(20)
+    after = asked.start(1000, 10, 50, None, seeded=False).compute_spent(20)
     reckoned: list[Any] = []
     renyi = accounting._renyi
 
@@ -108,8 +115,8 @@ def test_pieces_alike_are_one_run_and_are_reckoned_once(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(accounting, "_renyi", counted)
     for _ in range(3):
-        again = asked.go_on(1000, 10, 20, after, seeded=False).spent(20)
-        assert again.runs == (Run(0.01, 1.3, 40),)
+        again = asked.resume(1000, 10, 20, after, seeded=False).compute_spent(20)
+        assert again.runs == (SamplingRun(0.01, 1.3, 40),)
     assert len(reckoned) == 1
-    other = asked.go_on(1000, 20, 20, again, seeded=False).spent(5)
-    assert other.runs == (Run(0.01, 1.3, 40), Run(0.02, 1.3, 5))
+    other = asked.resume(1000, 20, 20, again, seeded=False).compute_spent(5)
+    assert other.runs == (SamplingRun(0.01, 1.3, 40), SamplingRun(0.02, 1.3, 5))

@@ -5,9 +5,9 @@ import pytest
 from sklearn import metrics
 
 from batchprop.tabular.metrics import (
+    classification_scores,
     dummy_classification_scores,
     dummy_regression_scores,
-    classification_scores,
     regression_scores,
 )
 
@@ -44,7 +44,10 @@ def test_the_majority_is_right_as_often_as_it_occurs():
 
 def test_a_quantile_is_judged_by_its_pinball_loss_beside_the_constant_quantile():
     y = np.arange(101.0)
-    scores, baseline = regression_scores(y, y + 1, "quantile", 0.9), dummy_regression_scores(y, y, "quantile", 0.9)
+    scores, baseline = (
+        regression_scores(y, y + 1, "quantile", 0.9),
+        dummy_regression_scores(y, y, "quantile", 0.9),
+    )
     assert scores["pinball loss of quantile 0.9"] == pytest.approx(0.1)
     expected = metrics.mean_pinball_loss(y, np.full(101, 90.0), alpha=0.9)
     assert baseline["pinball loss of quantile 0.9"] == pytest.approx(expected)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import DataError, ModelError
-from batchprop.tabular.persistence import MODEL, load_model, atomic_file, atomic_folder, save_model
+from batchprop.tabular.persistence import MODEL, atomic_file, atomic_folder, load_model, save_model
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import make_preprocessor
 

@@ -16,7 +16,7 @@ from batchprop.errors import DataError
 from batchprop.tabular.persistence import load_model, save_model
 from batchprop.tabular.preprocessing import fit_streaming
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.statistics import MemoryBudget, ColumnAccumulator
+from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.transformers import make_preprocessor
 
 

@@ -1,6 +1,6 @@
 """Callbacks for ``MLPClassifier`` and ``MLPRegressor`` that log each epoch where people look."""
 
-from batchprop.callbacks.mlflow import MLflow
-from batchprop.callbacks.tensorboard import TensorBoard
+from batchprop.callbacks.mlflow import MlflowLogger
+from batchprop.callbacks.tensorboard import TensorBoardLogger
 
-__all__ = ["MLflow", "TensorBoard"]
+__all__ = ["MlflowLogger", "TensorBoardLogger"]

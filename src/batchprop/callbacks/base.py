@@ -10,7 +10,7 @@ from batchprop.training import EpochRecord
 _TINY = 1e-9
 
 
-def figures(epoch: EpochRecord) -> dict[str, float]:
+def epoch_metrics(epoch: EpochRecord) -> dict[str, float]:
     """Return what is logged of an epoch, by name; what is not there, or withheld, is left out.
 
     Args:
@@ -42,7 +42,7 @@ def figures(epoch: EpochRecord) -> dict[str, float]:
     return {name: float(x) for name, x in found.items() if x is not None and not math.isnan(x)}
 
 
-class Logging:
+class LoggerCallback:
     """A callback that logs; its copies, also by ``clone`` and ``pickle``, have its settings and no open log.
 
     A fit opens a log when it begins, and closes it when it ends. One that goes on from the last, by
@@ -58,10 +58,10 @@ class Logging:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._given())
+        given = ", ".join(f"{name}={value!r}" for name, value in self._init_params())
         return f"{type(self).__name__}({given})"
 
-    def _given(self) -> list[tuple[str, Any]]:
+    def _init_params(self) -> list[tuple[str, Any]]:
         return [(name, value) for name, value in vars(self).items() if not name.startswith("_")]
 
     # ---- what an estimator calls
@@ -96,7 +96,7 @@ class Logging:
             self.on_fit_begin(None, goes_on=True)
         self._step = self._before + epoch.number
         if not self._lost:
-            self._try(lambda: self._log(self._step, figures(epoch)))
+            self._try(lambda: self._log(self._step, epoch_metrics(epoch)))
 
     def on_fit_end(self, estimator: Any, error: BaseException | None) -> None:
         """Close the log.

@@ -7,7 +7,7 @@ from time import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from batchprop.callbacks.base import Logging
+from batchprop.callbacks.base import LoggerCallback
 from batchprop.errors import BatchpropError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _DEFAULT = "0"
 """The experiment of runs that name none."""
 
 
-class MLflow(Logging):
+class MlflowLogger(LoggerCallback):
     """Log each epoch as metrics of an MLflow run, and the estimator's parameters.
 
     Within an active run, and with no argument here, all goes into that run, which stays active. Else every
@@ -59,8 +59,8 @@ class MLflow(Logging):
         self.experiment = experiment
         self.run_name = run_name
 
-    def _given(self) -> list[tuple[str, Any]]:
-        return [pair for pair in super()._given() if pair[1] is not None]
+    def _init_params(self) -> list[tuple[str, Any]]:
+        return [pair for pair in super()._init_params() if pair[1] is not None]
 
     @property
     def run_id(self) -> str | None:
@@ -72,7 +72,7 @@ class MLflow(Logging):
         self._client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
         if not (goes_on and self._goes_on(mlflow)):
             active = mlflow.active_run()
-            self._ours = active is None or bool(self._given())
+            self._ours = active is None or bool(self._init_params())
             self._run_id = self._new_run(mlflow) if self._ours else active.info.run_id
         if estimator is not None:
             self._log_parameters(estimator.get_params(deep=False))

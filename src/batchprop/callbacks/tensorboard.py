@@ -9,13 +9,13 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-from batchprop.callbacks.base import Logging
+from batchprop.callbacks.base import LoggerCallback
 from batchprop.errors import BatchpropError
 
 _VERSION = "brain.Event:2"
 
 
-class TensorBoard(Logging):
+class TensorBoardLogger(LoggerCallback):
     """Log each epoch as scalars for TensorBoard.
 
     Every fit writes to a folder of its own, ``fit-1``, ``fit-2``, ..., which TensorBoard shows as runs; so do
@@ -42,7 +42,7 @@ class TensorBoard(Logging):
     def __init__(self, folder: str | Path) -> None:
         self.folder = folder
 
-    def _given(self) -> list[tuple[str, Any]]:
+    def _init_params(self) -> list[tuple[str, Any]]:
         return [("folder", str(self.folder))]
 
     @property
@@ -55,7 +55,7 @@ class TensorBoard(Logging):
         if goes_on and self._file is not None and self._file.exists():
             return
         self._file = None
-        folder = _claimed(Path(self.folder))
+        folder = _next_run_dir(Path(self.folder))
         # The name that TensorBoard looks for: the time makes files sort, host and process tell them apart.
         name = f"events.out.tfevents.{int(time())}.{socket.gethostname()}.{os.getpid()}"
         (folder / name).write_bytes(_record(file_version=_VERSION))
@@ -74,7 +74,7 @@ class TensorBoard(Logging):
             self._file, self._begun = None, False
 
 
-def _claimed(folder: Path) -> Path:
+def _next_run_dir(folder: Path) -> Path:
     """Make the next folder ``fit-N``; no other process gets the same."""
     folder.mkdir(parents=True, exist_ok=True)
     taken = [int(found[1]) for path in folder.iterdir() if (found := re.fullmatch(r"fit-(\d+)", path.name))]

@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 
 import batchprop
 from batchprop.cli import examine, export, look, play, predict, train, walk
-from batchprop.cli.extra import failures_of_jax, jax_gave_up
-from batchprop.cli.settings import in_options
-from batchprop.cli.signals import exit_code, last_words, listening
+from batchprop.cli.extras import format_jax_error, jax_errors
+from batchprop.cli.settings import as_option_names
+from batchprop.cli.signals import exit_code, handle_signals, interruption_message
 from batchprop.errors import BatchpropError, ParameterError
 
 BAD_DATA, MISUSE = 1, 2
@@ -31,7 +31,7 @@ class OneLine(TyperGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and leave with its exit code."""
         _replace_unencodable()
-        with listening():
+        with handle_signals():
             self._main(*args, **{**extra, "standalone_mode": False})
 
     def _main(self, *args: Any, **extra: Any) -> None:
@@ -49,7 +49,7 @@ class OneLine(TyperGroup):
             command = getattr(getattr(error, "ctx", None), "command_path", "batchprop")
             _fail(f"{_one_line(error)} (see {command} --help)", MISUSE)
         except typer.Abort:
-            _fail(last_words(), exit_code())
+            _fail(interruption_message(), exit_code())
         except OSError as error:
             _fail_by_system(error)
 
@@ -58,16 +58,16 @@ class OneLine(TyperGroup):
         try:
             return super().invoke(ctx)
         except ParameterError as error:
-            message = in_options(_one_line(error))
+            message = as_option_names(_one_line(error))
             _fail(f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
         except BatchpropError as error:
             _fail(_one_line(error), BAD_DATA)
         except MemoryError:
             _fail("there is not enough memory: give less of the table, or free some", BAD_DATA)
-        except failures_of_jax() as error:
-            _fail(f"{jax_gave_up(error)}: set JAX_PLATFORMS=cpu to do without an accelerator", BAD_DATA)
+        except jax_errors() as error:
+            _fail(f"{format_jax_error(error)}: set JAX_PLATFORMS=cpu to do without an accelerator", BAD_DATA)
         except KeyboardInterrupt:
-            _fail(last_words(), exit_code())
+            _fail(interruption_message(), exit_code())
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
@@ -127,7 +127,7 @@ def _fail_by_system(error: OSError) -> None:
 
 def _note(message: Warning | str, *_: Any) -> None:
     # Not by echo, which would write across a live bar: that takes over sys.stderr, to write above itself.
-    sys.stderr.write(f"batchprop: note: {_printable(in_options(' '.join(str(message).split())))}\n")
+    sys.stderr.write(f"batchprop: note: {_printable(as_option_names(' '.join(str(message).split())))}\n")
 
 
 def _version(wanted: bool) -> None:

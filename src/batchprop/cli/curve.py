@@ -11,7 +11,7 @@ from batchprop.plots import LearningCurveDisplay
 from batchprop.plots.style import set_title
 
 
-def draw_curve(history: History, best: int, title: str, path: Path) -> None:
+def save_learning_curve(history: History, best: int, title: str, path: Path) -> None:
     """Draw the loss over the epochs, in training and on the validation rows, as a PNG.
 
     Args:

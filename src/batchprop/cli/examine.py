@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from batchprop.cli.extra import tables_extra
-from batchprop.cli.settings import Settings, parse_batch_size, parse_hidden
+from batchprop.cli.extras import require_tables
+from batchprop.cli.settings import TrainOptions, parse_batch_size, parse_hidden
 from batchprop.cli.train import Engine
 from batchprop.errors import ParameterError
 
@@ -92,7 +92,7 @@ def examine(
     Each row is named by its line in the file. Where there are no lines, in
     Parquet and in the digits, rows are counted: row 1 is the first.
     """
-    settings = Settings(
+    settings = TrainOptions(
         data=data,
         target=target,
         task=None if task == "auto" else task,
@@ -106,12 +106,12 @@ def examine(
         force=force,
     )
     settings.check("examine")
-    with tables_extra():
-        from batchprop.cli.examination import PICTURES, run
+    with require_tables():
+        from batchprop.cli.examine_command import IMAGE_SUFFIXES, run
         from batchprop.tabular.predictions import ENDINGS
     _check_ending("--out", settings.out, ENDINGS)
     if data_map is not None:
-        _check_ending("--map", data_map, PICTURES)
+        _check_ending("--map", data_map, IMAGE_SUFFIXES)
     raise typer.Exit(run(settings, top=top, data_map=data_map, a_tenth=batch_size is None))
 
 

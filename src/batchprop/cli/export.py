@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from batchprop.cli.extra import tables_extra
+from batchprop.cli.extras import require_tables
 from batchprop.errors import ParameterError
 
 EXAMPLES = """Examples:
@@ -46,8 +46,8 @@ def export(
         raise ParameterError("nothing to export: name a file with --onnx or --weights")
     _check_ending(onnx, "--onnx", ".onnx")
     _check_ending(weights, "--weights", ".safetensors")
-    with tables_extra():
-        from batchprop.tabular.persistence import load_model, atomic_file, write_errors
+    with require_tables():
+        from batchprop.tabular.persistence import atomic_file, load_model, write_errors
     import batchprop
 
     pipeline = load_model(model)
@@ -61,10 +61,10 @@ def export(
             arrays = files.enter_context(atomic_file(weights, force=force, option="--weights"))
         if onnx is not None:
             with write_errors(onnx):
-                batchprop.export.onnx(pipeline, graph)
+                batchprop.export.to_onnx(pipeline, graph)
         if weights is not None:
             with write_errors(weights):
-                batchprop.export.weights(network, arrays)
+                batchprop.export.save_weights(network, arrays)
     if onnx is not None:
         typer.echo(f"The model as ONNX in {onnx}")
     if weights is not None:

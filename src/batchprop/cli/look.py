@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from batchprop.cli.extra import tables_extra
-from batchprop.cli.settings import Settings, parse_hidden
+from batchprop.cli.extras import require_tables
+from batchprop.cli.settings import TrainOptions, parse_hidden
 from batchprop.cli.train import Activation
 from batchprop.errors import ParameterError
 
@@ -88,13 +88,13 @@ def look(
     algorithm with the arrow keys, hover over an example or a cell, leave examples
     out of the batch and see what becomes of the gradient.
     """
-    with tables_extra():
-        from batchprop.cli import microscope
-    model, data = microscope.told_apart(model, data)
+    with require_tables():
+        from batchprop.cli import look_command as microscope
+    model, data = microscope.resolve_arguments(model, data)
     given = {"--target": target, "--hidden": hidden, "--activation": activation, "--epochs": epochs}
     if model is not None:
         _refuse(given)
-    settings = Settings(
+    settings = TrainOptions(
         data=data,
         target=target,
         hidden=parse_hidden(hidden or "32"),
@@ -110,7 +110,7 @@ def look(
         raise ParameterError(f"--out {settings.out} names no page: end it in {', '.join(_PAGES)}")
     if model is None:
         settings.check("learn")
-    raise typer.Exit(microscope.run(settings, model, rows=rows, image=_size(image), opened=opened))
+    raise typer.Exit(microscope.look_command(settings, model, rows=rows, image=_size(image), opened=opened))
 
 
 def _refuse(given: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ _LARGE, _SMALL = 1e4, 5e-4
 _GAP, _INDENT = "  ", "  "
 
 
-def page(*named: tuple[str, Matrix]) -> Iterator[str]:
+def format_matrices(*named: tuple[str, Matrix]) -> Iterator[str]:
     r"""Write matrices under their names and shapes, side by side as far as the page is wide.
 
     >>> print("\n".join(page(("W", np.eye(2)), ("b", np.array([0.5, -1.25])))))
@@ -21,7 +21,7 @@ def page(*named: tuple[str, Matrix]) -> Iterator[str]:
       [  1.000  0.000 ]  [  0.500 ]
       [  0.000  1.000 ]  [ -1.250 ]
     """
-    yield from _page([[f"{name} {_shape(M)}{_unshown(M)}", *block(M)] for name, M in named])
+    yield from _page([[f"{name} {_shape(M)}{_unshown(M)}", *format_matrix(M)] for name, M in named])
 
 
 def _shape(M: Matrix) -> str:
@@ -38,7 +38,7 @@ def _unshown(M: Matrix) -> str:
     return f"  (shown: {' and '.join(shown)})" if shown else ""
 
 
-def block(M: Matrix) -> list[str]:
+def format_matrix(M: Matrix) -> list[str]:
     """Write the values of a matrix, at most 8 rows and 10 columns of it, aligned.
 
     >>> block(np.array([[1.0, 20.0]]))
@@ -61,7 +61,7 @@ def _number(value: float) -> str:
     return f"{value: .3f}"
 
 
-def sheets(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
+def format_tensor(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
     r"""Write a tensor (rows, columns, m) as its sheets, one for each example, side by side.
 
     >>> print("\n".join(sheets("DW", np.arange(4.0).reshape(1, 2, 2))))
@@ -73,21 +73,21 @@ def sheets(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
     more = f"  (shown: the first {MOST_SHEETS} of {m} sheets)" if m > MOST_SHEETS else ""
     yield f"  {name} {_shape(T)}{_unshown(T[:, :, 0])}{more}"
     numbers = range(min(m, MOST_SHEETS))
-    yield from _page([[f"{name}[:, :, {i + 1}]", *block(T[:, :, i])] for i in numbers])
+    yield from _page([[f"{name}[:, :, {i + 1}]", *format_matrix(T[:, :, i])] for i in numbers])
 
 
 def _page(blocks: Sequence[list[str]]) -> Iterator[str]:
     """Fill the lines of the page with blocks, as many side by side as fit."""
     row: list[list[str]] = []
     for each in blocks:
-        if row and max(map(len, side_by_side([*row, each]))) + len(_INDENT) > WIDTH:
-            yield from (_INDENT + line for line in side_by_side(row))
+        if row and max(map(len, hstack_text([*row, each]))) + len(_INDENT) > WIDTH:
+            yield from (_INDENT + line for line in hstack_text(row))
             row = []
         row.append(each)
-    yield from (_INDENT + line for line in side_by_side(row))
+    yield from (_INDENT + line for line in hstack_text(row))
 
 
-def side_by_side(blocks: Sequence[list[str]]) -> list[str]:
+def hstack_text(blocks: Sequence[list[str]]) -> list[str]:
     """Put blocks of lines next to each other.
 
     >>> side_by_side([["a", "bb"], ["c"]])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from batchprop.cli.extra import play_extra
+from batchprop.cli.extras import require_play
 from batchprop.errors import ParameterError
 
 EXAMPLES = """Examples:
@@ -53,6 +53,6 @@ def play(
         raise ParameterError(f"--target is missing: name the column of {data} to learn")
     if data is None and target is not None:
         raise ParameterError("--target names a column, but there is no DATA: name a file before it")
-    with play_extra():
-        from batchprop.cli import playing
+    with require_play():
+        from batchprop.cli import play_command as playing
     raise typer.Exit(playing.run(data, target, seed=seed, port=port, opened=opened))

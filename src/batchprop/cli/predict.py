@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from batchprop.cli.extra import tables_extra
+from batchprop.cli.extras import require_tables
 from batchprop.cli.train import in_bytes
 from batchprop.errors import ParameterError
 
@@ -54,12 +54,12 @@ def predict(
     A row that cannot be read stops it, and says where it stands: every row has
     its answer. A file is written whole or not at all.
     """
-    with tables_extra():
-        from batchprop.cli.predicting import Wanted, to_file, to_output
+    with require_tables():
+        from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
         from batchprop.tabular.predictions import ENDINGS
-    wanted = Wanted(data, proba, None if memory is None else in_bytes(memory))
+    wanted = PredictOptions(data, proba, None if memory is None else in_bytes(memory))
     if out is None:
-        to_output(model, wanted)
+        to_stdout(model, wanted)
         return
     if out.suffix.lower() not in ENDINGS:
         raise ParameterError(f"--out {out} names no format: end it in {', '.join(ENDINGS)}")

@@ -20,7 +20,7 @@ _QUIET_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class EpochSummary:
     """What is kept of an epoch: its record without the network."""
 
     epoch: int
@@ -31,7 +31,7 @@ class Moment:
     seconds: float
 
     @classmethod
-    def of(cls, record: EpochRecord) -> "Moment":
+    def of(cls, record: EpochRecord) -> "EpochSummary":
         """Take what is kept from an epoch's record."""
         return cls(
             record.number,
@@ -48,20 +48,20 @@ class Moment:
         return self.rows / max(self.seconds, 1e-9)
 
 
-History = list[Moment]
+History = list[EpochSummary]
 
 
-class Show(Protocol):
+class ProgressDisplay(Protocol):
     """Shows the last epoch of a history."""
 
     def __call__(self, history: History) -> None:
         """Show it."""
 
-    def within(self, share: float) -> None:
+    def advance(self, share: float) -> None:
         """Show how much of the epoch under way is read, from 0 to 1."""
 
 
-def keeping(history: History, show: Show) -> Callable[[EpochRecord], bool]:
+def history_callback(history: History, show: ProgressDisplay) -> Callable[[EpochRecord], bool]:
     """Return a callback that adds each epoch to a history and shows it.
 
     Args:
@@ -73,7 +73,7 @@ def keeping(history: History, show: Show) -> Callable[[EpochRecord], bool]:
     def on_epoch(record: EpochRecord) -> bool:
         # A fit that goes back after it diverged comes by some epochs once more.
         del history[record.number - 1 :]
-        history.append(Moment.of(record))
+        history.append(EpochSummary.of(record))
         show(history)
         return False
 
@@ -89,7 +89,7 @@ def seconds_left(history: History, epochs: int) -> float:
     return (epochs - len(history)) * sum(moment.seconds for moment in history) / len(history)
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a duration as hours, minutes and seconds.
 
     >>> clock(75.4), clock(3700)
@@ -101,7 +101,7 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def progress(console: Console, epochs: int) -> Iterator[Show]:
+def progress(console: Console, epochs: int) -> Iterator[ProgressDisplay]:
     """Give what shows each epoch: a bar if the console is a terminal, else a line now and then.
 
     Args:
@@ -123,7 +123,7 @@ def progress(console: Console, epochs: int) -> Iterator[Show]:
 
 
 @contextmanager
-def passing(console: Console, what: str, rows: int | None) -> Iterator[Callable[[int], None]]:
+def pass_progress(console: Console, what: str, rows: int | None) -> Iterator[Callable[[int], None]]:
     """Show a pass over a table: a bar if the console is a terminal, else one line.
 
     Args:
@@ -149,7 +149,7 @@ def passing(console: Console, what: str, rows: int | None) -> Iterator[Callable[
 
 
 @contextmanager
-def passing_slowly(console: Console, what: str, rows: int) -> Iterator[Callable[[int], None]]:
+def slow_pass_progress(console: Console, what: str, rows: int) -> Iterator[Callable[[int], None]]:
     """Show a pass over a table as ``passing`` does, once it has taken two seconds.
 
     Args:
@@ -169,7 +169,7 @@ def passing_slowly(console: Console, what: str, rows: int) -> Iterator[Callable[
         if show is not None:
             show(more)
         elif done < rows and monotonic() > began + PATIENCE:
-            show = shown.enter_context(passing(console, what, rows))
+            show = shown.enter_context(pass_progress(console, what, rows))
             show(done)
 
     with ExitStack() as shown:
@@ -188,7 +188,7 @@ class _Bar:
         figures = _figures(history, self.epochs)
         self.bar.update(self.task, completed=self.done, done=self.done, figures=figures)
 
-    def within(self, share: float) -> None:
+    def advance(self, share: float) -> None:
         self.bar.update(self.task, completed=self.done + share)
 
 
@@ -196,7 +196,7 @@ def _figures(history: History, epochs: int) -> str:
     last = history[-1]
     validation = "" if last.validation_loss is None else f"validation {last.validation_loss:<8.4g} "
     pace = f"{last.rows_per_second:,.0f} rows/s"
-    left = f"≤ {clock(seconds_left(history, epochs))} left"
+    left = f"≤ {format_duration(seconds_left(history, epochs))} left"
     return f"loss {last.loss:<8.4g} {validation}{pace}, {left}"
 
 
@@ -209,7 +209,7 @@ class _Lines:
         self.quiet = 0.0
         self.said = monotonic()
 
-    def within(self, share: float) -> None:
+    def advance(self, share: float) -> None:
         if monotonic() < self.said + _QUIET_SECONDS:
             return
         self.said = monotonic()
@@ -231,7 +231,7 @@ class _Lines:
 
 def write_history(history: History, path: Path) -> None:
     """Write the history as CSV, one row per epoch."""
-    names = [field.name for field in fields(Moment)]
+    names = [field.name for field in fields(EpochSummary)]
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(names)

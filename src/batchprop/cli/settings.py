@@ -14,17 +14,17 @@ from batchprop.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from batchprop.tabular.target import Target
 
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 _NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainOptions:
     """The options of one training, parsed; `out` is the folder to write, `also` are further files."""
 
     out: Path
     data: Path | None = None
-    also: tuple[Path, ...] = ()
+    more_data: tuple[Path, ...] = ()
     target: str | None = None
     task: Literal["classes", "numbers"] | None = None
     weights: str | None = None
@@ -51,7 +51,7 @@ class Settings:
     record: bool = False
     memory: int | None = None
     on_bad_row: Literal["error", "skip"] = "error"
-    most_skipped: float = 0.01
+    max_skipped: float = 0.01
     on_divergence: Literal["error", "rewind"] = "error"
     checkpoint_every: str | int | None = None
     resume: bool = False
@@ -60,12 +60,12 @@ class Settings:
     @property
     def tables(self) -> tuple[Path, ...]:
         """All files, folders and patterns of the table; none for the digits."""
-        return () if self.data is None else (self.data, *self.also)
+        return () if self.data is None else (self.data, *self.more_data)
 
     @property
     def to_predict(self) -> list[str]:
         """The words of the command that predicts from the same table: from its first file, if it has many."""
-        tables = self.tables if len(self.tables) <= _MOST_NAMED else self.tables[:1]
+        tables = self.tables if len(self.tables) <= _MAX_NAMED else self.tables[:1]
         return ["batchprop", "predict", str(self.out), *map(str, tables)]
 
     @property
@@ -160,15 +160,15 @@ class Settings:
                     "leave it out, or use --task classes"
                 )
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON carries them."""
         told = {
             name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
         }
-        return told | {"also": [str(path) for path in self.also]}
+        return told | {"also": [str(path) for path in self.more_data]}
 
 
-def in_options(message: str) -> str:
+def as_option_names(message: str) -> str:
     """Say a parameter of the engines as the option that it is here.
 
     >>> in_options(
@@ -181,7 +181,7 @@ def in_options(message: str) -> str:
     return re.sub(r"\b(engine|device|precision)=None", r"no --\1", given).replace(", or None", "")
 
 
-def parse_often(text: str | None, *, resume: bool) -> str | int | None:
+def parse_interval(text: str | None, *, resume: bool) -> str | int | None:
     """Read how often to save: a time, or a number of epochs; to resume means to go on saving.
 
     >>> (

@@ -31,7 +31,7 @@ def exit_code() -> int:
     return TERMINATED if _came[:1] == [signal.SIGTERM] else INTERRUPTED
 
 
-def last_words() -> str:
+def interruption_message() -> str:
     """Say what ended the command, and what it has written.
 
     >>> with listening():
@@ -43,7 +43,7 @@ def last_words() -> str:
 
 
 @contextmanager
-def listening() -> Iterator[None]:
+def handle_signals() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does; leave nothing half-written at its end.
 
     The first signal raises KeyboardInterrupt in the main thread, or Terminated, which is one. A fit keeps its
@@ -81,7 +81,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     if len(_came) > _PATIENCE:
         try:
             cleanup_all()
-            os.write(2, f"{_cursor()}batchprop: {last_words()}\n".encode())
+            os.write(2, f"{_cursor()}batchprop: {interruption_message()}\n".encode())
         finally:
             os._exit(exit_code())
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -12,10 +12,10 @@ import pandas as pd
 from rich.console import Console
 from sklearn.preprocessing import StandardScaler
 
-from batchprop.cli.data import Data, name_of
-from batchprop.cli.fitting import VALIDATION_FRACTION, Given, Parts, is_scaled, scaled
-from batchprop.cli.progress import passing
-from batchprop.cli.settings import Settings
+from batchprop.cli.model import VALIDATION_FRACTION, Split, TrainingData, is_scaled, scaled
+from batchprop.cli.progress import pass_progress
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.training_table import TrainingTable, dataset_name
 from batchprop.data.memory import exceeds_memory, table_bytes
 from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
@@ -32,7 +32,7 @@ TRAINS, VALIDATES, TESTS = 0, 1, 2
 OnRows = Callable[[int], None]
 
 
-class Shares(NamedTuple):
+class SplitFractions(NamedTuple):
     """Which part of the rows is kept for the test, and which for validation."""
 
     test: float
@@ -44,7 +44,7 @@ class Shares(NamedTuple):
         return np.select([lot < self.test, lot < self.test + self.validation], [TESTS, VALIDATES], TRAINS)
 
 
-class Training:
+class TrainingSource:
     """The rows to train on as features and targets, as a source of them.
 
     Args:
@@ -59,7 +59,7 @@ class Training:
         run_bytes: what an open run takes.
     """
 
-    def __init__(self, table: TableScan, shares: Shares, seed: int, read: OnRows) -> None:
+    def __init__(self, table: TableScan, shares: SplitFractions, seed: int, read: OnRows) -> None:
         self.table, self.shares, self.seed, self.read = table, shares, seed, read
         self.runs, self.memory, self.run_bytes = table.partitions, table.memory, table.partition_bytes
 
@@ -72,13 +72,13 @@ class Training:
             yield RowBlock(block.start_row, block.X[trains], block.y[trains], weights)
 
 
-def is_large(settings: Settings) -> bool:
+def is_large(settings: TrainOptions) -> bool:
     """Whether the table has to be read a part at a time."""
     return bool(settings.tables) and exceeds_memory(settings.tables, settings.memory)
 
 
 @contextmanager
-def looked_through(console: Console, settings: Settings) -> Iterator[tuple[TableScan, Shares]]:
+def scan_table(console: Console, settings: TrainOptions) -> Iterator[tuple[TableScan, SplitFractions]]:
     """Find the runs of a large table, and how many of its rows to keep; text is copied for that.
 
     Args:
@@ -93,13 +93,13 @@ def looked_through(console: Console, settings: Settings) -> Iterator[tuple[Table
         ParameterError: an option needs all rows at once.
     """
     _refuse_whole(settings)
-    with passing(console, "Looking through the table", None):
+    with pass_progress(console, "Looking through the table", None):
         table = scan(
             settings.tables,
             settings.target,
             settings.weights,
             on_bad_row=settings.on_bad_row,
-            max_skipped=settings.most_skipped,
+            max_skipped=settings.max_skipped,
             memory=settings.memory,
         )
     with table:
@@ -110,10 +110,10 @@ def looked_through(console: Console, settings: Settings) -> Iterator[tuple[Table
                 f"For want of memory, only {factor:.1%} of the usual rows are kept to validate and test.",
                 soft_wrap=True,
             )
-        yield table, Shares(factor * test, factor * validation)
+        yield table, SplitFractions(factor * test, factor * validation)
 
 
-def _refuse_whole(settings: Settings) -> None:
+def _refuse_whole(settings: TrainOptions) -> None:
     needs = {
         "--record": settings.record,
         "--solver lbfgs": settings.solver == "lbfgs",
@@ -127,7 +127,9 @@ def _refuse_whole(settings: Settings) -> None:
             )
 
 
-def learned(console: Console, table: TableScan, shares: Shares, settings: Settings) -> tuple[Data, Parts, FittedPreprocessing]:
+def fit_preprocessing(
+    console: Console, table: TableScan, shares: SplitFractions, settings: TrainOptions
+) -> tuple[TrainingTable, Split, FittedPreprocessing]:
     """Learn what the columns are and what the target holds, in one pass; keep the rows to judge by.
 
     Args:
@@ -145,7 +147,7 @@ def learned(console: Console, table: TableScan, shares: Shares, settings: Settin
     kept, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
 
     def training() -> Iterator[pd.DataFrame]:
-        with passing(console, "Learning the columns", table.n_rows) as read:
+        with pass_progress(console, "Learning the columns", table.n_rows) as read:
             for frame in table.iter_frames(rows=BLOCK_ROWS):
                 part = shares.part(frame.index.to_numpy(), settings.seed)
                 kept.append(frame[part > TRAINS])
@@ -153,34 +155,36 @@ def learned(console: Console, table: TableScan, shares: Shares, settings: Settin
                 yield frame[part == TRAINS]
                 read(len(frame))
 
-    found = fit_streaming(training(), target=str(settings.target), task=settings.task, weights=settings.weights)
+    found = fit_streaming(
+        training(), target=str(settings.target), task=settings.task, weights=settings.weights
+    )
     frame, part = pd.concat(kept), np.concatenate(parts)
-    data = Data(
-        name_of(table.files),
+    data = TrainingTable(
+        dataset_name(table.files),
         settings.data,
         frame.drop(columns=[found.target.name, *filter(None, [settings.weights])]),
         found.columns,
         _target(found, frame[found.target.name], settings),
         left_out=len(table.skipped),
-        told=found.target,
+        target_stats=found.target,
         skipped=table.skipped,
     )
     return (
         data,
-        Parts(range(found.rows), np.flatnonzero(part == VALIDATES), np.flatnonzero(part == TESTS)),
+        Split(range(found.rows), np.flatnonzero(part == VALIDATES), np.flatnonzero(part == TESTS)),
         found,
     )
 
 
-def given_from(
+def streaming_training_data(
     table: TableScan,
-    shares: Shares,
-    data: Data,
-    parts: Parts,
+    shares: SplitFractions,
+    data: TrainingTable,
+    parts: Split,
     found: FittedPreprocessing,
-    settings: Settings,
+    settings: TrainOptions,
     read: OnRows,
-) -> Given:
+) -> TrainingData:
     """Return what to learn from: features and targets as they are read.
 
     Args:
@@ -202,11 +206,11 @@ def given_from(
         # Two numbers with the mean and the deviation of all.
         scaler = StandardScaler().fit([[told.mean - told.deviation], [told.mean + told.deviation]])
         y_val, read_target = scaled(scaler, y_val), lambda column: scaled(scaler, told.read(column))
-    source = Training(table.with_transform(encoder, read_target), shares, settings.seed, read)
-    return Given(encoder, source, None, None, X_val, y_val, found.rows, scaler)
+    source = TrainingSource(table.with_transform(encoder, read_target), shares, settings.seed, read)
+    return TrainingData(encoder, source, None, None, X_val, y_val, found.rows, scaler)
 
 
-def _target(found: FittedPreprocessing, column: pd.Series, settings: Settings) -> Target:
+def _target(found: FittedPreprocessing, column: pd.Series, settings: TrainOptions) -> Target:
     told = found.target
     ends = told.classes if told.classes is not None else np.array([told.low, told.high])
     if len(np.unique(ends)) == 1:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from batchprop.cli.data import Data
-from batchprop.cli.fitting import Parts
-from batchprop.cli.report import columns_told, figure, typeset
-from batchprop.cli.settings import Settings
+from batchprop.cli.console import format_number, format_score, summarize_columns
+from batchprop.cli.model import Split
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.training_table import TrainingTable
 from batchprop.report.page import Section, Table
 from batchprop.tabular.persistence import MODEL
 
@@ -29,13 +29,16 @@ _MOST_CLASSES, _MOST_GAPS = 30, 20
 _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
 
 
-def data_summary(data: Data, parts: Parts) -> Section:
+def data_summary(data: TrainingTable, parts: Split) -> Section:
     """Say what the table held, and which rows were for what."""
     target = data.target
     text = f"{target.name} was taken for {target.task}: {target.reason}."
     tables = [
         Table(
-            "Columns", ("columns", "hold", "named", "become"), tuple(columns_told(data.columns)), right=(0,)
+            "Columns",
+            ("columns", "hold", "named", "become"),
+            tuple(summarize_columns(data.columns)),
+            right=(0,),
         ),
         (_classes if target.task == "classes" else _spread)(data, parts),
     ]
@@ -44,7 +47,7 @@ def data_summary(data: Data, parts: Parts) -> Section:
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)
-        rows = len(data.frame) if data.told is None else data.told.rows
+        rows = len(data.frame) if data.target_stats is None else data.target_stats.rows
         tables.append(
             Table(
                 f"Columns with missing values, of {rows:,} rows"
@@ -61,7 +64,7 @@ def data_summary(data: Data, parts: Parts) -> Section:
     return Section("The data", (text,), tuple(tables))
 
 
-def _classes(data: Data, parts: Parts) -> Table:
+def _classes(data: TrainingTable, parts: Split) -> Table:
     """How many rows of each class are for what."""
     classes = data.classes
     counts = np.column_stack([_counts(data, rows, classes) for rows in parts])
@@ -75,34 +78,39 @@ def _classes(data: Data, parts: Parts) -> Table:
     return Table(caption, ("class", *_PURPOSES.values()), (*rows, total), right=(1, 2, 3))
 
 
-def _counts(data: Data, rows: Any, classes: Any) -> Any:
+def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
     """How many of some rows are of each class."""
-    if data.told is not None and isinstance(rows, range):
-        return data.told.counts
+    if data.target_stats is not None and isinstance(rows, range):
+        return data.target_stats.counts
     return np.bincount(np.searchsorted(classes, data.target.values[rows]), minlength=len(classes))
 
 
-def _spread(data: Data, parts: Parts) -> Table:
+def _spread(data: TrainingTable, parts: Split) -> Table:
     """The target's range in each part of the rows."""
     rows = []
     for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
         least, median, mean, most = _range(data, part)
-        told = [f"{least:.6g}", figure(median), figure(mean), f"{most:.6g}"]
-        rows.append((purpose, f"{len(part):,}", *map(typeset, told)))
+        told = [f"{least:.6g}", format_score(median), format_score(mean), f"{most:.6g}"]
+        rows.append((purpose, f"{len(part):,}", *map(format_number, told)))
     headings = ("rows", "number", "least", "median", "mean", "most")
     return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
 
 
-def _range(data: Data, rows: Any) -> tuple[float, float, float, float]:
-    if data.told is not None and isinstance(rows, range):
-        return data.told.low, data.told.quantile(0.5), data.told.mean, data.told.high
+def _range(data: TrainingTable, rows: Any) -> tuple[float, float, float, float]:
+    if data.target_stats is not None and isinstance(rows, range):
+        return (
+            data.target_stats.low,
+            data.target_stats.quantile(0.5),
+            data.target_stats.mean,
+            data.target_stats.high,
+        )
     y = data.target.values[rows].astype(float)
     return float(y.min()), float(np.median(y)), float(y.mean()), float(y.max())
 
 
-def asked_for(settings: Settings, versions: Mapping[str, str]) -> list[Section]:
+def settings_section(settings: TrainOptions, versions: Mapping[str, str]) -> list[Section]:
     """Say what was asked for, and what it ran with."""
-    told = tuple((name.replace("_", "-"), _word(value)) for name, value in settings.plain().items())
+    told = tuple((name.replace("_", "-"), _word(value)) for name, value in settings.to_dict().items())
     options = Table("Options of batchprop train", ("option", "value"), told)
     libraries = Table("Versions", ("of", "is"), tuple(versions.items()))
     return [Section("Settings", (), (options, libraries))]
@@ -116,7 +124,7 @@ def _word(value: Any) -> str:
     return "not given" if value is None else str(value)
 
 
-def files_told(settings: Settings, *, skipped: bool) -> Section:
+def files_section(settings: TrainOptions, *, skipped: bool) -> Section:
     """Say where the files are, and how to go on."""
     going_on = {"Every matrix of one batch": ["batchprop", "look", str(settings.out)]}
     if settings.data is not None:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 
-from batchprop.cli.extra import tables_extra
-from batchprop.cli.settings import Settings, parse_batch_size, parse_hidden, parse_often
+from batchprop.cli.extras import require_tables
+from batchprop.cli.settings import TrainOptions, parse_batch_size, parse_hidden, parse_interval
 
 EXAMPLES = """Examples:
 
@@ -236,7 +236,7 @@ def train(
     weights so far are saved, and the exit code is 130; SIGTERM likewise, with
     143. With --checkpoint-every, --resume goes on from there.
     """
-    settings = Settings(
+    settings = TrainOptions(
         **_tables(data),
         target=target,
         task=None if task == "auto" else task,
@@ -265,16 +265,16 @@ def train(
         record=record,
         memory=None if memory is None else in_bytes(memory),
         on_bad_row=on_bad_row,
-        most_skipped=most_skipped,
+        max_skipped=most_skipped,
         on_divergence=on_divergence,
-        checkpoint_every=parse_often(checkpoint_every, resume=resume),
+        checkpoint_every=parse_interval(checkpoint_every, resume=resume),
         resume=resume,
         force=force,
     )
     settings.check()
-    with tables_extra():
-        from batchprop.cli.experiment import run
-    raise typer.Exit(run(settings))
+    with require_tables():
+        from batchprop.cli.train_command import train_command
+    raise typer.Exit(train_command(settings))
 
 
 def _tables(data: list[Path] | None) -> dict[str, Any]:
@@ -299,7 +299,7 @@ def in_bytes(amount: str) -> int:
     Raises:
         ParameterError: it is no amount, or less than 1 MiB.
     """
-    with tables_extra():
+    with require_tables():
         from batchprop.data.memory import parse_memory
     return parse_memory(amount)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from batchprop.cli.extra import tables_extra
+from batchprop.cli.extras import require_tables
 from batchprop.cli.settings import parse_hidden
 from batchprop.cli.train import Activation
 from batchprop.errors import ParameterError
@@ -58,13 +58,13 @@ def walk(
     if data is None and target is not None:
         raise ParameterError("--target names a column, but there is no DATA: name a file before it")
     widths = parse_hidden(hidden)
-    from batchprop.cli import walking
+    from batchprop.cli import walk_command as walking
 
     if data is None or target is None:
         batch = walking.iris(rows, seed)
     else:
-        with tables_extra():
-            from batchprop.cli.walking_table import from_table
+        with require_tables():
+            from batchprop.cli.walk_table import from_table
         batch = from_table(data, target, None if task == "auto" else task, rows, seed)
     for line in walking.steps(batch, widths, activation, learning_rate, seed):
         typer.secho(line, bold=line.startswith(("▸", "──")))

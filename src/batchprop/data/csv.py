@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.csv_splitter import UnclosedQuote, CsvBlock, pieces
-from batchprop.data.csv_types import TEXT, CsvType, convert_options, cast, kind_of
+from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, pieces
+from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, kind_of
 from batchprop.data.files import DELIMITERS, check_width, file_suffix
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError, did_you_mean
@@ -35,7 +35,7 @@ class CsvRows(NamedTuple):
     begins: npt.NDArray[np.intp]
     lines: npt.NDArray[np.intp]
 
-    def without(self, wrong: npt.NDArray[np.bool_]) -> "CsvRows":
+    def drop(self, wrong: npt.NDArray[np.bool_]) -> "CsvRows":
         """Return the rows that are not wrong (n,)."""
         ends = np.append(self.begins[1:], len(self.content))
         kept = [self.content[self.begins[i] : ends[i]] for i in np.flatnonzero(~wrong)]
@@ -114,7 +114,7 @@ class CsvFile:
         wrong = np.array([not _is_text(row) for row in each], dtype=bool)
         for line in () if known else rows.lines[wrong]:
             bad.add(self.path, int(line), "it holds bytes that are no UTF-8 text")
-        return rows.without(wrong)
+        return rows.drop(wrong)
 
 
 def _below_first(rows: CsvRows) -> CsvRows:
@@ -207,16 +207,19 @@ class CsvTable:
         self.names, self._bad = first.names, bad
         place = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [place[name] for name in file.names] for file in self.files}
-        self.kinds, self.rows = [CsvType(TEXT, known=True) if name in text else CsvType() for name in self.names], 0
+        self.kinds, self.rows = (
+            [CsvType(TEXT, known=True) if name in text else CsvType() for name in self.names],
+            0,
+        )
         for file in self.files:
             self._infer_types(file)
-        self.kinds = [kind.final() for kind in self.kinds]
+        self.kinds = [kind.resolve() for kind in self.kinds]
         bad.check_share(self.rows + len(bad))
 
     def _infer_types(self, file: CsvFile) -> None:
         for rows in file.rows(self._bad, known=False):
             table, _ = self._parsed(file, rows, {}, known=False)
-            self.kinds = [kind.joined(kind_of(table[str(i)])) for i, kind in enumerate(self.kinds)]
+            self.kinds = [kind.merge(kind_of(table[str(i)])) for i, kind in enumerate(self.kinds)]
             self.rows += table.num_rows
 
     def _parsed(
@@ -257,7 +260,7 @@ class CsvTable:
                 reason = f"{fields} where the first line names {row.expected_columns}"
                 remedy = f"add or remove fields, or quote a field that holds {file.delimiter!r}"
                 self._bad.add(file.path, int(rows.lines[row.number - 1]), reason, remedy=remedy)
-        return rows.without(wrong)
+        return rows.drop(wrong)
 
     def read(self, target: str | None, consume: Callable[[Iterator[tuple[int, pa.Table]]], Result]) -> Result:
         """Read all files, and hand their rows on.
@@ -273,7 +276,7 @@ class CsvTable:
                 result = consume(self._tables(target))
             except TypeMismatch:
                 self._bad.truncate(before)
-                self._refit()
+                self._refit_types()
             else:
                 self._bad.check_share(self.rows + before)
                 return result
@@ -312,7 +315,7 @@ class CsvTable:
             self._bad.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
         return table.filter(pc.invert(missing))
 
-    def _refit(self) -> None:
+    def _refit_types(self) -> None:
         """Look through all files for what does not fit the kinds of the columns, and choose the next ones."""
         before = None
         while before != self.kinds:
@@ -328,7 +331,7 @@ class CsvTable:
             fits = kind
             while not self._fits(file, rows, i, fits):
                 fits = CsvType(fits.rank + 1, fits.known)
-            self.kinds[i] = fits.final()
+            self.kinds[i] = fits.resolve()
 
     def _all_fit(self, file: CsvFile, rows: CsvRows) -> bool:
         try:

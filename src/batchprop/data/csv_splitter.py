@@ -106,7 +106,9 @@ def quotes(delimiter: str) -> QuotePatterns:
         opens,
         between,
     )
-    return QuotePatterns(re.compile(quiet), re.compile(rb'"([^"]*+(?:""[^"]*+)*+)("?)([^ \t\r\n%b]?)' % between))
+    return QuotePatterns(
+        re.compile(quiet), re.compile(rb'"([^"]*+(?:""[^"]*+)*+)("?)([^ \t\r\n%b]?)' % between)
+    )
 
 
 class QuoteScan(NamedTuple):
@@ -123,7 +125,9 @@ class QuoteScan(NamedTuple):
     reason: str | None
 
 
-def scan_quotes(content: Content, marks: QuotePatterns, first_line: int, *, last: bool, begin: int = 0) -> QuoteScan:
+def scan_quotes(
+    content: Content, marks: QuotePatterns, first_line: int, *, last: bool, begin: int = 0
+) -> QuoteScan:
     """Look through the quotes of a text that begins with a row.
 
     Args:

@@ -44,11 +44,11 @@ class CsvType(NamedTuple):
     rank: int = 0
     known: bool = False
 
-    def joined(self, other: "CsvType") -> "CsvType":
+    def merge(self, other: "CsvType") -> "CsvType":
         """Return what a column is of which one part is this and another part that."""
         return CsvType(max(self.rank, other.rank), self.known or other.known)
 
-    def final(self) -> "CsvType":
+    def resolve(self) -> "CsvType":
         """Return what the column is when all of it was seen: of "None" alone it is text."""
         return CsvType(TEXT, self.known) if self.rank == NUMBERS and not self.known else self
 

@@ -171,7 +171,8 @@ def _files(given: object) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     files = sorted(
-        (file for file in folder.iterdir() if not file.name.startswith(".") and _is_table(file)), key=_natural_sort_key
+        (file for file in folder.iterdir() if not file.name.startswith(".") and _is_table(file)),
+        key=_natural_sort_key,
     )
     if not files:
         deeper = any(inner.is_dir() for inner in folder.iterdir())

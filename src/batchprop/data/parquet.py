@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from batchprop.data.arrow import get_column, simplify, simplified_type
+from batchprop.data.arrow import get_column, simplified_type, simplify
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MOST_COLUMNS, check_width
 from batchprop.data.rejects import RejectedRows
@@ -126,7 +126,12 @@ def open_converted(path: Path, shown: Path, types: dict[str, pa.DataType]) -> Pa
         metadata = file.metadata
     stored = {name: str(i) for i, name in enumerate(types)}
     return ParquetFile(
-        path, shown, metadata, stored, {name: simplified_type(kind) for name, kind in types.items()}, lines=True
+        path,
+        shown,
+        metadata,
+        stored,
+        {name: simplified_type(kind) for name, kind in types.items()},
+        lines=True,
     )
 
 
@@ -221,7 +226,7 @@ class RowGroups:
             for table in iter_raw_tables(group, [name], _SCANNED)
         )
 
-    def leave_out_missing(self, target: str, bad: RejectedRows) -> None:
+    def drop_missing_target(self, target: str, bad: RejectedRows) -> None:
         """Leave out the rows whose target is missing."""
         self.groups = [self._without_missing(group, target, bad) for group in self.groups]
         self.groups = [group for group in self.groups if group.kept]
@@ -251,7 +256,7 @@ class RowGroups:
             ]
             yield pa.table(columns, names=list(names)) if names else table
 
-    def places(self, run: int) -> npt.NDArray[np.intp]:
+    def row_numbers(self, run: int) -> npt.NDArray[np.intp]:
         """Return where each row of a row group stands: its line, or its row in the file, counted from 1."""
         group = self.groups[run]
         if group.file.lines:

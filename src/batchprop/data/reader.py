@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from batchprop.data.arrow import to_pandas, map_columns, simplify
+from batchprop.data.arrow import map_columns, simplify, to_pandas
 from batchprop.data.csv import LINE, CsvTable, check_delimiter, check_names
 from batchprop.data.csv_splitter import Content, count_lines, quotes, scan_quotes
-from batchprop.data.csv_types import parse_text, convert_options, strip
+from batchprop.data.csv_types import convert_options, parse_text, strip
 from batchprop.data.files import (
     COMPRESSIONS,
     Paths,
@@ -33,7 +33,7 @@ from batchprop.data.files import (
     text_of,
 )
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
-from batchprop.data.rejects import MOST_SKIPPED, RejectedRows, OnBadRow
+from batchprop.data.rejects import MOST_SKIPPED, OnBadRow, RejectedRows
 from batchprop.errors import DataError
 
 _CHUNK = 1 << 20
@@ -157,13 +157,13 @@ def _row_groups(files: tuple[Path, ...], target: str | None, bad: RejectedRows) 
     groups = RowGroups([open_parquet(file) for file in files])
     check_columns(groups.names, target)
     if target is not None:
-        groups.leave_out_missing(target, bad)
+        groups.drop_missing_target(target, bad)
     runs = range(len(groups.groups))
     parts = [part for run in runs for part in groups.tables(run, groups.names, _CHUNK)]
     of_file = np.repeat(
         [files.index(group.file.path) for group in groups.groups], [group.kept for group in groups.groups]
     ).astype(np.intp)
-    places = np.concatenate([np.empty(0, np.intp), *(groups.places(run) for run in runs)])
+    places = np.concatenate([np.empty(0, np.intp), *(groups.row_numbers(run) for run in runs)])
     return pa.concat_tables(parts) if parts else pa.table({}), of_file, places
 
 

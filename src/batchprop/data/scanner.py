@@ -15,7 +15,7 @@ from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
 from batchprop.data.files import Paths, check_rows, delimiter_of, expand_paths
 from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet
-from batchprop.data.rejects import MOST_SKIPPED, RejectedRows, OnBadRow
+from batchprop.data.rejects import MOST_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.errors import DataError
 
@@ -81,7 +81,7 @@ def scan(
         groups = RowGroups([open_parquet(file) for file in files])
         check_columns(groups.names, target, weights)
         if target is not None:
-            groups.leave_out_missing(target, bad)
+            groups.drop_missing_target(target, bad)
     else:
         texts = CsvTable(files, bad, text)
         check_columns(texts.names, target, weights)
@@ -137,7 +137,9 @@ class TableScan:
 
     def __repr__(self) -> str:
         files = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files"
-        return f"<Scan of {files}: {self.n_rows:,} rows, {len(self.names)} columns, {len(self.partitions)} runs>"
+        return (
+            f"<Scan of {files}: {self.n_rows:,} rows, {len(self.names)} columns, {len(self.partitions)} runs>"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -228,7 +230,7 @@ class TableScan:
         """
         run = int(np.searchsorted(self._firsts, row, side="right")) - 1
         file = self._groups.groups[run].file
-        place = int(self._groups.places(run)[row - self._firsts[run]])
+        place = int(self._groups.row_numbers(run)[row - self._firsts[run]])
         return file.shown, "line" if file.lines else "row", place
 
     @property

@@ -64,7 +64,9 @@ class WeightedSamples(NamedTuple):
         >>> Ranked(np.array([0.0, 1.0]), np.array([3, 1])).five().tolist()
         [0.0, 0.0, 0.0, 0.25, 1.0]
         """
-        return np.array([self.values[0], self.quantile(0.25), self.median, self.quantile(0.75), self.values[-1]])
+        return np.array(
+            [self.values[0], self.quantile(0.25), self.median, self.quantile(0.75), self.values[-1]]
+        )
 
     def joined(self, value: float, weight: int) -> "WeightedSamples":
         """Return these and one more value, so many times."""

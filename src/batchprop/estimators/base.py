@@ -17,33 +17,33 @@ from batchprop.activations import Activation, get_activation
 from batchprop.backprop import Step, backprop, forward, output_and_losses, predict
 from batchprop.batches import Batch, Dataset, Indices, gather, take_columns
 from batchprop.errors import DivergedError, InputError, ParameterError
-from batchprop.estimators.engines import engine_to_predict
-from batchprop.estimators.fit import attended, fit_stochastic
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.engines import predict_engine
+from batchprop.estimators.fit import fit_callbacks, fit_minibatch
+from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.saving import start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitors import check_monitors
-from batchprop.estimators.parameters import check_parameters, hidden_widths
-from batchprop.estimators.privacy import goes_on, refuse_leaks
+from batchprop.estimators.parameters import check_parameters, hidden_layer_widths
+from batchprop.estimators.privacy import check_private_options, is_continuation
 from batchprop.estimators.recording import (
-    Checkpoint,
+    WeightSnapshot,
+    check_recorded,
     check_recording,
-    frame_of,
-    records_of,
-    require_records,
+    recording_result,
+    to_frame,
 )
 from batchprop.estimators.streaming.fit import fit_streamed
 from batchprop.estimators.streaming.streamed import source_of
 from batchprop.estimators.streaming.supplies import InMemory
-from batchprop.estimators.targets import dense
+from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import (
-    Call,
-    Examples,
-    check_weights,
-    explaining,
-    refuse_dates,
-    require_weight,
-    split_rows,
+    FitArgs,
+    LabelledRows,
+    check_no_dates,
+    check_nonzero_weight,
+    check_sample_weight,
+    clear_errors,
+    train_valid_split,
 )
 from batchprop.network import Network, broadcast_to_layers, glorot_uniform
 from batchprop.objective import Objective
@@ -52,83 +52,83 @@ from batchprop.training import Engine
 
 FLOATS = [np.float64, np.float32]
 
-SMALL_TABLE = 1_000
+FLOAT64_MAX_SIZE = 1_000
 """Up to so many numbers in X a fit takes milliseconds, and is trained in float64 whatever the dtype:
 scikit-learn's checks hold such fits to 1e-7, closer than float32 rounds."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class BaseMLP(Estimator):
+class BaseMLP(FitInterface):
     """A multi-layer perceptron behind scikit-learn's interface; use ``MLPClassifier`` or ``MLPRegressor``.
 
     The fitted state is plain arrays, lists and numbers; ``Network`` and the core's records are made from it
     where they are needed.
     """
 
-    def _assign(self, parameters: dict[str, Any]) -> None:
+    def _set_parameters(self, parameters: dict[str, Any]) -> None:
         # scikit-learn reads the names off the constructor's signature: this is the one list that counts.
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
 
     # ---- fit
 
-    def _fit(self, X: Any, y: Any, call: Call) -> Self:
+    def _fit(self, X: Any, y: Any, call: FitArgs) -> Self:
         check_parameters(self, self._rules)
         check_monitors(call.monitor, self.solver)
-        refuse_leaks(self, X, call)
+        check_private_options(self, X, call)
         check_recording(self, call)
-        with attended(self, goes_on=goes_on(self, call)):
-            return self._fitted(X, y, call)
+        with fit_callbacks(self, goes_on=is_continuation(self, call)):
+            return self._fit_arrays(X, y, call)
 
-    def _fitted(self, X: Any, y: Any, call: Call) -> Self:
+    def _fit_arrays(self, X: Any, y: Any, call: FitArgs) -> Self:
         source = None if call.partial else source_of(X, y, call.sample_weight)
         if source is not None:
             fit_streamed(self, source, call)
             return self
         self._records = None
-        fresh = not goes_on(self, call)
-        X, y = self._validated(X, y, reset=fresh)
-        given_dtype, X = X.dtype, self._in_training_dtype(X)
-        self._learn_targets(y, call, fresh=fresh)
-        Y = self._encoded(y, X.dtype)
-        given = Examples(X, y, Y, check_weights(call.sample_weight, len(Y), Y.dtype))
+        fresh = not is_continuation(self, call)
+        X, y = self._validate_data(X, y, reset=fresh)
+        given_dtype, X = X.dtype, self._cast(X)
+        self._fit_targets(y, call, fresh=fresh)
+        Y = self._encode_targets(y, X.dtype)
+        given = LabelledRows(X, y, Y, check_sample_weight(call.sample_weight, len(Y), Y.dtype))
         start = start_of(self, call)
         if fresh:
-            self._reset(n_outputs=Y.shape[1])
+            self._init_fit_attributes(n_outputs=Y.shape[1])
         self.t_ = self.t_ if start.rows_seen is None else start.rows_seen
-        self._require_outputs(Y)
-        net = self._first_network(Y.dtype, start.rng, call, fresh=fresh)
-        rows, held = self._hold_out(given, call, start.rng)
-        table = Dataset(X, Y, self._balanced(y, given.weights))
+        self._check_n_outputs(Y)
+        net = self._initial_network(Y.dtype, start.rng, call, fresh=fresh)
+        rows, held = self._validation_split(given, call, start.rng)
+        table = Dataset(X, Y, self._apply_class_weight(y, given.weights))
         if self.privacy is None:
             self.privacy_spent_ = None  # of these weights, whatever solver makes them
         if self.solver == "lbfgs":
             net = fit_lbfgs(self, net, table, rows, held)
         else:
-            net, recorder = fit_stochastic(self, net, InMemory(table, rows), held, start, call)
-            self._records = records_of(self, recorder, rows, y)
-        self._take(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
+            net, recorder = fit_minibatch(self, net, InMemory(table, rows), held, start, call)
+            self._records = recording_result(self, recorder, rows, y)
+        self._set_weights(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
         return self
 
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+    def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
-        refuse_dates(X=X, y=y)
-        with explaining(X=X, y=y):
+        check_no_dates(X=X, y=y)
+        with clear_errors(X=X, y=y):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
-        y = dense(y)
+        y = to_dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _in_training_dtype(self, X: Any) -> Any:
+    def _cast(self, X: Any) -> Any:
         if self.dtype is None:
             return X
-        wide = X.shape[0] * X.shape[1] <= SMALL_TABLE or self.solver == "lbfgs"
-        in_dtype = _converted(X, self.dtype)  # which refuses what does not fit, wherever it is trained
-        return _converted(X, np.float64) if wide else in_dtype
+        wide = X.shape[0] * X.shape[1] <= FLOAT64_MAX_SIZE or self.solver == "lbfgs"
+        in_dtype = _as_dtype(X, self.dtype)  # which refuses what does not fit, wherever it is trained
+        return _as_dtype(X, np.float64) if wide else in_dtype
 
-    def _reset(self, n_outputs: int) -> None:
+    def _init_fit_attributes(self, n_outputs: int) -> None:
         self.n_outputs_ = n_outputs
-        self.n_layers_ = len(hidden_widths(self.hidden_layer_sizes)) + 2
+        self.n_layers_ = len(hidden_layer_widths(self.hidden_layer_sizes)) + 2
         self.n_iter_ = self.t_ = self.best_iteration_ = 0
         self.loss_curve_, self.learning_rate_curve_ = [], []
         self.monitor_ = {}
@@ -138,69 +138,73 @@ class BaseMLP(Estimator):
         self._stale_epochs = 0
         self._memory: dict[str, Any] | None = None
 
-    def _require_outputs(self, Y: NDArray[np.floating]) -> None:
+    def _check_n_outputs(self, Y: NDArray[np.floating]) -> None:
         if Y.shape[1] != self.n_outputs_:
             raise InputError(
                 f"y makes {Y.shape[1]} outputs, and the network has {self.n_outputs_}: "
                 "give a target of the same shape, or fit a new estimator"
             )
 
-    def _first_network(self, dtype: Any, rng: np.random.RandomState, call: Call, *, fresh: bool) -> Network:
-        sizes = (self.n_features_in_, *hidden_widths(self.hidden_layer_sizes), self.n_outputs_)
+    def _initial_network(
+        self, dtype: Any, rng: np.random.RandomState, call: FitArgs, *, fresh: bool
+    ) -> Network:
+        sizes = (self.n_features_in_, *hidden_layer_widths(self.hidden_layer_sizes), self.n_outputs_)
         if call.coefs_init is not None or call.intercepts_init is not None:
             given = {"coefs_init": call.coefs_init, "intercepts_init": call.intercepts_init}
-            layers = _given_layers(given, sizes, dtype)
+            layers = _layers_from_init(given, sizes, dtype)
         elif fresh:
             activations = self._activations(max(len(sizes) - 2, 1))
             layers = glorot_uniform(sizes, [*activations, activations[-1]][-len(sizes) + 1 :], rng, dtype)
         else:
             earlier = {"coefs_": self.coefs_, "intercepts_": self.intercepts_}
-            layers = _given_layers(earlier, sizes, dtype)
+            layers = _layers_from_init(earlier, sizes, dtype)
         return Network(layers, self._activations(len(sizes) - 2), self._head())
 
     def _activations(self, n_hidden: int) -> tuple[Activation, ...]:
         return tuple(
-            map(get_activation, broadcast_to_layers("activation", _listed(self.activation), n_hidden))
+            map(get_activation, broadcast_to_layers("activation", _as_list(self.activation), n_hidden))
         )
 
     def _objective(self, n_hidden: int) -> Objective:
         return Objective(
             alpha=float(self.alpha) or None,
             dropout=tuple(
-                float(p) or None for p in broadcast_to_layers("dropout", _listed(self.dropout), n_hidden)
+                float(p) or None for p in broadcast_to_layers("dropout", _as_list(self.dropout), n_hidden)
             ),
             max_grad_norm=None if self.max_grad_norm is None else float(self.max_grad_norm),
             loss_scale=self._loss_scale,
         )
 
-    def _hold_out(
-        self, given: Examples, call: Call, rng: np.random.RandomState
-    ) -> tuple[Indices, Examples | None]:
+    def _validation_split(
+        self, given: LabelledRows, call: FitArgs, rng: np.random.RandomState
+    ) -> tuple[Indices, LabelledRows | None]:
         """The rows to train on, and those to validate on: the user's own, or a part of those given."""
         if (call.X_val is None) != (call.y_val is None):
             missing = "X_val" if call.X_val is None else "y_val"
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
         if call.X_val is not None:
-            return np.arange(len(given.Y)), self._validation_rows(call, given.Y.dtype)
+            return np.arange(len(given.Y)), self._validate_validation_data(call, given.Y.dtype)
         if not self.early_stopping or self.solver == "lbfgs":
             return np.arange(len(given.Y)), None
-        train, rows = split_rows(len(given.Y), self.validation_fraction, self._strata(given.y), rng)
-        held = given.part(rows)
+        train, rows = train_valid_split(
+            len(given.Y), self.validation_fraction, self._stratify_labels(given.y), rng
+        )
+        held = given.subset(rows)
         if given.weights is not None:
-            require_weight(given.weights[train], "row that the validation set leaves to train on")
-            require_weight(held.weights, "row of the validation set")
+            check_nonzero_weight(given.weights[train], "row that the validation set leaves to train on")
+            check_nonzero_weight(held.weights, "row of the validation set")
         return train, held
 
-    def _validation_rows(self, call: Call, dtype: Any) -> Examples:
+    def _validate_validation_data(self, call: FitArgs, dtype: Any) -> LabelledRows:
         try:
-            X, y = self._validated(call.X_val, call.y_val, reset=False)
-            Y = self._encoded(y, dtype)
-            self._require_outputs(Y)
-            return Examples(_converted(X, dtype), y, Y, None)
+            X, y = self._validate_data(call.X_val, call.y_val, reset=False)
+            Y = self._encode_targets(y, dtype)
+            self._check_n_outputs(Y)
+            return LabelledRows(_as_dtype(X, dtype), y, Y, None)
         except InputError as error:
             raise InputError(f"in X_val and y_val: {error}") from None
 
-    def _take(self, net: Network, dtype: Any) -> None:
+    def _set_weights(self, net: Network, dtype: Any) -> None:
         # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
         with np.errstate(over="ignore"):
             coefs = [np.asarray(layer.W).T.astype(dtype) for layer in net.layers]
@@ -222,23 +226,25 @@ class BaseMLP(Estimator):
         )
         return Network(layers, self._activations(len(layers) - 1), self._head())
 
-    def _checked(self, X: Any) -> Any:
+    def _validate_inputs(self, X: Any) -> Any:
         check_is_fitted(self)
-        with explaining(X=X):
+        with clear_errors(X=X):
             return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
 
-    def _applied(self, function: Callable[[Network, Any], Any], X: Any) -> NDArray[np.floating]:
+    def _map_rows(self, function: Callable[[Network, Any], Any], X: Any) -> NDArray[np.floating]:
         """A function of the core over the columns of X, as rows ``(n, K)``, a chunk of rows at a time."""
-        X = self._checked(X)
+        X = self._validate_inputs(X)
         net = self._network(X.dtype)
-        found: NDArray[np.floating] = engine_to_predict(self, net, X.shape[0]).map_rows(function, net, X)
+        found: NDArray[np.floating] = predict_engine(self, net, X.shape[0]).map_rows(function, net, X)
         return found
 
-    def _answers(self, X: Any) -> NDArray[np.floating]:
+    def _predict_outputs(self, X: Any) -> NDArray[np.floating]:
         """P as rows ``(n, K)``."""
-        return self._applied(predict, X)
+        return self._map_rows(predict, X)
 
-    def _judged(self, engine: Engine, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
+    def _evaluate(
+        self, engine: Engine, net: Network, held: LabelledRows
+    ) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
         P, losses = engine.map_rows(output_and_losses, net, held.X, held.Y)
         return P, self._loss_scale * float(np.average(losses, weights=held.weights))
@@ -256,31 +262,31 @@ class BaseMLP(Estimator):
         Raises:
             NotFittedError: the estimator is not fitted.
         """
-        X = self._checked(X)
+        X = self._validate_inputs(X)
         net = self._network(X.dtype)
         Z, H = forward(net, take_columns(X, np.arange(X.shape[0])), (None,) * len(net.activations))
         return [*(matrix.T for matrix in H), net.head.output(Z[-1]).T]
 
     @property
-    def examples_(self) -> Any:
+    def example_stats_(self) -> Any:
         """How the network fared with each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
 
         Raises:
             AttributeError: that fit was not told to ``record_examples``.
         """
-        return frame_of(getattr(self, "_records", None))
+        return to_frame(getattr(self, "_records", None))
 
     @property
-    def checkpoints_(self) -> list[Checkpoint]:
+    def weight_snapshots_(self) -> list[WeightSnapshot]:
         """The weights before the last fit began, after its epochs 1, 2, 4, ... and after its last.
 
         Raises:
             AttributeError: that fit was not told to ``record_examples``.
         """
-        records = require_records("checkpoints_", getattr(self, "_records", None))
-        return [Checkpoint(*found) for found in records["checkpoints"]]
+        records = check_recorded("checkpoints_", getattr(self, "_records", None))
+        return [WeightSnapshot(*found) for found in records["checkpoints"]]
 
-    def at_checkpoint(self, checkpoint: Checkpoint) -> Self:
+    def at_snapshot(self, checkpoint: WeightSnapshot) -> Self:
         """The estimator as it was: one that predicts, and goes back, with the weights of a checkpoint.
 
         Args:
@@ -327,11 +333,13 @@ class BaseMLP(Estimator):
             ValueError: X or y do not fit the network.
         """
         check_is_fitted(self)
-        X, y = self._validated(X, y, reset=False)
+        X, y = self._validate_data(X, y, reset=False)
         net = self._network(X.dtype)
-        Y = self._encoded(y, X.dtype)
-        self._require_outputs(Y)
-        table = Dataset(X, Y, self._balanced(y, check_weights(sample_weight, len(Y), Y.dtype)))
+        Y = self._encode_targets(y, X.dtype)
+        self._check_n_outputs(Y)
+        table = Dataset(
+            X, Y, self._apply_class_weight(y, check_sample_weight(sample_weight, len(Y), Y.dtype))
+        )
         return net, gather(table, np.arange(len(Y)))
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -347,10 +355,10 @@ class BaseMLP(Estimator):
 
 def unless_lbfgs(method: Method) -> Method:
     """Hide a method from estimators with ``solver="lbfgs"``, which sees all rows or none."""
-    return cast("Method", available_if(_works_by_batches)(method))
+    return cast("Method", available_if(_has_minibatch_solver)(method))
 
 
-def _works_by_batches(estimator: BaseMLP) -> bool:
+def _has_minibatch_solver(estimator: BaseMLP) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is not there with solver='lbfgs', which needs all rows: use 'adam' or 'sgd'"
@@ -358,7 +366,7 @@ def _works_by_batches(estimator: BaseMLP) -> bool:
     return True
 
 
-def check_partial(estimator: BaseMLP) -> None:
+def check_partial_fit(estimator: BaseMLP) -> None:
     """Refuse what one piece of the data cannot serve."""
     if estimator.early_stopping:
         raise ParameterError(
@@ -367,16 +375,16 @@ def check_partial(estimator: BaseMLP) -> None:
         )
 
 
-def _converted(X: Any, dtype: Any) -> Any:
-    with explaining(X=X), np.errstate(over="ignore", invalid="ignore"):
+def _as_dtype(X: Any, dtype: Any) -> Any:
+    with clear_errors(X=X), np.errstate(over="ignore", invalid="ignore"):
         return check_array(X, dtype=dtype, accept_sparse="csr", input_name="X")
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _given_layers(given: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> Layers:
+def _layers_from_init(given: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> Layers:
     """The layers made of two lists, of weights and of biases, which the dict calls by the user's names."""
     shapes = list(pairwise(sizes))
     for (name, arrays), wanted in zip(given.items(), (shapes, [(n,) for _, n in shapes]), strict=True):

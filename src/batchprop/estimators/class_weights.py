@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.parameters import number
-from batchprop.estimators.targets import Classes
+from batchprop.estimators.parameters import interval
+from batchprop.estimators.targets import TargetEncoding
 
-_POSITIVE_OR_ZERO = number(0)
+_POSITIVE_OR_ZERO = interval(0)
 
 
-def learn_weights(
+def compute_class_weights(
     class_weight: Any,
     y: NDArray[Any],
-    classes: Classes,
+    classes: TargetEncoding,
     counts: Sequence[Mapping[Any, int]] | None = None,
 ) -> list[NDArray[np.floating]]:
     """Return what each class weighs.
@@ -46,19 +46,23 @@ def learn_weights(
     targets = classes.targets(y)
     if isinstance(class_weight, str):
         if counts is None:
-            return [_balanced(_counted(column, labels)) for column, labels in targets]
+            return [_balanced_weights(_class_counts(column, labels)) for column, labels in targets]
         pairs = zip(counts, targets, strict=True)
-        return [_balanced(np.array([of[label] for label in labels.tolist()])) for of, (_, labels) in pairs]
+        return [
+            _balanced_weights(np.array([of[label] for label in labels.tolist()])) for of, (_, labels) in pairs
+        ]
     given = class_weight if isinstance(class_weight, list) else [class_weight]
     if len(given) != len(targets):
         raise InputError(
             f"class_weight={class_weight!r} does not fit the {len(targets)} columns of y: "
             'give a list with one dict {class: weight} for each, or "balanced"'
         )
-    return [_listed(each, labels) for each, (_, labels) in zip(given, targets, strict=True)]
+    return [_weights_from_dict(each, labels) for each, (_, labels) in zip(given, targets, strict=True)]
 
 
-def row_weights(weights: list[NDArray[np.floating]], y: Any, classes: Classes) -> NDArray[np.floating]:
+def class_sample_weight(
+    weights: list[NDArray[np.floating]], y: Any, classes: TargetEncoding
+) -> NDArray[np.floating]:
     """Return the weight of each row ``(n,)``: that of its class, multiplied over the targets.
 
     Example:
@@ -73,23 +77,23 @@ def row_weights(weights: list[NDArray[np.floating]], y: Any, classes: Classes) -
     return np.asarray(np.prod(looked_up, axis=0))
 
 
-def _counted(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
+def _class_counts(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
     return np.bincount(np.searchsorted(labels, y), minlength=len(labels))
 
 
-def _balanced(counts: NDArray[np.intp]) -> NDArray[np.floating]:
+def _balanced_weights(counts: NDArray[np.intp]) -> NDArray[np.floating]:
     # A class that does not occur has no rows to weigh.
     return np.asarray(counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)))
 
 
-def _listed(given: Any, labels: NDArray[Any]) -> NDArray[np.floating]:
+def _weights_from_dict(given: Any, labels: NDArray[Any]) -> NDArray[np.floating]:
     if not isinstance(given, Mapping):
         raise ParameterError(f"class_weight holds {given!r}, which is not a dict {{class: weight}}")
     known = labels.tolist()
     for label, weight in given.items():
         if label not in known:
             raise InputError(f"class_weight has a weight for {label!r}, not among the classes {known}")
-        if not _POSITIVE_OR_ZERO.holds(weight):
+        if not _POSITIVE_OR_ZERO.is_valid(weight):
             raise ParameterError(
                 f"class_weight={given!r} is not allowed: {weight!r} is not a number of at least 0"
             )

@@ -16,14 +16,21 @@ from batchprop.activations import Activation
 from batchprop.backprop import logits
 from batchprop.dynamics import LabelEncoding
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.base import check_partial, unless_lbfgs
-from batchprop.estimators.class_weights import learn_weights, row_weights
-from batchprop.estimators.convert import AdoptingClassifier
+from batchprop.estimators.base import check_partial_fit, unless_lbfgs
+from batchprop.estimators.class_weights import class_sample_weight, compute_class_weights
+from batchprop.estimators.convert import ConvertibleClassifier
 from batchprop.estimators.interface import Callback
 from batchprop.estimators.keeping.checkpoints import Checkpoints
-from batchprop.estimators.parameters import RULES, Rule, either, exactly, number, one_of
-from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
-from batchprop.estimators.validation import Call
+from batchprop.estimators.parameters import (
+    PARAMETER_CONSTRAINTS,
+    Constraint,
+    any_of,
+    exact_value,
+    interval,
+    str_options,
+)
+from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, TargetEncoding
+from batchprop.estimators.validation import FitArgs
 from batchprop.heads import Head
 
 _OUTPUT_ACTIVATIONS = {
@@ -34,7 +41,7 @@ _OUTPUT_ACTIVATIONS = {
 }
 
 
-class MLPClassifier(ClassifierMixin, AdoptingClassifier):
+class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
     """A feed-forward network for classes: scikit-learn's ``MLPClassifier``, and what it declines to add.
 
     Two classes, several, several labels at once, or several targets of several classes. It minimises the
@@ -129,15 +136,17 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         (5,)
     """
 
-    _rules: ClassVar[dict[str, Rule]] = {
-        **RULES,
-        "class_weight": either(
-            exactly(None),
-            one_of("balanced"),
-            Rule("a dict {class: weight}", lambda value: isinstance(value, Mapping)),
-            Rule("a list of dicts, one for each label or target", lambda value: isinstance(value, list)),
+    _rules: ClassVar[dict[str, Constraint]] = {
+        **PARAMETER_CONSTRAINTS,
+        "class_weight": any_of(
+            exact_value(None),
+            str_options("balanced"),
+            Constraint("a dict {class: weight}", lambda value: isinstance(value, Mapping)),
+            Constraint(
+                "a list of dicts, one for each label or target", lambda value: isinstance(value, list)
+            ),
         ),
-        "label_smoothing": number(0, 1, below=True),
+        "label_smoothing": interval(0, 1, below=True),
     }
 
     class_weight: Any
@@ -188,7 +197,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         privacy: Any = None,
         on_divergence: str = "error",
     ) -> None:
-        self._assign(locals())
+        self._set_parameters(locals())
 
     def fit(
         self,
@@ -235,7 +244,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
-        call = Call(*given, monitor=monitor, record_examples=record_examples)
+        call = FitArgs(*given, monitor=monitor, record_examples=record_examples)
         return self._fit(X, y, call._replace(checkpoint=checkpoint, resume=resume))
 
     @unless_lbfgs
@@ -256,13 +265,13 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
             ValueError: as ``fit``; a label is not among the classes; ``early_stopping`` or
                 ``class_weight="balanced"`` is set, which a piece cannot serve.
         """
-        check_partial(self)
+        check_partial_fit(self)
         if isinstance(self.class_weight, str):
             raise ParameterError(
                 f"class_weight={self.class_weight!r} cannot be computed from a piece of the data: give "
                 "partial_fit a dict {class: weight}, as compute_class_weight makes it from all labels"
             )
-        return self._fit(X, y, Call(sample_weight, classes=classes, partial=True))
+        return self._fit(X, y, FitArgs(sample_weight, classes=classes, partial=True))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest labels, in the shape that y had.
@@ -273,7 +282,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         Returns:
             ``(n,)``, or ``(n, K)`` for several labels or targets.
         """
-        return self._decoded(self._answers(X))
+        return self._decode_targets(self._predict_outputs(X))
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, in the order of ``classes_``.
@@ -284,7 +293,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         Returns:
             ``(n, K)``; for several targets a list of such matrices.
         """
-        return self._classes().probabilities(self._answers(X))
+        return self._classes().probabilities(self._predict_outputs(X))
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of each class's probability; finite even where the probability rounds to 0.
@@ -295,7 +304,7 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
         Returns:
             As ``predict_proba``.
         """
-        return self._classes().log_probabilities(self._applied(logits, X))
+        return self._classes().log_probabilities(self._map_rows(logits, X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the part of the rows whose labels are all right.
@@ -312,55 +321,59 @@ class MLPClassifier(ClassifierMixin, AdoptingClassifier):
 
     # ---- what BaseMLP asks for
 
-    def _classes(self) -> Classes:
+    def _classes(self) -> TargetEncoding:
         check_is_fitted(self, "classes_")
-        return Classes(self._target_kind, self.classes_)
+        return TargetEncoding(self._target_kind, self.classes_)
 
     def _head(self) -> Head:
         return self._classes().head(self.label_smoothing)
 
-    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
-        classes = self._classes_of(y, call, fresh=fresh)
+    def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
+        classes = self._copy_classes(y, call, fresh=fresh)
         self._target_kind, self.classes_ = classes
         self.out_activation_ = _OUTPUT_ACTIVATIONS[classes.kind]
         weigh = self.class_weight is not None
-        self._class_weights = learn_weights(self.class_weight, y, classes, call.counts) if weigh else None
+        self._class_weights = (
+            compute_class_weights(self.class_weight, y, classes, call.counts) if weigh else None
+        )
 
-    def _classes_of(self, y: Any, call: Call, *, fresh: bool) -> Classes:
+    def _copy_classes(self, y: Any, call: FitArgs, *, fresh: bool) -> TargetEncoding:
         """The classes: those of y, or those declared; once there is a network, they stay."""
         if fresh:
-            return Classes.declared(call.classes, y) if call.partial else Classes.of(y)
+            return TargetEncoding.from_classes(call.classes, y) if call.partial else TargetEncoding.fit(y)
         known = self._classes()
-        if not call.partial and not known.same(found := Classes.of(y)):
+        if not call.partial and not known.equals(found := TargetEncoding.fit(y)):
             raise InputError(
                 f"warm_start=True goes on with the same classes: before they were {known.labels!r}, "
                 f"y has {found.labels!r}"
             )
-        if call.classes is not None and not known.same(known._replace(labels=call.classes)):
+        if call.classes is not None and not known.equals(known._replace(labels=call.classes)):
             raise InputError(f"classes={call.classes!r} differ from those of before, {known.labels!r}")
         return known
 
-    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+    def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         return self._classes().encode(y, dtype)
 
-    def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
+    def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
         return self._classes().decode(P)
 
-    def _labels(self) -> LabelEncoding:
+    def _label_encoding(self) -> LabelEncoding:
         classes = self._classes()
         return LabelEncoding(() if classes.kind in {BINARY, MULTILABEL} else tuple(classes.sizes))
 
-    def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
+    def _apply_class_weight(
+        self, y: Any, weights: NDArray[np.floating] | None
+    ) -> NDArray[np.floating] | None:
         if self._class_weights is None:
             return weights
-        by_class = row_weights(self._class_weights, y, self._classes())
+        by_class = class_sample_weight(self._class_weights, y, self._classes())
         return by_class if weights is None else weights * by_class
 
-    def _strata(self, y: Any) -> Any | None:
+    def _stratify_labels(self, y: Any) -> Any | None:
         # scikit-learn stratifies two classes only; the same rows must be held out here.
         return y if self._target_kind == BINARY else None
 
-    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+    def _default_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
         return self._accuracy(y, self._classes().decode(P), weights)
 
     def _accuracy(self, y: Any, predicted: NDArray[Any], weights: Any) -> float:

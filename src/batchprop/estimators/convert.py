@@ -14,17 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import BaseMLP
 from batchprop.estimators.parameters import check_parameters
-from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, Classes
-from batchprop.estimators.validation import Call
+from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, TargetEncoding
+from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.params import Layers
 
-Made = TypeVar("Made", bound=BaseMLP)
+EstimatorT = TypeVar("EstimatorT", bound=BaseMLP)
 
 _TWO = 2
 
 
-class AdoptingClassifier(BaseMLP):
+class ConvertibleClassifier(BaseMLP):
     """Takes in classifiers that were trained elsewhere; a base of ``MLPClassifier``."""
 
     @classmethod
@@ -50,8 +50,8 @@ class AdoptingClassifier(BaseMLP):
             >>> batchprop.MLPClassifier.from_sklearn(theirs).predict([[1.0]]).tolist()
             ['yes']
         """
-        made = _adopted(cls, fitted, neural_network.MLPClassifier)
-        _take_classes(made, _classes_of(fitted))
+        made = _copy_fitted(cls, fitted, neural_network.MLPClassifier)
+        _set_classes(made, _copy_classes(fitted))
         return made
 
     @classmethod
@@ -79,13 +79,13 @@ class AdoptingClassifier(BaseMLP):
             >>> clf.predict([[3.0, 1.0], [1.0, 3.0]]).tolist()
             ['left', 'right']
         """
-        found, layers = _classes_for(classes, weights)
-        made = _of_weights(cls, layers, parameters)
-        _take_classes(made, found)
+        found, layers = _validate_classes(classes, weights)
+        made = _from_weights(cls, layers, parameters)
+        _set_classes(made, found)
         return made
 
 
-class AdoptingRegressor(BaseMLP):
+class ConvertibleRegressor(BaseMLP):
     """Takes in regressors that were trained elsewhere; a base of ``MLPRegressor``."""
 
     @classmethod
@@ -103,8 +103,8 @@ class AdoptingRegressor(BaseMLP):
             ParameterError: it is something else.
             NotFittedError: it is not fitted.
         """
-        made = _adopted(cls, fitted, neural_network.MLPRegressor)
-        made._learn_targets(None, Call(), fresh=True)
+        made = _copy_fitted(cls, fitted, neural_network.MLPRegressor)
+        made._fit_targets(None, FitArgs(), fresh=True)
         return made
 
     @classmethod
@@ -129,15 +129,15 @@ class AdoptingRegressor(BaseMLP):
             >>> reg.predict([[1.0, 1.0]]).tolist()
             [3.5]
         """
-        made = _of_weights(cls, weights, parameters)
-        made._learn_targets(None, Call(), fresh=True)
+        made = _from_weights(cls, weights, parameters)
+        made._fit_targets(None, FitArgs(), fresh=True)
         return made
 
 
 # ---- scikit-learn's
 
 
-def _adopted(ours: type[Made], theirs: Any, kind: Any) -> Made:
+def _copy_fitted(ours: type[EstimatorT], theirs: Any, kind: Any) -> EstimatorT:
     """An estimator of ours with all that a fitted one of scikit-learn's has; the arrays are copies."""
     if not isinstance(theirs, kind):
         raise ParameterError(
@@ -149,21 +149,21 @@ def _adopted(ours: type[Made], theirs: Any, kind: Any) -> Made:
     # dtype=None computes in the precision of X, as scikit-learn does.
     made = ours(**deepcopy(given), dtype=None)
     check_parameters(made, made._rules)
-    made._reset(n_outputs=int(theirs.n_outputs_))
+    made._init_fit_attributes(n_outputs=int(theirs.n_outputs_))
     made.coefs_ = [np.array(coef) for coef in theirs.coefs_]
     made.intercepts_ = [np.array(b) for b in theirs.intercepts_]
-    _take_inputs(made, theirs)
-    _take_history(made, theirs)
-    return _idle(made)
+    _copy_inputs(made, theirs)
+    _copy_history(made, theirs)
+    return _set_unfitted_defaults(made)
 
 
-def _take_inputs(made: BaseMLP, theirs: Any) -> None:
+def _copy_inputs(made: BaseMLP, theirs: Any) -> None:
     made.n_features_in_ = int(theirs.n_features_in_)
     if hasattr(theirs, "feature_names_in_"):
         made.feature_names_in_ = np.array(theirs.feature_names_in_)
 
 
-def _take_history(made: BaseMLP, theirs: Any) -> None:
+def _copy_history(made: BaseMLP, theirs: Any) -> None:
     """The history as far as scikit-learn keeps it; what it does not tell of an epoch is nan."""
     made.loss_, made.n_iter_, made.t_ = float(theirs.loss_), int(theirs.n_iter_), int(theirs.t_)
     if made.solver == "lbfgs":
@@ -195,7 +195,7 @@ def _number(value: float | None) -> float | None:
 # ---- of weights
 
 
-def _of_weights(ours: type[Made], weights: Any, parameters: dict[str, Any]) -> Made:
+def _from_weights(ours: type[EstimatorT], weights: Any, parameters: dict[str, Any]) -> EstimatorT:
     """An estimator that predicts with given weights, and whose history is empty."""
     net = Network.from_weights(weights)
     if "hidden_layer_sizes" in parameters:
@@ -204,19 +204,19 @@ def _of_weights(ours: type[Made], weights: Any, parameters: dict[str, Any]) -> M
         )
     made = ours(hidden_layer_sizes=net.sizes[1:-1], **{"dtype": None, **parameters})
     check_parameters(made, made._rules)
-    made._reset(n_outputs=net.sizes[-1])
+    made._init_fit_attributes(n_outputs=net.sizes[-1])
     made.n_features_in_, made.loss_ = net.sizes[0], math.nan
-    made._take(net, made.dtype or _precision(net.layers))
+    made._set_weights(net, made.dtype or _common_dtype(net.layers))
     made._activations(len(net.layers) - 1)
-    return _idle(made)
+    return _set_unfitted_defaults(made)
 
 
-def _precision(layers: Layers) -> Any:
+def _common_dtype(layers: Layers) -> Any:
     dtype = np.result_type(*(np.asarray(array).dtype for layer in layers for array in layer))
     return dtype if dtype == np.float64 else np.dtype(np.float32)
 
 
-def _idle(made: Made) -> Made:
+def _set_unfitted_defaults(made: EstimatorT) -> EstimatorT:
     """As an estimator is that no fit has interrupted, recorded, or run on an engine of its own."""
     made.interrupted_, made.engine_, made._records = False, "numpy", None
     return made
@@ -225,23 +225,23 @@ def _idle(made: Made) -> Made:
 # ---- classes
 
 
-def _take_classes(made: Any, classes: Classes) -> None:
+def _set_classes(made: Any, classes: TargetEncoding) -> None:
     made._target_kind, made.classes_ = classes
     made.out_activation_ = "softmax" if classes.kind in {MULTICLASS, MULTIOUTPUT} else "logistic"
     made._class_weights = None
 
 
-def _classes_of(theirs: Any) -> Classes:
+def _copy_classes(theirs: Any) -> TargetEncoding:
     """The classes of a fitted classifier of scikit-learn's."""
     labels = np.array(theirs.classes_)
     if len(labels) < _TWO:
         raise InputError(f"the classifier knows one class only ({labels.tolist()}): train it on two at least")
     if theirs.out_activation_ == "softmax":
-        return Classes(MULTICLASS, labels)
-    return Classes(BINARY if theirs.n_outputs_ == 1 else MULTILABEL, labels)
+        return TargetEncoding(MULTICLASS, labels)
+    return TargetEncoding(BINARY if theirs.n_outputs_ == 1 else MULTILABEL, labels)
 
 
-def _classes_for(classes: Any, weights: Any) -> tuple[Classes, list[Any]]:
+def _validate_classes(classes: Any, weights: Any) -> tuple[TargetEncoding, list[Any]]:
     """The classes that a network's outputs stand for, sorted, and its weights with the outputs in that order.
 
     Two classes may have two outputs, under a softmax: ``softmax(z)₁ = sigmoid(z₁ − z₀)``, so that the last
@@ -250,32 +250,32 @@ def _classes_for(classes: Any, weights: Any) -> tuple[Classes, list[Any]]:
     layers = list(Network.from_weights(weights).layers)
     W, b = map(np.asarray, layers[-1])
     if classes is None:
-        return Classes(MULTILABEL, np.arange(len(b))), layers
+        return TargetEncoding(MULTILABEL, np.arange(len(b))), layers
     several = np.ndim(classes[0]) > 0
-    labels = [_labels(each) for each in (classes if several else [classes])]
+    labels = [_label_encoding(each) for each in (classes if several else [classes])]
     if not several and len(labels[0]) == _TWO:
         if len(b) == _TWO:
             W, b = W[1:] - W[:1], b[1:] - b[:1]
-        _require_outputs(len(b), 1, classes, " or 2")
+        _check_n_outputs(len(b), 1, classes, " or 2")
         if labels[0][0] > labels[0][1]:
             W, b, labels = -W, -b, [labels[0][::-1]]
-        return Classes(BINARY, labels[0]), [*layers[:-1], (W, b)]
-    _require_outputs(len(b), sum(map(len, labels)), classes)
+        return TargetEncoding(BINARY, labels[0]), [*layers[:-1], (W, b)]
+    _check_n_outputs(len(b), sum(map(len, labels)), classes)
     starts = np.cumsum([0, *map(len, labels)])
     order = np.concatenate([start + np.argsort(each) for start, each in zip(starts, labels, strict=False)])
     ranked = [np.sort(each) for each in labels]
-    found = Classes(MULTIOUTPUT, ranked) if several else Classes(MULTICLASS, ranked[0])
+    found = TargetEncoding(MULTIOUTPUT, ranked) if several else TargetEncoding(MULTICLASS, ranked[0])
     return found, [*layers[:-1], (W[order], b[order])]
 
 
-def _labels(given: Any) -> NDArray[Any]:
+def _label_encoding(given: Any) -> NDArray[Any]:
     labels = np.asarray(given)
     if labels.ndim != 1 or len(np.unique(labels)) < max(len(labels), _TWO):
         raise ParameterError(f"classes={given!r} is not allowed: give two labels or more, each once")
     return labels
 
 
-def _require_outputs(found: int, wanted: int, classes: Any, besides: str = "") -> None:
+def _check_n_outputs(found: int, wanted: int, classes: Any, besides: str = "") -> None:
     if found != wanted:
         raise ParameterError(
             f"the network has {found} outputs, and classes={classes!r} ask for {wanted}{besides}: "

@@ -13,15 +13,15 @@ import numpy as np
 from sklearn.metrics import check_scoring
 
 from batchprop.errors import InputError
-from batchprop.estimators.interface import Estimator
-from batchprop.estimators.validation import Examples
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.validation import LabelledRows
 from batchprop.files import defer_signals
 from batchprop.network import Network
 from batchprop.schedules import ReduceOnPlateau, Schedule
 from batchprop.training import Engine, EpochRecord
 
 
-class Patience:
+class EarlyStopping:
     """Counts the epochs without progress.
 
     Args:
@@ -42,7 +42,7 @@ class Patience:
         self.best = best
         self.stale = stale
 
-    def improves(self, value: float) -> bool:
+    def update(self, value: float) -> bool:
         """Take in an epoch's value; return whether it is the best so far, by however little."""
         # Written so that a score that is not a number is no progress.
         self.stale = 0 if value >= self.best + self.tol else self.stale + 1
@@ -52,12 +52,12 @@ class Patience:
         return True
 
     @property
-    def exhausted(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether there were more epochs without progress than the limit."""
         return self.stale > self.limit
 
 
-class Watch:
+class ValidationCallback:
     """Keeps a fit's history on the estimator, and says after each epoch whether to stop.
 
     Args:
@@ -70,10 +70,10 @@ class Watch:
 
     def __init__(
         self,
-        estimator: Estimator,
-        held: Examples | None,
+        estimator: FitInterface,
+        held: LabelledRows | None,
         schedule: Schedule | None,
-        patience: Patience | None,
+        patience: EarlyStopping | None,
         engine: Engine,
     ) -> None:
         self.estimator = estimator
@@ -85,36 +85,36 @@ class Watch:
         self.last: EpochRecord | None = None
         self._scorer = _scorer(estimator) if held is not None and estimator.early_stopping else None
 
-    def after(self, epoch: EpochRecord) -> bool:
+    def on_epoch_end(self, epoch: EpochRecord) -> bool:
         """Take in an epoch; return whether training should end."""
-        self.last = epoch = self._validated(epoch)
+        self.last = epoch = self._validate(epoch)
         # Else Ctrl-C could come between two curves of one epoch.
         with defer_signals():
             self._record(epoch)
-            stop = self._loses_patience(epoch)
+            stop = self._should_stop(epoch)
         # Every callback sees every epoch, also one that an earlier callback ends.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
         return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
 
-    def _validated(self, epoch: EpochRecord) -> EpochRecord:
+    def _validate(self, epoch: EpochRecord) -> EpochRecord:
         if self.held is None:
             return epoch
         estimator, held = self.estimator, self.held
-        P, loss = estimator._judged(self.engine, epoch.network, held)
+        P, loss = estimator._evaluate(self.engine, epoch.network, held)
         if not estimator.early_stopping:
             return replace(epoch, validation_loss=loss)
         if estimator.scoring == "loss":
             return replace(epoch, validation_loss=loss, validation_score=-loss)
         if self._scorer is None:
-            score = estimator._own_score(held.y, P, held.weights)
+            score = estimator._default_score(held.y, P, held.weights)
         else:
-            weigh = held.weights is not None and _takes_weights(self._scorer)
+            weigh = held.weights is not None and _accepts_weights(self._scorer)
             options = {"sample_weight": held.weights} if weigh else {}
-            score = self._scorer(snapshot(estimator, epoch.network), held.X, held.y, **options)
-        self._require_defined(score)
+            score = self._scorer(copy_with_weights(estimator, epoch.network), held.X, held.y, **options)
+        self._check_defined(score)
         return replace(epoch, validation_loss=loss, validation_score=float(score))
 
-    def _require_defined(self, score: float) -> None:
+    def _check_defined(self, score: float) -> None:
         """Refuse a score that no epoch so far has had: early stopping would end with untrained weights."""
         if math.isnan(score) and self.best is None and self.held is not None:
             raise InputError(
@@ -133,16 +133,16 @@ class Watch:
         if estimator.validation_scores_ is not None and epoch.validation_score is not None:
             estimator.validation_scores_.append(epoch.validation_score)
         if estimator.verbose:
-            print(_line(epoch))
+            print(_format_epoch(epoch))
 
-    def _loses_patience(self, epoch: EpochRecord) -> bool:
+    def _should_stop(self, epoch: EpochRecord) -> bool:
         if self.patience is None:
             return False
         watched = -epoch.loss if epoch.validation_score is None else epoch.validation_score
-        if self.patience.improves(watched):
+        if self.patience.update(watched):
             self.best = epoch.network
             self.estimator.best_iteration_ = len(self.estimator.loss_curve_)
-        if not self.patience.exhausted:
+        if not self.patience.should_stop:
             return False
         if isinstance(self.schedule, ReduceOnPlateau) and self.schedule.reduce():
             self.patience.stale = 0
@@ -150,9 +150,9 @@ class Watch:
         return True
 
 
-def begin_watching(
-    estimator: Estimator, held: Examples | None, schedule: Schedule | None, engine: Engine
-) -> Watch:
+def make_early_stopping(
+    estimator: FitInterface, held: LabelledRows | None, schedule: Schedule | None, engine: Engine
+) -> ValidationCallback:
     """Return the ``Watch`` of a new fit, which goes on with the history that the estimator has.
 
     Args:
@@ -167,7 +167,7 @@ def begin_watching(
     stochastic = estimator.solver != "lbfgs"
     watches_score = estimator.early_stopping and stochastic
     best = estimator.best_validation_score_ if watches_score else estimator.best_loss_
-    patience = Patience(
+    patience = EarlyStopping(
         estimator.tol,
         estimator.n_iter_no_change,
         best=-math.inf if best is None else best if watches_score else -best,
@@ -180,10 +180,10 @@ def begin_watching(
     estimator.n_iter_, estimator.interrupted_ = 0, False
     # Whether the training loss still falls is nothing that a private fit may tell by its length.
     patient = stochastic and (estimator.privacy is None or watches_score)
-    return Watch(estimator, held, schedule, patience if patient else None, engine)
+    return ValidationCallback(estimator, held, schedule, patience if patient else None, engine)
 
 
-def interrupted(estimator: Estimator) -> None:
+def mark_interrupted(estimator: FitInterface) -> None:
     """Note that Ctrl-C ended the fit, and warn."""
     estimator.interrupted_ = True
     warn(f"Ctrl-C ended training after {estimator.n_iter_} epochs: the weights so far are kept")
@@ -202,28 +202,28 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def snapshot(estimator: Estimator, net: Network) -> Estimator:
+def copy_with_weights(estimator: FitInterface, net: Network) -> FitInterface:
     """Return a shallow copy of an estimator with another network's weights, for a scorer to call."""
     fitted = copy.copy(estimator)
-    fitted._take(net, net.layers[0].W.dtype)
+    fitted._set_weights(net, net.layers[0].W.dtype)
     # A scorer hands over validated arrays, which no longer have names.
     if hasattr(fitted, "feature_names_in_"):
         del fitted.feature_names_in_
     return fitted
 
 
-def _scorer(estimator: Estimator) -> Any:
+def _scorer(estimator: FitInterface) -> Any:
     if estimator.scoring is None or estimator.scoring == "loss":
         return None
     return check_scoring(estimator, scoring=estimator.scoring)
 
 
-def _takes_weights(scorer: Any) -> bool:
+def _accepts_weights(scorer: Any) -> bool:
     # A scorer of scikit-learn's hands them to its metric, which need not know of them.
     return "sample_weight" in inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
 
 
-def _line(epoch: EpochRecord) -> str:
+def _format_epoch(epoch: EpochRecord) -> str:
     loss = "withheld" if math.isnan(epoch.loss) else f"{epoch.loss:.6f}"
     parts = [f"Epoch {epoch.number}: loss {loss}"]
     if epoch.validation_loss is not None:

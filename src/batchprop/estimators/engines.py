@@ -17,13 +17,13 @@ from batchprop.estimators.early_stopping import warn
 from batchprop.estimators.parameters import AUTO_BATCH
 
 if TYPE_CHECKING:
-    from batchprop.estimators.interface import Estimator
+    from batchprop.estimators.interface import FitInterface
     from batchprop.network import Network
     from batchprop.training import Engine
 
 
-def engine_to_fit(
-    estimator: Estimator, net: Network, n_rows: int, batch_size: int, entropy: list[int] | None
+def fit_engine(
+    estimator: FitInterface, net: Network, n_rows: int, batch_size: int, entropy: list[int] | None
 ) -> Engine:
     """Return the engine for a fit, and note its name as ``engine_``.
 
@@ -42,16 +42,16 @@ def engine_to_fit(
         ParameterError: see ``choose_engine``.
     """
     work = Workload(net.sizes, n_rows, batch_size, estimator.max_iter)
-    estimator.engine_ = _chosen(estimator, net, work)
-    if estimator.engine == "auto" and not jax_is_installed() and worth_compiling(work) and _is_ours(net):
+    estimator.engine_ = _choose(estimator, net, work)
+    if estimator.engine == "auto" and not jax_is_installed() and worth_compiling(work) and _is_builtin(net):
         warn(
             "this fit may take long in NumPy, and JAX, which would compile it, is not installed: "
             "pip install 'batchprop[jax]', or set engine='numpy' and read this no more"
         )
-    return _made(estimator, estimator.engine_, entropy)
+    return _make(estimator, estimator.engine_, entropy)
 
 
-def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine:
+def predict_engine(estimator: FitInterface, net: Network, n_rows: int) -> Engine:
     """Return the engine for one pass forward over some rows.
 
     Args:
@@ -62,7 +62,7 @@ def engine_to_predict(estimator: Estimator, net: Network, n_rows: int) -> Engine
     Returns:
         The engine.
     """
-    return _made(estimator, _chosen(estimator, net, Workload(net.sizes, n_rows, MICROBATCH_SIZE, 1)), None)
+    return _make(estimator, _choose(estimator, net, Workload(net.sizes, n_rows, MICROBATCH_SIZE, 1)), None)
 
 
 def overhead_in_rows(engine: Engine) -> float:
@@ -76,9 +76,9 @@ def overhead_in_rows(engine: Engine) -> float:
     return {None: 150.0, "cpu": 50.0}.get(platform, 10_000.0)
 
 
-def _chosen(estimator: Estimator, net: Network, work: Workload) -> str:
+def _choose(estimator: FitInterface, net: Network, work: Workload) -> str:
     # Of an activation of the user's own only NumPy can be trusted to run it unasked.
-    asked = estimator.engine if _is_ours(net) or estimator.engine != "auto" else "numpy"
+    asked = estimator.engine if _is_builtin(net) or estimator.engine != "auto" else "numpy"
     chosen = choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
     if chosen == "jax" and asked == "auto" and estimator.device is None and forked_from_jax():
         warn(
@@ -89,16 +89,16 @@ def _chosen(estimator: Estimator, net: Network, work: Workload) -> str:
     return chosen
 
 
-def _is_ours(net: Network) -> bool:
+def _is_builtin(net: Network) -> bool:
     return all(activation in ACTIVATIONS.values() for activation in net.activations)
 
 
-def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
+def _make(estimator: FitInterface, name: str, entropy: list[int] | None) -> Engine:
     if name == "numpy":
         return NumpyEngine(None if entropy is None else np.random.default_rng(entropy))
     from batchprop.engines.jax import JaxEngine
 
-    seed = None if entropy is None else _as_one(np.random.SeedSequence(entropy).generate_state(4))
+    seed = None if entropy is None else _pack_words(np.random.SeedSequence(entropy).generate_state(4))
     # A piece smaller than a batch is filled up to one, as its successor may be larger.
     named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
     room = int(named.get(str(estimator.batch_size), estimator.batch_size))
@@ -107,5 +107,5 @@ def _made(estimator: Estimator, name: str, entropy: list[int] | None) -> Engine:
     return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, room=room)
 
 
-def _as_one(words: NDArray[Any]) -> int:
+def _pack_words(words: NDArray[Any]) -> int:
     return int.from_bytes(words.tobytes(), "little")

@@ -22,21 +22,26 @@ from batchprop.batches import (
 )
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import DivergedError
-from batchprop.estimators.early_stopping import Watch, begin_watching, interrupted, warn
-from batchprop.estimators.engines import engine_to_fit, overhead_in_rows
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.early_stopping import (
+    ValidationCallback,
+    make_early_stopping,
+    mark_interrupted,
+    warn,
+)
+from batchprop.estimators.engines import fit_engine, overhead_in_rows
+from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.keeper import Keeper
 from batchprop.estimators.keeping.restoring import check_same, of_a_fit, standings_from
 from batchprop.estimators.keeping.saving import Beginning, Start, checksum_of, kind_of
-from batchprop.estimators.monitors import monitored, monitors_of, watched_for
+from batchprop.estimators.monitors import active_monitors, metric_fns_for, record_monitors
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
-from batchprop.estimators.privacy import PrivateFit, begin_private, random_state_of_batches, withheld
-from batchprop.estimators.recording import Recorder
-from batchprop.estimators.solvers import growing_rate, optimizer_of, schedule_of
+from batchprop.estimators.privacy import PrivacyEngine, batch_rng, redact_epochs, start_private_fit
+from batchprop.estimators.recording import DynamicsRecorder
+from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_for_batch_growth
 from batchprop.estimators.streaming.streamed import Streamed
 from batchprop.estimators.streaming.supplies import InMemory
-from batchprop.estimators.threads import suitable_threads
-from batchprop.estimators.validation import Call, Examples
+from batchprop.estimators.threads import limit_blas_threads
+from batchprop.estimators.validation import FitArgs, LabelledRows
 from batchprop.network import Network
 from batchprop.params import Layer, tree_flatten, tree_unflatten
 from batchprop.schedules import ReduceOnPlateau, Schedule
@@ -51,14 +56,14 @@ from batchprop.training import (
 )
 
 if TYPE_CHECKING:
-    from batchprop.estimators.interface import Estimator
+    from batchprop.estimators.interface import FitInterface
 
 
-PIECE_SECONDS = 0.5
+CHUNK_SECONDS = 0.5
 """About how long a piece of an epoch takes in NumPy, where a fit is saved in between."""
 
 
-class Fit(NamedTuple):
+class FitPlan(NamedTuple):
     """A fit, set up.
 
     Attributes:
@@ -78,20 +83,20 @@ class Fit(NamedTuple):
     batch_size: int
     schedule: Schedule
     engine: Engine
-    private: PrivateFit | None
+    private: PrivacyEngine | None
     monitors: frozenset[str]
-    recorder: Recorder | None
+    recorder: DynamicsRecorder | None
     rng: np.random.RandomState
 
 
-def fit_stochastic(
-    estimator: Estimator,
+def fit_minibatch(
+    estimator: FitInterface,
     net: Network,
     supply: InMemory | Streamed,
-    held: Examples | None,
+    held: LabelledRows | None,
     start: Start,
-    call: Call,
-) -> tuple[Network, Recorder | None]:
+    call: FitArgs,
+) -> tuple[Network, DynamicsRecorder | None]:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
     Args:
@@ -108,10 +113,10 @@ def fit_stochastic(
         of the rows to train on, where the call asks for it.
     """
     fit, state = _set_up(estimator, net, supply, start, call)
-    watch = begin_watching(estimator, held, fit.schedule, fit.engine)
+    watch = make_early_stopping(estimator, held, fit.schedule, fit.engine)
     with start.alone():
-        keeper = _keeper(estimator, fit, watch, TrainProgress(state), start)
-        with suitable_threads(fit.engine, net.sizes, fit.batch_size):
+        keeper = _make_checkpointer(estimator, fit, watch, TrainProgress(state), start)
+        with limit_blas_threads(fit.engine, net.sizes, fit.batch_size):
             n_epochs = 1 if call.partial else estimator.max_iter
             stopped = _run(estimator, fit, watch, keeper, TrainProgress(state), n_epochs)
         if keeper is not None:
@@ -123,35 +128,35 @@ def fit_stochastic(
             "or let early_stopping=True decide",
             ConvergenceWarning,
         )
-    _remember(estimator, watch, state)
-    return _trained(estimator, net, watch, state), fit.recorder
+    _store_optimizer_state(estimator, watch, state)
+    return _final_network(estimator, net, watch, state), fit.recorder
 
 
 def _set_up(
-    estimator: Estimator, net: Network, supply: InMemory | Streamed, start: Start, call: Call
-) -> tuple[Fit, TrainState]:
-    monitors = monitors_of(estimator, call)
-    batch_size = batch_size_of(estimator, supply.n_rows)
+    estimator: FitInterface, net: Network, supply: InMemory | Streamed, start: Start, call: FitArgs
+) -> tuple[FitPlan, TrainState]:
+    monitors = active_monitors(estimator, call)
+    batch_size = first_batch_size(estimator, supply.n_rows)
     steps_per_epoch = math.ceil(supply.n_rows / batch_size)
-    private = begin_private(estimator, supply.n_rows, batch_size, steps_per_epoch, call)
+    private = start_private_fit(estimator, supply.n_rows, batch_size, steps_per_epoch, call)
     objective = estimator._objective(len(net.activations))
     if private is not None:
         objective = objective._replace(mechanism=private.mechanism)
     recorder = None
     if call.record_examples and isinstance(supply, InMemory):
-        recorder = Recorder(net, supply.rows, supply.table.Y, estimator._labels())
-    watched = watched_for(monitors, recording=recorder is not None)
-    recipe = TrainConfig(net, optimizer_of(estimator), objective, watched)
-    state, resumed = _first_state(estimator, recipe, partial=call.partial)
-    schedule = schedule_of(estimator, steps_per_epoch, supply.n_rows, resumed=resumed)
-    entropy = _entropy(estimator, recipe, start.rng)
-    engine = engine_to_fit(estimator, net, supply.n_rows, batch_size, entropy)
-    rng = random_state_of_batches(estimator, start.rng)
-    return Fit(recipe, supply, batch_size, schedule, engine, private, monitors, recorder, rng), state
+        recorder = DynamicsRecorder(net, supply.rows, supply.table.Y, estimator._label_encoding())
+    watched = metric_fns_for(monitors, recording=recorder is not None)
+    recipe = TrainConfig(net, make_optimizer(estimator), objective, watched)
+    state, resumed = _initial_state(estimator, recipe, partial=call.partial)
+    schedule = make_schedule(estimator, steps_per_epoch, supply.n_rows, resumed=resumed)
+    entropy = _rng_seed(estimator, recipe, start.rng)
+    engine = fit_engine(estimator, net, supply.n_rows, batch_size, entropy)
+    rng = batch_rng(estimator, start.rng)
+    return FitPlan(recipe, supply, batch_size, schedule, engine, private, monitors, recorder, rng), state
 
 
-def _keeper(
-    estimator: Estimator, fit: Fit, watch: Watch, place: TrainProgress, start: Start
+def _make_checkpointer(
+    estimator: FitInterface, fit: FitPlan, watch: ValidationCallback, place: TrainProgress, start: Start
 ) -> Keeper | None:
     """What keeps the fit, where somebody asked for that; it stands where a checkpoint stood."""
     if start.checkpoints is None and estimator.on_divergence != "rewind":
@@ -170,7 +175,12 @@ def _keeper(
 
 
 def _run(
-    estimator: Estimator, fit: Fit, watch: Watch, keeper: Keeper | None, place: TrainProgress, n_epochs: int
+    estimator: FitInterface,
+    fit: FitPlan,
+    watch: ValidationCallback,
+    keeper: Keeper | None,
+    place: TrainProgress,
+    n_epochs: int,
 ) -> bool:
     """Take in epoch after epoch; return whether something else ended them than their number."""
     if keeper is not None and keeper.standing.ended:
@@ -181,8 +191,8 @@ def _run(
         place = place if keeper is None else keeper.place
         epochs = islice(_epochs(estimator, fit, keeper, place), max(n_epochs - place.epochs, 0))
         try:
-            with withheld(estimator, fit.private, epochs) as shown:
-                return _consume(estimator, shown, watch)
+            with redact_epochs(estimator, fit.private, epochs) as shown:
+                return _run_callbacks(estimator, shown, watch)
         except DivergedError as error:
             if keeper is None:
                 raise
@@ -191,23 +201,23 @@ def _run(
 
 
 def _epochs(
-    estimator: Estimator, fit: Fit, keeper: Keeper | None, place: TrainProgress
+    estimator: FitInterface, fit: FitPlan, keeper: Keeper | None, place: TrainProgress
 ) -> Iterator[EpochRecord]:
     if isinstance(fit.supply, Streamed):
         seed = int(fit.rng.randint(2**31 - 1)) if estimator.shuffle else None
-        return _going_on(fit, keeper, place, fit.supply.course(fit.batch_size, seed), fit.schedule)
+        return _run_epochs(fit, keeper, place, fit.supply.course(fit.batch_size, seed), fit.schedule)
     table, rows = fit.supply
-    plan = _plan(estimator, fit, rows)
+    plan = _batch_sampler(estimator, fit, rows)
     course = (
-        whole_epochs(table, plan) if keeper is None else split_epochs(table, plan, _batches_in_a_piece(fit))
+        whole_epochs(table, plan) if keeper is None else split_epochs(table, plan, _batches_per_chunk(fit))
     )
-    epochs = _going_on(fit, keeper, place, course, growing_rate(estimator, fit.schedule, plan))
-    epochs = monitored(estimator, fit.monitors, epochs, table.weights, plan)
-    return epochs if fit.recorder is None else fit.recorder.recorded(epochs)
+    epochs = _run_epochs(fit, keeper, place, course, scale_for_batch_growth(estimator, fit.schedule, plan))
+    epochs = record_monitors(estimator, fit.monitors, epochs, table.weights, plan)
+    return epochs if fit.recorder is None else fit.recorder.record(epochs)
 
 
-def _going_on(
-    fit: Fit, keeper: Keeper | None, place: TrainProgress, course: EpochIterator, schedule: Schedule
+def _run_epochs(
+    fit: FitPlan, keeper: Keeper | None, place: TrainProgress, course: EpochIterator, schedule: Schedule
 ) -> Iterator[EpochRecord]:
     if keeper is None:
         return run_epochs(fit.recipe, place, course, schedule, fit.engine)
@@ -215,12 +225,14 @@ def _going_on(
     return keeper.kept(run_epochs(fit.recipe, place, course, schedule, fit.engine, keeper.reached))
 
 
-def _batches_in_a_piece(fit: Fit) -> int:
+def _batches_per_chunk(fit: FitPlan) -> int:
     work = Workload(fit.recipe.network.sizes, fit.batch_size, fit.batch_size, 1)
-    return max(int(PIECE_SECONDS / estimate_numpy_seconds(work)), 1)
+    return max(int(CHUNK_SECONDS / estimate_numpy_seconds(work)), 1)
 
 
-def _trained(estimator: Estimator, net: Network, watch: Watch, state: TrainState) -> Network:
+def _final_network(
+    estimator: FitInterface, net: Network, watch: ValidationCallback, state: TrainState
+) -> Network:
     if estimator.early_stopping:
         return watch.best or net
     if watch.last is not None:
@@ -228,7 +240,7 @@ def _trained(estimator: Estimator, net: Network, watch: Watch, state: TrainState
     return net.replace_layers(tuple(Layer(*map(np.asarray, layer)) for layer in state.layers))
 
 
-def batch_size_of(estimator: Estimator, n_rows: int) -> int:
+def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
     """Return the (first) batch size as a number.
 
     ``"auto"`` is ``min(200, n)``, ``"full"`` is n, ``"noise"`` begins with ``min(32, n)``.
@@ -251,7 +263,7 @@ def batch_size_of(estimator: Estimator, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _plan(estimator: Estimator, fit: Fit, rows: Indices) -> BatchSampler:
+def _batch_sampler(estimator: FitInterface, fit: FitPlan, rows: Indices) -> BatchSampler:
     order = fit.rng if estimator.shuffle else None
     if fit.private is not None:
         return fit.private.plan(math.ceil(len(rows) / fit.batch_size), fit.rng)
@@ -261,36 +273,36 @@ def _plan(estimator: Estimator, fit: Fit, rows: Indices) -> BatchSampler:
     return minibatches(rows, fit.batch_size, order)
 
 
-def _consume(estimator: Estimator, epochs: Iterator[EpochRecord], watch: Watch) -> bool:
+def _run_callbacks(estimator: FitInterface, epochs: Iterator[EpochRecord], watch: ValidationCallback) -> bool:
     """Take in epoch after epoch; return whether something else ended them than their number."""
     try:
         for epoch in epochs:
             estimator.t_ += epoch.rows
-            if watch.after(epoch):
+            if watch.on_epoch_end(epoch):
                 return True
     except KeyboardInterrupt:
-        interrupted(estimator)
+        mark_interrupted(estimator)
         return True
     return False
 
 
-def _first_state(estimator: Estimator, recipe: TrainConfig, *, partial: bool) -> tuple[TrainState, bool]:
+def _initial_state(estimator: FitInterface, recipe: TrainConfig, *, partial: bool) -> tuple[TrainState, bool]:
     state, memory = init_state(recipe), estimator._memory
     if not partial or memory is None:
         return state, False
     template = tree_flatten(state.optimizer)
     if [np.shape(leaf) for leaf in template] != [np.shape(leaf) for leaf in memory["optimizer"]]:
         return state, False
-    values = (_like(old, new) for old, new in zip(memory["optimizer"], template, strict=True))
+    values = (_cast_like(old, new) for old, new in zip(memory["optimizer"], template, strict=True))
     return TrainState(state.layers, tree_unflatten(state.optimizer, values), memory["steps"]), True
 
 
-def _like(value: Any, template: Any) -> Any:
+def _cast_like(value: Any, template: Any) -> Any:
     # One piece of the data may be trained in float64 and the next, larger one in float32.
     return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
-def _remember(estimator: Estimator, watch: Watch, state: TrainState) -> None:
+def _store_optimizer_state(estimator: FitInterface, watch: ValidationCallback, state: TrainState) -> None:
     if watch.last is not None:
         state = watch.last.state
     if not state.steps:
@@ -309,7 +321,7 @@ def _remember(estimator: Estimator, watch: Watch, state: TrainState) -> None:
         estimator.best_loss_ = -watch.patience.best
 
 
-def _entropy(estimator: Estimator, recipe: TrainConfig, rng: np.random.RandomState) -> list[int] | None:
+def _rng_seed(estimator: FitInterface, recipe: TrainConfig, rng: np.random.RandomState) -> list[int] | None:
     if not recipe.objective.needs_rng:
         return None
     if estimator.privacy is not None and estimator.random_state is None:
@@ -320,7 +332,7 @@ def _entropy(estimator: Estimator, recipe: TrainConfig, rng: np.random.RandomSta
 
 
 @contextmanager
-def attended(estimator: Estimator, *, goes_on: bool) -> Iterator[None]:
+def fit_callbacks(estimator: FitInterface, *, goes_on: bool) -> Iterator[None]:
     """Tell the callbacks that have ``on_fit_begin`` or ``on_fit_end`` of the fit in the block.
 
     Args:
@@ -343,16 +355,16 @@ def attended(estimator: Estimator, *, goes_on: bool) -> Iterator[None]:
     callbacks = list(estimator.callbacks or ())
     ended: BaseException | None = None
     try:
-        for begin in _methods(callbacks, "on_fit_begin"):
+        for begin in _callback_methods(callbacks, "on_fit_begin"):
             begin(estimator, goes_on=goes_on)
         yield
     except BaseException as error:
         ended = error
         raise
     finally:
-        for end in _methods(callbacks, "on_fit_end"):
+        for end in _callback_methods(callbacks, "on_fit_end"):
             end(estimator, ended)
 
 
-def _methods(callbacks: list[Any], name: str) -> list[Any]:
+def _callback_methods(callbacks: list[Any], name: str) -> list[Any]:
     return [getattr(callback, name) for callback in callbacks if hasattr(callback, name)]

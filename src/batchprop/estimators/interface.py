@@ -16,8 +16,8 @@ from sklearn.base import BaseEstimator
 
 from batchprop.activations import Activation
 from batchprop.dynamics import LabelEncoding
-from batchprop.estimators.parameters import Rule
-from batchprop.estimators.validation import Call, Examples
+from batchprop.estimators.parameters import Constraint
+from batchprop.estimators.validation import FitArgs, LabelledRows
 from batchprop.heads import Head
 from batchprop.network import Network
 from batchprop.objective import Objective
@@ -26,10 +26,10 @@ from batchprop.training import Engine, EpochRecord
 Callback = Callable[[EpochRecord], bool | None]
 
 
-class Estimator(BaseEstimator, ABC):
+class FitInterface(BaseEstimator, ABC):
     """The parameters, the fitted attributes and the hooks of both estimators; no behaviour."""
 
-    _rules: ClassVar[dict[str, Rule]]
+    _rules: ClassVar[dict[str, Constraint]]
     _y_options: ClassVar[dict[str, Any]] = {}
 
     # The parameters, assigned by the constructors of the two classes.
@@ -106,37 +106,39 @@ class Estimator(BaseEstimator, ABC):
         """The head that the loss or the fitted classes ask for."""
 
     @abstractmethod
-    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
+    def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
         """Learn from a target what predictions are to look like."""
 
     @abstractmethod
-    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+    def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         """Y ``(n, K)`` for a target."""
 
     @abstractmethod
-    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+    def _default_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
         """The estimator's ``score`` of answers P ``(n, K)``."""
 
-    def _balanced(self, y: Any, weights: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
+    def _apply_class_weight(
+        self, y: Any, weights: NDArray[np.floating] | None
+    ) -> NDArray[np.floating] | None:
         """The rows' weights in training, class weights included."""
         return weights
 
     @abstractmethod
-    def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
+    def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
         """Predictions in the shape that y had, for answers P ``(n, K)``."""
 
-    def _labels(self) -> LabelEncoding | None:
+    def _label_encoding(self) -> LabelEncoding | None:
         """How Y stands for labels, or None where it holds numbers."""
         return None
 
-    def _strata(self, y: Any) -> Any | None:
+    def _stratify_labels(self, y: Any) -> Any | None:
         """What a validation split is stratified by."""
         return None
 
     # ---- what the loops ask for
 
     @abstractmethod
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+    def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         """X and y as arrays; with ``reset`` X says how many columns there are."""
 
     @abstractmethod
@@ -144,9 +146,11 @@ class Estimator(BaseEstimator, ABC):
         """What is minimised, for a network of so many hidden layers."""
 
     @abstractmethod
-    def _judged(self, engine: Engine, net: Network, held: Examples) -> tuple[NDArray[np.floating], float]:
+    def _evaluate(
+        self, engine: Engine, net: Network, held: LabelledRows
+    ) -> tuple[NDArray[np.floating], float]:
         """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
 
     @abstractmethod
-    def _take(self, net: Network, dtype: Any) -> None:
+    def _set_weights(self, net: Network, dtype: Any) -> None:
         """Keep a network's weights as ``coefs_`` and ``intercepts_``."""

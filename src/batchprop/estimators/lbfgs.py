@@ -15,11 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import MICROBATCH_SIZE, Dataset, Indices
 from batchprop.errors import DivergedError, ParameterError
-from batchprop.estimators.early_stopping import begin_watching, interrupted, warn
-from batchprop.estimators.engines import engine_to_fit
-from batchprop.estimators.interface import Estimator
-from batchprop.estimators.threads import suitable_threads
-from batchprop.estimators.validation import Examples
+from batchprop.estimators.early_stopping import make_early_stopping, mark_interrupted, warn
+from batchprop.estimators.engines import fit_engine
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.threads import limit_blas_threads
+from batchprop.estimators.validation import LabelledRows
 from batchprop.network import Network
 from batchprop.objective import LossAndGradient, Objective
 from batchprop.params import Layer, Layers
@@ -27,7 +27,7 @@ from batchprop.training import EpochRecord, TrainState
 
 
 def fit_lbfgs(
-    estimator: Estimator, net: Network, table: Dataset, rows: Indices, held: Examples | None
+    estimator: FitInterface, net: Network, table: Dataset, rows: Indices, held: LabelledRows | None
 ) -> Network:
     """Minimise the loss over all rows; an iteration counts as an epoch.
 
@@ -47,23 +47,23 @@ def fit_lbfgs(
     """
     objective = estimator._objective(len(net.activations))
     _require_repeatable(estimator, objective)
-    engine = engine_to_fit(estimator, net, len(rows), len(rows), None)
-    watch = begin_watching(estimator, held, None, engine)
+    engine = fit_engine(estimator, net, len(rows), len(rows), None)
+    watch = make_early_stopping(estimator, held, None, engine)
     numbers, started = count(1), perf_counter()
 
     def after(net: Network, loss: float) -> bool:
         nonlocal started
         seconds, started = perf_counter() - started, perf_counter()
         state = TrainState(net.layers, (), 0)
-        return watch.after(EpochRecord(next(numbers), loss, math.nan, len(rows), seconds, net, state))
+        return watch.on_epoch_end(EpochRecord(next(numbers), loss, math.nan, len(rows), seconds, net, state))
 
     try:
-        with suitable_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)):
+        with limit_blas_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)):
             net, result = _minimised(
                 estimator, net, lambda net: engine.value_and_gradient(net, table, rows, objective), after
             )
     except KeyboardInterrupt:
-        interrupted(estimator)
+        mark_interrupted(estimator)
         return watch.last.network if watch.last else net
     estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
     estimator.best_loss_, estimator.best_iteration_ = estimator.loss_, len(estimator.loss_curve_)
@@ -83,7 +83,7 @@ def fit_lbfgs(
     return net
 
 
-def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
+def _require_repeatable(estimator: FitInterface, objective: Objective) -> None:
     for name, used in (
         ("dropout", objective.has_dropout),
         ("max_grad_norm", objective.max_grad_norm is not None),
@@ -96,7 +96,7 @@ def _require_repeatable(estimator: Estimator, objective: Objective) -> None:
 
 
 def _minimised(
-    estimator: Estimator,
+    estimator: FitInterface,
     net: Network,
     value_and_gradient: Callable[[Network], LossAndGradient],
     after: Callable[[Network, float], bool],

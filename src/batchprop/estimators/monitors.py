@@ -14,8 +14,8 @@ from batchprop.backprop import Step
 from batchprop.batches import BatchSampler, GrowingBatchSampler, batch_sizes
 from batchprop.dynamics import SQUARED_NORM, basic_metrics
 from batchprop.errors import ParameterError, unknown_option_error
-from batchprop.estimators.interface import Estimator
-from batchprop.estimators.validation import Call
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.validation import FitArgs
 from batchprop.gradient import estimate_gradient_noise
 from batchprop.params import Layer, Layers
 from batchprop.training import EpochRecord, MetricFns
@@ -24,8 +24,8 @@ MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")
 """What ``monitor=`` takes."""
 
 _UNPLANNED = {"constant", "adaptive"}
-_OF_EXAMPLES = {"noise_scale", "gradient_norms", "gradient_snr"}
-_OF_STEPS = {"noise_scale", "gradient_snr", "update_ratio"}
+_EXAMPLE_MONITORS = {"noise_scale", "gradient_norms", "gradient_snr"}
+_STEP_MONITORS = {"noise_scale", "gradient_snr", "update_ratio"}
 
 
 def check_monitors(monitors: Collection[str], solver: str) -> None:
@@ -54,7 +54,7 @@ def check_monitors(monitors: Collection[str], solver: str) -> None:
         )
 
 
-def monitors_of(estimator: Estimator, call: Call) -> frozenset[str]:
+def active_monitors(estimator: FitInterface, call: FitArgs) -> frozenset[str]:
     """Return the monitors of a fit: those asked for, and the one that ``batch_size="noise"`` goes by.
 
     Raises:
@@ -70,8 +70,8 @@ def monitors_of(estimator: Estimator, call: Call) -> frozenset[str]:
     return frozenset(call.monitor) | {"noise_scale"}
 
 
-def monitored(
-    estimator: Estimator,
+def record_monitors(
+    estimator: FitInterface,
     monitors: frozenset[str],
     epochs: Iterator[EpochRecord],
     weights: NDArray[np.floating] | None,
@@ -91,7 +91,7 @@ def monitored(
     """
     for epoch in epochs:
         if monitors:
-            found = summary(monitors, epoch, weights)
+            found = summarize_epoch(monitors, epoch, weights)
             if isinstance(plan, GrowingBatchSampler):
                 found["batch_size"] = plan.batch_size
                 plan.update(found["noise_scale"])
@@ -101,7 +101,7 @@ def monitored(
 
 
 @cache
-def watched_for(monitors: frozenset[str], *, recording: bool = False) -> MetricFns:
+def metric_fns_for(monitors: frozenset[str], *, recording: bool = False) -> MetricFns:
     """Return what an engine has to look at for some monitors.
 
     Args:
@@ -111,9 +111,9 @@ def watched_for(monitors: frozenset[str], *, recording: bool = False) -> MetricF
     Returns:
         The looks.
     """
-    norms = squared_norms if monitors & _OF_EXAMPLES else None
+    norms = squared_norms if monitors & _EXAMPLE_MONITORS else None
     of_examples = basic_metrics if recording else norms
-    return MetricFns(of_examples, squared_lengths if monitors & _OF_STEPS else None)
+    return MetricFns(of_examples, squared_update_norms if monitors & _STEP_MONITORS else None)
 
 
 def squared_norms(step: Step, _: Array) -> Array:
@@ -121,15 +121,15 @@ def squared_norms(step: Step, _: Array) -> Array:
     return step.gradient.squared_norms()[None, :]
 
 
-def squared_lengths(gradient: Layers, before: Layers, after: Layers) -> Array:
+def squared_update_norms(gradient: Layers, before: Layers, after: Layers) -> Array:
     """``‖g‖²``; then for each layer ``‖θ_after − θ_before‖²`` and ``‖θ_before‖²``: ``(1 + 2 (L + 1),)``."""
     xp = namespace(before[0].b)
     moved = [Layer(new.W - old.W, new.b - old.b) for new, old in zip(after, before, strict=True)]
-    of_layers = (_of_layer(layer) for pair in zip(moved, before, strict=True) for layer in pair)
-    return xp.stack([sum(map(_of_layer, gradient)), *of_layers])
+    of_layers = (_squared_layer_norm(layer) for pair in zip(moved, before, strict=True) for layer in pair)
+    return xp.stack([sum(map(_squared_layer_norm, gradient)), *of_layers])
 
 
-def summary(
+def summarize_epoch(
     monitors: Collection[str], epoch: EpochRecord, weights: NDArray[np.floating] | None
 ) -> dict[str, float]:
     """Return what the monitors say of an epoch.
@@ -147,7 +147,7 @@ def summary(
     """
     found: dict[str, float] = {}
     if {"noise_scale", "gradient_snr"} & set(monitors):
-        trace, signal, size = _noise(epoch, weights)
+        trace, signal, size = _mean_noise(epoch, weights)
         scale = trace / signal if signal > 0 else trace * np.inf  # which stays nan where nothing is known
         if "noise_scale" in monitors:
             found["noise_scale"] = scale
@@ -165,7 +165,7 @@ def summary(
     return {name: float(value) for name, value in found.items()}
 
 
-def _noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tuple[float, float, float]:
+def _mean_noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tuple[float, float, float]:
     """The epoch's mean estimates of tr Σ and ‖G‖², and the effective size of its batches."""
     sizes = batch_sizes(epoch.batches)
     of_batch = np.repeat(np.arange(len(sizes)), sizes)
@@ -184,5 +184,5 @@ def _noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tuple[fl
     return float(noise.trace.mean()), float(noise.squared_norm.mean()), float(1 / concentration.mean())
 
 
-def _of_layer(layer: Layer) -> Any:
+def _squared_layer_norm(layer: Layer) -> Any:
     return squared_norm(layer.W) + squared_norm(layer.b)

@@ -24,7 +24,7 @@ FIRST_BATCH = 32
 """Rows in a batch with ``batch_size="noise"``, before anything is measured."""
 
 
-class Rule(NamedTuple):
+class Constraint(NamedTuple):
     """What a parameter may be.
 
     Attributes:
@@ -34,11 +34,11 @@ class Rule(NamedTuple):
     """
 
     allowed: str
-    holds: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
     names: tuple[str, ...] = ()
 
 
-def number(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Rule:
+def interval(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Constraint:
     """A finite number from ``low`` to ``high``; ``above`` and ``below`` leave out the ends."""
 
     def holds(value: Any) -> bool:
@@ -50,70 +50,76 @@ def number(low: float, high: float = math.inf, *, above: bool = False, below: bo
         return (low < given if above else low <= given) and (given < high if below else given <= high)
 
     if high == math.inf:
-        return Rule(f"a finite number {'above' if above else 'of at least'} {low:g}", holds)
+        return Constraint(f"a finite number {'above' if above else 'of at least'} {low:g}", holds)
     start = f"{'above' if above else 'from'} {low:g}"
     end = {(True, True): "and below", (True, False): "and at most", (False, True): "to below"}
-    return Rule(f"a number {start} {end.get((above, below), 'to')} {high:g}", holds)
+    return Constraint(f"a number {start} {end.get((above, below), 'to')} {high:g}", holds)
 
 
-def integer(low: int) -> Rule:
+def integer(low: int) -> Constraint:
     """An integer of at least ``low``."""
-    return Rule(f"an integer of at least {low}", lambda value: _is_integer(value) and value >= low)
+    return Constraint(f"an integer of at least {low}", lambda value: _is_integer(value) and value >= low)
 
 
-def one_of(*names: str) -> Rule:
+def str_options(*names: str) -> Constraint:
     """One of some names."""
-    return Rule(
+    return Constraint(
         f"one of {', '.join(map(repr, names))}",
         lambda value: isinstance(value, str) and value in names,
         names,
     )
 
 
-def exactly(value: Any) -> Rule:
+def exact_value(value: Any) -> Constraint:
     """This very value."""
-    return Rule(repr(value), lambda given: given is value or (isinstance(given, float) and given == value))
+    return Constraint(
+        repr(value), lambda given: given is value or (isinstance(given, float) and given == value)
+    )
 
 
-def either(*rules: Rule) -> Rule:
+def any_of(*rules: Constraint) -> Constraint:
     """Whatever one of the rules allows."""
-    return Rule(
+    return Constraint(
         ", or ".join(rule.allowed for rule in rules),
-        lambda value: any(rule.holds(value) for rule in rules),
+        lambda value: any(rule.is_valid(value) for rule in rules),
         tuple(name for rule in rules for name in rule.names),
     )
 
 
-def sequence_of(rule: Rule, what: str) -> Rule:
+def sequence_of(rule: Constraint, what: str) -> Constraint:
     """A list, tuple or one-dimensional array whose entries all follow a rule."""
-    return Rule(what, lambda value: _is_sequence(value) and all(rule.holds(entry) for entry in value))
+    return Constraint(
+        what, lambda value: _is_sequence(value) and all(rule.is_valid(entry) for entry in value)
+    )
 
 
-BOOLEAN = Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
-CALLABLE = Rule("a callable", callable)
-_ACTIVATION = either(one_of(*ACTIVATIONS), Rule("an Activation", lambda value: isinstance(value, Activation)))
+BOOLEAN = Constraint("True or False", lambda value: isinstance(value, bool | np.bool_))
+CALLABLE = Constraint("a callable", callable)
+_ACTIVATION = any_of(
+    str_options(*ACTIVATIONS), Constraint("an Activation", lambda value: isinstance(value, Activation))
+)
 
 _DTYPES = ("float32", "float64", np.float32, np.float64)
 
-RULES: dict[str, Rule] = {
-    "hidden_layer_sizes": either(
+PARAMETER_CONSTRAINTS: dict[str, Constraint] = {
+    "hidden_layer_sizes": any_of(
         integer(1), sequence_of(integer(1), "a sequence of them, one for each hidden layer, as (100, 50)")
     ),
-    "activation": either(
+    "activation": any_of(
         _ACTIVATION, sequence_of(_ACTIVATION, "a sequence of them, one for each hidden layer")
     ),
-    "solver": one_of("adam", "adamw", "sgd", "lbfgs"),
-    "alpha": number(0),
-    "batch_size": either(integer(1), one_of("auto", "full", "noise")),
-    "learning_rate": either(
-        one_of("constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"),
-        Rule("a callable step -> learning rate", callable),
+    "solver": str_options("adam", "adamw", "sgd", "lbfgs"),
+    "alpha": interval(0),
+    "batch_size": any_of(integer(1), str_options("auto", "full", "noise")),
+    "learning_rate": any_of(
+        str_options("constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"),
+        Constraint("a callable step -> learning rate", callable),
     ),
-    "learning_rate_init": number(0, above=True),
-    "power_t": number(0),
+    "learning_rate_init": interval(0, above=True),
+    "power_t": interval(0),
     "max_iter": integer(1),
     "shuffle": BOOLEAN,
-    "random_state": Rule(
+    "random_state": Constraint(
         "None, an integer from 0 to 2**32 - 1, or a numpy.random.RandomState",
         lambda value: (
             value is None
@@ -121,60 +127,66 @@ RULES: dict[str, Rule] = {
             or (_is_integer(value) and 0 <= value < 2**32)
         ),
     ),
-    "tol": number(0),
-    "verbose": either(BOOLEAN, integer(0)),
+    "tol": interval(0),
+    "verbose": any_of(BOOLEAN, integer(0)),
     "warm_start": BOOLEAN,
-    "momentum": number(0, 1),
+    "momentum": interval(0, 1),
     "nesterovs_momentum": BOOLEAN,
     "early_stopping": BOOLEAN,
-    "validation_fraction": number(0, 1, below=True),
-    "beta_1": number(0, 1, below=True),
-    "beta_2": number(0, 1, below=True),
-    "epsilon": number(0, above=True),
-    "n_iter_no_change": either(integer(1), exactly(math.inf)),
+    "validation_fraction": interval(0, 1, below=True),
+    "beta_1": interval(0, 1, below=True),
+    "beta_2": interval(0, 1, below=True),
+    "epsilon": interval(0, above=True),
+    "n_iter_no_change": any_of(integer(1), exact_value(math.inf)),
     "max_fun": integer(1),
-    "dropout": either(
-        number(0, 1, below=True),
-        sequence_of(number(0, 1, below=True), "a sequence of them, one for each hidden layer, as (0.2, 0.5)"),
+    "dropout": any_of(
+        interval(0, 1, below=True),
+        sequence_of(
+            interval(0, 1, below=True), "a sequence of them, one for each hidden layer, as (0.2, 0.5)"
+        ),
     ),
-    "weight_decay": number(0),
-    "warmup_fraction": number(0, 1, below=True),
-    "max_grad_norm": either(number(0, above=True), exactly(None)),
-    "scoring": either(
-        exactly(None),
-        one_of("loss", *get_scorer_names())._replace(allowed="'loss', the name of a scikit-learn scorer"),
+    "weight_decay": interval(0),
+    "warmup_fraction": interval(0, 1, below=True),
+    "max_grad_norm": any_of(interval(0, above=True), exact_value(None)),
+    "scoring": any_of(
+        exact_value(None),
+        str_options("loss", *get_scorer_names())._replace(
+            allowed="'loss', the name of a scikit-learn scorer"
+        ),
         CALLABLE,
     ),
-    "callbacks": either(
-        exactly(None), sequence_of(CALLABLE, "a sequence of callables record -> True to stop")
+    "callbacks": any_of(
+        exact_value(None), sequence_of(CALLABLE, "a sequence of callables record -> True to stop")
     ),
-    "dtype": either(
-        exactly(None),
-        Rule(
+    "dtype": any_of(
+        exact_value(None),
+        Constraint(
             "'float32', 'float64'",
             lambda value: isinstance(value, str | type | np.dtype) and value in _DTYPES,
         ),
     ),
-    "engine": one_of(*ENGINES),
-    "device": either(
-        exactly(None),
-        Rule("'cpu', 'gpu', 'tpu' or another of JAX's", lambda value: isinstance(value, str) and value != ""),
+    "engine": str_options(*ENGINES),
+    "device": any_of(
+        exact_value(None),
+        Constraint(
+            "'cpu', 'gpu', 'tpu' or another of JAX's", lambda value: isinstance(value, str) and value != ""
+        ),
     ),
-    "precision": either(exactly(None), one_of(*PRECISIONS)),
+    "precision": any_of(exact_value(None), str_options(*PRECISIONS)),
     "max_batch_size": integer(1),
-    "privacy": either(
-        exactly(None),
-        Rule(
+    "privacy": any_of(
+        exact_value(None),
+        Constraint(
             "a batchprop.privacy.Privacy, as Privacy(epsilon=3, delta=1e-5)",
             lambda value: callable(getattr(value, "begin", None)) and not isinstance(value, type),
         ),
     ),
-    "on_divergence": one_of("error", "rewind"),
+    "on_divergence": str_options("error", "rewind"),
 }
 """What both estimators' parameters may be."""
 
 
-def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Rule]) -> None:
+def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Constraint]) -> None:
     """Check every parameter of an estimator.
 
     Args:
@@ -192,14 +204,14 @@ def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Rule]) -> Non
     """
     values = estimator.get_params(deep=False)
     for name, rule in rules.items():
-        if rule.holds(values[name]):
+        if rule.is_valid(values[name]):
             continue
         near = get_close_matches(str(values[name]), rule.names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ParameterError(f"{name}={values[name]!r} is not allowed: give {rule.allowed}{hint}")
 
 
-def hidden_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, ...]:
+def hidden_layer_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, ...]:
     """Return the hidden layers' widths, from one integer or from several.
 
     Example:

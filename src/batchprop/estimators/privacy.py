@@ -14,12 +14,12 @@ from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.batches import BatchSampler
 from batchprop.dp_sgd import DPMechanism
 from batchprop.errors import ParameterError
-from batchprop.estimators.interface import Estimator
-from batchprop.estimators.validation import Call
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.validation import FitArgs
 from batchprop.training import EpochRecord
 
 
-class PrivateFit(Protocol):
+class PrivacyEngine(Protocol):
     """What a fit asks of the one in ``batchprop.privacy``."""
 
     @property
@@ -33,12 +33,12 @@ class PrivateFit(Protocol):
         """What is spent after so many steps."""
 
 
-def goes_on(estimator: Estimator, call: Call) -> bool:
+def is_continuation(estimator: FitInterface, call: FitArgs) -> bool:
     """Whether a fit goes on from the weights of the last one."""
     return hasattr(estimator, "coefs_") and (estimator.warm_start or call.partial)
 
 
-def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
+def check_private_options(estimator: FitInterface, X: Any, call: FitArgs) -> None:
     """Refuse what would break the promise of ``privacy`` without a word.
 
     Args:
@@ -51,18 +51,18 @@ def refuse_leaks(estimator: Estimator, X: Any, call: Call) -> None:
     """
     if estimator.privacy is None:
         return
-    _refuse_batch_statistics(estimator)
+    _check_no_batch_statistics(estimator)
     if _shares_rows(X, call.X_val):
         raise ParameterError(
             "X_val shares its memory with X, so it holds rows that are trained on, which validation would "
             "see unprotected: give public rows of your own"
         )
-    for what, (found, why) in _leaks(estimator, call).items():
+    for what, (found, why) in _incompatible_options(estimator, call).items():
         if found:
             raise ParameterError(f"{what} does not go with privacy: {why}")
 
 
-def _leaks(estimator: Estimator, call: Call) -> dict[str, tuple[bool, str]]:
+def _incompatible_options(estimator: FitInterface, call: FitArgs) -> dict[str, tuple[bool, str]]:
     """What would leak, each by its name: whether it is asked for, and why it leaks."""
     own_rows = call.X_val is not None
     return {
@@ -107,7 +107,7 @@ def _shares_rows(X: Any, X_val: Any) -> bool:
     return X_val is X and X is not None
 
 
-def _refuse_batch_statistics(estimator: Estimator) -> None:
+def _check_no_batch_statistics(estimator: FitInterface) -> None:
     """Refuse an activation of the user's own that makes something else of a column among others than alone.
 
     No limit on single gradients holds then: one row changes those of all the others.
@@ -127,9 +127,9 @@ def _refuse_batch_statistics(estimator: Estimator) -> None:
                 )
 
 
-def begin_private(
-    estimator: Estimator, n_rows: int, batch_size: int, steps_per_epoch: int, call: Call
-) -> PrivateFit | None:
+def start_private_fit(
+    estimator: FitInterface, n_rows: int, batch_size: int, steps_per_epoch: int, call: FitArgs
+) -> PrivacyEngine | None:
     """Return the private fit that ``privacy`` asks for, which goes on with the budget of the last one.
 
     Args:
@@ -148,14 +148,16 @@ def begin_private(
     if estimator.privacy is None:
         return None
     before, seeded = getattr(estimator, "privacy_spent_", None), estimator.random_state is not None
-    fresh = not goes_on(estimator, call)
+    fresh = not is_continuation(estimator, call)
     if before is None and not fresh:
         raise ParameterError(
             "the weights so far were trained without privacy, and a budget cannot be carried on from there: "
             "fit anew, with warm_start=False"
         )
     if call.partial and before is not None:
-        fit: PrivateFit = estimator.privacy.go_on(n_rows, batch_size, steps_per_epoch, before, seeded=seeded)
+        fit: PrivacyEngine = estimator.privacy.go_on(
+            n_rows, batch_size, steps_per_epoch, before, seeded=seeded
+        )
     else:
         steps = steps_per_epoch * estimator.max_iter
         fit = estimator.privacy.begin(n_rows, batch_size, steps, before, seeded=seeded)
@@ -169,8 +171,8 @@ def begin_private(
 
 
 @contextmanager
-def withheld(
-    estimator: Estimator, private: PrivateFit | None, epochs: Iterator[EpochRecord]
+def redact_epochs(
+    estimator: FitInterface, private: PrivacyEngine | None, epochs: Iterator[EpochRecord]
 ) -> Iterator[Iterator[EpochRecord]]:
     """Give the epochs without what nothing protects, and write down what they have spent, however they end.
 
@@ -203,7 +205,7 @@ def withheld(
         estimator.privacy_spent_ = private.spent(steps)
 
 
-def random_state_of_batches(estimator: Estimator, rng: np.random.RandomState) -> np.random.RandomState:
+def batch_rng(estimator: FitInterface, rng: np.random.RandomState) -> np.random.RandomState:
     """Return what draws the batches: under privacy, and without a seed, bits of the operating system's own.
 
     NumPy's global generator, which serves elsewhere, may have been seeded by anybody.

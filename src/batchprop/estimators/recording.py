@@ -21,15 +21,15 @@ from batchprop.dynamics import (
     update_dynamics,
 )
 from batchprop.errors import ParameterError
-from batchprop.estimators.validation import Call
+from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.training import EpochRecord
 
 if TYPE_CHECKING:
-    from batchprop.estimators.interface import Estimator
+    from batchprop.estimators.interface import FitInterface
 
 
-class Checkpoint(NamedTuple):
+class WeightSnapshot(NamedTuple):
     """The weights at one point of a fit.
 
     Attributes:
@@ -42,15 +42,15 @@ class Checkpoint(NamedTuple):
     coefs: list[NDArray[np.floating]]
     intercepts: list[NDArray[np.floating]]
     epoch: int
-    rate: float
+    learning_rate_sum: float
 
     @classmethod
-    def of(cls, net: Network, epoch: int, rate: float) -> Checkpoint:
+    def from_network(cls, net: Network, epoch: int, rate: float) -> WeightSnapshot:
         """The weights of a network, in scikit-learn's shapes."""
         return cls([layer.W.T for layer in net.layers], [layer.b for layer in net.layers], epoch, rate)
 
 
-class Recorder:
+class DynamicsRecorder:
     """Adds up what an engine saw of each row.
 
     Args:
@@ -68,12 +68,12 @@ class Recorder:
         self, net: Network, rows: Indices, Y: NDArray[np.floating], labels: LabelEncoding | None
     ) -> None:
         self.history: TrainingDynamics | None = None
-        self.checkpoints = [Checkpoint.of(net, 0, 0.0)]
+        self.checkpoints = [WeightSnapshot.from_network(net, 0, 0.0)]
         self._Y, self._labels = np.ascontiguousarray(Y[rows].T), labels
         self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
         self._places[rows] = np.arange(len(rows))
 
-    def recorded(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
+    def record(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
         """Take in epochs whose batches name every row once.
 
         Args:
@@ -85,7 +85,7 @@ class Recorder:
         for epoch in epochs:
             found = np.asarray(epoch.metrics.examples)
             glances = np.empty(found.shape[::-1], dtype=found.dtype)
-            glances[:, self._places[_in_order(epoch.batches)]] = found.T
+            glances[:, self._places[_epoch_order(epoch.batches)]] = found.T
             # Sums over many epochs are kept in float64.
             seen = example_metrics(glances, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
             rate = epoch.learning_rate
@@ -93,19 +93,19 @@ class Recorder:
                 self.history = init_dynamics(seen, rate, self._labels)
             else:
                 self.history = update_dynamics(self.history, seen, rate)
-            self._keep(epoch)
+            self._keep_snapshot(epoch)
             yield epoch
 
-    def _keep(self, epoch: EpochRecord) -> None:
+    def _keep_snapshot(self, epoch: EpochRecord) -> None:
         """Keep the weights after epochs 1, 2, 4, 8, ... and after the last."""
         rate = epoch.learning_rate
         # The last one kept was the last epoch's, and stays only where that was a power of two.
         if not _is_power_of_two(epoch.number - 1):
-            rate += self.checkpoints.pop().rate
-        self.checkpoints.append(Checkpoint.of(epoch.network, epoch.number, rate))
+            rate += self.checkpoints.pop().learning_rate_sum
+        self.checkpoints.append(WeightSnapshot.from_network(epoch.network, epoch.number, rate))
 
 
-def _in_order(batches: EpochBatches) -> Indices:
+def _epoch_order(batches: EpochBatches) -> Indices:
     # An order of a million batches of one row need not be walked through.
     return batches.rows if isinstance(batches, SequentialBatches) else np.concatenate(list(batches))
 
@@ -114,7 +114,7 @@ def _is_power_of_two(number: int) -> bool:
     return number & (number - 1) == 0
 
 
-def check_recording(estimator: Estimator, call: Call) -> None:
+def check_recording(estimator: FitInterface, call: FitArgs) -> None:
     """Refuse to record what cannot be.
 
     Args:
@@ -140,8 +140,8 @@ def check_recording(estimator: Estimator, call: Call) -> None:
         )
 
 
-def records_of(
-    estimator: Estimator, recorder: Recorder | None, rows: Indices, y: NDArray[Any]
+def recording_result(
+    estimator: FitInterface, recorder: DynamicsRecorder | None, rows: Indices, y: NDArray[Any]
 ) -> dict[str, Any] | None:
     """Return what an estimator keeps of a recording: arrays and numbers, which any file format can hold.
 
@@ -164,13 +164,13 @@ def records_of(
     return {
         "rows": rows,
         "given": y,
-        "suggested": estimator._decoded(mean_predictions(history)),
+        "suggested": estimator._decode_targets(mean_predictions(history)),
         "figures": {"suspicion": rank, **summarize(history)},
         "checkpoints": [tuple(checkpoint) for checkpoint in recorder.checkpoints],
     }
 
 
-def frame_of(records: dict[str, Any] | None) -> Any:
+def to_frame(records: dict[str, Any] | None) -> Any:
     """Return the table of ``examples_``.
 
     Args:
@@ -182,7 +182,7 @@ def frame_of(records: dict[str, Any] | None) -> Any:
     Raises:
         AttributeError: nothing was recorded.
     """
-    records = require_records("examples_", records)
+    records = check_recorded("examples_", records)
     import pandas as pd
 
     n = len(records["given"])
@@ -191,7 +191,7 @@ def frame_of(records: dict[str, Any] | None) -> Any:
     return given.join(found)
 
 
-def require_records(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
+def check_recorded(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
     """Return what was recorded, or say that nothing was.
 
     Raises:

@@ -14,16 +14,16 @@ from sklearn.metrics import r2_score
 from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
-from batchprop.estimators.base import check_partial, unless_lbfgs
-from batchprop.estimators.convert import AdoptingRegressor
+from batchprop.estimators.base import check_partial_fit, unless_lbfgs
+from batchprop.estimators.convert import ConvertibleRegressor
 from batchprop.estimators.interface import Callback
 from batchprop.estimators.keeping.checkpoints import Checkpoints
-from batchprop.estimators.parameters import RULES, Rule, number, one_of
-from batchprop.estimators.validation import Call, require_numbers
+from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS, Constraint, interval, str_options
+from batchprop.estimators.validation import FitArgs, check_numeric_target
 from batchprop.heads import Head
 
 
-class MLPRegressor(RegressorMixin, AdoptingRegressor):
+class MLPRegressor(RegressorMixin, ConvertibleRegressor):
     """A feed-forward network for numbers: scikit-learn's ``MLPRegressor``, and what it declines to add.
 
     Args:
@@ -114,11 +114,11 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         True
     """
 
-    _rules: ClassVar[dict[str, Rule]] = {
-        **RULES,
-        "loss": one_of("squared_error", "poisson", "absolute_error", "huber", "quantile"),
-        "huber_delta": number(0, above=True),
-        "quantile": number(0, 1, above=True, below=True),
+    _rules: ClassVar[dict[str, Constraint]] = {
+        **PARAMETER_CONSTRAINTS,
+        "loss": str_options("squared_error", "poisson", "absolute_error", "huber", "quantile"),
+        "huber_delta": interval(0, above=True),
+        "quantile": interval(0, 1, above=True, below=True),
     }
     _y_options: ClassVar[dict[str, Any]] = {"y_numeric": True}
 
@@ -169,7 +169,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         privacy: Any = None,
         on_divergence: str = "error",
     ) -> None:
-        self._assign(locals())
+        self._set_parameters(locals())
 
     def fit(
         self,
@@ -216,7 +216,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
-        call = Call(*given, monitor=monitor, record_examples=record_examples)
+        call = FitArgs(*given, monitor=monitor, record_examples=record_examples)
         return self._fit(X, y, call._replace(checkpoint=checkpoint, resume=resume))
 
     @unless_lbfgs
@@ -234,8 +234,8 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         Raises:
             ValueError: as ``fit``; ``early_stopping`` is set, which a piece cannot serve.
         """
-        check_partial(self)
-        return self._fit(X, y, Call(sample_weight, partial=True))
+        check_partial_fit(self)
+        return self._fit(X, y, FitArgs(sample_weight, partial=True))
 
     def predict(self, X: Any) -> NDArray[np.floating]:
         """Return the predicted numbers, in the shape that y had.
@@ -246,7 +246,7 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         Returns:
             ``(n,)``, or ``(n, K)`` for several targets.
         """
-        return self._decoded(self._answers(X))
+        return self._decode_targets(self._predict_outputs(X))
 
     # ---- what BaseMLP asks for
 
@@ -262,14 +262,14 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
         # scikit-learn reports the squared error averaged over the outputs, and follows its sum's gradient.
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        require_numbers(y)
-        return super()._validated(X, y, reset=reset)
+    def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        check_numeric_target(y)
+        return super()._validate_data(X, y, reset=reset)
 
-    def _learn_targets(self, y: Any, call: Call, *, fresh: bool) -> None:
+    def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
         self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
 
-    def _encoded(self, y: Any, dtype: Any) -> NDArray[np.floating]:
+    def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         if self.loss == "poisson" and np.min(y) < 0:
             raise InputError(f"y holds {np.min(y):g}: loss='poisson' counts, from 0 up; use another loss")
         with np.errstate(over="ignore"):
@@ -278,10 +278,10 @@ class MLPRegressor(RegressorMixin, AdoptingRegressor):
             raise InputError(f"y holds a value too large for {Y.dtype}: rescale y, or use dtype='float64'")
         return Y
 
-    def _decoded(self, P: NDArray[np.floating]) -> NDArray[Any]:
+    def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
         return P[:, 0] if P.shape[1] == 1 else P
 
-    def _own_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+    def _default_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
         if not np.isfinite(P).all():
             return float("nan")
         return float(r2_score(y, P, sample_weight=weights))

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from batchprop import optimizers, schedules
 from batchprop.batches import BatchSampler, GrowingBatchSampler
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.interface import FitInterface
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import ReduceOnPlateau, Schedule
 
-_PLANNED: dict[str, Callable[[float, int, float], Schedule]] = {
+_HORIZON_SCHEDULES: dict[str, Callable[[float, int, float], Schedule]] = {
     "cosine": lambda rate, total_steps, _: schedules.cosine(rate, total_steps),
     "warmup_cosine": schedules.warmup_cosine,
     "one_cycle": schedules.one_cycle,
 }
 
 
-def optimizer_of(estimator: Estimator) -> Optimizer:
+def make_optimizer(estimator: FitInterface) -> Optimizer:
     """Return the optimiser that the parameters ``solver``, ``momentum``, ``beta_1``, ... describe."""
     if estimator.solver == "adam":
         return optimizers.adam(estimator.beta_1, estimator.beta_2, estimator.epsilon)
@@ -28,7 +28,7 @@ def optimizer_of(estimator: Estimator) -> Optimizer:
     return (optimizers.nesterov if estimator.nesterovs_momentum else optimizers.momentum)(estimator.momentum)
 
 
-def schedule_of(estimator: Estimator, steps_per_epoch: int, rows: int, *, resumed: bool) -> Schedule:
+def make_schedule(estimator: FitInterface, steps_per_epoch: int, rows: int, *, resumed: bool) -> Schedule:
     """Return the schedule that ``learning_rate`` describes.
 
     As in scikit-learn, ``"invscaling"`` and ``"adaptive"`` act on ``solver="sgd"`` alone.
@@ -47,8 +47,8 @@ def schedule_of(estimator: Estimator, steps_per_epoch: int, rows: int, *, resume
     resumed_rate = memory["plateau_rate"] if resumed and memory is not None else None
     if callable(kind):
         return kind
-    if kind in _PLANNED:
-        return _PLANNED[kind](rate, total, estimator.warmup_fraction)
+    if kind in _HORIZON_SCHEDULES:
+        return _HORIZON_SCHEDULES[kind](rate, total, estimator.warmup_fraction)
     if kind == "adaptive" and estimator.solver == "sgd":
         return ReduceOnPlateau(resumed_rate or rate)
     if kind == "invscaling" and estimator.solver == "sgd":
@@ -56,7 +56,7 @@ def schedule_of(estimator: Estimator, steps_per_epoch: int, rows: int, *, resume
     return schedules.constant(rate)
 
 
-def growing_rate(estimator: Estimator, schedule: Schedule, plan: BatchSampler) -> Schedule:
+def scale_for_batch_growth(estimator: FitInterface, schedule: Schedule, plan: BatchSampler) -> Schedule:
     """Return the schedule that goes with a plan whose batches grow: a step that is worth more goes further.
 
     Args:
@@ -78,7 +78,7 @@ def growing_rate(estimator: Estimator, schedule: Schedule, plan: BatchSampler) -
 
 
 def _invscaling(
-    estimator: Estimator, rate: float, steps_per_epoch: int, rows: int, *, resumed: bool
+    estimator: FitInterface, rate: float, steps_per_epoch: int, rows: int, *, resumed: bool
 ) -> Schedule:
     if resumed:
         # A piece of the data is one epoch, and a rate lasts for an epoch.

@@ -20,11 +20,11 @@ BINARY, MULTICLASS = "binary", "multiclass"
 MULTILABEL, MULTIOUTPUT = "multilabel-indicator", "multiclass-multioutput"
 
 
-CEILING = -math.log(np.finfo(np.float64).eps)
+MAX_LOSS = -math.log(np.finfo(np.float64).eps)
 """36.04, what a wrong answer costs at most: scikit-learn clips P at float64's epsilon, and L-BFGS sees it."""
 
 
-class Classes(NamedTuple):
+class TargetEncoding(NamedTuple):
     """The classes of a target.
 
     Attributes:
@@ -36,7 +36,7 @@ class Classes(NamedTuple):
     labels: Any
 
     @classmethod
-    def of(cls, y: Any) -> Classes:
+    def fit(cls, y: Any) -> TargetEncoding:
         """Read the kind and the classes off a target.
 
         Args:
@@ -53,17 +53,17 @@ class Classes(NamedTuple):
             >>> Classes.of(np.array(["no", "yes", "no"]))
             Classes(kind='binary', labels=array(['no', 'yes'], dtype='<U3'))
         """
-        _require_labels(y)
+        _check_labels(y)
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == MULTILABEL:
             return cls(kind, np.arange(y.shape[1]))
         if kind == MULTIOUTPUT:
-            return cls(kind, [_distinct(column, f"column {t} of y") for t, column in enumerate(y.T)])
-        return cls._of_one(_distinct(y, "y"))
+            return cls(kind, [_unique_labels(column, f"column {t} of y") for t, column in enumerate(y.T)])
+        return cls._from_labels(_unique_labels(y, "y"))
 
     @classmethod
-    def declared(cls, classes: Any, y: Any) -> Classes:
+    def from_classes(cls, classes: Any, y: Any) -> TargetEncoding:
         """Take the classes from the caller, for a target that comes in pieces.
 
         Args:
@@ -98,14 +98,14 @@ class Classes(NamedTuple):
                 "give all the classes that may come, as np.unique(y_all)"
             )
         if several:
-            return cls(MULTIOUTPUT, [_distinct(each, f"classes[{t}]") for t, each in enumerate(classes)])
-        return cls._of_one(_distinct(classes, "classes"))
+            return cls(MULTIOUTPUT, [_unique_labels(each, f"classes[{t}]") for t, each in enumerate(classes)])
+        return cls._from_labels(_unique_labels(classes, "classes"))
 
     @classmethod
-    def _of_one(cls, labels: NDArray[Any]) -> Classes:
+    def _from_labels(cls, labels: NDArray[Any]) -> TargetEncoding:
         return cls(BINARY if len(labels) == 2 else MULTICLASS, labels)
 
-    def same(self, other: Classes) -> bool:
+    def equals(self, other: TargetEncoding) -> bool:
         """Whether other classes are of the same kind and, in any order, the same."""
         if self.kind != other.kind:
             return False
@@ -135,10 +135,10 @@ class Classes(NamedTuple):
     def head(self, label_smoothing: float) -> Head:
         """Return the head that fits: softmax, sigmoid, or one softmax for each target."""
         if self.kind == MULTICLASS:
-            return softmax(label_smoothing, CEILING)
+            return softmax(label_smoothing, MAX_LOSS)
         if self.kind == MULTIOUTPUT:
-            return softmax_groups(self.sizes, label_smoothing, CEILING)
-        return sigmoid_cross_entropy(label_smoothing, CEILING)
+            return softmax_groups(self.sizes, label_smoothing, MAX_LOSS)
+        return sigmoid_cross_entropy(label_smoothing, MAX_LOSS)
 
     def encode(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         """Turn labels into the rows of Y.
@@ -160,7 +160,7 @@ class Classes(NamedTuple):
                    [1., 0., 0.]], dtype=float32)
         """
         if self.kind == MULTILABEL:
-            Y = np.asarray(dense(y), dtype=dtype)
+            Y = np.asarray(to_dense(y), dtype=dtype)
             if Y.ndim != 2 or Y.shape[1] != len(self.labels):
                 raise InputError(
                     f"y has shape {Y.shape}: the labels before were {len(self.labels)} columns of 0 and 1"
@@ -209,7 +209,7 @@ class Classes(NamedTuple):
         return np.split(P, np.cumsum(self.sizes)[:-1], axis=1)
 
 
-def dense(y: Any) -> Any:
+def to_dense(y: Any) -> Any:
     """Return a target as an ordinary array, where it may be a sparse indicator matrix."""
     return y.toarray() if hasattr(y, "toarray") else y
 
@@ -224,7 +224,7 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
     return np.equal(np.searchsorted(labels, y)[:, None], np.arange(len(labels)))
 
 
-def _require_labels(y: Any) -> None:
+def _check_labels(y: Any) -> None:
     if np.ndim(y) != 1 or y.dtype != object:
         return
     for row, label in enumerate(y):
@@ -235,7 +235,7 @@ def _require_labels(y: Any) -> None:
         raise InputError(f"y mixes {' and '.join(sorted(kinds))}: give labels of one kind, as y.astype(str)")
 
 
-def _distinct(values: Any, where: str) -> NDArray[Any]:
+def _unique_labels(values: Any, where: str) -> NDArray[Any]:
     """The sorted distinct labels, of which there must be two."""
     labels: NDArray[Any] = np.unique(values)
     if len(labels) < 2:

@@ -15,11 +15,11 @@ from batchprop.training import Engine
 # Looking for the libraries takes as long as a hundred small steps.
 _BLAS = ThreadpoolController()
 
-SMALL_PRODUCT = 2_500_000
+SINGLE_THREAD_MAX_FLOPS = 2_500_000
 """Multiplications in a product that one thread does as fast as several, which first have to meet."""
 
 
-def one_thread_is_enough(sizes: Sequence[int], batch_size: int) -> bool:
+def use_single_thread(sizes: Sequence[int], batch_size: int) -> bool:
     """Whether a fit should keep BLAS to one thread.
 
     That is so where its products are small, and inside a parallel loop of joblib's (``n_jobs``) whose workers
@@ -37,16 +37,16 @@ def one_thread_is_enough(sizes: Sequence[int], batch_size: int) -> bool:
         (True, False)
     """
     largest = batch_size * max(n_in * n_out for n_in, n_out in pairwise(sizes))
-    return largest <= SMALL_PRODUCT or _in_a_crowd()
+    return largest <= SINGLE_THREAD_MAX_FLOPS or _in_parallel_worker()
 
 
-def _in_a_crowd() -> bool:
+def _in_parallel_worker() -> bool:
     # Worker processes of joblib's default kind find their share of the cores in the environment.
     return get_active_backend()[0].nesting_level > 0 and "OMP_NUM_THREADS" not in os.environ
 
 
 @contextmanager
-def suitable_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> Iterator[None]:
+def limit_blas_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> Iterator[None]:
     """Keep BLAS to one thread for a while, where that is enough.
 
     Args:
@@ -54,7 +54,7 @@ def suitable_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> I
         sizes: the widths of the network.
         batch_size: rows in a step.
     """
-    if engine.name != "numpy" or not one_thread_is_enough(sizes, batch_size):
+    if engine.name != "numpy" or not use_single_thread(sizes, batch_size):
         yield
         return
     with _BLAS.limit(limits=1, user_api="blas"):

@@ -18,7 +18,7 @@ from batchprop.batches import Indices
 from batchprop.errors import InputError
 
 
-class Call(NamedTuple):
+class FitArgs(NamedTuple):
     """What ``fit`` or ``partial_fit`` was given besides X and y, as the user gave it.
 
     Attributes:
@@ -43,7 +43,7 @@ class Call(NamedTuple):
     counts: Sequence[Mapping[Any, int]] | None = None
 
 
-class Examples(NamedTuple):
+class LabelledRows(NamedTuple):
     """Rows to train or to validate on.
 
     Attributes:
@@ -58,13 +58,13 @@ class Examples(NamedTuple):
     Y: NDArray[np.floating]
     weights: NDArray[np.floating] | None
 
-    def part(self, rows: Indices) -> Examples:
+    def subset(self, rows: Indices) -> LabelledRows:
         """Return some of the rows."""
         weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.X[rows], self.y[rows], self.Y[rows], weights)
+        return LabelledRows(self.X[rows], self.y[rows], self.Y[rows], weights)
 
 
-def check_weights(
+def check_sample_weight(
     sample_weight: Any, n_rows: int, dtype: Any, *, some: bool = True
 ) -> NDArray[np.floating] | None:
     """Return the sample weights as an array, or say what is wrong with them.
@@ -89,7 +89,7 @@ def check_weights(
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
-    with explaining(sample_weight=sample_weight):
+    with clear_errors(sample_weight=sample_weight):
         weights: NDArray[np.floating] = check_array(
             sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
         )
@@ -101,11 +101,11 @@ def check_weights(
         first = int(np.argmin(weights))
         raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
     if some:
-        require_weight(weights, "row")
+        check_nonzero_weight(weights, "row")
     return weights
 
 
-def require_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
+def check_nonzero_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
     """Refuse rows none of which counts.
 
     Args:
@@ -121,7 +121,7 @@ def require_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
         )
 
 
-def split_rows(
+def train_valid_split(
     n_rows: int, fraction: float, labels: Any | None, random_state: np.random.RandomState
 ) -> tuple[Indices, Indices]:
     """Split the row numbers into those to train on and those to validate on, as scikit-learn's MLPs do.
@@ -138,7 +138,7 @@ def split_rows(
     Raises:
         InputError: a class has one row only, or a part would be too small.
     """
-    n_classes = 1 if labels is None else _require_twice(labels)
+    n_classes = 1 if labels is None else _check_class_counts(labels)
     n_held = math.ceil(fraction * n_rows)
     if n_held < max(2, n_classes) or n_rows - n_held < n_classes:
         raise InputError(
@@ -152,7 +152,7 @@ def split_rows(
     return train, held
 
 
-def _require_twice(labels: Any) -> int:
+def _check_class_counts(labels: Any) -> int:
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise InputError(
@@ -168,7 +168,7 @@ _COLUMNS = re.compile(r"has \d+ features, but \w+ is expecting \d+ features as i
 
 
 @contextmanager
-def explaining(**given: Any) -> Iterator[None]:
+def clear_errors(**given: Any) -> Iterator[None]:
     """Turn what scikit-learn's validation raises inside into an ``InputError`` that names value and remedy.
 
     Args:
@@ -180,13 +180,13 @@ def explaining(**given: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        clearer = _explained(str(error), given)
+        clearer = _translate_error(str(error), given)
         if clearer is None or isinstance(error, InputError):
             raise
         raise InputError(clearer) from None
 
 
-def refuse_dates(**given: Any) -> None:
+def check_no_dates(**given: Any) -> None:
     """Refuse dates and durations, which NumPy would silently turn into nanoseconds.
 
     Args:
@@ -208,7 +208,7 @@ def refuse_dates(**given: Any) -> None:
             )
 
 
-def require_numbers(y: Any) -> None:
+def check_numeric_target(y: Any) -> None:
     """Refuse a target of text where numbers are wanted.
 
     Args:
@@ -233,7 +233,7 @@ def require_numbers(y: Any) -> None:
             )
 
 
-def _explained(message: str, given: dict[str, Any]) -> str | None:
+def _translate_error(message: str, given: dict[str, Any]) -> str | None:
     name, X = next(iter(given.items()))
     if found := _NOT_FINITE.search(message):
         short, spoilt = "float32" in message, found["name"] or "y"

@@ -10,7 +10,7 @@ from batchprop.errors import BatchpropError
 
 
 @contextmanager
-def extra(name: str, purpose: str) -> Iterator[None]:
+def require_extra(name: str, purpose: str) -> Iterator[None]:
     """Turn a failed import into one line that says how to install it.
 
     Args:
@@ -36,7 +36,7 @@ def extra(name: str, purpose: str) -> Iterator[None]:
         ) from error
 
 
-def put(content: bytes, path: str | os.PathLike[str]) -> None:
+def atomic_write(content: bytes, path: str | os.PathLike[str]) -> None:
     """Write a file beside its place, have it on the disk, and rename it: a half-written one has no name.
 
     Args:

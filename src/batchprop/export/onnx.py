@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from batchprop.errors import BatchpropError, InputError, ParameterError
-from batchprop.export.files import extra, put
-from batchprop.export.onnx_converters import CHAPTERS, Plan, leaves, name_of, plan_of, tensor_type, told
+from batchprop.export.files import atomic_write, require_extra
+from batchprop.export.onnx_converters import (
+    CONVERTERS,
+    ConversionContext,
+    converter_key,
+    converter_options,
+    iter_steps,
+    plan_of,
+    tensor_type,
+)
 from batchprop.export.onnx_graph import OPSET
 from batchprop.export.onnx_transformers import INPUTS
 
@@ -31,7 +39,7 @@ class Input(NamedTuple):
     kind: str = ""
 
 
-def onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = None) -> None:
+def to_onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = None) -> None:
     """Write a fitted estimator, or a whole pipeline with its preprocessing, as an ONNX file.
 
     A pipeline of ``batchprop train`` has one input ``(n, 1)`` for each column, of the column's name: float64
@@ -62,7 +70,7 @@ def onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = None) 
         >>> file.stat().st_size > 0
         True
     """
-    put(converted(model, dtype).SerializeToString(), path)
+    atomic_write(converted(model, dtype).SerializeToString(), path)
 
 
 def converted(model: Any, dtype: str | None = None) -> ModelProto:
@@ -78,17 +86,17 @@ def converted(model: Any, dtype: str | None = None) -> ModelProto:
     Raises:
         BatchpropError: as ``onnx``.
     """
-    with extra("onnx", "bp.export.onnx"):
+    with require_extra("onnx", "bp.export.onnx"):
         import skl2onnx
         from onnx.checker import check_model
     from sklearn.utils.validation import check_is_fitted
 
     _check_asked(model, dtype)
     check_is_fitted(model)
-    steps = list(leaves(model))
+    steps = list(iter_steps(model))
     for step in steps:
-        if name := name_of(step):
-            CHAPTERS[name].check(step)
+        if name := converter_key(step):
+            CONVERTERS[name].check(step)
     inputs = _inputs(steps, dtype)
     of_table = bool(inputs[0].kind)
     plan = plan_of(steps, np.float32 if of_table else inputs[0].dtype)
@@ -100,7 +108,7 @@ def converted(model: Any, dtype: str | None = None) -> ModelProto:
             target_opset=dict(OPSET),
             options=_as_tensors(steps),
             model_optim=False,  # which takes minutes for a thousand columns; we do it below
-            **told(steps, plan),
+            **converter_options(steps, plan),
         )
     if of_table:
         _name_columns(proto, inputs, _outputs(steps[-1], plan))
@@ -137,7 +145,7 @@ def _check_asked(model: Any, dtype: str | None) -> None:
 
 def _inputs(steps: list[Any], dtype: str | None) -> list[Input]:
     """The inputs of the graph: the columns of a table, or one matrix."""
-    if name_of(steps[0]) == "batchprop ByKind":
+    if converter_key(steps[0]) == "batchprop ByKind":
         return [Input(name, INPUTS[kind][0], 1, kind) for name, kind in steps[0].kinds.items()]
     weights = next((step.coefs_[0].dtype for step in steps if hasattr(step, "coefs_")), "float32")
     width = next(int(step.n_features_in_) for step in steps if hasattr(step, "n_features_in_"))
@@ -147,14 +155,16 @@ def _inputs(steps: list[Any], dtype: str | None) -> list[Input]:
 def _as_tensors(steps: list[Any]) -> dict[int, dict[str, bool]]:
     """Have probabilities as tensors, where skl2onnx would make dicts of them."""
     return {
-        id(step): {} if name_of(step) else {"zipmap": False} for step in steps if hasattr(step, "classes_")
+        id(step): {} if converter_key(step) else {"zipmap": False}
+        for step in steps
+        if hasattr(step, "classes_")
     }
 
 
-def _outputs(last: Any, plan: Plan) -> list[str]:
+def _outputs(last: Any, plan: ConversionContext) -> list[str]:
     """The names of the outputs of a model, by its last step; none where skl2onnx knows them."""
-    name = name_of(last)
-    return [output for output, _, _ in CHAPTERS[name].outputs(last, plan.dtype)] if name else []
+    name = converter_key(last)
+    return [output for output, _, _ in CONVERTERS[name].outputs(last, plan.dtype)] if name else []
 
 
 def _name_columns(proto: ModelProto, inputs: list[Input], outputs: list[str]) -> None:

@@ -38,7 +38,7 @@ Outputs: TypeAlias = list[tuple[str, Any, int | None]]
 """Of each output its name, its type, and its width where it is a matrix of a known one."""
 
 
-class Chapter(NamedTuple):
+class Converter(NamedTuple):
     """How one kind of step is written.
 
     Attributes:
@@ -49,11 +49,11 @@ class Chapter(NamedTuple):
 
     check: Callable[[Any], object]
     outputs: Callable[[Any, Any], Outputs]
-    write: Callable[[Graph, Any, Plan], None]
+    write: Callable[[Graph, Any, ConversionContext], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConversionContext:
     """What the chapters have to know of the whole model.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
     known_empty: frozenset[str] = frozenset()
 
 
-def name_of(step: object) -> str:
+def converter_key(step: object) -> str:
     """Return the key of a step in ``CHAPTERS``, or of what it is a kind of; the empty text for neither.
 
     Example:
@@ -74,10 +74,10 @@ def name_of(step: object) -> str:
         ('sklearn SimpleImputer', '')
     """
     names = (f"{kind.__module__.partition('.')[0]} {kind.__name__}" for kind in type(step).__mro__)
-    return next((name for name in names if name in CHAPTERS), "")
+    return next((name for name in names if name in CONVERTERS), "")
 
 
-def leaves(model: Any) -> Iterator[Any]:
+def iter_steps(model: Any) -> Iterator[Any]:
     """Go through the fitted steps of a model, those within steps too, in their order."""
     if hasattr(model, "steps"):
         within: Iterable[Any] = [step for _, step in model.steps]
@@ -92,10 +92,10 @@ def leaves(model: Any) -> Iterator[Any]:
             yield model
         within = [model.regressor_] if hasattr(model, "regressor_") else []
     for step in within:
-        yield from leaves(step)
+        yield from iter_steps(step)
 
 
-def plan_of(steps: list[Any], dtype: Any) -> Plan:
+def plan_of(steps: list[Any], dtype: Any) -> ConversionContext:
     """Return what the chapters have to know of a model.
 
     Args:
@@ -108,11 +108,11 @@ def plan_of(steps: list[Any], dtype: Any) -> Plan:
     known = [
         str(name)
         for step in steps
-        if name_of(step) == "sklearn OneHotEncoder"
+        if converter_key(step) == "sklearn OneHotEncoder"
         for name, words in zip(getattr(step, "feature_names_in_", ()), step.categories_, strict=False)
         if "" in list(words)
     ]
-    return Plan(dtype, frozenset(known))
+    return ConversionContext(dtype, frozenset(known))
 
 
 def _outputs_of_classifier(estimator: Any, dtype: Any) -> Outputs:
@@ -145,7 +145,7 @@ def _check_classifier(estimator: Any) -> None:
 
 def _check_target(model: Any) -> None:
     check_target(model)
-    if name_of(model.regressor_) != "batchprop MLPRegressor":
+    if converter_key(model.regressor_) != "batchprop MLPRegressor":
         raise InputError(
             f"TransformedTargetRegressor holds a {type(model.regressor_).__name__}, which has no ONNX form "
             "there: let it hold an MLPRegressor alone, with what prepares X before it in the pipeline"
@@ -156,43 +156,43 @@ def _nothing(_: Any) -> None:
     pass
 
 
-CHAPTERS: dict[str, Chapter] = {
-    "batchprop MLPClassifier": Chapter(
+CONVERTERS: dict[str, Converter] = {
+    "batchprop MLPClassifier": Converter(
         _check_classifier,
         _outputs_of_classifier,
         lambda graph, operator, plan: write_classifier(graph, operator, dtype=plan.dtype),
     ),
-    "batchprop MLPRegressor": Chapter(
+    "batchprop MLPRegressor": Converter(
         activations_of,
         lambda estimator, dtype: [("variable", dtype, estimator.n_outputs_)],
         lambda graph, operator, plan: write_regressor(graph, operator, dtype=plan.dtype),
     ),
-    "batchprop ByKind": Chapter(
+    "batchprop ByKind": Converter(
         _nothing,
         _outputs_of_by_kind,
         lambda graph, operator, plan: write_by_kind(graph, operator, known_empty=plan.known_empty),
     ),
-    "batchprop DateParts": Chapter(
+    "batchprop DateParts": Converter(
         _nothing,
         lambda step, _: [("variable", np.float64, 6 * len(step.first_))],
         lambda graph, operator, _: write_date_parts(graph, operator),
     ),
-    "batchprop SmoothClip": Chapter(
+    "batchprop SmoothClip": Converter(
         _nothing,
         lambda step, _: [("variable", np.float32, len(step.scale_))],
         lambda graph, operator, _: write_smooth_clip(graph, operator),
     ),
-    "sklearn SimpleImputer": Chapter(
+    "sklearn SimpleImputer": Converter(
         check_imputer,
         _outputs_of_imputer,
         lambda graph, operator, _: write_imputer(
             graph, operator, dtype=number_type(operator.outputs[0].type)
         ),
     ),
-    "sklearn OneHotEncoder": Chapter(
+    "sklearn OneHotEncoder": Converter(
         check_one_hot, _outputs_of_one_hot, lambda graph, operator, _: write_one_hot(graph, operator)
     ),
-    "sklearn TransformedTargetRegressor": Chapter(
+    "sklearn TransformedTargetRegressor": Converter(
         _check_target,
         lambda model, dtype: [("variable", dtype, model.regressor_.n_outputs_)],
         lambda graph, operator, plan: write_target(graph, operator, dtype=plan.dtype),
@@ -201,7 +201,7 @@ CHAPTERS: dict[str, Chapter] = {
 """The chapter of each kind of step, by the package and the class that it is of."""
 
 
-def told(steps: list[Any], plan: Plan) -> dict[str, dict[type, Any]]:
+def converter_options(steps: list[Any], plan: ConversionContext) -> dict[str, dict[type, Any]]:
     """Return what ``skl2onnx.convert_sklearn`` is told of a model's steps, beside what it knows itself.
 
     Args:
@@ -211,7 +211,7 @@ def told(steps: list[Any], plan: Plan) -> dict[str, dict[type, Any]]:
     Returns:
         Its arguments ``custom_conversion_functions``, ``custom_shape_calculators``, ``custom_parsers``.
     """
-    chapters = {type(step): CHAPTERS[name] for step in steps if (name := name_of(step))}
+    chapters = {type(step): CONVERTERS[name] for step in steps if (name := converter_key(step))}
     return {
         "custom_conversion_functions": {kind: partial(_convert, chapters[kind], plan) for kind in chapters},
         # What comes out was said when the step was parsed.
@@ -220,15 +220,15 @@ def told(steps: list[Any], plan: Plan) -> dict[str, dict[type, Any]]:
     }
 
 
-def _convert(chapter: Chapter, plan: Plan, scope: Any, operator: Any, container: Any) -> None:
+def _convert(chapter: Converter, plan: ConversionContext, scope: Any, operator: Any, container: Any) -> None:
     chapter.write(Graph(scope, container), operator, plan)
 
 
-def _parse(chapter: Chapter, plan: Plan, scope: Any, step: Any, inputs: Any, **_: Any) -> Any:
+def _parse(chapter: Converter, plan: ConversionContext, scope: Any, step: Any, inputs: Any, **_: Any) -> Any:
     """Have skl2onnx take in a step: what goes in, what comes out."""
     if hasattr(step, "regressor_"):
         regressor = step.regressor_
-        inputs = _parse(CHAPTERS[name_of(regressor)], plan, scope, regressor, inputs)
+        inputs = _parse(CONVERTERS[converter_key(regressor)], plan, scope, regressor, inputs)
     operator = scope.declare_local_operator(f"Batchprop{type(step).__name__}", step)
     operator.inputs = list(inputs)
     dtype = plan.dtype if hasattr(step, "predict") else number_type(inputs[0].type)

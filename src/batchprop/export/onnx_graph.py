@@ -69,7 +69,7 @@ class Graph:
         """Give a tensor out, as a variable that skl2onnx declared."""
         self._add("Identity", [x], [variable.full_name], "", {})
 
-    def apart(self, x: Value, variables: Sequence[Any]) -> None:
+    def split(self, x: Value, variables: Sequence[Any]) -> None:
         """Give the columns of a matrix out, one for each variable."""
         if len(variables) == 1:
             self.output(x, variables[0])

@@ -26,12 +26,12 @@ from batchprop.errors import InputError, ParameterError
 from batchprop.export.onnx_graph import Graph, Value
 from batchprop.network import broadcast_to_layers
 
-Formula = Callable[["Typed", Value], Value]
+Formula = Callable[["TypedGraph", Value], Value]
 
 _LABEL_TYPES = {"i": np.int64, "u": np.int64, "b": np.bool_, "f": np.float64, "U": np.str_}
 
 
-class Typed(NamedTuple):
+class TypedGraph(NamedTuple):
     """A graph, and the type of its numbers: a constant in a formula is of that type."""
 
     graph: Graph
@@ -43,26 +43,26 @@ class Typed(NamedTuple):
         return self.graph(operator, *named, **attributes)
 
 
-def _leaky_relu(op: Typed, z: Value) -> Value:
+def _leaky_relu(op: TypedGraph, z: Value) -> Value:
     return op("Max", z, op("Mul", z, LEAKY_RELU_SLOPE))
 
 
-def _elu(op: Typed, z: Value) -> Value:
+def _elu(op: TypedGraph, z: Value) -> Value:
     return op("Add", op("Max", z, 0.0), op("Sub", op("Exp", op("Min", z, 0.0)), 1.0))
 
 
-def _selu(op: Typed, z: Value) -> Value:
+def _selu(op: TypedGraph, z: Value) -> Value:
     below = op("Mul", op("Sub", op("Exp", op("Min", z, 0.0)), 1.0), SELU_ALPHA)
     return op("Mul", op("Add", op("Max", z, 0.0), below), SELU_SCALE)
 
 
-def _gelu(op: Typed, z: Value) -> Value:
+def _gelu(op: TypedGraph, z: Value) -> Value:
     cube = op("Mul", op("Mul", z, z), z)
     inner = op("Mul", op("Add", z, op("Mul", cube, GELU_CUBIC)), GELU_SLOPE)
     return op("Mul", op("Mul", z, 0.5), op("Add", op("Tanh", inner), 1.0))
 
 
-def _softplus(op: Typed, z: Value) -> Value:
+def _softplus(op: TypedGraph, z: Value) -> Value:
     # As the library has it: ONNX's own Softplus is there in float32 alone.
     rest = op("Log", op("Add", op("Exp", op("Neg", op("Abs", z))), 1.0))
     return op("Add", op("Max", z, 0.0), rest)
@@ -137,7 +137,7 @@ def scores(graph: Graph, x: Value, estimator: Any, dtype: Any) -> Value:
     Returns:
         Z's name.
     """
-    op = Typed(graph, dtype)
+    op = TypedGraph(graph, dtype)
     activations = [*activations_of(estimator), "identity"]
     for coef, b, name in zip(estimator.coefs_, estimator.intercepts_, activations, strict=True):
         product = graph("MatMul", x, graph.constant(coef, dtype))
@@ -177,10 +177,10 @@ def write_regressor(graph: Graph, operator: Any, *, dtype: Any) -> None:
 
 def as_matrix(graph: Graph, operator: Any, dtype: Any) -> Value:
     """Return an operator's inputs side by side, as numbers of a type."""
-    return graph.cast(beside(graph, [variable.full_name for variable in operator.inputs]), dtype)
+    return graph.cast(concat_columns(graph, [variable.full_name for variable in operator.inputs]), dtype)
 
 
-def beside(graph: Graph, matrices: Sequence[Value]) -> Value:
+def concat_columns(graph: Graph, matrices: Sequence[Value]) -> Value:
     """Return matrices with the same rows as one."""
     return matrices[0] if len(matrices) == 1 else graph("Concat", *matrices, axis=1)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from batchprop.errors import InputError
 from batchprop.export.onnx_graph import Graph, Value
-from batchprop.export.onnx_network import as_matrix, beside
+from batchprop.export.onnx_network import as_matrix, concat_columns
 
 MISSING = "(missing)"
 """What stands for missing text after ``ByKind``."""
@@ -45,12 +45,12 @@ def write_by_kind(graph: Graph, operator: Any, *, known_empty: frozenset[str]) -
     words = {"category": {"": MISSING}, "boolean": {"": MISSING} | _TRUE | _FALSE}
     for kind, group in groups.items():
         # Side by side and apart again: a few operators for a kind, and not for each of its columns.
-        x = beside(graph, [given.full_name for given, _ in group])
+        x = concat_columns(graph, [given.full_name for given, _ in group])
         if kind == "number":
             x = _clipped(graph, x)
         elif kind in words:
             x = _replaced(graph, x, words[kind])
-        graph.apart(x, [taken for _, taken in group])
+        graph.split(x, [taken for _, taken in group])
 
 
 def _clipped(graph: Graph, x: Value) -> Value:
@@ -181,7 +181,7 @@ def write_one_hot(graph: Graph, operator: Any) -> None:
         place = graph.lookup(x, places, rare)
         hit = graph("Equal", place, graph.constant(np.arange(width)[None, :], np.int64))
         parts.append(graph.cast(hit, encoder.dtype))
-    graph.output(beside(graph, parts), operator.outputs[0])
+    graph.output(concat_columns(graph, parts), operator.outputs[0])
 
 
 def check_one_hot(encoder: Any) -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from batchprop import heads
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import InputError, ModelError, ParameterError
-from batchprop.export.files import extra, put
-from batchprop.export.onnx_converters import name_of
+from batchprop.export.files import atomic_write, require_extra
+from batchprop.export.onnx_converters import converter_key
 from batchprop.export.onnx_network import activations_of, class_sizes, known_activation
 from batchprop.heads import HEADS, Head
 from batchprop.network import Network
@@ -50,7 +50,7 @@ _SETTINGS = {
 }
 
 
-def weights(model: Any, path: str | os.PathLike[str]) -> None:
+def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write the weights of a network as safetensors, with the names of its activations and its head.
 
     The arrays are ``layers.0.W (n_1, n_0)``, ``layers.0.b (n_1,)`` and so on; the metadata's entry
@@ -77,7 +77,7 @@ def weights(model: Any, path: str | os.PathLike[str]) -> None:
         >>> bp.export.read_weights(file).activations[0].name
         'tanh'
     """
-    with extra("safetensors", "bp.export.weights"):
+    with require_extra("safetensors", "bp.export.weights"):
         from safetensors.numpy import save
     net, head = _network_and_head(model)
     arrays = {
@@ -90,7 +90,7 @@ def weights(model: Any, path: str | os.PathLike[str]) -> None:
         "activations": [known_activation(record) for record in net.activations],
         "head": head,
     }
-    put(save(arrays, metadata={_KEY: json.dumps(about)}), path)
+    atomic_write(save(arrays, metadata={_KEY: json.dumps(about)}), path)
 
 
 def read_weights(path: str | os.PathLike[str]) -> Network:
@@ -107,7 +107,7 @@ def read_weights(path: str | os.PathLike[str]) -> Network:
             it are wrong. No more memory is taken than the file is long.
         BatchpropError: safetensors is not installed.
     """
-    with extra("safetensors", "bp.export.read_weights"):
+    with require_extra("safetensors", "bp.export.read_weights"):
         from safetensors import SafetensorError, safe_open
     path = Path(path)
     _check_header(path)
@@ -141,7 +141,7 @@ def _network_and_head(model: Any) -> tuple[Network, dict[str, Any]]:
         return Network.from_weights(model.layers, activation=model.activations, head=model.head), _bare_head(
             model.head
         )
-    if name_of(model) not in {"batchprop MLPClassifier", "batchprop MLPRegressor"}:
+    if converter_key(model) not in {"batchprop MLPClassifier", "batchprop MLPRegressor"}:
         raise ParameterError(
             f"{type(model).__name__}: its weights cannot be exported; give a Network, or a fitted "
             "MLPClassifier or MLPRegressor (of a pipeline its last step)"

@@ -32,7 +32,7 @@ Units = tuple[NDArray[np.intp], ...]
 
 
 @dataclass(frozen=True)
-class Words:
+class DisplayNames:
     """What numbers are called.
 
     Attributes:
@@ -55,7 +55,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """A network at one point of its training.
 
     Attributes:
@@ -69,7 +69,9 @@ class Moment:
     answers: Sequence[str]
 
 
-def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rate: float) -> dict[str, Any]:
+def document(
+    words: DisplayNames, batch: Batch, moments: Sequence[Snapshot], learning_rate: float
+) -> dict[str, Any]:
     """Return all that the page shows.
 
     Args:
@@ -83,10 +85,10 @@ def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rat
     """
     steps = [backprop(moment.network, *batch) for moment in moments]
     network, last = moments[-1].network, steps[-1]
-    units = drawn_units(last, len(moments))
-    Y = np.asarray(learned_targets(network, last, batch.Y))
+    units = select_units(last, len(moments))
+    Y = np.asarray(effective_targets(network, last, batch.Y))
     m = batch.B.shape[1]
-    inputs, pictures = known_inputs(batch.B, units[0]), reduced(words.images)
+    inputs, pictures = select_inputs(batch.B, units[0]), downsample_images(words.images)
     names = [
         words.features,
         *([f"unit {j + 1}" for j in range(n)] for n in network.sizes[1:-1]),
@@ -123,7 +125,7 @@ def document(words: Words, batch: Batch, moments: Sequence[Moment], learning_rat
     }
 
 
-def _checkpoint(moment: Moment, step: Step, units: Units) -> dict[str, Any]:
+def _checkpoint(moment: Snapshot, step: Step, units: Units) -> dict[str, Any]:
     net, hidden, upper = moment.network, units[1:-1], units[1:]
     dH = [layer.W.T @ dZ for layer, dZ in zip(net.layers[1:], step.dZ[1:], strict=True)]
     slopes = [act.derivative(Z) for act, Z in zip(net.activations, step.Z[:-1], strict=True)]
@@ -145,7 +147,7 @@ def _checkpoint(moment: Moment, step: Step, units: Units) -> dict[str, Any]:
     }
 
 
-def drawn_units(step: Step, n_moments: int) -> Units:
+def select_units(step: Step, n_moments: int) -> Units:
     """Return which units of each level are drawn: all, or those that tell the examples apart most.
 
     Args:
@@ -179,7 +181,7 @@ def _numbers(sizes: Sequence[int], m: int, n_moments: int, most: int) -> int:
     return m * min(sizes[0], _INPUTS) + n_moments * (weights + of_batch)
 
 
-def known_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
+def select_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return which inputs the page knows: all, or of very many those drawn and each example's largest.
 
     Example:
@@ -192,7 +194,7 @@ def known_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.union1d(drawn, largest)
 
 
-def reduced(images: NDArray[Any] | None) -> NDArray[np.floating] | None:
+def downsample_images(images: NDArray[Any] | None) -> NDArray[np.floating] | None:
     """Return images of at most 64 pixels a side, each the mean of those that it stands for.
 
     Example:
@@ -210,7 +212,7 @@ def reduced(images: NDArray[Any] | None) -> NDArray[np.floating] | None:
     return found
 
 
-def learned_targets(net: Network, step: Step, Y: Any) -> Any:
+def effective_targets(net: Network, step: Step, Y: Any) -> Any:
     """Return what P is compared with: ``P − dZ`` where that is how dZ is made, else Y.
 
     The same as Y, unless labels are smoothed.

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import InputError, ParameterError
-from batchprop.microscope.document import Moment, Words, document
+from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import page
-from batchprop.plots.validation import require_fitted, rows_of
+from batchprop.plots.validation import check_fitted, n_rows
 
 MOST_ROWS = 64
 """Examples in a microscope at most: more columns than that nobody can tell apart."""
@@ -111,7 +111,7 @@ def look(
         >>> look(clf, X, y, rows=6).html[:15]
         '<!doctype html>'
     """
-    require_fitted(estimator)
+    check_fitted(estimator)
     y = y.toarray() if hasattr(y, "toarray") else y
     chosen = _chosen(X, y, rows, random_state, by_label=hasattr(estimator, "classes_"))
     pictures = None if images is None else _pictures(images, len(y))[chosen]
@@ -119,7 +119,7 @@ def look(
     X, y = _taken(estimator, X, chosen), _some(y, chosen)
     network, batch = estimator.network_and_batch(X, y)
     widths = "-".join(map(str, network.sizes))
-    words = Words(
+    words = DisplayNames(
         title=f"{about or 'A batch'} through {widths}",
         about=(_told(network, len(chosen)),),
         features=features or [f"x{k}" for k in range(network.sizes[0])],
@@ -132,7 +132,7 @@ def look(
     return Microscope(page(document(words, batch, _moments(estimator, X, y), _positive(rate))))
 
 
-def _moments(estimator: Any, X: Any, y: Any) -> list[Moment]:
+def _moments(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
     """The network at a few points of its training, the fitted one last."""
     found = [(f"after epoch {one.epoch}", estimator.at_checkpoint(one)) for one in _checkpoints(estimator)]
     if not found:
@@ -145,7 +145,7 @@ def _moments(estimator: Any, X: Any, y: Any) -> list[Moment]:
         found[0] = ("before the first epoch", found[0][1])
     places = np.unique(np.linspace(0, len(found) - 1, MOST_MOMENTS).round().astype(int))
     return [
-        Moment(name, then.network_and_batch(X, y)[0], _in_words(then.predict(X)))
+        Snapshot(name, then.network_and_batch(X, y)[0], _in_words(then.predict(X)))
         for name, then in (found[place] for place in places)
     ]
 
@@ -164,7 +164,7 @@ def _chosen(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDArray[
         raise ParameterError(f"rows={rows!r} is not allowed: give a number from 1 to {MOST_ROWS}, as 8")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ParameterError(f"random_state={seed!r} is not allowed: give a whole number from 0, as 0")
-    n, of_y = rows_of("X", X), rows_of("y", y)
+    n, of_y = n_rows("X", X), n_rows("y", y)
     if n == 0 or of_y != n:
         raise InputError(f"X has {n} rows and y {of_y}: give one target for each row, and one row at least")
     if n <= rows:

@@ -21,7 +21,7 @@ HEADERS = {
 """Sent with every answer."""
 
 
-class Guard:
+class AuthMiddleware:
     """Turns away whatever does not come from the playground's own page.
 
     A page of another origin may send requests here, though not read the answers: it does not know the token.

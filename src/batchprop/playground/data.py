@@ -12,12 +12,12 @@ from batchprop.errors import DataError
 Task = Literal["classes", "numbers"]
 
 MOST_ROWS, MOST_FEATURES, MOST_CLASSES = 20_000, 500, 10
-FEWEST_ROWS = 5
+MIN_ROWS = 5
 """Enough for one to be held out."""
 
 
 @dataclass(frozen=True)
-class Examples:
+class PlaygroundData:
     """A table in numbers.
 
     Attributes:
@@ -64,8 +64,8 @@ def check_size(title: str, rows: int, features: int = 1, classes: int = 1) -> No
         Traceback (most recent call last):
         batchprop.errors.DataError: wide.csv has 501 features: the playground takes up to 500; ...
     """
-    if rows < FEWEST_ROWS:
-        raise DataError(f"{title} has too few rows ({rows}): the playground needs {FEWEST_ROWS} at least")
+    if rows < MIN_ROWS:
+        raise DataError(f"{title} has too few rows ({rows}): the playground needs {MIN_ROWS} at least")
     bounds = [
         (rows, MOST_ROWS, "rows"),
         (features, MOST_FEATURES, "features"),

@@ -8,19 +8,19 @@ import numpy as np
 
 from batchprop.activations import ACTIVATIONS
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.playground.data import Examples
-from batchprop.playground.session import Playground
+from batchprop.playground.data import PlaygroundData
+from batchprop.playground.session import Session
 from batchprop.playground.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
-from batchprop.playground.surface import SIDE, Plane, surface_of
+from batchprop.playground.surface import GRID_SIZE, Plane, decision_surface
 from batchprop.playground.toy_datasets import TOYS
-from batchprop.playground.trainer import Training
+from batchprop.playground.trainer import Trainer
 from batchprop.webdata import encode_base64, encode_matrix
 
 MOST_BYTES = 20_000_000
 """Of a file."""
 
 
-class Heard(NamedTuple):
+class Cursor(NamedTuple):
     """How much a page knows.
 
     Attributes:
@@ -41,22 +41,22 @@ class Heard(NamedTuple):
 Event = tuple[str, dict[str, Any]]
 
 
-def news(playground: Playground, heard: Heard) -> tuple[list[Event], Heard]:
+def next_events(playground: Session, heard: Cursor) -> tuple[list[Event], Cursor]:
     """Return what a page does not know yet, and what it knows then."""
     events: list[Event] = []
     if heard.lesson != playground.lesson_version:
-        events.append(("lesson", lesson(playground)))
+        events.append(("lesson", setup_event(playground)))
     if heard.run != playground.run:
         heard = heard._replace(run=playground.run, steps=0, held=0)
-    events.append(("frame", frame(playground, heard)))
+    events.append(("frame", state_event(playground, heard)))
     training = playground.training
-    known = Heard(
+    known = Cursor(
         playground.version, playground.lesson_version, playground.run, training.steps, len(training.held)
     )
     return events, known
 
 
-def lesson(playground: Playground) -> dict[str, Any]:
+def setup_event(playground: Session) -> dict[str, Any]:
     """What can be chosen, what was chosen, and what is learned from."""
     settings = asdict(playground.settings)
     return {
@@ -82,12 +82,12 @@ def lesson(playground: Playground) -> dict[str, Any]:
     }
 
 
-def _file(playground: Playground) -> dict[str, Any] | None:
+def _file(playground: Session) -> dict[str, Any] | None:
     file = playground.file
     return None if file is None else {"name": file.name, "columns": file.columns, "rows": file.rows}
 
 
-def _data(examples: Examples, plane: Plane, training: Training) -> dict[str, Any]:
+def _data(examples: PlaygroundData, plane: Plane, training: Trainer) -> dict[str, Any]:
     first, second = plane.axes
     return {
         "title": examples.title,
@@ -106,7 +106,7 @@ def _data(examples: Examples, plane: Plane, training: Training) -> dict[str, Any
     }
 
 
-def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
+def state_event(playground: Session, heard: Cursor) -> dict[str, Any]:
     """What happened since."""
     training = playground.training
     now = training.held_out()
@@ -138,19 +138,19 @@ def frame(playground: Playground, heard: Heard) -> dict[str, Any]:
     }
 
 
-def _surface(playground: Playground) -> dict[str, Any]:
-    P = surface_of(playground.training.network, playground.plane)
+def _surface(playground: Session) -> dict[str, Any]:
+    P = decision_surface(playground.training.network, playground.plane)
     if playground.examples.task == "numbers":
-        return {"side": SIDE, "values": encode_matrix(P.reshape(SIDE, SIDE))}
+        return {"side": GRID_SIZE, "values": encode_matrix(P.reshape(GRID_SIZE, GRID_SIZE))}
     sure = np.nan_to_num(P.max(axis=0))
     return {
-        "side": SIDE,
+        "side": GRID_SIZE,
         "labels": encode_base64(P.argmax(axis=0).astype(np.uint8)),
         "sure": encode_base64(np.round(255 * sure).astype(np.uint8)),
     }
 
 
-def _batch(playground: Playground) -> list[int] | None:
+def _batch(playground: Session) -> list[int] | None:
     """Which of the points drawn are in the batch taken last."""
     taken = playground.training.taken
     return None if taken is None else np.flatnonzero(np.isin(playground.plane.drawn, taken.rows)).tolist()

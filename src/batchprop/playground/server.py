@@ -15,11 +15,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 
 from batchprop.errors import BatchpropError
-from batchprop.playground.auth import HEADERS, Guard
-from batchprop.playground.events import MOST_BYTES, Heard
+from batchprop.playground.auth import HEADERS, AuthMiddleware
+from batchprop.playground.events import MOST_BYTES, Cursor
 from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
-from batchprop.playground.session import File, Playground
-from batchprop.playground.worker import EndedError, Stage
+from batchprop.playground.session import File, Session
+from batchprop.playground.worker import EndedError, Worker
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ FRAME_SECONDS = 1 / 12
 MOST_PAGES = 4
 
 _TYPES = {"playground.js": "text/javascript", "playground.css": "text/css"}
-_LONGEST_NAME = 100
+MAX_NAME = 100
 
 
 class Server:
@@ -47,7 +47,7 @@ class Server:
     """
 
     def __init__(
-        self, stage: Stage, *, port: int, token: str, invitation: str, end: Callable[[], None]
+        self, stage: Worker, *, port: int, token: str, invitation: str, end: Callable[[], None]
     ) -> None:
         self._stage = stage
         self._end = end
@@ -63,7 +63,7 @@ class Server:
             Route("/end", self._ended, methods=["POST"]),
         ]
         bounds = {"file": MOST_BYTES}
-        guard = Middleware(Guard, port=port, token=token, invitation=invitation, most_bytes=bounds)
+        guard = Middleware(AuthMiddleware, port=port, token=token, invitation=invitation, most_bytes=bounds)
         self.app = Starlette(
             routes=[Mount(f"/{token}", routes=routes)],
             middleware=[guard],
@@ -86,11 +86,11 @@ class Server:
             # A browser keeps six connections to a server: with one more page, no wish would come through.
             yield _event("full", {"error": f"{MOST_PAGES} pages of the playground are open: close one"})
             return
-        heard = Heard()
+        heard = Cursor()
         self._pages += 1
         try:
             while True:
-                events, heard = await asyncio.wrap_future(self._stage.news(heard))
+                events, heard = await asyncio.wrap_future(self._stage.next_events(heard))
                 for name, data in events:
                     yield _event(name, data)
                 await asyncio.sleep(FRAME_SECONDS)
@@ -99,11 +99,11 @@ class Server:
         finally:
             self._pages -= 1
             if not self._pages:
-                self._stage.ask(Playground.pause)
+                self._stage.submit(Session.pause)
 
     async def _microscope(self, _: Request) -> Response:
         try:
-            html = await self._granted(Playground.microscope)
+            html = await self._granted(Session.microscope)
         except BatchpropError as error:
             html = sentence(str(error))
         return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
@@ -129,11 +129,11 @@ class Server:
         self._end()
         return Response(status_code=204, headers=HEADERS)
 
-    async def _granted(self, function: Callable[[Playground], T]) -> T:
-        return await asyncio.wrap_future(self._stage.ask(function))
+    async def _granted(self, function: Callable[[Session], T]) -> T:
+        return await asyncio.wrap_future(self._stage.submit(function))
 
 
-def _load(playground: Playground, name: str, content: bytes) -> File:
+def _load(playground: Session, name: str, content: bytes) -> File:
     with TemporaryDirectory(prefix="batchprop-") as folder:
         # Only the ending is the player's: it says what the file is.
         path = Path(folder, f"table{Path(name).suffix}")
@@ -144,7 +144,7 @@ def _load(playground: Playground, name: str, content: bytes) -> File:
 def _name_of(given: str) -> str:
     """The name of a file without folders, in letters that can be shown."""
     letters = "".join(letter for letter in given.replace("\\", "/") if letter.isprintable())
-    return Path(letters).name[-_LONGEST_NAME:]
+    return Path(letters).name[-MAX_NAME:]
 
 
 def _event(name: str, data: dict[str, Any]) -> str:

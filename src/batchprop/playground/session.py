@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from batchprop.errors import DataError, DivergedError, InputError, ParameterError
 from batchprop.network import Network
-from batchprop.playground.data import Examples
-from batchprop.playground.settings import FILE, OF_TRAINING, SPEEDS, Settings
-from batchprop.playground.surface import Plane, plane_of, telling_axes
-from batchprop.playground.toy_datasets import drawn
-from batchprop.playground.trainer import Taken, Training
+from batchprop.playground.data import PlaygroundData
+from batchprop.playground.settings import FILE, SPEEDS, TRAINING_FIELDS, Settings
+from batchprop.playground.surface import Plane, best_axes, make_plane
+from batchprop.playground.toy_datasets import make_toy
+from batchprop.playground.trainer import LastBatch, Trainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +40,17 @@ Origin = tuple[File, str] | tuple[str, int, float, int]
 class Tools(Protocol):
     """What other parts of the library do for the playground."""
 
-    def look_into(self, path: Path, name: str) -> File:
+    def inspect_file(self, path: Path, name: str) -> File:
         """Read a table, and tell its columns."""
 
-    def examples(self, file: File, target: str) -> Examples:
+    def examples(self, file: File, target: str) -> PlaygroundData:
         """Turn a table into numbers."""
 
-    def microscope(self, examples: Examples, start: Network, taken: Taken, steps: int) -> str:
+    def microscope(self, examples: PlaygroundData, start: Network, taken: LastBatch, steps: int) -> str:
         """Return the page that shows a batch in all its matrices."""
 
 
-class Playground:
+class Session:
     """All that is played with; whoever uses it does so from one thread.
 
     Args:
@@ -84,9 +84,9 @@ class Playground:
         self.ended: str | None = None
         self._origin: Origin = self._origin_of(settings, file)
         self.examples = self._made(self._origin)
-        self.settings = replace(settings, axes=telling_axes(self.examples))
-        self.plane = plane_of(self.examples, self.settings.axes)
-        self.training = Training(self.examples, self.settings)
+        self.settings = replace(settings, axes=best_axes(self.examples))
+        self.plane = make_plane(self.examples, self.settings.axes)
+        self.training = Trainer(self.examples, self.settings)
 
     @property
     def pause_between(self) -> float:
@@ -156,7 +156,7 @@ class Playground:
         Raises:
             BatchpropError: a choice is not allowed; nothing has changed then.
         """
-        settings = self.settings.changed(changes)
+        settings = self.settings.replace(changes)
         file = self.file
         if settings.data == FILE and changes.keys() >= {"data", "target"}:
             file = self._offered or file
@@ -164,12 +164,14 @@ class Playground:
         same = origin == self._origin
         examples = self.examples if same else self._made(origin)
         if not same and "axes" not in changes:
-            settings = replace(settings, axes=telling_axes(examples))
-        plane = self.plane if same and settings.axes == self.plane.axes else plane_of(examples, settings.axes)
-        if same and settings.same(self.settings, OF_TRAINING):
-            self.training.follow(settings)
+            settings = replace(settings, axes=best_axes(examples))
+        plane = (
+            self.plane if same and settings.axes == self.plane.axes else make_plane(examples, settings.axes)
+        )
+        if same and settings.same(self.settings, TRAINING_FIELDS):
+            self.training.apply_settings(settings)
             self.settings, self.plane = settings, plane
-            self._told()
+            self._event_stream()
         else:
             self._begin(settings, examples, plane)
             self._origin = origin
@@ -187,7 +189,7 @@ class Playground:
         Raises:
             DataError: it is no table that can be learned from; the one before stays.
         """
-        self._offered = self.tools.look_into(path, name)
+        self._offered = self.tools.inspect_file(path, name)
         return self._offered
 
     def microscope(self) -> str:
@@ -213,21 +215,21 @@ class Playground:
             raise DataError(f"the target is not chosen: name the column of {file.name} to learn")
         return file, settings.target
 
-    def _made(self, origin: Origin) -> Examples:
+    def _made(self, origin: Origin) -> PlaygroundData:
         match origin:
             case file, target:
                 return self.tools.examples(file, target)
             case name, rows, noise, seed:
-                return drawn(name, rows, noise, seed)
+                return make_toy(name, rows, noise, seed)
 
-    def _begin(self, settings: Settings, examples: Examples, plane: Plane) -> None:
-        self.training = Training(examples, settings)
+    def _begin(self, settings: Settings, examples: PlaygroundData, plane: Plane) -> None:
+        self.training = Trainer(examples, settings)
         self.settings, self.examples, self.plane = settings, examples, plane
         self.run += 1
         self.running, self.ended = False, None
-        self._told()
+        self._event_stream()
 
-    def _told(self) -> None:
+    def _event_stream(self) -> None:
         self.version += 1
         self.lesson_version += 1
 

@@ -76,7 +76,7 @@ class Settings:
     speed: str = "steady"
     axes: tuple[int, int | None] = (0, 1)
 
-    def changed(self, changes: Mapping[str, object]) -> Self:
+    def replace(self, changes: Mapping[str, object]) -> Self:
         """Return these choices with some others.
 
         Args:
@@ -95,7 +95,7 @@ class Settings:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
-OF_TRAINING = ("seed", "hidden", "activation")
+TRAINING_FIELDS = ("seed", "hidden", "activation")
 """The choices with which a training begins anew, beside those of what is learned from."""
 
 

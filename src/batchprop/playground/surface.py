@@ -10,9 +10,9 @@ from sklearn.feature_selection import f_classif, f_regression
 from batchprop.backprop import predict
 from batchprop.errors import ParameterError
 from batchprop.network import Network
-from batchprop.playground.data import Examples
+from batchprop.playground.data import PlaygroundData
 
-SIDE = 64
+GRID_SIZE = 64
 """The surface has so many places in each direction."""
 
 MOST_POINTS = 2_000
@@ -40,7 +40,7 @@ class Plane(NamedTuple):
     grid: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
 
 
-def telling_axes(examples: Examples) -> tuple[int, int | None]:
+def best_axes(examples: PlaygroundData) -> tuple[int, int | None]:
     """Return the two features that tell most of the target, each by itself, by their F statistics.
 
     Args:
@@ -67,7 +67,7 @@ def telling_axes(examples: Examples) -> tuple[int, int | None]:
     return first, second
 
 
-def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
+def make_plane(examples: PlaygroundData, axes: tuple[int, int | None]) -> Plane:
     """Lay the examples out by two of their features.
 
     Args:
@@ -100,7 +100,7 @@ def plane_of(examples: Examples, axes: tuple[int, int | None]) -> Plane:
     return plane._replace(grid=_grid(examples, plane))
 
 
-def surface_of(network: Network, plane: Plane) -> NDArray[np.floating]:
+def decision_surface(network: Network, plane: Plane) -> NDArray[np.floating]:
     """Return what the network answers on the grid over the plane.
 
     Args:
@@ -115,14 +115,14 @@ def surface_of(network: Network, plane: Plane) -> NDArray[np.floating]:
     return P
 
 
-def _grid(examples: Examples, plane: Plane) -> NDArray[np.float32]:
+def _grid(examples: PlaygroundData, plane: Plane) -> NDArray[np.float32]:
     """Places all over the plane as a batch, other features at their means: made once, asked every frame."""
-    xs, ys = np.linspace(*plane.x, SIDE), np.linspace(*plane.y, SIDE)
-    B = np.repeat(examples.X.mean(axis=0)[:, None], SIDE * SIDE, axis=1)
+    xs, ys = np.linspace(*plane.x, GRID_SIZE), np.linspace(*plane.y, GRID_SIZE)
+    B = np.repeat(examples.X.mean(axis=0)[:, None], GRID_SIZE * GRID_SIZE, axis=1)
     first, second = plane.axes
-    B[first] = np.tile(xs, SIDE)
+    B[first] = np.tile(xs, GRID_SIZE)
     if second is not None:
-        B[second] = np.repeat(ys, SIDE)
+        B[second] = np.repeat(ys, GRID_SIZE)
     return B.astype(np.float32)
 
 

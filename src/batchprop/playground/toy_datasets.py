@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import make_blobs, make_circles, make_moons
 from sklearn.preprocessing import StandardScaler
 
-from batchprop.playground.data import Examples, Task
+from batchprop.playground.data import PlaygroundData, Task
 
 Points = tuple[Any, Any]
 
@@ -15,7 +15,7 @@ _TURNS = 1.5
 _SQUARES = 4
 
 
-class Toy(NamedTuple):
+class ToyDataset(NamedTuple):
     """A set that is drawn.
 
     Attributes:
@@ -29,7 +29,7 @@ class Toy(NamedTuple):
     draw: Callable[[int, float, int], Points]
 
 
-def drawn(name: str, rows: int, noise: float, seed: int) -> Examples:
+def make_toy(name: str, rows: int, noise: float, seed: int) -> PlaygroundData:
     """Draw a toy set.
 
     Args:
@@ -55,7 +55,7 @@ def drawn(name: str, rows: int, noise: float, seed: int) -> Examples:
         values = StandardScaler().fit_transform(values[:, None])[:, 0]
     names = tuple(f"point {i + 1}" for i in range(rows))
     X = StandardScaler().fit_transform(X)
-    return Examples(toy.about, toy.task, X, values.astype(float), ("x₁", "x₂"), outputs, names)
+    return PlaygroundData(toy.about, toy.task, X, values.astype(float), ("x₁", "x₂"), outputs, names)
 
 
 def _moons(rows: int, noise: float, seed: int) -> Points:
@@ -106,13 +106,13 @@ def _hills(rows: int, noise: float, seed: int) -> Points:
     return X, height + rng.normal(scale=noise, size=rows)
 
 
-TOYS: dict[str, Toy] = {
-    "moons": Toy("Two moons", "classes", _moons),
-    "circles": Toy("Two circles", "classes", _circles),
-    "blobs": Toy("Three clouds", "classes", _blobs),
-    "spirals": Toy("Two spirals", "classes", _spirals),
-    "quarters": Toy("Four quarters", "classes", _quarters),
-    "chessboard": Toy("A chessboard", "classes", _chessboard),
-    "hills": Toy("Hills: a number at every point", "numbers", _hills),
+TOYS: dict[str, ToyDataset] = {
+    "moons": ToyDataset("Two moons", "classes", _moons),
+    "circles": ToyDataset("Two circles", "classes", _circles),
+    "blobs": ToyDataset("Three clouds", "classes", _blobs),
+    "spirals": ToyDataset("Two spirals", "classes", _spirals),
+    "quarters": ToyDataset("Four quarters", "classes", _quarters),
+    "chessboard": ToyDataset("A chessboard", "classes", _chessboard),
+    "hills": ToyDataset("Hills: a number at every point", "numbers", _hills),
 }
 """Every toy set by name."""

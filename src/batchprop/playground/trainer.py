@@ -15,7 +15,7 @@ from batchprop.gradient import GradientNoise
 from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.playground.data import Examples
+from batchprop.playground.data import PlaygroundData
 from batchprop.playground.settings import Settings
 from batchprop.training import TrainConfig, TrainState, all_finite, apply_gradient, init_state
 
@@ -26,7 +26,7 @@ _EPOCHS_AVERAGED = 2
 _FEWEST_AVERAGED = 50  # batches, before older ones begin to be forgotten
 
 
-class Taken(NamedTuple):
+class LastBatch(NamedTuple):
     """The last batch.
 
     Attributes:
@@ -42,7 +42,7 @@ class Taken(NamedTuple):
     optimizer: str
 
 
-class Held(NamedTuple):
+class Validation(NamedTuple):
     """How the network did on the rows held out.
 
     Attributes:
@@ -56,7 +56,7 @@ class Held(NamedTuple):
     score: float
 
 
-class Training:
+class Trainer:
     """A network, the rows that it learns from, and all that happened so far.
 
     Args:
@@ -87,7 +87,7 @@ class Training:
         (True, 1.0)
     """
 
-    def __init__(self, examples: Examples, settings: Settings) -> None:
+    def __init__(self, examples: PlaygroundData, settings: Settings) -> None:
         self.examples = examples
         self.table = examples.table
         rng = np.random.RandomState(settings.seed)
@@ -99,12 +99,12 @@ class Training:
         self.start = Network.create(sizes, activation=settings.activation, head=head, random_state=rng)
         self.losses, self.noise_scales, self.sizes = array("f"), array("f"), array("f")
         self.seen = 0
-        self.taken: Taken | None = None
-        self.held: list[Held] = []
+        self.taken: LastBatch | None = None
+        self.held: list[Validation] = []
         self._noise, self._measured_batches = GradientNoise(0.0, 0.0), 0
         self._rng = rng
         self._settings = settings
-        self._batches = self._planned(settings.batch_size)
+        self._batches = self._make_sampler(settings.batch_size)
         self._recipe = TrainConfig(self.start, OPTIMIZERS[settings.optimizer](), Objective())
         self._state: TrainState = init_state(self._recipe)
 
@@ -123,7 +123,7 @@ class Training:
         """Examples in the next batch, unless it is the last of an epoch."""
         return len(self.rows) if self._settings.batch_size == "full" else self._settings.batch_size
 
-    def follow(self, settings: Settings) -> None:
+    def apply_settings(self, settings: Settings) -> None:
         """Go on with another batch size, learning rate or optimiser.
 
         Another batch size takes the rows in a new order; another optimiser begins without a memory.
@@ -133,7 +133,7 @@ class Training:
         """
         before = self._settings
         if settings.batch_size != before.batch_size:
-            self._batches = self._planned(settings.batch_size)
+            self._batches = self._make_sampler(settings.batch_size)
         if settings.optimizer != before.optimizer:
             self._recipe = self._recipe._replace(optimizer=OPTIMIZERS[settings.optimizer]())
             memory = self._recipe.optimizer.init(self._state.layers)
@@ -162,24 +162,24 @@ class Training:
                 "choose a smaller learning rate, then reset"
             )
         self._state = state
-        self.taken = Taken(rows, network, rate, self._settings.optimizer)
+        self.taken = LastBatch(rows, network, rate, self._settings.optimizer)
         self.seen += len(rows)
         self.losses.append(loss)
         self.noise_scales.append(self._averaged(noise, len(rows)))
         self.sizes.append(len(rows))
 
-    def held_out(self) -> Held:
+    def held_out(self) -> Validation:
         """How the network does now on the rows held out; measured once a step."""
         if not self.held or self.held[-1].step != self.steps:
             self.held.append(self._measured())
         return self.held[-1]
 
-    def _measured(self) -> Held:
+    def _measured(self) -> Validation:
         batch = gather(self.table, self.rows_held_out)
         with np.errstate(all="ignore"):
             P, losses = output_and_losses(self.network, batch.B, batch.Y)
             loss, score = float(losses.mean()), self._score(P, batch.Y)
-        return Held(self.steps, loss, score)
+        return Validation(self.steps, loss, score)
 
     def _score(self, P: NDArray[np.floating], Y: NDArray[np.floating]) -> float:
         if self.examples.task == "classes":
@@ -187,7 +187,7 @@ class Training:
         spread = float(np.sum((Y - Y.mean()) ** 2))
         return 1 - float(np.sum((Y - P) ** 2)) / spread if spread else math.nan
 
-    def _planned(self, batch_size: int | str) -> Iterator[Indices]:
+    def _make_sampler(self, batch_size: int | str) -> Iterator[Indices]:
         size = len(self.rows) if batch_size == "full" else int(batch_size)
         plan = minibatches(self.rows, size, self._rng)
         return (rows for epoch in plan for rows in epoch)

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from batchprop.errors import BatchpropError
-from batchprop.playground.events import Event, Heard, news
-from batchprop.playground.session import Playground
+from batchprop.playground.events import Cursor, Event, next_events
+from batchprop.playground.session import Session
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class EndedError(BatchpropError):
         super().__init__("the playground has ended")
 
 
-class _Wish(NamedTuple):
+class _Command(NamedTuple):
     """Something to be done between two steps.
 
     Attributes:
@@ -32,11 +32,11 @@ class _Wish(NamedTuple):
         known: the version of the playground beyond which it is to be done, or None for at once.
     """
 
-    function: Callable[[Playground], Any]
+    function: Callable[[Session], Any]
     answer: Future[Any]
     known: int | None = None
 
-    def grant(self, playground: Playground) -> None:
+    def execute(self, playground: Session) -> None:
         """Do it, and answer."""
         if not self.answer.set_running_or_notify_cancel():
             return
@@ -45,13 +45,13 @@ class _Wish(NamedTuple):
         except Exception as error:  # noqa: BLE001 whoever asked is told
             self.answer.set_exception(error)
 
-    def refuse(self) -> None:
+    def reject(self) -> None:
         """Say that it will not be done."""
         if not self.answer.done() and self.answer.set_running_or_notify_cancel():
             self.answer.set_exception(EndedError())
 
 
-class Stage:
+class Worker:
     """Runs a playground in a thread of its own.
 
     Wishes wait in a queue, which is emptied before every step: nothing else touches the playground, so that
@@ -70,16 +70,16 @@ class Stage:
         >>> stage.close()
     """
 
-    def __init__(self, playground: Playground) -> None:
+    def __init__(self, playground: Session) -> None:
         self._playground = playground
-        self._wishes: SimpleQueue[_Wish] = SimpleQueue()
-        self._waiting: list[_Wish] = []
+        self._wishes: SimpleQueue[_Command] = SimpleQueue()
+        self._waiting: list[_Command] = []
         self._open = True
         self._next_step = 0.0
         self._thread = threading.Thread(target=self._run, name="batchprop playground", daemon=True)
         self._thread.start()
 
-    def ask(self, function: Callable[[Playground], T]) -> Future[T]:
+    def submit(self, function: Callable[[Session], T]) -> Future[T]:
         """Have something done between two steps.
 
         Args:
@@ -88,9 +88,9 @@ class Stage:
         Returns:
             What it will have returned or raised; ``EndedError`` once the stage is closed.
         """
-        return self._put(_Wish(function, Future()))
+        return self._put(_Command(function, Future()))
 
-    def news(self, heard: Heard) -> Future[tuple[list[Event], Heard]]:
+    def next_events(self, heard: Cursor) -> Future[tuple[list[Event], Cursor]]:
         """Return what is new, as soon as there is something.
 
         Args:
@@ -99,17 +99,17 @@ class Stage:
         Returns:
             The events and what is known then; ``EndedError`` once the stage is closed.
         """
-        return self._put(_Wish(partial(news, heard=heard), Future(), heard.version))
+        return self._put(_Command(partial(next_events, heard=heard), Future(), heard.version))
 
     def close(self) -> None:
         """End the thread after the step that it is at; whoever waits is told. A signal may call this."""
-        self.ask(lambda _: self._end())
+        self.submit(lambda _: self._end())
 
     def join(self) -> None:
         """Wait for the end of the thread."""
         self._thread.join()
 
-    def _put(self, wish: _Wish) -> Future[Any]:
+    def _put(self, wish: _Command) -> Future[Any]:
         self._wishes.put(wish)
         if not self._open:  # it may have looked at its last wish already
             self._refuse_all()
@@ -118,42 +118,42 @@ class Stage:
     def _run(self) -> None:
         try:
             while self._open:
-                self._hear()
+                self._drain_queue()
                 if self._open and self._playground.running and monotonic() >= self._next_step:
                     self._next_step = monotonic() + self._playground.pause_between
                     self._playground.advance()
-                self._tell()
+                self._notify()
         finally:
             self._open = False
             self._refuse_all()
 
-    def _hear(self) -> None:
+    def _drain_queue(self) -> None:
         """Take all wishes; where nothing is to be done meanwhile, wait for one."""
         pause = max(0.0, self._next_step - monotonic()) if self._playground.running else None
         try:
             wish = self._wishes.get(timeout=pause) if pause != 0 else self._wishes.get_nowait()
             while True:
                 if wish.known is None:
-                    wish.grant(self._playground)
+                    wish.execute(self._playground)
                 else:
                     self._waiting.append(wish)
                 wish = self._wishes.get_nowait()
         except Empty:
             pass
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         version = self._playground.version
         due = [wish for wish in self._waiting if wish.known != version]
         self._waiting = [wish for wish in self._waiting if wish.known == version]
         for wish in due:
-            wish.grant(self._playground)
+            wish.execute(self._playground)
 
     def _refuse_all(self) -> None:
         for wish in self._waiting:
-            wish.refuse()
+            wish.reject()
         with suppress(Empty):
             while True:
-                self._wishes.get_nowait().refuse()
+                self._wishes.get_nowait().reject()
 
     def _end(self) -> None:
         self._open = False

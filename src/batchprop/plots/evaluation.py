@@ -27,12 +27,12 @@ _DARK = 0.5  # a share from which black is hard to read
 _WIDE = 6.0
 
 
-def sheet(height: float, width: float = _WIDE) -> Figure:
+def new_figure(height: float, width: float = _WIDE) -> Figure:
     """Return an empty figure of this size in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def inscription(text: object) -> str:
+def axis_label(text: object) -> str:
     r"""Return a label as a picture can bear it: on one line, not long, no formula read into it.
 
     >>> inscription("5 $ and\nmore"), inscription("a rather long name of class 10")
@@ -55,7 +55,7 @@ def draw_scores(
         baseline: of the simplest guess; a score that it has not is left without.
         intervals: lower and upper ends; a score that has none is left without.
     """
-    figure = sheet(0.9 + 0.42 * len(scores))
+    figure = new_figure(0.9 + 0.42 * len(scores))
     ax = figure.subplots()
     for row, (name, value) in enumerate(scores.items()):
         if name in intervals:
@@ -84,7 +84,7 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
     """
     k = len(classes)
     side = min(max(3.2, (0.45 if k > _FEW else 0.7) * k + 1.6), 7.0)
-    figure = sheet(side, side + 0.2)
+    figure = new_figure(side, side + 0.2)
     ax = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # Of cells, not of pixels: the page is let load no image.
@@ -94,7 +94,7 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
         ink = "white" if shares[true, said] > _DARK else "black"
         place = (said + 0.5, true + 0.5)
         ax.text(*place, f"{counts[true, said]:,}", ha="center", va="center", color=ink, fontsize=size)
-    labels, middles = [inscription(label) for label in classes], np.arange(k) + 0.5
+    labels, middles = [axis_label(label) for label in classes], np.arange(k) + 0.5
     turned = 90 if max(map(len, labels)) * k > _ACROSS else 0
     ax.set_xticks(middles, labels, rotation=turned)
     ax.set_yticks(middles, labels)
@@ -114,7 +114,7 @@ def draw_calibration(true: Array, probability: Array, label: object, bins: int) 
     """
     from sklearn.calibration import CalibrationDisplay
 
-    figure = sheet(4.4, 5.0)
+    figure = new_figure(4.4, 5.0)
     ax = figure.subplots()
     CalibrationDisplay.from_predictions(
         true,
@@ -128,8 +128,8 @@ def draw_calibration(true: Array, probability: Array, label: object, bins: int) 
     )
     ax.lines[0].set_label("perfectly calibrated")
     ax.set(
-        xlabel=f"mean predicted probability of {inscription(label)}",
-        ylabel=f"share of {inscription(label)}",
+        xlabel=f"mean predicted probability of {axis_label(label)}",
+        ylabel=f"share of {axis_label(label)}",
         aspect="equal",
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.02),
@@ -150,7 +150,7 @@ def draw_predictions(y: Array, guess: Array, kind: str) -> Figure:
     from matplotlib.ticker import AutoLocator, ScalarFormatter
     from sklearn.metrics import PredictionErrorDisplay
 
-    figure = sheet(4.2, 5.0)
+    figure = new_figure(4.2, 5.0)
     ax = figure.subplots()
     PredictionErrorDisplay(y_true=y, y_pred=guess).plot(
         ax=ax, kind=kind,
@@ -175,8 +175,8 @@ def draw_importances(columns: Iterable[str], mean: Array, std: Array, metric: st
         std: of the repeats (c,).
         metric: what it is.
     """
-    names = [inscription(name) for name in columns]
-    figure = sheet(0.9 + 0.25 * len(names))
+    names = [axis_label(name) for name in columns]
+    figure = new_figure(0.9 + 0.25 * len(names))
     ax = figure.subplots()
     rows = np.arange(len(names))
     ax.barh(

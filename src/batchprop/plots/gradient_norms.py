@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
-from batchprop.plots.scales import plain_logarithmic
+from batchprop.plots.scales import log_axis
 from batchprop.plots.style import COLOURS, STYLES, get_axes, style_axes
-from batchprop.plots.validation import in_chunks, layer_names, require_fitted
+from batchprop.plots.validation import check_fitted, iter_row_chunks, layer_names
 
 _SIZE = (8.0, 4.5)
 _QUANTILES = (0.05, 0.5, 0.95)
@@ -77,7 +77,7 @@ class GradientNormDisplay:
             InputError: X and y do not fit the network or each other, or it is no network of this library.
             NotFittedError: it is not fitted.
         """
-        require_fitted(estimator)
+        check_fitted(estimator)
         points = estimator.checkpoints_
         quantiles = [_quantiles(estimator.at_checkpoint(point), X, y) for point in points]
         epochs = [point.epoch for point in points]
@@ -120,7 +120,7 @@ class GradientNormDisplay:
         ax.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs.tolist()])
         ax.set(xlabel="after epoch", ylabel=_LABEL)
         if above.size:
-            plain_logarithmic(ax, _LABEL)
+            log_axis(ax, _LABEL)
             # Bars leave no corner free for a legend: it gets room of its own.
             free = min(_LINE * -(-len(names) // _COLUMNS), 0.5)
             top = above.max() * _MARGIN
@@ -132,6 +132,6 @@ class GradientNormDisplay:
 
 def _quantiles(estimator: Any, X: Any, y: Any) -> NDArray[np.floating]:
     """The three quantiles in each layer ``(L + 1, 3)``."""
-    squared = [estimator.backprop(*rows).gradient.squared_norms_by_layer() for rows in in_chunks(X, y)]
+    squared = [estimator.backprop(*rows).gradient.squared_norms_by_layer() for rows in iter_row_chunks(X, y)]
     norms = np.sqrt(np.concatenate(squared, axis=1, dtype=float))
     return np.quantile(norms, _QUANTILES, axis=1).T

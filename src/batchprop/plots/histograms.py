@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
 from batchprop.plots.style import make_axes, style_axes
-from batchprop.plots.validation import in_chunks, layer_names, require_fitted
+from batchprop.plots.validation import check_fitted, iter_row_chunks, layer_names
 
 BINS = 60
 """Bars of a histogram."""
@@ -41,7 +41,7 @@ class Histograms(NamedTuple):
     zeros: Arrays
 
 
-class _RidgesDisplay:
+class RidgePlot:
     """A panel for each layer, in it a ridge for each checkpoint, the first at the top."""
 
     _quantity: ClassVar[str]
@@ -98,7 +98,7 @@ class _RidgesDisplay:
         return cls(epochs=[point.epoch for point in points], **found._asdict()).plot(ax=ax)
 
 
-class WeightHistogramDisplay(_RidgesDisplay):
+class WeightHistogramDisplay(RidgePlot):
     """How each layer's weights, the entries of W, are spread at each checkpoint.
 
     Args:
@@ -147,12 +147,12 @@ class WeightHistogramDisplay(_RidgesDisplay):
             NotFittedError: it is not fitted.
             ParameterError: ``bins`` is no whole number, or below 1.
         """
-        require_fitted(estimator)
+        check_fitted(estimator)
         points = estimator.checkpoints_
         return cls._drawn(points, [partial(_weights, point) for point in points], bins, ax)
 
 
-class ActivationHistogramDisplay(_RidgesDisplay):
+class ActivationHistogramDisplay(RidgePlot):
     """How what each layer makes of some rows is spread at each checkpoint: H of hidden layers, P of the last.
 
     Values that are exactly 0, as relu makes many, are left out of the ridges; beside each its share of zeros
@@ -203,7 +203,7 @@ class ActivationHistogramDisplay(_RidgesDisplay):
             NotFittedError: it is not fitted.
             ParameterError: ``bins`` is no whole number, or below 1.
         """
-        require_fitted(estimator)
+        check_fitted(estimator)
         points = estimator.checkpoints_
         networks = [estimator.at_checkpoint(point) for point in points]
         return cls._drawn(points, [partial(_activations, net, X) for net in networks], bins, ax)
@@ -214,7 +214,7 @@ def _weights(checkpoint: Any) -> Iterator[Arrays]:
 
 
 def _activations(estimator: Any, X: Any) -> Iterator[Arrays]:
-    for (rows,) in in_chunks(X):
+    for (rows,) in iter_row_chunks(X):
         yield estimator.activations(rows)[1:]  # without the input, which does not change
 
 

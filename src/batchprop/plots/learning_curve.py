@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
-from batchprop.plots.scales import FEW_POINTS, epoch_axis, plain_logarithmic
+from batchprop.plots.scales import FEW_POINTS, epoch_axis, log_axis
 from batchprop.plots.style import COLOURS, GREY, get_axes, style_axes
-from batchprop.plots.validation import require_fitted
+from batchprop.plots.validation import check_fitted
 
 _SIZE = (8.0, 4.5)
 _TRAINING, _VALIDATION, _SCORE = COLOURS[:3]
@@ -89,7 +89,7 @@ class LearningCurveDisplay:
             InputError: it is no network of this library, or there is no epoch with a loss to draw.
             NotFittedError: it is not fitted.
         """
-        require_fitted(estimator)
+        check_fitted(estimator)
         # Minus the validation loss says nothing that its own curve does not.
         scores = None if estimator.scoring == "loss" else estimator.validation_scores_
         return cls(
@@ -184,7 +184,7 @@ def _scale(ax: Any) -> None:
     low, high = ax.dataLim.intervaly
     ax.set_ylabel("loss")
     if low > 0 and high > _LOGARITHMIC_FROM * low:
-        plain_logarithmic(ax, "loss")
+        log_axis(ax, "loss")
 
 
 def _panels(ax: Any, count: int) -> list[Any]:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError
-from batchprop.plots.scales import FEW_POINTS, epoch_axis, plain_logarithmic
+from batchprop.plots.scales import FEW_POINTS, epoch_axis, log_axis
 from batchprop.plots.style import COLOURS, GREY, get_axes, style_axes
-from batchprop.plots.validation import require_fitted
+from batchprop.plots.validation import check_fitted
 
 _SIZE = (8.0, 4.5)
 _SCALE, _ODD = COLOURS[0], COLOURS[1]
@@ -70,7 +70,7 @@ class NoiseScaleDisplay:
             InputError: nothing was monitored, or it is no network of this library.
             NotFittedError: it is not fitted.
         """
-        require_fitted(estimator)
+        check_fitted(estimator)
         found = estimator.monitor_
         if "noise_scale" not in found:
             raise InputError(
@@ -108,7 +108,7 @@ class NoiseScaleDisplay:
         self.undefined_ = _at_edge(ax, epochs[np.isnan(scale)], 0.0, "x", "undefined: too few examples")
         ax.set(xlabel="epoch", ylabel="examples")
         if known.any() and (scale[known] > 0).all():
-            plain_logarithmic(ax, "examples")
+            log_axis(ax, "examples")
         epoch_axis(ax, len(scale))
         style_axes(ax)
         ax.legend(frameon=False)

@@ -19,7 +19,7 @@ def epoch_axis(ax: Any, epochs: int) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def plain_logarithmic(ax: Any, what: str) -> None:
+def log_axis(ax: Any, what: str) -> None:
     """Give the vertical axis a logarithmic scale with numbers written out, and say so in its label.
 
     Args:

@@ -11,7 +11,7 @@ CHUNK = 1024
 """How many rows are worked on at once."""
 
 
-def require_fitted(estimator: Any) -> None:
+def check_fitted(estimator: Any) -> None:
     """Refuse what has no network to look at.
 
     Args:
@@ -36,7 +36,7 @@ def require_fitted(estimator: Any) -> None:
     check_is_fitted(estimator)
 
 
-def in_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
+def iter_row_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
     """Return the rows of arrays, frames, sparse matrices or lists, some at a time.
 
     Args:
@@ -52,7 +52,7 @@ def in_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
         >>> [(len(X), len(y)) for X, y in in_chunks([[0.0]] * 1500, [1] * 1500)]
         [(1024, 1024), (476, 476)]
     """
-    counts = [rows_of(name, table) for name, table in zip("Xy", tables, strict=False)]
+    counts = [n_rows(name, table) for name, table in zip("Xy", tables, strict=False)]
     if len(set(counts)) > 1:
         raise InputError(f"X has {counts[0]} rows and y {counts[1]}: give one target for each row")
     if not counts[0]:
@@ -62,7 +62,7 @@ def in_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
         yield tuple(table.iloc[rows] if hasattr(table, "iloc") else table[rows] for table in tables)
 
 
-def rows_of(name: str, table: Any) -> int:
+def n_rows(name: str, table: Any) -> int:
     """Return how many rows an array, a frame, a sparse matrix or a list has.
 
     Args:

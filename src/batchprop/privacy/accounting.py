@@ -18,7 +18,7 @@ from typing import Any, get_args
 from batchprop.errors import BatchpropError, ParameterError, unknown_option_error
 from batchprop.privacy.validation import Accountant, Sampling, checked_delta, not_negative, number, positive
 
-CLOSE = 1e-3
+REL_TOL = 1e-3
 """How far above the smallest noise multiplier ``noise_for`` may stop, relative."""
 
 BEYOND_PLD, MOST_STEPS = 1000.0, 10**9
@@ -38,7 +38,7 @@ FAR = 5.0
 
 
 @dataclass(frozen=True, order=True)
-class Run:
+class SamplingRun:
     """Steps of training that were alike: what the accounting needs to know of a fit.
 
     Args:
@@ -74,7 +74,7 @@ class Run:
         object.__setattr__(self, "steps", int(self.steps))
 
 
-def epsilon_spent(runs: Iterable[Run], delta: float, accountant: Accountant = "pld") -> float:
+def compute_epsilon(runs: Iterable[SamplingRun], delta: float, accountant: Accountant = "pld") -> float:
     """Return the ε that all runs on the same table have spent together, at one δ.
 
     The smallest ε found for which ``P(M(D) ∈ S) ≤ exp(ε) P(M(D') ∈ S) + δ`` is proved for the composition M
@@ -106,11 +106,11 @@ def epsilon_spent(runs: Iterable[Run], delta: float, accountant: Accountant = "p
         2.58
     """
     delta = _checked(delta, accountant)
-    return _epsilon(_alike(runs), delta, accountant)
+    return _epsilon(_merge_runs(runs), delta, accountant)
 
 
 @lru_cache(maxsize=128)
-def _epsilon(alike: tuple[Run, ...], delta: float, accountant: Accountant) -> float:
+def _epsilon(alike: tuple[SamplingRun, ...], delta: float, accountant: Accountant) -> float:
     if not alike:
         return 0.0
     if any(run.noise_multiplier < LEAST_NOISE or run.sampling != "poisson" for run in alike):
@@ -122,13 +122,13 @@ def _epsilon(alike: tuple[Run, ...], delta: float, accountant: Accountant) -> fl
     return _loss_distribution(alike, delta, _interval(renyi, alike))
 
 
-def noise_for(
+def calibrate_noise(
     epsilon: float,
     delta: float,
     sampling_rate: float,
     steps: int,
     accountant: Accountant = "pld",
-    before: Sequence[Run] = (),
+    before: Sequence[SamplingRun] = (),
 ) -> float:
     """Return the smallest noise multiplier that keeps a run, and all that went before it, within (ε, δ).
 
@@ -156,9 +156,9 @@ def noise_for(
         (0.81, True)
     """
     epsilon, delta = positive("epsilon", epsilon), _checked(delta, accountant)
-    if Run(sampling_rate, 0.0, steps).steps == 0:
+    if SamplingRun(sampling_rate, 0.0, steps).steps == 0:
         return 0.0
-    spent = epsilon_spent(before, delta, accountant)
+    spent = compute_epsilon(before, delta, accountant)
     if math.isinf(spent) and any(run.steps and run.sampling != "poisson" for run in before):
         raise ParameterError(
             f"epsilon={epsilon:g} cannot be promised after a run with shuffled batches, which no accounting "
@@ -171,15 +171,15 @@ def noise_for(
         )
 
     def renyi_at(sigma: float) -> float:
-        return _renyi(_alike([*before, Run(sampling_rate, sigma, steps)]), delta)
+        return _renyi(_merge_runs([*before, SamplingRun(sampling_rate, sigma, steps)]), delta)
 
     def epsilon_at(sigma: float) -> float:
-        return epsilon_spent([*before, Run(sampling_rate, sigma, steps)], delta, accountant)
+        return compute_epsilon([*before, SamplingRun(sampling_rate, sigma, steps)], delta, accountant)
 
     # The Rényi bound is quick and some percent off: it says where to begin.
-    start = _least(renyi_at, epsilon, 1.0, close=0.03)
+    start = _bisect_noise(renyi_at, epsilon, 1.0, close=0.03)
     reachable = start is not None or epsilon_at(MOST_NOISE) <= epsilon
-    sigma = _least(epsilon_at, epsilon, start or 1.0, close=CLOSE) if reachable else None
+    sigma = _bisect_noise(epsilon_at, epsilon, start or 1.0, close=REL_TOL) if reachable else None
     if sigma is None:
         raise ParameterError(
             f"epsilon={epsilon:g} at delta={delta:g} cannot be kept by any noise multiplier up to "
@@ -195,7 +195,7 @@ def _checked(delta: float, accountant: Accountant) -> float:
     return checked_delta(delta, accountant)
 
 
-def as_poisson(runs: Iterable[Run]) -> tuple[Run, ...]:
+def as_poisson(runs: Iterable[SamplingRun]) -> tuple[SamplingRun, ...]:
     """Return the runs as if all their batches had been drawn by Poisson sampling.
 
     Example:
@@ -205,19 +205,21 @@ def as_poisson(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(replace(run, sampling="poisson") for run in runs)
 
 
-def _alike(runs: Iterable[Run]) -> tuple[Run, ...]:
+def _merge_runs(runs: Iterable[SamplingRun]) -> tuple[SamplingRun, ...]:
     """Runs of the same rate and noise as one, in one order: then the order they came in cannot matter.
 
     More noise than ``MOST_NOISE`` is reckoned as so much, which is on the safe side.
     """
-    steps: Counter[Run] = Counter()
+    steps: Counter[SamplingRun] = Counter()
     for run in runs:
         noise = min(run.noise_multiplier, MOST_NOISE)
         steps[replace(run, noise_multiplier=noise, steps=0)] += run.steps
     return tuple(sorted(replace(kind, steps=count) for kind, count in steps.items() if count))
 
 
-def _least(epsilon_at: Callable[[float], float], target: float, start: float, close: float) -> float | None:
+def _bisect_noise(
+    epsilon_at: Callable[[float], float], target: float, start: float, close: float
+) -> float | None:
     """Find the smallest σ with ``ε(σ) ≤ target``, up to ``close`` above it, for an ε that falls with σ.
 
     log ε is nearly a line in log σ, so the secant through the last two points leads to the root; each step
@@ -241,7 +243,7 @@ def _least(epsilon_at: Callable[[float], float], target: float, start: float, cl
     return math.exp(high) if high < math.log(MOST_NOISE) else None
 
 
-def _interval(epsilon: float, runs: Sequence[Run]) -> float:
+def _interval(epsilon: float, runs: Sequence[SamplingRun]) -> float:
     """Choose the width of the privacy loss's grid for a relative error of ε of about 0.1%.
 
     The discretised loss dominates the true one by about the width squared at each step.
@@ -252,7 +254,7 @@ def _interval(epsilon: float, runs: Sequence[Run]) -> float:
     return 2.0 ** round(math.log2(width))
 
 
-def _renyi(runs: Sequence[Run], delta: float) -> float:
+def _renyi(runs: Sequence[SamplingRun], delta: float) -> float:
     rdp = _dp_accounting().rdp
     accountant = rdp.RdpAccountant()
     with _without_skipped_orders():
@@ -263,14 +265,14 @@ def _renyi(runs: Sequence[Run], delta: float) -> float:
     return float(rdp.compute_epsilon(accountant.orders, accountant.rdp.clip(0.0) + rounding, delta)[0])
 
 
-def _step(run: Run) -> Any:
+def _step(run: SamplingRun) -> Any:
     accounting = _dp_accounting()
     return accounting.PoissonSampledDpEvent(
         run.sampling_rate, accounting.GaussianDpEvent(run.noise_multiplier)
     )
 
 
-def _loss_distribution(runs: Sequence[Run], delta: float, interval: float) -> float:
+def _loss_distribution(runs: Sequence[SamplingRun], delta: float, interval: float) -> float:
     """ε by the distribution of the privacy loss, in both directions: a row more, and a row less.
 
     The Fourier transform to the power of the steps amplifies its own rounding by their number: of a million

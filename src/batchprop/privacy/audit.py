@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from batchprop.errors import InputError, ParameterError
 from batchprop.privacy.validation import not_negative, number
 
-HALVINGS = 60
+BISECTION_STEPS = 60
 """Steps of the bisection: it ends at the precision of float64."""
 
 
-def epsilon_at_least(
+def audit_epsilon(
     included: ArrayLike,
     scores: ArrayLike,
     k_plus: int,
@@ -133,7 +133,7 @@ def _least_likely(m: int, r: int, v: int, delta: float, significance: float) -> 
         return 0.0
     while _p_value(m, r, v, high, delta) < significance:
         high *= 2
-    for _ in range(HALVINGS):
+    for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
         if _p_value(m, r, v, middle, delta) < significance:
             low = middle

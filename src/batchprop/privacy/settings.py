@@ -11,8 +11,8 @@ from batchprop import dp_sgd as mechanism
 from batchprop.batches import BatchSampler, minibatches, poisson_batches
 from batchprop.dp_sgd import AutomaticClipping, DPMechanism, FlatClipping, PerLayerClipping
 from batchprop.errors import ParameterError, unknown_option_error
-from batchprop.privacy.accounting import Run, as_poisson, epsilon_spent, noise_for
-from batchprop.privacy.spent import RELATION, Spent
+from batchprop.privacy.accounting import SamplingRun, as_poisson, calibrate_noise, compute_epsilon
+from batchprop.privacy.spent import RELATION, PrivacySpent
 from batchprop.privacy.validation import (
     Accountant,
     Clipping,
@@ -88,14 +88,14 @@ class Privacy:
             if getattr(self, name) not in get_args(kinds):
                 raise unknown_option_error(name, getattr(self, name), get_args(kinds))
         if self.epsilon is not None:
-            self._keep("epsilon", positive("epsilon", self.epsilon))
+            self._set("epsilon", positive("epsilon", self.epsilon))
         if self.noise_multiplier is not None:
-            self._keep("noise_multiplier", not_negative("noise_multiplier", self.noise_multiplier))
-        self._keep("max_norm", positive("max_norm", self.max_norm, "; a large number clips nothing"))
-        self._keep("delta", checked_delta(self.delta, self.accountant))
+            self._set("noise_multiplier", not_negative("noise_multiplier", self.noise_multiplier))
+        self._set("max_norm", positive("max_norm", self.max_norm, "; a large number clips nothing"))
+        self._set("delta", checked_delta(self.delta, self.accountant))
 
-    def begin(
-        self, n_rows: int, expected_size: int, steps: int, before: Spent | None, *, seeded: bool
+    def start(
+        self, n_rows: int, expected_size: int, steps: int, before: PrivacySpent | None, *, seeded: bool
     ) -> "PrivateFit":
         """Return a fit that keeps the promise over all its steps.
 
@@ -123,12 +123,14 @@ class Privacy:
         if noise is None:
             # Shuffled batches are promised nothing anyway: their noise is what Poisson sampling would need.
             so_far = as_poisson(runs) if self.sampling == "shuffled" else runs
-            noise = noise_for(self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, so_far)
+            noise = calibrate_noise(
+                self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, so_far
+            )
         seeded = seeded or (before is not None and before.seeded)
         return PrivateFit(self, n_rows, expected_size, noise, runs, seeded)
 
-    def go_on(
-        self, n_rows: int, expected_size: int, steps: int, before: Spent, *, seeded: bool
+    def resume(
+        self, n_rows: int, expected_size: int, steps: int, before: PrivacySpent, *, seeded: bool
     ) -> "PrivateFit":
         """Return a fit that goes on with the noise of the last one, as long as the budget lasts.
 
@@ -149,7 +151,7 @@ class Privacy:
         fit = PrivateFit(self, n_rows, expected_size, noise, before.runs, seeded or before.seeded)
         if self.epsilon is None:
             return fit
-        after = fit.spent(steps)
+        after = fit.compute_spent(steps)
         if self.sampling == "poisson" and after.sampling == "shuffled":
             raise ParameterError(
                 f"epsilon={self.epsilon:g} cannot be promised after a run with shuffled batches, which no "
@@ -164,7 +166,7 @@ class Privacy:
             )
         return fit
 
-    def _keep(self, name: str, value: float) -> None:
+    def _set(self, name: str, value: float) -> None:
         # A Python float, whatever the number was: its repr can be read back without NumPy.
         object.__setattr__(self, name, value)
 
@@ -186,7 +188,7 @@ class PrivateFit:
     n_rows: int
     expected_size: int
     noise_multiplier: float
-    before: tuple[Run, ...]
+    before: tuple[SamplingRun, ...]
     seeded: bool
 
     @property
@@ -206,13 +208,17 @@ class PrivateFit:
             return minibatches(self.n_rows, self.expected_size, random_state)
         return poisson_batches(self.n_rows, self.rate, n_batches, random_state)
 
-    def spent(self, steps: int) -> Spent:
+    def compute_spent(self, steps: int) -> PrivacySpent:
         """What is spent after so many steps of this fit, and all that went before it."""
-        runs = _joined(self.before, Run(self.rate, self.noise_multiplier, steps, self.privacy.sampling))
-        return spent(self.privacy, runs, expected_batch_size=self.expected_size, seeded=self.seeded)
+        runs = _joined(
+            self.before, SamplingRun(self.rate, self.noise_multiplier, steps, self.privacy.sampling)
+        )
+        return compute_spent(self.privacy, runs, expected_batch_size=self.expected_size, seeded=self.seeded)
 
 
-def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, seeded: bool) -> Spent:
+def compute_spent(
+    privacy: Privacy, runs: Iterable[SamplingRun], *, expected_batch_size: float, seeded: bool
+) -> PrivacySpent:
     """Reckon what the runs have spent, and write it down.
 
     Args:
@@ -237,11 +243,11 @@ def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, 
         raise ParameterError("runs=() says nothing of what was spent: give at least one Run, of 0 steps even")
     # ``privacy`` was checked when it was made, but its field's type still allows None.
     delta = float(privacy.delta or 0.0)
-    reckoned = epsilon_spent(as_poisson(runs), delta, privacy.accountant)
+    reckoned = compute_epsilon(as_poisson(runs), delta, privacy.accountant)
     # A run that nothing covers stays in the account, whatever comes after it.
     shuffled = privacy.sampling == "shuffled" or any(run.steps and run.sampling == "shuffled" for run in runs)
     covered = not shuffled or reckoned == 0
-    return Spent(
+    return PrivacySpent(
         epsilon=reckoned if covered else math.inf,
         delta=delta,
         epsilon_if_poisson=reckoned,
@@ -259,7 +265,7 @@ def spent(privacy: Privacy, runs: Iterable[Run], *, expected_batch_size: float, 
     )
 
 
-def _joined(runs: tuple[Run, ...], last: Run) -> tuple[Run, ...]:
+def _joined(runs: tuple[SamplingRun, ...], last: SamplingRun) -> tuple[SamplingRun, ...]:
     """The runs with one more, which is added to the one before it where both are of one kind."""
     if not runs or replace(runs[-1], steps=last.steps) != last:
         return (*runs, last)

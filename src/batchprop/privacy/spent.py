@@ -3,14 +3,14 @@
 import math
 from dataclasses import dataclass
 
-from batchprop.privacy.accounting import Run
+from batchprop.privacy.accounting import SamplingRun
 from batchprop.privacy.validation import Accountant, Clipping, Sampling
 
 RELATION = "add or remove one row"
 
 
 @dataclass(frozen=True)
-class Spent:
+class PrivacySpent:
     """What training has spent of the privacy of its rows, and how that was reckoned; made by ``spent``.
 
     Attributes:
@@ -45,7 +45,7 @@ class Spent:
     sampling: Sampling
     seeded: bool
     relation: str
-    runs: tuple[Run, ...]
+    runs: tuple[SamplingRun, ...]
 
     def summary(self) -> str:
         """Say in a sentence or three what was spent, and what the promise does not cover.

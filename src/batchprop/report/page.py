@@ -41,7 +41,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A drawing, what it shows in words, and its numbers where they are few.
 
     Attributes:
@@ -57,7 +57,7 @@ class Picture:
     numbers: Table | None = None
 
 
-Part: TypeAlias = Table | Picture
+Part: TypeAlias = Table | Figure
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Report:
     """
 
     title: str
-    verdict: str
+    headline: str
     about: str
     sections: tuple[Section, ...]
 
@@ -118,11 +118,11 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    room.filters["drawing"] = drawing
+    room.filters["drawing"] = to_svg
     return room.get_template("report.html")
 
 
-def drawing(picture: Picture, name: str) -> Markup:
+def to_svg(picture: Figure, name: str) -> Markup:
     """Return a picture as an SVG element that may stand among others in one page.
 
     Args:

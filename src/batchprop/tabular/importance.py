@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn import inspection
 from sklearn.compose import ColumnTransformer
-from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -71,7 +71,7 @@ def permutation_importance(
     if rows < len(y):
         drawn = np.sort(np.random.default_rng(random_state).permutation(len(y))[:rows])
         X, y = X[drawn], y[drawn]
-    found = permutation_importance(
+    found = inspection.permutation_importance(
         model[-1],
         np.tile(np.arange(rows)[:, None], (1, len(names))),
         y,
@@ -81,7 +81,9 @@ def permutation_importance(
     )
     order = np.argsort(-found.importances_mean, kind="stable")
     columns = tuple(names[place] for place in order)
-    return PermutationImportance(columns, found.importances_mean[order], found.importances_std[order], rows, repeats)
+    return PermutationImportance(
+        columns, found.importances_mean[order], found.importances_std[order], rows, repeats
+    )
 
 
 def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:

@@ -20,9 +20,9 @@ from batchprop.data.arrow import get_column
 from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.statistics import MemoryBudget, ColumnAccumulator
+from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
-from batchprop.tabular.target_statistics import TargetSpec, TargetAccumulator, read_weights
+from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec, read_weights
 from batchprop.tabular.transformers import MOST_CATEGORIES, make_preprocessor
 
 QUARTILES = 5
@@ -125,7 +125,9 @@ class _Table:
         """Tell what the table is."""
         columns = tuple(tally.column() for tally in self.tallies.values())
         rows = self.target.rows
-        fitted = _fit(make_preprocessor(columns, rows, self.target.name), columns, list(self.tallies.values()))
+        fitted = _fit(
+            make_preprocessor(columns, rows, self.target.name), columns, list(self.tallies.values())
+        )
         return FittedPreprocessing(columns, fitted, self.target.learned(), rows)
 
 
@@ -168,7 +170,9 @@ def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[Co
     text.set_params(min_frequency=rarely)
     fitted = features.named_transformers_
     if "numbers" in parts:
-        _set_statistics(fitted["numbers"], [([t.numbers.quantiles.ranked()], t.missing) for t in parts["numbers"]])
+        _set_statistics(
+            fitted["numbers"], [([t.numbers.quantiles.ranked()], t.missing) for t in parts["numbers"]]
+        )
     if "dates" in parts:
         _set_statistics(fitted["dates"], [(t.dates.ranked(), t.missing) for t in parts["dates"]])
     if "text" in parts:
@@ -206,7 +210,9 @@ def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], i
     imputer.fit(two if names is None else pd.DataFrame(two, columns=names))
     filled = [ranked.joined(ranked.median, missing) for ranked, missing in features]
     flags = [
-        WeightedSamples(_FLAGS, np.array([ranked.weights.sum(), missing])) for ranked, missing in features if missing
+        WeightedSamples(_FLAGS, np.array([ranked.weights.sum(), missing]))
+        for ranked, missing in features
+        if missing
     ]
     five: Floats = np.column_stack([ranked.five() for ranked in [*filled, *flags]])
     clip.fit(scaler.fit_transform(five))

@@ -13,9 +13,23 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from batchprop.data.sketches import DistinctCounter, QuantileSketch, WeightedSamples, FrequentItems, hash_whole
+from batchprop.data.sketches import (
+    DistinctCounter,
+    FrequentItems,
+    QuantileSketch,
+    WeightedSamples,
+    hash_whole,
+)
 from batchprop.errors import DataError
-from batchprop.tabular.schema import ColumnSchema, ColumnStats, ValueType, is_date_text, classify_column, count_numeric, value_type
+from batchprop.tabular.schema import (
+    ColumnSchema,
+    ColumnStats,
+    ValueType,
+    classify_column,
+    count_numeric,
+    is_date_text,
+    value_type,
+)
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
@@ -294,4 +308,6 @@ class ColumnAccumulator:
     @property
     def held(self) -> int:
         """How many values and words are kept."""
-        return self.numbers.held + self._text.memory_items + sum(part.memory_items for part in self.dates.parts)
+        return (
+            self.numbers.held + self._text.memory_items + sum(part.memory_items for part in self.dates.parts)
+        )

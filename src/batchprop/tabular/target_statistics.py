@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from batchprop.data.sketches import Floats, QuantileSketch, WeightedSamples, FrequentItems
+from batchprop.data.sketches import Floats, FrequentItems, QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
 from batchprop.tabular.schema import ValueType, value_type

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from batchprop.errors import DivergedError
-from batchprop.estimators.early_stopping import Watch, warn
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.early_stopping import ValidationCallback, warn
+from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.keeping.saving import Beginning, saved_of
 from batchprop.estimators.keeping.standing import Standing, go_back, standing_of
@@ -34,8 +34,8 @@ class Keeper:
 
     def __init__(
         self,
-        estimator: Estimator,
-        watch: Watch,
+        estimator: FitInterface,
+        watch: ValidationCallback,
         engine: Engine,
         place: TrainProgress,
         beginning: Beginning,

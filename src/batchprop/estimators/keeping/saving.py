@@ -13,11 +13,11 @@ from sklearn.utils import check_random_state
 
 from batchprop.batches import Dataset, Indices
 from batchprop.errors import CheckpointError, ParameterError
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved
 from batchprop.estimators.keeping.restoring import rows_seen_of, set_random
 from batchprop.estimators.keeping.standing import PLAIN, Standing
-from batchprop.estimators.validation import Call
+from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
 from batchprop.network import Network
 from batchprop.params import Layers, tree_flatten
@@ -70,7 +70,7 @@ class Beginning(NamedTuple):
     kind: dict[str, Any]
 
 
-def start_of(estimator: Estimator, call: Call) -> Start:
+def start_of(estimator: FitInterface, call: FitArgs) -> Start:
     """Return how a fit starts: anew, or in the way in which a saved one did.
 
     Args:
@@ -106,7 +106,7 @@ def _check_resume(checkpoints: Checkpoints | None, *, resume: Any) -> None:
         )
 
 
-def _refuse_unkept(estimator: Estimator, call: Call) -> None:
+def _refuse_unkept(estimator: FitInterface, call: FitArgs) -> None:
     """Refuse to keep fits whose state is not in a checkpoint."""
     asked = {
         "checkpoint": call.checkpoint is not None,
@@ -128,7 +128,7 @@ def _refuse_unkept(estimator: Estimator, call: Call) -> None:
                 raise ParameterError(f"{what} does not go with {other}: {why}; leave one of them out")
 
 
-def kind_of(estimator: Estimator, net: Network, engine: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def kind_of(estimator: FitInterface, net: Network, engine: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what has to be the same for a fit to go on, in plain data.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from batchprop.estimators.early_stopping import Watch
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.early_stopping import ValidationCallback
+from batchprop.estimators.interface import FitInterface
 from batchprop.network import Network
 from batchprop.schedules import ReduceOnPlateau
 from batchprop.training import TrainProgress
@@ -41,8 +41,8 @@ class Standing(NamedTuple):
 
 
 def standing_of(
-    estimator: Estimator,
-    watch: Watch,
+    estimator: FitInterface,
+    watch: ValidationCallback,
     place: TrainProgress,
     random_bits: dict[str, Any] | None,
     epochs: list[tuple[int, float]],
@@ -70,7 +70,7 @@ def standing_of(
     return Standing(place, random_bits, curves, numbers, list(epochs), rewinds, watch.best)
 
 
-def go_back(estimator: Estimator, watch: Watch, standing: Standing) -> None:
+def go_back(estimator: FitInterface, watch: ValidationCallback, standing: Standing) -> None:
     """Let a fit stand where it stood.
 
     Args:

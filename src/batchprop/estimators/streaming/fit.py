@@ -12,14 +12,14 @@ from batchprop.data.shuffle import ShuffleConfig, shuffle_config
 from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
 from batchprop.estimators.early_stopping import warn
-from batchprop.estimators.fit import fit_stochastic
+from batchprop.estimators.fit import fit_minibatch
 from batchprop.estimators.keeping.restoring import mixing_of
 from batchprop.estimators.keeping.saving import Start, start_of
-from batchprop.estimators.privacy import goes_on
+from batchprop.estimators.privacy import is_continuation
 from batchprop.estimators.streaming.streamed import MEMORY, Streamed, refuse_unstreamed
 from batchprop.estimators.streaming.survey import Survey, checked, held_out, part, survey
-from batchprop.estimators.targets import dense
-from batchprop.estimators.validation import Call, Examples
+from batchprop.estimators.targets import to_dense
+from batchprop.estimators.validation import FitArgs, LabelledRows
 
 if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP
@@ -30,7 +30,7 @@ FEW_RUNS = 4
 """With fewer runs than so many, a large table is hardly mixed."""
 
 
-def fit_streamed(estimator: BaseMLP, source: DataSource, call: Call) -> None:
+def fit_streamed(estimator: BaseMLP, source: DataSource, call: FitArgs) -> None:
     """Train on a table that is read in runs.
 
     Args:
@@ -43,28 +43,28 @@ def fit_streamed(estimator: BaseMLP, source: DataSource, call: Call) -> None:
         ParameterError: something is asked for that needs all rows at once.
     """
     refuse_unstreamed(estimator, call)
-    start, fresh = start_of(estimator, call), not goes_on(estimator, call)
+    start, fresh = start_of(estimator, call), not is_continuation(estimator, call)
     lot = lot_of(start.random)
     holds = estimator.early_stopping and call.X_val is None
     fraction, summed = estimator.validation_fraction if holds else 0.0, start.checkpoints is not None
     seen = survey(estimator, source, fraction, lot, reset=fresh, summed=summed)
-    estimator._learn_targets(seen.y, call._replace(counts=seen.counts), fresh=fresh)
+    estimator._fit_targets(seen.y, call._replace(counts=seen.counts), fresh=fresh)
     dtype = np.dtype(estimator.dtype or seen.dtype)
-    n_outputs = estimator._encoded(seen.y, dtype).shape[1]
+    n_outputs = estimator._encode_targets(seen.y, dtype).shape[1]
     if fresh:
-        estimator._reset(n_outputs)
+        estimator._init_fit_attributes(n_outputs)
     estimator.t_ = estimator.t_ if start.rows_seen is None else start.rows_seen
     estimator._records = estimator.privacy_spent_ = None
-    net = estimator._first_network(dtype, start.rng, call, fresh=fresh)
+    net = estimator._initial_network(dtype, start.rng, call, fresh=fresh)
     held = _held(estimator, seen, call, dtype) if holds or call.X_val is not None else None
 
     def prepared(block: RowBlock) -> Dataset:
         of_block = checked(estimator, block, reset=False)
         X, y, weights = part(of_block, ~held_out(block, seen.fraction, lot)) if holds else of_block
-        X = np.asarray(dense(X), dtype=dtype)
+        X = np.asarray(to_dense(X), dtype=dtype)
         if not len(X):
             return Dataset(X, np.empty((0, n_outputs), dtype=dtype), weights)
-        return Dataset(X, estimator._encoded(y, dtype), estimator._balanced(y, weights))
+        return Dataset(X, estimator._encode_targets(y, dtype), estimator._apply_class_weight(y, weights))
 
     mixing = _mixing(source, start, (estimator.n_features_in_ + n_outputs) * dtype.itemsize)
     if estimator.shuffle and mixing.partitions < FEW_RUNS and mixing.rows < seen.n_rows:
@@ -74,8 +74,8 @@ def fit_streamed(estimator: BaseMLP, source: DataSource, call: Call) -> None:
             "row groups, or give more memory"
         )
     supply = Streamed(source, seen.n_rows, prepared, mixing, seen.checksum)
-    net, _ = fit_stochastic(estimator, net, supply, held, start, call)
-    estimator._take(net, dtype)
+    net, _ = fit_minibatch(estimator, net, supply, held, start, call)
+    estimator._set_weights(net, dtype)
     names = getattr(source, "feature_names", None)
     if names is not None and len(names) == estimator.n_features_in_:
         estimator.feature_names_in_ = np.array(names, dtype=object)
@@ -94,9 +94,9 @@ def _mixing(source: DataSource, start: Start, row_bytes: int) -> ShuffleConfig:
     return shuffle_config(len(source.partitions), row_bytes, memory, run_bytes)
 
 
-def _held(estimator: BaseMLP, seen: Survey, call: Call, dtype: Any) -> Examples:
+def _held(estimator: BaseMLP, seen: Survey, call: FitArgs, dtype: Any) -> LabelledRows:
     if call.X_val is not None:
-        return estimator._validation_rows(call, dtype)
+        return estimator._validate_validation_data(call, dtype)
     if sum(len(y) for _, y, _ in seen.held) < FEWEST_HELD or not seen.n_rows:
         raise InputError(
             f"validation_fraction={estimator.validation_fraction} leaves {seen.n_rows} rows to train on and "
@@ -105,9 +105,9 @@ def _held(estimator: BaseMLP, seen: Survey, call: Call, dtype: Any) -> Examples:
         )
     X, y, weights = zip(*seen.held, strict=True)
     labels, weighted = np.concatenate(y), weights[0] is not None
-    return Examples(
-        np.concatenate([np.asarray(dense(some), dtype=dtype) for some in X]),
+    return LabelledRows(
+        np.concatenate([np.asarray(to_dense(some), dtype=dtype) for some in X]),
         labels,
-        estimator._encoded(labels, dtype),
+        estimator._encode_targets(labels, dtype),
         np.concatenate(weights) if weighted else None,
     )

@@ -11,8 +11,8 @@ from batchprop.batches import Dataset, EpochIterator
 from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
 from batchprop.data.sources import ArraySource, DataSource, IterableSource, RowBlock
 from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.interface import Estimator
-from batchprop.estimators.validation import Call
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.validation import FitArgs
 
 MEMORY = 1 << 30
 """Bytes that a streamed fit goes by, where its source does not say."""
@@ -58,7 +58,7 @@ def _gives_chunks(X: Any) -> bool:
     return callable(X) or hasattr(X, "__iter__")
 
 
-def refuse_unstreamed(estimator: Estimator, call: Call) -> None:
+def refuse_unstreamed(estimator: FitInterface, call: FitArgs) -> None:
     """Refuse what needs all rows at once.
 
     Args:

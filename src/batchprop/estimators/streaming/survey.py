@@ -14,11 +14,11 @@ from sklearn.base import is_classifier
 from batchprop.data.shuffle import hash_uniform
 from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
-from batchprop.estimators.interface import Estimator
+from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.saving import checksum_of
 from batchprop.estimators.streaming.streamed import MEMORY
-from batchprop.estimators.targets import dense
-from batchprop.estimators.validation import check_weights
+from batchprop.estimators.targets import to_dense
+from batchprop.estimators.validation import check_sample_weight
 
 HELD_SHARE = 8
 """Rows to validate on take at most the memory divided by this."""
@@ -47,7 +47,7 @@ class Survey(NamedTuple):
 
 
 def survey(
-    estimator: Estimator,
+    estimator: FitInterface,
     source: DataSource,
     fraction: float,
     seed: int,
@@ -104,7 +104,7 @@ def blocks(source: DataSource) -> Iterator[RowBlock]:
     return (block for run in runs for block in run if block.X.shape[0])
 
 
-def checked(estimator: Estimator, block: RowBlock, *, reset: bool) -> tuple[Any, Any, Any]:
+def checked(estimator: FitInterface, block: RowBlock, *, reset: bool) -> tuple[Any, Any, Any]:
     """Return X, y and weights of a block, as an estimator takes them.
 
     Raises:
@@ -113,8 +113,8 @@ def checked(estimator: Estimator, block: RowBlock, *, reset: bool) -> tuple[Any,
     if block.y is None:
         raise InputError("the table has no target: name its column, as in scan(..., target='price')")
     with _telling_rows(block):
-        X, y = estimator._validated(block.X, block.y, reset=reset)
-        return X, y, check_weights(block.weights, X.shape[0], X.dtype, some=False)
+        X, y = estimator._validate_data(block.X, block.y, reset=reset)
+        return X, y, check_sample_weight(block.weights, X.shape[0], X.dtype, some=False)
 
 
 def part(of_block: tuple[Any, Any, Any], chosen: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
@@ -166,7 +166,7 @@ class Labels:
 def _affordable(source: DataSource, X: Any) -> float:
     """Which part of all rows takes an eighth of the memory."""
     memory: int = getattr(source, "memory", MEMORY)
-    return memory / HELD_SHARE / (int(dense(X[:1]).nbytes) * max(sum(source.partitions), 1))
+    return memory / HELD_SHARE / (int(to_dense(X[:1]).nbytes) * max(sum(source.partitions), 1))
 
 
 @contextmanager

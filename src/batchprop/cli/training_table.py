@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.datasets import load_digits
 
-from batchprop.cli.settings import Settings
+from batchprop.cli.settings import TrainOptions
 from batchprop.data.arrow import get_column
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import LoadedTable, read_table, read_tables
@@ -24,7 +24,7 @@ from batchprop.tabular.target_statistics import TargetSpec
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingTable:
     """A table ready to train on.
 
     Attributes:
@@ -47,8 +47,8 @@ class Data:
     target: Target
     weights: Any = None
     left_out: int = 0
-    told: TargetSpec | None = None
-    standing: tuple[str, npt.NDArray[Any]] | None = None
+    target_stats: TargetSpec | None = None
+    row_locator: tuple[str, npt.NDArray[Any]] | None = None
     skipped: Sequence[RejectedRow] = ()
 
     @property
@@ -61,14 +61,14 @@ class Data:
     @property
     def classes(self) -> npt.NDArray[Any]:
         """The distinct values of the target (c,), in order."""
-        known: npt.NDArray[Any] | None = None if self.told is None else self.told.classes
+        known: npt.NDArray[Any] | None = None if self.target_stats is None else self.target_stats.classes
         return np.unique(self.target.values) if known is None else known
 
     @property
-    def places(self) -> tuple[str, npt.NDArray[Any]]:
+    def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """What a row's place is called, and each row's: its line in a text file, its number elsewhere."""
-        if self.standing is not None:
-            return self.standing
+        if self.row_locator is not None:
+            return self.row_locator
         rows = self.frame.index.to_numpy()
         lines = None if self.path is None else line_numbers(self.path)
         return ("row", rows + 1) if lines is None else ("line", lines[rows])
@@ -82,7 +82,7 @@ def load(
     *,
     to_train: bool = True,
     text: Collection[str] = (),
-) -> Data:
+) -> TrainingTable:
     """Read the table, take the target and the weights out of it, and tell what its columns are.
 
     Args:
@@ -97,10 +97,10 @@ def load(
         DataError: the file, the target or the weights cannot be used.
     """
     name, frame = _table(path, text)
-    return _ready(name, path, frame, target or "digit", task, weights, to_train=to_train)
+    return _make_table(name, path, frame, target or "digit", task, weights, to_train=to_train)
 
 
-def load_to_train(settings: Settings) -> Data:
+def load_training_table(settings: TrainOptions) -> TrainingTable:
     """Read the table of a training, of one file or many, that fits in memory.
 
     Args:
@@ -113,13 +113,13 @@ def load_to_train(settings: Settings) -> Data:
     if settings.data is None or settings.target is None:
         return load(None, settings.target, *how)
     whole = read_tables(
-        settings.tables, settings.target, on_bad_row=settings.on_bad_row, max_skipped=settings.most_skipped
+        settings.tables, settings.target, on_bad_row=settings.on_bad_row, max_skipped=settings.max_skipped
     )
-    data = _ready(name_of(whole.files), settings.data, whole.frame, settings.target, *how)
-    return replace(data, left_out=len(whole.skipped), skipped=whole.skipped, standing=_standing(whole))
+    data = _make_table(dataset_name(whole.files), settings.data, whole.frame, settings.target, *how)
+    return replace(data, left_out=len(whole.skipped), skipped=whole.skipped, row_locator=_row_locator(whole))
 
 
-def name_of(files: Sequence[Path]) -> str:
+def dataset_name(files: Sequence[Path]) -> str:
     """What a table is called: its file, or how many there are.
 
     >>> name_of([Path("a/x.csv")]), name_of([Path("a/x.csv"), Path("a/y.csv")])
@@ -130,14 +130,14 @@ def name_of(files: Sequence[Path]) -> str:
     return f"{len(files):,} files from {files[0].name} to {files[-1].name}"
 
 
-def _standing(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
+def _row_locator(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
     if len(whole.files) == 1:
         return whole.unit, whole.row_numbers
     pairs = zip(whole.of_file.tolist(), whole.row_numbers.tolist(), strict=True)
     return "place", np.array([f"{whole.files[i].name}, {whole.unit} {place}" for i, place in pairs])
 
 
-def _ready(
+def _make_table(
     name: str,
     path: Path | None,
     frame: pd.DataFrame,
@@ -146,7 +146,7 @@ def _ready(
     weights: str | None,
     *,
     to_train: bool = True,
-) -> Data:
+) -> TrainingTable:
     """Take the target and the weights out of a table, and tell what its columns are."""
     column = get_column(frame, target, "target column")
     counts = None if weights is None else _weights(frame, weights)
@@ -155,7 +155,7 @@ def _ready(
     if to_train:
         check_enough(wanted)
     features = frame[known].drop(columns=[target, *filter(None, [weights])])
-    return Data(
+    return TrainingTable(
         name,
         path,
         features,

@@ -12,33 +12,33 @@ from pathlib import Path
 
 from rich.console import Console
 
-from batchprop.cli.progress import History, Moment
-from batchprop.cli.report import counted
-from batchprop.cli.settings import Settings
+from batchprop.cli.console import count_epochs
+from batchprop.cli.progress import EpochSummary, History
+from batchprop.cli.settings import TrainOptions
 from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError, WriteError
 from batchprop.estimators import Checkpoints
 from batchprop.estimators.keeping.restoring import past_of
 from batchprop.tabular.persistence import SETTINGS
 
-BEGUN = "begun.json"
+RESUME_FILE = "begun.json"
 """Beside the checkpoints: what a training began with that the machine decided."""
 
-_LONGEST = 1 << 22
+_MAX_BYTES = 1 << 22
 
 
-def tidy(out: Path) -> None:
+def clean_partial(out: Path) -> None:
     """Remove what a run left half-written that was killed."""
     for partial in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def has_ended(settings: Settings) -> bool:
+def is_finished(settings: TrainOptions) -> bool:
     """Whether there is nothing to resume, as the training came to its end."""
     return settings.resume and not _kept(settings).files() and _interrupted(settings.out) is False
 
 
-def begin(console: Console, settings: Settings) -> tuple[Settings, History]:
+def resolve_resume(console: Console, settings: TrainOptions) -> tuple[TrainOptions, History]:
     """Settle the memory to use, and find where an earlier run stood, if that is to be gone on with.
 
     Whether a table is read a part at a time, and which rows are kept for the test, follows from the memory:
@@ -65,28 +65,28 @@ def begin(console: Console, settings: Settings) -> tuple[Settings, History]:
                 f"the folder {kept.folder} holds checkpoints of a training that did not end: go on with "
                 "--resume, or begin anew with --force"
             )
-        forget(settings)
+        remove_checkpoints(settings)
         return settings, []
     saved = kept.latest()
     if saved is None:
         console.print(f"There is no checkpoint in {kept.folder}: training begins anew.", soft_wrap=True)
         return settings, []
     history = [
-        Moment(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
+        EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
         for number, past in enumerate(past_of(saved), start=1)
     ]
-    console.print(f"Going on after {counted(len(history))}, from {kept.folder}", "", soft_wrap=True)
+    console.print(f"Going on after {count_epochs(len(history))}, from {kept.folder}", "", soft_wrap=True)
     force = settings.force or bool(_interrupted(settings.out))
     return replace(settings, memory=_memory(kept.folder) or settings.memory, force=force), history
 
 
 @contextmanager
-def checkpoints_kept(settings: Settings) -> Iterator[None]:
+def save_resume_info(settings: TrainOptions) -> Iterator[None]:
     """Note beside the checkpoints what the training begins with; leave nothing where none was written."""
     if settings.checkpoint_every is None:
         yield
         return
-    file = settings.checkpoints / BEGUN
+    file = settings.checkpoints / RESUME_FILE
     try:
         settings.checkpoints.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"memory": settings.memory}) + "\n", encoding="utf-8")
@@ -99,11 +99,11 @@ def checkpoints_kept(settings: Settings) -> Iterator[None]:
         yield
     finally:
         if not _kept(settings).files():
-            forget(settings)
+            remove_checkpoints(settings)
 
 
 @contextmanager
-def told_what_is_kept(settings: Settings) -> Iterator[None]:
+def checkpoint_hint(settings: TrainOptions) -> Iterator[None]:
     """Add to what is said of a model that could not be written what becomes of its training.
 
     Raises:
@@ -119,21 +119,21 @@ def told_what_is_kept(settings: Settings) -> Iterator[None]:
         raise WriteError(f"{error}; {left}") from error
 
 
-def forget(settings: Settings) -> None:
+def remove_checkpoints(settings: TrainOptions) -> None:
     """Remove the checkpoints, and what lies beside them."""
     if settings.checkpoint_every is not None:
         with suppress(OSError):
-            (settings.checkpoints / BEGUN).unlink(missing_ok=True)
+            (settings.checkpoints / RESUME_FILE).unlink(missing_ok=True)
         _kept(settings).clear()
 
 
-def _kept(settings: Settings) -> Checkpoints:
+def _kept(settings: TrainOptions) -> Checkpoints:
     return Checkpoints(settings.checkpoints, settings.checkpoint_every or "5min")
 
 
 def _memory(folder: Path) -> int | None:
     """The memory that a training began with."""
-    found = _read(folder / BEGUN).get("memory")
+    found = _read(folder / RESUME_FILE).get("memory")
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 
 
@@ -147,7 +147,7 @@ def _interrupted(out: Path) -> bool | None:
 def _read(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
-            found = json.loads(file.read(_LONGEST))
+            found = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

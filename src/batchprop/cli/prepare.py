@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from batchprop.cli import report
-from batchprop.cli.data import Data, load_to_train
-from batchprop.cli.fitting import Given, Parts, encode, set_aside
-from batchprop.cli.progress import Show
-from batchprop.cli.settings import Settings
-from batchprop.cli.streaming import given_from, is_large, learned, looked_through
+from batchprop.cli import console as report
+from batchprop.cli.model import Split, TrainingData, encode, split_rows
+from batchprop.cli.progress import ProgressDisplay
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.streaming import fit_preprocessing, is_large, scan_table, streaming_training_data
+from batchprop.cli.training_table import TrainingTable, load_training_table
 from batchprop.tabular.split import check_each_class_twice
 
 
-class Pace:
+class RowCounter:
     """Counts the rows that are read, and shows how far the epoch has come.
 
     Args:
@@ -26,16 +26,16 @@ class Pace:
 
     def __init__(self, rows: int) -> None:
         self.rows, self.seen = rows, 0
-        self.show: Show | None = None
+        self.show: ProgressDisplay | None = None
 
     def __call__(self, more: int) -> None:
         """Take in that so many more rows were read."""
         self.seen += more
         if self.show is not None:
-            self.show.within(self.seen % self.rows / self.rows)
+            self.show.advance(self.seen % self.rows / self.rows)
 
 
-class Prepared(NamedTuple):
+class TrainingInput(NamedTuple):
     """A training that may begin.
 
     Attributes:
@@ -45,14 +45,14 @@ class Prepared(NamedTuple):
         pace: told of the rows that are read.
     """
 
-    data: Data
-    parts: Parts
-    given: Given
-    pace: Pace
+    data: TrainingTable
+    parts: Split
+    given: TrainingData
+    pace: RowCounter
 
 
 @contextmanager
-def prepared(console: Console, settings: Settings) -> Iterator[Prepared]:
+def prepare(console: Console, settings: TrainOptions) -> Iterator[TrainingInput]:
     """Read the table, or look through it where it is larger than memory, and show what it holds.
 
     Args:
@@ -67,15 +67,19 @@ def prepared(console: Console, settings: Settings) -> Iterator[Prepared]:
         ParameterError: an option does not go with it.
     """
     if not is_large(settings):
-        data = load_to_train(settings)
+        data = load_training_table(settings)
         settings.check_target(data.target)
         check_each_class_twice(data.target)
-        parts = set_aside(data.target, settings)
+        parts = split_rows(data.target, settings)
         report.show_data(console, data, parts.told)
-        yield Prepared(data, parts, encode(data, parts, settings), Pace(len(parts.train)))
+        yield TrainingInput(data, parts, encode(data, parts, settings), RowCounter(len(parts.train)))
         return
-    with looked_through(console, settings) as (table, shares):
-        data, parts, found = learned(console, table, shares, settings)
-        report.show_data(console, data, f"{parts.told}; read in {len(table.partitions):,} parts in every epoch")
-        pace = Pace(table.n_rows)
-        yield Prepared(data, parts, given_from(table, shares, data, parts, found, settings, pace), pace)
+    with scan_table(console, settings) as (table, shares):
+        data, parts, found = fit_preprocessing(console, table, shares, settings)
+        report.show_data(
+            console, data, f"{parts.told}; read in {len(table.partitions):,} parts in every epoch"
+        )
+        pace = RowCounter(table.n_rows)
+        yield TrainingInput(
+            data, parts, streaming_training_data(table, shares, data, parts, found, settings, pace), pace
+        )

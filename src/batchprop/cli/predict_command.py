@@ -11,23 +11,23 @@ import typer
 from rich.console import Console
 from sklearn.pipeline import Pipeline
 
-from batchprop.cli import report
-from batchprop.cli.progress import passing, passing_slowly
+from batchprop.cli import console as report
+from batchprop.cli.progress import pass_progress, slow_pass_progress
 from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory, exceeds_memory
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, RowError
-from batchprop.tabular.persistence import load_model, atomic_file, write_errors
+from batchprop.tabular.persistence import atomic_file, load_model, write_errors
 from batchprop.tabular.predictions import (
-    csv_appender,
     block_size,
     check_proba,
-    required_columns,
+    csv_appender,
     predict_frame,
-    text_columns,
     prediction_writer,
+    required_columns,
+    text_columns,
 )
 
 
@@ -45,7 +45,7 @@ class Rows(NamedTuple):
     place: Callable[[int], tuple[Path, str, int]]
 
 
-class Wanted(NamedTuple):
+class PredictOptions(NamedTuple):
     """What to predict: the tables, whether with probabilities, and the memory to use in bytes, if given."""
 
     tables: Sequence[Path]
@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
     memory: int | None
 
 
-def to_file(model: Path, wanted: Wanted, out: Path, *, force: bool) -> int:
+def to_file(model: Path, wanted: PredictOptions, out: Path, *, force: bool) -> int:
     """Write the answers to a file, whole or not at all.
 
     Args:
@@ -72,7 +72,7 @@ def to_file(model: Path, wanted: Wanted, out: Path, *, force: bool) -> int:
     with atomic_file(out, force=force, tables=files) as part:
         pipeline, number = load_model(model), 0
         with (
-            answered(report.console(), pipeline, files, wanted) as tables,
+            predict_blocks(report.console(), pipeline, files, wanted) as tables,
             write_errors(out),
             prediction_writer(part) as write,
         ):
@@ -82,7 +82,7 @@ def to_file(model: Path, wanted: Wanted, out: Path, *, force: bool) -> int:
     return number
 
 
-def to_output(model: Path, wanted: Wanted) -> None:
+def to_stdout(model: Path, wanted: PredictOptions) -> None:
     """Write the answers to the standard output, and how far they are to the standard error.
 
     Args:
@@ -97,13 +97,13 @@ def to_output(model: Path, wanted: Wanted) -> None:
     # In a terminal the answers themselves show how far they are; and a file wants no bar.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
-    write = csv_appender(_put_out)
-    with answered(console, pipeline, expand_paths(wanted.tables), wanted) as tables:
+    write = csv_appender(_write_stdout)
+    with predict_blocks(console, pipeline, expand_paths(wanted.tables), wanted) as tables:
         for table in tables:
             write(table)
 
 
-def _put_out(text: str) -> None:
+def _write_stdout(text: str) -> None:
     try:
         typer.echo(text, nl=False)
     except OSError as error:
@@ -124,8 +124,8 @@ def _check_encodable(model: Pipeline) -> None:
 
 
 @contextmanager
-def answered(
-    console: Console, model: Pipeline, files: Sequence[Path], wanted: Wanted
+def predict_blocks(
+    console: Console, model: Pipeline, files: Sequence[Path], wanted: PredictOptions
 ) -> Iterator[Iterator[pd.DataFrame]]:
     """Give the answers of a model to all rows of a table, some at a time.
 
@@ -146,8 +146,8 @@ def answered(
         check_proba(model)
     columns = required_columns(model, files[0])
     with (
-        rows_of(console, model, files, columns, wanted.memory) as rows,
-        passing_slowly(console, "Predicting", rows.number) as read,
+        iter_rows(console, model, files, columns, wanted.memory) as rows,
+        slow_pass_progress(console, "Predicting", rows.number) as read,
     ):
         yield _answers(model, rows, read, proba=wanted.proba)
 
@@ -166,7 +166,7 @@ def _answers(
 
 
 @contextmanager
-def rows_of(
+def iter_rows(
     console: Console, model: Pipeline, files: Sequence[Path], columns: Sequence[str], memory: int | None
 ) -> Iterator[Rows]:
     """Read a table at once, or look through it where it is larger than memory, to read it in blocks.
@@ -197,7 +197,7 @@ def rows_of(
             lambda row: (whole.files[whole.of_file[row]], whole.unit, int(whole.row_numbers[row])),
         )
         return
-    with _all_rows_count(), passing(console, "Looking through the table", None):
+    with _all_rows_count(), pass_progress(console, "Looking through the table", None):
         table = scan(files, text=words, memory=memory)
     with table:
         yield Rows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)

@@ -11,15 +11,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop
-from batchprop.cli import report
-from batchprop.cli.data import Data, load
-from batchprop.cli.fitting import explained, options, sizes
-from batchprop.cli.progress import History, keeping, progress
-from batchprop.cli.settings import Settings
+from batchprop.cli import console as report
+from batchprop.cli.model import options, sizes, translate_errors
+from batchprop.cli.model_info import training_table
+from batchprop.cli.progress import History, history_callback, progress
+from batchprop.cli.settings import TrainOptions
 from batchprop.cli.signals import exit_code
-from batchprop.cli.told import trained_on
+from batchprop.cli.training_table import TrainingTable, load
 from batchprop.errors import ParameterError
-from batchprop.tabular.persistence import load_model, atomic_file, write_errors
+from batchprop.tabular.persistence import atomic_file, load_model, write_errors
 from batchprop.tabular.predictions import ENDINGS, text_columns
 from batchprop.tabular.target import Task
 from batchprop.tabular.transformers import make_preprocessor
@@ -30,7 +30,7 @@ _DIGITS, _INK = (8, 8), 16.0
 
 
 @dataclass(frozen=True)
-class Shown:
+class MicroscopeInput:
     """What is put under the microscope.
 
     Attributes:
@@ -48,7 +48,7 @@ class Shown:
     images: Any
 
 
-def told_apart(model: Path | None, data: Path | None) -> tuple[Path | None, Path | None]:
+def resolve_arguments(model: Path | None, data: Path | None) -> tuple[Path | None, Path | None]:
     """Take a single argument for the table that its ending says it is.
 
     Raises:
@@ -61,7 +61,9 @@ def told_apart(model: Path | None, data: Path | None) -> tuple[Path | None, Path
     return None, model
 
 
-def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None, opened: bool) -> int:
+def look_command(
+    settings: TrainOptions, model: Path | None, *, rows: int, image: Size | None, opened: bool
+) -> int:
     """Write the page, and open it.
 
     Args:
@@ -79,7 +81,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
     """
     console = report.console()
     with atomic_file(settings.out, force=settings.force, tables=settings.tables) as part:
-        shown = _trained(console, settings, image) if model is None else _loaded(model, settings.data, image)
+        shown = _train(console, settings, image) if model is None else _load(model, settings.data, image)
         page = batchprop.microscope.look(
             shown.network,
             shown.X,
@@ -97,7 +99,7 @@ def run(settings: Settings, model: Path | None, *, rows: int, image: Size | None
     return exit_code() if model is None and shown.network.interrupted_ else 0
 
 
-def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:
+def _train(console: Console, settings: TrainOptions, image: Size | None) -> MicroscopeInput:
     """Train a small network by plain descent, the update of the text, and keep its checkpoints."""
     data = load(settings.data, settings.target, settings.task)
     images = _images(data, image)
@@ -107,28 +109,28 @@ def _trained(console: Console, settings: Settings, image: Size | None) -> Shown:
     history: History = []
     classes = data.target.task == "classes"
     y = data.target.values if classes else _standardised(data.target.values)
-    with progress(console, settings.epochs) as show, explained(settings, clips=False):
-        how = options(settings, len(X), keeping(history, show))
+    with progress(console, settings.epochs) as show, translate_errors(settings, clips=False):
+        how = options(settings, len(X), history_callback(history, show))
         how |= {"momentum": 0.0, "tol": 0.0, "engine": "numpy"}
         network = (batchprop.MLPClassifier if classes else batchprop.MLPRegressor)(**how)
         network.fit(X.to_numpy(), y, record_examples=True)
     if not history:
         # Ctrl-C came before the first epoch ended: there is nothing to show.
         raise KeyboardInterrupt
-    return Shown(network, X, _series(data, y), _about(data, scaled=not classes), images)
+    return MicroscopeInput(network, X, _series(data, y), _about(data, scaled=not classes), images)
 
 
-def _pixels(data: Data) -> pd.DataFrame:
+def _pixels(data: TrainingTable) -> pd.DataFrame:
     """The digits as they are, from 0 to 1: every one of 64 pixels is an input."""
-    return pd.DataFrame(data.frame.to_numpy() / _INK, index=_places(data), columns=data.frame.columns)
+    return pd.DataFrame(data.frame.to_numpy() / _INK, index=_row_labels(data), columns=data.frame.columns)
 
 
-def _features(data: Data) -> pd.DataFrame:
+def _features(data: TrainingTable) -> pd.DataFrame:
     columns = make_preprocessor(data.columns, len(data.frame), data.target.name)
     return _named(columns.fit(data.frame), data)
 
 
-def _series(data: Data, y: Any) -> pd.Series:
+def _series(data: TrainingTable, y: Any) -> pd.Series:
     return pd.Series(y, name=data.target.name)
 
 
@@ -136,23 +138,23 @@ def _standardised(y: Any) -> Any:
     return StandardScaler().fit_transform(y[:, None])[:, 0]
 
 
-def _named(columns: Pipeline, data: Data) -> pd.DataFrame:
+def _named(columns: Pipeline, data: TrainingTable) -> pd.DataFrame:
     """The features as a frame with their names."""
     names = [str(name).partition("__")[2] for name in columns.get_feature_names_out()]
-    return pd.DataFrame(columns.transform(data.frame), index=_places(data), columns=names)
+    return pd.DataFrame(columns.transform(data.frame), index=_row_labels(data), columns=names)
 
 
-def _places(data: Data) -> pd.Index:
-    name, places = data.places
+def _row_labels(data: TrainingTable) -> pd.Index:
+    name, places = data.row_numbers
     index: pd.Index = pd.Index(places, name=name)
     return index
 
 
-def _about(data: Data, *, scaled: bool) -> str:
+def _about(data: TrainingTable, *, scaled: bool) -> str:
     return f"{data.name}: {data.target.name}" + (", standardised," if scaled else "")
 
 
-def _images(data: Data, size: Size | None) -> Any:
+def _images(data: TrainingTable, size: Size | None) -> Any:
     """The rows as pictures (n, height, width); None where they are none.
 
     Raises:
@@ -170,10 +172,10 @@ def _images(data: Data, size: Size | None) -> Any:
     return numbers.to_numpy().reshape(-1, *size)
 
 
-def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
+def _load(model: Path, path: Path | None, image: Size | None) -> MicroscopeInput:
     """The model, and rows of a table whose target it predicts."""
     pipeline = load_model(model)
-    path = path or trained_on(model)
+    path = path or training_table(model)
     last = pipeline[-1]
     task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
     target = pipeline["columns"].target if path else None
@@ -184,4 +186,4 @@ def _loaded(model: Path, path: Path | None, image: Size | None) -> Shown:
         y = last.transformer_.transform(y[:, None])[:, 0]
     network = getattr(last, "regressor_", last)
     X = _named(pipeline[:-1], data)
-    return Shown(network, X, _series(data, y), _about(data, scaled=scaled), _images(data, image))
+    return MicroscopeInput(network, X, _series(data, y), _about(data, scaled=scaled), _images(data, image))

@@ -14,12 +14,12 @@ from sklearn.metrics import PredictionErrorDisplay
 from sklearn.preprocessing import StandardScaler
 
 import batchprop
-from batchprop.cli import report
-from batchprop.cli.data import Data, load
-from batchprop.cli.fitting import explained, options, sizes
-from batchprop.cli.progress import History, clock, keeping, progress
-from batchprop.cli.settings import Settings
+from batchprop.cli import console as report
+from batchprop.cli.model import options, sizes, translate_errors
+from batchprop.cli.progress import History, format_duration, history_callback, progress
+from batchprop.cli.settings import TrainOptions
 from batchprop.cli.signals import exit_code
+from batchprop.cli.training_table import TrainingTable, load
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
 from batchprop.tabular.persistence import atomic_file, write_errors
@@ -27,13 +27,13 @@ from batchprop.tabular.predictions import write
 from batchprop.tabular.target import Task
 from batchprop.tabular.transformers import make_preprocessor
 
-PICTURES = (".png", ".svg", ".pdf")
+IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
 
 _FEWEST, _MOST = 16, 200
 
 
 @dataclass(frozen=True)
-class Examined:
+class ExamineResult:
     """What the training showed of each row.
 
     Attributes:
@@ -47,7 +47,7 @@ class Examined:
     rows: pd.DataFrame
 
 
-def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -> int:
+def run(settings: TrainOptions, *, top: int, data_map: Path | None, a_tenth: bool) -> int:
     """Train as the settings say, print the most suspicious rows, write all of them.
 
     Args:
@@ -85,26 +85,26 @@ def run(settings: Settings, *, top: int, data_map: Path | None, a_tenth: bool) -
     return exit_code() if examined.network.interrupted_ else 0
 
 
-def examine(console: Console, data: Data, settings: Settings) -> Examined:
+def examine(console: Console, data: TrainingTable, settings: TrainOptions) -> ExamineResult:
     """Train a network on all rows, and tell how it fared with each."""
     X = make_preprocessor(data.columns, len(data.frame), data.target.name).fit_transform(data.frame)
     report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
     history: History = []
     fit = _examples_of_classes if data.target.task == "classes" else _examples_of_numbers
-    with progress(console, settings.epochs) as show, explained(settings, clips=False):
-        how = options(settings, len(X), keeping(history, show))
+    with progress(console, settings.epochs) as show, translate_errors(settings, clips=False):
+        how = options(settings, len(X), history_callback(history, show))
         network, found = fit(X, data.target.values, how)
     if not history:
         # Ctrl-C came before the first epoch ended: nothing was seen.
         raise KeyboardInterrupt
-    found.insert(0, *data.places)
-    return Examined(network, history, found.sort_values("suspicion", kind="stable"))
+    found.insert(0, *data.row_numbers)
+    return ExamineResult(network, history, found.sort_values("suspicion", kind="stable"))
 
 
 def _examples_of_classes(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
     network = batchprop.MLPClassifier(**how).fit(X, y, record_examples=True)
-    found = network.examples_
-    found.insert(2, "why", why_label(found))
+    found = network.example_stats_
+    found.insert(2, "why", explain_label(found))
     return network, found
 
 
@@ -112,14 +112,14 @@ def _examples_of_numbers(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.D
     scaler = StandardScaler()
     scaled = scaler.fit_transform(y[:, None])[:, 0]
     network = batchprop.MLPRegressor(**how).fit(X, scaled, record_examples=True)
-    found = network.examples_
+    found = network.example_stats_
     found["given"] = y
     found["suggested"] = scaler.inverse_transform(found[["suggested"]].to_numpy())
-    found.insert(2, "why", why_number(found))
+    found.insert(2, "why", explain_number(found))
     return network, found
 
 
-def why_label(found: pd.DataFrame) -> list[str]:
+def explain_label(found: pd.DataFrame) -> list[str]:
     """Say what speaks against each row's label."""
     return [
         f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
@@ -127,7 +127,7 @@ def why_label(found: pd.DataFrame) -> list[str]:
     ]
 
 
-def why_number(found: pd.DataFrame) -> list[str]:
+def explain_number(found: pd.DataFrame) -> list[str]:
     """Say how far each row's number is from what was expected."""
     off = found["given"] - found["suggested"]
     usual = off.abs().median()
@@ -154,14 +154,14 @@ def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def _show_end(out: Console, examined: Examined) -> None:
+def _show_end(out: Console, examined: ExamineResult) -> None:
     """Print how long the network learned."""
-    seconds = clock(sum(moment.seconds for moment in examined.history))
+    seconds = format_duration(sum(moment.seconds for moment in examined.history))
     engine = {"numpy": "NumPy", "jax": "JAX"}[examined.network.engine_]
     cut = "Interrupted" if examined.network.interrupted_ else "Learned"
     out.print(
         "",
-        f"{cut} after {report.counted(len(examined.history))}, {seconds} with {engine}.",
+        f"{cut} after {report.count_epochs(len(examined.history))}, {seconds} with {engine}.",
         "",
         sep="\n",
         soft_wrap=True,
@@ -182,7 +182,7 @@ def _show_rows(out: Console, found: pd.DataFrame, task: Task, top: int) -> None:
         )
     if not top:
         return
-    table = report.ruled("", place, "given", suggested, "why", right=[0, 1])
+    table = report.make_table("", place, "given", suggested, "why", right=[0, 1])
     written = str if task == "classes" else "{:.6g}".format
     most = found.head(top)
     columns = (most[name] for name in (place, "given", "suggested", "why"))

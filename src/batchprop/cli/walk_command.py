@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import batchprop as bp
-from batchprop.cli.matrices import MOST_ROWS, WIDTH, page, sheets
+from batchprop.cli.matrices import MOST_ROWS, WIDTH, format_matrices, format_tensor
 from batchprop.params import Layer
 
 _ROUNDING = 1e-12
@@ -18,7 +18,7 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
-class Sample:
+class ExampleBatch:
     """A batch to walk through.
 
     Attributes:
@@ -36,7 +36,7 @@ class Sample:
     head: str
 
 
-def iris(rows: int, seed: int) -> Sample:
+def iris(rows: int, seed: int) -> ExampleBatch:
     """Take some flowers of scikit-learn's iris, each measurement standardised."""
     from sklearn.datasets import load_iris
 
@@ -53,7 +53,7 @@ def sample(
     names: tuple[str, ...],
     rows: int,
     seed: int,
-) -> Sample:
+) -> ExampleBatch:
     """Draw a batch of examples with their classes.
 
     Args:
@@ -72,10 +72,10 @@ def sample(
     # Every class has its turn, so that a small batch shows several.
     chosen = order[np.argsort(turn[order], kind="stable")][:rows]
     Y = np.eye(len(names))[:, codes[chosen]]
-    return Sample(f"{drawn(len(chosen), rows)} {what}", X[chosen].T, Y, names, "softmax")
+    return ExampleBatch(f"{sample_note(len(chosen), rows)} {what}", X[chosen].T, Y, names, "softmax")
 
 
-def drawn(count: int, wanted: int) -> str:
+def sample_note(count: int, wanted: int) -> str:
     """Tell how many examples there are, and that there are no more if more were wanted.
 
     >>> drawn(5, 5), drawn(150, 9999)
@@ -84,7 +84,9 @@ def drawn(count: int, wanted: int) -> str:
     return str(count) if count == wanted else f"all {count:,} (of {wanted:,} asked for)"
 
 
-def steps(batch: Sample, hidden: tuple[int, ...], activation: str, rate: float, seed: int) -> Iterator[str]:
+def steps(
+    batch: ExampleBatch, hidden: tuple[int, ...], activation: str, rate: float, seed: int
+) -> Iterator[str]:
     """Walk through the batch: each line of the algorithm, and what it computes.
 
     Args:
@@ -110,7 +112,7 @@ def steps(batch: Sample, hidden: tuple[int, ...], activation: str, rate: float, 
     yield from _update(net, step, batch, rate)
 
 
-def up(number: int) -> str:
+def superscript(number: int) -> str:
     """Write a layer's number as a superscript.
 
     >>> up(12)
@@ -129,21 +131,21 @@ def _formula(text: str) -> Iterator[str]:
     yield f"▸ {text}"
 
 
-def _forward(net: bp.Network, step: bp.Step, batch: Sample) -> Iterator[str]:
+def _forward(net: bp.Network, step: bp.Step, batch: ExampleBatch) -> Iterator[str]:
     yield from _title("Forward")
     yield from _formula("H⁰ = B")
-    yield from page(("B", batch.B))
+    yield from format_matrices(("B", batch.B))
     for k, layer in enumerate(net.layers):
-        this, below = up(k + 1), up(k)
+        this, below = superscript(k + 1), superscript(k)
         yield from _formula(f"Z{this} = W{this} H{below} + b{this}")
-        yield from page((f"W{this}", layer.W), (f"b{this}", layer.b), (f"Z{this}", step.Z[k]))
+        yield from format_matrices((f"W{this}", layer.W), (f"b{this}", layer.b), (f"Z{this}", step.Z[k]))
         if k < len(net.activations):
             yield from _formula(f"H{this} = σ(Z{this}), σ = {net.activations[k].name}")
-            yield from page((f"H{this}", step.H[k + 1]))
-    last = up(len(net.layers))
+            yield from format_matrices((f"H{this}", step.H[k + 1]))
+    last = superscript(len(net.layers))
     softmax = batch.head == "softmax"
     yield from _formula(f"P = normalize(exp(Z{last})), column by column" if softmax else f"P = Z{last}")
-    yield from page(("P", step.P))
+    yield from format_matrices(("P", step.P))
     yield f"  rows: {_named(batch.outputs)}"
 
 
@@ -152,57 +154,57 @@ def _named(outputs: tuple[str, ...]) -> str:
     return ", ".join(outputs[:MOST_ROWS]) + (f" and {more} more" if more > 0 else "")
 
 
-def _loss(step: bp.Step, batch: Sample) -> Iterator[str]:
+def _loss(step: bp.Step, batch: ExampleBatch) -> Iterator[str]:
     yield from _title("Loss")
     softmax = batch.head == "softmax"
     yield from _formula("loss = −(1/m) Σ Y ⊙ log P" if softmax else "loss = (1/2m) Σ (P − Y)²")
-    yield from page(("Y", batch.Y), ("of each example", step.losses[None, :]))
+    yield from format_matrices(("Y", batch.Y), ("of each example", step.losses[None, :]))
     yield f"  loss = {float(step.loss):.6f}, their mean"
     yield from _title("Backward")
-    yield from _formula(f"dZ{up(len(step.dZ))} = P − Y, each example's own: not divided by m")
-    yield from page((f"dZ{up(len(step.dZ))}", step.dZ[-1]))
+    yield from _formula(f"dZ{superscript(len(step.dZ))} = P − Y, each example's own: not divided by m")
+    yield from format_matrices((f"dZ{superscript(len(step.dZ))}", step.dZ[-1]))
 
 
 def _backward(net: bp.Network, step: bp.Step, activation: str) -> Iterator[str]:
     for k in reversed(range(len(net.layers))):
-        this, above = up(k + 1), up(k + 2)
+        this, above = superscript(k + 1), superscript(k + 2)
         if k < len(net.activations):
             dH = net.layers[k + 1].W.T @ step.dZ[k + 1]
             yield from _formula(f"dH{this} = (W{above})ᵀ dZ{above}")
-            yield from page((f"dH{this}", dH))
+            yield from format_matrices((f"dH{this}", dH))
             yield from _formula(f"dZ{this} = dH{this} ⊙ σ′(Z{this}), σ = {activation}")
             slope = net.activations[k].derivative(step.Z[k])
-            yield from page((f"σ′(Z{this})", slope), (f"dZ{this}", step.dZ[k]))
+            yield from format_matrices((f"σ′(Z{this})", slope), (f"dZ{this}", step.dZ[k]))
         yield from _collapse(step, k)
 
 
 def _collapse(step: bp.Step, k: int) -> Iterator[str]:
-    this, below, m = up(k + 1), up(k), step.dZ[k].shape[1]
+    this, below, m = superscript(k + 1), superscript(k), step.dZ[k].shape[1]
     gradient = step.gradient
     T, dW, db = gradient.tensor(k), *gradient.mean()[k]
     yield from _formula(f"DW{this}[:, :, i] = dZ{this}[:, i] (H{below}[:, i])ᵀ, a sheet for each example")
-    yield from sheets(f"DW{this}", T)
+    yield from format_tensor(f"DW{this}", T)
     yield from _formula(f"dW{this} = (1/m) dZ{this} (H{below})ᵀ, the tensor collapsed by one product")
-    yield from page((f"dW{this}", dW))
+    yield from format_matrices((f"dW{this}", dW))
     difference = float(np.max(np.abs(T.mean(axis=-1) - dW)))
     agrees = "the same" if difference < _ROUNDING else "NOT the same"
     yield f"  the mean of the {m} sheets is {agrees}, largest difference {difference:.1e}"
     yield from _formula(
         f"Db{this} = dZ{this}, a column for each example;  db{this} = (1/m) Σ_i Db{this}[:, i]"
     )
-    yield from page((f"Db{this}", gradient.bias_matrix(k)), (f"db{this}", db))
+    yield from format_matrices((f"Db{this}", gradient.bias_matrix(k)), (f"db{this}", db))
 
 
-def _update(net: bp.Network, step: bp.Step, batch: Sample, rate: float) -> Iterator[str]:
+def _update(net: bp.Network, step: bp.Step, batch: ExampleBatch, rate: float) -> Iterator[str]:
     yield from _title("Update")
     layers = tuple(
         Layer(layer.W - rate * slope.W, layer.b - rate * slope.b)
         for layer, slope in zip(net.layers, step.gradient.mean(), strict=True)
     )
     for k, layer in enumerate(layers):
-        this = up(k + 1)
+        this = superscript(k + 1)
         yield from _formula(f"W{this} ← W{this} − α dW{this},  b{this} ← b{this} − α db{this},  α = {rate:g}")
-        yield from page((f"W{this}", layer.W), (f"b{this}", layer.b))
+        yield from format_matrices((f"W{this}", layer.W), (f"b{this}", layer.b))
     after = bp.backprop(net.replace_layers(layers), batch.B, batch.Y)
     yield ""
     yield f"Loss of this batch: {float(step.loss):.6f} before the update, {float(after.loss):.6f} after it."

@@ -2,48 +2,48 @@
 
 import pandas as pd
 
-from batchprop.cli import report
-from batchprop.cli.answers import answers
+from batchprop.cli import console as report
 from batchprop.cli.curve import curve_figure
-from batchprop.cli.data import Data
-from batchprop.cli.findings import Findings, Training
-from batchprop.cli.fitting import Fitted
-from batchprop.cli.summary import asked_for, data_summary, files_told
+from batchprop.cli.diagnostics import Diagnostics, TrainingResult
+from batchprop.cli.model import TrainedModel
+from batchprop.cli.prediction_section import prediction_section
+from batchprop.cli.summary import data_summary, files_section, settings_section
+from batchprop.cli.training_table import TrainingTable
 from batchprop.plots.evaluation import draw_importances, draw_scores
-from batchprop.report.page import Picture, Report, Section, Table
+from batchprop.report.page import Figure, Report, Section, Table
 from batchprop.tabular.importance import PermutationImportance
 from batchprop.tabular.intervals import resamples
 from batchprop.tabular.metrics import Scores
 
-MOST_ROWS = 20
+MAX_ROWS = 20
 """So many suspicious rows are listed."""
 
-_MOST_COLUMNS = 30
+_MAX_COLUMNS = 30
 _UNBOUNDED = "log loss"
 
 
-def compose(training: Training, found: Findings) -> Report:
+def build_report(training: TrainingResult, found: Diagnostics) -> Report:
     """Return the report of a training, and of what was found out."""
     data, judged = training.data, training.judged
     sections = [
         _scores(training, found),
         _curve(training),
-        *answers(data.target, judged, getattr(training.fitted.model, "classes_", None)),
+        *prediction_section(data.target, judged, getattr(training.fitted.model, "classes_", None)),
         _importances(training, found),
-        *_suspicious(found.suspicious, data, training.fitted),
+        *_suspicious_section(found.suspicious, data, training.fitted),
         data_summary(data, training.parts),
-        *asked_for(training.settings, training.facts["versions"]),
-        files_told(training.settings, skipped=bool(data.skipped)),
+        *settings_section(training.settings, training.facts["versions"]),
+        files_section(training.settings, skipped=bool(data.skipped)),
     ]
     return Report(
         f"{data.name}: predicting {data.target.name}",
-        _verdict(training, found),
+        _headline(training, found),
         _about(training),
         tuple(sections),
     )
 
 
-def _verdict(training: Training, found: Findings) -> str:
+def _headline(training: TrainingResult, found: Diagnostics) -> str:
     """The one score that says most, as accuracy or R², with its interval and what the simplest guess gets."""
     judged = training.judged
     name = next(iter(judged.scores))
@@ -58,30 +58,30 @@ def _verdict(training: Training, found: Findings) -> str:
 
 
 def _figure(value: float) -> str:
-    return report.typeset(report.figure(value))
+    return report.format_number(report.format_score(value))
 
 
 def _number(value: float) -> str:
-    return report.typeset(f"{value:.6g}")
+    return report.format_number(f"{value:.6g}")
 
 
 def _rows(count: int, what: str) -> str:
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
-def _about(training: Training) -> str:
+def _about(training: TrainingResult) -> str:
     network = training.facts["network"]
-    why, kept = report.ending(training.fitted, training.settings)
+    why, kept = report.end_reason(training.fitted, training.settings)
     return f"Network {'-'.join(map(str, network['sizes']))}. {why} {kept}"
 
 
-def _ends(found: Findings, name: str, between: str) -> str:
+def _ends(found: Diagnostics, name: str, between: str) -> str:
     if name not in found.intervals:
         return "none"
     return between.join(_figure(end) for end in found.intervals[name])
 
 
-def _scores(training: Training, found: Findings) -> Section:
+def _scores(training: TrainingResult, found: Diagnostics) -> Section:
     judged, n = training.judged, len(training.judged.y)
     said = f"On {_rows(n, 'test row')}, which the network never saw"
     if training.settings.weights is not None:
@@ -97,15 +97,15 @@ def _scores(training: Training, found: Findings) -> Section:
     )
     # R² has no lower end, errors no upper: only shares go together on one axis.
     shares = {name: value for name, value in judged.scores.items() if name != _UNBOUNDED}
-    parts: tuple[Table | Picture, ...] = (table,)
+    parts: tuple[Table | Figure, ...] = (table,)
     if training.data.target.task == "classes":
         figure = draw_scores(shares, judged.baseline, found.intervals)
         caption = "Dot: the network, with its 95% interval. Diamond: the simplest guess."
-        parts = (table, Picture("Scores from 0 to 1, with their intervals", figure, caption))
-    return Section("The test", (f"{said}. {_how_sure(n)}",), parts)
+        parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
+    return Section("The test", (f"{said}. {_interval_note(n)}",), parts)
 
 
-def _how_sure(n: int) -> str:
+def _interval_note(n: int) -> str:
     if n == 1:
         return "One row is too few for intervals, and for much else."
     return (
@@ -119,7 +119,7 @@ def _of(scores: Scores, name: str) -> str:
     return _figure(scores[name]) if name in scores else ""
 
 
-def _curve(training: Training) -> Section:
+def _curve(training: TrainingResult) -> Section:
     fitted, parts = training.fitted, training.parts
     step = "iteration" if training.settings.solver == "lbfgs" else "epoch"
     figure = curve_figure(fitted.history, fitted.best.epoch, size=(7, 3.6), step=step)
@@ -129,10 +129,10 @@ def _curve(training: Training) -> Section:
         f"number {fitted.best.epoch}."
     )
     title = f"Training and validation loss over {len(fitted.history):,} {step}s"
-    return Section("Learning curve", (text,), (Picture(title, figure),))
+    return Section("Learning curve", (text,), (Figure(title, figure),))
 
 
-def _importances(training: Training, found: Findings) -> Section:
+def _importances(training: TrainingResult, found: Diagnostics) -> Section:
     metric, n = found.metric, len(training.judged.y)
     shuffled = found.importances
     title = "Which columns matter"
@@ -151,38 +151,38 @@ def _importances(training: Training, found: Findings) -> Section:
         f"{_figure(training.judged.scores[metric])} on all of them. A column matters little where "
         "others tell the network the same."
     )
-    return Section(title, (text,), (_bars(shuffled, metric),))
+    return Section(title, (text,), (_importance_bars(shuffled, metric),))
 
 
-def _bars(found: PermutationImportance, metric: str) -> Picture:
-    shown = slice(_MOST_COLUMNS)
+def _importance_bars(found: PermutationImportance, metric: str) -> Figure:
+    shown = slice(_MAX_COLUMNS)
     figure = draw_importances(found.columns[shown], found.mean[shown], found.std[shown], metric)
     whiskers = "" if found.repeats == 1 else " Whiskers: one standard deviation over the repeats."
     total = len(found.columns)
     which = (
-        "All columns"
-        if total <= _MOST_COLUMNS
-        else f"The {_MOST_COLUMNS} most important of {total:,} columns"
+        "All columns" if total <= _MAX_COLUMNS else f"The {_MAX_COLUMNS} most important of {total:,} columns"
     )
     numbers = Table(
         f"Rise of {metric}",
         ("column", "mean", "standard deviation"),
         tuple(
-            (name, report.typeset(f"{mean:.4g}"), f"{std:.2g}")
+            (name, report.format_number(f"{mean:.4g}"), f"{std:.2g}")
             for name, mean, std in zip(found.columns, found.mean, found.std, strict=True)
         ),
         right=(1, 2),
     )
-    return Picture(
+    return Figure(
         f"Permutation importance by {metric}", figure, f"{which} that the model uses.{whiskers}", numbers
     )
 
 
-def _suspicious(found: pd.DataFrame | None, data: Data, fitted: Fitted) -> list[Section]:
+def _suspicious_section(
+    found: pd.DataFrame | None, data: TrainingTable, fitted: TrainedModel
+) -> list[Section]:
     if found is None:
         return []
     classes = data.target.task == "classes"
-    place, most = found.columns[0], found.head(MOST_ROWS)
+    place, most = found.columns[0], found.head(MAX_ROWS)
     written = str if classes else _number
     suggested = "suggested" if classes else "expected"
     rows = zip(*(most[name] for name in (place, "given", "suggested", "why")), strict=True)
@@ -195,7 +195,7 @@ def _suspicious(found: pd.DataFrame | None, data: Data, fitted: Fitted) -> list[
     where = "the file" if data.path is not None else "scikit-learn's table"
     text = (
         f"How the network fared with {_rows(len(found), 'training row')} over "
-        f"{report.counted(len(fitted.history))}, the rows whose target looks most wrong first; a {place} is "
+        f"{report.count_epochs(len(fitted.history))}, the rows whose target looks most wrong first; a {place} is "
         f"counted from 1 in {where}. "
     )
     if classes:

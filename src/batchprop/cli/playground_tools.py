@@ -14,13 +14,13 @@ from batchprop.data.parquet import opened_parquet
 from batchprop.data.reader import read_table
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
-from batchprop.microscope.document import Moment, Words, document
+from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.look import MOST_ROWS as MOST_COLUMNS
 from batchprop.microscope.page import page
 from batchprop.network import Network
-from batchprop.playground.data import Examples, check_size
+from batchprop.playground.data import PlaygroundData, check_size
 from batchprop.playground.session import File
-from batchprop.playground.trainer import Taken
+from batchprop.playground.trainer import LastBatch
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import read_target
@@ -31,10 +31,10 @@ _ROWS_AT_ONCE, _MOST_DECODED = 256, 250_000_000
 _TARGETS = ("target", "label", "class", "y")
 
 
-class LibraryTools:
+class PlaygroundTools:
     """The tools of this library."""
 
-    def look_into(self, path: Path, name: str) -> File:
+    def inspect_file(self, path: Path, name: str) -> File:
         """Read a table, and tell its columns.
 
         Args:
@@ -64,7 +64,7 @@ class LibraryTools:
         unit = "row" if lines is None else "line"
         return frame.set_axis([f"{unit} {place}" for place in places], axis="index")
 
-    def examples(self, file: File, target: str) -> Examples:
+    def examples(self, file: File, target: str) -> PlaygroundData:
         """Turn a table into numbers.
 
         Args:
@@ -92,9 +92,9 @@ class LibraryTools:
         check_size(file.name, len(X), X.shape[1], len(named))
         columns = tuple(str(name).partition("__")[2] for name in pipeline.get_feature_names_out())
         title = f"{file.name}: {target}" + ("" if wanted.task == "classes" else ", standardised")
-        return Examples(title, wanted.task, X, values.astype(float), columns, named, tuple(frame.index))
+        return PlaygroundData(title, wanted.task, X, values.astype(float), columns, named, tuple(frame.index))
 
-    def microscope(self, examples: Examples, start: Network, taken: Taken, steps: int) -> str:
+    def microscope(self, examples: PlaygroundData, start: Network, taken: LastBatch, steps: int) -> str:
         """Return the page that shows the batch that was taken last in all its matrices.
 
         Args:
@@ -110,7 +110,7 @@ class LibraryTools:
             about.append(f"The update is shown as plain descent; the step was made by {taken.optimizer}.")
         if len(rows) < len(taken.rows):
             about.append(f"Of the batch's {len(taken.rows):,} examples {len(rows)} are shown, and collapsed.")
-        words = Words(
+        words = DisplayNames(
             title=f"Batch {steps} of {examples.title}",
             about=tuple(about),
             features=examples.features,
@@ -118,9 +118,11 @@ class LibraryTools:
             rows=[examples.rows[row] for row in rows],
             labels=_in_words(examples, examples.values[rows]),
         )
-        moments = [Moment(f"before step {steps}", taken.network, _answers(examples, taken.network, batch.B))]
+        moments = [
+            Snapshot(f"before step {steps}", taken.network, _answers(examples, taken.network, batch.B))
+        ]
         if steps > 1:
-            first = Moment("before the first step", start, _answers(examples, start, batch.B))
+            first = Snapshot("before the first step", start, _answers(examples, start, batch.B))
             moments.insert(0, first)
         return page(document(words, batch, moments, taken.learning_rate))
 
@@ -141,12 +143,12 @@ def _decoded(path: Path, name: str) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-def _answers(examples: Examples, network: Network, B: Any) -> list[str]:
+def _answers(examples: PlaygroundData, network: Network, B: Any) -> list[str]:
     P = predict(network, B)
     return _in_words(examples, P[0] if examples.task == "numbers" else P.argmax(axis=0))
 
 
-def _in_words(examples: Examples, values: Any) -> list[str]:
+def _in_words(examples: PlaygroundData, values: Any) -> list[str]:
     if examples.task == "numbers":
         return [f"{value:.4g}" for value in values]
     return [examples.outputs[int(value)] for value in values]

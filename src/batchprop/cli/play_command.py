@@ -12,24 +12,24 @@ from types import FrameType
 import uvicorn
 from rich.console import Console
 
-from batchprop.cli import report
-from batchprop.cli.playing_tools import LibraryTools
+from batchprop.cli import console as report
+from batchprop.cli.playground_tools import PlaygroundTools
 from batchprop.cli.signals import exit_code
 from batchprop.errors import BatchpropError
 from batchprop.playground.auth import HOST
 from batchprop.playground.server import Server
-from batchprop.playground.session import Playground
+from batchprop.playground.session import Session
 from batchprop.playground.settings import FILE, Settings
-from batchprop.playground.worker import Stage
+from batchprop.playground.worker import Worker
 
 _TOKEN_BYTES = 24
 _PATIENCE = 2  # seconds for answers that are under way when it ends
 
 
-class _Listener(uvicorn.Server):
+class _Server(uvicorn.Server):
     """Tells the stage, whatever ends the server, so that no page is kept waiting."""
 
-    def __init__(self, config: uvicorn.Config, stage: Stage) -> None:
+    def __init__(self, config: uvicorn.Config, stage: Worker) -> None:
         super().__init__(config)
         self._stage = stage
 
@@ -61,21 +61,21 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
         BatchpropError: the table cannot be learned from, or the port is taken.
     """
     console = report.console()
-    tools, settings, file = LibraryTools(), Settings(seed=seed), None
+    tools, settings, file = PlaygroundTools(), Settings(seed=seed), None
     if path is not None:
-        file = tools.look_into(path, path.name)
-        settings = settings.changed({"data": FILE, "target": target})
-    playground = Playground(tools, settings, file)
-    with _listening(port) as listening:
-        stage = Stage(playground)
+        file = tools.inspect_file(path, path.name)
+        settings = settings.replace({"data": FILE, "target": target})
+    playground = Session(tools, settings, file)
+    with _bind(port) as listening:
+        stage = Worker(playground)
         try:
-            return _served(console, stage, listening, opened=opened)
+            return _serve(console, stage, listening, opened=opened)
         finally:
             stage.close()
             stage.join()
 
 
-def _served(console: Console, stage: Stage, listening: socket.socket, *, opened: bool) -> int:
+def _serve(console: Console, stage: Worker, listening: socket.socket, *, opened: bool) -> int:
     port = listening.getsockname()[1]
     token, invitation = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
 
@@ -95,12 +95,12 @@ def _served(console: Console, stage: Stage, listening: socket.socket, *, opened:
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,
     )
-    listener = _Listener(config, stage)
+    listener = _Server(config, stage)
     console.print(f"Playground: http://{HOST}:{port}/{token}/", soft_wrap=True, highlight=False)
     if opened and not webbrowser.open(f"http://{HOST}:{port}/{invitation}"):
         console.print("There is no browser to open it with: open that address in one.", soft_wrap=True)
     console.print("It runs until Ctrl-C here, or End in the page.", soft_wrap=True)
-    with _hanging_up(listener):
+    with _handle_hangup(listener):
         try:
             listener.run(sockets=[listening])
         except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def _served(console: Console, stage: Stage, listening: socket.socket, *, opened:
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def _bind(port: int) -> Iterator[socket.socket]:
     """A socket of this machine alone, to which a browser may come at once."""
     with socket.socket() as listening:
         try:
@@ -126,7 +126,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _hanging_up(listener: _Listener) -> Iterator[None]:
+def _handle_hangup(listener: _Server) -> Iterator[None]:
     """End with the terminal, where there are terminals that can hang up, and it is not to outlive them."""
     number = getattr(signal, "SIGHUP", None)
     if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):

@@ -11,10 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from batchprop.cli.data import Data
-from batchprop.cli.fitting import Fitted
-from batchprop.cli.progress import clock
-from batchprop.cli.settings import Settings
+from batchprop.cli.model import TrainedModel
+from batchprop.cli.progress import format_duration
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.training_table import TrainingTable
 from batchprop.errors import join_truncated
 from batchprop.tabular.metrics import Scores
 from batchprop.tabular.schema import ColumnSchema
@@ -30,7 +30,7 @@ LEFT_OUT = "left out"
 _PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
 
 _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
-_MOST_ODD = 5
+_MAX_WARNINGS = 5
 
 
 class _Plain(Console):
@@ -51,7 +51,7 @@ def console() -> Console:
     return _Plain(markup=False, highlight=False, emoji=False)
 
 
-def ruled(*headings: str, right: Iterable[int] = ()) -> Table:
+def make_table(*headings: str, right: Iterable[int] = ()) -> Table:
     """Return a table with a line below its headings; columns in `right` are of numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for place, heading in enumerate(headings):
@@ -59,7 +59,7 @@ def ruled(*headings: str, right: Iterable[int] = ()) -> Table:
     return table
 
 
-def show_data(out: Console, data: Data, rows: str) -> None:
+def show_data(out: Console, data: TrainingTable, rows: str) -> None:
     """Print the table's columns, kind by kind, what they become, and what the rows are for."""
     facts = Table.grid("", "", padding=(0, 2))
     facts.add_row("Data", data.name)
@@ -69,31 +69,31 @@ def show_data(out: Console, data: Data, rows: str) -> None:
     facts.add_row("Target", f"{data.target.name}: {_task(data)}")
     facts.add_row("", f"taken for {data.target.task}: {data.target.reason}")
     out.print(facts, "")
-    table = ruled("columns", "hold", "named", "become", right=[0])
-    for count, hold, named, become in columns_told(data.columns):
+    table = make_table("columns", "hold", "named", "become", right=[0])
+    for count, hold, named, become in summarize_columns(data.columns):
         style = "yellow" if become == LEFT_OUT else None
         table.add_row(count, hold, named, become, style=style)
     out.print(table, "")
-    _show_odd(out, data.columns)
+    _show_warnings(out, data.columns)
 
 
-def _show_odd(out: Console, columns: Sequence[ColumnSchema]) -> None:
+def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
     """Print which columns are likely not what they were meant to be."""
     odd = [column for column in columns if column.warning]
-    for column in odd[:_MOST_ODD]:
+    for column in odd[:_MAX_WARNINGS]:
         out.print(
             f"Note: {column.name} is taken for text, as {column.warning}: correct that, or leave it empty.",
             style="yellow",
             soft_wrap=True,
             markup=False,
         )
-    if len(odd) > _MOST_ODD:
-        out.print(f"{len(odd) - _MOST_ODD:,} more columns are alike.", style="yellow", soft_wrap=True)
+    if len(odd) > _MAX_WARNINGS:
+        out.print(f"{len(odd) - _MAX_WARNINGS:,} more columns are alike.", style="yellow", soft_wrap=True)
     if odd:
         out.print("")
 
 
-def columns_told(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:
+def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:
     """Say of each kind of column how many there are, what they hold, their names, what they become."""
     told = []
     for kind, plural in _PLURAL.items():
@@ -105,8 +105,8 @@ def columns_told(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, s
     return told
 
 
-def _task(data: Data) -> str:
-    told, values = data.told, data.target.values
+def _task(data: TrainingTable) -> str:
+    told, values = data.target_stats, data.target.values
     if data.target.task == "numbers":
         low, high = (values.min(), values.max()) if told is None else (told.low, told.high)
         return f"{low:g} to {high:g}"
@@ -124,9 +124,9 @@ def _left_out(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
     return notes
 
 
-def show_network(out: Console, sizes: Sequence[int], settings: Settings) -> None:
+def show_network(out: Console, sizes: Sequence[int], settings: TrainOptions) -> None:
     """Print each layer with its shapes and number of parameters."""
-    table = ruled("layer", "W", "b", "activation", "parameters", right=[4])
+    table = make_table("layer", "W", "b", "activation", "parameters", right=[4])
     counts = [(n_in + 1) * n_out for n_in, n_out in pairwise(sizes)]
     for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
         activation = "output" if number == len(counts) else settings.activation
@@ -135,7 +135,7 @@ def show_network(out: Console, sizes: Sequence[int], settings: Settings) -> None
     out.print("", f"Training {_how(settings)}", "", sep="\n")
 
 
-def _how(settings: Settings) -> str:
+def _how(settings: TrainOptions) -> str:
     if settings.solver == "lbfgs":
         return f"lbfgs, all rows at once, at most {settings.epochs:,} epochs"
     size = settings.batch_size
@@ -156,30 +156,30 @@ def _how(settings: Settings) -> str:
     return ", ".join(parts)
 
 
-def show_end(out: Console, fitted: Fitted, settings: Settings) -> None:
+def show_end(out: Console, fitted: TrainedModel, settings: TrainOptions) -> None:
     """Print why training ended, what it ran on, and which weights were kept."""
-    out.print("", *ending(fitted, settings), "", sep="\n", soft_wrap=True)
+    out.print("", *end_reason(fitted, settings), "", sep="\n", soft_wrap=True)
 
 
-def ending(fitted: Fitted, settings: Settings) -> tuple[str, str]:
+def end_reason(fitted: TrainedModel, settings: TrainOptions) -> tuple[str, str]:
     """Say why training ended and what it ran on, and which weights were kept."""
     last, best = fitted.history[-1], fitted.best
-    seconds = clock(sum(moment.seconds for moment in fitted.history))
+    seconds = format_duration(sum(moment.seconds for moment in fitted.history))
     if fitted.interrupted:
         why = f"Interrupted after epoch {last.epoch}"
     elif last.epoch == settings.epochs:
-        why = f"Stopped after {counted(last.epoch)}, the most allowed (--epochs)"
+        why = f"Stopped after {count_epochs(last.epoch)}, the most allowed (--epochs)"
     elif settings.solver == "lbfgs":
-        why = f"Stopped after {counted(last.epoch)}, where no step lowers the loss further"
+        why = f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
     else:
-        why = f"Stopped after {counted(last.epoch)}, the last {last.epoch - best.epoch} without a better loss"
+        why = f"Stopped after {count_epochs(last.epoch)}, the last {last.epoch - best.epoch} without a better loss"
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
     kept = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if fitted.device is None else f"JAX on {fitted.device}"
     return f"{why}, {seconds} with {engine}.", kept
 
 
-def counted(epochs: int) -> str:
+def count_epochs(epochs: int) -> str:
     """Say a number of epochs.
 
     >>> counted(1), counted(1200)
@@ -190,14 +190,14 @@ def counted(epochs: int) -> str:
 
 def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> None:
     """Print the scores on the test rows beside those of the simplest guess, which `guess` names."""
-    table = ruled("on the test rows", "network", guess, right=[1, 2])
+    table = make_table("on the test rows", "network", guess, right=[1, 2])
     for name, value in scores.items():
         other = baseline.get(name)
-        table.add_row(name, figure(value), "" if other is None else figure(other))
+        table.add_row(name, format_score(value), "" if other is None else format_score(other))
     out.print(table, "")
 
 
-def figure(value: float) -> str:
+def format_score(value: float) -> str:
     """Write a score with four digits that count, and whole where it is large.
 
     >>> figure(0.97766), figure(12345.6)
@@ -208,7 +208,7 @@ def figure(value: float) -> str:
     return f"{value:#.4g}"
 
 
-def typeset(number: str) -> str:
+def format_number(number: str) -> str:
     """Write a number as print has it, with a minus for the hyphen.
 
     >>> typeset("-1.5e-05")
@@ -218,7 +218,7 @@ def typeset(number: str) -> str:
 
 
 @contextmanager
-def working(out: Console, what: str, *, long: bool) -> Iterator[None]:
+def status(out: Console, what: str, *, long: bool) -> Iterator[None]:
     """Say what is going on: in a terminal while it lasts, elsewhere in a line if it may be long.
 
     Args:
@@ -235,7 +235,7 @@ def working(out: Console, what: str, *, long: bool) -> Iterator[None]:
     yield
 
 
-def show_saved(out: Console, settings: Settings, files: Sequence[str], *, interrupted: bool) -> None:
+def show_saved(out: Console, settings: TrainOptions, files: Sequence[str], *, interrupted: bool) -> None:
     """Print where the model is, and how to go on."""
     cut = " as far as it was trained" if interrupted else ""
     out.print(f"Saved{cut} in {settings.out}: {', '.join(files)}", soft_wrap=True)

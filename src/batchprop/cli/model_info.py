@@ -9,15 +9,15 @@ from batchprop.data.files import expand_paths
 from batchprop.errors import DataError
 from batchprop.tabular.persistence import SETTINGS
 
-LARGEST = 1 << 26
+MAX_BYTES = 1 << 26
 """Bytes: a table of half a million columns has fewer."""
 
-LONGEST_NAME = 4096
+MAX_NAME = 4096
 
 _PARTS = ("versions", "settings", "data", "target", "network", "training", "test", "baseline")
 
 
-def trained_on(model: Path) -> Path | None:
+def training_table(model: Path) -> Path | None:
     """Return the table that a model was trained on; None for the digits.
 
     Args:
@@ -47,7 +47,7 @@ def trained_on(model: Path) -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     """The parts of settings.json, each of them named values."""
-    if not path.is_file() or path.stat().st_size > LARGEST:
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} is no file of settings")
     told = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(told, dict):
@@ -62,6 +62,6 @@ def _table(told: dict[str, Any]) -> str | None:
     found = told["settings"]["data"]
     if found is None:
         return None
-    if not isinstance(found, str) or not 0 < len(found) <= LONGEST_NAME or not found.isprintable():
+    if not isinstance(found, str) or not 0 < len(found) <= MAX_NAME or not found.isprintable():
         raise ValueError("the name of the table is no name")
     return found

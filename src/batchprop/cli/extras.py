@@ -11,7 +11,7 @@ PLAY = (*TABLES, "starlette", "uvicorn")
 
 
 @contextmanager
-def tables_extra() -> Iterator[None]:
+def require_tables() -> Iterator[None]:
     """Turn the failed import of a package of the extra into one line that says how to install it.
 
     >>> with tables_extra():
@@ -24,7 +24,7 @@ def tables_extra() -> Iterator[None]:
 
 
 @contextmanager
-def play_extra() -> Iterator[None]:
+def require_play() -> Iterator[None]:
     """Do the same for what the playground needs."""
     with _extra("play", PLAY):
         yield
@@ -42,12 +42,12 @@ def _extra(extra: str, packages: Collection[str]) -> Iterator[None]:
         ) from error
 
 
-def failures_of_jax() -> tuple[type[Exception], ...]:
+def jax_errors() -> tuple[type[Exception], ...]:
     """What JAX raises where a device fails it; nothing as long as nobody imported JAX."""
     return (sys.modules["jax"].errors.JaxRuntimeError,) if sys.modules.get("jax") else ()
 
 
-def jax_gave_up(error: Exception) -> str:
+def format_jax_error(error: Exception) -> str:
     """Say in one line that JAX failed, and why.
 
     >>> jax_gave_up(RuntimeError("RESOURCE_EXHAUSTED: Out of memory."))

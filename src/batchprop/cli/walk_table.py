@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batchprop.cli.walking import Sample, drawn, sample
+from batchprop.cli.walk_command import ExampleBatch, sample, sample_note
 from batchprop.data.arrow import get_column
 from batchprop.data.reader import read_table
 from batchprop.tabular.schema import infer_schema
@@ -12,7 +12,7 @@ from batchprop.tabular.target import Task, read_target
 from batchprop.tabular.transformers import make_preprocessor
 
 
-def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed: int) -> Sample:
+def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed: int) -> ExampleBatch:
     """Read a table, encode its columns, and draw some of its rows.
 
     Raises:
@@ -31,5 +31,5 @@ def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed:
         return sample(what, X, codes, tuple(map(str, names)), rows, seed)
     chosen = np.random.default_rng(seed).permutation(len(X))[:rows]
     y = (target.values - target.values.mean()) / (target.values.std() or 1.0)
-    about = f"{drawn(len(chosen), rows)} {what}"
-    return Sample(about, X[chosen].T, y[None, chosen], (target_name,), "squared_error")
+    about = f"{sample_note(len(chosen), rows)} {what}"
+    return ExampleBatch(about, X[chosen].T, y[None, chosen], (target_name,), "squared_error")

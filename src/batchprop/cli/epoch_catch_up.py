@@ -6,7 +6,7 @@ from typing import Any
 from batchprop.cli.progress import History
 
 
-def catch_up(history: History, network: Any) -> None:
+def append_last_epoch(history: History, network: Any) -> None:
     """Add the last epoch to a history that lacks it: its weights may be the best, and are the ones kept.
 
     The estimator takes in an epoch before it tells anybody of it, and a signal may come in between. How long

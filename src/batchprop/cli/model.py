@@ -15,17 +15,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop
-from batchprop.cli.catching_up import catch_up
-from batchprop.cli.data import Data
-from batchprop.cli.extra import failures_of_jax, jax_gave_up
-from batchprop.cli.progress import History, Moment, Show, keeping
-from batchprop.cli.settings import Settings
+from batchprop.cli.epoch_catch_up import append_last_epoch
+from batchprop.cli.extras import format_jax_error, jax_errors
+from batchprop.cli.progress import EpochSummary, History, ProgressDisplay, history_callback
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.training_table import TrainingTable
 from batchprop.errors import BatchpropError, DivergedError
 from batchprop.tabular.metrics import (
     Scores,
+    classification_scores,
     dummy_classification_scores,
     dummy_regression_scores,
-    classification_scores,
     regression_scores,
 )
 from batchprop.tabular.split import Rows, stratified_split
@@ -42,7 +42,7 @@ _ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
 OnEpoch = Callable[[EpochRecord], bool]
 
 
-class Parts(NamedTuple):
+class Split(NamedTuple):
     """Which rows train, which tell when to stop, and which are kept for the test.
 
     Places in the frame; of a table that is larger than memory, the frame holds those of the last two.
@@ -60,7 +60,7 @@ class Parts(NamedTuple):
         )
 
 
-class Given(NamedTuple):
+class TrainingData(NamedTuple):
     """What a network is given to learn from.
 
     Attributes:
@@ -89,7 +89,7 @@ class Given(NamedTuple):
         return int(self.X_val.shape[1])
 
 
-class Judged(NamedTuple):
+class Evaluation(NamedTuple):
     """What a model is worth.
 
     Attributes:
@@ -108,7 +108,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainedModel:
     """A trained pipeline and how it got there."""
 
     model: Pipeline
@@ -142,21 +142,21 @@ class Fitted:
         return str(device.platform) if here else f"{device.platform} ({device.device_kind})"
 
     @property
-    def best(self) -> Moment:
+    def best(self) -> EpochSummary:
         """The epoch whose weights were kept."""
-        best: Moment = self.history[self.network.best_iteration_ - 1]
+        best: EpochSummary = self.history[self.network.best_iteration_ - 1]
         return best
 
 
-def set_aside(target: Target, settings: Settings) -> Parts:
+def split_rows(target: Target, settings: TrainOptions) -> Split:
     """Split the rows into those for the test, for validation, and to train on."""
     rows = np.arange(len(target.values))
     rest, test = stratified_split(target, rows, settings.test_fraction, settings.seed)
     train, validation = stratified_split(target, rest, VALIDATION_FRACTION, settings.seed)
-    return Parts(train, validation, test)
+    return Split(train, validation, test)
 
 
-def encode(data: Data, parts: Parts, settings: Settings) -> Given:
+def encode(data: TrainingTable, parts: Split, settings: TrainOptions) -> TrainingData:
     """Turn the columns into features, by what the training rows tell, and numbers into their distance.
 
     Raises:
@@ -168,17 +168,17 @@ def encode(data: Data, parts: Parts, settings: Settings) -> Given:
     X_val = columns.transform(data.frame.iloc[parts.validation])
     y, y_val = data.target.values[train], data.target.values[parts.validation]
     weights = None if data.weights is None else data.weights[train]
-    given = Given(columns, X, y, weights, X_val, y_val, len(train))
+    given = TrainingData(columns, X, y, weights, X_val, y_val, len(train))
     if not is_scaled(data.target.task, settings):
         return given
     scaler = StandardScaler().fit(y[:, None])
     return given._replace(y=scaled(scaler, y), y_val=scaled(scaler, y_val), scaler=scaler)
 
 
-def is_scaled(task: str, settings: Settings) -> bool:
+def is_scaled(task: str, settings: TrainOptions) -> bool:
     """Whether a target is learned as its distance from the mean; counts keep their scale."""
     # The head's exponential is of counts, not of their distance to the mean.
-    return task == "numbers" and sought(settings)[0] != "poisson"
+    return task == "numbers" and loss_and_quantile(settings)[0] != "poisson"
 
 
 def scaled(scaler: StandardScaler, y: Any) -> Any:
@@ -186,13 +186,15 @@ def scaled(scaler: StandardScaler, y: Any) -> Any:
     return scaler.transform(y[:, None])[:, 0]
 
 
-def sizes(data: Data, features: int, hidden: Sequence[int]) -> list[int]:
+def sizes(data: TrainingTable, features: int, hidden: Sequence[int]) -> list[int]:
     """Return the network's widths; two classes, like a number, take one output."""
     classes = len(data.classes) if data.target.task == "classes" else 1
     return [features, *hidden, classes if classes > _TWO else 1]
 
 
-def fit(data: Data, given: Given, settings: Settings, history: History, show: Show) -> Fitted:
+def fit(
+    data: TrainingTable, given: TrainingData, settings: TrainOptions, history: History, show: ProgressDisplay
+) -> TrainedModel:
     """Train the network, and put it behind the columns in one pipeline.
 
     Args:
@@ -206,22 +208,22 @@ def fit(data: Data, given: Given, settings: Settings, history: History, show: Sh
         DivergedError: the loss stopped being finite.
         BatchpropError: JAX gave up, as for want of memory; a checkpoint cannot be written.
     """
-    on_epoch = keeping(history, show)
+    on_epoch = history_callback(history, show)
     made = _for_classes if data.target.task == "classes" else _for_numbers
     network = made(settings, options(settings, given.rows, on_epoch) | _stopping(settings))
     how: dict[str, Any] = {"X_val": given.X_val, "y_val": given.y_val, "record_examples": settings.record}
     if settings.checkpoint_every is not None:
         kept = batchprop.Checkpoints(settings.checkpoints, settings.checkpoint_every)
         how |= {"checkpoint": kept, "resume": settings.resume}
-    with explained(settings):
+    with translate_errors(settings):
         network.fit(given.X, given.y, given.weights, **how)
-        catch_up(history, network)
+        append_last_epoch(history, network)
         network.set_params(callbacks=None)
-        last = network if given.scaler is None else _behind(network, given.scaler)
-    return Fitted(Pipeline([*given.columns.steps, ("network", last)]), history)
+        last = network if given.scaler is None else _wrap_target_scaler(network, given.scaler)
+    return TrainedModel(Pipeline([*given.columns.steps, ("network", last)]), history)
 
 
-def _behind(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
+def _wrap_target_scaler(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
     """A network that learned scaled numbers, made to answer in theirs."""
     whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
     whole.fit(np.zeros((2, network.n_features_in_)), np.array([0.0, 1.0]))  # then with those that count
@@ -231,7 +233,7 @@ def _behind(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
 
 
 @contextmanager
-def explained(settings: Settings, *, clips: bool = True) -> Iterator[None]:
+def translate_errors(settings: TrainOptions, *, clips: bool = True) -> Iterator[None]:
     """Keep quiet what the report says with the numbers, and say what failed in options.
 
     Args:
@@ -251,12 +253,12 @@ def explained(settings: Settings, *, clips: bool = True) -> Iterator[None]:
             raise DivergedError(
                 f"{str(error).partition(': ')[0]}: {_remedy(settings, clips=clips)}"
             ) from error
-        except failures_of_jax() as error:
+        except jax_errors() as error:
             plainer = ", or no --precision" if settings.precision else ""
-            raise BatchpropError(f"{jax_gave_up(error)}: try --engine numpy{plainer}") from error
+            raise BatchpropError(f"{format_jax_error(error)}: try --engine numpy{plainer}") from error
 
 
-def _remedy(settings: Settings, *, clips: bool) -> str:
+def _remedy(settings: TrainOptions, *, clips: bool) -> str:
     """What to do about a divergence, in options: the core speaks of its parameters."""
     if settings.solver == "lbfgs":
         return "try another --solver, or a larger --alpha"
@@ -264,7 +266,7 @@ def _remedy(settings: Settings, *, clips: bool) -> str:
     return f"try a --learning-rate below {settings.learning_rate:g}{clip}"
 
 
-def options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
+def options(settings: TrainOptions, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
     """Return what both estimators take, all but when to stop.
 
     Args:
@@ -293,7 +295,7 @@ def options(settings: Settings, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
     }
 
 
-def _stopping(settings: Settings) -> dict[str, Any]:
+def _stopping(settings: TrainOptions) -> dict[str, Any]:
     # With tol = 0 any better loss is better: patience is what decides.
     return {
         "early_stopping": True,
@@ -303,17 +305,17 @@ def _stopping(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _for_classes(settings: Settings, how: dict[str, Any]) -> Any:
+def _for_classes(settings: TrainOptions, how: dict[str, Any]) -> Any:
     weight, smoothing = settings.class_weight, settings.label_smoothing
     return batchprop.MLPClassifier(class_weight=weight, label_smoothing=smoothing, **how)
 
 
-def _for_numbers(settings: Settings, how: dict[str, Any]) -> Any:
-    loss, quantile = sought(settings)
+def _for_numbers(settings: TrainOptions, how: dict[str, Any]) -> Any:
+    loss, quantile = loss_and_quantile(settings)
     return batchprop.MLPRegressor(loss=loss, quantile=quantile, **how)
 
 
-def for_any_machine(model: Pipeline) -> Pipeline:
+def reset_engine(model: Pipeline) -> Pipeline:
     """Let a model choose its engine where it predicts: neither JAX nor the device need be there."""
     last = model[-1]
     if not hasattr(last, "regressor_"):
@@ -324,20 +326,20 @@ def for_any_machine(model: Pipeline) -> Pipeline:
     return model
 
 
-def sought(settings: Settings) -> tuple[str, float]:
+def loss_and_quantile(settings: TrainOptions) -> tuple[str, float]:
     """Return the loss for numbers, and its quantile."""
     return settings.loss or "squared_error", 0.5 if settings.quantile is None else settings.quantile
 
 
-def simplest_guess(task: str, settings: Settings) -> str:
+def baseline_name(task: str, settings: TrainOptions) -> str:
     """Name what the baseline always answers."""
     if task == "classes":
         return "always the majority"
-    loss, quantile = sought(settings)
+    loss, quantile = loss_and_quantile(settings)
     return f"always quantile {quantile:g}" if loss == "quantile" else "always the mean"
 
 
-def judge(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> Judged:
+def evaluate(data: TrainingTable, parts: Split, settings: TrainOptions, model: Pipeline) -> Evaluation:
     """See what the model answers on the test rows, and score that beside the simplest guess."""
     X, y = model[:-1].transform(data.frame.iloc[parts.test]), data.target.values
     y_test = y[parts.test]
@@ -345,19 +347,19 @@ def judge(data: Data, parts: Parts, settings: Settings, model: Pipeline) -> Judg
     if data.target.task == "classes":
         P = model[-1].predict_proba(X)
         scores = classification_scores(y_test, P, model.classes_)
-        return Judged(X, y_test, P, scores, dummy_classification_scores(y_train, y_test, counts))
-    loss = sought(settings)
+        return Evaluation(X, y_test, P, scores, dummy_classification_scores(y_train, y_test, counts))
+    loss = loss_and_quantile(settings)
     guess = model[-1].predict(X)
     scores = regression_scores(y_test, guess, *loss)
-    return Judged(X, y_test, guess, scores, dummy_regression_scores(y_train, y_test, *loss))
+    return Evaluation(X, y_test, guess, scores, dummy_regression_scores(y_train, y_test, *loss))
 
 
-def _known(data: Data, parts: Parts, settings: Settings) -> tuple[Any, Any]:
+def _known(data: TrainingTable, parts: Split, settings: TrainOptions) -> tuple[Any, Any]:
     """What a guess may go by: targets, and how often each was, or None for once."""
-    told = data.told
+    told = data.target_stats
     if told is None:
         return data.target.values[np.concatenate([parts.train, parts.validation])], None
     if told.task == "classes":
         return told.classes, told.counts
-    loss, quantile = sought(settings)
+    loss, quantile = loss_and_quantile(settings)
     return np.array([told.quantile(quantile) if loss == "quantile" else told.mean]), None

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
-from batchprop.cli.fitting import Judged
-from batchprop.cli.report import figure, typeset
+from batchprop.cli.console import format_number, format_score
+from batchprop.cli.model import Evaluation
 from batchprop.plots.evaluation import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -15,7 +15,7 @@ from batchprop.plots.evaluation import (
     draw_confusion,
     draw_predictions,
 )
-from batchprop.report.page import Picture, Section, Table
+from batchprop.report.page import Figure, Section, Table
 from batchprop.tabular.target import Target
 
 Array = npt.NDArray[Any]
@@ -25,7 +25,7 @@ _TWO = 2
 _ROWS_A_BIN, _MOST_BINS = 20, 10
 
 
-def answers(target: Target, judged: Judged, classes: Array | None) -> list[Section]:
+def prediction_section(target: Target, judged: Evaluation, classes: Array | None) -> list[Section]:
     """Return the sections on the answers.
 
     Args:
@@ -34,18 +34,18 @@ def answers(target: Target, judged: Judged, classes: Array | None) -> list[Secti
         classes: in the order of the probabilities, or None for numbers.
     """
     if classes is None:
-        return [_numbers(target, judged)]
+        return [_regression_section(target, judged)]
     sections = [_confusion(judged, classes)]
     if len(classes) == _TWO:
         sections.append(_calibration(judged, classes))
     return sections
 
 
-def _confusion(judged: Judged, classes: Array) -> Section:
+def _confusion(judged: Evaluation, classes: Array) -> Section:
     guess = classes[judged.answers.argmax(axis=1)]
     counts = confusion_matrix(judged.y, guess, labels=classes)
     right, n = int(np.trace(counts)), len(judged.y)
-    pairs = _pairs(counts, classes)
+    pairs = _confused_pairs(counts, classes)
     text = f"Right on {right:,} of {n:,} test rows."
     if not pairs:
         text += " No row was taken for another class."
@@ -68,11 +68,11 @@ def _confusion(judged: Judged, classes: Array) -> Section:
     )
     title = f"Confusion matrix of {len(classes)} classes"
     caption = "Numbers of test rows; the shade is the share of the true class."
-    picture = Picture(title, draw_confusion(counts, classes), caption, numbers)
+    picture = Figure(title, draw_confusion(counts, classes), caption, numbers)
     return Section("Confusion", (text,), (picture,))
 
 
-def _pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]:
+def _confused_pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]:
     """True class, predicted class and rows of what was confused, the most often first."""
     wrong = counts * ~np.eye(len(classes), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
@@ -84,7 +84,7 @@ def _pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]:
     ]
 
 
-def _calibration(judged: Judged, classes: Array) -> Section:
+def _calibration(judged: Evaluation, classes: Array) -> Section:
     """How far a probability can be taken at its word."""
     label, n = classes[1], len(judged.y)
     true = judged.y == label
@@ -98,17 +98,17 @@ def _calibration(judged: Judged, classes: Array) -> Section:
     probability = judged.answers[:, 1].astype(float)
     drawn = draw_calibration(true, np.clip(probability, 0.0, 1.0), label, bins)
     title = f"Share of {label} by its predicted probability"
-    return Section("Calibration", (text,), (Picture(title, drawn),))
+    return Section("Calibration", (text,), (Figure(title, drawn),))
 
 
-def _numbers(target: Target, judged: Judged) -> Section:
+def _regression_section(target: Target, judged: Evaluation) -> Section:
     y, guess = judged.y.astype(float), judged.answers.astype(float)
     n = len(y)
     if n == 1:
-        text = f"The one test row holds {typeset(figure(y[0]))}; {typeset(figure(guess[0]))} was predicted."
+        text = f"The one test row holds {format_number(format_score(y[0]))}; {format_number(format_score(guess[0]))} was predicted."
         return Section("Residuals", (text,))
     quantiles = np.quantile(y - guess, [0.025, 0.25, 0.5, 0.75, 0.975])
-    low, first, middle, third, high = (typeset(figure(value)) for value in quantiles)
+    low, first, middle, third, high = (format_number(format_score(value)) for value in quantiles)
     text = (
         f"Residuals, true minus predicted {target.name}, on {n:,} test rows: half lie between "
         f"{first} and {third}, 95% between {low} and {high}; the median is {middle}."
@@ -119,5 +119,5 @@ def _numbers(target: Target, judged: Judged) -> Section:
         y, guess = y[drawn], guess[drawn]
         caption = f"{MOST_POINTS:,} of {n:,} test rows, drawn at random."
     kinds = {"actual_vs_predicted": "True beside predicted numbers", "residual_vs_predicted": "Residuals"}
-    pictures = [Picture(title, draw_predictions(y, guess, kind), caption) for kind, title in kinds.items()]
+    pictures = [Figure(title, draw_predictions(y, guess, kind), caption) for kind, title in kinds.items()]
     return Section("Residuals", (text,), tuple(pictures))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchprop.cli.data import Data
-from batchprop.cli.examination import why_label, why_number
-from batchprop.cli.fitting import Fitted, Judged, Parts, simplest_guess, sought
-from batchprop.cli.settings import Settings
+from batchprop.cli.examine_command import explain_label, explain_number
+from batchprop.cli.model import Evaluation, Split, TrainedModel, baseline_name, loss_and_quantile
+from batchprop.cli.settings import TrainOptions
+from batchprop.cli.training_table import TrainingTable
 from batchprop.tabular.importance import PermutationImportance, permutation_importance
 from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
 from batchprop.tabular.metrics import regression_scores
@@ -21,7 +21,7 @@ _LONG_TEST, _LONG_TABLE = 20_000, 100
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingResult:
     """All that a training left.
 
     Attributes:
@@ -33,21 +33,21 @@ class Training:
         facts: what settings.json tells.
     """
 
-    data: Data
-    parts: Parts
-    settings: Settings
-    fitted: Fitted
-    judged: Judged
+    data: TrainingTable
+    parts: Split
+    settings: TrainOptions
+    fitted: TrainedModel
+    judged: Evaluation
     facts: dict[str, Any]
 
     @property
     def guess(self) -> str:
         """What the baseline always answers."""
-        return simplest_guess(self.data.target.task, self.settings)
+        return baseline_name(self.data.target.task, self.settings)
 
 
 @dataclass(frozen=True)
-class Findings:
+class Diagnostics:
     """What was found out of a fitted model.
 
     Attributes:
@@ -63,16 +63,16 @@ class Findings:
     suspicious: pd.DataFrame | None
 
 
-def metric_of(data: Data, settings: Settings) -> str:
+def headline_metric(data: TrainingTable, settings: TrainOptions) -> str:
     """Name the score on the test rows that is nearest to what was minimised; lower is better."""
     if data.target.task == "classes":
         return "log loss"
-    loss, quantile = sought(settings)
+    loss, quantile = loss_and_quantile(settings)
     pinball = f"pinball loss of quantile {quantile:g}"
     return pinball if loss == "quantile" else _BY_LOSS.get(loss, "mean absolute error")
 
 
-def find(training: Training) -> Findings:
+def diagnose(training: TrainingResult) -> Diagnostics:
     """Look into a fitted model."""
     data, settings = training.data, training.settings
     fitted, judged = training.fitted, training.judged
@@ -82,25 +82,27 @@ def find(training: Training) -> Findings:
         )
     else:
         intervals = bootstrap_regression(
-            judged.y, judged.answers, *sought(settings), random_state=settings.seed
+            judged.y, judged.answers, *loss_and_quantile(settings), random_state=settings.seed
         )
-    metric = metric_of(data, settings)
-    score = _minus(metric, data, settings, fitted)
+    metric = headline_metric(data, settings)
+    score = _negated(metric, data, settings, fitted)
     found = permutation_importance(fitted.model, judged.X, judged.y, score, random_state=settings.seed)
     suspicious = _suspicious(data, training.parts, fitted) if settings.record else None
-    return Findings(intervals, metric, found, suspicious)
+    return Diagnostics(intervals, metric, found, suspicious)
 
 
-def takes_long(training: Training) -> bool:
+def is_slow(training: TrainingResult) -> bool:
     """Whether finding out may take more than a second or two."""
     return len(training.parts.test) > _LONG_TEST or len(training.data.columns) > _LONG_TABLE
 
 
-def _minus(metric: str, data: Data, settings: Settings, fitted: Fitted) -> Callable[[Any, Any], float]:
+def _negated(
+    metric: str, data: TrainingTable, settings: TrainOptions, fitted: TrainedModel
+) -> Callable[[Any, Any], float]:
     """Minus the metric, of features and targets: higher is better."""
     network = fitted.model[-1]
     if data.target.task == "numbers":
-        return lambda X, y: -regression_scores(y, network.predict(X), *sought(settings))[metric]
+        return lambda X, y: -regression_scores(y, network.predict(X), *loss_and_quantile(settings))[metric]
 
     def likelihood(X: Any, y: Any) -> float:
         P = network.predict_proba(X)[y[:, None] == fitted.model.classes_]
@@ -109,19 +111,19 @@ def _minus(metric: str, data: Data, settings: Settings, fitted: Fitted) -> Calla
     return likelihood
 
 
-def _suspicious(data: Data, parts: Parts, fitted: Fitted) -> pd.DataFrame:
+def _suspicious(data: TrainingTable, parts: Split, fitted: TrainedModel) -> pd.DataFrame:
     found = fitted.network.examples_
     if data.target.task == "classes":
-        why = why_label(found)
+        why = explain_label(found)
     else:
         last = fitted.model[-1]
         found["given"] = data.target.values[parts.train]
         if hasattr(last, "transformer_"):
             scaled = found[["suggested"]].to_numpy()
             found["suggested"] = last.transformer_.inverse_transform(scaled)
-        why = why_number(found)
+        why = explain_number(found)
     found.insert(2, "why", why)
-    name, where = data.places
+    name, where = data.row_numbers
     found.insert(0, name, where[parts.train])
     ranked: pd.DataFrame = found.sort_values("suspicion", kind="stable")
     return ranked
