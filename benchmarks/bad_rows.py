@@ -99,7 +99,7 @@ def network(table: Table, seed: int) -> bp.MLPClassifier:
 def ours(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp]) -> Scores:
     """One fit, and the rank that it comes with; high is suspicious."""
     clf.fit(X, given, record_examples=True)
-    return {OURS: -clf.example_stats_["suspicion"].to_numpy(float)}
+    return {OURS: -clf.examples_["suspicion"].to_numpy(float)}
 
 
 def theirs(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp], seed: int) -> Scores:
@@ -175,7 +175,7 @@ def precision(wrong: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
 def by_column(clf: bp.MLPClassifier, wrong: NDArray[np.bool_]) -> dict[str, float]:
     """Average precision of ranks by the other columns of the same fit."""
     return {
-        name: float(average_precision_score(wrong, sign * clf.example_stats_[name].to_numpy(float)))
+        name: float(average_precision_score(wrong, sign * clf.examples_[name].to_numpy(float)))
         for name, sign in COLUMNS.items()
     }
 

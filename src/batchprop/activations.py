@@ -189,7 +189,7 @@ def get_activation(name: str | Activation) -> Activation:
         ParameterError: no activation has this name.
 
     Example:
-        >>> find_activation("logistic").name
+        >>> get_activation("logistic").name
         'sigmoid'
     """
     if isinstance(name, Activation):

@@ -41,7 +41,7 @@ def squared_norm(theta: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> float(squared_length(np.array([[3.0], [4.0]])))
+        >>> float(squared_norm(np.array([[3.0], [4.0]])))
         25.0
     """
     flat = namespace(theta).reshape(theta, (-1,))
@@ -61,7 +61,7 @@ def columnwise_dot(A: Array, B: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> column_dots(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
+        >>> columnwise_dot(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
         array([1., 6.])
     """
     return namespace(A).vecdot(A, B, axis=-2)
@@ -86,7 +86,7 @@ def matmul_transposed(W: Array, dZ: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> transposed_product(np.array([[1.0, 2.0]]), np.array([[3.0]]))
+        >>> matmul_transposed(np.array([[1.0, 2.0]]), np.array([[3.0]]))
         array([[3.],
                [6.]])
     """

@@ -128,7 +128,7 @@ def logits(net: Network, B: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> scores(Network.create([2, 3, 1], random_state=0), np.ones((2, 5), "float32")).shape
+        >>> logits(Network.create([2, 3, 1], random_state=0), np.ones((2, 5), "float32")).shape
         (1, 5)
     """
     return forward(net, B, (None,) * len(net.activations))[0][-1]
@@ -146,7 +146,7 @@ def predict(net: Network, B: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> outputs(Network.create([2, 3, 2], random_state=0), np.ones((2, 5), "float32")).sum(
+        >>> predict(Network.create([2, 3, 2], random_state=0), np.ones((2, 5), "float32")).sum(
         ...     axis=0
         ... )
         array([1., 1., 1., 1., 1.], dtype=float32)

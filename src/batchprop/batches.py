@@ -63,7 +63,7 @@ def gather(table: Dataset, rows: Indices) -> Batch:
         The batch; sparse rows come out dense.
 
     Example:
-        >>> table = Table(np.arange(6.0).reshape(3, 2), np.ones((3, 1)))
+        >>> table = Dataset(np.arange(6.0).reshape(3, 2), np.ones((3, 1)))
         >>> gather(table, np.array([2, 0])).B
         array([[4., 0.],
                [5., 1.]])
@@ -76,7 +76,7 @@ def take_columns(X: Any, rows: Indices) -> Array:
     """Return some rows of a dense or CSR matrix ``(n, k)`` as the columns ``(k, m)`` of a dense one.
 
     Example:
-        >>> columns(np.arange(6.0).reshape(3, 2), np.array([2, 0]))
+        >>> take_columns(np.arange(6.0).reshape(3, 2), np.array([2, 0]))
         array([[4., 0.],
                [5., 1.]])
     """
@@ -111,7 +111,7 @@ class SequentialBatches(Sequence[Indices]):
         batch_size: m.
 
     Example:
-        >>> list(Order(np.arange(5), 2))
+        >>> list(SequentialBatches(np.arange(5), 2))
         [array([0, 1]), array([2, 3]), array([4])]
     """
 
@@ -138,10 +138,10 @@ class SequentialBatches(Sequence[Indices]):
 
 
 def batch_sizes(batches: EpochBatches) -> NDArray[np.intp]:
-    """Return how many rows each batch has; an ``Order`` may have millions, and is not walked through.
+    """Return how many rows each batch has; an ``SequentialBatches`` may have millions, and is not walked through.
 
     Example:
-        >>> sizes_of(Order(np.arange(5), 2))
+        >>> batch_sizes(SequentialBatches(np.arange(5), 2))
         array([2, 2, 1])
     """
     if not isinstance(batches, SequentialBatches):
@@ -172,7 +172,7 @@ def minibatches(
         ParameterError: the batch size is not from 1 to n.
 
     Example:
-        >>> [batch.tolist() for batch in next(mini(5, 2))]
+        >>> [batch.tolist() for batch in next(minibatches(5, 2))]
         [[0, 1], [2, 3], [4]]
     """
     order = np.arange(rows) if isinstance(rows, int | np.integer) else rows
@@ -184,7 +184,7 @@ def minibatches(
 
 
 class GrowingBatchSampler:
-    """A plan like ``mini``'s whose batches double while the measured noise scale says that it pays.
+    """A plan like ``minibatches``'s whose batches double while the measured noise scale says that it pays.
 
     With a noise scale 𝓑 a step along a batch of m makes ``1 / (1 + 𝓑 / m)`` of the progress that one along
     the true gradient would make, if its learning rate is that much of the other's too, and takes a time of
@@ -196,7 +196,7 @@ class GrowingBatchSampler:
         batch_size: to begin with.
         largest: where growing ends.
         overhead: o, how many rows cost as much as a step does besides its rows.
-        random_state: see ``mini``.
+        random_state: see ``minibatches``.
 
     Attributes:
         batch_size: m, now.
@@ -206,9 +206,9 @@ class GrowingBatchSampler:
         McCandlish et al., arXiv 1812.06162, for the progress and the rate of a step.
 
     Example:
-        >>> plan = Growing(np.arange(1000), 8, 64, overhead=50)
+        >>> plan = GrowingBatchSampler(np.arange(1000), 8, 64, overhead=50)
         >>> for noise_scale in (1.0, 100.0, 1e9, 1e9):
-        ...     plan.hear(noise_scale)
+        ...     plan.update(noise_scale)
         ...     print(plan.batch_size, len(next(plan)))
         8 125
         16 63
@@ -266,7 +266,7 @@ def poisson_batches(
         Abadi et al., arXiv 1607.00133.
 
     Example:
-        >>> [len(rows) for rows in next(poisson(100, 0.1, 4, np.random.RandomState(0)))]
+        >>> [len(rows) for rows in next(poisson_batches(100, 0.1, 4, np.random.RandomState(0)))]
         [8, 5, 9, 16]
     """
     if not 0 < rate <= 1:
@@ -322,9 +322,9 @@ def whole_epochs(table: Dataset, plan: BatchSampler) -> EpochIterator:
 
     Example:
         >>> import numpy as np
-        >>> from batchprop.batches import mini
-        >>> table = Table(np.zeros((5, 1)), np.zeros((5, 1)))
-        >>> [(piece,)] = [next(whole(table, mini(5, 2)))]
+        >>> from batchprop.batches import minibatches
+        >>> table = Dataset(np.zeros((5, 1)), np.zeros((5, 1)))
+        >>> [(piece,)] = [next(whole_epochs(table, minibatches(5, 2)))]
         >>> len(piece.batches)
         3
     """
@@ -344,9 +344,9 @@ def split_epochs(table: Dataset, plan: BatchSampler, n_batches: int) -> EpochIte
 
     Example:
         >>> import numpy as np
-        >>> from batchprop.batches import mini
-        >>> table = Table(np.zeros((5, 1)), np.zeros((5, 1)))
-        >>> [len(piece.batches) for piece in next(in_parts(table, mini(5, 2), 2))]
+        >>> from batchprop.batches import minibatches
+        >>> table = Dataset(np.zeros((5, 1)), np.zeros((5, 1)))
+        >>> [len(piece.batches) for piece in next(split_epochs(table, minibatches(5, 2), 2))]
         [2, 1]
     """
     return (_split(table, batches, n_batches) for batches in plan)
@@ -368,10 +368,10 @@ def skip_batches(pieces: Iterable[Chunk], n_batches: int) -> Iterator[Chunk]:
 
     Example:
         >>> import numpy as np
-        >>> from batchprop.batches import mini
-        >>> table = Table(np.zeros((9, 1)), np.zeros((9, 1)))
-        >>> epoch = next(in_parts(table, mini(9, 2), 2))
-        >>> [piece.batches[0].tolist() for piece in without_first(epoch, 3)]
+        >>> from batchprop.batches import minibatches
+        >>> table = Dataset(np.zeros((9, 1)), np.zeros((9, 1)))
+        >>> epoch = next(split_epochs(table, minibatches(9, 2), 2))
+        >>> [piece.batches[0].tolist() for piece in skip_batches(epoch, 3)]
         [[6, 7], [8]]
     """
     left = n_batches

@@ -28,7 +28,7 @@ def squared_factor_norms(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tu
 
     Example:
         >>> import numpy as np
-        >>> list(squares((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)))
+        >>> list(squared_factor_norms((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)))
         [(array([1., 4.]), array([10., 17.]))]
     """
     B, *hidden = H
@@ -49,7 +49,7 @@ def layer_norms(left: Array, right: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> layer_lengths(np.array([25.0, 0.0]), np.array([4.0, np.inf]))
+        >>> layer_norms(np.array([25.0, 0.0]), np.array([4.0, np.inf]))
         array([10.,  0.])
     """
     xp = namespace(left)
@@ -68,7 +68,7 @@ def global_norm(lengths: Sequence[Array]) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> joined([np.array([3e30], "float32"), np.array([4e30], "float32")])
+        >>> global_norm([np.array([3e30], "float32"), np.array([4e30], "float32")])
         array([5.e+30], dtype=float32)
     """
     xp = namespace(lengths[0])
@@ -92,7 +92,7 @@ def clip_factors(lengths: Array, max_norm: float | Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> cutting(np.array([0.0, 1.0, 4.0]), 2.0)
+        >>> clip_factors(np.array([0.0, 1.0, 4.0]), 2.0)
         array([1. , 1. , 0.5])
     """
     xp = namespace(lengths)
@@ -119,7 +119,7 @@ def automatic_clip_factors(lengths: Array, max_norm: float | Array, stability: f
 
     Example:
         >>> import numpy as np
-        >>> normalizing(np.array([0.0, 9.99]), 1.0, 0.01)
+        >>> automatic_clip_factors(np.array([0.0, 9.99]), 1.0, 0.01)
         array([100. ,   0.1])
     """
     xp = namespace(lengths)
@@ -142,7 +142,7 @@ def per_layer_limits(max_norms: Sequence[float | Array] | Array, n_layers: int) 
         InputError: they are not as many as the layers, or no sequence.
 
     Example:
-        >>> one_limit_a_layer([1.0, 0.5], 2)
+        >>> per_layer_limits([1.0, 0.5], 2)
         (1.0, 0.5)
     """
     if hasattr(max_norms, "shape"):

@@ -99,12 +99,12 @@ class DPMechanism(NamedTuple):
 
         Returns:
             For each layer ``Layer(W, b)``. An example whose length overflowed adds zeros, provided that its H
-            are finite, as those of ``kept_finite`` are: no row can keep the others from being trained on.
+            are finite, as those of ``with_finite_activations`` are: no row can keep the others from being trained on.
 
         Example:
             >>> import numpy as np
             >>> g = BatchGradient((np.array([[3.0, np.inf]]),), (np.array([[0.0, 7.0]]),))
-            >>> Mechanism(Flat(1.0), None, 2.0).total(g, np.array([0.5, 0.5]))
+            >>> DPMechanism(FlatClipping(1.0), None, 2.0).clipped_sum(g, np.array([0.5, 0.5]))
             (Layer(W=array([[0.]]), b=array([0.5])),)
         """
         xp, pairs = namespace(shares), squared_factor_norms(gradient.dZ, gradient.H)
@@ -134,7 +134,7 @@ class DPMechanism(NamedTuple):
             >>> import numpy as np
             >>> from batchprop.params import Layer
             >>> bits = np.random.default_rng(0)
-            >>> Mechanism(Flat(2.0), 1.5, 10.0).noisy(
+            >>> DPMechanism(FlatClipping(2.0), 1.5, 10.0).add_noise(
             ...     (Layer(np.zeros((1, 1)), np.zeros(1)),),
             ...     lambda shape, dtype: bits.standard_normal(shape, dtype),
             ... )
@@ -160,11 +160,11 @@ def with_finite_activations(net: Network) -> Network:
 
     Example:
         >>> import numpy as np
-        >>> from batchprop.backprop import outputs
+        >>> from batchprop.backprop import predict
         >>> net = Network.create(
         ...     [1, 1, 1], activation="identity", head="squared_error", random_state=0
         ... )
-        >>> float(outputs(kept_finite(net), np.array([[np.inf]]))[0, 0]) == float(
+        >>> float(predict(with_finite_activations(net), np.array([[np.inf]]))[0, 0]) == float(
         ...     net.layers[1].b[0]
         ... )
         True

@@ -1,6 +1,6 @@
 """Looking: the numbers that tell how a network fares with each example of a batch, before the batch's step.
 
-``glance`` is what a step gives away for almost nothing; ``particulars`` makes the rest of it, for all the
+``basic_metrics`` is what a step gives away for almost nothing; ``example_metrics`` makes the rest of it, for all the
 examples of an epoch at once. Columns are examples, and rows first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
 labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K rows.
 """
@@ -42,7 +42,9 @@ class LabelEncoding(NamedTuple):
 
         Example:
             >>> import numpy as np
-            >>> Labels().probability(np.array([[0.9], [0.5]]), np.array([[0.0], [1.0]])).round(2)
+            >>> LabelEncoding().given_label_probability(
+            ...     np.array([[0.9], [0.5]]), np.array([[0.0], [1.0]])
+            ... ).round(2)
             array([0.05])
         """
         xp = namespace(P)
@@ -66,7 +68,9 @@ class LabelEncoding(NamedTuple):
 
         Example:
             >>> import numpy as np
-            >>> Labels((3,)).margin(np.array([[1.0], [4.0], [2.0]]), np.array([[0.0], [0.0], [1.0]]))
+            >>> LabelEncoding((3,)).margin(
+            ...     np.array([[1.0], [4.0], [2.0]]), np.array([[0.0], [0.0], [1.0]])
+            ... )
             array([-2.])
         """
         xp = namespace(Z)
@@ -101,7 +105,7 @@ def basic_metrics(step: Step, _: Array) -> Array:
         >>> from batchprop.network import Network
         >>> net = Network.create([2, 3], random_state=0, dtype="float64")
         >>> step = backprop(net, np.ones((2, 2)), np.eye(3)[:, :2])
-        >>> seen = glance(step, np.eye(3)[:, :2])
+        >>> seen = basic_metrics(step, np.eye(3)[:, :2])
         >>> seen.shape, bool((seen[SQUARED_NORM] == step.gradient.squared_norms()).all())
         ((5, 2), True)
     """
@@ -113,7 +117,7 @@ def example_metrics(metrics: Array, Y: Array, head: Head, labels: LabelEncoding 
     """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the label's probability and margin; P.
 
     Args:
-        seen: ``(2 + K, n)``, from ``glance``, a column for each example.
+        seen: ``(2 + K, n)``, from ``basic_metrics``, a column for each example.
         Y: their targets ``(K, n)``.
         head: makes P of Z.
         labels: how Y stands for labels, or None where it holds numbers.
@@ -128,7 +132,9 @@ def example_metrics(metrics: Array, Y: Array, head: Head, labels: LabelEncoding 
         >>> import numpy as np
         >>> from batchprop.heads import HEADS
         >>> seen = np.array([[4.0], [0.7], [1.0], [1.0]])
-        >>> particulars(seen, np.array([[1.0], [0.0]]), HEADS["softmax"], Labels((2,))).T.round(2)
+        >>> example_metrics(
+        ...     seen, np.array([[1.0], [0.0]]), HEADS["softmax"], LabelEncoding((2,))
+        ... ).T.round(2)
         array([[4.  , 0.7 , 0.71, 0.5 , 0.  , 0.5 , 0.5 ]])
     """
     xp = namespace(metrics)
@@ -146,7 +152,7 @@ def predictions_of(metrics: Array, labels: LabelEncoding | None) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> answers_in(np.ones((4, 7)), None).shape
+        >>> predictions_of(np.ones((4, 7)), None).shape
         (4, 4)
     """
     return metrics[:, LOSS + 2 if labels is None else MARGIN + 1 :]
@@ -168,7 +174,7 @@ class TrainingDynamics(NamedTuple):
         influence: ``Σ α_t ‖g_t‖²``, ``(n,)``.
         squares: ``Σ p_t²`` of the given label's probability, ``(n,)``; None without labels.
         right: whether the last answer was, ``(n,)``; or None.
-        times_right: how many were, ``(n,)``; or None.
+        n_correct: how many were, ``(n,)``; or None.
         forgotten: how often a right answer was followed by a wrong one, ``(n,)``; or None.
     """
 
@@ -197,7 +203,7 @@ def init_dynamics(seen: Array, learning_rate: float, labels: LabelEncoding | Non
 
     Example:
         >>> import numpy as np
-        >>> begin_history(np.ones((4, 6)), 0.1, None).influence
+        >>> init_dynamics(np.ones((4, 6)), 0.1, None).influence
         array([0.1, 0.1, 0.1, 0.1])
     """
     xp, lengths = namespace(seen), seen[:, SQUARED_NORM]
@@ -227,8 +233,8 @@ def update_dynamics(history: TrainingDynamics, seen: Array, learning_rate: float
 
     Example:
         >>> import numpy as np
-        >>> history = begin_history(np.ones((4, 6)), 0.1, None)
-        >>> go_on(history, 3 * np.ones((4, 6)), 0.1).total[0]
+        >>> history = init_dynamics(np.ones((4, 6)), 0.1, None)
+        >>> update_dynamics(history, 3 * np.ones((4, 6)), 0.1).total[0]
         array([4., 4., 4., 4., 4., 4.])
     """
     xp, t, lengths = namespace(seen), history.epochs + 1, seen[:, SQUARED_NORM]
@@ -277,7 +283,7 @@ def summarize(history: TrainingDynamics) -> dict[str, Array]:
     Example:
         >>> import numpy as np
         >>> seen = np.array([[4.0, 0.7, 0.7, 0.5, -1.0, 0.5, 0.5]])
-        >>> found = figures(begin_history(seen, 0.1, Labels((2,))))
+        >>> found = summarize(init_dynamics(seen, 0.1, LabelEncoding((2,))))
         >>> {name: round(float(values[0]), 3) for name, values in found.items()}
         {'loss': 0.7, 'el2n': 0.7, 'grand': 2.0, 'self_influence': 0.4, 'aum': -1.0, 'forgetting': 0.0,
          'correctness': 0.0, 'confidence': 0.5, 'variability': 0.0, 'aleatoric': 0.25}
@@ -309,7 +315,7 @@ def mean_predictions(history: TrainingDynamics) -> Array:
     Example:
         >>> import numpy as np
         >>> seen = np.array([[1.0, 1.0, 1.0, 4.0]])
-        >>> mean_answers(go_on(begin_history(seen, 0.1, None), 2 * seen, 0.1))
+        >>> mean_predictions(update_dynamics(init_dynamics(seen, 0.1, None), 2 * seen, 0.1))
         array([[6.]])
     """
     return predictions_of(history.total, history.labels) / history.epochs
@@ -332,8 +338,8 @@ def mislabel_score(history: TrainingDynamics) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> suspicion(
-        ...     begin_history(np.array([[1.0, 0.2, 0.1, 0.5], [1.0, 4.0, 0.1, 0.5]]), 0.1, None)
+        >>> mislabel_score(
+        ...     init_dynamics(np.array([[1.0, 0.2, 0.1, 0.5], [1.0, 4.0, 0.1, 0.5]]), 0.1, None)
         ... )
         array([0.2, 4. ])
     """

@@ -66,7 +66,7 @@ def unknown_option_error(parameter: str, value: object, known: Iterable[str]) ->
         The error, to be raised by the caller.
 
     Example:
-        >>> str(unknown_name("activation", "rely", ["relu", "tanh"]))
+        >>> str(unknown_option_error("activation", "rely", ["relu", "tanh"]))
         "activation='rely' is unknown: choose one of relu, tanh; did you mean 'relu'?"
     """
     names = list(known)
@@ -78,9 +78,9 @@ def unknown_option_error(parameter: str, value: object, known: Iterable[str]) ->
 def did_you_mean(name: str, names: Sequence[str]) -> str:
     """Suggest what a mistyped name was meant to be, as the end of an error message.
 
-    >>> near_name("speceis", ["species", "petal"])
+    >>> did_you_mean("speceis", ["species", "petal"])
     "; did you mean 'species'?"
-    >>> near_name("zzz", ["species", "petal"])
+    >>> did_you_mean("zzz", ["species", "petal"])
     ''
     """
     folded = {known.casefold(): known for known in names}
@@ -91,7 +91,7 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
 def format_value(value: Any) -> str:
     """Write a value; of a moment beyond the year 9999, which pandas holds and cannot write, NumPy's form.
 
-    >>> written(0.5)
+    >>> format_value(0.5)
     '0.5'
     """
     try:
@@ -103,7 +103,7 @@ def format_value(value: Any) -> str:
 def join_truncated(names: Sequence[str], shown: int = 8) -> str:
     """List names, and say how many more there are.
 
-    >>> elided(["a", "b", "c", "d"], shown=2)
+    >>> join_truncated(["a", "b", "c", "d"], shown=2)
     'a, b and 2 more'
     """
     head = ", ".join(names[:shown])
@@ -122,7 +122,7 @@ def check_positive_int(name: str, value: object, remedy: str) -> None:
         ParameterError: it is no whole number, or below 1.
 
     Example:
-        >>> check_count("top", 2.5, "at least 1 image, as 50")
+        >>> check_positive_int("top", 2.5, "at least 1 image, as 50")
         Traceback (most recent call last):
         batchprop.errors.ParameterError: top=2.5 is not allowed: give at least 1 image, as 50
     """

@@ -73,7 +73,7 @@ def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner 
     Example:
         >>> from tempfile import mkdtemp
         >>> path = Path(mkdtemp()) / "model"
-        >>> with locked(path), locked(path):
+        >>> with file_lock(path), file_lock(path):
         ...     pass
         Traceback (most recent call last):
         batchprop.errors.DataError: ...model is being written by this process itself (...): wait ...
@@ -209,7 +209,7 @@ def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]
     Example:
         >>> from tempfile import mkdtemp
         >>> part = Path(mkdtemp()) / ".model.partial"
-        >>> with unfinished(part):
+        >>> with temporary_path(part):
         ...     _ = part.write_text("half of a mod")
         >>> part.exists()
         False
@@ -223,7 +223,7 @@ def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]
 
 
 def track(path: Path, made: list[Path]) -> None:
-    """Have ``sweep`` remove a file or folder, and the folders that were made for it, until ``forget``."""
+    """Have ``cleanup_all`` remove a file or folder, and the folders that were made for it, until ``untrack``."""
     _unfinished[path] = made
 
 
@@ -260,7 +260,7 @@ def defer_signals() -> Iterator[None]:
     Example:
         >>> done = []
         >>> try:
-        ...     with held_off():
+        ...     with defer_signals():
         ...         signal.raise_signal(signal.SIGINT)
         ...         done.append("renamed")
         ... except KeyboardInterrupt:

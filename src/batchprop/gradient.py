@@ -60,7 +60,9 @@ def estimate_gradient_noise(mean_of_squares: Array, square_of_mean: Array, q: Ar
 
     Example:
         >>> import numpy as np
-        >>> noise = unbiased_noise(np.array([5.0, 5.0]), np.array([4.0, 5.0]), np.array([0.5, 1.0]))
+        >>> noise = estimate_gradient_noise(
+        ...     np.array([5.0, 5.0]), np.array([4.0, 5.0]), np.array([0.5, 1.0])
+        ... )
         >>> noise.trace, noise.squared_norm
         (array([ 2., nan]), array([ 3., nan]))
     """
@@ -155,7 +157,7 @@ class BatchGradient(NamedTuple):
 
         Example:
             >>> import numpy as np
-            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).total()
+            >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).sum()
             (Layer(W=array([[11.]]), b=array([3.])),)
         """
         dZ = self.dZ[0]
@@ -171,7 +173,10 @@ class BatchGradient(NamedTuple):
         Example:
             >>> import numpy as np
             >>> dZ, H = (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
-            >>> BatchGradient(dZ, H).shares(), BatchGradient(dZ, H, np.array([1.0, 3.0])).shares()
+            >>> (
+            ...     BatchGradient(dZ, H).normalized_weights(),
+            ...     BatchGradient(dZ, H, np.array([1.0, 3.0])).normalized_weights(),
+            ... )
             (array([0.5, 0.5]), array([0.25, 0.75]))
         """
         xp = namespace(self.dZ[0])
@@ -284,7 +289,7 @@ class BatchGradient(NamedTuple):
             >>> import numpy as np
             >>> BatchGradient(
             ...     (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
-            ... ).squared_norms_by_layer()
+            ... ).squared_norms_per_layer()
             (array([10., 68.]),)
         """
         return tuple(left * right for left, right in squared_factor_norms(self.dZ, self.H))
@@ -514,7 +519,7 @@ class BatchGradient(NamedTuple):
         Example:
             >>> import numpy as np
             >>> g = BatchGradient((np.array([[2.0]]), np.array([[4.0]])), (np.zeros((1, 1)),) * 2)
-            >>> g.clipped_by_layer([1.0, 9.0]).dZ
+            >>> g.clipped_per_layer([1.0, 9.0]).dZ
             (array([[1.]]), array([[4.]]))
         """
         limits = per_layer_limits(max_norms, len(self.dZ))
@@ -572,7 +577,7 @@ def validate_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None
         InputError: it has other shapes, or none.
 
     Example:
-        >>> check_direction((), [(2, 3)])
+        >>> validate_direction((), [(2, 3)])
         Traceback (most recent call last):
         batchprop.errors.InputError: the direction has shapes [] as W and b of each layer: ...
     """

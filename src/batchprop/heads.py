@@ -378,7 +378,7 @@ def get_head(name: str | Head) -> Head:
         ParameterError: no head has this name.
 
     Example:
-        >>> find_head("poisson").name
+        >>> get_head("poisson").name
         'poisson'
     """
     if isinstance(name, Head):

@@ -19,10 +19,10 @@ class SupportsBackprop(Protocol):
     """What is asked of ``MLPClassifier`` and ``MLPRegressor``."""
 
     @property
-    def checkpoints_(self) -> Sequence[Any]:
+    def weight_snapshots_(self) -> Sequence[Any]:
         """The weights on the way, each with its ``rate``."""
 
-    def at_checkpoint(self, checkpoint: Any) -> Self:
+    def at_snapshot(self, checkpoint: Any) -> Self:
         """The estimator as it was."""
 
     def backprop(self, X: Any, y: Any) -> Step:
@@ -39,7 +39,7 @@ def influence(
     inner products come from the factors: no gradient is built.
 
     Args:
-        estimator: fitted; after ``fit(..., record_examples=True)`` its ``checkpoints_`` are taken, else its
+        estimator: fitted; after ``fit(..., record_examples=True)`` its ``weight_snapshots_`` are taken, else its
             weights alone, with α = 1.
         X_train: inputs ``(n, n_0)``.
         y_train: their targets.
@@ -81,12 +81,12 @@ def influence(
 
 def _checkpoints(estimator: SupportsBackprop) -> Iterator[tuple[SupportsBackprop, float]]:
     """The estimator as it was, with the rates that this stands for."""
-    if not hasattr(estimator, "checkpoints_"):
+    if not hasattr(estimator, "weight_snapshots_"):
         yield estimator, 1.0
         return
-    for checkpoint in estimator.checkpoints_:
-        if checkpoint.rate > 0:
-            yield estimator.at_checkpoint(checkpoint), checkpoint.rate
+    for checkpoint in estimator.weight_snapshots_:
+        if checkpoint.learning_rate_sum > 0:
+            yield estimator.at_snapshot(checkpoint), checkpoint.learning_rate_sum
 
 
 def _rows_of(name: str, X: Any, y: Any) -> int:

@@ -201,7 +201,7 @@ def glorot_uniform(
         The layers, ``W (n_l, n_{l-1})`` and ``b (n_l,)``.
 
     Example:
-        >>> [layer.W.shape for layer in glorot([4, 3, 2], [None, None], 0, "float32")]
+        >>> [layer.W.shape for layer in glorot_uniform([4, 3, 2], [None, None], 0, "float32")]
         [(3, 4), (2, 3)]
     """
     if np.dtype(dtype).kind != "f":
@@ -231,7 +231,7 @@ def check_random_state(random_state: RandomState) -> np.random.RandomState:
         ParameterError: it is neither.
 
     Example:
-        >>> int(random_numbers(0).randint(100))
+        >>> int(check_random_state(0).randint(100))
         44
     """
     if isinstance(random_state, np.random.RandomState):
@@ -259,7 +259,7 @@ def broadcast_to_layers(name: str, value: T | Sequence[T], n_hidden: int) -> tup
         ParameterError: the sequence has another length.
 
     Example:
-        >>> per_layer("dropout", 0.5, 2), per_layer("dropout", [0.1, 0.2], 2)
+        >>> broadcast_to_layers("dropout", 0.5, 2), broadcast_to_layers("dropout", [0.1, 0.2], 2)
         ((0.5, 0.5), (0.1, 0.2))
     """
     # A record is a tuple too, and stands for itself.
@@ -286,7 +286,7 @@ def validate_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
         ParameterError: there are fewer than two, or one is not a positive integer.
 
     Example:
-        >>> check_sizes([64, 32, 10])
+        >>> validate_sizes([64, 32, 10])
         (64, 32, 10)
     """
     if np.ndim(sizes) != 1 or len(sizes) < 2:

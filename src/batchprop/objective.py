@@ -1,6 +1,6 @@
 """What training follows: one batch's loss and gradient, the penalty, the limit, and dropout.
 
-A batch is the sum of its microbatches: ``contribution`` is what one adds, ``penalised`` closes the sum.
+A batch is the sum of its microbatches: ``microbatch_gradient`` is what one adds, ``add_l2_penalty`` closes the sum.
 """
 
 from collections.abc import Callable

@@ -51,7 +51,7 @@ def tree_map_unzip(function: Callable[..., tuple[Array, ...]], *layers: Layers) 
         As many sets of layers as the function has results.
 
     Example:
-        >>> together(lambda x: (x + 1, 2 * x), (Layer(3, 5),))
+        >>> tree_map_unzip(lambda x: (x + 1, 2 * x), (Layer(3, 5),))
         ((Layer(W=4, b=6),), (Layer(W=6, b=10),))
     """
     by_layer = (
@@ -70,7 +70,7 @@ def tree_flatten(memory: Any) -> list[Any]:
     """Return what an optimiser remembers as a plain list, which any file format can hold.
 
     Example:
-        >>> leaves((Layer("W", "b"), 3))
+        >>> tree_flatten((Layer("W", "b"), 3))
         ['W', 'b', 3]
     """
     if not isinstance(memory, tuple):
@@ -79,10 +79,10 @@ def tree_flatten(memory: Any) -> list[Any]:
 
 
 def tree_unflatten(template: Any, values: Iterator[Any]) -> Any:
-    """Return ``values``, a list from ``leaves``, in the shape of a template.
+    """Return ``values``, a list from ``tree_flatten``, in the shape of a template.
 
     Example:
-        >>> rebuilt((Layer(0, 0), 0), iter(["W", "b", 3]))
+        >>> tree_unflatten((Layer(0, 0), 0), iter(["W", "b", 3]))
         (Layer(W='W', b='b'), 3)
     """
     if not isinstance(template, tuple):

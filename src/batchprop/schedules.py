@@ -1,7 +1,7 @@
 """The schedules: each a plain function from the step, counted from 0, to the learning rate of that step.
 
 A schedule checks its settings when it is built. Training asks for the rates of an epoch when the epoch
-begins, so a schedule may also look at what has happened so far: ``Plateau`` does.
+begins, so a schedule may also look at what has happened so far: ``ReduceOnPlateau`` does.
 """
 
 import math
@@ -79,7 +79,7 @@ class ReduceOnPlateau:
         learning_rate: the rate now.
 
     Example:
-        >>> schedule = Plateau(0.5)
+        >>> schedule = ReduceOnPlateau(0.5)
         >>> schedule(0), schedule.reduce(), schedule(1)
         (0.5, True, 0.1)
     """

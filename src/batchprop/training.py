@@ -1,7 +1,7 @@
 """Training: one step, one epoch, and the loop, a generator that yields a record after every epoch.
 
 Whoever consumes the loop decides when to stop, what to print and what to keep. How the steps of an epoch are
-run is the engine's business: it is handed in. Where training stands is a ``Place``, from which it goes on as
+run is the engine's business: it is handed in. Where training stands is a ``TrainProgress``, from which it goes on as
 if it had never stopped.
 """
 
@@ -232,14 +232,14 @@ def train(
 
     Args:
         recipe: the network's structure, the optimiser and the objective.
-        state: where to begin, from ``begin`` or from an earlier record.
+        state: where to begin, from ``init_state`` or from an earlier record.
         table: the examples as rows.
         plan: which rows make up each batch of each epoch; training ends where the plan does.
         schedule: the learning rate of each step; asked for a whole epoch when the epoch begins.
         engine: runs the steps.
 
     Returns:
-        An iterator over an ``Epoch`` after each epoch.
+        An iterator over an ``EpochRecord`` after each epoch.
 
     Raises:
         DivergedError: the loss or a parameter is no longer finite.
@@ -249,14 +249,19 @@ def train(
         >>> import numpy as np
         >>> from itertools import islice
         >>> from batchprop import optimizers, schedules
-        >>> from batchprop.batches import mini
+        >>> from batchprop.batches import minibatches
         >>> from batchprop.engines.numpy import NumpyEngine
         >>> X = np.random.RandomState(0).randn(100, 2)
-        >>> table = Table(X, X @ np.array([[1.0], [-2.0]]))
+        >>> table = Dataset(X, X @ np.array([[1.0], [-2.0]]))
         >>> net = Network.create([2, 1], head="squared_error", random_state=0, dtype="float64")
-        >>> recipe = Recipe(net, optimizers.sgd(), Objective())
+        >>> recipe = TrainConfig(net, optimizers.sgd(), Objective())
         >>> run = train(
-        ...     recipe, begin(recipe), table, mini(100, 10), schedules.constant(0.1), NumpyEngine()
+        ...     recipe,
+        ...     init_state(recipe),
+        ...     table,
+        ...     minibatches(100, 10),
+        ...     schedules.constant(0.1),
+        ...     NumpyEngine(),
         ... )
         >>> last = list(islice(run, 9))[-1]
         >>> last.number, last.loss < 1e-3, last.network.layers[0].W.round(2)
@@ -285,7 +290,7 @@ def run_epochs(
             taken.
 
     Yields:
-        An ``Epoch`` after each epoch.
+        An ``EpochRecord`` after each epoch.
 
     Raises:
         DivergedError: the loss or a parameter is no longer finite.

@@ -12,7 +12,7 @@ def encode_matrix(values: Any) -> dict[str, Any]:
     """Return a matrix as its shape and its numbers, float32 by rows, in base64.
 
     Example:
-        >>> matrix(np.array([[1.0, 2.0]]))
+        >>> encode_matrix(np.array([[1.0, 2.0]]))
         {'shape': [1, 2], 'data': 'AACAPwAAAEA='}
     """
     with np.errstate(over="ignore"):
@@ -24,7 +24,7 @@ def encode_base64(numbers: Any) -> str:
     """Return the bytes of an array in base64.
 
     Example:
-        >>> text(np.array([0, 255], dtype=np.uint8))
+        >>> encode_base64(np.array([0, 255], dtype=np.uint8))
         'AP8='
     """
     return base64.b64encode(numbers.tobytes()).decode("ascii")
@@ -39,7 +39,7 @@ def json_script(value: Any) -> str:
     """Return JSON that may stand inside a script element, whatever text it holds.
 
     Example:
-        >>> as_script({"label": "</script>"}).count("<")
+        >>> json_script({"label": "</script>"}).count("<")
         0
     """
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -19,7 +19,7 @@ def quick_to_draw(request, monkeypatch):
         for name in ("find", "compose"):
             monkeypatch.setattr(experiment, name, lambda *_: None)
         monkeypatch.setattr(experiment, "render", lambda _: "")
-        monkeypatch.setattr(experiment, "draw_curve", lambda *given: given[-1].write_bytes(b""))
+        monkeypatch.setattr(experiment, "save_learning_curve", lambda *given: given[-1].write_bytes(b""))
 
 
 @pytest.fixture(scope="session")

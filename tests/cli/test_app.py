@@ -189,7 +189,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder, words):
     [
         ("save_model", "digits-model/model.skops"),
         ("write_history", "digits-model/history.csv"),
-        ("draw_curve", "digits-model/learning-curve.png"),
+        ("save_learning_curve", "digits-model/learning-curve.png"),
     ],
 )
 def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, place, file):

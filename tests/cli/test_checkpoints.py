@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
-from batchprop.estimators import fitting
+from batchprop.estimators import fit as fit_module
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import run
@@ -28,7 +28,7 @@ KEPT = "m.checkpoints"
 
 @pytest.fixture(autouse=True)
 def pieces_of_one_batch(monkeypatch):
-    monkeypatch.setattr(fitting, "PIECE_SECONDS", 0.0)
+    monkeypatch.setattr(fit_module, "CHUNK_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def gpu(monkeypatch):
     """A machine whose processor passes for a GPU."""
     find = devices.get_device
     for module in (devices, jax_engine):
-        monkeypatch.setattr(module, "find_device", lambda name: find(None if name == "gpu" else name))
+        monkeypatch.setattr(module, "get_device", lambda name: find(None if name == "gpu" else name))
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])

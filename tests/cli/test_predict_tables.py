@@ -33,7 +33,7 @@ def kinds(tmp_path_factory):
 def read_in_blocks(monkeypatch):
     """Every table is larger than memory, and a block has few rows."""
     monkeypatch.setattr(predicting, "outgrows", lambda *_: True)
-    monkeypatch.setattr(predicting, "block_rows", lambda *_: 61)
+    monkeypatch.setattr(predicting, "block_size", lambda *_: 61)
     monkeypatch.setattr(progress, "PATIENCE", 1e9)
 
 
@@ -86,7 +86,7 @@ def test_many_files_are_answered_as_one_table(folder, kinds, ending, either_way)
 def test_a_table_larger_than_the_memory_given_is_read_in_blocks(folder, kinds, monkeypatch):
     write(table(3000), folder / "large.parquet")
     wanted = answered(kinds, "large.parquet", "--proba")
-    monkeypatch.delattr(predicting, "read_all")
+    monkeypatch.delattr(predicting, "read_tables")
     same(answered(kinds, "large.parquet", "--proba", "--memory", "1100KB"), wanted)
 
 

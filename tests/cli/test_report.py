@@ -127,7 +127,7 @@ def test_suspicious_rows_are_named_by_their_lines(recorded, target):
         assert str(frame[target][int(line) - 2]) in (given, f"{float(given)}" if target != "species" else "")
     network = getattr(model[-1], "regressor_", model[-1])
     assert (network.examples_["suspicion"] == 1).sum() == 1
-    assert [point.epoch for point in network.checkpoints_] == [0, 1, 2, 3]
+    assert [point.epoch for point in network.weight_snapshots_] == [0, 1, 2, 3]
 
 
 def test_what_recorded_its_training_is_looked_at_with_it(recorded, folder):

@@ -52,7 +52,7 @@ def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any
     return {
         "mean": g.mean(),
         "squared_norms": g.squared_norms(),
-        "squared_norms_by_layer": g.squared_norms_per_layer(),
+        "squared_norms_per_layer": g.squared_norms_per_layer(),
         "first": g.example(0),
         "last": g.example(-1),
         "dot": g.dot(direction),
@@ -62,7 +62,7 @@ def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any
         "noise": g.noise(),
         "noise_scale": g.noise_scale(),
         "clipped": g.clipped(max_norm).mean(),
-        "clipped_by_layer": g.clipped_per_layer(max_norms).mean(),
+        "clipped_per_layer": g.clipped_per_layer(max_norms).mean(),
         "normalized": g.normalized(max_norm, STABILITY).mean(),
         "kronecker_factors": g.kronecker_factors(),
     }
@@ -90,7 +90,7 @@ def expected(
     return {
         "mean": in_shape(mean, like),
         "squared_norms": norms**2,
-        "squared_norms_by_layer": tuple(np.linalg.norm(rows, axis=1) ** 2 for rows in layers),
+        "squared_norms_per_layer": tuple(np.linalg.norm(rows, axis=1) ** 2 for rows in layers),
         "first": in_shape([rows[0] for rows in layers], like),
         "last": in_shape([rows[-1] for rows in layers], like),
         "dot": G @ v,
@@ -102,7 +102,7 @@ def expected(
         "noise": (trace, squared_norm),
         "noise_scale": np.inf if squared_norm <= 0 else trace / squared_norm,
         "clipped": averaged([own] * len(layers)),
-        "clipped_by_layer": averaged(by_layer),
+        "clipped_per_layer": averaged(by_layer),
         "normalized": averaged([max_norm / (norms + STABILITY)] * len(layers)),
         "kronecker_factors": second_moments(case, of_rows, c),
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchprop.engines import choosing
+from batchprop.engines import auto
 from batchprop.engines.auto import (
     ENGINES,
     PRECISIONS,
@@ -32,7 +32,7 @@ works = st.builds(
 
 
 def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "jax_is_installed", lambda: False)
+    monkeypatch.setattr(auto, "jax_is_installed", lambda: False)
 
 
 def test_auto_takes_what_pays() -> None:
@@ -43,7 +43,7 @@ def test_auto_takes_what_pays() -> None:
 @given(works)
 def test_auto_is_the_rule_over_the_shapes(work: Workload) -> None:
     assert choose_engine("auto", work) == ("jax" if worth_compiling(work) else "numpy")
-    assert worth_compiling(work) == (estimate_numpy_seconds(work) > choosing.WORTH_COMPILING)
+    assert worth_compiling(work) == (estimate_numpy_seconds(work) > auto.WORTH_COMPILING)
 
 
 @given(works, st.integers(0, 10**6), st.integers(0, 1000))
@@ -107,4 +107,4 @@ def test_without_jax_what_needs_it_is_an_error(
 
 def test_the_engines_there_are() -> None:
     assert ENGINES == ("auto", "numpy", "jax")
-    assert choosing.jax_is_installed()
+    assert auto.jax_is_installed()

@@ -261,7 +261,7 @@ def test_automatic_clipping_stays_below_its_limit(g: BatchGradient, limit: float
 
 CLIPPERS: dict[str, Callable[[BatchGradient, Any], BatchGradient]] = {
     "clipped": lambda g, limit: g.clipped(limit),
-    "clipped_by_layer": lambda g, limit: g.clipped_per_layer([limit] * len(g.dZ)),
+    "clipped_per_layer": lambda g, limit: g.clipped_per_layer([limit] * len(g.dZ)),
     "normalized": lambda g, limit: g.normalized(limit),
 }
 
@@ -282,7 +282,7 @@ def test_long_gradients_are_clipped_in_float32(clipper: str, asarray: Any) -> No
     exact = norms(
         BatchGradient(*(tuple(np.asarray(M, "float64") for M in part) for part in (cut.dZ, long.H)))
     )
-    most = np.sqrt(2) if clipper == "clipped_by_layer" else 1.0
+    most = np.sqrt(2) if clipper == "clipped_per_layer" else 1.0
     assert_allclose(exact, most, rtol=1e-5)
 
 

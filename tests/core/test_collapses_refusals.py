@@ -44,7 +44,7 @@ def test_lengths_are_compared_while_jax_traces() -> None:
     scaled = jax.jit(lambda g, f: g.scaled(f))
     with pytest.raises(InputError, match=r"the factors have shape \(1,\): give an array of shape \(5,\)"):
         scaled(gradient(), np.ones(1))
-    close(scaled(gradient(), np.ones(M)).total(), gradient().sum(), rtol=1e-5)
+    close(scaled(gradient(), np.ones(M)).sum(), gradient().sum(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["tensor", "bias_matrix"])

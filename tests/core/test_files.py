@@ -19,8 +19,8 @@ SOURCES = Path(__file__).parents[2] / "src"
 
 HOLD = """
 import sys
-from batchprop.files import locked
-with locked(sys.argv[1]) as killed:
+from batchprop.files import file_lock
+with file_lock(sys.argv[1]) as killed:
     print("held", killed, flush=True)
     sys.stdin.readline()
 print("free", flush=True)
@@ -30,12 +30,12 @@ COUNT = """
 import sys
 from pathlib import Path
 from batchprop.errors import DataError
-from batchprop.files import locked
+from batchprop.files import file_lock
 counter = Path(sys.argv[1] + ".txt")
 done = 0
 while done < 40:
     try:
-        with locked(sys.argv[1]):
+        with file_lock(sys.argv[1]):
             counter.write_text(str(int(counter.read_text()) + 1))
             done += 1
     except DataError:

@@ -39,7 +39,7 @@ def built(model: Any, X: Any, y: Any) -> np.ndarray:
 def test_it_is_the_sum_over_checkpoints_of_inner_products(target: str, chunk: int) -> None:
     X, y = table(target)
     model, expected = fitted(target), np.zeros((30, 12))
-    for coefs, intercepts, _, rate in model.checkpoints_:
+    for coefs, intercepts, _, rate in model.weight_snapshots_:
         then = clone(model).set_params(max_iter=1).fit(X, y)
         then.coefs_, then.intercepts_ = coefs, intercepts
         expected += rate * built(then, X[:30], y[:30]) @ built(then, X[30:42], y[30:42]).T
@@ -50,26 +50,26 @@ def test_it_is_the_sum_over_checkpoints_of_inner_products(target: str, chunk: in
 def test_checkpoints_are_the_fits_of_so_many_epochs_and_share_its_rates() -> None:
     model = fitted("multiclass", max_iter=11, solver="sgd", learning_rate="invscaling")
     X, y = table("multiclass")
-    begun, *later = model.checkpoints_
-    assert (begun.epoch, begun.rate) == (0, 0.0)
+    begun, *later = model.weight_snapshots_
+    assert (begun.epoch, begun.learning_rate_sum) == (0, 0.0)
     assert [one.epoch for one in later] == [1, 2, 4, 8, 11]
     rates = np.array(model.learning_rate_curve_)
-    for before, one in pairwise(model.checkpoints_):
+    for before, one in pairwise(model.weight_snapshots_):
         then = clone(model).set_params(max_iter=one.epoch).fit(X, y)
-        assert_allclose(one.rate, rates[before.epoch : one.epoch].sum())
+        assert_allclose(one.learning_rate_sum, rates[before.epoch : one.epoch].sum())
         for ours, theirs in zip(one.coefs + one.intercepts, then.coefs_ + then.intercepts_, strict=True):
             assert_allclose(ours, theirs, rtol=1e-12)
-    assert_array_equal(model.at_checkpoint(later[-1]).predict_proba(X), model.predict_proba(X))
+    assert_array_equal(model.at_snapshot(later[-1]).predict_proba(X), model.predict_proba(X))
 
 
 def test_the_first_checkpoint_is_what_the_seed_draws() -> None:
     X, y = table("multiclass")
     model = fitted("multiclass", max_iter=3)
     still = {"learning_rate_init": 1e-300, "solver": "sgd", "max_iter": 1}
-    begun, drawn = model.checkpoints_[0], clone(model).set_params(**still).fit(X, y)
+    begun, drawn = model.weight_snapshots_[0], clone(model).set_params(**still).fit(X, y)
     for ours, theirs in zip(begun.coefs + begun.intercepts, drawn.coefs_ + drawn.intercepts_, strict=True):
         assert_array_equal(ours, theirs)
-    again = model.at_checkpoint(begun)
+    again = model.at_snapshot(begun)
     assert again.backprop(X, y).loss > model.backprop(X, y).loss
 
 
@@ -77,7 +77,7 @@ def test_without_a_recording_the_weights_as_they_are_count_once() -> None:
     X, y = table("single")
     model = fitted("single", record=False)
     G = built(model, X[:20], y[:20])
-    assert not hasattr(model, "checkpoints_")
+    assert not hasattr(model, "weight_snapshots_")
     assert_allclose(bp.influence(model, X[:20], y[:20], X[:20], y[:20]), G @ G.T, rtol=1e-10)
 
 

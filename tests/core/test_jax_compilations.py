@@ -16,8 +16,8 @@ import batchprop as bp
 from batchprop import heads, optimizers
 from batchprop.backprop import output_and_losses, predict
 from batchprop.batches import Dataset, minibatches, poisson_batches
-from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
+from batchprop.engines import padding
 from batchprop.engines.jax import JaxEngine
 from batchprop.network import Network
 from batchprop.objective import Objective
@@ -31,7 +31,7 @@ WIDTHS = count(101)
 
 @pytest.fixture
 def compiled() -> Iterator[list[str]]:
-    """The names of the programs that are compiled while the test runs."""
+    """The names of the compiled that are compiled while the test runs."""
     names: list[str] = []
 
     def listen(event: str, duration_secs: float, **about: Any) -> None:
@@ -87,7 +87,7 @@ def test_an_epoch_is_one_program(compiled: list[str], dtype: str, resident: bool
 def test_many_feeds_are_one_program_or_two(
     compiled: list[str], large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
+    monkeypatch.setattr(padding, "FEED_BYTES", 1)
     if large:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
     fit = Fit(100)

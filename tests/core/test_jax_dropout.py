@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from batchprop import optimizers
 from batchprop.batches import Dataset, EpochBatches, Indices, gather, minibatches
 from batchprop.dp_sgd import DPMechanism, FlatClipping
-from batchprop.engines import feeding
+from batchprop.engines import padding
 from batchprop.engines.devices import make_key
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
@@ -123,7 +123,7 @@ def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) ->
     engine = JaxEngine(seed=4)
     assert run(engine, epochs).losses != losses
     assert run(JaxEngine(seed=3, resident=True), epochs).losses == pytest.approx(losses, rel=1e-12)
-    monkeypatch.setattr(feeding, "FEED_BYTES", 1000)
+    monkeypatch.setattr(padding, "FEED_BYTES", 1000)
     assert run(JaxEngine(seed=3), epochs).losses == pytest.approx(losses, rel=1e-12)
 
 
@@ -132,7 +132,7 @@ def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
     size: int, dropout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeding, "MICROBATCH", size)
+    monkeypatch.setattr(padding, "MICROBATCH", size)
     epochs = plan(2)
     ours = run(JaxEngine(seed=5), epochs, dropout=dropout)
     width = min(size, 7)

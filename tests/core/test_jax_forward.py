@@ -11,8 +11,8 @@ from scipy import sparse
 
 from batchprop.backprop import logits, output_and_losses, predict
 from batchprop.batches import Dataset
-from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
+from batchprop.engines import padding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import ParameterError
@@ -29,9 +29,9 @@ WITHIN = {"float32": 1e-5, "float64": 1e-11}
 
 def small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Microbatches of so many rows, one in a feed."""
-    monkeypatch.setattr(feeding, "MICROBATCH", size)
+    monkeypatch.setattr(padding, "MICROBATCH", size)
     monkeypatch.setattr(jax_engine, "MICROBATCH", size)
-    monkeypatch.setattr(feeding, "FEED_BYTES", 1)
+    monkeypatch.setattr(padding, "FEED_BYTES", 1)
 
 
 def same_gradient(

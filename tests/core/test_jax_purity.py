@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from batchprop import optimizers, schedules
 from batchprop.backprop import backprop
 from batchprop.batches import Dataset, minibatches
-from batchprop.engines import feeding, programs
+from batchprop.engines import compiled, padding
 from batchprop.engines import jax as jax_engine
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
@@ -33,7 +33,7 @@ NET = Network.create([3, 5, 2], activation="tanh", random_state=0, dtype="float6
 
 
 def small_feeds(monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
-    monkeypatch.setattr(feeding, "FEED_BYTES", 2 * 8 * 5 * 8)
+    monkeypatch.setattr(padding, "FEED_BYTES", 2 * 8 * 5 * 8)
     if large:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
 
@@ -111,7 +111,7 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("size", [4096, 3])
 def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "MICROBATCH", size)
+    monkeypatch.setattr(padding, "MICROBATCH", size)
     engine, recipe = JaxEngine(), TrainConfig(NET, OPTIMIZERS[name](), Objective())
     ran = EpochResult(init_state(recipe), (), [], finite=True)
     for number in (1, 2):
@@ -225,7 +225,7 @@ def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> 
 
     def watched(*arguments: Any) -> Any:
         alive.append(sum(array.shape == (5, 3) for array in jax.live_arrays()))
-        return programs.run(*arguments)
+        return compiled.run(*arguments)
 
     monkeypatch.setattr(jax_engine, "run", watched)
     rows = [part for epoch in islice(minibatches(N, 8), 8) for part in epoch]

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from batchprop import batches, optimizers, schedules
 from batchprop.batches import Dataset, EpochBatches, Indices, minibatches
-from batchprop.engines import feeding
 from batchprop.engines import jax as jax_engine
+from batchprop.engines import padding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import DivergedError
@@ -35,8 +35,8 @@ NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float6
 
 def small_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two microbatches in a feed."""
-    monkeypatch.setattr(feeding, "FEED_BYTES", 2 * 8 * 5 * 8)
-    monkeypatch.setattr(feeding, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(padding, "FEED_BYTES", 2 * 8 * 5 * 8)
+    monkeypatch.setattr(padding, "MAX_AT_ONCE", 2)
 
 
 def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is several microbatches, and may go on in the next feed."""
     small_feeds(monkeypatch)
-    monkeypatch.setattr(feeding, "MICROBATCH", 3)
+    monkeypatch.setattr(padding, "MICROBATCH", 3)
 
 
 def in_parts_in_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from batchprop import optimizers
 from batchprop.arrays import Array, namespace
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Dataset, EpochBatches
-from batchprop.engines import feeding
+from batchprop.engines import padding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
 from batchprop.network import Network
@@ -87,9 +87,9 @@ ENGINES: dict[str, Any] = {
 def test_what_is_seen_is_what_plain_functions_give(
     engine: str, batches: EpochBatches, table: Dataset, parts: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeding, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(padding, "MAX_AT_ONCE", 2)
     if parts is not None:
-        monkeypatch.setattr(feeding, "MICROBATCH", parts)
+        monkeypatch.setattr(padding, "MICROBATCH", parts)
     examples, steps = by_hand(table, batches)
     seen_examples, seen_steps = seen_by(ENGINES[engine](), table, batches)
     assert_allclose(seen_examples, examples, rtol=1e-10, atol=1e-12)

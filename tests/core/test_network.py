@@ -68,7 +68,7 @@ def test_a_network_without_hidden_layers() -> None:
 def test_other_layers_make_another_network() -> None:
     net: Any = Network.create([2, 1], random_state=0)
     zeros = (Layer(np.zeros((1, 2)), np.zeros(1)),)
-    other = net.with_layers(zeros)
+    other = net.replace_layers(zeros)
     assert other.layers is zeros
     assert other.head is net.head
     assert net.layers is not zeros

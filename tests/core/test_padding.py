@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from batchprop.batches import Dataset, EpochBatches, minibatches, take_columns
-from batchprop.engines import feeding
+from batchprop.engines import padding
 from batchprop.engines.padding import (
     PaddedChunk,
     aligned,
@@ -141,9 +141,9 @@ def test_feeds_hold_every_batch(
     weighted: bool,
     dtype: str,
 ) -> None:
-    monkeypatch.setattr(feeding, "MICROBATCH", microbatch)
-    monkeypatch.setattr(feeding, "FEED_BYTES", feed_bytes)
-    monkeypatch.setattr(feeding, "MOST_AT_ONCE", at_once)
+    monkeypatch.setattr(padding, "MICROBATCH", microbatch)
+    monkeypatch.setattr(padding, "FEED_BYTES", feed_bytes)
+    monkeypatch.setattr(padding, "MAX_AT_ONCE", at_once)
     rng = np.random.default_rng(sum(sizes))
     batches: EpochBatches = [rng.permutation(N)[:size] for size in sizes]
     rates = rng.uniform(size=len(sizes)).astype(dtype)
@@ -172,7 +172,7 @@ def assert_one_program(found: list[PaddedChunk], width: int, dtype: str) -> None
 @pytest.mark.parametrize("size", [1, 3, 8, 16, N])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "FEED_BYTES", 4 * 8 * 4 * 8)
+    monkeypatch.setattr(padding, "FEED_BYTES", 4 * 8 * 4 * 8)
     epoch = next(minibatches(N, size, np.random.RandomState(0) if shuffled else None))
     rates, given_table = np.linspace(0, 1, len(epoch)), table()
     S = chunk_size((4, 2), microbatch_width(padded_batch_size(epoch)), 8, resident=False)
@@ -264,7 +264,7 @@ def test_what_is_handed_to_a_device_need_not_be_copied(dtype: str, shape: tuple[
         array = aligned(shape, dtype)
         assert array.shape == shape
         assert array.dtype.name == dtype
-        assert array.ctypes.data % feeding.ALIGNMENT == 0
+        assert array.ctypes.data % padding.ALIGNMENT == 0
         assert array.flags.c_contiguous
         assert array.flags.writeable
 

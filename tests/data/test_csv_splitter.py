@@ -60,7 +60,7 @@ def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeyp
 
 def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "PIECE", 1 << 10)
-    monkeypatch.setattr(whole_rows, "LONGEST_ROW", 1 << 20)
+    monkeypatch.setattr(whole_rows, "MAX_ROW_BYTES", 1 << 20)
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"x\n' + b"1,2\n" * 500_000)
     broken = list[UnclosedQuote]()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import batchprop as bp
-from batchprop.estimators import fitting
+from batchprop.estimators import fit as fit_module
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from tests.estimators.tables import table
 
@@ -67,7 +67,7 @@ def telling(tell: int) -> None:
 
 def main() -> None:
     """Print how many kills there were, and both ends."""
-    fitting.PIECE_SECONDS = 0.0
+    fit_module.CHUNK_SECONDS = 0.0
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     folder, moments = Path(sys.argv[1]) / "kept", random.Random(0)  # noqa: S311 no secret
     kills = sum(killed(folder, moments) for _ in range(KILLS))

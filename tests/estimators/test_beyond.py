@@ -87,7 +87,7 @@ def test_another_solver_between_pieces_begins_without_memory() -> None:
 def test_answers_that_overflow_score_nan_as_in_scikit_learn() -> None:
     X, y = table("single")
     reg = estimator("single", max_iter=1).fit(X, y)
-    assert np.isnan(reg._own_score(y, np.full((len(y), 1), np.inf), None))
+    assert np.isnan(reg._default_score(y, np.full((len(y), 1), np.inf), None))
 
 
 # ---- weights

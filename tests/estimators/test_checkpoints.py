@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from batchprop.errors import CheckpointError, DataError, ParameterError
-from batchprop.estimators import fitting
+from batchprop.estimators import fit as fit_module
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, packed, unpacked
 from tests.estimators.tables import estimator, quiet, table
 
@@ -43,7 +43,7 @@ class DiedError(BaseException):
 
 @pytest.fixture(autouse=True)
 def pieces_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "PIECE_SECONDS", 0.0)
+    monkeypatch.setattr(fit_module, "CHUNK_SECONDS", 0.0)
 
 
 @contextmanager

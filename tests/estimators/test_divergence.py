@@ -11,7 +11,7 @@ import pytest
 
 import batchprop as bp
 from batchprop.errors import DivergedError
-from batchprop.estimators import fitting
+from batchprop.estimators import fit as fit_module
 from batchprop.estimators.keeping.checkpoints import Checkpoints
 from tests.estimators.tables import quiet
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
@@ -21,7 +21,7 @@ pytestmark = quiet
 
 @pytest.fixture(autouse=True)
 def pieces_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "PIECE_SECONDS", 0.0)
+    monkeypatch.setattr(fit_module, "CHUNK_SECONDS", 0.0)
 
 
 def steep(**parameters: Any) -> tuple[Any, Any, Any]:

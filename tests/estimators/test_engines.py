@@ -1,4 +1,4 @@
-"""The estimators on the JAX engine: the same fits, answers and attributes as on NumPy's, and few programs."""
+"""The estimators on the JAX engine: the same fits, answers and attributes as on NumPy's, and few compiled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import batchprop as bp
-from batchprop.engines import choosing, feeding
+from batchprop.engines import auto, padding
 from batchprop.engines import jax as jax_engine
 from batchprop.errors import ParameterError
 from batchprop.estimators import engines
@@ -201,7 +201,7 @@ def test_dropout_is_seeded() -> None:
 
 
 def test_a_table_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (feeding, jax_engine):
+    for module in (padding, jax_engine):
         monkeypatch.setattr(module, "MICROBATCH", 32)
     X, y = table("multilabel")
     ours, theirs = pair("multilabel", batch_size="full", max_iter=4)
@@ -281,12 +281,12 @@ def test_a_fit_leaves_the_process_as_it_was() -> None:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any work is worth compiling."""
-    monkeypatch.setattr(choosing, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr(auto, "WORTH_COMPILING", 0.0)
 
 
 @pytest.fixture
 def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (choosing, engines):
+    for module in (auto, engines):
         monkeypatch.setattr(module, "jax_is_installed", lambda: False)
 
 

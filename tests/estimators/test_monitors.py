@@ -38,7 +38,7 @@ def test_an_epoch_of_one_batch_is_the_gradients_own_figures(engine: str, *, weig
     found = {name: values[0] for name, values in model.monitor_.items()}
     norms = np.sqrt(step.gradient.squared_norms())
     assert_allclose(found["noise_scale"], step.gradient.noise_scale(), rtol=1e-6)
-    shares = step.gradient.shares()
+    shares = step.gradient.normalized_weights()
     assert_allclose(found["gradient_snr"], 1 / (shares @ shares) / found["noise_scale"], rtol=1e-9)
     assert_allclose(found["gradient_norm_median"], np.median(norms), rtol=1e-6)
     assert_allclose(found["gradient_norm_95"], np.quantile(norms, 0.95), rtol=1e-6)

@@ -16,7 +16,7 @@ from batchprop import optimizers
 from batchprop.activations import Activation
 from batchprop.arrays import namespace
 from batchprop.batches import Dataset
-from batchprop.engines import choosing
+from batchprop.engines import auto
 from batchprop.engines.devices import get_device
 from batchprop.engines.jax import JaxEngine
 from batchprop.errors import ParameterError
@@ -37,7 +37,7 @@ def classifier(**settings: Any) -> bp.MLPClassifier:
 
 
 def test_left_to_itself_an_activation_of_your_own_runs_on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "WORTH_COMPILING", 0.0)
+    monkeypatch.setattr(auto, "WORTH_COMPILING", 0.0)
     assert classifier().fit(X, y).engine_ == "jax"
     clf = classifier(activation=IN_NUMPY).fit(X, y)
     assert clf.engine_ == "numpy"

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.arrays import namespace
 from batchprop.errors import ParameterError
-from batchprop.estimators import fitting
+from batchprop.estimators import fit as fit_module
 from batchprop.privacy import Privacy
 from batchprop.training import run_epochs
 from tests.estimators.tables import estimator, quiet, table
@@ -100,7 +100,7 @@ def batches_of(model: Any, monkeypatch: pytest.MonkeyPatch, *calls: str) -> list
                 seen.append([rows.tolist() for rows in epoch.batches])
             yield epoch
 
-    monkeypatch.setattr(fitting, "go_on", spied)
+    monkeypatch.setattr(fit_module, "go_on", spied)
     for call in calls:
         getattr(model, call)(X, Y)
     return seen

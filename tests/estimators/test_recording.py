@@ -135,7 +135,7 @@ def test_a_fit_ended_by_ctrl_c_keeps_the_epochs_it_had() -> None:
         model = fitted(callbacks=[interrupt], max_iter=8)
     kept = fitted(max_iter=3)
     assert model.examples_.equals(kept.examples_)
-    assert [checkpoint.epoch for checkpoint in model.checkpoints_] == [0, 1, 2, 3]
+    assert [checkpoint.epoch for checkpoint in model.weight_snapshots_] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -173,7 +173,7 @@ def test_flipped_digits_are_found_and_put_right(engine: str, rate: float) -> Non
     model = bp.MLPClassifier(random_state=0, max_iter=60, engine=engine).fit(
         X / 16, given, record_examples=True
     )
-    found = model.example_stats_
+    found = model.examples_
     assert average_precision_score(flipped, -found["suspicion"]) > 0.98
     assert (found["suggested"][flipped] == y[flipped]).mean() > 0.93
 
@@ -185,7 +185,7 @@ def test_outliers_of_numbers_are_found() -> None:
     given = y.copy()
     given[wrong] += np.where(y[wrong] > 0, -5, 5)
     model = bp.MLPRegressor(random_state=0, max_iter=60, batch_size=32, learning_rate_init=0.01)
-    found = model.fit(scale(X), given, record_examples=True).example_stats_
+    found = model.fit(scale(X), given, record_examples=True).examples_
     assert average_precision_score(np.isin(np.arange(len(y)), wrong), -found["suspicion"]) > 0.9
     assert np.abs(found["suggested"] - y)[wrong].mean() < 2
 

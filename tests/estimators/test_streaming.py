@@ -54,7 +54,7 @@ class Small(ArraySource):
 
 
 def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
-    monkeypatch.setattr(fit, "mixing_for", lambda *_: ShuffleConfig(rows, runs))
+    monkeypatch.setattr(fit, "shuffle_config", lambda *_: ShuffleConfig(rows, runs))
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])

@@ -14,7 +14,7 @@ from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
 from tests.hostile.changing import CRAFTED
 from tests.hostile.crafting import bounded, calls_of, cut, flipped, with_schema
 
-LONGEST_LINE = 600
+MAX_LINE = 600
 ENDLESS = [
     "a_list_that_doubles_with_each_level",
     "a_list_that_doubles_by_bare_numbers",
@@ -33,7 +33,7 @@ def test_a_crafted_model_is_refused_in_one_line(saved, folder, name):
         load_model(path)
     told = str(refused.value)
     assert "\n" not in told
-    assert len(told) < LONGEST_LINE + len(str(path))
+    assert len(told) < MAX_LINE + len(str(path))
     assert os.listdir(folder) == [MODEL]  # noqa: PTH208 nothing was unpacked, nothing ran
 
 

@@ -25,7 +25,7 @@ for at in range(footer, len(content), 9):
     changed[at] ^= (128, 16, 1)[at % 3]
     path.write_bytes(changed)
     try:
-        read_all(path)
+        read_tables(path)
     except BatchpropError as error:
         odd += "\\n" in str(error)
 print("ended", odd)
@@ -35,7 +35,7 @@ print("ended", odd)
 def test_a_changed_footer_never_ends_the_process(folder):
     told = bounded(
         "import warnings\nfrom pathlib import Path\nfrom batchprop.errors import BatchpropError\n"
-        "from batchprop.data.reader import read_all",
+        "from batchprop.data.reader import read_tables",
         EACH_BYTE,
         table(folder),
         cwd=folder,
@@ -66,7 +66,7 @@ import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 codes = pa.array(np.zeros(8000, dtype=np.int32))
 words = pa.DictionaryArray.from_arrays(codes, pa.array(["x" * 300_000]))
 pq.write_table(pa.table({"word": words, "kind": pa.array(["a", "b"] * 4000)}), sys.argv[1])
-for reader in (read, read_all):
+for reader in (read, read_tables):
     try:
         reader(sys.argv[1])
     except BatchpropError as error:
@@ -78,7 +78,7 @@ for reader in (read, read_all):
 
 def test_a_long_word_that_stands_for_gigabytes_is_refused(folder):
     told = bounded(
-        "from batchprop.errors import BatchpropError\nfrom batchprop.data.reader import read, read_all",
+        "from batchprop.errors import BatchpropError\nfrom batchprop.data.reader import read, read_tables",
         LONG_WORD,
         folder / "words.parquet",
         cwd=folder,

@@ -55,7 +55,7 @@ def fitted(kind, engine, dtype):
 chunkings = st.tuples(st.permutations(range(ROWS)), st.sampled_from([1, 3, 16, ROWS]))
 
 
-def in_chunks(answer, X, order, size):
+def iter_row_chunks(answer, X, order, size):
     """The answers to rows that are asked for in another order, so many at a time, put back in order."""
     parts = [answer(X[order[at : at + size]]) for at in range(0, len(order), size)]
     found = np.concatenate(parts)
@@ -66,7 +66,7 @@ def in_chunks(answer, X, order, size):
 
 def check_near(answer, X, chunking, tolerance):
     whole, (order, size) = answer(X), chunking
-    found = in_chunks(answer, X, np.array(order), size)
+    found = iter_row_chunks(answer, X, np.array(order), size)
     assert found.dtype == whole.dtype
     np.testing.assert_allclose(found, whole, rtol=0, atol=tolerance * max(1.0, np.abs(whole).max()))
 
@@ -97,7 +97,9 @@ def test_probabilities_and_labels_are_the_same_in_any_chunks(kind, engine, dtype
     def same(chunking):
         check_near(proba, X, chunking, tolerance)
         order, size = np.array(chunking[0]), chunking[1]
-        np.testing.assert_array_equal(in_chunks(clf.predict, X, order, size)[clear], clf.predict(X)[clear])
+        np.testing.assert_array_equal(
+            iter_row_chunks(clf.predict, X, order, size)[clear], clf.predict(X)[clear]
+        )
 
     same()
 

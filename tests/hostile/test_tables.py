@@ -34,7 +34,7 @@ few = settings(
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Reports and pictures take longer than the training; a test of their own has them."""
-    for name in ("find", "compose", "draw_curve"):
+    for name in ("find", "compose", "save_learning_curve"):
         monkeypatch.setattr(experiment, name, lambda *_: None)
     monkeypatch.setattr(experiment, "render", lambda _: "")
 

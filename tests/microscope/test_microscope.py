@@ -37,9 +37,9 @@ def test_every_matrix_is_the_librarys_at_every_checkpoint(target: str) -> None:
     model = fitted(target, activation="tanh", hidden_layer_sizes=(8, 6))
     X, y = table(target)
     found = shown(model, X[:7], y[:7])
-    begun, *_, last = model.checkpoints_
+    begun, *_, last = model.weight_snapshots_
     for checkpoint, one in ((begun, found["checkpoints"][0]), (last, found["checkpoints"][-1])):
-        then = model.at_checkpoint(checkpoint)
+        then = model.at_snapshot(checkpoint)
         step = then.backprop(X[:7], y[:7])
         net = then.network_and_batch(X[:7], y[:7])[0]
         expected = {
@@ -107,7 +107,7 @@ def test_the_best_epoch_is_shown_where_it_was_kept() -> None:
         "n_iter_no_change": 30,
     }
     model = fitted(**settings)
-    assert not np.array_equal(model.checkpoints_[-1].coefs[0], model.coefs_[0])
+    assert not np.array_equal(model.weight_snapshots_[-1].coefs[0], model.coefs_[0])
     found = shown(model, X, y)
     assert found["checkpoints"][-1]["name"] == "as fitted, the best epoch"
     assert len(found["checkpoints"]) == 6

@@ -54,7 +54,7 @@ def test_the_slider_goes_back_to_the_beginning(page: Page, model: Any) -> None:
     assert page.locator(".checkpoint-name").inner_text() == "before the first epoch"
     assert current(page) == "forward-0"
     go_to(page, "update-2")
-    check(page, the_librarys(model.at_checkpoint(model.checkpoints_[0])))
+    check(page, the_librarys(model.at_snapshot(model.weight_snapshots_[0])))
 
 
 def test_an_address_may_end_in_a_line(browser: Browser, file: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
     browser: Browser, tmp_path: Path, model: Any
 ) -> None:
     X, y = table("multiclass")
-    broken = model.at_checkpoint(model.checkpoints_[-1])
+    broken = model.at_snapshot(model.weight_snapshots_[-1])
     del broken._records
     broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
     with np.errstate(all="ignore"):

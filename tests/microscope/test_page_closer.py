@@ -123,7 +123,7 @@ def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_pat
         assert rows_in_order(found.page) == np.argsort(values).tolist(), key
     found.page.locator("#checkpoint").focus()
     found.page.keyboard.press("Home")
-    early = model.at_checkpoint(model.checkpoints_[0]).predict(X[:ROWS])
+    early = model.at_snapshot(model.weight_snapshots_[0]).predict(X[:ROWS])
     assert rows_in_order(found.page) == np.argsort(early).tolist()
     assert head.get_attribute("aria-sort") == "ascending"
     found.page.locator('th[data-key="kept"] button').click()

@@ -16,7 +16,7 @@ from batchprop.errors import DataError, ParameterError
 from batchprop.network import Network
 from batchprop.playground.data import PlaygroundData, check_size
 from batchprop.playground.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
-from batchprop.playground.surface import GRID_SIZE, MOST_POINTS, decision_surface, make_plane
+from batchprop.playground.surface import GRID_SIZE, MAX_POINTS, decision_surface, make_plane
 from batchprop.playground.toy_datasets import TOYS, make_toy
 
 ANY = st.recursive(
@@ -144,8 +144,8 @@ def test_the_surface_is_what_the_network_answers_there() -> None:
 
 
 def test_points_lie_within_the_plane_and_only_so_many_are_drawn() -> None:
-    plane = make_plane(table(MOST_POINTS + 5, 2), (1, 0))
-    assert plane.points.shape == (2, MOST_POINTS)
+    plane = make_plane(table(MAX_POINTS + 5, 2), (1, 0))
+    assert plane.points.shape == (2, MAX_POINTS)
     for ends, values in zip((plane.x, plane.y), plane.points, strict=True):
         assert ends[0] < values.min() < values.max() < ends[1]
 

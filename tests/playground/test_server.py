@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchprop.cli.playground_tools import PlaygroundTools
-from batchprop.playground.events import MOST_BYTES
+from batchprop.playground.events import MAX_BYTES
 from batchprop.playground.server import Server
 from batchprop.playground.session import Session
 from batchprop.playground.settings import Settings
@@ -152,7 +152,7 @@ def test_the_pages_own_origin_is_accepted(served: Served) -> None:
         ("settings", {"content": rb'{"target": "\ud800"}', "headers": JSON}, 204, ""),
         ("settings", {"content": rb'{"\ud800": 1}', "headers": JSON}, 200, "is unknown"),
         ("settings", {"json": {"data": "file"}}, 200, "there is no file yet"),
-        ("file?name=t.csv", {"content": b"x" * (MOST_BYTES + 1)}, 413, "20.0 MB are the most"),
+        ("file?name=t.csv", {"content": b"x" * (MAX_BYTES + 1)}, 413, "20.0 MB are the most"),
         ("file?name=t.csv", {"content": b""}, 200, "t.csv"),
         ("file", {"content": CSV}, 200, "is no table"),
         ("file?name=%00t%2F.csv", {"content": CSV}, 200, "is no table"),

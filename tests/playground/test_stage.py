@@ -137,7 +137,7 @@ def test_a_choice_that_is_refused_changes_nothing() -> None:
 
 
 def test_it_ends_where_it_cannot_go_on_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "MOST_STEPS", 2)
+    monkeypatch.setattr(training, "MAX_STEPS", 2)
     it = playground()
     it.start()
     for _ in range(3):

@@ -153,7 +153,7 @@ def test_a_step_into_the_infinite_is_not_taken() -> None:
 
 
 def test_there_is_an_end_to_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_STEPS", 2)
+    monkeypatch.setattr(module, "MAX_STEPS", 2)
     training = Trainer(MOONS, SETTINGS)
     taken(training, 2)
     with pytest.raises(ParameterError, match="2 batches are the most"):

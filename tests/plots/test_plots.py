@@ -168,8 +168,8 @@ def test_gradient_norms_are_those_of_each_checkpoint(clf, digits):
     assert display.ax_ is ax
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "1", "2", "4", "6"]
     assert [line.get_label() for line in display.lines_] == ["layer 1", "layer 2", "output"]
-    for c, point in enumerate(clf.checkpoints_):
-        squared = clf.at_checkpoint(point).backprop(*digits).gradient.squared_norms_by_layer()
+    for c, point in enumerate(clf.weight_snapshots_):
+        squared = clf.at_snapshot(point).backprop(*digits).gradient.squared_norms_per_layer()
         for k, norms in enumerate(np.sqrt(squared)):
             low, median, high = np.quantile(norms, (0.05, 0.5, 0.95))
             assert heights(display.lines_[k])[c] == pytest.approx(median, rel=1e-6)
@@ -179,7 +179,7 @@ def test_gradient_norms_are_those_of_each_checkpoint(clf, digits):
 def test_rows_are_gone_through_in_chunks(clf, digits):
     X, y = (np.tile(part, (5, 1)[: part.ndim]) if part.ndim > 1 else np.tile(part, 5) for part in digits)
     assert len(X) > CHUNK
-    whole = np.sqrt(clf.backprop(X, y).gradient.squared_norms_by_layer())
+    whole = np.sqrt(clf.backprop(X, y).gradient.squared_norms_per_layer())
     display = GradientNormDisplay.from_estimator(clf, X, y)
     assert [heights(line)[-1] for line in display.lines_] == pytest.approx(np.median(whole, axis=1), rel=1e-6)
 
@@ -289,7 +289,7 @@ def test_weights_are_counted_at_each_checkpoint(clf):
     assert display.figure_ is given[0].figure
     for k, ridges in enumerate(display.ridges_):
         edges = ridges[0].get_data().edges
-        wanted = np.array([np.histogram(point.coefs[k], edges)[0] for point in clf.checkpoints_])
+        wanted = np.array([np.histogram(point.coefs[k], edges)[0] for point in clf.weight_snapshots_])
         assert (wanted.sum(axis=1) == clf.coefs_[k].size).all()  # the edges leave none out
         drawn = of_ridges(ridges, clf.coefs_[k].size)
         assert drawn / drawn.max() == pytest.approx(wanted / wanted.max(), abs=1e-5)
@@ -300,8 +300,8 @@ def test_activations_are_counted_without_zeros_which_are_told(clf, digits):
     X = np.tile(digits[0], (5, 1))
     display = ActivationHistogramDisplay.from_estimator(clf, X)
     assert [panel.get_title() for panel in display.axes_] == ["layer 1", "layer 2", "output"]
-    for c, point in enumerate(clf.checkpoints_):
-        for k, H in enumerate(clf.at_checkpoint(point).activations(X)[1:]):
+    for c, point in enumerate(clf.weight_snapshots_):
+        for k, H in enumerate(clf.at_snapshot(point).activations(X)[1:]):
             wanted = np.histogram(H[H != 0], display.edges[k])[0] / H.size
             assert display.densities[k][c] * np.diff(display.edges[k]) == pytest.approx(wanted)
             assert display.zeros[k][c] == pytest.approx(np.mean(H == 0))

@@ -102,7 +102,7 @@ def test_few_evaluations_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         counted.append(arguments)
         return reckon(*arguments)
 
-    monkeypatch.setattr(accounting, "epsilon_spent", counting)
+    monkeypatch.setattr(accounting, "compute_epsilon", counting)
     for epsilon, rate, steps in ASKED[1::2]:
         counted.clear()
         calibrate_noise(epsilon, DELTA, rate, steps)

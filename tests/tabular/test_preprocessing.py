@@ -242,7 +242,7 @@ def test_a_large_table_does_not_depend_on_its_cuts_either():
     assert one.target.quantile(0.9) == other.target.quantile(0.9)
 
 
-def words_of(rng, n, most):
+def text_columns(rng, n, most):
     """Text of very many words, of which a few are frequent."""
     frequent = rng.integers(0, 60, n)
     return np.where(
@@ -254,7 +254,7 @@ def test_beyond_the_cap_the_frequent_words_still_come_out():
     rng = np.random.default_rng(0)
     n = 600_000
     frame = pd.DataFrame(
-        {"w": words_of(rng, n, 300_000), "v": rng.choice(np.array(["a", "b", None]), n), "y": 0.5}
+        {"w": text_columns(rng, n, 300_000), "v": rng.choice(np.array(["a", "b", None]), n), "y": 0.5}
     )
     learned = fit_streaming(cut(frame, range(100_000, n, 100_000)), target="y")
     text = part(learned.encoder, "text")

@@ -29,7 +29,7 @@ def epoch_metrics(epoch: EpochRecord) -> dict[str, float]:
         ...     validation_loss=0.3,
         ...     validation_score=None,
         ... )
-        >>> figures(epoch)
+        >>> epoch_metrics(epoch)
         {'learning_rate': 0.1, 'rows_per_second': 200.0, 'validation_loss': 0.3}
     """
     found = {

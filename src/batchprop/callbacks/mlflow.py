@@ -13,7 +13,7 @@ from batchprop.errors import BatchpropError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_LONGEST = 500
+_MAX_LENGTH = 500
 """Letters of a parameter's value: more than this, some servers refuse."""
 
 _DEFAULT = "0"
@@ -39,9 +39,9 @@ class MlflowLogger(LoggerCallback):
 
     Example:
         >>> import batchprop as bp
-        >>> clf = bp.MLPClassifier(callbacks=[bp.callbacks.MLflow(run_name="first")])
+        >>> clf = bp.MLPClassifier(callbacks=[bp.callbacks.MlflowLogger(run_name="first")])
         >>> clf.callbacks
-        [MLflow(run_name='first')]
+        [MlflowLogger(run_name='first')]
     """
 
     _run_id: str | None = None
@@ -115,7 +115,9 @@ class MlflowLogger(LoggerCallback):
 
         assert self._run_id is not None  # noqa: S101 a run was begun
         known = {"callbacks", *self._client.get_run(self._run_id).data.params}
-        new = [Param(name, str(value)[:_LONGEST]) for name, value in parameters.items() if name not in known]
+        new = [
+            Param(name, str(value)[:_MAX_LENGTH]) for name, value in parameters.items() if name not in known
+        ]
         self._client.log_batch(self._run_id, params=new)
 
     def _log(self, step: int, found: dict[str, float]) -> None:

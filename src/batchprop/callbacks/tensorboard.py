@@ -32,9 +32,9 @@ class TensorBoardLogger(LoggerCallback):
 
     Example:
         >>> import batchprop as bp
-        >>> clf = bp.MLPClassifier(callbacks=[bp.callbacks.TensorBoard("runs")])
+        >>> clf = bp.MLPClassifier(callbacks=[bp.callbacks.TensorBoardLogger("runs")])
         >>> clf.callbacks
-        [TensorBoard(folder='runs')]
+        [TensorBoardLogger(folder='runs')]
     """
 
     _file: Path | None = None

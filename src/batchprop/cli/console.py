@@ -182,7 +182,7 @@ def end_reason(fitted: TrainedModel, settings: TrainOptions) -> tuple[str, str]:
 def count_epochs(epochs: int) -> str:
     """Say a number of epochs.
 
-    >>> counted(1), counted(1200)
+    >>> count_epochs(1), count_epochs(1200)
     ('1 epoch', '1,200 epochs')
     """
     return "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
@@ -200,7 +200,7 @@ def show_scores(out: Console, scores: Scores, baseline: Scores, guess: str) -> N
 def format_score(value: float) -> str:
     """Write a score with four digits that count, and whole where it is large.
 
-    >>> figure(0.97766), figure(12345.6)
+    >>> format_score(0.97766), format_score(12345.6)
     ('0.9777', '12,346')
     """
     if _WHOLE_FROM <= abs(value) < _POWERS_FROM:
@@ -211,7 +211,7 @@ def format_score(value: float) -> str:
 def format_number(number: str) -> str:
     """Write a number as print has it, with a minus for the hyphen.
 
-    >>> typeset("-1.5e-05")
+    >>> format_number("-1.5e-05")
     '−1.5e−05'
     """
     return number.replace("-", "−")

@@ -26,7 +26,7 @@ def save_learning_curve(history: History, best: int, title: str, path: Path) -> 
 def curve_figure(
     history: History, best: int, title: str = "", size: tuple[float, float] = (8, 4.5), step: str = "epoch"
 ) -> Figure:
-    """Draw the loss over the epochs; see `draw_curve`."""
+    """Draw the loss over the epochs; see `save_learning_curve`."""
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     losses = [moment.validation_loss for moment in history]

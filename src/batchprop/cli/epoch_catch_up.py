@@ -18,15 +18,15 @@ def append_last_epoch(history: History, network: Any) -> None:
 
     Example:
         >>> from types import SimpleNamespace
-        >>> from batchprop.cli.progress import Moment
-        >>> history = [Moment(1, 0.9, 0.8, 0.1, 100, 2.0)]
+        >>> from batchprop.cli.progress import EpochSummary
+        >>> history = [EpochSummary(1, 0.9, 0.8, 0.1, 100, 2.0)]
         >>> network = SimpleNamespace(
         ...     n_iter_=2,
         ...     loss_curve_=[0.9, 0.5],
         ...     learning_rate_curve_=[0.1, 0.1],
         ...     validation_loss_curve_=[0.8, 0.6],
         ... )
-        >>> catch_up(history, network)
+        >>> append_last_epoch(history, network)
         >>> history[1]
         Moment(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0)
     """

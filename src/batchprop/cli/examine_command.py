@@ -29,7 +29,7 @@ from batchprop.tabular.transformers import make_preprocessor
 
 IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
 
-_FEWEST, _MOST = 16, 200
+_MIN_COUNT, _MAX_COUNT = 16, 200
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run(settings: TrainOptions, *, top: int, data_map: Path | None, a_tenth: boo
         picture = data_map and files.enter_context(fresh(data_map, option="--map"))
         data = load(settings.data, settings.target, settings.task)
         if a_tenth:
-            settings = replace(settings, batch_size=min(max(len(data.frame) // 10, _FEWEST), _MOST))
+            settings = replace(settings, batch_size=min(max(len(data.frame) // 10, _MIN_COUNT), _MAX_COUNT))
         report.show_data(console, data, f"{len(data.frame):,} to examine")
         examined = examine(console, data, settings)
         _show_end(console, examined)
@@ -103,7 +103,7 @@ def examine(console: Console, data: TrainingTable, settings: TrainOptions) -> Ex
 
 def _examples_of_classes(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
     network = batchprop.MLPClassifier(**how).fit(X, y, record_examples=True)
-    found = network.example_stats_
+    found = network.examples_
     found.insert(2, "why", explain_label(found))
     return network, found
 
@@ -112,7 +112,7 @@ def _examples_of_numbers(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.D
     scaler = StandardScaler()
     scaled = scaler.fit_transform(y[:, None])[:, 0]
     network = batchprop.MLPRegressor(**how).fit(X, scaled, record_examples=True)
-    found = network.example_stats_
+    found = network.examples_
     found["given"] = y
     found["suggested"] = scaler.inverse_transform(found[["suggested"]].to_numpy())
     found.insert(2, "why", explain_number(found))

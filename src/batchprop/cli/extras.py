@@ -14,7 +14,7 @@ PLAY = (*TABLES, "starlette", "uvicorn")
 def require_tables() -> Iterator[None]:
     """Turn the failed import of a package of the extra into one line that says how to install it.
 
-    >>> with tables_extra():
+    >>> with require_tables():
     ...     raise ModuleNotFoundError("No module named 'skops'", name="skops")
     Traceback (most recent call last):
     batchprop.errors.BatchpropError: this needs skops, ...: pip install "batchprop[tables]"
@@ -50,7 +50,7 @@ def jax_errors() -> tuple[type[Exception], ...]:
 def format_jax_error(error: Exception) -> str:
     """Say in one line that JAX failed, and why.
 
-    >>> jax_gave_up(RuntimeError("RESOURCE_EXHAUSTED: Out of memory."))
+    >>> format_jax_error(RuntimeError("RESOURCE_EXHAUSTED: Out of memory."))
     'JAX gave up (RESOURCE_EXHAUSTED: Out of memory)'
     """
     reason = str(error).strip().splitlines()[:1] or [type(error).__name__]

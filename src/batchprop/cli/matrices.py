@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-MOST_ROWS, MOST_COLUMNS, MOST_SHEETS = 8, 10, 6
+MAX_ROWS, MAX_COLUMNS, MAX_SHEETS = 8, 10, 6
 WIDTH = 100
 _LARGE, _SMALL = 1e4, 5e-4
 _GAP, _INDENT = "  ", "  "
@@ -16,7 +16,7 @@ _GAP, _INDENT = "  ", "  "
 def format_matrices(*named: tuple[str, Matrix]) -> Iterator[str]:
     r"""Write matrices under their names and shapes, side by side as far as the page is wide.
 
-    >>> print("\n".join(page(("W", np.eye(2)), ("b", np.array([0.5, -1.25])))))
+    >>> print("\n".join(format_matrices(("W", np.eye(2)), ("b", np.array([0.5, -1.25])))))
       W (2, 2)           b (2,)
       [  1.000  0.000 ]  [  0.500 ]
       [  0.000  1.000 ]  [ -1.250 ]
@@ -31,25 +31,25 @@ def _shape(M: Matrix) -> str:
 def _unshown(M: Matrix) -> str:
     rows, columns = M.shape[0], M.shape[1] if M.ndim > 1 else 1
     shown = []
-    if rows > MOST_ROWS:
-        shown.append(f"the first {MOST_ROWS} of {rows} rows")
-    if columns > MOST_COLUMNS:
-        shown.append(f"the first {MOST_COLUMNS} of {columns} columns")
+    if rows > MAX_ROWS:
+        shown.append(f"the first {MAX_ROWS} of {rows} rows")
+    if columns > MAX_COLUMNS:
+        shown.append(f"the first {MAX_COLUMNS} of {columns} columns")
     return f"  (shown: {' and '.join(shown)})" if shown else ""
 
 
 def format_matrix(M: Matrix) -> list[str]:
     """Write the values of a matrix, at most 8 rows and 10 columns of it, aligned.
 
-    >>> block(np.array([[1.0, 20.0]]))
+    >>> format_matrix(np.array([[1.0, 20.0]]))
     ['[  1.000 20.000 ]']
     """
     A = M[:, None] if M.ndim == 1 else M
-    words = [[_number(value) for value in row[:MOST_COLUMNS]] for row in A[:MOST_ROWS]]
+    words = [[_number(value) for value in row[:MAX_COLUMNS]] for row in A[:MAX_ROWS]]
     width = max(len(word) for row in words for word in row)
-    more = " ..." if A.shape[1] > MOST_COLUMNS else ""
+    more = " ..." if A.shape[1] > MAX_COLUMNS else ""
     lines = [f"[ {' '.join(word.rjust(width) for word in row)}{more} ]" for row in words]
-    if len(A) > MOST_ROWS:
+    if len(A) > MAX_ROWS:
         lines.append("  ...".ljust(len(lines[0])))
     return lines
 
@@ -64,15 +64,15 @@ def _number(value: float) -> str:
 def format_tensor(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
     r"""Write a tensor (rows, columns, m) as its sheets, one for each example, side by side.
 
-    >>> print("\n".join(sheets("DW", np.arange(4.0).reshape(1, 2, 2))))
+    >>> print("\n".join(format_tensor("DW", np.arange(4.0).reshape(1, 2, 2))))
       DW (1, 2, 2)
       DW[:, :, 1]        DW[:, :, 2]
       [  0.000  2.000 ]  [  1.000  3.000 ]
     """
     m = T.shape[2]
-    more = f"  (shown: the first {MOST_SHEETS} of {m} sheets)" if m > MOST_SHEETS else ""
+    more = f"  (shown: the first {MAX_SHEETS} of {m} sheets)" if m > MAX_SHEETS else ""
     yield f"  {name} {_shape(T)}{_unshown(T[:, :, 0])}{more}"
-    numbers = range(min(m, MOST_SHEETS))
+    numbers = range(min(m, MAX_SHEETS))
     yield from _page([[f"{name}[:, :, {i + 1}]", *format_matrix(T[:, :, i])] for i in numbers])
 
 
@@ -90,7 +90,7 @@ def _page(blocks: Sequence[list[str]]) -> Iterator[str]:
 def hstack_text(blocks: Sequence[list[str]]) -> list[str]:
     """Put blocks of lines next to each other.
 
-    >>> side_by_side([["a", "bb"], ["c"]])
+    >>> hstack_text([["a", "bb"], ["c"]])
     ['a   c', 'bb']
     """
     height = max(map(len, blocks))

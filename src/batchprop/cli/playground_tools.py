@@ -15,7 +15,7 @@ from batchprop.data.reader import read_table
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from batchprop.microscope.document import DisplayNames, Snapshot, document
-from batchprop.microscope.look import MOST_ROWS as MOST_COLUMNS
+from batchprop.microscope.look import MAX_ROWS as MAX_COLUMNS
 from batchprop.microscope.page import page
 from batchprop.network import Network
 from batchprop.playground.data import PlaygroundData, check_size
@@ -27,7 +27,7 @@ from batchprop.tabular.target import read_target
 from batchprop.tabular.transformers import make_preprocessor
 
 _TEXT, _PARQUET = (".csv", ".tsv", ".tab"), (".parquet", ".pq")
-_ROWS_AT_ONCE, _MOST_DECODED = 256, 250_000_000
+_ROWS_AT_ONCE, _MAX_DECODED = 256, 250_000_000
 _TARGETS = ("target", "label", "class", "y")
 
 
@@ -68,7 +68,7 @@ class PlaygroundTools:
         """Turn a table into numbers.
 
         Args:
-            file: from ``look_into``.
+            file: from ``inspect_file``.
             target: the column to learn; rows without it are left out.
 
         Raises:
@@ -103,7 +103,7 @@ class PlaygroundTools:
             taken: the batch, and the network before its step.
             steps: how many were taken, this one among them.
         """
-        rows = taken.rows[:MOST_COLUMNS]
+        rows = taken.rows[:MAX_COLUMNS]
         batch = gather(examples.table, rows)
         about = [f"What step {steps} did: the network is shown as it was before it."]
         if taken.optimizer != "sgd":
@@ -134,9 +134,9 @@ def _decoded(path: Path, name: str) -> pd.DataFrame:
     frames, size = list[pd.DataFrame](), 0
     for frame in scan(path).iter_frames(rows=_ROWS_AT_ONCE):
         size += int(frame.memory_usage(deep=True).sum())
-        if size > _MOST_DECODED:
+        if size > _MAX_DECODED:
             raise DataError(
-                f"{name} takes more than {_MOST_DECODED / 1e6:,.0f} MB once it is unpacked, too much for the "
+                f"{name} takes more than {_MAX_DECODED / 1e6:,.0f} MB once it is unpacked, too much for the "
                 "playground: leave out columns of long text"
             )
         frames.append(frame)

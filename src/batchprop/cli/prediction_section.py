@@ -9,8 +9,8 @@ from sklearn.metrics import confusion_matrix
 from batchprop.cli.console import format_number, format_score
 from batchprop.cli.model import Evaluation
 from batchprop.plots.evaluation import (
-    MOST_CLASSES,
-    MOST_POINTS,
+    MAX_CLASSES,
+    MAX_POINTS,
     draw_calibration,
     draw_confusion,
     draw_predictions,
@@ -20,9 +20,9 @@ from batchprop.tabular.target import Target
 
 Array = npt.NDArray[Any]
 
-_MOST_PAIRS, _NAMED_PAIRS = 20, 3
+_MAX_PAIRS, _NAMED_PAIRS = 20, 3
 _TWO = 2
-_ROWS_A_BIN, _MOST_BINS = 20, 10
+_ROWS_A_BIN, _MAX_BINS = 20, 10
 
 
 def prediction_section(target: Target, judged: Evaluation, classes: Array | None) -> list[Section]:
@@ -49,7 +49,7 @@ def _confusion(judged: Evaluation, classes: Array) -> Section:
     text = f"Right on {right:,} of {n:,} test rows."
     if not pairs:
         text += " No row was taken for another class."
-    if len(classes) > MOST_CLASSES:
+    if len(classes) > MAX_CLASSES:
         text += f" A matrix of {len(classes):,} classes is too large to read"
         text += "; these were confused most often." if pairs else "."
         caption = f"The {len(pairs)} pairs confused most often, on {n:,} test rows"
@@ -75,7 +75,7 @@ def _confusion(judged: Evaluation, classes: Array) -> Section:
 def _confused_pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]:
     """True class, predicted class and rows of what was confused, the most often first."""
     wrong = counts * ~np.eye(len(classes), dtype=bool)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_PAIRS]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MAX_PAIRS]
     places = zip(*np.unravel_index(order, wrong.shape), strict=True)
     return [
         (str(classes[true]), str(classes[said]), f"{wrong[true, said]:,}")
@@ -88,7 +88,7 @@ def _calibration(judged: Evaluation, classes: Array) -> Section:
     """How far a probability can be taken at its word."""
     label, n = classes[1], len(judged.y)
     true = judged.y == label
-    bins = min(_MOST_BINS, n // _ROWS_A_BIN)
+    bins = min(_MAX_BINS, n // _ROWS_A_BIN)
     if bins < _TWO or true.all() or not true.any():
         return Section("Calibration", (f"Left out: {n:,} test rows of both classes are too few to tell.",))
     text = (
@@ -114,10 +114,10 @@ def _regression_section(target: Target, judged: Evaluation) -> Section:
         f"{first} and {third}, 95% between {low} and {high}; the median is {middle}."
     )
     caption = ""
-    if n > MOST_POINTS:
-        drawn = np.sort(np.random.default_rng(0).permutation(n)[:MOST_POINTS])
+    if n > MAX_POINTS:
+        drawn = np.sort(np.random.default_rng(0).permutation(n)[:MAX_POINTS])
         y, guess = y[drawn], guess[drawn]
-        caption = f"{MOST_POINTS:,} of {n:,} test rows, drawn at random."
+        caption = f"{MAX_POINTS:,} of {n:,} test rows, drawn at random."
     kinds = {"actual_vs_predicted": "True beside predicted numbers", "residual_vs_predicted": "Residuals"}
     pictures = [Figure(title, draw_predictions(y, guess, kind), caption) for kind, title in kinds.items()]
     return Section("Residuals", (text,), tuple(pictures))

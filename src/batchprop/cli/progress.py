@@ -83,7 +83,7 @@ def history_callback(history: History, show: ProgressDisplay) -> Callable[[Epoch
 def seconds_left(history: History, epochs: int) -> float:
     """Return how long the epochs still allowed would take, at the mean pace so far.
 
-    >>> seconds_left([Moment(1, 1.0, None, 0.1, 10, 2.0)], epochs=4)
+    >>> seconds_left([EpochSummary(1, 1.0, None, 0.1, 10, 2.0)], epochs=4)
     6.0
     """
     return (epochs - len(history)) * sum(moment.seconds for moment in history) / len(history)
@@ -92,7 +92,7 @@ def seconds_left(history: History, epochs: int) -> float:
 def format_duration(seconds: float) -> str:
     """Write a duration as hours, minutes and seconds.
 
-    >>> clock(75.4), clock(3700)
+    >>> format_duration(75.4), format_duration(3700)
     ('1:15', '1:01:40')
     """
     minutes, rest = divmod(round(seconds), 60)
@@ -150,7 +150,7 @@ def pass_progress(console: Console, what: str, rows: int | None) -> Iterator[Cal
 
 @contextmanager
 def slow_pass_progress(console: Console, what: str, rows: int) -> Iterator[Callable[[int], None]]:
-    """Show a pass over a table as ``passing`` does, once it has taken two seconds.
+    """Show a pass over a table as ``pass_progress`` does, once it has taken two seconds.
 
     Args:
         console: where to.

@@ -171,7 +171,7 @@ class TrainOptions:
 def as_option_names(message: str) -> str:
     """Say a parameter of the engines as the option that it is here.
 
-    >>> in_options(
+    >>> as_option_names(
     ...     "device='gpu' does not go with engine='numpy': use engine='jax', or device=None"
     ... )
     '--device gpu does not go with --engine numpy: use --engine jax, or no --device'
@@ -185,9 +185,9 @@ def parse_interval(text: str | None, *, resume: bool) -> str | int | None:
     """Read how often to save: a time, or a number of epochs; to resume means to go on saving.
 
     >>> (
-    ...     parse_often("5min", resume=False),
-    ...     parse_often("10", resume=False),
-    ...     parse_often(None, resume=True),
+    ...     parse_interval("5min", resume=False),
+    ...     parse_interval("10", resume=False),
+    ...     parse_interval(None, resume=True),
     ... )
     ('5min', 10, '5min')
     """

@@ -24,7 +24,7 @@ class Terminated(KeyboardInterrupt):
 def exit_code() -> int:
     """Return the exit code of a command that was interrupted: 143 if SIGTERM came first, else 130.
 
-    >>> with listening():
+    >>> with handle_signals():
     ...     exit_code()
     130
     """
@@ -34,8 +34,8 @@ def exit_code() -> int:
 def interruption_message() -> str:
     """Say what ended the command, and what it has written.
 
-    >>> with listening():
-    ...     last_words()
+    >>> with handle_signals():
+    ...     interruption_message()
     'interrupted; nothing was written'
     """
     what = "terminated" if exit_code() == TERMINATED else "interrupted"

@@ -56,12 +56,12 @@ class TrainingSource:
     Attributes:
         runs: how many rows each run has, those that are kept among them.
         memory: what training may take.
-        run_bytes: what an open run takes.
+        partition_bytes: what an open run takes.
     """
 
     def __init__(self, table: TableScan, shares: SplitFractions, seed: int, read: OnRows) -> None:
         self.table, self.shares, self.seed, self.read = table, shares, seed, read
-        self.runs, self.memory, self.run_bytes = table.partitions, table.memory, table.partition_bytes
+        self.runs, self.memory, self.partition_bytes = table.partitions, table.memory, table.partition_bytes
 
     def open(self, run: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a run in order, some rows at a time."""

@@ -25,7 +25,7 @@ FILES = {
 SKIPPED = "skipped.csv"
 """What it writes besides where rows were left out."""
 
-_MOST_CLASSES, _MOST_GAPS = 30, 20
+_MAX_CLASSES, _MAX_GAPS = 30, 20
 _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
 
 
@@ -51,10 +51,10 @@ def data_summary(data: TrainingTable, parts: Split) -> Section:
         tables.append(
             Table(
                 f"Columns with missing values, of {rows:,} rows"
-                + (f"; the {_MOST_GAPS} with most of {len(gaps):,}" if len(gaps) > _MOST_GAPS else ""),
+                + (f"; the {_MAX_GAPS} with most of {len(gaps):,}" if len(gaps) > _MAX_GAPS else ""),
                 ("column", "missing", "share"),
                 tuple(
-                    (gap.name, f"{gap.missing:,}", f"{gap.missing / rows:.1%}") for gap in gaps[:_MOST_GAPS]
+                    (gap.name, f"{gap.missing:,}", f"{gap.missing / rows:.1%}") for gap in gaps[:_MAX_GAPS]
                 ),
                 right=(1, 2),
             )
@@ -70,9 +70,9 @@ def _classes(data: TrainingTable, parts: Split) -> Table:
     counts = np.column_stack([_counts(data, rows, classes) for rows in parts])
     order = np.arange(len(classes))
     caption = f"Rows of {len(classes):,} classes"
-    if len(classes) > _MOST_CLASSES:
-        order = np.argsort(-counts.sum(axis=1), kind="stable")[:_MOST_CLASSES]
-        caption += f", the {_MOST_CLASSES} most frequent"
+    if len(classes) > _MAX_CLASSES:
+        order = np.argsort(-counts.sum(axis=1), kind="stable")[:_MAX_CLASSES]
+        caption += f", the {_MAX_CLASSES} most frequent"
     rows = [(str(classes[k]), *(f"{count:,}" for count in counts[k])) for k in order]
     total = ("all", *(f"{len(rows):,}" for rows in parts))
     return Table(caption, ("class", *_PURPOSES.values()), (*rows, total), right=(1, 2, 3))

@@ -84,7 +84,7 @@ def train(
             help="What becomes of a row that does not parse, or has no target; skip lists them in a file."
         ),
     ] = "error",
-    most_skipped: Annotated[
+    max_skipped: Annotated[
         float,
         _table(metavar="SHARE", min=0.0, max=1.0, help="The share of rows that skip may leave out at most."),
     ] = 0.01,
@@ -265,7 +265,7 @@ def train(
         record=record,
         memory=None if memory is None else in_bytes(memory),
         on_bad_row=on_bad_row,
-        max_skipped=most_skipped,
+        max_skipped=max_skipped,
         on_divergence=on_divergence,
         checkpoint_every=parse_interval(checkpoint_every, resume=resume),
         resume=resume,

@@ -122,7 +122,7 @@ def load_training_table(settings: TrainOptions) -> TrainingTable:
 def dataset_name(files: Sequence[Path]) -> str:
     """What a table is called: its file, or how many there are.
 
-    >>> name_of([Path("a/x.csv")]), name_of([Path("a/x.csv"), Path("a/y.csv")])
+    >>> dataset_name([Path("a/x.csv")]), dataset_name([Path("a/x.csv"), Path("a/y.csv")])
     ('x.csv', '2 files from x.csv to y.csv')
     """
     if len(files) == 1:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import batchprop as bp
-from batchprop.cli.matrices import MOST_ROWS, WIDTH, format_matrices, format_tensor
+from batchprop.cli.matrices import MAX_ROWS, WIDTH, format_matrices, format_tensor
 from batchprop.params import Layer
 
 _ROUNDING = 1e-12
@@ -78,7 +78,7 @@ def sample(
 def sample_note(count: int, wanted: int) -> str:
     """Tell how many examples there are, and that there are no more if more were wanted.
 
-    >>> drawn(5, 5), drawn(150, 9999)
+    >>> sample_note(5, 5), sample_note(150, 9999)
     ('5', 'all 150 (of 9,999 asked for)')
     """
     return str(count) if count == wanted else f"all {count:,} (of {wanted:,} asked for)"
@@ -115,7 +115,7 @@ def steps(
 def superscript(number: int) -> str:
     """Write a layer's number as a superscript.
 
-    >>> up(12)
+    >>> superscript(12)
     '¹²'
     """
     return str(number).translate(_SUPERSCRIPT)
@@ -150,8 +150,8 @@ def _forward(net: bp.Network, step: bp.Step, batch: ExampleBatch) -> Iterator[st
 
 
 def _named(outputs: tuple[str, ...]) -> str:
-    more = len(outputs) - MOST_ROWS
-    return ", ".join(outputs[:MOST_ROWS]) + (f" and {more} more" if more > 0 else "")
+    more = len(outputs) - MAX_ROWS
+    return ", ".join(outputs[:MAX_ROWS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _loss(step: bp.Step, batch: ExampleBatch) -> Iterator[str]:

@@ -70,7 +70,7 @@ def get_column(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Serie
     Raises:
         DataError: there is none; the message suggests near names, or lists those there are.
 
-    >>> find(pd.DataFrame({"species": [1], "petal": [2]}), "speceis")
+    >>> get_column(pd.DataFrame({"species": [1], "petal": [2]}), "speceis")
     Traceback (most recent call last):
     batchprop.errors.DataError: there is no column 'speceis'; did you mean 'species'?
     """

@@ -26,7 +26,7 @@ ENDINGS = (*DELIMITERS, *PARQUET)
 MAX_COMPRESSION_RATIO = 200
 """A packed file that unpacks to more than this many times its size is refused; tables reach 3 to 30."""
 
-MOST_COLUMNS = 100_000
+MAX_COLUMNS = 100_000
 """A table with more is refused before its rows are read: looking at each column would take hours."""
 
 _BUFFER = 1 << 20
@@ -46,9 +46,9 @@ def file_suffix(path: Path) -> str:
     """Return the ending that tells what a file holds, without that of its packing.
 
     >>> (
-    ...     ending(Path("a.b/flowers.CSV.gz")),
-    ...     ending(Path("flowers.parquet")),
-    ...     ending(Path("x.parquet.gz")),
+    ...     file_suffix(Path("a.b/flowers.CSV.gz")),
+    ...     file_suffix(Path("flowers.parquet")),
+    ...     file_suffix(Path("x.parquet.gz")),
     ... )
     ('.csv', '.parquet', '.parquet.gz')
     """
@@ -74,9 +74,9 @@ def check_width(columns: int, path: Path) -> None:
     Traceback (most recent call last):
     batchprop.errors.DataError: genes.csv has 1,000,000 columns, and a table may have 100,000: keep ...
     """
-    if columns > MOST_COLUMNS:
+    if columns > MAX_COLUMNS:
         raise DataError(
-            f"{path} has {columns:,} columns, and a table may have {MOST_COLUMNS:,}: keep those that "
+            f"{path} has {columns:,} columns, and a table may have {MAX_COLUMNS:,}: keep those that "
             "matter, or turn the rows into columns if it lies on its side"
         )
 
@@ -137,7 +137,7 @@ def expand_paths(paths: Paths) -> tuple[Path, ...]:
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name in ("part-10.csv", "part-2.csv", ".part-3.csv", "notes.txt"):
     ...     _ = (folder / name).write_text("a,b\n1,2\n")
-    >>> [file.name for file in files_of(folder)]
+    >>> [file.name for file in expand_paths(folder)]
     ['part-2.csv', 'part-10.csv']
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else paths

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from batchprop.data.arrow import get_column, simplified_type, simplify
 from batchprop.data.csv import LINE, check_names, check_same_names
-from batchprop.data.files import MOST_COLUMNS, check_width
+from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
@@ -28,7 +28,7 @@ _BUFFER = 1 << 16
 _UNPACKED = 3  # Times that a packed dictionary grows, about.
 _SCANNED = 1 << 16  # Rows of one column that are looked through at a time.
 _START = 1 << 20
-_LONGEST_FOOTER = 2 * MOST_COLUMNS
+_MAX_FOOTER = 2 * MAX_COLUMNS
 _FEWER = "keep those columns that matter, or write it again in larger row groups"
 
 
@@ -101,7 +101,7 @@ def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     """
     with (
         reading(path),
-        pyarrow.parquet.ParquetFile(path, thrift_container_size_limit=_LONGEST_FOOTER) as file,
+        pyarrow.parquet.ParquetFile(path, thrift_container_size_limit=_MAX_FOOTER) as file,
     ):
         check_width(file.metadata.num_columns, path)
         yield file
@@ -149,7 +149,7 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.strerror is None:
             too_much = "size limit" in str(error)
-            why = f"{path} has more than {_LONGEST_FOOTER:,} columns or row groups: {_FEWER}"
+            why = f"{path} has more than {_MAX_FOOTER:,} columns or row groups: {_FEWER}"
             raise DataError(why if too_much else why_not_parquet(path)) from error
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 

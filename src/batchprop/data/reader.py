@@ -33,7 +33,7 @@ from batchprop.data.files import (
     text_of,
 )
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
-from batchprop.data.rejects import MOST_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.errors import DataError
 
 _CHUNK = 1 << 20
@@ -57,7 +57,7 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "pets.csv"
     >>> _ = file.write_text("kind,weight,born\ncat,4.2,2020-02-29\ndog,?,2021-03-01\n")
-    >>> read(file)["weight"].tolist()
+    >>> read_table(file)["weight"].tolist()
     [4.2, nan]
     """
     path = Path(path)
@@ -104,7 +104,7 @@ def read_tables(
     *,
     text: Collection[str] = (),
     on_bad_row: OnBadRow = "error",
-    max_skipped: float = MOST_SKIPPED,
+    max_skipped: float = MAX_SKIPPED,
 ) -> LoadedTable:
     r"""Read a table of one or several files that fits in memory, as ``scan`` reads one that does not.
 
@@ -112,10 +112,10 @@ def read_tables(
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files of one kind,
             with the same columns in any order.
         target: the column to predict; a row where it is missing is a bad one.
-        text: columns of files of text to take as text whatever they hold, as in ``read``.
+        text: columns of files of text to take as text whatever they hold, as in ``read_table``.
         on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
             rows out.
-        most_skipped: the share of the rows that may be left out.
+        max_skipped: the share of the rows that may be left out.
 
     Returns:
         The table.
@@ -127,7 +127,7 @@ def read_tables(
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "a.csv").write_text("kind,weight\ncat,4\n")
     >>> _ = (folder / "b.csv").write_text("weight,kind\n25.5,dog\n")
-    >>> read_all(folder).frame.values.tolist()
+    >>> read_tables(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
     bad, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)

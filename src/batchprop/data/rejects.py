@@ -12,11 +12,11 @@ from batchprop.errors import DataError, unknown_option_error
 
 OnBadRow: TypeAlias = Literal["error", "skip"]
 
-MOST_SKIPPED = 0.01
+MAX_SKIPPED = 0.01
 """The share of a table's rows that may be left out, where nobody says."""
 
 _REMEDY = '--on-bad-row skip (on_bad_row="skip") leaves such rows out'
-_MOST_REASONS = 1000
+_MAX_REASONS = 1000
 
 
 class BadRowError(DataError):
@@ -42,17 +42,17 @@ class RejectedRow(NamedTuple):
 class RejectedRows(Sequence[RejectedRow]):
     """The rows that were left out of a table, by file and line; 16 bytes each.
 
-    >>> bad = BadRows("skip")
+    >>> bad = RejectedRows("skip")
     >>> bad.add(Path("a.csv"), 7, "its target is missing")
     >>> bad.add(Path("a.csv"), 3, "1 field where the first line names 2")
     >>> len(bad), bad[0].line
     (2, 3)
-    >>> BadRows("error").add(Path("a.csv"), 7, "its target is missing")
+    >>> RejectedRows("error").add(Path("a.csv"), 7, "its target is missing")
     Traceback (most recent call last):
     batchprop.data.rejects.BadRowError: a.csv, line 7: its target is missing; correct the row; ...
     """
 
-    def __init__(self, on_bad_row: OnBadRow, most: float = MOST_SKIPPED) -> None:
+    def __init__(self, on_bad_row: OnBadRow, most: float = MAX_SKIPPED) -> None:
         self.most = most
         if on_bad_row not in get_args(OnBadRow):
             raise unknown_option_error("on_bad_row", on_bad_row, get_args(OnBadRow))
@@ -81,7 +81,7 @@ class RejectedRows(Sequence[RejectedRow]):
         if self.on_bad_row == "error":
             raise BadRowError(f"{file}, {unit} {line}: {reason}; {remedy}")
         self._unit = unit  # the files of a table are of one kind
-        if len(self._reasons) >= _MOST_REASONS and reason not in self._reasons:
+        if len(self._reasons) >= _MAX_REASONS and reason not in self._reasons:
             reason = "it does not parse"
         self._of_file.append(self._files.setdefault(file, len(self._files)))
         self._lines.append(line)
@@ -109,7 +109,7 @@ class RejectedRows(Sequence[RejectedRow]):
         raise DataError(
             f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.most:g}% may be left "
             f"out; the first stands in {first.file}, {self._unit} {first.line}: {first.reason}; correct "
-            "them, or let more be left out with --most-skipped (most_skipped=)"
+            "them, or let more be left out with --most-skipped (max_skipped=)"
         )
 
     def __len__(self) -> int:

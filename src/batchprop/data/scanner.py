@@ -15,7 +15,7 @@ from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
 from batchprop.data.files import Paths, check_rows, delimiter_of, expand_paths
 from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.parquet import RowGroups, check_columns, open_parquet
-from batchprop.data.rejects import MOST_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.errors import DataError
 
@@ -39,7 +39,7 @@ def scan(
     *,
     text: Collection[str] = (),
     on_bad_row: OnBadRow = "error",
-    max_skipped: float = MOST_SKIPPED,
+    max_skipped: float = MAX_SKIPPED,
     memory: str | int | None = None,
 ) -> TableScan:
     r"""Look through a table that may be larger than memory, to read it in blocks of rows afterwards.
@@ -55,7 +55,7 @@ def scan(
         text: columns of files of text to take as text whatever they hold, as in ``read``.
         on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
             rows out, and lists them in ``skipped``.
-        most_skipped: the share of the rows that may be left out.
+        max_skipped: the share of the rows that may be left out.
         memory: what training may take, such as "2GB", or in bytes; a quarter of what is free by default.
 
     Returns:
@@ -69,7 +69,7 @@ def scan(
     >>> file = Path(tempfile.mkdtemp()) / "pets.csv"
     >>> _ = file.write_text("legs,weight,cat\n4,4.2,yes\n4,25,no\n")
     >>> with scan(file, target="cat") as table:
-    ...     block = next(table.open(0))
+    ...     block = next(table.iter_blocks(0))
     >>> block.X.tolist(), block.y.tolist()
     ([[4.0, 4.19...], [4.0, 25.0]], ['yes', 'no'])
     """
@@ -225,7 +225,7 @@ class TableScan:
         >>> from pathlib import Path
         >>> file = Path(tempfile.mkdtemp()) / "pets.csv"
         >>> _ = file.write_text("legs,cat\n4,yes\n\n4,no\n")
-        >>> scan(file, target="cat").place(1)[1:]
+        >>> scan(file, target="cat").locate(1)[1:]
         ('line', 4)
         """
         run = int(np.searchsorted(self._firsts, row, side="right")) - 1

@@ -44,7 +44,7 @@ class ShuffleConfig(NamedTuple):
     partitions: int
 
 
-def shuffle_config(n_runs: int, row_bytes: int, memory: int, run_bytes: int = 0) -> ShuffleConfig:
+def shuffle_config(n_runs: int, row_bytes: int, memory: int, partition_bytes: int = 0) -> ShuffleConfig:
     """Return how to mix rows within some memory.
 
     Four buffers are about: the one trained on, the next one, and what that one is made of. Runs that are
@@ -54,17 +54,20 @@ def shuffle_config(n_runs: int, row_bytes: int, memory: int, run_bytes: int = 0)
         n_runs: of the table.
         row_bytes: what a row takes, inputs and targets together.
         memory: how many bytes there are.
-        run_bytes: what a run takes that is open.
+        partition_bytes: what a run takes that is open.
 
     Returns:
         The mixing: at least a row, and a run.
 
     Example:
-        >>> mixing_for(1000, 128, 500_000_000), mixing_for(1000, 128, 10**9, run_bytes=10**8)
-        (Mixing(rows=262144, runs=16), Mixing(rows=524288, runs=2))
+        >>> (
+        ...     shuffle_config(1000, 128, 500_000_000),
+        ...     shuffle_config(1000, 128, 10**9, partition_bytes=10**8),
+        ... )
+        (ShuffleConfig(rows=262144, partitions=16), ShuffleConfig(rows=524288, partitions=2))
     """
     rows = min(memory // 8, BUFFER_BYTES) // max(row_bytes, 1)
-    runs = min(n_runs, MAX_OPEN_PARTITIONS, memory // 4 // max(run_bytes, 1))
+    runs = min(n_runs, MAX_OPEN_PARTITIONS, memory // 4 // max(partition_bytes, 1))
     return ShuffleConfig(1 << max(rows, 1).bit_length() - 1, max(runs, 1))
 
 
@@ -92,8 +95,10 @@ def shuffled_chunks(
 
     Example:
         >>> def open_run(run, rows):
-        ...     yield Table(np.full((4, 1), run), np.arange(4.0)[:, None])
-        >>> epoch = next(mixed(open_run, 3, 5, Mixing(rows=8, runs=2), seed=0))
+        ...     yield Dataset(np.full((4, 1), run), np.arange(4.0)[:, None])
+        >>> epoch = next(
+        ...     shuffled_chunks(open_run, 3, 5, ShuffleConfig(rows=8, partitions=2), seed=0)
+        ... )
         >>> [[len(batch) for batch in piece.batches] for piece in epoch]
         [[5], [5], [2]]
     """
@@ -154,7 +159,7 @@ def stratified_permutation(n_runs: int, at_a_time: int, random: np.random.Genera
     turns, in a new order each turn.
 
     Example:
-        >>> spread(8, 4, np.random.default_rng(0)) // 2
+        >>> stratified_permutation(8, 4, np.random.default_rng(0)) // 2
         array([3, 2, 1, 0, 1, 3, 0, 2])
     """
     parts = [random.permutation(part) for part in np.array_split(np.arange(n_runs), max(at_a_time, 1))]
@@ -166,7 +171,7 @@ def interleave(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[It
     """Take an item of each of several streams in turn; where one has ended, the next stream begins.
 
     Example:
-        >>> "".join(in_turn(map(iter, ["aaa", "b", "ccc"]), 2))
+        >>> "".join(interleave(map(iter, ["aaa", "b", "ccc"]), 2))
         'abacacc'
     """
     opened = deque(islice(streams, at_a_time))
@@ -184,7 +189,7 @@ def prefetch(items: Iterator[Item]) -> Iterator[Item]:
     """Have the next item made in another thread while one is worked on.
 
     Example:
-        >>> list(ahead(iter("abc")))
+        >>> list(prefetch(iter("abc")))
         ['a', 'b', 'c']
     """
     with ThreadPoolExecutor(1, "batchprop-reading") as thread:
@@ -209,8 +214,8 @@ def hash_uniform(rows: Indices, seed: int = 0) -> NDArray[np.float64]:
 
     Example:
         >>> (
-        ...     lots(np.arange(3)).round(3),
-        ...     bool(abs(np.mean(lots(np.arange(10_000)) < 0.2) - 0.2) < 0.01),
+        ...     hash_uniform(np.arange(3)).round(3),
+        ...     bool(abs(np.mean(hash_uniform(np.arange(10_000)) < 0.2) - 0.2) < 0.01),
         ... )
         (array([0.883, 0.432, 0.026]), True)
     """

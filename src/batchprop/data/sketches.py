@@ -38,7 +38,7 @@ class WeightedSamples(NamedTuple):
     def quantile(self, q: float) -> float:
         """Return the quantile q, as ``numpy.percentile`` would of all values: between two of them, linear.
 
-        >>> Ranked(np.array([1.0, 2.0]), np.array([3, 1])).at(0.75)
+        >>> WeightedSamples(np.array([1.0, 2.0]), np.array([3, 1])).quantile(0.75)
         1.25
         """
         ends = np.cumsum(self.weights)
@@ -61,7 +61,7 @@ class WeightedSamples(NamedTuple):
     def five(self) -> Floats:
         """Return the least, the quartiles with the median between them, and the greatest (5,).
 
-        >>> Ranked(np.array([0.0, 1.0]), np.array([3, 1])).five().tolist()
+        >>> WeightedSamples(np.array([0.0, 1.0]), np.array([3, 1])).five().tolist()
         [0.0, 0.0, 0.0, 0.25, 1.0]
         """
         return np.array(
@@ -92,9 +92,9 @@ class QuantileSketch:
         Munro and Paterson, Selection and sorting with limited storage, 1980; Manku, Rajagopalan and
         Lindsay, Approximate medians and other quantiles in one pass, SIGMOD 1998.
 
-    >>> sketch = Quantiles(size=4)
+    >>> sketch = QuantileSketch(size=4)
     >>> sketch.add(np.arange(101.0))
-    >>> sketch.ranked().at(0.5), sketch.ranked().at(1.0)
+    >>> sketch.ranked().quantile(0.5), sketch.ranked().quantile(1.0)
     (42.0, 100.0)
     """
 
@@ -159,7 +159,7 @@ class QuantileSketch:
     def ranked(self) -> WeightedSamples:
         """Return what is kept, in order, with its weights; the least and the greatest are exact.
 
-        >>> Quantiles().ranked().values.tolist()
+        >>> QuantileSketch().ranked().values.tolist()
         []
         """
         runs = [self._buffer[: self._filled], *self._levels.values()]
@@ -181,7 +181,7 @@ class DistinctCounter:
     Source:
         Gibbons, Distinct sampling for highly-accurate answers to distinct values queries, VLDB 2001.
 
-    >>> some = Distinct()
+    >>> some = DistinctCounter()
     >>> some.add(hash_whole(np.array([3, 4, 3])))
     >>> some.count, some.repeated
     (2.0, True)
@@ -273,7 +273,7 @@ class FrequentItems:
     Source:
         Misra and Gries, Finding repeated elements, 1982; Agarwal et al., Mergeable summaries, PODS 2012.
 
-    >>> words = Words(most=2)
+    >>> words = FrequentItems(most=2)
     >>> _ = words.add(pa.array(["a", "b", "a", None], pa.large_string()))
     >>> words.counted().to_dict(), words.distinct
     ({'a': 2, 'b': 1}, 2.0)

@@ -58,8 +58,8 @@ class ArraySource:
         InputError: their numbers of rows differ.
 
     Example:
-        >>> source = Sliced(np.zeros((5, 2)), np.arange(5))
-        >>> [block.y.tolist() for block in source.open(0, rows=3)]
+        >>> source = ArraySource(np.zeros((5, 2)), np.arange(5))
+        >>> [block.y.tolist() for block in source.iter_blocks(0, rows=3)]
         [[0, 1, 2], [3, 4]]
     """
 
@@ -72,7 +72,7 @@ class ArraySource:
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        """How many rows each run has: ``RUN_ROWS``, the last one what is left."""
+        """How many rows each run has: ``PARTITION_ROWS``, the last one what is left."""
         n = len(self.X)
         return tuple(min(PARTITION_ROWS, n - start) for start in range(0, n, PARTITION_ROWS))
 
@@ -100,8 +100,8 @@ class IterableSource:
         InputError: they can be gone through only once; one is no such pair; there is none.
 
     Example:
-        >>> source = Chunks([(np.zeros((3, 2)), [1, 2, 3]), (np.zeros((1, 2)), [4])])
-        >>> source.runs, [block.first for block in source.open(1)]
+        >>> source = IterableSource([(np.zeros((3, 2)), [1, 2, 3]), (np.zeros((1, 2)), [4])])
+        >>> source.partitions, [block.start_row for block in source.iter_blocks(1)]
         ((3, 1), [3])
     """
 

@@ -49,7 +49,7 @@ def estimate_numpy_seconds(work: Workload) -> float:
         Seconds on two cores.
 
     Example:
-        >>> round(seconds_in_numpy(Work((64, 100, 10), 1347, 200, 200)), 1)
+        >>> round(estimate_numpy_seconds(Workload((64, 100, 10), 1347, 200, 200)), 1)
         0.5
     """
     steps = work.epochs * -(-work.rows // max(work.batch_size, 1))
@@ -62,7 +62,7 @@ def choose_engine(
 ) -> str:
     """Return the engine for some work: ``"numpy"`` or ``"jax"``.
 
-    ``"auto"`` is JAX where it is installed and ``seconds_in_numpy`` exceeds ``WORTH_COMPILING``, or where a
+    ``"auto"`` is JAX where it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or where a
     device or a precision is asked for, which only JAX knows.
 
     Args:
@@ -79,7 +79,7 @@ def choose_engine(
             only JAX has.
 
     Example:
-        >>> choose_engine("auto", Work((64, 100, 10), 1347, 200, 200))
+        >>> choose_engine("auto", Workload((64, 100, 10), 1347, 200, 200))
         'numpy'
     """
     beyond_numpy = [

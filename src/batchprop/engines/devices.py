@@ -26,7 +26,7 @@ def get_device(name: str | None) -> Any:
         ParameterError: JAX has none.
 
     Example:
-        >>> find_device("cpu").platform
+        >>> get_device("cpu").platform
         'cpu'
     """
     default = getattr(jax.config, "jax_default_device", None)
@@ -64,7 +64,7 @@ def matmul_precision(precision: str | None, device: Any) -> str | None:
         ParameterError: the precision is unknown, or the processor's, which has float32 alone.
 
     Example:
-        >>> products_in("float32", find_device("cpu"))
+        >>> matmul_precision("float32", get_device("cpu"))
         'float32'
     """
     if precision is None:

@@ -27,7 +27,7 @@ from batchprop.engines.compiled import (
 )
 from batchprop.engines.devices import check_not_forked, get_device, make_key, matmul_precision
 from batchprop.engines.padding import (
-    MOST_AT_ONCE,
+    MAX_AT_ONCE,
     PaddedChunk,
     aligned,
     chunk_size,
@@ -108,7 +108,7 @@ class JaxEngine:
             held = self._on_device(table)
             net, objective, resident = recipe.network, recipe.objective, held is not None
             # A feed's notes on examples are laid out whole, so it is no longer than the epoch.
-            longest = MOST_AT_ONCE if recipe.metric_fns.examples is None else _n_microbatches(batches, width)
+            longest = MAX_AT_ONCE if recipe.metric_fns.examples is None else _n_microbatches(batches, width)
             for feed in _padded_chunks(
                 net, objective, table, batches, rates, width, longest=longest, resident=resident
             ):
@@ -128,7 +128,7 @@ class JaxEngine:
         """Nothing: what is drawn follows from the step's number and the microbatch's."""
 
     def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
-        """Go on as ever: see ``random_bits``."""
+        """Go on as ever: see ``rng_state``."""
 
     def value_and_gradient(
         self, net: Network, table: Dataset, rows: Indices, objective: Objective
@@ -153,9 +153,9 @@ class JaxEngine:
         """Apply a function of columns to rows (see ``training.Engine``).
 
         Example:
-            >>> from batchprop.backprop import outputs
+            >>> from batchprop.backprop import predict
             >>> net = Network.create([2, 3], random_state=0)
-            >>> JaxEngine().apply(outputs, net, np.ones((5, 2), "float32")).shape
+            >>> JaxEngine().map_rows(predict, net, np.ones((5, 2), "float32")).shape
             (5, 3)
         """
         n = matrices[0].shape[0]
@@ -247,7 +247,7 @@ def _padded_chunks(
     width: int,
     *,
     resident: bool,
-    longest: int = MOST_AT_ONCE,
+    longest: int = MAX_AT_ONCE,
 ) -> Iterator[PaddedChunk]:
     with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
         in_dtype = np.asarray(rates).astype(table.Y.dtype)

@@ -97,9 +97,9 @@ class NumpyEngine:
         """Apply a function of columns to rows (see ``training.Engine``).
 
         Example:
-            >>> from batchprop.backprop import outputs
+            >>> from batchprop.backprop import predict
             >>> net = Network.create([2, 3], random_state=0)
-            >>> NumpyEngine().apply(outputs, net, np.ones((5, 2), "float32")).shape
+            >>> NumpyEngine().map_rows(predict, net, np.ones((5, 2), "float32")).shape
             (5, 3)
         """
         parts = microbatches(np.arange(matrices[0].shape[0]))
@@ -125,7 +125,7 @@ def value_and_gradient(
         The loss as reported and the gradient, both with the penalty; zeros where the batch weighs nothing.
 
     Example:
-        >>> table = Table(np.eye(4), np.ones((4, 1)))
+        >>> table = Dataset(np.eye(4), np.ones((4, 1)))
         >>> net = Network.create([4, 1], head="squared_error", random_state=0, dtype="float64")
         >>> value_and_gradient(net, table, np.arange(4), Objective()).gradient[0].W.shape
         (1, 4)

@@ -36,7 +36,7 @@ ALIGNMENT = 64
 FEED_SECONDS = 0.3
 """About how long a feed may take in NumPy: so long may Ctrl-C have to wait."""
 
-MOST_AT_ONCE = 4096
+MAX_AT_ONCE = 4096
 """Microbatches in a feed at most."""
 
 
@@ -72,7 +72,7 @@ class Microbatches(NamedTuple):
     Attributes:
         rows: row numbers ``(E, width)``; an example that fills up repeats a row of its own batch.
         weights: ``(E, width)``, 0 for those that fill up.
-        shares: ``(E,)``; see ``Feed``, also for ``parts`` and ``closes``.
+        shares: ``(E,)``; see ``PaddedChunk``, also for ``microbatch_index`` and ``is_last``.
         batches: the number of its batch ``(E,)``.
         parts: ``(E,)``.
         closes: ``(E,)``.
@@ -107,8 +107,8 @@ def padded_batch_size(batches: EpochBatches, room: int = 1) -> int:
 
     Example:
         >>> (
-        ...     room_for([np.arange(30), np.arange(30), np.arange(7)]),
-        ...     room_for([np.arange(5), np.arange(30)]),
+        ...     padded_batch_size([np.arange(30), np.arange(30), np.arange(7)]),
+        ...     padded_batch_size([np.arange(5), np.arange(30)]),
         ... )
         (30, 32)
     """
@@ -126,7 +126,7 @@ def poisson_batch_capacity(expected_size: int) -> int:
     Four standard deviations above the expected size.
 
     Example:
-        >>> room_by_chance(200), room_by_chance(4096)
+        >>> poisson_batch_capacity(200), poisson_batch_capacity(4096)
         (257, 4352)
     """
     return math.ceil(expected_size + 4 * math.sqrt(expected_size))
@@ -142,7 +142,7 @@ def microbatch_width(room: int) -> int:
         From 1 to ``MICROBATCH``.
 
     Example:
-        >>> width_of(200), width_of(4352)
+        >>> microbatch_width(200), microbatch_width(4352)
         (200, 2176)
     """
     return math.ceil(room / math.ceil(room / MICROBATCH_SIZE))
@@ -173,8 +173,8 @@ def split_microbatches(
         All microbatches.
 
     Example:
-        >>> table = Table(np.zeros((5, 1)), np.zeros((5, 1)))
-        >>> cut(table, [np.array([4, 3, 2]), np.array([1])], 2).weights
+        >>> table = Dataset(np.zeros((5, 1)), np.zeros((5, 1)))
+        >>> split_microbatches(table, [np.array([4, 3, 2]), np.array([1])], 2).weights
         array([[1., 1.],
                [1., 0.],
                [1., 0.]])
@@ -233,7 +233,7 @@ def valid_mask(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
         ``(number of microbatches, width)``.
 
     Example:
-        >>> present(np.array([3, 0]), 2)
+        >>> valid_mask(np.array([3, 0]), 2)
         array([[ True,  True],
                [ True, False],
                [False, False]])
@@ -268,7 +268,7 @@ def iter_padded_chunks(
         width: examples in a microbatch.
         S: microbatches in a feed.
         resident: whether the device holds the table, so that row numbers are enough.
-        expected_size: see ``cut``.
+        expected_size: see ``split_microbatches``.
 
     Yields:
         The feeds.
@@ -310,17 +310,17 @@ def chunk_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: boo
         resident: whether a feed holds row numbers only.
 
     Returns:
-        A power of two from 1 to ``MOST_AT_ONCE``.
+        A power of two from 1 to ``MAX_AT_ONCE``.
 
     Example:
-        >>> feed_size((64, 64, 10), 32, 4, resident=False)
+        >>> chunk_size((64, 64, 10), 32, 4, resident=False)
         1024
-        >>> feed_size((2, 1024, 1024, 1), 200, 4, resident=False)
+        >>> chunk_size((2, 1024, 1024, 1), 200, 4, resident=False)
         8
     """
-    in_bytes = MOST_AT_ONCE if resident else FEED_BYTES // (width * (sizes[0] + sizes[-1]) * itemsize)
+    in_bytes = MAX_AT_ONCE if resident else FEED_BYTES // (width * (sizes[0] + sizes[-1]) * itemsize)
     in_time = int(FEED_SECONDS / estimate_numpy_seconds(Workload(sizes, width, width, 1)))
-    return 1 << min(max(in_bytes, 1), max(in_time, 1), MOST_AT_ONCE).bit_length() - 1
+    return 1 << min(max(in_bytes, 1), max(in_time, 1), MAX_AT_ONCE).bit_length() - 1
 
 
 def gather_rows(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
@@ -345,7 +345,7 @@ def gather_rows(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
 def copy_rows(X: Any, rows: Indices, out: NDArray[Any]) -> None:
     """Copy some rows of a dense or CSR matrix into a dense one."""
     if isinstance(X, np.ndarray) and X.flags.c_contiguous:
-        # ``cut`` has looked at the row numbers; "clip" spares NumPy a buffer.
+        # ``split_microbatches`` has looked at the row numbers; "clip" spares NumPy a buffer.
         np.take(X, rows, axis=0, out=out, mode="clip")
     else:
         out[:] = take_rows(X, rows)

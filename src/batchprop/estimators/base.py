@@ -268,7 +268,7 @@ class BaseMLP(FitInterface):
         return [*(matrix.T for matrix in H), net.head.output(Z[-1]).T]
 
     @property
-    def example_stats_(self) -> Any:
+    def examples_(self) -> Any:
         """How the network fared with each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
 
         Raises:
@@ -283,14 +283,14 @@ class BaseMLP(FitInterface):
         Raises:
             AttributeError: that fit was not told to ``record_examples``.
         """
-        records = check_recorded("checkpoints_", getattr(self, "_records", None))
+        records = check_recorded("weight_snapshots_", getattr(self, "_records", None))
         return [WeightSnapshot(*found) for found in records["checkpoints"]]
 
     def at_snapshot(self, checkpoint: WeightSnapshot) -> Self:
         """The estimator as it was: one that predicts, and goes back, with the weights of a checkpoint.
 
         Args:
-            checkpoint: one of ``checkpoints_``.
+            checkpoint: one of ``weight_snapshots_``.
 
         Returns:
             Another estimator; this one stays as it is.

@@ -40,7 +40,7 @@ def compute_class_weights(
 
     Example:
         >>> y = np.array(["no", "no", "no", "yes"])
-        >>> learn_weights("balanced", y, Classes.of(y))[0].round(2)
+        >>> compute_class_weights("balanced", y, TargetEncoding.fit(y))[0].round(2)
         array([0.67, 2.  ])
     """
     targets = classes.targets(y)
@@ -67,7 +67,7 @@ def class_sample_weight(
 
     Example:
         >>> y = np.array(["no", "yes"])
-        >>> row_weights([np.array([0.5, 2.0])], y, Classes.of(y))
+        >>> class_sample_weight([np.array([0.5, 2.0])], y, TargetEncoding.fit(y))
         array([0.5, 2. ])
     """
     looked_up = [

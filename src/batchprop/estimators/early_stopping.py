@@ -31,8 +31,8 @@ class EarlyStopping:
         stale: how many epochs without progress lie behind.
 
     Example:
-        >>> patience = Patience(tol=0.1, limit=1)
-        >>> [patience.improves(value) for value in (1.0, 1.05, 1.0)], patience.exhausted
+        >>> patience = EarlyStopping(tol=0.1, limit=1)
+        >>> [patience.update(value) for value in (1.0, 1.05, 1.0)], patience.should_stop
         ([True, True, False], True)
     """
 
@@ -153,13 +153,13 @@ class ValidationCallback:
 def make_early_stopping(
     estimator: FitInterface, held: LabelledRows | None, schedule: Schedule | None, engine: Engine
 ) -> ValidationCallback:
-    """Return the ``Watch`` of a new fit, which goes on with the history that the estimator has.
+    """Return the ``ValidationCallback`` of a new fit, which goes on with the history that the estimator has.
 
     Args:
         estimator: whose history it is.
         held: the rows to validate on, or None.
-        schedule: see ``Watch``; None with L-BFGS, which decides itself when to stop.
-        engine: see ``Watch``.
+        schedule: see ``ValidationCallback``; None with L-BFGS, which decides itself when to stop.
+        engine: see ``ValidationCallback``.
 
     Returns:
         The watch.

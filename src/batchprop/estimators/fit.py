@@ -347,7 +347,7 @@ def fit_callbacks(estimator: FitInterface, *, goes_on: bool) -> Iterator[None]:
         ...
         ...     def on_fit_end(self, estimator, error):
         ...         print("ended well" if error is None else f"ended by {error!r}")
-        >>> with attended(SimpleNamespace(callbacks=[print, Attentive()]), goes_on=False):
+        >>> with fit_callbacks(SimpleNamespace(callbacks=[print, Attentive()]), goes_on=False):
         ...     pass
         begins anew
         ended well

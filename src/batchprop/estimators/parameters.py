@@ -178,7 +178,7 @@ PARAMETER_CONSTRAINTS: dict[str, Constraint] = {
         exact_value(None),
         Constraint(
             "a batchprop.privacy.Privacy, as Privacy(epsilon=3, delta=1e-5)",
-            lambda value: callable(getattr(value, "begin", None)) and not isinstance(value, type),
+            lambda value: callable(getattr(value, "start", None)) and not isinstance(value, type),
         ),
     ),
     "on_divergence": str_options("error", "rewind"),
@@ -198,7 +198,7 @@ def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Constraint]) 
 
     Example:
         >>> from sklearn.linear_model import Ridge
-        >>> check_parameters(Ridge(alpha=-1.0), {"alpha": number(0)})
+        >>> check_parameters(Ridge(alpha=-1.0), {"alpha": interval(0)})
         Traceback (most recent call last):
         batchprop.errors.ParameterError: alpha=-1.0 is not allowed: give a finite number of at least 0
     """
@@ -215,7 +215,7 @@ def hidden_layer_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, .
     """Return the hidden layers' widths, from one integer or from several.
 
     Example:
-        >>> hidden_widths(100), hidden_widths([64, 32]), hidden_widths(())
+        >>> hidden_layer_widths(100), hidden_layer_widths([64, 32]), hidden_layer_widths(())
         ((100,), (64, 32), ())
     """
     if isinstance(hidden_layer_sizes, Iterable):

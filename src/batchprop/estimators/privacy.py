@@ -29,7 +29,7 @@ class PrivacyEngine(Protocol):
     def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
         """Plan epochs of so many batches."""
 
-    def spent(self, steps: int) -> Any:
+    def compute_spent(self, steps: int) -> Any:
         """What is spent after so many steps."""
 
 
@@ -155,12 +155,12 @@ def start_private_fit(
             "fit anew, with warm_start=False"
         )
     if call.partial and before is not None:
-        fit: PrivacyEngine = estimator.privacy.go_on(
+        fit: PrivacyEngine = estimator.privacy.resume(
             n_rows, batch_size, steps_per_epoch, before, seeded=seeded
         )
     else:
         steps = steps_per_epoch * estimator.max_iter
-        fit = estimator.privacy.begin(n_rows, batch_size, steps, before, seeded=seeded)
+        fit = estimator.privacy.start(n_rows, batch_size, steps, before, seeded=seeded)
     if fresh:
         # Weights of an earlier fit have an account of their own: should this one fail, they must not be
         # gone on from under the account begun now.
@@ -202,7 +202,7 @@ def redact_epochs(
     try:
         yield protected()
     finally:
-        estimator.privacy_spent_ = private.spent(steps)
+        estimator.privacy_spent_ = private.compute_spent(steps)
 
 
 def batch_rng(estimator: FitInterface, rng: np.random.RandomState) -> np.random.RandomState:

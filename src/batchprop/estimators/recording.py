@@ -174,7 +174,7 @@ def to_frame(records: dict[str, Any] | None) -> Any:
     """Return the table of ``examples_``.
 
     Args:
-        records: from ``records_of``, or None where nothing was recorded.
+        records: from ``recording_result``, or None where nothing was recorded.
 
     Returns:
         A DataFrame with a line for each row of X; rows held out have only their target.

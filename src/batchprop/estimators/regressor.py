@@ -101,7 +101,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         privacy_spent_: the ``batchprop.privacy.Spent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
         examples_: after ``fit(..., record_examples=True)`` a DataFrame: how the network fared with each row.
-        checkpoints_: after such a fit the weights on the way (see ``at_checkpoint``).
+        weight_snapshots_: after such a fit the weights on the way (see ``at_snapshot``).
 
     Example:
         >>> from sklearn.datasets import load_diabetes

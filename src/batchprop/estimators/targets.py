@@ -50,8 +50,8 @@ class TargetEncoding(NamedTuple):
             ValueError: y holds no labels (scikit-learn's message).
 
         Example:
-            >>> Classes.of(np.array(["no", "yes", "no"]))
-            Classes(kind='binary', labels=array(['no', 'yes'], dtype='<U3'))
+            >>> TargetEncoding.fit(np.array(["no", "yes", "no"]))
+            TargetEncoding(kind='binary', labels=array(['no', 'yes'], dtype='<U3'))
         """
         _check_labels(y)
         check_classification_targets(y)
@@ -78,7 +78,7 @@ class TargetEncoding(NamedTuple):
             InputError: they are missing, or fewer than two.
 
         Example:
-            >>> Classes.declared([2, 0, 1], np.array([0, 1])).kind
+            >>> TargetEncoding.from_classes([2, 0, 1], np.array([0, 1])).kind
             'multiclass'
         """
         several = np.ndim(y) == 2 and y.shape[1] > 1
@@ -120,7 +120,7 @@ class TargetEncoding(NamedTuple):
         """Return each target's column of y with its classes; a label of several is a target of 0 and 1.
 
         Example:
-            >>> len(Classes("multilabel-indicator", np.arange(3)).targets(np.eye(3)))
+            >>> len(TargetEncoding("multilabel-indicator", np.arange(3)).targets(np.eye(3)))
             3
         """
         if self.kind == MULTILABEL:
@@ -155,7 +155,7 @@ class TargetEncoding(NamedTuple):
             InputError: y holds a label that is not among the classes.
 
         Example:
-            >>> Classes("multiclass", np.array([1, 3, 5])).encode(np.array([5, 1]), "float32")
+            >>> TargetEncoding("multiclass", np.array([1, 3, 5])).encode(np.array([5, 1]), "float32")
             array([[0., 0., 1.],
                    [1., 0., 0.]], dtype=float32)
         """

@@ -33,7 +33,7 @@ def use_single_thread(sizes: Sequence[int], batch_size: int) -> bool:
         Whether.
 
     Example:
-        >>> one_thread_is_enough((64, 100, 10), 200), one_thread_is_enough((784, 256, 10), 128)
+        >>> use_single_thread((64, 100, 10), 200), use_single_thread((784, 256, 10), 128)
         (True, False)
     """
     largest = batch_size * max(n_in * n_out for n_in, n_out in pairwise(sizes))

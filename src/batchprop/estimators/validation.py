@@ -82,7 +82,7 @@ def check_sample_weight(
         InputError: the length is wrong, one is negative or not finite, or all are zero.
 
     Example:
-        >>> check_weights([1, 2], 2, "float32")
+        >>> check_sample_weight([1, 2], 2, "float32")
         array([1., 2.], dtype=float32)
     """
     if sample_weight is None:
@@ -196,7 +196,7 @@ def check_no_dates(**given: Any) -> None:
         InputError: one holds dates or durations.
 
     Example:
-        >>> refuse_dates(X=np.array(["2026-11-22"], dtype="datetime64[D]"))
+        >>> check_no_dates(X=np.array(["2026-11-22"], dtype="datetime64[D]"))
         Traceback (most recent call last):
         batchprop.errors.InputError: X holds dates: turn them into numbers first, as year and month
     """
@@ -218,7 +218,7 @@ def check_numeric_target(y: Any) -> None:
         InputError: it holds text that is no number.
 
     Example:
-        >>> require_numbers(["cheap", "dear"])
+        >>> check_numeric_target(["cheap", "dear"])
         Traceback (most recent call last):
         batchprop.errors.InputError: y holds 'cheap', which is not a number: MLPRegressor predicts ...
     """

@@ -21,7 +21,7 @@ def require_extra(name: str, purpose: str) -> Iterator[None]:
         BatchpropError: a package is not installed.
 
     Example:
-        >>> with extra("onnx", "ONNX"):
+        >>> with require_extra("onnx", "ONNX"):
         ...     raise ModuleNotFoundError("No module named 'skl2onnx'", name="skl2onnx")
         Traceback (most recent call last):
         batchprop.errors.BatchpropError: ONNX needs skl2onnx, ...: pip install "batchprop[onnx]"

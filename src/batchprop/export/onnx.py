@@ -66,7 +66,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = Non
         >>> clf = bp.MLPClassifier((3,), max_iter=500, tol=0.01, random_state=0)
         >>> clf = clf.fit([[0.0], [1.0]] * 5, [0, 1] * 5)
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "model.onnx"
-        >>> bp.export.onnx(clf, file)
+        >>> bp.export.to_onnx(clf, file)
         >>> file.stat().st_size > 0
         True
     """
@@ -74,17 +74,17 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = Non
 
 
 def converted(model: Any, dtype: str | None = None) -> ModelProto:
-    """Return the graph that ``onnx`` writes.
+    """Return the graph that ``to_onnx`` writes.
 
     Args:
-        model: as for ``onnx``.
-        dtype: as for ``onnx``.
+        model: as for ``to_onnx``.
+        dtype: as for ``to_onnx``.
 
     Returns:
         The ``onnx.ModelProto``, checked by ONNX's own checker.
 
     Raises:
-        BatchpropError: as ``onnx``.
+        BatchpropError: as ``to_onnx``.
     """
     with require_extra("onnx", "bp.export.onnx"):
         import skl2onnx
@@ -145,7 +145,7 @@ def _check_asked(model: Any, dtype: str | None) -> None:
 
 def _inputs(steps: list[Any], dtype: str | None) -> list[Input]:
     """The inputs of the graph: the columns of a table, or one matrix."""
-    if converter_key(steps[0]) == "batchprop ByKind":
+    if converter_key(steps[0]) == "batchprop ColumnCaster":
         return [Input(name, INPUTS[kind][0], 1, kind) for name, kind in steps[0].kinds.items()]
     weights = next((step.coefs_[0].dtype for step in steps if hasattr(step, "coefs_")), "float32")
     width = next(int(step.n_features_in_) for step in steps if hasattr(step, "n_features_in_"))

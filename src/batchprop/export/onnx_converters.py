@@ -66,11 +66,11 @@ class ConversionContext:
 
 
 def converter_key(step: object) -> str:
-    """Return the key of a step in ``CHAPTERS``, or of what it is a kind of; the empty text for neither.
+    """Return the key of a step in ``CONVERTERS``, or of what it is a kind of; the empty text for neither.
 
     Example:
         >>> from sklearn.impute import SimpleImputer
-        >>> name_of(SimpleImputer()), name_of(3)
+        >>> converter_key(SimpleImputer()), converter_key(3)
         ('sklearn SimpleImputer', '')
     """
     names = (f"{kind.__module__.partition('.')[0]} {kind.__name__}" for kind in type(step).__mro__)
@@ -99,7 +99,7 @@ def plan_of(steps: list[Any], dtype: Any) -> ConversionContext:
     """Return what the chapters have to know of a model.
 
     Args:
-        steps: its ``leaves``.
+        steps: its ``iter_steps``.
         dtype: of the numbers that the network gets.
 
     Returns:
@@ -167,7 +167,7 @@ CONVERTERS: dict[str, Converter] = {
         lambda estimator, dtype: [("variable", dtype, estimator.n_outputs_)],
         lambda graph, operator, plan: write_regressor(graph, operator, dtype=plan.dtype),
     ),
-    "batchprop ByKind": Converter(
+    "batchprop ColumnCaster": Converter(
         _nothing,
         _outputs_of_by_kind,
         lambda graph, operator, plan: write_by_kind(graph, operator, known_empty=plan.known_empty),
@@ -205,7 +205,7 @@ def converter_options(steps: list[Any], plan: ConversionContext) -> dict[str, di
     """Return what ``skl2onnx.convert_sklearn`` is told of a model's steps, beside what it knows itself.
 
     Args:
-        steps: the model's ``leaves``.
+        steps: the model's ``iter_steps``.
         plan: of the model.
 
     Returns:

@@ -106,7 +106,7 @@ def known_activation(record: Any) -> str:
     """Return the name of an activation of the library; refuse one that only bears such a name.
 
     Example:
-        >>> known_activation(find_activation("logistic"))
+        >>> known_activation(get_activation("logistic"))
         'sigmoid'
     """
     if ACTIVATIONS.get(record.name) != record:

@@ -16,7 +16,7 @@ from batchprop.export.onnx_graph import Graph, Value
 from batchprop.export.onnx_network import as_matrix, concat_columns
 
 MISSING = "(missing)"
-"""What stands for missing text after ``ByKind``."""
+"""What stands for missing text after ``ColumnCaster``."""
 
 INPUTS = {
     "number": (np.float64, "a number; NaN where it is missing"),
@@ -26,7 +26,7 @@ INPUTS = {
 }
 """For each kind of column the type of its input ``(n, 1)``, and what it holds."""
 
-_FARTHEST = 1e100
+_MAX_ABS = 1e100
 _TRUE = dict.fromkeys(["True", "TRUE", "1"], "true")
 _FALSE = dict.fromkeys(["False", "FALSE", "0"], "false")
 _NO_DATE = np.iinfo(np.int64).min
@@ -37,7 +37,7 @@ _ERA = 146_097
 
 
 def write_by_kind(graph: Graph, operator: Any, *, known_empty: frozenset[str]) -> None:
-    """Write ``ByKind``: each column by itself; numbers cut at ±1e100, text with its word for missing."""
+    """Write ``ColumnCaster``: each column by itself; numbers cut at ±1e100, text with its word for missing."""
     kinds: Mapping[str, str] = operator.raw_operator.kinds
     groups: dict[str, list[tuple[Any, Any]]] = {}
     for (name, kind), given, taken in zip(kinds.items(), operator.inputs, operator.outputs, strict=True):
@@ -55,7 +55,7 @@ def write_by_kind(graph: Graph, operator: Any, *, known_empty: frozenset[str]) -
 
 def _clipped(graph: Graph, x: Value) -> Value:
     # Not Clip, whose answer for NaN is not said.
-    high, low = graph.constant(_FARTHEST), graph.constant(-_FARTHEST)
+    high, low = graph.constant(_MAX_ABS), graph.constant(-_MAX_ABS)
     x = graph("Where", graph("Greater", x, high), high, x)
     return graph("Where", graph("Less", x, low), low, x)
 

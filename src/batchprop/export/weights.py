@@ -25,7 +25,7 @@ FORMAT = 1
 """The number in every file, which changes when older versions could not read it."""
 
 _KEY = "batchprop"
-_LONGEST_HEADER = 1 << 20
+_MAX_HEADER = 1 << 20
 _PREFIX = 8  # bytes, which tell the header's length
 _TYPES = {"F32", "F64"}
 _SHOWN = 60
@@ -73,7 +73,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
         >>> import batchprop as bp, pathlib, tempfile
         >>> net = bp.Network.create([4, 3, 2], activation="tanh", random_state=0)
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "net.safetensors"
-        >>> bp.export.weights(net, file)
+        >>> bp.export.save_weights(net, file)
         >>> bp.export.read_weights(file).activations[0].name
         'tanh'
     """
@@ -94,7 +94,7 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
 
 
 def read_weights(path: str | os.PathLike[str]) -> Network:
-    """Read a network from a file that ``weights`` wrote; nothing in the file can run code.
+    """Read a network from a file that ``save_weights`` wrote; nothing in the file can run code.
 
     Args:
         path: the file.
@@ -187,10 +187,10 @@ def _check_header(path: Path) -> None:
         raise ModelError(
             f"{path} cannot be read: {error.strerror}; name a file that `weights` wrote"
         ) from error
-    if length > _LONGEST_HEADER:
+    if length > _MAX_HEADER:
         raise ModelError(
             f"{path} holds no network that batchprop wrote: it begins with a header of {length:,} bytes, "
-            f"where {_LONGEST_HEADER:,} is the longest"
+            f"where {_MAX_HEADER:,} is the longest"
         )
 
 

@@ -19,7 +19,7 @@ from batchprop.microscope.formulas import activation_tex, head_tex
 from batchprop.network import Network
 from batchprop.webdata import encode_matrix
 
-MOST_NUMBERS = 800_000
+MAX_NUMBERS = 800_000
 """About so many numbers a document holds: 4 bytes each, a third more as text, and a page under 5 MB."""
 
 _UNITS = (64, 48, 32, 24, 16, 8)
@@ -162,12 +162,12 @@ def select_units(step: Step, n_moments: int) -> Units:
         >>> from batchprop.backprop import backprop
         >>> net = Network.create([3, 2], random_state=0)
         >>> step = backprop(net, np.ones((3, 4), "float32"), np.eye(2, 4, dtype="float32"))
-        >>> [len(units) for units in drawn_units(step, 1)]
+        >>> [len(units) for units in select_units(step, 1)]
         [3, 2]
     """
     measures = [*(np.std(H, axis=1) for H in step.H), np.abs(step.dZ[-1]).mean(axis=1)]
     sizes, m = [len(measure) for measure in measures], step.P.shape[1]
-    most = next((most for most in _UNITS if _numbers(sizes, m, n_moments, most) <= MOST_NUMBERS), _UNITS[-1])
+    most = next((most for most in _UNITS if _numbers(sizes, m, n_moments, most) <= MAX_NUMBERS), _UNITS[-1])
     # A unit that overflowed is looked at first.
     known = (np.nan_to_num(measure, nan=np.inf, posinf=np.inf) for measure in measures)
     return tuple(np.sort(np.argsort(-measure, kind="stable")[:most]) for measure in known)
@@ -185,7 +185,7 @@ def select_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return which inputs the page knows: all, or of very many those drawn and each example's largest.
 
     Example:
-        >>> known_inputs(np.ones((3, 2)), np.array([1]))
+        >>> select_inputs(np.ones((3, 2)), np.array([1]))
         array([0, 1, 2])
     """
     if len(B) <= _INPUTS:
@@ -198,7 +198,7 @@ def downsample_images(images: NDArray[Any] | None) -> NDArray[np.floating] | Non
     """Return images of at most 64 pixels a side, each the mean of those that it stands for.
 
     Example:
-        >>> reduced(np.ones((1, 128, 100))).shape
+        >>> downsample_images(np.ones((1, 128, 100))).shape
         (1, 64, 50)
     """
     if images is None:

@@ -14,10 +14,10 @@ from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import page
 from batchprop.plots.validation import check_fitted, n_rows
 
-MOST_ROWS = 64
+MAX_ROWS = 64
 """Examples in a microscope at most: more columns than that nobody can tell apart."""
 
-MOST_MOMENTS = 6
+MAX_MOMENTS = 6
 
 _IMAGES = 3  # dimensions
 
@@ -134,7 +134,7 @@ def look(
 
 def _moments(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
     """The network at a few points of its training, the fitted one last."""
-    found = [(f"after epoch {one.epoch}", estimator.at_checkpoint(one)) for one in _checkpoints(estimator)]
+    found = [(f"after epoch {one.epoch}", estimator.at_snapshot(one)) for one in _checkpoints(estimator)]
     if not found:
         found = [("as fitted: the training was not recorded", estimator)]
     elif _same(found[-1][1].coefs_, estimator.coefs_):
@@ -143,7 +143,7 @@ def _moments(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
         found.append(("as fitted, the best epoch", estimator))
     if found[0][0] == "after epoch 0":
         found[0] = ("before the first epoch", found[0][1])
-    places = np.unique(np.linspace(0, len(found) - 1, MOST_MOMENTS).round().astype(int))
+    places = np.unique(np.linspace(0, len(found) - 1, MAX_MOMENTS).round().astype(int))
     return [
         Snapshot(name, then.network_and_batch(X, y)[0], _in_words(then.predict(X)))
         for name, then in (found[place] for place in places)
@@ -156,12 +156,12 @@ def _same(ours: list[Any], kept: list[Any]) -> bool:
 
 
 def _checkpoints(estimator: Any) -> list[Any]:
-    return list(getattr(estimator, "checkpoints_", []))
+    return list(getattr(estimator, "weight_snapshots_", []))
 
 
 def _chosen(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDArray[np.intp]:
-    if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or not 1 <= rows <= MOST_ROWS:
-        raise ParameterError(f"rows={rows!r} is not allowed: give a number from 1 to {MOST_ROWS}, as 8")
+    if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or not 1 <= rows <= MAX_ROWS:
+        raise ParameterError(f"rows={rows!r} is not allowed: give a number from 1 to {MAX_ROWS}, as 8")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ParameterError(f"random_state={seed!r} is not allowed: give a whole number from 0, as 0")
     n, of_y = n_rows("X", X), n_rows("y", y)

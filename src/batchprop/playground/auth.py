@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 HOST = "127.0.0.1"
 
-MOST_JSON_BYTES = 65_536
+MAX_JSON_BYTES = 65_536
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -79,7 +79,7 @@ class AuthMiddleware:
         return self._invitation is not None and _same(path, self._invitation)
 
     def _too_long(self, headers: Headers, rest: str) -> tuple[str, int] | None:
-        most = self._most_bytes.get(rest, MOST_JSON_BYTES)
+        most = self._most_bytes.get(rest, MAX_JSON_BYTES)
         length = headers.get("content-length", "")
         if not length.isdecimal() or "transfer-encoding" in headers:
             return "the length of the request is missing", 411

@@ -11,7 +11,7 @@ from batchprop.errors import DataError
 
 Task = Literal["classes", "numbers"]
 
-MOST_ROWS, MOST_FEATURES, MOST_CLASSES = 20_000, 500, 10
+MAX_ROWS, MAX_FEATURES, MAX_CLASSES = 20_000, 500, 10
 MIN_ROWS = 5
 """Enough for one to be held out."""
 
@@ -67,9 +67,9 @@ def check_size(title: str, rows: int, features: int = 1, classes: int = 1) -> No
     if rows < MIN_ROWS:
         raise DataError(f"{title} has too few rows ({rows}): the playground needs {MIN_ROWS} at least")
     bounds = [
-        (rows, MOST_ROWS, "rows"),
-        (features, MOST_FEATURES, "features"),
-        (classes, MOST_CLASSES, "classes"),
+        (rows, MAX_ROWS, "rows"),
+        (features, MAX_FEATURES, "features"),
+        (classes, MAX_CLASSES, "classes"),
     ]
     for found, most, what in bounds:
         if found > most:

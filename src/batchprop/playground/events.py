@@ -16,7 +16,7 @@ from batchprop.playground.toy_datasets import TOYS
 from batchprop.playground.trainer import Trainer
 from batchprop.webdata import encode_base64, encode_matrix
 
-MOST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 """Of a file."""
 
 
@@ -75,7 +75,7 @@ def setup_event(playground: Session) -> dict[str, Any]:
             "units": UNITS,
             "learning_rate": RATES,
             "seed": (0, LAST_SEED),
-            "file_bytes": MOST_BYTES,
+            "file_bytes": MAX_BYTES,
         },
         "file": _file(playground),
         "data": _data(playground.examples, playground.plane, playground.training),

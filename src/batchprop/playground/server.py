@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 
 from batchprop.errors import BatchpropError
 from batchprop.playground.auth import HEADERS, AuthMiddleware
-from batchprop.playground.events import MOST_BYTES, Cursor
+from batchprop.playground.events import MAX_BYTES, Cursor
 from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
 from batchprop.playground.session import File, Session
 from batchprop.playground.worker import EndedError, Worker
@@ -26,7 +26,7 @@ T = TypeVar("T")
 FRAME_SECONDS = 1 / 12
 """From one frame to the next at least: more often nobody sees."""
 
-MOST_PAGES = 4
+MAX_PAGES = 4
 
 _TYPES = {"playground.js": "text/javascript", "playground.css": "text/css"}
 MAX_NAME = 100
@@ -62,7 +62,7 @@ class Server:
             Route("/file", self._file, methods=["POST"]),
             Route("/end", self._ended, methods=["POST"]),
         ]
-        bounds = {"file": MOST_BYTES}
+        bounds = {"file": MAX_BYTES}
         guard = Middleware(AuthMiddleware, port=port, token=token, invitation=invitation, most_bytes=bounds)
         self.app = Starlette(
             routes=[Mount(f"/{token}", routes=routes)],
@@ -82,9 +82,9 @@ class Server:
 
     async def _told(self) -> AsyncGenerator[str, None]:
         """All that happens, as long as the page listens; where none does, the training rests."""
-        if self._pages >= MOST_PAGES:
+        if self._pages >= MAX_PAGES:
             # A browser keeps six connections to a server: with one more page, no wish would come through.
-            yield _event("full", {"error": f"{MOST_PAGES} pages of the playground are open: close one"})
+            yield _event("full", {"error": f"{MAX_PAGES} pages of the playground are open: close one"})
             return
         heard = Cursor()
         self._pages += 1

@@ -56,9 +56,9 @@ class Settings:
         axes: which two features the plane shows; None for the second where there is one only.
 
     Example:
-        >>> Settings().changed({"batch_size": 1, "hidden": [4]}).hidden
+        >>> Settings().replace({"batch_size": 1, "hidden": [4]}).hidden
         (4,)
-        >>> Settings().changed({"activation": "rely"})
+        >>> Settings().replace({"activation": "rely"})
         Traceback (most recent call last):
         batchprop.errors.ParameterError: activation='rely' is unknown: choose one of ...
     """
@@ -100,16 +100,16 @@ TRAINING_FIELDS = ("seed", "hidden", "activation")
 
 
 def _refused(name: str, value: object, wanted: str) -> ParameterError:
-    return ParameterError(f"{name}={value!r} is not allowed: give {wanted}"[:_LONGEST])
+    return ParameterError(f"{name}={value!r} is not allowed: give {wanted}"[:_MAX_LENGTH])
 
 
-_LONGEST = 300  # letters; what a page sends may be of any length
+_MAX_LENGTH = 300  # letters; what a page sends may be of any length
 
 
 def _one_of(known: Collection[str]) -> Callable[[str, object], str]:
     def checked(name: str, value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            raise unknown_option_error(name, str(value)[:_LONGEST], known)
+            raise unknown_option_error(name, str(value)[:_MAX_LENGTH], known)
         return value
 
     return checked

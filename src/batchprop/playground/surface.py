@@ -15,7 +15,7 @@ from batchprop.playground.data import PlaygroundData
 GRID_SIZE = 64
 """The surface has so many places in each direction."""
 
-MOST_POINTS = 2_000
+MAX_POINTS = 2_000
 
 _MARGIN = 0.08  # of the points' range, on each side
 
@@ -51,10 +51,10 @@ def best_axes(examples: PlaygroundData) -> tuple[int, int | None]:
 
     Example:
         >>> X = np.array([[0.0, 5, 1], [1, 5.1, 2], [0, 7, 8], [1, 7.1, 9]])
-        >>> some = Examples(
+        >>> some = PlaygroundData(
         ...     "", "classes", X, np.array([0.0, 0, 1, 1]), ("a", "b", "c"), ("x", "y"), ()
         ... )
-        >>> telling_axes(some)
+        >>> best_axes(some)
         (1, 2)
     """
     if examples.X.shape[1] == 1:
@@ -78,8 +78,8 @@ def make_plane(examples: PlaygroundData, axes: tuple[int, int | None]) -> Plane:
         ParameterError: there is no such feature, or both are the same.
 
     Example:
-        >>> from batchprop.playground.toy_datasets import drawn
-        >>> plane_of(drawn("moons", 100, 0.1, 0), (0, 1)).points.shape
+        >>> from batchprop.playground.toy_datasets import make_toy
+        >>> make_plane(make_toy("moons", 100, 0.1, 0), (0, 1)).points.shape
         (2, 100)
     """
     n_features, (first, second) = len(examples.features), axes
@@ -92,7 +92,7 @@ def make_plane(examples: PlaygroundData, axes: tuple[int, int | None]) -> Plane:
         raise ParameterError(f"axes={list(axes)} are not allowed: there are {n_features} features, give two")
     n = len(examples.X)
     # The same ones always: of a table that is sorted, the first would be of one class.
-    drawn = np.sort(np.random.RandomState(0).permutation(n)[:MOST_POINTS])
+    drawn = np.sort(np.random.RandomState(0).permutation(n)[:MAX_POINTS])
     xs = examples.X[:, first]
     # Where there is no second feature, points are spread so that each can be seen.
     ys = np.linspace(-1, 1, n) if second is None else examples.X[:, second]

@@ -42,7 +42,7 @@ def make_toy(name: str, rows: int, noise: float, seed: int) -> PlaygroundData:
         The points, each coordinate standardised.
 
     Example:
-        >>> moons = drawn("moons", 100, 0.1, 0)
+        >>> moons = make_toy("moons", 100, 0.1, 0)
         >>> moons.X.shape, moons.outputs, np.bincount(moons.values.astype(int))
         ((100, 2), ('class 1', 'class 2'), array([50, 50]))
     """

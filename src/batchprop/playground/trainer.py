@@ -19,11 +19,11 @@ from batchprop.playground.data import PlaygroundData
 from batchprop.playground.settings import Settings
 from batchprop.training import TrainConfig, TrainState, all_finite, apply_gradient, init_state
 
-MOST_STEPS = 1_000_000
+MAX_STEPS = 1_000_000
 
 _HELD_OUT = 5  # one row of so many
 _EPOCHS_AVERAGED = 2
-_FEWEST_AVERAGED = 50  # batches, before older ones begin to be forgotten
+_MIN_AVERAGED = 50  # batches, before older ones begin to be forgotten
 
 
 class LastBatch(NamedTuple):
@@ -77,9 +77,9 @@ class Trainer:
         1812.06162.
 
     Example:
-        >>> from batchprop.playground.toy_datasets import drawn
-        >>> training = Training(
-        ...     drawn("blobs", 100, 0.1, 0), Settings(data="blobs", batch_size="full")
+        >>> from batchprop.playground.toy_datasets import make_toy
+        >>> training = Trainer(
+        ...     make_toy("blobs", 100, 0.1, 0), Settings(data="blobs", batch_size="full")
         ... )
         >>> for _ in range(100):
         ...     training.step()
@@ -147,8 +147,8 @@ class Trainer:
             DivergedError: the loss or a weight is no finite number; the step is not taken.
             ParameterError: there were a million steps.
         """
-        if self.steps >= MOST_STEPS:
-            raise ParameterError(f"{MOST_STEPS:,} batches are the most that the playground takes: reset it")
+        if self.steps >= MAX_STEPS:
+            raise ParameterError(f"{MAX_STEPS:,} batches are the most that the playground takes: reset it")
         rows, network, rate = next(self._batches), self.network, self._settings.learning_rate
         batch = gather(self.table, rows)
         with np.errstate(all="ignore"):
@@ -197,7 +197,7 @@ class Trainer:
         if math.isnan(noise.trace):
             return math.nan
         self._measured_batches += 1
-        window = max(_FEWEST_AVERAGED, _EPOCHS_AVERAGED * len(self.rows) / m)
+        window = max(_MIN_AVERAGED, _EPOCHS_AVERAGED * len(self.rows) / m)
         share = 1 / min(self._measured_batches, window)
         trace, squared_norm = (
             float(old + share * (new - old)) for old, new in zip(self._noise, noise, strict=True)

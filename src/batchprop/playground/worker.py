@@ -62,9 +62,9 @@ class Worker:
 
     Example:
         >>> from batchprop.playground.settings import Settings
-        >>> stage = Stage(Playground(None, Settings(rows=50)))
-        >>> stage.ask(Playground.step).result()
-        >>> events, heard = stage.news(Heard()).result()
+        >>> stage = Worker(Session(None, Settings(rows=50)))
+        >>> stage.submit(Session.step).result()
+        >>> events, heard = stage.next_events(Heard()).result()
         >>> [name for name, _ in events], heard.steps
         (['lesson', 'frame'], 1)
         >>> stage.close()

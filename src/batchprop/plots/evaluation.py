@@ -14,13 +14,13 @@ from batchprop.plots.style import COLOURS, GREY, LIGHT_GREY, replace_missing_gly
 
 Array = npt.NDArray[Any]
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 """A confusion matrix of more is too small to read."""
-MOST_POINTS = 1000
+MAX_POINTS = 1000
 """A cloud of more is no clearer, only larger."""
 
 _BLUE, _RED = COLOURS[:2]
-_LONGEST = 24
+_MAX_LENGTH = 24
 _ACROSS = 36  # letters fit beside each other under a matrix
 _FEW = 6
 _DARK = 0.5  # a share from which black is hard to read
@@ -35,13 +35,13 @@ def new_figure(height: float, width: float = _WIDE) -> Figure:
 def axis_label(text: object) -> str:
     r"""Return a label as a picture can bear it: on one line, not long, no formula read into it.
 
-    >>> inscription("5 $ and\nmore"), inscription("a rather long name of class 10")
+    >>> axis_label("5 $ and\nmore"), axis_label("a rather long name of class 10")
     ('5 \\$ and more', 'a rather lon…of class 10')
     """
     line = replace_missing_glyphs(" ".join(str(text).split()))
-    if len(line) > _LONGEST:
+    if len(line) > _MAX_LENGTH:
         # Names of one kind are often told apart by their ends.
-        line = f"{line[: _LONGEST // 2]}…{line[1 - _LONGEST // 2 :]}"
+        line = f"{line[: _MAX_LENGTH // 2]}…{line[1 - _MAX_LENGTH // 2 :]}"
     return line.replace("$", r"\$")
 
 
@@ -80,7 +80,7 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
 
     Args:
         counts: of rows (k, k), true class by predicted.
-        classes: at most ``MOST_CLASSES`` of them (k,).
+        classes: at most ``MAX_CLASSES`` of them (k,).
     """
     k = len(classes)
     side = min(max(3.2, (0.45 if k > _FEW else 0.7) * k + 1.6), 7.0)

@@ -78,8 +78,8 @@ class GradientNormDisplay:
             NotFittedError: it is not fitted.
         """
         check_fitted(estimator)
-        points = estimator.checkpoints_
-        quantiles = [_quantiles(estimator.at_checkpoint(point), X, y) for point in points]
+        points = estimator.weight_snapshots_
+        quantiles = [_quantiles(estimator.at_snapshot(point), X, y) for point in points]
         epochs = [point.epoch for point in points]
         return cls(epochs=epochs, quantiles=np.swapaxes(quantiles, 0, 1)).plot(ax=ax)
 
@@ -132,6 +132,6 @@ class GradientNormDisplay:
 
 def _quantiles(estimator: Any, X: Any, y: Any) -> NDArray[np.floating]:
     """The three quantiles in each layer ``(L + 1, 3)``."""
-    squared = [estimator.backprop(*rows).gradient.squared_norms_by_layer() for rows in iter_row_chunks(X, y)]
+    squared = [estimator.backprop(*rows).gradient.squared_norms_per_layer() for rows in iter_row_chunks(X, y)]
     norms = np.sqrt(np.concatenate(squared, axis=1, dtype=float))
     return np.quantile(norms, _QUANTILES, axis=1).T

@@ -122,7 +122,7 @@ class WeightHistogramDisplay(RidgePlot):
         >>> display = WeightHistogramDisplay.from_estimator(clf)
         >>> (
         ...     [panel.get_title() for panel in display.axes_],
-        ...     len(display.ridges_[0]) == len(clf.checkpoints_),
+        ...     len(display.ridges_[0]) == len(clf.weight_snapshots_),
         ... )
         (['layer 1', 'output'], True)
     """
@@ -148,7 +148,7 @@ class WeightHistogramDisplay(RidgePlot):
             ParameterError: ``bins`` is no whole number, or below 1.
         """
         check_fitted(estimator)
-        points = estimator.checkpoints_
+        points = estimator.weight_snapshots_
         return cls._drawn(points, [partial(_weights, point) for point in points], bins, ax)
 
 
@@ -204,8 +204,8 @@ class ActivationHistogramDisplay(RidgePlot):
             ParameterError: ``bins`` is no whole number, or below 1.
         """
         check_fitted(estimator)
-        points = estimator.checkpoints_
-        networks = [estimator.at_checkpoint(point) for point in points]
+        points = estimator.weight_snapshots_
+        networks = [estimator.at_snapshot(point) for point in points]
         return cls._drawn(points, [partial(_activations, net, X) for net in networks], bins, ax)
 
 

@@ -29,8 +29,8 @@ def get_axes(ax: Any, size: tuple[float, float]) -> Any:
     Example:
         >>> import matplotlib
         >>> matplotlib.use("Agg")
-        >>> ax = axes_or_new(None, (4, 3))
-        >>> axes_or_new(ax, (8, 6)) is ax, ax.figure.get_size_inches()
+        >>> ax = get_axes(None, (4, 3))
+        >>> get_axes(ax, (8, 6)) is ax, ax.figure.get_size_inches()
         (True, array([4., 3.]))
     """
     return ax if ax is not None else make_axes(size)
@@ -53,7 +53,7 @@ def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any
     Example:
         >>> import matplotlib
         >>> matplotlib.use("Agg")
-        >>> new_axes((4, 3), columns=2).shape
+        >>> make_axes((4, 3), columns=2).shape
         (2,)
     """
     try:
@@ -90,7 +90,7 @@ def replace_missing_glyphs(text: str) -> str:
     """Return the text with `?` for each letter that the font lacks.
 
     Example:
-        >>> drawable("digits 城")
+        >>> replace_missing_glyphs("digits 城")
         'digits ?'
     """
     from matplotlib.font_manager import FontProperties, findfont, get_font

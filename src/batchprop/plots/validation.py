@@ -22,13 +22,13 @@ def check_fitted(estimator: Any) -> None:
         NotFittedError: it is not fitted.
 
     Example:
-        >>> require_fitted("a network")
+        >>> check_fitted("a network")
         Traceback (most recent call last):
         batchprop.errors.InputError: a str has no network to look at: give a fitted MLPClassifier or ...
     """
     from sklearn.utils.validation import check_is_fitted
 
-    if not hasattr(estimator, "at_checkpoint"):
+    if not hasattr(estimator, "at_snapshot"):
         raise InputError(
             f"a {type(estimator).__name__} has no network to look at: give a fitted MLPClassifier or "
             "MLPRegressor; of a pipeline give its last step, and X as the steps before make it"
@@ -49,7 +49,7 @@ def iter_row_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
         InputError: they have no rows, or not as many rows each.
 
     Example:
-        >>> [(len(X), len(y)) for X, y in in_chunks([[0.0]] * 1500, [1] * 1500)]
+        >>> [(len(X), len(y)) for X, y in iter_row_chunks([[0.0]] * 1500, [1] * 1500)]
         [(1024, 1024), (476, 476)]
     """
     counts = [n_rows(name, table) for name, table in zip("Xy", tables, strict=False)]
@@ -73,7 +73,7 @@ def n_rows(name: str, table: Any) -> int:
         InputError: it has none, as None or a number.
 
     Example:
-        >>> rows_of("X", [[0.0], [1.0]])
+        >>> n_rows("X", [[0.0], [1.0]])
         2
     """
     try:

@@ -19,12 +19,12 @@ from batchprop.errors import BatchpropError, ParameterError, unknown_option_erro
 from batchprop.privacy.validation import Accountant, Sampling, checked_delta, not_negative, number, positive
 
 REL_TOL = 1e-3
-"""How far above the smallest noise multiplier ``noise_for`` may stop, relative."""
+"""How far above the smallest noise multiplier ``calibrate_noise`` may stop, relative."""
 
-BEYOND_PLD, MOST_STEPS = 1000.0, 10**9
+BEYOND_PLD, MAX_STEPS = 1000.0, 10**9
 """From this ε and beyond these steps "pld" too returns the Rényi bound: its numbers overflow soon after."""
 
-LEAST_NOISE, MOST_NOISE = 1e-6, 1e6
+MIN_NOISE, MAX_NOISE = 1e-6, 1e6
 """Noise multipliers below the first count as no noise at all, and above the second as the second."""
 
 PART = 1000
@@ -51,8 +51,8 @@ class SamplingRun:
         ParameterError: a value is out of its bounds.
 
     Example:
-        >>> Run(sampling_rate=0.01, noise_multiplier=1.1, steps=1000)
-        Run(sampling_rate=0.01, noise_multiplier=1.1, steps=1000, sampling='poisson')
+        >>> SamplingRun(sampling_rate=0.01, noise_multiplier=1.1, steps=1000)
+        SamplingRun(sampling_rate=0.01, noise_multiplier=1.1, steps=1000, sampling='poisson')
     """
 
     sampling_rate: float
@@ -99,10 +99,10 @@ def compute_epsilon(runs: Iterable[SamplingRun], delta: float, accountant: Accou
         Doroshenko et al., arXiv 2207.04380 (the discretisation of the privacy loss).
 
     Example:
-        >>> day = Run(sampling_rate=0.01, noise_multiplier=1.0, steps=1000)
-        >>> round(epsilon_spent([day], delta=1e-5), 2)
+        >>> day = SamplingRun(sampling_rate=0.01, noise_multiplier=1.0, steps=1000)
+        >>> round(compute_epsilon([day], delta=1e-5), 2)
         1.83
-        >>> round(epsilon_spent([day, day], delta=1e-5), 2)
+        >>> round(compute_epsilon([day, day], delta=1e-5), 2)
         2.58
     """
     delta = _checked(delta, accountant)
@@ -113,10 +113,10 @@ def compute_epsilon(runs: Iterable[SamplingRun], delta: float, accountant: Accou
 def _epsilon(alike: tuple[SamplingRun, ...], delta: float, accountant: Accountant) -> float:
     if not alike:
         return 0.0
-    if any(run.noise_multiplier < LEAST_NOISE or run.sampling != "poisson" for run in alike):
+    if any(run.noise_multiplier < MIN_NOISE or run.sampling != "poisson" for run in alike):
         return math.inf
     renyi = _renyi(alike, delta)
-    beyond_pld = renyi >= BEYOND_PLD or sum(run.steps for run in alike) > MOST_STEPS
+    beyond_pld = renyi >= BEYOND_PLD or sum(run.steps for run in alike) > MAX_STEPS
     if accountant == "rdp" or renyi == 0 or beyond_pld:
         return renyi
     return _loss_distribution(alike, delta, _interval(renyi, alike))
@@ -132,7 +132,7 @@ def calibrate_noise(
 ) -> float:
     """Return the smallest noise multiplier that keeps a run, and all that went before it, within (ε, δ).
 
-    ``min {σ : epsilon_spent([*before, Run(q, σ, steps)], δ) ≤ ε}``, up to 0.1% above it and never below.
+    ``min {σ : compute_epsilon([*before, Run(q, σ, steps)], δ) ≤ ε}``, up to 0.1% above it and never below.
 
     Args:
         epsilon: the whole budget ε > 0, not only what is left of it.
@@ -151,8 +151,8 @@ def calibrate_noise(
         BatchpropError: dp-accounting is not installed.
 
     Example:
-        >>> sigma = noise_for(epsilon=3, delta=1e-5, sampling_rate=0.01, steps=1000)
-        >>> round(sigma, 2), epsilon_spent([Run(0.01, sigma, 1000)], delta=1e-5) <= 3
+        >>> sigma = calibrate_noise(epsilon=3, delta=1e-5, sampling_rate=0.01, steps=1000)
+        >>> round(sigma, 2), compute_epsilon([SamplingRun(0.01, sigma, 1000)], delta=1e-5) <= 3
         (0.81, True)
     """
     epsilon, delta = positive("epsilon", epsilon), _checked(delta, accountant)
@@ -178,12 +178,12 @@ def calibrate_noise(
 
     # The Rényi bound is quick and some percent off: it says where to begin.
     start = _bisect_noise(renyi_at, epsilon, 1.0, close=0.03)
-    reachable = start is not None or epsilon_at(MOST_NOISE) <= epsilon
+    reachable = start is not None or epsilon_at(MAX_NOISE) <= epsilon
     sigma = _bisect_noise(epsilon_at, epsilon, start or 1.0, close=REL_TOL) if reachable else None
     if sigma is None:
         raise ParameterError(
             f"epsilon={epsilon:g} at delta={delta:g} cannot be kept by any noise multiplier up to "
-            f"{MOST_NOISE:g} (spent before: {spent:.4g}): allow a larger epsilon, take fewer steps, or use "
+            f"{MAX_NOISE:g} (spent before: {spent:.4g}): allow a larger epsilon, take fewer steps, or use "
             "accountant='pld', the tighter one"
         )
     return sigma
@@ -199,7 +199,7 @@ def as_poisson(runs: Iterable[SamplingRun]) -> tuple[SamplingRun, ...]:
     """Return the runs as if all their batches had been drawn by Poisson sampling.
 
     Example:
-        >>> as_poisson([Run(0.1, 1.0, 5, "shuffled")]) == (Run(0.1, 1.0, 5),)
+        >>> as_poisson([SamplingRun(0.1, 1.0, 5, "shuffled")]) == (SamplingRun(0.1, 1.0, 5),)
         True
     """
     return tuple(replace(run, sampling="poisson") for run in runs)
@@ -208,11 +208,11 @@ def as_poisson(runs: Iterable[SamplingRun]) -> tuple[SamplingRun, ...]:
 def _merge_runs(runs: Iterable[SamplingRun]) -> tuple[SamplingRun, ...]:
     """Runs of the same rate and noise as one, in one order: then the order they came in cannot matter.
 
-    More noise than ``MOST_NOISE`` is reckoned as so much, which is on the safe side.
+    More noise than ``MAX_NOISE`` is reckoned as so much, which is on the safe side.
     """
     steps: Counter[SamplingRun] = Counter()
     for run in runs:
-        noise = min(run.noise_multiplier, MOST_NOISE)
+        noise = min(run.noise_multiplier, MAX_NOISE)
         steps[replace(run, noise_multiplier=noise, steps=0)] += run.steps
     return tuple(sorted(replace(kind, steps=count) for kind, count in steps.items() if count))
 
@@ -225,7 +225,7 @@ def _bisect_noise(
     log ε is nearly a line in log σ, so the secant through the last two points leads to the root; each step
     goes a little past it, to the other side, so that the bracket closes from both ends.
     """
-    low, high = math.log(LEAST_NOISE), math.log(MOST_NOISE)
+    low, high = math.log(MIN_NOISE), math.log(MAX_NOISE)
     at, slope, nudge = math.log(start), -1.5, 0.4 * close
     before: tuple[float, float] | None = None
     widths = [math.inf] * 3
@@ -240,7 +240,7 @@ def _bisect_noise(
         widths.append(high - low)
         if not low + nudge / 2 < at < high - nudge / 2 or widths[-1] > widths[-4] / 2:
             at = (low + high) / 2
-    return math.exp(high) if high < math.log(MOST_NOISE) else None
+    return math.exp(high) if high < math.log(MAX_NOISE) else None
 
 
 def _interval(epsilon: float, runs: Sequence[SamplingRun]) -> float:

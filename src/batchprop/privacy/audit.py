@@ -56,11 +56,11 @@ def audit_epsilon(
 
     Example:
         >>> included = np.where(np.arange(1000) % 2, 1, -1)
-        >>> known = epsilon_at_least(included, included, 100, 100, delta=1e-5)
+        >>> known = audit_epsilon(included, included, 100, 100, delta=1e-5)
         >>> round(known, 2)
         4.17
         >>> guessed = np.zeros(1000)
-        >>> epsilon_at_least(included, guessed, 100, 100, delta=1e-5)
+        >>> audit_epsilon(included, guessed, 100, 100, delta=1e-5)
         0.0
     """
     member, score = _canaries(included, scores)

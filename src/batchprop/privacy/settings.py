@@ -96,7 +96,7 @@ class Privacy:
 
     def start(
         self, n_rows: int, expected_size: int, steps: int, before: PrivacySpent | None, *, seeded: bool
-    ) -> "PrivateFit":
+    ) -> "PrivacyEngine":
         """Return a fit that keeps the promise over all its steps.
 
         Args:
@@ -114,8 +114,8 @@ class Privacy:
             BatchpropError: dp-accounting is not installed.
 
         Example:
-            >>> fit = Privacy(epsilon=3, delta=1e-5).begin(1_000, 100, 50, None, seeded=True)
-            >>> round(fit.noise_multiplier, 1), fit.spent(50).epsilon <= 3
+            >>> fit = Privacy(epsilon=3, delta=1e-5).start(1_000, 100, 50, None, seeded=True)
+            >>> round(fit.noise_multiplier, 1), fit.compute_spent(50).epsilon <= 3
             (1.4, True)
         """
         runs = () if before is None else before.runs
@@ -127,11 +127,11 @@ class Privacy:
                 self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, so_far
             )
         seeded = seeded or (before is not None and before.seeded)
-        return PrivateFit(self, n_rows, expected_size, noise, runs, seeded)
+        return PrivacyEngine(self, n_rows, expected_size, noise, runs, seeded)
 
     def resume(
         self, n_rows: int, expected_size: int, steps: int, before: PrivacySpent, *, seeded: bool
-    ) -> "PrivateFit":
+    ) -> "PrivacyEngine":
         """Return a fit that goes on with the noise of the last one, as long as the budget lasts.
 
         Args:
@@ -148,7 +148,7 @@ class Privacy:
             ParameterError: the steps would spend more than the budget, or batches were shuffled before.
         """
         noise = before.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
-        fit = PrivateFit(self, n_rows, expected_size, noise, before.runs, seeded or before.seeded)
+        fit = PrivacyEngine(self, n_rows, expected_size, noise, before.runs, seeded or before.seeded)
         if self.epsilon is None:
             return fit
         after = fit.compute_spent(steps)
@@ -172,7 +172,7 @@ class Privacy:
 
 
 @dataclass(frozen=True)
-class PrivateFit:
+class PrivacyEngine:
     """A fit under a promise; made by ``Privacy.begin``.
 
     Attributes:
@@ -235,7 +235,9 @@ def compute_spent(
 
     Example:
         >>> private = Privacy(delta=1e-5, noise_multiplier=0)
-        >>> spent(private, [Run(0.01, 0.0, 10)], expected_batch_size=64, seeded=False).epsilon
+        >>> compute_spent(
+        ...     private, [SamplingRun(0.01, 0.0, 10)], expected_batch_size=64, seeded=False
+        ... ).epsilon
         inf
     """
     runs = tuple(runs)

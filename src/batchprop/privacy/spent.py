@@ -29,7 +29,7 @@ class PrivacySpent:
         seeded: a fixed seed drew the batches and the noise. Who knows it can take the noise off again: that
             is for tests only.
         relation: which tables the promise takes for neighbours.
-        runs: every run so far, for carrying the budget on: ``noise_for(..., before=spent.runs)``.
+        runs: every run so far, for carrying the budget on: ``calibrate_noise(..., before=spent.runs)``.
     """
 
     epsilon: float
@@ -51,11 +51,11 @@ class PrivacySpent:
         """Say in a sentence or three what was spent, and what the promise does not cover.
 
         Example:
-            >>> from batchprop.privacy import Privacy, spent
+            >>> from batchprop.privacy import Privacy, compute_spent
             >>> private = Privacy(delta=1e-5, noise_multiplier=1.0)
             >>> print(
-            ...     spent(
-            ...         private, [Run(0.01, 1.0, 1000)], expected_batch_size=64, seeded=True
+            ...     compute_spent(
+            ...         private, [SamplingRun(0.01, 1.0, 1000)], expected_batch_size=64, seeded=True
             ...     ).summary()
             ... )
             epsilon = 1.83 at delta = 1e-05 (add or remove one row; accountant pld), after 1000 steps with

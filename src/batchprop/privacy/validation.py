@@ -10,7 +10,7 @@ Clipping: TypeAlias = Literal["flat", "per_layer", "automatic"]
 Accountant: TypeAlias = Literal["pld", "rdp"]
 Sampling: TypeAlias = Literal["poisson", "shuffled"]
 
-SMALLEST_DELTA = 1e-10
+MIN_DELTA = 1e-10
 """Below it the rounding of the PLD accountant's Fourier transforms could be mistaken for delta."""
 
 
@@ -29,9 +29,9 @@ def checked_delta(delta: object, accountant: Accountant) -> float:
         raise ParameterError(
             f"delta={delta!r} must be a number in (0, 1): take it well below 1 / rows, for example 1e-5"
         )
-    if accountant == "pld" and value < SMALLEST_DELTA:
+    if accountant == "pld" and value < MIN_DELTA:
         raise ParameterError(
-            f"delta={delta!r} is below {SMALLEST_DELTA:g}, where accountant='pld' rounds too much: "
+            f"delta={delta!r} is below {MIN_DELTA:g}, where accountant='pld' rounds too much: "
             "give a larger delta, or accountant='rdp'"
         )
     return value

@@ -17,10 +17,10 @@ from sklearn.preprocessing import OneHotEncoder
 Array = npt.NDArray[Any]
 Score = Callable[[Any, Array], float]
 
-_MOST_ROWS, _FEWEST_ROWS = 1000, 100
-_MOST_REPEATS = 5
+_MAX_ROWS, _MIN_ROWS = 1000, 100
+_MAX_REPEATS = 5
 # Numbers that are worked on over all shuffles: some seconds of one core.
-_MOST_NUMBERS = 400_000_000
+_MAX_NUMBERS = 400_000_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def permutation_importance(
     owners = source_columns(model)
     names = list(model["columns"].kinds)
     rows, repeats = _sample_sizes(len(y), len(names), len(owners))
-    if rows < min(len(y), _FEWEST_ROWS) or rows == 1:
+    if rows < min(len(y), _MIN_ROWS) or rows == 1:
         return None
     if rows < len(y):
         drawn = np.sort(np.random.default_rng(random_state).permutation(len(y))[:rows])
@@ -89,8 +89,8 @@ def permutation_importance(
 def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:
     """How many rows, how many repeats: fewer where the table is wide."""
     each = columns * features
-    rows = min(rows, _MOST_ROWS, max(1, _MOST_NUMBERS // each))
-    return rows, int(np.clip(_MOST_NUMBERS // (each * rows), 1, _MOST_REPEATS))
+    rows = min(rows, _MAX_ROWS, max(1, _MAX_NUMBERS // each))
+    return rows, int(np.clip(_MAX_NUMBERS // (each * rows), 1, _MAX_REPEATS))
 
 
 def _of_shuffled(X: Array, owners: Array, score: Score) -> Callable[[Any, Array, Array], float]:

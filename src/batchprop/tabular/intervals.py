@@ -18,10 +18,10 @@ Intervals = dict[str, tuple[float, float]]
 CONFIDENCE = 0.95
 """The share of resamples that an interval holds."""
 
-_MOST, _FEWEST = 1000, 200
+_MAX_COUNT, _MIN_COUNT = 1000, 200
 _DRAWS = 40_000_000  # of rows, over all resamples
 _DRAWS_AT_ONCE = 400_000
-_FEWEST_ROWS = 2
+_MIN_ROWS = 2
 _TWO = 2
 _EPS = 1e-12
 
@@ -35,11 +35,11 @@ def resamples(rows: int) -> int:
     >>> resamples(360), resamples(1_000_000)
     (1000, 200)
     """
-    return int(np.clip(_DRAWS // max(rows, 1), _FEWEST, _MOST))
+    return int(np.clip(_DRAWS // max(rows, 1), _MIN_COUNT, _MAX_COUNT))
 
 
 def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
-    """Return a bootstrap interval for each of the scores that ``score_classes`` gives.
+    """Return a bootstrap interval for each of the scores that ``classification_scores`` gives.
 
     The interval is that of the percentiles: from 2.5 to 97.5% of the scores of resamples, each of n rows
     drawn with replacement. A class that a resample lacks does not count in it; a resample in which a
@@ -61,7 +61,7 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
     ...     np.array([0, 1, 1, 1]),
     ...     np.array([[0.8, 0.2], [0.4, 0.6], [0.6, 0.4], [0.1, 0.9]]),
     ... )
-    >>> intervals_of_classes(y, P, np.array([0, 1]))["accuracy"]
+    >>> bootstrap_classification(y, P, np.array([0, 1]))["accuracy"]
     (0.25, 1.0)
     """
     P = P.astype(float)
@@ -89,7 +89,7 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
 def bootstrap_regression(
     y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5, random_state: int = 0
 ) -> Intervals:
-    """Return a bootstrap interval for each of the scores that ``score_numbers`` gives.
+    """Return a bootstrap interval for each of the scores that ``regression_scores`` gives.
 
     Args:
         y: the true numbers (n,).
@@ -99,9 +99,9 @@ def bootstrap_regression(
         random_state: the seed of the draws.
 
     Returns:
-        Score → its lower and upper end, as in ``intervals_of_classes``; no R² where all y are one number.
+        Score → its lower and upper end, as in ``bootstrap_classification``; no R² where all y are one number.
 
-    >>> ends = intervals_of_numbers(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 6.0]))
+    >>> ends = bootstrap_regression(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 6.0]))
     >>> ends["mean absolute error"]
     (0.0, 3.0)
     """
@@ -135,7 +135,7 @@ def bootstrap_regression(
 
 
 def _intervals(n: int, scores: Callable[[Places], dict[str, Floats]], random_state: int) -> Intervals:
-    if n < _FEWEST_ROWS:
+    if n < _MIN_ROWS:
         return {}
     chunks = [scores(drawn) for drawn in _resample(n, random_state)]
     tail = (1 - CONFIDENCE) / 2

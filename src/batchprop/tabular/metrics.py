@@ -21,9 +21,9 @@ def classification_scores(y: Array, P: Array, classes: Array) -> Scores:
         P: a probability for each row and class (n, k).
         classes: the classes in the order of P's columns (k,).
 
-    >>> score_classes(np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]]), np.array([0, 1]))[
-    ...     "accuracy"
-    ... ]
+    >>> classification_scores(
+    ...     np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]]), np.array([0, 1])
+    ... )["accuracy"]
     1.0
     """
     P = P.astype(float)
@@ -52,7 +52,7 @@ def regression_scores(y: Array, guess: Array, loss: str = "squared_error", quant
         loss: what was minimised.
         quantile: which, with the loss "quantile".
 
-    >>> score_numbers(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
+    >>> regression_scores(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     {'R²': 0.0, 'root mean squared error': 1.0, 'mean absolute error': 1.0}
     """
     # Of one number there is no variance to compare with.

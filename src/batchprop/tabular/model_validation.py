@@ -19,7 +19,7 @@ from batchprop.errors import ModelError, join_truncated
 TRUSTED_TYPES = (
     "batchprop.estimators.classifier.MLPClassifier",
     "batchprop.estimators.regressor.MLPRegressor",
-    "batchprop.tabular.transformers.ByKind",
+    "batchprop.tabular.transformers.ColumnCaster",
     "batchprop.tabular.transformers.DateParts",
     "batchprop.tabular.transformers.SmoothClip",
 )

@@ -123,7 +123,7 @@ def write_errors(what: str | Path) -> Iterator[None]:
     Raises:
         WriteError: the system refused. Of a reader who has gone away nothing is said.
 
-    >>> with writing("answers.csv"):
+    >>> with write_errors("answers.csv"):
     ...     raise OSError(errno.ENOSPC, "it says")
     Traceback (most recent call last):
     batchprop.errors.WriteError: answers.csv could not be written: No space left on device; make room, ...

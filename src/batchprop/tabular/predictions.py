@@ -103,7 +103,7 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
         put: takes the text.
         delimiter: between the fields.
 
-    >>> write = appending(lambda text: print(text, end=""))
+    >>> write = csv_appender(lambda text: print(text, end=""))
     >>> write(pd.DataFrame({"kind": ["cat"]})), write(pd.DataFrame({"kind": ["dog"]}))
     kind
     cat

@@ -23,10 +23,10 @@ from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec, read_weights
-from batchprop.tabular.transformers import MOST_CATEGORIES, make_preprocessor
+from batchprop.tabular.transformers import MAX_CATEGORIES, make_preprocessor
 
 QUARTILES = 5
-_FEWEST_RARE = 2 * MOST_CATEGORIES
+_MIN_RARE = 2 * MAX_CATEGORIES
 _FLAGS = np.array([0.0, 1.0])
 
 
@@ -82,7 +82,7 @@ def fit_streaming(
     ...     pd.DataFrame({"age": [20.0, 30.0], "ill": ["no", "yes"]}, index=[0, 1]),
     ...     pd.DataFrame({"age": [40.0], "ill": ["no"]}, index=[2]),
     ... ]
-    >>> learned = learn(blocks, target="ill")
+    >>> learned = fit_streaming(blocks, target="ill")
     >>> learned.encoder.transform(blocks[1]).tolist(), learned.target.counts.tolist()
     ([[0.94...]], [2, 1])
     """
@@ -150,7 +150,7 @@ def _vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabulary:
     frequent = counts[counts >= text.min_frequency]
     if len(frequent) > most:
         frequent = frequent.iloc[np.sort(np.argsort(frequent.to_numpy(), kind="stable")[-most:])]
-    if frequent.empty and len(counts) < _FEWEST_RARE:
+    if frequent.empty and len(counts) < _MIN_RARE:
         frequent = counts.nlargest(1)
     return _Vocabulary(list(frequent.index), list(counts.index.difference(frequent.index, sort=False)))
 
@@ -223,8 +223,8 @@ def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], rar
     most = max(len(known.rare) for known in words.values())
     fewest = min((len(known.rare) for known in words.values() if not known.frequent), default=None)
     # A column of rare words only is filled up with these, evenly: then they still must not come too often.
-    times = 2 if fewest is None else 2 + (most + fewest) // (fewest - MOST_CATEGORIES)
-    rows = MOST_CATEGORIES * times + most
+    times = 2 if fewest is None else 2 + (most + fewest) // (fewest - MAX_CATEGORIES)
+    rows = MAX_CATEGORIES * times + most
     table = pd.DataFrame({name: known.rows(times, rows) for name, known in words.items()}, dtype=object)
     text.set_params(min_frequency=times).fit(table)
     text.set_params(min_frequency=rarely)

@@ -43,7 +43,7 @@ def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
     >>> table = pd.DataFrame(
     ...     {"age": [30, 41, 30], "colour": ["red", "blue", "red"], "of": [1, 1, 1]}
     ... )
-    >>> [(column.name, column.kind, column.note) for column in describe(table)]
+    >>> [(column.name, column.kind, column.note) for column in infer_schema(table)]
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
     return tuple(classify_column(_facts(str(name), frame[name])) for name in frame.columns)
@@ -122,7 +122,7 @@ def _facts(name: str, column: pd.Series) -> ColumnStats:
 def count_numeric(words: pd.Series) -> tuple[int, str | None]:
     """Count the words that can be read as numbers, and find the first that cannot.
 
-    >>> numerals_in(pd.Series(["1", "2.5", "abc"]))
+    >>> count_numeric(pd.Series(["1", "2.5", "abc"]))
     (2, 'abc')
     """
     others = pd.to_numeric(words, errors="coerce").isna().to_numpy()
@@ -132,7 +132,7 @@ def count_numeric(words: pd.Series) -> tuple[int, str | None]:
 def value_type(present: pd.Series) -> ValueType:
     """Tell what the values of a column are, none of them missing.
 
-    >>> sort_of(pd.Series([0.5, 1.0])), sort_of(pd.Series([[1], [2]]))
+    >>> value_type(pd.Series([0.5, 1.0])), value_type(pd.Series([[1], [2]]))
     ('numbers', 'nested')
     """
     if not _is_scalar(present):
@@ -149,9 +149,11 @@ def value_type(present: pd.Series) -> ValueType:
 def classify_column(facts: ColumnStats) -> ColumnSchema:
     """Tell what a column is by what was counted of it.
 
-    >>> judge(Facts("colour", 40, 0, "text", "red", distinct=3))
-    Column(name='colour', kind='category', note='3 values', missing=0, odd='')
-    >>> judge(Facts("size", 40, 0, "text", "1", distinct=39, numerals=39, other="abc")).odd
+    >>> classify_column(ColumnStats("colour", 40, 0, "text", "red", distinct=3))
+    ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='')
+    >>> classify_column(
+    ...     ColumnStats("size", 40, 0, "text", "1", distinct=39, numerals=39, other="abc")
+    ... ).warning
     "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(facts) or _kind(facts)
@@ -205,7 +207,7 @@ def _is_identifier(facts: ColumnStats) -> bool:
 def is_id_name(name: str) -> bool:
     """Tell whether a column is called an id, a key or the like.
 
-    >>> is_key_name("customer_id"), is_key_name("humid")
+    >>> is_id_name("customer_id"), is_id_name("humid")
     (True, False)
     """
     return bool(_KEY_NAME.search(name) or _KEY_WORD.match(name))

@@ -10,7 +10,7 @@ from batchprop.tabular.target import Target
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 
-FEWEST_ROWS = 10
+MIN_ROWS = 10
 
 _NAMED = 3
 
@@ -26,9 +26,9 @@ def check_enough(target: Target) -> None:
     batchprop.errors.DataError: the target 'ill' holds one class only, 'no', in all 20 rows: ...
     """
     rows = len(target.values)
-    if rows < FEWEST_ROWS:
+    if rows < MIN_ROWS:
         raise DataError(
-            f"{_rows(rows)} with a target {target.name!r}: at least {FEWEST_ROWS} are needed; add rows"
+            f"{_rows(rows)} with a target {target.name!r}: at least {MIN_ROWS} are needed; add rows"
         )
     values = np.unique(target.values)
     if len(values) == 1:
@@ -57,7 +57,7 @@ def check_each_class_twice(target: Target) -> None:
 def _too_few_error(target: Target, single: list[Any], rows: int) -> str:
     named = ", ".join(repr(value) for value in single[:_NAMED]) + (", ..." if len(single) > _NAMED else "")
     classes = f"class {named} has" if len(single) == 1 else f"{len(single)} classes ({named}) have"
-    numbers = "" if isinstance(single[0], str) or rows < FEWEST_ROWS else ", or use --task numbers"
+    numbers = "" if isinstance(single[0], str) or rows < MIN_ROWS else ", or use --task numbers"
     return (
         f"the target {target.name!r}: {classes} one row, too few to train and test on; "
         f"add rows, or remove or merge the class{numbers}"
@@ -81,7 +81,7 @@ def stratified_split(target: Target, rows: Rows, fraction: float, random_state: 
         The rows that stay, in order, and those set aside, in order.
 
     >>> target = Target("ill", "classes", "", np.repeat(["no", "yes"], [90, 10]))
-    >>> stay, aside = split(target, np.arange(100), 0.2, random_state=0)
+    >>> stay, aside = stratified_split(target, np.arange(100), 0.2, random_state=0)
     >>> np.unique(target.values[aside], return_counts=True)[1].tolist()
     [18, 2]
     """

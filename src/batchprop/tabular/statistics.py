@@ -57,10 +57,10 @@ class MemoryBudget(NamedTuple):
     def split(cls, columns: int) -> "MemoryBudget":
         """Share the room for all columns: 2²² buffered numbers, 2²² words, and a gigabyte of text at most.
 
-        >>> Room.among(30)
-        Room(values=16384, words=100000, word_bytes=35791394)
-        >>> Room.among(10_000)
-        Room(values=256, words=1024, word_bytes=1048576)
+        >>> MemoryBudget.split(30)
+        MemoryBudget(values=16384, words=100000, word_bytes=35791394)
+        >>> MemoryBudget.split(10_000)
+        MemoryBudget(values=256, words=1024, word_bytes=1048576)
         """
         share = (1 << 22) // max(columns, 1)
         return cls(
@@ -159,11 +159,11 @@ class ColumnAccumulator:
         name: the column's.
         room: how much may be kept of it.
 
-    >>> tally = Tally("age", Room.among(1))
+    >>> tally = ColumnAccumulator("age", MemoryBudget.split(1))
     >>> tally.add(pd.Series([30, 41]))
     >>> tally.add(pd.Series([np.nan, 30.5]))
     >>> tally.column()
-    Column(name='age', kind='number', note='30 to 41', missing=1, odd='')
+    ColumnSchema(name='age', kind='number', note='30 to 41', missing=1, warning='')
     """
 
     def __init__(self, name: str, room: MemoryBudget) -> None:

@@ -14,7 +14,7 @@ from batchprop.errors import DataError
 Task: TypeAlias = Literal["classes", "numbers"]
 Form: TypeAlias = Literal["truth", "whole", "short", "text"]
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for numbers."""
 
 _WHOLE_UP_TO = 2.0**53
@@ -46,7 +46,7 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
 
     >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
     'classes'
-    >>> read_target(pd.Series([0.5, 1.0, 2.5], name="price")).rule
+    >>> read_target(pd.Series([0.5, 1.0, 2.5], name="price")).reason
     'it holds fractions'
     """
     name = str(column.name)
@@ -102,11 +102,11 @@ def _tell_task(column: pd.Series) -> tuple[Task, str]:
 def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
     """Tell whether a target of whole numbers holds classes or numbers, and by which rule.
 
-    >>> task_of_whole(3, rows=100)
+    >>> infer_integer_task(3, rows=100)
     ('classes', 'it holds 3 different whole numbers, at most 20')
     """
-    if distinct <= min(MOST_CLASSES, max(2, rows // 2)):
-        return "classes", f"it holds {distinct} different whole numbers, at most {MOST_CLASSES}"
+    if distinct <= min(MAX_CLASSES, max(2, rows // 2)):
+        return "classes", f"it holds {distinct} different whole numbers, at most {MAX_CLASSES}"
     return "numbers", f"it holds {distinct:,} different whole numbers"
 
 
@@ -121,7 +121,7 @@ def _labels(column: pd.Series) -> npt.NDArray[Any]:
 def are_integers(values: npt.NDArray[np.float64]) -> bool:
     """Tell whether numbers (n,) are whole ones that float64 holds exactly.
 
-    >>> are_whole(np.array([1.0, -2.0])), are_whole(np.array([1e300]))
+    >>> are_integers(np.array([1.0, -2.0])), are_integers(np.array([1e300]))
     (True, False)
     """
     return bool(np.all((values == np.floor(values)) & (np.abs(values) <= _WHOLE_UP_TO)))

@@ -28,7 +28,7 @@ from batchprop.tabular.target import (
 
 _OVERFLOW = 1e100
 
-MOST_LABELS = 100_000
+MAX_LABELS = 100_000
 """More classes than this are refused, and more distinct whole numbers are not counted any further."""
 
 _HOLDS: dict[Form, ValueType] = {"truth": "booleans", "whole": "numbers", "short": "numbers", "text": "text"}
@@ -143,7 +143,7 @@ class RunningMoments:
     Source:
         Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983.
 
-    >>> moments = Moments()
+    >>> moments = RunningMoments()
     >>> moments.add(np.array([1e9, 1e9 + 2]))
     >>> moments.add(np.array([1e9 + 4]))
     >>> moments.mean - 1e9, round(moments.deviation**2, 3)
@@ -179,7 +179,7 @@ class TargetAccumulator:
         name: the column's.
         task: "classes" or "numbers", or None to tell by the values.
 
-    >>> tally = TargetTally("ill", None)
+    >>> tally = TargetAccumulator("ill", None)
     >>> tally.add(pd.Series([0, 1, 1], name="ill"))
     >>> tally.add(pd.Series([1.0], name="ill"))
     >>> target = tally.learned()
@@ -197,7 +197,7 @@ class TargetAccumulator:
         self.rows = 0
         self.weight = 0.0
         self._holds: ValueType = "nothing"
-        self._words = FrequentItems(MOST_LABELS)
+        self._words = FrequentItems(MAX_LABELS)
         # Distinct numbers and their counts, while labels may be made of them.
         self._distinct: pd.Series[int] | None = pd.Series(dtype=int, index=pd.Index([], dtype=float))
         self._fractions = False
@@ -252,14 +252,14 @@ class TargetAccumulator:
         if self._distinct is not None:
             found = pd.Series(*np.unique(values, return_counts=True)[::-1])
             self._distinct = self._distinct.add(found, fill_value=0).astype(int)
-            if len(self._distinct) > MOST_LABELS:
+            if len(self._distinct) > MAX_LABELS:
                 if self.task == "classes":
                     raise self._too_many()
                 self._distinct = None
 
     def _too_many(self) -> DataError:
         return DataError(
-            f"the target {self.name!r} holds more than {MOST_LABELS:,} different labels, too many for "
+            f"the target {self.name!r} holds more than {MAX_LABELS:,} different labels, too many for "
             "classes: choose another target, or use --task numbers if it holds numbers"
         )
 
@@ -295,7 +295,7 @@ class TargetAccumulator:
         if self._fractions:
             return "numbers", "it holds fractions"
         if self._distinct is None:
-            return "numbers", f"it holds more than {MOST_LABELS:,} different whole numbers"
+            return "numbers", f"it holds more than {MAX_LABELS:,} different whole numbers"
         return infer_integer_task(len(self._distinct), self.rows)
 
     def _classes(self, rule: str) -> TargetSpec:

@@ -23,7 +23,7 @@ from batchprop.tabular.schema import ColumnSchema
 Floats = npt.NDArray[np.float64]
 
 MISSING = "(missing)"
-MOST_CATEGORIES = 64
+MAX_CATEGORIES = 64
 MIN_FREQUENCY = 10
 
 MAX_ABS = 1e100
@@ -78,7 +78,7 @@ def _one_hot(rows: int) -> OneHotEncoder:
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
-        max_categories=MOST_CATEGORIES,
+        max_categories=MAX_CATEGORIES,
         sparse_output=False,
         dtype=np.float32,
     )
@@ -95,7 +95,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         target: the name of what is predicted from them.
 
     >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
-    >>> ByKind({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
+    >>> ColumnCaster({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
     [[1.0, 'x'], [2.0, '(missing)']]
     """
 
@@ -149,7 +149,7 @@ def cast_column(column: pd.Series, kind: str) -> pd.Series:
     Raises:
         DataError: it holds a value that is not of its kind; the row is the index + 1.
 
-    >>> convert(pd.Series([1.0, None]), "category").tolist()
+    >>> cast_column(pd.Series([1.0, None]), "category").tolist()
     ['1', '(missing)']
     """
     return _CONVERT[kind](column)

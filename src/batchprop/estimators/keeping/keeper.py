@@ -13,7 +13,7 @@ from batchprop.estimators.keeping.standing import Standing, go_back, standing_of
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, EpochRecord, TrainProgress
 
-MOST_REWINDS = 3
+MAX_REWINDS = 3
 """How often a fit that diverges goes back before it gives up."""
 
 
@@ -102,9 +102,9 @@ class Keeper:
         if self.estimator.on_divergence != "rewind":
             raise error
         what, _, remedy = str(error).partition(": ")
-        if self._rewinds == MOST_REWINDS:
+        if self._rewinds == MAX_REWINDS:
             raise DivergedError(
-                f"{what}, after going back and halving the learning rate {MOST_REWINDS} times: {remedy}"
+                f"{what}, after going back and halving the learning rate {MAX_REWINDS} times: {remedy}"
             ) from error
         self._rewinds += 1
         self._go_to(self._good)

@@ -155,7 +155,7 @@ def about(table: Dataset, rows: Indices) -> dict[str, Any]:
     """Return what tells a table's rows from others: their number, and a checksum of all.
 
     Example:
-        >>> about(Table(np.ones((3, 1)), np.ones((3, 1))), np.arange(2))["rows"]
+        >>> about(Dataset(np.ones((3, 1)), np.ones((3, 1))), np.arange(2))["rows"]
         2
     """
     return {"rows": len(rows), "data": checksum_of(table.X, table.Y, table.weights, rows)}

@@ -24,7 +24,7 @@ from batchprop.estimators.validation import FitArgs, LabelledRows
 if TYPE_CHECKING:
     from batchprop.estimators.base import BaseMLP
 
-FEWEST_HELD = 2
+MIN_HELD = 2
 
 FEW_RUNS = 4
 """With fewer runs than so many, a large table is hardly mixed."""
@@ -90,14 +90,14 @@ def _mixing(source: DataSource, start: Start, row_bytes: int) -> ShuffleConfig:
     if start.saved is not None:
         # As it was begun, whatever memory there is now.
         return mixing_of(start.saved, row_bytes)
-    memory, run_bytes = getattr(source, "memory", MEMORY), getattr(source, "partition_bytes", 0)
-    return shuffle_config(len(source.partitions), row_bytes, memory, run_bytes)
+    memory, partition_bytes = getattr(source, "memory", MEMORY), getattr(source, "partition_bytes", 0)
+    return shuffle_config(len(source.partitions), row_bytes, memory, partition_bytes)
 
 
 def _held(estimator: BaseMLP, seen: Survey, call: FitArgs, dtype: Any) -> LabelledRows:
     if call.X_val is not None:
         return estimator._validate_validation_data(call, dtype)
-    if sum(len(y) for _, y, _ in seen.held) < FEWEST_HELD or not seen.n_rows:
+    if sum(len(y) for _, y, _ in seen.held) < MIN_HELD or not seen.n_rows:
         raise InputError(
             f"validation_fraction={estimator.validation_fraction} leaves {seen.n_rows} rows to train on and "
             f"{sum(len(y) for _, y, _ in seen.held)} to validate on: give more rows, or validate on rows of "

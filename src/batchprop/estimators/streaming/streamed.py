@@ -36,7 +36,7 @@ def source_of(X: Any, y: Any, sample_weight: Any) -> DataSource | None:
     Example:
         >>> source_of(np.zeros((2, 1)), np.zeros(2), None) is None
         True
-        >>> source_of([(np.zeros((2, 1)), np.zeros(2))], None, None).runs
+        >>> source_of([(np.zeros((2, 1)), np.zeros(2))], None, None).partitions
         (2,)
     """
     if isinstance(X, np.memmap) and y is not None and X.nbytes > MEMORY:

@@ -135,7 +135,7 @@ class Labels:
         counts: for each column.
 
     Example:
-        >>> labels = Labels()
+        >>> labels = LabelEncoding()
         >>> labels.see(np.array(["a", "b"])), labels.see(np.array(["a", "c"]))
         (None, None)
         >>> labels.some(), labels.counts[0]["a"]
