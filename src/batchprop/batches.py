@@ -138,7 +138,7 @@ class SequentialBatches(Sequence[Indices]):
 
 
 def batch_sizes(batches: EpochBatches) -> NDArray[np.intp]:
-    """Return how many rows each batch has; an ``SequentialBatches`` may have millions, and is not walked through.
+    """Return how many rows each batch has; ``SequentialBatches`` answers without a walk.
 
     Example:
         >>> batch_sizes(SequentialBatches(np.arange(5), 2))

@@ -99,7 +99,8 @@ class DPMechanism(NamedTuple):
 
         Returns:
             For each layer ``Layer(W, b)``. An example whose length overflowed adds zeros, provided that its H
-            are finite, as those of ``with_finite_activations`` are: no row can keep the others from being trained on.
+            are finite, as those of ``with_finite_activations`` are: no row can keep the others from being
+            trained on.
 
         Example:
             >>> import numpy as np

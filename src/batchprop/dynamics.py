@@ -1,6 +1,6 @@
 """Looking: the numbers that tell how a network fares with each example of a batch, before the batch's step.
 
-``basic_metrics`` is what a step gives away for almost nothing; ``example_metrics`` makes the rest of it, for all the
+``basic_metrics`` is what a step gives away almost free; ``example_metrics`` makes the rest, for all the
 examples of an epoch at once. Columns are examples, and rows first ``SQUARED_NORM``, ``LOSS``, ``EL2N``; where
 labels are told apart also ``PROBABILITY`` and ``MARGIN``; last P itself, K rows.
 """
@@ -117,7 +117,7 @@ def example_metrics(metrics: Array, Y: Array, head: Head, labels: LabelEncoding 
     """Return what follows from a glance: ``EL2N_i = ‖P_i − Y_i‖``, the label's probability and margin; P.
 
     Args:
-        seen: ``(2 + K, n)``, from ``basic_metrics``, a column for each example.
+        metrics: ``(2 + K, n)``, from ``basic_metrics``, a column for each example.
         Y: their targets ``(K, n)``.
         head: makes P of Z.
         labels: how Y stands for labels, or None where it holds numbers.

@@ -223,7 +223,7 @@ def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]
 
 
 def track(path: Path, made: list[Path]) -> None:
-    """Have ``cleanup_all`` remove a file or folder, and the folders that were made for it, until ``untrack``."""
+    """Have ``cleanup_all`` remove a file or folder, and the folders made for it, until ``untrack``."""
     _unfinished[path] = made
 
 

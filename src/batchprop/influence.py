@@ -39,7 +39,7 @@ def influence(
     inner products come from the factors: no gradient is built.
 
     Args:
-        estimator: fitted; after ``fit(..., record_examples=True)`` its ``weight_snapshots_`` are taken, else its
+        estimator: fitted; after ``fit(..., record_examples=True)`` its ``weight_snapshots_`` count, else its
             weights alone, with α = 1.
         X_train: inputs ``(n, n_0)``.
         y_train: their targets.

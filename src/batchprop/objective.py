@@ -1,6 +1,6 @@
 """What training follows: one batch's loss and gradient, the penalty, the limit, and dropout.
 
-A batch is the sum of its microbatches: ``microbatch_gradient`` is what one adds, ``add_l2_penalty`` closes the sum.
+A batch is a sum of microbatches: ``microbatch_gradient`` is what one adds, ``finalize_batch`` closes it.
 """
 
 from collections.abc import Callable
@@ -85,10 +85,10 @@ def microbatch_gradient(
     Args:
         net: the network.
         batch: the microbatch.
-        share: ``1 / Σw`` over the whole batch.
+        inverse_weight: ``1 / Σw`` over the whole batch.
         masks: dropout's, one or None for each hidden layer.
         mechanism: limits each example's gradient g_i first; None for no limit.
-        look: what to see of each example, or None.
+        metric: computed of each example besides, or None.
 
     Returns:
         The loss, a scalar array, and the gradient, in the shapes of the layers; and what was seen. With a
@@ -140,10 +140,10 @@ def add_l2_penalty(
     """Add the L2 penalty: ``½ α ‖W‖² · share`` to the loss, ``α W · share`` to the gradient.
 
     Args:
-        collapsed: the batch's own loss and gradient.
+        data: the batch's own loss and gradient.
         layers: the parameters.
         objective: its ``alpha`` and ``loss_scale``.
-        share: ``1 / Σw`` over the batch.
+        inverse_weight: ``1 / Σw`` over the batch.
 
     Returns:
         The loss to report and the gradient to follow.
@@ -170,8 +170,8 @@ def finalize_batch(
         total: what the microbatches add up to.
         layers: the parameters.
         objective: its mechanism, ``alpha`` and ``loss_scale``.
-        share: what a weight of 1 counts in the batch.
-        draws: where the noise comes from.
+        inverse_weight: what a weight of 1 counts in the batch.
+        random_source: where the noise comes from.
 
     Returns:
         The loss to report and the gradient to follow.

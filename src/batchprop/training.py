@@ -1,7 +1,7 @@
 """Training: one step, one epoch, and the loop, a generator that yields a record after every epoch.
 
 Whoever consumes the loop decides when to stop, what to print and what to keep. How the steps of an epoch are
-run is the engine's business: it is handed in. Where training stands is a ``TrainProgress``, from which it goes on as
+run is the engine's business: it is handed in. Where training stands is a ``TrainProgress``, to go on from as
 if it had never stopped.
 """
 
@@ -282,11 +282,11 @@ def run_epochs(
 
     Args:
         recipe: the network's structure, the optimiser and the objective.
-        place: where to go on.
-        course: the pieces of every epoch, from the first one; what lies behind the place is passed over.
+        progress: where to go on.
+        epochs: the chunks of every epoch, from the first one; what was done before is passed over.
         schedule: the learning rate of each step; asked for a whole piece when the piece begins.
         engine: runs the steps.
-        reached: told of every place: after each piece, and after each epoch, once the record of it was
+        on_progress: called after each chunk, and after each epoch, once the record of it was
             taken.
 
     Yields:

@@ -172,7 +172,10 @@ def end_reason(fitted: TrainedModel, settings: TrainOptions) -> tuple[str, str]:
     elif settings.solver == "lbfgs":
         why = f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
     else:
-        why = f"Stopped after {count_epochs(last.epoch)}, the last {last.epoch - best.epoch} without a better loss"
+        why = (
+            f"Stopped after {count_epochs(last.epoch)}, "
+            f"the last {last.epoch - best.epoch} without a better loss"
+        )
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
     kept = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if fitted.device is None else f"JAX on {fitted.device}"

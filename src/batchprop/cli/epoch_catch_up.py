@@ -28,7 +28,7 @@ def append_last_epoch(history: History, network: Any) -> None:
         ... )
         >>> append_last_epoch(history, network)
         >>> history[1]
-        Moment(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0)
+        EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0)
     """
     if not history or history[-1].epoch >= network.n_iter_:
         return

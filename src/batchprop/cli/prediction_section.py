@@ -105,7 +105,10 @@ def _regression_section(target: Target, judged: Evaluation) -> Section:
     y, guess = judged.y.astype(float), judged.answers.astype(float)
     n = len(y)
     if n == 1:
-        text = f"The one test row holds {format_number(format_score(y[0]))}; {format_number(format_score(guess[0]))} was predicted."
+        text = (
+            f"The one test row holds {format_number(format_score(y[0]))}; "
+            f"{format_number(format_score(guess[0]))} was predicted."
+        )
         return Section("Residuals", (text,))
     quantiles = np.quantile(y - guess, [0.025, 0.25, 0.5, 0.75, 0.975])
     low, first, middle, third, high = (format_number(format_score(value)) for value in quantiles)

@@ -195,7 +195,8 @@ def _suspicious_section(
     where = "the file" if data.path is not None else "scikit-learn's table"
     text = (
         f"How the network fared with {_rows(len(found), 'training row')} over "
-        f"{report.count_epochs(len(fitted.history))}, the rows whose target looks most wrong first; a {place} is "
+        f"{report.count_epochs(len(fitted.history))}, "
+        f"the rows whose target looks most wrong first; a {place} is "
         f"counted from 1 in {where}. "
     )
     if classes:

@@ -274,7 +274,8 @@ class _DecompressedReader(io.RawIOBase):
         self._given += len(content)
         if self._given > max(_SMALL, MAX_COMPRESSION_RATIO * self._file.tell()):
             raise DataError(
-                f"{self._path} unpacks to more than {MAX_COMPRESSION_RATIO} times its size, as hardly a table does: "
+                f"{self._path} unpacks to more than {MAX_COMPRESSION_RATIO} times its size, "
+                "as hardly a table does: "
                 "unpack it yourself if you trust it"
             )
         return content

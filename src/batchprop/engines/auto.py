@@ -62,7 +62,7 @@ def choose_engine(
 ) -> str:
     """Return the engine for some work: ``"numpy"`` or ``"jax"``.
 
-    ``"auto"`` is JAX where it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or where a
+    ``"auto"`` is JAX where it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or a
     device or a precision is asked for, which only JAX knows.
 
     Args:

@@ -286,6 +286,7 @@ def iter_padded_chunks(
 def pad(
     table: Dataset, part: Microbatches, rates: NDArray[np.floating], S: int, *, split: bool, resident: bool
 ) -> PaddedChunk:
+    """Return some microbatches as arrays of the one shape that is compiled."""
     X, Y = (None if resident else gather_rows(matrix, part, S) for matrix in (table.X, table.Y))
     return PaddedChunk(
         filled=len(part.rows),

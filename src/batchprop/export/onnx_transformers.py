@@ -37,7 +37,7 @@ _ERA = 146_097
 
 
 def write_by_kind(graph: Graph, operator: Any, *, known_empty: frozenset[str]) -> None:
-    """Write ``ColumnCaster``: each column by itself; numbers cut at ±1e100, text with its word for missing."""
+    """Write ``ColumnCaster``: each column by itself; numbers cut at ±1e100, missing text with its word."""
     kinds: Mapping[str, str] = operator.raw_operator.kinds
     groups: dict[str, list[tuple[Any, Any]]] = {}
     for (name, kind), given, taken in zip(kinds.items(), operator.inputs, operator.outputs, strict=True):

@@ -64,7 +64,7 @@ class Worker:
         >>> from batchprop.playground.settings import Settings
         >>> stage = Worker(Session(None, Settings(rows=50)))
         >>> stage.submit(Session.step).result()
-        >>> events, heard = stage.next_events(Heard()).result()
+        >>> events, heard = stage.next_events(Cursor()).result()
         >>> [name for name, _ in events], heard.steps
         (['lesson', 'frame'], 1)
         >>> stage.close()

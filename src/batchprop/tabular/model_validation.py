@@ -146,7 +146,8 @@ def _check_types(nodes: Iterable[dict[str, Any]], path: Path) -> None:
     if foreign:
         raise ModelError(
             f"{path} holds types that no model of batchprop has, and was not loaded: "
-            f"{join_truncated([name[:100] for name in sorted(foreign)])}; use a model that `batchprop train` wrote"
+            f"{join_truncated([name[:100] for name in sorted(foreign)])}; "
+            "use a model that `batchprop train` wrote"
         )
 
 

@@ -69,7 +69,8 @@ def fit_streamed(estimator: BaseMLP, source: DataSource, call: FitArgs) -> None:
     mixing = _mixing(source, start, (estimator.n_features_in_ + n_outputs) * dtype.itemsize)
     if estimator.shuffle and mixing.partitions < FEW_RUNS and mixing.rows < seen.n_rows:
         warn(
-            f"{mixing.partitions} of the table's {len(source.partitions)} row groups or the like are read at a time, and "
+            f"{mixing.partitions} of the table's {len(source.partitions)} row groups or the like are "
+            "read at a time, and "
             f"{mixing.rows:,} of its {seen.n_rows:,} rows are shuffled: if it is sorted, write it with more "
             "row groups, or give more memory"
         )

@@ -83,7 +83,8 @@ def survey(
         of_block = checked(estimator, block, reset=False)
         if weighted != (of_block[2] is not None):
             raise InputError(
-                f"the rows from row {block.start_row} on have {'no ' if weighted else ''}weights, unlike those "
+                f"the rows from row {block.start_row} on have {'no ' if weighted else ''}weights, "
+                "unlike those "
                 "before them: give weights for all rows or for none"
             )
         checksum = checksum_of(*of_block, start=checksum) if summed else 0
