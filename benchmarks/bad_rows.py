@@ -99,7 +99,7 @@ def network(table: Table, seed: int) -> bp.MLPClassifier:
 def ours(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp]) -> Scores:
     """One fit, and the rank that it comes with; high is suspicious."""
     clf.fit(X, given, record_examples=True)
-    return {OURS: -clf.examples_["suspicion"].to_numpy(float)}
+    return {OURS: clf.examples_["mislabel_score"].to_numpy(float)}
 
 
 def theirs(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp], seed: int) -> Scores:

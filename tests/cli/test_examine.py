@@ -13,8 +13,8 @@ from tests.cli.commands import flowers, houses, names, process, run, write
 
 FLIPPED = (3, 60, 61, 120)
 FIGURES = [
-    "suspicion", "loss", "el2n", "grand", "self_influence", "aum", "forgetting", "correctness",
-    "confidence", "variability", "aleatoric",
+    "mislabel_score", "mislabel_rank", "loss", "el2n", "grand", "self_influence", "aum", "forgetting",
+    "correctness", "confidence", "variability", "aleatoric",
 ]  # fmt: skip
 
 
@@ -32,16 +32,16 @@ def test_flipped_labels_come_first_with_their_lines(folder):
     data = mislabelled(folder / "flowers.csv")
     result = run("examine", data, "--target", "species", "--top", 6)
     found = pd.read_csv(folder / "flowers-examined.csv")
-    assert list(found) == ["line", "given", "suggested", "why", *FIGURES]
-    assert found["suspicion"].tolist() == list(range(1, 151))
+    assert list(found) == ["line", "given_label", "predicted_label", "why", *FIGURES]
+    assert found["mislabel_rank"].tolist() == list(range(1, 151))
     assert set(found["line"][:5]) >= {row + 2 for row in FLIPPED}
     original = pd.read_csv(data)
-    assert (found["given"] == original["species"].to_numpy()[found["line"] - 2]).all()
+    assert (found["given_label"] == original["species"].to_numpy()[found["line"] - 2]).all()
     first = found.iloc[0]
-    assert f"{first['line']}  {first['given']}" in " ".join(result.stdout.split()).replace(" ", "  ")
+    assert f"{first['line']}  {first['given_label']}" in " ".join(result.stdout.split()).replace(" ", "  ")
     assert first["why"] in result.stdout
     assert result.stdout.count("held at ") == 7
-    assert "rows have another label suggested than the one given" in result.stdout
+    assert "rows are predicted to have another label than the one given" in result.stdout
 
 
 def test_the_table_is_one_row_per_line_even_where_fields_hold_line_ends(folder):
@@ -51,7 +51,7 @@ def test_the_table_is_one_row_per_line_even_where_fields_hold_line_ends(folder):
     run("examine", "noted.csv", "--target", "species", "--epochs", 2)
     found = pd.read_csv("noted-examined.csv")
     lines = (folder / "noted.csv").read_text().splitlines()
-    for line, given in zip(found["line"], found["given"], strict=True):
+    for line, given in zip(found["line"], found["given_label"], strict=True):
         assert given in lines[line - 1]
 
 
@@ -77,8 +77,8 @@ def test_numbers_far_off_come_first_in_their_own_units(folder, engine):
                  "--epochs", 60, "--engine", engine)  # fmt: skip
     found = pd.read_csv("houses-examined.csv")
     assert set(found["row"][:3]) == {row + 1 for row in wrong}
-    assert np.allclose(found["given"], frame["price"].to_numpy()[found["row"] - 1])
-    assert np.corrcoef(found["given"][3:], found["suggested"][3:])[0, 1] > 0.9
+    assert np.allclose(found["given_label"], frame["price"].to_numpy()[found["row"] - 1])
+    assert np.corrcoef(found["given_label"][3:], found["predicted_label"][3:])[0, 1] > 0.9
     assert "too high" in result.stdout
     assert "× the usual distance" in result.stdout
 
@@ -98,8 +98,8 @@ def test_a_class_with_one_row_is_examined_too(folder):
     run("examine", "typo.csv", "--target", "species")
     found = pd.read_csv("typo-examined.csv")
     typo = found[found["line"] == 9].iloc[0]
-    assert (typo["given"], typo["suggested"]) == ("setosaa", "setosa")
-    assert typo["suspicion"] <= 5
+    assert (typo["given_label"], typo["predicted_label"]) == ("setosaa", "setosa")
+    assert typo["mislabel_rank"] <= 5
 
 
 def test_the_digits_are_examined_without_a_file(folder):

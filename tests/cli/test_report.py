@@ -126,7 +126,7 @@ def test_suspicious_rows_are_named_by_their_lines(recorded, target):
     for line, given, *_ in rows:
         assert str(frame[target][int(line) - 2]) in (given, f"{float(given)}" if target != "species" else "")
     network = getattr(model[-1], "regressor_", model[-1])
-    assert (network.examples_["suspicion"] == 1).sum() == 1
+    assert (network.examples_["mislabel_rank"] == 1).sum() == 1
     assert [point.epoch for point in network.weight_snapshots_] == [0, 1, 2, 3]
 
 

@@ -76,9 +76,9 @@ def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
             "aleatoric": (p * (1 - p)).mean(),
         }
         assert_allclose([found[name][i] for name in expected], list(expected.values()), rtol=1e-7, atol=1e-9)
-        assert found["suggested"][i] == np.unique(y)[P.mean(axis=0).argmax()]
+        assert found["predicted_label"][i] == np.unique(y)[P.mean(axis=0).argmax()]
     # Rows that reach no hidden unit tie, and stay in their order.
-    assert (found["suspicion"] == found["loss"].rank(ascending=False, method="first")).all()
+    assert (found["mislabel_rank"] == found["loss"].rank(ascending=False, method="first")).all()
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
@@ -86,7 +86,7 @@ def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
 def test_both_engines_record_the_same(target: str, solver: str) -> None:
     ours, theirs = (fitted(target, solver=solver, engine=engine).examples_ for engine in ENGINES)
     assert list(ours) == list(theirs)
-    assert (ours.filter(like="suggested").dtypes == theirs.filter(like="suggested").dtypes).all()
+    assert (ours.filter(like="predicted_label").dtypes == theirs.filter(like="predicted_label").dtypes).all()
     for name in [*OF_NUMBERS, *OF_LABELS]:
         if name in ours:
             assert_allclose(ours[name], theirs[name], rtol=1e-7, atol=1e-7, err_msg=name)
@@ -98,21 +98,21 @@ def test_a_line_for_each_row_with_its_own_target(target: str) -> None:
     found = fitted(target).examples_
     named = [f"{{}}_{t}" for t in range(y.shape[1])] if y.ndim == 2 else ["{}"]
     rest = OF_NUMBERS if target in {"single", "several"} else [*OF_NUMBERS, *OF_LABELS]
-    names = [column.format(what) for what in ("given", "suggested") for column in named]
-    assert list(found) == [*names, "suspicion", *rest]
+    names = [column.format(what) for what in ("given_label", "predicted_label") for column in named]
+    assert list(found) == [*names, "mislabel_score", "mislabel_rank", *rest]
     assert found.index.tolist() == list(range(len(y)))
     assert found.index.name == "row"
     assert (found[names[: len(named)]].to_numpy() == y.reshape(len(y), -1)).all()
-    assert sorted(found["suspicion"]) == list(range(1, len(y) + 1))
+    assert sorted(found["mislabel_rank"]) == list(range(1, len(y) + 1))
 
 
 def test_rows_held_out_have_nothing_but_their_label() -> None:
     found = fitted(early_stopping=True, validation_fraction=0.2).examples_
     held = found["loss"].isna()
     assert held.sum() == 24
-    assert found.loc[held].drop(columns="given").isna().all(axis=None)
-    assert found["given"].notna().all()
-    assert sorted(found["suspicion"].dropna()) == list(range(1, 97))
+    assert found.loc[held].drop(columns="given_label").isna().all(axis=None)
+    assert found["given_label"].notna().all()
+    assert sorted(found["mislabel_rank"].dropna()) == list(range(1, 97))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -174,8 +174,8 @@ def test_flipped_digits_are_found_and_put_right(engine: str, rate: float) -> Non
         X / 16, given, record_examples=True
     )
     found = model.examples_
-    assert average_precision_score(flipped, -found["suspicion"]) > 0.98
-    assert (found["suggested"][flipped] == y[flipped]).mean() > 0.93
+    assert average_precision_score(flipped, found["mislabel_score"]) > 0.98
+    assert (found["predicted_label"][flipped] == y[flipped]).mean() > 0.93
 
 
 def test_outliers_of_numbers_are_found() -> None:
@@ -186,8 +186,8 @@ def test_outliers_of_numbers_are_found() -> None:
     given[wrong] += np.where(y[wrong] > 0, -5, 5)
     model = bp.MLPRegressor(random_state=0, max_iter=60, batch_size=32, learning_rate_init=0.01)
     found = model.fit(scale(X), given, record_examples=True).examples_
-    assert average_precision_score(np.isin(np.arange(len(y)), wrong), -found["suspicion"]) > 0.9
-    assert np.abs(found["suggested"] - y)[wrong].mean() < 2
+    assert average_precision_score(np.isin(np.arange(len(y)), wrong), found["mislabel_score"]) > 0.9
+    assert np.abs(found["predicted_label"] - y)[wrong].mean() < 2
 
 
 def test_only_the_fit_that_was_asked_keeps_examples() -> None:

@@ -51,12 +51,12 @@ def test_a_data_map_is_of_labels(digits):
 
 def test_a_contact_sheet_shows_the_most_suspicious_first(clf, digits):
     sheet = bp.plots.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=13)
-    most = clf.examples_.nsmallest(13, "suspicion")
+    most = clf.examples_.nsmallest(13, "mislabel_rank")
     for image, row in zip(sheet.images_, most.index, strict=True):
         assert np.array_equal(image.get_array(), digits[0][row].reshape(8, 8))
     captions = [text.get_text() for text in sheet.ax_.texts]
-    assert captions[0].startswith(f"row {most.index[0]}\n{most['given'].iloc[0]}")
-    other = most["given"] != most["suggested"]
+    assert captions[0].startswith(f"row {most.index[0]}\n{most['given_label'].iloc[0]}")
+    other = most["given_label"] != most["predicted_label"]
     assert [caption.endswith("?") for caption in captions] == other.tolist()
 
 

@@ -117,13 +117,13 @@ def _suspicious(data: TrainingTable, parts: Split, fitted: TrainedModel) -> pd.D
         why = explain_label(found)
     else:
         last = fitted.model[-1]
-        found["given"] = data.target.values[parts.train]
+        found["given_label"] = data.target.values[parts.train]
         if hasattr(last, "transformer_"):
-            scaled = found[["suggested"]].to_numpy()
-            found["suggested"] = last.transformer_.inverse_transform(scaled)
+            scaled = found[["predicted_label"]].to_numpy()
+            found["predicted_label"] = last.transformer_.inverse_transform(scaled)
         why = explain_number(found)
     found.insert(2, "why", why)
     name, where = data.row_numbers
     found.insert(0, name, where[parts.train])
-    ranked: pd.DataFrame = found.sort_values("suspicion", kind="stable")
+    ranked: pd.DataFrame = found.sort_values("mislabel_rank", kind="stable")
     return ranked

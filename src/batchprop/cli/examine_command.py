@@ -98,7 +98,7 @@ def examine(console: Console, data: TrainingTable, settings: TrainOptions) -> Ex
         # Ctrl-C came before the first epoch ended: nothing was seen.
         raise KeyboardInterrupt
     found.insert(0, *data.row_numbers)
-    return ExamineResult(network, history, found.sort_values("suspicion", kind="stable"))
+    return ExamineResult(network, history, found.sort_values("mislabel_rank", kind="stable"))
 
 
 def _examples_of_classes(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
@@ -113,8 +113,8 @@ def _examples_of_numbers(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.D
     scaled = scaler.fit_transform(y[:, None])[:, 0]
     network = batchprop.MLPRegressor(**how).fit(X, scaled, record_examples=True)
     found = network.examples_
-    found["given"] = y
-    found["suggested"] = scaler.inverse_transform(found[["suggested"]].to_numpy())
+    found["given_label"] = y
+    found["predicted_label"] = scaler.inverse_transform(found[["predicted_label"]].to_numpy())
     found.insert(2, "why", explain_number(found))
     return network, found
 
@@ -129,7 +129,7 @@ def explain_label(found: pd.DataFrame) -> list[str]:
 
 def explain_number(found: pd.DataFrame) -> list[str]:
     """Say how far each row's number is from what was expected."""
-    off = found["given"] - found["suggested"]
+    off = found["given_label"] - found["predicted_label"]
     usual = off.abs().median()
     return [
         f"{abs(distance):.4g} too {'high' if distance > 0 else 'low'}"
@@ -146,7 +146,7 @@ def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
         DataMapDisplay.from_examples(found, ax=ax)
     else:
         PredictionErrorDisplay.from_predictions(
-            found["given"], found["suggested"], kind="actual_vs_predicted", subsample=None, ax=ax,
+            found["given_label"], found["predicted_label"], kind="actual_vs_predicted", subsample=None, ax=ax,
             scatter_kwargs={"s": 12, "alpha": 0.6}
         )  # fmt: skip
         ax.set(xlabel="expected: mean of the network's answers", ylabel="given")
@@ -171,21 +171,21 @@ def _show_end(out: Console, examined: ExamineResult) -> None:
 def _show_rows(out: Console, found: pd.DataFrame, task: Task, top: int) -> None:
     """Print the most suspicious rows."""
     place = found.columns[0]
-    suggested = "suggested" if task == "classes" else "expected"
+    predicted = "predicted" if task == "classes" else "expected"
     if task == "classes":
-        other = int((found["given"] != found["suggested"]).sum())
+        other = int((found["given_label"] != found["predicted_label"]).sum())
         out.print(
-            f"{other:,} of {len(found):,} rows have another label suggested than the one given.",
+            f"{other:,} of {len(found):,} rows are predicted to have another label than the one given.",
             "A label is held at its mean probability over the epochs.",
             "",
             sep="\n",
         )
     if not top:
         return
-    table = report.make_table("", place, "given", suggested, "why", right=[0, 1])
+    table = report.make_table("", place, "given", predicted, "why", right=[0, 1])
     written = str if task == "classes" else "{:.6g}".format
     most = found.head(top)
-    columns = (most[name] for name in (place, "given", "suggested", "why"))
+    columns = (most[name] for name in (place, "given_label", "predicted_label", "why"))
     for number, (where, given, other, why) in enumerate(zip(*columns, strict=True), start=1):
         table.add_row(str(number), str(where), written(given), written(other), why)
     out.print(table, "")

@@ -184,11 +184,11 @@ def _suspicious_section(
     classes = data.target.task == "classes"
     place, most = found.columns[0], found.head(MAX_ROWS)
     written = str if classes else _number
-    suggested = "suggested" if classes else "expected"
-    rows = zip(*(most[name] for name in (place, "given", "suggested", "why")), strict=True)
+    predicted = "predicted" if classes else "expected"
+    rows = zip(*(most[name] for name in (place, "given_label", "predicted_label", "why")), strict=True)
     table = Table(
         f"The {len(most)} most suspicious of {_rows(len(found), 'training row')}",
-        (str(place), "given", suggested, "why"),
+        (str(place), "given", predicted, "why"),
         tuple((str(where), written(given), written(other), why) for where, given, other, why in rows),
         right=() if classes else (1, 2),
     )
@@ -200,9 +200,9 @@ def _suspicious_section(
         f"counted from 1 in {where}. "
     )
     if classes:
-        other = int((found["given"] != found["suggested"]).sum())
+        other = int((found["given_label"] != found["predicted_label"]).sum())
         text += (
             "A label is held at its mean probability over them; "
-            f"another than the one given is suggested for {_rows(other, 'row')}."
+            f"another than the one given is predicted for {_rows(other, 'row')}."
         )
     return [Section("The most suspicious rows", (text,), (table,))]

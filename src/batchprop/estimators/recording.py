@@ -152,20 +152,20 @@ def recording_result(
         y: the targets of all rows, as the user gave them.
 
     Returns:
-        ``rows``, ``given``, ``suggested``, ``figures`` and ``checkpoints``, by name; None where no epoch was
-        recorded.
+        ``rows``, ``given_label``, ``predicted_label``, ``figures`` and ``checkpoints``, by name; None where
+        no epoch was recorded.
     """
     if recorder is None or recorder.history is None:
         return None
     history = recorder.history
-    doubt = mislabel_score(history)
+    score = mislabel_score(history)
     rank = np.empty(len(rows), dtype=np.intp)
-    rank[np.argsort(-doubt, kind="stable")] = np.arange(1, len(rows) + 1)
+    rank[np.argsort(-score, kind="stable")] = np.arange(1, len(rows) + 1)
     return {
         "rows": rows,
-        "given": y,
-        "suggested": estimator._decode_targets(mean_predictions(history)),
-        "figures": {"suspicion": rank, **summarize(history)},
+        "given_label": y,
+        "predicted_label": estimator._decode_targets(mean_predictions(history)),
+        "figures": {"mislabel_score": score, "mislabel_rank": rank, **summarize(history)},
         "checkpoints": [tuple(checkpoint) for checkpoint in recorder.checkpoints],
     }
 
@@ -185,9 +185,11 @@ def to_frame(records: dict[str, Any] | None) -> Any:
     records = check_recorded("examples_", records)
     import pandas as pd
 
-    n = len(records["given"])
-    found = pd.DataFrame({**_named("suggested", records["suggested"]), **records["figures"]}, records["rows"])
-    given = pd.DataFrame(_named("given", records["given"]), pd.RangeIndex(n, name="row"))
+    n = len(records["given_label"])
+    found = pd.DataFrame(
+        {**_named("predicted_label", records["predicted_label"]), **records["figures"]}, records["rows"]
+    )
+    given = pd.DataFrame(_named("given_label", records["given_label"]), pd.RangeIndex(n, name="row"))
     return given.join(found)
 
 
@@ -203,5 +205,5 @@ def check_recorded(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _named(name: str, y: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """One column, or one for each of several targets: ``given``, or ``given_0``, ``given_1``."""
+    """One column, or one for each of several targets: ``given_label_0``, ``given_label_1``, ..."""
     return {name: y} if y.ndim == 1 else {f"{name}_{t}": column for t, column in enumerate(y.T)}

@@ -16,13 +16,13 @@ _DIMENSIONS = (3, 4)
 
 
 class ContactSheetDisplay:
-    """The most suspicious images, each with its row, the label given and the one suggested.
+    """The most suspicious images, each with its row, its given and its predicted label.
 
     Args:
         images: ``(n, height, width)``, or ``(n, height, width, 3)`` in colours.
         rows: which row each is ``(n,)``.
-        given: the labels given ``(n,)``.
-        suggested: the labels suggested ``(n,)``.
+        given_label: the labels given ``(n,)``.
+        predicted_label: the labels predicted ``(n,)``.
 
     Attributes:
         ax_: the axes drawn on.
@@ -43,11 +43,13 @@ class ContactSheetDisplay:
         20
     """
 
-    def __init__(self, *, images: ArrayLike, rows: ArrayLike, given: ArrayLike, suggested: ArrayLike) -> None:
+    def __init__(
+        self, *, images: ArrayLike, rows: ArrayLike, given_label: ArrayLike, predicted_label: ArrayLike
+    ) -> None:
         self.images = images
         self.rows = rows
-        self.given = given
-        self.suggested = suggested
+        self.given_label = given_label
+        self.predicted_label = predicted_label
 
     @classmethod
     def from_estimator(
@@ -78,14 +80,14 @@ class ContactSheetDisplay:
             raise InputError(
                 f"X has {len(images)} rows, and {len(examples)} were fitted: give all rows, in their order"
             )
-        if "given" not in examples.columns:
+        if "given_label" not in examples.columns:
             raise InputError("a contact sheet shows one label a row, and several targets were fitted")
-        most = examples.nsmallest(top, "suspicion")
+        most = examples.nsmallest(top, "mislabel_rank")
         return cls(
             images=images[most.index],
             rows=most.index.to_numpy(),
-            given=most["given"].to_numpy(),
-            suggested=most["suggested"].to_numpy(),
+            given_label=most["given_label"].to_numpy(),
+            predicted_label=most["predicted_label"].to_numpy(),
         ).plot(ax=ax)
 
     def plot(self, *, ax: Any = None, columns: int = _COLUMNS) -> Self:
@@ -110,7 +112,11 @@ class ContactSheetDisplay:
         lefts = np.arange(len(images)) % columns
         drawn = []
         for image, top, left, *told in zip(
-            images, tops, lefts, *map(np.asarray, (self.rows, self.given, self.suggested)), strict=True
+            images,
+            tops,
+            lefts,
+            *map(np.asarray, (self.rows, self.given_label, self.predicted_label)),
+            strict=True,
         ):
             where = (left + 0.04, left + 0.96, top + _CAPTION + 0.96, top + _CAPTION + 0.04)
             drawn.append(ax.imshow(image, extent=where, cmap="gray_r", interpolation="nearest"))
@@ -146,5 +152,5 @@ def _of_an_image(shape: Any) -> bool:
     return whole and len(sizes) + 1 in _DIMENSIONS
 
 
-def _caption(row: Any, given: Any, suggested: Any) -> str:
-    return f"row {row}\n{given}" + (f" → {suggested}?" if suggested != given else "")
+def _caption(row: Any, given: Any, predicted: Any) -> str:
+    return f"row {row}\n{given}" + (f" → {predicted}?" if predicted != given else "")
