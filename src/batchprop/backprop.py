@@ -1,9 +1,8 @@
 """Batch backpropagation, on one page.
 
-Columns are examples. A batch ``B (n_0, m)`` and its targets ``Y (K, m)`` go forward to Z, H and P, and come
-back as dZ. Layers of the text are counted from 1, those of Python from 0: ``layers[k]`` maps ``H[k]`` to
-``Z[k]``, ``H[0]`` is B, and ``dZ[k] (n_k, m)`` is each example's own derivative of its own loss, never
-divided by m.
+Columns are examples. A batch ``B (n_0, m)`` with targets ``Y (K, m)`` goes forward to Z, H and P, and back as
+dZ. The equations count layers from 1, Python from 0: ``layers[k]`` maps ``H[k]`` to ``Z[k]``, and ``H[0]`` is
+B. ``dZ[k] (n_k, m)`` holds each example's derivative of its own loss; it is never divided by m.
 """
 
 from typing import NamedTuple
@@ -15,18 +14,19 @@ from batchprop.network import Network
 from batchprop.params import Layer
 
 Masks = tuple[Array | None, ...]
+"""For each hidden layer the dropout mask ``(n_l, m)`` that multiplies its H, or None."""
 
 
 class Step(NamedTuple):
-    """All that one pass over a batch computes.
+    """Everything that one pass over a batch computes.
 
     Attributes:
         losses: each example's loss, ``(m,)``.
-        P: the network's answers ``(K, m)``.
-        Z: what enters each activation, L + 1 matrices ``(n_l, m)``.
-        H: what enters each layer, L + 1 matrices ``(n_{l-1}, m)``; ``H[0]`` is B.
-        dZ: each example's derivative by its own column of Z, L + 1 matrices ``(n_l, m)``.
-        weights: each example's weight ``(m,)``, or None where all count the same.
+        P: the network's outputs ``(K, m)``.
+        Z: the input of each activation, L + 1 matrices ``(n_l, m)``.
+        H: the input of each layer, L + 1 matrices ``(n_{l-1}, m)``; ``H[0]`` is B.
+        dZ: the derivative of each example's loss by its own column of Z, L + 1 matrices ``(n_l, m)``.
+        weights: each example's weight ``(m,)``, or None where all are equal.
     """
 
     losses: Array
@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
     @property
     def gradient(self) -> BatchGradient:
-        """Every example's gradient, kept in the factors dZ and H."""
+        """The gradient of every example, as the factors dZ and H."""
         return BatchGradient(self.dZ, self.H, self.weights)
 
 
@@ -59,8 +59,8 @@ def backprop(
         net: the network.
         B: the batch ``(n_0, m)``, one column per example.
         Y: the targets ``(K, m)``, in B's dtype.
-        weights: how much each example counts ``(m,)``, or None for the same; 0 leaves one out.
-        masks: for each hidden layer None, or what its H is multiplied with ``(n_l, m)`` (dropout).
+        weights: how much each example counts ``(m,)``, or None for equal weights; 0 leaves an example out.
+        masks: for each hidden layer the dropout mask ``(n_l, m)`` that multiplies its H, or None.
 
     Returns:
         The ``Step``.
@@ -69,7 +69,7 @@ def backprop(
         InputError: the shapes of B, Y or weights do not fit the network or each other.
 
     Source:
-        The batch algorithm of the text that this comes from; the loss elementwise, ``1/m`` at the collapse.
+        Rumelhart, Hinton and Williams 1986, for a batch at once; ``1/m`` enters at the collapse.
 
     Example:
         >>> import numpy as np
@@ -81,33 +81,25 @@ def backprop(
         True
     """
     _check_shapes(net, B, Y, weights)
-    if masks is None:
-        masks = (None,) * len(net.activations)
+    step = forward_backward(net, B, Y, (None,) * len(net.activations) if masks is None else masks)
+    return step._replace(weights=weights)
+
+
+def forward_backward(
+    net: Network, B: Array, Y: Array, masks: Masks, scale: float | Array | None = None
+) -> Step:
+    """Run the pass without checks, every dZ times ``scale``, a number or ``(m,)``; None is 1."""
     Z, H = forward(net, B, masks)
     P, losses = net.head.output_and_losses(Z[-1], Y)
-    dZ = backward(net, Z, net.head.dZ(P, Y), masks)
-    return Step(losses, P, Z, H, dZ, weights)
+    dZ = net.head.dZ(P, Y)
+    if scale is not None:
+        # Backward is linear in each column: scaling the K rows of the head's dZ scales every layer's.
+        dZ = dZ * scale
+    return Step(losses, P, Z, H, backward(net, Z, dZ, masks), None)
 
 
 def forward(net: Network, B: Array, masks: Masks) -> tuple[Matrices, Matrices]:
-    """Return ``(Z, H)``: what leaves each layer's sum, and what enters it; ``H[0]`` is B.
-
-    Args:
-        net: the network.
-        B: the batch ``(n_0, m)``.
-        masks: one for each hidden layer, or None in its place.
-
-    Returns:
-        Two tuples of L + 1 matrices. The head's output is ``net.head.output(Z[-1])``.
-
-    Example:
-        >>> import numpy as np
-        >>> Z, H = forward(
-        ...     Network.create([2, 3, 1], random_state=0), np.ones((2, 5), "float32"), (None,)
-        ... )
-        >>> [matrix.shape for matrix in Z], [matrix.shape for matrix in H]
-        ([(3, 5), (1, 5)], [(2, 5), (3, 5)])
-    """
+    """Return ``(Z, H)``, L + 1 matrices each; the head's output is ``net.head.output(Z[-1])``."""
     Z: Matrices = ()
     H: Matrices = (B,)
     for layer, activation, mask in zip(net.layers[:-1], net.activations, masks, strict=True):
@@ -116,79 +108,11 @@ def forward(net: Network, B: Array, masks: Masks) -> tuple[Matrices, Matrices]:
     return (*Z, affine(net.layers[-1], H[-1])), H
 
 
-def logits(net: Network, B: Array) -> Array:
-    """Return the last layer's Z ``(K, m)``, from which the head makes its answers.
-
-    Args:
-        net: the network.
-        B: the batch ``(n_0, m)``.
-
-    Returns:
-        ``(K, m)``.
-
-    Example:
-        >>> import numpy as np
-        >>> logits(Network.create([2, 3, 1], random_state=0), np.ones((2, 5), "float32")).shape
-        (1, 5)
-    """
-    return forward(net, B, (None,) * len(net.activations))[0][-1]
-
-
-def predict(net: Network, B: Array) -> Array:
-    """Return the network's answers P ``(K, m)``, as prediction needs them.
-
-    Args:
-        net: the network.
-        B: the batch ``(n_0, m)``.
-
-    Returns:
-        ``(K, m)``.
-
-    Example:
-        >>> import numpy as np
-        >>> predict(Network.create([2, 3, 2], random_state=0), np.ones((2, 5), "float32")).sum(
-        ...     axis=0
-        ... )
-        array([1., 1., 1., 1., 1.], dtype=float32)
-    """
-    return net.head.output(logits(net, B))
-
-
-def output_and_losses(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
-    """Return P ``(K, m)`` and each example's loss ``(m,)``, as validation needs them.
-
-    Args:
-        net: the network.
-        B: the batch ``(n_0, m)``.
-        Y: the targets ``(K, m)``.
-
-    Returns:
-        P and the losses.
-    """
-    return net.head.output_and_losses(logits(net, B), Y)
-
-
 def backward(net: Network, Z: Matrices, dZ_output: Array, masks: Masks) -> Matrices:
-    """Return dZ of every layer, from the head's back to the first.
-
-    Args:
-        net: the network.
-        Z: from ``forward``.
-        dZ_output: the head's dZ ``(K, m)``.
-        masks: those of ``forward``.
-
-    Returns:
-        L + 1 matrices ``(n_l, m)``.
-
-    Example:
-        >>> import numpy as np
-        >>> net = Network.create([2, 3, 1], activation="identity", random_state=0)
-        >>> dZ = backward(net, (np.ones((3, 5)), np.ones((1, 5))), np.ones((1, 5)), (None,))
-        >>> bool(np.allclose(dZ[0], net.layers[1].W.T))
-        True
-    """
+    """Return the dZ of every layer, from the head's dZ ``(K, m)`` and the Z and masks of ``forward``."""
     dZ: Matrices = (dZ_output,)
     above = zip(net.layers[1:], net.activations, Z, masks, strict=False)
+    # The first layer's Wᵀ dZ would be the gradient of the batch itself, which no step needs.
     for layer, activation, Z_l, mask in reversed(list(above)):
         dH = apply_mask(matmul_transposed(layer.W, dZ[0]), mask)
         dZ = (dH * activation.derivative(Z_l), *dZ)
@@ -201,8 +125,23 @@ def affine(layer: Layer, H: Array) -> Array:
 
 
 def apply_mask(H: Array, mask: Array | None) -> Array:
-    """Return ``H ⊙ mask``, or H where there is none."""
+    """Return ``H ⊙ mask``, or H itself without a mask."""
     return H if mask is None else H * mask
+
+
+def logits(net: Network, B: Array) -> Array:
+    """Return what enters the head, ``Z[-1] (K, m)``."""
+    return forward(net, B, (None,) * len(net.activations))[0][-1]
+
+
+def predict(net: Network, B: Array) -> Array:
+    """Return the outputs P ``(K, m)``, without dropout."""
+    return net.head.output(logits(net, B))
+
+
+def output_and_losses(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
+    """Return P ``(K, m)`` and each example's loss ``(m,)``, as validation needs them."""
+    return net.head.output_and_losses(logits(net, B), Y)
 
 
 def _check_shapes(net: Network, B: Array, Y: Array, weights: Array | None) -> None:

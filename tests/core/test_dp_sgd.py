@@ -68,7 +68,7 @@ def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
 @pytest.mark.parametrize("name", CLIPPINGS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(padding, "MICROBATCH", 8)  # so that JAX sees several of them
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", 8)  # so that JAX sees several of them
     rows, objective = np.arange(3, 33), Objective(mechanism=DPMechanism(CLIPPINGS[name], None, 25.0))
     wanted = loop(CLIPPINGS[name], rows, 25.0)
     assert 0 < (NORMS[rows] > MIDDLE).mean() < 1
@@ -105,7 +105,7 @@ def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: py
         )
         state = state._replace(layers=layers)
     for width in (4, 4096):
-        monkeypatch.setattr(padding, "MICROBATCH", width)
+        monkeypatch.setattr(padding, "MICROBATCH_SIZE", width)
         found = ENGINES[engine]().run_batches(recipe, init_state(recipe), TABLE, batches, [0.1] * 4)
         close(found.layers, state.layers, rtol=1e-10)
 
@@ -144,7 +144,7 @@ def test_noise_is_added_once_a_batch_however_many_parts(engine: str, monkeypatch
     rows = [np.arange(20)]
     objective = Objective(mechanism=DPMechanism(FlatClipping(MIDDLE), 1.0, 10.0))
     whole = ran(ENGINES[engine](), objective, rows)
-    monkeypatch.setattr(padding, "MICROBATCH", 3)
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", 3)
     same_run(ran(ENGINES[engine](), objective, rows), whole)
 
 

@@ -132,7 +132,7 @@ def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
     size: int, dropout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(padding, "MICROBATCH", size)
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
     epochs = plan(2)
     ours = run(JaxEngine(seed=5), epochs, dropout=dropout)
     width = min(size, 7)

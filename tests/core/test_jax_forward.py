@@ -29,8 +29,8 @@ WITHIN = {"float32": 1e-5, "float64": 1e-11}
 
 def small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Microbatches of so many rows, one in a feed."""
-    monkeypatch.setattr(padding, "MICROBATCH", size)
-    monkeypatch.setattr(jax_engine, "MICROBATCH", size)
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
+    monkeypatch.setattr(jax_engine, "MICROBATCH_SIZE", size)
     monkeypatch.setattr(padding, "FEED_BYTES", 1)
 
 

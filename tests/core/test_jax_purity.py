@@ -111,7 +111,7 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("size", [4096, 3])
 def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(padding, "MICROBATCH", size)
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
     engine, recipe = JaxEngine(), TrainConfig(NET, OPTIMIZERS[name](), Objective())
     ran = EpochResult(init_state(recipe), (), [], finite=True)
     for number in (1, 2):

@@ -48,7 +48,7 @@ def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is several microbatches, and may go on in the next feed."""
     small_feeds(monkeypatch)
-    monkeypatch.setattr(padding, "MICROBATCH", 3)
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", 3)
 
 
 def in_parts_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,12 +199,12 @@ def test_running_in_place_is_what_happens(way: str, monkeypatch: pytest.MonkeyPa
 
         return call
 
-    for name in ("run", "run_in_place"):
+    for name in ("run", "run_donated"):
         monkeypatch.setattr(jax_engine, name, counted(name))
     same_training(JaxEngine(), epochs=[of_sizes(8, 8, 8, 8, 8)])
     assert calls[0] == "run"
     assert len(calls) > 2
-    assert set(calls[1:]) == {"run_in_place"}
+    assert set(calls[1:]) == {"run_donated"}
 
 
 # ---- the ends of training

@@ -89,7 +89,7 @@ def test_what_is_seen_is_what_plain_functions_give(
 ) -> None:
     monkeypatch.setattr(padding, "MAX_AT_ONCE", 2)
     if parts is not None:
-        monkeypatch.setattr(padding, "MICROBATCH", parts)
+        monkeypatch.setattr(padding, "MICROBATCH_SIZE", parts)
     examples, steps = by_hand(table, batches)
     seen_examples, seen_steps = seen_by(ENGINES[engine](), table, batches)
     assert_allclose(seen_examples, examples, rtol=1e-10, atol=1e-12)

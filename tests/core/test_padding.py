@@ -141,7 +141,7 @@ def test_feeds_hold_every_batch(
     weighted: bool,
     dtype: str,
 ) -> None:
-    monkeypatch.setattr(padding, "MICROBATCH", microbatch)
+    monkeypatch.setattr(padding, "MICROBATCH_SIZE", microbatch)
     monkeypatch.setattr(padding, "FEED_BYTES", feed_bytes)
     monkeypatch.setattr(padding, "MAX_AT_ONCE", at_once)
     rng = np.random.default_rng(sum(sizes))
