@@ -100,7 +100,7 @@ def batches_of(model: Any, monkeypatch: pytest.MonkeyPatch, *calls: str) -> list
                 seen.append([rows.tolist() for rows in epoch.batches])
             yield epoch
 
-    monkeypatch.setattr(fit_module, "go_on", spied)
+    monkeypatch.setattr(fit_module, "run_epochs", spied)
     for call in calls:
         getattr(model, call)(X, Y)
     return seen

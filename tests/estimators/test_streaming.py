@@ -15,9 +15,10 @@ import batchprop as bp
 from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
 from batchprop.data.sources import ArraySource, IterableSource
 from batchprop.errors import CheckpointError, InputError, ParameterError
+from batchprop.estimators import base, datasets
+from batchprop.estimators.datasets import StreamingDataset
+from batchprop.estimators.keeping import saving
 from batchprop.estimators.keeping.checkpoints import Checkpoints
-from batchprop.estimators.streaming import fit, streamed
-from batchprop.estimators.streaming.streamed import Streamed
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
 
@@ -54,7 +55,7 @@ class Small(ArraySource):
 
 
 def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
-    monkeypatch.setattr(fit, "shuffle_config", lambda *_: ShuffleConfig(rows, runs))
+    monkeypatch.setattr(saving, "shuffle_config", lambda *_: ShuffleConfig(rows, runs))
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
@@ -118,7 +119,7 @@ def test_a_memmap_larger_than_memory_is_read_in_runs(tmp_path: Path, monkeypatch
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     within = estimator("binary", shuffle=False).fit(mapped, y)
-    monkeypatch.setattr(streamed, "MEMORY", 1000)
+    monkeypatch.setattr(datasets, "DEFAULT_MEMORY", 1000)
     read = estimator("binary", shuffle=False, dtype="float64").fit(mapped, y)
     np.testing.assert_allclose(read.loss_curve_, within.loss_curve_)
 
@@ -145,16 +146,16 @@ def test_validation_rows_are_the_same_at_every_reading(monkeypatch: pytest.Monke
     X, y = table("single", 400)
     seen: list[set[float]] = []
 
-    class Watching(Streamed):
+    class Watching(StreamingDataset):
         """Looks at two more epochs, in other orders."""
 
-        def course(self, batch_size: int, seed: int | None) -> Any:
-            for other in (1, 2):
-                pieces = list(next(super().course(7, other)))
-                seen.append(set(np.concatenate([piece.table.X[:, 0] for piece in pieces]).tolist()))
-            return super().course(batch_size, seed)
+        def chunks(self, batch_size: int, rng: Any, *others: Any) -> Any:
+            for seed in (1, 2):
+                epoch = list(next(super().chunks(7, np.random.RandomState(seed))))
+                seen.append(set(np.concatenate([chunk.table.X[:, 0] for chunk in epoch]).tolist()))
+            return super().chunks(batch_size, rng, *others)
 
-    monkeypatch.setattr(fit, "Streamed", Watching)
+    monkeypatch.setattr(base, "StreamingDataset", Watching)
     for _ in range(2):
         model = estimator("single", early_stopping=True, validation_fraction=0.2, dtype="float64")
         model.fit(Small(X, y))

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, get_activation
 from batchprop.backprop import Step, backprop, forward, output_and_losses, predict
-from batchprop.batches import Batch, Dataset, Indices, gather, take_columns
+from batchprop.batches import Batch, Dataset, gather, take_columns
+from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
+from batchprop.estimators.datasets import (
+    ArrayDataset,
+    RowEncoder,
+    StreamingDataset,
+    as_source,
+    check_streamable,
+)
 from batchprop.estimators.engines import predict_engine
 from batchprop.estimators.fit import fit_callbacks, fit_minibatch
 from batchprop.estimators.interface import FitInterface
-from batchprop.estimators.keeping.saving import start_of
+from batchprop.estimators.keeping.saving import Start, start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitors import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_layer_widths
@@ -29,21 +39,16 @@ from batchprop.estimators.recording import (
     WeightSnapshot,
     check_recorded,
     check_recording,
-    recording_result,
     to_frame,
 )
-from batchprop.estimators.streaming.fit import fit_streamed
-from batchprop.estimators.streaming.streamed import source_of
-from batchprop.estimators.streaming.supplies import InMemory
+from batchprop.estimators.source_summary import holdout_seed, scan_source
 from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import (
     FitArgs,
     LabelledRows,
     check_no_dates,
-    check_nonzero_weight,
     check_sample_weight,
     clear_errors,
-    train_valid_split,
 )
 from batchprop.network import Network, broadcast_to_layers, glorot_uniform
 from batchprop.objective import Objective
@@ -78,38 +83,76 @@ class BaseMLP(FitInterface):
         check_monitors(call.monitor, self.solver)
         check_private_options(self, X, call)
         check_recording(self, call)
-        with fit_callbacks(self, goes_on=is_continuation(self, call)):
-            return self._fit_arrays(X, y, call)
-
-    def _fit_arrays(self, X: Any, y: Any, call: FitArgs) -> Self:
-        source = None if call.partial else source_of(X, y, call.sample_weight)
-        if source is not None:
-            fit_streamed(self, source, call)
-            return self
-        self._records = None
         fresh = not is_continuation(self, call)
-        X, y = self._validate_data(X, y, reset=fresh)
-        given_dtype, X = X.dtype, self._cast(X)
-        self._fit_targets(y, call, fresh=fresh)
-        Y = self._encode_targets(y, X.dtype)
-        given = LabelledRows(X, y, Y, check_sample_weight(call.sample_weight, len(Y), Y.dtype))
+        with fit_callbacks(self, goes_on=not fresh):
+            self._fit_rows(X, y, call, fresh=fresh)
+        return self
+
+    def _fit_rows(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> None:
+        source = None if call.partial else as_source(X, y, call.sample_weight)
+        if source is not None:
+            check_streamable(self, call)
         start = start_of(self, call)
+        self._records = None
+        dataset: ArrayDataset | StreamingDataset
+        if source is None:
+            dataset, dtype = self._read_arrays(X, y, call, fresh=fresh)
+        else:
+            dataset = self._scan_source(source, call, start, fresh=fresh)
+            dtype = dataset.dtype
         if fresh:
-            self._init_fit_attributes(n_outputs=Y.shape[1])
+            self._init_fit_attributes(dataset.n_outputs)
         self.t_ = self.t_ if start.rows_seen is None else start.rows_seen
-        self._check_n_outputs(Y)
-        net = self._initial_network(Y.dtype, start.rng, call, fresh=fresh)
-        rows, held = self._validation_split(given, call, start.rng)
-        table = Dataset(X, Y, self._apply_class_weight(y, given.weights))
+        self._check_n_outputs(dataset.n_outputs)
+        # scikit-learn draws the weights first and the split second: the order is part of the parity with it.
+        net = self._initial_network(dataset.dtype, start.rng, call, fresh=fresh)
+        dataset = self._with_validation(dataset, call, start.rng)
         if self.privacy is None:
             self.privacy_spent_ = None  # of these weights, whatever solver makes them
-        if self.solver == "lbfgs":
-            net = fit_lbfgs(self, net, table, rows, held)
+        if self.solver == "lbfgs" and isinstance(dataset, ArrayDataset):
+            net = fit_lbfgs(self, net, dataset)
         else:
-            net, recorder = fit_minibatch(self, net, InMemory(table, rows), held, start, call)
-            self._records = recording_result(self, recorder, rows, y)
-        self._set_weights(net, given_dtype if self.dtype is None else np.dtype(self.dtype))
-        return self
+            net = fit_minibatch(self, net, dataset, start, call)
+        self._set_weights(net, dtype)
+        names = getattr(source, "feature_names", None)
+        # Not before the fit, whose blocks of rows have no names and would warn of it.
+        if names is not None and len(names) == self.n_features_in_:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def _read_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[ArrayDataset, Any]:
+        """The rows of a table in memory, and the dtype in which their weights are kept."""
+        X, y = self._validate_data(X, y, reset=fresh)
+        dtype, X = np.dtype(self.dtype or X.dtype), self._cast(X)
+        self._fit_targets(y, call, fresh=fresh)
+        Y = self._encode_targets(y, X.dtype)
+        rows = LabelledRows(X, y, Y, check_sample_weight(call.sample_weight, len(Y), Y.dtype))
+        table = Dataset(X, Y, self._apply_class_weight(y, rows.weights))
+        return ArrayDataset(rows, table, np.arange(len(Y))), dtype
+
+    def _scan_source(
+        self, source: DataSource, call: FitArgs, start: Start, *, fresh: bool
+    ) -> StreamingDataset:
+        """The rows of a table that is read in every epoch, looked through once."""
+        holds_out = self.early_stopping and call.X_val is None
+        seed = holdout_seed(start.random)
+        summary = scan_source(
+            source,
+            self._validate_data,
+            self.validation_fraction if holds_out else 0.0,
+            seed,
+            count_labels=is_classifier(self),
+            reset=fresh,
+            with_checksum=start.checkpoints is not None,
+        )
+        self._fit_targets(summary.y, call._replace(counts=summary.label_counts), fresh=fresh)
+        dtype = np.dtype(self.dtype or summary.dtype)
+        n_outputs = self._encode_targets(summary.y, dtype).shape[1]
+        encoder = RowEncoder(self._validate_data, self._encode_targets, self._apply_class_weight)
+        shuffle = start.shuffle_config(source, (summary.n_features + n_outputs) * dtype.itemsize)
+        dataset = StreamingDataset(source, summary, encoder, seed, n_outputs, dtype, shuffle)
+        if self.shuffle:
+            dataset.warn_if_barely_shuffled()
+        return dataset
 
     def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
@@ -138,10 +181,10 @@ class BaseMLP(FitInterface):
         self._stale_epochs = 0
         self._memory: dict[str, Any] | None = None
 
-    def _check_n_outputs(self, Y: NDArray[np.floating]) -> None:
-        if Y.shape[1] != self.n_outputs_:
+    def _check_n_outputs(self, n_outputs: int) -> None:
+        if n_outputs != self.n_outputs_:
             raise InputError(
-                f"y makes {Y.shape[1]} outputs, and the network has {self.n_outputs_}: "
+                f"y makes {n_outputs} outputs, and the network has {self.n_outputs_}: "
                 "give a target of the same shape, or fit a new estimator"
             )
 
@@ -175,31 +218,27 @@ class BaseMLP(FitInterface):
             loss_scale=self._loss_scale,
         )
 
-    def _validation_split(
-        self, given: LabelledRows, call: FitArgs, rng: np.random.RandomState
-    ) -> tuple[Indices, LabelledRows | None]:
-        """The rows to train on, and those to validate on: the user's own, or a part of those given."""
+    def _with_validation(
+        self, dataset: ArrayDataset | StreamingDataset, call: FitArgs, rng: np.random.RandomState
+    ) -> ArrayDataset | StreamingDataset:
+        """The rows with some to validate on: the user's own, or a part of those given."""
         if (call.X_val is None) != (call.y_val is None):
             missing = "X_val" if call.X_val is None else "y_val"
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
         if call.X_val is not None:
-            return np.arange(len(given.Y)), self._validate_validation_data(call, given.Y.dtype)
+            return replace(dataset, validation=self._validate_validation_data(call, dataset.dtype))
         if not self.early_stopping or self.solver == "lbfgs":
-            return np.arange(len(given.Y)), None
-        train, rows = train_valid_split(
-            len(given.Y), self.validation_fraction, self._stratify_labels(given.y), rng
-        )
-        held = given.subset(rows)
-        if given.weights is not None:
-            check_nonzero_weight(given.weights[train], "row that the validation set leaves to train on")
-            check_nonzero_weight(held.weights, "row of the validation set")
-        return train, held
+            return dataset
+        if isinstance(dataset, StreamingDataset):
+            return dataset.hold_out(self.validation_fraction)
+        labels = self._stratify_labels(dataset.labelled.y)
+        return dataset.hold_out(self.validation_fraction, labels, rng)
 
     def _validate_validation_data(self, call: FitArgs, dtype: Any) -> LabelledRows:
         try:
             X, y = self._validate_data(call.X_val, call.y_val, reset=False)
             Y = self._encode_targets(y, dtype)
-            self._check_n_outputs(Y)
+            self._check_n_outputs(Y.shape[1])
             return LabelledRows(_as_dtype(X, dtype), y, Y, None)
         except InputError as error:
             raise InputError(f"in X_val and y_val: {error}") from None
@@ -336,7 +375,7 @@ class BaseMLP(FitInterface):
         X, y = self._validate_data(X, y, reset=False)
         net = self._network(X.dtype)
         Y = self._encode_targets(y, X.dtype)
-        self._check_n_outputs(Y)
+        self._check_n_outputs(Y.shape[1])
         table = Dataset(
             X, Y, self._apply_class_weight(y, check_sample_weight(sample_weight, len(Y), Y.dtype))
         )

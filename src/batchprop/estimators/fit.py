@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -15,13 +15,10 @@ from batchprop.batches import (
     BatchSampler,
     EpochIterator,
     GrowingBatchSampler,
-    Indices,
-    minibatches,
-    split_epochs,
-    whole_epochs,
 )
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import DivergedError
+from batchprop.estimators.datasets import ArrayDataset, TrainingRows
 from batchprop.estimators.early_stopping import (
     ValidationCallback,
     make_early_stopping,
@@ -32,16 +29,14 @@ from batchprop.estimators.engines import fit_engine, overhead_in_rows
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.keeper import Keeper
 from batchprop.estimators.keeping.restoring import check_same, of_a_fit, standings_from
-from batchprop.estimators.keeping.saving import Beginning, Start, checksum_of, kind_of
+from batchprop.estimators.keeping.saving import Beginning, Start, kind_of
 from batchprop.estimators.monitors import active_monitors, metric_fns_for, record_monitors
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.privacy import PrivacyEngine, batch_rng, redact_epochs, start_private_fit
-from batchprop.estimators.recording import DynamicsRecorder
+from batchprop.estimators.recording import DynamicsRecorder, recording_result
 from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_for_batch_growth
-from batchprop.estimators.streaming.streamed import Streamed
-from batchprop.estimators.streaming.supplies import InMemory
 from batchprop.estimators.threads import limit_blas_threads
-from batchprop.estimators.validation import FitArgs, LabelledRows
+from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.params import Layer, tree_flatten, tree_unflatten
 from batchprop.schedules import ReduceOnPlateau, Schedule
@@ -55,10 +50,6 @@ from batchprop.training import (
     run_epochs,
 )
 
-if TYPE_CHECKING:
-    from batchprop.estimators.interface import FitInterface
-
-
 CHUNK_SECONDS = 0.5
 """About how long a piece of an epoch takes in NumPy, where a fit is saved in between."""
 
@@ -68,7 +59,7 @@ class FitPlan(NamedTuple):
 
     Attributes:
         recipe: what stays the same.
-        supply: the rows to train on.
+        dataset: the rows to train and to validate on.
         batch_size: the first one.
         schedule: of the learning rate.
         engine: runs the steps.
@@ -79,7 +70,7 @@ class FitPlan(NamedTuple):
     """
 
     recipe: TrainConfig
-    supply: InMemory | Streamed
+    dataset: TrainingRows
     batch_size: int
     schedule: Schedule
     engine: Engine
@@ -92,28 +83,25 @@ class FitPlan(NamedTuple):
 def fit_minibatch(
     estimator: FitInterface,
     net: Network,
-    supply: InMemory | Streamed,
-    held: LabelledRows | None,
+    dataset: TrainingRows,
     start: Start,
     call: FitArgs,
-) -> tuple[Network, DynamicsRecorder | None]:
+) -> Network:
     """Train by batches until patience, a callback or ``max_iter`` ends it.
 
     Args:
         estimator: its parameters are read, its history is written.
         net: where to begin.
-        supply: the rows to train on.
-        held: those to validate on.
+        dataset: the rows to train and to validate on.
         start: how the fit starts: anew, or from a checkpoint.
         call: what ``fit`` was given; with ``partial`` one epoch only, going on with the optimiser's memory of
             the last call.
 
     Returns:
-        The network at the end, or the best one with ``early_stopping``; and what was recorded
-        of the rows to train on, where the call asks for it.
+        The network at the end, or the best one with ``early_stopping``.
     """
-    fit, state = _set_up(estimator, net, supply, start, call)
-    watch = make_early_stopping(estimator, held, fit.schedule, fit.engine)
+    fit, state = _set_up(estimator, net, dataset, start, call)
+    watch = make_early_stopping(estimator, dataset.validation, fit.schedule, fit.engine)
     with start.alone():
         keeper = _make_checkpointer(estimator, fit, watch, TrainProgress(state), start)
         with limit_blas_threads(fit.engine, net.sizes, fit.batch_size):
@@ -129,30 +117,32 @@ def fit_minibatch(
             ConvergenceWarning,
         )
     _store_optimizer_state(estimator, watch, state)
-    return _final_network(estimator, net, watch, state), fit.recorder
+    if fit.recorder is not None and isinstance(dataset, ArrayDataset):
+        estimator._records = recording_result(estimator, fit.recorder, dataset.rows, dataset.labelled.y)
+    return _final_network(estimator, net, watch, state)
 
 
 def _set_up(
-    estimator: FitInterface, net: Network, supply: InMemory | Streamed, start: Start, call: FitArgs
+    estimator: FitInterface, net: Network, dataset: TrainingRows, start: Start, call: FitArgs
 ) -> tuple[FitPlan, TrainState]:
     monitors = active_monitors(estimator, call)
-    batch_size = first_batch_size(estimator, supply.n_rows)
-    steps_per_epoch = math.ceil(supply.n_rows / batch_size)
-    private = start_private_fit(estimator, supply.n_rows, batch_size, steps_per_epoch, call)
+    batch_size = first_batch_size(estimator, dataset.n_rows)
+    steps_per_epoch = math.ceil(dataset.n_rows / batch_size)
+    private = start_private_fit(estimator, dataset.n_rows, batch_size, steps_per_epoch, call)
     objective = estimator._objective(len(net.activations))
     if private is not None:
         objective = objective._replace(mechanism=private.mechanism)
     recorder = None
-    if call.record_examples and isinstance(supply, InMemory):
-        recorder = DynamicsRecorder(net, supply.rows, supply.table.Y, estimator._label_encoding())
+    if call.record_examples and isinstance(dataset, ArrayDataset):
+        recorder = DynamicsRecorder(net, dataset.rows, dataset.table.Y, estimator._label_encoding())
     watched = metric_fns_for(monitors, recording=recorder is not None)
     recipe = TrainConfig(net, make_optimizer(estimator), objective, watched)
     state, resumed = _initial_state(estimator, recipe, partial=call.partial)
-    schedule = make_schedule(estimator, steps_per_epoch, supply.n_rows, resumed=resumed)
+    schedule = make_schedule(estimator, steps_per_epoch, dataset.n_rows, resumed=resumed)
     entropy = _rng_seed(estimator, recipe, start.rng)
-    engine = fit_engine(estimator, net, supply.n_rows, batch_size, entropy)
+    engine = fit_engine(estimator, net, dataset.n_rows, batch_size, entropy)
     rng = batch_rng(estimator, start.rng)
-    return FitPlan(recipe, supply, batch_size, schedule, engine, private, monitors, recorder, rng), state
+    return FitPlan(recipe, dataset, batch_size, schedule, engine, private, monitors, recorder, rng), state
 
 
 def _make_checkpointer(
@@ -163,8 +153,7 @@ def _make_checkpointer(
         return None
     kind: dict[str, Any] = {}
     if start.checkpoints is not None:  # only these compare it, and it takes a look at every row
-        held = {} if watch.held is None else {"validation": checksum_of(*watch.held)}
-        kind = kind_of(estimator, fit.recipe.network, fit.engine.name, {**fit.supply.kind, **held})
+        kind = kind_of(estimator, fit.recipe.network, fit.engine.name, fit.dataset.fingerprint())
     beginning = Beginning(start.random, estimator.t_, kind)
     keeper = Keeper(estimator, watch, fit.engine, place, beginning, start.checkpoints)
     if start.saved is not None:
@@ -203,16 +192,15 @@ def _run(
 def _epochs(
     estimator: FitInterface, fit: FitPlan, keeper: Keeper | None, place: TrainProgress
 ) -> Iterator[EpochRecord]:
-    if isinstance(fit.supply, Streamed):
-        seed = int(fit.rng.randint(2**31 - 1)) if estimator.shuffle else None
-        return _run_epochs(fit, keeper, place, fit.supply.course(fit.batch_size, seed), fit.schedule)
-    table, rows = fit.supply
-    plan = _batch_sampler(estimator, fit, rows)
-    course = (
-        whole_epochs(table, plan) if keeper is None else split_epochs(table, plan, _batches_per_chunk(fit))
+    sampler = _special_sampler(estimator, fit)
+    chunks = fit.dataset.chunks(
+        fit.batch_size,
+        fit.rng if estimator.shuffle else None,
+        sampler,
+        None if keeper is None else _batches_per_chunk(fit),
     )
-    epochs = _run_epochs(fit, keeper, place, course, scale_for_batch_growth(estimator, fit.schedule, plan))
-    epochs = record_monitors(estimator, fit.monitors, epochs, table.weights, plan)
+    epochs = _run_epochs(fit, keeper, place, chunks, scale_for_batch_growth(estimator, fit.schedule, sampler))
+    epochs = record_monitors(estimator, fit.monitors, epochs, fit.dataset.weights, sampler)
     return epochs if fit.recorder is None else fit.recorder.record(epochs)
 
 
@@ -263,14 +251,16 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _batch_sampler(estimator: FitInterface, fit: FitPlan, rows: Indices) -> BatchSampler:
-    order = fit.rng if estimator.shuffle else None
+def _special_sampler(estimator: FitInterface, fit: FitPlan) -> BatchSampler | None:
+    """The batches that are not simply so many rows each: those drawn by chance, or growing ones."""
     if fit.private is not None:
-        return fit.private.plan(math.ceil(len(rows) / fit.batch_size), fit.rng)
-    if estimator.batch_size == "noise":
-        largest, overhead = estimator.max_batch_size, overhead_in_rows(fit.engine)
-        return GrowingBatchSampler(rows, fit.batch_size, largest, overhead, order)
-    return minibatches(rows, fit.batch_size, order)
+        return fit.private.plan(math.ceil(fit.dataset.n_rows / fit.batch_size), fit.rng)
+    if estimator.batch_size == "noise" and isinstance(fit.dataset, ArrayDataset):
+        order, overhead = fit.rng if estimator.shuffle else None, overhead_in_rows(fit.engine)
+        return GrowingBatchSampler(
+            fit.dataset.rows, fit.batch_size, estimator.max_batch_size, overhead, order
+        )
+    return None
 
 
 def _run_callbacks(estimator: FitInterface, epochs: Iterator[EpochRecord], watch: ValidationCallback) -> bool:

@@ -13,30 +13,26 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import MICROBATCH_SIZE, Dataset, Indices
+from batchprop.batches import MICROBATCH_SIZE
 from batchprop.errors import DivergedError, ParameterError
+from batchprop.estimators.datasets import ArrayDataset
 from batchprop.estimators.early_stopping import make_early_stopping, mark_interrupted, warn
 from batchprop.estimators.engines import fit_engine
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.threads import limit_blas_threads
-from batchprop.estimators.validation import LabelledRows
 from batchprop.network import Network
 from batchprop.objective import LossAndGradient, Objective
 from batchprop.params import Layer, Layers
 from batchprop.training import EpochRecord, TrainState
 
 
-def fit_lbfgs(
-    estimator: FitInterface, net: Network, table: Dataset, rows: Indices, held: LabelledRows | None
-) -> Network:
+def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> Network:
     """Minimise the loss over all rows; an iteration counts as an epoch.
 
     Args:
         estimator: its parameters are read, its history is written.
         net: where to begin, in float64.
-        table: all rows.
-        rows: those to train on.
-        held: those to validate on.
+        dataset: the rows to train and to validate on.
 
     Returns:
         The network at the end.
@@ -47,8 +43,9 @@ def fit_lbfgs(
     """
     objective = estimator._objective(len(net.activations))
     _require_repeatable(estimator, objective)
+    table, rows = dataset.table, dataset.rows
     engine = fit_engine(estimator, net, len(rows), len(rows), None)
-    watch = make_early_stopping(estimator, held, None, engine)
+    watch = make_early_stopping(estimator, dataset.validation, None, engine)
     numbers, started = count(1), perf_counter()
 
     def after(net: Network, loss: float) -> bool:

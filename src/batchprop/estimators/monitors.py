@@ -75,7 +75,7 @@ def record_monitors(
     monitors: frozenset[str],
     epochs: Iterator[EpochRecord],
     weights: NDArray[np.floating] | None,
-    plan: BatchSampler,
+    plan: BatchSampler | None,
 ) -> Iterator[EpochRecord]:
     """Keep what the monitors say of each epoch as ``monitor_``, and let a growing plan hear it.
 

@@ -56,7 +56,9 @@ def make_schedule(estimator: FitInterface, steps_per_epoch: int, rows: int, *, r
     return schedules.constant(rate)
 
 
-def scale_for_batch_growth(estimator: FitInterface, schedule: Schedule, plan: BatchSampler) -> Schedule:
+def scale_for_batch_growth(
+    estimator: FitInterface, schedule: Schedule, plan: BatchSampler | None
+) -> Schedule:
     """Return the schedule that goes with a plan whose batches grow: a step that is worth more goes further.
 
     Args:

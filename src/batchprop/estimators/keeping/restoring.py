@@ -59,9 +59,9 @@ def mixing_of(saved: Saved, row_bytes: int) -> ShuffleConfig:
     """
     with of_a_fit():
         kind = dict(saved.facts["kind"])
-        if "mixing" not in kind:
+        if "shuffle_config" not in kind:
             raise ValueError("its rows lay in memory")
-        rows, runs = map(_whole, kind["mixing"])
+        rows, runs = map(_whole, kind["shuffle_config"])
         if not (1 <= rows <= max(BUFFER_BYTES // row_bytes, 1) and 1 <= runs <= MAX_OPEN_PARTITIONS):
             raise ValueError(f"rows are mixed in buffers of {rows} from {runs} runs")
         return ShuffleConfig(rows, runs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
@@ -11,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from batchprop.batches import Dataset, Indices
+from batchprop.data.shuffle import ShuffleConfig, shuffle_config
+from batchprop.data.sources import DataSource
 from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved
-from batchprop.estimators.keeping.restoring import rows_seen_of, set_random
+from batchprop.estimators.keeping.restoring import mixing_of, rows_seen_of, set_random
 from batchprop.estimators.keeping.standing import PLAIN, Standing
+from batchprop.estimators.source_summary import DEFAULT_MEMORY
 from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
 from batchprop.network import Network
@@ -48,6 +49,16 @@ class Start(NamedTuple):
     def rows_seen(self) -> int | None:
         """How many rows fits before the one that goes on had seen."""
         return None if self.saved is None else rows_seen_of(self.saved)
+
+    def shuffle_config(self, source: DataSource, row_bytes: int) -> ShuffleConfig:
+        """Return how rows are shuffled: as when the fit was begun, whatever memory there is now."""
+        if self.saved is not None:
+            return mixing_of(self.saved, row_bytes)
+        memory, partition_bytes = (
+            getattr(source, "memory", DEFAULT_MEMORY),
+            getattr(source, "partition_bytes", 0),
+        )
+        return shuffle_config(len(source.partitions), row_bytes, memory, partition_bytes)
 
     def alone(self) -> AbstractContextManager[Any]:
         """Keep other fits out of the folder of the checkpoints."""
@@ -149,36 +160,6 @@ def kind_of(estimator: FitInterface, net: Network, engine: str, data: Mapping[st
         **data,
         **{name: _named(value) for name, value in parameters.items() if name not in free | {"engine"}},
     }
-
-
-def about(table: Dataset, rows: Indices) -> dict[str, Any]:
-    """Return what tells a table's rows from others: their number, and a checksum of all.
-
-    Example:
-        >>> about(Dataset(np.ones((3, 1)), np.ones((3, 1))), np.arange(2))["rows"]
-        2
-    """
-    return {"rows": len(rows), "data": checksum_of(table.X, table.Y, table.weights, rows)}
-
-
-def checksum_of(*arrays: Any, start: int = 0) -> int:
-    """Return a checksum of arrays, dense or in SciPy's CSR form; None counts for nothing.
-
-    Example:
-        >>> (
-        ...     checksum_of(np.arange(3)) == checksum_of(np.arange(3), None),
-        ...     checksum_of(np.arange(3.0)) == 0,
-        ... )
-        (True, False)
-    """
-    checksum = start
-    for array in arrays:
-        parts = (array.data, array.indices, array.indptr) if hasattr(array, "indptr") else (array,)
-        for part in parts:
-            if part is not None:
-                plain = part.astype(str) if part.dtype == object else part
-                checksum = zlib.crc32(np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data, checksum)
-    return checksum
 
 
 def saved_of(standings: Mapping[str, Standing], beginning: Beginning) -> Saved:

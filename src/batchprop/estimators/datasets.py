@@ -1,0 +1,332 @@
+"""The rows of a fit: a table in memory, or one that is read in every epoch; both give the same chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.batches import (
+    BatchSampler,
+    Dataset,
+    EpochIterator,
+    Indices,
+    minibatches,
+    split_epochs,
+    whole_epochs,
+)
+from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
+from batchprop.data.sources import ArraySource, DataSource, IterableSource, RowBlock
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.early_stopping import warn
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.source_summary import (
+    DEFAULT_MEMORY,
+    SourceSummary,
+    checksum_arrays,
+    holdout_mask,
+    subset,
+    validate_block,
+)
+from batchprop.estimators.targets import to_dense
+from batchprop.estimators.validation import FitArgs, LabelledRows, check_nonzero_weight, train_valid_split
+
+_MIN_VALIDATION_ROWS = 2
+
+_MIN_PARTITIONS = 4
+"""With fewer partitions open at a time, a large table is hardly shuffled."""
+
+
+class TrainingRows(Protocol):
+    """What a fit asks of its rows, wherever they lie."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are to train on."""
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the targets ask for."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the network is trained."""
+
+    @property
+    def weights(self) -> NDArray[np.floating] | None:
+        """Of all rows of a table in memory, by their number; None where they count the same, or are read."""
+
+    @property
+    def validation(self) -> LabelledRows | None:
+        """The rows to validate on, or None."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return plain data that differs where the rows do: their number and a checksum, at least."""
+
+    def chunks(
+        self,
+        batch_size: int,
+        rng: np.random.RandomState | None,
+        sampler: BatchSampler | None = None,
+        batches_per_chunk: int | None = None,
+    ) -> EpochIterator:
+        """Run epochs, each in chunks of rows and the batches to take of them.
+
+        Args:
+            batch_size: m, for batches of so many rows each.
+            rng: shuffles the rows; None takes them in order.
+            sampler: other batches than these, where the rows lie in memory.
+            batches_per_chunk: how many batches to run at a time, where the rows lie in memory; None for
+                a whole epoch.
+        """
+
+
+@dataclass(frozen=True)
+class ArrayDataset:
+    """Some rows of a table that lies in memory.
+
+    Attributes:
+        labelled: all rows, with the user's own weights.
+        table: the same as the network learns them, class weights among the weights.
+        rows: which of them to train on.
+        validation: the rows to validate on, or None.
+    """
+
+    labelled: LabelledRows
+    table: Dataset
+    rows: Indices
+    validation: LabelledRows | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are to train on."""
+        return len(self.rows)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the targets ask for."""
+        return int(self.table.Y.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the network is trained."""
+        return self.table.Y.dtype
+
+    @property
+    def weights(self) -> NDArray[np.floating] | None:
+        """Of all rows, by their number."""
+        return self.table.weights
+
+    def hold_out(self, fraction: float, labels: Any, rng: np.random.RandomState) -> ArrayDataset:
+        """Set some rows apart to validate on, stratified by the labels, where there are any."""
+        train, rows = train_valid_split(len(self.rows), fraction, labels, rng)
+        validation, weights = self.labelled.subset(rows), self.labelled.weights
+        if weights is not None:
+            check_nonzero_weight(weights[train], "row that the validation set leaves to train on")
+            check_nonzero_weight(validation.weights, "row of the validation set")
+        return replace(self, rows=train, validation=validation)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the number of rows, and a checksum of all."""
+        table = self.table
+        checksum = checksum_arrays(table.X, table.Y, table.weights, self.rows)
+        return {"rows": self.n_rows, "data": checksum, **_validation_checksum(self.validation)}
+
+    def chunks(
+        self,
+        batch_size: int,
+        rng: np.random.RandomState | None,
+        sampler: BatchSampler | None = None,
+        batches_per_chunk: int | None = None,
+    ) -> EpochIterator:
+        """Run epochs over the rows, each in one chunk unless told otherwise."""
+        sampler = minibatches(self.rows, batch_size, rng) if sampler is None else sampler
+        if batches_per_chunk is None:
+            return whole_epochs(self.table, sampler)
+        return split_epochs(self.table, sampler, batches_per_chunk)
+
+
+class RowEncoder(NamedTuple):
+    """How an estimator turns blocks of rows into examples.
+
+    Attributes:
+        validate: ``(X, y, reset=...)`` to arrays.
+        encode: ``(y, dtype)`` to the targets as the network learns them, ``(m, K)``.
+        weigh: ``(y, weights)`` to the weights with those of the classes.
+    """
+
+    validate: Callable[..., tuple[Any, Any]]
+    encode: Callable[[Any, Any], NDArray[np.floating]]
+    weigh: Callable[[Any, NDArray[np.floating] | None], NDArray[np.floating] | None]
+
+
+@dataclass(frozen=True)
+class StreamingDataset:
+    """Rows that are read in every epoch.
+
+    Attributes:
+        source: where they come from.
+        summary: what one look through them told.
+        encoder: makes examples of them.
+        holdout_seed: decides which rows are held out, as it did when they were looked through.
+        n_outputs: how many outputs the targets ask for.
+        dtype: in which the network is trained.
+        shuffle: how the rows are shuffled.
+        validation: the rows to validate on, or None.
+    """
+
+    source: DataSource
+    summary: SourceSummary
+    encoder: RowEncoder
+    holdout_seed: int
+    n_outputs: int
+    dtype: np.dtype[Any]
+    shuffle: ShuffleConfig
+    validation: LabelledRows | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are to train on."""
+        return self.summary.n_rows
+
+    @property
+    def weights(self) -> None:
+        """None: they are read with the rows."""
+        return
+
+    def hold_out(self, fraction: float) -> StreamingDataset:
+        """Validate on the rows that were held out as the source was looked through.
+
+        Raises:
+            InputError: there are too few of them, or none is left to train on.
+        """
+        blocks, n_rows = self.summary.validation, self.n_rows
+        n_validation = sum(len(y) for _, y, _ in blocks)
+        if n_validation < _MIN_VALIDATION_ROWS or not n_rows:
+            raise InputError(
+                f"validation_fraction={fraction} leaves {n_rows} rows to train on and {n_validation} to "
+                "validate on: give more rows, or validate on rows of your own with X_val and y_val"
+            )
+        X, y, weights = zip(*blocks, strict=True)
+        labels = np.concatenate(y)
+        validation = LabelledRows(
+            np.concatenate([np.asarray(to_dense(block), dtype=self.dtype) for block in X]),
+            labels,
+            self.encoder.encode(labels, self.dtype),
+            None if weights[0] is None else np.concatenate(weights),
+        )
+        return replace(self, validation=validation)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the number of rows, a checksum of all, and how they are shuffled."""
+        return {
+            "rows": self.n_rows,
+            "partitions": len(self.source.partitions),
+            "data": self.summary.checksum,
+            "shuffle_config": list(self.shuffle),
+            **_validation_checksum(self.validation),
+        }
+
+    def chunks(
+        self,
+        batch_size: int,
+        rng: np.random.RandomState | None,
+        sampler: BatchSampler | None = None,
+        batches_per_chunk: int | None = None,
+    ) -> EpochIterator:
+        """Run epochs over the rows as they are read and shuffled, a buffer of them in a chunk."""
+        if sampler is not None:
+            raise ParameterError("a sampler names rows by their numbers: give it rows in memory")
+        seed = None if rng is None else int(rng.randint(2**31 - 1))
+        return shuffled_chunks(
+            self._read_partition, len(self.source.partitions), batch_size, self.shuffle, seed
+        )
+
+    def warn_if_barely_shuffled(self) -> None:
+        """Warn of a table of which the buffer sees a few neighbouring rows at a time."""
+        if self.shuffle.partitions < _MIN_PARTITIONS and self.shuffle.rows < self.n_rows:
+            warn(
+                f"{self.shuffle.partitions} of the table's {len(self.source.partitions)} row groups or the "
+                f"like are read at a time, and {self.shuffle.rows:,} of its {self.n_rows:,} rows are "
+                "shuffled: if it is sorted, write it with more row groups, or give more memory"
+            )
+
+    def _read_partition(self, partition: int, rows: int) -> Iterator[Dataset]:
+        tables = map(self._encode_block, self.source.iter_blocks(partition, rows))
+        return (table for table in tables if table.n_rows)
+
+    def _encode_block(self, block: RowBlock) -> Dataset:
+        rows = validate_block(self.encoder.validate, block, reset=False)
+        if self.summary.validation:
+            rows = subset(rows, ~holdout_mask(block, self.summary.fraction, self.holdout_seed))
+        X, y, weights = rows
+        X = np.asarray(to_dense(X), dtype=self.dtype)
+        # A target without rows may have no labels to encode, nor a shape to learn from.
+        if not len(X):
+            return Dataset(X, np.empty((0, self.n_outputs), dtype=self.dtype), weights)
+        return Dataset(X, self.encoder.encode(y, self.dtype), self.encoder.weigh(y, weights))
+
+
+def _validation_checksum(validation: LabelledRows | None) -> dict[str, int]:
+    return {} if validation is None else {"validation": checksum_arrays(*validation)}
+
+
+def as_source(X: Any, y: Any, sample_weight: Any) -> DataSource | None:
+    """Return where rows come from that ``fit`` is to read bit by bit; None for rows that lie in memory.
+
+    Args:
+        X: as given to ``fit``: a source, an iterable of chunks or a function that makes one, or anything
+            else.
+        y: likewise.
+        sample_weight: likewise.
+
+    Raises:
+        InputError: y or weights are given beside a source that brings its own.
+
+    Example:
+        >>> as_source(np.zeros((2, 1)), np.zeros(2), None) is None
+        True
+        >>> as_source([(np.zeros((2, 1)), np.zeros(2))], None, None).partitions
+        (2,)
+    """
+    if isinstance(X, np.memmap) and y is not None and X.nbytes > DEFAULT_MEMORY:
+        return ArraySource(X, y, sample_weight)
+    is_source = hasattr(X, "partitions") and hasattr(X, "iter_blocks")
+    if y is not None and not is_source:
+        return None
+    if not is_source and (hasattr(X, "shape") or isinstance(X, str) or not _yields_chunks(X)):
+        return None
+    if y is not None or sample_weight is not None:
+        name = "sample_weight" if y is None else "y"
+        raise InputError(
+            f"{name} is given beside a table that brings its own targets and weights: leave it out"
+        )
+    return X if is_source else IterableSource(X)
+
+
+def _yields_chunks(X: Any) -> bool:
+    return callable(X) or hasattr(X, "__iter__")
+
+
+def check_streamable(estimator: FitInterface, call: FitArgs) -> None:
+    """Refuse what needs all rows at once.
+
+    Raises:
+        ParameterError: something is asked for that a table which is read in parts cannot serve.
+    """
+    unsupported = {
+        "solver='lbfgs'": (estimator.solver == "lbfgs", "use 'adam', 'adamw' or 'sgd'"),
+        f"batch_size={estimator.batch_size!r}": (
+            estimator.batch_size in {"full", "noise"},
+            "give a number of rows",
+        ),
+        "privacy": (estimator.privacy is not None, "train on rows in memory"),
+        "monitor": (bool(call.monitor), "leave it out"),
+        "record_examples=True": (call.record_examples, "leave it out"),
+    }
+    for option, (is_set, remedy) in unsupported.items():
+        if is_set:
+            raise ParameterError(f"{option} does not go with a table that is read a part at a time: {remedy}")

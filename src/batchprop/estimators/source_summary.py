@@ -1,0 +1,219 @@
+"""One look through a table that is read in every epoch: how many rows, which labels, which to validate on."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from batchprop.data.shuffle import hash_uniform
+from batchprop.data.sources import DataSource, RowBlock
+from batchprop.errors import InputError
+from batchprop.estimators.targets import to_dense
+from batchprop.estimators.validation import check_sample_weight
+
+DEFAULT_MEMORY = 1 << 30
+"""Bytes that a fit on a source goes by, where the source names no ``memory``."""
+
+_HOLDOUT_SHARE = 8
+"""Rows to validate on stay in memory for the whole fit: they take at most the memory divided by this."""
+
+Rows = tuple[Any, Any, Any]
+"""X, y and weights of some rows; weights may be None."""
+Validate = Callable[..., tuple[Any, Any]]
+"""``(X, y, reset=...)`` to X and y as arrays; with ``reset`` X says how many columns there are."""
+
+
+class SourceSummary(NamedTuple):
+    """What one look through a source tells.
+
+    Attributes:
+        n_rows: how many rows there are to train on.
+        n_features: how many columns X has.
+        dtype: of X.
+        y: rows of y that between them hold every label; the first ones, where it holds numbers.
+        label_counts: for each column of y how often each label occurs; None where it holds numbers.
+        validation: blocks of the rows to validate on.
+        fraction: which part of the rows that is.
+        checksum: of all rows, where it is wanted.
+    """
+
+    n_rows: int
+    n_features: int
+    dtype: Any
+    y: NDArray[Any]
+    label_counts: list[Counter[Any]] | None
+    validation: list[Rows]
+    fraction: float
+    checksum: int
+
+
+def scan_source(
+    source: DataSource,
+    validate: Validate,
+    fraction: float,
+    seed: int,
+    *,
+    count_labels: bool,
+    reset: bool = True,
+    with_checksum: bool = False,
+) -> SourceSummary:
+    """Read a source once, and check every row, before a fit spends hours on it.
+
+    Args:
+        source: of the rows.
+        validate: checks a block, and learns how many columns there are.
+        fraction: of the rows to hold out, as far as they take an eighth of the memory.
+        seed: decides which rows these are.
+        count_labels: whether y holds labels.
+        reset: whether the first rows say how many columns there are.
+        with_checksum: whether a checksum of all rows is wanted.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputError: some rows cannot be used; the message says which.
+    """
+    first = next(_blocks(source), None)
+    if first is None:
+        raise InputError("there are no rows: give a table with some")
+    X, y, weights = validate_block(validate, first, reset=reset)
+    fraction = min(fraction, _max_holdout_fraction(source, X))
+    labels = LabelCounter() if count_labels else None
+    n_rows, checksum, validation, weighted = 0, 0, list[Rows](), weights is not None
+    for block in _blocks(source):
+        rows = validate_block(validate, block, reset=False)
+        if weighted != (rows[2] is not None):
+            raise InputError(
+                f"the rows from row {block.start_row} on have {'no ' if weighted else ''}weights, "
+                "unlike those before them: give weights for all rows or for none"
+            )
+        checksum = checksum_arrays(*rows, start=checksum) if with_checksum else 0
+        if labels is not None:
+            labels.update(rows[1])
+        holdout = holdout_mask(block, fraction, seed)
+        n_rows += int(np.count_nonzero(~holdout))
+        if holdout.any():
+            validation.append(subset(rows, holdout))
+    return SourceSummary(
+        n_rows=n_rows,
+        n_features=X.shape[1],
+        dtype=X.dtype,
+        y=y if labels is None else labels.representatives(),
+        label_counts=None if labels is None else labels.counts,
+        validation=validation,
+        fraction=fraction,
+        checksum=checksum,
+    )
+
+
+def _blocks(source: DataSource) -> Iterator[RowBlock]:
+    partitions = (source.iter_blocks(partition) for partition in range(len(source.partitions)))
+    return (block for partition in partitions for block in partition if block.X.shape[0])
+
+
+def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> Rows:
+    """Return X, y and weights of a block as arrays.
+
+    Raises:
+        InputError: they cannot be used; the message says which rows.
+    """
+    if block.y is None:
+        raise InputError("the table has no target: name its column, as in scan(..., target='price')")
+    with _row_errors(block):
+        X, y = validate(block.X, block.y, reset=reset)
+        return X, y, check_sample_weight(block.weights, X.shape[0], X.dtype, some=False)
+
+
+def subset(rows: Rows, mask: NDArray[np.bool_]) -> Rows:
+    """Some rows of X, y and weights."""
+    X, y, weights = rows
+    return X[mask], y[mask], None if weights is None else weights[mask]
+
+
+def holdout_mask(block: RowBlock, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Whether each row of a block is held out ``(m,)``: the same at every reading."""
+    # A hash of the row's number, not a generator: blocks are read in another order in every epoch.
+    return hash_uniform(block.start_row + np.arange(block.X.shape[0]), seed) < fraction
+
+
+def holdout_seed(rng_state: dict[str, Any]) -> int:
+    """Return a seed for ``holdout_mask`` without a draw from the generator."""
+    # A draw would change the initial weights, which are those of a fit in memory with the same seed.
+    return zlib.crc32(rng_state["state"]["key"].tobytes(), rng_state["state"]["pos"])
+
+
+def checksum_arrays(*arrays: Any, start: int = 0) -> int:
+    """Return a checksum of arrays, dense or in SciPy's CSR form; None counts for nothing.
+
+    Example:
+        >>> checksum_arrays(np.arange(3)) == checksum_arrays(np.arange(3), None)
+        True
+        >>> checksum_arrays(np.arange(3.0)) == 0
+        False
+    """
+    checksum = start
+    for array in arrays:
+        parts = (array.data, array.indices, array.indptr) if hasattr(array, "indptr") else (array,)
+        for part in parts:
+            if part is not None:
+                # The bytes of an object array are addresses, which differ from process to process.
+                plain = part.astype(str) if part.dtype == object else part
+                checksum = zlib.crc32(np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data, checksum)
+    return checksum
+
+
+class LabelCounter:
+    """The labels of each column of y, counted as blocks of it pass by.
+
+    Attributes:
+        counts: for each column.
+
+    Example:
+        >>> labels = LabelCounter()
+        >>> labels.update(np.array(["a", "b"])), labels.update(np.array(["a", "c"]))
+        (None, None)
+        >>> labels.representatives(), labels.counts[0]["a"]
+        (array(['a', 'b', 'c'], dtype='<U1'), 2)
+    """
+
+    def __init__(self) -> None:
+        self.counts: list[Counter[Any]] = []
+        self._is_matrix = False
+
+    def update(self, y: NDArray[Any]) -> None:
+        """Count the labels of some rows."""
+        matrix = y[:, None] if y.ndim == 1 else y
+        if not self.counts:
+            self.counts = [Counter() for _ in range(matrix.shape[1])]
+            self._is_matrix = y.ndim > 1
+        for counts, column in zip(self.counts, matrix.T, strict=True):
+            labels, occurrences = np.unique(column, return_counts=True)
+            counts.update(dict(zip(labels.tolist(), occurrences.tolist(), strict=True)))
+
+    def representatives(self) -> NDArray[Any]:
+        """Rows of y that between them hold every label, in the shape that y has."""
+        n = max(map(len, self.counts))
+        columns = [np.resize(np.array(sorted(counts)), n) for counts in self.counts]
+        return np.column_stack(columns) if self._is_matrix else columns[0]
+
+
+def _max_holdout_fraction(source: DataSource, X: Any) -> float:
+    memory: int = getattr(source, "memory", DEFAULT_MEMORY)
+    row_bytes = int(to_dense(X[:1]).nbytes)
+    return memory / _HOLDOUT_SHARE / (row_bytes * max(sum(source.partitions), 1))
+
+
+@contextmanager
+def _row_errors(block: RowBlock) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        last = block.start_row + block.X.shape[0] - 1
+        raise InputError(f"in the rows {block.start_row} to {last} (counted from there): {error}") from error
