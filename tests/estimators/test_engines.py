@@ -202,7 +202,7 @@ def test_dropout_is_seeded() -> None:
 
 def test_a_table_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (padding, jax_engine):
-        monkeypatch.setattr(module, "MICROBATCH", 32)
+        monkeypatch.setattr(module, "MICROBATCH_SIZE", 32)
     X, y = table("multilabel")
     ours, theirs = pair("multilabel", batch_size="full", max_iter=4)
     alike(ours.fit(X, y), theirs.fit(X, y), X, y)
