@@ -137,7 +137,7 @@ def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
 def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
     run(*rows, "--out", "whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchprop.cli.model.keeping", interrupting(after=2))
+        patch.setattr("batchprop.cli.model.history_callback", interrupting(after=2))
         first = CliRunner().invoke(app, [*rows, "--out", "m"])
     assert first.exit_code == 130
     assert "Saved as far as it was trained in m" in first.stdout

@@ -126,7 +126,7 @@ def test_a_prediction_that_a_device_gives_up_is_one_line(models, folder, monkeyp
     def exhausted(*_, **_more):
         raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
-    monkeypatch.setattr("batchprop.cli.predict_command.predictions", exhausted)
+    monkeypatch.setattr("batchprop.cli.predict_command.predict_frame", exhausted)
     result = run("predict", models / "flowers-model", models / "flowers.csv", "--out", "p.csv", code=1)
     assert "JAX gave up (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes)" in result.stderr
     assert "JAX_PLATFORMS=cpu" in result.stderr

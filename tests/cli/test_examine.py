@@ -190,7 +190,7 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
             raise KeyboardInterrupt
         return of(record)
 
-    monkeypatch.setattr("batchprop.cli.progress.Moment.of", interrupted)
+    monkeypatch.setattr("batchprop.cli.progress.EpochSummary.of", interrupted)
     words = ["examine", str(data), "--target", "species", "--map", "map.png"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 130
@@ -199,7 +199,9 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
     assert len(pd.read_csv("flowers-examined.csv")) == 150
 
 
-@pytest.mark.parametrize("place", ["batchprop.cli.training_table.read", "batchprop.cli.progress.Moment.of"])
+@pytest.mark.parametrize(
+    "place", ["batchprop.cli.training_table.read", "batchprop.cli.progress.EpochSummary.of"]
+)
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -55,7 +55,7 @@ def test_a_training_with_checkpoints_goes_on_from_them(folder, table, monkeypatc
         resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))
         return evaluate(*given)
 
-    monkeypatch.setattr(experiment, "judge", fill)
+    monkeypatch.setattr(experiment, "evaluate", fill)
     words = [*TRAIN, "--checkpoint-every", "1"]
     try:
         said = run(*words, code=1).stderr

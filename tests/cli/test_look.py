@@ -231,7 +231,7 @@ def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch)
             raise KeyboardInterrupt
         return of(record)
 
-    monkeypatch.setattr("batchprop.cli.progress.Moment.of", interrupted)
+    monkeypatch.setattr("batchprop.cli.progress.EpochSummary.of", interrupted)
     words = ["look", str(data), "--target", "species"]
     assert CliRunner().invoke(app, words).exit_code == 130
     assert shown(folder / "flowers.html")["checkpoints"][-1]["name"] == "after epoch 4, the last"

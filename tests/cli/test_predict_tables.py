@@ -32,7 +32,7 @@ def kinds(tmp_path_factory):
 @pytest.fixture
 def read_in_blocks(monkeypatch):
     """Every table is larger than memory, and a block has few rows."""
-    monkeypatch.setattr(predicting, "outgrows", lambda *_: True)
+    monkeypatch.setattr(predicting, "exceeds_memory", lambda *_: True)
     monkeypatch.setattr(predicting, "block_size", lambda *_: 61)
     monkeypatch.setattr(progress, "PATIENCE", 1e9)
 

@@ -271,7 +271,7 @@ def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):
         raise KeyboardInterrupt
 
     data = houses(folder / "houses.csv")
-    monkeypatch.setattr("batchprop.cli.train_command.find", interrupt)
+    monkeypatch.setattr("batchprop.cli.train_command.diagnose", interrupt)
     result = CliRunner().invoke(app, ["train", str(data), "--target", "price", *QUICK])
     assert result.exit_code == 130
     assert "Interrupted: the report is left out." in result.stdout

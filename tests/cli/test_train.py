@@ -268,7 +268,7 @@ def test_lbfgs_is_told_as_it_trains(folder):
 
 
 @pytest.mark.parametrize(
-    "place", ["batchprop.cli.training_table.read_tables", "batchprop.cli.progress.Moment.of"]
+    "place", ["batchprop.cli.training_table.read_tables", "batchprop.cli.progress.EpochSummary.of"]
 )
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):

@@ -191,7 +191,7 @@ def test_nothing_global_is_touched(x64: bool) -> None:
         assert configuration() == before
 
 
-@pytest.mark.parametrize("program", ["run", "add_up", "applied"])
+@pytest.mark.parametrize("program", ["run", "accumulate", "map_rows"])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_global_is_touched_when_a_program_fails(
     program: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch

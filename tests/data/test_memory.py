@@ -73,9 +73,9 @@ def test_the_limits_of_control_groups_count(tmp_path):
 
 
 def test_the_default_is_a_quarter_of_the_free_memory(monkeypatch):
-    monkeypatch.setattr(memory, "_left_in_groups", lambda _: [8_000_000_000, 4_000_000_000])
+    monkeypatch.setattr(memory, "_cgroup_free", lambda _: [8_000_000_000, 4_000_000_000])
     assert default_memory() == min(4_000_000_000, psutil.virtual_memory().available) // 4
-    monkeypatch.setattr(memory, "_left_in_groups", lambda _: [0])
+    monkeypatch.setattr(memory, "_cgroup_free", lambda _: [0])
     assert default_memory() == 1 << 20
 
 
@@ -96,7 +96,7 @@ def test_what_a_table_takes_is_guessed_within_a_factor(tmp_path, name):
 
 def test_text_of_any_size_takes_a_few_pieces_to_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "PIECE", 1 << 14)
-    monkeypatch.setattr(batchprop.data.csv_to_parquet, "GROUP", 1 << 9)
+    monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 1 << 9)
     file = tmp_path / "t.csv"
     file.write_bytes(b"a,b,c\n" + b"1.5,2,some text\n" * 200_000)
     taken, before = list[int](), pa.total_allocated_bytes()

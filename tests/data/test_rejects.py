@@ -59,7 +59,7 @@ def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, 
 @pytest.mark.parametrize("size", [64, 1 << 20])
 def test_bad_rows_are_left_out_and_listed(tmp_path, monkeypatch, case, size):
     monkeypatch.setattr(whole_rows, "PIECE", size)
-    monkeypatch.setattr(batchprop.data.csv_to_parquet, "GROUP", 256)
+    monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 256)
     text, reason, _ = BAD[case]
     file = write(tmp_path / "t.csv", bad=[(500, text), (20, "7,8,9,10")])
     kept = np.delete(np.arange(1000), [20, 500])
@@ -187,7 +187,7 @@ def test_rows_that_were_left_out_are_a_sequence(tmp_path):
 FULL = """
 import resource, sys, tempfile
 from batchprop.data.scanner import scan
-from batchprop.data.csv import Texts
+from batchprop.data.csv import CsvTable
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     scan(sys.argv[1])

@@ -59,7 +59,7 @@ def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column
     wanted = read_table(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_rows, "PIECE", size)
-        patch.setattr(batchprop.data.csv_to_parquet, "GROUP", group)
+        patch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", group)
         with scan(file) as table:
             assert_same(together(table.iter_frames()), wanted)
             assert table.n_rows == len(column)
@@ -186,7 +186,7 @@ def numbers(n=1000):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(batchprop.data.csv_to_parquet, "FEWEST", 300)
+    monkeypatch.setattr(batchprop.data.csv_to_parquet, "MIN_ROW_GROUP_ROWS", 300)
     frame, file = numbers(), tmp_path / name
     frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
     table = scan(file, target="y", weights="w")
