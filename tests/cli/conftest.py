@@ -16,7 +16,7 @@ def folder(tmp_path, monkeypatch):
 def quick_to_draw(request, monkeypatch):
     """Pictures take four fifths of a small training: only tests that are marked for them have them."""
     if request.node.get_closest_marker("pictures") is None:
-        for name in ("find", "compose"):
+        for name in ("diagnose", "build_report"):
             monkeypatch.setattr(experiment, name, lambda *_: None)
         monkeypatch.setattr(experiment, "render", lambda _: "")
         monkeypatch.setattr(experiment, "save_learning_curve", lambda *given: given[-1].write_bytes(b""))

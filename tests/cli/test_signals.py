@@ -124,7 +124,7 @@ def test_a_second_signal_stops_at_once_with_the_code_of_the_first(folder, first,
 
 
 def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
-    start = halting_at("batchprop.cli.train_command.compose")
+    start = halting_at("batchprop.cli.train_command.build_report")
     with started(folder, "train", "--hidden", "4", *LONG, "--out", "m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGTERM)

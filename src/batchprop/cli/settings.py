@@ -20,7 +20,7 @@ _NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of one training, parsed; `out` is the folder to write, `also` are further files."""
+    """The options of one training, parsed; `out` is the folder to write, `more_data` are further files."""
 
     out: Path
     data: Path | None = None
@@ -165,7 +165,7 @@ class TrainOptions:
         told = {
             name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
         }
-        return told | {"also": [str(path) for path in self.more_data]}
+        return told | {"more_data": [str(path) for path in self.more_data]}
 
 
 def as_option_names(message: str) -> str:

@@ -278,7 +278,7 @@ def train(
 
 
 def _tables(data: list[Path] | None) -> dict[str, Any]:
-    return {"data": data[0], "also": tuple(data[1:])} if data else {}
+    return {"data": data[0], "more_data": tuple(data[1:])} if data else {}
 
 
 def _name(data: list[Path] | None) -> str:
