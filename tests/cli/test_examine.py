@@ -200,7 +200,7 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "place", ["batchprop.cli.training_table.read", "batchprop.cli.progress.EpochSummary.of"]
+    "place", ["batchprop.cli.training_table.read_table", "batchprop.cli.progress.EpochSummary.of"]
 )
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):

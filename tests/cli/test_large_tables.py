@@ -95,7 +95,10 @@ def test_many_small_files_are_one_table(folder):
     run("train", "one.parquet", *words, "--out", "one")
     one, many = told(folder / "one"), told(folder / "many")
     assert one["test"] == many["test"]
-    assert (many["settings"]["data"], len(many["settings"]["more_data"])) == (str(folder / "part-0.parquet"), 2)
+    assert (many["settings"]["data"], len(many["settings"]["more_data"])) == (
+        str(folder / "part-0.parquet"),
+        2,
+    )
 
 
 @pytest.mark.pictures
