@@ -95,9 +95,18 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = [*inside[: -node.level]] if node.level else []
             base += node.module.split(".") if node.module else []
-            # `from batchprop import heads` and `from . import heads` name the room in the alias.
-            names = [alias.name for alias in node.names] if base == ["batchprop"] else [""]
-            yield from (".".join([*base, name]).rstrip(".") for name in names)
+            # `from batchprop.cli import app` and `from . import app` name the module in the alias.
+            names = [alias.name for alias in node.names]
+            modules = [name for name in names if is_module([*base, name])]
+            yield from (".".join([*base, name]) for name in modules)
+            if len(modules) < len(names):
+                yield ".".join(base)
+
+
+def is_module(parts: list[str]) -> bool:
+    """Whether a dotted name is a file or a folder of this house."""
+    place = PACKAGE.parent.joinpath(*parts)
+    return place.is_dir() or place.with_suffix(".py").exists()
 
 
 def module_name(path: Path) -> str:
