@@ -1,6 +1,6 @@
 /** Products, means and shares. Pure: every function returns new numbers, in double precision unless it says so. */
 
-import type { Matrix } from "./document";
+import type { Matrix } from "./batch-data";
 
 export const at = (M: Matrix, row: number, column: number): number => M.values[row * M.columns + column] ?? NaN;
 

@@ -1,9 +1,9 @@
 /** How P and the losses came about, for the heads whose formulas can be written out with numbers. Pure. */
 
 import { at } from "./algebra";
-import { type Explained, step, type Step, sum } from "./arithmetic";
-import { factor, show } from "./numbers";
-import type { Scene } from "./scene";
+import { type Explained, step, type Step, sum } from "./explanation-types";
+import { factor, show } from "./format";
+import type { Scene } from "./batch-state";
 
 const MOST_TERMS = 8;
 /** From here on exp z is written as exp(z − max z), which is how the library keeps it finite. */

@@ -1,9 +1,9 @@
 /** For every kind of matrix, how one of its cells came about. Pure: from the scene to steps of arithmetic. */
 
 import { at } from "./algebra";
-import { type Explained, type Product, product, step, type Step, sum, sumOfProducts, total } from "./arithmetic";
-import { factor, show } from "./numbers";
-import type { Scene } from "./scene";
+import { type Explained, type Product, product, step, type Step, sum, sumOfProducts, total } from "./explanation-types";
+import { factor, show } from "./format";
+import type { Scene } from "./batch-state";
 
 /** One number that comes from nothing on this page. */
 export const given = (tex: string, label: string, value: number): Explained => ({ tex, steps: [sum(label, value)], value });

@@ -1,8 +1,8 @@
 /** One matrix on a canvas, with a frame round an example's column and a cursor on a cell. */
 
-import { type ColourScale, picture } from "./colours";
+import { type ColourScale, picture } from "./color-scale";
 import { h } from "./dom";
-import type { Figure } from "./figure";
+import type { Figure } from "./matrix-spec";
 import type { CellRef } from "./state";
 
 export interface CellSize {

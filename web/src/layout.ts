@@ -1,9 +1,9 @@
 /** How large the cells of an equation may be, and where it breaks. Pure. */
 
-import type { Figure } from "./figure";
+import type { Figure } from "./matrix-spec";
 import type { CellSize } from "./heatmap";
-import type { Item } from "./lines";
-import { depthOf } from "./stack";
+import type { Item } from "./steps";
+import { depthOf } from "./tensor-view";
 
 const LARGEST_CELL = 28;
 const LEAST_CELL = 3;

@@ -1,12 +1,12 @@
 /** The microscope page: one batch, every matrix of the algorithm, at each checkpoint of training. */
 
-import { createCard } from "./card";
-import { type BatchDocument, readDocument } from "./document";
+import { createCard } from "./detail-panel";
+import { type BatchDocument, readDocument } from "./batch-data";
 import { h } from "./dom";
-import { createStage } from "./equation";
-import { createExamples } from "./examples";
-import { linesOf } from "./lines";
-import { createContext } from "./scene";
+import { createStage } from "./equation-view";
+import { createExamples } from "./examples-table";
+import { linesOf } from "./steps";
+import { createContext } from "./batch-state";
 import { type State, Store } from "./state";
 import { createStepper } from "./stepper";
 import { createThemeButton, followTheme, preferredTheme } from "./theme";

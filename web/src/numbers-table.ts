@@ -1,10 +1,10 @@
 /** The numbers of a figure as a table, made when it is opened. */
 
 import { at } from "./algebra";
-import type { Matrix } from "./document";
+import type { Matrix } from "./batch-data";
 import { h } from "./dom";
-import type { Figure } from "./figure";
-import { brief } from "./numbers";
+import type { Figure } from "./matrix-spec";
+import { brief } from "./format";
 
 /** "Numbers", closed; `sheet` says which sheet of a tensor the table shows, null its mean or the one matrix that there is. */
 export interface NumbersPanel {

@@ -1,6 +1,6 @@
 /** What is selected, and who wants to hear of it. */
 
-import type { Theme } from "./colours";
+import type { Theme } from "./color-scale";
 
 /** A cell of a figure; `sheet` names the example whose sheet of a tensor it lies in. */
 export interface CellRef {

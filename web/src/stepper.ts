@@ -2,8 +2,8 @@
 
 import { button, h, reducedMotion } from "./dom";
 import { formula } from "./formula";
-import { GROUPS, type Group, type Line, linesOf } from "./lines";
-import type { Context } from "./scene";
+import { GROUPS, type Group, type Line, linesOf } from "./steps";
+import type { Context } from "./batch-state";
 import type { Store } from "./state";
 
 const PACE = 2600;

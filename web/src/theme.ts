@@ -1,7 +1,7 @@
 /** Light or dark: what the system prefers, until the reader chooses. */
 
 import { button } from "./dom";
-import type { Theme } from "./colours";
+import type { Theme } from "./color-scale";
 
 /** The store of any page that has a theme. */
 interface Themed {

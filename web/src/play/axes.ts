@@ -1,10 +1,10 @@
 /** Axes on a canvas: ticks, their numbers, and the lines through the drawing. */
 
 import type { ScaleContinuousNumeric } from "d3-scale";
-import { show } from "../numbers";
-import type { Sheet } from "./board";
-import type { Inks } from "./inks";
-import { count } from "./readout";
+import { show } from "../format";
+import type { Sheet } from "./canvas";
+import type { Inks } from "./palette";
+import { count } from "./format";
 
 export type Scale = ScaleContinuousNumeric<number, number>;
 

@@ -1,10 +1,10 @@
 /** The controls of the data: which set, how many points, how noisy; or a file, its target and its axes. */
 
 import { h } from "../dom";
-import { createChoice, type Option } from "./choice";
-import { createFilePicker, FILE } from "./file";
-import { fittingBatch } from "./fitting";
-import { createQuantity } from "./quantity";
+import { createChoice, type Option } from "./select";
+import { createFilePicker, FILE } from "./file-picker";
+import { fittingBatch } from "./validate-settings";
+import { createQuantity } from "./number-input";
 import type { Settings } from "./protocol";
 import type { Context } from "./state";
 

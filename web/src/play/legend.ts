@@ -1,12 +1,12 @@
 /** The legend of the plane: the classes by colour and shape, or the scale of numbers. */
 
-import type { Theme } from "../colours";
+import type { Theme } from "../color-scale";
 import { h } from "../dom";
-import { brief } from "../numbers";
+import { brief } from "../format";
 import { drawing } from "./icons";
-import { classShape, markColour } from "./inks";
+import { classShape, markColour } from "./palette";
 import type { Data } from "./protocol";
-import { numberColours } from "./surface";
+import { numberColours } from "./decision-surface";
 
 /** Classes that a legend names; the colours and shapes begin anew after ten. */
 const MOST = 12;

@@ -3,15 +3,15 @@
 import { least, max, min } from "d3-array";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { h } from "../dom";
-import { show } from "../numbers";
+import { show } from "../format";
 import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
-import { createBoard, createTeller, type Sheet } from "./board";
+import { createBoard, createTeller, type Sheet } from "./canvas";
 import { chartPanel, crosshair, keyLine, placeOf, stepScale } from "./chart";
-import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./curves";
-import { count, lossText } from "./readout";
-import { createRecent } from "./recent";
+import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./line-renderer";
+import { count, lossText } from "./format";
+import { createRecent } from "./history-table";
 import type { Context } from "./state";
-import type { Trace } from "./trace";
+import type { Trace } from "./history";
 
 export function createLossChart(context: Context): HTMLElement {
   const { store, trace } = context;

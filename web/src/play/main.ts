@@ -3,21 +3,21 @@
 import { h } from "../dom";
 import { Store } from "../state";
 import { createThemeButton, followTheme, preferredTheme } from "../theme";
-import { createCloser } from "./closer";
+import { createCloser } from "./microscope-dialog";
 import { createDataControls } from "./data-controls";
-import { listenToKeys } from "./keys";
-import { createLive } from "./live";
+import { listenToKeys } from "./shortcuts";
+import { createLive } from "./live-region";
 import { createLossChart } from "./loss-chart";
 import { createNetworkControls } from "./network-controls";
 import { createNoiseChart } from "./noise-chart";
-import { createPlane } from "./plane";
+import { createPlane } from "./decision-plot";
 import type { Frame, Lesson } from "./protocol";
-import { Server } from "./server";
+import { Server } from "./api-client";
 import type { Context, PlayState } from "./state";
-import { Trace } from "./trace";
+import { Trace } from "./history";
 import { createTrainingControls } from "./training-controls";
-import { actor, createTransport } from "./transport";
-import { createMasthead } from "./masthead";
+import { actor, createTransport } from "./toolbar";
+import { createMasthead } from "./header";
 
 /** Where the controls stand beside the plane, they are open; below it they are folded. */
 const WIDE = "(min-width: 1000px)";

@@ -1,13 +1,13 @@
 /** The controls of the network: a drawing of it, its hidden layers, their activation, the seed. */
 
 import { button, h } from "../dom";
-import { plural } from "../numbers";
-import { createChoice, named } from "./choice";
-import { createDiagram } from "./diagram";
-import { onTyping } from "./quantity";
-import { count } from "./readout";
+import { plural } from "../format";
+import { createChoice, named } from "./select";
+import { createDiagram } from "./network-diagram";
+import { onTyping } from "./number-input";
+import { count } from "./format";
 import type { Context } from "./state";
-import { createWisher, TYPING } from "./wishes";
+import { createWisher, TYPING } from "./setting-sender";
 
 export function createNetworkControls(context: Context): HTMLElement[] {
   const activation = createChoice(context, {

@@ -3,14 +3,14 @@
 import { scaleLog } from "d3-scale";
 import { h } from "../dom";
 import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
-import { advice } from "./advice";
-import { createBoard, createTeller, type Sheet } from "./board";
+import { advice } from "./batch-size-hint";
+import { createBoard, createTeller, type Sheet } from "./canvas";
 import { chartPanel, keyLine, placeOf, stepScale } from "./chart";
-import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./curves";
-import { count, scaleText } from "./readout";
-import { createRecent } from "./recent";
+import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./line-renderer";
+import { count, scaleText } from "./format";
+import { createRecent } from "./history-table";
 import type { Context } from "./state";
-import type { Trace } from "./trace";
+import type { Trace } from "./history";
 
 export function createNoiseChart(context: Context): HTMLElement {
   const { store, trace } = context;

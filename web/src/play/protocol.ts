@@ -1,6 +1,6 @@
 /** What the server tells and takes. */
 
-import type { PackedMatrix } from "../document";
+import type { PackedMatrix } from "../batch-data";
 
 export interface Settings {
   data: string;

@@ -1,10 +1,10 @@
 /** What the page knows, and who talks to whom. */
 
-import type { Theme } from "../colours";
+import type { Theme } from "../color-scale";
 import type { Store } from "../state";
 import type { Frame, Lesson } from "./protocol";
-import type { Server } from "./server";
-import type { Trace } from "./trace";
+import type { Server } from "./api-client";
+import type { Trace } from "./history";
 
 export interface PlayState {
   theme: Theme;

@@ -1,9 +1,9 @@
 /** The controls of the training: batch size, learning rate, optimiser. */
 
-import { createChoice, named } from "./choice";
-import { createQuantity } from "./quantity";
+import { createChoice, named } from "./select";
+import { createQuantity } from "./number-input";
 import type { Lesson } from "./protocol";
-import { count, counted } from "./readout";
+import { count, counted } from "./format";
 import type { Context } from "./state";
 
 export function createTrainingControls(context: Context): HTMLElement[] {

@@ -1,12 +1,12 @@
 /** The points of the plane: colour and shape by class, hollow where held out, ringed where in the batch. */
 
-import { decode } from "../document";
-import type { Theme } from "../colours";
+import { decode } from "../batch-data";
+import type { Theme } from "../color-scale";
 import type { Scale } from "./axes";
-import type { Inks } from "./inks";
-import { classShape, markColour } from "./inks";
+import type { Inks } from "./palette";
+import { classShape, markColour } from "./palette";
 import type { Data, Frame } from "./protocol";
-import { numberColours } from "./surface";
+import { numberColours } from "./decision-surface";
 
 interface Places {
   x: Scale;

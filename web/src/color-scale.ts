@@ -3,7 +3,7 @@
 import { interpolateRgb, piecewise } from "d3-interpolate";
 import { scaleDiverging, scaleSequential } from "d3-scale";
 import { statistics } from "./algebra";
-import type { Matrix } from "./document";
+import type { Matrix } from "./batch-data";
 
 export type Theme = "light" | "dark";
 export type ScaleKind = "signed" | "amount";

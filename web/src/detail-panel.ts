@@ -1,14 +1,14 @@
 /** The card: the example that is pointed at, and the arithmetic of the cell. */
 
 import { at } from "./algebra";
-import { sentence, type Arithmetic } from "./arithmetic";
-import { decode } from "./document";
+import { sentence, type Arithmetic } from "./explanation-types";
+import { decode } from "./batch-data";
 import { button, h } from "./dom";
-import type { Stage } from "./equation";
+import type { Stage } from "./equation-view";
 import { formula } from "./formula";
-import { imageOf } from "./images";
-import { show, showCosine } from "./numbers";
-import type { Context } from "./scene";
+import { imageOf } from "./thumbnails";
+import { show, showCosine } from "./format";
+import type { Context } from "./batch-state";
 
 const SHOWN_FEATURES = 12;
 /** How long the reader must rest on a cell before a screen reader is told of it. */

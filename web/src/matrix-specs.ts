@@ -3,8 +3,8 @@
 import { at } from "./algebra";
 import * as explain from "./explain";
 import { explainLoss, explainP } from "./explain-head";
-import { type Figure, figure, type Sources } from "./figure";
-import type { Scene } from "./scene";
+import { type Figure, figure, type Sources } from "./matrix-spec";
+import type { Scene } from "./batch-state";
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 /** A layer's number, raised. */

@@ -1,7 +1,7 @@
 /** What a screen reader hears as it happens: starts and pauses, steps, new trainings. Refusals are told where they happen. */
 
 import { h } from "../dom";
-import { count, lossText } from "./readout";
+import { count, lossText } from "./format";
 import type { Frame } from "./protocol";
 import type { Context } from "./state";
 

@@ -1,13 +1,13 @@
 /** A table of one's own: chosen from a list of files, or dropped on the plane. */
 
 import { h } from "../dom";
-import { fittingBatch } from "./fitting";
-import { createOffer, type Table } from "./offer";
+import { fittingBatch } from "./validate-settings";
+import { createOffer, type Table } from "./target-picker";
 import type { Loaded } from "./protocol";
-import { count } from "./readout";
-import type { Answer } from "./server";
+import { count } from "./format";
+import type { Answer } from "./api-client";
 import type { Context } from "./state";
-import { forget, refusal, tell, told } from "./wishes";
+import { forget, refusal, tell, told } from "./setting-sender";
 
 /** The name of a table of one's own among the sets. */
 export const FILE = "file";

@@ -1,6 +1,6 @@
 /** Numbers of a training, in words. */
 
-import { brief, show } from "../numbers";
+import { brief, show } from "../format";
 import type { Task } from "./protocol";
 
 export const NONE = "–";

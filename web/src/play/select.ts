@@ -3,7 +3,7 @@
 import { h } from "../dom";
 import type { Lesson, Settings } from "./protocol";
 import type { Context } from "./state";
-import { createWisher } from "./wishes";
+import { createWisher } from "./setting-sender";
 
 export interface Option {
   value: string;

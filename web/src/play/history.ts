@@ -1,6 +1,6 @@
 /** What a training was so far: of each step its loss, noise scale and batch size; of some the held-out loss. */
 
-import { decode } from "../document";
+import { decode } from "../batch-data";
 import type { Frame } from "./protocol";
 import { Series } from "./series";
 

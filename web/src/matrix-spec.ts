@@ -1,9 +1,9 @@
 /** A matrix as a figure: its names, its shape, what a row and a column are, and where each cell comes from. */
 
-import type { Arithmetic, Explained } from "./arithmetic";
-import type { ScaleKind } from "./colours";
-import type { Matrix } from "./document";
-import type { Scene } from "./scene";
+import type { Arithmetic, Explained } from "./explanation-types";
+import type { ScaleKind } from "./color-scale";
+import type { Matrix } from "./batch-data";
+import type { Scene } from "./batch-state";
 
 export interface Figure {
   /** In ASCII, for the page's addresses: "dZ2". */

@@ -2,16 +2,16 @@
 
 import { scaleLinear } from "d3-scale";
 import { h } from "../dom";
-import { decode } from "../document";
-import { brief, plural } from "../numbers";
+import { decode } from "../batch-data";
+import { brief, plural } from "../format";
 import { type Area, drawBottomAxis, drawLeftAxis, roomForLeftAxis, type Scale } from "./axes";
-import { type Board, createBoard, createTeller, type Sheet } from "./board";
+import { type Board, createBoard, createTeller, type Sheet } from "./canvas";
 import { createLegend } from "./legend";
-import { drawPoints, drawRings, ringed, tookAll } from "./points";
+import { drawPoints, drawRings, ringed, tookAll } from "./scatter";
 import type { Data, Frame } from "./protocol";
-import { count, counted, scoreText } from "./readout";
+import { count, counted, scoreText } from "./format";
 import type { Context } from "./state";
-import { answerAt, surfacePicture } from "./surface";
+import { answerAt, surfacePicture } from "./decision-surface";
 
 const MARGIN = { left: 54, top: 6, right: 6, bottom: 46 };
 

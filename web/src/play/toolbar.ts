@@ -3,9 +3,9 @@
 import { button, h } from "../dom";
 import { icon } from "./icons";
 import type { Action } from "./protocol";
-import { count, epochText, lossText, scaleText, scoreValue } from "./readout";
+import { count, epochText, lossText, scaleText, scoreValue } from "./format";
 import type { Context } from "./state";
-import { createWisher, forget, told } from "./wishes";
+import { createWisher, forget, told } from "./setting-sender";
 
 export type Act = (action: Action) => Promise<void>;
 

@@ -1,11 +1,11 @@
 /** The table of examples, sortable, with what is left out and where gradients are clipped. */
 
 import { at } from "./algebra";
-import { prediction } from "./card";
+import { prediction } from "./detail-panel";
 import { button, h } from "./dom";
-import { show, showCosine } from "./numbers";
-import type { Context } from "./scene";
-import { createShares } from "./shares";
+import { show, showCosine } from "./format";
+import type { Context } from "./batch-state";
+import { createShares } from "./weight-controls";
 
 type Sorting = "none" | "ascending" | "descending";
 

@@ -2,7 +2,7 @@
 
 import { h } from "../dom";
 import type { Settings } from "./protocol";
-import type { Answer } from "./server";
+import type { Answer } from "./api-client";
 import type { Context } from "./state";
 
 /** While somebody types, wait for the end of the number; while a slider moves, send now and then. */

@@ -1,7 +1,7 @@
 /** A canvas that fills its holder, is sharp on every screen, and is drawn at most once for each picture of it. */
 
 import { h } from "../dom";
-import { type Inks, readInks } from "./inks";
+import { type Inks, readInks } from "./palette";
 
 export interface Board {
   element: HTMLElement;

@@ -3,9 +3,9 @@
 import { easeCubicInOut } from "d3-ease";
 import { interpolateNumber } from "d3-interpolate";
 import { timer } from "d3-timer";
-import { type ColourScale, picture } from "./colours";
+import { type ColourScale, picture } from "./color-scale";
 import { h, reducedMotion } from "./dom";
-import type { Figure } from "./figure";
+import type { Figure } from "./matrix-spec";
 import { type CellSize, type Plate, sharpCanvas } from "./heatmap";
 import type { CellRef } from "./state";
 

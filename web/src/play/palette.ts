@@ -1,6 +1,6 @@
 /** The colours of canvases: the stylesheet's tokens, and a colour and a shape for each class. */
 
-import type { Theme } from "../colours";
+import type { Theme } from "../color-scale";
 import { symbol, symbolCircle, symbolCross, symbolDiamond, symbolSquare, symbolStar, symbolTriangle, symbolWye, type SymbolType } from "d3-shape";
 
 export interface Inks {

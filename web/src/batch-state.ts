@@ -1,7 +1,7 @@
 /** One checkpoint under one choice of examples: every matrix of the algorithm, worked out when asked for. */
 
 import * as algebra from "./algebra";
-import { type BatchDocument, type Checkpoint, decode, type Matrix } from "./document";
+import { type BatchDocument, type Checkpoint, decode, type Matrix } from "./batch-data";
 import type { Store } from "./state";
 
 /** Layers count from 1, as in the text: `W(1)` leads from the inputs to the first hidden layer. */

@@ -1,16 +1,16 @@
 /** A figure on the page: name, shape, drawing, legend, numbers; pointer and keyboard move its cursor. */
 
 import { type Statistics, statistics } from "./algebra";
-import { type ColourScale, scaleFor, type Theme } from "./colours";
+import { type ColourScale, scaleFor, type Theme } from "./color-scale";
 import { button, h } from "./dom";
-import type { Figure, Sources } from "./figure";
+import type { Figure, Sources } from "./matrix-spec";
 import { formula } from "./formula";
 import { type CellSize, createHeatmap, type Plate } from "./heatmap";
 import { labelsOf } from "./layout";
-import { brief, show } from "./numbers";
+import { brief, show } from "./format";
 import { createNumbers } from "./numbers-table";
-import type { Context } from "./scene";
-import { createStack, type StackPlate } from "./stack";
+import type { Context } from "./batch-state";
+import { createStack, type StackPlate } from "./tensor-view";
 import type { CellRef, Store } from "./state";
 
 export interface FigureView {

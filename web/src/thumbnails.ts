@@ -1,12 +1,12 @@
 /** Examples whose rows are images, as pictures: large on the card, small below the batch. */
 
 import { at } from "./algebra";
-import { picture, scaleFor } from "./colours";
-import { decode, type Matrix } from "./document";
+import { picture, scaleFor } from "./color-scale";
+import { decode, type Matrix } from "./batch-data";
 import { h } from "./dom";
 import { drawCells, sharpCanvas } from "./heatmap";
-import { brief } from "./numbers";
-import type { Context } from "./scene";
+import { brief } from "./format";
+import type { Context } from "./batch-state";
 
 const THUMBNAIL = 56;
 

@@ -1,13 +1,13 @@
 /** The current line's matrices as equations; laid out so that cells are as large as the width allows. */
 
 import { h } from "./dom";
-import type { Figure } from "./figure";
-import { createFigure, type FigureView } from "./figure-view";
+import type { Figure } from "./matrix-spec";
+import { createFigure, type FigureView } from "./matrix-view";
 import { formula } from "./formula";
 import { brokenRows, cellOf, fitOf } from "./layout";
-import { type Equation, type Item, linesOf } from "./lines";
-import type { Context } from "./scene";
-import { createThumbnails, lightThumbnails } from "./images";
+import { type Equation, type Item, linesOf } from "./steps";
+import type { Context } from "./batch-state";
+import { createThumbnails, lightThumbnails } from "./thumbnails";
 
 export interface Stage {
   element: HTMLElement;

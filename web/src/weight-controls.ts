@@ -1,10 +1,10 @@
 /** The controls above the table: where to clip, all back in, and what that does to the mean gradient. */
 
 import { cosineBetween, cut, meanLength, norms, sharesOf } from "./algebra";
-import { decode } from "./document";
+import { decode } from "./batch-data";
 import { button, h } from "./dom";
-import { brief, plural, show } from "./numbers";
-import type { Context } from "./scene";
+import { brief, plural, show } from "./format";
+import type { Context } from "./batch-state";
 
 export function createShares(context: Context): HTMLElement {
   const { store, doc } = context;

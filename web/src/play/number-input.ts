@@ -4,7 +4,7 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { h } from "../dom";
 import type { Ends, Lesson, Settings } from "./protocol";
 import type { Context } from "./state";
-import { createWisher, SLIDING, TYPING } from "./wishes";
+import { createWisher, SLIDING, TYPING } from "./setting-sender";
 
 export interface Quantity {
   id: string;

@@ -1,6 +1,6 @@
 /** How one number came about, in words and numbers. Pure. */
 
-import { factor, plural, show } from "./numbers";
+import { factor, plural, show } from "./format";
 
 export interface Step {
   kind: "term" | "rest" | "sum";

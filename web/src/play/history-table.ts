@@ -1,8 +1,8 @@
 /** The last steps as a table, for those who want numbers rather than curves. */
 
 import { h } from "../dom";
-import { show } from "../numbers";
-import { count } from "./readout";
+import { show } from "../format";
+import { count } from "./format";
 import type { Context } from "./state";
 
 const ROWS = 20;

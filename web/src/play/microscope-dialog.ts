@@ -1,7 +1,7 @@
 /** The microscope on the batch that was paused: what it can show, and the dialog that it opens in. */
 
 import { button, h } from "../dom";
-import { count, counted } from "./readout";
+import { count, counted } from "./format";
 import type { Context } from "./state";
 
 const ADDRESS = "microscope";

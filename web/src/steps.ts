@@ -1,10 +1,10 @@
 /** The algorithm as a list of lines: each with its formula and the matrices that it shows. Pure. */
 
 import { largestDifference } from "./algebra";
-import type { Figure } from "./figure";
-import * as figures from "./figures";
-import { plural, show } from "./numbers";
-import type { Scene } from "./scene";
+import type { Figure } from "./matrix-spec";
+import * as figures from "./matrix-specs";
+import { plural, show } from "./format";
+import type { Scene } from "./batch-state";
 
 export const GROUPS = ["forward", "loss", "backward", "collapse", "update"] as const;
 export type Group = (typeof GROUPS)[number];

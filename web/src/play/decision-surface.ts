@@ -1,8 +1,8 @@
 /** What the network answers over the plane, as a picture of one pixel a place. */
 
-import { scaleFor, type Theme } from "../colours";
-import { decode, type Matrix } from "../document";
-import { channels, classColour } from "./inks";
+import { scaleFor, type Theme } from "../color-scale";
+import { decode, type Matrix } from "../batch-data";
+import { channels, classColour } from "./palette";
 import type { ClassSurface, Data, Ends, NumberSurface } from "./protocol";
 
 /** How strongly a class colours the plane: where it is hardly more probable than others, and where it is certain. */

@@ -1,6 +1,6 @@
 /** What the noise scale says of the batch size, in a sentence. */
 
-import { count, counted, scaleText } from "./readout";
+import { count, counted, scaleText } from "./format";
 
 /**
  * Far below the noise scale, twice the batch takes nearly half the steps; far above it, the rest of a batch repeats

@@ -1,7 +1,7 @@
 /** Shortcuts: space starts and pauses, → takes one batch. Never where keys have another meaning. */
 
 import type { Context } from "./state";
-import type { Act } from "./transport";
+import type { Act } from "./toolbar";
 
 const TYPED = "input, select, textarea, iframe, dialog, [contenteditable]";
 /** What space presses, and what → scrolls. */
