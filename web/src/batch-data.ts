@@ -1,6 +1,6 @@
-/** The document that Python writes into the page, and its matrices as numbers, decoded when first asked for. */
+/** The data that Python writes into the page; matrices are decoded when first used. */
 
-export interface PackedMatrix {
+export interface EncodedMatrix {
   shape: [number, number];
   /** Base64 of little-endian float32, row by row. */
   data: string;
@@ -16,18 +16,18 @@ export interface Example {
   label: string;
 }
 
-export interface Checkpoint {
+export interface Snapshot {
   name: string;
-  layers: { W: PackedMatrix; b: PackedMatrix }[];
-  Z: PackedMatrix[];
-  H: PackedMatrix[];
-  P: PackedMatrix;
-  dZ: PackedMatrix[];
-  slopes: PackedMatrix[];
-  dH: PackedMatrix[];
-  losses: PackedMatrix;
-  answers: string[];
-  gram: PackedMatrix;
+  layers: { W: EncodedMatrix; b: EncodedMatrix }[];
+  Z: EncodedMatrix[];
+  H: EncodedMatrix[];
+  P: EncodedMatrix;
+  dZ: EncodedMatrix[];
+  derivatives: EncodedMatrix[];
+  dH: EncodedMatrix[];
+  losses: EncodedMatrix;
+  predictions: string[];
+  gram: EncodedMatrix;
 }
 
 export interface Formulas {
@@ -35,26 +35,26 @@ export interface Formulas {
   tex: string;
 }
 
-/** Everything of one batch at every checkpoint; layer l of the text is `layers[l - 1]`. */
-export interface BatchDocument {
+/** One batch at every snapshot of the training; layer l of the text is `layers[l - 1]`. */
+export interface BatchData {
   title: string;
-  about: string[];
+  description: string[];
   sizes: number[];
-  activations: (Formulas & { slopeTex: string })[];
+  activations: (Formulas & { derivativeTex: string })[];
   head: Formulas & { lossTex: string; dZTex: string };
   learningRate: number;
   levels: Level[];
-  image: [number, number] | null;
-  /** (height · width, m): what examples look like where rows are images; what enters the network may be encoded otherwise. */
-  pictures: PackedMatrix | null;
+  imageShape: [number, number] | null;
+  /** (height · width, m): the examples as images; the network's inputs may be encoded otherwise. */
+  images: EncodedMatrix | null;
   features: string[];
   outputs: string[];
   examples: Example[];
-  inputs: PackedMatrix;
-  /** (1, m): how much each example counts in a mean, before anything is left out. */
-  weights: PackedMatrix;
-  Y: PackedMatrix;
-  checkpoints: Checkpoint[];
+  inputs: EncodedMatrix;
+  /** (1, m): the examples' weights in a mean, before any is excluded or clipped. */
+  weights: EncodedMatrix;
+  Y: EncodedMatrix;
+  snapshots: Snapshot[];
 }
 
 /** A matrix, row by row. */
@@ -64,28 +64,28 @@ export interface Matrix {
   readonly values: Float32Array | Float64Array;
 }
 
-const decoded = new WeakMap<PackedMatrix, Matrix>();
+const cache = new WeakMap<EncodedMatrix, Matrix>();
 
-/** The numbers of a packed matrix; a second call costs nothing. */
-export function decode(packed: PackedMatrix): Matrix {
-  let matrix = decoded.get(packed);
+/** Decode a matrix; cached. */
+export function decode(encoded: EncodedMatrix): Matrix {
+  let matrix = cache.get(encoded);
   if (!matrix) {
-    const [rows, columns] = packed.shape;
-    matrix = { rows, columns, values: floats(packed.data, rows * columns) };
-    decoded.set(packed, matrix);
+    const [rows, columns] = encoded.shape;
+    matrix = { rows, columns, values: decodeFloats(encoded.data, rows * columns) };
+    cache.set(encoded, matrix);
   }
   return matrix;
 }
 
-function floats(base64: string, count: number): Float32Array {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+function decodeFloats(base64: string, count: number): Float32Array {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const view = new DataView(bytes.buffer);
   return Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-/** Read the document from the page. */
-export function readDocument(id: string): BatchDocument {
-  const holder = document.getElementById(id);
-  if (!holder?.textContent) throw new Error(`the page has no document: a script element with the id "${id}" is missing`);
-  return JSON.parse(holder.textContent) as BatchDocument;
+/** Read the data from the page. */
+export function readBatchData(id: string): BatchData {
+  const element = document.getElementById(id);
+  if (!element?.textContent) throw new Error(`the page has no data: the script element with the id "${id}" is missing`);
+  return JSON.parse(element.textContent) as BatchData;
 }

@@ -1,118 +1,124 @@
-/** The card: the example that is pointed at, and the arithmetic of the cell. */
+/** The detail panel: the selected example, and how the selected cell is computed. */
 
-import { at } from "./algebra";
-import { sentence, type Arithmetic } from "./explanation-types";
-import { decode } from "./batch-data";
+import { cell } from "./algebra";
+import { toSentence, type Explanation } from "./explanation-types";
+import { type BatchData, decode } from "./batch-data";
 import { button, h } from "./dom";
-import type { Stage } from "./equation-view";
+import type { EquationView } from "./equation-view";
 import { formula } from "./formula";
-import { imageOf } from "./thumbnails";
-import { show, showCosine } from "./format";
+import { createImage } from "./thumbnails";
+import { formatCosine, formatCount, formatNumber, parseNumber } from "./format";
 import type { Context } from "./batch-state";
 
-const SHOWN_FEATURES = 12;
-/** How long the reader must rest on a cell before a screen reader is told of it. */
-const QUIET = 500;
+const MAX_FEATURES = 12;
+/** Milliseconds on a cell before screen readers announce it: not every cell that the pointer crosses. */
+const ANNOUNCE_DELAY = 500;
 
-export function createCard(context: Context, stage: Stage): HTMLElement {
+export function createDetailPanel(context: Context, view: EquationView): HTMLElement {
   const { store } = context;
-  const body = h("div", { class: "card-body" });
+  const body = h("div", { class: "detail-panel-body" });
   const live = h("p", { class: "sr-only", "aria-live": "polite" });
   const more = button("More", () => {
     const opened = element.classList.toggle("expanded");
     more.textContent = opened ? "Less" : "More";
     more.setAttribute("aria-expanded", String(opened));
-  }, { class: "card-more", "aria-expanded": "false" });
-  const element = h("aside", { class: "card", "aria-label": "What you point at" }, more, body, live);
-  let waiting: number | undefined;
+  }, { class: "detail-panel-more", "aria-expanded": "false" });
+  const element = h("aside", { class: "detail-panel", "aria-label": "Selected cell and example" }, more, body, live);
+  let timer: number | undefined;
 
   function render(): void {
     const example = store.get("example");
-    const arithmetic = arithmeticOf(context, stage);
-    const parts = [arithmetic && arithmeticPart(arithmetic), example !== null && examplePart(context, example)];
+    const explanation = explanationAt(context, view);
+    const parts = [explanation && createExplanation(explanation), example !== null && createExampleSection(context, example)];
     const shown = parts.filter((part): part is HTMLElement => Boolean(part));
-    body.replaceChildren(...(shown.length > 0 ? shown : [hint()]));
+    body.replaceChildren(...(shown.length > 0 ? shown : [createHint()]));
     element.classList.toggle("empty", shown.length === 0);
-    window.clearTimeout(waiting);
-    waiting = window.setTimeout(() => {
-      live.textContent = [arithmetic && sentence(arithmetic), example !== null && summary(context, example)].filter(Boolean).join(" ");
-    }, QUIET);
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      live.textContent = [explanation && toSentence(explanation), example !== null && summary(context, example)].filter(Boolean).join(" ");
+    }, ANNOUNCE_DELAY);
   }
 
-  store.on(["example", "cell", "line", "checkpoint", "kept", "clip", "theme"], render);
+  store.on(["example", "cell", "step", "snapshot", "included", "clip", "theme"], render);
   render();
   return element;
 }
 
-const hint = (): HTMLElement =>
-  h("p", { class: "card-hint" }, "Point at a cell of a matrix to see how its number came about, and at a column to follow that example through every matrix.");
+const createHint = (): HTMLElement =>
+  h("p", { class: "detail-panel-hint" }, "Point at a cell of a matrix to see how its number is computed. Point at a column to follow that example through every matrix.");
 
-function arithmeticOf(context: Context, stage: Stage): Arithmetic | null {
+function explanationAt(context: Context, view: EquationView): Explanation | null {
   const cell = context.store.get("cell");
-  const figure = cell && stage.figure(cell.figure);
-  if (!cell || !figure || cell.row >= figure.matrix.rows || cell.column >= figure.matrix.columns) return null;
-  return figure.explain(cell.row, cell.column, cell.sheet);
+  const spec = cell && view.getSpec(cell.matrix);
+  if (!cell || !spec || cell.row >= spec.matrix.rows || cell.column >= spec.matrix.columns) return null;
+  return spec.explain(cell.row, cell.column, cell.slice);
 }
 
-function arithmeticPart(arithmetic: Arithmetic): HTMLElement {
-  const rows = arithmetic.steps.map(({ kind, label, expression, value }) =>
+function createExplanation(explanation: Explanation): HTMLElement {
+  const rows = explanation.steps.map(({ kind, label, expression, value }) =>
     h(
       "li",
       { class: kind },
-      h("span", { class: "step-label" }, label),
-      h("span", { class: "step-sum" }, expression && h("span", { class: "expression" }, expression), h("span", { class: "value", "data-value": String(value) }, `= ${show(value)}`)),
+      h("span", { class: "term-label" }, label),
+      h("span", { class: "term-result" }, expression && h("span", { class: "expression" }, expression), h("span", { class: "value", "data-value": String(value) }, `= ${formatNumber(value)}`)),
     ),
   );
   return h(
     "section",
-    { class: "arithmetic" },
-    h("h3", {}, arithmetic.title),
-    h("p", { class: "arithmetic-value", "data-value": String(arithmetic.value) }, show(arithmetic.value)),
-    h("p", { class: "arithmetic-formula" }, formula(arithmetic.tex)),
-    h("ol", { class: "steps" }, ...rows),
-    arithmetic.remark ? h("p", { class: "arithmetic-remark" }, arithmetic.remark) : null,
+    { class: "explanation" },
+    h("h3", {}, explanation.title),
+    h("p", { class: "explanation-value", "data-value": String(explanation.value) }, formatNumber(explanation.value)),
+    h("p", { class: "explanation-formula" }, formula(explanation.tex)),
+    h("ol", { class: "terms" }, ...rows),
+    explanation.note ? h("p", { class: "explanation-note" }, explanation.note) : null,
   );
 }
 
-function examplePart(context: Context, i: number): HTMLElement {
-  const { doc } = context;
-  const scene = context.scene();
-  const example = doc.examples[i]!;
-  const answers = facts("answers", [["label", example.label], ["prediction", prediction(context, i)], ["loss", show(at(scene.losses(), 0, i))]]);
-  const lengths = facts("lengths", [["gradient norm", show(scene.norms()[i] ?? NaN)], ["cosine with the mean", showCosine(scene.cosines()[i] ?? NaN)]]);
-  const image = imageOf(context, i, 112);
+function createExampleSection(context: Context, i: number): HTMLElement {
+  const { data } = context;
+  const batch = context.batch();
+  const example = data.examples[i]!;
+  const predictionFacts = createFacts("prediction-facts", [["label", formatLabel(data, example.label)], ["prediction", prediction(context, i)], ["loss", formatNumber(cell(batch.losses(), 0, i))]]);
+  const gradientFacts = createFacts("gradient-facts", [["gradient norm", formatNumber(batch.norms()[i] ?? NaN)], ["cosine with the mean", formatCosine(batch.cosines()[i] ?? NaN)]]);
+  const image = createImage(context, i, 112);
   const parts = image
-    ? [h("div", { class: "with-image" }, image, answers), lengths]
-    : [answers, lengths, featuresOf(context, i)];
+    ? [h("div", { class: "with-image" }, image, predictionFacts), gradientFacts]
+    : [predictionFacts, gradientFacts, createFeatureTable(context, i)];
   return h("section", { class: "example" }, h("h3", {}, example.row), ...parts);
 }
 
-const facts = (name: string, pairs: readonly [string, string][]): HTMLElement =>
+const createFacts = (name: string, pairs: readonly [string, string][]): HTMLElement =>
   h("dl", { class: `facts ${name}` }, ...pairs.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 
-/** The network's answer, said to be right or wrong where that can be said. */
-export function prediction({ scene, doc }: Context, i: number): string {
-  const answer = scene().checkpoint.answers[i] ?? "";
-  const label = doc.examples[i]?.label ?? "";
-  if (isNumeric(doc.head.name)) return answer;
-  return `${answer}, ${answer === label ? "right" : "wrong"}`;
+/** The prediction; a class is marked right or wrong. */
+export function prediction({ batch, data }: Context, i: number): string {
+  const prediction = batch().snapshot.predictions[i] ?? "";
+  const label = data.examples[i]?.label ?? "";
+  if (isNumeric(data.head.name)) return formatLabel(data, prediction);
+  return `${prediction}, ${prediction === label ? "right" : "wrong"}`;
 }
 
-/** Heads whose answer is a number, near its label or far from it, but not right or wrong. */
+/** A class as it is; numbers in the page's format, several targets with commas between. */
+export function formatLabel({ head }: BatchData, text: string): string {
+  if (!isNumeric(head.name)) return text;
+  return text.split(", ").map((number) => formatNumber(parseNumber(number), 6)).join(", ");
+}
+
+/** Heads that predict a number, which is near its target or far from it, not right or wrong. */
 const isNumeric = (head: string): boolean => !/softmax|sigmoid/.test(head);
 
 function summary(context: Context, i: number): string {
-  const { doc } = context;
-  return `${doc.examples[i]?.row}: label ${doc.examples[i]?.label}, prediction ${prediction(context, i)}, loss ${show(at(context.scene().losses(), 0, i))}.`;
+  const { data } = context;
+  return `${data.examples[i]?.row}: label ${formatLabel(data, data.examples[i]?.label ?? "")}, prediction ${prediction(context, i)}, loss ${formatNumber(cell(context.batch().losses(), 0, i))}.`;
 }
 
-/** Of very many inputs the document names those that stand out. */
-function featuresOf({ doc }: Context, i: number): HTMLElement {
-  const inputs = decode(doc.inputs);
-  const named = doc.features.map((name, k) => ({ name, value: at(inputs, k, i) }));
-  const largest = [...named].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, SHOWN_FEATURES);
-  const rows = largest.map(({ name, value }) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, show(value))));
-  const left = doc.sizes[0]! - largest.length;
-  const caption = h("caption", {}, left > 0 ? "Its input, the largest features" : "Its input");
-  return h("div", { class: "input-features" }, h("table", {}, caption, h("tbody", {}, ...rows)), left > 0 ? h("p", {}, `… ${left} more`) : null);
+/** The largest features; of very many inputs, Python sends only the outstanding ones. */
+function createFeatureTable({ data }: Context, i: number): HTMLElement {
+  const inputs = decode(data.inputs);
+  const features = data.features.map((name, k) => ({ name, value: cell(inputs, k, i) }));
+  const largest = [...features].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, MAX_FEATURES);
+  const rows = largest.map(({ name, value }) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, formatNumber(value))));
+  const nHidden = data.sizes[0]! - largest.length;
+  const caption = h("caption", {}, nHidden > 0 ? "Inputs, the largest first" : "Inputs");
+  return h("div", { class: "input-features" }, h("table", {}, caption, h("tbody", {}, ...rows)), nHidden > 0 ? h("p", {}, `… ${formatCount(nHidden)} more`) : null);
 }

@@ -1,9 +1,9 @@
-/** Elements and text. Data reaches the page as text nodes only: labels come from users' files. */
+/** Elements and text. Data reaches the page as text nodes only: labels come from users' files and must never be markup. */
 
 type Attributes = Record<string, string | number | boolean | null | undefined>;
 type Child = Node | string | null | undefined | false;
 
-/** Make an element: `true` sets an empty attribute, `false`, null and undefined leave it out. */
+/** Create an element: `true` sets an empty attribute; `false`, null and undefined leave it out. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -18,7 +18,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A button of a few words. */
+/** Create a button. */
 export function button(label: string, onClick: () => void, attributes: Attributes = {}): HTMLButtonElement {
   const element = h("button", { type: "button", ...attributes }, label);
   element.addEventListener("click", onClick);

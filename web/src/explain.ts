@@ -1,92 +1,92 @@
-/** For every kind of matrix, how one of its cells came about. Pure: from the scene to steps of arithmetic. */
+/** For every kind of matrix, how one of its cells is computed. Pure. */
 
-import { at } from "./algebra";
-import { type Explained, type Product, product, step, type Step, sum, sumOfProducts, total } from "./explanation-types";
-import { factor, show } from "./format";
-import type { Scene } from "./batch-state";
+import { cell } from "./algebra";
+import { type CellExplanation, type Product, product, termStep, type ExplanationStep, sumStep, sumOfProducts, total } from "./explanation-types";
+import { formatFactor, formatNumber } from "./format";
+import type { BatchState } from "./batch-state";
 
-/** One number that comes from nothing on this page. */
-export const given = (tex: string, label: string, value: number): Explained => ({ tex, steps: [sum(label, value)], value });
+/** A number that is not computed on this page. */
+export const explainGiven = (tex: string, label: string, value: number): CellExplanation => ({ tex, steps: [sumStep(label, value)], value });
 
-export function explainZ(scene: Scene, l: number, j: number, i: number): Explained {
-  const [W, H, value, bias] = [scene.W(l), scene.H(l - 1), at(scene.Z(l), j, i), at(scene.b(l), j, 0)];
-  const terms = scene.names(l - 1).map((label, k): Product => ({ label, factors: [at(W, j, k), at(H, k, i)] }));
-  const steps = sumOfProducts(terms, undrawn(scene, l - 1, value - total(terms) - bias));
+export function explainZ(batch: BatchState, l: number, j: number, i: number): CellExplanation {
+  const [W, H, value, bias] = [batch.W(l), batch.H(l - 1), cell(batch.Z(l), j, i), cell(batch.b(l), j, 0)];
+  const terms = batch.names(l - 1).map((label, k): Product => ({ label, factors: [cell(W, j, k), cell(H, k, i)] }));
+  const steps = sumOfProducts(terms, undrawnTerms(batch, l - 1, value - total(terms) - bias));
   const tex = `z = \\sum_k w_k h_k + b`;
-  return { tex, steps: [...steps, step("the bias b", "", bias), sum("z", value)], value };
+  return { tex, steps: [...steps, termStep("bias b", "", bias), sumStep("z", value)], value };
 }
 
-export function explainH(scene: Scene, l: number, j: number, i: number): Explained {
-  const [z, value] = [at(scene.Z(l), j, i), at(scene.H(l), j, i)];
-  return { tex: equation("h = \\sigma(z)", scene.doc.activations[l - 1]!.tex), steps: [sum("h", value, `σ(${show(z)})`)], value };
+export function explainH(batch: BatchState, l: number, j: number, i: number): CellExplanation {
+  const [z, value] = [cell(batch.Z(l), j, i), cell(batch.H(l), j, i)];
+  return { tex: equation("h = \\sigma(z)", batch.data.activations[l - 1]!.tex), steps: [sumStep("h", value, `σ(${formatNumber(z)})`)], value };
 }
 
-export function explainSlope(scene: Scene, l: number, j: number, i: number): Explained {
-  const [z, value] = [at(scene.Z(l), j, i), at(scene.slopes(l), j, i)];
-  return { tex: equation("\\sigma'(z)", scene.doc.activations[l - 1]!.slopeTex), steps: [sum("the slope", value, `σ'(${show(z)})`)], value };
+export function explainDerivative(batch: BatchState, l: number, j: number, i: number): CellExplanation {
+  const [z, value] = [cell(batch.Z(l), j, i), cell(batch.derivatives(l), j, i)];
+  return { tex: equation("\\sigma'(z)", batch.data.activations[l - 1]!.derivativeTex), steps: [sumStep("derivative", value, `σ'(${formatNumber(z)})`)], value };
 }
 
-/** Left = right, once where the right side only repeats the left. */
+/** `left = right`; only the left side where the right repeats it. */
 const equation = (left: string, right: string): string => (left.endsWith(right) ? left : `${left} = ${right}`);
 
-/** Of the output layer: `P − Y`, or what the head makes of it. */
-export function explainLastDZ(scene: Scene, k: number, i: number): Explained {
-  const [p, y, value] = [at(scene.P(), k, i), at(scene.Y(), k, i), at(scene.dZ(scene.last), k, i)];
-  const tex = `dZ = ${scene.doc.head.dZTex}`;
-  const difference = `${show(p)} − ${factor(y)}`;
-  const plainly = Math.abs(value - (p - y)) <= 1e-5 * Math.max(1, Math.abs(p), Math.abs(y));
-  return { tex, steps: plainly ? [sum("dz", value, difference)] : [step("p − y", difference, p - y), sum("dz, as the head has it", value)], value };
+/** dZ of the output layer: `P − Y`, or the head's own formula. */
+export function explainLastDZ(batch: BatchState, k: number, i: number): CellExplanation {
+  const [p, y, value] = [cell(batch.P(), k, i), cell(batch.Y(), k, i), cell(batch.dZ(batch.outputLayer), k, i)];
+  const tex = `dZ = ${batch.data.head.dZTex}`;
+  const difference = `${formatNumber(p)} − ${formatFactor(y)}`;
+  const isPlainDifference = Math.abs(value - (p - y)) <= 1e-5 * Math.max(1, Math.abs(p), Math.abs(y));
+  return { tex, steps: isPlainDifference ? [sumStep("dz", value, difference)] : [termStep("p − y", difference, p - y), sumStep("dz, by the head's formula", value)], value };
 }
 
-export function explainDH(scene: Scene, l: number, j: number, i: number): Explained {
-  const value = at(scene.dH(l), j, i);
-  return { tex: "dh = \\sum_k w_k\\, dz_k", steps: [...dHTerms(scene, l, j, i), sum("dh", value)], value };
+export function explainDH(batch: BatchState, l: number, j: number, i: number): CellExplanation {
+  const value = cell(batch.dH(l), j, i);
+  return { tex: "dh = \\sum_k w_k\\, dz_k", steps: [...dHTerms(batch, l, j, i), sumStep("dh", value)], value };
 }
 
-export function explainDZ(scene: Scene, l: number, j: number, i: number): Explained {
-  const [dh, slope, value] = [at(scene.dH(l), j, i), at(scene.slopes(l), j, i), at(scene.dZ(l), j, i)];
-  const steps = [...dHTerms(scene, l, j, i), step("dh, their sum", "", dh), sum("dz", value, `${show(dh)} × ${factor(slope)}`)];
-  return { tex: "dz = dh \\cdot \\sigma'(z)", steps, value, remark: `The slope σ'(z) at z = ${show(at(scene.Z(l), j, i))} is ${show(slope)}.` };
+export function explainDZ(batch: BatchState, l: number, j: number, i: number): CellExplanation {
+  const [dh, derivative, value] = [cell(batch.dH(l), j, i), cell(batch.derivatives(l), j, i), cell(batch.dZ(l), j, i)];
+  const steps = [...dHTerms(batch, l, j, i), termStep("dh, the sum", "", dh), sumStep("dz", value, `${formatNumber(dh)} × ${formatFactor(derivative)}`)];
+  return { tex: "dz = dh \\cdot \\sigma'(z)", steps, value, note: `The derivative σ'(z) at z = ${formatNumber(cell(batch.Z(l), j, i))} is ${formatNumber(derivative)}.` };
 }
 
-function dHTerms(scene: Scene, l: number, j: number, i: number): Step[] {
-  const [W, dZ] = [scene.W(l + 1), scene.dZ(l + 1)];
-  const terms = scene.names(l + 1).map((label, k): Product => ({ label, factors: [at(W, k, j), at(dZ, k, i)] }));
-  return sumOfProducts(terms, undrawn(scene, l + 1, at(scene.dH(l), j, i) - total(terms)));
+function dHTerms(batch: BatchState, l: number, j: number, i: number): ExplanationStep[] {
+  const [W, dZ] = [batch.W(l + 1), batch.dZ(l + 1)];
+  const terms = batch.names(l + 1).map((label, k): Product => ({ label, factors: [cell(W, k, j), cell(dZ, k, i)] }));
+  return sumOfProducts(terms, undrawnTerms(batch, l + 1, cell(batch.dH(l), j, i) - total(terms)));
 }
 
-export function explainSheet(scene: Scene, l: number, j: number, k: number, i: number): Explained {
-  const factors = [at(scene.dZ(l), j, i), at(scene.H(l - 1), k, i)];
+export function explainPerExampleGradient(batch: BatchState, l: number, j: number, k: number, i: number): CellExplanation {
+  const factors = [cell(batch.dZ(l), j, i), cell(batch.H(l - 1), k, i)];
   const value = product({ label: "", factors });
-  return { tex: "DW_{jki} = dz_{ji}\\, h_{ki}", steps: [sum("dz × h", value, factors.map(factor).join(" × "))], value };
+  return { tex: "DW_{jki} = dz_{ji}\\, h_{ki}", steps: [sumStep("dz × h", value, factors.map(formatFactor).join(" × "))], value };
 }
 
-export function explainDW(scene: Scene, l: number, j: number, k: number): Explained {
-  const [dZ, H] = [scene.dZ(l), scene.H(l - 1)];
-  return meanOver(scene, (i) => [at(dZ, j, i), at(H, k, i)], "dw = \\frac1m \\sum_i dz_i\\, h_i", "dw = \\sum_i c_i\\, dz_i\\, h_i", "dw");
+export function explainDW(batch: BatchState, l: number, j: number, k: number): CellExplanation {
+  const [dZ, H] = [batch.dZ(l), batch.H(l - 1)];
+  return meanOver(batch, (i) => [cell(dZ, j, i), cell(H, k, i)], "dw = \\frac1m \\sum_i dz_i\\, h_i", "dw = \\sum_i c_i\\, dz_i\\, h_i", "dw");
 }
 
-export function explainDb(scene: Scene, l: number, j: number): Explained {
-  return meanOver(scene, (i) => [at(scene.dZ(l), j, i)], "db = \\frac1m \\sum_i dz_i", "db = \\sum_i c_i\\, dz_i", "db");
+export function explainDb(batch: BatchState, l: number, j: number): CellExplanation {
+  return meanOver(batch, (i) => [cell(batch.dZ(l), j, i)], "db = \\frac1m \\sum_i dz_i", "db = \\sum_i c_i\\, dz_i", "db");
 }
 
-/** A mean over the examples: a sum divided by m, or each term times its share where the shares differ. */
-function meanOver(scene: Scene, factors: (i: number) => number[], plainTex: string, sharedTex: string, name: string): Explained {
-  const rows = scene.doc.examples.map((example, i) => ({ label: example.row, share: scene.shares[i] ?? 0, factors: factors(i) }));
-  if (scene.plain) {
-    const all = total(rows);
-    return { tex: plainTex, steps: [...sumOfProducts(rows, null), sum(name, all / scene.m, `${show(all)} / ${scene.m}`)], value: all / scene.m };
+/** A mean over the examples: a sum divided by m, or with the weights c where these differ. */
+function meanOver(batch: BatchState, factors: (i: number) => number[], plainTex: string, weightedTex: string, name: string): CellExplanation {
+  const rows = batch.data.examples.map((example, i) => ({ label: example.row, weight: batch.weights[i] ?? 0, factors: factors(i) }));
+  if (batch.isPlainMean) {
+    const sum = total(rows);
+    return { tex: plainTex, steps: [...sumOfProducts(rows, null), sumStep(name, sum / batch.m, `${formatNumber(sum)} / ${batch.m}`)], value: sum / batch.m };
   }
-  const counted = rows.filter(({ share }) => share > 0).map((row) => ({ label: row.label, factors: [row.share, ...row.factors] }));
-  const value = total(counted);
-  return { tex: sharedTex, steps: [...sumOfProducts(counted, null), sum(name, value)], value, remark: "The first factor is the example's share c." };
+  const weighted = rows.filter(({ weight }) => weight > 0).map((row) => ({ label: row.label, factors: [row.weight, ...row.factors] }));
+  const value = total(weighted);
+  return { tex: weightedTex, steps: [...sumOfProducts(weighted, null), sumStep(name, value)], value, note: "The first factor is the example's weight c." };
 }
 
-export function explainStep(before: number, gradient: number, alpha: number, name: "w" | "b"): Explained {
-  const value = before - alpha * gradient;
-  return { tex: `${name} - \\alpha\\, d${name}`, steps: [sum(`new ${name}`, value, `${show(before)} − ${show(alpha)} × ${factor(gradient)}`)], value };
+export function explainUpdate(old: number, gradient: number, alpha: number, name: "w" | "b"): CellExplanation {
+  const value = old - alpha * gradient;
+  return { tex: `${name} - \\alpha\\, d${name}`, steps: [sumStep(`new ${name}`, value, `${formatNumber(old)} − ${formatNumber(alpha)} × ${formatFactor(gradient)}`)], value };
 }
 
-function undrawn(scene: Scene, level: number, value: number): { count: number; value: number; what: string } {
-  return { count: scene.size(level) - scene.drawn(level), value, what: "term" };
+function undrawnTerms(batch: BatchState, level: number, value: number): { count: number; value: number; noun: string } {
+  return { count: batch.nUnits(level) - batch.nDrawn(level), value, noun: "term" };
 }

@@ -1,19 +1,19 @@
-/** Formulas, in a file of their own: a page without any needs no KaTeX. */
+/** Formulas; a file of its own, so that the playground, which has none, does without KaTeX. */
 
 import katex from "katex";
 import { h } from "./dom";
 
-const formulas = new Map<string, HTMLElement>();
+const cache = new Map<string, HTMLElement>();
 
-/** A formula, drawn by KaTeX with MathML beside it; each text is typeset once and copied after that. */
+/** A formula, typeset by KaTeX with MathML for screen readers; cached, as typesetting is slow. */
 export function formula(tex: string, className = "formula"): HTMLElement {
-  let made = formulas.get(tex);
-  if (!made) {
-    made = h("span");
-    katex.render(tex, made, { output: "htmlAndMathml", throwOnError: false, strict: "ignore", trust: false });
-    formulas.set(tex, made);
+  let element = cache.get(tex);
+  if (!element) {
+    element = h("span");
+    katex.render(tex, element, { output: "htmlAndMathml", throwOnError: false, strict: "ignore", trust: false });
+    cache.set(tex, element);
   }
-  const copy = made.cloneNode(true) as HTMLElement;
+  const copy = element.cloneNode(true) as HTMLElement;
   copy.className = className;
   return copy;
 }

@@ -1,8 +1,8 @@
-/** One matrix on a canvas, with a frame round an example's column and a cursor on a cell. */
+/** One matrix on a canvas, with a frame around an example's column and a cursor on a cell. */
 
-import { type ColourScale, picture } from "./color-scale";
+import { type ColorScale, drawPixels } from "./color-scale";
 import { h } from "./dom";
-import type { Figure } from "./matrix-spec";
+import type { MatrixSpec } from "./matrix-spec";
 import type { CellRef } from "./state";
 
 export interface CellSize {
@@ -10,52 +10,52 @@ export interface CellSize {
   height: number;
 }
 
-/** A figure's drawing: where a pointer is in it, and what is marked. */
-export interface Plate {
+/** A matrix's drawing: which cell is at a point, and what is highlighted. */
+export interface CanvasView {
   element: HTMLElement;
   cellAt: (x: number, y: number) => CellRef | null;
   mark: (example: number | null, cell: CellRef | null) => void;
-  /** Frame the row or cell that the cell under the cursor is made of. */
-  trace: (source: { row: number; column?: number } | undefined) => void;
+  /** Frame the row or cell that the selected cell is computed from. */
+  highlight: (source: { row: number; column?: number } | undefined) => void;
 }
 
-/** Below this many pixels, lines between the cells would hide them. */
-const LEAST_GRID = 7;
+/** Below this many pixels, grid lines would hide the cells. */
+const MIN_GRID_CELL = 7;
 
-export function createHeatmap(figure: Figure, cell: CellSize, scale: ColourScale): Plate {
-  const { rows, columns } = figure.matrix;
-  const canvas = sharpCanvas(columns * cell.width, rows * cell.height);
+export function createHeatmap(spec: MatrixSpec, cell: CellSize, scale: ColorScale): CanvasView {
+  const { rows, columns } = spec.matrix;
+  const canvas = createSharpCanvas(columns * cell.width, rows * cell.height);
   const context = canvas.getContext("2d")!;
-  drawCells(context, picture(figure.matrix, scale), columns * cell.width, rows * cell.height);
+  drawCells(context, drawPixels(spec.matrix, scale), columns * cell.width, rows * cell.height);
   drawGrid(context, rows, columns, cell);
-  const frame = h("div", { class: "column-frame", hidden: true });
+  const columnFrame = h("div", { class: "column-frame", hidden: true });
   const cursor = h("div", { class: "cell-cursor", hidden: true });
-  const traced = h("div", { class: "source-frame", hidden: true });
-  const element = h("div", { class: "plate" }, canvas, frame, traced, cursor);
+  const sourceFrame = h("div", { class: "source-frame", hidden: true });
+  const element = h("div", { class: "canvas-view" }, canvas, columnFrame, sourceFrame, cursor);
   return {
     element,
     cellAt: (x, y) => {
       const [row, column] = [Math.floor(y / cell.height), Math.floor(x / cell.width)];
-      return row >= 0 && row < rows && column >= 0 && column < columns ? { figure: figure.name, row, column } : null;
+      return row >= 0 && row < rows && column >= 0 && column < columns ? { matrix: spec.name, row, column } : null;
     },
-    mark: (example, marked) => {
-      frame.hidden = example === null || !figure.columnsAreExamples;
-      if (example !== null) place(frame, example * cell.width, 0, cell.width, rows * cell.height);
-      const here = marked?.figure === figure.name ? marked : null;
-      cursor.hidden = here === null;
-      if (here) place(cursor, here.column * cell.width, here.row * cell.height, cell.width, cell.height);
+    mark: (example, ref) => {
+      columnFrame.hidden = example === null || !spec.columnsAreExamples;
+      if (example !== null) setBox(columnFrame, example * cell.width, 0, cell.width, rows * cell.height);
+      const current = ref?.matrix === spec.name ? ref : null;
+      cursor.hidden = current === null;
+      if (current) setBox(cursor, current.column * cell.width, current.row * cell.height, cell.width, cell.height);
     },
-    trace: (source) => {
-      traced.hidden = source === undefined;
+    highlight: (source) => {
+      sourceFrame.hidden = source === undefined;
       if (!source) return;
       const [from, count] = source.column === undefined ? [0, columns] : [source.column, 1];
-      place(traced, from * cell.width, source.row * cell.height, count * cell.width, cell.height);
+      setBox(sourceFrame, from * cell.width, source.row * cell.height, count * cell.width, cell.height);
     },
   };
 }
 
-/** A canvas of CSS pixels, backed by as many of the screen's as it has. */
-export function sharpCanvas(width: number, height: number): HTMLCanvasElement {
+/** A canvas of this size in CSS pixels, at the screen's resolution. */
+export function createSharpCanvas(width: number, height: number): HTMLCanvasElement {
   const density = Math.max(1, window.devicePixelRatio || 1);
   const canvas = h("canvas", { width: Math.round(width * density), height: Math.round(height * density), "aria-hidden": "true" });
   canvas.style.width = `${width}px`;
@@ -70,12 +70,12 @@ export function drawCells(context: CanvasRenderingContext2D, pixels: HTMLCanvasE
 }
 
 function drawGrid(context: CanvasRenderingContext2D, rows: number, columns: number, { width, height }: CellSize): void {
-  if (Math.min(width, height) < LEAST_GRID) return;
+  if (Math.min(width, height) < MIN_GRID_CELL) return;
   context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--panel") || "#fff";
   for (let column = 1; column < columns; column++) context.fillRect(column * width - 0.5, 0, 1, rows * height);
   for (let row = 1; row < rows; row++) context.fillRect(0, row * height - 0.5, columns * width, 1);
 }
 
-function place(element: HTMLElement, left: number, top: number, width: number, height: number): void {
+function setBox(element: HTMLElement, left: number, top: number, width: number, height: number): void {
   Object.assign(element.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
 }

@@ -1,92 +1,92 @@
-/** How large the cells of an equation may be, and where it breaks. Pure. */
+/** The size of an equation's cells, and where the equation breaks. Pure. */
 
-import type { Figure } from "./matrix-spec";
+import type { MatrixSpec } from "./matrix-spec";
 import type { CellSize } from "./heatmap";
 import type { Item } from "./steps";
-import { depthOf } from "./tensor-view";
+import { stackDepth } from "./tensor-view";
 
-const LARGEST_CELL = 28;
-const LEAST_CELL = 3;
-/** Under this, an equation breaks over several rows rather than shrink further. */
-const PLEASANT_CELL = 5;
-/** What narrow matrices are widened to, where there is room for it. */
-const PLATES = [200, 150, 96];
-const NARROWEST = 96;
-/** What few rows are stretched to. */
-const LEAST_HEIGHT = 96;
-const LEAST_COLUMN = 76;
-const TALLEST = 420;
-/** What a figure's frame adds, both sides together. */
-const FRAME = 20;
+const MAX_CELL = 28;
+const MIN_CELL = 3;
+/** Below this, an equation breaks over several rows instead of shrinking further. */
+const MIN_COMFORTABLE_CELL = 5;
+/** Widths to which narrow matrices are widened, where there is room. */
+const CANVAS_WIDTHS = [200, 150, 96];
+const MIN_CANVAS_WIDTH = 96;
+/** Height to which few rows are stretched. */
+const MIN_HEIGHT = 96;
+const MIN_COLUMN_WIDTH = 76;
+const MAX_HEIGHT = 420;
+/** Width of a figure's frame, both sides together. */
+const FRAME_WIDTH = 20;
 const GAP = 8;
 
-/** How an equation's cells are drawn: side, height where few rows leave room, and how wide narrow matrices should be. */
+/** The cells of an equation: side, height where few rows leave room, and the width of narrow matrices. */
 export interface Fit {
   size: number;
   height: number;
-  plate: number;
+  canvasWidth: number;
 }
 
-/** One height of a cell for all figures of an equation, so that shapes that must agree look as if they do. */
-export function fitOf(items: readonly Item[], available: number): Fit {
-  const figures = items.filter((item): item is Figure => !("sign" in item));
-  const tallest = Math.max(...figures.map((figure) => figure.matrix.rows));
-  const bound = Math.max(LEAST_CELL, Math.min(LARGEST_CELL, Math.floor(TALLEST / tallest)));
-  const fit = (size: number, plate = NARROWEST): Fit => ({ size, plate, height: Math.max(size, Math.min(LARGEST_CELL, Math.floor(LEAST_HEIGHT / tallest))) });
-  const inOneRow = largestFitting(bound, (size) => itemsWidth(items, fit(size)) <= available + GAP);
-  const widest = (size: number): number => Math.max(...figures.map((figure) => widthOf(figure, fit(size))));
-  const size = inOneRow >= Math.min(PLEASANT_CELL, bound) ? inOneRow : brokenSize(widest, bound, available);
-  return fit(size, PLATES.find((plate) => itemsWidth(items, fit(size, plate)) <= available + GAP));
+/** One cell height for all matrices of an equation, so that shapes that must agree look as if they do. */
+export function fitEquation(items: readonly Item[], available: number): Fit {
+  const specs = items.filter((item): item is MatrixSpec => !("sign" in item));
+  const maxRows = Math.max(...specs.map((spec) => spec.matrix.rows));
+  const maxSize = Math.max(MIN_CELL, Math.min(MAX_CELL, Math.floor(MAX_HEIGHT / maxRows)));
+  const fit = (size: number, canvasWidth = MIN_CANVAS_WIDTH): Fit => ({ size, canvasWidth, height: Math.max(size, Math.min(MAX_CELL, Math.floor(MIN_HEIGHT / maxRows))) });
+  const oneRowSize = largestThat(maxSize, (size) => itemsWidth(items, fit(size)) <= available + GAP);
+  const maxWidth = (size: number): number => Math.max(...specs.map((spec) => specWidth(spec, fit(size))));
+  const size = oneRowSize >= Math.min(MIN_COMFORTABLE_CELL, maxSize) ? oneRowSize : fitBrokenEquation(maxWidth, maxSize, available);
+  return fit(size, CANVAS_WIDTHS.find((canvasWidth) => itemsWidth(items, fit(size, canvasWidth)) <= available + GAP));
 }
 
-/** Of an equation over several rows: two figures beside each other, or else each as wide as the page allows. */
-function brokenSize(widest: (size: number) => number, bound: number, available: number): number {
-  const twoInARow = largestFitting(bound, (size) => 2 * widest(size) + 4 * GAP <= available);
-  const broken = twoInARow >= PLEASANT_CELL ? twoInARow : largestFitting(PLEASANT_CELL + 3, (size) => widest(size) <= available);
-  return Math.max(LEAST_CELL, Math.min(bound, broken));
+/** For an equation over several rows: two matrices side by side, or else each as wide as the page allows. */
+function fitBrokenEquation(maxWidth: (size: number) => number, maxSize: number, available: number): number {
+  const twoPerRow = largestThat(maxSize, (size) => 2 * maxWidth(size) + 4 * GAP <= available);
+  const size = twoPerRow >= MIN_COMFORTABLE_CELL ? twoPerRow : largestThat(MIN_COMFORTABLE_CELL + 3, (size) => maxWidth(size) <= available);
+  return Math.max(MIN_CELL, Math.min(maxSize, size));
 }
 
-/** A guess before it is typeset: a sign of one letter, or a few words. */
+/** An estimate before the sign is typeset: one letter, or a few words. */
 const signWidth = (tex: string): number => (tex.length <= 6 ? 20 : 78);
 
-function largestFitting(bound: number, fits: (size: number) => boolean): number {
-  for (let size = bound; size > 0; size--) if (fits(size)) return size;
+function largestThat(maxSize: number, predicate: (size: number) => boolean): number {
+  for (let size = maxSize; size > 0; size--) if (predicate(size)) return size;
   return 0;
 }
 
-/** What a figure takes, its frame and a stack's depth included. */
-function widthOf(figure: Figure, fit: Fit): number {
-  const { columns } = figure.matrix;
-  const least = columns === 1 ? LEAST_COLUMN : NARROWEST;
-  const depth = figure.sheets ? depthOf(figure.sheets.length) + 20 : 0;
-  const cell = cellOf(figure, fit);
-  return Math.max(least, columns * cell.width + depth + labelWidth(figure, cell)) + FRAME;
+/** The width of a matrix, with its frame and a tensor's depth. */
+function specWidth(spec: MatrixSpec, fit: Fit): number {
+  const { columns } = spec.matrix;
+  const minWidth = columns === 1 ? MIN_COLUMN_WIDTH : MIN_CANVAS_WIDTH;
+  const depth = spec.slices ? stackDepth(spec.slices.length) + 20 : 0;
+  const cell = cellSize(spec, fit);
+  return Math.max(minWidth, columns * cell.width + depth + labelWidth(spec, cell)) + FRAME_WIDTH;
 }
 
-/** Under this many pixels a row has no room for its name. */
-const LEAST_LABELLED = 13;
-const LONGEST_LABEL = 12;
+/** Below this many pixels, a row has no room for its name. */
+const MIN_LABEL_HEIGHT = 13;
+const MAX_LABEL_LENGTH = 12;
 
-/** The names beside the rows, cut short; none where the rows are too low. */
-export const labelsOf = (figure: Figure, cell: CellSize): string[] =>
-  cell.height < LEAST_LABELLED ? [] : figure.labels.map((name) => (name.length > LONGEST_LABEL ? `${name.slice(0, LONGEST_LABEL - 1)}…` : name));
+/** The names beside the rows, truncated; none where the rows are too low. */
+export const visibleRowLabels = (spec: MatrixSpec, cell: CellSize): string[] =>
+  cell.height < MIN_LABEL_HEIGHT ? [] : spec.rowLabels.map((name) => (name.length > MAX_LABEL_LENGTH ? `${name.slice(0, MAX_LABEL_LENGTH - 1)}…` : name));
 
-function labelWidth(figure: Figure, cell: CellSize): number {
-  const longest = Math.max(0, ...labelsOf(figure, cell).map((name) => name.length));
-  return longest > 0 ? 7 * longest + 8 : 0;
+function labelWidth(spec: MatrixSpec, cell: CellSize): number {
+  const maxLength = Math.max(0, ...visibleRowLabels(spec, cell).map((name) => name.length));
+  return maxLength > 0 ? 7 * maxLength + 8 : 0;
 }
 
-/** Narrow matrices are widened, so that a column of an example is easy to point at; but not out of all proportion. */
-export function cellOf(figure: Figure, { size, height: rowHeight, plate }: Fit): CellSize {
-  const { rows, columns } = figure.matrix;
-  const height = rows === 1 ? LARGEST_CELL : rowHeight;
-  const wide = Math.floor((columns === 1 ? LEAST_COLUMN : plate) / columns);
-  const widened = Math.min(LARGEST_CELL, wide, 3 * height);
-  return { width: Math.max(size, widened), height };
+/** Narrow matrices are widened so that an example's column is easy to point at, within limits. */
+export function cellSize(spec: MatrixSpec, { size, height: rowHeight, canvasWidth }: Fit): CellSize {
+  const { rows, columns } = spec.matrix;
+  const height = rows === 1 ? MAX_CELL : rowHeight;
+  const preferred = Math.floor((columns === 1 ? MIN_COLUMN_WIDTH : canvasWidth) / columns);
+  const width = Math.min(MAX_CELL, preferred, 3 * height);
+  return { width: Math.max(size, width), height };
 }
 
-/** Rows that fit; as on paper, a sign goes before what follows it, so it opens the next row. */
-export function brokenRows(items: readonly Item[], fit: Fit, available: number): Item[][] {
+/** Break an equation into rows that fit; as on paper, a sign opens the next row. */
+export function breakRows(items: readonly Item[], fit: Fit, available: number): Item[][] {
   const rows: Item[][] = [[]];
   let used = 0;
   let signs: Item[] = [];
@@ -110,4 +110,4 @@ export function brokenRows(items: readonly Item[], fit: Fit, available: number):
 }
 
 const itemsWidth = (items: readonly Item[], fit: Fit): number =>
-  items.reduce((sum, item) => sum + GAP + ("sign" in item ? signWidth(item.sign) : widthOf(item, fit)), 0);
+  items.reduce((sum, item) => sum + GAP + ("sign" in item ? signWidth(item.sign) : specWidth(item, fit)), 0);

@@ -1,49 +1,49 @@
-/** The microscope page: one batch, every matrix of the algorithm, at each checkpoint of training. */
+/** The microscope page: one batch, every matrix of the algorithm, at each snapshot of the training. */
 
-import { createCard } from "./detail-panel";
-import { type BatchDocument, readDocument } from "./batch-data";
+import { createDetailPanel } from "./detail-panel";
+import { type BatchData, readBatchData } from "./batch-data";
 import { h } from "./dom";
-import { createStage } from "./equation-view";
-import { createExamples } from "./examples-table";
-import { linesOf } from "./steps";
+import { createEquationView } from "./equation-view";
+import { createExamplesTable } from "./examples-table";
+import { algorithmSteps } from "./steps";
 import { createContext } from "./batch-state";
 import { type State, Store } from "./state";
 import { createStepper } from "./stepper";
 import { createThemeButton, followTheme, preferredTheme } from "./theme";
 
-function start(root: HTMLElement, doc: BatchDocument): void {
+function start(root: HTMLElement, data: BatchData): void {
   const store = new Store<State>({
-    line: 0,
-    checkpoint: doc.checkpoints.length - 1,
+    step: 0,
+    snapshot: data.snapshots.length - 1,
     playing: false,
     example: null,
     cell: null,
-    kept: doc.examples.map(() => true),
+    included: data.examples.map(() => true),
     clip: null,
     collapsed: false,
     theme: preferredTheme(),
   });
-  // First of all listeners: drawings read the theme's colours from the stylesheet.
+  // Before all other listeners: drawings read the theme's colours from the stylesheet.
   followTheme(store);
-  const context = createContext(doc, store);
-  const lines = linesOf(context.scene());
-  // An address may end in a line, as microscope.html#collapse-1, for a text to point at it.
-  store.set({ line: Math.max(0, lines.findIndex((line) => `#${line.id}` === location.hash)) });
-  const stage = createStage(context);
-  const bench = h("div", { class: "bench" }, createStepper(context, lines), stage.element, createCard(context, stage));
-  root.replaceChildren(header(doc, store), bench, createExamples(context));
+  const context = createContext(data, store);
+  const steps = algorithmSteps(context.batch());
+  // An address may end in a step, such as microscope.html#collapse-1, so that a text can link to it.
+  store.set({ step: Math.max(0, steps.findIndex((step) => `#${step.id}` === location.hash)) });
+  const view = createEquationView(context);
+  const workspace = h("div", { class: "workspace" }, createStepper(context, steps), view.element, createDetailPanel(context, view));
+  root.replaceChildren(header(data, store), workspace, createExamplesTable(context));
 }
 
-function header(doc: BatchDocument, store: Store): HTMLElement {
+function header(data: BatchData, store: Store): HTMLElement {
   return h(
     "header",
-    { class: "masthead" },
-    h("div", { class: "masthead-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createThemeButton(store)),
-    h("h1", {}, doc.title),
-    ...doc.about.map((sentence) => h("p", { class: "about" }, sentence)),
-    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell for its arithmetic; by keyboard, tab to a matrix and use the arrow keys."),
+    { class: "page-header" },
+    h("div", { class: "page-header-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createThemeButton(store)),
+    h("h1", {}, data.title),
+    ...data.description.map((sentence) => h("p", { class: "about" }, sentence)),
+    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see how its number is computed. By keyboard: tab to a matrix, then use the arrow keys."),
   );
 }
 
 const root = document.getElementById("microscope");
-if (root) start(root, readDocument("document"));
+if (root) start(root, readBatchData("batch-data"));

@@ -1,33 +1,33 @@
-/** The numbers of a figure as a table, made when it is opened. */
+/** The numbers of a matrix as a table, created when it is opened. */
 
-import { at } from "./algebra";
+import { cell } from "./algebra";
 import type { Matrix } from "./batch-data";
 import { h } from "./dom";
-import type { Figure } from "./matrix-spec";
-import { brief } from "./format";
+import type { MatrixSpec } from "./matrix-spec";
+import { formatShort } from "./format";
 
-/** "Numbers", closed; `sheet` says which sheet of a tensor the table shows, null its mean or the one matrix that there is. */
+/** A panel, closed at first; `slice` is the slice of a tensor to show, null for the mean or for a matrix. */
 export interface NumbersPanel {
   element: HTMLDetailsElement;
-  show: (sheet: number | null) => void;
+  update: (slice: number | null) => void;
 }
 
-export function createNumbers(figure: Figure, examples: readonly { row: string }[], open: boolean, first: number | null): NumbersPanel {
-  const holder = h("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `Numbers of ${figure.title}` });
-  const element = h("details", { class: "numbers-panel" }, h("summary", {}, "Numbers"), holder);
-  let shown = first;
-  let filled = false;
+export function createNumbers(spec: MatrixSpec, examples: readonly { row: string }[], open: boolean, initial: number | null): NumbersPanel {
+  const container = h("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `Numbers of ${spec.title}` });
+  const element = h("details", { class: "numbers-panel" }, h("summary", {}, "Numbers"), container);
+  let visible = initial;
+  let isFilled = false;
 
   function fill(): void {
-    if (!element.open || filled) return;
-    filled = true;
-    const matrix = shown === null ? figure.matrix : (figure.sheets?.[shown] ?? figure.matrix);
-    holder.replaceChildren(tableOf(figure, matrix, captionOf(), shown));
+    if (!element.open || isFilled) return;
+    isFilled = true;
+    const matrix = visible === null ? spec.matrix : (spec.slices?.[visible] ?? spec.matrix);
+    container.replaceChildren(createTable(spec, matrix, formatCaption(), visible));
   }
 
-  function captionOf(): string {
-    if (!figure.sheets) return figure.title;
-    return `${figure.title}: ${shown === null ? "the sheets collapsed" : `the sheet of ${examples[shown]?.row ?? ""}`}`;
+  function formatCaption(): string {
+    if (!spec.slices) return spec.title;
+    return `${spec.title}: ${visible === null ? "collapsed to the mean" : (examples[visible]?.row ?? "")}`;
   }
 
   element.addEventListener("toggle", fill);
@@ -35,24 +35,24 @@ export function createNumbers(figure: Figure, examples: readonly { row: string }
   fill();
   return {
     element,
-    show: (sheet) => {
-      if (sheet === shown) return;
-      shown = sheet;
-      filled = false;
+    update: (slice) => {
+      if (slice === visible) return;
+      visible = slice;
+      isFilled = false;
       fill();
     },
   };
 }
 
-function tableOf(figure: Figure, matrix: Matrix, caption: string, sheet: number | null): HTMLTableElement {
-  const head = h("tr", {}, h("td", {}), ...figure.columnNames.map((name) => h("th", { scope: "col" }, name)));
+function createTable(spec: MatrixSpec, matrix: Matrix, caption: string, slice: number | null): HTMLTableElement {
+  const head = h("tr", {}, h("td", {}), ...spec.columnNames.map((name) => h("th", { scope: "col" }, name)));
   const body = h("tbody");
   for (let row = 0; row < matrix.rows; row++) {
-    const line = h("tr", {}, h("th", { scope: "row" }, figure.rowNames[row] ?? ""));
-    for (let column = 0; column < matrix.columns; column++) line.append(cell(at(matrix, row, column)));
-    body.append(line);
+    const tr = h("tr", {}, h("th", { scope: "row" }, spec.rowNames[row] ?? ""));
+    for (let column = 0; column < matrix.columns; column++) tr.append(createCell(cell(matrix, row, column)));
+    body.append(tr);
   }
-  return h("table", { "data-example": sheet }, h("caption", {}, caption), h("thead", {}, head), body);
+  return h("table", { "data-example": slice }, h("caption", {}, caption), h("thead", {}, head), body);
 }
 
-const cell = (value: number): HTMLTableCellElement => h("td", { "data-value": String(value) }, brief(value));
+const createCell = (value: number): HTMLTableCellElement => h("td", { "data-value": String(value) }, formatShort(value));

@@ -1,22 +1,22 @@
-/** What is selected, and who wants to hear of it. */
+/** The selection, and its listeners. */
 
 import type { Theme } from "./color-scale";
 
-/** A cell of a figure; `sheet` names the example whose sheet of a tensor it lies in. */
+/** A cell of a matrix; in a tensor, `slice` is the example. */
 export interface CellRef {
-  figure: string;
+  matrix: string;
   row: number;
   column: number;
-  sheet?: number;
+  slice?: number;
 }
 
 export interface State {
-  line: number;
-  checkpoint: number;
+  step: number;
+  snapshot: number;
   playing: boolean;
   example: number | null;
   cell: CellRef | null;
-  kept: readonly boolean[];
+  included: readonly boolean[];
   clip: number | null;
   collapsed: boolean;
   theme: Theme;
@@ -24,7 +24,7 @@ export interface State {
 
 type Listener = () => void;
 
-/** What a page shows, the microscope's unless said otherwise. */
+/** The state of a page, the microscope's by default. */
 export class Store<S extends object = State> {
   private readonly listeners: { keys: readonly (keyof S)[]; listener: Listener }[] = [];
 
@@ -34,7 +34,7 @@ export class Store<S extends object = State> {
     return this.state[key];
   }
 
-  /** Call back after any of these changed; once for a `set`, however many it changes. */
+  /** Call back after any of these keys changed, once per `set`. */
   on(keys: readonly (keyof S)[], listener: Listener): void {
     this.listeners.push({ keys, listener });
   }

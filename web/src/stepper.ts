@@ -1,134 +1,134 @@
-/** The algorithm down the side: its lines, the buttons, the slider over checkpoints, and the keys. */
+/** The algorithm at the side: its steps, the buttons, the slider over snapshots, and the keys. */
 
 import { button, h, reducedMotion } from "./dom";
 import { formula } from "./formula";
-import { GROUPS, type Group, type Line, linesOf } from "./steps";
+import { PHASES, type Phase, type AlgorithmStep, algorithmSteps } from "./steps";
 import type { Context } from "./batch-state";
 import type { Store } from "./state";
 
-const PACE = 2600;
-const TITLES: Record<Group, string> = {
+const STEP_DURATION = 2600;
+const TITLES: Record<Phase, string> = {
   forward: "Forward", loss: "Loss", backward: "Backward", collapse: "Collapse", update: "Update",
 };
 
-export function createStepper(context: Context, lines: readonly Line[]): HTMLElement {
+export function createStepper(context: Context, steps: readonly AlgorithmStep[]): HTMLElement {
   const { store } = context;
-  const items = lines.map((line, n) => lineItem(line, () => store.set({ line: n, playing: false })));
-  const groups = GROUPS.map((group) => groupItem(group, lines, items, store));
+  const items = steps.map((step, n) => createStepItem(step, () => store.set({ step: n, playing: false })));
+  const phases = PHASES.map((phase) => createPhaseItem(phase, steps, items, store));
   const element = h(
     "nav",
     { class: "stepper", "aria-label": "The algorithm" },
-    controls(store, lines),
-    checkpoints(context),
-    h("ol", { class: "groups" }, ...groups),
+    controls(store, steps),
+    createSnapshotSlider(context),
+    h("ol", { class: "phases" }, ...phases),
   );
-  const update = (): void => showCurrent(store.get("line"), items, groups);
-  store.on(["line"], update);
+  const update = (): void => showCurrent(store.get("step"), items, phases);
+  store.on(["step"], update);
   update();
-  store.on(["checkpoint", "kept", "clip"], () => linesOf(context.scene()).forEach((line, n) => typeset(items[n]!, line)));
-  play(store, lines);
-  listenToKeys(store, lines.length);
+  store.on(["snapshot", "included", "clip"], () => algorithmSteps(context.batch()).forEach((step, n) => updateFormula(items[n]!, step)));
+  autoplay(store, steps);
+  listenToKeys(store, steps.length);
   return element;
 }
 
-function lineItem(line: Line, choose: () => void): HTMLLIElement {
-  const made = button("", choose, { class: "line" });
-  made.append(h("span", { class: "line-title" }, line.title), formula(line.tex, "line-formula"));
-  return h("li", { "data-line": line.id, "data-tex": line.tex }, made);
+function createStepItem(step: AlgorithmStep, choose: () => void): HTMLLIElement {
+  const item = button("", choose, { class: "step" });
+  item.append(h("span", { class: "step-title" }, step.title), formula(step.tex, "step-formula"));
+  return h("li", { "data-step": step.id, "data-tex": step.tex }, item);
 }
 
-/** What a line says changes with what the examples count. */
-function typeset(item: HTMLElement, line: Line): void {
-  if (item.dataset["tex"] === line.tex) return;
-  item.dataset["tex"] = line.tex;
-  item.querySelector(".line-formula")?.replaceWith(formula(line.tex, "line-formula"));
+/** A step's formula changes with the examples' weights. */
+function updateFormula(item: HTMLElement, step: AlgorithmStep): void {
+  if (item.dataset["tex"] === step.tex) return;
+  item.dataset["tex"] = step.tex;
+  item.querySelector(".step-formula")?.replaceWith(formula(step.tex, "step-formula"));
 }
 
-function groupItem(group: Group, lines: readonly Line[], items: readonly HTMLLIElement[], store: Store): HTMLLIElement {
-  const first = lines.findIndex((line) => line.group === group);
-  const heading = button(TITLES[group], () => store.set({ line: first, playing: false }), { class: "group-title" });
-  return h("li", { class: "group" }, heading, h("ol", {}, ...items.filter((_, n) => lines[n]?.group === group)));
+function createPhaseItem(phase: Phase, steps: readonly AlgorithmStep[], items: readonly HTMLLIElement[], store: Store): HTMLLIElement {
+  const first = steps.findIndex((step) => step.phase === phase);
+  const heading = button(TITLES[phase], () => store.set({ step: first, playing: false }), { class: "phase-title" });
+  return h("li", { class: "phase" }, heading, h("ol", {}, ...items.filter((_, n) => steps[n]?.phase === phase)));
 }
 
-function showCurrent(line: number, items: readonly HTMLLIElement[], groups: readonly HTMLLIElement[]): void {
+function showCurrent(step: number, items: readonly HTMLLIElement[], phases: readonly HTMLLIElement[]): void {
   items.forEach((item, n) => {
-    if (n === line) item.setAttribute("aria-current", "step");
+    if (n === step) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
   });
-  const current = items[line];
-  groups.forEach((group) => group.classList.toggle("current", Boolean(current && group.contains(current))));
-  if (current) bringIntoView(current);
+  const current = items[step];
+  phases.forEach((phase) => phase.classList.toggle("current", Boolean(current && phase.contains(current))));
+  if (current) scrollIntoView(current);
 }
 
 /** Scroll the list alone, never the page. */
-function bringIntoView(item: HTMLElement): void {
-  const list = item.closest<HTMLElement>(".groups");
+function scrollIntoView(item: HTMLElement): void {
+  const list = item.closest<HTMLElement>(".phases");
   if (!list || list.scrollHeight <= list.clientHeight) return;
-  const [box, frame] = [item.getBoundingClientRect(), list.getBoundingClientRect()];
-  const over = Math.max(0, box.bottom - frame.bottom + 24) - Math.max(0, frame.top - box.top + 48);
-  if (over !== 0) list.scrollBy({ top: over, behavior: reducedMotion() ? "auto" : "smooth" });
+  const [itemBox, listBox] = [item.getBoundingClientRect(), list.getBoundingClientRect()];
+  const offset = Math.max(0, itemBox.bottom - listBox.bottom + 24) - Math.max(0, listBox.top - itemBox.top + 48);
+  if (offset !== 0) list.scrollBy({ top: offset, behavior: reducedMotion() ? "auto" : "smooth" });
 }
 
-function controls(store: Store, lines: readonly Line[]): HTMLElement {
-  const count = lines.length;
-  const previous = button("Previous", () => step(store, count, -1), { class: "previous" });
-  const next = button("Next", () => step(store, count, 1), { class: "next" });
+function controls(store: Store, steps: readonly AlgorithmStep[]): HTMLElement {
+  const count = steps.length;
+  const previous = button("Previous", () => moveBy(store, count, -1), { class: "previous" });
+  const next = button("Next", () => moveBy(store, count, 1), { class: "next" });
   const toggle = button("Play", () => store.set({ playing: !store.get("playing") }), { class: "play" });
-  const place = h("span", { class: "place" });
-  const spoken = h("span", { class: "sr-only", role: "status" });
+  const position = h("span", { class: "position" });
+  const announcement = h("span", { class: "sr-only", role: "status" });
   const update = (): void => {
-    const line = store.get("line");
-    previous.disabled = line === 0;
-    next.disabled = line === count - 1;
+    const step = store.get("step");
+    previous.disabled = step === 0;
+    next.disabled = step === count - 1;
     toggle.textContent = store.get("playing") ? "Pause" : "Play";
-    place.textContent = `line ${line + 1} of ${count}`;
-    spoken.textContent = `${TITLES[lines[line]!.group]}: ${lines[line]!.title}`;
+    position.textContent = `step ${step + 1} of ${count}`;
+    announcement.textContent = `${TITLES[steps[step]!.phase]}: ${steps[step]!.title}`;
   };
-  store.on(["line", "playing"], update);
+  store.on(["step", "playing"], update);
   update();
-  return h("div", { class: "controls" }, previous, toggle, next, place, spoken);
+  return h("div", { class: "controls" }, previous, toggle, next, position, announcement);
 }
 
-function checkpoints({ doc, store }: Context): HTMLElement {
-  const count = doc.checkpoints.length;
-  const name = h("output", { class: "checkpoint-name", for: "checkpoint" });
-  const slider = h("input", { type: "range", id: "checkpoint", min: 0, max: count - 1, step: 1, hidden: count === 1 });
-  slider.addEventListener("input", () => store.set({ checkpoint: Number(slider.value) }));
+function createSnapshotSlider({ data, store }: Context): HTMLElement {
+  const count = data.snapshots.length;
+  const name = h("output", { class: "snapshot-name", for: "snapshot" });
+  const slider = h("input", { type: "range", id: "snapshot", min: 0, max: count - 1, step: 1, hidden: count === 1 });
+  slider.addEventListener("input", () => store.set({ snapshot: Number(slider.value) }));
   const update = (): void => {
-    const at = store.get("checkpoint");
-    slider.value = String(at);
-    name.textContent = doc.checkpoints[at]?.name ?? "";
+    const index = store.get("snapshot");
+    slider.value = String(index);
+    name.textContent = data.snapshots[index]?.name ?? "";
     slider.setAttribute("aria-valuetext", name.textContent);
   };
-  store.on(["checkpoint"], update);
+  store.on(["snapshot"], update);
   update();
-  return h("div", { class: "checkpoints" }, h("label", { for: "checkpoint" }, "Weights as of"), name, slider);
+  return h("div", { class: "snapshots" }, h("label", { for: "snapshot" }, "Weights"), name, slider);
 }
 
-function step(store: Store, count: number, by: number): void {
-  store.set({ line: Math.max(0, Math.min(count - 1, store.get("line") + by)), playing: false });
+function moveBy(store: Store, count: number, by: number): void {
+  store.set({ step: Math.max(0, Math.min(count - 1, store.get("step") + by)), playing: false });
 }
 
-/** One line after another; at a collapse, the sheets fold as well. */
-function play(store: Store, lines: readonly Line[]): void {
-  let waiting: number | undefined;
+/** Play one step after another; at a collapse, collapse the slices too. */
+function autoplay(store: Store, steps: readonly AlgorithmStep[]): void {
+  let timer: number | undefined;
   const advance = (): void => {
-    const line = store.get("line");
-    if (lines[line]?.group === "collapse" && !store.get("collapsed")) store.set({ collapsed: true });
-    else if (line + 1 < lines.length) store.set({ line: line + 1, collapsed: false });
+    const step = store.get("step");
+    if (steps[step]?.phase === "collapse" && !store.get("collapsed")) store.set({ collapsed: true });
+    else if (step + 1 < steps.length) store.set({ step: step + 1, collapsed: false });
     else store.set({ playing: false });
-    if (store.get("playing")) waiting = window.setTimeout(advance, PACE);
+    if (store.get("playing")) timer = window.setTimeout(advance, STEP_DURATION);
   };
   store.on(["playing"], () => {
-    window.clearTimeout(waiting);
+    window.clearTimeout(timer);
     if (!store.get("playing")) return;
-    if (store.get("line") === lines.length - 1) store.set({ line: 0 });
-    waiting = window.setTimeout(advance, PACE / 2);
+    if (store.get("step") === steps.length - 1) store.set({ step: 0 });
+    timer = window.setTimeout(advance, STEP_DURATION / 2);
   });
 }
 
-/** What needs these keys for itself. */
-const OWN_ARROWS = "input, select, textarea, .numbers, .scroller, .plate-holder[tabindex], [contenteditable]";
+/** Elements that use these keys themselves. */
+const OWN_ARROWS = "input, select, textarea, .numbers, .scroller, .canvas-holder[tabindex], [contenteditable]";
 const OWN_SPACE = "button, input, select, textarea, summary, a, .numbers, .scroller, [contenteditable]";
 
 function listenToKeys(store: Store, count: number): void {
@@ -136,7 +136,7 @@ function listenToKeys(store: Store, count: number): void {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target : document.body;
     const arrow = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (arrow !== undefined && !target.matches("figure") && !target.closest(OWN_ARROWS)) step(store, count, arrow);
+    if (arrow !== undefined && !target.matches("figure") && !target.closest(OWN_ARROWS)) moveBy(store, count, arrow);
     else if (event.key === " " && !target.closest(OWN_SPACE)) store.set({ playing: !store.get("playing") });
     else if (event.key === "Escape") return store.set({ example: null, cell: null });
     else return;

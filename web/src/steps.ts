@@ -1,160 +1,160 @@
-/** The algorithm as a list of lines: each with its formula and the matrices that it shows. Pure. */
+/** The algorithm as a list of steps: each with its formula and its matrices. Pure. */
 
-import { largestDifference } from "./algebra";
-import type { Figure } from "./matrix-spec";
-import * as figures from "./matrix-specs";
-import { plural, show } from "./format";
-import type { Scene } from "./batch-state";
+import { maxDifference } from "./algebra";
+import type { MatrixSpec } from "./matrix-spec";
+import * as specs from "./matrix-specs";
+import { formatNumber, pluralize, superscript } from "./format";
+import type { BatchState } from "./batch-state";
 
-export const GROUPS = ["forward", "loss", "backward", "collapse", "update"] as const;
-export type Group = (typeof GROUPS)[number];
+export const PHASES = ["forward", "loss", "backward", "collapse", "update"] as const;
+export type Phase = (typeof PHASES)[number];
 
-/** A figure, or the formula sign between two. */
-export type Item = Figure | { sign: string; spoken: string };
+/** A matrix, or the sign between two. */
+export type Item = MatrixSpec | { sign: string; label: string };
 
-/** One equation: its figures and signs, and a sentence below. */
+/** One equation: matrices and signs, and a sentence below. */
 export interface Equation {
   items: Item[];
   note?: string;
-  /** Show the examples themselves below, where they are images. */
+  /** Show the examples below, where they are images. */
   inputs?: true;
 }
 
-export interface Line {
+export interface AlgorithmStep {
   id: string;
-  group: Group;
+  phase: Phase;
   title: string;
   tex: string;
   note: string;
-  equations: (scene: Scene) => Equation[];
+  equations: (batch: BatchState) => Equation[];
 }
 
-const sign = (tex: string, spoken: string): Item => ({ sign: tex, spoken });
+const sign = (tex: string, label: string): Item => ({ sign: tex, label });
 const EQUALS = sign("=", "equals");
 const TIMES = sign("\\cdot", "times");
 const PLUS = sign("+", "plus");
 const MINUS = sign("-", "minus");
 
-/** The lines of a network with L hidden layers, in the order in which the algorithm runs. */
-export function linesOf(scene: Scene): Line[] {
-  const last = scene.last;
+/** The steps for a network with L hidden layers, in the order of the algorithm. */
+export function algorithmSteps(batch: BatchState): AlgorithmStep[] {
+  const last = batch.outputLayer;
   const layers = Array.from({ length: last }, (_, n) => n + 1);
   const hidden = layers.slice(0, -1);
   return [
-    batchLine(scene),
-    ...hidden.map((l) => hiddenLine(scene, l)),
-    outputLine(scene, last),
-    lossLine(scene),
-    lastGradientLine(scene, last),
-    ...[...hidden].reverse().map(backwardLine),
-    ...[...layers].reverse().map((l) => collapseLine(scene, l)),
-    ...layers.map((l) => updateLine(scene, l)),
+    batchStep(batch),
+    ...hidden.map((l) => hiddenLayerStep(batch, l)),
+    outputLayerStep(batch, last),
+    lossStep(batch),
+    outputGradientStep(batch, last),
+    ...[...hidden].reverse().map(backwardStep),
+    ...[...layers].reverse().map((l) => collapseStep(batch, l)),
+    ...layers.map((l) => updateStep(batch, l)),
   ];
 }
 
-const batchLine = (scene: Scene): Line => ({
-  id: "forward-0", group: "forward", title: "The batch", tex: "H^0 = B",
-  note: `${plural(scene.m, "example enters", "examples enter")} side by side: one column each.`,
-  equations: (s) => [{ items: [figures.figureB(s)], inputs: true }],
+const batchStep = (batch: BatchState): AlgorithmStep => ({
+  id: "forward-0", phase: "forward", title: "The batch", tex: "H^0 = B",
+  note: `${pluralize(batch.m, "example enters", "examples enter")} the network side by side, one column each.`,
+  equations: (s) => [{ items: [specs.specB(s)], inputs: true }],
 });
 
-const hiddenLine = (scene: Scene, l: number): Line => ({
-  id: `forward-${l}`, group: "forward", title: `Layer ${l}`,
+const hiddenLayerStep = (batch: BatchState, l: number): AlgorithmStep => ({
+  id: `forward-${l}`, phase: "forward", title: `Layer ${l}`,
   tex: `\\begin{aligned}Z^{${l}} &= W^{${l}} H^{${l - 1}} + b^{${l}} \\\\ H^{${l}} &= \\sigma(Z^{${l}})\\end{aligned}`,
-  note: `Every unit weighs what comes in, adds its bias, and passes the sum through ${scene.doc.activations[l - 1]!.name}.`,
+  note: `Every unit computes a weighted sum of its inputs, adds its bias, and applies the activation function ${batch.data.activations[l - 1]!.name.replaceAll("_", " ")}.`,
   equations: (s) => [
     affine(s, l),
-    { items: [sign(`\\sigma(Z^{${l}}) =`, `σ of Z ${l} equals`), figures.figureH(s, l)] },
+    { items: [sign(`\\sigma(Z^{${l}}) =`, `σ of Z ${l} equals`), specs.specH(s, l)] },
   ],
 });
 
-const affine = (s: Scene, l: number): Equation => ({
-  items: [figures.figureW(s, l), TIMES, figures.figureH(s, l - 1), PLUS, figures.figureb(s, l), EQUALS, figures.figureZ(s, l)],
+const affine = (s: BatchState, l: number): Equation => ({
+  items: [specs.specW(s, l), TIMES, specs.specH(s, l - 1), PLUS, specs.specb(s, l), EQUALS, specs.specZ(s, l)],
 });
 
-const outputLine = (scene: Scene, l: number): Line => ({
-  id: `forward-${l}`, group: "forward", title: "The output",
-  tex: `\\begin{aligned}Z^{${l}} &= W^{${l}} H^{${l - 1}} + b^{${l}} \\\\ P &= ${scene.doc.head.tex}\\end{aligned}`,
-  note: `The last layer's sums become the prediction P, column by column; the head is ${scene.doc.head.name.replaceAll("_", " ")}.`,
-  equations: (s) => [affine(s, l), { items: [sign(`Z^{${l}} \\;\\to`, `Z ${l} becomes`), figures.figureP(s)] }],
+const outputLayerStep = (batch: BatchState, l: number): AlgorithmStep => ({
+  id: `forward-${l}`, phase: "forward", title: "The output",
+  tex: `\\begin{aligned}Z^{${l}} &= W^{${l}} H^{${l - 1}} + b^{${l}} \\\\ P &= ${batch.data.head.tex}\\end{aligned}`,
+  note: `The output head turns the last layer's sums into the predictions P, column by column. The head is ${batch.data.head.name.replaceAll("_", " ")}.`,
+  equations: (s) => [affine(s, l), { items: [sign(`Z^{${l}} \\;\\to`, `Z ${l} becomes`), specs.specP(s)] }],
 });
 
-const lossLine = (scene: Scene): Line => ({
-  id: "loss", group: "loss", title: "Each example's loss", tex: `\\text{loss}_i = ${scene.doc.head.lossTex}`,
-  note: `Every column of P is compared with its column of Y. The loss of the batch is their ${scene.even ? "mean" : "weighted mean"}.`,
+const lossStep = (batch: BatchState): AlgorithmStep => ({
+  id: "loss", phase: "loss", title: "Each example's loss", tex: `\\text{loss}_i = ${batch.data.head.lossTex}`,
+  note: `Each column of P is compared with its column of Y. The loss of the batch is the ${batch.hasEqualWeights ? "mean" : "weighted mean"} of the examples' losses.`,
   equations: (s) => [
-    { items: [figures.figureP(s, true), sign("\\text{against}", "against"), figures.figureY(s)] },
-    { items: [sign("\\to", "gives"), figures.figureLosses(s)], note: meanLoss(s) },
+    { items: [specs.specP(s, true), sign("\\text{against}", "compared with"), specs.specY(s)] },
+    { items: [sign("\\to", "gives"), specs.specLosses(s)], note: meanLoss(s) },
   ],
 });
 
-function meanLoss(scene: Scene): string {
-  const kept = scene.kept.filter(Boolean).length;
-  const mean = scene.even ? "mean" : "weighted mean";
-  const those = kept < scene.m ? " of those kept" : "";
-  return `The ${mean} of the ${plural(kept, "loss", "losses")}${those} is ${show(scene.meanLoss())}.`;
+function meanLoss(batch: BatchState): string {
+  const nIncluded = batch.included.filter(Boolean).length;
+  const mean = batch.hasEqualWeights ? "mean" : "weighted mean";
+  const which = nIncluded < batch.m ? " of the included examples" : "";
+  return `The ${mean} of the ${pluralize(nIncluded, "loss", "losses")}${which} is ${formatNumber(batch.meanLoss())}.`;
 }
 
-const lastGradientLine = (scene: Scene, l: number): Line => ({
-  id: `backward-${l}`, group: "backward", title: "Back from the output", tex: `dZ^{${l}} = ${scene.doc.head.dZTex}`,
-  note: `Each example's own gradient by its sums, undivided: ${scene.plain ? "the 1/m waits" : "the shares c wait"} for the collapse.`,
-  equations: (s) => [{ items: [figures.figureP(s, true), MINUS, figures.figureY(s), sign(scene.doc.head.dZTex === "P - Y" ? "=" : "\\to", "gives"), figures.figureDZ(s, l)] }],
+const outputGradientStep = (batch: BatchState, l: number): AlgorithmStep => ({
+  id: `backward-${l}`, phase: "backward", title: "The output's gradient", tex: `dZ^{${l}} = ${batch.data.head.dZTex}`,
+  note: `Each example's own gradient with respect to its sums Z. It is not divided by m: ${batch.isPlainMean ? "the factor 1/m enters" : "the weights c enter"} at the collapse.`,
+  equations: (s) => [{ items: [specs.specP(s, true), MINUS, specs.specY(s), sign(batch.data.head.dZTex === "P - Y" ? "=" : "\\to", "gives"), specs.specDZ(s, l)] }],
 });
 
-const backwardLine = (l: number): Line => ({
-  id: `backward-${l}`, group: "backward", title: `Layer ${l}`,
+const backwardStep = (l: number): AlgorithmStep => ({
+  id: `backward-${l}`, phase: "backward", title: `Layer ${l}`,
   tex: `\\begin{aligned}dH^{${l}} &= (W^{${l + 1}})^{\\top} dZ^{${l + 1}} \\\\ dZ^{${l}} &= dH^{${l}} \\odot \\sigma'(Z^{${l}})\\end{aligned}`,
-  note: "The same weights carry the gradient back; the slope at each sum lets it through or holds it.",
+  note: "The same weights, transposed, carry the gradient back; the activation function's derivative at each sum scales it.",
   equations: (s) => [
-    { items: [figures.figureWT(s, l + 1), TIMES, figures.figureDZ(s, l + 1), EQUALS, figures.figureDH(s, l)] },
-    { items: [sign(`dH^{${l}} \\odot`, `dH ${l}, entry by entry, times`), figures.figureSlopes(s, l), EQUALS, figures.figureDZ(s, l)] },
+    { items: [specs.specWT(s, l + 1), TIMES, specs.specDZ(s, l + 1), EQUALS, specs.specDH(s, l)] },
+    { items: [sign(`dH^{${l}} \\odot`, `dH ${l}, entry by entry, times`), specs.specDerivatives(s, l), EQUALS, specs.specDZ(s, l)] },
   ],
 });
 
-const collapseLine = (scene: Scene, l: number): Line => ({
-  id: `collapse-${l}`, group: "collapse", title: l === scene.last ? "The output" : `Layer ${l}`,
-  tex: `\\begin{aligned}DW^{${l}}[:,:,i] &= dz_i\\, h_i^{\\top} \\\\ ${scene.plain ? meanTex(l) : sharesTex(l)}\\end{aligned}`,
-  note: `One sheet an example: the outer product of what comes back and what went in. ${scene.plain ? "Their mean" : "Their sum, each times its share c,"} trains the network.`,
+const collapseStep = (batch: BatchState, l: number): AlgorithmStep => ({
+  id: `collapse-${l}`, phase: "collapse", title: l === batch.outputLayer ? "The output" : `Layer ${l}`,
+  tex: `\\begin{aligned}DW^{${l}}[:,:,i] &= dz_i\\, h_i^{\\top} \\\\ ${batch.isPlainMean ? meanTex(l) : weightsTex(l)}\\end{aligned}`,
+  note: `Each example has a gradient of its own, one slice of the tensor: the outer product of its column of dZ and its column of H. ${batch.isPlainMean ? "The mean of the slices" : "The sum of the slices, each times its weight c,"} trains the network.`,
   equations: (s) => [
-    { items: [figures.figureStack(s, l), collapses(s), figures.figureDW(s, l)], ...shareNote(s) },
+    { items: [specs.specTensor(s, l), collapseSign(s), specs.specDW(s, l)], ...weightNote(s) },
     {
-      items: [figures.figureDZ(s, l), TIMES, figures.figureH(s, l - 1), transposed(s), figures.figureProduct(s, l)],
-      note: sameness(s, l),
+      items: [specs.specDZ(s, l), TIMES, specs.specH(s, l - 1), transposeSign(s), specs.specProduct(s, l)],
+      note: agreementNote(s, l),
     },
-    { items: [figures.figureBias(s, l), collapses(s), figures.figureDb(s, l)] },
+    { items: [specs.specBiasMatrix(s, l), collapseSign(s), specs.specDb(s, l)] },
   ],
 });
 
 const meanTex = (l: number): string =>
   `dW^{${l}} &= \\tfrac1m\\, dZ^{${l}} (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\tfrac1m \\textstyle\\sum_i dZ^{${l}}[:,i]`;
 
-/** Where the examples count differently: left out, clipped or weighted. */
-const sharesTex = (l: number): string =>
+/** For weights that differ: some examples are excluded, clipped or weighted. */
+const weightsTex = (l: number): string =>
   `dW^{${l}} &= dZ^{${l}} \\operatorname{diag}(c)\\, (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\textstyle\\sum_i c_i\\, dZ^{${l}}[:,i]`;
 
-const collapses = (scene: Scene): Item =>
-  scene.plain ? sign("\\xrightarrow{\\text{mean}}", "their mean is") : sign("\\xrightarrow{\\sum c_i}", "their sum, each times its share c, is");
+const collapseSign = (batch: BatchState): Item =>
+  batch.isPlainMean ? sign("\\xrightarrow{\\text{mean}}", "their mean is") : sign("\\xrightarrow{\\sum c_i}", "their sum, each times its weight c, is");
 
-const transposed = (scene: Scene): Item =>
-  scene.plain ? sign("{}^{\\top} / m =", "transposed, divided by m, equals") : sign("{}^{\\top}\\text{, by }c,\\; =", "transposed, each example times its share c, equals");
+const transposeSign = (batch: BatchState): Item =>
+  batch.isPlainMean ? sign("{}^{\\top} / m =", "transposed, divided by m, equals") : sign("{}^{\\top}\\text{, by }c,\\; =", "transposed, each example times its weight c, equals");
 
-const shareNote = (scene: Scene): { note?: string } =>
-  scene.plain ? {} : { note: "Each example counts by its share c, in the table below." };
+const weightNote = (batch: BatchState): { note?: string } =>
+  batch.isPlainMean ? {} : { note: "The weights c are in the table of examples below." };
 
-function sameness(scene: Scene, l: number): string {
-  const difference = largestDifference(scene.dW(l), scene.product(l));
-  const product = scene.plain ? `dZ${figures.raised(l)} H${figures.raised(l - 1)}ᵀ / m` : `dZ${figures.raised(l)} diag(c) H${figures.raised(l - 1)}ᵀ`;
-  return `The ${scene.plain ? "mean" : "sum"} of the sheets${scene.plain ? "" : ", each times its share,"} and ${product} are the same numbers: largest difference ${show(difference, 2)}.`;
+function agreementNote(batch: BatchState, l: number): string {
+  const difference = maxDifference(batch.dW(l), batch.product(l));
+  const product = batch.isPlainMean ? `dZ${superscript(l)} H${superscript(l - 1)}ᵀ / m` : `dZ${superscript(l)} diag(c) H${superscript(l - 1)}ᵀ`;
+  return `The ${batch.isPlainMean ? "mean" : "sum"} of the slices${batch.isPlainMean ? "" : ", each times its weight,"} and ${product} are the same numbers: largest difference ${formatNumber(difference, 2)}.`;
 }
 
-const updateLine = (scene: Scene, l: number): Line => ({
-  id: `update-${l}`, group: "update", title: l === scene.last ? "The output" : `Layer ${l}`,
+const updateStep = (batch: BatchState, l: number): AlgorithmStep => ({
+  id: `update-${l}`, phase: "update", title: l === batch.outputLayer ? "The output" : `Layer ${l}`,
   tex: `\\begin{aligned}W^{${l}} &\\leftarrow W^{${l}} - \\alpha\\, dW^{${l}} \\\\ b^{${l}} &\\leftarrow b^{${l}} - \\alpha\\, db^{${l}}\\end{aligned}`,
-  note: `A step downhill, α = ${show(scene.doc.learningRate)}. This is the text's plain descent; a solver such as Adam steps otherwise.`,
+  note: `A step against the gradient, with learning rate α = ${formatNumber(batch.data.learningRate)}. This is plain gradient descent; an optimiser such as Adam takes a different step.`,
   equations: (s) => [
-    { items: [figures.figureW(s, l, true), alpha(s), figures.figureDW(s, l), EQUALS, figures.figureWAfter(s, l)] },
-    { items: [figures.figureb(s, l, true), alpha(s), figures.figureDb(s, l), EQUALS, figures.figurebAfter(s, l)] },
+    { items: [specs.specW(s, l, true), alphaSign(s), specs.specDW(s, l), EQUALS, specs.specUpdatedW(s, l)] },
+    { items: [specs.specb(s, l, true), alphaSign(s), specs.specDb(s, l), EQUALS, specs.specUpdatedb(s, l)] },
   ],
 });
 
-const alpha = (scene: Scene): Item => sign(`-\\;${show(scene.doc.learningRate).replace("·10", "\\cdot 10")}\\;\\cdot`, "minus α times");
+const alphaSign = (batch: BatchState): Item => sign(`-\\;${formatNumber(batch.data.learningRate).replace("·10", "\\cdot 10")}\\;\\cdot`, "minus α times");

@@ -1,10 +1,10 @@
-/** Light or dark: what the system prefers, until the reader chooses. */
+/** Light or dark: the system's preference, until the user chooses. */
 
 import { button } from "./dom";
 import type { Theme } from "./color-scale";
 
 /** The store of any page that has a theme. */
-interface Themed {
+interface ThemedStore {
   get: (key: "theme") => Theme;
   set: (patch: { theme: Theme }) => void;
   on: (keys: readonly "theme"[], listener: () => void) => void;
@@ -14,37 +14,37 @@ const PREFERS_DARK = "(prefers-color-scheme: dark)";
 
 export const preferredTheme = (): Theme => (matchMedia(PREFERS_DARK).matches ? "dark" : "light");
 
-/** Carry the theme to the stylesheet; before the first drawing, as canvases read its colours. */
-export function followTheme(store: Themed): void {
-  const apply = (): void => void (document.documentElement.dataset["theme"] = store.get("theme"));
-  store.on(["theme"], apply);
-  apply();
+/** Set the theme on the document. Call this before the first drawing: canvases read their colours from the stylesheet. */
+export function followTheme(store: ThemedStore): void {
+  const setTheme = (): void => void (document.documentElement.dataset["theme"] = store.get("theme"));
+  store.on(["theme"], setTheme);
+  setTheme();
 }
 
-export function createThemeButton(store: Themed): HTMLButtonElement {
-  let chosen = false;
-  const made = button("", () => {
-    chosen = true;
+export function createThemeButton(store: ThemedStore): HTMLButtonElement {
+  let isChosen = false;
+  const toggle = button("", () => {
+    isChosen = true;
     store.set({ theme: store.get("theme") === "dark" ? "light" : "dark" });
   }, { class: "theme-button" });
-  const update = (): void => void (made.textContent = store.get("theme") === "dark" ? "Light theme" : "Dark theme");
+  const update = (): void => void (toggle.textContent = store.get("theme") === "dark" ? "Light theme" : "Dark theme");
   store.on(["theme"], update);
   matchMedia(PREFERS_DARK).addEventListener("change", () => {
-    if (!chosen) store.set({ theme: preferredTheme() });
+    if (!isChosen) store.set({ theme: preferredTheme() });
   });
-  printInLight(store);
+  usePrintTheme(store);
   update();
-  return made;
+  return toggle;
 }
 
-/** Paper is white: canvases are drawn anew for it, and back again after. */
-function printInLight(store: Themed): void {
-  let before: Theme | null = null;
+/** Print in the light theme: canvases must be redrawn for white paper, and back afterwards. */
+function usePrintTheme(store: ThemedStore): void {
+  let savedTheme: Theme | null = null;
   addEventListener("beforeprint", () => {
-    before = store.get("theme");
+    savedTheme = store.get("theme");
     store.set({ theme: "light" });
   });
   addEventListener("afterprint", () => {
-    if (before) store.set({ theme: before });
+    if (savedTheme) store.set({ theme: savedTheme });
   });
 }

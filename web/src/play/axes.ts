@@ -1,7 +1,7 @@
 /** Axes on a canvas: ticks, their numbers, and the lines through the drawing. */
 
 import type { ScaleContinuousNumeric } from "d3-scale";
-import { show } from "../format";
+import { formatNumber } from "../format";
 import type { Sheet } from "./canvas";
 import type { Inks } from "./palette";
 import { count } from "./format";
@@ -18,7 +18,7 @@ export interface Area {
 export const FONT_SIZE = 12;
 
 export function tickLabel(value: number): string {
-  return Math.abs(value) >= 10000 && Math.abs(value) < 1e7 ? count(value) : show(value, 3);
+  return Math.abs(value) >= 10000 && Math.abs(value) < 1e7 ? count(value) : formatNumber(value, 3);
 }
 
 /** On a log axis whole powers of ten, and 2 and 5 between where there is room. */

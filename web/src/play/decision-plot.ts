@@ -3,7 +3,7 @@
 import { scaleLinear } from "d3-scale";
 import { h } from "../dom";
 import { decode } from "../batch-data";
-import { brief, plural } from "../format";
+import { formatShort, pluralize } from "../format";
 import { type Area, drawBottomAxis, drawLeftAxis, roomForLeftAxis, type Scale } from "./axes";
 import { type Board, createBoard, createTeller, type Sheet } from "./canvas";
 import { createLegend } from "./legend";
@@ -143,7 +143,7 @@ function answered(data: Data, frame: Frame, area: Area, [left, top]: [number, nu
   const up = (area.bottom - top) / (area.bottom - area.top);
   if (across < 0 || across > 1 || up < 0 || up > 1) return "";
   const answer = answerAt(frame.surface, data, across, up);
-  if ("value" in answer) return `here: ${brief(answer.value)}`;
+  if ("value" in answer) return `here: ${formatShort(answer.value)}`;
   return `here: ${data.outputs[answer.label] ?? ""}, ${Math.round(100 * answer.sure)} % sure`;
 }
 
@@ -152,7 +152,7 @@ function described({ store }: Context): string {
   if (!lesson) return "The plane";
   const { data } = lesson;
   const axes = data.y.name === null ? data.x.name : `${data.x.name} and ${data.y.name}`;
-  const what = data.task === "classes" ? `in ${plural(data.outputs.length, "class", "classes")}` : "coloured by their number";
+  const what = data.task === "classes" ? `in ${pluralize(data.outputs.length, "class", "classes")}` : "coloured by their number";
   const where = `What the network answers over ${axes}: ${counted(data.train, "point")} to learn from and ${count(data.held_out)} held out, ${what}.`;
   if (!frame) return where;
   return `${where} After step ${count(frame.step)}: ${scoreText(data.task, frame.now.score)} on the held-out points.${batchDescribed(frame, data)}`;

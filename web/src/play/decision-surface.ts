@@ -1,6 +1,6 @@
 /** What the network answers over the plane, as a picture of one pixel a place. */
 
-import { scaleFor, type Theme } from "../color-scale";
+import { createColorScale, type Theme } from "../color-scale";
 import { decode, type Matrix } from "../batch-data";
 import { channels, classColour } from "./palette";
 import type { ClassSurface, Data, Ends, NumberSurface } from "./protocol";
@@ -23,14 +23,14 @@ export function numberColours(data: Data, theme: Theme): NumberColours {
   let [least, most] = [Infinity, -Infinity];
   for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   const middle = least < 0 && most > 0 ? 0 : (least + most) / 2;
-  const scale = scaleFor([row(least - middle, most - middle)], "signed", theme);
-  const half = scale.ends[1];
-  const packed = (value: number): number => scale.ramp[scale.place(Math.max(-half, Math.min(half, value - middle)))] ?? 0;
+  const scale = createColorScale([row(least - middle, most - middle)], "signed", theme);
+  const half = scale.range[1];
+  const packed = (value: number): number => scale.ramp[scale.index(Math.max(-half, Math.min(half, value - middle)))] ?? 0;
   const css = (value: number): string => {
     const colour = packed(value);
     return `rgb(${colour & 255}, ${(colour >> 8) & 255}, ${(colour >> 16) & 255})`;
   };
-  return { ends: [middle - half, middle + half], colours: scale.colours, packed, css };
+  return { ends: [middle - half, middle + half], colours: scale.colors, packed, css };
 }
 
 /** At least one number that is not negative and one that is, so that the scale stays signed. */

@@ -1,6 +1,6 @@
 /** Numbers of a training, in words. */
 
-import { brief, show } from "../format";
+import { formatShort, formatNumber } from "../format";
 import type { Task } from "./protocol";
 
 export const NONE = "–";
@@ -11,12 +11,12 @@ export const count = (value: number): string => value.toLocaleString("en").repla
 /** `1 point`, `4 000 points`. */
 export const counted = (value: number, one: string): string => `${count(value)} ${value === 1 ? one : `${one}s`}`;
 
-export const lossText = (value: number | null | undefined): string => (value === null || value === undefined ? NONE : show(value));
+export const lossText = (value: number | null | undefined): string => (value === null || value === undefined ? NONE : formatNumber(value));
 
 /** `97.5 %` of classes, R² of numbers. */
 export function scoreValue(task: Task, score: number | null): string {
   if (score === null) return NONE;
-  return task === "classes" ? `${Number((100 * score).toPrecision(3))} %` : brief(score);
+  return task === "classes" ? `${Number((100 * score).toPrecision(3))} %` : formatShort(score);
 }
 
 export function scoreText(task: Task, score: number | null): string {
@@ -26,7 +26,7 @@ export function scoreText(task: Task, score: number | null): string {
 
 export function scaleText(noise: number | null | "inf"): string {
   if (noise === "inf") return "∞";
-  return noise === null ? NONE : noise >= 100 ? count(Math.round(noise)) : brief(noise);
+  return noise === null ? NONE : noise >= 100 ? count(Math.round(noise)) : formatShort(noise);
 }
 
 /** `epoch 3.4`; tens of thousands need no fraction. */

@@ -15,8 +15,8 @@ export function createMasthead({ store, server }: Context, themeButton: HTMLElem
   });
   return h(
     "header",
-    { class: "masthead" },
-    h("div", { class: "masthead-row" }, h("h1", {}, "batchprop playground"), h("p", { class: "how-to" }, h("kbd", {}, "space"), " starts and pauses, ", h("kbd", {}, "→"), " takes one batch."), h("div", { class: "masthead-buttons" }, themeButton, end)),
+    { class: "page-header" },
+    h("div", { class: "page-header-row" }, h("h1", {}, "batchprop playground"), h("p", { class: "how-to" }, h("kbd", {}, "space"), " starts and pauses, ", h("kbd", {}, "→"), " takes one batch."), h("div", { class: "page-header-buttons" }, themeButton, end)),
     over,
   );
 }

@@ -1,7 +1,7 @@
 /** The last steps as a table, for those who want numbers rather than curves. */
 
 import { h } from "../dom";
-import { show } from "../format";
+import { formatNumber } from "../format";
 import { count } from "./format";
 import type { Context } from "./state";
 
@@ -28,7 +28,7 @@ export function createRecent({ store, trace }: Context, kind: keyof typeof COLUM
 
   function cell(value: number, column: number): HTMLElement {
     const nothing = Number.isNaN(value);
-    return h("td", { "data-value": nothing ? null : value }, nothing ? "–" : kind === "noise" && column === 1 ? count(value) : show(value));
+    return h("td", { "data-value": nothing ? null : value }, nothing ? "–" : kind === "noise" && column === 1 ? count(value) : formatNumber(value));
   }
 
   function write(): void {

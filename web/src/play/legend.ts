@@ -2,7 +2,7 @@
 
 import type { Theme } from "../color-scale";
 import { h } from "../dom";
-import { brief } from "../format";
+import { formatShort } from "../format";
 import { drawing } from "./icons";
 import { classShape, markColour } from "./palette";
 import type { Data } from "./protocol";
@@ -39,5 +39,5 @@ function scaleBar(data: Data, theme: Theme): HTMLElement {
   const { ends, colours } = numberColours(data, theme);
   const bar = h("span", { class: "scale-bar" });
   bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
-  return h("li", { class: "scale" }, h("span", { class: "key-name" }, data.outputs[0] ?? "value"), h("span", {}, brief(ends[0])), bar, h("span", {}, brief(ends[1])));
+  return h("li", { class: "scale" }, h("span", { class: "key-name" }, data.outputs[0] ?? "value"), h("span", {}, formatShort(ends[0])), bar, h("span", {}, formatShort(ends[1])));
 }

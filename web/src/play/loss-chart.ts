@@ -3,7 +3,7 @@
 import { least, max, min } from "d3-array";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { h } from "../dom";
-import { show } from "../format";
+import { formatNumber } from "../format";
 import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
 import { createBoard, createTeller, type Sheet } from "./canvas";
 import { chartPanel, crosshair, keyLine, placeOf, stepScale } from "./chart";
@@ -112,7 +112,7 @@ function pointedAt(trace: Trace, width: number, pointed: number | null): string 
   if (step < 0 || step > trace.steps) return "";
   const held = least(trace.held, (one) => Math.abs(one.step - step));
   // Before the first step there was no batch.
-  const losses = [step ? show(trace.losses.at(step - 1), 3) : "", held ? `held out ${show(held.loss, 3)}` : ""];
+  const losses = [step ? formatNumber(trace.losses.at(step - 1), 3) : "", held ? `held out ${formatNumber(held.loss, 3)}` : ""];
   return `step ${count(step)}: ${losses.filter(Boolean).join(", ")}`;
 }
 
@@ -120,5 +120,5 @@ function described({ trace, store }: Context): string {
   if (trace.steps === 0) return "Loss by step: no step was taken yet.";
   const held = store.get("frame")?.now.held_loss;
   const mean = trace.smooth(trace.steps);
-  return `Loss by step, ${count(trace.steps)} steps: it began at ${show(trace.losses.at(0))}, the last batch has ${show(trace.losses.at(trace.steps - 1))}, the mean of the last ${trace.window} is ${show(mean)}, held out ${lossText(held)}.`;
+  return `Loss by step, ${count(trace.steps)} steps: it began at ${formatNumber(trace.losses.at(0))}, the last batch has ${formatNumber(trace.losses.at(trace.steps - 1))}, the mean of the last ${trace.window} is ${formatNumber(mean)}, held out ${lossText(held)}.`;
 }

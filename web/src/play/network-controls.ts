@@ -1,7 +1,7 @@
 /** The controls of the network: a drawing of it, its hidden layers, their activation, the seed. */
 
 import { button, h } from "../dom";
-import { plural } from "../format";
+import { pluralize } from "../format";
 import { createChoice, named } from "./select";
 import { createDiagram } from "./network-diagram";
 import { onTyping } from "./number-input";
@@ -48,7 +48,7 @@ function createLayers(context: Context): HTMLElement {
     list.append(...layers.map(({ item }) => item).slice(list.children.length));
     layers.forEach((layer, n) => layer.show(widths[n] ?? 0, force));
     add.disabled = widths.length >= lesson.limits.hidden_layers;
-    about.textContent = `${plural(widths.length, "hidden layer")}, ${count(lesson.data.parameters)} weights`;
+    about.textContent = `${pluralize(widths.length, "hidden layer")}, ${count(lesson.data.parameters)} weights`;
   }
 
   context.store.on(["lesson"], () => {

@@ -1,6 +1,6 @@
 /** What the server tells and takes. */
 
-import type { PackedMatrix } from "../batch-data";
+import type { EncodedMatrix } from "../batch-data";
 
 export interface Settings {
   data: string;
@@ -51,9 +51,9 @@ export interface Data {
   /** Without a name where the table has one feature: points are spread evenly then. */
   y: { name: string | null; ends: Ends };
   /** (2, n): of a large table fewer than it has. */
-  points: PackedMatrix;
+  points: EncodedMatrix;
   /** (1, n): the class from 0, or the number that is learnt. */
-  values: PackedMatrix;
+  values: EncodedMatrix;
   held: number[];
 }
 
@@ -77,7 +77,7 @@ export interface ClassSurface {
 
 export interface NumberSurface {
   side: number;
-  values: PackedMatrix;
+  values: EncodedMatrix;
 }
 
 /** Where the training is; the losses are those of steps first + 1 to step. */
@@ -88,9 +88,9 @@ export interface Frame {
   running: boolean;
   ended: string | null;
   first: number;
-  losses: PackedMatrix;
-  noise: PackedMatrix;
-  sizes: PackedMatrix;
+  losses: EncodedMatrix;
+  noise: EncodedMatrix;
+  sizes: EncodedMatrix;
   /** Step, loss and score on the rows held out, where they are finite. */
   held: [number, number | null, number | null][];
   now: {
