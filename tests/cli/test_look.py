@@ -11,7 +11,7 @@ from batchprop.cli.app import app
 from batchprop.cli.progress import EpochSummary
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import QUICK, flowers, houses, names, run
-from tests.microscope.reading import document_of, numbers
+from tests.microscope.reading import page_data, numbers
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def opened(monkeypatch):
 
 
 def shown(path):
-    return document_of(path.read_text(encoding="utf-8"))
+    return page_data(path.read_text(encoding="utf-8"))
 
 
 def test_the_digits_are_trained_on_the_spot_and_opened(folder, opened):
@@ -37,13 +37,13 @@ def test_the_digits_are_trained_on_the_spot_and_opened(folder, opened):
     assert "Microscope: digits.html" in result.stdout
     found = shown(folder / "digits.html")
     assert found["title"] == "digits (from scikit-learn): digit through 64-32-10"
-    assert (found["image"], len(found["examples"])) == ([8, 8], 8)
-    names_of = [one["name"] for one in found["checkpoints"]]
+    assert (found["imageShape"], len(found["examples"])) == ([8, 8], 8)
+    names_of = [one["name"] for one in found["snapshots"]]
     assert (names_of[0], names_of[-1]) == ("before the first epoch", "after epoch 30, the last")
     assert sorted(one["label"] for one in found["examples"]) == sorted(
         {one["label"] for one in found["examples"]}
     )
-    losses = [numbers(one["losses"]).mean() for one in found["checkpoints"]]
+    losses = [numbers(one["losses"]).mean() for one in found["snapshots"]]
     assert losses[0] > 2
     assert losses[-1] < 0.2
 
@@ -94,10 +94,10 @@ def test_a_models_numbers_are_the_models(models, folder):
         "--no-open",
     )
     found = shown(folder / "page.html")
-    assert [one["name"] for one in found["checkpoints"]] == ["as fitted: the training was not recorded"]
+    assert [one["name"] for one in found["snapshots"]] == ["as fitted: the training was not recorded"]
     rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
     P = load_model(models / "flowers-model").predict_proba(pd.read_csv(models / "flowers.csv").iloc[rows])
-    np.testing.assert_allclose(numbers(found["checkpoints"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(numbers(found["snapshots"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
 
 
 def test_without_data_it_is_what_the_model_was_trained_on(models, folder):
@@ -135,7 +135,7 @@ def test_a_recorded_model_shows_its_training_and_few_rows_are_enough_to_look(fol
     pd.read_csv(data).iloc[[0, 60]].to_csv("two.csv", index=False)
     run("look", "flowers-model", "two.csv", "--no-open")
     found = shown(folder / "two.html")
-    assert [one["name"] for one in found["checkpoints"]][:2] == ["before the first epoch", "after epoch 1"]
+    assert [one["name"] for one in found["snapshots"]][:2] == ["before the first epoch", "after epoch 1"]
     assert [one["label"] for one in found["examples"]] == ["setosa", "versicolor"]
 
 
@@ -170,9 +170,9 @@ def test_pictures_are_asked_for_by_their_size(folder):
     words = ["look", "pixels.csv", "--target", "kind", "--epochs", 1, "--no-open", "--image"]
     run(*words, "2x3")
     found = shown(folder / "pixels.html")
-    assert found["image"] == [2, 3]
+    assert found["imageShape"] == [2, 3]
     rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
-    np.testing.assert_array_equal(numbers(found["pictures"]).T, frame.drop(columns="kind").iloc[rows])
+    np.testing.assert_array_equal(numbers(found["images"]).T, frame.drop(columns="kind").iloc[rows])
     assert "--image 3x3 has 9 pixels, and the table 6" in run(*words, "3x3", "--force", code=2).stderr
     assert "--image '3by3'" in run(*words, "3by3", code=2).stderr
 
@@ -234,7 +234,7 @@ def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch)
     monkeypatch.setattr("batchprop.cli.progress.EpochSummary.of", interrupted)
     words = ["look", str(data), "--target", "species"]
     assert CliRunner().invoke(app, words).exit_code == 130
-    assert shown(folder / "flowers.html")["checkpoints"][-1]["name"] == "after epoch 4, the last"
+    assert shown(folder / "flowers.html")["snapshots"][-1]["name"] == "after epoch 4, the last"
     (folder / "flowers.html").unlink()
     ends[0] = 1
     assert run(*words, code=130).stderr == "batchprop: interrupted; nothing was written\n"

@@ -54,22 +54,22 @@ def numbers_of(page: Page | Frame, name: str) -> np.ndarray:
 
 def lines(page: Page) -> list[str]:
     """The lines of the algorithm, by their ids."""
-    found: list[str] = page.eval_on_selector_all("[data-line]", "all => all.map(one => one.dataset.line)")
+    found: list[str] = page.eval_on_selector_all("[data-step]", "all => all.map(one => one.dataset.step)")
     return found
 
 
 def current(page: Page) -> str:
     """The line that is shown."""
-    found = page.locator('[aria-current="step"]').get_attribute("data-line")
+    found = page.locator('[aria-current="step"]').get_attribute("data-step")
     assert found is not None
     return found
 
 
 def go_to(page: Page | Frame, line: str) -> None:
     """Show a line; where there is little room, those of other groups are folded away."""
-    button = page.locator(f'[data-line="{line}"] button')
+    button = page.locator(f'[data-step="{line}"] button')
     if not button.is_visible():
-        button.locator("xpath=ancestor::li[contains(@class, 'group')]").locator(".group-title").click()
+        button.locator("xpath=ancestor::li[contains(@class, 'phase')]").locator(".phase-title").click()
     button.click()
 
 
@@ -87,7 +87,7 @@ def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | No
             f"dZ{k + 1}": step.dZ[k], f"Db{k + 1}": step.gradient.bias_matrix(k),
             f"DW{k + 1}": step.gradient.tensor(k)[:, :, front],
             f"dW{k + 1}": mean.W, f"product{k + 1}": mean.W, f"db{k + 1}": mean.b[:, None],
-            f"W{k + 1}-after": layer.W - RATE * mean.W, f"b{k + 1}-after": (layer.b - RATE * mean.b)[:, None],
+            f"updatedW{k + 1}": layer.W - RATE * mean.W, f"updatedb{k + 1}": (layer.b - RATE * mean.b)[:, None],
         }  # fmt: skip
         if k:
             dH = layer.W.T @ step.dZ[k]
@@ -95,7 +95,7 @@ def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | No
                 f"H{k}": step.H[k],
                 f"W{k + 1}T": layer.W.T,
                 f"dH{k}": dH,
-                f"slopes{k}": 1 - step.H[k] ** 2,
+                f"derivatives{k}": 1 - step.H[k] ** 2,
             }
     return found
 

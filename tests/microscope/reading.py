@@ -1,4 +1,4 @@
-"""What a page holds, read back without a browser."""
+"""A page's data, read without a browser."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 
-def document_of(html: str) -> Any:
-    """The document inside a page."""
-    found = re.search(r'<script type="application/json" id="document">(.*?)</script>', html, re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])
+def page_data(html: str) -> Any:
+    """The data of a page."""
+    match = re.search(r'<script type="application/json" id="batch-data">(.*?)</script>', html, re.DOTALL)
+    assert match is not None
+    return json.loads(match[1])
 
 
 def numbers(matrix: dict[str, Any]) -> np.ndarray:
-    """A matrix of the document."""
+    """A matrix of the data."""
     flat = np.frombuffer(base64.b64decode(matrix["data"]), dtype="<f4")
     return flat.reshape(matrix["shape"])

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 import batchprop as bp
 from batchprop.errors import InputError, ParameterError
 from tests.estimators.tables import TARGETS, estimator, quiet, refused, table
-from tests.microscope.reading import document_of, numbers
+from tests.microscope.reading import page_data, numbers
 
 pytestmark = quiet
 
@@ -29,7 +29,7 @@ def fitted(target: str = "multiclass", *, record: bool = True, **settings: Any) 
 
 
 def shown(model: Any, X: Any, y: Any, **options: Any) -> Any:
-    return document_of(bp.microscope.look(model, X, y, **options).html)
+    return page_data(bp.microscope.look(model, X, y, **options).html)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -38,7 +38,7 @@ def test_every_matrix_is_the_librarys_at_every_checkpoint(target: str) -> None:
     X, y = table(target)
     found = shown(model, X[:7], y[:7])
     begun, *_, last = model.weight_snapshots_
-    for checkpoint, one in ((begun, found["checkpoints"][0]), (last, found["checkpoints"][-1])):
+    for checkpoint, one in ((begun, found["snapshots"][0]), (last, found["snapshots"][-1])):
         then = model.at_snapshot(checkpoint)
         step = then.backprop(X[:7], y[:7])
         net = then.network_and_batch(X[:7], y[:7])[0]
@@ -46,7 +46,7 @@ def test_every_matrix_is_the_librarys_at_every_checkpoint(target: str) -> None:
             "Z": step.Z,
             "H": step.H[1:],
             "dZ": step.dZ,
-            "slopes": [1 - np.tanh(Z) ** 2 for Z in step.Z[:-1]],
+            "derivatives": [1 - np.tanh(Z) ** 2 for Z in step.Z[:-1]],
             "dH": [net.layers[k + 1].W.T @ step.dZ[k + 1] for k in range(2)],
         }
         for name, matrices in expected.items():
@@ -72,7 +72,7 @@ def test_words_name_classes_rows_features_and_points_of_the_training() -> None:
     assert found["title"] == "Flowers through 4-5-3"
     assert found["features"] == list(X.columns) == found["levels"][0]["names"]
     assert found["outputs"] == ["setosa", "versicolor", "virginica"]
-    assert [one["name"] for one in found["checkpoints"]] == [
+    assert [one["name"] for one in found["snapshots"]] == [
         "before the first epoch",
         *(f"after epoch {number}" for number in (1, 2, 4)),
         "after epoch 5, the last",
@@ -81,14 +81,14 @@ def test_words_name_classes_rows_features_and_points_of_the_training() -> None:
     assert sorted(labels) == ["setosa"] * 2 + ["versicolor"] * 2 + ["virginica"] * 2
     lines = [int(one["row"].removeprefix("line ")) for one in found["examples"]]
     assert_array_equal(y[np.array(lines) - 2], labels)
-    assert found["checkpoints"][-1]["answers"] == model.predict(X.loc[lines]).tolist()
+    assert found["snapshots"][-1]["predictions"] == model.predict(X.loc[lines]).tolist()
     assert (found["activations"][0]["name"], found["head"]["dZTex"]) == ("relu", "P - Y")
 
 
 def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
     X, y = table("single")
     found = shown(fitted("single", record=False), X, y, rows=3)
-    assert [one["name"] for one in found["checkpoints"]] == ["as fitted: the training was not recorded"]
+    assert [one["name"] for one in found["snapshots"]] == ["as fitted: the training was not recorded"]
     assert found["outputs"] == ["output 0"]
     assert shown(fitted("single", record=False), X, pd.Series(y, name="price"))["outputs"] == ["price"]
     labels = pd.Series(table("binary")[1], name="sold")
@@ -109,9 +109,9 @@ def test_the_best_epoch_is_shown_where_it_was_kept() -> None:
     model = fitted(**settings)
     assert not np.array_equal(model.weight_snapshots_[-1].coefs[0], model.coefs_[0])
     found = shown(model, X, y)
-    assert found["checkpoints"][-1]["name"] == "as fitted, the best epoch"
-    assert len(found["checkpoints"]) == 6
-    assert_allclose(numbers(found["checkpoints"][-1]["layers"][0]["W"]), model.coefs_[0].T, rtol=1e-6)
+    assert found["snapshots"][-1]["name"] == "as fitted, the best epoch"
+    assert len(found["snapshots"]) == 6
+    assert_allclose(numbers(found["snapshots"][-1]["layers"][0]["W"]), model.coefs_[0].T, rtol=1e-6)
 
 
 def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
@@ -120,12 +120,12 @@ def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
     model = bp.MLPClassifier((400, 200), max_iter=2, random_state=0).fit(X, y, record_examples=True)
     page = bp.microscope.look(model, X, y, rows=64)
     assert len(page.html) < 5e6
-    found = document_of(page.html)
-    assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["about"][1]
+    found = page_data(page.html)
+    assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["description"][1]
     units = [level["index"] for level in found["levels"]]
     assert [len(level) for level in units] == [64, 64, 64, 10]
     assert found["levels"][1]["names"][0] == f"unit {units[1][0] + 1}"
-    step, last = model.backprop(X, y), found["checkpoints"][-1]
+    step, last = model.backprop(X, y), found["snapshots"][-1]
     spread = step.H[1].std(axis=1)
     assert set(units[1]) == set(np.argsort(-spread)[:64])
     assert_allclose(numbers(last["Z"][1]), step.Z[1][units[2]], rtol=1e-4, atol=1e-5)
@@ -152,10 +152,10 @@ def test_weights_smoothing_and_images_are_told() -> None:
     _, batch = model.network_and_batch(X[rows], y[rows])
     assert_allclose(numbers(found["weights"])[0], batch.weights, rtol=1e-6)
     assert_allclose(numbers(found["Y"]), batch.Y * 0.9 + 0.1 / 3, rtol=1e-5)
-    assert "smoothed" in found["about"][-2]
-    assert "count unequally" in found["about"][-1]
-    assert found["image"] == [2, 3]
-    assert_array_equal(numbers(found["pictures"]), pictures[rows].reshape(5, 6).T)
+    assert "smoothed" in found["description"][-2]
+    assert "have different weights" in found["description"][-1]
+    assert found["imageShape"] == [2, 3]
+    assert_array_equal(numbers(found["images"]), pictures[rows].reshape(5, 6).T)
     assert found["learningRate"] == 0.5
 
 
@@ -166,7 +166,7 @@ def test_very_wide_rows_and_large_images_keep_the_page_small() -> None:
     pictures = rng.integers(0, 255, (64, 224, 224))
     page = bp.microscope.look(model, X, np.arange(64) % 3, rows=64, images=pictures)
     assert len(page.html) < 5e6
-    found = document_of(page.html)
+    found = page_data(page.html)
     inputs, places = numbers(found["inputs"]), found["levels"][0]["index"]
     kept = [int(name.removeprefix("x")) for name in found["features"]]
     assert_allclose(inputs, X.toarray().T[kept], rtol=1e-6)
@@ -174,9 +174,9 @@ def test_very_wide_rows_and_large_images_keep_the_page_small() -> None:
     assert found["sizes"][0] == 20_000
     largest = np.abs(X.toarray()).argmax(axis=1)
     assert set(largest) <= set(kept)
-    assert found["image"] == [56, 56]
+    assert found["imageShape"] == [56, 56]
     expected = pictures.reshape(64, 56, 4, 56, 4).mean(axis=(2, 4)).reshape(64, -1).T
-    assert_allclose(numbers(found["pictures"]), expected, rtol=1e-6)
+    assert_allclose(numbers(found["images"]), expected, rtol=1e-6)
 
 
 def test_labels_that_are_floats_have_their_turn_too() -> None:
@@ -197,7 +197,7 @@ def test_sparse_rows_frames_and_lists_are_taken() -> None:
     framed = shown(model, pd.DataFrame(X, columns=list("abcde")), pd.DataFrame(y), rows=4)
     assert framed["features"] == list("abcde")
     assert (plain["outputs"], framed["outputs"]) == (["output 0", "output 1", "output 2"], ["0", "1", "2"])
-    assert framed["checkpoints"] == plain["checkpoints"]
+    assert framed["snapshots"] == plain["snapshots"]
 
 
 def test_lbfgs_and_functions_of_ones_own_are_shown() -> None:
@@ -205,7 +205,7 @@ def test_lbfgs_and_functions_of_ones_own_are_shown() -> None:
     own = bp.activations.Activation("cube", lambda Z: Z**3, lambda Z: 3 * Z**2)
     model = estimator("single", solver="lbfgs", activation=own, max_iter=3).fit(X, y)
     found = shown(model, X, y, rows=2)
-    assert found["activations"][0] == {"name": "cube", "tex": r"\sigma(z)", "slopeTex": r"\sigma'(z)"}
+    assert found["activations"][0] == {"name": "cube", "tex": r"\sigma(z)", "derivativeTex": r"\sigma'(z)"}
 
 
 def test_what_a_table_says_stays_text() -> None:
@@ -215,7 +215,7 @@ def test_what_a_table_says_stays_text() -> None:
     page = bp.microscope.look(model, X, y, about="<img src=x>")
     assert "<script>alert" not in page.html
     assert "<img src=x>" not in page.html
-    assert set(document_of(page.html)["outputs"]) == {"is <b>no</b>"}
+    assert set(page_data(page.html)["outputs"]) == {"is <b>no</b>"}
     assert "srcdoc" in page._repr_html_()
     assert "<script>" not in page._repr_html_()
 
@@ -226,7 +226,7 @@ def test_an_overflowing_network_is_shown_as_it_is() -> None:
     model.coefs_ = [coef * 1e30 for coef in model.coefs_]
     with np.errstate(all="ignore"):
         found = shown(model, X, y, rows=3)
-    assert not np.isfinite(numbers(found["checkpoints"][0]["losses"])).all()
+    assert not np.isfinite(numbers(found["snapshots"][0]["losses"])).all()
 
 
 def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

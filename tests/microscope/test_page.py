@@ -48,10 +48,10 @@ def test_every_number_of_every_line_is_the_librarys(page: Page, model: Any) -> N
 
 
 def test_the_slider_goes_back_to_the_beginning(page: Page, model: Any) -> None:
-    assert page.locator(".checkpoint-name").inner_text() == "after epoch 5, the last"
-    page.locator("#checkpoint").focus()
+    assert page.locator(".snapshot-name").inner_text() == "after epoch 5, the last"
+    page.locator("#snapshot").focus()
     page.keyboard.press("Home")
-    assert page.locator(".checkpoint-name").inner_text() == "before the first epoch"
+    assert page.locator(".snapshot-name").inner_text() == "before the first epoch"
     assert current(page) == "forward-0"
     go_to(page, "update-2")
     check(page, the_librarys(model.at_snapshot(model.weight_snapshots_[0])))
@@ -86,8 +86,8 @@ def test_a_hovered_column_is_that_example_everywhere(page: Page, model: Any) -> 
     box = canvas.bounding_box()
     assert box is not None
     canvas.hover(position={"x": box["width"] * 2.5 / ROWS, "y": box["height"] * 0.5 / 7})
-    assert page.locator("tr.lit").get_attribute("data-example") == "2"
-    card = page.locator(".card").inner_text()
+    assert page.locator("tr.highlighted").get_attribute("data-example") == "2"
+    card = page.locator(".detail-panel").inner_text()
     step = model.backprop(X[2:3], y[2:3])
     norm = float(np.sqrt(step.gradient.squared_norms()[0]))
     for told in ("row 2", str(y[2]), f"{step.losses[0]:.4g}", f"{norm:.4g}", "Z¹, unit 1"):
@@ -103,10 +103,10 @@ def test_the_keyboard_reaches_every_cell_and_a_reader_hears_it(page: Page, model
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
     value = the_librarys(model)["dW2"][1, 1]
-    assert f"{value:.4g}".replace("-", "−") in page.locator(".card").inner_text()
+    assert f"{value:.4g}".replace("-", "−") in page.locator(".detail-panel").inner_text()
     assert current(page) == "collapse-2"
     assert page.locator('[aria-live="polite"]').count() == 1
-    assert re.match(r"dW², 4 × 7; one row a unit", figure.get_attribute("aria-label") or "")
+    assert re.match(r"dW², 4 × 7; one row per unit", figure.get_attribute("aria-label") or "")
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
     assert current(page) == "collapse-1"
@@ -140,13 +140,13 @@ def test_leaving_out_and_clipping_change_the_gradient_as_the_library_does(page: 
     page.locator("#clip-number").fill("0.2")
     page.locator("#clip-number").press("Enter")
     expected = the_librarys(model, weights, 0.2)
-    check(page, expected, ["dW1", "W1-after", "b1-after"])
+    check(page, expected, ["dW1", "updatedW1", "updatedb1"])
     X, y = table("multiclass")
     g = model.backprop(X[:ROWS], y[:ROWS]).gradient
     length = np.sqrt(sum(float((theta**2).sum()) for layer in g.mean() for theta in layer))
-    told = page.locator(".dw-change").inner_text()
+    told = page.locator(".gradient-change").inner_text()
     assert f"{length:.4g} →" in told
-    assert "2 examples left out" in told
+    assert "2 examples excluded" in told
     cosines = page.eval_on_selector_all(
         'td[data-key="cosine"]', "all => all.map(one => Number(one.dataset.value))"
     )
@@ -154,7 +154,7 @@ def test_leaving_out_and_clipping_change_the_gradient_as_the_library_does(page: 
     norm = np.sqrt(sum(float((theta**2).sum()) for layer in kept for theta in layer))
     assert_allclose(cosines, g.dot(kept) / np.sqrt(g.squared_norms()) / norm, rtol=1e-4)
     page.locator("#clip-on").uncheck()
-    page.locator("button.all-back").click()
+    page.locator("button.include-all").click()
     check(page, the_librarys(model))
 
 
@@ -162,7 +162,7 @@ def test_sheets_collapse_into_the_mean_and_the_product_is_the_same(page: Page) -
     go_to(page, "collapse-1")
     stack = page.locator('figure[data-name="DW1"]')
     stack.locator("button.collapse-button").click()
-    assert stack.locator("button.collapse-button").inner_text() == "Fan the sheets out"
+    assert stack.locator("button.collapse-button").inner_text() == "Expand the slices"
     told = page.get_by_text("are the same numbers: largest difference").inner_text()
     assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", told)
 

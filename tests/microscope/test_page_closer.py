@@ -29,9 +29,9 @@ def test_images_are_drawn_from_the_pictures_not_from_what_enters(
     found = opened(browser, file)
     shown = found.page.locator(".thumbnail .input-image")
     assert shown.count() == 3
-    assert shown.first.get_attribute("aria-label") == "row 0 as an image, 2 × 3, in colours from 0 to 200"
+    assert shown.first.get_attribute("aria-label") == "row 0 as an image, 2 × 3, colours from 0 to 200"
     shown.first.hover()
-    drawn = found.page.locator(".card .input-image canvas").evaluate(
+    drawn = found.page.locator(".detail-panel .input-image canvas").evaluate(
         """canvas => {
           const { width, height } = canvas;
           const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
@@ -64,29 +64,29 @@ def test_the_longest_gradient_lies_in_front_and_a_pointed_sheet_stays(page: Page
         page.keyboard.press("Escape")
         for along in (0.5, 0.52, 0.54):
             canvas.hover(position={"x": box["width"] * along, "y": up})
-            pointed.append(page.locator("tr.lit").get_attribute("data-example"))
+            pointed.append(page.locator("tr.highlighted").get_attribute("data-example"))
     assert [len(set(pointed[n : n + 3])) for n in range(0, 12, 3)] == [1, 1, 1, 1], pointed
     assert len(set(pointed)) > 2
 
 
 def test_the_mean_loss_and_the_words_of_the_collapse_say_what_counts(page: Page, model: Any) -> None:
     losses = the_librarys(model)["losses"][0]
-    formula = page.locator('[data-line="collapse-2"] annotation').first
+    formula = page.locator('[data-step="collapse-2"] annotation').first
     go_to(page, "loss")
     note = page.locator(".equation-note")
     assert note.inner_text() == f"The mean of the 6 losses is {losses.mean():.4g}."
     assert r"\tfrac1m" in (formula.text_content() or "")
     page.locator('tr[data-example="1"] input').uncheck()
     assert (
-        note.inner_text() == f"The mean of the 5 losses of those kept is {np.delete(losses, 1).mean():.4g}."
+        note.inner_text() == f"The mean of the 5 losses of the included examples is {np.delete(losses, 1).mean():.4g}."
     )
     assert "frac1m" not in (formula.text_content() or "")
     assert r"\operatorname{diag}(c)" in (formula.text_content() or "")
     go_to(page, "collapse-2")
-    spoken = page.locator(".stage .sign .sr-only").all_inner_texts()
+    spoken = page.locator(".equation-view .sign .sr-only").all_inner_texts()
     assert not [words for words in spoken if "mean" in words or "divided by m" in words], spoken
-    page.locator("button.all-back").click()
-    assert "their mean is" in page.locator(".stage .sign .sr-only").all_inner_texts()
+    page.locator("button.include-all").click()
+    assert "their mean is" in page.locator(".equation-view .sign .sr-only").all_inner_texts()
     assert r"\tfrac1m" in (formula.text_content() or "")
 
 
@@ -121,12 +121,12 @@ def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_pat
         head = found.page.locator(f'th[data-key="{key}"]')
         head.locator("button").click()
         assert rows_in_order(found.page) == np.argsort(values).tolist(), key
-    found.page.locator("#checkpoint").focus()
+    found.page.locator("#snapshot").focus()
     found.page.keyboard.press("Home")
     early = model.at_snapshot(model.weight_snapshots_[0]).predict(X[:ROWS])
     assert rows_in_order(found.page) == np.argsort(early).tolist()
     assert head.get_attribute("aria-sort") == "ascending"
-    found.page.locator('th[data-key="kept"] button').click()
+    found.page.locator('th[data-key="included"] button').click()
     box = found.page.locator('tr[data-example="0"] input')
     box.focus()
     found.page.keyboard.press("Space")
@@ -196,7 +196,7 @@ def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
     X, y = table("binary")
     model = estimator("binary", hidden_layer_sizes=(100,), max_iter=2).fit(X, y)
     found = opened(browser, bp.microscope.look(model, X[:1], y[:1]).save(tmp_path / "part.html"))
-    assert found.page.locator(".dw-change").inner_text().endswith("the 1 example in it.")
+    assert found.page.locator(".gradient-change").inner_text().endswith("with its 1 example.")
     go_to(found.page, "forward-1")
     for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
         figure = found.page.locator(f'figure[data-name="{name}"]')
@@ -212,7 +212,7 @@ def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) ->
     found.page.locator('figure[data-name="losses"]').focus()
     found.page.keyboard.press("ArrowDown")
     for _ in range(4):
-        steps = found.page.locator(".arithmetic .steps .value")
+        steps = found.page.locator(".explanation .terms .value")
         values = steps.evaluate_all("all => all.map(one => Number(one.dataset.value))")
         assert len(values) == 2
         assert_allclose(values[0], values[1], rtol=1e-4, atol=1e-6)
@@ -234,5 +234,5 @@ def test_predictions_share_colours_with_targets_only_where_both_stand(
     for line in ("loss", "backward-2"):
         go_to(found.page, line)
         assert legend.inner_text() != alone
-        assert "100" in legend.inner_text()
+        assert "1,00" in legend.inner_text()
     found.page.close()

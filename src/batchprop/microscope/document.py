@@ -1,8 +1,8 @@
-"""What the microscope shows of a batch, in plain numbers and words: each matrix, at points of a training.
+"""The data of the microscope's page: every matrix of a batch, at several snapshots of the training.
 
-Layers are counted as in the text: level 0 is the batch, levels 1 to L are hidden, L + 1 is the output. Of a
-level with many units some are drawn; sums over all of them stay exact, for whole gradients are told by their
-Gram matrix.
+Levels are counted as in the text: level 0 is the batch, levels 1 to L are hidden, L + 1 is the output. Of a
+large level only some units are drawn. Norms and cosines stay exact: they come from the Gram matrix of the
+whole gradients.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,33 +20,24 @@ from batchprop.network import Network
 from batchprop.webdata import encode_matrix
 
 MAX_NUMBERS = 800_000
-"""About so many numbers a document holds: 4 bytes each, a third more as text, and a page under 5 MB."""
+"""At 4 bytes each, a third more in base64, this keeps a page under 5 MB."""
 
 _UNITS = (64, 48, 32, 24, 16, 8)
-_INPUTS = 2000  # of more than that an example's card knows those that stand out
-_OUTSTANDING = 12
-_SIDE = 64  # pixels of an image
+# Of more inputs than this, the page gets only the drawn ones and each example's largest.
+_MAX_INPUTS = 2000
+_TOP_INPUTS = 12
+_MAX_SIDE = 64  # pixels of an image
 
 Units = tuple[NDArray[np.intp], ...]
-"""For each level the units that are drawn, in their order."""
+"""The drawn units of each level, ascending."""
 
 
 @dataclass(frozen=True)
 class DisplayNames:
-    """What numbers are called.
-
-    Attributes:
-        title: of the page.
-        about: sentences on the data and the network.
-        features: names of the inputs, ``n_0``.
-        outputs: names of the outputs, ``K``.
-        rows: names of the examples, ``m``.
-        labels: their labels, ``m``.
-        images: what the examples look like ``(m, height, width)``, where they are images; or None.
-    """
+    """The texts of a page, and the examples as images ``(m, height, width)`` if they are images."""
 
     title: str
-    about: tuple[str, ...]
+    description: tuple[str, ...]
     features: Sequence[str]
     outputs: Sequence[str]
     rows: Sequence[str]
@@ -56,107 +47,87 @@ class DisplayNames:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A network at one point of its training.
-
-    Attributes:
-        name: of the point.
-        network: as it was.
-        answers: its predictions of the batch in words, ``m``.
-    """
+    """A network at one point of its training, and its predictions for the batch as text."""
 
     name: str
     network: Network
-    answers: Sequence[str]
+    predictions: Sequence[str]
 
 
 def document(
-    words: DisplayNames, batch: Batch, moments: Sequence[Snapshot], learning_rate: float
+    names: DisplayNames, batch: Batch, snapshots: Sequence[Snapshot], learning_rate: float
 ) -> dict[str, Any]:
-    """Return all that the page shows.
-
-    Args:
-        words: what numbers are called.
-        batch: the examples.
-        moments: the network, from the beginning of its training to the end; at least one.
-        learning_rate: α of the update.
-
-    Returns:
-        Lists, dicts, numbers and text, as JSON holds them; matrices in base64.
-    """
-    steps = [backprop(moment.network, *batch) for moment in moments]
-    network, last = moments[-1].network, steps[-1]
-    units = select_units(last, len(moments))
+    """Return the page's data as JSON values, with matrices in base64; the last snapshot selects the units."""
+    steps = [backprop(snapshot.network, *batch) for snapshot in snapshots]
+    network, last = snapshots[-1].network, steps[-1]
+    units = select_units(last, len(snapshots))
     Y = np.asarray(effective_targets(network, last, batch.Y))
     m = batch.B.shape[1]
-    inputs, pictures = select_inputs(batch.B, units[0]), downsample_images(words.images)
-    names = [
-        words.features,
+    inputs, images = select_inputs(batch.B, units[0]), downsample_images(names.images)
+    unit_names = [
+        names.features,
         *([f"unit {j + 1}" for j in range(n)] for n in network.sizes[1:-1]),
-        words.outputs,
+        names.outputs,
     ]
     return {
-        "title": words.title,
-        "about": [*words.about, *_left_out(network.sizes, units), *_about_targets(Y, batch)],
+        "title": names.title,
+        "description": [
+            *names.description,
+            *_describe_subset(network.sizes, units),
+            *_describe_targets(Y, batch),
+        ],
         "sizes": list(network.sizes),
         "activations": [activation_tex(activation)._asdict() for activation in network.activations],
         "head": head_tex(network.head)._asdict(),
         "learningRate": learning_rate,
         "levels": [
-            {"index": index.tolist(), "names": [str(named[j]) for j in drawn]}
-            for index, drawn, named in zip(
-                (np.searchsorted(inputs, units[0]), *units[1:]), units, names, strict=True
+            {"index": index.tolist(), "names": [str(level_names[j]) for j in drawn]}
+            for index, drawn, level_names in zip(
+                (np.searchsorted(inputs, units[0]), *units[1:]), units, unit_names, strict=True
             )
         ],
-        "image": None if pictures is None else list(pictures.shape[1:]),
-        "pictures": None if pictures is None else encode_matrix(pictures.reshape(m, -1).T),
-        "features": [words.features[k] for k in inputs],
-        "outputs": list(words.outputs),
+        "imageShape": None if images is None else list(images.shape[1:]),
+        "images": None if images is None else encode_matrix(images.reshape(m, -1).T),
+        "features": [names.features[k] for k in inputs],
+        "outputs": list(names.outputs),
         "examples": [
-            {"row": row, "label": label} for row, label in zip(words.rows, words.labels, strict=True)
+            {"row": row, "label": label} for row, label in zip(names.rows, names.labels, strict=True)
         ],
         "inputs": encode_matrix(batch.B[inputs]),
         "weights": encode_matrix(
             np.ones((1, m)) if batch.weights is None else np.asarray(batch.weights)[None, :]
         ),
         "Y": encode_matrix(Y[units[-1]]),
-        "checkpoints": [
-            _checkpoint(moment, step, units) for moment, step in zip(moments, steps, strict=True)
+        "snapshots": [
+            _encode_snapshot(snapshot, step, units) for snapshot, step in zip(snapshots, steps, strict=True)
         ],
     }
 
 
-def _checkpoint(moment: Snapshot, step: Step, units: Units) -> dict[str, Any]:
-    net, hidden, upper = moment.network, units[1:-1], units[1:]
+def _encode_snapshot(snapshot: Snapshot, step: Step, units: Units) -> dict[str, Any]:
+    net, hidden, upper = snapshot.network, units[1:-1], units[1:]
     dH = [layer.W.T @ dZ for layer, dZ in zip(net.layers[1:], step.dZ[1:], strict=True)]
-    slopes = [act.derivative(Z) for act, Z in zip(net.activations, step.Z[:-1], strict=True)]
+    derivatives = [act.derivative(Z) for act, Z in zip(net.activations, step.Z[:-1], strict=True)]
     return {
-        "name": moment.name,
+        "name": snapshot.name,
         "layers": [
             {"W": encode_matrix(layer.W[np.ix_(rows, columns)]), "b": encode_matrix(layer.b[rows, None])}
             for layer, columns, rows in zip(net.layers, units[:-1], upper, strict=True)
         ],
-        "Z": _drawn(step.Z, upper),
-        "H": _drawn(step.H[1:], hidden),
+        "Z": _encode_units(step.Z, upper),
+        "H": _encode_units(step.H[1:], hidden),
         "P": encode_matrix(step.P[units[-1]]),
-        "dZ": _drawn(step.dZ, upper),
-        "slopes": _drawn(slopes, hidden),
-        "dH": _drawn(dH, hidden),
+        "dZ": _encode_units(step.dZ, upper),
+        "derivatives": _encode_units(derivatives, hidden),
+        "dH": _encode_units(dH, hidden),
         "losses": encode_matrix(step.losses[None, :]),
-        "answers": list(moment.answers),
+        "predictions": list(snapshot.predictions),
         "gram": encode_matrix(step.gradient.gram()),
     }
 
 
-def select_units(step: Step, n_moments: int) -> Units:
-    """Return which units of each level are drawn: all, or those that tell the examples apart most.
-
-    Args:
-        step: of the batch at the end of training.
-        n_moments: how often all of it is to be shown.
-
-    Returns:
-        For each level the places of its units, ascending: of inputs and hidden units those whose values
-        differ most between the examples, of outputs those with the largest ``|dZ|``.
+def select_units(step: Step, n_snapshots: int) -> Units:
+    """Return the units to draw: those that differ most between examples, and outputs with the largest |dZ|.
 
     Example:
         >>> from batchprop.backprop import backprop
@@ -167,35 +138,35 @@ def select_units(step: Step, n_moments: int) -> Units:
     """
     measures = [*(np.std(H, axis=1) for H in step.H), np.abs(step.dZ[-1]).mean(axis=1)]
     sizes, m = [len(measure) for measure in measures], step.P.shape[1]
-    most = next((most for most in _UNITS if _numbers(sizes, m, n_moments, most) <= MAX_NUMBERS), _UNITS[-1])
-    # A unit that overflowed is looked at first.
-    known = (np.nan_to_num(measure, nan=np.inf, posinf=np.inf) for measure in measures)
-    return tuple(np.sort(np.argsort(-measure, kind="stable")[:most]) for measure in known)
+    n_units = next((n for n in _UNITS if _count_numbers(sizes, m, n_snapshots, n) <= MAX_NUMBERS), _UNITS[-1])
+    # A unit that overflowed ranks first: it is what the reader looks for.
+    finite = (np.nan_to_num(measure, nan=np.inf, posinf=np.inf) for measure in measures)
+    return tuple(np.sort(np.argsort(-measure, kind="stable")[:n_units]) for measure in finite)
 
 
-def _numbers(sizes: Sequence[int], m: int, n_moments: int, most: int) -> int:
-    """How many numbers a document holds if so many units of a level are drawn."""
-    drawn = [min(n, most) for n in sizes]
+def _count_numbers(sizes: Sequence[int], m: int, n_snapshots: int, n_units: int) -> int:
+    """Count the numbers of a page that draws up to ``n_units`` units per level."""
+    drawn = [min(n, n_units) for n in sizes]
     weights = sum((a + 1) * b for a, b in pairwise(drawn))
-    of_batch = m * (sum(5 * n for n in drawn[1:]) + m)
-    return m * min(sizes[0], _INPUTS) + n_moments * (weights + of_batch)
+    activations = m * (sum(5 * n for n in drawn[1:]) + m)
+    return m * min(sizes[0], _MAX_INPUTS) + n_snapshots * (weights + activations)
 
 
 def select_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return which inputs the page knows: all, or of very many those drawn and each example's largest.
+    """Return the inputs to send: all, or of very many the drawn ones and each example's largest.
 
     Example:
         >>> select_inputs(np.ones((3, 2)), np.array([1]))
         array([0, 1, 2])
     """
-    if len(B) <= _INPUTS:
+    if len(B) <= _MAX_INPUTS:
         return np.arange(len(B))
-    largest = np.argpartition(-np.abs(B), _OUTSTANDING, axis=0)[:_OUTSTANDING]
+    largest = np.argpartition(-np.abs(B), _TOP_INPUTS, axis=0)[:_TOP_INPUTS]
     return np.union1d(drawn, largest)
 
 
 def downsample_images(images: NDArray[Any] | None) -> NDArray[np.floating] | None:
-    """Return images of at most 64 pixels a side, each the mean of those that it stands for.
+    """Average images down to at most 64 pixels a side.
 
     Example:
         >>> downsample_images(np.ones((1, 128, 100))).shape
@@ -204,44 +175,41 @@ def downsample_images(images: NDArray[Any] | None) -> NDArray[np.floating] | Non
     if images is None:
         return None
     height, width = images.shape[1:]
-    step = -(-max(height, width) // _SIDE)
+    step = -(-max(height, width) // _MAX_SIDE)
     edges = [np.arange(0, side, step) for side in (height, width)]
     sums = np.add.reduceat(np.add.reduceat(images.astype(float), edges[0], axis=1), edges[1], axis=2)
     counts = [np.diff([*starts, side]) for starts, side in zip(edges, (height, width), strict=True)]
-    found: NDArray[np.floating] = sums / np.multiply.outer(*counts)
-    return found
+    means: NDArray[np.floating] = sums / np.multiply.outer(*counts)
+    return means
 
 
 def effective_targets(net: Network, step: Step, Y: Any) -> Any:
-    """Return what P is compared with: ``P − dZ`` where that is how dZ is made, else Y.
-
-    The same as Y, unless labels are smoothed.
-    """
+    """Return the targets that dZ was computed from: label smoothing makes them differ from Y."""
     return step.P - step.dZ[-1] if head_tex(net.head).dZTex == "P - Y" else Y
 
 
-def _drawn(matrices: Iterable[Any], units: Units) -> list[dict[str, Any]]:
+def _encode_units(matrices: Iterable[Any], units: Units) -> list[dict[str, Any]]:
     return [encode_matrix(values[rows]) for values, rows in zip(matrices, units, strict=True)]
 
 
-def _left_out(sizes: Sequence[int], units: Units) -> list[str]:
-    """What of the layers is not drawn, and by what the rest was chosen."""
+def _describe_subset(sizes: Sequence[int], units: Units) -> list[str]:
     names = ["inputs", *(f"units of layer {level}" for level in range(1, len(sizes) - 1)), "outputs"]
     parts = [
-        f"{len(drawn)} of {n} {name}" if len(drawn) < n else ""
+        f"{len(drawn):,} of {n:,} {name}" if len(drawn) < n else ""
         for drawn, n, name in zip(units, sizes, names, strict=True)
     ]
     *below, outputs = parts
     below = list(filter(None, below))
-    told = [f"Drawn are {', '.join(below)}: those that differ most between the examples."] if below else []
-    return [*told, *([f"Drawn are {outputs}: those with the largest gradients."] if outputs else [])]
+    sentences = (
+        [f"Shown are {', '.join(below)}: those that differ most between the examples."] if below else []
+    )
+    return [*sentences, *([f"Shown are {outputs}: those with the largest gradients."] if outputs else [])]
 
 
-def _about_targets(learned: Any, batch: Batch) -> list[str]:
-    """What is not as plain as it looks: smoothed labels, examples that count unequally."""
-    told = []
-    if np.isfinite(learned).all() and not np.allclose(learned, batch.Y, atol=1e-5):
-        told.append("The labels are smoothed: Y is what the network is to answer, not quite 0 and 1.")
+def _describe_targets(targets: Any, batch: Batch) -> list[str]:
+    sentences = []
+    if np.isfinite(targets).all() and not np.allclose(targets, batch.Y, atol=1e-5):
+        sentences.append("The labels are smoothed: the targets Y are not exactly 0 and 1.")
     if batch.weights is not None and np.ptp(batch.weights) > 0:
-        told.append("The examples count unequally, by the weights of their classes.")
-    return told
+        sentences.append("The examples have different weights, by class.")
+    return sentences

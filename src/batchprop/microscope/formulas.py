@@ -1,4 +1,4 @@
-"""The formulas of activations and heads as TeX, by their names."""
+"""The formulas of activations and heads as TeX."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ _ACTIVATIONS = {
     "mish": (r"z \tanh \ln(1 + e^z)", r"\sigma'(z)"),
     "softplus": (r"\ln(1 + e^z)", _SIGMOID),
 }
-_OWN = (r"\sigma(z)", r"\sigma'(z)")
+_CUSTOM = (r"\sigma(z)", r"\sigma'(z)")
 
 _IDENTITY, _EXP, _LOGISTIC = "Z", r"e^{Z}", r"\frac{1}{1 + e^{-Z}}"
 _HEADS = {
@@ -48,7 +48,7 @@ _HEADS = {
     ),
     "poisson": (_EXP, r"\sum \left( P - Y + Y \odot \log \tfrac{Y}{P} \right)", "P - Y"),
 }
-_OWN_HEAD = (r"\operatorname{head}(Z)", r"\operatorname{loss}(Z, Y)", r"\partial \text{loss} / \partial Z")
+_CUSTOM_HEAD = (r"\operatorname{head}(Z)", r"\operatorname{loss}(Z, Y)", r"\partial \text{loss} / \partial Z")
 
 
 class ActivationTex(NamedTuple):
@@ -56,7 +56,7 @@ class ActivationTex(NamedTuple):
 
     name: str
     tex: str
-    slopeTex: str
+    derivativeTex: str
 
 
 class HeadTex(NamedTuple):
@@ -69,22 +69,22 @@ class HeadTex(NamedTuple):
 
 
 def activation_tex(activation: Activation) -> ActivationTex:
-    """Return an activation's formulas; one of the user's own is σ.
+    """Return an activation's formulas; a custom one is σ.
 
     Example:
         >>> from batchprop.activations import ACTIVATIONS
         >>> activation_tex(ACTIVATIONS["identity"])
-        ActivationTex(name='identity', tex='z', slopeTex='1')
+        ActivationTex(name='identity', tex='z', derivativeTex='1')
     """
-    return ActivationTex(activation.name, *_ACTIVATIONS.get(activation.name, _OWN))
+    return ActivationTex(activation.name, *_ACTIVATIONS.get(activation.name, _CUSTOM))
 
 
 def head_tex(head: Head) -> HeadTex:
-    """Return a head's formulas; one of the user's own is a name.
+    """Return a head's formulas; a custom one is named, not written out.
 
     Example:
         >>> from batchprop.heads import HEADS
         >>> head_tex(HEADS["squared_error"]).dZTex
         'P - Y'
     """
-    return HeadTex(head.name, *_HEADS.get(head.name, _OWN_HEAD))
+    return HeadTex(head.name, *_HEADS.get(head.name, _CUSTOM_HEAD))

@@ -15,19 +15,19 @@ from batchprop.microscope.page import page
 from batchprop.plots.validation import check_fitted, n_rows
 
 MAX_ROWS = 64
-"""Examples in a microscope at most: more columns than that nobody can tell apart."""
+"""More columns than this cannot be told apart on a page."""
 
-MAX_MOMENTS = 6
+MAX_SNAPSHOTS = 6
 
-_IMAGES = 3  # dimensions
+_IMAGE_DIMENSIONS = 3
 
 
 @dataclass(frozen=True)
 class Microscope:
-    """A page that shows a batch; in a notebook it shows itself.
+    """A page that shows a batch; a notebook displays it.
 
     Attributes:
-        html: the whole file, which needs no other.
+        html: the page, one file that loads nothing else.
     """
 
     html: str
@@ -36,7 +36,7 @@ class Microscope:
         """Write the page to a file.
 
         Args:
-            path: of the file; one that is there is replaced.
+            path: of the file; an existing file is replaced.
 
         Returns:
             The path.
@@ -52,7 +52,7 @@ class Microscope:
             path: of the file.
 
         Returns:
-            Whether there is a browser.
+            Whether a browser was found.
         """
         return webbrowser.open(self.save(path).resolve().as_uri())
 
@@ -72,33 +72,32 @@ def look(
     about: str | None = None,
     random_state: int = 0,
 ) -> Microscope:
-    """Show every matrix of one batch, forward, back, collapsed and updated, in a page of its own.
+    """Show every matrix of one batch on one page: forward, backward, collapse and update.
 
-    ``Z = W H + b``, ``P``, ``dZ``, the tensor ``DW`` with a sheet for each example, its mean
-    ``dW = dZ Hᵀ / m``, and ``W − α dW``: at the end of training, and where the fit recorded its checkpoints
-    (``record_examples=True``) on the way there.
+    The page shows ``Z = W H + b``, ``P``, ``dZ``, the tensor ``DW`` with a slice for each example, its mean
+    ``dW = dZ Hᵀ / m``, and ``W − α dW``, for the fitted network. If the fit recorded snapshots of the weights
+    (``record_examples=True``), it also shows the network at earlier points of the training.
 
     Args:
         estimator: a fitted ``MLPClassifier`` or ``MLPRegressor``.
-        X: inputs ``(n, n_0)``, an array, a sparse matrix, or a frame, whose index then names the rows.
-        y: their targets, as for ``fit``; a series or a frame names them.
-        rows: how many of them make up the batch, up to 64: drawn at random, in the order of X, with all
-            labels in turn; all, where there are no more.
-        images: what the rows look like, where they are images: ``(n, height, width)``, in any unit, the
-            largest number drawn darkest.
-        learning_rate: α of the update; the estimator's ``learning_rate_init`` if None.
-        about: what the examples are, in a few words.
-        random_state: of the draw.
+        X: inputs ``(n, n_0)``: an array, a sparse matrix, or a data frame, whose index names the rows.
+        y: targets, as for ``fit``; a series or data frame names them.
+        rows: size of the batch, up to 64. The rows are drawn at random, balanced over the labels, and keep
+            their order in X; a smaller X is shown whole.
+        images: the rows as images ``(n, height, width)``, in any unit; the largest number is drawn darkest.
+        learning_rate: α of the update; ``learning_rate_init`` of the estimator if None.
+        about: what the examples are, in a few words, for the title.
+        random_state: seed of the draw.
 
     Returns:
-        A ``Microscope``: ``save(path)`` it, ``open(path)`` it, or let a notebook show it.
+        A ``Microscope``: call ``save(path)`` or ``open(path)``, or let a notebook display it.
 
     Raises:
         NotFittedError: the estimator is not fitted.
-        ValueError: X or y do not fit the network (``InputError`` where X, y and images do not, or where the
-            estimator is no network, as a pipeline).
-        ParameterError: ``rows`` is not from 1 to 64, ``learning_rate`` not a number above 0, or
-            ``random_state`` no whole number from 0.
+        ValueError: X or y do not fit the network (``InputError`` if X, y and images do not fit each other, or
+            if the estimator is not a network, for example a pipeline).
+        ParameterError: ``rows`` is not from 1 to 64, ``learning_rate`` is not a number above 0, or
+            ``random_state`` is not a whole number from 0.
 
     Source:
         The batch algorithm of the text that this comes from.
@@ -113,67 +112,66 @@ def look(
     """
     check_fitted(estimator)
     y = y.toarray() if hasattr(y, "toarray") else y
-    chosen = _chosen(X, y, rows, random_state, by_label=hasattr(estimator, "classes_"))
-    pictures = None if images is None else _pictures(images, len(y))[chosen]
-    names, features = _row_names(X, chosen), _features(estimator, X)
-    X, y = _taken(estimator, X, chosen), _some(y, chosen)
+    indices = _sample_rows(X, y, rows, random_state, by_label=hasattr(estimator, "classes_"))
+    images = None if images is None else _check_images(images, len(y))[indices]
+    row_names, features = _row_names(X, indices), _features(estimator, X)
+    X, y = _take_inputs(estimator, X, indices), _take(y, indices)
     network, batch = estimator.network_and_batch(X, y)
     widths = "-".join(map(str, network.sizes))
-    words = DisplayNames(
+    names = DisplayNames(
         title=f"{about or 'A batch'} through {widths}",
-        about=(_told(network, len(chosen)),),
+        description=(_describe(network, len(indices)),),
         features=features or [f"x{k}" for k in range(network.sizes[0])],
         outputs=_outputs(estimator, y, network.sizes[-1]),
-        rows=names,
-        labels=_in_words(np.asarray(y)),
-        images=pictures,
+        rows=row_names,
+        labels=_format_targets(np.asarray(y)),
+        images=images,
     )
     rate = estimator.learning_rate_init if learning_rate is None else learning_rate
-    return Microscope(page(document(words, batch, _moments(estimator, X, y), _positive(rate))))
+    return Microscope(page(document(names, batch, _snapshots(estimator, X, y), _check_learning_rate(rate))))
 
 
-def _moments(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
+def _snapshots(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
     """The network at a few points of its training, the fitted one last."""
-    found = [(f"after epoch {one.epoch}", estimator.at_snapshot(one)) for one in _checkpoints(estimator)]
-    if not found:
-        found = [("as fitted: the training was not recorded", estimator)]
-    elif _same(found[-1][1].coefs_, estimator.coefs_):
-        found[-1] = (f"{found[-1][0]}, the last", estimator)
+    recorded = getattr(estimator, "weight_snapshots_", [])
+    models = [(f"after epoch {one.epoch}", estimator.at_snapshot(one)) for one in recorded]
+    if not models:
+        models = [("as fitted: the training was not recorded", estimator)]
+    elif _same_weights(models[-1][1].coefs_, estimator.coefs_):
+        models[-1] = (f"{models[-1][0]}, the last", estimator)
     else:
-        found.append(("as fitted, the best epoch", estimator))
-    if found[0][0] == "after epoch 0":
-        found[0] = ("before the first epoch", found[0][1])
-    places = np.unique(np.linspace(0, len(found) - 1, MAX_MOMENTS).round().astype(int))
+        models.append(("as fitted, the best epoch", estimator))
+    if models[0][0] == "after epoch 0":
+        models[0] = ("before the first epoch", models[0][1])
+    indices = np.unique(np.linspace(0, len(models) - 1, MAX_SNAPSHOTS).round().astype(int))
     return [
-        Snapshot(name, then.network_and_batch(X, y)[0], _in_words(then.predict(X)))
-        for name, then in (found[place] for place in places)
+        Snapshot(name, model.network_and_batch(X, y)[0], _format_targets(model.predict(X)))
+        for name, model in (models[index] for index in indices)
     ]
 
 
-def _same(ours: list[Any], kept: list[Any]) -> bool:
-    # A small table is trained in float64 whatever the weights are kept in.
-    return all(np.array_equal(W.astype(V.dtype), V) for W, V in zip(ours, kept, strict=True))
+def _same_weights(recorded: list[Any], fitted: list[Any]) -> bool:
+    # A small table is trained in float64, and its weights may be stored in float32.
+    return all(np.array_equal(W.astype(V.dtype), V) for W, V in zip(recorded, fitted, strict=True))
 
 
-def _checkpoints(estimator: Any) -> list[Any]:
-    return list(getattr(estimator, "weight_snapshots_", []))
-
-
-def _chosen(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDArray[np.intp]:
+def _sample_rows(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDArray[np.intp]:
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or not 1 <= rows <= MAX_ROWS:
         raise ParameterError(f"rows={rows!r} is not allowed: give a number from 1 to {MAX_ROWS}, as 8")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ParameterError(f"random_state={seed!r} is not allowed: give a whole number from 0, as 0")
-    n, of_y = n_rows("X", X), n_rows("y", y)
-    if n == 0 or of_y != n:
-        raise InputError(f"X has {n} rows and y {of_y}: give one target for each row, and one row at least")
+    n, n_targets = n_rows("X", X), n_rows("y", y)
+    if n == 0 or n_targets != n:
+        raise InputError(
+            f"X has {n:,} rows and y {n_targets:,}: give one target for each row, and one row at least"
+        )
     if n <= rows:
         return np.arange(n)
     order = np.random.default_rng(seed).permutation(n)
     labels = np.asarray(y)
     if labels.ndim > 1 or not by_label:
         return np.sort(order[:rows])
-    # Every label has its turn, so that a small batch shows several.
+    # Take the labels in turn, so that even a small batch shows several.
     turn = np.empty(n, dtype=int)
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -181,14 +179,14 @@ def _chosen(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDArray[
     return np.sort(order[np.argsort(turn[order], kind="stable")][:rows])
 
 
-def _taken(estimator: Any, X: Any, rows: NDArray[np.intp]) -> Any:
-    """Some rows; without the names of the columns where the estimator was fitted without."""
-    some = _some(X, rows)
-    nameless = hasattr(some, "iloc") and not hasattr(estimator, "feature_names_in_")
-    return some.to_numpy() if nameless else some
+def _take_inputs(estimator: Any, X: Any, rows: NDArray[np.intp]) -> Any:
+    """Take some rows, without column names where the estimator was fitted without."""
+    taken = _take(X, rows)
+    unnamed = hasattr(taken, "iloc") and not hasattr(estimator, "feature_names_in_")
+    return taken.to_numpy() if unnamed else taken
 
 
-def _some(values: Any, rows: NDArray[np.intp]) -> Any:
+def _take(values: Any, rows: NDArray[np.intp]) -> Any:
     if hasattr(values, "iloc"):
         return values.iloc[rows]
     values = values.tocsr() if hasattr(values, "tocsr") else values
@@ -197,8 +195,8 @@ def _some(values: Any, rows: NDArray[np.intp]) -> Any:
 
 def _row_names(X: Any, rows: NDArray[np.intp]) -> list[str]:
     index = getattr(X, "index", None)
-    named = rows if index is None or callable(index) else index[rows]
-    return [f"{getattr(named, 'name', None) or 'row'} {name}" for name in named]
+    names = rows if index is None or callable(index) else index[rows]
+    return [f"{getattr(names, 'name', None) or 'row'} {name}" for name in names]
 
 
 def _features(estimator: Any, X: Any) -> list[str]:
@@ -206,47 +204,49 @@ def _features(estimator: Any, X: Any) -> list[str]:
 
 
 def _outputs(estimator: Any, y: Any, K: int) -> list[str]:
-    """The classes, or the names of the targets where they have some."""
+    """The classes, or the names of the targets if they have some."""
     classes = getattr(estimator, "classes_", None)
     if isinstance(classes, list):
-        return [f"{t + 1}: {label}" for t, labels in enumerate(classes) for label in _in_words(labels)]
+        return [f"{t + 1}: {label}" for t, labels in enumerate(classes) for label in _format_targets(labels)]
     if isinstance(classes, np.ndarray) and estimator.out_activation_ == "softmax":
-        return _in_words(classes)
+        return _format_targets(classes)
     if isinstance(classes, np.ndarray) and K == 1:
-        return [f"is {_in_words(classes)[-1]}"]
+        return [f"is {_format_targets(classes)[-1]}"]
     names = getattr(y, "columns", [getattr(y, "name", None)])
-    named = len(names) == K and all(name is not None for name in names)
-    return [str(name) if named else f"output {k}" for k, name in enumerate(names if named else range(K))]
+    is_named = len(names) == K and all(name is not None for name in names)
+    return [
+        str(name) if is_named else f"output {k}" for k, name in enumerate(names if is_named else range(K))
+    ]
 
 
-def _in_words(y: NDArray[Any]) -> list[str]:
-    """Each row's target: a label as it is, a number in 6 digits, several with commas between."""
+def _format_targets(y: NDArray[Any]) -> list[str]:
+    """Format each row's target: a class as it is, a number with 6 digits, several joined by commas."""
     rows = (y[:, None] if y.ndim == 1 else y).tolist()
     return [
         ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row) for row in rows
     ]
 
 
-def _pictures(images: Any, n: int) -> NDArray[Any]:
-    pictures = np.asarray(images)
-    fits = pictures.ndim == _IMAGES and len(pictures) == n and 0 not in pictures.shape
-    if not fits or pictures.dtype.kind not in "biuf":
+def _check_images(images: Any, n: int) -> NDArray[Any]:
+    images = np.asarray(images)
+    is_valid = images.ndim == _IMAGE_DIMENSIONS and len(images) == n and 0 not in images.shape
+    if not is_valid or images.dtype.kind not in "biuf":
         raise InputError(
-            f"images has shape {pictures.shape} of {pictures.dtype}: give a picture in numbers for each of "
+            f"images has shape {images.shape} of {images.dtype}: give an image in numbers for each of "
             f"the {n} rows, (n, height, width), as X.reshape(-1, 8, 8)"
         )
-    return pictures
+    return images
 
 
-def _positive(rate: float) -> float:
+def _check_learning_rate(rate: float) -> float:
     if not (isinstance(rate, int | float | np.number) and 0 < rate < np.inf):
         raise ParameterError(f"learning_rate={rate!r} is not allowed: give a number above 0, as 0.1")
     return float(rate)
 
 
-def _told(network: Any, m: int) -> str:
-    hidden = ", ".join(dict.fromkeys(activation.name for activation in network.activations))
-    between = hidden or "no hidden layer"
+def _describe(network: Any, m: int) -> str:
+    activations = ", ".join(dict.fromkeys(activation.name for activation in network.activations))
+    hidden = activations or "no hidden layer"
     widths = "-".join(map(str, network.sizes))
-    examples = "1 example, a column," if m == 1 else f"{m} examples, each a column,"
-    return f"{examples} through a network of {widths} units ({between}; {network.head.name})."
+    examples = "1 example, one column," if m == 1 else f"{m} examples, one column each,"
+    return f"{examples} through a network with {widths} units ({hidden}; {network.head.name})."

@@ -1,4 +1,4 @@
-"""The page: a document, its style and its script, in one HTML file that asks for nothing else."""
+"""The page: data, style and script in one HTML file that loads nothing else."""
 
 import html
 from typing import Any
@@ -15,28 +15,22 @@ _SKELETON = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<noscript>This page draws its matrices with JavaScript, which is switched off: allow it here.</noscript>
+<noscript>This page needs JavaScript to draw its matrices: please enable it.</noscript>
 <main id="microscope"></main>
-<script type="application/json" id="document">{document}</script>
+<script type="application/json" id="batch-data">{document}</script>
 <script>{script}</script>
 </body>
 </html>
 """
 
-# What the browser itself holds the page to: nothing is fetched, whatever a label says.
+# The browser enforces it: nothing is fetched, whatever a label of the user's data contains.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:"
 )
 
 
 def page(document: dict[str, Any]) -> str:
-    """Return the HTML of a microscope.
-
-    Args:
-        document: from ``batchprop.microscope.document.document``.
-
-    Returns:
-        The whole file.
+    """Return the HTML file for the data from ``batchprop.microscope.document.document``.
 
     Example:
         >>> page({"title": "a < b"})[:15]
