@@ -121,7 +121,9 @@ def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
     page = bp.microscope.look(model, X, y, rows=64)
     assert len(page.html) < 5e6
     found = page_data(page.html)
-    assert "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["description"][1]
+    assert (
+        "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["description"][1]
+    )
     units = [level["index"] for level in found["levels"]]
     assert [len(level) for level in units] == [64, 64, 64, 10]
     assert found["levels"][1]["names"][0] == f"unit {units[1][0] + 1}"
