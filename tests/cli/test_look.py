@@ -11,7 +11,7 @@ from batchprop.cli.app import app
 from batchprop.cli.progress import EpochSummary
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import QUICK, flowers, houses, names, run
-from tests.microscope.reading import page_data, numbers
+from tests.microscope.reading import numbers, page_data
 
 
 @pytest.fixture(autouse=True)

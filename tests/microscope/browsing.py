@@ -87,7 +87,8 @@ def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | No
             f"dZ{k + 1}": step.dZ[k], f"Db{k + 1}": step.gradient.bias_matrix(k),
             f"DW{k + 1}": step.gradient.tensor(k)[:, :, front],
             f"dW{k + 1}": mean.W, f"product{k + 1}": mean.W, f"db{k + 1}": mean.b[:, None],
-            f"updatedW{k + 1}": layer.W - RATE * mean.W, f"updatedb{k + 1}": (layer.b - RATE * mean.b)[:, None],
+            f"updatedW{k + 1}": layer.W - RATE * mean.W,
+            f"updatedb{k + 1}": (layer.b - RATE * mean.b)[:, None],
         }  # fmt: skip
         if k:
             dH = layer.W.T @ step.dZ[k]
