@@ -112,7 +112,7 @@ class PlaygroundTools:
             about.append(f"Of the batch's {len(taken.rows):,} examples {len(rows)} are shown, and collapsed.")
         words = DisplayNames(
             title=f"Batch {steps} of {examples.title}",
-            about=tuple(about),
+            description=tuple(about),
             features=examples.features,
             outputs=examples.outputs,
             rows=[examples.rows[row] for row in rows],

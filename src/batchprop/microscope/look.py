@@ -228,14 +228,14 @@ def _format_targets(y: NDArray[Any]) -> list[str]:
 
 
 def _check_images(images: Any, n: int) -> NDArray[Any]:
-    images = np.asarray(images)
-    is_valid = images.ndim == _IMAGE_DIMENSIONS and len(images) == n and 0 not in images.shape
-    if not is_valid or images.dtype.kind not in "biuf":
+    array: NDArray[Any] = np.asarray(images)
+    is_valid = array.ndim == _IMAGE_DIMENSIONS and len(array) == n and 0 not in array.shape
+    if not is_valid or array.dtype.kind not in "biuf":
         raise InputError(
-            f"images has shape {images.shape} of {images.dtype}: give an image in numbers for each of "
+            f"images has shape {array.shape} of {array.dtype}: give an image in numbers for each of "
             f"the {n} rows, (n, height, width), as X.reshape(-1, 8, 8)"
         )
-    return images
+    return array
 
 
 def _check_learning_rate(rate: float) -> float:
