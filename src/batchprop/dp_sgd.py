@@ -1,6 +1,7 @@
-"""The private mechanism: no example counts for more than a limit, and noise hides which ones took part.
+"""DP-SGD: each example's gradient is clipped, and noise hides which examples took part.
 
-``g = (Σ limited(g_i) + σ C N(0, 1)) / expected size``, over a batch that took each row by chance.
+``g = (Σ clip(g_i) + σ C N(0, 1)) / expected size``, over a batch that takes each row independently at random
+(Abadi et al., arXiv 1607.00133).
 """
 
 import math
@@ -25,20 +26,19 @@ from batchprop.params import Layers, tree_map
 NormalSampler: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 """``(shape, dtype) -> `` independent standard normal numbers."""
 
-
 LayerNorms: TypeAlias = tuple[Array, ...]
-"""How long each example's gradient is in each layer, L + 1 of ``(m,)``."""
+"""The norm of each example's gradient in each layer, L + 1 of ``(m,)``."""
 
 
 class Clipping(Protocol):
-    """Limits each example's gradient, so that none is longer than ``max_norm``."""
+    """Clips each example's gradient to a norm of at most ``max_norm``."""
 
     @property
     def max_norm(self) -> float:
-        """C, over all layers: the most that one example can add to the sum."""
+        """C, over all layers: the sensitivity of the sum to one example."""
 
-    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
-        """For each layer what each example's part is multiplied with ``(m,)``; 0 where it has no length."""
+    def factors(self, norms: LayerNorms) -> tuple[Array, ...]:
+        """Return each layer's factor of each example ``(m,)``; 0 where the norm is not finite."""
 
 
 class FlatClipping(NamedTuple):
@@ -46,101 +46,65 @@ class FlatClipping(NamedTuple):
 
     max_norm: float
 
-    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
-        """The same for all layers."""
-        return (clip_factors(global_norm(lengths), self.max_norm),) * len(lengths)
+    def factors(self, norms: LayerNorms) -> tuple[Array, ...]:
+        """Return ``min(1, C / ‖g_i‖)``, the same for all layers."""
+        return (clip_factors(global_norm(norms), self.max_norm),) * len(norms)
 
 
 class PerLayerClipping(NamedTuple):
-    """Each layer's own part is cut to ``C / √L``, so that all L together stay within C.
+    """Each layer is clipped to ``C / √L``, so that all L together stay within C.
 
-    The parts of one example are cut by different factors, so its direction changes
+    The layers of one example get different factors, so the direction of its gradient changes
     (McMahan et al., arXiv 1710.06963).
     """
 
     max_norm: float
 
-    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
-        """Of each layer's own length."""
-        return tuple(clip_factors(length, self.max_norm / math.sqrt(len(lengths))) for length in lengths)
+    def factors(self, norms: LayerNorms) -> tuple[Array, ...]:
+        """Return each layer's own factor."""
+        return tuple(clip_factors(norm, self.max_norm / math.sqrt(len(norms))) for norm in norms)
 
 
 class AutomaticClipping(NamedTuple):
-    """``C · g_i / (‖g_i‖ + γ)``: all get about the same length (Bu et al., arXiv 2206.07136)."""
+    """``C · g_i / (‖g_i‖ + γ)``: all get about the same norm (Bu et al., arXiv 2206.07136)."""
 
     max_norm: float
     stability: float = 0.01
 
-    def factors(self, lengths: LayerNorms) -> tuple[Array, ...]:
-        """The same for all layers."""
-        return (automatic_clip_factors(global_norm(lengths), self.max_norm, self.stability),) * len(lengths)
+    def factors(self, norms: LayerNorms) -> tuple[Array, ...]:
+        """Return ``C / (‖g_i‖ + γ)``, the same for all layers."""
+        return (automatic_clip_factors(global_norm(norms), self.max_norm, self.stability),) * len(norms)
 
 
 class DPMechanism(NamedTuple):
-    """What makes a step private.
+    """The Gaussian mechanism of DP-SGD.
 
     Attributes:
-        clipping: limits each example's gradient.
+        clipping: clips each example's gradient.
         noise_multiplier: σ, the noise's standard deviation in units of C; None for no noise.
-        expected_size: how many rows a batch has on average; the sum is divided by it, whatever came out, for
-            a batch's true size would tell whether a row is in it.
+        expected_size: the average number of rows in a batch. The sum is divided by it and not by the batch's
+            true size, which would reveal whether a row is in the batch.
     """
 
     clipping: Clipping
     noise_multiplier: float | None
     expected_size: float
 
-    def clipped_sum(self, gradient: BatchGradient, shares: Array) -> Layers:
-        """The sum of the limited gradients, each times its share: ``Σ s_i f_i g_i``, f from the clipping.
-
-        Args:
-            gradient: the batch's.
-            shares: s ``(m,)``.
-
-        Returns:
-            For each layer ``Layer(W, b)``. An example whose length overflowed adds zeros, provided that its H
-            are finite, as those of ``with_finite_activations`` are: no row can keep the others from being
-            trained on.
-
-        Example:
-            >>> import numpy as np
-            >>> g = BatchGradient((np.array([[3.0, np.inf]]),), (np.array([[0.0, 7.0]]),))
-            >>> DPMechanism(FlatClipping(1.0), None, 2.0).clipped_sum(g, np.array([0.5, 0.5]))
-            (Layer(W=array([[0.]]), b=array([0.5])),)
-        """
-        xp, pairs = namespace(shares), squared_factor_norms(gradient.dZ, gradient.H)
-        factors = self.clipping.factors(tuple(layer_norms(left, right) for left, right in pairs))
-        # Scaled at once, so that a compiler writes what enters a layer's two products only once; and chosen,
-        # for zero times infinity is not zero.
+    def clipped_sum(self, gradient: BatchGradient, coefficients: Array) -> Layers:
+        """Return ``Σ c_i f_i g_i``, f the clipping factors and c ``(m,)``, for each layer ``Layer(W, b)``."""
+        xp = namespace(coefficients)
+        norms = tuple(layer_norms(dz, h) for dz, h in squared_factor_norms(gradient.dZ, gradient.H))
+        # One product makes both factors, so that XLA writes the input of a layer's two products only once;
+        # and where drops an example whose norm overflowed, as 0 · ∞ would be NaN. With the finite H of
+        # with_finite_activations such an example adds zeros: no row can spoil the training on the others.
         dZ = tuple(
-            xp.where(factor > 0, dZ, 0.0) * (factor * shares)
-            for dZ, factor in zip(gradient.dZ, factors, strict=True)
+            xp.where(factors > 0, dZ, 0.0) * (factors * coefficients)
+            for dZ, factors in zip(gradient.dZ, self.clipping.factors(norms), strict=True)
         )
         return BatchGradient(dZ, gradient.H).sum()
 
     def add_noise(self, gradient: Layers, normal: NormalSampler | None) -> Layers:
-        """Add noise to a batch's gradient: ``g + (σ C / expected size) N(0, 1)``, once for a batch.
-
-        Args:
-            gradient: the sum of limited gradients over the expected size.
-            normal: where the noise comes from.
-
-        Returns:
-            The gradient.
-
-        Raises:
-            ParameterError: there is noise to add but nothing to draw it from.
-
-        Example:
-            >>> import numpy as np
-            >>> from batchprop.params import Layer
-            >>> bits = np.random.default_rng(0)
-            >>> DPMechanism(FlatClipping(2.0), 1.5, 10.0).add_noise(
-            ...     (Layer(np.zeros((1, 1)), np.zeros(1)),),
-            ...     lambda shape, dtype: bits.standard_normal(shape, dtype),
-            ... )
-            (Layer(W=array([[0.03771907]]), b=array([-0.03963146])),)
-        """
+        """Return a batch's ``g + (σ C / expected size) N(0, 1)``; it is to be called once for each batch."""
         if self.noise_multiplier is None:
             return gradient
         if normal is None:
@@ -149,7 +113,7 @@ class DPMechanism(NamedTuple):
                 "NumpyEngine(np.random.default_rng())"
             )
         deviation = self.noise_multiplier * self.clipping.max_norm / self.expected_size
-        # Drawn at once: a compiler takes seconds for a generator in each layer.
+        # One draw for all parameters: XLA takes seconds to compile a generator for each layer.
         sizes = [math.prod(theta.shape) for layer in gradient for theta in layer]
         noise = deviation * normal((sum(sizes),), gradient[0].b.dtype)
         parts = (noise[start:stop] for start, stop in pairwise(accumulate(sizes, initial=0)))
@@ -157,25 +121,14 @@ class DPMechanism(NamedTuple):
 
 
 def with_finite_activations(net: Network) -> Network:
-    """Return the same network, in which a unit that overflows gives 0.
-
-    Example:
-        >>> import numpy as np
-        >>> from batchprop.backprop import predict
-        >>> net = Network.create(
-        ...     [1, 1, 1], activation="identity", head="squared_error", random_state=0
-        ... )
-        >>> float(predict(with_finite_activations(net), np.array([[np.inf]]))[0, 0]) == float(
-        ...     net.layers[1].b[0]
-        ... )
-        True
-    """
-    return Network(net.layers, tuple(map(_kept_finite, net.activations)), net.head)
+    """Return the same network, in which a unit that overflows gives 0."""
+    return Network(net.layers, tuple(map(_zero_where_infinite, net.activations)), net.head)
 
 
-def _kept_finite(activation: Activation) -> Activation:
+def _zero_where_infinite(activation: Activation) -> Activation:
     def function(Z: Array) -> Array:
         xp, H = namespace(Z), activation.function(Z)
         return xp.where(xp.isfinite(H), H, 0.0)
 
+    # The derivative stays: a dZ that is not finite makes the norm so too, and the clipping drops it.
     return activation._replace(function=function)

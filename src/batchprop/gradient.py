@@ -2,8 +2,7 @@
 
 The weight gradient of example i in layer k is the outer product ``dz_i h_iᵀ``; the pair ``(dZ, H)`` holds all
 of them. Index legend: ``n_l`` units in a layer, ``n_{l-1}`` in the one below, ``m`` examples, ``k`` a layer
-from 0; c the normalized weights, ``w_i / Σw`` or ``1/m``. Weights enter where a mean is taken,
-and nowhere else.
+from 0; c the normalized weights, ``w_i / Σw`` or ``1/m``. The weights enter means, and nothing else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,10 +27,11 @@ from batchprop.params import Layer, Layers
 __all__ = ["BatchGradient", "GradientNoise", "KroneckerFactors", "Matrices", "estimate_gradient_noise"]
 
 Matrices: TypeAlias = tuple[Array, ...]
+"""One matrix for each layer."""
 
 
 class GradientNoise(NamedTuple):
-    """Two unbiased estimates of how examples' gradients g_i spread around their expectation G.
+    """Two unbiased estimates: the spread of the examples' gradients g_i, and their expectation G.
 
     Attributes:
         trace: of ``tr Σ = E‖g_i − G‖²``, a scalar array; never below 0.
@@ -42,40 +42,8 @@ class GradientNoise(NamedTuple):
     squared_norm: Array
 
 
-def estimate_gradient_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> GradientNoise:
-    """Return both estimates from sums over a batch; of several batches, from arrays with an entry for each.
-
-    ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
-
-    Args:
-        mean_of_squares: ``Σ c_i s_i``, with the shares c and ``s_i = ‖g_i‖²``.
-        square_of_mean: ``‖ḡ‖²``.
-        q: ``Σ c_i²``, which is ``1/m`` without weights.
-
-    Returns:
-        ``Noise(trace, squared_norm)``; both NaN where fewer than two examples count.
-
-    Source:
-        McCandlish et al. 2018, arXiv 1812.06162, appendix A.1, from one batch instead of two sizes.
-
-    Example:
-        >>> import numpy as np
-        >>> noise = estimate_gradient_noise(
-        ...     np.array([5.0, 5.0]), np.array([4.0, 5.0]), np.array([0.5, 1.0])
-        ... )
-        >>> noise.trace, noise.squared_norm
-        (array([ 2., nan]), array([ 3., nan]))
-    """
-    xp = namespace(q)
-    counts = (q > 0) & (q < 1)  # q is 1 for one example, and 0 for none
-    scatter = xp.maximum(mean_of_squares - square_of_mean, xp.zeros_like(q))
-    undefined = xp.full_like(q, xp.nan)
-    trace = xp.where(counts, scatter / xp.where(counts, 1.0 - q, xp.ones_like(q)), undefined)
-    return GradientNoise(trace, square_of_mean - q * trace)
-
-
 class KroneckerFactors(NamedTuple):
-    """Second moments of what enters a layer, and of what comes back to it.
+    """The second moments of a layer's input and of its backpropagated derivative.
 
     Attributes:
         A: ``Σ c_i h_i h_iᵀ``, ``(n_{l-1}, n_{l-1})``.
@@ -87,12 +55,12 @@ class KroneckerFactors(NamedTuple):
 
 
 class BatchGradient(NamedTuple):
-    """Every example's own gradient, never built until you ask for it.
+    """Every example's own gradient, in factors; no gradient is built until you ask for it.
 
     Attributes:
         dZ: L + 1 matrices ``(n_l, m)``, the left factors.
         H: L + 1 matrices ``(n_{l-1}, m)``, the right factors.
-        weights: how much each example counts in a mean ``(m,)``, or None where all count the same.
+        weights: how much each example counts in a mean ``(m,)``, or None for equal weights.
 
     Example:
         >>> import numpy as np
@@ -112,6 +80,8 @@ class BatchGradient(NamedTuple):
     H: Matrices
     weights: Array | None = None
 
+    # The mean
+
     def mean(self) -> Layers:
         """The gradient that trains the network: ``dW = dZ diag(w) Hᵀ / Σw``, ``db = dZ w / Σw``.
 
@@ -126,11 +96,36 @@ class BatchGradient(NamedTuple):
         """
         return self.collapse(self.normalized_weights())
 
+    def normalized_weights(self) -> Array:
+        """Each example's coefficient in the mean, c: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``.
+
+        Returns:
+            ``(m,)``. Costs ``O(m)``.
+
+        Example:
+            >>> import numpy as np
+            >>> dZ, H = (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
+            >>> (
+            ...     BatchGradient(dZ, H).normalized_weights(),
+            ...     BatchGradient(dZ, H, np.array([1.0, 3.0])).normalized_weights(),
+            ... )
+            (array([0.5, 0.5]), array([0.25, 0.75]))
+        """
+        xp = namespace(self.dZ[0])
+        if self.weights is None:
+            m = self.dZ[0].shape[1]
+            return xp.full((m,), 1.0 / max(m, 1), dtype=self.dZ[0].dtype)
+        total = xp.sum(self.weights)
+        # Chosen with where, not with if: a compiled program cannot branch on the total.
+        return self.weights / xp.where(total > 0, total, xp.ones_like(total))
+
+    # Collapses, and their opposite: single gradients
+
     def collapse(self, coefficients: Array) -> Layers:
         """Any weighted sum of the gradients: ``Σ c_i dW_i = (dZ diag(c)) Hᵀ``, ``Σ c_i db_i = dZ c``.
 
         Args:
-            coefficients: c ``(m,)``. The weights are not looked at.
+            coefficients: c ``(m,)``, of any sign. The weights play no part.
 
         Returns:
             For each layer ``Layer(Σ c_i dW_i, Σ c_i db_i)``. One product a layer.
@@ -150,7 +145,7 @@ class BatchGradient(NamedTuple):
         )
 
     def sum(self) -> Layers:
-        """The sum of the gradients: ``dW = dZ Hᵀ``, ``db = dZ 1``, whatever their weights.
+        """The sum of the gradients: ``dW = dZ Hᵀ``, ``db = dZ 1``; the weights play no part.
 
         Returns:
             For each layer ``Layer(dW, db)``. One product a layer.
@@ -161,30 +156,8 @@ class BatchGradient(NamedTuple):
             (Layer(W=array([[11.]]), b=array([3.])),)
         """
         dZ = self.dZ[0]
-        ones = namespace(dZ).ones_like(dZ[0, :])  # a product with ones is faster in NumPy than a sum
+        ones = namespace(dZ).ones_like(dZ[0, :])  # in NumPy a product with ones is faster than sum(axis=1)
         return tuple(Layer(dZ @ H.T, dZ @ ones) for dZ, H in zip(self.dZ, self.H, strict=True))
-
-    def normalized_weights(self) -> Array:
-        """Each example's share of the mean: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``.
-
-        Returns:
-            ``(m,)``. Costs ``O(m)``.
-
-        Example:
-            >>> import numpy as np
-            >>> dZ, H = (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
-            >>> (
-            ...     BatchGradient(dZ, H).normalized_weights(),
-            ...     BatchGradient(dZ, H, np.array([1.0, 3.0])).normalized_weights(),
-            ... )
-            (array([0.5, 0.5]), array([0.25, 0.75]))
-        """
-        xp = namespace(self.dZ[0])
-        if self.weights is None:
-            m = self.dZ[0].shape[1]
-            return xp.full((m,), 1.0 / max(m, 1), dtype=self.dZ[0].dtype)
-        total = xp.sum(self.weights)
-        return self.weights / xp.where(total > 0, total, xp.ones_like(total))
 
     def tensor(self, k: int) -> Array:
         """The tensor ``DW[:, :, i] = dz_i h_iᵀ`` of layer k: each example's own weight gradient.
@@ -194,7 +167,7 @@ class BatchGradient(NamedTuple):
 
         Returns:
             ``(n_l, n_{l-1}, m)``. Costs ``O(m n_l n_{l-1})``, m times the layer, in time and memory: for
-            looking, not for training.
+            inspection, not for training.
 
         Raises:
             InputError: there is no such layer.
@@ -228,7 +201,7 @@ class BatchGradient(NamedTuple):
         return self.dZ[_normalize_layer_index(k, len(self.dZ))]
 
     def example(self, i: int) -> Layers:
-        """One example's own gradient: ``dW = dz_i h_iᵀ``, ``db = dz_i``, whatever its weight.
+        """One example's own gradient: ``dW = dz_i h_iᵀ``, ``db = dz_i``; its weight plays no part.
 
         Args:
             i: the column, from 0; negative counts from the end.
@@ -254,51 +227,13 @@ class BatchGradient(NamedTuple):
             for dZ, H in zip(self.dZ, self.H, strict=True)
         )
 
-    def scaled(self, factors: Array) -> Self:
-        """Each example's gradient times a factor of its own: column i of every dZ is multiplied by ``f_i``.
-
-        Args:
-            factors: f ``(m,)``.
-
-        Returns:
-            The same kind, with the same H and weights. Unlike a weight, a factor does not enter the mean's
-            divisor. Costs ``O(m n)``.
-
-        Raises:
-            InputError: there is not one factor for each example.
-
-        Example:
-            >>> import numpy as np
-            >>> g = BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
-            >>> g.scaled(np.array([10.0, 0.5])).dZ[0]
-            array([[10.,  1.]])
-        """
-        _validate_per_example("factors", factors, self.dZ[0].shape[1])
-        return self._replace(dZ=tuple(dZ * factors for dZ in self.dZ))
-
-    def squared_norms_per_layer(self) -> tuple[Array, ...]:
-        """Each example's squared gradient norm in each layer: ``‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
-
-        Returns:
-            For each layer ``(m,)``, whatever the weights. Costs ``O(m n)``; no gradient is built.
-
-        Source:
-            Goodfellow 2015, arXiv 1510.01799.
-
-        Example:
-            >>> import numpy as np
-            >>> BatchGradient(
-            ...     (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
-            ... ).squared_norms_per_layer()
-            (array([10., 68.]),)
-        """
-        return tuple(left * right for left, right in squared_factor_norms(self.dZ, self.H))
+    # Norms and inner products
 
     def squared_norms(self) -> Array:
         """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
 
         Returns:
-            ``(m,)``, of the gradients themselves, whatever their weights. Costs ``O(m n)``; no gradient is
+            ``(m,)``, of the gradients themselves; the weights play no part. Costs ``O(m n)``; no gradient is
             built.
 
         Source:
@@ -311,15 +246,33 @@ class BatchGradient(NamedTuple):
         """
         return _sum_layers(self.squared_norms_per_layer())
 
+    def squared_norms_per_layer(self) -> tuple[Array, ...]:
+        """Each example's squared gradient norm in each layer: ``‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
+
+        Returns:
+            For each layer ``(m,)``; the weights play no part. Costs ``O(m n)``; no gradient is built.
+
+        Source:
+            Goodfellow 2015, arXiv 1510.01799.
+
+        Example:
+            >>> import numpy as np
+            >>> BatchGradient(
+            ...     (np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)
+            ... ).squared_norms_per_layer()
+            (array([10., 68.]),)
+        """
+        return tuple(dz * h for dz, h in squared_factor_norms(self.dZ, self.H))
+
     def dot(self, direction: Layers) -> Array:
-        """Each example's agreement with a direction: ``⟨g_i, V⟩ = Σ_layers dz_iᵀ (V_W h_i + V_b)``.
+        """Each example's inner product with a direction: ``⟨g_i, V⟩ = Σ_layers dz_iᵀ (V_W h_i + V_b)``.
 
         Args:
             direction: V, for each layer ``Layer(V_W, V_b)`` of the shapes of W and b: the mean of another
-                gradient, a step that an optimiser took.
+                gradient, or an optimiser's step.
 
         Returns:
-            ``(m,)``, whatever the weights. One product a layer.
+            ``(m,)``; the weights play no part. One product a layer.
 
         Raises:
             InputError: the direction has other shapes than the layers, or none.
@@ -343,10 +296,10 @@ class BatchGradient(NamedTuple):
             other: the gradient of another batch through layers of the same widths, or None for this one.
 
         Returns:
-            ``K[i, j] = ⟨g_i, g'_j⟩``, ``(m, m')``, whatever the weights. Two products a layer.
+            ``K[i, j] = ⟨g_i, g'_j⟩``, ``(m, m')``; the weights play no part. Two products a layer.
 
         Raises:
-            InputError: it is no gradient, or its layers have other widths.
+            InputError: ``other`` is no gradient, or its layers have other widths.
 
         Source:
             Pruthi et al. 2020 (TracIn), arXiv 2002.08484.
@@ -358,14 +311,13 @@ class BatchGradient(NamedTuple):
                    [26., 68.]])
         """
         other = self if other is None else other
-        ours = layer_shapes(self)
         if not isinstance(other, BatchGradient):
             raise InputError(
                 f"a {type(other).__name__} is no gradient: give what backprop returns of a batch"
             )
-        if (theirs := layer_shapes(other)) != ours:
+        if layer_shapes(other) != layer_shapes(self):
             raise InputError(
-                f"the other gradient's layers have shapes {theirs}, these {ours}: "
+                f"the other gradient's layers have shapes {layer_shapes(other)}, these {layer_shapes(self)}: "
                 "give two batches through the same network"
             )
         return _sum_layers(
@@ -373,14 +325,16 @@ class BatchGradient(NamedTuple):
             for dZ, H, dZ_, H_ in zip(self.dZ, self.H, other.dZ, other.H, strict=True)
         )
 
+    # Statistics over the batch
+
     def variance(self) -> Layers:
         """The variance of each parameter's gradient over the batch: ``Σ c_i g_i² − (Σ c_i g_i)²``, by entry.
 
-        With the shares c, ``Var W = (dZ² diag(c)) (H²)ᵀ − dW²`` and ``Var b = dZ² c − db²``.
+        With the normalized weights c, ``Var W = (dZ² diag(c)) (H²)ᵀ − dW²`` and ``Var b = dZ² c − db²``.
 
         Returns:
-            For each layer ``Layer(Var W, Var b)``, of the shapes of W and b. What the batch's examples have,
-            divided by m; rounding never takes it below 0. Two products a layer.
+            For each layer ``Layer(Var W, Var b)``, of the shapes of W and b: the variance of this batch,
+            divided by m and not m − 1; rounding never takes it below 0. Two products a layer.
 
         Source:
             Dangel, Kunstner and Hennig 2020 (BackPACK), arXiv 1912.10985.
@@ -394,6 +348,7 @@ class BatchGradient(NamedTuple):
         squares = BatchGradient(tuple(dZ**2 for dZ in self.dZ), tuple(H**2 for H in self.H)).collapse(c)
 
         def spread(second: Array, first: Array) -> Array:
+            # The difference of two nearly equal numbers may round to below 0.
             return xp.maximum(second - first**2, xp.zeros_like(first))
 
         return tuple(
@@ -401,14 +356,14 @@ class BatchGradient(NamedTuple):
         )
 
     def noise(self) -> GradientNoise:
-        """How far single examples scatter around the true gradient G, and how long G is; both unbiased.
+        """The spread of the examples' gradients around the true gradient G, and the norm of G, unbiased.
 
-        With the shares c, ``s_i = ‖g_i‖²``, the mean ḡ and ``q = Σ c_i²`` (``1/m`` without weights):
-        ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
+        With the normalized weights c, ``s_i = ‖g_i‖²``, the mean ḡ and ``q = Σ c_i²`` (``1/m`` without
+        weights): ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
 
         Returns:
-            ``Noise(trace, squared_norm)``; both NaN where fewer than two examples count. Costs the mean's one
-            product a layer, ``O(m n)`` and ``O(parameters)``.
+            ``GradientNoise(trace, squared_norm)``; both NaN where fewer than two examples count. Costs the
+            mean's one product a layer, ``O(m n)`` and ``O(parameters)``.
 
         Source:
             McCandlish et al. 2018, arXiv 1812.06162, appendix A.1, from one batch instead of two sizes.
@@ -421,13 +376,13 @@ class BatchGradient(NamedTuple):
         """
         xp, c = namespace(self.dZ[0]), self.normalized_weights()
         q, zero = c @ c, xp.zeros_like(c @ c)
-        length = sum((squared_norm(theta) for layer in self.mean() for theta in layer), start=zero)
-        return estimate_gradient_noise(c @ self.squared_norms(), length, q)
+        square_of_mean = sum((squared_norm(theta) for layer in self.mean() for theta in layer), start=zero)
+        return estimate_gradient_noise(c @ self.squared_norms(), square_of_mean, q)
 
     def noise_scale(self) -> Array:
         """The gradient noise scale ``tr Σ / ‖G‖²``: the batch size at which noise and gradient match.
 
-        Far below it a larger batch pays almost fully; far above it, hardly at all.
+        Far below it a batch of twice the size nearly halves the steps; far above it, it hardly helps.
 
         Returns:
             A scalar array, in examples; infinite where the estimate of ``‖G‖²`` is not above 0 (the batch is
@@ -443,17 +398,19 @@ class BatchGradient(NamedTuple):
             >>> round(float(g.noise_scale()), 3)
             0.667
         """
-        trace, length = self.noise()
-        xp = namespace(length)
-        unseen = length <= 0
-        ratio = trace / xp.where(unseen, xp.ones_like(length), length)
-        return xp.where(unseen, xp.full_like(length, xp.inf), ratio)
+        trace, squared = self.noise()
+        xp = namespace(squared)
+        unseen = squared <= 0
+        # Both branches of where are computed: dividing by the 0 itself would warn in NumPy.
+        ratio = trace / xp.where(unseen, xp.ones_like(squared), squared)
+        return xp.where(unseen, xp.full_like(squared, xp.inf), ratio)
 
     def kronecker_factors(self) -> tuple[KroneckerFactors, ...]:
-        """The two factors of K-FAC's curvature: ``A = H diag(c) Hᵀ``, ``G = dZ diag(c) dZᵀ``, c the shares.
+        """The factors of K-FAC's curvature: ``A = H diag(c) Hᵀ`` and ``G = dZ diag(c) dZᵀ``.
 
-        ``A ⊗ G`` stands in for the second moment of the layer's weight gradient. The biases are left out; dZ
-        is of the labels given, not of labels drawn from the network, as in the empirical Fisher matrix.
+        With the normalized weights c, ``A ⊗ G`` approximates the second moment of the layer's weight
+        gradient. The biases are left out; dZ belongs to the given labels, not to labels sampled from the
+        network, as in the empirical Fisher matrix.
 
         Returns:
             For each layer ``KroneckerFactors(A, G)``, of ``(n_{l-1}, n_{l-1})`` and ``(n_l, n_l)``. Two
@@ -473,15 +430,39 @@ class BatchGradient(NamedTuple):
             KroneckerFactors((H * c) @ H.T, (dZ * c) @ dZ.T) for dZ, H in zip(self.dZ, self.H, strict=True)
         )
 
+    # Clipping
+
+    def scaled(self, factors: Array) -> Self:
+        """Each example's gradient times a factor of its own: column i of every dZ is multiplied by ``f_i``.
+
+        Args:
+            factors: f ``(m,)``.
+
+        Returns:
+            A BatchGradient with the same H and weights. Unlike a weight, a factor does not enter the mean's
+            divisor. Costs ``O(m n)``.
+
+        Raises:
+            InputError: there is not one factor for each example.
+
+        Example:
+            >>> import numpy as np
+            >>> g = BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
+            >>> g.scaled(np.array([10.0, 0.5])).dZ[0]
+            array([[10.,  1.]])
+        """
+        _validate_per_example("factors", factors, self.dZ[0].shape[1])
+        return self._replace(dZ=tuple(dZ * factors for dZ in self.dZ))
+
     def clipped(self, max_norm: float | Array) -> "BatchGradient":
-        """Each example's gradient, cut to a length: ``g_i · min(1, C / ‖g_i‖)``, the length over all layers.
+        """Each example's gradient, clipped to a norm: ``g_i · min(1, C / ‖g_i‖)``, the norm over all layers.
 
         Args:
             max_norm: C, above 0: a number or a scalar array (JAX may trace it); infinite for no limit.
 
         Returns:
             A BatchGradient with the same H and weights. Costs ``O(m n)``: column i of every dZ is scaled. A
-            gradient of zeros stays; one whose ``‖dz_i‖²`` or ``‖h_i‖²`` overflows (numbers above 10¹⁹ in
+            gradient of zeros stays; one whose ``‖dz_i‖²`` or ``‖h_i‖²`` overflows (entries above 10¹⁹ in
             float32) becomes zeros, so the limit holds.
 
         Raises:
@@ -500,14 +481,15 @@ class BatchGradient(NamedTuple):
         return self.scaled(clip_factors(global_norm(self._layer_norms()), max_norm))
 
     def clipped_per_layer(self, max_norms: Sequence[float | Array] | Array) -> "BatchGradient":
-        """Each layer's part of each example's gradient, cut to that layer's own length.
+        """Each example's gradient, clipped in each layer to that layer's own norm.
 
         Args:
-            max_norms: ``C_k > 0`` for each layer: numbers, scalar arrays, or one array ``(L + 1,)``. An
-                example's whole gradient is then no longer than ``√(Σ C_k²)``.
+            max_norms: ``C_k > 0`` for each layer: numbers, scalar arrays, or one array ``(L + 1,)``. The norm
+                of an example's whole gradient is then at most ``√(Σ C_k²)``.
 
         Returns:
-            A BatchGradient with the same H and weights. Costs ``O(m n)``; the limits are ``clipped``'s.
+            A BatchGradient with the same H and weights. Costs ``O(m n)``; overflow is handled as in
+            ``clipped``.
 
         Raises:
             InputError: there are more or fewer limits than layers.
@@ -523,19 +505,20 @@ class BatchGradient(NamedTuple):
             (array([[1.]]), array([[4.]]))
         """
         limits = per_layer_limits(max_norms, len(self.dZ))
-        parts = zip(self.dZ, self._layer_norms(), limits, strict=True)
-        return self._replace(dZ=tuple(dZ * clip_factors(lengths, limit) for dZ, lengths, limit in parts))
+        layers = zip(self.dZ, self._layer_norms(), limits, strict=True)
+        return self._replace(dZ=tuple(dZ * clip_factors(norms, limit) for dZ, norms, limit in layers))
 
     def normalized(self, max_norm: float | Array, stability: float | Array = 0.01) -> "BatchGradient":
-        """Each example's gradient, brought to about one length: ``C g_i / (‖g_i‖ + γ)``, automatic clipping.
+        """Each example's gradient, brought to about one norm: ``C g_i / (‖g_i‖ + γ)``, automatic clipping.
 
         Args:
-            max_norm: C, above 0, which no example reaches: a number or a scalar array.
-            stability: γ, above 0, in units of the gradients: shorter ones are shortened more, so that nothing
-                is divided by 0.
+            max_norm: C, above 0, the bound of every norm: a number or a scalar array.
+            stability: γ, above 0, in units of the gradients: it keeps the divisor above 0, and leaves short
+                gradients shorter.
 
         Returns:
-            A BatchGradient with the same H and weights. Costs ``O(m n)``; what overflows is ``clipped``'s.
+            A BatchGradient with the same H and weights. Costs ``O(m n)``; overflow is handled as in
+            ``clipped``.
 
         Raises:
             ParameterError: C or γ is not above 0, or no number.
@@ -552,57 +535,71 @@ class BatchGradient(NamedTuple):
         return self.scaled(automatic_clip_factors(global_norm(self._layer_norms()), max_norm, stability))
 
     def _layer_norms(self) -> tuple[Array, ...]:
-        return tuple(layer_norms(left, right) for left, right in squared_factor_norms(self.dZ, self.H))
+        return tuple(layer_norms(dz, h) for dz, h in squared_factor_norms(self.dZ, self.H))
 
 
-def layer_shapes(gradient: BatchGradient) -> list[tuple[int, int]]:
-    """Return the shape of W in each layer, ``(n_l, n_{l-1})``.
+def estimate_gradient_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> GradientNoise:
+    """Estimate the gradient noise from sums over a batch, or over several, one entry for each.
+
+    ``tr Σ ≈ (Σ c_i s_i − ‖ḡ‖²) / (1 − q)`` and ``‖G‖² ≈ ‖ḡ‖² − q tr Σ``.
+
+    Args:
+        mean_of_squares: ``Σ c_i s_i``, with the normalized weights c and ``s_i = ‖g_i‖²``.
+        square_of_mean: ``‖ḡ‖²``.
+        q: ``Σ c_i²``, which is ``1/m`` without weights.
+
+    Returns:
+        ``GradientNoise(trace, squared_norm)``; both NaN where fewer than two examples count.
+
+    Source:
+        McCandlish et al. 2018, arXiv 1812.06162, appendix A.1, from one batch instead of two sizes.
 
     Example:
         >>> import numpy as np
-        >>> layer_shapes(BatchGradient((np.ones((2, 5)),), (np.ones((3, 5)),)))
-        [(2, 3)]
+        >>> noise = estimate_gradient_noise(
+        ...     np.array([5.0, 5.0]), np.array([4.0, 5.0]), np.array([0.5, 1.0])
+        ... )
+        >>> noise.trace, noise.squared_norm
+        (array([ 2., nan]), array([ 3., nan]))
     """
+    xp = namespace(q)
+    defined = (q > 0) & (q < 1)  # q is 1 for one example, and 0 for none
+    scatter = xp.maximum(mean_of_squares - square_of_mean, xp.zeros_like(q))
+    trace = scatter / xp.where(defined, 1.0 - q, xp.ones_like(q))
+    trace = xp.where(defined, trace, xp.full_like(q, xp.nan))
+    return GradientNoise(trace, square_of_mean - q * trace)
+
+
+def layer_shapes(gradient: BatchGradient) -> list[tuple[int, int]]:
+    """Return the shape of W in each layer, ``(n_l, n_{l-1})``."""
     return [(dZ.shape[0], H.shape[0]) for dZ, H in zip(gradient.dZ, gradient.H, strict=True)]
 
 
 def validate_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None:
-    """Check that a direction looks like a gradient; shapes alone are looked at, so it may be traced.
-
-    Args:
-        direction: for each layer ``Layer(V_W, V_b)``.
-        shapes: what ``layer_shapes`` returns.
-
-    Raises:
-        InputError: it has other shapes, or none.
-
-    Example:
-        >>> validate_direction((), [(2, 3)])
-        Traceback (most recent call last):
-        batchprop.errors.InputError: the direction has shapes [] as W and b of each layer: ...
-    """
+    """Raise an InputError where a direction has other shapes than ``layer_shapes``."""
+    # Shapes alone are read, so a direction may be traced by JAX.
     wanted = [(shape, shape[:1]) for shape in shapes]
     must = f"it must have the layers' own, {wanted}, as a mean gradient has"
     try:
-        given = [(tuple(V_W.shape), tuple(V_b.shape)) for V_W, V_b in direction]
+        found = [(tuple(V_W.shape), tuple(V_b.shape)) for V_W, V_b in direction]
     except (AttributeError, TypeError, ValueError) as error:
         what = f"a {type(direction).__name__}"
         raise InputError(f"the direction is {what}, not W and b of each layer: {must}") from error
-    if given != wanted:
-        raise InputError(f"the direction has shapes {given} as W and b of each layer: {must}")
+    if found != wanted:
+        raise InputError(f"the direction has shapes {found} as W and b of each layer: {must}")
 
 
 def _validate_per_example(name: str, values: Array, m: int) -> None:
-    # NumPy would stretch one number over all examples without a word.
+    # NumPy would broadcast one number over all examples without a word.
     if getattr(values, "shape", None) != (m,):
-        given = f"shape {values.shape}" if hasattr(values, "shape") else f"no shape, as {values!r}"
-        raise InputError(f"the {name} have {given}: give an array of shape ({m},), one for each example")
+        what = f"shape {values.shape}" if hasattr(values, "shape") else f"no shape, as {values!r}"
+        raise InputError(f"the {name} have {what}: give an array of shape ({m},), one for each example")
 
 
-def _normalize_layer_index(k: int, layers: int) -> int:
-    if not isinstance(k, int | np.integer) or not -layers <= k < layers:
-        numbers = f"0 to {layers - 1} or from -{layers}"
-        raise InputError(f"layer {k!s} is not there: the network has {layers}, numbered {numbers}")
+def _normalize_layer_index(k: int, n_layers: int) -> int:
+    if not isinstance(k, int | np.integer) or not -n_layers <= k < n_layers:
+        numbers = f"0 to {n_layers - 1} or from -{n_layers}"
+        raise InputError(f"layer {k!s} is not there: the network has {n_layers}, numbered {numbers}")
     return int(k)
 
 
@@ -612,4 +609,5 @@ def _is_traced(i: object) -> bool:
 
 
 def _sum_layers(per_layer: Iterable[Array]) -> Array:
+    # Unlike sum, reduce adds no 0 first: one array fewer, and no type promotion.
     return reduce(add, per_layer)

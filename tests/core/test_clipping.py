@@ -1,0 +1,72 @@
+"""The norms of examples' gradients, and the factors that clip them, at the edges of floating point."""
+
+import numpy as np
+import pytest
+
+from batchprop.backprop import predict
+from batchprop.clipping import (
+    automatic_clip_factors,
+    clip_factors,
+    global_norm,
+    layer_norms,
+    per_layer_limits,
+    squared_factor_norms,
+)
+from batchprop.dp_sgd import DPMechanism, FlatClipping, with_finite_activations
+from batchprop.gradient import BatchGradient, layer_shapes
+from batchprop.network import Network
+from batchprop.params import Layer
+
+
+def test_factor_norms_are_squared_and_count_the_bias() -> None:
+    [(dz, h)] = squared_factor_norms((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
+    np.testing.assert_array_equal(dz, [1.0, 4.0])
+    np.testing.assert_array_equal(h, [10.0, 17.0])
+
+
+def test_zero_derivative_has_norm_zero_whatever_the_input() -> None:
+    np.testing.assert_array_equal(layer_norms(np.array([25.0, 0.0]), np.array([4.0, np.inf])), [10.0, 0.0])
+
+
+def test_global_norm_does_not_overflow() -> None:
+    norms = [np.array([3e30], "float32"), np.array([4e30], "float32")]
+    np.testing.assert_allclose(global_norm(norms), np.array([5e30], "float32"), rtol=1e-6)
+    np.testing.assert_array_equal(global_norm([np.array([0.0, np.inf]), np.array([0.0, 1.0])]), [0.0, np.inf])
+
+
+def test_clip_factors_are_one_up_to_the_limit_and_zero_without_a_norm() -> None:
+    norms = np.array([0.0, 1.0, 4.0, np.inf, np.nan])
+    np.testing.assert_array_equal(clip_factors(norms, 2.0), [1.0, 1.0, 0.5, 0.0, 0.0])
+    np.testing.assert_array_equal(clip_factors(norms[:4], np.inf), np.ones(4))
+
+
+def test_automatic_clip_factors_divide_by_norm_and_stability() -> None:
+    factors = automatic_clip_factors(np.array([0.0, 9.99, np.inf, np.nan]), 1.0, 0.01)
+    np.testing.assert_allclose(factors, [100.0, 0.1, 0.0, 0.0])
+
+
+def test_limits_come_as_a_tuple() -> None:
+    assert per_layer_limits([1.0, 0.5], 2) == (1.0, 0.5)
+
+
+def test_layer_shapes_are_those_of_the_weights() -> None:
+    assert layer_shapes(BatchGradient((np.ones((2, 5)),), (np.ones((3, 5)),))) == [(2, 3)]
+
+
+def test_example_whose_norm_overflows_adds_zeros_to_the_clipped_sum() -> None:
+    g = BatchGradient((np.array([[3.0, np.inf]]),), (np.array([[0.0, 7.0]]),))
+    [layer] = DPMechanism(FlatClipping(1.0), None, 2.0).clipped_sum(g, np.array([0.5, 0.5]))
+    assert (layer.W.tolist(), layer.b.tolist()) == ([[0.0]], [0.5])
+
+
+def test_noise_has_the_deviation_of_the_mechanism() -> None:
+    rng, zeros = np.random.default_rng(0), (Layer(np.zeros((1, 1)), np.zeros(1)),)
+    mechanism = DPMechanism(FlatClipping(2.0), 1.5, 10.0)
+    [layer] = mechanism.add_noise(zeros, lambda shape, dtype: rng.standard_normal(shape, dtype))
+    assert float(layer.W[0, 0]) == pytest.approx(0.03771907, rel=1e-6)
+    assert float(layer.b[0]) == pytest.approx(-0.03963146, rel=1e-6)
+
+
+def test_unit_that_overflows_gives_zero() -> None:
+    net = Network.create([1, 1, 1], activation="identity", head="squared_error", random_state=0)
+    assert predict(with_finite_activations(net), np.array([[np.inf]]))[0, 0] == net.layers[1].b[0]
