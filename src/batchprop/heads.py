@@ -1,9 +1,8 @@
 """The output heads: for each one record, the map from Z to P, the loss of each example, and dZ.
 
 Every matrix has one column per example: ``Z``, ``P`` and ``Y`` are ``(K, m)``, the losses ``(m,)``. A loss is
-summed over the K outputs and belongs to one example; nothing here knows of a mean over the batch. Whatever
-the finite Z, no logarithm of zero is taken and nothing overflows. The makers give one object for equal
-settings, by which a compiled engine knows that it has the program already.
+summed over the K outputs and belongs to one example; the mean over the batch is not taken here. For every
+finite Z, no logarithm of zero is taken and nothing overflows.
 """
 
 import math
@@ -23,9 +22,10 @@ class Head:
     """One output head.
 
     Attributes:
-        name: what the head is called in ``HEADS``.
+        name: the head's key in ``HEADS``.
         output: ``Z (K, m) -> P (K, m)``.
-        answer: ``(Z, Y) -> (P, losses)``, P and the loss of each example ``(m,)``, from Z to stay stable.
+        output_and_losses: ``(Z, Y) -> (P, losses)``, P and each example's loss ``(m,)``; the losses come from
+            Z and not from P, which is rounded to 0 or 1 where the network is sure.
         dZ: ``(P, Y) -> (K, m)``, the derivative of each example's own loss by its column of Z.
 
     Example:
@@ -45,67 +45,14 @@ class Head:
         return self.output_and_losses(Z, Y)[1]
 
 
-def _check_smoothing(label_smoothing: Any) -> None:
-    if not 0 <= label_smoothing < 1:
-        raise ParameterError(
-            f"label_smoothing={label_smoothing!r} is not allowed: "
-            "give a number from 0 (none) to below 1, as 0.1"
-        )
-
-
-def _head(
-    name: str,
-    output: Callable[[Array], Array],
-    losses: Callable[[Array, Array], Array],
-    dZ: Callable[[Array, Array], Array],
-) -> Head:
-    """Make a head whose output and losses have no work in common."""
-    return Head(name, output, lambda Z, Y: (output(Z), losses(Z, Y)), dZ)
-
-
-def clip_loss(costs: Array, ceiling: float) -> Array:
-    """Return ``min(costs, ceiling)``, elementwise; the costs themselves where there is no ceiling."""
-    return costs if ceiling == math.inf else namespace(costs).minimum(costs, ceiling)
-
-
-def _residual(P: Array, Y: Array) -> Array:
-    return P - Y
-
-
-def log_softmax(Z: Array) -> Array:
-    """``log P`` of the softmax, column by column: ``z − max z − log Σ exp(z − max z)``.
-
-    Args:
-        Z: scores ``(K, m)``.
-
-    Returns:
-        Log-probabilities ``(K, m)``, finite for every finite Z.
-
-    Example:
-        >>> import numpy as np
-        >>> log_softmax(np.array([[1e4], [-1e4]]))
-        array([[     0.],
-               [-20000.]])
-    """
-    S, _, total = _stable_exp(Z)
-    return S - namespace(Z).log(total)
-
-
-def _stable_exp(Z: Array) -> tuple[Array, Array, Array]:
-    """Return ``S = Z − max Z``, ``exp S`` and its sum, column by column: 1 ≤ sum ≤ K, whatever Z."""
-    xp = namespace(Z)
-    S = Z - xp.max(Z, axis=0, keepdims=True)
-    E = xp.exp(S)
-    return S, E, xp.sum(E, axis=0, keepdims=True)
-
-
+# A maker returns one object for equal settings: a compiled program belongs to its head, and is found by it.
 @cache
 def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Softmax with cross-entropy: ``P = normalize(exp Z)``, ``loss = −Σ Y ⊙ log P``, ``dZ = P − Y``.
 
     Args:
         label_smoothing: ε in [0, 1): every target becomes ``(1 − ε) Y + ε/K`` (arXiv 1512.00567).
-        ceiling: what ``−log P`` is reported as at most; dZ knows nothing of it.
+        ceiling: the largest ``−log P`` that is reported; it does not change dZ.
 
     Returns:
         The head; Y holds one distribution per column, usually one-hot.
@@ -127,12 +74,12 @@ def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
         _, E, total = _stable_exp(Z)
         return E / total
 
-    def answer(Z: Array, Y: Array) -> tuple[Array, Array]:
+    def output_and_losses(Z: Array, Y: Array) -> tuple[Array, Array]:
         xp = namespace(Z)
         S, E, total = _stable_exp(Z)
         return E / total, columnwise_dot(smooth(Y), clip_loss(xp.log(total) - S, ceiling))
 
-    return Head("softmax", output, answer, lambda P, Y: P - smooth(Y))
+    return Head("softmax", output, output_and_losses, lambda P, Y: P - smooth(Y))
 
 
 def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
@@ -144,7 +91,7 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0, ceiling: 
         ceiling: as in ``softmax``.
 
     Returns:
-        The head; it raises ``InputError`` where the last layer has not K units.
+        The head; it raises ``InputError`` where the last layer does not have K units.
 
     Example:
         >>> import numpy as np
@@ -154,7 +101,7 @@ def softmax_groups(sizes: Sequence[int], label_smoothing: float = 0.0, ceiling: 
     return _softmax_groups(tuple(sizes), label_smoothing, ceiling)
 
 
-@cache
+@cache  # here, where the sizes are a tuple: the public maker also takes a list, which has no hash
 def _softmax_groups(sizes: tuple[int, ...], label_smoothing: float, ceiling: float) -> Head:
     one = softmax(label_smoothing, ceiling)
     K = sum(sizes)
@@ -178,25 +125,13 @@ def _softmax_groups(sizes: tuple[int, ...], label_smoothing: float, ceiling: flo
     return _head("softmax_groups", per_block(one.output), losses, per_block(one.dZ))
 
 
-def log_sigmoid(Z: Array) -> Array:
-    """``log σ(z) = min(z, 0) − log1p(exp(−|z|))``, elementwise; finite for every finite Z.
-
-    Example:
-        >>> import numpy as np
-        >>> log_sigmoid(np.array([[-1e4, 0.0]])).round(4)
-        array([[-1.000e+04, -6.931e-01]])
-    """
-    xp = namespace(Z)
-    return xp.minimum(Z, 0.0) - xp.log1p(xp.exp(-xp.abs(Z)))
-
-
 @cache
 def sigmoid_cross_entropy(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Sigmoid with binary cross-entropy: ``loss = −Σ [Y log P + (1 − Y) log(1 − P)]``, ``dZ = P − Y``.
 
     Args:
         label_smoothing: ε in [0, 1): every target becomes ``(1 − ε) Y + ε/2``.
-        ceiling: what one label is reported to cost at most; dZ knows nothing of it.
+        ceiling: the largest loss of one label that is reported; it does not change dZ.
 
     Returns:
         The head, for two classes (K = 1) and for K labels at once.
@@ -216,7 +151,7 @@ def sigmoid_cross_entropy(label_smoothing: float = 0.0, ceiling: float = math.in
 
     def losses(Z: Array, Y: Array) -> Array:
         xp = namespace(Z)
-        # max(z, 0) − y z is exactly 0 on the right side of a sure answer, so the tiny rest keeps its digits.
+        # max(z, 0) − y z is exactly 0 for a sure and correct prediction, so the tiny log1p keeps its digits.
         costs = xp.maximum(Z, 0.0) - smooth(Y) * Z + xp.log1p(xp.exp(-xp.abs(Z)))
         return xp.sum(clip_loss(costs, ceiling), axis=0)
 
@@ -262,7 +197,7 @@ def huber(delta: float = 1.0) -> Head:
     Each output's derivative is the residual, clipped: ``dZ = clip(r, −δ, δ)``, ``r = P − Y``.
 
     Args:
-        delta: δ > 0, in the units of Y, where the squared error turns into the absolute one.
+        delta: δ > 0, in the units of Y: the residual from which on the loss grows linearly.
 
     Returns:
         The head (Huber 1964).
@@ -285,6 +220,7 @@ def huber(delta: float = 1.0) -> Head:
         return xp.maximum(xp.minimum(P - Y, delta), -delta)
 
     def losses(Z: Array, Y: Array) -> Array:
+        # With the clipped residual c both branches are one formula, c (r − ½ c).
         C = dZ(Z, Y)
         return columnwise_dot(C, Z - Y - 0.5 * C)
 
@@ -292,36 +228,37 @@ def huber(delta: float = 1.0) -> Head:
 
 
 @cache
-def quantile(q: float = 0.5) -> Head:
+def quantile(level: float = 0.5) -> Head:
     """Identity with the pinball loss: ``Σ max(q (Y − P), (q − 1)(Y − P))``.
 
     Each output's derivative is ``−q`` below Y and ``1 − q`` above.
 
     Args:
-        q: the quantile to predict, in (0, 1).
+        level: q in (0, 1), the level of the quantile to predict; 0.5 is the median.
 
     Returns:
         The head (Koenker and Bassett 1978).
 
     Raises:
-        ParameterError: ``q`` lies outside (0, 1).
+        ParameterError: ``level`` lies outside (0, 1).
 
     Example:
         >>> import numpy as np
         >>> quantile(0.9).losses(np.array([[0.0, 2.0]]), np.ones((1, 2)))
         array([0.9, 0.1])
     """
-    if not 0 < q < 1:
-        raise ParameterError(f"quantile={q!r} is not allowed: give a number between 0 and 1, as 0.9")
+    if not 0 < level < 1:
+        raise ParameterError(f"quantile={level!r} is not allowed: give a number between 0 and 1, as 0.9")
 
     def losses(Z: Array, Y: Array) -> Array:
         xp = namespace(Z)
         R = Y - Z
-        return xp.sum(xp.maximum(q * R, (q - 1.0) * R), axis=0)
+        return xp.sum(xp.maximum(level * R, (level - 1.0) * R), axis=0)
 
     def dZ(P: Array, Y: Array) -> Array:
+        # The sign s makes −q of −1 and 1 − q of 1; at the kink, where s is 0, it is the subgradient 0.
         S = namespace(P).sign(P - Y)
-        return 0.5 * S + (0.5 - q) * S * S
+        return 0.5 * S + (0.5 - level) * S * S
 
     return _head("quantile", identity, losses, dZ)
 
@@ -329,8 +266,8 @@ def quantile(q: float = 0.5) -> Head:
 def poisson() -> Head:
     """Exponential with half the Poisson deviance: ``P = exp Z``, ``loss = Σ P − Y Z + Y log Y − Y``.
 
-    Beyond the Z whose exponential is the square root of the largest number, P stays there and the loss goes
-    on as its tangent, so that ``dZ = P − Y`` remains its exact derivative and nothing overflows.
+    Beyond the Z whose exponential is the square root of the largest number, P stays constant and the loss
+    continues as its tangent, so that ``dZ = P − Y`` remains its exact derivative and nothing overflows.
 
     Example:
         >>> import numpy as np
@@ -348,9 +285,58 @@ def poisson() -> Head:
     def losses(Z: Array, Y: Array) -> Array:
         xp = namespace(Z)
         deviance = output(Z) * (1.0 + Z - capped(Z)) - Y * Z
+        # Y log Y is 0 at a count of 0, where log alone is infinite.
         return xp.sum(deviance + Y * xp.log(xp.where(Y > 0, Y, 1.0)) - Y, axis=0)
 
     return _head("poisson", output, losses, _residual)
+
+
+def log_softmax(Z: Array) -> Array:
+    """Return ``log P (K, m)`` of the softmax, ``z − max z − log Σ exp(z − max z)``; finite for finite Z."""
+    S, _, total = _stable_exp(Z)
+    return S - namespace(Z).log(total)
+
+
+def log_sigmoid(Z: Array) -> Array:
+    """Return ``log σ(z) = min(z, 0) − log1p(exp(−|z|))``, elementwise; finite for finite Z."""
+    xp = namespace(Z)
+    return xp.minimum(Z, 0.0) - xp.log1p(xp.exp(-xp.abs(Z)))
+
+
+def clip_loss(losses: Array, ceiling: float) -> Array:
+    """Return ``min(losses, ceiling)``, elementwise; the losses themselves without a ceiling."""
+    return losses if ceiling == math.inf else namespace(losses).minimum(losses, ceiling)
+
+
+def _head(
+    name: str,
+    output: Callable[[Array], Array],
+    losses: Callable[[Array, Array], Array],
+    dZ: Callable[[Array, Array], Array],
+) -> Head:
+    """Make a head whose output and losses share no work."""
+    return Head(name, output, lambda Z, Y: (output(Z), losses(Z, Y)), dZ)
+
+
+def _residual(P: Array, Y: Array) -> Array:
+    return P - Y
+
+
+def _stable_exp(Z: Array) -> tuple[Array, Array, Array]:
+    """Return ``S = Z − max Z``, ``exp S`` and its sum, column by column."""
+    xp = namespace(Z)
+    # The largest exponent is 0, so that 1 ≤ Σ exp S ≤ K: no overflow, and no logarithm of 0.
+    S = Z - xp.max(Z, axis=0, keepdims=True)
+    E = xp.exp(S)
+    return S, E, xp.sum(E, axis=0, keepdims=True)
+
+
+def _check_smoothing(label_smoothing: Any) -> None:
+    if not 0 <= label_smoothing < 1:
+        raise ParameterError(
+            f"label_smoothing={label_smoothing!r} is not allowed: "
+            "give a number from 0 (none) to below 1, as 0.1"
+        )
 
 
 HEADS: dict[str, Head] = {
@@ -369,7 +355,7 @@ def get_head(name: str | Head) -> Head:
     """Return the record of a head.
 
     Args:
-        name: a key of ``HEADS``, or a record (``huber(delta=2.0)``, or your own), which is returned as it is.
+        name: a key of ``HEADS``, or a record (``huber(delta=2.0)``, or your own), which is returned itself.
 
     Returns:
         The record.

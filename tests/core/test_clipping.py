@@ -62,7 +62,7 @@ def test_example_whose_norm_overflows_adds_zeros_to_the_clipped_sum() -> None:
 def test_noise_has_the_deviation_of_the_mechanism() -> None:
     rng, zeros = np.random.default_rng(0), (Layer(np.zeros((1, 1)), np.zeros(1)),)
     mechanism = DPMechanism(FlatClipping(2.0), 1.5, 10.0)
-    [layer] = mechanism.add_noise(zeros, lambda shape, dtype: rng.standard_normal(shape, dtype))
+    [layer] = mechanism.add_noise(zeros, rng.standard_normal)
     assert float(layer.W[0, 0]) == pytest.approx(0.03771907, rel=1e-6)
     assert float(layer.b[0]) == pytest.approx(-0.03963146, rel=1e-6)
 
