@@ -1,1 +1,1 @@
-"""What the documentation site does beyond Markdown; `mkdocs.yml` names `hook.py` and `docstrings.py`."""
+"""What the documentation site needs beyond Markdown; `mkdocs.yml` names `hook.py` and `docstrings.py`."""

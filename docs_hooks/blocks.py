@@ -20,11 +20,11 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^(?P=indent)```",
     re.MULTILINE | re.DOTALL,
 )
-# Written on the line above a block that no test can run, with the reason.
+# Stands on the line above a block that no test can run, with the reason.
 NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\s*\Z")
 RUN = {"python", "console"}
-# What a console block may hold besides `batchprop`: it sets up, or takes long, and is tried elsewhere.
-TRIED_ELSEWHERE = re.compile(r"(make|pip|python -m|git|\.|cd) ")
+# A console block may hold these besides `batchprop`: they set up, or take long, and CI tries them.
+TRIED_ELSEWHERE = re.compile(r"(make|pip|uv|python -m|git|\.|cd) ")
 INTERRUPTED = 130
 
 
@@ -36,50 +36,44 @@ class Block(NamedTuple):
     text: str
 
 
-class Ran(NamedTuple):
+class ExecutedBlock(NamedTuple):
     """A block that was run, and what it printed."""
 
     block: Block
-    printed: str
+    output: str
 
 
-def is_run(fence: re.Match[str]) -> bool:
-    """Whether a fenced block, found by ``FENCE`` in the whole document, is run."""
+def is_executable(fence: re.Match[str]) -> bool:
+    """Return whether a fenced block, matched by ``FENCE`` in the whole document, is run."""
     return fence["language"] in RUN and not NOT_RUN.search(fence.string[: fence.start()])
 
 
-def blocks(document: Path) -> list[Block]:
+def find_blocks(document: Path) -> list[Block]:
     """Return the blocks of the document that are run, in order."""
     text = document.read_text(encoding="utf-8")
     return [
-        Block(found["language"], text.count("\n", 0, found.start()) + 2, dedent(found["text"]))
-        for found in FENCE.finditer(text)
-        if is_run(found)
+        Block(fence["language"], text.count("\n", 0, fence.start()) + 2, dedent(fence["text"]))
+        for fence in FENCE.finditer(text)
+        if is_executable(fence)
     ]
 
 
-def commands(block: Block) -> list[list[str]]:
-    """Return the `batchprop` commands of a console block.
-
-    Args:
-        block: its lines are `batchprop` with arguments, comments, or tried elsewhere.
-
-    Returns:
-        The arguments of each.
+def parse_commands(block: Block) -> list[list[str]]:
+    """Return the arguments of each `batchprop` command of a console block.
 
     Raises:
-        ValueError: a line is nothing of that, and so would never be tried.
+        ValueError: a line is neither `batchprop`, nor a comment, nor tried elsewhere: nothing would try it.
     """
     lines = [line.strip() for line in block.text.replace("\\\n", " ").splitlines()]
-    ours = [line for line in lines if line.startswith("batchprop ")]
+    commands = [line for line in lines if line.startswith("batchprop ")]
     for line in lines:
-        if line and line not in ours and not line.startswith("#") and not TRIED_ELSEWHERE.match(line):
+        if line and line not in commands and not line.startswith("#") and not TRIED_ELSEWHERE.match(line):
             raise ValueError(f"line {block.line} ff.: nothing tries {line!r}")
-    return [shlex.split(line, comments=True)[1:] for line in ours]
+    return [shlex.split(line, comments=True)[1:] for line in commands]
 
 
-def run(document: Path) -> list[Ran]:
-    """Run a document's blocks in the current folder, in order: what one leaves behind, the next may use.
+def run_document(document: Path) -> list[ExecutedBlock]:
+    """Run a document's blocks in the current folder, in order: a block may use what one before it left.
 
     Args:
         document: the Markdown file.
@@ -88,32 +82,34 @@ def run(document: Path) -> list[Ran]:
         Every block with what it printed.
 
     Raises:
-        RuntimeError: a command failed. What a Python block raises is raised.
+        RuntimeError: a command failed. Exceptions of Python blocks pass through.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     return [
-        Ran(
+        ExecutedBlock(
             block,
-            _python(document, block, namespace) if block.language == "python" else _console(document, block),
+            _run_python(document, block, namespace)
+            if block.language == "python"
+            else _run_console(document, block),
         )
-        for block in blocks(document)
+        for block in find_blocks(document)
     ]
 
 
-def _python(document: Path, block: Block, namespace: dict[str, Any]) -> str:
+def _run_python(document: Path, block: Block, namespace: dict[str, Any]) -> str:
     # Blank lines in front make a traceback point at the document's own line.
     source = "\n" * (block.line - 1) + block.text
-    printed = io.StringIO()
-    with redirect_stdout(printed):
+    output = io.StringIO()
+    with redirect_stdout(output):
         exec(compile(source, str(document), "exec"), namespace)  # noqa: S102 our own documents
-    return printed.getvalue()
+    return output.getvalue()
 
 
-def _console(document: Path, block: Block) -> str:
-    printed = ""
-    for arguments in commands(block):
+def _run_console(document: Path, block: Block) -> str:
+    output = ""
+    for arguments in parse_commands(block):
         start = "import sys; from batchprop.cli import main; sys.exit(main())"
-        running = subprocess.Popen(  # noqa: S603 our own command line
+        process = subprocess.Popen(  # noqa: S603 our own command line
             [sys.executable, "-c", start, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -122,17 +118,17 @@ def _console(document: Path, block: Block) -> str:
             env={**os.environ, "BROWSER": "true"},  # which opens nothing
         )
         serves = arguments[0] == "play"
-        printed += _until_it_serves(running) if serves else ""
-        out, err = running.communicate()
-        if running.returncode != (INTERRUPTED if serves else 0):
+        output += _interrupt_server(process) if serves else ""
+        out, err = process.communicate()
+        if process.returncode != (INTERRUPTED if serves else 0):
             raise RuntimeError(f"{document}, line {block.line}: {arguments}\n{err}")
-        printed += out
-    return printed
+        output += out
+    return output
 
 
-def _until_it_serves(running: subprocess.Popen[str]) -> str:
-    """Read what a server says when it is up, then end it as its user would."""
-    first = running.stdout.readline() if running.stdout else ""
+def _interrupt_server(process: subprocess.Popen[str]) -> str:
+    """Read what a server prints once it is up, then end it as its user would."""
+    first = process.stdout.readline() if process.stdout else ""
     if first.startswith("Playground: "):
-        running.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
     return first

@@ -12,9 +12,9 @@ from typer.models import ArgumentInfo
 
 from batchprop.cli.app import app
 
-# A bound beyond these keeps a computation sound, and nobody comes near it.
+# A bound beyond these only guards a computation; nobody comes near it, so the reference leaves it out.
 SMALL, LARGE = 1e-9, 1e6
-# In a table a bar would begin a cell.
+# A plain bar would end the cell of a table.
 BAR = "&#124;"
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ class Parameter(NamedTuple):
     """An argument or an option of a command.
 
     Attributes:
-        name: of the function's parameter.
+        name: the name of the function's parameter.
         kind: its type.
-        info: what Typer was told of it.
-        default: its value where none is given.
+        info: Typer's description of it.
+        default: its value where the user gives none.
     """
 
     name: str
@@ -37,19 +37,16 @@ class Parameter(NamedTuple):
     default: Any
 
 
-def reference() -> str:
+def render_commands() -> str:
     """Return every command with its arguments and options, in Markdown."""
     return "\n\n".join(part for command in app.registered_commands for part in _command(command))
 
 
-def parameters(function: Callable[..., Any]) -> list[Parameter]:
+def command_parameters(function: Callable[..., Any]) -> list[Parameter]:
     """Return the parameters of a command's function, in order.
 
     Args:
-        function: annotated as Typer has it, ``name: Annotated[type, typer.Option(...)] = default``.
-
-    Returns:
-        What is said of each.
+        function: annotated as ``name: Annotated[type, typer.Option(...)] = default``.
     """
     hints = get_type_hints(function, include_extras=True)
     return [
@@ -61,11 +58,11 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
 
 def _command(command: Any) -> Iterator[str]:
     yield f"## batchprop {command.name} {{ #{command.name} }}"
-    yield _marked(inspect.cleandoc(command.help or command.callback.__doc__))
-    found = parameters(command.callback)
-    arguments = [one for one in found if isinstance(one.info, ArgumentInfo)]
+    yield _mark_options(inspect.cleandoc(command.help or command.callback.__doc__))
+    parameters = command_parameters(command.callback)
+    arguments = [one for one in parameters if isinstance(one.info, ArgumentInfo)]
     panels: dict[str, list[Parameter]] = {}
-    for one in found:
+    for one in parameters:
         if one not in arguments:
             panels.setdefault(one.info.rich_help_panel or "Options", []).append(one)
     words = [
@@ -76,7 +73,7 @@ def _command(command: Any) -> Iterator[str]:
     if arguments:
         yield _table("Argument", [(f"`{one.info.metavar}`", one.info.help) for one in arguments])
     for panel, members in panels.items():
-        yield _table(panel, [(_spelled(one), _told(one)) for one in members])
+        yield _table(panel, [(_spelling(one), _describe(one)) for one in members])
     examples = [line for line in (command.epilog or "").splitlines() if line.startswith("batchprop")]
     if examples:
         yield "Examples:"
@@ -84,17 +81,17 @@ def _command(command: Any) -> Iterator[str]:
 
 
 def _table(heading: str, rows: list[tuple[str, str]]) -> str:
-    lines = [f"| {heading} | what it says |", "|---|---|"]
+    lines = [f"| {heading} | meaning |", "|---|---|"]
     lines += [f"| {left} | {right} |" for left, right in rows]
     return "\n".join(lines)
 
 
-def _spelled(one: Parameter) -> str:
-    """An option as it is written: `--rows NUMBER`."""
-    # In Annotated the first declaration stands where a default would.
+def _spelling(one: Parameter) -> str:
+    """Return an option as users type it: `--rows NUMBER`."""
+    # Inside Annotated, Typer keeps the first declaration where a default would be.
     declared = [one.info.default, *(one.info.param_decls or ())]
-    spelled = [text for text in declared if isinstance(text, str) and text.startswith("-")]
-    words = (", ".join(spelled) or f"--{one.name.replace('_', '-')}") + _value(one)
+    spellings = [text for text in declared if isinstance(text, str) and text.startswith("-")]
+    words = (", ".join(spellings) or f"--{one.name.replace('_', '-')}") + _value(one)
     return f"<code>{html.escape(words).replace('|', BAR)}</code>"
 
 
@@ -113,16 +110,16 @@ def _choices(kind: Any) -> tuple[str, ...]:
     if get_origin(kind) is Literal:
         return get_args(kind)
     inner = get_args(kind) if get_origin(kind) in {Union, type(int | None)} else ()
-    return next((found for part in inner if (found := _choices(part))), ())
+    return next((choices for part in inner if (choices := _choices(part))), ())
 
 
-def _marked(text: str) -> str:
-    """Options in running text as code."""
+def _mark_options(text: str) -> str:
+    """Return running text with options as code."""
     return re.sub(r"(--[a-z][a-z-]+)", r"`\1`", text)
 
 
-def _told(one: Parameter) -> str:
-    told = _marked(one.info.help or "").replace("|", BAR)
+def _describe(one: Parameter) -> str:
+    text = _mark_options(one.info.help or "").replace("|", BAR)
     facts = []
     shown = one.info.show_default
     default = shown if isinstance(shown, str) else one.default if shown else None
@@ -134,4 +131,4 @@ def _told(one: Parameter) -> str:
         if bound is not None and SMALL < bound < LARGE
     ]
     said = ", ".join(facts)
-    return f"{told} *{said[0].upper()}{said[1:]}.*" if facts else told
+    return f"{text} *{said[0].upper()}{said[1:]}.*" if facts else text

@@ -9,33 +9,30 @@ _EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
 _SOURCE = re.compile(r"^Source:\n(?P<text>(?:(?:    .*)?(?:\n|\Z))+)", re.MULTILINE)
 _PAPER = re.compile(r"\barXiv (\d{4}\.\d{4,5})|(?<=, )(\d{4}\.\d{4,5})")
 _DEFAULT = re.compile(r"(default:\s*<code>[^\n]*</code>)\s*\)")
-_BARE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
+_UNTITLED_DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
-def in_google_style(docstring: str) -> str:
+def to_google_style(docstring: str) -> str:
     """Return a docstring with the heading ``Examples:`` above its doctests, and links to its papers.
 
     Args:
-        docstring: one of ours, without indentation; it writes ``Example:``, or a doctest without a heading,
-            and ``Source:`` above a paper.
-
-    Returns:
-        The same in Google's style.
+        docstring: without indentation; it has ``Example:``, or a doctest without a heading, and ``Source:``
+            above a paper.
     """
-    docstring = _SOURCE.sub(_paragraph, docstring)
+    docstring = _SOURCE.sub(_format_source, docstring)
     docstring = _EXAMPLE.sub("Examples:", docstring)
-    return _BARE.sub(lambda found: "Examples:\n" + indent(found[0], "    "), docstring)
+    return _UNTITLED_DOCTEST.sub(lambda doctest: "Examples:\n" + indent(doctest[0], "    "), docstring)
 
 
-def without_blanks(html: str) -> str:
-    """Take out the blank that the reference's template has between a default and what closes it."""
+def strip_after_default(html: str) -> str:
+    """Remove the whitespace that the reference's template leaves between a default and its bracket."""
     return _DEFAULT.sub(r"\1)", html)
 
 
-def _paragraph(found: re.Match[str]) -> str:
-    text = _PAPER.sub(_link, dedent(found["text"]).strip())
+def _format_source(source: re.Match[str]) -> str:
+    text = _PAPER.sub(_link_paper, dedent(source["text"]).strip())
     return f"**Source:** {text}\n\n"
 
 
-def _link(found: re.Match[str]) -> str:
-    return f"[{found[0]}](https://arxiv.org/abs/{found[1] or found[2]})"
+def _link_paper(paper: re.Match[str]) -> str:
+    return f"[{paper[0]}](https://arxiv.org/abs/{paper[1] or paper[2]})"

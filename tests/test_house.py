@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import batchprop
-from docs_hooks.blocks import run
+from docs_hooks.blocks import run_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,4 +235,4 @@ def test_one_version() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
 def test_documents_run(document: Path, tmp_path: Path) -> None:
     with chdir(tmp_path):  # what one block writes, the next may read
-        run(document)
+        run_document(document)
