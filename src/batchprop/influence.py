@@ -1,4 +1,4 @@
-"""Influence: what the steps on one row did to the loss of another, from inner products of their gradients."""
+"""Influence of training rows on predictions, from inner products of per-example gradients (TracIn)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, Self
@@ -9,51 +9,57 @@ from numpy.typing import NDArray
 from batchprop.backprop import Step
 from batchprop.errors import InputError, check_positive_int
 
-CHUNK = 1024
-"""How many rows of each side are worked on at once."""
+CHUNK_ROWS = 1024
+"""The number of training rows, and of test rows, in memory at a time."""
 
-_DIMENSIONS = 2  # rows and columns
+_MATRIX_NDIM = 2
 
 
 class SupportsBackprop(Protocol):
-    """What is asked of ``MLPClassifier`` and ``MLPRegressor``."""
+    """The part of ``MLPClassifier`` and ``MLPRegressor`` that influence uses."""
 
     @property
     def weight_snapshots_(self) -> Sequence[Any]:
-        """The weights on the way, each with its ``rate``."""
+        """The weights at points of the training, each with its ``learning_rate_sum``."""
 
-    def at_snapshot(self, checkpoint: Any) -> Self:
-        """The estimator as it was."""
+    def at_snapshot(self, snapshot: Any) -> Self:
+        """Return the estimator with the weights of a snapshot."""
 
     def backprop(self, X: Any, y: Any) -> Step:
-        """One pass over some rows."""
+        """Run one forward and backward pass."""
 
 
 def influence(
-    estimator: SupportsBackprop, X_train: Any, y_train: Any, X_test: Any, y_test: Any, *, chunk: int = CHUNK
+    estimator: SupportsBackprop,
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    chunk: int = CHUNK_ROWS,
 ) -> NDArray[np.floating]:
-    """How far the steps on each training row pushed down the loss of each test row, to first order.
+    """Return how far training on each row lowered the loss of each test row, to first order.
 
-    ``I[i, j] = Σ_c α_c ⟨∇loss(train i; θ_c), ∇loss(test j; θ_c)⟩`` over the checkpoints c, with α_c the sum
-    of the learning rates of the epochs that c stands for. Above 0 the row helped, below 0 it did harm. The
-    inner products come from the factors: no gradient is built.
+    ``I[i, j] = Σ_c α_c ⟨∇loss(train i; θ_c), ∇loss(test j; θ_c)⟩`` over the weight snapshots c, where α_c is
+    the sum of the learning rates of the epochs that c stands for. Above 0 the training row lowered the loss
+    of the test row, below 0 it raised it. The inner products come from the factors; no gradient is built.
 
     Args:
-        estimator: fitted; after ``fit(..., record_examples=True)`` its ``weight_snapshots_`` count, else its
-            weights alone, with α = 1.
-        X_train: inputs ``(n, n_0)``.
+        estimator: a fitted estimator. After ``fit(..., record_examples=True)`` the sum runs over its
+            ``weight_snapshots_``; otherwise over its final weights alone, with α = 1.
+        X_train: training inputs ``(n, n_0)``.
         y_train: their targets.
-        X_test: inputs ``(n', n_0)``.
+        X_test: test inputs ``(n', n_0)``.
         y_test: their targets.
-        chunk: how many rows of each side are worked on at once.
+        chunk: the number of rows of each side in memory at a time.
 
     Returns:
-        ``(n, n')``, in units of the loss where training is by plain descent, one row a step; else to scale.
+        ``(n, n')``, in units of the loss for SGD with one row a step, otherwise proportional to them.
 
     Raises:
-        InputError: an X is no table, X and y have different numbers of rows, or do not fit the network.
+        InputError: an X is not a table, X and y have different numbers of rows, or do not fit the network.
         NotFittedError: the estimator is not fitted.
-        ParameterError: ``chunk`` is no whole number, or below 1.
+        ParameterError: ``chunk`` is not an integer, or below 1.
 
     Source:
         Pruthi et al. 2020 (TracIn), arXiv 2002.08484.
@@ -67,42 +73,47 @@ def influence(
         >>> I.shape, bool(I[y == 0].mean() > I[y != 0].mean())
         ((150, 2), True)
     """
-    check_positive_int("chunk", chunk, f"at least 1 row, as {CHUNK}")
-    n, n_test = _rows_of("train", X_train, y_train), _rows_of("test", X_test, y_test)
-    found = np.zeros((n, n_test))
-    for network, rate in _checkpoints(estimator):
-        for those in _parts(n_test, chunk):
-            tested = network.backprop(_some(X_test, those), _some(y_test, those)).gradient
-            for these in _parts(n, chunk):
-                trained = network.backprop(_some(X_train, these), _some(y_train, these)).gradient
-                found[these, those] += rate * trained.gram(tested)
-    return found
+    check_positive_int("chunk", chunk, f"at least 1 row, as {CHUNK_ROWS}")
+    n, n_test = _count_rows("train", X_train, y_train), _count_rows("test", X_test, y_test)
+    result = np.zeros((n, n_test))
+    for network, rate in _iter_snapshots(estimator):
+        for test in _iter_chunks(n_test, chunk):
+            test_gradient = network.backprop(_take_rows(X_test, test), _take_rows(y_test, test)).gradient
+            for train in _iter_chunks(n, chunk):
+                # Computed anew for each chunk of test rows: factors of all training rows would be
+                # n × (sum of the layers' widths) numbers in memory, and one chunk of test rows is the rule.
+                gradient = network.backprop(_take_rows(X_train, train), _take_rows(y_train, train)).gradient
+                result[train, test] += rate * gradient.gram(test_gradient)
+    return result
 
 
-def _checkpoints(estimator: SupportsBackprop) -> Iterator[tuple[SupportsBackprop, float]]:
-    """The estimator as it was, with the rates that this stands for."""
+def _iter_snapshots(estimator: SupportsBackprop) -> Iterator[tuple[SupportsBackprop, float]]:
+    """Yield the estimator with each snapshot's weights, and the sum of the learning rates it stands for."""
     if not hasattr(estimator, "weight_snapshots_"):
         yield estimator, 1.0
         return
-    for checkpoint in estimator.weight_snapshots_:
-        if checkpoint.learning_rate_sum > 0:
-            yield estimator.at_snapshot(checkpoint), checkpoint.learning_rate_sum
+    for snapshot in estimator.weight_snapshots_:
+        # The snapshot before the first epoch stands for no step.
+        if snapshot.learning_rate_sum > 0:
+            yield estimator.at_snapshot(snapshot), snapshot.learning_rate_sum
 
 
-def _rows_of(name: str, X: Any, y: Any) -> int:
-    of_X, of_y = _shape(f"X_{name}", X), _shape(f"y_{name}", y)
-    if len(of_X) != _DIMENSIONS:
+def _count_rows(name: str, X: Any, y: Any) -> int:
+    X_shape, y_shape = _shape(f"X_{name}", X), _shape(f"y_{name}", y)
+    if len(X_shape) != _MATRIX_NDIM:
         raise InputError(
-            f"X_{name} has shape {of_X}: give rows and columns, a single row as [row]; "
+            f"X_{name} has shape {X_shape}: give rows and columns, a single row as [row]; "
             "images are flattened, as for fit"
         )
-    if of_X[0] != of_y[0]:
-        raise InputError(f"X_{name} has {of_X[0]} rows and y_{name} {of_y[0]}: give one target for each row")
-    return of_X[0]
+    if X_shape[0] != y_shape[0]:
+        raise InputError(
+            f"X_{name} has {X_shape[0]} rows and y_{name} {y_shape[0]}: give one target for each row"
+        )
+    return X_shape[0]
 
 
 def _shape(name: str, values: Any) -> tuple[int, ...]:
-    """The shape of an array or a frame; of a list by its first row, as the rest is checked later."""
+    """Return the shape of an array or a frame, and of a list by its first row: backprop checks the others."""
     try:
         shape = tuple(values.shape) if hasattr(values, "shape") else (len(values), *np.shape(values[0]))
     except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -112,9 +123,9 @@ def _shape(name: str, values: Any) -> tuple[int, ...]:
     return shape
 
 
-def _parts(n: int, size: int) -> Iterator[slice]:
+def _iter_chunks(n: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, n, size))
 
 
-def _some(values: Any, rows: slice) -> Any:
+def _take_rows(values: Any, rows: slice) -> Any:
     return values.iloc[rows] if hasattr(values, "iloc") else values[rows]

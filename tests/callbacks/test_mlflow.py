@@ -137,7 +137,7 @@ def test_copies_have_the_settings_and_a_run_of_their_own(store, copied, fitted):
     if fitted:
         fit(clf)
     other = copied(clf)
-    assert repr(other.callbacks) == repr(clf.callbacks) == "[MLflow(run_name='one')]"
+    assert repr(other.callbacks) == repr(clf.callbacks) == "[MlflowLogger(run_name='one')]"
     assert other.callbacks[0].run_id is None
     fit(other)
     fit(clf)
@@ -191,7 +191,9 @@ def test_an_error_fails_the_run(store):
 
 def test_a_store_that_cannot_be_reached_is_an_error_at_once(store):
     seen: list[Any] = []
-    with pytest.raises(bp.errors.BatchpropError, match=r"MLflow\(tracking_uri='nowhere:x'\) cannot log: "):
+    with pytest.raises(
+        bp.errors.BatchpropError, match=r"MlflowLogger\(tracking_uri='nowhere:x'\) cannot log: "
+    ):
         fit(network(seen.append, MlflowLogger(tracking_uri="nowhere:x")))
     assert seen == []
 
@@ -206,7 +208,7 @@ def test_what_fails_later_costs_the_log_and_not_the_training(store, monkeypatch)
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", failing)
     clf = network(MlflowLogger(), max_iter=5)
-    message = r"MLflow\(\) logs no more after epoch 2: the server went away; training goes on"
+    message = r"MlflowLogger\(\) stopped logging after epoch 2: the server went away; training continues"
     with pytest.warns(UserWarning, match=message) as said:
         fit(clf)
     assert (clf.n_iter_, len(said), status(store)) == (5, 1, "FINISHED")

@@ -103,7 +103,7 @@ def test_copies_have_the_settings_and_a_run_of_their_own(folder, copied, fitted)
     if fitted:
         fit(clf)
     other = copied(clf)
-    assert repr(other.callbacks) == repr(clf.callbacks) == "[TensorBoard(folder='logs')]"
+    assert repr(other.callbacks) == repr(clf.callbacks) == "[TensorBoardLogger(folder='logs')]"
     assert other.callbacks[0].path is None
     fit(other)
     fit(clf)
@@ -149,7 +149,9 @@ def test_the_loop_of_the_core_can_be_logged_too(folder):
 def test_a_folder_that_cannot_be_made_is_an_error_at_once(folder):
     (folder / "logs").write_text("")
     seen: list[Any] = []
-    with pytest.raises(bp.errors.BatchpropError, match=r"TensorBoard\(folder='logs'\) cannot log: .*exists"):
+    with pytest.raises(
+        bp.errors.BatchpropError, match=r"TensorBoardLogger\(folder='logs'\) cannot log: .*exists"
+    ):
         fit(network(seen.append, TensorBoardLogger("logs")))
     assert seen == []
 
@@ -163,7 +165,7 @@ def test_what_fails_later_costs_the_log_and_not_the_training(folder):
 
     clf = network(log, remove, max_iter=5)
     with pytest.warns(
-        UserWarning, match="logs no more after epoch 2: .*No such file.*; training goes on"
+        UserWarning, match="stopped logging after epoch 2: .*No such file.*; training continues"
     ) as said:
         fit(clf)
     assert (clf.n_iter_, len(said)) == (5, 1)

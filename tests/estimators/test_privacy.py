@@ -189,7 +189,7 @@ def test_shuffled_batches_are_labelled() -> None:
     spent = fitted(privacy=Privacy(delta=1e-5, noise_multiplier=1.0, sampling="shuffled")).privacy_spent_
     assert spent.epsilon == math.inf
     assert math.isfinite(spent.epsilon_if_poisson)
-    assert "No epsilon is promised" in str(spent)
+    assert "No epsilon is guaranteed" in str(spent)
 
 
 def test_it_can_be_cloned_pickled_and_searched_with() -> None:

@@ -72,8 +72,8 @@ def test_a_shuffled_run_stays_in_the_account(again: str) -> None:
     assert spent.epsilon == math.inf
     assert spent.sampling == "shuffled"
     assert [run.sampling for run in spent.runs] == ["shuffled", "poisson"]
-    assert "No epsilon is promised: batches were shuffled" in str(spent)
-    with pytest.raises(ParameterError, match="epsilon=50 cannot be promised after a run with shuffled"):
+    assert "No epsilon is guaranteed: batches were shuffled" in str(spent)
+    with pytest.raises(ParameterError, match="epsilon=50 cannot be guaranteed after a run with shuffled"):
         getattr(model.set_params(privacy=Privacy(epsilon=50, delta=1e-5)), again)(X, Y)
 
 

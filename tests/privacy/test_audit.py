@@ -1,4 +1,4 @@
-"""The audit in one run: the theorem's numbers exactly, and its promise where the true ε is known."""
+"""The audit in one run: the theorem's numbers exactly, and its guarantee where the true ε is known."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_many_canaries_bring_the_bound_close(epsilon: float) -> None:
 
 
 @pytest.mark.parametrize("mu", [0.5, 1.0, 2.0])
-def test_the_gaussian_mechanism_keeps_its_promise_and_without_noise_does_not(mu: float) -> None:
+def test_the_gaussian_mechanism_meets_its_guarantee_and_without_noise_does_not(mu: float) -> None:
     rng, m = np.random.default_rng(3), 2000
     claimed = oracle.gaussian_epsilon(mu, DELTA)
     included = rng.choice([-1, 1], m)
@@ -141,7 +141,7 @@ def test_only_the_extreme_scores_are_guessed() -> None:
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"included": [1, 0, 1, -1]}, InputError, "included holds 0: say 1 .* -1"),
+        ({"included": [1, 0, 1, -1]}, InputError, "included holds 0: give 1 .* -1"),
         ({"included": [1, 1, -1]}, InputError, r"shape \(3,\) and scores \(4,\)"),
         ({"included": [], "scores": []}, InputError, r"shape \(0,\)"),
         ({"scores": [1, 2, math.nan, 3]}, InputError, "scores holds nan"),

@@ -91,7 +91,7 @@ def test_what_no_noise_keeps_is_refused() -> None:
 
 def test_nothing_to_do_needs_no_noise() -> None:
     assert calibrate_noise(1.0, DELTA, 0.01, 0) == 0
-    assert calibrate_noise(1.0, DELTA, 0.01, 0, before=[SamplingRun(0.01, 0.0, 10)]) == 0
+    assert calibrate_noise(1.0, DELTA, 0.01, 0, past_runs=[SamplingRun(0.01, 0.0, 10)]) == 0
 
 
 def test_few_evaluations_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_numbers_of_numpy_become_numbers_of_python() -> None:
         ({"epsilon": True}, "epsilon=True"),
         ({"noise_multiplier": -0.1}, "noise_multiplier=-0.1 must be a finite number >= 0; 0 adds no noise"),
         ({"noise_multiplier": math.inf}, "noise_multiplier=inf"),
-        ({"epsilon": 1, "delta": None}, r"delta=None must be a number in \(0, 1\): .* 1 / rows"),
+        ({"epsilon": 1, "delta": None}, r"delta=None must be a number in \(0, 1\), well below 1 / rows"),
         ({"epsilon": 1, "delta": 0}, "delta=0 "),
         ({"epsilon": 1, "delta": 1}, "delta=1 "),
         ({"epsilon": 1, "delta": 1e-11}, "delta=1e-11 is below 1e-10.*accountant='rdp'"),

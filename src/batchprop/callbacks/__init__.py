@@ -1,4 +1,4 @@
-"""Callbacks for ``MLPClassifier`` and ``MLPRegressor`` that log each epoch where people look."""
+"""Callbacks of ``MLPClassifier`` and ``MLPRegressor`` that log each epoch to an experiment tracker."""
 
 from batchprop.callbacks.mlflow import MlflowLogger
 from batchprop.callbacks.tensorboard import TensorBoardLogger

@@ -1,4 +1,4 @@
-"""What the callbacks that log have in common: the figures of an epoch, their step, and when logging fails."""
+"""The base of the callbacks that log: an epoch's metrics, the step they belong to, and failures to log."""
 
 import math
 import warnings
@@ -7,17 +7,11 @@ from typing import Any
 from batchprop.errors import BatchpropError
 from batchprop.training import EpochRecord
 
-_TINY = 1e-9
+_MIN_SECONDS = 1e-9
 
 
 def epoch_metrics(epoch: EpochRecord) -> dict[str, float]:
-    """Return what is logged of an epoch, by name; what is not there, or withheld, is left out.
-
-    Args:
-        epoch: its record. The loss of a private fit is nan, and so is the learning rate of L-BFGS.
-
-    Returns:
-        Some of ``loss``, ``learning_rate``, ``rows_per_second``, ``validation_loss``, ``validation_score``.
+    """Return the metrics of an epoch that are finite or infinite numbers, by name.
 
     Example:
         >>> from types import SimpleNamespace
@@ -32,91 +26,83 @@ def epoch_metrics(epoch: EpochRecord) -> dict[str, float]:
         >>> epoch_metrics(epoch)
         {'learning_rate': 0.1, 'rows_per_second': 200.0, 'validation_loss': 0.3}
     """
-    found = {
+    metrics = {
         "loss": epoch.loss,
         "learning_rate": epoch.learning_rate,
-        "rows_per_second": epoch.rows / max(epoch.seconds, _TINY),
+        # A coarse clock may measure 0 seconds for an epoch of a few rows.
+        "rows_per_second": epoch.rows / max(epoch.seconds, _MIN_SECONDS),
         "validation_loss": epoch.validation_loss,
         "validation_score": epoch.validation_score,
     }
-    return {name: float(x) for name, x in found.items() if x is not None and not math.isnan(x)}
+    # NaN stands for "withheld" (the loss of a private fit) or "none" (the learning rate of L-BFGS). MLflow
+    # refuses it, and TensorBoard draws it as a point at 0.
+    return {name: float(x) for name, x in metrics.items() if x is not None and not math.isnan(x)}
 
 
 class LoggerCallback:
-    """A callback that logs; its copies, also by ``clone`` and ``pickle``, have its settings and no open log.
+    """A callback that logs each epoch; ``clone`` and ``pickle`` copy its settings, not its open log.
 
-    A fit opens a log when it begins, and closes it when it ends. One that goes on from the last, by
-    ``partial_fit`` or ``warm_start``, goes on in its log. What fails at the beginning is an error; what fails
-    later is a warning, and costs the log and not the training.
+    A fit opens a log when it starts and closes it when it ends. A resumed fit (``partial_fit`` or
+    ``warm_start``) continues the log of the fit before. A failure to open the log is an error; a later
+    failure is a warning, and training continues without the log.
     """
 
-    # What belongs to a log; in the class, so that copies begin with it.
-    _begun = _lost = _open = False
-    _before = _step = 0
+    # The state of a log lives in the class, so that copies, which take no private attribute, start afresh.
+    _has_started = _failed = _open = False
+    _first_step = _step = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._init_params())
-        return f"{type(self).__name__}({given})"
+        params = ", ".join(f"{name}={value!r}" for name, value in self._init_params())
+        return f"{type(self).__name__}({params})"
 
     def _init_params(self) -> list[tuple[str, Any]]:
         return [(name, value) for name, value in vars(self).items() if not name.startswith("_")]
 
     # ---- what an estimator calls
 
-    def on_fit_begin(self, estimator: Any, *, goes_on: bool) -> None:
-        """Open the log.
-
-        Args:
-            estimator: that is about to be fitted; None where there is none.
-            goes_on: whether it goes on from its last fit.
+    def on_fit_begin(self, estimator: Any, *, resumed: bool) -> None:
+        """Open the log; ``estimator`` is None where a loop over the core calls this.
 
         Raises:
-            BatchpropError: it cannot be opened.
+            BatchpropError: the log cannot be opened.
         """
-        goes_on = goes_on and self._begun
-        self._before = self._step if goes_on else 0
-        self._step, self._lost = self._before, False
+        resumed = resumed and self._has_started
+        # The epochs of a resumed fit count from 1 again, and its log continues behind the last step.
+        self._first_step = self._step if resumed else 0
+        self._step, self._failed = self._first_step, False
         try:
-            self._start(estimator, goes_on=goes_on)
+            self._start(estimator, resumed=resumed)
         except self._failures() as error:
             raise BatchpropError(f"{self!r} cannot log: {_reason(error)}") from error
-        self._begun = self._open = True
+        self._has_started = self._open = True
 
     def __call__(self, epoch: EpochRecord) -> None:
-        """Log an epoch.
-
-        Args:
-            epoch: its record.
-        """
+        """Log an epoch."""
         if not self._open:
-            # Nobody announced a fit: somebody runs the core's loop.
-            self.on_fit_begin(None, goes_on=True)
-        self._step = self._before + epoch.number
-        if not self._lost:
+            # A loop over the core calls the callback with epochs alone, and announces no fit.
+            self.on_fit_begin(None, resumed=True)
+        self._step = self._first_step + epoch.number
+        if not self._failed:
             self._try(lambda: self._log(self._step, epoch_metrics(epoch)))
 
     def on_fit_end(self, estimator: Any, error: BaseException | None) -> None:
-        """Close the log.
-
-        Args:
-            estimator: as it was left.
-            error: what ended the fit early; None where nothing did.
-        """
+        """Close the log; ``error`` is what ended the fit early, if anything did."""
         if not self._open:
             return
         self._open = False
-        early = isinstance(error, KeyboardInterrupt) or getattr(estimator, "interrupted_", False)
-        self._try(lambda: self._end("KILLED" if early else "FAILED" if error else "FINISHED"))
+        # The estimators catch Ctrl-C and keep what was trained: there is no error then, but an attribute.
+        interrupted = isinstance(error, KeyboardInterrupt) or getattr(estimator, "interrupted_", False)
+        self._try(lambda: self._end("KILLED" if interrupted else "FAILED" if error else "FINISHED"))
 
-    # ---- what a kind of log does
+    # ---- what a subclass implements
 
-    def _start(self, estimator: Any, *, goes_on: bool) -> None:
+    def _start(self, estimator: Any, *, resumed: bool) -> None:
         raise NotImplementedError
 
-    def _log(self, step: int, found: dict[str, float]) -> None:
+    def _log(self, step: int, metrics: dict[str, float]) -> None:
         raise NotImplementedError
 
     def _end(self, status: str) -> None:
@@ -125,13 +111,15 @@ class LoggerCallback:
     def _failures(self) -> tuple[type[Exception], ...]:
         return (OSError,)
 
-    def _try(self, act: Any) -> None:
+    def _try(self, write: Any) -> None:
         try:
-            act()
+            write()
         except self._failures() as error:
-            self._lost = True
+            # A training of hours is worth more than its log: warn once, and log nothing more.
+            self._failed = True
             warnings.warn(
-                f"{self!r} logs no more after epoch {self._step - 1}: {_reason(error)}; training goes on",
+                f"{self!r} stopped logging after epoch {self._step - 1}: {_reason(error)}; "
+                "training continues",
                 stacklevel=3,
             )
 

@@ -1,4 +1,4 @@
-"""Epochs as scalars of TensorBoard: each fit is a run in its own folder, and each epoch is there at once."""
+"""A callback that logs epochs to TensorBoard."""
 
 import os
 import re
@@ -12,20 +12,20 @@ from typing import Any
 from batchprop.callbacks.base import LoggerCallback
 from batchprop.errors import BatchpropError
 
-_VERSION = "brain.Event:2"
+_FILE_VERSION = "brain.Event:2"
 
 
 class TensorBoardLogger(LoggerCallback):
     """Log each epoch as scalars for TensorBoard.
 
-    Every fit writes to a folder of its own, ``fit-1``, ``fit-2``, ..., which TensorBoard shows as runs; so do
-    the fits of a search, also in several processes. An epoch is appended and the file closed, so nothing is
-    open between epochs and nothing is lost with the process. The step is the number of the epoch; the scalars
-    are ``loss``, ``learning_rate``, ``rows_per_second``, and where there are any ``validation_loss`` and
+    Each fit writes to a folder of its own (``fit-1``, ``fit-2``, ...), which TensorBoard shows as a run; the
+    fits of a search do so too, also in several processes. The callback appends each epoch and closes the
+    file, so a killed process loses nothing. The step is the number of the epoch. The scalars are ``loss``,
+    ``learning_rate`` and ``rows_per_second``, and with validation ``validation_loss`` and
     ``validation_score``. Needs the extra ``batchprop[tensorboard]``.
 
     Args:
-        folder: to be shown by ``tensorboard --logdir FOLDER``; made when a fit begins.
+        folder: the folder for ``tensorboard --logdir FOLDER``, created when a fit starts.
 
     Attributes:
         path: the folder of the last fit, or None.
@@ -50,36 +50,37 @@ class TensorBoardLogger(LoggerCallback):
         """The folder of the last fit, or None."""
         return self._file and self._file.parent
 
-    def _start(self, estimator: Any, *, goes_on: bool) -> None:
-        _libraries()
-        if goes_on and self._file is not None and self._file.exists():
+    def _start(self, estimator: Any, *, resumed: bool) -> None:
+        _import_tensorboardx()
+        if resumed and self._file is not None and self._file.exists():
             return
         self._file = None
         folder = _next_run_dir(Path(self.folder))
-        # The name that TensorBoard looks for: the time makes files sort, host and process tell them apart.
+        # TensorBoard looks for this prefix. The time sorts the files; host and process make them unique.
         name = f"events.out.tfevents.{int(time())}.{socket.gethostname()}.{os.getpid()}"
-        (folder / name).write_bytes(_record(file_version=_VERSION))
+        (folder / name).write_bytes(_encode_event(file_version=_FILE_VERSION))
         self._file = folder / name
 
-    def _log(self, step: int, found: dict[str, float]) -> None:
-        assert self._file is not None  # noqa: S101 a log was begun
+    def _log(self, step: int, metrics: dict[str, float]) -> None:
+        assert self._file is not None  # noqa: S101 the log has started
         with self._file.open("ab") as file:
-            file.write(_record(step=step, scalars=found))
+            file.write(_encode_event(step=step, scalars=metrics))
 
     def _end(self, status: str) -> None:
         if self._file is not None and self._step == 0:
-            # The fit ended before its first epoch did: there is no run to show.
+            # The fit ended before its first epoch: an empty run would stay in TensorBoard's list.
             self._file.unlink()
             self._file.parent.rmdir()
-            self._file, self._begun = None, False
+            self._file, self._has_started = None, False
 
 
 def _next_run_dir(folder: Path) -> Path:
-    """Make the next folder ``fit-N``; no other process gets the same."""
+    """Create the next folder ``fit-N``."""
     folder.mkdir(parents=True, exist_ok=True)
-    taken = [int(found[1]) for path in folder.iterdir() if (found := re.fullmatch(r"fit-(\d+)", path.name))]
-    for number in count(max(taken, default=0) + 1):
+    numbers = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"fit-(\d+)", path.name))]
+    for number in count(max(numbers, default=0) + 1):
         try:
+            # mkdir is atomic: of two processes that try the same number, one goes on to the next.
             (folder / f"fit-{number}").mkdir()
         except FileExistsError:
             continue
@@ -87,19 +88,20 @@ def _next_run_dir(folder: Path) -> Path:
     raise AssertionError
 
 
-def _record(*, scalars: dict[str, float] | None = None, **what: Any) -> bytes:
-    """An event as a record of a TFRecord file: its length and its bytes, a checksum behind each."""
-    Event, Summary, checksum = _libraries()
+def _encode_event(*, scalars: dict[str, float] | None = None, **fields: Any) -> bytes:
+    """Return an event as a record of a TFRecord file: its length and its bytes, each with a checksum."""
+    Event, Summary, checksum = _import_tensorboardx()
     if scalars is not None:
-        what["summary"] = Summary(
+        fields["summary"] = Summary(
             value=[Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         )
-    data = Event(wall_time=time(), **what).SerializeToString()
+    data = Event(wall_time=time(), **fields).SerializeToString()
     length = struct.pack("<Q", len(data))
     return b"".join(part + struct.pack("<I", checksum(part)) for part in (length, data))
 
 
-def _libraries() -> tuple[Any, Any, Any]:
+def _import_tensorboardx() -> tuple[Any, Any, Any]:
+    # Its encoder alone, not its SummaryWriter, which keeps a thread and an open file and cannot be pickled.
     try:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary

@@ -84,7 +84,7 @@ class BaseMLP(FitInterface):
         check_private_options(self, X, call)
         check_recording(self, call)
         fresh = not is_continuation(self, call)
-        with fit_callbacks(self, goes_on=not fresh):
+        with fit_callbacks(self, resumed=not fresh):
             self._fit_rows(X, y, call, fresh=fresh)
         return self
 

@@ -322,22 +322,22 @@ def _rng_seed(estimator: FitInterface, recipe: TrainConfig, rng: np.random.Rando
 
 
 @contextmanager
-def fit_callbacks(estimator: FitInterface, *, goes_on: bool) -> Iterator[None]:
+def fit_callbacks(estimator: FitInterface, *, resumed: bool) -> Iterator[None]:
     """Tell the callbacks that have ``on_fit_begin`` or ``on_fit_end`` of the fit in the block.
 
     Args:
         estimator: is handed to them.
-        goes_on: whether the fit goes on from the last one.
+        resumed: whether the fit goes on from the last one.
 
     Example:
         >>> from types import SimpleNamespace
         >>> class Attentive:
-        ...     def on_fit_begin(self, estimator, *, goes_on):
-        ...         print("begins anew" if not goes_on else "goes on")
+        ...     def on_fit_begin(self, estimator, *, resumed):
+        ...         print("begins anew" if not resumed else "goes on")
         ...
         ...     def on_fit_end(self, estimator, error):
         ...         print("ended well" if error is None else f"ended by {error!r}")
-        >>> with fit_callbacks(SimpleNamespace(callbacks=[print, Attentive()]), goes_on=False):
+        >>> with fit_callbacks(SimpleNamespace(callbacks=[print, Attentive()]), resumed=False):
         ...     pass
         begins anew
         ended well
@@ -346,7 +346,7 @@ def fit_callbacks(estimator: FitInterface, *, goes_on: bool) -> Iterator[None]:
     ended: BaseException | None = None
     try:
         for begin in _callback_methods(callbacks, "on_fit_begin"):
-            begin(estimator, goes_on=goes_on)
+            begin(estimator, resumed=resumed)
         yield
     except BaseException as error:
         ended = error

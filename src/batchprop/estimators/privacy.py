@@ -20,7 +20,10 @@ from batchprop.training import EpochRecord
 
 
 class PrivacyEngine(Protocol):
-    """What a fit asks of the one in ``batchprop.privacy``."""
+    """The part of ``batchprop.privacy.settings.PrivacyEngine`` that a fit uses.
+
+    A protocol, because estimators stand below ``privacy`` and must import without its accounting.
+    """
 
     @property
     def mechanism(self) -> DPMechanism:

@@ -1,9 +1,9 @@
-"""Private training: what is asked for and what it cost; the extra `privacy` installs the accounting."""
+"""Differentially private training: its settings, its accounting and its audit; needs the extra `privacy`."""
 
 from batchprop.privacy.accounting import SamplingRun, calibrate_noise, compute_epsilon
 from batchprop.privacy.audit import audit_epsilon, p_value
+from batchprop.privacy.budget import PrivacySpent
 from batchprop.privacy.settings import Privacy, compute_spent
-from batchprop.privacy.spent import PrivacySpent
 
 __all__ = [
     "Privacy",

@@ -1,4 +1,4 @@
-"""What a user asks of private training, and the fit that keeps the promise: immutable records."""
+"""The settings of private training, and the engine that plans a fit within the privacy budget."""
 
 import math
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ from batchprop.batches import BatchSampler, minibatches, poisson_batches
 from batchprop.dp_sgd import AutomaticClipping, DPMechanism, FlatClipping, PerLayerClipping
 from batchprop.errors import ParameterError, unknown_option_error
 from batchprop.privacy.accounting import SamplingRun, as_poisson, calibrate_noise, compute_epsilon
-from batchprop.privacy.spent import RELATION, PrivacySpent
+from batchprop.privacy.budget import RELATION, PrivacySpent
 from batchprop.privacy.validation import (
     Accountant,
     Clipping,
     Sampling,
-    checked_delta,
-    not_negative,
-    positive,
+    check_delta,
+    check_not_negative,
+    check_positive,
 )
 
 CLIPPINGS: dict[str, type[FlatClipping | PerLayerClipping | AutomaticClipping]] = {
@@ -31,32 +31,33 @@ CLIPPINGS: dict[str, type[FlatClipping | PerLayerClipping | AutomaticClipping]] 
 
 @dataclass(frozen=True)
 class Privacy:
-    """Private training by clipped gradients and noise, DP-SGD, and how much of it.
+    """Differentially private training by clipped gradients and noise (DP-SGD), and its settings.
 
-    A training run is (ε, δ)-differentially private if, for any two tables that differ by one row more or one
-    less and any set S of outcomes, ``P(M(D) ∈ S) ≤ exp(ε) P(M(D') ∈ S) + δ``. Each step adds one Gaussian
-    noise of standard deviation ``noise_multiplier · max_norm`` to the sum of the batch's clipped gradients,
-    and divides by the *expected* batch size.
+    Training is (ε, δ)-differentially private if, for any two tables that differ by one row and any set S of
+    outcomes, ``P(M(D) ∈ S) ≤ exp(ε) P(M(D') ∈ S) + δ``. Each step clips every row's gradient, sums them, adds
+    Gaussian noise of standard deviation ``noise_multiplier · max_norm``, and divides by the *expected* batch
+    size.
 
-    Give exactly one of ``epsilon`` and ``noise_multiplier``; the other follows from the accounting.
+    Give exactly one of ``epsilon`` and ``noise_multiplier``; the accounting computes the other.
 
     Args:
-        epsilon: the promise, > 0. A few is usual; each unit multiplies what may be learnt of a row by 2.7.
-        delta: the chance that the promise does not hold, in (0, 1). Take it well below 1 / rows.
-        max_norm: C, the most by which one row moves the sum of gradients, > 0, in the units of a gradient's
-            norm over all layers.
-        noise_multiplier: standard deviation of the noise in units of C, ≥ 0. With 0 gradients are clipped and
-            nothing is promised: ε is infinite, and is reported so.
-        clipping: "flat" scales a row's whole gradient by ``min(1, C / ‖g_i‖)``; "per_layer" each of its K
-            layers by ``min(1, C / (√K ‖g_i,l‖))``, so that the whole stays within C; "automatic" the whole by
-            ``C / (‖g_i‖ + 0.01)``, so that C merges with the learning rate.
-        accountant: "pld" (privacy loss distribution, tight) or "rdp" (Rényi, looser, at any delta).
-        sampling: "poisson" draws every row for every batch by its own coin, which is what the accounting
-            covers. "shuffled" walks through shuffled rows, as ordinary training does: **no accounting here
-            covers it**, so what was spent is reported as infinite, with the figure for Poisson beside it.
+        epsilon: the privacy guarantee, > 0. A few is usual; each unit multiplies what an outcome can reveal
+            about a row by 2.7.
+        delta: the probability that the guarantee fails, in (0, 1). Choose it well below 1 / rows.
+        max_norm: C > 0, the clipping norm: the largest contribution of one row to the sum of gradients, as
+            a norm over all layers.
+        noise_multiplier: the standard deviation of the noise in units of C, ≥ 0. With 0, gradients are
+            clipped but nothing is guaranteed, and ε is reported as infinite.
+        clipping: "flat" scales a row's gradient by ``min(1, C / ‖g_i‖)``; "per_layer" scales each of its K
+            layers by ``min(1, C / (√K ‖g_i,l‖))``, which keeps the whole within C; "automatic" scales the
+            gradient by ``C / (‖g_i‖ + 0.01)``, so that C merges with the learning rate.
+        accountant: "pld" (privacy loss distribution, tight) or "rdp" (Rényi, looser, for any delta).
+        sampling: "poisson" draws each row for each batch independently, which is what the accounting
+            covers. "shuffled" takes batches from shuffled rows, as ordinary training does. **The accounting
+            does not cover it**: ε is reported as infinite, beside the ε of Poisson sampling.
 
     Raises:
-        ParameterError: a value is out of its bounds, or both or neither of ε and the noise are given.
+        ParameterError: a value is out of bounds, or both or neither of ε and the noise are given.
 
     Source:
         Abadi et al., arXiv 1607.00133; automatic clipping: Bu et al., arXiv 2206.07136.
@@ -82,149 +83,147 @@ class Privacy:
         if (self.epsilon is None) == (self.noise_multiplier is None):
             raise ParameterError(
                 f"epsilon={self.epsilon!r} and noise_multiplier={self.noise_multiplier!r}: give exactly one "
-                "of them, the promise or the noise, for example Privacy(epsilon=3, delta=1e-5)"
+                "of them, the guarantee or the noise, for example Privacy(epsilon=3, delta=1e-5)"
             )
-        for name, kinds in (("clipping", Clipping), ("accountant", Accountant), ("sampling", Sampling)):
-            if getattr(self, name) not in get_args(kinds):
-                raise unknown_option_error(name, getattr(self, name), get_args(kinds))
+        for name, options in (("clipping", Clipping), ("accountant", Accountant), ("sampling", Sampling)):
+            if getattr(self, name) not in get_args(options):
+                raise unknown_option_error(name, getattr(self, name), get_args(options))
         if self.epsilon is not None:
-            self._set("epsilon", positive("epsilon", self.epsilon))
+            self._set("epsilon", check_positive("epsilon", self.epsilon))
         if self.noise_multiplier is not None:
-            self._set("noise_multiplier", not_negative("noise_multiplier", self.noise_multiplier))
-        self._set("max_norm", positive("max_norm", self.max_norm, "; a large number clips nothing"))
-        self._set("delta", checked_delta(self.delta, self.accountant))
+            self._set("noise_multiplier", check_not_negative("noise_multiplier", self.noise_multiplier))
+        self._set("max_norm", check_positive("max_norm", self.max_norm, "; a large number clips nothing"))
+        self._set("delta", check_delta(self.delta, self.accountant))
 
     def start(
-        self, n_rows: int, expected_size: int, steps: int, before: PrivacySpent | None, *, seeded: bool
+        self, n_rows: int, expected_batch_size: int, steps: int, spent: PrivacySpent | None, *, seeded: bool
     ) -> "PrivacyEngine":
-        """Return a fit that keeps the promise over all its steps.
+        """Return the engine of a new fit, with enough noise for all its steps.
 
         Args:
-            n_rows: rows in the table.
-            expected_size: rows in a batch on average, from 1 to ``n_rows``.
-            steps: how many updates there will be at most.
-            before: what was spent on the same table, or None.
+            n_rows: the number of rows in the table.
+            expected_batch_size: the mean number of rows in a batch, from 1 to ``n_rows``.
+            steps: the largest number of updates.
+            spent: what earlier fits on the same table spent, or None.
             seeded: whether a fixed seed draws the batches and the noise.
 
         Returns:
-            The fit.
+            The engine.
 
         Raises:
-            ParameterError: the budget does not allow it.
+            ParameterError: the budget is too small.
             BatchpropError: dp-accounting is not installed.
 
         Example:
-            >>> fit = Privacy(epsilon=3, delta=1e-5).start(1_000, 100, 50, None, seeded=True)
-            >>> round(fit.noise_multiplier, 1), fit.compute_spent(50).epsilon <= 3
+            >>> engine = Privacy(epsilon=3, delta=1e-5).start(1_000, 100, 50, None, seeded=True)
+            >>> round(engine.noise_multiplier, 1), engine.compute_spent(50).epsilon <= 3
             (1.4, True)
         """
-        runs = () if before is None else before.runs
-        rate, noise = expected_size / n_rows, self.noise_multiplier
+        runs = () if spent is None else spent.runs
+        rate, noise = expected_batch_size / n_rows, self.noise_multiplier
         if noise is None:
-            # Shuffled batches are promised nothing anyway: their noise is what Poisson sampling would need.
-            so_far = as_poisson(runs) if self.sampling == "shuffled" else runs
+            # Shuffled batches have no guarantee: they get the noise that Poisson sampling would need, so
+            # that the two can be compared.
+            past_runs = as_poisson(runs) if self.sampling == "shuffled" else runs
             noise = calibrate_noise(
-                self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, so_far
+                self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, past_runs
             )
-        seeded = seeded or (before is not None and before.seeded)
-        return PrivacyEngine(self, n_rows, expected_size, noise, runs, seeded)
+        seeded = seeded or (spent is not None and spent.seeded)
+        return PrivacyEngine(self, n_rows, expected_batch_size, noise, runs, seeded)
 
     def resume(
-        self, n_rows: int, expected_size: int, steps: int, before: PrivacySpent, *, seeded: bool
+        self, n_rows: int, expected_batch_size: int, steps: int, spent: PrivacySpent, *, seeded: bool
     ) -> "PrivacyEngine":
-        """Return a fit that goes on with the noise of the last one, as long as the budget lasts.
+        """Return the engine of a fit that continues with the noise of the last one.
 
         Args:
-            n_rows: rows in the table.
-            expected_size: rows in a batch on average.
-            steps: how many updates there will be.
-            before: what was spent on the same table.
+            n_rows: the number of rows in the table.
+            expected_batch_size: the mean number of rows in a batch.
+            steps: the number of updates.
+            spent: what earlier fits on the same table spent.
             seeded: whether a fixed seed draws the batches and the noise.
 
         Returns:
-            The fit.
+            The engine.
 
         Raises:
-            ParameterError: the steps would spend more than the budget, or batches were shuffled before.
+            ParameterError: the steps would exceed the budget, or earlier batches were shuffled.
         """
-        noise = before.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
-        fit = PrivacyEngine(self, n_rows, expected_size, noise, before.runs, seeded or before.seeded)
+        noise = spent.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
+        engine = PrivacyEngine(self, n_rows, expected_batch_size, noise, spent.runs, seeded or spent.seeded)
         if self.epsilon is None:
-            return fit
-        after = fit.compute_spent(steps)
+            return engine
+        # Refuse before the first step, not once the budget is exceeded: a released model cannot be recalled.
+        after = engine.compute_spent(steps)
         if self.sampling == "poisson" and after.sampling == "shuffled":
             raise ParameterError(
-                f"epsilon={self.epsilon:g} cannot be promised after a run with shuffled batches, which no "
-                "accounting here covers: fit anew with sampling='poisson'"
+                f"epsilon={self.epsilon:g} cannot be guaranteed after a run with shuffled batches, which the "
+                "accounting does not cover: fit from scratch with sampling='poisson'"
             )
-        would_be = after.epsilon_if_poisson
-        if would_be > self.epsilon:
+        total = after.epsilon_if_poisson
+        if total > self.epsilon:
             raise ParameterError(
-                f"the privacy budget is spent: epsilon={before.epsilon_if_poisson:.4g} of {self.epsilon:g}, "
-                f"and {steps} more steps would make it {would_be:.4g}: plan fewer epochs (max_iter), allow a "
+                f"the privacy budget is spent: epsilon={spent.epsilon_if_poisson:.4g} of {self.epsilon:g}, "
+                f"and {steps} more steps would make it {total:.4g}: plan fewer epochs (max_iter), allow a "
                 "larger epsilon, or train on other rows"
             )
-        return fit
+        return engine
 
     def _set(self, name: str, value: float) -> None:
-        # A Python float, whatever the number was: its repr can be read back without NumPy.
+        # The checks return a Python float also for a NumPy one, so that repr needs no NumPy to be evaluated.
         object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
 class PrivacyEngine:
-    """A fit under a promise; made by ``Privacy.begin``.
+    """What makes one fit private: its mechanism, its batches, its accounting; made by ``Privacy.start``."""
 
-    Attributes:
-        privacy: what was asked for.
-        n_rows: n, of the table; taken for public, as is the expected batch size.
-        expected_size: rows in a batch on average.
-        noise_multiplier: σ.
-        before: the runs on the same table so far.
-        seeded: whether a fixed seed draws the batches and the noise.
-    """
+    # The number of rows and the expected batch size count as public: the noise does not hide them.
 
     privacy: Privacy
     n_rows: int
-    expected_size: int
+    expected_batch_size: int
     noise_multiplier: float
-    before: tuple[SamplingRun, ...]
+    past_runs: tuple[SamplingRun, ...]
     seeded: bool
 
     @property
-    def rate(self) -> float:
-        """The chance of a row to be in a batch."""
-        return self.expected_size / self.n_rows
+    def sampling_rate(self) -> float:
+        """The probability that a row is in a batch."""
+        return self.expected_batch_size / self.n_rows
 
     @property
     def mechanism(self) -> DPMechanism:
-        """What limits the gradients and adds the noise."""
+        """The mechanism that clips the gradients and adds the noise."""
         clipping: mechanism.Clipping = CLIPPINGS[self.privacy.clipping](self.privacy.max_norm)
-        return DPMechanism(clipping, self.noise_multiplier or None, float(self.expected_size))
+        return DPMechanism(clipping, self.noise_multiplier or None, float(self.expected_batch_size))
 
     def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
-        """Plan epochs of so many batches: each row by its own coin, or shuffled where that was asked for."""
+        """Return a sampler of epochs of ``n_batches`` batches, drawn as ``privacy.sampling`` says."""
         if self.privacy.sampling == "shuffled":
-            return minibatches(self.n_rows, self.expected_size, random_state)
-        return poisson_batches(self.n_rows, self.rate, n_batches, random_state)
+            return minibatches(self.n_rows, self.expected_batch_size, random_state)
+        return poisson_batches(self.n_rows, self.sampling_rate, n_batches, random_state)
 
     def compute_spent(self, steps: int) -> PrivacySpent:
-        """What is spent after so many steps of this fit, and all that went before it."""
-        runs = _joined(
-            self.before, SamplingRun(self.rate, self.noise_multiplier, steps, self.privacy.sampling)
+        """Return what this fit has spent after some steps, together with all past runs."""
+        runs = _append_run(
+            self.past_runs,
+            SamplingRun(self.sampling_rate, self.noise_multiplier, steps, self.privacy.sampling),
         )
-        return compute_spent(self.privacy, runs, expected_batch_size=self.expected_size, seeded=self.seeded)
+        return compute_spent(
+            self.privacy, runs, expected_batch_size=self.expected_batch_size, seeded=self.seeded
+        )
 
 
 def compute_spent(
     privacy: Privacy, runs: Iterable[SamplingRun], *, expected_batch_size: float, seeded: bool
 ) -> PrivacySpent:
-    """Reckon what the runs have spent, and write it down.
+    """Compute what runs on one table have spent.
 
     Args:
-        privacy: what was asked for.
-        runs: what was done, oldest first; all on the same table.
-        expected_batch_size: rows that a batch of the last run has on average.
+        privacy: the settings.
+        runs: the runs, oldest first.
+        expected_batch_size: the mean number of rows in a batch of the last run.
         seeded: whether a fixed seed drew the batches or the noise of any run.
 
     Returns:
@@ -242,17 +241,17 @@ def compute_spent(
     """
     runs = tuple(runs)
     if not runs:
-        raise ParameterError("runs=() says nothing of what was spent: give at least one Run, of 0 steps even")
-    # ``privacy`` was checked when it was made, but its field's type still allows None.
+        raise ParameterError("runs=() is empty: give at least one SamplingRun, if only of 0 steps")
+    # Privacy.__post_init__ has checked delta, but the type of the field still allows None.
     delta = float(privacy.delta or 0.0)
-    reckoned = compute_epsilon(as_poisson(runs), delta, privacy.accountant)
-    # A run that nothing covers stays in the account, whatever comes after it.
+    epsilon = compute_epsilon(as_poisson(runs), delta, privacy.accountant)
+    # A shuffled run voids the guarantee for good: no later run can restore it.
     shuffled = privacy.sampling == "shuffled" or any(run.steps and run.sampling == "shuffled" for run in runs)
-    covered = not shuffled or reckoned == 0
+    covered = not shuffled or epsilon == 0
     return PrivacySpent(
-        epsilon=reckoned if covered else math.inf,
+        epsilon=epsilon if covered else math.inf,
         delta=delta,
-        epsilon_if_poisson=reckoned,
+        epsilon_if_poisson=epsilon,
         accountant=privacy.accountant,
         noise_multiplier=runs[-1].noise_multiplier,
         steps=sum(run.steps for run in runs),
@@ -267,8 +266,8 @@ def compute_spent(
     )
 
 
-def _joined(runs: tuple[SamplingRun, ...], last: SamplingRun) -> tuple[SamplingRun, ...]:
-    """The runs with one more, which is added to the one before it where both are of one kind."""
+def _append_run(runs: tuple[SamplingRun, ...], last: SamplingRun) -> tuple[SamplingRun, ...]:
+    """Return the runs with one more, merged into the last one if only their steps differ."""
     if not runs or replace(runs[-1], steps=last.steps) != last:
         return (*runs, last)
     return (*runs[:-1], replace(last, steps=runs[-1].steps + last.steps))

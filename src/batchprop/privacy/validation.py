@@ -1,33 +1,32 @@
-"""The terms of a promise: the names of what may be chosen, and checks of its numbers."""
+"""Checks of the privacy settings: the allowed names, and the ranges of the numbers."""
 
 import math
 from numbers import Real
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-from batchprop.errors import ParameterError
+from batchprop.errors import ParameterError, unknown_option_error
 
 Clipping: TypeAlias = Literal["flat", "per_layer", "automatic"]
 Accountant: TypeAlias = Literal["pld", "rdp"]
 Sampling: TypeAlias = Literal["poisson", "shuffled"]
 
 MIN_DELTA = 1e-10
-"""Below it the rounding of the PLD accountant's Fourier transforms could be mistaken for delta."""
+"""Below it, rounding in the PLD accountant's Fourier transforms is as large as delta itself."""
 
 
-def checked_delta(delta: object, accountant: Accountant) -> float:
-    """Return δ as a float if the accountant can answer for it.
-
-    Raises:
-        ParameterError: δ is no number in (0, 1), or below 1e-10 with "pld".
+def check_delta(delta: object, accountant: Accountant) -> float:
+    """Return δ as a float if it is in (0, 1) and within the precision of the accountant.
 
     Example:
-        >>> checked_delta(1e-5, "pld")
+        >>> check_delta(1e-5, "pld")
         1e-05
     """
-    value = number(delta)
+    if accountant not in get_args(Accountant):
+        raise unknown_option_error("accountant", accountant, get_args(Accountant))
+    value = as_number(delta)
     if not 0 < value < 1:
         raise ParameterError(
-            f"delta={delta!r} must be a number in (0, 1): take it well below 1 / rows, for example 1e-5"
+            f"delta={delta!r} must be a number in (0, 1), well below 1 / rows: for example 1e-5"
         )
     if accountant == "pld" and value < MIN_DELTA:
         raise ParameterError(
@@ -37,32 +36,33 @@ def checked_delta(delta: object, accountant: Accountant) -> float:
     return value
 
 
-def positive(name: str, value: object, remedy: str = "") -> float:
+def check_positive(name: str, value: object, remedy: str = "") -> float:
     """Return the value as a float if it is a finite number > 0.
 
     Example:
-        >>> positive("max_norm", 1)
+        >>> check_positive("max_norm", 1)
         1.0
     """
-    if not 0 < (found := number(value)) < math.inf:
+    if not 0 < (number := as_number(value)) < math.inf:
         raise ParameterError(f"{name}={value!r} must be a finite number > 0{remedy}")
-    return found
+    return number
 
 
-def not_negative(name: str, value: object) -> float:
+def check_not_negative(name: str, value: object) -> float:
     """Return the value as a float if it is a finite number ≥ 0.
 
     Example:
-        >>> not_negative("noise_multiplier", 0)
+        >>> check_not_negative("noise_multiplier", 0)
         0.0
     """
-    if not 0 <= (found := number(value)) < math.inf:
+    if not 0 <= (number := as_number(value)) < math.inf:
         raise ParameterError(f"{name}={value!r} must be a finite number >= 0; 0 adds no noise")
-    return found
+    return number
 
 
-def number(value: object) -> float:
-    """Return a real number as a float, and anything else, a bool too, as nan: no comparison lets it pass."""
+def as_number(value: object) -> float:
+    """Return a real number as a float, and anything else, also a bool, as nan."""
+    # nan fails every comparison, so each caller needs only its range check.
     if isinstance(value, bool) or not isinstance(value, Real):
         return math.nan
     return float(value)

@@ -1,4 +1,4 @@
-"""The record of what was spent: what it says, and what it does not promise."""
+"""The record of what was spent: what it says, and what it does not guarantee."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ def test_it_holds_what_the_accounting_says_of_all_runs(accountant: Any) -> None:
 
 def test_its_runs_carry_the_budget_on() -> None:
     first = record()
-    sigma = calibrate_noise(3.0, first.delta, 0.01, 200, before=first.runs)
+    sigma = calibrate_noise(3.0, first.delta, 0.01, 200, past_runs=first.runs)
     then = record(runs=[*first.runs, SamplingRun(0.01, sigma, 200)])
     assert first.epsilon < then.epsilon <= 3.0
 
 
-def test_shuffled_batches_are_promised_nothing() -> None:
+def test_shuffled_batches_have_no_guarantee() -> None:
     found = record(sampling="shuffled")
     assert found.epsilon == math.inf
     assert found.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5)
     said = found.summary()
     assert said.startswith(
-        "No epsilon is promised: batches were shuffled, which the accounting does not cover."
+        "No epsilon is guaranteed: batches were shuffled, which the accounting does not cover."
     )
-    assert f"As if they had been Poisson-sampled: epsilon = {found.epsilon_if_poisson:.3g} at" in said
+    assert f"With Poisson sampling it would be epsilon = {found.epsilon_if_poisson:.3g} at" in said
 
 
-def test_a_run_without_noise_is_promised_nothing() -> None:
+def test_a_run_without_noise_has_no_guarantee() -> None:
     found = record(runs=[*RUNS, SamplingRun(0.01, 0.0, 1)])
     assert found.epsilon == found.epsilon_if_poisson == math.inf
-    assert found.summary().startswith("No epsilon is promised: there was a run without noise.")
+    assert found.summary().startswith("No epsilon is guaranteed: a run had no noise.")
     both = record(runs=[SamplingRun(0.01, 0.0, 1)], sampling="shuffled")
     assert "epsilon = inf" in both.summary()
 
@@ -81,12 +81,12 @@ def test_a_fixed_seed_is_told() -> None:
 def test_str_is_the_summary_and_repr_the_fields() -> None:
     found = record()
     assert str(found) == found.summary()
-    assert repr(found).startswith(f"Spent(epsilon={found.epsilon!r}, delta=1e-05,")
+    assert repr(found).startswith(f"PrivacySpent(epsilon={found.epsilon!r}, delta=1e-05,")
     assert pickle.loads(pickle.dumps(found)) == found
 
 
 def test_without_runs_there_is_nothing_to_say() -> None:
-    with pytest.raises(ParameterError, match=r"runs=\(\) says nothing"):
+    with pytest.raises(ParameterError, match=r"runs=\(\) is empty"):
         record(runs=[])
 
 
@@ -96,24 +96,24 @@ def test_one_shuffled_run_among_others_is_enough() -> None:
     found = record(runs=[*runs, RUNS[0]])
     assert (found.epsilon, found.sampling) == (math.inf, "shuffled")
     assert found.epsilon_if_poisson == compute_epsilon([*RUNS, RUNS[0]], 1e-5)
-    with pytest.raises(ParameterError, match=r"epsilon=9 cannot be promised after a run with shuffled"):
-        calibrate_noise(9.0, 1e-5, 0.01, 10, before=runs)
+    with pytest.raises(ParameterError, match=r"epsilon=9 cannot be guaranteed after a run with shuffled"):
+        calibrate_noise(9.0, 1e-5, 0.01, 10, past_runs=runs)
     unknown: Any = "all"
     with pytest.raises(ParameterError, match="sampling='all' is unknown"):
         SamplingRun(0.1, 1.0, 1, unknown)
 
 
-def test_pieces_alike_are_one_run_and_are_reckoned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_runs_are_merged_and_accounted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Privacy(delta=1e-5, noise_multiplier=1.3)
     after = asked.start(1000, 10, 50, None, seeded=False).compute_spent(20)
     reckoned: list[Any] = []
-    renyi = accounting._renyi
+    renyi = accounting._rdp_epsilon
 
     def counted(runs: Any, delta: float) -> float:
         reckoned.append(runs)
         return renyi(runs, delta)
 
-    monkeypatch.setattr(accounting, "_renyi", counted)
+    monkeypatch.setattr(accounting, "_rdp_epsilon", counted)
     for _ in range(3):
         again = asked.resume(1000, 10, 20, after, seeded=False).compute_spent(20)
         assert again.runs == (SamplingRun(0.01, 1.3, 40),)
