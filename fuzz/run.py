@@ -20,8 +20,8 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.cli.walk_table import from_table
     from batchprop.data.reader import read_table, read_tables
     from batchprop.errors import BatchpropError
-    from batchprop.estimators.keeping import restoring
-    from batchprop.estimators.keeping.checkpoints import unpacked
+    from batchprop.estimators import checkpoint_manager
+    from batchprop.estimators.checkpoints import deserialize
     from batchprop.tabular.persistence import load_model
 
 from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model
@@ -81,15 +81,15 @@ def checkpoint(data: bytes) -> None:
     (sound,) = _KEPT
     if kind == SCHEMA:
         content = kept_with(sound, content.decode(errors="replace"))
-    saved = unpacked(_file("checkpoint-000001.safetensors", content))
-    for look in (restoring.past_of, restoring.rows_seen_of):
+    saved = deserialize(_file("checkpoint-000001.safetensors", content))
+    for look in (checkpoint_manager.epoch_summaries, checkpoint_manager.saved_rows_seen):
         with suppress(BatchpropError):
             look(saved)
     with suppress(BatchpropError):
-        restoring.set_random(np.random.RandomState(0), saved)
+        checkpoint_manager.restore_rng(np.random.RandomState(0), saved)
     with suppress(BatchpropError):
-        restoring.mixing_of(saved, 8)
-    restoring.standings_from(saved, sound.net, sound.memory)
+        checkpoint_manager.saved_shuffle_config(saved, 8)
+    checkpoint_manager.from_checkpoint(saved, sound.template)
 
 
 KINDS: dict[str, Callable[[bytes], None]] = {

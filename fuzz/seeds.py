@@ -5,7 +5,7 @@ import json
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,13 @@ from safetensors.numpy import save
 
 import batchprop as bp
 from batchprop import Network
-from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, digest, unpacked
+from batchprop.estimators.checkpoints import CheckpointData, Checkpoints, deserialize, sha256
+from batchprop.estimators.fit_state import FitState, initial_fit_state
 from batchprop.optimizers import adam
 from batchprop.tabular.persistence import save_model
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import make_preprocessor
+from batchprop.training import TrainState
 
 RAW, SCHEMA, ARRAY = b"\0", b"\1", b"\2"
 """The first byte of a model's seed: a whole file, a schema with sound arrays, an array of a sound schema."""
@@ -63,14 +65,12 @@ class Kept(NamedTuple):
     Attributes:
         content: the file.
         saved: what it holds.
-        net: as the fit begins.
-        memory: of its optimiser.
+        template: where a fit that resumes it would begin.
     """
 
     content: bytes
-    saved: Saved
-    net: Network
-    memory: Any
+    saved: CheckpointData
+    template: FitState
 
 
 def sound_checkpoint(folder: Path) -> Kept:
@@ -84,13 +84,17 @@ def sound_checkpoint(folder: Path) -> Kept:
         network.fit(X, y, checkpoint=kept)
     (path,) = kept.files()
     net = Network.create(sizes, activation="relu", head="sigmoid", random_state=0, dtype="float64")
-    return Kept(path.read_bytes(), unpacked(path), net, adam().init(net.layers))
+    state = TrainState(net.layers, adam().init(net.layers), 0)
+    new = bp.MLPClassifier((2,))
+    new._init_fit_attributes(n_outputs=1)
+    template = initial_fit_state(new, state, validates=False)
+    return Kept(path.read_bytes(), deserialize(path), template)
 
 
 def kept_with(kept: Kept, text: str) -> bytes:
     """A checkpoint with another text, and the checksum that belongs to it."""
     arrays = dict(kept.saved.arrays)
-    return save(arrays, {"batchprop": text, "sha256": digest(arrays, text)})
+    return save(arrays, {"batchprop": text, "sha256": sha256(arrays, text)})
 
 
 def seeds(kind: str, folder: Path) -> list[bytes]:
@@ -113,7 +117,7 @@ def seeds(kind: str, folder: Path) -> list[bytes]:
         return [_parquet(frame, compression) for compression in ("none", "snappy")]
     if kind == "checkpoint":
         kept = sound_checkpoint(folder)
-        return [RAW + kept.content, SCHEMA + json.dumps(kept.saved.facts).encode()]
+        return [RAW + kept.content, SCHEMA + json.dumps(kept.saved.metadata).encode()]
     path = sound_model(folder)
     parts = parts_of(path)
     arrays = [content for name, content in parts.items() if name.endswith(".npy")]

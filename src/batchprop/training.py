@@ -175,6 +175,8 @@ class EpochRecord:
         seen: what the recipe asked to look at, of these batches.
         validation_loss: on the validation rows, where there are any.
         validation_score: on the validation rows, where one is watched.
+        fit_state: all that an estimator's fit needs to go on from here (``estimators.fit_state.FitState``);
+            None where no estimator trains.
     """
 
     number: int
@@ -188,6 +190,7 @@ class EpochRecord:
     metrics: Metrics = NO_METRICS
     validation_loss: float | None = None
     validation_score: float | None = None
+    fit_state: Any = None
 
 
 def apply_gradient(

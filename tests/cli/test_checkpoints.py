@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 from batchprop.estimators import fit as fit_module
-from batchprop.estimators.keeping.checkpoints import Checkpoints
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.tabular.persistence import load_model
 from tests.cli.commands import run
 from tests.cli.test_large_tables import STREAM, table
@@ -140,7 +140,7 @@ def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
         patch.setattr("batchprop.cli.model.history_callback", interrupting(after=2))
         first = CliRunner().invoke(app, [*rows, "--out", "m"])
     assert first.exit_code == 130
-    assert "Saved as far as it was trained in m" in first.stdout
+    assert "CheckpointData as far as it was trained in m" in first.stdout
     assert "Go on with: batchprop train t.parquet" in " ".join(first.stdout.split())
     run(*rows, "--out", "m", "--resume")
     assert coefs("m") == coefs("whole")

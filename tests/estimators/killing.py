@@ -14,7 +14,7 @@ from typing import Any
 
 import batchprop as bp
 from batchprop.estimators import fit as fit_module
-from batchprop.estimators.keeping.checkpoints import Checkpoints
+from batchprop.estimators.checkpoints import Checkpoints
 from tests.estimators.tables import table
 
 KILLS = 30

@@ -15,7 +15,7 @@ import pytest
 
 from batchprop.errors import CheckpointError, DataError, ParameterError
 from batchprop.estimators import fit as fit_module
-from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, packed, unpacked
+from batchprop.estimators.checkpoints import CheckpointData, Checkpoints, deserialize, serialize
 from tests.estimators.tables import estimator, quiet, table
 
 if TYPE_CHECKING:
@@ -173,15 +173,15 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(damage: str, tm
     estimator("multiclass", max_iter=4, batch_size=32).fit(X, y, checkpoint=Checkpoints(tmp_path, 1))
     newest = Checkpoints(tmp_path).files()[-1]
     content = newest.read_bytes()
-    saved = unpacked(newest)
-    lacking = Saved({name: saved.arrays[name] for name in list(saved.arrays)[1:]}, saved.facts)
+    saved = deserialize(newest)
+    lacking = CheckpointData({name: saved.arrays[name] for name in list(saved.arrays)[1:]}, saved.metadata)
     newest.write_bytes(
         {
             "cut": content[: len(content) // 2],
             "empty": b"",
             "flipped": content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
             "text": b"not a checkpoint",
-            "missing array": packed(lacking)[:-1],
+            "missing array": serialize(lacking)[:-1],
         }[damage]
     )
     with pytest.warns(UserWarning, match=r"checkpoint-000004\.safetensors is damaged .*000003.* is used"):
@@ -192,18 +192,18 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(damage: str, tm
 
 
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
-    content = packed(Saved({"a": np.arange(6.0), "b": np.array(3)}, {"text": "ü"}))
+    content = serialize(CheckpointData({"a": np.arange(6.0), "b": np.array(3)}, {"text": "ü"}))
     file = tmp_path / "one"
     file.write_bytes(content)
-    before = unpacked(file)
+    before = deserialize(file)
     for place in range(len(content)):
         file.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
         try:
-            found = unpacked(file)
+            found = deserialize(file)
         except CheckpointError:
             continue
         # What is left is the header's own padding.
-        assert found.facts == before.facts
+        assert found.metadata == before.metadata
         assert all(np.array_equal(found.arrays[name], array) for name, array in before.arrays.items())
 
 
@@ -214,6 +214,28 @@ def test_where_all_are_damaged_nothing_is_made_up(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"is damaged .* and there is no other .* begin anew"):
         estimator("single").fit(X, y, checkpoint=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_an_older_format_is_refused(tmp_path: Path) -> None:
+    X, y = table("single", 60)
+    estimator("single").fit(X, y, checkpoint=Checkpoints(tmp_path, 1))
+    for path in Checkpoints(tmp_path).files():
+        data = deserialize(path)
+        path.write_bytes(serialize(CheckpointData(data.arrays, {**data.metadata, "format": 1})))
+    with pytest.raises(CheckpointError, match=r"has the format 1, .* reads 2: resume with the version that"):
+        estimator("single").fit(X, y, checkpoint=tmp_path, resume=True)
+
+
+def test_the_state_after_an_epoch_reaches_the_callbacks(tmp_path: Path) -> None:
+    X, y = table("multiclass", 150)
+    states: list[Any] = []
+    model = estimator("multiclass", max_iter=3, callbacks=[lambda epoch: states.append(epoch.fit_state)])
+    model.fit(X, y)
+    assert [state.progress.epochs for state in states] == [1, 2, 3]
+    assert [list(state.history.loss_curve) for state in states] == [model.loss_curve_[:n] for n in (1, 2, 3)]
+    np.testing.assert_array_equal(states[-1].progress.state.layers[0].W.T, model.coefs_[0])
+    with pytest.raises(AttributeError):
+        states[-1].rewinds = 1
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:

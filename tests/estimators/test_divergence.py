@@ -12,7 +12,7 @@ import pytest
 import batchprop as bp
 from batchprop.errors import DivergedError
 from batchprop.estimators import fit as fit_module
-from batchprop.estimators.keeping.checkpoints import Checkpoints
+from batchprop.estimators.checkpoints import Checkpoints
 from tests.estimators.tables import quiet
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
 

@@ -15,10 +15,9 @@ import batchprop as bp
 from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
 from batchprop.data.sources import ArraySource, IterableSource
 from batchprop.errors import CheckpointError, InputError, ParameterError
-from batchprop.estimators import base, datasets
+from batchprop.estimators import base, checkpoint_manager, datasets
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.datasets import StreamingDataset
-from batchprop.estimators.keeping import saving
-from batchprop.estimators.keeping.checkpoints import Checkpoints
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
 
@@ -55,7 +54,7 @@ class Small(ArraySource):
 
 
 def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
-    monkeypatch.setattr(saving, "shuffle_config", lambda *_: ShuffleConfig(rows, runs))
+    monkeypatch.setattr(checkpoint_manager, "shuffle_config", lambda *_: ShuffleConfig(rows, runs))
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])

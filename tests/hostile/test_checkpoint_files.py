@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 import batchprop as bp
 from batchprop.errors import BatchpropError, CheckpointError
-from batchprop.estimators.keeping.checkpoints import Checkpoints, Saved, digest, packed, unpacked
+from batchprop.estimators.checkpoints import CheckpointData, Checkpoints, deserialize, serialize, sha256
 from tests.estimators.tables import estimator, quiet, table
 from tests.hostile.crafting import bounded, cut, flipped
 
@@ -34,7 +34,7 @@ def whole(tmp_path_factory):
     X, y = table("multiclass")
     estimator("multiclass", dropout=0.2, max_iter=3, engine="numpy").fit(X, y, checkpoint=folder)
     (path,) = Checkpoints(folder).files()
-    return path.read_bytes(), unpacked(path)
+    return path.read_bytes(), deserialize(path)
 
 
 def go_on(folder, content):
@@ -90,17 +90,17 @@ def test_truncated_and_flipped_files(whole, tmp_path):
         file = tmp_path / "one"
         file.write_bytes(damaged)
         try:
-            found = unpacked(file)
+            found = deserialize(file)
         except CheckpointError:
             continue
-        assert found.facts == saved.facts
+        assert found.metadata == saved.metadata
         assert all(np.array_equal(found.arrays[name], array) for name, array in saved.arrays.items())
 
 
 def changed(saved, *path_and_value):
     """The bytes of a checkpoint whose facts have another value at a path; the checksum is right."""
     *path, value = path_and_value
-    facts = copy.deepcopy(dict(saved.facts))
+    facts = copy.deepcopy(dict(saved.metadata))
     inner = facts
     for name in path[:-1]:
         inner = inner[name]
@@ -108,24 +108,26 @@ def changed(saved, *path_and_value):
         del inner[path[-1]]
     else:
         inner[path[-1]] = value
-    return packed(Saved(saved.arrays, facts))
+    return serialize(CheckpointData(saved.arrays, facts))
 
 
-NOW = ("standings", "now")
+NOW = ("states", "now")
 FACTS = [
-    ("format", 2), ("random", ...), ("random", "MT19937"), ("random", "state", {}),
-    ("random", "state", "pos", 10**6), ("random", "bit_generator", "os.system"), ("rows_seen", -1),
+    ("format", 1), ("rng", ...), ("rng", "MT19937"), ("rng", "state", {}),
+    ("rng", "state", "pos", 10**6), ("rng", "bit_generator", "os.system"), ("rows_seen", -1),
     ("rows_seen", "7"),
-    ("kind", ...), ("kind", 7), ("standings", []), ("standings", {}), (*NOW, "steps", -1),
-    (*NOW, "steps", 1e9),
-    (*NOW, "epochs_done", True), (*NOW, "seconds", "long"), (*NOW, "plain", ...),
-    (*NOW, "plain", "curves", {}),
-    (*NOW, "plain", "curves", "loss_curve_", ["a"]), (*NOW, "plain", "curves", "loss_curve_", 7),
-    (*NOW, "plain", "epochs", [[1, 2, 3]]), (*NOW, "plain", "epochs", {"a": 1}),
-    (*NOW, "plain", "numbers", {}),
-    (*NOW, "plain", "numbers", "best", "good"), (*NOW, "plain", "rewinds", 0.5),
-    (*NOW, "plain", "random_bits", 7), (*NOW, "plain", "random_bits", {"bit_generator": "PCG64"}),
-    (*NOW, "plain", "random_bits", {"bit_generator": "MT19937", "state": {}}),
+    ("fingerprint", ...), ("fingerprint", 7), ("states", []), ("states", {}),
+    (*NOW, "progress", "state", "steps", -1), (*NOW, "progress", "state", "steps", 1e9),
+    (*NOW, "progress", "state", 7), (*NOW, "progress", ...),
+    (*NOW, "progress", "epochs", True), (*NOW, "progress", "seconds", "long"),
+    (*NOW, "history", ...), (*NOW, "history", {}),
+    (*NOW, "history", "loss_curve", ["a"]), (*NOW, "history", "loss_curve", 7),
+    (*NOW, "epochs", [[1, 2, 3]]), (*NOW, "epochs", {"a": 1}), (*NOW, "rows_seen", None),
+    (*NOW, "best_score", ...), (*NOW, "best_score", None), (*NOW, "plateau_rate", 0.1),
+    (*NOW, "best_layers", 3), (*NOW, "n_no_improve", -1), (*NOW, "best_iteration", 0.5),
+    (*NOW, "best_score", "good"), (*NOW, "rewinds", 0.5), (*NOW, "ended", 1),
+    (*NOW, "rng_state", 7), (*NOW, "rng_state", {"bit_generator": "PCG64"}),
+    (*NOW, "rng_state", {"bit_generator": "MT19937", "state": {}}),
 ]  # fmt: skip
 
 
@@ -137,7 +139,14 @@ def test_facts_of_another_shape(change, whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["now.layers.0.W", "now.optimizer.0", "now.losses", "random.key", "now.sizes"]
+    "name",
+    [
+        "states.now.progress.state.layers.0.W",
+        "states.now.progress.state.optimizer.mu.0.W",
+        "states.now.progress.losses",
+        "rng.state.key",
+        "states.now.progress.sizes",
+    ],
 )
 @pytest.mark.parametrize("array", [None, np.zeros((2, 2, 2)), np.array(["text"]).view(np.uint8), np.zeros(3)])
 def test_arrays_of_another_shape(name, array, whole, tmp_path):
@@ -147,22 +156,22 @@ def test_arrays_of_another_shape(name, array, whole, tmp_path):
     else:
         arrays[name] = array
     with pytest.raises(CheckpointError, match=r"of another fit|none that a fit has written"):
-        go_on(tmp_path, packed(Saved(arrays, whole[1].facts)))
+        go_on(tmp_path, serialize(CheckpointData(arrays, whole[1].metadata)))
 
 
 def test_facts_too_deep_to_read(whole, tmp_path):
     text = "[" * 100_000
     path = tmp_path / "one"
-    path.write_bytes(save({}, {"batchprop": text, "sha256": digest({}, text)}))
+    path.write_bytes(save({}, {"batchprop": text, "sha256": sha256({}, text)}))
     with pytest.raises(CheckpointError, match="is no checkpoint"):
-        unpacked(path)
+        deserialize(path)
 
 
 def test_a_header_that_promises_much_takes_little_memory(tmp_path):
     (tmp_path / "one").write_bytes(headed(HEADER["huge"]))
     ended = bounded(
-        "from batchprop.estimators.keeping.checkpoints import unpacked\nfrom pathlib import Path",
-        "unpacked(Path(sys.argv[1]))",
+        "from batchprop.estimators.checkpoints import deserialize\nfrom pathlib import Path",
+        "deserialize(Path(sys.argv[1]))",
         tmp_path / "one",
         cwd=tmp_path,
     )

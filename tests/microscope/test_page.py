@@ -184,7 +184,7 @@ def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
 ) -> None:
     X, y = table("multiclass")
     broken = model.at_snapshot(model.weight_snapshots_[-1])
-    del broken._records
+    del broken._fit_state
     broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
     with np.errstate(all="ignore"):
         file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")

@@ -18,7 +18,7 @@ from batchprop.cli.settings import TrainOptions
 from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError, WriteError
 from batchprop.estimators import Checkpoints
-from batchprop.estimators.keeping.restoring import past_of
+from batchprop.estimators.checkpoint_manager import epoch_summaries
 from batchprop.tabular.persistence import SETTINGS
 
 RESUME_FILE = "begun.json"
@@ -73,7 +73,7 @@ def resolve_resume(console: Console, settings: TrainOptions) -> tuple[TrainOptio
         return settings, []
     history = [
         EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
-        for number, past in enumerate(past_of(saved), start=1)
+        for number, past in enumerate(epoch_summaries(saved), start=1)
     ]
     console.print(f"Going on after {count_epochs(len(history))}, from {kept.folder}", "", soft_wrap=True)
     force = settings.force or bool(_interrupted(settings.out))

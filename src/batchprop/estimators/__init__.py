@@ -1,7 +1,7 @@
 """scikit-learn's interface: ``MLPClassifier`` and ``MLPRegressor``, drop-ins that do more."""
 
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.classifier import MLPClassifier
-from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.regressor import MLPRegressor
 
 __all__ = ["Checkpoints", "MLPClassifier", "MLPRegressor"]

@@ -20,6 +20,7 @@ from batchprop.backprop import Step, backprop, forward, output_and_losses, predi
 from batchprop.batches import Batch, Dataset, gather, take_columns
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
+from batchprop.estimators.checkpoint_manager import FitStart, prepare_start
 from batchprop.estimators.datasets import (
     ArrayDataset,
     RowEncoder,
@@ -28,9 +29,8 @@ from batchprop.estimators.datasets import (
     check_streamable,
 )
 from batchprop.estimators.engines import predict_engine
-from batchprop.estimators.fit import fit_callbacks, fit_minibatch
+from batchprop.estimators.fit import fit, fit_callbacks
 from batchprop.estimators.interface import FitInterface
-from batchprop.estimators.keeping.saving import Start, start_of
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitors import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_layer_widths
@@ -92,8 +92,7 @@ class BaseMLP(FitInterface):
         source = None if call.partial else as_source(X, y, call.sample_weight)
         if source is not None:
             check_streamable(self, call)
-        start = start_of(self, call)
-        self._records = None
+        start = prepare_start(self, call)
         dataset: ArrayDataset | StreamingDataset
         if source is None:
             dataset, dtype = self._read_arrays(X, y, call, fresh=fresh)
@@ -102,6 +101,8 @@ class BaseMLP(FitInterface):
             dtype = dataset.dtype
         if fresh:
             self._init_fit_attributes(dataset.n_outputs)
+        # What was recorded of the rows is of the last fit; what it goes on from stays.
+        self._fit_state = {name: value for name, value in self._fit_state.items() if name != "records"}
         self.t_ = self.t_ if start.rows_seen is None else start.rows_seen
         self._check_n_outputs(dataset.n_outputs)
         # scikit-learn draws the weights first and the split second: the order is part of the parity with it.
@@ -112,7 +113,7 @@ class BaseMLP(FitInterface):
         if self.solver == "lbfgs" and isinstance(dataset, ArrayDataset):
             net = fit_lbfgs(self, net, dataset)
         else:
-            net = fit_minibatch(self, net, dataset, start, call)
+            net = fit(self, net, dataset, start, call)
         self._set_weights(net, dtype)
         names = getattr(source, "feature_names", None)
         # Not before the fit, whose blocks of rows have no names and would warn of it.
@@ -130,11 +131,11 @@ class BaseMLP(FitInterface):
         return ArrayDataset(rows, table, np.arange(len(Y))), dtype
 
     def _scan_source(
-        self, source: DataSource, call: FitArgs, start: Start, *, fresh: bool
+        self, source: DataSource, call: FitArgs, start: FitStart, *, fresh: bool
     ) -> StreamingDataset:
         """The rows of a table that is read in every epoch, looked through once."""
         holds_out = self.early_stopping and call.X_val is None
-        seed = holdout_seed(start.random)
+        seed = holdout_seed(start.rng_state)
         summary = scan_source(
             source,
             self._validate_data,
@@ -178,8 +179,7 @@ class BaseMLP(FitInterface):
         self.privacy_spent_ = None
         self.validation_loss_curve_ = self.validation_scores_ = None
         self.best_loss_ = self.best_validation_score_ = None
-        self._stale_epochs = 0
-        self._memory: dict[str, Any] | None = None
+        self._fit_state = {}
 
     def _check_n_outputs(self, n_outputs: int) -> None:
         if n_outputs != self.n_outputs_:
@@ -313,7 +313,7 @@ class BaseMLP(FitInterface):
         Raises:
             AttributeError: that fit was not told to ``record_examples``.
         """
-        return to_frame(getattr(self, "_records", None))
+        return to_frame(self._records())
 
     @property
     def weight_snapshots_(self) -> list[WeightSnapshot]:
@@ -322,8 +322,12 @@ class BaseMLP(FitInterface):
         Raises:
             AttributeError: that fit was not told to ``record_examples``.
         """
-        records = check_recorded("weight_snapshots_", getattr(self, "_records", None))
+        records = check_recorded("weight_snapshots_", self._records())
         return [WeightSnapshot(*found) for found in records["checkpoints"]]
+
+    def _records(self) -> dict[str, Any] | None:
+        records: dict[str, Any] | None = getattr(self, "_fit_state", {}).get("records")
+        return records
 
     def at_snapshot(self, checkpoint: WeightSnapshot) -> Self:
         """The estimator as it was: one that predicts, and goes back, with the weights of a checkpoint.

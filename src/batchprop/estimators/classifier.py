@@ -17,10 +17,10 @@ from batchprop.backprop import logits
 from batchprop.dynamics import LabelEncoding
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.class_weights import class_sample_weight, compute_class_weights
 from batchprop.estimators.convert import ConvertibleClassifier
 from batchprop.estimators.interface import Callback
-from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import (
     PARAMETER_CONSTRAINTS,
     Constraint,

@@ -180,7 +180,7 @@ def _copy_history(made: BaseMLP, theirs: Any) -> None:
             if made.validation_scores_ is None
             else np.argmax(made.validation_scores_)
         )
-        made._stale_epochs = int(getattr(theirs, "_no_improvement_count", 0))
+        made._fit_state = {"n_no_improve": int(getattr(theirs, "_no_improvement_count", 0))}
     epochs = len(made.loss_curve_)
     steady = made.solver == "adam" or (made.solver == "sgd" and made.learning_rate == "constant")
     made.learning_rate_curve_ = [float(made.learning_rate_init) if steady else math.nan] * epochs
@@ -217,8 +217,8 @@ def _common_dtype(layers: Layers) -> Any:
 
 
 def _set_unfitted_defaults(made: EstimatorT) -> EstimatorT:
-    """As an estimator is that no fit has interrupted, recorded, or run on an engine of its own."""
-    made.interrupted_, made.engine_, made._records = False, "numpy", None
+    """As an estimator is that no fit has interrupted, or run on an engine of its own."""
+    made.interrupted_, made.engine_ = False, "numpy"
     return made
 
 

@@ -1,4 +1,4 @@
-"""Watching a fit: after each epoch the validation, the history, the best weights, and whether to stop."""
+"""After each epoch: validation, the state of the fit with its history and best weights, and whether to stop."""
 
 from __future__ import annotations
 
@@ -13,174 +13,142 @@ import numpy as np
 from sklearn.metrics import check_scoring
 
 from batchprop.errors import InputError
+from batchprop.estimators.fit_state import FitState, publish
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.validation import LabelledRows
 from batchprop.files import defer_signals
 from batchprop.network import Network
 from batchprop.schedules import ReduceOnPlateau, Schedule
-from batchprop.training import Engine, EpochRecord
+from batchprop.training import Engine, EpochRecord, TrainProgress
 
 
-class EarlyStopping:
-    """Counts the epochs without progress.
-
-    Args:
-        tol: what counts as progress.
-        limit: how many epochs without it are borne.
-        best: the best value so far, higher is better.
-        stale: how many epochs without progress lie behind.
+def count_no_improve(n_no_improve: int, score: float, best: float, tol: float) -> int:
+    """Return how many epochs in a row brought no progress, after another one's score; higher is better.
 
     Example:
-        >>> patience = EarlyStopping(tol=0.1, limit=1)
-        >>> [patience.update(value) for value in (1.0, 1.05, 1.0)], patience.should_stop
-        ([True, True, False], True)
+        >>> (
+        ...     count_no_improve(1, 1.05, best=1.0, tol=0.1),
+        ...     count_no_improve(1, 1.2, best=1.0, tol=0.1),
+        ... )
+        (2, 0)
     """
-
-    def __init__(self, tol: float, limit: float, best: float = -math.inf, stale: int = 0) -> None:
-        self.tol = tol
-        self.limit = limit
-        self.best = best
-        self.stale = stale
-
-    def update(self, value: float) -> bool:
-        """Take in an epoch's value; return whether it is the best so far, by however little."""
-        # Written so that a score that is not a number is no progress.
-        self.stale = 0 if value >= self.best + self.tol else self.stale + 1
-        if not value > self.best:
-            return False
-        self.best = value
-        return True
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether there were more epochs without progress than the limit."""
-        return self.stale > self.limit
+    # Written so that a score that is not a number is no progress.
+    return 0 if score >= best + tol else n_no_improve + 1
 
 
 class ValidationCallback:
-    """Keeps a fit's history on the estimator, and says after each epoch whether to stop.
+    """Takes the state of a fit from epoch to epoch: validation, history, best weights, and whether to stop.
 
     Args:
-        estimator: whose attributes are written.
-        held: the rows to validate on, or None.
-        schedule: reduced, where it is a ``Plateau``, before training stops.
-        patience: None where nothing but ``max_iter`` and the callbacks stops training.
-        engine: answers for the rows to validate on.
+        estimator: whose attributes show the state, and whose callbacks get each epoch.
+        valid: the rows to validate on, or None.
+        schedule: reduced before training stops, where it is a ``ReduceOnPlateau``.
+        engine: predicts the rows to validate on.
+        state: where the fit begins.
+
+    Attributes:
+        state: after the last epoch.
+        last: the last epoch; None before the first one since the fit began, was resumed or went back.
     """
 
     def __init__(
         self,
         estimator: FitInterface,
-        held: LabelledRows | None,
+        valid: LabelledRows | None,
         schedule: Schedule | None,
-        patience: EarlyStopping | None,
         engine: Engine,
+        state: FitState,
     ) -> None:
         self.estimator = estimator
-        self.held = held
+        self.valid = valid
         self.schedule = schedule
-        self.patience = patience
         self.engine = engine
-        self.best: Network | None = None
         self.last: EpochRecord | None = None
-        self._scorer = _scorer(estimator) if held is not None and estimator.early_stopping else None
+        rate = schedule.learning_rate if isinstance(schedule, ReduceOnPlateau) else None
+        self.state = replace(state, plateau_rate=rate)
+        self._scorer = _scorer(estimator) if valid is not None and estimator.early_stopping else None
+        estimator.interrupted_ = False
+        publish(estimator, self.state)
 
     def on_epoch_end(self, epoch: EpochRecord) -> bool:
         """Take in an epoch; return whether training should end."""
-        self.last = epoch = self._validate(epoch)
+        epoch = self._validate(epoch)
         # Else Ctrl-C could come between two curves of one epoch.
         with defer_signals():
-            self._record(epoch)
-            stop = self._should_stop(epoch)
+            self.state, stop = self._advance(epoch)
+            self.last = epoch = replace(epoch, fit_state=self.state)
+            publish(self.estimator, self.state)
+            if self.estimator.verbose:
+                print(_format_epoch(epoch))
         # Every callback sees every epoch, also one that an earlier callback ends.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
         return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
 
+    def restore(self, state: FitState) -> None:
+        """Go back, or on, to a state."""
+        self.state, self.last = state, None
+        if isinstance(self.schedule, ReduceOnPlateau) and state.plateau_rate is not None:
+            self.schedule.learning_rate = state.plateau_rate
+        publish(self.estimator, state)
+
     def _validate(self, epoch: EpochRecord) -> EpochRecord:
-        if self.held is None:
+        if self.valid is None:
             return epoch
-        estimator, held = self.estimator, self.held
-        P, loss = estimator._evaluate(self.engine, epoch.network, held)
+        estimator, valid = self.estimator, self.valid
+        P, loss = estimator._evaluate(self.engine, epoch.network, valid)
         if not estimator.early_stopping:
             return replace(epoch, validation_loss=loss)
         if estimator.scoring == "loss":
             return replace(epoch, validation_loss=loss, validation_score=-loss)
         if self._scorer is None:
-            score = estimator._default_score(held.y, P, held.weights)
+            score = estimator._default_score(valid.y, P, valid.weights)
         else:
-            weigh = held.weights is not None and _accepts_weights(self._scorer)
-            options = {"sample_weight": held.weights} if weigh else {}
-            score = self._scorer(copy_with_weights(estimator, epoch.network), held.X, held.y, **options)
-        self._check_defined(score)
+            weigh = valid.weights is not None and _accepts_weights(self._scorer)
+            kwargs = {"sample_weight": valid.weights} if weigh else {}
+            score = self._scorer(copy_with_weights(estimator, epoch.network), valid.X, valid.y, **kwargs)
+        self._check_defined(score, len(valid.y))
         return replace(epoch, validation_loss=loss, validation_score=float(score))
 
-    def _check_defined(self, score: float) -> None:
+    def _check_defined(self, score: float, n_rows: int) -> None:
         """Refuse a score that no epoch so far has had: early stopping would end with untrained weights."""
-        if math.isnan(score) and self.best is None and self.held is not None:
+        if math.isnan(score) and self.state.best_layers is None:
             raise InputError(
-                f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {len(self.held.y)} "
+                f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {n_rows} "
                 "rows to validate on: validate on more rows, or use scoring='loss'"
             )
 
-    def _record(self, epoch: EpochRecord) -> None:
-        estimator = self.estimator
-        estimator.n_iter_ = epoch.number
-        estimator.loss_ = epoch.loss
-        estimator.loss_curve_.append(epoch.loss)
-        estimator.learning_rate_curve_.append(epoch.learning_rate)
-        if estimator.validation_loss_curve_ is not None and epoch.validation_loss is not None:
-            estimator.validation_loss_curve_.append(epoch.validation_loss)
-        if estimator.validation_scores_ is not None and epoch.validation_score is not None:
-            estimator.validation_scores_.append(epoch.validation_score)
-        if estimator.verbose:
-            print(_format_epoch(epoch))
-
-    def _should_stop(self, epoch: EpochRecord) -> bool:
-        if self.patience is None:
-            return False
-        watched = -epoch.loss if epoch.validation_score is None else epoch.validation_score
-        if self.patience.update(watched):
-            self.best = epoch.network
-            self.estimator.best_iteration_ = len(self.estimator.loss_curve_)
-        if not self.patience.should_stop:
-            return False
+    def _advance(self, epoch: EpochRecord) -> tuple[FitState, bool]:
+        """The state after an epoch, and whether training should end."""
+        state = self.state
+        history = state.history.append(
+            epoch.loss, epoch.learning_rate, epoch.validation_loss, epoch.validation_score
+        )
+        # L-BFGS takes its rows many times in an iteration: as in scikit-learn, it does not count them.
+        rows = 0 if self.estimator.solver == "lbfgs" else epoch.rows
+        state = replace(
+            state,
+            progress=TrainProgress(epoch.state, epoch.number),
+            rng_state=self.engine.rng_state(),
+            history=history,
+            epochs=(*state.epochs, (epoch.rows, epoch.seconds)),
+            rows_seen=state.rows_seen + rows,
+        )
+        if state.best_score is None:
+            return state, False
+        score = -epoch.loss if epoch.validation_score is None else epoch.validation_score
+        n_no_improve = count_no_improve(state.n_no_improve, score, state.best_score, self.estimator.tol)
+        if score > state.best_score:
+            state = replace(
+                state,
+                best_score=score,
+                best_iteration=len(history.loss_curve),
+                best_layers=epoch.network.layers,
+            )
+        if n_no_improve <= self.estimator.n_iter_no_change:
+            return replace(state, n_no_improve=n_no_improve), False
         if isinstance(self.schedule, ReduceOnPlateau) and self.schedule.reduce():
-            self.patience.stale = 0
-            return False
-        return True
-
-
-def make_early_stopping(
-    estimator: FitInterface, held: LabelledRows | None, schedule: Schedule | None, engine: Engine
-) -> ValidationCallback:
-    """Return the ``ValidationCallback`` of a new fit, which goes on with the history that the estimator has.
-
-    Args:
-        estimator: whose history it is.
-        held: the rows to validate on, or None.
-        schedule: see ``ValidationCallback``; None with L-BFGS, which decides itself when to stop.
-        engine: see ``ValidationCallback``.
-
-    Returns:
-        The watch.
-    """
-    stochastic = estimator.solver != "lbfgs"
-    watches_score = estimator.early_stopping and stochastic
-    best = estimator.best_validation_score_ if watches_score else estimator.best_loss_
-    patience = EarlyStopping(
-        estimator.tol,
-        estimator.n_iter_no_change,
-        best=-math.inf if best is None else best if watches_score else -best,
-        stale=estimator._stale_epochs,
-    )
-    if held is not None and estimator.validation_loss_curve_ is None:
-        estimator.validation_loss_curve_ = []
-    if watches_score and estimator.validation_scores_ is None:
-        estimator.validation_scores_ = []
-    estimator.n_iter_, estimator.interrupted_ = 0, False
-    # Whether the training loss still falls is nothing that a private fit may tell by its length.
-    patient = stochastic and (estimator.privacy is None or watches_score)
-    return ValidationCallback(estimator, held, schedule, patience if patient else None, engine)
+            return replace(state, n_no_improve=0, plateau_rate=self.schedule.learning_rate), False
+        return replace(state, n_no_improve=n_no_improve), True
 
 
 def mark_interrupted(estimator: FitInterface) -> None:

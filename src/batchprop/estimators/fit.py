@@ -1,4 +1,4 @@
-"""Fitting by batches: epoch after epoch, until something ends it; and the memory kept between fits."""
+"""Fitting by batches: chunk after chunk, epoch after epoch, until something ends it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from batchprop.batches import (
-    BatchSampler,
-    EpochIterator,
-    GrowingBatchSampler,
-)
+from batchprop.batches import BatchSampler, GrowingBatchSampler
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import DivergedError
+from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart, fingerprint
 from batchprop.estimators.datasets import ArrayDataset, TrainingRows
-from batchprop.estimators.early_stopping import (
-    ValidationCallback,
-    make_early_stopping,
-    mark_interrupted,
-    warn,
-)
+from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted, warn
 from batchprop.estimators.engines import fit_engine, overhead_in_rows
+from batchprop.estimators.fit_state import initial_fit_state, remainder
 from batchprop.estimators.interface import FitInterface
-from batchprop.estimators.keeping.keeper import Keeper
-from batchprop.estimators.keeping.restoring import check_same, of_a_fit, standings_from
-from batchprop.estimators.keeping.saving import Beginning, Start, kind_of
 from batchprop.estimators.monitors import active_monitors, metric_fns_for, record_monitors
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.privacy import PrivacyEngine, batch_rng, redact_epochs, start_private_fit
@@ -38,38 +28,30 @@ from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_fo
 from batchprop.estimators.threads import limit_blas_threads
 from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
-from batchprop.params import Layer, tree_flatten, tree_unflatten
-from batchprop.schedules import ReduceOnPlateau, Schedule
-from batchprop.training import (
-    Engine,
-    EpochRecord,
-    TrainConfig,
-    TrainProgress,
-    TrainState,
-    init_state,
-    run_epochs,
-)
+from batchprop.params import tree_flatten, tree_map, tree_unflatten
+from batchprop.schedules import Schedule
+from batchprop.training import Engine, EpochRecord, TrainConfig, TrainState, init_state, run_epochs
 
 CHUNK_SECONDS = 0.5
-"""About how long a piece of an epoch takes in NumPy, where a fit is saved in between."""
+"""About how long a chunk of an epoch takes in NumPy, where a fit is saved in between."""
 
 
 class FitPlan(NamedTuple):
-    """A fit, set up.
+    """All that stays the same in a fit.
 
     Attributes:
-        recipe: what stays the same.
+        config: the network's structure, the optimiser, the objective.
         dataset: the rows to train and to validate on.
         batch_size: the first one.
         schedule: of the learning rate.
         engine: runs the steps.
-        private: what keeps a promise about the rows, or None.
+        private: what keeps the privacy guarantee, or None.
         monitors: what is recorded of the gradients.
         recorder: what is recorded of the rows, or None.
         rng: shuffles the rows.
     """
 
-    recipe: TrainConfig
+    config: TrainConfig
     dataset: TrainingRows
     batch_size: int
     schedule: Schedule
@@ -80,14 +62,10 @@ class FitPlan(NamedTuple):
     rng: np.random.RandomState
 
 
-def fit_minibatch(
-    estimator: FitInterface,
-    net: Network,
-    dataset: TrainingRows,
-    start: Start,
-    call: FitArgs,
+def fit(
+    estimator: FitInterface, net: Network, dataset: TrainingRows, start: FitStart, call: FitArgs
 ) -> Network:
-    """Train by batches until patience, a callback or ``max_iter`` ends it.
+    """Train by batches until early stopping, a callback or ``max_iter`` ends it.
 
     Args:
         estimator: its parameters are read, its history is written.
@@ -100,30 +78,34 @@ def fit_minibatch(
     Returns:
         The network at the end, or the best one with ``early_stopping``.
     """
-    fit, state = _set_up(estimator, net, dataset, start, call)
-    watch = make_early_stopping(estimator, dataset.validation, fit.schedule, fit.engine)
-    with start.alone():
-        keeper = _make_checkpointer(estimator, fit, watch, TrainProgress(state), start)
-        with limit_blas_threads(fit.engine, net.sizes, fit.batch_size):
-            n_epochs = 1 if call.partial else estimator.max_iter
-            stopped = _run(estimator, fit, watch, keeper, TrainProgress(state), n_epochs)
-        if keeper is not None:
-            keeper.end(stopped=stopped)
-            state = keeper.place.state
-    if fit.private is None and not stopped and not call.partial:
+    plan, train_state = _plan(estimator, net, dataset, start, call)
+    state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
+    callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
+    with start.lock():
+        same = _fingerprint(estimator, plan, start)
+        manager = CheckpointManager(callback, plan.engine, start, same)
+        with limit_blas_threads(plan.engine, net.sizes, plan.batch_size):
+            stopped = _run(estimator, plan, manager, 1 if call.partial else estimator.max_iter)
+        state = manager.end(stopped=stopped)
+    if plan.private is None and not stopped and not call.partial:
         warn(
             f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
             "or let early_stopping=True decide",
             ConvergenceWarning,
         )
-    _store_optimizer_state(estimator, watch, state)
-    if fit.recorder is not None and isinstance(dataset, ArrayDataset):
-        estimator._records = recording_result(estimator, fit.recorder, dataset.rows, dataset.labelled.y)
-    return _final_network(estimator, net, watch, state)
+    records = None
+    if plan.recorder is not None and isinstance(dataset, ArrayDataset):
+        records = recording_result(estimator, plan.recorder, dataset.rows, dataset.labelled.y)
+    layers = state.progress.state.layers
+    if state.progress.state.steps:
+        estimator._fit_state = remainder(state, records)
+    if estimator.early_stopping:
+        layers = net.layers if state.best_layers is None else state.best_layers
+    return net.replace_layers(tree_map(np.asarray, layers))
 
 
-def _set_up(
-    estimator: FitInterface, net: Network, dataset: TrainingRows, start: Start, call: FitArgs
+def _plan(
+    estimator: FitInterface, net: Network, dataset: TrainingRows, start: FitStart, call: FitArgs
 ) -> tuple[FitPlan, TrainState]:
     monitors = active_monitors(estimator, call)
     batch_size = first_batch_size(estimator, dataset.n_rows)
@@ -135,97 +117,87 @@ def _set_up(
     recorder = None
     if call.record_examples and isinstance(dataset, ArrayDataset):
         recorder = DynamicsRecorder(net, dataset.rows, dataset.table.Y, estimator._label_encoding())
-    watched = metric_fns_for(monitors, recording=recorder is not None)
-    recipe = TrainConfig(net, make_optimizer(estimator), objective, watched)
-    state, resumed = _initial_state(estimator, recipe, partial=call.partial)
-    schedule = make_schedule(estimator, steps_per_epoch, dataset.n_rows, resumed=resumed)
-    entropy = _rng_seed(estimator, recipe, start.rng)
-    engine = fit_engine(estimator, net, dataset.n_rows, batch_size, entropy)
+    metric_fns = metric_fns_for(monitors, recording=recorder is not None)
+    config = TrainConfig(net, make_optimizer(estimator), objective, metric_fns)
+    state, resumed = _initial_train_state(estimator, config, partial=call.partial)
+    rate = estimator._fit_state.get("plateau_rate")
+    schedule = make_schedule(estimator, steps_per_epoch, dataset.n_rows, resumed=resumed, plateau_rate=rate)
+    seed = _rng_seed(estimator, config, start.rng)
+    engine = fit_engine(estimator, net, dataset.n_rows, batch_size, seed)
     rng = batch_rng(estimator, start.rng)
-    return FitPlan(recipe, dataset, batch_size, schedule, engine, private, monitors, recorder, rng), state
+    plan = FitPlan(config, dataset, batch_size, schedule, engine, private, monitors, recorder, rng)
+    return plan, state
 
 
-def _make_checkpointer(
-    estimator: FitInterface, fit: FitPlan, watch: ValidationCallback, place: TrainProgress, start: Start
-) -> Keeper | None:
-    """What keeps the fit, where somebody asked for that; it stands where a checkpoint stood."""
-    if start.checkpoints is None and estimator.on_divergence != "rewind":
-        return None
-    kind: dict[str, Any] = {}
-    if start.checkpoints is not None:  # only these compare it, and it takes a look at every row
-        kind = kind_of(estimator, fit.recipe.network, fit.engine.name, fit.dataset.fingerprint())
-    beginning = Beginning(start.random, estimator.t_, kind)
-    keeper = Keeper(estimator, watch, fit.engine, place, beginning, start.checkpoints)
-    if start.saved is not None:
-        check_same(start.saved, kind)
-        with of_a_fit():
-            keeper.go_on_from(standings_from(start.saved, fit.recipe.network, place.state.optimizer))
-    return keeper
+def _fingerprint(estimator: FitInterface, plan: FitPlan, start: FitStart) -> dict[str, Any]:
+    # Only checkpoints compare it, and it takes a look at every row.
+    if start.checkpoints is None:
+        return {}
+    return fingerprint(estimator, plan.config.network, plan.engine.name, plan.dataset.fingerprint())
 
 
-def _run(
-    estimator: FitInterface,
-    fit: FitPlan,
-    watch: ValidationCallback,
-    keeper: Keeper | None,
-    place: TrainProgress,
-    n_epochs: int,
-) -> bool:
-    """Take in epoch after epoch; return whether something else ended them than their number."""
-    if keeper is not None and keeper.standing.ended:
-        warn(f"this fit ended after {keeper.place.epochs} epochs: begin anew in another folder to train on")
+def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_epochs: int) -> bool:
+    """Train up to a number of epochs; return whether something else ended them."""
+    if manager.state.ended:
+        n_done = manager.state.progress.epochs
+        warn(f"this fit ended after {n_done} epochs: begin anew in another folder to train on")
         return True
-    order = fit.rng.get_state()
+    order = plan.rng.get_state()
     while True:
-        place = place if keeper is None else keeper.place
-        epochs = islice(_epochs(estimator, fit, keeper, place), max(n_epochs - place.epochs, 0))
+        n_left = max(n_epochs - manager.state.progress.epochs, 0)
+        epochs = islice(_epochs(estimator, plan, manager), n_left)
         try:
-            with redact_epochs(estimator, fit.private, epochs) as shown:
-                return _run_callbacks(estimator, shown, watch)
+            with redact_epochs(estimator, plan.private, epochs) as shown:
+                return _run_callbacks(estimator, shown, manager.callback)
         except DivergedError as error:
-            if keeper is None:
-                raise
-            keeper.rewind(error)
-            fit.rng.set_state(order)  # the same orders once more
+            manager.rewind(error)
+            # A run of the plan passes over the epochs done: it has to draw their orders once more.
+            plan.rng.set_state(order)
 
 
-def _epochs(
-    estimator: FitInterface, fit: FitPlan, keeper: Keeper | None, place: TrainProgress
-) -> Iterator[EpochRecord]:
-    sampler = _special_sampler(estimator, fit)
-    chunks = fit.dataset.chunks(
-        fit.batch_size,
-        fit.rng if estimator.shuffle else None,
+def _epochs(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager) -> Iterator[EpochRecord]:
+    """Train without end from where the fit stands."""
+    sampler = _special_sampler(estimator, plan)
+    chunks = plan.dataset.chunks(
+        plan.batch_size,
+        plan.rng if estimator.shuffle else None,
         sampler,
-        None if keeper is None else _batches_per_chunk(fit),
+        _batches_per_chunk(plan) if manager.needs_chunks else None,
     )
-    epochs = _run_epochs(fit, keeper, place, chunks, scale_for_batch_growth(estimator, fit.schedule, sampler))
-    epochs = record_monitors(estimator, fit.monitors, epochs, fit.dataset.weights, sampler)
-    return epochs if fit.recorder is None else fit.recorder.record(epochs)
+    schedule = manager.scaled_schedule(scale_for_batch_growth(estimator, plan.schedule, sampler))
+    epochs = run_epochs(
+        plan.config, manager.state.progress, chunks, schedule, plan.engine, manager.on_progress
+    )
+    epochs = record_monitors(estimator, plan.monitors, epochs, plan.dataset.weights, sampler)
+    return epochs if plan.recorder is None else plan.recorder.record(epochs)
 
 
-def _run_epochs(
-    fit: FitPlan, keeper: Keeper | None, place: TrainProgress, course: EpochIterator, schedule: Schedule
-) -> Iterator[EpochRecord]:
-    if keeper is None:
-        return run_epochs(fit.recipe, place, course, schedule, fit.engine)
-    schedule = keeper.slowed(schedule)
-    return keeper.kept(run_epochs(fit.recipe, place, course, schedule, fit.engine, keeper.reached))
-
-
-def _batches_per_chunk(fit: FitPlan) -> int:
-    work = Workload(fit.recipe.network.sizes, fit.batch_size, fit.batch_size, 1)
+def _batches_per_chunk(plan: FitPlan) -> int:
+    work = Workload(plan.config.network.sizes, plan.batch_size, plan.batch_size, 1)
     return max(int(CHUNK_SECONDS / estimate_numpy_seconds(work)), 1)
 
 
-def _final_network(
-    estimator: FitInterface, net: Network, watch: ValidationCallback, state: TrainState
-) -> Network:
-    if estimator.early_stopping:
-        return watch.best or net
-    if watch.last is not None:
-        return watch.last.network
-    return net.replace_layers(tuple(Layer(*map(np.asarray, layer)) for layer in state.layers))
+def _special_sampler(estimator: FitInterface, plan: FitPlan) -> BatchSampler | None:
+    """The batches that are not simply so many rows each: those drawn by chance, or growing ones."""
+    if plan.private is not None:
+        return plan.private.plan(math.ceil(plan.dataset.n_rows / plan.batch_size), plan.rng)
+    if estimator.batch_size == "noise" and isinstance(plan.dataset, ArrayDataset):
+        order, overhead = plan.rng if estimator.shuffle else None, overhead_in_rows(plan.engine)
+        return GrowingBatchSampler(
+            plan.dataset.rows, plan.batch_size, estimator.max_batch_size, overhead, order
+        )
+    return None
+
+
+def _run_callbacks(
+    estimator: FitInterface, epochs: Iterator[EpochRecord], callback: ValidationCallback
+) -> bool:
+    """Take in epoch after epoch; return whether something else ended them than their number."""
+    try:
+        return any(map(callback.on_epoch_end, epochs))
+    except KeyboardInterrupt:
+        mark_interrupted(estimator)
+        return True
 
 
 def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
@@ -251,40 +223,19 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
     return min(estimator.batch_size, n_rows)
 
 
-def _special_sampler(estimator: FitInterface, fit: FitPlan) -> BatchSampler | None:
-    """The batches that are not simply so many rows each: those drawn by chance, or growing ones."""
-    if fit.private is not None:
-        return fit.private.plan(math.ceil(fit.dataset.n_rows / fit.batch_size), fit.rng)
-    if estimator.batch_size == "noise" and isinstance(fit.dataset, ArrayDataset):
-        order, overhead = fit.rng if estimator.shuffle else None, overhead_in_rows(fit.engine)
-        return GrowingBatchSampler(
-            fit.dataset.rows, fit.batch_size, estimator.max_batch_size, overhead, order
-        )
-    return None
-
-
-def _run_callbacks(estimator: FitInterface, epochs: Iterator[EpochRecord], watch: ValidationCallback) -> bool:
-    """Take in epoch after epoch; return whether something else ended them than their number."""
-    try:
-        for epoch in epochs:
-            estimator.t_ += epoch.rows
-            if watch.on_epoch_end(epoch):
-                return True
-    except KeyboardInterrupt:
-        mark_interrupted(estimator)
-        return True
-    return False
-
-
-def _initial_state(estimator: FitInterface, recipe: TrainConfig, *, partial: bool) -> tuple[TrainState, bool]:
-    state, memory = init_state(recipe), estimator._memory
-    if not partial or memory is None:
+def _initial_train_state(
+    estimator: FitInterface, config: TrainConfig, *, partial: bool
+) -> tuple[TrainState, bool]:
+    """The weights with a new optimiser, or with that of the last call; and whether it is that."""
+    state, last = init_state(config), estimator._fit_state
+    if not partial or "optimizer" not in last:
         return state, False
     template = tree_flatten(state.optimizer)
-    if [np.shape(leaf) for leaf in template] != [np.shape(leaf) for leaf in memory["optimizer"]]:
+    # The solver, and so what it remembers, may be another than in the last call.
+    if [np.shape(leaf) for leaf in template] != [np.shape(leaf) for leaf in last["optimizer"]]:
         return state, False
-    values = (_cast_like(old, new) for old, new in zip(memory["optimizer"], template, strict=True))
-    return TrainState(state.layers, tree_unflatten(state.optimizer, values), memory["steps"]), True
+    leaves = (_cast_like(old, new) for old, new in zip(last["optimizer"], template, strict=True))
+    return TrainState(state.layers, tree_unflatten(state.optimizer, leaves), last["steps"]), True
 
 
 def _cast_like(value: Any, template: Any) -> Any:
@@ -292,27 +243,8 @@ def _cast_like(value: Any, template: Any) -> Any:
     return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
-def _store_optimizer_state(estimator: FitInterface, watch: ValidationCallback, state: TrainState) -> None:
-    if watch.last is not None:
-        state = watch.last.state
-    if not state.steps:
-        return
-    rate = watch.schedule.learning_rate if isinstance(watch.schedule, ReduceOnPlateau) else None
-    remembered = [
-        np.asarray(leaf) if hasattr(leaf, "shape") else leaf for leaf in tree_flatten(state.optimizer)
-    ]
-    estimator._memory = {"optimizer": remembered, "steps": state.steps, "plateau_rate": rate}
-    if watch.patience is None:
-        return
-    estimator._stale_epochs = watch.patience.stale
-    if estimator.early_stopping:
-        estimator.best_validation_score_ = watch.patience.best
-    else:
-        estimator.best_loss_ = -watch.patience.best
-
-
-def _rng_seed(estimator: FitInterface, recipe: TrainConfig, rng: np.random.RandomState) -> list[int] | None:
-    if not recipe.objective.needs_rng:
+def _rng_seed(estimator: FitInterface, config: TrainConfig, rng: np.random.RandomState) -> list[int] | None:
+    if not config.objective.needs_rng:
         return None
     if estimator.privacy is not None and estimator.random_state is None:
         # Noise that hides something must not come from a generator that anybody may have seeded.

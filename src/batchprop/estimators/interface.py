@@ -91,9 +91,7 @@ class FitInterface(BaseEstimator, ABC):
     engine_: str
     monitor_: dict[str, list[float]]
     privacy_spent_: Any
-    _records: dict[str, Any] | None
-    _stale_epochs: int
-    _memory: dict[str, Any] | None
+    _fit_state: dict[str, Any]
 
     # ---- what the public classes add
 

@@ -16,8 +16,9 @@ from sklearn.exceptions import ConvergenceWarning
 from batchprop.batches import MICROBATCH_SIZE
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.estimators.datasets import ArrayDataset
-from batchprop.estimators.early_stopping import make_early_stopping, mark_interrupted, warn
+from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted, warn
 from batchprop.estimators.engines import fit_engine
+from batchprop.estimators.fit_state import initial_fit_state
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.threads import limit_blas_threads
 from batchprop.network import Network
@@ -45,14 +46,19 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
     _require_repeatable(estimator, objective)
     table, rows = dataset.table, dataset.rows
     engine = fit_engine(estimator, net, len(rows), len(rows), None)
-    watch = make_early_stopping(estimator, dataset.validation, None, engine)
+    state = initial_fit_state(
+        estimator, TrainState(net.layers, (), 0), validates=dataset.validation is not None
+    )
+    callback = ValidationCallback(estimator, dataset.validation, None, engine, state)
     numbers, started = count(1), perf_counter()
 
     def after(net: Network, loss: float) -> bool:
         nonlocal started
         seconds, started = perf_counter() - started, perf_counter()
         state = TrainState(net.layers, (), 0)
-        return watch.on_epoch_end(EpochRecord(next(numbers), loss, math.nan, len(rows), seconds, net, state))
+        return callback.on_epoch_end(
+            EpochRecord(next(numbers), loss, math.nan, len(rows), seconds, net, state)
+        )
 
     try:
         with limit_blas_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)):
@@ -61,7 +67,7 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
             )
     except KeyboardInterrupt:
         mark_interrupted(estimator)
-        return watch.last.network if watch.last else net
+        return callback.last.network if callback.last else net
     estimator.n_iter_, estimator.loss_ = min(result.nit, estimator.max_iter), float(result.fun)
     estimator.best_loss_, estimator.best_iteration_ = estimator.loss_, len(estimator.loss_curve_)
     if not math.isfinite(estimator.loss_) or not all(

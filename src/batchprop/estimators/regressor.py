@@ -15,9 +15,9 @@ from batchprop import heads
 from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.convert import ConvertibleRegressor
 from batchprop.estimators.interface import Callback
-from batchprop.estimators.keeping.checkpoints import Checkpoints
 from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS, Constraint, interval, str_options
 from batchprop.estimators.validation import FitArgs, check_numeric_target
 from batchprop.heads import Head

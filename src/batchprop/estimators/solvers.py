@@ -28,7 +28,14 @@ def make_optimizer(estimator: FitInterface) -> Optimizer:
     return (optimizers.nesterov if estimator.nesterovs_momentum else optimizers.momentum)(estimator.momentum)
 
 
-def make_schedule(estimator: FitInterface, steps_per_epoch: int, rows: int, *, resumed: bool) -> Schedule:
+def make_schedule(
+    estimator: FitInterface,
+    steps_per_epoch: int,
+    rows: int,
+    *,
+    resumed: bool,
+    plateau_rate: float | None = None,
+) -> Schedule:
     """Return the schedule that ``learning_rate`` describes.
 
     As in scikit-learn, ``"invscaling"`` and ``"adaptive"`` act on ``solver="sgd"`` alone.
@@ -38,19 +45,19 @@ def make_schedule(estimator: FitInterface, steps_per_epoch: int, rows: int, *, r
         steps_per_epoch: the number of batches.
         rows: the number of rows trained on in an epoch.
         resumed: whether the optimiser goes on from an earlier call, as in ``partial_fit``.
+        plateau_rate: what ``"adaptive"`` had come down to in that call.
 
     Returns:
         The schedule.
     """
     rate, total = float(estimator.learning_rate_init), int(estimator.max_iter) * steps_per_epoch
-    kind, memory = estimator.learning_rate, estimator._memory
-    resumed_rate = memory["plateau_rate"] if resumed and memory is not None else None
+    kind = estimator.learning_rate
     if callable(kind):
         return kind
     if kind in _HORIZON_SCHEDULES:
         return _HORIZON_SCHEDULES[kind](rate, total, estimator.warmup_fraction)
     if kind == "adaptive" and estimator.solver == "sgd":
-        return ReduceOnPlateau(resumed_rate or rate)
+        return ReduceOnPlateau(plateau_rate or rate)
     if kind == "invscaling" and estimator.solver == "sgd":
         return _invscaling(estimator, rate, steps_per_epoch, rows, resumed=resumed)
     return schedules.constant(rate)

@@ -23,26 +23,30 @@ from batchprop.errors import CheckpointError, ParameterError
 from batchprop.estimators.early_stopping import warn
 from batchprop.files import completed_paths, fsync_path, temporary_path
 
-FORMAT = 1
+FORMAT = 2
 
-KEPT = 2
-"""How many checkpoints are kept: should the last be damaged, there is one before it."""
+MAX_TO_KEEP = 2
+"""How many checkpoints stay: should the last be damaged, there is one before it."""
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h)")
 _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
 
 
-class Saved(NamedTuple):
-    """What a checkpoint holds.
+class CheckpointData(NamedTuple):
+    """What the file of a checkpoint holds.
 
     Attributes:
         arrays: by name.
-        facts: plain data: numbers, text, lists and dicts of them.
+        metadata: plain data: numbers, text, lists and dicts of them.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+
+class _OtherFormatError(CheckpointError):
+    """A file that is whole, and of another version of batchprop."""
 
 
 class Checkpoints:
@@ -78,18 +82,18 @@ class Checkpoints:
         self._last_time, self._last_epoch = time.monotonic(), 0
 
     @classmethod
-    def of(cls, given: Any) -> Checkpoints | None:
+    def of(cls, checkpoint: Any) -> Checkpoints | None:
         """Take what ``fit`` was given: a folder, checkpoints, or None.
 
         Raises:
             ParameterError: it is none of these.
         """
-        if given is None or isinstance(given, Checkpoints):
-            return given
-        if isinstance(given, str | Path):
-            return cls(given)
+        if checkpoint is None or isinstance(checkpoint, Checkpoints):
+            return checkpoint
+        if isinstance(checkpoint, str | Path):
+            return cls(checkpoint)
         raise ParameterError(
-            f"checkpoint={given!r} is not allowed: give a folder, or batchprop.Checkpoints(folder, '5min')"
+            f"checkpoint={checkpoint!r} is not allowed: give a folder, or batchprop.Checkpoints(folder, '5min')"
         )
 
     def files(self) -> list[Path]:
@@ -105,7 +109,7 @@ class Checkpoints:
         with suppress(OSError):
             self.folder.rmdir()
 
-    def due(self, epochs: int, *, between: bool) -> bool:
+    def should_save(self, epochs: int, *, between: bool) -> bool:
         """Whether it is time for another one.
 
         Args:
@@ -116,11 +120,11 @@ class Checkpoints:
             return between and epochs >= self._last_epoch + self._epochs
         return time.monotonic() >= self._last_time + self._seconds
 
-    def write(self, saved: Saved, epochs: int) -> Path:
+    def write(self, data: CheckpointData, epochs: int) -> Path:
         """Write another checkpoint: beside, flushed to the disk, renamed; then remove all but the last two.
 
         Args:
-            saved: what it holds.
+            data: what it holds.
             epochs: how many are done.
 
         Returns:
@@ -136,7 +140,7 @@ class Checkpoints:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with temporary_path(part):
-                _write_through(part, packed(saved))
+                _write_through(part, serialize(data))
                 part.replace(path)
             fsync_path(self.folder)
         except OSError as error:
@@ -145,14 +149,14 @@ class Checkpoints:
                 f"the checkpoint {path} could not be written: {error.strerror or error}{kept}; make room, "
                 "or name another folder"
             ) from error
-        for old in [*earlier, path][:-KEPT]:
+        for old in [*earlier, path][:-MAX_TO_KEEP]:
             old.unlink(missing_ok=True)
         self._last_time, self._last_epoch = time.monotonic(), epochs
         if self.folder not in completed_paths:
             completed_paths.append(self.folder)
         return path
 
-    def latest(self) -> Saved | None:
+    def latest(self) -> CheckpointData | None:
         """Read the last checkpoint that is whole; of one that is damaged it warns.
 
         Returns:
@@ -164,13 +168,15 @@ class Checkpoints:
         damaged = list[str]()
         for path in reversed(self.files()):
             try:
-                saved = unpacked(path)
+                data = deserialize(path)
+            except _OtherFormatError:
+                raise  # The file is whole, and so is the one before it, which has the same format.
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
             if damaged:
                 warn(f"{damaged[0]}: the one before it, {path.name}, is used")
-            return saved
+            return data
         if damaged:
             raise CheckpointError(
                 f"{damaged[0]}, and there is no other in {self.folder}: remove the folder and begin anew"
@@ -178,23 +184,23 @@ class Checkpoints:
         return None
 
 
-def packed(saved: Saved) -> bytes:
+def serialize(data: CheckpointData) -> bytes:
     """Return a checkpoint as the bytes of a file, its checksum inside.
 
     Args:
-        saved: what it holds.
+        data: what it holds.
 
     Returns:
         The bytes.
     """
     safetensors = _safetensors()
-    text = json.dumps({"format": FORMAT, **saved.facts})
-    arrays = {name: np.asarray(array, order="C") for name, array in saved.arrays.items()}
-    found: bytes = safetensors.numpy.save(arrays, {"batchprop": text, "sha256": digest(arrays, text)})
-    return found
+    text = json.dumps({"format": FORMAT, **data.metadata})
+    arrays = {name: np.asarray(array, order="C") for name, array in data.arrays.items()}
+    content: bytes = safetensors.numpy.save(arrays, {"batchprop": text, "sha256": sha256(arrays, text)})
+    return content
 
 
-def unpacked(path: Path) -> Saved:
+def deserialize(path: Path) -> CheckpointData:
     """Read the file of a checkpoint, and see that it is whole.
 
     Args:
@@ -210,34 +216,37 @@ def unpacked(path: Path) -> Saved:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict
-            about = file.metadata() or {}
-        whole = about.get("sha256") == digest(arrays, about.get("batchprop", ""))
+            header = file.metadata() or {}
+        whole = header.get("sha256") == sha256(arrays, header.get("batchprop", ""))
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise CheckpointError(f"the checkpoint {path} is damaged ({_in_short(error)})") from error
     if not whole:
         raise CheckpointError(f"the checkpoint {path} is damaged (its checksum is wrong)")
-    return Saved(arrays, _facts(about["batchprop"], path))
+    return CheckpointData(arrays, _metadata(header["batchprop"], path))
 
 
-def _facts(text: str, path: Path) -> dict[str, Any]:
+def _metadata(text: str, path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(text)
+        metadata = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the checkpoint {path} is no checkpoint ({_in_short(error)})") from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        found = facts.get("format") if isinstance(facts, dict) else None
-        raise CheckpointError(f"the checkpoint {path} has the format {found!r}, not {FORMAT}")
-    return facts
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        version = metadata.get("format") if isinstance(metadata, dict) else None
+        raise _OtherFormatError(
+            f"the checkpoint {path} has the format {version!r:.40}, and this version of batchprop reads "
+            f"{FORMAT}: resume with the version that wrote it, or begin anew in another folder"
+        )
+    return metadata
 
 
-def digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
+def sha256(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
     """Return the checksum of a checkpoint's arrays and text."""
-    found = hashlib.sha256(text.encode())
+    checksum = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
-        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        found.update(array.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+        checksum.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        checksum.update(array.reshape(-1).view(np.uint8).data)
+    return checksum.hexdigest()
 
 
 def _safetensors() -> Any:
@@ -254,17 +263,17 @@ def _interval(every: Any) -> tuple[float, int]:
     """Seconds, or epochs; the other is 0."""
     if isinstance(every, int | np.integer) and not isinstance(every, bool) and every >= 1:
         return 0.0, int(every)
-    found = _DURATION.fullmatch(every.strip()) if isinstance(every, str) else None
-    if found is None:
+    match = _DURATION.fullmatch(every.strip()) if isinstance(every, str) else None
+    if match is None:
         raise ParameterError(
             f"every={every!r} is not allowed: give a time, as '5min', '30s' or '2h', or a number of epochs"
         )
-    return float(found[1]) * _UNITS[found[2]], 0
+    return float(match[1]) * _UNITS[match[2]], 0
 
 
 def _number(path: Path) -> int:
-    found = _NAME.fullmatch(path.name)
-    return 0 if found is None else int(found[1])
+    match = _NAME.fullmatch(path.name)
+    return 0 if match is None else int(match[1])
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -1,0 +1,438 @@
+"""How a fit starts, anew or from a checkpoint; and what saves its state on the way, or goes back to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from batchprop.data.shuffle import BUFFER_BYTES, MAX_OPEN_PARTITIONS, ShuffleConfig, shuffle_config
+from batchprop.data.sources import DataSource
+from batchprop.errors import CheckpointError, DivergedError, ParameterError
+from batchprop.estimators.checkpoints import CheckpointData, Checkpoints
+from batchprop.estimators.early_stopping import ValidationCallback, warn
+from batchprop.estimators.fit_state import (
+    FitState,
+    from_plain,
+    join_arrays,
+    read_count,
+    read_number,
+    split_arrays,
+    to_plain,
+)
+from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.source_summary import DEFAULT_MEMORY
+from batchprop.estimators.validation import FitArgs
+from batchprop.files import file_lock
+from batchprop.network import Network
+from batchprop.schedules import Schedule
+from batchprop.training import Engine, TrainProgress
+
+MAX_REWINDS = 3
+"""How often a fit that diverges goes back before it gives up."""
+
+_MAY_DIFFER = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
+"""Parameters that may be others when a fit goes on."""
+
+_HORIZON_SCHEDULES = {"cosine", "warmup_cosine", "one_cycle"}
+"""Schedules that plan all epochs, so that ``max_iter`` may not differ."""
+
+_KEY_WORDS = 624
+"""The size of the Mersenne Twister's state."""
+
+
+# ---- the start
+
+
+class FitStart(NamedTuple):
+    """How a fit starts.
+
+    Attributes:
+        rng: draws weights, split and order.
+        rng_state: where that stood at first.
+        checkpoints: where the fit is saved, or None.
+        resumed: the checkpoint that it goes on from, or None.
+    """
+
+    rng: np.random.RandomState
+    rng_state: dict[str, Any]
+    checkpoints: Checkpoints | None = None
+    resumed: CheckpointData | None = None
+
+    @property
+    def rows_seen(self) -> int | None:
+        """How many rows earlier fits had seen when the one that goes on began."""
+        return None if self.resumed is None else saved_rows_seen(self.resumed)
+
+    def shuffle_config(self, source: DataSource, row_bytes: int) -> ShuffleConfig:
+        """Return how rows are shuffled: as when the fit was begun, whatever memory there is now."""
+        if self.resumed is not None:
+            return saved_shuffle_config(self.resumed, row_bytes)
+        memory = getattr(source, "memory", DEFAULT_MEMORY)
+        partition_bytes = getattr(source, "partition_bytes", 0)
+        return shuffle_config(len(source.partitions), row_bytes, memory, partition_bytes)
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Keep other fits out of the folder of the checkpoints."""
+        if self.checkpoints is None:
+            return nullcontext()
+        return file_lock(self.checkpoints.folder, option="checkpoint=")
+
+
+def prepare_start(estimator: FitInterface, call: FitArgs) -> FitStart:
+    """Return how a fit starts: anew, or in the way in which a saved one did.
+
+    Raises:
+        ParameterError: ``resume`` without ``checkpoint``; what is asked for besides cannot be saved.
+        CheckpointError: there are checkpoints, and nobody said to go on from them, or all are damaged.
+    """
+    checkpoints, rng = Checkpoints.of(call.checkpoint), check_random_state(estimator.random_state)
+    _check_resume(checkpoints, resume=call.resume)
+    _check_savable(estimator, call)
+    data = checkpoints.latest() if checkpoints is not None and call.resume else None
+    if data is not None:
+        # Weights, split and order are drawn once more, the same: a checkpoint need not hold the rows.
+        rng = np.random.RandomState()
+        restore_rng(rng, data)
+    return FitStart(rng, rng.get_state(legacy=False), checkpoints, data)
+
+
+def _check_resume(checkpoints: Checkpoints | None, *, resume: Any) -> None:
+    if not isinstance(resume, bool | np.bool_):
+        raise ParameterError(f"resume={resume!r} is not allowed: give True or False")
+    if resume and checkpoints is None:
+        raise ParameterError("resume=True needs checkpoint=FOLDER, where a fit was saved: name it")
+    if checkpoints is not None and not resume and checkpoints.files():
+        raise CheckpointError(
+            f"the folder {checkpoints.folder} holds checkpoints of an earlier fit: go on from them with "
+            "resume=True, or name another folder"
+        )
+
+
+def _check_savable(estimator: FitInterface, call: FitArgs) -> None:
+    """Refuse to save, or to rewind, a fit that has more to it than its ``FitState``."""
+    options = {
+        "checkpoint": call.checkpoint is not None,
+        "on_divergence='rewind'": estimator.on_divergence == "rewind",
+    }
+    unsupported = {
+        "solver='lbfgs'": (estimator.solver == "lbfgs", "SciPy keeps its memory to itself"),
+        "privacy": (
+            estimator.privacy is not None,
+            "noise that is drawn again for other weights would tell about the rows",
+        ),
+        "batch_size='noise'": (estimator.batch_size == "noise", "the batches measured so far are not saved"),
+        "monitor": (bool(call.monitor), "the metrics of an epoch that is under way are not saved"),
+        "record_examples=True": (call.record_examples, "the metrics of every row so far are not saved"),
+    }
+    for option, is_set in options.items():
+        for other, (is_used, reason) in unsupported.items():
+            if is_set and is_used:
+                raise ParameterError(f"{option} does not go with {other}: {reason}; leave one of them out")
+
+
+# ---- what has to be the same
+
+
+def fingerprint(
+    estimator: FitInterface, net: Network, engine: str, dataset: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what has to be the same for a fit to go on, in plain data by name.
+
+    Args:
+        estimator: its parameters.
+        net: where it begins.
+        engine: what it runs on.
+        dataset: the fingerprint of its rows.
+    """
+    planned = estimator.learning_rate in _HORIZON_SCHEDULES
+    free = (_MAY_DIFFER - {"max_iter"} if planned else _MAY_DIFFER) | {"engine"}
+    parameters = estimator.get_params(deep=False)
+    return {
+        "estimator": type(estimator).__name__,
+        "network": f"{list(net.sizes)} in {net.layers[0].b.dtype}",
+        "engine": engine,
+        **dataset,
+        **{name: _describe(value) for name, value in parameters.items() if name not in free},
+    }
+
+
+def _describe(value: Any) -> Any:
+    """A parameter in plain data; of functions and objects their name."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Sequence | np.ndarray):
+        return [_describe(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {str(key): _describe(entry) for key, entry in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(getattr(value, "__qualname__", getattr(value, "name", type(value).__name__)))
+
+
+def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
+    """Refuse to go on with another fit than the one that was saved.
+
+    Raises:
+        CheckpointError: they differ; the message says in what.
+    """
+    with checkpoint_errors():
+        saved = dict(data.metadata["fingerprint"])
+    for name in {**saved, **current}:
+        if saved.get(name) != current.get(name):
+            raise CheckpointError(
+                f"the checkpoint is of another fit: {name} was {saved.get(name)}, and now is "
+                f"{current.get(name)}; set it as it was, or begin anew in another folder"
+            )
+
+
+# ---- what a checkpoint holds
+
+
+def to_checkpoint(
+    states: Mapping[str, FitState], start: FitStart, rows_seen: int, fingerprint: Mapping[str, Any]
+) -> CheckpointData:
+    """Return what a checkpoint holds of a fit.
+
+    Args:
+        states: where it stands, as ``now``; and ``best``, where it may go back to that.
+        start: how it started.
+        rows_seen: by earlier fits.
+        fingerprint: see ``fingerprint``.
+    """
+    plain = {
+        "fingerprint": fingerprint,
+        "rows_seen": rows_seen,
+        "rng": start.rng_state,
+        "states": states,
+    }
+    return CheckpointData(*split_arrays(to_plain(plain)))
+
+
+def from_checkpoint(data: CheckpointData, template: FitState) -> dict[str, FitState]:
+    """Return where a saved fit stood: ``now``, and for a fit that may go back ``best``.
+
+    Args:
+        data: of the checkpoint.
+        template: where this fit would begin.
+
+    Raises:
+        CheckpointError: something is missing, or has another shape or type than this fit's.
+    """
+    with checkpoint_errors():
+        states = dict(join_arrays(data.arrays, data.metadata["states"], "states"))
+        read = {name: from_plain(plain, template) for name, plain in states.items()}
+        return {"now": read["now"], **read}
+
+
+def restore_rng(rng: np.random.RandomState, data: CheckpointData) -> None:
+    """Let a generator stand where that of a saved fit stood when it began.
+
+    Raises:
+        CheckpointError: the file tells no such thing.
+    """
+    with checkpoint_errors():
+        state, key = data.metadata["rng"], data.arrays["rng.state.key"]
+        position = read_count(state["state"]["pos"])
+        # NumPy checks neither, and reads beyond the key.
+        whole = key.dtype == np.uint32 and key.shape == (_KEY_WORDS,) and position <= _KEY_WORDS
+        if state["bit_generator"] != "MT19937" or not whole:
+            raise ValueError("the random numbers are not those of a RandomState")
+        gauss = (read_count(state["has_gauss"]), read_number(state["gauss"]))
+        rng.set_state(("MT19937", key, position, *gauss))
+
+
+def saved_rows_seen(data: CheckpointData) -> int:
+    """Return how many rows earlier fits had seen."""
+    with checkpoint_errors():
+        return read_count(data.metadata["rows_seen"])
+
+
+def saved_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
+    """Return how a saved fit shuffles rows of so many bytes.
+
+    Raises:
+        CheckpointError: the file tells no such thing, or what no fit does.
+    """
+    with checkpoint_errors():
+        saved = dict(data.metadata["fingerprint"])
+        if "shuffle_config" not in saved:
+            raise ValueError("its rows lay in memory")
+        rows, partitions = map(read_count, saved["shuffle_config"])
+        # A file that names more would have it taken from the memory of this machine.
+        max_rows = max(BUFFER_BYTES // row_bytes, 1)
+        if not (1 <= rows <= max_rows and 1 <= partitions <= MAX_OPEN_PARTITIONS):
+            raise ValueError(f"rows are shuffled in buffers of {rows} from {partitions} partitions")
+        return ShuffleConfig(rows, partitions)
+
+
+class EpochSummary(NamedTuple):
+    """What a saved fit tells of an epoch that it has done.
+
+    Attributes:
+        loss: of the training.
+        learning_rate: the last step's.
+        validation_loss: on the validation rows, or None.
+        rows: how many were trained on.
+        seconds: how long that took.
+    """
+
+    loss: float
+    learning_rate: float
+    validation_loss: float | None
+    rows: int
+    seconds: float
+
+
+def epoch_summaries(data: CheckpointData) -> list[EpochSummary]:
+    """Return what a saved fit tells of its epochs, before there are rows or a network.
+
+    Raises:
+        CheckpointError: the file tells no such thing.
+    """
+    with checkpoint_errors():
+        state = data.metadata["states"]["now"]
+        epochs, history = list(state["epochs"]), state["history"]
+        n = len(epochs)
+        if not n:
+            return []
+        losses, rates = history["loss_curve"][-n:], history["learning_rate_curve"][-n:]
+        validation = history["validation_loss_curve"]
+        validation = [None] * n if validation is None else validation[-n:]
+        return [
+            EpochSummary(
+                read_number(loss),
+                read_number(rate),
+                None if validation_loss is None else read_number(validation_loss),
+                read_count(rows),
+                read_number(seconds),
+            )
+            for loss, rate, validation_loss, (rows, seconds) in zip(
+                losses, rates, validation, epochs, strict=True
+            )
+        ]
+
+
+@contextmanager
+def checkpoint_errors() -> Iterator[None]:
+    """Say of a file that is whole and lacks something that no fit has written it."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:80]
+        raise CheckpointError(
+            f"the checkpoint is none that a fit has written ({type(error).__name__}: {reason}): remove it, "
+            "or begin anew in another folder"
+        ) from error
+
+
+# ---- on the way
+
+
+class CheckpointManager:
+    """Follows the state of a fit from chunk to chunk, saves it when it is time, and goes back where it must.
+
+    Args:
+        callback: knows the state after each epoch.
+        engine: what runs the fit.
+        start: how it started.
+        fingerprint: see ``fingerprint``; compared only where there are checkpoints.
+
+    Attributes:
+        state: where the fit stands.
+
+    Raises:
+        CheckpointError: the checkpoint to go on from is of another fit.
+    """
+
+    def __init__(
+        self,
+        callback: ValidationCallback,
+        engine: Engine,
+        start: FitStart,
+        fingerprint: Mapping[str, Any],
+    ) -> None:
+        self.callback, self.engine, self.start = callback, engine, start
+        self._fingerprint, self._rows_seen = fingerprint, callback.state.rows_seen
+        self._may_rewind = callback.estimator.on_divergence == "rewind"
+        self.state = self._best = replace(callback.state, rng_state=engine.rng_state())
+        if start.resumed is not None:
+            check_fingerprint(start.resumed, fingerprint)
+            states = from_checkpoint(start.resumed, self.state)
+            with checkpoint_errors():
+                self._go_to(states["now"])
+            self._best = states.get("best", self.state)
+
+    @property
+    def needs_chunks(self) -> bool:
+        """Whether epochs are run in chunks, so that the state is known in between."""
+        return self._may_rewind or self.start.checkpoints is not None
+
+    def on_progress(self, progress: TrainProgress) -> None:
+        """Take note of where training stands, and save it if it is time."""
+        # The history is that of the last epoch done, whatever interrupts what comes after it.
+        self.state = replace(self.callback.state, progress=progress, rng_state=self.engine.rng_state())
+        between = not len(progress.losses)
+        curve = self.state.history.loss_curve
+        if self._may_rewind and between and curve and curve[-1] <= min(curve):
+            self._best = self.state
+        checkpoints = self.start.checkpoints
+        if checkpoints is not None and checkpoints.should_save(progress.epochs, between=between):
+            self._save(checkpoints)
+
+    def end(self, *, stopped: bool) -> FitState:
+        """Return where the fit ended, and save it; after Ctrl-C save where it last stood.
+
+        Args:
+            stopped: whether something else than the number of epochs ended it.
+        """
+        last, state = self.callback.last, self.state
+        if last is not None:
+            state = self.callback.state
+            if not self.callback.estimator.interrupted_:
+                self.state = replace(state, rng_state=self.engine.rng_state(), ended=stopped)
+        if self.start.checkpoints is not None:
+            self._save(self.start.checkpoints)
+        return state
+
+    def rewind(self, error: DivergedError) -> None:
+        """Go back to the best epoch so far, for another try at half the learning rate.
+
+        Args:
+            error: what happened.
+
+        Raises:
+            DivergedError: that is not wanted, or was tried often enough.
+        """
+        if not self._may_rewind:
+            raise error
+        what, _, remedy = str(error).partition(": ")
+        rewinds = self.state.rewinds + 1
+        if rewinds > MAX_REWINDS:
+            raise DivergedError(
+                f"{what}, after going back and halving the learning rate {MAX_REWINDS} times: {remedy}"
+            ) from error
+        self._go_to(replace(self._best, rewinds=rewinds))
+        warn(
+            f"{what}: training goes on from the end of epoch {self.state.progress.epochs}, "
+            f"with 1/{2**rewinds} of the learning rate"
+        )
+
+    def scaled_schedule(self, schedule: Schedule) -> Schedule:
+        """Halve the rates of a schedule for every time that the fit went back."""
+        factor = 0.5**self.state.rewinds
+        return schedule if factor == 1 else lambda step: schedule(step) * factor
+
+    def _go_to(self, state: FitState) -> None:
+        self.callback.restore(state)
+        self.engine.set_rng_state(state.rng_state)
+        self.state = state
+
+    def _save(self, checkpoints: Checkpoints) -> None:
+        states = {"now": self.state, **({"best": self._best} if self._may_rewind else {})}
+        data = to_checkpoint(states, self.start, self._rows_seen, self._fingerprint)
+        checkpoints.write(data, self.state.progress.epochs)
