@@ -85,9 +85,8 @@ def sound_checkpoint(folder: Path) -> Kept:
     (path,) = kept.files()
     net = Network.create(sizes, activation="relu", head="sigmoid", random_state=0, dtype="float64")
     state = TrainState(net.layers, adam().init(net.layers), 0)
-    new = bp.MLPClassifier((2,))
-    new._init_fit_attributes(n_outputs=1)
-    template = initial_fit_state(new, state, validates=False)
+    network.partial_fit(X, y)
+    template = initial_fit_state(network, state, validates=False)
     return Kept(path.read_bytes(), deserialize(path), template)
 
 

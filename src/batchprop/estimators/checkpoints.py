@@ -93,7 +93,8 @@ class Checkpoints:
         if isinstance(checkpoint, str | Path):
             return cls(checkpoint)
         raise ParameterError(
-            f"checkpoint={checkpoint!r} is not allowed: give a folder, or batchprop.Checkpoints(folder, '5min')"
+            f"checkpoint={checkpoint!r} is not allowed: give a folder, or "
+            "batchprop.Checkpoints(folder, '5min')"
         )
 
     def files(self) -> list[Path]:

@@ -1,4 +1,4 @@
-"""After each epoch: validation, the state of the fit with its history and best weights, and whether to stop."""
+"""After each epoch: validation, the next state of the fit, and whether to stop."""
 
 from __future__ import annotations
 

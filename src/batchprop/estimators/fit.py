@@ -120,7 +120,8 @@ def _plan(
     metric_fns = metric_fns_for(monitors, recording=recorder is not None)
     config = TrainConfig(net, make_optimizer(estimator), objective, metric_fns)
     state, resumed = _initial_train_state(estimator, config, partial=call.partial)
-    rate = estimator._fit_state.get("plateau_rate")
+    # A warm start begins with the initial rate, as in scikit-learn.
+    rate = estimator._fit_state.get("plateau_rate") if resumed else None
     schedule = make_schedule(estimator, steps_per_epoch, dataset.n_rows, resumed=resumed, plateau_rate=rate)
     seed = _rng_seed(estimator, config, start.rng)
     engine = fit_engine(estimator, net, dataset.n_rows, batch_size, seed)

@@ -1,4 +1,4 @@
-"""The state of a fit: one immutable record of all that it needs to go on, or back, as if it had never stopped.
+"""The state of a fit: one immutable record of all that it needs to go on, or to go back.
 
 ``to_plain`` and ``from_plain`` turn it into dicts, lists, numbers and arrays and back, field by field as the
 types are declared: a field that is added here is saved, restored and checked without another line.
