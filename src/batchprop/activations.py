@@ -1,6 +1,6 @@
 """The activations: for each one record, its name, the function σ, and its derivative σ'.
 
-Both act elementwise on a matrix ``Z (n_l, m)``, and both are finite for every finite entry up to ±1e4.
+Both act elementwise on a matrix ``Z (n_l, m)``, and both are finite for every entry from −1e4 to 1e4.
 """
 
 import math
@@ -42,8 +42,9 @@ def identity_derivative(Z: Array) -> Array:
 
 
 def sigmoid(Z: Array) -> Array:
-    """``σ(z) = 1 / (1 + exp(−z))``, from ``exp(−|z|)``, which never overflows."""
+    """``σ(z) = 1 / (1 + exp(−z))``."""
     xp = namespace(Z)
+    # exp(−|z|) never overflows, unlike exp(−z) from z = −89 on in float32.
     E = xp.exp(-xp.abs(Z))
     return xp.where(Z >= 0, 1.0, E) / (1.0 + E)
 
@@ -78,6 +79,7 @@ def relu_derivative(Z: Array) -> Array:
 
 def leaky_relu(Z: Array) -> Array:
     """``σ(z) = z`` where ``z > 0``, else ``0.01 z`` (Maas et al. 2013)."""
+    # The larger of the two, as the slope is below 1: one pass, and no branch.
     return namespace(Z).maximum(Z, LEAKY_RELU_SLOPE * Z)
 
 
@@ -89,6 +91,7 @@ def leaky_relu_derivative(Z: Array) -> Array:
 def elu(Z: Array) -> Array:
     """``σ(z) = z`` where ``z > 0``, else ``exp(z) − 1`` (arXiv 1511.07289)."""
     xp = namespace(Z)
+    # Clamped first: where computes both branches, and exp of a large z overflows. expm1 keeps digits near 0.
     return xp.maximum(Z, 0.0) + xp.expm1(xp.minimum(Z, 0.0))
 
 
@@ -115,10 +118,8 @@ def _gelu_tanh(Z: Array) -> Array:
 
 
 def gelu(Z: Array) -> Array:
-    """``σ(z) = ½ z (1 + tanh(√(2/π) (z + 0.044715 z³)))``, the form of arXiv 1606.08415 without erf.
-
-    The array API standard has no erf; this form differs from ``z Φ(z)`` by less than 5e-4.
-    """
+    """``σ(z) = ½ z (1 + tanh(√(2/π) (z + 0.044715 z³)))``, the form of arXiv 1606.08415 without erf."""
+    # The array API standard has no erf; this form differs from z Φ(z) by less than 5e-4.
     return 0.5 * Z * (1.0 + _gelu_tanh(Z))
 
 
@@ -141,8 +142,9 @@ def silu_derivative(Z: Array) -> Array:
 
 
 def softplus(Z: Array) -> Array:
-    """``σ(z) = log(1 + exp z)``, as ``max(z, 0) + log1p(exp(−|z|))``."""
+    """``σ(z) = log(1 + exp z)``."""
     xp = namespace(Z)
+    # log1p(exp(−|z|)) neither overflows nor loses the digits of a small exp.
     return xp.maximum(Z, 0.0) + xp.log1p(xp.exp(-xp.abs(Z)))
 
 
@@ -180,7 +182,7 @@ def get_activation(name: str | Activation) -> Activation:
     """Return the record of an activation.
 
     Args:
-        name: a key of ``ACTIVATIONS``, or a record of your own, which is returned as it is.
+        name: a key of ``ACTIVATIONS``, or a record of your own, which is returned itself.
 
     Returns:
         The record.

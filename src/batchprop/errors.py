@@ -7,7 +7,7 @@ from typing import Any
 
 
 class BatchpropError(Exception):
-    """Whatever batchprop raises on purpose."""
+    """The base of every error that batchprop raises on purpose."""
 
 
 class InputError(BatchpropError, ValueError):
@@ -23,10 +23,10 @@ class DataError(InputError):
 
 
 class RowError(DataError):
-    """A row of a table holds a value that it may not hold.
+    """A row of a table holds a value that is not allowed.
 
     Attributes:
-        row: its number in the table, counted from 0.
+        row: the row's number in the table, from 0.
     """
 
     def __init__(self, message: str, row: int = -1) -> None:
@@ -35,11 +35,11 @@ class RowError(DataError):
 
 
 class WriteError(BatchpropError):
-    """A file cannot be written: the disk is full, say."""
+    """A file cannot be written, for example because the disk is full."""
 
 
 class ModelError(BatchpropError):
-    """A model file cannot be read, or is not to be trusted."""
+    """A model file cannot be read, or does not hold what it must."""
 
 
 class CheckpointError(BatchpropError):
@@ -47,7 +47,7 @@ class CheckpointError(BatchpropError):
 
 
 class DivergedError(BatchpropError, ArithmeticError, ValueError):
-    """Training left the finite numbers."""
+    """The loss or a parameter is no longer finite."""
 
 
 class GradientCheckError(BatchpropError, AssertionError):
@@ -55,20 +55,7 @@ class GradientCheckError(BatchpropError, AssertionError):
 
 
 def unknown_option_error(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
-    """Return the error for a name that is not in a table, with the table's names and the nearest of them.
-
-    Args:
-        parameter: what the name was given for.
-        value: what was given.
-        known: the names that would do.
-
-    Returns:
-        The error, to be raised by the caller.
-
-    Example:
-        >>> str(unknown_option_error("activation", "rely", ["relu", "tanh"]))
-        "activation='rely' is unknown: choose one of relu, tanh; did you mean 'relu'?"
-    """
+    """Return the error for a name that is none of the known ones; it lists them and suggests the nearest."""
     names = list(known)
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -76,55 +63,28 @@ def unknown_option_error(parameter: str, value: object, known: Iterable[str]) ->
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Suggest what a mistyped name was meant to be, as the end of an error message.
-
-    >>> did_you_mean("speceis", ["species", "petal"])
-    "; did you mean 'species'?"
-    >>> did_you_mean("zzz", ["species", "petal"])
-    ''
-    """
+    """Return ``; did you mean ...?`` for a mistyped name, or nothing where no name is near."""
     folded = {known.casefold(): known for known in names}
     near = get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(folded[key]) for key in near)}?" if near else ""
 
 
 def format_value(value: Any) -> str:
-    """Write a value; of a moment beyond the year 9999, which pandas holds and cannot write, NumPy's form.
-
-    >>> format_value(0.5)
-    '0.5'
-    """
+    """Return ``str(value)``, also for a date beyond the year 9999."""
     try:
         return str(value)
     except NotImplementedError:
+        # pandas can hold such a date but not format it; NumPy can.
         return str(value.asm8)
 
 
 def join_truncated(names: Sequence[str], shown: int = 8) -> str:
-    """List names, and say how many more there are.
-
-    >>> join_truncated(["a", "b", "c", "d"], shown=2)
-    'a, b and 2 more'
-    """
+    """Return the first names, separated by commas, and how many more there are."""
     head = ", ".join(names[:shown])
     return f"{head} and {len(names) - shown:,} more" if len(names) > shown else head
 
 
 def check_positive_int(name: str, value: object, remedy: str) -> None:
-    """Check a parameter that counts.
-
-    Args:
-        name: of the parameter.
-        value: what was given.
-        remedy: what to give, for the message.
-
-    Raises:
-        ParameterError: it is no whole number, or below 1.
-
-    Example:
-        >>> check_positive_int("top", 2.5, "at least 1 image, as 50")
-        Traceback (most recent call last):
-        batchprop.errors.ParameterError: top=2.5 is not allowed: give at least 1 image, as 50
-    """
+    """Raise a ParameterError, with the remedy, where a value is no integer of at least 1."""
     if not isinstance(value, Integral) or int(value) < 1:
         raise ParameterError(f"{name}={value!r} is not allowed: give {remedy}")

@@ -1,4 +1,4 @@
-"""A gradient check for everybody: the gradient against finite differences of the loss it belongs to."""
+"""The gradient check: the gradient against finite differences of its loss."""
 
 import numpy as np
 
@@ -22,15 +22,15 @@ def check_gradient(
 ) -> float:
     """Compare the mean gradient with central differences of the loss along random directions.
 
-    Along a direction V of norm 1, ``⟨∇loss, V⟩`` is held against ``(loss(θ + εV) − loss(θ − εV)) / 2ε``; all
-    is computed in float64. Where a direction crosses a kink (relu at 0), the two may differ honestly.
+    Along a direction V of norm 1, ``⟨∇loss, V⟩`` is compared with ``(loss(θ + εV) − loss(θ − εV)) / 2ε``, all
+    in float64. Where a direction crosses a kink (relu at 0), the two differ without an error in the gradient.
 
     Args:
-        net: the network; any activation and any head, yours too.
+        net: the network; any activation and any head, your own too.
         B: the batch ``(n_0, m)``.
         Y: the targets ``(K, m)``.
         weights: ``(m,)`` or None.
-        directions: how many random directions.
+        directions: the number of random directions.
         step: ε.
         tolerance: the largest difference allowed, relative to the larger of the two and of 1.
         random_state: draws the directions.
@@ -39,8 +39,8 @@ def check_gradient(
         The largest difference found.
 
     Raises:
-        GradientCheckError: it is larger than the tolerance.
-        ParameterError: there is no direction to check.
+        GradientCheckError: the difference is larger than the tolerance.
+        ParameterError: ``directions`` is below 1.
 
     Example:
         >>> net = Network.create([3, 4, 2], activation="tanh", random_state=0)
@@ -55,19 +55,19 @@ def check_gradient(
     layers = tuple(Layer(np.asarray(W, "float64"), np.asarray(b, "float64")) for W, b in net.layers)
     gradient = backprop(net.replace_layers(layers), B, Y, weights).gradient.mean()
 
-    def loss(moved: Layers) -> float:
-        return float(backprop(net.replace_layers(moved), B, Y, weights).loss)
+    def loss(layers: Layers) -> float:
+        return float(backprop(net.replace_layers(layers), B, Y, weights).loss)
 
-    found = []
+    errors = []
     for _ in range(directions):
         V = _random_direction(layers, rng)
         slope = sum(
             float(np.sum(g * v)) for G, D in zip(gradient, V, strict=True) for g, v in zip(G, D, strict=True)
         )
         differences = (loss(_perturb(layers, V, step)) - loss(_perturb(layers, V, -step))) / (2 * step)
-        found.append(abs(slope - differences) / max(1.0, abs(slope), abs(differences)))
-    # Unlike Python's max, NumPy's does not lose a nan on the way.
-    worst = float(np.max(found))
+        errors.append(abs(slope - differences) / max(1.0, abs(slope), abs(differences)))
+    # Python's max may skip a NaN; NumPy's returns it, and NaN passes no comparison.
+    worst = float(np.max(errors))
     if not worst <= tolerance:
         raise GradientCheckError(
             f"the gradient differs from finite differences by {worst:.3g}, more than the {tolerance:g} "
@@ -77,9 +77,10 @@ def check_gradient(
 
 
 def _random_direction(layers: Layers, rng: np.random.RandomState) -> Layers:
-    drawn = tuple(Layer(rng.standard_normal(W.shape), rng.standard_normal(b.shape)) for W, b in layers)
-    norm = np.sqrt(sum(float(np.sum(theta**2)) for layer in drawn for theta in layer))
-    return tuple(Layer(W / norm, b / norm) for W, b in drawn)
+    # Normal entries: their direction is uniform over the sphere.
+    V = tuple(Layer(rng.standard_normal(W.shape), rng.standard_normal(b.shape)) for W, b in layers)
+    norm = np.sqrt(sum(float(np.sum(theta**2)) for layer in V for theta in layer))
+    return tuple(Layer(W / norm, b / norm) for W, b in V)
 
 
 def _perturb(layers: Layers, V: Layers, step: float) -> Layers:

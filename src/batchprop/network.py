@@ -1,4 +1,4 @@
-"""The network: its layers (W, b), its activations, its head, and how the first weights are drawn."""
+"""The network: its layers (W, b), its activations, its head, and how its weights are initialised."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ RandomState: TypeAlias = int | np.random.RandomState | None
 
 @dataclass(frozen=True)
 class Network:
-    """A feed-forward network: plain arrays and the records that say how they act.
+    """A feed-forward network: arrays of parameters, and the records of its functions.
 
     Attributes:
-        layers: L + 1 layers; the last one feeds the head.
+        layers: L + 1 layers; the head takes the last one's output.
         activations: one record for each of the L hidden layers.
         head: the output head.
 
@@ -53,7 +53,7 @@ class Network:
         random_state: RandomState = None,
         dtype: str | np.dtype[np.floating] = "float32",
     ) -> Network:
-        """Draw a network with Glorot's uniform weights, in NumPy arrays.
+        """Initialise a network with Glorot's uniform weights, in NumPy arrays.
 
         ``W, b ~ U(−r, r)`` with ``r = √(6 / (n_{l-1} + n_l))``, or √(2 / ...) for the sigmoid.
 
@@ -86,20 +86,20 @@ class Network:
         activation: str | Activation | Sequence[str | Activation] | None = None,
         head: str | Head | None = None,
     ) -> Network:
-        """Take a network's weights from plain arrays, or from a file.
+        """Build a network from the arrays of its weights, or from a file.
 
         Args:
             weights: ``(W, b)`` of each layer, ``W (n_l, n_{l-1})`` and ``b (n_l,)``, as ``torch.nn.Linear``
                 keeps them; or the path of a file that ``batchprop.export.weights`` wrote.
-            activation: one for all hidden layers, or a sequence of L; None for ``"relu"``. A file tells it.
-            head: a name of ``heads.HEADS`` or a ``Head``; None for ``"softmax"``. A file tells it.
+            activation: one for all hidden layers, or a sequence of L; None for ``"relu"``. A file holds it.
+            head: a name of ``heads.HEADS`` or a ``Head``; None for ``"softmax"``. A file holds it.
 
         Returns:
-            The network. Arrays of floats are taken as they are, not copied.
+            The network. Arrays of floats are not copied.
 
         Raises:
             ParameterError: a shape does not fit, an entry is not finite, or a name is unknown.
-            ModelError: the file is damaged, or no network's.
+            ModelError: the file is damaged, or holds no network.
 
         Example:
             >>> layers = [(np.ones((3, 4)), np.zeros(3)), (np.ones((2, 3)), np.zeros(2))]
@@ -135,23 +135,23 @@ def _resolve_activations(
     activation: str | Activation | Sequence[str | Activation], n_hidden: int
 ) -> tuple[Activation, ...]:
     hidden: tuple[str | Activation, ...] = broadcast_to_layers("activation", activation, n_hidden)
-    return tuple(get_activation(each) for each in hidden)
+    return tuple(map(get_activation, hidden))
 
 
 WEIGHT_LOADERS: dict[str, Callable[[str | PathLike[str]], Network]] = {}
-"""What makes a network of a file, by the file's ending. The core reads no files; the package's front door,
-which may import everything, puts here what does."""
+"""The functions that load a network from a file, by the file's suffix. The core reads no files: the package's
+``__init__``, which may import everything, registers them here."""
 
 
 def _weight_loader(path: str | PathLike[str]) -> Callable[[str | PathLike[str]], Network]:
-    ending = PurePath(path).suffix.lower()
-    if ending not in WEIGHT_LOADERS:
-        raise unknown_option_error("the ending of weights", ending, WEIGHT_LOADERS)
-    return WEIGHT_LOADERS[ending]
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in WEIGHT_LOADERS:
+        raise unknown_option_error("the ending of weights", suffix, WEIGHT_LOADERS)
+    return WEIGHT_LOADERS[suffix]
 
 
 def _validate_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
-    """Layers of matrices that fit each other, and of finite numbers."""
+    """Return layers whose shapes fit each other and whose entries are finite, or raise a ParameterError."""
     layers: Layers = ()
     for k, pair in enumerate(pairs):
         if len(pair) != 2:
@@ -189,28 +189,17 @@ def glorot_uniform(
     random_state: RandomState,
     dtype: str | np.dtype[np.floating],
 ) -> Layers:
-    """Draw every layer's W and b from U(−r, r), r = √(gain / (n_{l-1} + n_l)).
-
-    Args:
-        sizes: the widths, input and output included.
-        activations: one for each layer, the output's included (it takes the last hidden layer's gain).
-        random_state: a seed, a ``numpy.random.RandomState``, or None.
-        dtype: of the arrays returned.
-
-    Returns:
-        The layers, ``W (n_l, n_{l-1})`` and ``b (n_l,)``.
-
-    Example:
-        >>> [layer.W.shape for layer in glorot_uniform([4, 3, 2], [None, None], 0, "float32")]
-        [(3, 4), (2, 3)]
-    """
+    """Draw every layer's W and b from U(−r, r), ``r = √(gain / (n_{l-1} + n_l))``."""
     if np.dtype(dtype).kind != "f":
         raise ParameterError(f"dtype={dtype!r} is not allowed: give 'float32' or 'float64'")
     rng = check_random_state(random_state)
     layers = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
+        # Glorot's 6, and 2 for the sigmoid, as scikit-learn has it.
+        # Glorot's 6, and 2 for the sigmoid, as scikit-learn has it.
         gain = 2.0 if activation is not None and activation.name == "sigmoid" else 6.0
         bound = math.sqrt(gain / (n_in + n_out))
+        # In scikit-learn's order and shape, so that one seed gives the same network in both libraries.
         W = rng.uniform(-bound, bound, (n_in, n_out)).T
         b = rng.uniform(-bound, bound, n_out)
         layers.append(Layer(np.ascontiguousarray(W, dtype=dtype), b.astype(dtype)))
@@ -218,22 +207,7 @@ def glorot_uniform(
 
 
 def check_random_state(random_state: RandomState) -> np.random.RandomState:
-    """Return the generator that a ``random_state`` stands for.
-
-    Args:
-        random_state: a seed, a ``numpy.random.RandomState`` (returned as it is), or None for fresh
-            randomness.
-
-    Returns:
-        The generator.
-
-    Raises:
-        ParameterError: it is neither.
-
-    Example:
-        >>> int(check_random_state(0).randint(100))
-        44
-    """
+    """Return the generator of a seed or of None; a generator is returned itself."""
     if isinstance(random_state, np.random.RandomState):
         return random_state
     if random_state is None or isinstance(random_state, int | np.integer):
@@ -245,24 +219,8 @@ def check_random_state(random_state: RandomState) -> np.random.RandomState:
 
 
 def broadcast_to_layers(name: str, value: T | Sequence[T], n_hidden: int) -> tuple[T, ...]:
-    """Return one value for each hidden layer, from one for all or from a sequence.
-
-    Args:
-        name: the parameter's name, for the message.
-        value: one value, or a list or tuple of ``n_hidden``.
-        n_hidden: the number of hidden layers.
-
-    Returns:
-        A tuple of ``n_hidden`` values.
-
-    Raises:
-        ParameterError: the sequence has another length.
-
-    Example:
-        >>> broadcast_to_layers("dropout", 0.5, 2), broadcast_to_layers("dropout", [0.1, 0.2], 2)
-        ((0.5, 0.5), (0.1, 0.2))
-    """
-    # A record is a tuple too, and stands for itself.
+    """Return one value for each hidden layer, from one for all or from a sequence."""
+    # An Activation is a tuple too, but one value.
     if not isinstance(value, Sequence) or isinstance(value, str | Activation):
         return (cast("T", value),) * n_hidden
     if len(value) != n_hidden:
@@ -274,21 +232,7 @@ def broadcast_to_layers(name: str, value: T | Sequence[T], n_hidden: int) -> tup
 
 
 def validate_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the widths as a tuple of ints, or say which one cannot be a width.
-
-    Args:
-        sizes: the widths, input and output included.
-
-    Returns:
-        The same, as Python ints.
-
-    Raises:
-        ParameterError: there are fewer than two, or one is not a positive integer.
-
-    Example:
-        >>> validate_sizes([64, 32, 10])
-        (64, 32, 10)
-    """
+    """Return the widths as Python ints, or raise a ParameterError that names the wrong one."""
     if np.ndim(sizes) != 1 or len(sizes) < 2:
         raise ParameterError(
             f"sizes={sizes!r} is too short: give at least the widths of input and output, as [4, 3]"

@@ -1,9 +1,9 @@
 """The optimisers: each a record of its numbers, with two pure functions over the layers.
 
-``init(layers)`` gives the state; ``update(layers, gradient, state, learning_rate)`` gives the new layers and
-the new state. θ is any W or b, g its gradient, α the learning rate of the step. The records hold numbers and
-nothing else, so that a compiled engine can take the numbers as arguments; they are checked where they are
-made, by the functions in lower case.
+``init(layers)`` returns the state; ``update(layers, gradient, state, learning_rate)`` returns the new layers
+and the new state. θ is any W or b, g its gradient, α the learning rate of the step. The records hold numbers
+and nothing else, so that a compiled program takes them as arguments. The functions in lower case check the
+numbers and make the records.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Number: TypeAlias = float | Array
 
 
 class Optimizer(Protocol):
-    """What training asks of an optimiser; one of your own is a named tuple of its numbers."""
+    """The interface of an optimiser; one of your own is a named tuple of its numbers."""
 
     def init(self, layers: Layers) -> State:
         """Return the state before the first step."""
@@ -33,7 +33,7 @@ class SGD(NamedTuple):
     """Plain gradient descent; made by ``sgd``."""
 
     def init(self, layers: Layers) -> State:
-        """Nothing is remembered."""
+        """Return the empty state."""
         return ()
 
     def update(
@@ -57,11 +57,11 @@ class Momentum(NamedTuple):
     ) -> tuple[Layers, Layers]:
         """``v ← β v − α g``, ``θ ← θ + v``."""
 
-        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+        def update(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
             v = self.beta * v - learning_rate * g
             return theta + v, v
 
-        layers, velocity = tree_map_unzip(one, layers, gradient, velocity)
+        layers, velocity = tree_map_unzip(update, layers, gradient, velocity)
         return layers, velocity
 
 
@@ -79,17 +79,17 @@ class Nesterov(NamedTuple):
     ) -> tuple[Layers, Layers]:
         """``v ← β v − α g``, ``θ ← θ + β v − α g``."""
 
-        def one(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+        def update(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
             step = learning_rate * g
             v = self.beta * v - step
             return theta + (self.beta * v - step), v
 
-        layers, velocity = tree_map_unzip(one, layers, gradient, velocity)
+        layers, velocity = tree_map_unzip(update, layers, gradient, velocity)
         return layers, velocity
 
 
 class AdamState(NamedTuple):
-    """Adam's memory: running means of g and of g², and the number of steps taken."""
+    """Adam's state: the moving averages of g and of g², and the number of steps taken."""
 
     mu: Layers
     nu: Layers
@@ -113,15 +113,17 @@ class Adam(NamedTuple):
         """``m ← β₁ m + (1−β₁) g``, ``v ← β₂ v + (1−β₂) g²``, ``θ ← θ − αₜ m / (√v + ε)``, αₜ corrected."""
         beta_1, beta_2, epsilon = self
         steps = state.steps + 1
+        # Both bias corrections are folded into the rate, so that they cost two numbers and not two arrays.
         rate = learning_rate * (1.0 - beta_2**steps) ** 0.5 / (1.0 - beta_1**steps)
 
-        def one(theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+        def update(theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
             m = beta_1 * m + (1.0 - beta_1) * g
+            # g * g, as g**2 takes a general power in some libraries.
             v = beta_2 * v + (1.0 - beta_2) * (g * g)
             return theta - rate * m / (namespace(v).sqrt(v) + epsilon), m, v
 
-        layers, first, second = tree_map_unzip(one, layers, gradient, state.mu, state.nu)
-        return layers, AdamState(first, second, steps)
+        layers, mu, nu = tree_map_unzip(update, layers, gradient, state.mu, state.nu)
+        return layers, AdamState(mu, nu, steps)
 
 
 class AdamW(NamedTuple):
@@ -248,7 +250,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": adam,
     "adamw": adamw,
 }
-"""Every optimiser's maker by name."""
+"""The function that makes each optimiser, by name."""
 
 
 def _check_fraction(name: str, value: float, *, closed: bool = False) -> None:

@@ -1,6 +1,6 @@
-"""Parameters: W and b of every layer, and how a function is mapped over them.
+"""The parameters: W and b of every layer, and functions over all of them.
 
-Whatever has the shape of the parameters is of the same type: a gradient, an update, an optimiser's averages.
+Gradients, updates and an optimiser's averages have the shapes of the parameters, and the same type.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,18 +22,11 @@ class Layer(NamedTuple):
 
 
 Layers: TypeAlias = tuple[Layer, ...]
+"""The parameters of a network, or anything of their shapes, from the first layer to the last."""
 
 
 def tree_map(function: Callable[..., Array], *layers: Layers) -> Layers:
-    """Apply a function to every W and every b of one or more sets of layers of the same shapes.
-
-    Args:
-        function: takes one array of each set, returns one array.
-        layers: the sets.
-
-    Returns:
-        The layers of the results.
-    """
+    """Apply a function to every W and every b of one or more sets of layers of the same shapes."""
     return tuple(
         Layer(function(*(layer.W for layer in same)), function(*(layer.b for layer in same)))
         for same in zip(*layers, strict=True)
@@ -41,19 +34,8 @@ def tree_map(function: Callable[..., Array], *layers: Layers) -> Layers:
 
 
 def tree_map_unzip(function: Callable[..., tuple[Array, ...]], *layers: Layers) -> tuple[Layers, ...]:
-    """Apply a function with several results to every W and every b; one pass over the layers.
-
-    Args:
-        function: takes one array of each set, returns a tuple of arrays.
-        layers: the sets.
-
-    Returns:
-        As many sets of layers as the function has results.
-
-    Example:
-        >>> tree_map_unzip(lambda x: (x + 1, 2 * x), (Layer(3, 5),))
-        ((Layer(W=4, b=6),), (Layer(W=6, b=10),))
-    """
+    """Apply a function with several results to every W and b, and return one set of layers for each."""
+    # One pass over the layers: Adam computes θ, m and v together, and keeps nothing between them.
     by_layer = (
         map(Layer, function(*(layer.W for layer in same)), function(*(layer.b for layer in same)))
         for same in zip(*layers, strict=True)
@@ -66,26 +48,17 @@ def zeros_like(layers: Layers) -> Layers:
     return tree_map(lambda theta: namespace(theta).zeros_like(theta), layers)
 
 
-def tree_flatten(memory: Any) -> list[Any]:
-    """Return what an optimiser remembers as a plain list, which any file format can hold.
-
-    Example:
-        >>> tree_flatten((Layer("W", "b"), 3))
-        ['W', 'b', 3]
-    """
-    if not isinstance(memory, tuple):
-        return [memory]
-    return [leaf for part in memory for leaf in tree_flatten(part)]
+def tree_flatten(tree: Any) -> list[Any]:
+    """Return the leaves of nested tuples, such as an optimiser's state, as a list for any file format."""
+    if not isinstance(tree, tuple):
+        return [tree]
+    return [leaf for branch in tree for leaf in tree_flatten(branch)]
 
 
-def tree_unflatten(template: Any, values: Iterator[Any]) -> Any:
-    """Return ``values``, a list from ``tree_flatten``, in the shape of a template.
-
-    Example:
-        >>> tree_unflatten((Layer(0, 0), 0), iter(["W", "b", 3]))
-        (Layer(W='W', b='b'), 3)
-    """
+def tree_unflatten(template: Any, leaves: Iterator[Any]) -> Any:
+    """Return the leaves of ``tree_flatten`` in the structure of a template."""
     if not isinstance(template, tuple):
-        return next(values)
-    parts = [tree_unflatten(part, values) for part in template]
-    return template._make(parts) if hasattr(template, "_make") else tuple(parts)
+        return next(leaves)
+    branches = [tree_unflatten(branch, leaves) for branch in template]
+    # A named tuple takes its fields one by one, and its _make an iterable, as tuple does.
+    return template._make(branches) if hasattr(template, "_make") else tuple(branches)

@@ -1,7 +1,7 @@
 """The schedules: each a plain function from the step, counted from 0, to the learning rate of that step.
 
-A schedule checks its settings when it is built. Training asks for the rates of an epoch when the epoch
-begins, so a schedule may also look at what has happened so far: ``ReduceOnPlateau`` does.
+A schedule checks its settings when it is made. Training evaluates it for the steps of an epoch when the epoch
+begins, so a schedule may also depend on the epochs before: ``ReduceOnPlateau`` does.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import TypeAlias
 from batchprop.errors import ParameterError
 
 Schedule: TypeAlias = Callable[[int], float]
+"""``step -> learning rate``."""
 
 
 def constant(learning_rate: float) -> Schedule:
@@ -46,8 +47,8 @@ def invscaling(
     Args:
         learning_rate: α > 0.
         power: p ≥ 0.
-        steps_per_epoch: how many steps share one rate.
-        rows_per_epoch: how many rows one epoch adds to the count.
+        steps_per_epoch: the number of steps that share one rate.
+        rows_per_epoch: the number of rows that an epoch adds to the count.
         rows_before: rows seen before step 0.
 
     Returns:
@@ -73,10 +74,10 @@ def invscaling(
 
 
 class ReduceOnPlateau:
-    """scikit-learn's "adaptive": a constant rate, until whoever watches the loss calls ``reduce``.
+    """scikit-learn's "adaptive": a constant rate, until early stopping calls ``reduce``.
 
     Attributes:
-        learning_rate: the rate now.
+        learning_rate: the current rate.
 
     Example:
         >>> schedule = ReduceOnPlateau(0.5)
@@ -84,6 +85,7 @@ class ReduceOnPlateau:
         (0.5, True, 0.1)
     """
 
+    # Both are scikit-learn's.
     FACTOR = 5.0
     SMALLEST = 1e-6
 
@@ -92,14 +94,14 @@ class ReduceOnPlateau:
         self.learning_rate = learning_rate
 
     def __call__(self, step: int) -> float:
-        """Return the rate now, whatever the step."""
+        """Return the current rate, whatever the step."""
         return self.learning_rate
 
     def reduce(self) -> bool:
         """Divide the rate by 5, unless it is already 1e-6 or less.
 
         Returns:
-            Whether it was divided; False means that there is nothing left to try.
+            Whether it was divided; False means that training is to stop.
         """
         if self.learning_rate <= self.SMALLEST:
             return False
@@ -137,12 +139,12 @@ def cosine(learning_rate: float, total_steps: int, final: float = 0.0) -> Schedu
 
 
 def warmup_cosine(learning_rate: float, total_steps: int, warmup_fraction: float = 0.1) -> Schedule:
-    """A straight climb to α over the first part of the steps, then half a cosine down to 0.
+    """A linear warm-up to α over the first part of the steps, then half a cosine down to 0.
 
     Args:
         learning_rate: α > 0, the highest rate.
         total_steps: T ≥ 1.
-        warmup_fraction: the part of T that climbs, in [0, 1).
+        warmup_fraction: the fraction of T in which the rate rises, in [0, 1).
 
     Returns:
         The schedule.
@@ -160,12 +162,13 @@ def warmup_cosine(learning_rate: float, total_steps: int, warmup_fraction: float
     """
     _check_rate("learning_rate", learning_rate)
     _check_steps(total_steps)
-    climb = _warmup_steps(total_steps, warmup_fraction)
+    warmup = _warmup_steps(total_steps, warmup_fraction)
 
     def schedule(step: int) -> float:
-        if step < climb:
-            return learning_rate * (step + 1) / climb
-        return _cosine_interpolate(learning_rate, 0.0, (step - climb) / max(total_steps - climb, 1))
+        if step < warmup:
+            # From step + 1, as a first rate of 0 would waste the first batch.
+            return learning_rate * (step + 1) / warmup
+        return _cosine_interpolate(learning_rate, 0.0, (step - warmup) / max(total_steps - warmup, 1))
 
     return schedule
 
@@ -182,9 +185,9 @@ def one_cycle(
     Args:
         learning_rate: α > 0, the highest rate.
         total_steps: T ≥ 1.
-        warmup_fraction: the part of T that climbs, in [0, 1).
-        start_divisor: what α is divided by for the first step, at least 1.
-        end_divisor: what the first step's rate is divided by for the last, at least 1.
+        warmup_fraction: the fraction of T in which the rate rises, in [0, 1).
+        start_divisor: α over the first step's rate, at least 1.
+        end_divisor: the first step's rate over the last one's, at least 1.
 
     Returns:
         The schedule.
@@ -205,22 +208,23 @@ def one_cycle(
     for name, divisor in (("start_divisor", start_divisor), ("end_divisor", end_divisor)):
         if not divisor >= 1:
             raise ParameterError(f"{name}={divisor!r} is not allowed: give a number of at least 1")
-    climb = _warmup_steps(total_steps, warmup_fraction)
+    warmup = _warmup_steps(total_steps, warmup_fraction)
     start = learning_rate / start_divisor
 
     def schedule(step: int) -> float:
-        if step < climb:
-            return _cosine_interpolate(start, learning_rate, step / climb)
+        if step < warmup:
+            return _cosine_interpolate(start, learning_rate, step / warmup)
         return _cosine_interpolate(
-            learning_rate, start / end_divisor, (step - climb) / max(total_steps - climb, 1)
+            learning_rate, start / end_divisor, (step - warmup) / max(total_steps - warmup, 1)
         )
 
     return schedule
 
 
-def _cosine_interpolate(first: float, last: float, part: float) -> float:
-    """Half a cosine from ``first`` at part 0 to ``last`` at part 1, and ``last`` from there on."""
-    return last if part >= 1 else last + 0.5 * (first - last) * (1.0 + math.cos(math.pi * part))
+def _cosine_interpolate(first: float, last: float, fraction: float) -> float:
+    """Return half a cosine from ``first`` at 0 to ``last`` at 1, and ``last`` from there on."""
+    # Training may go on beyond the planned steps, where the cosine itself would rise again.
+    return last if fraction >= 1 else last + 0.5 * (first - last) * (1.0 + math.cos(math.pi * fraction))
 
 
 def _warmup_steps(total_steps: int, warmup_fraction: float) -> int:

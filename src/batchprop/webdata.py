@@ -1,4 +1,4 @@
-"""Numbers on their way into a page: what the microscope and the playground share."""
+"""Numbers and files for a web page, as the microscope, the reports and the playground need them."""
 
 import base64
 import json
@@ -9,37 +9,24 @@ import numpy as np
 
 
 def encode_matrix(values: Any) -> dict[str, Any]:
-    """Return a matrix as its shape and its numbers, float32 by rows, in base64.
-
-    Example:
-        >>> encode_matrix(np.array([[1.0, 2.0]]))
-        {'shape': [1, 2], 'data': 'AACAPwAAAEA='}
-    """
+    """Return a matrix as ``{"shape": [rows, columns], "data": float32 by rows, in base64}``."""
+    # Beyond float32 a number becomes infinite, and the page shows it so.
     with np.errstate(over="ignore"):
         numbers = np.asarray(values).astype("<f4")
     return {"shape": list(numbers.shape), "data": encode_base64(numbers)}
 
 
 def encode_base64(numbers: Any) -> str:
-    """Return the bytes of an array in base64.
-
-    Example:
-        >>> encode_base64(np.array([0, 255], dtype=np.uint8))
-        'AP8='
-    """
+    """Return the bytes of an array in base64."""
     return base64.b64encode(numbers.tobytes()).decode("ascii")
 
 
 def read_asset(package: str, name: str) -> str:
-    """Return a file of the front end, as it was built."""
+    """Return a built file of a package's web page."""
     return files(f"batchprop.{package}").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def json_script(value: Any) -> str:
-    """Return JSON that may stand inside a script element, whatever text it holds.
-
-    Example:
-        >>> json_script({"label": "</script>"}).count("<")
-        0
-    """
+    """Return JSON that is safe inside a script element."""
+    # A text in it may hold "</script>", which would end the element.
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -65,7 +65,7 @@ HEAD_MAKERS: dict[str, Callable[[int], Head]] = {
     "huber": lambda _: heads.HEADS["huber"],
     "huber, 0.3": lambda _: heads.huber(delta=0.3),
     "quantile": lambda _: heads.HEADS["quantile"],
-    "quantile, 0.9": lambda _: heads.quantile(q=0.9),
+    "quantile, 0.9": lambda _: heads.quantile(level=0.9),
     "poisson": lambda _: heads.HEADS["poisson"],
 }
 

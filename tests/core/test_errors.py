@@ -25,3 +25,25 @@ def test_every_error_belongs_to_its_families(kind: type, families: list[type]) -
 def test_a_far_name_is_not_guessed_at() -> None:
     message = str(errors.unknown_option_error("solver", "qqq", ["adam", "sgd"]))
     assert message == "solver='qqq' is unknown: choose one of adam, sgd"
+
+
+def test_near_name_is_suggested() -> None:
+    message = str(errors.unknown_option_error("activation", "rely", ["relu", "tanh"]))
+    assert message == "activation='rely' is unknown: choose one of relu, tanh; did you mean 'relu'?"
+    assert errors.did_you_mean("speceis", ["species", "petal"]) == "; did you mean 'species'?"
+    assert errors.did_you_mean("zzz", ["species", "petal"]) == ""
+
+
+def test_long_list_of_names_is_truncated() -> None:
+    assert errors.join_truncated(["a", "b", "c", "d"], shown=2) == "a, b and 2 more"
+    assert errors.join_truncated(["a", "b"], shown=2) == "a, b"
+
+
+def test_value_is_written_as_text() -> None:
+    assert errors.format_value(0.5) == "0.5"
+
+
+@pytest.mark.parametrize("value", [2.5, 0, "3"])
+def test_count_is_a_positive_integer(value: object) -> None:
+    with pytest.raises(errors.ParameterError, match=r"^top=.* is not allowed: give at least 1 image, as 50$"):
+        errors.check_positive_int("top", value, "at least 1 image, as 50")
