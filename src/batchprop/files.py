@@ -1,4 +1,8 @@
-"""One run at a time writes to a folder: a lock of the operating system's, which dies with its process."""
+"""Writing safely: temporary files, signals held back, and a lock against a second writer.
+
+A file or folder is written under a temporary name and renamed when it is complete, so that its final name
+never holds half of it. Whatever ends the process meanwhile, the temporary is removed.
+"""
 
 import errno
 import os
@@ -16,25 +20,117 @@ from typing import Any, NamedTuple
 
 from batchprop.errors import DataError, ParameterError
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""How file systems say that they have none."""
+# Temporary files
 
-_TEXT_AT = 1
-"""Where the file tells who holds it: Windows lets nobody read the byte that is locked, the first."""
+completed_paths: list[Path] = []
+"""The paths that got their final names, in order, for the message of an interrupted command."""
+
+_temporaries: dict[Path, list[Path]] = {}
+"""Each temporary that ``cleanup_all`` removes, with the folders that were made for it, innermost first."""
 
 
-def _library() -> Any:
+@contextmanager
+def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]:
+    """Remove a path, and the folders made for it, however the block ends; what was renamed stays."""
+    # Tracked before it exists: a signal may come between any two lines.
+    track(path, [] if made is None else made)
     try:
-        import filelock
-    except ImportError:
-        raise ParameterError(
-            "locks need the library filelock: pip install 'batchprop[safetensors]'"
-        ) from None
-    return filelock
+        yield
+    finally:
+        _remove_temporary(path)
+
+
+def track(path: Path, made: list[Path]) -> None:
+    """Have ``cleanup_all`` remove a path and the folders made for it, the innermost first."""
+    _temporaries[path] = made
+
+
+def untrack(path: Path) -> None:
+    """Have ``cleanup_all`` leave a path alone."""
+    _temporaries.pop(path, None)
+
+
+def cleanup_all() -> None:
+    """Remove every tracked path, the latest first, in a process that is about to end."""
+    for path in reversed(list(_temporaries)):
+        _remove_temporary(path)
+
+
+def remove_empty_dirs(folders: list[Path]) -> None:
+    """Remove the folders that are empty, the innermost first."""
+    for folder in folders:
+        # A folder in which somebody has written meanwhile cannot be removed, and stays.
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def fsync_path(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    # Without it a power cut after the rename may leave the final name with an empty file.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_temporary(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    remove_empty_dirs(_temporaries.get(path, []))
+    untrack(path)
+
+
+# Signals
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def defer_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the block, such as two renames that belong together."""
+    if threading.current_thread() is not threading.main_thread():
+        # Python runs signal handlers in the main thread, and lets no other thread set them.
+        yield
+        return
+    received = list[int]()
+
+    def record(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    # getsignal returns None for a handler that C code installed: it could not be restored, and is left alone.
+    handlers = {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) is not None}
+    try:
+        for number in handlers:
+            signal.signal(number, record)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in received:
+            signal.raise_signal(late)
+
+
+# Locks
+#
+# The lock is the operating system's, on the file .NAME.lock beside NAME. It ends with its process, even a
+# killed one: the file that then stays behind locks nobody out, and names the process that was killed. A child
+# forked meanwhile holds the lock, too, until it ends.
+#
+# On a network drive two hosts lock each other out as far as the drive passes locks on. On Linux NFS and SMB
+# do, unless they are mounted with local locks (nolock, local_lock); on SMB the owner may be unreadable,
+# and is "another process" then. A host that vanished may keep its lock until the server gives it up.
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""The errors of file systems that have no locks."""
+
+_OWNER_OFFSET = 1
+"""Where the owner's name begins in the lock file: on Windows nobody can read the locked byte, the first."""
 
 
 class LockOwner(NamedTuple):
-    """Who holds a lock, or held it when it was killed.
+    """The process that holds a lock, or held it when it was killed.
 
     Attributes:
         process: its number.
@@ -47,37 +143,8 @@ class LockOwner(NamedTuple):
 
 @contextmanager
 def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner | None]:
-    """Keep others from writing to a folder or file while the block runs.
-
-    The lock is the operating system's, on the file ``.NAME.lock`` beside it, which names who holds it. It
-    ends with its process, also one that is killed; the file that then stays behind locks nobody out. (A
-    process forked from it keeps the lock until it has ended, too.) At the end of the block the file is
-    removed.
-
-    On a network drive, two hosts lock each other out as far as the drive passes locks on. On Linux NFS and
-    SMB do, unless they are mounted with locks kept local (``nolock``, ``local_lock``); on SMB the holder may
-    not be legible, and is "another process" then. A host that vanished may keep its lock until the server
-    gives it up. A file system that has no locks at all is warned of, and nothing is locked.
-
-    Args:
-        path: what is written; it need not be there. Missing parents are made, and taken back where they are
-            empty at the end.
-        option: what names it on the command line, for the message.
-
-    Yields:
-        Who was killed while it wrote here, or None.
-
-    Raises:
-        DataError: another process holds the lock; the file cannot be made.
-
-    Example:
-        >>> from tempfile import mkdtemp
-        >>> path = Path(mkdtemp()) / "model"
-        >>> with file_lock(path), file_lock(path):
-        ...     pass
-        Traceback (most recent call last):
-        batchprop.errors.DataError: ...model is being written by this process itself (...): wait ...
-    """
+    """Lock a path, which need not exist, against other writers; yield the owner that was killed, or None."""
+    # The option names the path on the command line, for the message of the DataError.
     path = Path(path).resolve()
     file = path.parent / f".{path.name}.lock"
     made = list[Path]()
@@ -86,214 +153,110 @@ def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner 
             made += [folder for folder in file.parents if not folder.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
             with defer_signals():
-                number = _acquire(file, path, option)
-                # A process that is ended from a signal's handler takes the file away with it.
+                descriptor = _acquire(file, path, option)
+                # A signal handler that ends the process removes the lock file with the temporaries.
                 track(file, made)
         except OSError as error:
             raise DataError(
                 f"{path} cannot be locked: {error.strerror} ({file}); name another with {option}"
             ) from error
         try:
-            yield _write_owner(number)
+            yield _write_owner(descriptor)
         finally:
             with defer_signals():
-                _release(number, file)
+                _release(descriptor, file)
                 untrack(file)
     finally:
         remove_empty_dirs(made)
 
 
 def _acquire(file: Path, path: Path, option: str) -> int:
-    """Open the file and lock it: its descriptor."""
+    """Open the lock file, lock it, and return its descriptor."""
     while True:
-        number = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            _lock(number, path, option)
-            if _is_at(file, number):
-                return number
+            _lock(descriptor, path, option)
+            if _is_at(file, descriptor):
+                return descriptor
         except BaseException:
-            os.close(number)
+            os.close(descriptor)
             raise
-        # Whoever held it removed the file after we opened it, and others lock the next of that name.
-        os.close(number)
+        # The owner before us removed the file after we opened it: others lock a new file of that name.
+        os.close(descriptor)
 
 
-def _lock(number: int, path: Path, option: str) -> None:
+def _lock(descriptor: int, path: Path, option: str) -> None:
     try:
-        held = not _library().lock_descriptor(number, blocking=False)
+        is_held = not _import_filelock().lock_descriptor(descriptor, blocking=False)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        # Such a file system must stay usable: warn, and write without a lock.
         warnings.warn(
             f"the file system of {path} has no locks: see to it that nothing else writes there", stacklevel=6
         )
         return
-    if held:
-        holder = _format_owner(_read_owner(number))
-        raise DataError(f"{path} is being written by {holder}: wait for it, or name another with {option}")
+    if is_held:
+        owner = _format_owner(_read_owner(descriptor))
+        raise DataError(f"{path} is being written by {owner}: wait for it, or name another with {option}")
 
 
-def _is_at(file: Path, number: int) -> bool:
+def _is_at(file: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(file.stat(), os.fstat(number))
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
-def _write_owner(number: int) -> LockOwner | None:
-    """Write down who holds the lock; return who was killed while holding it."""
-    before = _read_owner(number)
-    os.ftruncate(number, 0)
-    os.lseek(number, 0, os.SEEK_SET)
-    os.write(number, b"\n" * _TEXT_AT + f"{os.getpid()} {socket.gethostname()}\n".encode())
-    return before
+def _write_owner(descriptor: int) -> LockOwner | None:
+    """Write this process as the owner; return the one that was killed as owner, or None."""
+    killed = _read_owner(descriptor)
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, b"\n" * _OWNER_OFFSET + f"{os.getpid()} {socket.gethostname()}\n".encode())
+    return killed
 
 
-def _read_owner(number: int) -> LockOwner | None:
+def _read_owner(descriptor: int) -> LockOwner | None:
     try:
-        os.lseek(number, _TEXT_AT, os.SEEK_SET)
-        text = os.read(number, 1000).decode(errors="replace")
+        os.lseek(descriptor, _OWNER_OFFSET, os.SEEK_SET)
+        text = os.read(descriptor, 1000).decode(errors="replace")
     except OSError:
         return None
-    found = re.fullmatch(r"(\d{1,10}) (\S+)\n", text)
-    return LockOwner(int(found[1]), found[2]) if found else None
+    match = re.fullmatch(r"(\d{1,10}) (\S+)\n", text)
+    return LockOwner(int(match[1]), match[2]) if match else None
 
 
-def _format_owner(holder: LockOwner | None) -> str:
-    if holder is None:
-        # It has just begun, and not yet written who it is; or nobody may read the file.
+def _format_owner(owner: LockOwner | None) -> str:
+    if owner is None:
+        # It has just begun and not written its name yet, or nobody can read the file.
         return "another process"
-    here = socket.gethostname()
-    if holder == (os.getpid(), here):
-        return f"this process itself ({holder.process})"
-    return f"process {holder.process}" + ("" if holder.host == here else f" on {holder.host}")
+    host = socket.gethostname()
+    if owner == (os.getpid(), host):
+        return f"this process itself ({owner.process})"
+    return f"process {owner.process}" + ("" if owner.host == host else f" on {owner.host}")
 
 
-def _release(number: int, file: Path) -> None:
-    """Remove the file and end the lock.
-
-    The file goes first: removed after the end of the lock, it might be another's by then. Windows removes no
-    open file, and none that another has opened meanwhile.
-    """
-    last = os.name == "nt"
-    if not last:
-        _remove(file, number)
-    os.close(number)
-    if last:
+def _release(descriptor: int, file: Path) -> None:
+    """Remove the lock file and end the lock."""
+    # The file goes first: once the lock has ended, the file may be another's. Windows, removes no open
+    # file, and none that another process has opened meanwhile.
+    if os.name == "nt":
+        os.close(descriptor)
         with suppress(OSError):
             file.unlink()
-
-
-def _remove(file: Path, number: int) -> None:
-    with suppress(OSError):
-        if _is_at(file, number):
-            file.unlink()
-
-
-completed_paths: list[Path] = []
-"""What took its final name, in order: whoever is interrupted later can say so."""
-
-_unfinished: dict[Path, list[Path]] = {}
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]:
-    """Remove a file or folder when the block ends, however it ends; what was renamed away stays.
-
-    Args:
-        path: to be made in the block; it need not be there at the end.
-        made: folders that were made for it, the innermost first, taken back where they are empty.
-
-    Example:
-        >>> from tempfile import mkdtemp
-        >>> part = Path(mkdtemp()) / ".model.partial"
-        >>> with temporary_path(part):
-        ...     _ = part.write_text("half of a mod")
-        >>> part.exists()
-        False
-    """
-    # Registered first: a signal may come between any two lines.
-    track(path, [] if made is None else made)
-    try:
-        yield
-    finally:
-        _undo(path)
-
-
-def track(path: Path, made: list[Path]) -> None:
-    """Have ``cleanup_all`` remove a file or folder, and the folders made for it, until ``untrack``."""
-    _unfinished[path] = made
-
-
-def untrack(path: Path) -> None:
-    """Let a file or folder stay, or be another's from now on."""
-    _unfinished.pop(path, None)
-
-
-def cleanup_all() -> None:
-    """Remove whatever is registered, the latest first, for a process that is about to end."""
-    for path in reversed(list(_unfinished)):
-        _undo(path)
-
-
-def _undo(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-    remove_empty_dirs(_unfinished.get(path, []))
-    untrack(path)
-
-
-def remove_empty_dirs(folders: list[Path]) -> None:
-    """Remove folders that were made, the innermost first; one that holds what was written meanwhile stays."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
-
-
-@contextmanager
-def defer_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the block has ended: for a few renames that belong together.
-
-    Example:
-        >>> done = []
-        >>> try:
-        ...     with defer_signals():
-        ...         signal.raise_signal(signal.SIGINT)
-        ...         done.append("renamed")
-        ... except KeyboardInterrupt:
-        ...     done.append("interrupted")
-        >>> done
-        ['renamed', 'interrupted']
-    """
-    if threading.current_thread() is not threading.main_thread():
-        # Signals interrupt no other thread, and no other may change what they do.
-        yield
         return
-    came = list[int]()
+    with suppress(OSError):
+        if _is_at(file, descriptor):
+            file.unlink()
+    os.close(descriptor)
 
-    def note(number: int, _: FrameType | None) -> None:
-        came.append(number)
 
-    # A handler that was not installed from Python cannot be put back, and is left alone.
-    before = {number: handler for number in _SIGNALS if (handler := signal.getsignal(number)) is not None}
+def _import_filelock() -> Any:
     try:
-        for number in before:
-            signal.signal(number, note)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for late in came:
-            signal.raise_signal(late)
-
-
-def fsync_path(path: Path) -> None:
-    """Have the file or folder on the disk before its name says that it is whole."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+        import filelock
+    except ImportError:
+        raise ParameterError(
+            "locks need the library filelock: pip install 'batchprop[safetensors]'"
+        ) from None
+    return filelock

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.files import LockOwner, cleanup_all, file_lock
+from batchprop.files import LockOwner, cleanup_all, defer_signals, file_lock, temporary_path
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -194,3 +194,21 @@ def test_other_failures_to_lock_are_errors(tmp_path, monkeypatch):
         file_lock(tmp_path / "model"),
     ):
         pass
+
+
+def test_temporary_file_is_removed_at_the_end(tmp_path):
+    part = tmp_path / ".model.partial"
+    with temporary_path(part):
+        part.write_text("half of a mod")
+    assert not part.exists()
+
+
+def test_signal_waits_for_the_end_of_the_block():
+    done = []
+    try:
+        with defer_signals():
+            signal.raise_signal(signal.SIGINT)
+            done.append("renamed")
+    except KeyboardInterrupt:
+        done.append("interrupted")
+    assert done == ["renamed", "interrupted"]
