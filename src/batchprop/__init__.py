@@ -64,7 +64,7 @@ __all__ = [
 _ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
 _SHELLS = ("callbacks", "data", "export", "microscope", "plots", "privacy", "tabular")
 
-WEIGHT_LOADERS[".safetensors"] = lambda path: __getattr__("export").read_weights(path)
+WEIGHT_LOADERS[".safetensors"] = lambda path: __getattr__("export").load_weights(path)
 
 
 def __getattr__(name: str) -> Any:

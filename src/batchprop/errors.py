@@ -1,6 +1,7 @@
 """The errors of batchprop: few classes; every message names the value, what is allowed, and the remedy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
@@ -88,3 +89,24 @@ def check_positive_int(name: str, value: object, remedy: str) -> None:
     """Raise a ParameterError, with the remedy, where a value is no integer of at least 1."""
     if not isinstance(value, Integral) or int(value) < 1:
         raise ParameterError(f"{name}={value!r} is not allowed: give {remedy}")
+
+
+@contextmanager
+def require_extra(name: str, purpose: str) -> Iterator[None]:
+    """Turn a failed import into one line that says which extra to install.
+
+    Example:
+        >>> with require_extra("onnx", "ONNX"):
+        ...     raise ModuleNotFoundError("No module named 'skl2onnx'", name="skl2onnx")
+        Traceback (most recent call last):
+        batchprop.errors.BatchpropError: ONNX needs skl2onnx, ...: pip install "batchprop[onnx]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        # A module of our own that is missing is a bug, not a missing extra.
+        if error.name is None or error.name.startswith("batchprop"):
+            raise
+        raise BatchpropError(
+            f'{purpose} needs {error.name}, which is not installed: pip install "batchprop[{name}]"'
+        ) from error

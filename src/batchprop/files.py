@@ -7,6 +7,7 @@ never holds half of it. Whatever ends the process meanwhile, the temporary is re
 import errno
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -38,6 +39,18 @@ def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]
         yield
     finally:
         _remove_temporary(path)
+
+
+def atomic_write(content: bytes, path: str | os.PathLike[str]) -> None:
+    """Write a file beside its place, sync it, and rename it, so that no half-written file has the name."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    with temporary_path(part):
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
 
 
 def track(path: Path, made: list[Path]) -> None:

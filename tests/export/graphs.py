@@ -1,4 +1,4 @@
-"""One chapter of the export by itself: a graph with one step."""
+"""Graphs of a single step, for tests of one converter."""
 
 import numpy as np
 import onnxruntime

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
-from batchprop.export.onnx import converted
+from batchprop.export.onnx import convert_model
 from batchprop.tabular import infer_schema, make_preprocessor
 
 TOWNS = ["Ulm", "Bonn", "Jena", "Köln", "x y"]
@@ -83,7 +83,7 @@ def session_of(task, **options):
 
 def runtime(model, dtype=None):
     """A runtime for a model's graph."""
-    return onnxruntime.InferenceSession(converted(model, dtype).SerializeToString())
+    return onnxruntime.InferenceSession(convert_model(model, dtype).SerializeToString())
 
 
 def answers(session, feeds):

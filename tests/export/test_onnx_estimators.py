@@ -149,14 +149,14 @@ REFUSED = {
     "an activation of one's own": (
         lambda: bp.MLPClassifier((3,), activation=own(), **BRIEF).fit(matrix(), targets()["booleans"]),
         ParameterError,
-        "activation='relu' is a function of your own",
+        "activation='relu' is a custom function",
     ),
     "such an activation in a pipeline": (
         lambda: make_pipeline(StandardScaler(), bp.MLPRegressor(activation=own(), **BRIEF)).fit(
             matrix(), matrix()
         ),
         ParameterError,
-        "a function of your own",
+        "a custom function",
     ),
     "a network": (lambda: bp.Network.create([2, 1]), ParameterError, "a Network has no ONNX form"),
     "an estimator that is not fitted": (bp.MLPClassifier, NotFittedError, "not fitted"),
@@ -172,14 +172,14 @@ REFUSED = {
             bp.MLPRegressor(**BRIEF), func=np.log1p, inverse_func=np.expm1, check_inverse=False
         ).fit(matrix(), np.abs(matrix()[:, 0])),
         InputError,
-        "the target goes back through FunctionTransformer",
+        "the target is transformed by FunctionTransformer",
     ),
     "a pipeline within a transformed target": (
         lambda: TransformedTargetRegressor(
             make_pipeline(StandardScaler(), bp.MLPRegressor(**BRIEF)), transformer=StandardScaler()
         ).fit(matrix(), matrix()[:, 0]),
         InputError,
-        "let it hold an MLPRegressor alone",
+        "let it hold only an MLPRegressor",
     ),
     "an imputer that drops columns": (
         lambda: make_pipeline(SimpleImputer(keep_empty_features=False), bp.MLPRegressor(**BRIEF)).fit(
@@ -229,7 +229,7 @@ for name in {names}:
 import numpy as np
 import batchprop as bp
 clf = bp.MLPClassifier((3,), max_iter=12, tol=1.0).fit(np.eye(8), [0, 1] * 4)
-bp.export.onnx(clf, sys.argv[1])
+bp.export.to_onnx(clf, sys.argv[1])
 """
 
 

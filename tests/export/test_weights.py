@@ -61,14 +61,14 @@ def test_a_network_there_and_back(head, dtype, tmp_path):
     found = bp.Network.from_weights(tmp_path / "net.safetensors")
     same(found, net)
     assert found.head is net.head
-    same(bp.export.read_weights(str(tmp_path / "net.safetensors")), net)
+    same(bp.export.load_weights(str(tmp_path / "net.safetensors")), net)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation(activation, tmp_path):
     net = bp.Network.create([2, 3, 1], activation=activation, random_state=0)
     bp.export.save_weights(net, tmp_path / "net.safetensors")
-    assert bp.export.read_weights(tmp_path / "net.safetensors").activations == net.activations
+    assert bp.export.load_weights(tmp_path / "net.safetensors").activations == net.activations
 
 
 def test_the_arrays_are_called_as_documented(tmp_path):
@@ -95,7 +95,7 @@ def test_a_classifier_there_and_back(y, options, tmp_path):
     bp.export.save_weights(clf, tmp_path / "clf.safetensors")
     _, batch = clf.network_and_batch(X, y)
     step, wanted = (
-        bp.backprop(bp.export.read_weights(tmp_path / "clf.safetensors"), *batch),
+        bp.backprop(bp.export.load_weights(tmp_path / "clf.safetensors"), *batch),
         clf.backprop(X, y),
     )
     np.testing.assert_allclose(step.P, wanted.P, rtol=1e-6)
@@ -110,7 +110,7 @@ def test_a_regressor_there_and_back(loss, tmp_path):
     reg = bp.MLPRegressor(loss, (4,), huber_delta=0.3, quantile=0.9, **BRIEF).fit(X, y)
     bp.export.save_weights(reg, tmp_path / "reg.safetensors")
     _, batch = reg.network_and_batch(X, y)
-    found = bp.backprop(bp.export.read_weights(tmp_path / "reg.safetensors"), *batch)
+    found = bp.backprop(bp.export.load_weights(tmp_path / "reg.safetensors"), *batch)
     np.testing.assert_allclose(found.losses, reg.backprop(X, y).losses, rtol=1e-6)
 
 
@@ -120,7 +120,7 @@ def test_arrays_of_jax_are_written_as_numbers(tmp_path):
     net = bp.Network.create([2, 3, 1], random_state=0)
     layers = tuple(bp.Layer(jnp.asarray(layer.W), jnp.asarray(layer.b)) for layer in net.layers)
     bp.export.save_weights(net.replace_layers(layers), tmp_path / "net.safetensors")
-    same(bp.export.read_weights(tmp_path / "net.safetensors"), net)
+    same(bp.export.load_weights(tmp_path / "net.safetensors"), net)
 
 
 # ---- what is not written
@@ -132,7 +132,7 @@ OWN = Activation("tanh", np.sin, np.cos)
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (bp.Network.create([2, 3, 1], activation=OWN, random_state=0), "a function of your own"),
+        (bp.Network.create([2, 3, 1], activation=OWN, random_state=0), "a custom function"),
         (bp.Network.create([2, 1], head=bp.heads.huber(2.0)), "the head 'huber' of this network"),
         (bp.Network.create([2, 4], head=bp.heads.softmax_groups([2, 2])), "the head 'softmax_groups'"),
         ({"W": 1}, "dict: its weights cannot be exported; give a Network"),
@@ -177,7 +177,7 @@ def with_one(name, array):
 )
 def test_arrays_of_another_kind(tensors, message, tmp_path):
     with pytest.raises(ModelError, match=message):
-        bp.export.read_weights(crafted(tmp_path / "net.safetensors", tensors))
+        bp.export.load_weights(crafted(tmp_path / "net.safetensors", tensors))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_arrays_of_another_kind(tensors, message, tmp_path):
 )
 def test_metadata_of_another_kind(changes, message, tmp_path):
     with pytest.raises(ModelError, match=message):
-        bp.export.read_weights(crafted(tmp_path / "net.safetensors", **changes))
+        bp.export.load_weights(crafted(tmp_path / "net.safetensors", **changes))
 
 
 def tensor(shape, offsets, dtype="F32"):
@@ -236,25 +236,25 @@ def tensor(shape, offsets, dtype="F32"):
 )
 def test_headers_that_lie(header, tmp_path):
     with pytest.raises(ModelError, match=r"net\.safetensors holds no network that batchprop wrote"):
-        bp.export.read_weights(raw(tmp_path / "net.safetensors", header, bytes(8)))
+        bp.export.load_weights(raw(tmp_path / "net.safetensors", header, bytes(8)))
 
 
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(ModelError, match="No such file"):
-        bp.export.read_weights(tmp_path / "none.safetensors")
+        bp.export.load_weights(tmp_path / "none.safetensors")
     with pytest.raises(ModelError, match="Is a directory"):
-        bp.export.read_weights(tmp_path)
+        bp.export.load_weights(tmp_path)
     empty = tmp_path / "empty.safetensors"
     empty.touch()
     with pytest.raises(ModelError, match="holds no network"):
-        bp.export.read_weights(empty)
+        bp.export.load_weights(empty)
 
 
 def test_a_long_header_is_not_read(tmp_path):
     file = tmp_path / "net.safetensors"
     file.write_bytes((1 << 62).to_bytes(8, "little") + b"{}")
     with pytest.raises(ModelError, match="a header of 4,611,686,018,427,387,904 bytes"):
-        bp.export.read_weights(file)
+        bp.export.load_weights(file)
 
 
 @given(cut=st.integers(0, 700), flipped=st.integers(0, 700), by=st.integers(1, 255))
@@ -264,14 +264,14 @@ def test_truncated_or_flipped_anywhere(cut, flipped, by, tmp_path_factory):
     truncated = folder / "truncated.safetensors"
     truncated.write_bytes(whole[: min(cut, len(whole) - 1)])
     with pytest.raises(ModelError):
-        bp.export.read_weights(truncated)
+        bp.export.load_weights(truncated)
     changed = bytearray(whole)
     changed[flipped % len(whole)] ^= by
     damaged = folder / "damaged.safetensors"
     damaged.write_bytes(changed)
     # A flip among the weights shows only where it makes a number that is not finite.
     with suppress(ModelError):
-        assert bp.export.read_weights(damaged).sizes[-1] == 2
+        assert bp.export.load_weights(damaged).sizes[-1] == 2
 
 
 LITTLE = """
@@ -280,7 +280,7 @@ import batchprop as bp, batchprop.export, safetensors.numpy
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), used + (64 << 20)))
 try:
-    bp.export.read_weights(sys.argv[1])
+    bp.export.load_weights(sys.argv[1])
 except bp.errors.ModelError as error:
     print(error)
 """

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from batchprop.callbacks.base import LoggerCallback
-from batchprop.errors import BatchpropError
+from batchprop.errors import require_extra
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -149,10 +149,6 @@ class MlflowLogger(LoggerCallback):
 
 
 def _import_mlflow() -> ModuleType:
-    try:
+    with require_extra("mlflow", "logging to MLflow"):
         import mlflow
-    except ModuleNotFoundError as error:
-        raise BatchpropError(
-            f'logging to MLflow needs {error.name}, which is not installed: pip install "batchprop[mlflow]"'
-        ) from error
     return mlflow

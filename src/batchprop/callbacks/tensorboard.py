@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from batchprop.callbacks.base import LoggerCallback
-from batchprop.errors import BatchpropError
+from batchprop.errors import require_extra
 
 _FILE_VERSION = "brain.Event:2"
 
@@ -102,13 +102,8 @@ def _encode_event(*, scalars: dict[str, float] | None = None, **fields: Any) -> 
 
 def _import_tensorboardx() -> tuple[Any, Any, Any]:
     # Its encoder alone, not its SummaryWriter, which keeps a thread and an open file and cannot be pickled.
-    try:
+    with require_extra("tensorboard", "logging for TensorBoard"):
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.record_writer import masked_crc32c
-    except ModuleNotFoundError as error:
-        raise BatchpropError(
-            f"logging for TensorBoard needs {error.name}, which is not installed: "
-            'pip install "batchprop[tensorboard]"'
-        ) from error
     return Event, Summary, masked_crc32c

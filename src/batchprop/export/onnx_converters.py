@@ -1,6 +1,6 @@
-"""Which chapter writes which step, and what comes out of it: what skl2onnx is told of our steps.
+"""The converter of each kind of step, and how skl2onnx gets to know them.
 
-The steps are known by their names, so that nothing of the tables or the estimators is imported here.
+A step is looked up by the name of its class, so that nothing of ``tabular`` or the estimators is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from batchprop.errors import InputError
 from batchprop.export.onnx_graph import Graph
 from batchprop.export.onnx_network import (
-    activations_of,
+    activation_names,
     class_sizes,
     is_binary,
     label_type,
@@ -27,7 +27,7 @@ from batchprop.export.onnx_transformers import (
     INPUTS,
     check_imputer,
     check_one_hot,
-    write_by_kind,
+    write_column_caster,
     write_date_parts,
     write_imputer,
     write_one_hot,
@@ -35,16 +35,16 @@ from batchprop.export.onnx_transformers import (
 )
 
 Outputs: TypeAlias = list[tuple[str, Any, int | None]]
-"""Of each output its name, its type, and its width where it is a matrix of a known one."""
+"""The name, type and width of each output; the width is None for a vector."""
 
 
 class Converter(NamedTuple):
-    """How one kind of step is written.
+    """How one kind of step becomes ONNX operators.
 
     Attributes:
-        check: refuses a step that cannot be written.
-        outputs: tells what comes out of a step, for inputs of a type.
-        write: writes it; gets the graph, skl2onnx's operator, and the plan.
+        check: raises InputError for a step that has no ONNX form.
+        outputs: returns the outputs of a step, for inputs of a type.
+        write: adds the operators of a step to the graph.
     """
 
     check: Callable[[Any], object]
@@ -54,11 +54,11 @@ class Converter(NamedTuple):
 
 @dataclass(frozen=True)
 class ConversionContext:
-    """What the chapters have to know of the whole model.
+    """What the converters need to know of the whole model.
 
     Attributes:
-        dtype: of the network's numbers.
-        known_empty: the columns for which empty text is a category, not a missing one.
+        dtype: the type of the network's numbers.
+        known_empty: the columns in which empty text is a category, not a missing value.
     """
 
     dtype: Any
@@ -66,7 +66,7 @@ class ConversionContext:
 
 
 def converter_key(step: object) -> str:
-    """Return the key of a step in ``CONVERTERS``, or of what it is a kind of; the empty text for neither.
+    """Return the key in ``CONVERTERS`` of a step's class or base class, or "" where there is none.
 
     Example:
         >>> from sklearn.impute import SimpleImputer
@@ -78,44 +78,37 @@ def converter_key(step: object) -> str:
 
 
 def iter_steps(model: Any) -> Iterator[Any]:
-    """Go through the fitted steps of a model, those within steps too, in their order."""
+    """Yield the fitted steps of a model in order, nested ones too."""
     if hasattr(model, "steps"):
-        within: Iterable[Any] = [step for _, step in model.steps]
+        nested: Iterable[Any] = [step for _, step in model.steps]
     elif hasattr(model, "transformers_"):
-        within = [step for _, step, _ in model.transformers_]
+        nested = [step for _, step, _ in model.transformers_]
     elif hasattr(model, "transformer_list"):
-        within = [step for _, step in model.transformer_list]
+        nested = [step for _, step in model.transformer_list]
     elif hasattr(model, "best_estimator_"):
-        within = [model.best_estimator_]
+        nested = [model.best_estimator_]
     else:
+        # scikit-learn writes "drop", "passthrough" and None in place of a step.
         if not isinstance(model, str) and model is not None:
             yield model
-        within = [model.regressor_] if hasattr(model, "regressor_") else []
-    for step in within:
+        nested = [model.regressor_] if hasattr(model, "regressor_") else []
+    for step in nested:
         yield from iter_steps(step)
 
 
-def plan_of(steps: list[Any], dtype: Any) -> ConversionContext:
-    """Return what the chapters have to know of a model.
-
-    Args:
-        steps: its ``iter_steps``.
-        dtype: of the numbers that the network gets.
-
-    Returns:
-        The plan.
-    """
-    known = [
+def make_context(steps: list[Any], dtype: Any) -> ConversionContext:
+    """Return the context of a model from its ``iter_steps`` and the type of the network's inputs."""
+    known_empty = [
         str(name)
         for step in steps
         if converter_key(step) == "sklearn OneHotEncoder"
         for name, words in zip(getattr(step, "feature_names_in_", ()), step.categories_, strict=False)
         if "" in list(words)
     ]
-    return ConversionContext(dtype, frozenset(known))
+    return ConversionContext(dtype, frozenset(known_empty))
 
 
-def _outputs_of_classifier(estimator: Any, dtype: Any) -> Outputs:
+def _classifier_outputs(estimator: Any, dtype: Any) -> Outputs:
     kind, sizes = label_type(estimator), class_sizes(estimator)
     if not sizes and not is_binary(estimator):
         return [("label", np.int64, estimator.n_outputs_), ("probabilities", dtype, estimator.n_outputs_)]
@@ -125,21 +118,21 @@ def _outputs_of_classifier(estimator: Any, dtype: Any) -> Outputs:
     return [("label", kind, None), ("probabilities", dtype, len(estimator.classes_))]
 
 
-def _outputs_of_by_kind(step: Any, _: Any) -> Outputs:
+def _column_caster_outputs(step: Any, _: Any) -> Outputs:
     return [(name, INPUTS[kind][0], 1) for name, kind in step.kinds.items()]
 
 
-def _outputs_of_imputer(imputer: Any, dtype: Any) -> Outputs:
-    shown = 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
-    return [("variable", dtype, len(imputer.statistics_) + shown)]
+def _imputer_outputs(imputer: Any, dtype: Any) -> Outputs:
+    n_indicators = 0 if imputer.indicator_ is None else len(imputer.indicator_.features_)
+    return [("variable", dtype, len(imputer.statistics_) + n_indicators)]
 
 
-def _outputs_of_one_hot(encoder: Any, _: Any) -> Outputs:
+def _one_hot_outputs(encoder: Any, _: Any) -> Outputs:
     return [("variable", np.dtype(encoder.dtype).type, len(encoder.get_feature_names_out()))]
 
 
 def _check_classifier(estimator: Any) -> None:
-    activations_of(estimator)
+    activation_names(estimator)
     label_type(estimator)
 
 
@@ -148,97 +141,98 @@ def _check_target(model: Any) -> None:
     if converter_key(model.regressor_) != "batchprop MLPRegressor":
         raise InputError(
             f"TransformedTargetRegressor holds a {type(model.regressor_).__name__}, which has no ONNX form "
-            "there: let it hold an MLPRegressor alone, with what prepares X before it in the pipeline"
+            "there: let it hold only an MLPRegressor, and put the preprocessing of X before it in a pipeline"
         )
 
 
-def _nothing(_: Any) -> None:
+def _accept(_: Any) -> None:
     pass
 
 
 CONVERTERS: dict[str, Converter] = {
     "batchprop MLPClassifier": Converter(
         _check_classifier,
-        _outputs_of_classifier,
-        lambda graph, operator, plan: write_classifier(graph, operator, dtype=plan.dtype),
+        _classifier_outputs,
+        lambda graph, operator, context: write_classifier(graph, operator, dtype=context.dtype),
     ),
     "batchprop MLPRegressor": Converter(
-        activations_of,
+        activation_names,
         lambda estimator, dtype: [("variable", dtype, estimator.n_outputs_)],
-        lambda graph, operator, plan: write_regressor(graph, operator, dtype=plan.dtype),
+        lambda graph, operator, context: write_regressor(graph, operator, dtype=context.dtype),
     ),
     "batchprop ColumnCaster": Converter(
-        _nothing,
-        _outputs_of_by_kind,
-        lambda graph, operator, plan: write_by_kind(graph, operator, known_empty=plan.known_empty),
+        _accept,
+        _column_caster_outputs,
+        lambda graph, operator, context: write_column_caster(
+            graph, operator, known_empty=context.known_empty
+        ),
     ),
     "batchprop DateParts": Converter(
-        _nothing,
+        _accept,
         lambda step, _: [("variable", np.float64, 6 * len(step.first_))],
         lambda graph, operator, _: write_date_parts(graph, operator),
     ),
     "batchprop SmoothClip": Converter(
-        _nothing,
+        _accept,
         lambda step, _: [("variable", np.float32, len(step.scale_))],
         lambda graph, operator, _: write_smooth_clip(graph, operator),
     ),
     "sklearn SimpleImputer": Converter(
         check_imputer,
-        _outputs_of_imputer,
+        _imputer_outputs,
         lambda graph, operator, _: write_imputer(
             graph, operator, dtype=number_type(operator.outputs[0].type)
         ),
     ),
     "sklearn OneHotEncoder": Converter(
-        check_one_hot, _outputs_of_one_hot, lambda graph, operator, _: write_one_hot(graph, operator)
+        check_one_hot, _one_hot_outputs, lambda graph, operator, _: write_one_hot(graph, operator)
     ),
     "sklearn TransformedTargetRegressor": Converter(
         _check_target,
         lambda model, dtype: [("variable", dtype, model.regressor_.n_outputs_)],
-        lambda graph, operator, plan: write_target(graph, operator, dtype=plan.dtype),
+        lambda graph, operator, context: write_target(graph, operator, dtype=context.dtype),
     ),
 }
-"""The chapter of each kind of step, by the package and the class that it is of."""
+"""The converter of each kind of step, by its package and class."""
 
 
-def converter_options(steps: list[Any], plan: ConversionContext) -> dict[str, dict[type, Any]]:
-    """Return what ``skl2onnx.convert_sklearn`` is told of a model's steps, beside what it knows itself.
-
-    Args:
-        steps: the model's ``iter_steps``.
-        plan: of the model.
-
-    Returns:
-        Its arguments ``custom_conversion_functions``, ``custom_shape_calculators``, ``custom_parsers``.
-    """
-    chapters = {type(step): CONVERTERS[name] for step in steps if (name := converter_key(step))}
+def converter_options(steps: list[Any], context: ConversionContext) -> dict[str, dict[type, Any]]:
+    """Return the arguments ``custom_...`` of ``skl2onnx.convert_sklearn`` for a model's ``iter_steps``."""
+    converters = {type(step): CONVERTERS[name] for step in steps if (name := converter_key(step))}
     return {
-        "custom_conversion_functions": {kind: partial(_convert, chapters[kind], plan) for kind in chapters},
-        # What comes out was said when the step was parsed.
-        "custom_shape_calculators": dict.fromkeys(chapters, _nothing),
-        "custom_parsers": {kind: partial(_parse, chapters[kind], plan) for kind in chapters},
+        "custom_conversion_functions": {
+            kind: partial(_convert, converters[kind], context) for kind in converters
+        },
+        # The parser declares the outputs with their shapes already.
+        "custom_shape_calculators": dict.fromkeys(converters, _accept),
+        "custom_parsers": {kind: partial(_parse, converters[kind], context) for kind in converters},
     }
 
 
-def _convert(chapter: Converter, plan: ConversionContext, scope: Any, operator: Any, container: Any) -> None:
-    chapter.write(Graph(scope, container), operator, plan)
+def _convert(
+    converter: Converter, context: ConversionContext, scope: Any, operator: Any, container: Any
+) -> None:
+    converter.write(Graph(scope, container), operator, context)
 
 
-def _parse(chapter: Converter, plan: ConversionContext, scope: Any, step: Any, inputs: Any, **_: Any) -> Any:
-    """Have skl2onnx take in a step: what goes in, what comes out."""
+def _parse(
+    converter: Converter, context: ConversionContext, scope: Any, step: Any, inputs: Any, **_: Any
+) -> Any:
+    """Declare a step to skl2onnx, with its inputs and outputs."""
     if hasattr(step, "regressor_"):
+        # A meta-estimator: skl2onnx's parser does not look inside custom ones.
         regressor = step.regressor_
-        inputs = _parse(CONVERTERS[converter_key(regressor)], plan, scope, regressor, inputs)
+        inputs = _parse(CONVERTERS[converter_key(regressor)], context, scope, regressor, inputs)
     operator = scope.declare_local_operator(f"Batchprop{type(step).__name__}", step)
     operator.inputs = list(inputs)
-    dtype = plan.dtype if hasattr(step, "predict") else number_type(inputs[0].type)
-    for name, kind, width in chapter.outputs(step, dtype):
+    dtype = context.dtype if hasattr(step, "predict") else number_type(inputs[0].type)
+    for name, kind, width in converter.outputs(step, dtype):
         operator.outputs.append(scope.declare_local_variable(name, tensor_type(kind, width)))
     return operator.outputs
 
 
 def tensor_type(dtype: Any, width: int | None) -> Any:
-    """Return skl2onnx's type of a matrix ``(n, width)``, or of a vector ``(n,)`` for no width."""
+    """Return skl2onnx's type of a matrix ``(n, width)``, or of a vector ``(n,)`` for ``width=None``."""
     from skl2onnx.common import data_types
 
     names = {"f4": "Float", "f8": "Double", "i8": "Int64", "b1": "Boolean"}
@@ -248,7 +242,7 @@ def tensor_type(dtype: Any, width: int | None) -> Any:
 
 
 def number_type(tensor: Any) -> Any:
-    """Return the NumPy type of numbers that come in as such a tensor, float32 for what are no floats."""
+    """Return float64 for a tensor of doubles, and float32, as skl2onnx does, for any other."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     return np.float64 if isinstance(tensor, DoubleTensorType) else np.float32

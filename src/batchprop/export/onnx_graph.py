@@ -1,4 +1,4 @@
-"""A graph of ONNX operators, written as one writes NumPy."""
+"""A graph of ONNX operators that is written like NumPy code."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
-"""The operators' versions: every runtime since ONNX 1.12 (2022) knows them."""
+"""The versions of the operators: every runtime since ONNX 1.12 (2022) supports them."""
 
 Value: TypeAlias = str
 """The name of a tensor in the graph."""
 
 
 class Graph:
-    """Adds operators to what skl2onnx collects; each method returns the name of its result.
+    """Adds operators to skl2onnx's container; each method returns the name of its result.
 
     Args:
-        scope: skl2onnx's, which gives names.
-        container: skl2onnx's, which keeps the nodes.
+        scope: skl2onnx's scope, which makes unique names.
+        container: skl2onnx's container, which collects the nodes.
     """
 
     def __init__(self, scope: Any, container: Any) -> None:
@@ -37,6 +37,7 @@ class Graph:
 
     def constant(self, values: ArrayLike, dtype: Any = None) -> Value:
         """Add an array of numbers, booleans or text, or a scalar ``()``."""
+        # Equal constants are stored once: a table of a thousand columns needs the same few a thousand times.
         from onnx import TensorProto, numpy_helper
 
         array = np.asarray(values) if dtype is None else np.asarray(values, dtype)
@@ -55,29 +56,29 @@ class Graph:
         return name
 
     def cast(self, x: Value, dtype: Any) -> Value:
-        """Turn numbers into another type."""
+        """Convert numbers to another type."""
         from onnx import helper
 
         return self("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    def lookup(self, x: Value, places: dict[str, int], otherwise: int) -> Value:
-        """The integer that each text stands for, ``otherwise`` for one that is not listed."""
-        keys = {"keys_strings": list(places), "values_int64s": list(places.values())}
-        return self("LabelEncoder", x, domain="ai.onnx.ml", **keys, default_int64=otherwise)
+    def lookup(self, x: Value, indices: dict[str, int], default: int) -> Value:
+        """Map each text to its integer, and an unknown one to the default."""
+        keys = {"keys_strings": list(indices), "values_int64s": list(indices.values())}
+        return self("LabelEncoder", x, domain="ai.onnx.ml", **keys, default_int64=default)
 
     def output(self, x: Value, variable: Any) -> None:
-        """Give a tensor out, as a variable that skl2onnx declared."""
+        """Make a tensor an output, under the name that skl2onnx declared."""
         self._add("Identity", [x], [variable.full_name], "", {})
 
     def split(self, x: Value, variables: Sequence[Any]) -> None:
-        """Give the columns of a matrix out, one for each variable."""
+        """Make each column of a matrix an output."""
         if len(variables) == 1:
             self.output(x, variables[0])
         else:
             self._add("Split", [x], [variable.full_name for variable in variables], "", {"axis": 1})
 
     def _name(self, seed: str) -> Value:
-        # Numbered here: skl2onnx tries 1, 2, 3, ... for each name anew.
+        # Numbered here: skl2onnx tries 1, 2, 3, ... anew for each name, which is quadratic in the graph.
         self._count += 1
         name: str = self._scope.get_unique_variable_name(f"{seed.lower()}_{self._count}")
         return name

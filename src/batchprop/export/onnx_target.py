@@ -11,21 +11,17 @@ from batchprop.export.onnx_graph import Graph
 
 
 def check_target(model: Any) -> None:
-    """Refuse a target transformed otherwise than by a ``StandardScaler``.
-
-    Raises:
-        InputError: its transformation has no ONNX form here.
-    """
+    """Refuse a target with another transformer than a ``StandardScaler``."""
     transformer = model.transformer_
     if type(transformer).__name__ != "StandardScaler":
         raise InputError(
-            f"the target goes back through {transformer!r}, which has no ONNX form here: "
-            "transform it by a StandardScaler, or export model.regressor_ alone"
+            f"the target is transformed by {transformer!r}, which has no ONNX form here: "
+            "use a StandardScaler, or export model.regressor_ alone"
         )
 
 
 def write_target(graph: Graph, operator: Any, *, dtype: Any) -> None:
-    """Write the way back to the target's own units: ``y = scale · prediction + mean``."""
+    """Write the inverse transform to the target's own units: ``y = scale · prediction + mean``."""
     scaler = operator.raw_operator.transformer_
     y = graph.cast(operator.inputs[0].full_name, np.float64)
     if scaler.scale_ is not None:

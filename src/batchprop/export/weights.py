@@ -1,4 +1,4 @@
-"""Weights alone, as a safetensors file: arrays by name, and in its metadata what acts on them."""
+"""Weights as a safetensors file: arrays by name, with the activations and the head in its metadata."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 
 from batchprop import heads
 from batchprop.activations import ACTIVATIONS
-from batchprop.errors import InputError, ModelError, ParameterError
-from batchprop.export.files import atomic_write, require_extra
+from batchprop.errors import InputError, ModelError, ParameterError, require_extra
 from batchprop.export.onnx_converters import converter_key
-from batchprop.export.onnx_network import activations_of, class_sizes, known_activation
+from batchprop.export.onnx_network import activation_names, builtin_activation_name, class_sizes
+from batchprop.files import atomic_write
 from batchprop.heads import HEADS, Head
 from batchprop.network import Network
 from batchprop.params import Layer, Layers
 
 FORMAT = 1
-"""The number in every file, which changes when older versions could not read it."""
+"""The format number in every file; it changes when older versions cannot read the new files."""
 
 _KEY = "batchprop"
 _MAX_HEADER = 1 << 20
-_PREFIX = 8  # bytes, which tell the header's length
+_LENGTH_BYTES = 8  # at the start of a safetensors file: the length of its header
 _TYPES = {"F32", "F64"}
-_SHOWN = 60
+_MAX_SHOWN = 60
 
-_MAKERS: dict[str, Callable[..., Head]] = {
+_HEAD_FACTORIES: dict[str, Callable[..., Head]] = {
     "softmax": heads.softmax,
     "softmax_groups": heads.softmax_groups,
     "sigmoid": heads.sigmoid_cross_entropy,
@@ -40,8 +40,8 @@ _MAKERS: dict[str, Callable[..., Head]] = {
     "quantile": heads.quantile,
     "poisson": heads.poisson,
 }
-# The one number that a head has, and what it is in `HEADS`; groups have their sizes beside it.
-_SETTINGS = {
+# The setting of each head, and its value in HEADS; softmax_groups has its sizes too.
+_HEAD_SETTINGS = {
     "softmax": ("label_smoothing", 0.0),
     "softmax_groups": ("label_smoothing", 0.0),
     "sigmoid": ("label_smoothing", 0.0),
@@ -53,48 +53,48 @@ _SETTINGS = {
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write the weights of a network as safetensors, with the names of its activations and its head.
 
-    The arrays are ``layers.0.W (n_1, n_0)``, ``layers.0.b (n_1,)`` and so on; the metadata's entry
-    ``batchprop`` is JSON: ``{"format": 1, "activations": [...], "head": {"name": ..., ...}}``, the head's
-    settings beside its name.
+    The arrays are ``layers.0.W (n_1, n_0)``, ``layers.0.b (n_1,)`` and so on. The entry ``batchprop`` of the
+    metadata is JSON: ``{"format": 1, "activations": [...], "head": {"name": ..., ...}}``, with the settings
+    of the head beside its name. The file does not hold the classes of a classifier.
 
     Args:
-        model: a ``Network``, or a fitted ``MLPClassifier`` or ``MLPRegressor``. Classes are not kept.
-        path: the file; one that is there is replaced.
+        model: a ``Network``, or a fitted ``MLPClassifier`` or ``MLPRegressor``.
+        path: the file to write; an existing file is replaced.
 
     Raises:
-        ParameterError: the model is neither, an activation is a function of your own, or the head of a bare
-            network is not one of ``heads.HEADS`` as it stands there.
+        ParameterError: the model is none of these, an activation is a custom function, or the head of a
+            ``Network`` is not one of ``heads.HEADS``.
         InputError: a weight is not finite.
         NotFittedError: the estimator is not fitted.
-        BatchpropError: safetensors is not installed. Nothing is written in any of these cases.
-        OSError: the system refuses to write.
+        BatchpropError: safetensors is not installed. In all these cases nothing is written.
+        OSError: the file cannot be written.
 
     Example:
         >>> import batchprop as bp, pathlib, tempfile
         >>> net = bp.Network.create([4, 3, 2], activation="tanh", random_state=0)
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "net.safetensors"
         >>> bp.export.save_weights(net, file)
-        >>> bp.export.read_weights(file).activations[0].name
+        >>> bp.export.load_weights(file).activations[0].name
         'tanh'
     """
-    with require_extra("safetensors", "bp.export.weights"):
+    with require_extra("safetensors", "bp.export.save_weights"):
         from safetensors.numpy import save
     net, head = _network_and_head(model)
     arrays = {
-        name: _stored(array)
+        name: _as_storable(array)
         for k, layer in enumerate(net.layers)
-        for name, array in zip(_names(k), layer, strict=True)
+        for name, array in zip(_array_names(k), layer, strict=True)
     }
-    about = {
+    description = {
         "format": FORMAT,
-        "activations": [known_activation(record) for record in net.activations],
+        "activations": [builtin_activation_name(record) for record in net.activations],
         "head": head,
     }
-    atomic_write(save(arrays, metadata={_KEY: json.dumps(about)}), path)
+    atomic_write(save(arrays, metadata={_KEY: json.dumps(description)}), path)
 
 
-def read_weights(path: str | os.PathLike[str]) -> Network:
-    """Read a network from a file that ``save_weights`` wrote; nothing in the file can run code.
+def load_weights(path: str | os.PathLike[str]) -> Network:
+    """Load a network from a file that ``save_weights`` wrote; nothing in the file can run code.
 
     Args:
         path: the file.
@@ -103,68 +103,71 @@ def read_weights(path: str | os.PathLike[str]) -> Network:
         The network, in the precision of the file.
 
     Raises:
-        ModelError: there is no such file; it is damaged, or no network's; names, shapes, types or numbers in
-            it are wrong. No more memory is taken than the file is long.
+        ModelError: the file cannot be read, is damaged, or holds something else than a network. Loading
+            takes no more memory than the length of the file.
         BatchpropError: safetensors is not installed.
     """
-    with require_extra("safetensors", "bp.export.read_weights"):
+    with require_extra("safetensors", "bp.export.load_weights"):
         from safetensors import SafetensorError, safe_open
     path = Path(path)
     _check_header(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            about = _about(file.metadata() or {})
-            layers = _layers(file)
-        head = _head(about["head"], len(layers[-1].b))
-        return Network.from_weights(layers, activation=_activations(about["activations"]), head=head)
+            description = _parse_metadata(file.metadata() or {})
+            layers = _load_layers(file)
+        head = _make_head(description["head"], len(layers[-1].b))
+        return Network.from_weights(
+            layers, activation=_check_activations(description["activations"]), head=head
+        )
     except (SafetensorError, OSError, InputError) as error:
         raise ModelError(f"{path} holds no network that batchprop wrote: {error}") from error
 
 
-def _stored(array: Any) -> NDArray[np.floating]:
-    """An array of any library in one of the two types that a file has."""
-    plain = np.asarray(array)
+def _as_storable(array: Any) -> NDArray[np.floating]:
+    """Return an array of any library as contiguous float32 or float64."""
+    # safetensors writes the bytes as they lie in memory, and a transposed view would come back transposed.
+    numbers = np.asarray(array)
     return np.ascontiguousarray(
-        plain, dtype=plain.dtype if plain.dtype.str[1:] in {"f4", "f8"} else np.float32
+        numbers, dtype=numbers.dtype if numbers.dtype.str[1:] in {"f4", "f8"} else np.float32
     )
 
 
-def _names(k: int) -> tuple[str, str]:
+def _array_names(k: int) -> tuple[str, str]:
     return f"layers.{k}.W", f"layers.{k}.b"
 
 
-# ---- what is written
+# ---- writing
 
 
 def _network_and_head(model: Any) -> tuple[Network, dict[str, Any]]:
     if isinstance(model, Network):
-        return Network.from_weights(model.layers, activation=model.activations, head=model.head), _bare_head(
-            model.head
-        )
+        return Network.from_weights(
+            model.layers, activation=model.activations, head=model.head
+        ), _describe_builtin_head(model.head)
     if converter_key(model) not in {"batchprop MLPClassifier", "batchprop MLPRegressor"}:
         raise ParameterError(
             f"{type(model).__name__}: its weights cannot be exported; give a Network, or a fitted "
-            "MLPClassifier or MLPRegressor (of a pipeline its last step)"
+            "MLPClassifier or MLPRegressor (of a pipeline, its last step)"
         )
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(model)
     pairs = [(coef.T, b) for coef, b in zip(model.coefs_, model.intercepts_, strict=True)]
-    return Network.from_weights(pairs, activation=activations_of(model)), _head_of(model)
+    return Network.from_weights(pairs, activation=activation_names(model)), _describe_estimator_head(model)
 
 
-def _bare_head(head: Head) -> dict[str, Any]:
-    # A record does not tell its settings; those of the table are known to have none.
+def _describe_builtin_head(head: Head) -> dict[str, Any]:
+    # The settings of a head are inside its functions; only those of HEADS are known.
     if HEADS.get(head.name) != head:
         raise ParameterError(
-            f"the head {head.name!r} of this network has settings of its own, which its record does not "
-            "tell: export the estimator that it is from, or a Network with a head of batchprop.heads.HEADS"
+            f"the head {head.name!r} of this network has custom settings, which a Head does not store: "
+            "export the estimator it comes from, or a Network with a head of batchprop.heads.HEADS"
         )
     return {"name": head.name}
 
 
-def _head_of(estimator: Any) -> dict[str, Any]:
-    """The head of an estimator, by name and settings."""
+def _describe_estimator_head(estimator: Any) -> dict[str, Any]:
+    """Return the name and the settings of an estimator's head."""
     if hasattr(estimator, "classes_"):
         smoothing = {"label_smoothing": float(estimator.label_smoothing)}
         sizes = class_sizes(estimator)
@@ -175,77 +178,83 @@ def _head_of(estimator: Any) -> dict[str, Any]:
     return {"name": estimator.loss, **settings.get(estimator.loss, {})}
 
 
-# ---- what is read
+# ---- reading
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a file whose header is longer than any network's, before it is read."""
+    """Refuse a file whose header is longer than any network needs, before safetensors allocates it."""
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(_PREFIX), "little")
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     except OSError as error:
         raise ModelError(
-            f"{path} cannot be read: {error.strerror}; name a file that `weights` wrote"
+            f"{path} cannot be read: {error.strerror}; name a file that save_weights wrote"
         ) from error
     if length > _MAX_HEADER:
         raise ModelError(
-            f"{path} holds no network that batchprop wrote: it begins with a header of {length:,} bytes, "
-            f"where {_MAX_HEADER:,} is the longest"
+            f"{path} holds no network that batchprop wrote: it starts with a header of {length:,} bytes, "
+            f"and at most {_MAX_HEADER:,} are allowed"
         )
 
 
-def _about(metadata: Mapping[str, str]) -> dict[str, Any]:
+def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        about = json.loads(metadata.get(_KEY, "null"))
+        metadata_entry = json.loads(metadata.get(_KEY, "null"))
     except (ValueError, RecursionError) as error:
         raise InputError("its metadata is not JSON") from error
-    wanted = {"format", "activations", "head"}
-    if not isinstance(about, dict) or set(about) != wanted:
-        raise InputError(f"its metadata lacks the entry {_KEY!r} with {', '.join(sorted(wanted))}")
-    if about["format"] != FORMAT:
-        raise InputError(f"it is of format {str(about['format'])[:20]!r}, and this version reads {FORMAT}")
-    return about
+    expected = {"format", "activations", "head"}
+    if not isinstance(metadata_entry, dict) or set(metadata_entry) != expected:
+        raise InputError(f"its metadata lacks the entry {_KEY!r} with {', '.join(sorted(expected))}")
+    if metadata_entry["format"] != FORMAT:
+        raise InputError(
+            f"it is of format {str(metadata_entry['format'])[:20]!r}, and this version reads {FORMAT}"
+        )
+    return metadata_entry
 
 
-def _layers(file: Any) -> Layers:
-    """The layers of a file, whose names and types are looked at before an array is read."""
-    found = set(file.keys())
-    wanted = {name for k in range((len(found) + 1) // 2) for name in _names(k)}
-    if found != wanted or not found:
+def _load_layers(file: Any) -> Layers:
+    """Load the layers, after a check of all names and types."""
+    names = set(file.keys())
+    expected = {name for k in range((len(names) + 1) // 2) for name in _array_names(k)}
+    if names != expected or not names:
         raise InputError(
             "its arrays are to be layers.0.W, layers.0.b, layers.1.W, ... without a gap, and nothing else: "
-            f"look at {_short(sorted(found ^ wanted)[:4])}"
+            f"look at {_truncate(sorted(names ^ expected)[:4])}"
         )
-    for name in sorted(found):
+    for name in sorted(names):
         if (kind := file.get_slice(name).get_dtype()) not in _TYPES:
             raise InputError(f"its array {name!r} is of type {kind}, where F32 or F64 is expected")
-    return tuple(Layer(*(file.get_tensor(name) for name in _names(k))) for k in range(len(found) // 2))
+    return tuple(Layer(*(file.get_tensor(name) for name in _array_names(k))) for k in range(len(names) // 2))
 
 
-def _activations(names: Any) -> list[str]:
+def _check_activations(names: Any) -> list[str]:
     if not isinstance(names, list) or not all(
         isinstance(name, str) and name in ACTIVATIONS for name in names
     ):
-        raise InputError(f"its activations are {_short(names)}: each is one of {', '.join(ACTIVATIONS)}")
+        raise InputError(f"its activations are {_truncate(names)}: each is one of {', '.join(ACTIVATIONS)}")
     return names
 
 
-def _head(told: Any, n_outputs: int) -> Head:
+def _make_head(description: Any, n_outputs: int) -> Head:
     """The head that the metadata tells, for so many outputs."""
-    name = told.get("name") if isinstance(told, dict) else None
-    if not isinstance(name, str) or name not in _MAKERS:
-        raise InputError(f"its head is {_short(told)}: the name is one of {', '.join(_MAKERS)}")
-    settings = {key: value for key, value in told.items() if key != "name"}
+    name = description.get("name") if isinstance(description, dict) else None
+    if not isinstance(name, str) or name not in _HEAD_FACTORIES:
+        raise InputError(
+            f"its head is {_truncate(description)}: the name is one of {', '.join(_HEAD_FACTORIES)}"
+        )
+    settings = {key: value for key, value in description.items() if key != "name"}
     sizes = settings.pop("sizes", None) if name == "softmax_groups" else None
-    setting, default = _SETTINGS.get(name, ("", 0.0))
+    setting, default = _HEAD_SETTINGS.get(name, ("", 0.0))
     value = settings.pop(setting, default)
     if settings or not _is_number(value):
-        raise InputError(f"its head {name!r} has settings that it does not know: {_short(told)}")
+        raise InputError(f"its head {name!r} has settings that it does not know: {_truncate(description)}")
     if name != "softmax_groups":
         # By position, and the table's own where it is the same: one object for equal settings.
-        return HEADS[name] if value == default else _MAKERS[name](value)
+        return HEADS[name] if value == default else _HEAD_FACTORIES[name](value)
     if not isinstance(sizes, list) or not all(map(_is_size, sizes)) or sum(sizes) != n_outputs:
-        raise InputError(f"its head {name!r} has sizes {_short(sizes)}, which are to add up to {n_outputs}")
+        raise InputError(
+            f"its head {name!r} has sizes {_truncate(sizes)}, which are to add up to {n_outputs}"
+        )
     return heads.softmax_groups(sizes, value)
 
 
@@ -257,6 +266,6 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _short(value: object) -> str:
+def _truncate(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from batchprop.errors import BatchpropError
+from batchprop.errors import require_extra
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The Okabe-Ito palette, which colour-blind readers can tell apart, without its yellow, pale on white."""
@@ -56,12 +56,8 @@ def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any
         >>> make_axes((4, 3), columns=2).shape
         (2,)
     """
-    try:
+    with require_extra("tables", "a plot"):
         from matplotlib import pyplot as plt
-    except ModuleNotFoundError as error:
-        raise BatchpropError(
-            "pictures need matplotlib, which is not installed: pip install 'batchprop[tables]'"
-        ) from error
     return plt.subplots(rows, columns, figsize=size, layout="constrained")[1]
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, get_args
 
-from batchprop.errors import BatchpropError, ParameterError, unknown_option_error
+from batchprop.errors import ParameterError, require_extra, unknown_option_error
 from batchprop.privacy.validation import (
     Accountant,
     Sampling,
@@ -298,12 +298,8 @@ def _step_privacy_loss(rate: float, noise: float, interval: float) -> Any:
 
 
 def _import_dp_accounting() -> ModuleType:
-    try:
+    with require_extra("privacy", "private training"):
         import dp_accounting
-    except ModuleNotFoundError as error:
-        raise BatchpropError(
-            f'private training needs {error.name}, which is not installed: pip install "batchprop[privacy]"'
-        ) from error
     module: ModuleType = dp_accounting
     return module
 
