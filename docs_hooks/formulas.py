@@ -14,6 +14,8 @@ from latex2mathml.converter import convert
 _FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
 )
+# MathML sets no space between a function's name and what it applies to; TeX does.
+_FUNCTION = re.compile(r"(<mi>(?:log|exp|max|min|tr|diag)</mi>)(?=<m[infs])")
 
 
 def render_formulas(page: str) -> str:
@@ -24,5 +26,6 @@ def render_formulas(page: str) -> str:
 def _to_mathml(formula: re.Match[str]) -> str:
     display = formula["tag"] == "div"
     mathml = convert(html.unescape(formula["latex"].strip()), display="block" if display else "inline")
+    mathml = _FUNCTION.sub(r'\1<mspace width="0.17em"></mspace>', mathml)
     # The block scrolls by itself where a phone is too narrow for it.
     return f'<div class="formula">{mathml}</div>' if display else mathml
