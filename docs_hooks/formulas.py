@@ -26,6 +26,8 @@ def render_formulas(page: str) -> str:
 def _to_mathml(formula: re.Match[str]) -> str:
     display = formula["tag"] == "div"
     mathml = convert(html.unescape(formula["latex"].strip()), display="block" if display else "inline")
+    # A norm's bars would stretch one by one, each to its neighbours.
+    mathml = mathml.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
     mathml = _FUNCTION.sub(r'\1<mspace width="0.17em"></mspace>', mathml)
     # The block scrolls by itself where a phone is too narrow for it.
     return f'<div class="formula">{mathml}</div>' if display else mathml
