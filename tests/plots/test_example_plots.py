@@ -69,7 +69,7 @@ def test_images_in_colours_are_shown_too(clf, digits):
 @pytest.mark.parametrize(
     ("change", "error", "told"),
     [
-        ({"image_shape": (8, 9)}, InputError, "64 numbers a row"),
+        ({"image_shape": (8, 9)}, InputError, "64 values in each row"),
         ({"image_shape": (64,)}, ParameterError, "give height and width"),
         ({"image_shape": (0, 8)}, ParameterError, "give height and width"),
         ({"image_shape": 8}, ParameterError, "image_shape=8 is not allowed: give height and width"),
@@ -79,7 +79,7 @@ def test_images_in_colours_are_shown_too(clf, digits):
         ({"top": 0}, ParameterError, "at least 1 image"),
         ({"top": 2.5}, ParameterError, "at least 1 image"),
         ({"top": "x"}, ParameterError, "at least 1 image"),
-        ({"X": np.zeros((5, 64))}, InputError, "5 rows, and 300 were fitted"),
+        ({"X": np.zeros((5, 64))}, InputError, "5 rows, and the training data 300"),
     ],
 )
 def test_what_cannot_be_a_sheet_is_refused(clf, digits, change, error, told):

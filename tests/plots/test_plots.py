@@ -23,7 +23,7 @@ from batchprop.plots import (
     NoiseScaleDisplay,
     WeightHistogramDisplay,
 )
-from batchprop.plots.validation import CHUNK
+from batchprop.plots.validation import CHUNK_ROWS
 
 mpl.use("Agg")
 
@@ -178,7 +178,7 @@ def test_gradient_norms_are_those_of_each_checkpoint(clf, digits):
 
 def test_rows_are_gone_through_in_chunks(clf, digits):
     X, y = (np.tile(part, (5, 1)[: part.ndim]) if part.ndim > 1 else np.tile(part, 5) for part in digits)
-    assert len(X) > CHUNK
+    assert len(X) > CHUNK_ROWS
     whole = np.sqrt(clf.backprop(X, y).gradient.squared_norms_per_layer())
     display = GradientNormDisplay.from_estimator(clf, X, y)
     assert [heights(line)[-1] for line in display.lines_] == pytest.approx(np.median(whole, axis=1), rel=1e-6)
@@ -245,7 +245,7 @@ def test_what_is_infinite_or_undefined_is_a_gap_and_said():
     assert display.infinite_.get_xdata().tolist() == [2]
     assert display.undefined_.get_xdata().tolist() == [3, 5]
     told = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert told[2:] == ["infinite: gradient not seen (1 epoch)", "undefined: too few examples (2 epochs)"]
+    assert told[2:] == ["infinite: batches too small (1 epoch)", "undefined: too few examples (2 epochs)"]
 
 
 @pytest.mark.parametrize("scale", [[np.inf], [np.nan, np.nan], [0.0, 1.0]])
@@ -371,13 +371,13 @@ def test_what_is_not_fitted_or_no_network_is_refused(display, digits):
     with pytest.raises(NotFittedError, match="not fitted"):
         display.from_estimator(bp.MLPClassifier(), *args_of(display, *digits))
     pipeline = make_pipeline(StandardScaler(), bp.MLPClassifier((4,), max_iter=1)).fit(*digits)
-    with pytest.raises(InputError, match=r"a Pipeline has no network .* of a pipeline give its last step"):
+    with pytest.raises(InputError, match=r"a Pipeline has no network to plot.* give its last step"):
         display.from_estimator(pipeline, *args_of(display, *digits))
 
 
 def test_without_matplotlib_the_extra_is_named(clf, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(BatchpropError, match=r"pip install 'batchprop\[tables\]'"):
+    with pytest.raises(BatchpropError, match=r'pip install "batchprop\[tables\]"'):
         LearningCurveDisplay.from_estimator(clf)
 
 

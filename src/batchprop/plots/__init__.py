@@ -1,4 +1,4 @@
-"""Pictures of a training, of its examples and of what a network holds."""
+"""Plots of training, of the training examples, and of a network's weights and activations."""
 
 from batchprop.plots.contact_sheet import ContactSheetDisplay
 from batchprop.plots.data_map import DataMapDisplay

@@ -1,6 +1,7 @@
-"""The contact sheet: the most suspicious rows of a data set of images, side by side."""
+"""A contact sheet of the most suspicious images of a data set."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,17 +13,18 @@ from batchprop.plots.style import get_axes
 _COLUMNS = 10
 _INCHES = 1.0
 _CAPTION = 0.35
-_DIMENSIONS = (3, 4)
+_NDIMS = (3, 4)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ContactSheetDisplay:
-    """The most suspicious images, each with its row, its given and its predicted label.
+    """The most suspicious images, each with its row, its given label and its predicted label.
 
     Args:
-        images: ``(n, height, width)``, or ``(n, height, width, 3)`` in colours.
-        rows: which row each is ``(n,)``.
-        given_label: the labels given ``(n,)``.
-        predicted_label: the labels predicted ``(n,)``.
+        images: ``(n, height, width)``, or ``(n, height, width, 3)`` in colour.
+        rows: the row number of each image ``(n,)``.
+        given_label: the labels in the data ``(n,)``.
+        predicted_label: the labels that the network predicts ``(n,)``.
 
     Attributes:
         ax_: the axes drawn on.
@@ -43,13 +45,10 @@ class ContactSheetDisplay:
         20
     """
 
-    def __init__(
-        self, *, images: ArrayLike, rows: ArrayLike, given_label: ArrayLike, predicted_label: ArrayLike
-    ) -> None:
-        self.images = images
-        self.rows = rows
-        self.given_label = given_label
-        self.predicted_label = predicted_label
+    images: ArrayLike
+    rows: ArrayLike
+    given_label: ArrayLike
+    predicted_label: ArrayLike
 
     @classmethod
     def from_estimator(
@@ -58,50 +57,50 @@ class ContactSheetDisplay:
         """Draw the most suspicious rows of an estimator fitted with ``record_examples=True``.
 
         Args:
-            estimator: fitted on one target a row.
-            X: what it was fitted on, or the images that this was made from: ``(n, pixels)`` or as images.
-            image_shape: height and width, and 3 behind them for colours, as ``(8, 8)``.
-            top: how many images.
-            ax: matplotlib axes to draw on; None makes a figure.
+            estimator: an estimator fitted on one target for each row.
+            X: the training inputs, or the images they were made from: ``(n, pixels)``, or as images.
+            image_shape: height and width, and a 3 behind them for colour: for example ``(8, 8)``.
+            top: the number of images.
+            ax: matplotlib axes to draw on; None creates a figure.
 
         Returns:
             The display, drawn.
 
         Raises:
             AttributeError: nothing was recorded.
-            InputError: X has not as many rows as were fitted, a row has not as many numbers as an image, or
-                there are several targets.
-            ParameterError: ``top`` is no whole number or below 1, or ``image_shape`` is not that of an image.
+            InputError: X has another number of rows than the training data, a row has another number of
+                values than an image, or there are several targets.
+            ParameterError: ``top`` is not an integer or below 1, or ``image_shape`` is not that of an image.
         """
-        images = _images(X, image_shape)
+        images = _reshape_images(X, image_shape)
         check_positive_int("top", top, "at least 1 image, as 50")
         examples = estimator.examples_
         if len(examples) != len(images):
             raise InputError(
-                f"X has {len(images)} rows, and {len(examples)} were fitted: give all rows, in their order"
+                f"X has {len(images)} rows, and the training data {len(examples)}: give all rows, in order"
             )
         if "given_label" not in examples.columns:
-            raise InputError("a contact sheet shows one label a row, and several targets were fitted")
-        most = examples.nsmallest(top, "mislabel_rank")
+            raise InputError("a contact sheet shows one label for each row, and there are several targets")
+        ranked = examples.nsmallest(top, "mislabel_rank")
         return cls(
-            images=images[most.index],
-            rows=most.index.to_numpy(),
-            given_label=most["given_label"].to_numpy(),
-            predicted_label=most["predicted_label"].to_numpy(),
+            images=images[ranked.index],
+            rows=ranked.index.to_numpy(),
+            given_label=ranked["given_label"].to_numpy(),
+            predicted_label=ranked["predicted_label"].to_numpy(),
         ).plot(ax=ax)
 
     def plot(self, *, ax: Any = None, columns: int = _COLUMNS) -> Self:
         """Draw the sheet, row by row from the top left.
 
         Args:
-            ax: matplotlib axes to draw on; None makes a figure.
-            columns: how many images stand side by side.
+            ax: matplotlib axes to draw on; None creates a figure.
+            columns: the number of images in a row of the sheet.
 
         Returns:
             The display.
 
         Raises:
-            ParameterError: ``columns`` is no whole number, or below 1.
+            ParameterError: ``columns`` is not an integer, or below 1.
         """
         check_positive_int("columns", columns, f"at least 1 column, as {_COLUMNS}")
         images = np.asarray(self.images)
@@ -111,7 +110,7 @@ class ContactSheetDisplay:
         tops = np.arange(len(images)) // columns * (1 + _CAPTION)
         lefts = np.arange(len(images)) % columns
         drawn = []
-        for image, top, left, *told in zip(
+        for image, top, left, *caption in zip(
             images,
             tops,
             lefts,
@@ -120,36 +119,37 @@ class ContactSheetDisplay:
         ):
             where = (left + 0.04, left + 0.96, top + _CAPTION + 0.96, top + _CAPTION + 0.04)
             drawn.append(ax.imshow(image, extent=where, cmap="gray_r", interpolation="nearest"))
-            ax.text(left + 0.5, top + _CAPTION, _caption(*told), ha="center", fontsize=7, parse_math=False)
+            # A label may hold a $, which matplotlib would take for the start of a formula.
+            ax.text(left + 0.5, top + _CAPTION, _caption(*caption), ha="center", fontsize=7, parse_math=False)
         ax.set(xlim=(0, columns), ylim=(lines * (1 + _CAPTION), 0), aspect="equal")
         ax.set_axis_off()
         self.ax_, self.figure_, self.images_ = ax, ax.figure, drawn
         return self
 
 
-def _images(X: Any, shape: Sequence[int]) -> NDArray[Any]:
-    if not _of_an_image(shape):
+def _reshape_images(X: Any, shape: Sequence[int]) -> NDArray[Any]:
+    if not _is_image_shape(shape):
         raise ParameterError(
             f"image_shape={shape!r} is not allowed: give height and width, as (8, 8), "
-            "or (32, 32, 3) for colours"
+            "or (32, 32, 3) for colour"
         )
     flat = np.asarray(X)
     flat = flat.reshape(len(flat), -1)
     if flat.shape[1] != np.prod(shape):
         raise InputError(
-            f"X has {flat.shape[1]} numbers a row, and image_shape={tuple(shape)!r} needs "
-            f"{np.prod(shape)}: give the shape that rows were flattened from"
+            f"X has {flat.shape[1]} values in each row, and image_shape={tuple(shape)!r} needs "
+            f"{np.prod(shape)}: give the shape of the images before they were flattened"
         )
     return flat.reshape(-1, *shape)
 
 
-def _of_an_image(shape: Any) -> bool:
+def _is_image_shape(shape: Any) -> bool:
     try:
         sizes = tuple(shape)
     except TypeError:
         return False
-    whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
-    return whole and len(sizes) + 1 in _DIMENSIONS
+    are_sizes = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
+    return are_sizes and len(sizes) + 1 in _NDIMS
 
 
 def _caption(row: Any, given: Any, predicted: Any) -> str:

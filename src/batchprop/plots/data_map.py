@@ -1,5 +1,6 @@
-"""The data map: every training row as a point, by what the network made of its label."""
+"""The data map: each training row as a point, by how the network predicts its label."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
@@ -7,20 +8,22 @@ from numpy.typing import ArrayLike
 from batchprop.errors import InputError
 from batchprop.plots.style import get_axes, style_axes
 
-_FIGURES = ("confidence", "variability", "correctness")
+_METRICS = ("confidence", "variability", "correctness")
 _SIZE = (8.0, 5.0)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DataMapDisplay:
-    """Every training row by the mean and the spread of its label's probability over the epochs.
+    """Each training row by the mean and the standard deviation of its label's probability over the epochs.
 
-    Top left are rows that were easy from the start; at the right those that the network took for this and
-    that; bottom left those whose label it did not believe, where mislabelled rows gather.
+    Rows at the top left are easy from the start. Rows at the right are ambiguous: the network's prediction
+    changes. Rows at the bottom left are hard: the network does not believe their label, and mislabelled rows
+    gather there.
 
     Args:
-        confidence: mean of the given label's probability ``(n,)``, the height.
-        variability: its standard deviation ``(n,)``, the distance from the left.
-        correctness: part of the epochs in which the answer was right ``(n,)``, the colour.
+        confidence: the mean probability of the given label ``(n,)``, the y axis.
+        variability: its standard deviation ``(n,)``, the x axis.
+        correctness: the share of epochs with a correct prediction ``(n,)``, the colour.
 
     Attributes:
         ax_: the axes drawn on.
@@ -38,21 +41,20 @@ class DataMapDisplay:
         >>> import matplotlib
         >>> matplotlib.use("Agg")
         >>> DataMapDisplay.from_estimator(clf).ax_.get_ylabel()
-        "confidence: mean of the given label's probability"
+        'confidence: mean probability of the given label'
     """
 
-    def __init__(self, *, confidence: ArrayLike, variability: ArrayLike, correctness: ArrayLike) -> None:
-        self.confidence = confidence
-        self.variability = variability
-        self.correctness = correctness
+    confidence: ArrayLike
+    variability: ArrayLike
+    correctness: ArrayLike
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
         """Draw the map of a classifier fitted with ``record_examples=True``.
 
         Args:
-            estimator: fitted.
-            ax: matplotlib axes to draw on; None makes a figure.
+            estimator: a fitted classifier.
+            ax: matplotlib axes to draw on; None creates a figure.
 
         Returns:
             The display, drawn.
@@ -65,47 +67,47 @@ class DataMapDisplay:
 
     @classmethod
     def from_examples(cls, examples: Any, *, ax: Any = None) -> Self:
-        """Draw the map of a table like ``examples_``; rows held out, which have no figures, are left out.
+        """Draw the map of a table like ``examples_``, without the rows held out for validation.
 
         Args:
-            examples: DataFrame with ``confidence``, ``variability`` and ``correctness``.
-            ax: matplotlib axes to draw on; None makes a figure.
+            examples: a DataFrame with ``confidence``, ``variability`` and ``correctness``.
+            ax: matplotlib axes to draw on; None creates a figure.
 
         Returns:
             The display, drawn.
 
         Raises:
-            InputError: a column is missing, as where the targets are numbers.
+            InputError: a column is missing, as it is where the targets are numbers.
         """
-        lacking = [name for name in _FIGURES if name not in examples.columns]
-        if lacking:
+        missing = [name for name in _METRICS if name not in examples.columns]
+        if missing:
             raise InputError(
-                f"the examples have no {lacking[0]!r}: a data map is of labels, and numbers have no "
+                f"the examples have no {missing[0]!r}: a data map is of labels, and numbers have no "
                 "probability; give the examples_ of a classifier"
             )
-        seen = examples.dropna(subset=list(_FIGURES))
-        return cls(**{name: seen[name].to_numpy() for name in _FIGURES}).plot(ax=ax)
+        trained = examples.dropna(subset=list(_METRICS))
+        return cls(**{name: trained[name].to_numpy() for name in _METRICS}).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
         """Draw the map.
 
         Args:
-            ax: matplotlib axes to draw on; None makes a figure.
+            ax: matplotlib axes to draw on; None creates a figure.
 
         Returns:
             The display.
         """
         ax = get_axes(ax, _SIZE)
-        # Cividis reads the same to colour-blind eyes, and in grey.
+        # Cividis looks the same to colour-blind readers, and in greyscale.
         points = ax.scatter(
             self.variability, self.confidence, c=self.correctness, cmap="cividis", vmin=0, vmax=1, s=12
         )
-        ax.figure.colorbar(points, ax=ax, label="correctness: part of the epochs with the right answer")
+        ax.figure.colorbar(points, ax=ax, label="correctness: share of epochs with a correct prediction")
         ax.set(
             xlim=(0, 0.52),
             ylim=(-0.02, 1.02),
-            xlabel="variability: standard deviation of the same",
-            ylabel="confidence: mean of the given label's probability",
+            xlabel="variability: its standard deviation",
+            ylabel="confidence: mean probability of the given label",
         )
         style_axes(ax)
         self.ax_, self.figure_, self.scatter_ = ax, ax.figure, points

@@ -1,4 +1,4 @@
-"""Pictures of a model on its test rows: scores, confusion, calibration, residuals, importance.
+"""Figures of a model on its test rows: scores, confusion, calibration, residuals, importance.
 
 Index legend: n test rows, k classes, c columns.
 """
@@ -15,46 +15,40 @@ from batchprop.plots.style import COLOURS, GREY, LIGHT_GREY, replace_missing_gly
 Array = npt.NDArray[Any]
 
 MAX_CLASSES = 20
-"""A confusion matrix of more is too small to read."""
+"""With more classes a confusion matrix is too small to read."""
 MAX_POINTS = 1000
-"""A cloud of more is no clearer, only larger."""
+"""More points make a scatter plot no clearer, only the file larger."""
 
 _BLUE, _RED = COLOURS[:2]
-_MAX_LENGTH = 24
-_ACROSS = 36  # letters fit beside each other under a matrix
-_FEW = 6
-_DARK = 0.5  # a share from which black is hard to read
-_WIDE = 6.0
+_MAX_LABEL_LENGTH = 24
+_MAX_LABEL_CHARS = 36  # letters fit beside each other under a matrix
+_MAX_LARGE_CLASSES = 6
+_DARK_SHARE = 0.5  # a share from which black is hard to read
+_WIDTH = 6.0
 
 
-def new_figure(height: float, width: float = _WIDE) -> Figure:
+def new_figure(height: float, width: float = _WIDTH) -> Figure:
     """Return an empty figure of this size in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def axis_label(text: object) -> str:
-    r"""Return a label as a picture can bear it: on one line, not long, no formula read into it.
+    r"""Return a label for a figure: on one line, shortened, and never read as a formula.
 
     >>> axis_label("5 $ and\nmore"), axis_label("a rather long name of class 10")
     ('5 \\$ and more', 'a rather lon…of class 10')
     """
     line = replace_missing_glyphs(" ".join(str(text).split()))
-    if len(line) > _MAX_LENGTH:
-        # Names of one kind are often told apart by their ends.
-        line = f"{line[: _MAX_LENGTH // 2]}…{line[1 - _MAX_LENGTH // 2 :]}"
+    if len(line) > _MAX_LABEL_LENGTH:
+        # The middle goes: similar names often differ at the end.
+        line = f"{line[: _MAX_LABEL_LENGTH // 2]}…{line[1 - _MAX_LABEL_LENGTH // 2 :]}"
     return line.replace("$", r"\$")
 
 
 def draw_scores(
     scores: Mapping[str, float], baseline: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
 ) -> Figure:
-    """Draw scores from 0 to 1: a dot, a whisker for the interval, a diamond for the simplest guess.
-
-    Args:
-        scores: by name.
-        baseline: of the simplest guess; a score that it has not is left without.
-        intervals: lower and upper ends; a score that has none is left without.
-    """
+    """Draw scores from 0 to 1: a dot, a bar for the interval, a diamond for the simplest guess."""
     figure = new_figure(0.9 + 0.42 * len(scores))
     ax = figure.subplots()
     for row, (name, value) in enumerate(scores.items()):
@@ -76,27 +70,22 @@ def draw_scores(
 
 
 def draw_confusion(counts: Array, classes: Array) -> Figure:
-    """Draw a confusion matrix, a row for each true class, shaded by its share of that class.
-
-    Args:
-        counts: of rows (k, k), true class by predicted.
-        classes: at most ``MAX_CLASSES`` of them (k,).
-    """
+    """Draw a confusion matrix ``(k, k)``, true class by predicted, shaded by the share of the true class."""
     k = len(classes)
-    side = min(max(3.2, (0.45 if k > _FEW else 0.7) * k + 1.6), 7.0)
+    side = min(max(3.2, (0.45 if k > _MAX_LARGE_CLASSES else 0.7) * k + 1.6), 7.0)
     figure = new_figure(side, side + 0.2)
     ax = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # Of cells, not of pixels: the page is let load no image.
+    # Cells, not an image: the content security policy of the report allows no images.
     ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors=LIGHT_GREY, linewidth=0.5)
     size = max(min(10.0, 450 / (k * len(f"{counts.max():,}"))), 5)
-    for true, said in zip(*np.nonzero(counts), strict=True):
-        ink = "white" if shares[true, said] > _DARK else "black"
-        place = (said + 0.5, true + 0.5)
-        ax.text(*place, f"{counts[true, said]:,}", ha="center", va="center", color=ink, fontsize=size)
+    for true, predicted in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[true, predicted] > _DARK_SHARE else "black"
+        text = f"{counts[true, predicted]:,}"
+        ax.text(predicted + 0.5, true + 0.5, text, ha="center", va="center", color=colour, fontsize=size)
     labels, middles = [axis_label(label) for label in classes], np.arange(k) + 0.5
-    turned = 90 if max(map(len, labels)) * k > _ACROSS else 0
-    ax.set_xticks(middles, labels, rotation=turned)
+    rotation = 90 if max(map(len, labels)) * k > _MAX_LABEL_CHARS else 0
+    ax.set_xticks(middles, labels, rotation=rotation)
     ax.set_yticks(middles, labels)
     ax.tick_params(length=0)
     ax.set(xlabel="predicted", ylabel="true", ylim=(k, 0), aspect="equal")
@@ -104,13 +93,9 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
 
 
 def draw_calibration(true: Array, probability: Array, label: object, bins: int) -> Figure:
-    """Draw how often a class came true, by the probability it was given.
+    """Draw the share of a class by its predicted probability, in bins of equally many rows.
 
-    Args:
-        true: whether a row is of the class (n,), some and not all.
-        probability: that was predicted (n,).
-        label: the class.
-        bins: groups of as many rows each.
+    ``true (n,)`` says whether each row is of the class, and must hold both True and False.
     """
     from sklearn.calibration import CalibrationDisplay
 
@@ -139,20 +124,14 @@ def draw_calibration(true: Array, probability: Array, label: object, bins: int) 
     return figure
 
 
-def draw_predictions(y: Array, guess: Array, kind: str) -> Figure:
-    """Draw predicted numbers beside true ones, or what is left between them.
-
-    Args:
-        y: true numbers (n,).
-        guess: predicted ones (n,).
-        kind: ``"actual_vs_predicted"`` or ``"residual_vs_predicted"``.
-    """
+def draw_predictions(y: Array, prediction: Array, kind: str) -> Figure:
+    """Draw predicted against true numbers, or the residuals; ``kind`` is that of PredictionErrorDisplay."""
     from matplotlib.ticker import AutoLocator, ScalarFormatter
     from sklearn.metrics import PredictionErrorDisplay
 
     figure = new_figure(4.2, 5.0)
     ax = figure.subplots()
-    PredictionErrorDisplay(y_true=y, y_pred=guess).plot(
+    PredictionErrorDisplay(y_true=y, y_pred=prediction).plot(
         ax=ax, kind=kind,
         scatter_kwargs={"s": 14, "alpha": 0.6, "color": _BLUE, "linewidths": 0},
         line_kwargs={"color": GREY},
@@ -167,14 +146,7 @@ def draw_predictions(y: Array, guess: Array, kind: str) -> Figure:
 
 
 def draw_importances(columns: Iterable[str], mean: Array, std: Array, metric: str) -> Figure:
-    """Draw by how much a metric got worse for each column, with its standard deviation.
-
-    Args:
-        columns: c of them, the most important first.
-        mean: of the repeats (c,).
-        std: of the repeats (c,).
-        metric: what it is.
-    """
+    """Draw how much a metric worsens for each column ``(c,)``, the most important first, ± its std."""
     names = [axis_label(name) for name in columns]
     figure = new_figure(0.9 + 0.25 * len(names))
     ax = figure.subplots()

@@ -1,8 +1,9 @@
-"""How weights, and what the layers make of some rows, are spread in each layer while a network learns."""
+"""Histograms of the weights and of the activations of each layer, over the training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -14,76 +15,76 @@ from batchprop.plots.style import make_axes, style_axes
 from batchprop.plots.validation import check_fitted, iter_row_chunks, layer_names
 
 BINS = 60
-"""Bars of a histogram."""
+"""The number of bars of a histogram."""
 
 _COLUMNS = 3
 _INCHES = (2.8, 3.4)
-_HEIGHT = 1.4  # of the highest bar, where ridges stand 1 apart
-_ROOM = 0.35  # at the right, for the shares of zeros
-_TOLD_FROM = 0.005  # a smaller share of zeros is not worth a word
+_RIDGE_HEIGHT = 1.4  # of the highest bar, where ridges are 1 apart
+_LABEL_MARGIN = 0.35  # at the right, for the shares of zeros
+_MIN_ZERO_SHARE = 0.005  # a smaller share of zeros would read "0%"
 
 Arrays = list[NDArray[np.floating]]
-Values = Callable[[], Iterator[Arrays]]
-"""All values of a checkpoint, some pieces of each layer at a time."""
+SnapshotValues = Callable[[], Iterator[Arrays]]
+"""Returns an iterator over chunks of a snapshot's values; a chunk has an array for each layer."""
 
 
 class Histograms(NamedTuple):
-    """What is drawn, for each layer.
-
-    Attributes:
-        edges: of the bars ``(bins + 1,)``.
-        densities: of the values that are not 0 ``(c, bins)``: a row's area and its share of zeros make 1.
-        zeros: the share of values that are exactly 0 ``(c,)``, as relu makes them.
-    """
+    """The histograms of each layer, as ``RidgePlot`` takes them."""
 
     edges: Arrays
     densities: Arrays
     zeros: Arrays
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RidgePlot:
-    """A panel for each layer, in it a ridge for each checkpoint, the first at the top."""
+    """A panel for each layer, with a histogram (a ridge) for each weight snapshot, the first at the top.
+
+    Args:
+        epochs: the epoch of each snapshot ``(c,)``.
+        edges: the edges of the bars, for each layer ``(bins + 1,)``.
+        densities: the density of the values other than 0, for each layer ``(c, bins)``: the area of a
+            ridge and its share of zeros sum to 1.
+        zeros: the share of values that are exactly 0, for each layer ``(c,)``; relu makes many.
+
+    Attributes:
+        axes_: the axes drawn on, one for each layer ``(L + 1,)``.
+        figure_: their figure.
+        ridges_: for each layer its ridges, a ``StepPatch`` for each snapshot.
+    """
 
     _quantity: ClassVar[str]
 
-    def __init__(
-        self,
-        *,
-        epochs: ArrayLike,
-        edges: Sequence[Any],
-        densities: Sequence[Any],
-        zeros: Sequence[Any],
-    ) -> None:
-        self.epochs = epochs
-        self.edges = edges
-        self.densities = densities
-        self.zeros = zeros
+    epochs: ArrayLike
+    edges: Sequence[Any]
+    densities: Sequence[Any]
+    zeros: Sequence[Any]
 
     def plot(self, *, ax: Any = None) -> Self:
-        """Draw the ridges; all of a panel are to one scale.
+        """Draw the ridges; those of one panel have one scale.
 
         Args:
-            ax: as many matplotlib axes as there are layers, in any shape, as ``plt.subplots(1, 3)[1]``; None
-                makes a figure.
+            ax: an array of one matplotlib axes for each layer, in any shape, as ``plt.subplots(1, 3)[1]``;
+                None creates a figure.
 
         Returns:
             The display.
 
         Raises:
-            InputError: there are more or fewer axes than layers.
+            InputError: the number of axes is not that of the layers.
         """
         names = layer_names(len(self.edges))
-        self.axes_ = _panels(ax, len(names))
+        self.axes_ = _make_panels(ax, len(names))
         self.figure_ = self.axes_[0].figure
         epochs = np.asarray(self.epochs).tolist()
         self.ridges_ = []
         for panel, name, edges, densities, zeros in zip(
             self.axes_, names, self.edges, self.densities, self.zeros, strict=True
         ):
-            self.ridges_.append(_ridges(panel, np.asarray(edges), np.asarray(densities)))
-            _tell_zeros(panel, np.asarray(zeros))
+            self.ridges_.append(_draw_ridges(panel, np.asarray(edges), np.asarray(densities)))
+            _annotate_zeros(panel, np.asarray(zeros))
             panel.set_title(name, fontsize=11)
-            panel.set(xlabel=self._quantity, ylim=(len(epochs) - 0.7, -1.1 * _HEIGHT))
+            panel.set(xlabel=self._quantity, ylim=(len(epochs) - 0.7, -1.1 * _RIDGE_HEIGHT))
             panel.set_yticks(range(len(epochs)), [str(epoch) for epoch in epochs])
             panel.tick_params(axis="y", length=0)
             style_axes(panel)
@@ -92,25 +93,16 @@ class RidgePlot:
         return self
 
     @classmethod
-    def _drawn(cls, points: Sequence[Any], values: Sequence[Values], bins: int, ax: Any) -> Self:
-        """Count the values of each checkpoint, and draw them."""
-        found = _histograms(values, bins)
-        return cls(epochs=[point.epoch for point in points], **found._asdict()).plot(ax=ax)
+    def _from_snapshots(
+        cls, snapshots: Sequence[Any], values: Sequence[SnapshotValues], bins: int, ax: Any
+    ) -> Self:
+        """Count the values of each snapshot, and draw them."""
+        histograms = _count_values(values, bins)
+        return cls(epochs=[snapshot.epoch for snapshot in snapshots], **histograms._asdict()).plot(ax=ax)
 
 
 class WeightHistogramDisplay(RidgePlot):
-    """How each layer's weights, the entries of W, are spread at each checkpoint.
-
-    Args:
-        epochs: after how many of them each checkpoint was taken ``(c,)``.
-        edges: of the bars, for each layer ``(bins + 1,)``.
-        densities: of the weights that are not 0, for each layer ``(c, bins)``.
-        zeros: the share of weights that are exactly 0, for each layer ``(c,)``.
-
-    Attributes:
-        axes_: the axes drawn on, one for each layer ``(L + 1,)``.
-        figure_: their figure.
-        ridges_: for each layer its ridges, a ``StepPatch`` for each checkpoint.
+    """Histograms of each layer's weights, the entries of W, at each snapshot: a ``RidgePlot``.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -134,40 +126,30 @@ class WeightHistogramDisplay(RidgePlot):
         """Draw the weights of an estimator fitted with ``record_examples=True``.
 
         Args:
-            estimator: fitted.
-            bins: bars of a histogram.
-            ax: as many matplotlib axes as there are layers, in any shape; None makes a figure.
+            estimator: a fitted estimator.
+            bins: the number of bars of a histogram.
+            ax: an array of one matplotlib axes for each layer; None creates a figure.
 
         Returns:
             The display, drawn.
 
         Raises:
             AttributeError: nothing was recorded.
-            InputError: it is no network of this library, or the axes are more or fewer than the layers.
-            NotFittedError: it is not fitted.
-            ParameterError: ``bins`` is no whole number, or below 1.
+            InputError: the estimator is of another library, or the number of axes is not that of the layers.
+            NotFittedError: the estimator is not fitted.
+            ParameterError: ``bins`` is not an integer, or below 1.
         """
         check_fitted(estimator)
-        points = estimator.weight_snapshots_
-        return cls._drawn(points, [partial(_weights, point) for point in points], bins, ax)
+        snapshots = estimator.weight_snapshots_
+        values = [partial(_weights, snapshot) for snapshot in snapshots]
+        return cls._from_snapshots(snapshots, values, bins, ax)
 
 
 class ActivationHistogramDisplay(RidgePlot):
-    """How what each layer makes of some rows is spread at each checkpoint: H of hidden layers, P of the last.
+    """Histograms of each layer's activations at each snapshot, H of hidden layers and P: a ``RidgePlot``.
 
-    Values that are exactly 0, as relu makes many, are left out of the ridges; beside each its share of zeros
-    is written. Where it nears 100% the layer is dying.
-
-    Args:
-        epochs: after how many of them each checkpoint was taken ``(c,)``.
-        edges: of the bars, for each layer ``(bins + 1,)``.
-        densities: of the values that are not 0, for each layer ``(c, bins)``.
-        zeros: the share of values that are exactly 0, for each layer ``(c,)``.
-
-    Attributes:
-        axes_: the axes drawn on, one for each layer ``(L + 1,)``.
-        figure_: their figure.
-        ridges_: for each layer its ridges, a ``StepPatch`` for each checkpoint.
+    The ridges leave out values that are exactly 0, as relu makes many; a label beside each ridge gives their
+    share. A layer whose share nears 100% is dying.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -185,32 +167,33 @@ class ActivationHistogramDisplay(RidgePlot):
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, *, bins: int = BINS, ax: Any = None) -> Self:
-        """Draw what an estimator fitted with ``record_examples=True`` made of some rows on the way.
+        """Draw the activations of some rows, for an estimator fitted with ``record_examples=True``.
 
         Args:
-            estimator: fitted.
+            estimator: a fitted estimator.
             X: inputs ``(n, n_0)``.
-            bins: bars of a histogram.
-            ax: as many matplotlib axes as there are layers, in any shape; None makes a figure.
+            bins: the number of bars of a histogram.
+            ax: an array of one matplotlib axes for each layer; None creates a figure.
 
         Returns:
             The display, drawn.
 
         Raises:
             AttributeError: nothing was recorded.
-            InputError: X does not fit the network, it is no network of this library, or the axes are more or
-                fewer than the layers.
-            NotFittedError: it is not fitted.
-            ParameterError: ``bins`` is no whole number, or below 1.
+            InputError: X does not fit the network, the estimator is of another library, or the number of
+                axes is not that of the layers.
+            NotFittedError: the estimator is not fitted.
+            ParameterError: ``bins`` is not an integer, or below 1.
         """
         check_fitted(estimator)
-        points = estimator.weight_snapshots_
-        networks = [estimator.at_snapshot(point) for point in points]
-        return cls._drawn(points, [partial(_activations, net, X) for net in networks], bins, ax)
+        snapshots = estimator.weight_snapshots_
+        networks = [estimator.at_snapshot(snapshot) for snapshot in snapshots]
+        values = [partial(_activations, network, X) for network in networks]
+        return cls._from_snapshots(snapshots, values, bins, ax)
 
 
-def _weights(checkpoint: Any) -> Iterator[Arrays]:
-    yield checkpoint.coefs
+def _weights(snapshot: Any) -> Iterator[Arrays]:
+    yield snapshot.coefs
 
 
 def _activations(estimator: Any, X: Any) -> Iterator[Arrays]:
@@ -218,66 +201,67 @@ def _activations(estimator: Any, X: Any) -> Iterator[Arrays]:
         yield estimator.activations(rows)[1:]  # without the input, which does not change
 
 
-def _histograms(values: Sequence[Values], bins: int) -> Histograms:
-    """Count values, for each checkpoint arrays of all layers in some pieces, which are gone through twice."""
+def _count_values(values: Sequence[SnapshotValues], bins: int) -> Histograms:
+    """Count the values of each snapshot in bins that are the same for all snapshots of a layer."""
     if not isinstance(bins, int | np.integer) or bins < 1:
         raise ParameterError(f"bins={bins!r} is not allowed: give at least 1 bar, as {BINS}")
-    edges = _edges([piece for of_checkpoint in values for piece in _ranges(of_checkpoint())], bins)
+    # Two passes, the first for the range: activations of all rows and snapshots may not fit in memory.
+    edges = _edges([chunk for snapshot in values for chunk in _ranges(snapshot())], bins)
     densities: list[Arrays] = [[] for _ in edges]
     zeros: list[list[float]] = [[] for _ in edges]
-    for of_checkpoint in values:
+    for snapshot in values:
         counts = [np.zeros(bins) for _ in edges]
-        nothing, sizes = np.zeros(len(edges)), np.zeros(len(edges))
-        for piece in of_checkpoint():
-            for k, array in enumerate(piece):
+        n_zeros, sizes = np.zeros(len(edges)), np.zeros(len(edges))
+        for chunk in snapshot():
+            for k, array in enumerate(chunk):
                 counts[k] += np.histogram(array[array != 0], edges[k])[0]
-                nothing[k] += np.count_nonzero(array == 0)
+                n_zeros[k] += np.count_nonzero(array == 0)
                 sizes[k] += array.size
         for k, count in enumerate(counts):
             densities[k].append(count / (sizes[k] * np.diff(edges[k])))
-            zeros[k].append(float(nothing[k] / sizes[k]))
+            zeros[k].append(float(n_zeros[k] / sizes[k]))
     return Histograms(edges, [np.stack(rows) for rows in densities], [np.asarray(row) for row in zeros])
 
 
-def _ranges(pieces: Iterator[Arrays]) -> Iterator[NDArray[np.floating]]:
-    """The least and the greatest value of each layer ``(L + 1, 2)``, of each piece."""
-    for piece in pieces:
-        yield np.array([[array.min(), array.max()] for array in piece], dtype=float)
+def _ranges(chunks: Iterator[Arrays]) -> Iterator[NDArray[np.floating]]:
+    """Yield the smallest and the largest value of each layer in each chunk ``(L + 1, 2)``."""
+    for chunk in chunks:
+        yield np.array([[array.min(), array.max()] for array in chunk], dtype=float)
 
 
 def _edges(ranges: list[NDArray[np.floating]], bins: int) -> Arrays:
     lows, highs = np.min(ranges, axis=0)[:, 0], np.max(ranges, axis=0)[:, 1]
-    # NumPy gives a single value a bar of width 1.
+    # Where all values are equal, NumPy makes bars over a range of width 1.
     return [np.histogram_bin_edges([], bins, (low, high)) for low, high in zip(lows, highs, strict=True)]
 
 
-def _panels(ax: Any, count: int) -> NDArray[np.object_]:
+def _make_panels(ax: Any, count: int) -> NDArray[np.object_]:
     if ax is None:
         columns = min(count, _COLUMNS)
-        lines = -(-count // columns)
-        ax = make_axes((_INCHES[0] * columns, _INCHES[1] * lines), lines, columns)
-        found = np.asarray(ax, dtype=object).ravel()
-        for left_over in found[count:]:
-            left_over.remove()
-        return found[:count]
-    found = np.asarray(ax, dtype=object).ravel()
-    if len(found) != count:
+        rows = -(-count // columns)
+        ax = make_axes((_INCHES[0] * columns, _INCHES[1] * rows), rows, columns)
+        panels = np.asarray(ax, dtype=object).ravel()
+        for unused in panels[count:]:
+            unused.remove()
+        return panels[:count]
+    panels = np.asarray(ax, dtype=object).ravel()
+    if len(panels) != count:
         raise InputError(
-            f"ax holds {len(found)} axes, and there are {count} layers: give one for each, as "
+            f"ax holds {len(panels)} axes, and there are {count} layers: give one for each, as "
             f"plt.subplots(1, {count})[1], or None"
         )
-    return found
+    return panels
 
 
-def _ridges(panel: Any, edges: NDArray[np.floating], densities: NDArray[np.floating]) -> list[Any]:
+def _draw_ridges(panel: Any, edges: NDArray[np.floating], densities: NDArray[np.floating]) -> list[Any]:
     from matplotlib import colormaps
 
     highest = densities.max() or 1.0
-    # From pale to dark; cividis reads the same to colour-blind eyes, and in grey.
+    # From pale to dark as training proceeds; cividis looks the same to colour-blind readers.
     shades = colormaps["cividis_r"](np.linspace(0.15, 0.9, len(densities)))
     return [
         panel.stairs(
-            row - _HEIGHT * density / highest,
+            row - _RIDGE_HEIGHT * density / highest,
             edges,
             baseline=row,
             fill=True,
@@ -290,11 +274,11 @@ def _ridges(panel: Any, edges: NDArray[np.floating], densities: NDArray[np.float
     ]
 
 
-def _tell_zeros(panel: Any, zeros: NDArray[np.floating]) -> None:
-    if zeros.max() < _TOLD_FROM:
+def _annotate_zeros(panel: Any, zeros: NDArray[np.floating]) -> None:
+    if zeros.max() < _MIN_ZERO_SHARE:
         return
     left, right = panel.get_xlim()
-    panel.set_xlim(left, right + _ROOM * (right - left))
-    place = {"transform": panel.get_yaxis_transform(), "ha": "right", "va": "bottom", "fontsize": 8}
+    panel.set_xlim(left, right + _LABEL_MARGIN * (right - left))
+    style = {"transform": panel.get_yaxis_transform(), "ha": "right", "va": "bottom", "fontsize": 8}
     for row, share in enumerate(zeros):
-        panel.text(1.0, row, f"{share:.0%} are 0", zorder=5, **place)
+        panel.text(1.0, row, f"{share:.0%} are 0", zorder=5, **style)

@@ -1,30 +1,20 @@
-"""What all pictures share: whose axes, which colours, the dress of axes, titles that can be drawn."""
+"""What all plots share: axes, colours, grid, and titles that the font can draw."""
 
 from typing import Any
 
 from batchprop.errors import require_extra
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""The Okabe-Ito palette, which colour-blind readers can tell apart, without its yellow, pale on white."""
+"""The Okabe-Ito palette, which colour-blind readers can tell apart, without its yellow, too pale on white."""
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
-"""Line styles: no two curves differ by their colour alone."""
+"""Line styles, so that no two curves differ by colour alone."""
 
 GREY, LIGHT_GREY = "#666666", "#DDDDDD"
 
 
 def get_axes(ax: Any, size: tuple[float, float]) -> Any:
-    """Return the axes given, or those of a new figure.
-
-    Args:
-        ax: matplotlib axes, or None.
-        size: of the new figure, width and height in inches.
-
-    Returns:
-        The axes.
-
-    Raises:
-        BatchpropError: matplotlib is not installed.
+    """Return ``ax``, or for None the axes of a new figure of this size in inches.
 
     Example:
         >>> import matplotlib
@@ -37,18 +27,7 @@ def get_axes(ax: Any, size: tuple[float, float]) -> Any:
 
 
 def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any:
-    """Return the axes of a new figure.
-
-    Args:
-        size: of the figure, width and height in inches.
-        rows: of axes; they share nothing.
-        columns: of axes.
-
-    Returns:
-        The axes, an array of them where there are several.
-
-    Raises:
-        BatchpropError: matplotlib is not installed.
+    """Return the axes of a new figure of this size in inches, as an array if there are several.
 
     Example:
         >>> import matplotlib
@@ -62,28 +41,19 @@ def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any
 
 
 def style_axes(ax: Any) -> None:
-    """Give axes the dress of the house: a pale grid behind what is drawn, no frame at the top and right.
-
-    Args:
-        ax: matplotlib axes.
-    """
+    """Draw a pale grid behind the data, and no frame at the top and the right."""
     ax.grid(visible=True, color=LIGHT_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def set_title(ax: Any, title: str) -> None:
-    """Write a title over axes as it stands, no formula read into it.
-
-    Args:
-        ax: matplotlib axes.
-        title: any text, as the name of a file or a column.
-    """
+    """Set any text as the title, for example the name of a file, and read no formula into it."""
     ax.set_title(replace_missing_glyphs(title), loc="left", fontsize=12, parse_math=False)
 
 
 def replace_missing_glyphs(text: str) -> str:
-    """Return the text with `?` for each letter that the font lacks.
+    """Return the text with `?` for each character that the font lacks, of which matplotlib would warn.
 
     Example:
         >>> replace_missing_glyphs("digits 城")

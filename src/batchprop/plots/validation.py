@@ -1,4 +1,4 @@
-"""What displays ask of an estimator, and how its rows are gone through a chunk at a time."""
+"""Checks of what a display is given, and its rows a chunk at a time."""
 
 from __future__ import annotations
 
@@ -7,46 +7,30 @@ from typing import Any
 
 from batchprop.errors import InputError
 
-CHUNK = 1024
-"""How many rows are worked on at once."""
+CHUNK_ROWS = 1024
+"""The number of rows in memory at a time."""
 
 
 def check_fitted(estimator: Any) -> None:
-    """Refuse what has no network to look at.
-
-    Args:
-        estimator: to be an ``MLPClassifier`` or ``MLPRegressor``.
-
-    Raises:
-        InputError: it is something else, as a pipeline.
-        NotFittedError: it is not fitted.
+    """Refuse anything but a fitted ``MLPClassifier`` or ``MLPRegressor``.
 
     Example:
         >>> check_fitted("a network")
         Traceback (most recent call last):
-        batchprop.errors.InputError: a str has no network to look at: give a fitted MLPClassifier or ...
+        batchprop.errors.InputError: a str has no network to plot: give a fitted MLPClassifier or ...
     """
     from sklearn.utils.validation import check_is_fitted
 
     if not hasattr(estimator, "at_snapshot"):
         raise InputError(
-            f"a {type(estimator).__name__} has no network to look at: give a fitted MLPClassifier or "
-            "MLPRegressor; of a pipeline give its last step, and X as the steps before make it"
+            f"a {type(estimator).__name__} has no network to plot: give a fitted MLPClassifier or "
+            "MLPRegressor; of a pipeline give its last step, and X as transformed by the steps before"
         )
     check_is_fitted(estimator)
 
 
 def iter_row_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
-    """Return the rows of arrays, frames, sparse matrices or lists, some at a time.
-
-    Args:
-        tables: as many rows each.
-
-    Yields:
-        The same rows of each.
-
-    Raises:
-        InputError: they have no rows, or not as many rows each.
+    """Yield the same rows of arrays, frames, sparse matrices or lists, ``CHUNK_ROWS`` at a time.
 
     Example:
         >>> [(len(X), len(y)) for X, y in iter_row_chunks([[0.0]] * 1500, [1] * 1500)]
@@ -56,21 +40,14 @@ def iter_row_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
     if len(set(counts)) > 1:
         raise InputError(f"X has {counts[0]} rows and y {counts[1]}: give one target for each row")
     if not counts[0]:
-        raise InputError("X has no rows: give the rows to look at")
-    for start in range(0, counts[0], CHUNK):
-        rows = slice(start, start + CHUNK)
+        raise InputError("X has no rows: give the rows to plot")
+    for start in range(0, counts[0], CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
         yield tuple(table.iloc[rows] if hasattr(table, "iloc") else table[rows] for table in tables)
 
 
 def n_rows(name: str, table: Any) -> int:
-    """Return how many rows an array, a frame, a sparse matrix or a list has.
-
-    Args:
-        name: what it is called, for the message.
-        table: the rows.
-
-    Raises:
-        InputError: it has none, as None or a number.
+    """Return the number of rows of an array, a frame, a sparse matrix or a list; ``name`` is for the error.
 
     Example:
         >>> n_rows("X", [[0.0], [1.0]])
@@ -83,10 +60,7 @@ def n_rows(name: str, table: Any) -> int:
 
 
 def layer_names(count: int) -> tuple[str, ...]:
-    """Return what the layers are called: counted from 1, as in the text, and the last by what it does.
-
-    Args:
-        count: of layers, the output included.
+    """Return the names of ``count`` layers: numbered from 1, as in the equations, and "output".
 
     Example:
         >>> layer_names(3)
