@@ -61,7 +61,7 @@ class Loop:
     ) -> None:
         self.job, self.by_chance = job, by_chance
         room = poisson_batch_capacity(job.task.case.batch_size) if by_chance else 1
-        self.engine = JaxEngine(device=job.task.device, seed=SEED, room=room)
+        self.engine = JaxEngine(device=job.task.device, seed=SEED, capacity=room)
         objective = Objective(mechanism=mechanism)
         self.recipe = TrainConfig(job.task.network, optimizers.sgd(), objective, watched)
         self.table = Dataset(job.task.X, job.task.Y)

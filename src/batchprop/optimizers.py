@@ -118,7 +118,6 @@ class Adam(NamedTuple):
 
         def update(theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
             m = beta_1 * m + (1.0 - beta_1) * g
-            # g * g, as g**2 takes a general power in some libraries.
             v = beta_2 * v + (1.0 - beta_2) * (g * g)
             return theta - rate * m / (namespace(v).sqrt(v) + epsilon), m, v
 

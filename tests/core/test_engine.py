@@ -64,7 +64,7 @@ def test_the_gradient_is_that_of_the_penalised_loss(head: str, weighted: bool) -
     case, far = problem("tanh", head, DEEPEST), 1e-6
     table, objective = table_of(case, weighted=weighted), Objective(alpha=0.7)
     rows = np.array([0, 2, 3, 6])
-    of_net = partial(value_and_gradient, table=table, rows=rows, objective=objective)
+    of_net = partial(value_and_gradient, dataset=table, rows=rows, objective=objective)
     gradient, rng = of_net(case.net).gradient, np.random.default_rng(0)
     for _ in range(3):
         V = random_like(gradient, rng)

@@ -87,7 +87,7 @@ def test_an_epoch_is_one_program(compiled: list[str], dtype: str, resident: bool
 def test_many_feeds_are_one_program_or_two(
     compiled: list[str], large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(padding, "FEED_BYTES", 1)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
     if large:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
     fit = Fit(100)

@@ -123,7 +123,7 @@ def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) ->
     engine = JaxEngine(seed=4)
     assert run(engine, epochs).losses != losses
     assert run(JaxEngine(seed=3, resident=True), epochs).losses == pytest.approx(losses, rel=1e-12)
-    monkeypatch.setattr(padding, "FEED_BYTES", 1000)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 1000)
     assert run(JaxEngine(seed=3), epochs).losses == pytest.approx(losses, rel=1e-12)
 
 

@@ -80,7 +80,7 @@ def test_an_interrupt_between_feeds_leaves_the_last_epoch(
     large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = table("binary")
-    monkeypatch.setattr(padding, "FEED_BYTES", 1)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
     parameters: dict[str, Any] = {"batch_size": 30, "engine": "jax", "dtype": "float64"}
     shorter = estimator("binary", max_iter=2, **parameters).fit(X, y)
     if large:
@@ -99,7 +99,7 @@ def test_an_interrupt_before_the_first_epoch_ends_leaves_the_first_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     X, y = table("binary")
-    monkeypatch.setattr(padding, "FEED_BYTES", 1)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
     stops_after(2, monkeypatch)
     with pytest.warns(UserWarning, match="Ctrl-C ended training after 0 epochs"):
         model = estimator("binary", batch_size=30, engine="jax").fit(X, y)

@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Microbatches of so many rows, one in a feed."""
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
     monkeypatch.setattr(jax_engine, "MICROBATCH_SIZE", size)
-    monkeypatch.setattr(padding, "FEED_BYTES", 1)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
 
 
 def same_gradient(

@@ -33,7 +33,7 @@ NET = Network.create([3, 5, 2], activation="tanh", random_state=0, dtype="float6
 
 
 def small_feeds(monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
-    monkeypatch.setattr(padding, "FEED_BYTES", 2 * 8 * 5 * 8)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 2 * 8 * 5 * 8)
     if large:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
 

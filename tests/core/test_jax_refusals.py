@@ -49,5 +49,5 @@ def test_only_a_fork_of_a_process_in_which_jax_worked_is_refused(
 def test_functions_that_cannot_be_told_apart_are_refused() -> None:
     own = Network(NET.layers, (Activation("own", Scaled(2.0), Scaled(0.0)),), NET.head)
     recipe = TrainConfig(own, optimizers.sgd(), Objective())
-    with pytest.raises(ParameterError, match=r"cannot be told from another .*: make it of functions"):
+    with pytest.raises(ParameterError, match=r"is not hashable .*: make it of functions"):
         JaxEngine().run_batches(recipe, init_state(recipe), TABLE, [np.arange(4)], [0.1])

@@ -35,8 +35,8 @@ NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float6
 
 def small_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two microbatches in a feed."""
-    monkeypatch.setattr(padding, "FEED_BYTES", 2 * 8 * 5 * 8)
-    monkeypatch.setattr(padding, "MAX_AT_ONCE", 2)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 2 * 8 * 5 * 8)
+    monkeypatch.setattr(padding, "MAX_CHUNK_SIZE", 2)
 
 
 def in_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ ENGINES: dict[str, Any] = {
 def test_what_is_seen_is_what_plain_functions_give(
     engine: str, batches: EpochBatches, table: Dataset, parts: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(padding, "MAX_AT_ONCE", 2)
+    monkeypatch.setattr(padding, "MAX_CHUNK_SIZE", 2)
     if parts is not None:
         monkeypatch.setattr(padding, "MICROBATCH_SIZE", parts)
     examples, steps = by_hand(table, batches)

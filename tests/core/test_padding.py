@@ -142,8 +142,8 @@ def test_feeds_hold_every_batch(
     dtype: str,
 ) -> None:
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", microbatch)
-    monkeypatch.setattr(padding, "FEED_BYTES", feed_bytes)
-    monkeypatch.setattr(padding, "MAX_AT_ONCE", at_once)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", feed_bytes)
+    monkeypatch.setattr(padding, "MAX_CHUNK_SIZE", at_once)
     rng = np.random.default_rng(sum(sizes))
     batches: EpochBatches = [rng.permutation(N)[:size] for size in sizes]
     rates = rng.uniform(size=len(sizes)).astype(dtype)
@@ -172,7 +172,7 @@ def assert_one_program(found: list[PaddedChunk], width: int, dtype: str) -> None
 @pytest.mark.parametrize("size", [1, 3, 8, 16, N])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(padding, "FEED_BYTES", 4 * 8 * 4 * 8)
+    monkeypatch.setattr(padding, "CHUNK_BYTES", 4 * 8 * 4 * 8)
     epoch = next(minibatches(N, size, np.random.RandomState(0) if shuffled else None))
     rates, given_table = np.linspace(0, 1, len(epoch)), table()
     S = chunk_size((4, 2), microbatch_width(padded_batch_size(epoch)), 8, resident=False)

@@ -1,1 +1,1 @@
-"""The engines: how a step is run many times, and where the arrays live."""
+"""The engines: they run the steps of training, in NumPy or compiled by JAX."""

@@ -1,7 +1,7 @@
-"""Which engine a piece of work is for: a rule over its shapes alone, so that it is the same on every machine.
+"""The choice of an engine: a rule over the shapes of the work, so that it is the same on every machine.
 
-Compiling costs about a second, once for each structure. It is repaid where NumPy would take longer than
-``WORTH_COMPILING``, by the estimate below. The estimate is coarse, and only has to tell seconds from minutes.
+Compiling costs about a second, once for each structure. It pays where NumPy would take longer than
+``WORTH_COMPILING``, by a coarse estimate that only has to tell seconds from minutes.
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from typing import NamedTuple
 from batchprop.errors import ParameterError
 
 WORTH_COMPILING = 3.0
-"""Seconds of NumPy from which on compiling is repaid."""
+"""Seconds of NumPy above which compiling pays."""
 
 CALLS, PASSES, PRODUCTS = 1e-4, 6e-9, 1.2e-10
-"""Seconds of NumPy on two cores: a step's calls; a parameter in the optimiser; a parameter and an example in
-the three products."""
+"""Seconds of NumPy, measured on two cores: for the calls of a step; for each parameter in the optimiser; for
+each parameter and example in the three products."""
 
 ENGINES = ("auto", "numpy", "jax")
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
-"""Of the matrix products of float32, where a device offers them."""
+"""The precisions of float32's matrix products; a device may not have them all."""
 
 
 class Workload(NamedTuple):
-    """The shapes of some work.
+    """The shapes of a fit.
 
     Attributes:
         sizes: the widths of the network, input and output included.
-        rows: of an epoch.
-        batch_size: rows in a step.
-        epochs: at most.
+        rows: the number of rows in an epoch.
+        batch_size: the number of rows in a step.
+        epochs: the largest number of epochs.
     """
 
     sizes: Sequence[int]
@@ -40,10 +40,10 @@ class Workload(NamedTuple):
 
 
 def estimate_numpy_seconds(work: Workload) -> float:
-    """Estimate how long NumPy would take.
+    """Estimate the time that a fit takes in NumPy.
 
     Args:
-        work: its shapes.
+        work: the shapes of the fit.
 
     Returns:
         Seconds on two cores.
@@ -58,16 +58,16 @@ def estimate_numpy_seconds(work: Workload) -> float:
 
 
 def choose_engine(
-    asked: str, work: Workload, *, device: str | None = None, precision: str | None = None
+    engine: str, work: Workload, *, device: str | None = None, precision: str | None = None
 ) -> str:
-    """Return the engine for some work: ``"numpy"`` or ``"jax"``.
+    """Choose the engine for a fit: ``"numpy"`` or ``"jax"``.
 
-    ``"auto"`` is JAX where it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or a
-    device or a precision is asked for, which only JAX knows.
+    ``"auto"`` is JAX where it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or
+    where a device or a precision is given, which only JAX has.
 
     Args:
-        asked: ``"auto"``, ``"numpy"`` or ``"jax"``.
-        work: its shapes.
+        engine: ``"auto"``, ``"numpy"`` or ``"jax"``.
+        work: the shapes of the fit.
         device: as for ``JaxEngine``.
         precision: as for ``JaxEngine``.
 
@@ -75,41 +75,42 @@ def choose_engine(
         The engine's name.
 
     Raises:
-        ParameterError: JAX is asked for and not installed; NumPy is asked for with a device or precision that
-            only JAX has.
+        ParameterError: JAX is needed and not installed; NumPy is given with a device or precision that only
+            JAX has.
 
     Example:
         >>> choose_engine("auto", Workload((64, 100, 10), 1347, 200, 200))
         'numpy'
     """
-    beyond_numpy = [
+    jax_only = [
         (name, value)
-        for name, value, plain in (("device", device, "cpu"), ("precision", precision, "float32"))
-        if value not in {None, plain}
+        for name, value, in_numpy in (("device", device, "cpu"), ("precision", precision, "float32"))
+        if value not in {None, in_numpy}
     ]
-    if asked == "numpy" and beyond_numpy:
-        name, value = beyond_numpy[0]
+    if engine == "numpy" and jax_only:
+        name, value = jax_only[0]
         raise ParameterError(
             f"{name}={value!r} does not go with engine='numpy': use engine='jax', or {name}=None"
         )
-    if asked == "auto":
-        asked = "jax" if beyond_numpy or (worth_compiling(work) and jax_is_installed()) else "numpy"
-    if asked == "jax" and not jax_is_installed():
-        wanted, instead = ("engine='jax'", "engine='numpy'")
-        if beyond_numpy:
-            name, value = beyond_numpy[0]
-            wanted, instead = f"{name}={value!r}", f"{name}=None"
+    if engine == "auto":
+        engine = "jax" if jax_only or (worth_compiling(work) and jax_is_installed()) else "numpy"
+    if engine == "jax" and not jax_is_installed():
+        option, instead = ("engine='jax'", "engine='numpy'")
+        if jax_only:
+            name, value = jax_only[0]
+            option, instead = f"{name}={value!r}", f"{name}=None"
         raise ParameterError(
-            f"{wanted} needs JAX, which is not installed: pip install 'batchprop[jax]', or use {instead}"
+            f"{option} needs JAX, which is not installed: pip install 'batchprop[jax]', or use {instead}"
         )
-    return asked
+    return engine
 
 
 def worth_compiling(work: Workload) -> bool:
-    """Whether some work repays compiling."""
+    """Return whether compiling pays."""
     return estimate_numpy_seconds(work) > WORTH_COMPILING
 
 
 def jax_is_installed() -> bool:
-    """Whether JAX can be imported; it is not."""
+    """Return whether JAX can be imported, without importing it."""
+    # A fit in NumPy should not wait for the import.
     return find_spec("jax") is not None

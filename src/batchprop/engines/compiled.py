@@ -1,8 +1,8 @@
-"""The compiled programs: the core's functions run over a feed, as one program each.
+"""The compiled programs: the core's functions over a chunk of microbatches, as one program each.
 
-A program is compiled for the *structure* of a fit: activations, head, optimiser, what is switched on, and all
-shapes. Numbers (learning rate, alpha, momentum, betas, dropout, the limit of the gradient) are its arguments.
-JAX keeps the programs of a process; nothing here holds state.
+A program is compiled for the *static* part of a fit: activations, head, optimiser, what is switched on, and
+all shapes. Numbers (learning rate, alpha, momentum, betas, dropout, the limit of the gradient) are its
+arguments. JAX caches the programs of a process; nothing here holds state.
 """
 
 from collections.abc import Callable
@@ -34,26 +34,27 @@ from batchprop.params import Layers
 from batchprop.training import NO_METRIC_FNS, MetricFns, TrainConfig, TrainState, all_finite, apply_gradient
 
 NARROW = 64
-"""Examples in a batch up to which XLA's product with a transposed W is slow on a processor."""
+"""The batch size up to which XLA's product with a transposed W is slow on a processor."""
 
 
 @columnwise_dot.register(jax.Array)
 @columnwise_dot.register(jax.core.Tracer)
-def _column_dots(A: Array, B: Array) -> Array:
+def _jax_columnwise_dot(A: Array, B: Array) -> Array:
     # XLA compiles vecdot along columns as a batch of products, 3 to 6 times slower than this sum.
     return jnp.sum(A * B, axis=-2)
 
 
 @matmul_transposed.register(jax.Array)
 @matmul_transposed.register(jax.core.Tracer)
-def _transposed_product(W: Array, dZ: Array) -> Array:
+def _jax_matmul_transposed(W: Array, dZ: Array) -> Array:
     if dZ.shape[1] > NARROW:
         return W.T @ dZ
-    return lax.platform_dependent(W, dZ, cpu=_by_rows, default=lambda W, dZ: W.T @ dZ)
+    return lax.platform_dependent(W, dZ, cpu=_matmul_by_rows, default=lambda W, dZ: W.T @ dZ)
 
 
-def _by_rows(W: Array, dZ: Array) -> Array:
-    """``(dZᵀ W)ᵀ``, between barriers lest XLA turn it round again."""
+def _matmul_by_rows(W: Array, dZ: Array) -> Array:
+    """Return ``(dZᵀ W)ᵀ``."""
+    # Without the barriers XLA rewrites it as Wᵀ dZ, the slow product.
     barrier: Callable[[Array], Array] = lax.optimization_barrier
     return barrier(barrier(dZ.T) @ W).T
 
@@ -63,15 +64,15 @@ class StaticConfig(NamedTuple):
 
     activations: tuple[Activation, ...]
     head: Head
-    watched: MetricFns = NO_METRIC_FNS
+    metric_fns: MetricFns = NO_METRIC_FNS
 
     def network(self, layers: Layers) -> Network:
-        """The network with these layers."""
+        """Return the network with these layers."""
         return Network(layers, self.activations, self.head)
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers of a fit, with the randomness that dropout draws from (None without)."""
+    """The numbers of a fit, with the key of its random numbers (None where nothing is drawn)."""
 
     optimizer: Optimizer
     objective: Objective
@@ -79,11 +80,11 @@ class Hyperparameters(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What goes from feed to feed.
+    """What one chunk hands to the next.
 
     Attributes:
         state: of training.
-        open_batch: what the microbatches of a batch begun in an earlier feed add up to; None where every
+        open_batch: the sum over the microbatches of a batch that an earlier chunk began; None where every
             batch is one microbatch.
     """
 
@@ -92,12 +93,12 @@ class Carry(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """What is noted of each microbatch of a feed; of the batch it closes, where it closes one.
+    """The metrics of a chunk's S microbatches; those of a step stand at its batch's last microbatch.
 
     Attributes:
-        losses: ``(S,)``, the batch's.
-        examples: ``(S, q, width)``, what was seen of its examples; None where nothing is watched.
-        steps: ``(S, r)``, what was seen of the batch's step; or None.
+        losses: ``(S,)``, of the batches.
+        examples: ``(S, q, width)``, or None without a metric of examples.
+        steps: ``(S, r)``, or None without a metric of steps.
     """
 
     losses: Array
@@ -106,187 +107,181 @@ class StepMetrics(NamedTuple):
 
 
 class ChunkResult(NamedTuple):
-    """What a feed leaves behind.
+    """The result of running a chunk.
 
     Attributes:
-        running: to go on with.
-        notes: of its microbatches.
+        carry: for the next chunk.
+        metrics: of the microbatches.
         finite: whether every parameter is.
     """
 
-    running: Carry
-    notes: StepMetrics
+    carry: Carry
+    metrics: StepMetrics
     finite: Array
 
 
 def _run(
-    structure: StaticConfig,
-    settings: Hyperparameters,
-    running: Carry,
-    table: Dataset | None,
-    feed: PaddedChunk,
+    static: StaticConfig,
+    hyperparameters: Hyperparameters,
+    carry: Carry,
+    dataset: Dataset | None,
+    chunk: PaddedChunk,
 ) -> ChunkResult:
-    """Take a step for each batch of a feed.
-
-    Args:
-        structure: of the network.
-        settings: of the fit.
-        running: before.
-        table: where the device holds it.
-        feed: the microbatches.
-
-    Returns:
-        The outcome.
-    """
-    run = _run_batches if running.open_batch is None else _run_microbatches
-    running, notes = run(structure, settings, running, table, feed)
-    return ChunkResult(running, notes, all_finite(running.state.layers))
+    """Take a step for each batch of a chunk; the dataset is None where the chunk holds its rows."""
+    # A batch of one microbatch needs neither a sum nor a branch at its end: its program is smaller.
+    run_chunk = _run_batches if carry.open_batch is None else _run_microbatches
+    carry, metrics = run_chunk(static, hyperparameters, carry, dataset, chunk)
+    return ChunkResult(carry, metrics, all_finite(carry.state.layers))
 
 
-run = jax.jit(_run, static_argnames="structure")
-run_donated = jax.jit(_run, static_argnames="structure", donate_argnames="running")
+run = jax.jit(_run, static_argnames="static")
+run_donated = jax.jit(_run, static_argnames="static", donate_argnames="carry")
 
 
-@partial(jax.jit, static_argnames="structure")
+@partial(jax.jit, static_argnames="static")
 def accumulate(
-    structure: StaticConfig, layers: Layers, total: LossAndGradient, table: Dataset | None, feed: PaddedChunk
+    static: StaticConfig, layers: Layers, total: LossAndGradient, dataset: Dataset | None, chunk: PaddedChunk
 ) -> LossAndGradient:
-    """Add what the microbatches of a feed contribute to one batch's loss and gradient."""
-    net = structure.network(layers)
-    masks = (None,) * len(structure.activations)
+    """Add the microbatches of a chunk to one batch's loss and gradient."""
+    net = static.network(layers)
+    masks = (None,) * len(static.activations)
 
     def step(i: Array, total: LossAndGradient) -> LossAndGradient:
-        added, _ = microbatch_gradient(net, _batch(table, feed, i), feed.inverse_weights[i], masks)
-        return add(total, added)
+        term, _ = microbatch_gradient(net, _batch(dataset, chunk, i), chunk.inverse_weights[i], masks)
+        return add(total, term)
 
-    added: LossAndGradient = lax.fori_loop(0, feed.filled, step, total)
-    return added
+    result: LossAndGradient = lax.fori_loop(0, chunk.filled, step, total)
+    return result
 
 
-@partial(jax.jit, static_argnames=("structure", "function"))
-def map_rows(structure: StaticConfig, function: Callable[..., Any], layers: Layers, *matrices: Array) -> Any:
+@partial(jax.jit, static_argnames=("static", "function"))
+def map_rows(static: StaticConfig, function: Callable[..., Any], layers: Layers, *matrices: Array) -> Any:
     """Return ``function(net, *columns)`` of some rows, as rows."""
-    results = function(structure.network(layers), *(matrix.T for matrix in matrices))
+    results = function(static.network(layers), *(matrix.T for matrix in matrices))
     return jax.tree.map(jnp.transpose, results)
 
 
 def _run_batches(
-    structure: StaticConfig,
-    settings: Hyperparameters,
-    running: Carry,
-    table: Dataset | None,
-    feed: PaddedChunk,
+    static: StaticConfig,
+    hyperparameters: Hyperparameters,
+    carry: Carry,
+    dataset: Dataset | None,
+    chunk: PaddedChunk,
 ) -> tuple[Carry, StepMetrics]:
-    """Each microbatch is a batch."""
+    """Take a step after each microbatch, which is a whole batch."""
 
-    def step(i: Array, carry: tuple[TrainState, StepMetrics]) -> tuple[TrainState, StepMetrics]:
-        state, (losses, examples, steps) = carry
-        part, seen = _microbatch_step(structure, settings, state, table, feed, i)
-        state, loss, of_step = _optimizer_step(structure, settings, state, part, feed, i)
+    def step(i: Array, loop: tuple[TrainState, StepMetrics]) -> tuple[TrainState, StepMetrics]:
+        state, (losses, examples, steps) = loop
+        total, of_examples = _microbatch_step(static, hyperparameters, state, dataset, chunk, i)
+        state, loss, of_step = _optimizer_step(static, hyperparameters, state, total, chunk, i)
         return state, StepMetrics(
-            _set_row(losses, i, loss), _set_row(examples, i, seen), _set_row(steps, i, of_step)
+            _set_row(losses, i, loss), _set_row(examples, i, of_examples), _set_row(steps, i, of_step)
         )
 
-    first = (running.state, _init_metrics(structure, settings, running.state, table, feed))
-    state, notes = lax.fori_loop(0, feed.filled, step, first)
-    return Carry(state, None), notes
+    metrics = _init_metrics(static, hyperparameters, carry.state, dataset, chunk)
+    # filled is an argument and not a shape: a shorter last chunk runs the same program.
+    state, metrics = lax.fori_loop(0, chunk.filled, step, (carry.state, metrics))
+    return Carry(state, None), metrics
 
 
 def _run_microbatches(
-    structure: StaticConfig,
-    settings: Hyperparameters,
-    running: Carry,
-    table: Dataset | None,
-    feed: PaddedChunk,
+    static: StaticConfig,
+    hyperparameters: Hyperparameters,
+    carry: Carry,
+    dataset: Dataset | None,
+    chunk: PaddedChunk,
 ) -> tuple[Carry, StepMetrics]:
-    """A batch is the sum of microbatches, up to the one that closes it."""
+    """Add up microbatches, and take a step after the last one of each batch."""
 
     def close(i: Array, state: TrainState, total: LossAndGradient, losses: Array, steps: Array | None) -> Any:
-        state, loss, of_step = _optimizer_step(structure, settings, state, total, feed, i)
+        state, loss, of_step = _optimizer_step(static, hyperparameters, state, total, chunk, i)
         return state, zero_gradient(state.layers), _set_row(losses, i, loss), _set_row(steps, i, of_step)
 
-    def keep(_: Array, *carry: Any) -> Any:
-        return carry
+    def keep_open(_: Array, *loop: Any) -> Any:
+        return loop
 
     def step(
-        i: Array, carry: tuple[TrainState, LossAndGradient, StepMetrics]
+        i: Array, loop: tuple[TrainState, LossAndGradient, StepMetrics]
     ) -> tuple[TrainState, LossAndGradient, StepMetrics]:
-        state, total, (losses, examples, steps) = carry
-        part, seen = _microbatch_step(structure, settings, state, table, feed, i)
-        carried = (state, add(total, part), losses, steps)
-        state, total, losses, steps = lax.cond(feed.is_last[i], close, keep, i, *carried)
-        return state, total, StepMetrics(losses, _set_row(examples, i, seen), steps)
+        state, total, (losses, examples, steps) = loop
+        term, of_examples = _microbatch_step(static, hyperparameters, state, dataset, chunk, i)
+        operands = (state, add(total, term), losses, steps)
+        state, total, losses, steps = lax.cond(chunk.is_last[i], close, keep_open, i, *operands)
+        return state, total, StepMetrics(losses, _set_row(examples, i, of_examples), steps)
 
-    notes = _init_metrics(structure, settings, running.state, table, feed)
-    first = (running.state, running.open_batch, notes)
-    state, total, notes = lax.fori_loop(0, feed.filled, step, first)
-    return Carry(state, total), notes
+    metrics = _init_metrics(static, hyperparameters, carry.state, dataset, chunk)
+    start = (carry.state, carry.open_batch, metrics)
+    state, total, metrics = lax.fori_loop(0, chunk.filled, step, start)
+    return Carry(state, total), metrics
 
 
 def _init_metrics(
-    structure: StaticConfig,
-    settings: Hyperparameters,
+    static: StaticConfig,
+    hyperparameters: Hyperparameters,
     state: TrainState,
-    table: Dataset | None,
-    feed: PaddedChunk,
+    dataset: Dataset | None,
+    chunk: PaddedChunk,
 ) -> StepMetrics:
-    """Notes of a whole feed, to be filled in."""
-    losses = jnp.zeros_like(feed.inverse_weights)
-    if structure.watched == NO_METRIC_FNS:
+    """Return the metrics of a whole chunk, all zeros."""
+    losses = jnp.zeros_like(chunk.inverse_weights)
+    if static.metric_fns == NO_METRIC_FNS:
         return StepMetrics(losses, None, None)
 
-    def look(state: TrainState) -> tuple[Array | None, Array | None]:
-        part, seen = _microbatch_step(structure, settings, state, table, feed, 0)
-        return seen, _optimizer_step(structure, settings, state, part, feed, 0)[2]
+    def metrics(state: TrainState) -> tuple[Array | None, Array | None]:
+        total, of_examples = _microbatch_step(static, hyperparameters, state, dataset, chunk, 0)
+        return of_examples, _optimizer_step(static, hyperparameters, state, total, chunk, 0)[2]
 
-    shapes = jax.eval_shape(look, state)
+    # The functions are the caller's own, so only a trace tells the shapes of what they return.
+    shapes = jax.eval_shape(metrics, state)
     return StepMetrics(
         losses, *jax.tree.map(lambda one: jnp.zeros((*losses.shape, *one.shape), one.dtype), shapes)
     )
 
 
-def _set_row(notes: Array | None, i: Array, one: Array | None) -> Array | None:
-    """Fill in what is noted of microbatch i; None where nothing is."""
-    return None if notes is None else notes.at[i].set(one)
+def _set_row(metrics: Array | None, i: Array, row: Array | None) -> Array | None:
+    """Return the metrics with row i filled in; None without a metric."""
+    return None if metrics is None else metrics.at[i].set(row)
 
 
-def _batch(table: Dataset | None, feed: PaddedChunk, i: Array | int) -> Batch:
-    if table is None:
-        return Batch(feed.X[i].T, feed.Y[i].T, feed.weights[i])
-    B, Y, _ = gather(table, feed.rows[i])
-    # A batch that weighs nothing may hold anything, and zero times infinity is not zero.
-    there = feed.inverse_weights[i] > 0
-    return Batch(jnp.where(there, B, 0), jnp.where(there, Y, 0), feed.weights[i])
+def _batch(dataset: Dataset | None, chunk: PaddedChunk, i: Array | int) -> Batch:
+    if dataset is None:
+        return Batch(chunk.X[i].T, chunk.Y[i].T, chunk.weights[i])
+    B, Y, _ = gather(dataset, chunk.rows[i])
+    # The rows of a batch that weighs nothing may be infinite or NaN, and 0 · ∞ is NaN.
+    counts = chunk.inverse_weights[i] > 0
+    return Batch(jnp.where(counts, B, 0), jnp.where(counts, Y, 0), chunk.weights[i])
 
 
 def _microbatch_step(
-    structure: StaticConfig,
-    settings: Hyperparameters,
+    static: StaticConfig,
+    hyperparameters: Hyperparameters,
     state: TrainState,
-    table: Dataset | None,
-    feed: PaddedChunk,
+    dataset: Dataset | None,
+    chunk: PaddedChunk,
     i: Array | int,
 ) -> tuple[LossAndGradient, Array | None]:
-    net, batch = structure.network(state.layers), _batch(table, feed, i)
-    draws = random_source(settings.key, state.steps, feed.microbatch_index[i])
-    uniform = None if draws is None else draws.uniform
-    masks = dropout_masks(net, batch.B.shape[1], settings.objective.dropout, uniform)
-    mechanism, look = settings.objective.mechanism, structure.watched.examples
-    return microbatch_gradient(net, batch, feed.inverse_weights[i], masks, mechanism, look)
+    """Return the term of microbatch i and the metric of its examples."""
+    net, batch = static.network(state.layers), _batch(dataset, chunk, i)
+    objective, metric = hyperparameters.objective, static.metric_fns.examples
+    random = random_source(hyperparameters.key, state.steps, chunk.microbatch_index[i])
+    uniform = None if random is None else random.uniform
+    masks = dropout_masks(net, batch.B.shape[1], objective.dropout, uniform)
+    return microbatch_gradient(net, batch, chunk.inverse_weights[i], masks, objective.mechanism, metric)
 
 
 def _optimizer_step(
-    structure: StaticConfig,
-    settings: Hyperparameters,
+    static: StaticConfig,
+    hyperparameters: Hyperparameters,
     state: TrainState,
     total: LossAndGradient,
-    feed: PaddedChunk,
+    chunk: PaddedChunk,
     i: Array | int,
 ) -> tuple[TrainState, Array, Array | None]:
-    optimizer, objective, key = settings
-    draws = random_source(key, state.steps, OF_THE_BATCH)
-    loss, gradient = finalize_batch(total, state.layers, objective, feed.inverse_weights[i], draws)
-    recipe = TrainConfig(structure.network(state.layers), optimizer, objective)
-    after = apply_gradient(recipe, state, gradient, feed.rates[i])
-    look = structure.watched.steps
-    return after, loss, None if look is None else look(total.gradient, state.layers, after.layers)
+    """Return the state after the step of the batch that i ends, its loss, and the step's metric."""
+    optimizer, objective, key = hyperparameters
+    random = random_source(key, state.steps, OF_THE_BATCH)
+    loss, gradient = finalize_batch(total, state.layers, objective, chunk.inverse_weights[i], random)
+    config = TrainConfig(static.network(state.layers), optimizer, objective)
+    after = apply_gradient(config, state, gradient, chunk.rates[i])
+    metric = static.metric_fns.steps
+    return after, loss, None if metric is None else metric(total.gradient, state.layers, after.layers)

@@ -1,4 +1,4 @@
-"""Devices of JAX: which one, the precision of its products, its random keys, and the process that owns it."""
+"""JAX's devices: finding one, the precision of its products, random keys, and forked processes."""
 
 from typing import Any
 
@@ -10,63 +10,36 @@ from batchprop.engines.forking import forked_from_jax
 from batchprop.errors import BatchpropError, ParameterError, unknown_option_error
 
 PRODUCTS = dict(zip(PRECISIONS, ("float32", "tensorfloat32", "BF16_BF16_F32"), strict=True))
-"""What JAX calls each precision; its own "bfloat16" means the fastest that a device has."""
+"""JAX's name of each precision; its own "bfloat16" means the fastest that a device has."""
 
 
 def get_device(name: str | None) -> Any:
-    """Return the first device of a kind.
-
-    Args:
-        name: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
-
-    Returns:
-        JAX's device.
-
-    Raises:
-        ParameterError: JAX has none.
-
-    Example:
-        >>> get_device("cpu").platform
-        'cpu'
-    """
+    """Return JAX's first device of a platform, ``"cpu"``, ``"gpu"`` or ``"tpu"``; None for JAX's default."""
+    # The user's own default may be a device that is not the first of its platform.
     default = getattr(jax.config, "jax_default_device", None)
     if name is None and isinstance(default, jax.Device):
         return default
-    found = _devices(default if name is None else name)
-    if not found:
-        there = sorted({device.platform for device in _devices(None) + _devices("cpu")})
+    devices = _devices(default if name is None else name)
+    if not devices:
+        platforms = sorted({device.platform for device in _devices(None) + _devices("cpu")})
+        listed = ", ".join(map(repr, platforms)) or "none"
         raise ParameterError(
-            f"device={name!r} is not there: JAX has {', '.join(map(repr, there)) or 'none'} on this machine; "
+            f"device={name!r} is not there: JAX has {listed} on this machine; "
             "give one of these, or None, and see that JAX_PLATFORMS leaves it in"
         )
-    return found[0]
+    return devices[0]
 
 
 def _devices(name: str | None) -> list[Any]:
     try:
         return list(jax.devices(name))
-    # JAX asserts where JAX_PLATFORMS names what cannot be had.
+    # JAX fails an assertion where JAX_PLATFORMS names a platform that is not there.
     except (RuntimeError, AssertionError):
         return []
 
 
 def matmul_precision(precision: str | None, device: Any) -> str | None:
-    """Return what JAX calls a precision of its matrix products.
-
-    Args:
-        precision: ``"float32"``, ``"tensorfloat32"``, ``"bfloat16"``, or None for the device's own.
-        device: where they are computed.
-
-    Returns:
-        A value for ``jax.default_matmul_precision``.
-
-    Raises:
-        ParameterError: the precision is unknown, or the processor's, which has float32 alone.
-
-    Example:
-        >>> matmul_precision("float32", get_device("cpu"))
-        'float32'
-    """
+    """Return the value of ``jax.default_matmul_precision`` for a precision, or None for the device's own."""
     if precision is None:
         return None
     if precision not in PRODUCTS:
@@ -80,17 +53,15 @@ def matmul_precision(precision: str | None, device: Any) -> str | None:
 
 
 def make_key(seed: int) -> Any:
-    """Return JAX's random key of a seed; unlike ``jax.random.key`` it compiles nothing."""
+    """Return JAX's random key of a seed."""
+    # jax.random.key would compile a program; the seed sequence also mixes the bits of small seeds.
     state: Any = np.random.SeedSequence(seed).generate_state(2)
     return jax.random.wrap_key_data(state, impl="threefry2x32")
 
 
 def check_not_forked() -> None:
-    """Refuse a process forked from one that has JAX: it would wait for ever, for threads that are not there.
-
-    Raises:
-        BatchpropError: it is one.
-    """
+    """Raise a BatchpropError in a process forked from one in which JAX has worked."""
+    # JAX's threads do not survive the fork: a program would wait for them for ever.
     if forked_from_jax():
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: in parallel loops take joblib's "

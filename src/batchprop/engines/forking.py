@@ -1,6 +1,6 @@
-"""Forked processes: one forked from a process in which JAX has worked waits for JAX for ever.
+"""Detects a process forked from one in which JAX has worked, where JAX would wait for ever.
 
-The threads of JAX are not there after a fork. This module is imported with the package, before anybody forks.
+The threads of JAX do not survive a fork. The package imports this module first, so that it sees every fork.
 """
 
 import os
@@ -10,13 +10,13 @@ _forked = [False]
 
 
 def forked_from_jax() -> bool:
-    """Return whether this process was forked from one in which JAX had begun to work."""
+    """Return whether this process was forked from one in which JAX had worked."""
     return _forked[0]
 
 
 def _after_fork() -> None:
     bridge = sys.modules.get("jax._src.xla_bridge")
-    # What JAX has begun to work on is kept there; a JAX that was only imported does no harm.
+    # JAX keeps the backends there that it has started; a JAX that was only imported does no harm.
     _forked[0] = _forked[0] or bool(getattr(bridge, "_backends", None))
 
 

@@ -1,8 +1,8 @@
-"""The JAX engine: an epoch as a few calls of one compiled program, on whatever device JAX reaches.
+"""The JAX engine: an epoch as a few calls of one compiled program, on any device of JAX.
 
-On the processor the rows of a feed are gathered by NumPy while the program works on the feed before: XLA's
-own gather takes longer than a small step. On an accelerator the table lies on the device, and rows are
-gathered there.
+On the processor NumPy gathers the rows of a chunk while the program works on the chunk before: XLA's own
+gather takes longer than a small step. On an accelerator the dataset lies in the device's memory, and the
+program gathers the rows there.
 """
 
 import math
@@ -27,7 +27,7 @@ from batchprop.engines.compiled import (
 )
 from batchprop.engines.devices import check_not_forked, get_device, make_key, matmul_precision
 from batchprop.engines.padding import (
-    MAX_AT_ONCE,
+    MAX_CHUNK_SIZE,
     PaddedChunk,
     aligned,
     chunk_size,
@@ -44,7 +44,7 @@ from batchprop.objective import LossAndGradient, Objective, add_l2_penalty, zero
 from batchprop.params import Layers
 from batchprop.training import NO_METRIC_FNS, EpochResult, MetricFns, Metrics, TrainConfig, TrainState
 
-_NOT_COMPILED = (
+_TRACING_ERRORS = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerBoolConversionError,
@@ -52,7 +52,7 @@ _NOT_COMPILED = (
 )
 
 LARGE_BYTES = 32_000_000
-"""Parameters and optimiser's state above so many bytes are not held twice."""
+"""The size of parameters and optimiser's state above which the device keeps no second copy of them."""
 
 
 class JaxEngine:
@@ -60,12 +60,13 @@ class JaxEngine:
 
     Args:
         device: ``"cpu"``, ``"gpu"``, ``"tpu"``, or None for JAX's default.
-        seed: where dropout's masks and the noise of private training come from; needed only for them.
+        seed: of dropout's masks and the noise of private training; needed only for these.
         precision: of the matrix products in float32: ``"float32"``, ``"tensorfloat32"``, ``"bfloat16"``,
             where the device has it (the processor has float32 alone); None for the device's own. Parameters
             and sums keep their type.
-        resident: whether a dense table lies on the device; None for where it fits, but not on the processor.
-        room: the size of batch to be ready for; smaller ones are filled up, and need no program of their own.
+        resident: whether a dense dataset is kept in the device's memory; None for yes where it fits, except
+            on the processor.
+        capacity: the batch size to compile for; smaller batches are padded and need no program of their own.
 
     Raises:
         ParameterError: JAX has no such device; the precision is unknown, or not the processor's.
@@ -80,74 +81,92 @@ class JaxEngine:
         seed: int | None = None,
         precision: str | None = None,
         resident: bool | None = None,
-        room: int = 1,
+        capacity: int = 1,
     ) -> None:
         check_not_forked()
         self.device = get_device(device)
-        self._products = matmul_precision(precision, self.device)
+        self._precision = matmul_precision(precision, self.device)
         self._key = None if seed is None else make_key(seed)
         self._resident = resident
-        self._held: tuple[Dataset, Dataset] | None = None
-        self._known: tuple[TrainConfig, Hyperparameters] | None = None
-        self._room = room
+        self._capacity = capacity
+        # The last dataset on the device and the last fit's numbers, each with what it was made from.
+        self._device_cache: tuple[Dataset, Dataset] | None = None
+        self._hyperparameters_cache: tuple[TrainConfig, Hyperparameters] | None = None
 
     def run_batches(
         self,
-        recipe: TrainConfig,
+        config: TrainConfig,
         state: TrainState,
-        table: Dataset,
+        dataset: Dataset,
         batches: EpochBatches,
         rates: Sequence[float],
     ) -> EpochResult:
         """Run one epoch (see ``training.Engine``)."""
-        self._room = padded_batch_size(batches, self._room)
-        width = microbatch_width(self._room)
-        with self._as_configured(recipe.network):
-            structure, settings = _structure(recipe.network, recipe.metric_fns), self._settings(recipe)
-            running, noted = Carry(state, None), list[_PendingMetrics]()
-            held = self._on_device(table)
-            net, objective, resident = recipe.network, recipe.objective, held is not None
-            # A feed's notes on examples are laid out whole, so it is no longer than the epoch.
-            longest = MAX_AT_ONCE if recipe.metric_fns.examples is None else _n_microbatches(batches, width)
-            for feed in _padded_chunks(
-                net, objective, table, batches, rates, width, longest=longest, resident=resident
+        # The capacity only grows: an epoch of smaller batches runs the program of the largest so far.
+        self._capacity = padded_batch_size(batches, self._capacity)
+        width = microbatch_width(self._capacity)
+        with self._as_configured(config.network):
+            static = _static_config(config.network, config.metric_fns)
+            hyperparameters = self._hyperparameters(config)
+            carry, pending = Carry(state, None), list[_PendingMetrics]()
+            on_device = self._on_device(dataset)
+            # A chunk's metrics of examples take memory for all S microbatches: no more than the epoch has.
+            max_size = (
+                MAX_CHUNK_SIZE if config.metric_fns.examples is None else _n_microbatches(batches, width)
+            )
+            for chunk in _padded_chunks(
+                config.network,
+                config.objective,
+                dataset,
+                batches,
+                rates,
+                width,
+                max_size=max_size,
+                resident=on_device is not None,
             ):
-                if running.open_batch is None and feed.is_last is not None:
-                    running = Carry(state, zero_gradient(state.layers))
-                go = run_donated if noted and _is_large(running) else run
-                running, notes, finite = go(structure, settings, running, held, feed)
-                if noted:
-                    noted[-1].notes.losses.block_until_ready()  # so that at most two feeds are held
-                noted.append(_PendingMetrics(notes, feed.filled, feed.is_last))
-            after = jax.tree.map(_restore_int, state, running.state)
+                if carry.open_batch is None and chunk.is_last is not None:
+                    carry = Carry(state, zero_gradient(state.layers))
+                # The first chunk's state is the caller's, which a donated program would destroy.
+                program = run_donated if pending and _is_large(carry) else run
+                carry, metrics, finite = program(static, hyperparameters, carry, on_device, chunk)
+                if pending:
+                    # Calls return at once: waiting for the chunk before keeps at most two in memory.
+                    pending[-1].metrics.losses.block_until_ready()
+                pending.append(_PendingMetrics(metrics, chunk.filled, chunk.is_last))
+            after = jax.tree.map(_restore_int, state, carry.state)
             layers = jax.tree.map(np.asarray, after.layers)
-            seen = _seen(noted, batch_sizes(batches), width)
-            return EpochResult(after, layers, [x for one in noted for x in one.losses()], bool(finite), seen)
+            losses = [loss for one in pending for loss in one.losses()]
+            epoch_metrics = _join_metrics(pending, batch_sizes(batches), width)
+            return EpochResult(after, layers, losses, bool(finite), epoch_metrics)
 
     def rng_state(self) -> None:
-        """Nothing: what is drawn follows from the step's number and the microbatch's."""
+        """Return None: random numbers follow from the numbers of the step and the microbatch alone."""
 
-    def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
-        """Go on as ever: see ``rng_state``."""
+    def set_rng_state(self, state: dict[str, Any] | None) -> None:
+        """Do nothing: see ``rng_state``."""
 
     def value_and_gradient(
-        self, net: Network, table: Dataset, rows: Indices, objective: Objective
+        self, net: Network, dataset: Dataset, rows: Indices, objective: Objective
     ) -> LossAndGradient:
         """Return the loss and the gradient of one batch (see ``training.Engine``).
 
         Raises:
-            ParameterError: the objective draws random numbers, or limits single examples; a search along a
-                line, which this is for, needs the same answer twice.
+            ParameterError: the objective draws random numbers or clips single examples; the line search that
+                this serves needs the same result twice.
         """
-        _require_plain(objective)
+        _check_deterministic(objective)
         with self._as_configured(net):
-            structure, held, total = _structure(net), self._on_device(table), zero_gradient(net.layers)
-            width, resident = microbatch_width(padded_batch_size([rows])), held is not None
-            for feed in _padded_chunks(net, objective, table, [rows], [0.0], width, resident=resident):
-                total = accumulate(structure, net.layers, total, held, feed)
-                share = feed.inverse_weights[0]  # of the one batch, the same in every feed
+            static, on_device, total = (
+                _static_config(net),
+                self._on_device(dataset),
+                zero_gradient(net.layers),
+            )
+            width, resident = microbatch_width(padded_batch_size([rows])), on_device is not None
+            for chunk in _padded_chunks(net, objective, dataset, [rows], [0.0], width, resident=resident):
+                total = accumulate(static, net.layers, total, on_device, chunk)
+                inverse_weight = chunk.inverse_weights[0]  # of the one batch, the same in every chunk
             total = jax.tree.map(np.asarray, total)
-        return add_l2_penalty(total, net.layers, objective, share)
+        return add_l2_penalty(total, net.layers, objective, inverse_weight)
 
     def map_rows(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
@@ -159,182 +178,187 @@ class JaxEngine:
             (5, 3)
         """
         n = matrices[0].shape[0]
+        # Powers of two: tables of any length share a dozen programs.
         width = min(MICROBATCH_SIZE, power_of_two(n))
         with self._as_configured(net):
-            structure, layers = _structure(net), jax.device_put(net.layers)
-            chunks = [
-                _applied(function, structure, layers, matrices, rows, width)
+            static, layers = _static_config(net), jax.device_put(net.layers)
+            results = [
+                _map_padded_rows(function, static, layers, matrices, rows, width)
                 for rows in microbatches(np.arange(n), width)
             ]
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
 
     @contextmanager
     def _as_configured(self, net: Network) -> Iterator[None]:
-        # 64-bit floats are there for who brings them, and for scalars, which round as those of Python do.
+        """Set JAX's options for the block alone, and explain what cannot be compiled."""
+        # x64 is on for networks in float64, and for scalar arguments, which then round as in Python; the
+        # user's own settings of promotion and transfers are for programs of the user's.
         with (
             jax.enable_x64(True),
             jax.default_device(self.device),
-            jax.default_matmul_precision(self._products if _is_float32(net) else None),
+            jax.default_matmul_precision(self._precision if _is_float32(net) else None),
             jax.numpy_rank_promotion("allow"),
             jax.transfer_guard("allow"),
         ):
             try:
                 yield
-            except _NOT_COMPILED as error:
+            except _TRACING_ERRORS as error:
                 raise ParameterError(
                     "an activation, head or optimiser of your own cannot be compiled "
                     f"({str(error).splitlines()[0]}): write it with the functions of "
                     "batchprop.arrays.namespace(Z), without looking at values, or use engine='numpy'"
                 ) from error
 
-    def _settings(self, recipe: TrainConfig) -> Hyperparameters:
-        if self._known is None or self._known[0] is not recipe:
-            self._known = (recipe, self._numbers_of(recipe))
-        return self._known[1]
+    def _hyperparameters(self, config: TrainConfig) -> Hyperparameters:
+        if self._hyperparameters_cache is None or self._hyperparameters_cache[0] is not config:
+            self._hyperparameters_cache = (config, self._to_hyperparameters(config))
+        return self._hyperparameters_cache[1]
 
-    def _numbers_of(self, recipe: TrainConfig) -> Hyperparameters:
-        draws, drops = recipe.objective.needs_rng, recipe.objective.has_dropout
-        if draws and self._key is None:
-            what = "dropout" if drops else "mechanism"
+    def _to_hyperparameters(self, config: TrainConfig) -> Hyperparameters:
+        needs_rng = config.objective.needs_rng
+        if needs_rng and self._key is None:
+            name = "dropout" if config.objective.has_dropout else "mechanism"
             raise ParameterError(
-                f"{what}={getattr(recipe.objective, what)!r} needs randomness: "
+                f"{name}={getattr(config.objective, name)!r} needs randomness: "
                 "make the engine as JaxEngine(seed=0)"
             )
         try:
             # A float of NumPy's has a type of its own, and would lift float32 to float64.
-            optimizer, objective = jax.tree.map(float, (recipe.optimizer, recipe.objective))
+            optimizer, objective = jax.tree.map(float, (config.optimizer, config.objective))
         except (TypeError, ValueError):
             raise ParameterError(
-                f"the optimiser {recipe.optimizer!r} is no named tuple of numbers, which a program takes as "
+                f"the optimiser {config.optimizer!r} is no named tuple of numbers, which a program takes as "
                 "arguments: make it one, or use engine='numpy'"
             ) from None
-        return Hyperparameters(optimizer, objective, self._key if draws else None)
+        return Hyperparameters(optimizer, objective, self._key if needs_rng else None)
 
-    def _holds(self, table: Dataset) -> bool:
-        """Whether the device holds the table; where it does not, it is fed."""
-        if hasattr(table.X, "toarray"):  # sparse rows are made dense a feed at a time
+    def _is_resident(self, dataset: Dataset) -> bool:
+        """Whether the device keeps the dataset in its memory; otherwise chunks carry the rows."""
+        if hasattr(dataset.X, "toarray"):  # sparse rows become dense a chunk at a time
             return False
         if self._resident is not None:
             return self._resident
+        # Half of the memory, so that parameters, activations and chunks have the other half.
         memory = (self.device.memory_stats() or {}).get("bytes_limit", math.inf)
-        return self.device.platform != "cpu" and bool(table.X.nbytes + table.Y.nbytes < memory / 2)
+        return self.device.platform != "cpu" and bool(dataset.X.nbytes + dataset.Y.nbytes < memory / 2)
 
-    def _on_device(self, table: Dataset) -> Dataset | None:
-        if not self._holds(table):
+    def _on_device(self, dataset: Dataset) -> Dataset | None:
+        if not self._is_resident(dataset):
             return None
-        if self._held is None or self._held[0] is not table:
-            # Not bound to the device by name, lest the results be, which would be another program.
-            self._held = (table, Dataset(*jax.device_put((table.X, table.Y))))
-        return self._held[1]
+        if self._device_cache is None or self._device_cache[0] is not dataset:
+            # Given without a device: arrays committed to one commit the results too, which compiles anew.
+            self._device_cache = (dataset, Dataset(*jax.device_put((dataset.X, dataset.Y))))
+        return self._device_cache[1]
 
 
-def _require_plain(objective: Objective) -> None:
-    found = {"dropout": objective.has_dropout, "mechanism": objective.mechanism is not None}
-    for name, there in found.items():
-        if there:
+class _PendingMetrics(NamedTuple):
+    """A chunk's metrics, which the device may still be computing."""
+
+    metrics: StepMetrics
+    filled: int
+    is_last: NDArray[np.bool_] | None
+
+    def losses(self) -> list[float]:
+        losses: list[float] = self._of_batches(self.metrics.losses).tolist()
+        return losses
+
+    def steps(self) -> NDArray[Any]:
+        return self._of_batches(self.metrics.steps)
+
+    def examples(self) -> NDArray[Any]:
+        """Return the metrics of the examples, padded ones included, ``(filled, width, q)``."""
+        return np.asarray(self.metrics.examples)[: self.filled].swapaxes(1, 2)
+
+    def _of_batches(self, values: Any) -> NDArray[Any]:
+        filled = np.asarray(values)[: self.filled]
+        return filled if self.is_last is None else filled[self.is_last[: self.filled]]
+
+
+def _join_metrics(pending: list[_PendingMetrics], sizes: NDArray[np.intp], width: int) -> Metrics:
+    _, examples, steps = pending[0].metrics
+    return Metrics(
+        None
+        if examples is None
+        else np.concatenate([one.examples() for one in pending])[valid_mask(sizes, width)],
+        None if steps is None else np.concatenate([one.steps() for one in pending]),
+    )
+
+
+def _padded_chunks(
+    net: Network,
+    objective: Objective,
+    dataset: Dataset,
+    batches: EpochBatches,
+    rates: Sequence[float],
+    width: int,
+    *,
+    resident: bool,
+    max_size: int = MAX_CHUNK_SIZE,
+) -> Iterator[PaddedChunk]:
+    # A rate too large for float32 becomes infinite; the training loop reports what follows.
+    with np.errstate(over="ignore"):
+        in_dtype = np.asarray(rates).astype(dataset.Y.dtype)
+    S = min(max_size, chunk_size(net.sizes, width, dataset.Y.dtype.itemsize, resident=resident))
+    expected_size = None if objective.mechanism is None else objective.mechanism.expected_size
+    return iter_padded_chunks(
+        dataset, batches, in_dtype, width, S, resident=resident, expected_size=expected_size
+    )
+
+
+def _n_microbatches(batches: EpochBatches, width: int) -> int:
+    """Return the number of microbatches in an epoch, up to the next power of two."""
+    return power_of_two(int(np.maximum(-(-batch_sizes(batches) // width), 1).sum()))
+
+
+def _map_padded_rows(
+    function: Callable[..., Any],
+    static: StaticConfig,
+    layers: Layers,
+    matrices: tuple[Any, ...],
+    rows: Indices,
+    width: int,
+) -> Any:
+    padded = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
+    for matrix, out in zip(matrices, padded, strict=True):
+        copy_rows(matrix, rows, out[: len(rows)])
+        out[len(rows) :] = 0
+    results = map_rows(static, function, layers, *padded)
+    return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
+
+
+def _static_config(net: Network, metric_fns: MetricFns = NO_METRIC_FNS) -> StaticConfig:
+    static = StaticConfig(net.activations, net.head, metric_fns)
+    try:
+        # JAX finds a compiled program by the hash of its static argument.
+        hash(static)
+    except TypeError as error:
+        raise ParameterError(
+            f"an activation, head or metric of your own is not hashable ({error}): "
+            "make it of functions, or use engine='numpy'"
+        ) from None
+    return static
+
+
+def _check_deterministic(objective: Objective) -> None:
+    excluded = {"dropout": objective.has_dropout, "mechanism": objective.mechanism is not None}
+    for name, is_set in excluded.items():
+        if is_set:
             raise ParameterError(
                 f"{name}={getattr(objective, name)!r} has no place in a single loss and gradient on JAX: "
                 "leave it out, or train with run_batches"
             )
 
 
-def _padded_chunks(
-    net: Network,
-    objective: Objective,
-    table: Dataset,
-    batches: EpochBatches,
-    rates: Sequence[float],
-    width: int,
-    *,
-    resident: bool,
-    longest: int = MAX_AT_ONCE,
-) -> Iterator[PaddedChunk]:
-    with np.errstate(over="ignore"):  # what a rate too large leads to is reported by the loop
-        in_dtype = np.asarray(rates).astype(table.Y.dtype)
-    S = min(longest, chunk_size(net.sizes, width, table.Y.dtype.itemsize, resident=resident))
-    mechanism = objective.mechanism
-    expected_size = None if mechanism is None else mechanism.expected_size
-    return iter_padded_chunks(
-        table, batches, in_dtype, width, S, resident=resident, expected_size=expected_size
-    )
-
-
-def _n_microbatches(batches: EpochBatches, width: int) -> int:
-    """How many microbatches an epoch has, up to the next power of two."""
-    return power_of_two(int(np.maximum(-(-batch_sizes(batches) // width), 1).sum()))
-
-
-def _applied(
-    function: Callable[..., Any],
-    structure: StaticConfig,
-    layers: Layers,
-    matrices: tuple[Any, ...],
-    rows: Indices,
-    width: int,
-) -> Any:
-    chunk = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
-    for matrix, out in zip(matrices, chunk, strict=True):
-        copy_rows(matrix, rows, out[: len(rows)])
-        out[len(rows) :] = 0
-    results = map_rows(structure, function, layers, *chunk)
-    return jax.tree.map(lambda result: np.asarray(result)[: len(rows)], results)
-
-
 def _is_float32(net: Network) -> bool:
     return bool(net.layers[0].b.dtype == np.float32)
 
 
-class _PendingMetrics(NamedTuple):
-    """A feed's notes, on their way from the device."""
-
-    notes: StepMetrics
-    filled: int
-    closes: NDArray[np.bool_] | None
-
-    def losses(self) -> list[float]:
-        found: list[float] = self._of_batches(self.notes.losses).tolist()
-        return found
-
-    def steps(self) -> NDArray[Any]:
-        return self._of_batches(self.notes.steps)
-
-    def examples(self) -> NDArray[Any]:
-        """``(filled, width, q)``."""
-        return np.asarray(self.notes.examples)[: self.filled].swapaxes(1, 2)
-
-    def _of_batches(self, notes: Any) -> NDArray[Any]:
-        found = np.asarray(notes)[: self.filled]
-        return found if self.closes is None else found[self.closes[: self.filled]]
-
-
-def _seen(noted: list[_PendingMetrics], sizes: NDArray[np.intp], width: int) -> Metrics:
-    _, examples, steps = noted[0].notes
-    return Metrics(
-        None
-        if examples is None
-        else np.concatenate([one.examples() for one in noted])[valid_mask(sizes, width)],
-        None if steps is None else np.concatenate([one.steps() for one in noted]),
-    )
-
-
-def _structure(net: Network, watched: MetricFns = NO_METRIC_FNS) -> StaticConfig:
-    structure = StaticConfig(net.activations, net.head, watched)
-    try:
-        hash(structure)
-    except TypeError as error:
-        raise ParameterError(
-            f"an activation, head or look of your own cannot be told from another ({error}): "
-            "make it of functions, or use engine='numpy'"
-        ) from None
-    return structure
-
-
-def _is_large(running: Carry) -> bool:
-    """Whether a second copy would matter: then the memory of the last is given up, by another program."""
-    sizes = (leaf.nbytes for leaf in jax.tree.leaves(running) if hasattr(leaf, "nbytes"))
+def _is_large(carry: Carry) -> bool:
+    """Whether a second copy in the device's memory would matter."""
+    sizes = (leaf.nbytes for leaf in jax.tree.leaves(carry) if hasattr(leaf, "nbytes"))
     return bool(sum(sizes) > LARGE_BYTES)
 
 
 def _restore_int(before: Any, after: Any) -> Any:
-    """A counter as the number that it was."""
+    """Return a counter as the Python int that it was before the program."""
     return int(after) if isinstance(before, int) else after

@@ -24,7 +24,7 @@ from batchprop.objective import (
 )
 from batchprop.training import EpochResult, Metrics, TrainConfig, TrainState, all_finite, apply_gradient
 
-# Loaded with this module, lest the first fit waits for it.
+# array_api_compat imports NumPy's namespace at the first lookup: here, so that no first fit waits for it.
 namespace(np.empty(0))
 
 
@@ -32,66 +32,72 @@ class NumpyEngine:
     """Runs the core in NumPy.
 
     Args:
-        random_bits: where dropout's masks and the noise of private training come from; needed only for these.
+        rng: draws dropout's masks and the noise of private training; needed only for these.
     """
 
     name = "numpy"
 
-    def __init__(self, random_bits: np.random.Generator | None = None) -> None:
-        self._random = random_bits
-        self._draws = None if random_bits is None else random_source(random_bits)
+    def __init__(self, rng: np.random.Generator | None = None) -> None:
+        self._rng = rng
+        self._random_source = None if rng is None else random_source(rng)
 
     def run_batches(
         self,
-        recipe: TrainConfig,
+        config: TrainConfig,
         state: TrainState,
-        table: Dataset,
+        dataset: Dataset,
         batches: EpochBatches,
         rates: Sequence[float],
     ) -> EpochResult:
         """Run one epoch, up to the first loss that is not finite (see ``training.Engine``)."""
-        losses, examples, steps = list[float](), list[Array](), list[Array]()
-        objective, watched = recipe.objective, recipe.metric_fns
-        # Overflow is reported once, by the loop, as an error that names the batch.
+        losses, of_examples, of_steps = list[float](), list[Array](), list[Array]()
+        objective, metric_fns = config.objective, config.metric_fns
+        # The training loop reports an overflow once, as an error that names the batch.
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
-                net, before = recipe.network.replace_layers(state.layers), state.layers
-                share = inverse_weight(table, rows, objective)
-                total, seen = accumulate_microbatches(
-                    net, table, rows, share, objective, self._draws, watched.examples
+                layers = state.layers
+                scale = inverse_weight(dataset, rows, objective)
+                total, metrics = accumulate_microbatches(
+                    config.network.replace_layers(layers),
+                    dataset,
+                    rows,
+                    scale,
+                    objective,
+                    self._random_source,
+                    metric_fns.examples,
                 )
-                examples.extend(seen)
-                loss, gradient = finalize_batch(total, before, objective, share, self._draws)
+                of_examples.extend(metrics)
+                loss, gradient = finalize_batch(total, layers, objective, scale, self._random_source)
                 losses.append(float(loss))
                 if not math.isfinite(losses[-1]):
                     break
-                state = apply_gradient(recipe, state, gradient, rate)
-                if watched.steps is not None:
-                    steps.append(watched.steps(total.gradient, before, state.layers))
-        seen_in_all = Metrics(
-            None if watched.examples is None else np.concatenate([part.T for part in examples]),
-            None if watched.steps is None else np.stack(steps),
+                state = apply_gradient(config, state, gradient, rate)
+                if metric_fns.steps is not None:
+                    of_steps.append(metric_fns.steps(total.gradient, layers, state.layers))
+        epoch_metrics = Metrics(
+            None if metric_fns.examples is None else np.concatenate([one.T for one in of_examples]),
+            None if metric_fns.steps is None else np.stack(of_steps),
         )
-        return EpochResult(state, state.layers, losses, bool(all_finite(state.layers)), seen_in_all)
+        return EpochResult(state, state.layers, losses, bool(all_finite(state.layers)), epoch_metrics)
 
     def rng_state(self) -> dict[str, Any] | None:
-        """Where the generator stands (see ``training.Engine``)."""
-        return None if self._random is None else dict(self._random.bit_generator.state)
+        """Return the state of the generator (see ``training.Engine``)."""
+        return None if self._rng is None else dict(self._rng.bit_generator.state)
 
-    def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
-        """Set the generator where it stood (see ``training.Engine``)."""
-        if self._random is None or random_bits is None:
+    def set_rng_state(self, state: dict[str, Any] | None) -> None:
+        """Restore the state of the generator (see ``training.Engine``)."""
+        if self._rng is None or state is None:
             return
         try:
-            self._random.bit_generator.state = random_bits
+            self._rng.bit_generator.state = state
         except (TypeError, ValueError, LookupError) as error:
-            raise InputError(f"the random numbers cannot go on from {random_bits!r:.80}: {error}") from error
+            raise InputError(f"the random numbers cannot go on from {state!r:.80}: {error}") from error
 
     def value_and_gradient(
-        self, net: Network, table: Dataset, rows: Indices, objective: Objective
+        self, net: Network, dataset: Dataset, rows: Indices, objective: Objective
     ) -> LossAndGradient:
         """Return the loss and the gradient of one batch (see ``training.Engine``)."""
-        return value_and_gradient(net, table, rows, objective, self._draws)
+        return value_and_gradient(net, dataset, rows, objective, self._random_source)
 
     def map_rows(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
         """Apply a function of columns to rows (see ``training.Engine``).
@@ -103,86 +109,61 @@ class NumpyEngine:
             (5, 3)
         """
         parts = microbatches(np.arange(matrices[0].shape[0]))
-        chunks = [function(net, *(take_columns(matrix, rows) for matrix in matrices)) for rows in parts]
-        if not isinstance(chunks[0], tuple):
-            return np.concatenate([chunk.T for chunk in chunks])
-        return tuple(np.concatenate([chunk.T for chunk in part]) for part in zip(*chunks, strict=True))
+        results = [function(net, *(take_columns(matrix, rows) for matrix in matrices)) for rows in parts]
+        if not isinstance(results[0], tuple):
+            return np.concatenate([result.T for result in results])
+        return tuple(np.concatenate([result.T for result in part]) for part in zip(*results, strict=True))
 
 
 def value_and_gradient(
-    net: Network, table: Dataset, rows: Indices, objective: Objective, draws: RandomSource | None = None
+    net: Network,
+    dataset: Dataset,
+    rows: Indices,
+    objective: Objective,
+    random_source: RandomSource | None = None,
 ) -> LossAndGradient:
-    """The loss and the gradient of one batch of any size, a microbatch at a time.
-
-    Args:
-        net: the network.
-        table: the examples as rows.
-        rows: those of the batch.
-        objective: what is minimised.
-        draws: where dropout's masks and noise come from.
-
-    Returns:
-        The loss as reported and the gradient, both with the penalty; zeros where the batch weighs nothing.
-
-    Example:
-        >>> table = Dataset(np.eye(4), np.ones((4, 1)))
-        >>> net = Network.create([4, 1], head="squared_error", random_state=0, dtype="float64")
-        >>> value_and_gradient(net, table, np.arange(4), Objective()).gradient[0].W.shape
-        (1, 4)
-    """
-    share = inverse_weight(table, rows, objective)
-    total, _ = accumulate_microbatches(net, table, rows, share, objective, draws)
-    return finalize_batch(total, net.layers, objective, share, draws)
+    """Return the loss and gradient of one batch of any size, both with the penalty."""
+    scale = inverse_weight(dataset, rows, objective)
+    total, _ = accumulate_microbatches(net, dataset, rows, scale, objective, random_source)
+    return finalize_batch(total, net.layers, objective, scale, random_source)
 
 
-def inverse_weight(table: Dataset, rows: Indices, objective: Objective) -> float:
-    """Return what a weight of 1 counts in a batch: ``1 / Σw``, 0 where it weighs nothing."""
+def inverse_weight(dataset: Dataset, rows: Indices, objective: Objective) -> float:
+    """Return a batch's ``1 / Σw``, 0 where it weighs nothing."""
     if objective.mechanism is not None:
         return 1.0 / objective.mechanism.expected_size
-    weight = len(rows) if table.weights is None else float(table.weights[rows].sum())
+    weight = len(rows) if dataset.weights is None else float(dataset.weights[rows].sum())
     return 1.0 / weight if weight > 0 else 0.0
 
 
 def accumulate_microbatches(
     net: Network,
-    table: Dataset,
+    dataset: Dataset,
     rows: Indices,
-    share: float,
+    scale: float,
     objective: Objective,
-    draws: RandomSource | None,
-    look: ExampleMetric | None = None,
+    random_source: RandomSource | None,
+    metric: ExampleMetric | None = None,
 ) -> tuple[LossAndGradient, list[Array]]:
-    """Add up what the microbatches of a batch contribute.
-
-    Args:
-        net: the network.
-        table: the examples as rows.
-        rows: those of the batch.
-        share: what a weight of 1 counts; 0 for nothing at all.
-        objective: what is minimised.
-        draws: where dropout's masks come from.
-        look: what to see of each example, or None.
-
-    Returns:
-        The sum, and what was seen of each microbatch.
-    """
-    if share == 0 and look is None:
+    """Return the sum over a batch's microbatches, each times ``scale``, and the metric of each."""
+    # Rows that weigh nothing may be infinite or NaN, and 0 · ∞ is NaN: they are not computed at all.
+    if scale == 0 and metric is None:
         return zero_gradient(net.layers), []
-    uniform = None if draws is None else draws.uniform
-    parts, seen = list[LossAndGradient](), list[Array]()
+    uniform = None if random_source is None else random_source.uniform
+    terms, metrics = list[LossAndGradient](), list[Array]()
     for part in microbatches(rows):
-        batch = gather(table, part)
+        batch = gather(dataset, part)
         masks = dropout_masks(net, len(part), objective.dropout, uniform)
-        added, looked = microbatch_gradient(net, batch, share, masks, objective.mechanism, look)
-        parts.append(added)
-        if looked is not None:
-            seen.append(looked)
-    return reduce(add, parts) if parts else zero_gradient(net.layers), seen
+        term, values = microbatch_gradient(net, batch, scale, masks, objective.mechanism, metric)
+        terms.append(term)
+        if values is not None:
+            metrics.append(values)
+    return reduce(add, terms) if terms else zero_gradient(net.layers), metrics
 
 
-def random_source(random_bits: np.random.Generator) -> RandomSource:
-    """Return random numbers from a generator of NumPy's."""
+def random_source(rng: np.random.Generator) -> RandomSource:
+    """Return the samplers of a generator."""
     return RandomSource(
-        uniform=lambda shape, dtype: random_bits.random(shape, dtype=dtype),
-        normal=lambda shape, dtype: random_bits.standard_normal(shape, dtype=dtype),
+        uniform=lambda shape, dtype: rng.random(shape, dtype=dtype),
+        normal=lambda shape, dtype: rng.standard_normal(shape, dtype=dtype),
     )

@@ -104,7 +104,7 @@ def _make(estimator: FitInterface, name: str, entropy: list[int] | None) -> Engi
     room = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:
         room = poisson_batch_capacity(room)
-    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, room=room)
+    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, capacity=room)
 
 
 def _pack_words(words: NDArray[Any]) -> int:
