@@ -33,9 +33,7 @@ def drawn(epochs: int, q: int) -> Any:
     return seen
 
 
-def accumulate_microbatches(
-    seen: Any, labels: LabelEncoding | None, asarray: Any = np.asarray
-) -> TrainingDynamics:
+def dynamics_of(seen: Any, labels: LabelEncoding | None, asarray: Any = np.asarray) -> TrainingDynamics:
     history = init_dynamics(asarray(seen[0]), 0.5, labels)
     for t, one in enumerate(seen[1:], start=2):
         history = update_dynamics(history, asarray(one), 0.5 / t)
@@ -64,7 +62,7 @@ def all_at_once(seen: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_sums_give_the_figures_of_all_epochs(epochs: int) -> None:
     seen = drawn(epochs, 5 + K)
-    found, expected = summarize(accumulate_microbatches(seen, LABELS)), all_at_once(seen)
+    found, expected = summarize(dynamics_of(seen, LABELS)), all_at_once(seen)
     assert list(found) == list(expected)
     for name, values in expected.items():
         assert_allclose(found[name], values, rtol=1e-10, atol=1e-7 if name == "variability" else 1e-12)
@@ -73,7 +71,7 @@ def test_sums_give_the_figures_of_all_epochs(epochs: int) -> None:
 @pytest.mark.parametrize("epochs", EPOCHS)
 def test_numbers_have_the_figures_that_need_no_labels(epochs: int) -> None:
     seen = drawn(epochs, 5 + K)
-    found, expected = summarize(accumulate_microbatches(seen, None)), all_at_once(seen)
+    found, expected = summarize(dynamics_of(seen, None)), all_at_once(seen)
     assert list(found) == ["loss", "el2n", "grand", "self_influence"]
     for name, values in found.items():
         assert_allclose(values, expected[name], rtol=1e-10)
@@ -81,10 +79,10 @@ def test_numbers_have_the_figures_that_need_no_labels(epochs: int) -> None:
 
 def test_the_answers_are_means_of_p() -> None:
     seen = drawn(4, 5 + K)
-    history = accumulate_microbatches(seen, LABELS)
+    history = dynamics_of(seen, LABELS)
     assert_allclose(mean_predictions(history), seen[:, :, 5:].mean(axis=0))
     assert_allclose(mislabel_score(history), seen[:, :, 1].mean(axis=0))
-    assert mean_predictions(accumulate_microbatches(drawn(2, 7), None)).shape == (N, 4)
+    assert mean_predictions(dynamics_of(drawn(2, 7), None)).shape == (N, 4)
 
 
 def test_one_epoch_more_leaves_the_history_before_as_it_was() -> None:
@@ -99,9 +97,7 @@ def test_one_epoch_more_leaves_the_history_before_as_it_was() -> None:
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["labels", "numbers"])
 def test_only_the_standard_is_used(labels: LabelEncoding | None) -> None:
     seen = drawn(3, 5 + K)
-    plain, strict = (
-        accumulate_microbatches(seen, labels, asarray) for asarray in (np.asarray, array_api_strict.asarray)
-    )
+    plain, strict = (dynamics_of(seen, labels, asarray) for asarray in (np.asarray, array_api_strict.asarray))
     for name, values in summarize(plain).items():
         assert_allclose(np.from_dlpack(summarize(strict)[name]), values, rtol=1e-12, err_msg=name)
     assert_allclose(np.from_dlpack(mislabel_score(strict)), mislabel_score(plain), rtol=1e-12)

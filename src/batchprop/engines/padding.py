@@ -86,7 +86,7 @@ class Microbatches(NamedTuple):
 
     def subset(self, index: slice) -> "Microbatches":
         """Return some of the microbatches."""
-        return self._make(values[index] for values in self)
+        return Microbatches._make(values[index] for values in self)
 
 
 def padded_batch_size(batches: EpochBatches, capacity: int = 1) -> int:
