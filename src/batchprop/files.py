@@ -31,10 +31,10 @@ _temporaries: dict[Path, list[Path]] = {}
 
 
 @contextmanager
-def temporary_path(path: Path, made: list[Path] | None = None) -> Iterator[None]:
+def temporary_path(path: Path, new_dirs: list[Path] | None = None) -> Iterator[None]:
     """Remove a path, and the folders made for it, however the block ends; what was renamed stays."""
     # Tracked before it exists: a signal may come between any two lines.
-    track(path, [] if made is None else made)
+    track(path, [] if new_dirs is None else new_dirs)
     try:
         yield
     finally:
@@ -53,9 +53,9 @@ def atomic_write(content: bytes, path: str | os.PathLike[str]) -> None:
         part.replace(path)
 
 
-def track(path: Path, made: list[Path]) -> None:
+def track(path: Path, new_dirs: list[Path]) -> None:
     """Have ``cleanup_all`` remove a path and the folders made for it, the innermost first."""
-    _temporaries[path] = made
+    _temporaries[path] = new_dirs
 
 
 def untrack(path: Path) -> None:
@@ -160,15 +160,15 @@ def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner 
     # The option names the path on the command line, for the message of the DataError.
     path = Path(path).resolve()
     file = path.parent / f".{path.name}.lock"
-    made = list[Path]()
+    new_dirs = list[Path]()
     try:
         try:
-            made += [folder for folder in file.parents if not folder.exists()]
+            new_dirs += [folder for folder in file.parents if not folder.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
             with defer_signals():
                 descriptor = _acquire(file, path, option)
                 # A signal handler that ends the process removes the lock file with the temporaries.
-                track(file, made)
+                track(file, new_dirs)
         except OSError as error:
             raise DataError(
                 f"{path} cannot be locked: {error.strerror} ({file}); name another with {option}"
@@ -180,7 +180,7 @@ def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner 
                 _release(descriptor, file)
                 untrack(file)
     finally:
-        remove_empty_dirs(made)
+        remove_empty_dirs(new_dirs)
 
 
 def _acquire(file: Path, path: Path, option: str) -> int:

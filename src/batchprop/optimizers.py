@@ -139,8 +139,8 @@ class AdamW(NamedTuple):
         self, layers: Layers, gradient: Layers, state: AdamState, learning_rate: Number
     ) -> tuple[Layers, AdamState]:
         """``W ← (1 − α λ) W``, then Adam's step; biases do not decay."""
-        kept = 1.0 - learning_rate * self.weight_decay
-        decayed = tuple(Layer(kept * layer.W, layer.b) for layer in layers)
+        factor = 1.0 - learning_rate * self.weight_decay
+        decayed = tuple(Layer(factor * layer.W, layer.b) for layer in layers)
         return self.adam.update(decayed, gradient, state, learning_rate)
 
 
