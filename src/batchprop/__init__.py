@@ -1,8 +1,8 @@
 """batchprop: batch backpropagation that keeps every example's own gradient within reach.
 
-A batch goes forward and back in ``backprop``; its gradient stays in factors, a ``BatchGradient``, and is
-collapsed only as far as you ask. ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, with more; they,
-and scikit-learn, are imported when first asked for.
+``backprop`` runs a batch forward and back; its gradient stays in factors, a ``BatchGradient``, and is
+collapsed only as far as you ask. ``MLPClassifier`` and ``MLPRegressor`` have scikit-learn's interface and
+more; they, and scikit-learn, are imported at their first use.
 """
 
 from importlib import import_module
@@ -19,7 +19,7 @@ from batchprop import (
     training,
 )
 from batchprop.backprop import Step, backprop
-from batchprop.engines import forking as _forking  # noqa: F401 to be there before anybody forks
+from batchprop.engines import forking as _forking  # noqa: F401 registers its hook before any fork
 from batchprop.gradcheck import check_gradient
 from batchprop.gradient import BatchGradient
 from batchprop.influence import influence

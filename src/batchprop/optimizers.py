@@ -80,6 +80,7 @@ class Nesterov(NamedTuple):
         """``v ← β v − α g``, ``θ ← θ + β v − α g``."""
 
         def update(theta: Array, g: Array, v: Array) -> tuple[Array, Array]:
+            # Sutskever's form, with the gradient taken at θ and not at θ + β v, as scikit-learn has it.
             step = learning_rate * g
             v = self.beta * v - step
             return theta + (self.beta * v - step), v
@@ -139,6 +140,7 @@ class AdamW(NamedTuple):
         self, layers: Layers, gradient: Layers, state: AdamState, learning_rate: Number
     ) -> tuple[Layers, AdamState]:
         """``W ← (1 − α λ) W``, then Adam's step; biases do not decay."""
+        # Decoupled: a penalty in the gradient would be divided by √v, and large gradients would decay less.
         factor = 1.0 - learning_rate * self.weight_decay
         decayed = tuple(Layer(factor * layer.W, layer.b) for layer in layers)
         return self.adam.update(decayed, gradient, state, learning_rate)
