@@ -1,8 +1,8 @@
-"""Training: one step, one epoch, and the loop, a generator that yields a record after every epoch.
+"""The training loop: chunks of batches, steps along their gradients, a record after every epoch.
 
-Whoever consumes the loop decides when to stop, what to print and what to keep. How the steps of an epoch are
-run is the engine's business: it is handed in. Where training stands is a ``TrainProgress``, to go on from as
-if it had never stopped.
+The loop is a generator: whoever consumes it decides when to stop, what to print and what to save. How the
+steps of a chunk are run is the engine's business. A ``TrainProgress`` tells where training stands, so that it
+can go on from there as if it had never stopped.
 """
 
 import math
@@ -37,7 +37,7 @@ from batchprop.schedules import Schedule
 
 
 class TrainState(NamedTuple):
-    """Where training stands: the parameters, the optimiser's memory, and the number of steps taken."""
+    """Where training stands between two steps: the parameters, the optimiser's memory, the steps taken."""
 
     layers: Layers
     optimizer: Any
@@ -45,11 +45,11 @@ class TrainState(NamedTuple):
 
 
 class MetricFns(NamedTuple):
-    """What is looked at while training, by functions that an engine may compile.
+    """Metrics to compute during training, by functions that an engine may compile.
 
     Attributes:
-        examples: ``(step, Y) -> (q, m)``, about each example of a batch, before the batch's step; or None.
-        steps: ``(gradient, before, after) -> (r,)``, about each step: the gradient of the data alone, and the
+        examples: ``(step, Y) -> (q, m)``, of each example of a batch, before the batch's step; or None.
+        steps: ``(gradient, before, after) -> (r,)``, of each step: the gradient of the data alone, and the
             parameters before and after; or None.
     """
 
@@ -58,10 +58,10 @@ class MetricFns(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What was seen in an epoch.
+    """The metrics of an epoch.
 
     Attributes:
-        examples: ``(n, q)``, in the order in which the batches name the rows; None where none were watched.
+        examples: ``(n, q)``, in the order in which the batches name the rows, or None.
         steps: ``(number of batches, r)``, or None.
     """
 
@@ -74,13 +74,13 @@ NO_BATCHES: EpochBatches = ()
 
 
 class TrainConfig(NamedTuple):
-    """All that stays the same while training: the network's structure, the optimiser, the objective.
+    """All that stays the same while training.
 
     Attributes:
-        network: its structure; where training begins.
-        optimizer: makes steps of gradients.
+        network: its structure, and where training begins.
+        optimizer: turns gradients into steps.
         objective: what is minimised.
-        watched: what is looked at besides.
+        metric_fns: what is computed besides.
     """
 
     network: Network
@@ -90,14 +90,14 @@ class TrainConfig(NamedTuple):
 
 
 class EpochResult(NamedTuple):
-    """What an epoch left behind.
+    """What an engine returns for a chunk of batches.
 
     Attributes:
-        state: after its last step.
-        layers: its parameters in NumPy arrays, for whoever looks at them.
-        losses: each batch's loss, taken before its step; the first not finite may be the last.
+        state: after the last step.
+        layers: its parameters as NumPy arrays.
+        losses: each batch's loss, taken before its step; the first that is not finite may be the last.
         finite: whether every parameter still is.
-        seen: what the recipe asked to look at.
+        metrics: what ``TrainConfig.metric_fns`` ask for.
     """
 
     state: TrainState
@@ -108,7 +108,7 @@ class EpochResult(NamedTuple):
 
 
 class Engine(Protocol):
-    """Runs the core's functions over the rows of a table: how, where, and with which random bits."""
+    """Runs the core's functions over the rows of a dataset: how, where, and with which random numbers."""
 
     @property
     def name(self) -> str:
@@ -116,31 +116,31 @@ class Engine(Protocol):
 
     def run_batches(
         self,
-        recipe: TrainConfig,
+        config: TrainConfig,
         state: TrainState,
-        table: Dataset,
+        dataset: Dataset,
         batches: EpochBatches,
         rates: Sequence[float],
     ) -> EpochResult:
         """Take a step for each batch, at its learning rate; the state given stays as it is."""
 
     def value_and_gradient(
-        self, net: Network, table: Dataset, rows: Indices, objective: Objective
+        self, net: Network, dataset: Dataset, rows: Indices, objective: Objective
     ) -> LossAndGradient:
-        """Return the loss and the gradient of one batch of any size, in NumPy arrays."""
+        """Return the loss and the gradient of one batch of any size, as NumPy arrays."""
 
     def map_rows(self, function: Callable[..., Any], net: Network, *matrices: Any) -> Any:
-        """Return ``function(net, *columns)`` of the matrices' rows, a chunk at a time, as NumPy rows."""
+        """Return ``function(net, *columns)`` of the matrices' rows, as NumPy rows."""
 
     def rng_state(self) -> dict[str, Any] | None:
-        """Where its random numbers stand, in plain data; None where they follow from the number of a step."""
+        """Return the state of its generator; None where draws follow from the number of the step."""
 
-    def set_rng_state(self, random_bits: dict[str, Any] | None) -> None:
-        """Let its random numbers go on from where they stood."""
+    def set_rng_state(self, state: dict[str, Any] | None) -> None:
+        """Go on from a state of its generator."""
 
 
 class TrainProgress(NamedTuple):
-    """Where training stands: enough to go on from there, batch for batch.
+    """Where training stands, maybe amid an epoch: enough to go on from there, batch for batch.
 
     Attributes:
         state: after the last step.
@@ -161,7 +161,7 @@ class TrainProgress(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known after an epoch.
+    """What is known after an epoch; callbacks receive it.
 
     Attributes:
         number: 1, 2, ...
@@ -171,8 +171,8 @@ class EpochRecord:
         seconds: how long that took.
         network: as it is now.
         state: to go on from.
-        batches: the rows of each batch; none where the epoch was not run in one piece.
-        seen: what the recipe asked to look at, of these batches.
+        batches: the rows of each batch; none where the epoch was run in several chunks.
+        metrics: of these batches.
         validation_loss: on the validation rows, where there are any.
         validation_score: on the validation rows, where one is watched.
         fit_state: all that an estimator's fit needs to go on from here (``estimators.fit_state.FitState``);
@@ -193,51 +193,26 @@ class EpochRecord:
     fit_state: Any = None
 
 
-def apply_gradient(
-    recipe: TrainConfig, state: TrainState, gradient: Layers, learning_rate: float | Array
-) -> TrainState:
-    """Take one step along a batch's gradient.
-
-    Args:
-        recipe: its optimiser and its ``max_grad_norm``.
-        state: before the step.
-        gradient: of the batch, penalty included.
-        learning_rate: of this step.
-
-    Returns:
-        The state after the step.
-    """
-    gradient = clip_by_global_norm(gradient, recipe.objective.max_grad_norm)
-    layers, memory = recipe.optimizer.update(state.layers, gradient, state.optimizer, learning_rate)
-    return TrainState(layers, memory, state.steps + 1)
-
-
-def all_finite(layers: Layers) -> Array:
-    """Whether every parameter is a finite number: a scalar array of a boolean."""
-    xp = namespace(layers[0].b)
-    return reduce(xp.logical_and, (xp.all(xp.isfinite(theta)) for layer in layers for theta in layer))
-
-
-def init_state(recipe: TrainConfig) -> TrainState:
+def init_state(config: TrainConfig) -> TrainState:
     """Return the state before the first step."""
-    return TrainState(recipe.network.layers, recipe.optimizer.init(recipe.network.layers), 0)
+    return TrainState(config.network.layers, config.optimizer.init(config.network.layers), 0)
 
 
 def train(
-    recipe: TrainConfig,
+    config: TrainConfig,
     state: TrainState,
-    table: Dataset,
-    plan: BatchSampler,
+    dataset: Dataset,
+    sampler: BatchSampler,
     schedule: Schedule,
     engine: Engine,
 ) -> Iterator[EpochRecord]:
-    """Train without end, yielding a record after each epoch.
+    """Train, yielding a record after each epoch, until the consumer or the sampler stops.
 
     Args:
-        recipe: the network's structure, the optimiser and the objective.
+        config: the network's structure, the optimiser and the objective.
         state: where to begin, from ``init_state`` or from an earlier record.
-        table: the examples as rows.
-        plan: which rows make up each batch of each epoch; training ends where the plan does.
+        dataset: the examples as rows.
+        sampler: which rows make up each batch of each epoch.
         schedule: the learning rate of each step; asked for a whole epoch when the epoch begins.
         engine: runs the steps.
 
@@ -255,42 +230,41 @@ def train(
         >>> from batchprop.batches import minibatches
         >>> from batchprop.engines.numpy import NumpyEngine
         >>> X = np.random.RandomState(0).randn(100, 2)
-        >>> table = Dataset(X, X @ np.array([[1.0], [-2.0]]))
+        >>> dataset = Dataset(X, X @ np.array([[1.0], [-2.0]]))
         >>> net = Network.create([2, 1], head="squared_error", random_state=0, dtype="float64")
-        >>> recipe = TrainConfig(net, optimizers.sgd(), Objective())
-        >>> run = train(
-        ...     recipe,
-        ...     init_state(recipe),
-        ...     table,
+        >>> config = TrainConfig(net, optimizers.sgd(), Objective())
+        >>> epochs = train(
+        ...     config,
+        ...     init_state(config),
+        ...     dataset,
         ...     minibatches(100, 10),
         ...     schedules.constant(0.1),
         ...     NumpyEngine(),
         ... )
-        >>> last = list(islice(run, 9))[-1]
+        >>> last = list(islice(epochs, 9))[-1]
         >>> last.number, last.loss < 1e-3, last.network.layers[0].W.round(2)
         (9, True, array([[ 1., -2.]]))
     """
-    return run_epochs(recipe, TrainProgress(state), whole_epochs(table, plan), schedule, engine)
+    return run_epochs(config, TrainProgress(state), whole_epochs(dataset, sampler), schedule, engine)
 
 
 def run_epochs(
-    recipe: TrainConfig,
+    config: TrainConfig,
     progress: TrainProgress,
     epochs: EpochIterator,
     schedule: Schedule,
     engine: Engine,
     on_progress: Callable[[TrainProgress], None] = lambda _: None,
 ) -> Iterator[EpochRecord]:
-    """Train from a place on, without end, yielding a record after each epoch.
+    """Train from some progress on, yielding a record after each epoch.
 
     Args:
-        recipe: the network's structure, the optimiser and the objective.
+        config: the network's structure, the optimiser and the objective.
         progress: where to go on.
-        epochs: the chunks of every epoch, from the first one; what was done before is passed over.
-        schedule: the learning rate of each step; asked for a whole piece when the piece begins.
+        epochs: the chunks of every epoch, from the first one; batches that were taken are skipped.
+        schedule: the learning rate of each step; asked for a whole chunk when the chunk begins.
         engine: runs the steps.
-        on_progress: called after each chunk, and after each epoch, once the record of it was
-            taken.
+        on_progress: called after each chunk and epoch.
 
     Yields:
         An ``EpochRecord`` after each epoch.
@@ -299,17 +273,18 @@ def run_epochs(
         DivergedError: the loss or a parameter is no longer finite.
         ParameterError: the schedule gave a rate that is not finite or is negative; an epoch has no batches.
     """
-    for number, pieces in enumerate(islice(epochs, progress.epochs, None), start=progress.epochs + 1):
-        earlier, started = progress.seconds, perf_counter()
-        ran, batches = EpochResult(progress.state, progress.state.layers, (), finite=True), NO_BATCHES
-        for piece in skip_batches(pieces, len(progress.losses)):
-            batches = NO_BATCHES if len(progress.losses) else piece.batches
-            progress, ran = _run_chunk(recipe, progress, piece, schedule, engine)
-            progress = progress._replace(seconds=earlier + perf_counter() - started)
+    for number, chunks in enumerate(islice(epochs, progress.epochs, None), start=progress.epochs + 1):
+        seconds_before, started = progress.seconds, perf_counter()
+        result, batches = EpochResult(progress.state, progress.state.layers, (), finite=True), NO_BATCHES
+        for chunk in skip_batches(chunks, len(progress.losses)):
+            # An epoch in several chunks has no one sequence of batches to which its metrics belong.
+            batches = NO_BATCHES if len(progress.losses) else chunk.batches
+            progress, result = _run_chunk(config, progress, chunk, schedule, engine)
+            progress = progress._replace(seconds=seconds_before + perf_counter() - started)
             on_progress(progress)
         if not len(progress.losses):
             raise ParameterError(
-                f"epoch {number} of the plan has no batches: give it one, which may be empty"
+                f"epoch {number} of the sampler has no batches: give it one, which may be empty"
             )
         n_rows = int(progress.sizes.sum())
         yield EpochRecord(
@@ -318,58 +293,75 @@ def run_epochs(
             learning_rate=progress.learning_rate,
             rows=n_rows,
             seconds=progress.seconds,
-            network=recipe.network.replace_layers(ran.layers),
+            network=config.network.replace_layers(result.layers),
             state=progress.state,
             batches=batches,
-            metrics=ran.metrics if len(batches) else NO_METRICS,
+            metrics=result.metrics if len(batches) else NO_METRICS,
         )
+        # Only now: an epoch counts as done once the consumer has taken its record and asks for the next.
         progress = TrainProgress(progress.state, number)
         on_progress(progress)
 
 
 def _run_chunk(
-    recipe: TrainConfig, place: TrainProgress, piece: Chunk, schedule: Schedule, engine: Engine
+    config: TrainConfig, progress: TrainProgress, chunk: Chunk, schedule: Schedule, engine: Engine
 ) -> tuple[TrainProgress, EpochResult]:
-    """Take the steps of a piece."""
-    table, batches = piece
-    rates = [_checked_rate(schedule, place.state.steps + i) for i in range(len(batches))]
-    ran = engine.run_batches(recipe, place.state, table, batches, rates)
-    _require_finite(ran, rates, place)
+    """Take a step for each batch of a chunk."""
+    dataset, batches = chunk
+    rates = [_checked_rate(schedule, progress.state.steps + i) for i in range(len(batches))]
+    result = engine.run_batches(config, progress.state, dataset, batches, rates)
+    _require_finite(result, rates, progress)
     after = TrainProgress(
-        ran.state,
-        place.epochs,
-        np.concatenate([place.losses, ran.losses]),
-        np.concatenate([place.sizes, batch_sizes(batches)]),
-        learning_rate=rates[-1] if rates else place.learning_rate,
+        result.state,
+        progress.epochs,
+        np.concatenate([progress.losses, result.losses]),
+        np.concatenate([progress.sizes, batch_sizes(batches)]),
+        learning_rate=rates[-1] if rates else progress.learning_rate,
     )
-    return after, ran
+    return after, result
+
+
+def apply_gradient(
+    config: TrainConfig, state: TrainState, gradient: Layers, learning_rate: float | Array
+) -> TrainState:
+    """Take one step along a batch's gradient, penalty included: clip its norm, then ask the optimiser."""
+    gradient = clip_by_global_norm(gradient, config.objective.max_grad_norm)
+    layers, opt_state = config.optimizer.update(state.layers, gradient, state.optimizer, learning_rate)
+    return TrainState(layers, opt_state, state.steps + 1)
+
+
+def all_finite(layers: Layers) -> Array:
+    """Whether every parameter is a finite number: a scalar array of a boolean."""
+    xp = namespace(layers[0].b)
+    return reduce(xp.logical_and, (xp.all(xp.isfinite(theta)) for layer in layers for theta in layer))
 
 
 def _checked_rate(schedule: Schedule, step: int) -> float:
-    given = schedule(step)
+    value = schedule(step)
     try:
-        rate = float(given)
+        rate = float(value)
     except (TypeError, ValueError):
         rate = math.nan
     if not 0 <= rate < math.inf:
         raise ParameterError(
-            f"the schedule gave a learning rate of {given!r} for step {step}: "
+            f"the schedule gave a learning rate of {value!r} for step {step}: "
             "it must return a finite number of at least 0"
         )
     return rate
 
 
-def _require_finite(ran: EpochResult, rates: Sequence[float], place: TrainProgress) -> None:
+def _require_finite(result: EpochResult, rates: Sequence[float], progress: TrainProgress) -> None:
     remedy = "try a smaller learning rate, max_grad_norm=1.0, or scaling the columns of X to similar ranges"
-    epoch = place.epochs + 1
-    for i, loss in enumerate(ran.losses):
+    epoch, n_before = progress.epochs + 1, len(progress.losses)
+    for i, loss in enumerate(result.losses):
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the loss became {loss} in epoch {epoch}, batch {len(place.losses) + i + 1} "
+                f"the loss became {loss} in epoch {epoch}, batch {n_before + i + 1} "
                 f"(learning rate {rates[i]:g}): {remedy}"
             )
-    if not ran.finite:
+    # A loss is taken before its step: the last step may have spoilt weights that no loss has seen.
+    if not result.finite:
         raise DivergedError(
-            f"the weights stopped being finite in epoch {epoch}, batch {len(place.losses) + len(rates)} "
+            f"the weights stopped being finite in epoch {epoch}, batch {n_before + len(rates)} "
             f"(learning rate {rates[-1]:g}): {remedy}"
         )

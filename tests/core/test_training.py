@@ -266,5 +266,5 @@ def test_an_epoch_without_batches_is_refused() -> None:
     net = Network.create([1, 1], head="squared_error", random_state=0)
     recipe, table = TrainConfig(net, optimizers.sgd(), Objective()), Dataset(np.ones((2, 1)), np.ones((2, 1)))
     empty: list[Any] = []
-    with pytest.raises(ParameterError, match="epoch 1 of the plan has no batches"):
+    with pytest.raises(ParameterError, match="epoch 1 of the sampler has no batches"):
         next(train(recipe, init_state(recipe), table, iter([empty]), schedules.constant(0.1), NumpyEngine()))

@@ -86,7 +86,7 @@ def test_every_epoch_takes_every_row_once_in_batches_of_one_size(
         pieces = list(next(course))
         sizes = [len(batch) for piece in pieces for batch in piece.batches]
         assert sizes == [32, 32, 32, 32, 22]
-        seen = np.concatenate([piece.table.X[batch, 0] for piece in pieces for batch in piece.batches])
+        seen = np.concatenate([piece.dataset.X[batch, 0] for piece in pieces for batch in piece.batches])
         assert sorted(seen) == list(range(150))
         orders.append(seen.tolist())
     assert orders[0] != orders[1]
@@ -151,7 +151,7 @@ def test_validation_rows_are_the_same_at_every_reading(monkeypatch: pytest.Monke
         def chunks(self, batch_size: int, rng: Any, *others: Any) -> Any:
             for seed in (1, 2):
                 epoch = list(next(super().chunks(7, np.random.RandomState(seed))))
-                seen.append(set(np.concatenate([chunk.table.X[:, 0] for chunk in epoch]).tolist()))
+                seen.append(set(np.concatenate([chunk.dataset.X[:, 0] for chunk in epoch]).tolist()))
             return super().chunks(batch_size, rng, *others)
 
     monkeypatch.setattr(base, "StreamingDataset", Watching)

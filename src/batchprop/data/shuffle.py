@@ -1,12 +1,12 @@
-"""Streams: the epochs of a table that does not fit in memory.
+"""Shuffling rows that do not fit in memory: the epochs of a table that is read in partitions.
 
-The table is read in *runs*, stretches of rows that are read in order (a row group of a Parquet file, say).
-Each epoch takes the runs in another order, reads several of them at a time, and shuffles what it has read in
-a buffer. That is no full shuffle, but near to one as long as the buffer sees the whole table: the runs open
-at one time come from all parts of it.
+A *partition* is a stretch of rows that are read in order, such as a row group of a Parquet file. Each epoch
+takes the partitions in another order, reads several of them at a time, and shuffles the rows that it has read
+in a buffer. That is no full shuffle, but close to one: the partitions open at one time come from all parts of
+the table.
 
-Source: Xu et al. 2022, arXiv 2206.05830 (CorgiPile), for the shuffling of runs and then of rows in a buffer;
-that the runs are taken from all parts of the table alike is ours.
+Source: Xu et al. 2022, arXiv 2206.05830 (CorgiPile), for the shuffling of partitions and then of rows in a
+buffer; that the partitions come from all parts of the table alike is ours.
 """
 
 from __future__ import annotations
@@ -26,158 +26,154 @@ from batchprop.data.sources import BLOCK_ROWS
 Item = TypeVar("Item")
 
 MAX_OPEN_PARTITIONS = 16
-"""Runs that are open at a time, at most."""
+"""Partitions that are open at a time, at most."""
 
 BUFFER_BYTES = 1 << 27
-"""What the buffer holds at most: with memory enough, the order does not depend on how much there is."""
+"""The largest buffer: with memory enough for it, the order of the rows depends no longer on the memory."""
 
 
 class ShuffleConfig(NamedTuple):
-    """How rows are mixed.
-
-    Attributes:
-        rows: how many the buffer holds.
-        runs: how many are open at a time.
-    """
+    """How rows are shuffled: so many in a buffer, from so many open partitions."""
 
     rows: int
     partitions: int
 
 
-def shuffle_config(n_runs: int, row_bytes: int, memory: int, partition_bytes: int = 0) -> ShuffleConfig:
-    """Return how to mix rows within some memory.
-
-    Four buffers are about: the one trained on, the next one, and what that one is made of. Runs that are
-    open may take a quarter of the memory.
+def shuffle_config(n_partitions: int, row_bytes: int, memory: int, partition_bytes: int = 0) -> ShuffleConfig:
+    """Return how to shuffle rows within some memory.
 
     Args:
-        n_runs: of the table.
+        n_partitions: of the table.
         row_bytes: what a row takes, inputs and targets together.
         memory: how many bytes there are.
-        partition_bytes: what a run takes that is open.
+        partition_bytes: what an open partition takes.
 
     Returns:
-        The mixing: at least a row, and a run.
+        At least one row and one partition.
 
     Example:
-        >>> (
-        ...     shuffle_config(1000, 128, 500_000_000),
-        ...     shuffle_config(1000, 128, 10**9, partition_bytes=10**8),
-        ... )
-        (ShuffleConfig(rows=262144, partitions=16), ShuffleConfig(rows=524288, partitions=2))
+        >>> shuffle_config(1000, 128, 500_000_000)
+        ShuffleConfig(rows=262144, partitions=16)
+        >>> shuffle_config(1000, 128, 10**9, partition_bytes=10**8)
+        ShuffleConfig(rows=524288, partitions=2)
     """
+    # Half the memory is for four buffers: the one trained on, the next one, and what that one is made of.
     rows = min(memory // 8, BUFFER_BYTES) // max(row_bytes, 1)
-    runs = min(n_runs, MAX_OPEN_PARTITIONS, memory // 4 // max(partition_bytes, 1))
-    return ShuffleConfig(1 << max(rows, 1).bit_length() - 1, max(runs, 1))
+    # A quarter is for what the readers of open partitions hold.
+    partitions = min(n_partitions, MAX_OPEN_PARTITIONS, memory // 4 // max(partition_bytes, 1))
+    # Powers of two: a little more or less memory shuffles alike.
+    return ShuffleConfig(1 << max(rows, 1).bit_length() - 1, max(partitions, 1))
 
 
 def shuffled_chunks(
-    open_run: Callable[[int, int], Iterator[Dataset]],
-    n_runs: int,
+    open_partition: Callable[[int, int], Iterator[Dataset]],
+    n_partitions: int,
     batch_size: int,
-    mixing: ShuffleConfig,
+    config: ShuffleConfig,
     seed: int | None,
 ) -> EpochIterator:
-    """Run epochs over runs that are shuffled, and rows that are shuffled in a buffer.
+    """Run epochs over shuffled partitions, whose rows are shuffled in a buffer.
 
-    The order of an epoch follows from the seed and the epoch's number. Every row is taken once; every batch
-    has ``batch_size`` rows but the last.
+    The order of an epoch follows from the seed and the epoch's number, so that a resumed fit can skip to it.
+    Every row is taken once; every batch has ``batch_size`` rows but the last.
 
     Args:
-        open_run: ``(run, rows)`` to the run's rows in order, about so many at a time.
-        n_runs: how many runs there are.
+        open_partition: ``(partition, rows)`` to its rows in order, about so many at a time.
+        n_partitions: how many there are.
         batch_size: m.
-        mixing: how much is mixed.
+        config: how much is shuffled.
         seed: of the order; None keeps the rows in order.
 
     Yields:
-        For each epoch its pieces, the next one made while one is worked on.
+        For each epoch its chunks; the next one is made while the engine works on one.
 
     Example:
-        >>> def open_run(run, rows):
-        ...     yield Dataset(np.full((4, 1), run), np.arange(4.0)[:, None])
+        >>> def open_partition(partition, rows):
+        ...     yield Dataset(np.full((4, 1), partition), np.arange(4.0)[:, None])
         >>> epoch = next(
-        ...     shuffled_chunks(open_run, 3, 5, ShuffleConfig(rows=8, partitions=2), seed=0)
+        ...     shuffled_chunks(open_partition, 3, 5, ShuffleConfig(rows=8, partitions=2), seed=0)
         ... )
-        >>> [[len(batch) for batch in piece.batches] for piece in epoch]
+        >>> [[len(batch) for batch in chunk.batches] for chunk in epoch]
         [[5], [5], [2]]
     """
     for epoch in count(1):
-        random = None if seed is None else np.random.default_rng([seed, epoch])
-        runs = (
-            np.arange(n_runs) if random is None else stratified_permutation(n_runs, mixing.partitions, random)
+        rng = None if seed is None else np.random.default_rng([seed, epoch])
+        order = (
+            np.arange(n_partitions)
+            if rng is None
+            else stratified_permutation(n_partitions, config.partitions, rng)
         )
-        at_a_time = 1 if random is None else mixing.partitions
-        block = max(min(BLOCK_ROWS, mixing.rows // at_a_time), 1)
-        tables = interleave((open_run(int(run), block) for run in runs), at_a_time)
-        yield prefetch(_buffered_chunks(tables, batch_size, mixing.rows, random))
+        n_open = 1 if rng is None else config.partitions
+        block = max(min(BLOCK_ROWS, config.rows // n_open), 1)
+        datasets = interleave((open_partition(int(partition), block) for partition in order), n_open)
+        yield prefetch(_buffered_chunks(datasets, batch_size, config.rows, rng))
 
 
 def _buffered_chunks(
-    tables: Iterator[Dataset], batch_size: int, room: int, random: np.random.Generator | None
+    datasets: Iterator[Dataset], batch_size: int, capacity: int, rng: np.random.Generator | None
 ) -> Iterator[Chunk]:
     """Fill the buffer, cut it into whole batches, and keep what is left for the next one."""
-    left = list[Dataset]()
-    for filled in _fill_buffer(tables, room):
-        table = _concat([*left, *filled])
-        order = np.arange(table.n_rows) if random is None else random.permutation(table.n_rows)
-        whole = table.n_rows // batch_size * batch_size
+    rest = list[Dataset]()
+    for filled in _fill_buffer(datasets, capacity):
+        dataset = _concat([*rest, *filled])
+        order = np.arange(dataset.n_rows) if rng is None else rng.permutation(dataset.n_rows)
+        whole = dataset.n_rows // batch_size * batch_size
         if whole:
-            yield Chunk(table, SequentialBatches(order[:whole], batch_size))
-        left = [_subset(table, order[whole:])]
-    if left and left[0].n_rows:
-        yield Chunk(left[0], SequentialBatches(np.arange(left[0].n_rows), batch_size))
+            yield Chunk(dataset, SequentialBatches(order[:whole], batch_size))
+        rest = [_subset(dataset, order[whole:])]
+    if rest and rest[0].n_rows:
+        yield Chunk(rest[0], SequentialBatches(np.arange(rest[0].n_rows), batch_size))
 
 
-def _fill_buffer(tables: Iterator[Dataset], room: int) -> Iterator[list[Dataset]]:
-    """Tables that have so many rows together, or a little more."""
+def _fill_buffer(datasets: Iterator[Dataset], capacity: int) -> Iterator[list[Dataset]]:
+    """Datasets that have so many rows together, or a little more."""
     filled, n_rows = list[Dataset](), 0
-    for table in tables:
-        filled.append(table)
-        n_rows += table.n_rows
-        if n_rows >= room:
+    for dataset in datasets:
+        filled.append(dataset)
+        n_rows += dataset.n_rows
+        if n_rows >= capacity:
             yield filled
             filled, n_rows = [], 0
     if filled:
         yield filled
 
 
-def _concat(tables: list[Dataset]) -> Dataset:
-    X, Y, weights = zip(*tables, strict=True)
+def _concat(datasets: list[Dataset]) -> Dataset:
+    X, Y, weights = zip(*datasets, strict=True)
     weighted = weights[0] is not None
     return Dataset(np.concatenate(X), np.concatenate(Y), np.concatenate(weights) if weighted else None)
 
 
-def _subset(table: Dataset, rows: Indices) -> Dataset:
-    return Dataset(table.X[rows], table.Y[rows], None if table.weights is None else table.weights[rows])
+def _subset(dataset: Dataset, rows: Indices) -> Dataset:
+    weights = None if dataset.weights is None else dataset.weights[rows]
+    return Dataset(dataset.X[rows], dataset.Y[rows], weights)
 
 
-def stratified_permutation(n_runs: int, at_a_time: int, random: np.random.Generator) -> NDArray[np.intp]:
-    """Return the runs in an order in which those that follow each other come from all parts of the table.
-
-    The table is cut into ``at_a_time`` parts of neighbouring runs; each part is shuffled, and they take
-    turns, in a new order each turn.
+def stratified_permutation(n: int, n_strata: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return 0 to n - 1 in an order in which neighbours come from all parts of the range.
 
     Example:
         >>> stratified_permutation(8, 4, np.random.default_rng(0)) // 2
         array([3, 2, 1, 0, 1, 3, 0, 2])
     """
-    parts = [random.permutation(part) for part in np.array_split(np.arange(n_runs), max(at_a_time, 1))]
-    turns = (random.permutation([part[i] for part in parts if i < len(part)]) for i in range(len(parts[0])))
+    # Strata of neighbours are shuffled each, and take turns, in a new order each turn: in a table sorted by
+    # its target, a plain permutation would leave some buffers with far more of one class than of others.
+    strata = [rng.permutation(stratum) for stratum in np.array_split(np.arange(n), max(n_strata, 1))]
+    turns = (rng.permutation([s[i] for s in strata if i < len(s)]) for i in range(len(strata[0])))
     return np.concatenate([np.empty(0, dtype=np.intp), *turns])
 
 
-def interleave(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[Item]:
+def interleave(streams: Iterator[Iterator[Item]], n_open: int) -> Iterator[Item]:
     """Take an item of each of several streams in turn; where one has ended, the next stream begins.
 
     Example:
         >>> "".join(interleave(map(iter, ["aaa", "b", "ccc"]), 2))
         'abacacc'
     """
-    opened = deque(islice(streams, at_a_time))
+    opened = deque(islice(streams, n_open))
     while opened:
         stream = opened.popleft()
-        for item in stream:
+        for item in stream:  # one, if there is one
             yield item
             opened.append(stream)
             break
@@ -186,7 +182,7 @@ def interleave(streams: Iterator[Iterator[Item]], at_a_time: int) -> Iterator[It
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Have the next item made in another thread while one is worked on.
+    """Make the next item in another thread while the caller works on one.
 
     Example:
         >>> list(prefetch(iter("abc")))
@@ -200,24 +196,16 @@ def prefetch(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def hash_uniform(rows: Indices, seed: int = 0) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each row that depends on nothing but the row's number and the seed.
-
-    Args:
-        rows: row numbers ``(n,)``.
-        seed: other seeds draw other lots.
-
-    Returns:
-        ``(n,)``.
+    """Return a number in [0, 1) for each row ``(n,)`` that depends on nothing but its number and the seed.
 
     Source:
         Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
 
     Example:
-        >>> (
-        ...     hash_uniform(np.arange(3)).round(3),
-        ...     bool(abs(np.mean(hash_uniform(np.arange(10_000)) < 0.2) - 0.2) < 0.01),
-        ... )
-        (array([0.883, 0.432, 0.026]), True)
+        >>> hash_uniform(np.arange(3)).round(3)
+        array([0.883, 0.432, 0.026])
+        >>> bool(abs(np.mean(hash_uniform(np.arange(10_000)) < 0.2) - 0.2) < 0.01)
+        True
     """
     with np.errstate(over="ignore"):
         z = (np.asarray(rows).astype(np.uint64) + np.uint64(1 + (seed << 32))) * np.uint64(0x9E3779B97F4A7C15)

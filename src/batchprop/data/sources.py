@@ -1,4 +1,4 @@
-"""Sources: tables that are read in runs of rows, as often as needed, and need not fit in memory."""
+"""Sources: tables that are read in partitions, as often as needed, and need not fit in memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MAX_ABS_TARGET = 1e30
 """The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
 
 BLOCK_ROWS = 16_384
-"""Rows that are read of a run at a time, where the buffer is large."""
+"""Rows of a partition that are read at a time, where the buffer is large."""
 
 PARTITION_ROWS = 1 << 16
-"""Rows of a run of a matrix."""
+"""Rows of a partition of a matrix, which has none of its own."""
 
 
 class RowBlock(NamedTuple):
     """Rows of a table, as they were read.
 
     Attributes:
-        first: the number of the first of them in the whole table.
+        start_row: the number of the first of them in the whole table.
         X: inputs ``(m, n_0)``.
         y: their targets, as ``fit`` takes them.
         weights: how much each counts ``(m,)``, or None.
@@ -36,18 +36,18 @@ class RowBlock(NamedTuple):
 
 
 class DataSource(Protocol):
-    """A table that is read in runs, as often as needed."""
+    """A table that is read in partitions, as often as needed."""
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        """How many rows each run has."""
+        """How many rows each partition has."""
 
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
-        """Read a run in order, some ``rows`` of it at a time."""
+        """Read a partition in order, some ``rows`` of it at a time."""
 
 
 class ArraySource:
-    """Matrices of any kind that can be cut into rows, on a disk for instance, as a source.
+    """Matrices of any kind that give rows for a slice, on a disk for instance, as a source.
 
     Args:
         X: inputs ``(n, n_0)``: a ``numpy.memmap``, or whatever else has a shape and gives rows for a slice.
@@ -66,38 +66,38 @@ class ArraySource:
     def __init__(self, X: Any, y: Any, weights: Any = None) -> None:
         lengths = {name: len(of) for name, of in (("X", X), ("y", y), ("weights", weights)) if of is not None}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-            raise InputError(f"the numbers of rows differ: {told}; give as many of each")
+            info = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise InputError(f"the numbers of rows differ: {info}; give as many of each")
         self.X, self.y, self.weights = X, y, weights
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        """How many rows each run has: ``PARTITION_ROWS``, the last one what is left."""
+        """How many rows each partition has: ``PARTITION_ROWS``, the last one what is left."""
         n = len(self.X)
         return tuple(min(PARTITION_ROWS, n - start) for start in range(0, n, PARTITION_ROWS))
 
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
-        """Read a run in order, some rows at a time."""
+        """Read a partition in order, some rows at a time."""
         begin = partition * PARTITION_ROWS
         end = begin + self.partitions[partition]
-        for first in range(begin, end, rows):
-            some = slice(first, min(first + rows, end))
-            weights = None if self.weights is None else np.asarray(self.weights[some])
-            yield RowBlock(first, np.asarray(self.X[some]), np.asarray(self.y[some]), weights)
+        for start in range(begin, end, rows):
+            block = slice(start, min(start + rows, end))
+            weights = None if self.weights is None else np.asarray(self.weights[block])
+            yield RowBlock(start, np.asarray(self.X[block]), np.asarray(self.y[block]), weights)
 
 
 class IterableSource:
     """Chunks ``(X, y)`` or ``(X, y, weights)`` that come from anywhere, as a source.
 
-    Chunks that have numbers (a list, or anything else with a length and an index) are taken in another order
-    in each epoch; others, which can only be gone through, always in theirs.
+    Chunks that have an index (a list, say) are shuffled in each epoch; others, which can only be iterated
+    over, come in their own order.
 
     Args:
-        chunks: of rows; gone through once to count them, and again in every epoch. Or a function that begins
-            them anew, such as a generator function.
+        chunks: iterated over once to count rows, and again in every epoch; or a function that makes such an
+            iterable, a generator function for instance.
 
     Raises:
-        InputError: they can be gone through only once; one is no such pair; there is none.
+        InputError: they can be iterated over only once; one is no such pair; there is none.
 
     Example:
         >>> source = IterableSource([(np.zeros((3, 2)), [1, 2, 3]), (np.zeros((1, 2)), [4])])
@@ -114,36 +114,36 @@ class IterableSource:
                 "or the function that makes them, without calling it"
             )
         self.chunks = chunks
-        self._numbered = isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__")
+        self._indexable = isinstance(chunks, Sequence) or hasattr(chunks, "__getitem__")
         lengths = [_length(_validate_chunk(chunk, i)[0]) for i, chunk in enumerate(chunks)]
         if not sum(lengths):
             raise InputError("there are no rows: give chunks (X, y) of rows")
-        self.partitions = tuple(lengths) if self._numbered else (sum(lengths),)
-        self._firsts = [0, *np.cumsum(lengths).tolist()]
+        self.partitions = tuple(lengths) if self._indexable else (sum(lengths),)
+        self._starts = [0, *np.cumsum(lengths).tolist()]
 
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
-        """Read a run in order, some rows at a time."""
+        """Read a partition in order, some rows at a time."""
         chunks: Any = self.chunks
-        for i, chunk in [(partition, chunks[partition])] if self._numbered else enumerate(chunks):
+        for i, chunk in [(partition, chunks[partition])] if self._indexable else enumerate(chunks):
             X, *others = _validate_chunk(chunk, i)
             y, *weights = (np.asarray(part) for part in others)
             # Named columns stay named, for the order that they are in to be seen; sparse rows stay sparse.
             X = X if hasattr(X, "shape") else np.asarray(X)
             n = _length(X)
-            if i + 1 >= len(self._firsts) or n != self._firsts[i + 1] - self._firsts[i]:
+            if i + 1 >= len(self._starts) or n != self._starts[i + 1] - self._starts[i]:
                 raise InputError(
                     f"chunk {i} has {n} rows, and had another number when they were counted: give the "
                     "same chunks each time"
                 )
             for start in range(0, n, rows):
-                some = slice(start, start + rows)
-                of_rows = weights[0][some] if weights else None
-                X_some = X.iloc[some] if hasattr(X, "iloc") else X[some]
-                yield RowBlock(self._firsts[i] + start, X_some, y[some], of_rows)
+                block = slice(start, start + rows)
+                block_weights = weights[0][block] if weights else None
+                block_X = X.iloc[block] if hasattr(X, "iloc") else X[block]
+                yield RowBlock(self._starts[i] + start, block_X, y[block], block_weights)
 
 
 class _Reiterable:
-    """What a function makes, made anew each time that it is gone through."""
+    """An iterable that calls a function for each iteration."""
 
     def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
         self._make = make
