@@ -90,7 +90,7 @@ class Network:
 
         Args:
             weights: ``(W, b)`` of each layer, ``W (n_l, n_{l-1})`` and ``b (n_l,)``, as ``torch.nn.Linear``
-                keeps them; or the path of a file that ``batchprop.export.weights`` wrote.
+                keeps them; or the path of a file of ``batchprop.export.save_weights``.
             activation: one for all hidden layers, or a sequence of L; None for ``"relu"``. A file holds it.
             head: a name of ``heads.HEADS`` or a ``Head``; None for ``"softmax"``. A file holds it.
 
