@@ -131,56 +131,9 @@ class Network:
         return Network(layers, self.activations, self.head)
 
 
-def _resolve_activations(
-    activation: str | Activation | Sequence[str | Activation], n_hidden: int
-) -> tuple[Activation, ...]:
-    hidden: tuple[str | Activation, ...] = broadcast_to_layers("activation", activation, n_hidden)
-    return tuple(map(get_activation, hidden))
-
-
 WEIGHT_LOADERS: dict[str, Callable[[str | PathLike[str]], Network]] = {}
 """The functions that load a network from a file, by the file's suffix. The core reads no files: the package's
 ``__init__``, which may import everything, registers them here."""
-
-
-def _weight_loader(path: str | PathLike[str]) -> Callable[[str | PathLike[str]], Network]:
-    suffix = PurePath(path).suffix.lower()
-    if suffix not in WEIGHT_LOADERS:
-        raise unknown_option_error("the ending of weights", suffix, WEIGHT_LOADERS)
-    return WEIGHT_LOADERS[suffix]
-
-
-def _validate_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
-    """Return layers whose shapes fit each other and whose entries are finite, or raise a ParameterError."""
-    layers: Layers = ()
-    for k, pair in enumerate(pairs):
-        if len(pair) != 2:
-            raise ParameterError(f"weights[{k}] holds {len(pair)} arrays: give (W, b) of each layer")
-        W, b = (_as_float_array(k, array) for array in pair)
-        n_in = layers[-1].b.shape[0] if layers else W.shape[-1] if W.ndim else 0
-        if b.ndim != 1 or W.shape != (b.shape[0], n_in) or 0 in W.shape:
-            before = f", where n_in is {n_in}, the layer before's n_out" if layers else ""
-            raise ParameterError(
-                f"weights[{k}] has W {tuple(W.shape)} and b {tuple(b.shape)}: W is (n_out, n_in), b (n_out,)"
-                f"{before}; scikit-learn's coefs_ are the transposes of W"
-            )
-        layers = (*layers, Layer(W, b))
-    if not layers:
-        raise ParameterError("weights holds no layer: give (W, b) of each layer, W (n_out, n_in)")
-    return layers
-
-
-def _as_float_array(k: int, array: Array) -> Array:
-    array = array if is_array_api_obj(array) else np.asarray(array)
-    xp = namespace(array)
-    if not xp.isdtype(array.dtype, ("integral", "real floating")):
-        raise ParameterError(f"weights[{k}] holds {array.dtype}: give arrays of real numbers")
-    array = array if xp.isdtype(array.dtype, "real floating") else xp.astype(array, xp.float32)
-    if not bool(xp.all(xp.isfinite(array))):
-        raise ParameterError(
-            f"weights[{k}] holds numbers that are not finite: give finite weights and biases"
-        )
-    return array
 
 
 def glorot_uniform(
@@ -195,7 +148,6 @@ def glorot_uniform(
     rng = check_random_state(random_state)
     layers = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
-        # Glorot's 6, and 2 for the sigmoid, as scikit-learn has it.
         # Glorot's 6, and 2 for the sigmoid, as scikit-learn has it.
         gain = 2.0 if activation is not None and activation.name == "sigmoid" else 6.0
         bound = math.sqrt(gain / (n_in + n_out))
@@ -238,6 +190,55 @@ def validate_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
             f"sizes={sizes!r} is too short: give at least the widths of input and output, as [4, 3]"
         )
     for width in sizes:
+        # A bool is an int in Python, and as a width a mistake.
         if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
             raise ParameterError(f"sizes={sizes!r} holds {width!r}: every width is a positive integer")
     return tuple(int(width) for width in sizes)
+
+
+def _weight_loader(path: str | PathLike[str]) -> Callable[[str | PathLike[str]], Network]:
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in WEIGHT_LOADERS:
+        raise unknown_option_error("the ending of weights", suffix, WEIGHT_LOADERS)
+    return WEIGHT_LOADERS[suffix]
+
+
+def _resolve_activations(
+    activation: str | Activation | Sequence[str | Activation], n_hidden: int
+) -> tuple[Activation, ...]:
+    hidden: tuple[str | Activation, ...] = broadcast_to_layers("activation", activation, n_hidden)
+    return tuple(map(get_activation, hidden))
+
+
+def _validate_layers(pairs: Iterable[tuple[Array, Array]]) -> Layers:
+    """Return layers whose shapes fit each other and whose entries are finite, or raise a ParameterError."""
+    layers: Layers = ()
+    for k, pair in enumerate(pairs):
+        # Checked before it is unpacked: Python's own error would not name the layer.
+        if len(pair) != 2:
+            raise ParameterError(f"weights[{k}] holds {len(pair)} arrays: give (W, b) of each layer")
+        W, b = (_as_float_array(k, array) for array in pair)
+        n_in = layers[-1].b.shape[0] if layers else W.shape[-1] if W.ndim else 0
+        if b.ndim != 1 or W.shape != (b.shape[0], n_in) or 0 in W.shape:
+            before = f", where n_in is {n_in}, the layer before's n_out" if layers else ""
+            raise ParameterError(
+                f"weights[{k}] has W {tuple(W.shape)} and b {tuple(b.shape)}: W is (n_out, n_in), b (n_out,)"
+                f"{before}; scikit-learn's coefs_ are the transposes of W"
+            )
+        layers = (*layers, Layer(W, b))
+    if not layers:
+        raise ParameterError("weights holds no layer: give (W, b) of each layer, W (n_out, n_in)")
+    return layers
+
+
+def _as_float_array(k: int, array: Array) -> Array:
+    array = array if is_array_api_obj(array) else np.asarray(array)
+    xp = namespace(array)
+    if not xp.isdtype(array.dtype, ("integral", "real floating")):
+        raise ParameterError(f"weights[{k}] holds {array.dtype}: give arrays of real numbers")
+    array = array if xp.isdtype(array.dtype, "real floating") else xp.astype(array, xp.float32)
+    if not bool(xp.all(xp.isfinite(array))):
+        raise ParameterError(
+            f"weights[{k}] holds numbers that are not finite: give finite weights and biases"
+        )
+    return array
