@@ -15,7 +15,7 @@ Schedule: TypeAlias = Callable[[int], float]
 
 
 def constant(learning_rate: float) -> Schedule:
-    """``α(t) = α``.
+    """A constant rate: ``α(t) = α``.
 
     Args:
         learning_rate: α > 0.
@@ -42,14 +42,14 @@ def invscaling(
     rows_per_epoch: int,
     rows_before: int = 0,
 ) -> Schedule:
-    """``α(t) = α / (1 + rows seen before this epoch)^p``, constant within an epoch, as scikit-learn has it.
+    """scikit-learn's "invscaling": ``α(t) = α / (1 + n)^p``, n the rows trained on before t's epoch.
 
     Args:
         learning_rate: α > 0.
         power: p ≥ 0.
         steps_per_epoch: the number of steps that share one rate.
         rows_per_epoch: the number of rows that an epoch adds to the count.
-        rows_before: rows seen before step 0.
+        rows_before: the number of rows trained on before step 0.
 
     Returns:
         The schedule.
@@ -67,8 +67,8 @@ def invscaling(
         raise ParameterError(f"power_t={power!r} is not allowed: give 0 or a positive number, as 0.5")
 
     def schedule(step: int) -> float:
-        rows_seen = rows_before + step // steps_per_epoch * rows_per_epoch
-        return learning_rate / math.pow(rows_seen + 1, power)
+        n_rows = rows_before + step // steps_per_epoch * rows_per_epoch
+        return learning_rate / math.pow(n_rows + 1, power)
 
     return schedule
 
