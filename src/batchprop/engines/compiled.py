@@ -135,6 +135,7 @@ def _run(
 
 
 run = jax.jit(_run, static_argnames="static")
+# The device reuses the memory of the carry: large parameters are not held twice, and the caller's is lost.
 run_donated = jax.jit(_run, static_argnames="static", donate_argnames="carry")
 
 
