@@ -1,108 +1,107 @@
-/** The server behind the page: what it pushes, and what it is asked. */
+/** The connection to the server: its events, and requests. */
 
-import type { Action, Frame, Lesson, Loaded, Settings } from "./protocol";
+import type { Command, TrainingState, Setup, LoadedFile, Settings } from "./protocol";
 
-export interface Heard {
-  lesson: (lesson: Lesson) => void;
-  /** `first` of a connection, which tells all steps so far. */
-  frame: (frame: Frame, first: boolean) => void;
-  /** `why` it is lost, where it is not that the playground has ended. */
-  link: (state: "open" | "lost", why?: string) => void;
+export interface Connection {
+  setup: (setup: Setup) => void;
+  /** The first state of a connection has all steps so far. */
+  state: (state: TrainingState, first: boolean) => void;
+  /** `reason`: why the connection is lost, unless the playground has ended. */
+  status: (state: "open" | "lost", reason?: string) => void;
 }
 
-/** Done, with what came back, or refused, with the reason in a sentence. */
-export type Answer<T = null> = { done: T } | { refused: string };
+/** The response, or an error message. */
+export type Result<T = null> = { value: T } | { error: string };
 
-const UNREACHABLE = "The playground does not answer: it may have ended in its terminal.";
-const OVER = "The playground has ended.";
+const UNREACHABLE = "The playground does not answer. It may have been stopped in its terminal.";
+const ENDED = "The playground has ended.";
 const RETRY_AFTER = 1000;
 
-export class Server {
+export class ApiClient {
   private source: EventSource | null = null;
-  /** One request at a time, in the order of the controls that were touched. */
+  /** One request at a time, so that settings arrive in the order in which they were made. */
   private queue: Promise<unknown> = Promise.resolve();
-  /** Why nothing is asked any more: requests that fail would litter the browser's console. */
-  private over: string | null = null;
+  /** Set once the connection is closed: requests that fail would fill the browser's console with errors. */
+  private closedReason: string | null = null;
 
-  constructor(private readonly heard: Heard) {}
+  constructor(private readonly connection: Connection) {}
 
-  /** Listen; a connection that told nothing is tried once more, as the browser's own tries would go on for ever. */
-  connect(again = true): void {
-    if (this.over !== null) return;
+  /** Connect; retry once at most, as EventSource itself would retry for ever. */
+  connect(retry = true): void {
+    if (this.closedReason !== null) return;
     this.source?.close();
     const source = new EventSource("events");
     this.source = source;
-    let told = false;
-    source.addEventListener("open", () => this.heard.link("open"));
-    source.addEventListener("lesson", (event) => this.heard.lesson(JSON.parse(event.data as string) as Lesson));
-    source.addEventListener("frame", (event) => {
-      const first = !told;
-      told = true;
-      this.heard.frame(JSON.parse(event.data as string) as Frame, first);
+    let received = false;
+    source.addEventListener("open", () => this.connection.status("open"));
+    source.addEventListener("setup", (event) => this.connection.setup(JSON.parse(event.data as string) as Setup));
+    source.addEventListener("state", (event) => {
+      const first = !received;
+      received = true;
+      this.connection.state(JSON.parse(event.data as string) as TrainingState, first);
     });
-    source.addEventListener("full", (event) => this.leave((JSON.parse(event.data as string) as { error: string }).error));
-    source.addEventListener("ended", () => this.leave());
+    source.addEventListener("full", (event) => this.disconnect((JSON.parse(event.data as string) as { error: string }).error));
+    source.addEventListener("ended", () => this.disconnect());
     source.addEventListener("error", () => {
       source.close();
-      if (told || again) setTimeout(() => this.connect(false), RETRY_AFTER);
-      else this.leave();
+      if (received || retry) setTimeout(() => this.connect(false), RETRY_AFTER);
+      else this.disconnect();
     });
   }
 
-  /** Neither listen nor ask again. */
-  private leave(why = ""): void {
+  /** Close the connection for good. */
+  private disconnect(reason = ""): void {
     this.source?.close();
-    this.over = why || OVER;
-    this.heard.link("lost", why);
+    this.closedReason = reason || ENDED;
+    this.connection.status("lost", reason);
   }
 
-  run(action: Action): Promise<Answer> {
-    return this.post("run", JSON.stringify({ action }));
+  run(command: Command): Promise<Result> {
+    return this.post("command", JSON.stringify({ command }));
   }
 
-  settings(changes: Partial<Settings>): Promise<Answer> {
+  settings(changes: Partial<Settings>): Promise<Result> {
     return this.post("settings", JSON.stringify(changes));
   }
 
-  file(file: File): Promise<Answer<Loaded>> {
-    return this.post<Loaded>(`file?name=${encodeURIComponent(file.name)}`, file, "application/octet-stream");
+  file(file: File): Promise<Result<LoadedFile>> {
+    return this.post<LoadedFile>(`file?name=${encodeURIComponent(file.name)}`, file, "application/octet-stream");
   }
 
-  end(): Promise<Answer> {
-    const answer = this.post("end", "{}");
-    this.leave();
-    return answer;
+  end(): Promise<Result> {
+    const result = this.post("end", "{}");
+    this.disconnect();
+    return result;
   }
 
-  private post<T = null>(path: string, body: BodyInit, type = "application/json"): Promise<Answer<T>> {
-    if (this.over !== null) return Promise.resolve({ refused: this.over });
-    const answer = this.queue.then(() => ask<T>(path, { method: "POST", body, headers: { "Content-Type": type } }));
-    this.queue = answer;
-    return answer;
+  private post<T = null>(path: string, body: BodyInit, type = "application/json"): Promise<Result<T>> {
+    if (this.closedReason !== null) return Promise.resolve({ error: this.closedReason });
+    const result = this.queue.then(() => request<T>(path, { method: "POST", body, headers: { "Content-Type": type } }));
+    this.queue = result;
+    return result;
   }
 }
 
-async function ask<T>(path: string, request: RequestInit): Promise<Answer<T>> {
+async function request<T>(path: string, options: RequestInit): Promise<Result<T>> {
   try {
-    const response = await fetch(path, request);
-    if (!response.ok) return { refused: await reason(response) };
+    const response = await fetch(path, options);
+    if (!response.ok) return { error: await errorMessage(response) };
     const text = await response.text();
-    const told: unknown = text ? JSON.parse(text) : null;
-    const refused = sentence(told, "refused");
-    return refused === null ? { done: told as T } : { refused };
+    const received: unknown = text ? JSON.parse(text) : null;
+    const error = errorField(received);
+    return error === null ? { value: received as T } : { error };
   } catch {
-    return { refused: UNREACHABLE };
+    return { error: UNREACHABLE };
   }
 }
 
-/** The server's sentence; a body that is none (a proxy's page) is told by its status. */
-async function reason(response: Response): Promise<string> {
-  const told: unknown = await response.json().catch(() => null);
-  return sentence(told, "error") ?? `The playground answered ${response.status} ${response.statusText}.`;
+/** The server's message, or the status of a response that has none, such as a proxy's page. */
+async function errorMessage(response: Response): Promise<string> {
+  const received: unknown = await response.json().catch(() => null);
+  return errorField(received) ?? `The playground answered ${response.status} ${response.statusText}.`;
 }
 
-/** What an object says under a name, where it does. */
-function sentence(told: unknown, name: "refused" | "error"): string | null {
-  const words = told && typeof told === "object" ? (told as Record<string, unknown>)[name] : null;
-  return typeof words === "string" ? words : null;
+function errorField(received: unknown): string | null {
+  const error = received && typeof received === "object" ? (received as Record<string, unknown>)["error"] : null;
+  return typeof error === "string" ? error : null;
 }

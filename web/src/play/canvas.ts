@@ -1,43 +1,43 @@
-/** A canvas that fills its holder, is sharp on every screen, and is drawn at most once for each picture of it. */
+/** A canvas that fills its container, at the screen's resolution, drawn at most once per animation frame. */
 
 import { h } from "../dom";
-import { type Inks, readInks } from "./palette";
+import { type Palette, readPalette } from "./palette";
 
-export interface Board {
+export interface Canvas {
   element: HTMLElement;
   canvas: HTMLCanvasElement;
   redraw: () => void;
 }
 
-export interface Sheet {
+export interface DrawContext {
   context: CanvasRenderingContext2D;
   width: number;
   height: number;
   density: number;
-  inks: Inks;
+  palette: Palette;
 }
 
-export function createBoard(name: string, draw: (sheet: Sheet) => void): Board {
+export function createCanvas(name: string, draw: (drawing: DrawContext) => void): Canvas {
   const canvas = h("canvas", { role: "img", "aria-label": name });
-  const element = h("div", { class: `board ${name}-board` }, canvas);
-  let waiting = false;
+  const element = h("div", { class: `canvas-frame ${name}-canvas` }, canvas);
+  let isScheduled = false;
 
   function paint(): void {
-    waiting = false;
+    isScheduled = false;
     const [width, height] = [element.clientWidth, element.clientHeight];
     if (width < 20 || height < 20) return;
     const density = Math.max(1, window.devicePixelRatio || 1);
-    const [wide, high] = [Math.round(width * density), Math.round(height * density)];
-    if (canvas.width !== wide || canvas.height !== high) [canvas.width, canvas.height] = [wide, high];
+    const [pixelWidth, pixelHeight] = [Math.round(width * density), Math.round(height * density)];
+    if (canvas.width !== pixelWidth || canvas.height !== pixelHeight) [canvas.width, canvas.height] = [pixelWidth, pixelHeight];
     const context = canvas.getContext("2d")!;
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, width, height);
-    draw({ context, width, height, density, inks: readInks() });
+    draw({ context, width, height, density, palette: readPalette() });
   }
 
   function redraw(): void {
-    if (waiting) return;
-    waiting = true;
+    if (isScheduled) return;
+    isScheduled = true;
     requestAnimationFrame(paint);
   }
 
@@ -45,12 +45,12 @@ export function createBoard(name: string, draw: (sheet: Sheet) => void): Board {
   return { element, canvas, redraw };
 }
 
-/** Tell a screen reader what a canvas shows, at most once a second: it would never come to an end otherwise. */
-export function createTeller(canvas: HTMLCanvasElement, tell: () => string): (atOnce: boolean) => void {
-  let last = -Infinity;
-  return (atOnce) => {
-    if (!atOnce && performance.now() - last < 1000) return;
-    last = performance.now();
-    canvas.setAttribute("aria-label", tell());
+/** Describe a canvas to screen readers, at most once a second, so that they can finish reading. */
+export function createAnnouncer(canvas: HTMLCanvasElement, describe: () => string): (immediately: boolean) => void {
+  let lastTime = -Infinity;
+  return (immediately) => {
+    if (!immediately && performance.now() - lastTime < 1000) return;
+    lastTime = performance.now();
+    canvas.setAttribute("aria-label", describe());
   };
 }

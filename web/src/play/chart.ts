@@ -1,54 +1,54 @@
-/** What both charts share: their panel, the place for the curves, the scale of steps, the crosshair. */
+/** What both charts share: the panel, the plot area, the scale of steps, the crosshair. */
 
 import { scaleLinear } from "d3-scale";
 import { h } from "../dom";
-import type { Area, Scale } from "./axes";
+import type { PlotArea, Scale } from "./axes";
 import { svg } from "./icons";
 
-interface Parts {
-  keys: HTMLElement;
-  board: HTMLElement;
-  recent: HTMLElement;
-  said?: HTMLElement;
-  more?: HTMLElement;
-  below?: HTMLElement;
+interface ChartParts {
+  legend: HTMLElement;
+  canvas: HTMLElement;
+  historyTable: HTMLElement;
+  readout?: HTMLElement;
+  controls?: HTMLElement;
+  footer?: HTMLElement;
 }
 
-export function chartPanel(name: string, parts: Parts): HTMLElement {
-  const head = h("div", { class: "panel-head" }, h("h2", {}, name), parts.said, parts.more);
-  return h("section", { class: "panel chart", "aria-label": name }, head, parts.keys, parts.board, parts.below, parts.recent);
+export function chartPanel(name: string, parts: ChartParts): HTMLElement {
+  const header = h("div", { class: "panel-head" }, h("h2", {}, name), parts.readout, parts.controls);
+  return h("section", { class: "panel chart", "aria-label": name }, header, parts.legend, parts.canvas, parts.footer, parts.historyTable);
 }
 
-const DASHES: Record<string, string> = { held: "6 4", size: "2 3" };
+const DASHES: Record<string, string> = { validation: "6 4", batchSize: "2 3" };
 
-/** An entry of a legend: a stroke as the curve has it. */
-export function keyLine(kind: "batch" | "loss" | "held" | "noise" | "endless" | "size", name: string): HTMLElement {
-  const stroke = svg("line", { x1: 0, x2: 24, y1: 6, y2: 6, class: `key-${kind}`, "stroke-dasharray": DASHES[kind] ?? "none" });
-  const sign = svg("svg", { viewBox: "0 0 24 12", width: 24, height: 12, "aria-hidden": "true", class: "sign" }, stroke);
-  return h("li", {}, sign, h("span", {}, name));
+/** A legend entry, with a stroke like the curve's. */
+export function createLegendEntry(kind: "batch" | "loss" | "validation" | "noise" | "infinite" | "batchSize", name: string): HTMLElement {
+  const line = svg("line", { x1: 0, x2: 24, y1: 6, y2: 6, class: `key-${kind}`, "stroke-dasharray": DASHES[kind] ?? "none" });
+  const icon = svg("svg", { viewBox: "0 0 24 12", width: 24, height: 12, "aria-hidden": "true", class: "icon" }, line);
+  return h("li", {}, icon, h("span", {}, name));
 }
 
-export const placeOf = ({ width, height }: { width: number; height: number }): Area => ({ left: 50, top: 8, right: width - 10, bottom: height - 44 });
+export const plotArea = ({ width, height }: { width: number; height: number }): PlotArea => ({ left: 50, top: 8, right: width - 10, bottom: height - 44 });
 
-/** From before the first step; at least some steps wide, so that the first do not jump across. */
-export const stepScale = (steps: number, area: Area): Scale => scaleLinear([0, Math.max(20, steps) + 0.5], [area.left, area.right]);
+/** From step 0; at least 20 steps wide, so that the first steps do not jump across the chart. */
+export const createStepScale = (steps: number, area: PlotArea): Scale => scaleLinear([0, Math.max(20, steps) + 0.5], [area.left, area.right]);
 
 export interface Crosshair {
   x: number | null;
-  tell: () => void;
+  update: () => void;
   follow: (canvas: HTMLCanvasElement) => void;
 }
 
-export function crosshair(moved: () => void): Crosshair {
-  const self: Crosshair = { x: null, tell: () => undefined, follow };
+export function createCrosshair(onMove: () => void): Crosshair {
+  const crosshair: Crosshair = { x: null, update: () => undefined, follow };
   function set(x: number | null): void {
-    self.x = x;
-    self.tell();
-    moved();
+    crosshair.x = x;
+    crosshair.update();
+    onMove();
   }
   function follow(canvas: HTMLCanvasElement): void {
     canvas.addEventListener("pointermove", (event) => set(event.offsetX));
     canvas.addEventListener("pointerleave", () => set(null));
   }
-  return self;
+  return crosshair;
 }

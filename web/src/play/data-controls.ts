@@ -1,70 +1,70 @@
-/** The controls of the data: which set, how many points, how noisy; or a file, its target and its axes. */
+/** The data settings: data set, number of points, noise; or a file, its target and the plot's axes. */
 
 import { h } from "../dom";
-import { createChoice, type Option } from "./select";
+import { createSelect, type Option } from "./select";
 import { createFilePicker, FILE } from "./file-picker";
-import { fittingBatch } from "./validate-settings";
-import { createQuantity } from "./number-input";
+import { clampBatchSize } from "./validate-settings";
+import { createNumberInput } from "./number-input";
 import type { Settings } from "./protocol";
 import type { Context } from "./state";
 
 export function createDataControls(context: Context): HTMLElement[] {
-  const rows = createQuantity(context, {
-    id: "rows", label: "Points", log: true, whole: true, anew: true,
-    ends: ({ limits }) => limits.rows,
+  const rows = createNumberInput(context, {
+    id: "rows", label: "Points", log: true, integer: true, restartsTraining: true,
+    range: ({ limits }) => limits.rows,
     value: ({ settings }) => settings.rows,
-    changes: (value, lesson) => ({ rows: value, ...fittingBatch(lesson, value) }),
+    toSettings: (value, setup) => ({ rows: value, ...clampBatchSize(setup, value) }),
   });
-  const noise = createQuantity(context, {
-    id: "noise", label: "Noise", anew: true,
-    ends: ({ limits }) => limits.noise,
-    value: ({ settings }) => settings.noise,
-    changes: (value) => ({ noise: value }),
+  const noise = createNumberInput(context, {
+    id: "noise", label: "Noise", restartsTraining: true,
+    range: ({ limits }) => limits.noise_scales,
+    value: ({ settings }) => settings.noise_scales,
+    toSettings: (value) => ({ noise_scales: value }),
   });
-  const drawn = h("div", {}, rows, noise);
-  const target = createTarget(context);
-  context.store.on(["lesson"], () => {
-    const fromFile = context.store.get("lesson")?.settings.data === FILE;
-    drawn.hidden = fromFile;
+  const toyControls = h("div", {}, rows, noise);
+  const target = createTargetSelect(context);
+  context.store.on(["setup"], () => {
+    const isFile = context.store.get("setup")?.settings.data === FILE;
+    toyControls.hidden = isFile;
   });
-  return [createSet(context), drawn, target, createFilePicker(context), createAxes(context)];
+  return [createDatasetSelect(context), toyControls, target, createFilePicker(context), createAxisSelects(context)];
 }
 
-function createSet(context: Context): HTMLElement {
-  return createChoice(context, {
-    id: "data", label: "Set",
+function createDatasetSelect(context: Context): HTMLElement {
+  return createSelect(context, {
+    id: "data", label: "Data set",
     options: ({ choices, file }) => [
-      ...choices.data.map(({ name, about }): Option => ({ value: name, text: about })),
+      ...choices.data.map(({ name, description: about }): Option => ({ value: name, text: about })),
       ...(file ? [{ value: FILE, text: `Your file: ${file.name}` }] : []),
     ],
     value: ({ settings }) => settings.data,
-    changes: (value, lesson) => ({ data: value, ...fittingBatch(lesson, value === FILE ? (lesson.file?.rows ?? 0) : lesson.settings.rows) }),
+    changes: (value, setup) => ({ data: value, ...clampBatchSize(setup, value === FILE ? (setup.file?.rows ?? 0) : setup.settings.rows) }),
   });
 }
 
-function createTarget(context: Context): HTMLElement {
-  return createChoice(context, {
+function createTargetSelect(context: Context): HTMLElement {
+  return createSelect(context, {
     id: "target", label: "Target",
     options: ({ settings, file }) => (settings.data === FILE && file ? file.columns.map((name) => ({ value: name, text: name })) : []),
     value: ({ settings }) => settings.target ?? "",
-    // Of the file in force: naming the set as well would take the one that was read last.
+    // Only the target: with the data set named too, the server would take the file that was read last.
     changes: (value) => ({ target: value }),
   });
 }
 
-/** Which two features the plane shows, where there are more. */
-function createAxes(context: Context): HTMLElement {
-  const axis = (place: 0 | 1, label: string): HTMLElement => createChoice(context, {
-    id: `axis-${place}`, label,
+/** The two features that the plot shows, where there are more. */
+function createAxisSelects(context: Context): HTMLElement {
+  const axis = (index: 0 | 1, label: string): HTMLElement => createSelect(context, {
+    id: `axis-${index}`, label,
     options: ({ data }) => (data.features.length > 2 ? data.features.map((name, n) => ({ value: String(n), text: name })) : []),
-    value: ({ settings }) => String(settings.axes[place] ?? ""),
-    changes: (value, { settings }) => ({ axes: exchanged(settings.axes, place, Number(value)) }),
+    value: ({ settings }) => String(settings.axes[index] ?? ""),
+    changes: (value, { settings }) => ({ axes: swapAxes(settings.axes, index, Number(value)) }),
   });
-  return h("div", {}, axis(0, "Across"), axis(1, "Up"));
+  return h("div", {}, axis(0, "Horizontal axis"), axis(1, "Vertical axis"));
 }
 
-/** A feature that the other axis has: the two change places. */
-function exchanged([x, y]: Settings["axes"], place: 0 | 1, feature: number): Settings["axes"] {
-  if (place === 0) return [feature, feature === y ? x : y];
+/** Set an axis; if the other axis has that feature, swap them. */
+function swapAxes([x, y]: Settings["axes"], index: 0 | 1, feature: number): Settings["axes"] {
+  if (index === 0) return [feature, feature === y ? x : y];
   return [feature === x ? (y ?? x) : x, feature];
 }

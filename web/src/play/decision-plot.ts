@@ -1,167 +1,167 @@
-/** The plane: what the network answers everywhere, and the points that it learns from. */
+/** The decision plot: the network's predictions over two features, and the points. */
 
 import { scaleLinear } from "d3-scale";
 import { h } from "../dom";
 import { decode } from "../batch-data";
-import { formatShort, pluralize } from "../format";
-import { type Area, drawBottomAxis, drawLeftAxis, roomForLeftAxis, type Scale } from "./axes";
-import { type Board, createBoard, createTeller, type Sheet } from "./canvas";
+import { formatCount, formatShort, pluralize } from "../format";
+import { describeScore } from "./format";
+import { type PlotArea, drawBottomAxis, drawLeftAxis, leftAxisWidth, type Scale } from "./axes";
+import { type Canvas, createCanvas, createAnnouncer, type DrawContext } from "./canvas";
 import { createLegend } from "./legend";
-import { drawPoints, drawRings, ringed, tookAll } from "./scatter";
-import type { Data, Frame } from "./protocol";
-import { count, counted, scoreText } from "./format";
+import { drawPoints, drawRings, ringedPoints, isFullBatch } from "./scatter";
+import type { Data, TrainingState } from "./protocol";
 import type { Context } from "./state";
-import { answerAt, surfacePicture } from "./decision-surface";
+import { predictionAt, renderSurface } from "./decision-surface";
 
 const MARGIN = { left: 54, top: 6, right: 6, bottom: 46 };
 
 interface Geometry {
-  area: Area;
+  area: PlotArea;
   x: Scale;
   y: Scale;
 }
 
-export function createPlane(context: Context): HTMLElement {
+export function createDecisionPlot(context: Context): HTMLElement {
   const { store } = context;
-  const title = h("h2", { class: "plane-title" });
-  const about = h("p", { class: "plane-about" });
-  const pointed = h("p", { class: "pointed", "aria-hidden": "true" });
-  const legend = h("div", { class: "plane-legend" });
+  const title = h("h2", { class: "plot-title" });
+  const description = h("p", { class: "plot-description" });
+  const readout = h("p", { class: "pointer-readout", "aria-hidden": "true" });
+  const legend = h("div", { class: "plot-legend" });
   const painter = createPainter(context);
-  const board = createBoard("plane", painter.paint);
-  const tell = createTeller(board.canvas, () => described(context));
+  const canvas = createCanvas("decision", painter.draw);
+  const announce = createAnnouncer(canvas.canvas, () => describePlot(context));
 
-  function renew(): void {
-    const data = store.get("lesson")?.data;
+  function updateText(): void {
+    const data = store.get("setup")?.data;
     if (!data) return;
     title.textContent = data.title;
-    about.textContent = shown(data);
+    description.textContent = describeData(data);
     legend.replaceChildren(createLegend(data, store.get("theme")));
   }
 
-  store.on(["lesson", "theme"], renew);
-  store.on(["lesson", "theme", "frame"], () => {
-    board.redraw();
-    const [lesson, rings] = [store.get("lesson"), legend.querySelector<HTMLElement>(".ring-key")];
-    if (lesson && rings) rings.hidden = tookAll(store.get("frame"), lesson.data);
-    tell(!store.get("frame")?.running);
+  store.on(["setup", "theme"], updateText);
+  store.on(["setup", "theme", "training"], () => {
+    canvas.redraw();
+    const [setup, ringEntry] = [store.get("setup"), legend.querySelector<HTMLElement>(".ring-entry")];
+    if (setup && ringEntry) ringEntry.hidden = isFullBatch(store.get("training"), setup.data);
+    announce(!store.get("training")?.running);
   });
-  follow(context, board, painter, pointed);
-  return h("section", { class: "panel plane", "aria-label": "The plane" }, h("div", { class: "panel-head" }, title, pointed), about, board.element, legend);
+  trackPointer(context, canvas, painter, readout);
+  return h("section", { class: "panel decision-plot", "aria-label": "Decision plot" }, h("div", { class: "panel-head" }, title, readout), description, canvas.element, legend);
 }
 
-/** What is learned from, and what the plane shows of it. */
-function shown(data: Data): string {
-  const [all, drawn] = [data.train + data.held_out, decode(data.points).columns];
-  const parts = [`${counted(data.train, "point")} to learn from, ${count(data.held_out)} held out`];
-  if (drawn < all) parts.push(`${count(drawn)} of ${counted(all, "point")} are drawn`);
-  if (data.features.length > 2) parts.push("other columns at their means");
-  return parts.join("; ");
+/** The numbers of points, and what the plot leaves out. */
+function describeData(data: Data): string {
+  const [nPoints, nDrawn] = [data.n_train + data.n_validation, decode(data.points).columns];
+  const sentences = [`${pluralize(data.n_train, "training point")}, ${pluralize(data.n_validation, "validation point")}`];
+  if (nDrawn < nPoints) sentences.push(`${formatCount(nDrawn)} of ${pluralize(nPoints, "point")} drawn`);
+  if (data.features.length > 2) sentences.push("other features at their means");
+  return sentences.join("; ");
 }
 
-function geometryOf(data: Data, { context, inks, width, height }: Sheet): Geometry {
+function createGeometry(data: Data, { context, palette, width, height }: DrawContext): Geometry {
   const [top, right, bottom] = [MARGIN.top, width - MARGIN.right, height - MARGIN.bottom];
-  const y = scaleLinear(data.y.ends, [bottom, top]);
-  const left = data.y.name === null ? 20 : Math.max(MARGIN.left, roomForLeftAxis(context, inks, y));
-  return { area: { left, top, right, bottom }, x: scaleLinear(data.x.ends, [left, right]), y };
+  const y = scaleLinear(data.y.range, [bottom, top]);
+  const left = data.y.name === null ? 20 : Math.max(MARGIN.left, leftAxisWidth(context, palette, y));
+  return { area: { left, top, right, bottom }, x: scaleLinear(data.x.range, [left, right]), y };
 }
 
 interface Painter {
-  paint: (sheet: Sheet) => void;
-  /** Where the plane was drawn last. */
-  area: () => Area | null;
+  draw: (drawing: DrawContext) => void;
+  /** Where the plot was last drawn. */
+  area: () => PlotArea | null;
 }
 
-/** Points change seldom and are many: they are drawn once, and laid over each new surface. */
+/** Points are many and seldom change: they are drawn once, and copied over each new surface. */
 function createPainter({ store }: Context): Painter {
-  let drawn: Area | null = null;
-  let points: { canvas: HTMLCanvasElement; key: readonly unknown[] } | null = null;
+  let lastArea: PlotArea | null = null;
+  let cachedPoints: { canvas: HTMLCanvasElement; key: readonly unknown[] } | null = null;
 
-  function pointsOn(sheet: Sheet, data: Data, places: Geometry): HTMLCanvasElement {
-    const key = [data, sheet.width, sheet.height, sheet.density, store.get("theme")];
-    if (points && points.key.every((part, n) => part === key[n])) return points.canvas;
+  function renderPoints(drawing: DrawContext, data: Data, geometry: Geometry): HTMLCanvasElement {
+    const key = [data, drawing.width, drawing.height, drawing.density, store.get("theme")];
+    if (cachedPoints && cachedPoints.key.every((part, n) => part === key[n])) return cachedPoints.canvas;
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [sheet.context.canvas.width, sheet.context.canvas.height];
+    [canvas.width, canvas.height] = [drawing.context.canvas.width, drawing.context.canvas.height];
     const context = canvas.getContext("2d")!;
-    context.scale(sheet.density, sheet.density);
-    drawPoints(context, data, places, store.get("theme"), sheet.inks);
-    points = { canvas, key };
+    context.scale(drawing.density, drawing.density);
+    drawPoints(context, data, geometry, store.get("theme"), drawing.palette);
+    cachedPoints = { canvas, key };
     return canvas;
   }
 
-  function paint(sheet: Sheet): void {
-    const data = store.get("lesson")?.data;
+  function draw(drawing: DrawContext): void {
+    const data = store.get("setup")?.data;
     if (!data) return;
-    const places = geometryOf(data, sheet);
-    drawn = places.area;
-    const frame = store.get("frame");
-    if (frame) drawSurface(sheet, places.area, surfacePicture(frame.surface, data, store.get("theme"), sheet.inks.panel));
-    drawFrame(sheet, places, data);
-    sheet.context.drawImage(pointsOn(sheet, data, places), 0, 0, sheet.width, sheet.height);
-    drawRings(sheet.context, data, ringed(frame, data), places, sheet.inks);
+    const geometry = createGeometry(data, drawing);
+    lastArea = geometry.area;
+    const training = store.get("training");
+    if (training) copySurface(drawing, geometry.area, renderSurface(training.surface, data, store.get("theme"), drawing.palette.panel));
+    drawAxes(drawing, geometry, data);
+    drawing.context.drawImage(renderPoints(drawing, data, geometry), 0, 0, drawing.width, drawing.height);
+    drawRings(drawing.context, data, ringedPoints(training, data), geometry, drawing.palette);
   }
 
-  return { paint, area: () => drawn };
+  return { draw, area: () => lastArea };
 }
 
-/** The outermost places lie on the edges, so that half of each of their pixels is cut away. */
-function drawSurface({ context }: Sheet, area: Area, picture: HTMLCanvasElement): void {
+/** The outermost grid points lie on the plot's edges, so half of each of their pixels is cut off. */
+function copySurface({ context }: DrawContext, area: PlotArea, image: HTMLCanvasElement): void {
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";
-  const places = picture.width - 1;
-  context.drawImage(picture, 0.5, 0.5, places, places, area.left, area.top, area.right - area.left, area.bottom - area.top);
+  const size = image.width - 1;
+  context.drawImage(image, 0.5, 0.5, size, size, area.left, area.top, area.right - area.left, area.bottom - area.top);
 }
 
-function drawFrame(sheet: Sheet, { area, x, y }: Geometry, data: Data): void {
-  sheet.context.strokeStyle = sheet.inks.line;
-  sheet.context.lineWidth = 1;
-  sheet.context.strokeRect(area.left + 0.5, area.top + 0.5, area.right - area.left - 1, area.bottom - area.top - 1);
-  drawBottomAxis(sheet, area, x, data.x.name);
-  if (data.y.name !== null) drawLeftAxis(sheet, area, y, { name: data.y.name });
+function drawAxes(drawing: DrawContext, { area, x, y }: Geometry, data: Data): void {
+  drawing.context.strokeStyle = drawing.palette.line;
+  drawing.context.lineWidth = 1;
+  drawing.context.strokeRect(area.left + 0.5, area.top + 0.5, area.right - area.left - 1, area.bottom - area.top - 1);
+  drawBottomAxis(drawing, area, x, data.x.name);
+  if (data.y.name !== null) drawLeftAxis(drawing, area, y, { name: data.y.name });
 }
 
-/** Say what the network answers where the pointer is; what it says is in the canvas's own colours too. */
-function follow({ store }: Context, board: Board, painter: Painter, pointed: HTMLElement): void {
-  let at: [number, number] | null = null;
+/** Show the prediction at the pointer; for the mouse only, as screen readers get a description of the canvas. */
+function trackPointer({ store }: Context, canvas: Canvas, painter: Painter, readout: HTMLElement): void {
+  let pointer: [number, number] | null = null;
   function update(): void {
-    const [data, frame, area] = [store.get("lesson")?.data, store.get("frame"), painter.area()];
-    pointed.textContent = at && data && frame && area ? answered(data, frame, area, at) : "";
+    const [data, training, area] = [store.get("setup")?.data, store.get("training"), painter.area()];
+    readout.textContent = pointer && data && training && area ? describePointer(data, training, area, pointer) : "";
   }
-  board.canvas.addEventListener("pointermove", (event) => {
-    at = [event.offsetX, event.offsetY];
+  canvas.canvas.addEventListener("pointermove", (event) => {
+    pointer = [event.offsetX, event.offsetY];
     update();
   });
-  board.canvas.addEventListener("pointerleave", () => {
-    at = null;
+  canvas.canvas.addEventListener("pointerleave", () => {
+    pointer = null;
     update();
   });
-  store.on(["frame", "lesson"], update);
+  store.on(["training", "setup"], update);
 }
 
-function answered(data: Data, frame: Frame, area: Area, [left, top]: [number, number]): string {
-  const across = (left - area.left) / (area.right - area.left);
-  const up = (area.bottom - top) / (area.bottom - area.top);
-  if (across < 0 || across > 1 || up < 0 || up > 1) return "";
-  const answer = answerAt(frame.surface, data, across, up);
-  if ("value" in answer) return `here: ${formatShort(answer.value)}`;
-  return `here: ${data.outputs[answer.label] ?? ""}, ${Math.round(100 * answer.sure)} % sure`;
+function describePointer(data: Data, training: TrainingState, area: PlotArea, [left, top]: [number, number]): string {
+  const xFraction = (left - area.left) / (area.right - area.left);
+  const yFraction = (area.bottom - top) / (area.bottom - area.top);
+  if (xFraction < 0 || xFraction > 1 || yFraction < 0 || yFraction > 1) return "";
+  const prediction = predictionAt(training.surface, data, xFraction, yFraction);
+  if ("value" in prediction) return `prediction ${formatShort(prediction.value)}`;
+  return `prediction ${data.outputs[prediction.label] ?? ""}, probability ${Math.round(100 * prediction.confidence)}%`;
 }
 
-function described({ store }: Context): string {
-  const [lesson, frame] = [store.get("lesson"), store.get("frame")];
-  if (!lesson) return "The plane";
-  const { data } = lesson;
+function describePlot({ store }: Context): string {
+  const [setup, training] = [store.get("setup"), store.get("training")];
+  if (!setup) return "Decision plot";
+  const { data } = setup;
   const axes = data.y.name === null ? data.x.name : `${data.x.name} and ${data.y.name}`;
-  const what = data.task === "classes" ? `in ${pluralize(data.outputs.length, "class", "classes")}` : "coloured by their number";
-  const where = `What the network answers over ${axes}: ${counted(data.train, "point")} to learn from and ${count(data.held_out)} held out, ${what}.`;
-  if (!frame) return where;
-  return `${where} After step ${count(frame.step)}: ${scoreText(data.task, frame.now.score)} on the held-out points.${batchDescribed(frame, data)}`;
+  const targets = data.task === "classes" ? `in ${pluralize(data.outputs.length, "class", "classes")}` : "coloured by their value";
+  const summary = `The network's predictions over ${axes}: ${pluralize(data.n_train, "training point")} and ${pluralize(data.n_validation, "validation point")}, ${targets}.`;
+  if (!training) return summary;
+  return `${summary} After step ${formatCount(training.step)}: ${describeScore(data.task, training.current.score)} on the validation points.${describeBatch(training, data)}`;
 }
 
-function batchDescribed(frame: Frame, data: Data): string {
-  if (!frame.batch || frame.taken === null) return "";
-  if (tookAll(frame, data)) return " The last batch took all of them, and none is ringed.";
-  const rings = ringed(frame, data).length;
-  const which = rings < frame.taken ? `${count(rings)} of the ${counted(frame.taken, "point")}` : counted(rings, "point");
-  return ` ${which} of the last batch ${rings === 1 ? "is" : "are"} ringed.`;
+function describeBatch(training: TrainingState, data: Data): string {
+  if (!training.last_batch || training.last_batch_size === null) return "";
+  if (isFullBatch(training, data)) return " The last batch has all training points; none is ringed.";
+  const nRinged = ringedPoints(training, data).length;
+  const subject = nRinged < training.last_batch_size ? `${formatCount(nRinged)} of the ${pluralize(training.last_batch_size, "point")}` : pluralize(nRinged, "point");
+  return ` ${subject} of the last batch ${nRinged === 1 ? "is" : "are"} ringed.`;
 }

@@ -1,81 +1,81 @@
-/** What the network answers over the plane, as a picture of one pixel a place. */
+/** The network's predictions over the plot, as an image with one pixel per grid point. */
 
 import { createColorScale, type Theme } from "../color-scale";
 import { decode, type Matrix } from "../batch-data";
-import { channels, classColour } from "./palette";
-import type { ClassSurface, Data, Ends, NumberSurface } from "./protocol";
+import { parseHex, classColor } from "./palette";
+import type { ClassSurface, Data, Range, NumberSurface } from "./protocol";
 
-/** How strongly a class colours the plane: where it is hardly more probable than others, and where it is certain. */
-const FAINTEST = 0.07;
-const STRONGEST: Record<Theme, number> = { light: 0.5, dark: 0.48 };
+/** The opacity of a class's colour: at chance level, and where it is certain. */
+const MIN_OPACITY = 0.07;
+const MAX_OPACITY: Record<Theme, number> = { light: 0.5, dark: 0.48 };
 
-/** Colours of numbers: what they are for a value, and the ends that the legend states. */
-export interface NumberColours {
-  ends: Ends;
-  colours: string[];
-  packed: (value: number) => number;
-  css: (value: number) => string;
+/** The colours of a number target, and the range for the legend. */
+export interface NumberColors {
+  range: Range;
+  colors: string[];
+  toRgba: (value: number) => number;
+  toCss: (value: number) => string;
 }
 
-/** Signed about 0 where the values lie on both sides of it, else about their middle; fixed for a run, so that colours keep their meaning. */
-export function numberColours(data: Data, theme: Theme): NumberColours {
+/** Signed about 0 where values have both signs, else about their middle; fixed for a run, so that colours keep their meaning. */
+export function createNumberColors(data: Data, theme: Theme): NumberColors {
   const values = decode(data.values).values;
-  let [least, most] = [Infinity, -Infinity];
-  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
-  const middle = least < 0 && most > 0 ? 0 : (least + most) / 2;
-  const scale = createColorScale([row(least - middle, most - middle)], "signed", theme);
-  const half = scale.range[1];
-  const packed = (value: number): number => scale.ramp[scale.index(Math.max(-half, Math.min(half, value - middle)))] ?? 0;
-  const css = (value: number): string => {
-    const colour = packed(value);
-    return `rgb(${colour & 255}, ${(colour >> 8) & 255}, ${(colour >> 16) & 255})`;
+  let [min, max] = [Infinity, -Infinity];
+  for (const value of values) [min, max] = [Math.min(min, value), Math.max(max, value)];
+  const middle = min < 0 && max > 0 ? 0 : (min + max) / 2;
+  const scale = createColorScale([createSignedRow(min - middle, max - middle)], "signed", theme);
+  const halfRange = scale.range[1];
+  const toRgba = (value: number): number => scale.ramp[scale.index(Math.max(-halfRange, Math.min(halfRange, value - middle)))] ?? 0;
+  const toCss = (value: number): string => {
+    const color = toRgba(value);
+    return `rgb(${color & 255}, ${(color >> 8) & 255}, ${(color >> 16) & 255})`;
   };
-  return { ends: [middle - half, middle + half], colours: scale.colors, packed, css };
+  return { range: [middle - halfRange, middle + halfRange], colors: scale.colors, toRgba, toCss };
 }
 
-/** At least one number that is not negative and one that is, so that the scale stays signed. */
-const row = (least: number, most: number): Matrix => ({ rows: 1, columns: 2, values: Float64Array.of(Math.min(least, -1e-12), most) });
+/** A negative number and one that is not, so that the colour scale is signed. */
+const createSignedRow = (min: number, max: number): Matrix => ({ rows: 1, columns: 2, values: Float64Array.of(Math.min(min, -1e-12), max) });
 
-export function surfacePicture(surface: ClassSurface | NumberSurface, data: Data, theme: Theme, panel: string): HTMLCanvasElement {
-  const { side } = surface;
+export function renderSurface(surface: ClassSurface | NumberSurface, data: Data, theme: Theme, panel: string): HTMLCanvasElement {
+  const { grid_size: gridSize } = surface;
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [side, side];
+  [canvas.width, canvas.height] = [gridSize, gridSize];
   const context = canvas.getContext("2d")!;
-  const image = context.createImageData(side, side);
+  const image = context.createImageData(gridSize, gridSize);
   const pixels = new Uint32Array(image.data.buffer);
-  const colours = "values" in surface ? numbersOf(surface, numberColours(data, theme)) : classesOf(surface, data.outputs.length, theme, panel);
+  const pixelAt = "values" in surface ? numberPixels(surface, createNumberColors(data, theme)) : classPixels(surface, data.outputs.length, theme, panel);
   for (let n = 0; n < pixels.length; n++) {
-    // The lowest row comes first, and pictures begin at the top.
-    const [line, column] = [Math.floor(n / side), n % side];
-    pixels[(side - 1 - line) * side + column] = colours(n);
+    // The grid begins with the lowest row, an image with the highest.
+    const [row, column] = [Math.floor(n / gridSize), n % gridSize];
+    pixels[(gridSize - 1 - row) * gridSize + column] = pixelAt(n);
   }
   context.putImageData(image, 0, 0);
   return canvas;
 }
 
-function numbersOf(surface: NumberSurface, colours: NumberColours): (place: number) => number {
+function numberPixels(surface: NumberSurface, colors: NumberColors): (index: number) => number {
   const values = decode(surface.values).values;
-  return (n) => colours.packed(values[n] ?? NaN);
+  return (n) => colors.toRgba(values[n] ?? NaN);
 }
 
-function classesOf(surface: ClassSurface, classes: number, theme: Theme, panel: string): (place: number) => number {
-  const [labels, sure] = [atob(surface.labels), atob(surface.sure)];
-  const ground = channels(panel);
-  const tints = Array.from({ length: classes }, (_, label) => channels(classColour(label)));
-  const chance = 1 / Math.max(2, classes);
+function classPixels(surface: ClassSurface, classes: number, theme: Theme, panel: string): (index: number) => number {
+  const [labels, confidence] = [atob(surface.labels), atob(surface.confidence)];
+  const background = parseHex(panel);
+  const colors = Array.from({ length: classes }, (_, label) => parseHex(classColor(label)));
+  const chanceLevel = 1 / Math.max(2, classes);
   return (n) => {
-    const certainty = Math.max(0, (sure.charCodeAt(n) / 255 - chance) / (1 - chance));
-    const share = FAINTEST + (STRONGEST[theme] - FAINTEST) * certainty;
-    const tint = tints[labels.charCodeAt(n)] ?? ground;
-    const [red, green, blue] = ground.map((channel, k) => Math.round(channel + share * (tint[k]! - channel)));
+    const certainty = Math.max(0, (confidence.charCodeAt(n) / 255 - chanceLevel) / (1 - chanceLevel));
+    const opacity = MIN_OPACITY + (MAX_OPACITY[theme] - MIN_OPACITY) * certainty;
+    const color = colors[labels.charCodeAt(n)] ?? background;
+    const [red, green, blue] = background.map((channel, k) => Math.round(channel + opacity * (color[k]! - channel)));
     return ((255 << 24) | (blue! << 16) | (green! << 8) | red!) >>> 0;
   };
 }
 
-/** What the network answers nearest to a point: for those who point at it. */
-export function answerAt(surface: ClassSurface | NumberSurface, data: Data, across: number, up: number): { label: number; sure: number } | { value: number } {
-  const last = surface.side - 1;
-  const n = Math.round(up * last) * surface.side + Math.round(across * last);
+/** The prediction at the grid point nearest to a point. */
+export function predictionAt(surface: ClassSurface | NumberSurface, data: Data, xFraction: number, yFraction: number): { label: number; confidence: number } | { value: number } {
+  const last = surface.grid_size - 1;
+  const n = Math.round(yFraction * last) * surface.grid_size + Math.round(xFraction * last);
   if ("values" in surface) return { value: decode(surface.values).values[n] ?? NaN };
-  return { label: Math.min(data.outputs.length - 1, atob(surface.labels).charCodeAt(n)), sure: atob(surface.sure).charCodeAt(n) / 255 };
+  return { label: Math.min(data.outputs.length - 1, atob(surface.labels).charCodeAt(n)), confidence: atob(surface.confidence).charCodeAt(n) / 255 };
 }

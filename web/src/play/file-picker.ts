@@ -1,83 +1,83 @@
-/** A table of one's own: chosen from a list of files, or dropped on the plane. */
+/** The user's own table: chosen from a list of files, or dropped on the page. */
 
 import { h } from "../dom";
-import { fittingBatch } from "./validate-settings";
-import { createOffer, type Table } from "./target-picker";
-import type { Loaded } from "./protocol";
-import { count } from "./format";
-import type { Answer } from "./api-client";
+import { clampBatchSize } from "./validate-settings";
+import { createTargetPicker, type LoadedTable } from "./target-picker";
+import type { LoadedFile } from "./protocol";
+import { formatCount } from "../format";
+import type { Result } from "./api-client";
 import type { Context } from "./state";
-import { forget, refusal, tell, told } from "./setting-sender";
+import { clearErrors, createErrorElement, showError, errorOf } from "./setting-sender";
 
-/** The name of a table of one's own among the sets. */
+/** The name of the user's own table among the data sets. */
 export const FILE = "file";
 
-const KINDS = ".csv,.tsv,.tab,.parquet,.pq";
+const ACCEPTED_TYPES = ".csv,.tsv,.tab,.parquet,.pq";
 
 export function createFilePicker(context: Context): HTMLElement {
-  const input = h("input", { type: "file", id: "file", accept: KINDS, "aria-describedby": "file-about" });
-  const about = h("p", { class: "field-about", id: "file-about" }, "CSV or Parquet; or drop it on the plane.");
-  const error = refusal();
-  const label = h("label", { class: "file-label", for: "file" }, "Load a file of your own…");
-  const offer = createOffer(context, (table, target) => void choose(table, target));
+  const input = h("input", { type: "file", id: "file", accept: ACCEPTED_TYPES, "aria-describedby": "file-description" });
+  const description = h("p", { class: "field-description", id: "file-description" }, "CSV or Parquet. You can also drop it on the page.");
+  const error = createErrorElement();
+  const label = h("label", { class: "file-label", for: "file" }, "Load your own file…");
+  const targetPicker = createTargetPicker(context, (table, target) => void selectTarget(table, target));
 
   async function load(file: File): Promise<void> {
-    forget();
-    offer.drop();
+    clearErrors();
+    targetPicker.hide();
     label.classList.add("loading");
-    const answer = await handedOver(context, file);
-    if ("refused" in answer) tell(error, answer.refused);
-    else await choose({ name: file.name, ...answer.done }, answer.done.suggested);
+    const result = await uploadFile(context, file);
+    if ("error" in result) showError(error, result.error);
+    else await selectTarget({ name: file.name, ...result.value }, result.value.suggested_target);
     label.classList.remove("loading");
-    // The same file may be chosen again, once it was changed.
+    // So that choosing the same file again, once it was changed, is an event.
     input.value = "";
   }
 
-  /** The file before stays until a target of this one is taken. */
-  async function choose(table: Table, target: string): Promise<void> {
-    forget();
-    const fitting = fittingBatch(context.store.get("lesson"), table.rows);
-    const refused = told(await context.server.settings({ data: FILE, target, ...fitting }));
-    tell(error, refused);
-    if (refused) offer.show(table, target);
-    else offer.drop();
+  /** The previous file stays in use until a target of this one is accepted. */
+  async function selectTarget(table: LoadedTable, target: string): Promise<void> {
+    clearErrors();
+    const validBatchSize = clampBatchSize(context.store.get("setup"), table.rows);
+    const message = errorOf(await context.client.settings({ data: FILE, target, ...validBatchSize }));
+    showError(error, message);
+    if (message) targetPicker.show(table, target);
+    else targetPicker.hide();
   }
 
   input.addEventListener("change", () => {
     const file = input.files?.[0];
     if (file) void load(file);
   });
-  acceptDrops((file) => void load(file));
-  return h("div", { class: "field file" }, input, label, about, error, offer.element);
+  listenToDrops((file) => void load(file));
+  return h("div", { class: "field file" }, input, label, description, error, targetPicker.element);
 }
 
-/** Have the server look into a file, where it is none that is refused unread. */
-async function handedOver({ server, store }: Context, file: File): Promise<Answer<Loaded>> {
-  const most = store.get("lesson")?.limits.file_bytes ?? Infinity;
-  if (file.size > most) return { refused: `${file.name} has ${megabytes(file.size)}: the playground takes files of up to ${megabytes(most)}. Take fewer of its rows.` };
-  if (file.size === 0) return { refused: `${file.name} is empty: choose a table with names in its first row.` };
-  return server.file(file);
+/** Upload a file, unless its size alone rules it out. */
+async function uploadFile({ client, store }: Context, file: File): Promise<Result<LoadedFile>> {
+  const maxBytes = store.get("setup")?.limits.max_file_bytes ?? Infinity;
+  if (file.size > maxBytes) return { error: `${file.name} has ${formatMegabytes(file.size)}: the playground takes files of up to ${formatMegabytes(maxBytes)}. Use fewer of its rows.` };
+  if (file.size === 0) return { error: `${file.name} is empty: choose a table with column names in its first row.` };
+  return client.file(file);
 }
 
-const megabytes = (bytes: number): string => `${count(Math.ceil(bytes / 1e5) / 10)} MB`;
+const formatMegabytes = (bytes: number): string => `${formatCount(Math.ceil(bytes / 1e5) / 10)} MB`;
 
-/** Files dropped beside the plane would replace the page: they are taken too. */
-function acceptDrops(take: (file: File) => void): void {
-  const files = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
-  const mark = (over: boolean): void => void document.querySelector(".plane")?.classList.toggle("drop", over);
+/** Accept files dropped anywhere: beside the plot, the browser would open them in place of the page. */
+function listenToDrops(onFile: (file: File) => void): void {
+  const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
+  const highlight = (isOver: boolean): void => void document.querySelector(".decision-plot")?.classList.toggle("drop", isOver);
   addEventListener("dragover", (event) => {
-    if (!files(event)) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
-    mark(true);
+    highlight(true);
   });
   addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) mark(false);
+    if (event.relatedTarget === null) highlight(false);
   });
   addEventListener("drop", (event) => {
-    if (!files(event)) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
-    mark(false);
+    highlight(false);
     const file = event.dataTransfer?.files[0];
-    if (file) take(file);
+    if (file) onFile(file);
   });
 }

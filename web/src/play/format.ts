@@ -1,33 +1,27 @@
-/** Numbers of a training, in words. */
+/** Numbers of a training as text. */
 
-import { formatShort, formatNumber } from "../format";
+import { formatCount, formatNumber, formatShort } from "../format";
 import type { Task } from "./protocol";
 
-export const NONE = "–";
+export const MISSING = "–";
 
-/** Thousands set apart by a narrow space that no line breaks at. */
-export const count = (value: number): string => value.toLocaleString("en").replaceAll(",", "\u202f");
+export const formatLoss = (value: number | null | undefined): string => (value === null || value === undefined ? MISSING : formatNumber(value));
 
-/** `1 point`, `4 000 points`. */
-export const counted = (value: number, one: string): string => `${count(value)} ${value === 1 ? one : `${one}s`}`;
-
-export const lossText = (value: number | null | undefined): string => (value === null || value === undefined ? NONE : formatNumber(value));
-
-/** `97.5 %` of classes, R² of numbers. */
-export function scoreValue(task: Task, score: number | null): string {
-  if (score === null) return NONE;
-  return task === "classes" ? `${Number((100 * score).toPrecision(3))} %` : formatShort(score);
+/** Accuracy `97.5%` for classes, R² for numbers. */
+export function formatScore(task: Task, score: number | null): string {
+  if (score === null) return MISSING;
+  return task === "classes" ? `${Number((100 * score).toPrecision(3))}%` : formatShort(score);
 }
 
-export function scoreText(task: Task, score: number | null): string {
+export function describeScore(task: Task, score: number | null): string {
   if (score === null) return "no score yet";
-  return task === "classes" ? `${scoreValue(task, score)} right` : `R² ${scoreValue(task, score)}`;
+  return task === "classes" ? `${formatScore(task, score)} correct` : `R² ${formatScore(task, score)}`;
 }
 
-export function scaleText(noise: number | null | "inf"): string {
-  if (noise === "inf") return "∞";
-  return noise === null ? NONE : noise >= 100 ? count(Math.round(noise)) : formatShort(noise);
+export function formatNoiseScale(noiseScale: number | null | "inf"): string {
+  if (noiseScale === "inf") return "∞";
+  return noiseScale === null ? MISSING : noiseScale >= 100 ? formatCount(Math.round(noiseScale)) : formatShort(noiseScale);
 }
 
-/** `epoch 3.4`; tens of thousands need no fraction. */
-export const epochText = (epoch: number): string => (epoch >= 1000 ? count(Math.floor(epoch)) : epoch.toFixed(epoch >= 100 ? 1 : 2));
+/** Large epochs need no fraction. */
+export const formatEpoch = (epoch: number): string => (epoch >= 1000 ? formatCount(Math.floor(epoch)) : epoch.toFixed(epoch >= 100 ? 1 : 2));

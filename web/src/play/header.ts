@@ -1,24 +1,24 @@
-/** The head of the page: what this is, the theme, the end. */
+/** The page's header: title, shortcuts, theme, end. */
 
 import { button, h } from "../dom";
 import type { Context } from "./state";
 
-export function createMasthead({ store, server }: Context, themeButton: HTMLElement): HTMLElement {
-  const end = button("End", () => void server.end(), { class: "end", title: "End the playground and its training" });
-  const over = createOver();
-  store.on(["link"], () => {
-    const lost = store.get("link") === "lost";
-    end.disabled = lost;
-    over.hidden = !lost;
-    const farewell = store.get("farewell");
-    if (lost) over.replaceChildren(...(farewell ? [farewell] : ["The playground has ended. Start it again in the terminal: ", h("code", {}, "batchprop play")]));
+export function createHeader({ store, client }: Context, themeButton: HTMLElement): HTMLElement {
+  const endButton = button("End", () => void client.end(), { class: "end", title: "Stop the training and end the playground" });
+  const notice = createNotice();
+  store.on(["connection"], () => {
+    const isLost = store.get("connection") === "lost";
+    endButton.disabled = isLost;
+    notice.hidden = !isLost;
+    const reason = store.get("disconnectReason");
+    if (isLost) notice.replaceChildren(...(reason ? [reason] : ["The playground has ended. To start it again, run this in a terminal: ", h("code", {}, "batchprop play")]));
   });
   return h(
     "header",
     { class: "page-header" },
-    h("div", { class: "page-header-row" }, h("h1", {}, "batchprop playground"), h("p", { class: "how-to" }, h("kbd", {}, "space"), " starts and pauses, ", h("kbd", {}, "→"), " takes one batch."), h("div", { class: "page-header-buttons" }, themeButton, end)),
-    over,
+    h("div", { class: "page-header-row" }, h("h1", {}, "batchprop playground"), h("p", { class: "how-to" }, h("kbd", {}, "space"), " starts or pauses, ", h("kbd", {}, "→"), " trains on one batch."), h("div", { class: "page-header-buttons" }, themeButton, endButton)),
+    notice,
   );
 }
 
-const createOver = (): HTMLElement => h("p", { class: "over", role: "alert", hidden: true });
+const createNotice = (): HTMLElement => h("p", { class: "connection-notice", role: "alert", hidden: true });

@@ -1,64 +1,64 @@
-/** What a training was so far: of each step its loss, noise scale and batch size; of some the held-out loss. */
+/** The training so far: loss, noise scale and batch size of every step, and the validation loss of some. */
 
 import { decode } from "../batch-data";
-import type { Frame } from "./protocol";
+import type { TrainingState } from "./protocol";
 import { Series } from "./series";
 
-export interface HeldOut {
+export interface ValidationEntry {
   step: number;
   loss: number;
   score: number | null;
 }
 
-/** Steps that a smoothed loss is the mean of, at most. */
-const WINDOW = 64;
+/** The most steps that the smoothed loss averages. */
+const MAX_WINDOW = 64;
 
-export class Trace {
+export class History {
   readonly losses = new Series();
-  readonly noise = new Series();
-  readonly sizes = new Series();
-  held: HeldOut[] = [];
-  /** Whether gradients ever cancelled, so that no number of examples would do. */
-  endless = false;
-  private train = 1;
+  readonly noiseScales = new Series();
+  readonly batchSizes = new Series();
+  validation: ValidationEntry[] = [];
+  /** Whether the noise scale was ever infinite: the gradients of a batch cancelled. */
+  hasInfinite = false;
+  private nTrain = 1;
 
   get steps(): number {
     return this.losses.length;
   }
 
-  /** Forget everything; a new training has this many rows. */
-  begin(train: number): void {
-    for (const series of [this.losses, this.noise, this.sizes]) series.clear();
-    this.held = [];
-    this.endless = false;
-    this.train = train;
+  /** Start again; `nTrain` is the number of training rows. */
+  reset(nTrain: number): void {
+    for (const series of [this.losses, this.noiseScales, this.batchSizes]) series.clear();
+    this.validation = [];
+    this.hasInfinite = false;
+    this.nTrain = nTrain;
   }
 
-  /** Add what a frame brings; false where steps before it are missing, as after a connection that broke. */
-  take(frame: Frame): boolean {
-    if (frame.first > this.steps) return false;
-    const already = this.steps - frame.first;
-    const [losses, noise, sizes] = [frame.losses, frame.noise, frame.sizes].map((packed) => decode(packed).values);
-    for (let n = already; n < losses!.length; n++) {
+  /** Append new steps; false where earlier steps are missing, as after a lost connection. */
+  append(state: TrainingState): boolean {
+    if (state.first_step > this.steps) return false;
+    const nKnown = this.steps - state.first_step;
+    const [losses, noiseScales, batchSizes] = [state.losses, state.noise_scales, state.batch_sizes].map((packed) => decode(packed).values);
+    for (let n = nKnown; n < losses!.length; n++) {
       this.losses.push(losses![n]!);
-      this.noise.push(noise![n]!);
-      this.endless ||= noise![n] === Infinity;
-      this.sizes.push(sizes![n]!);
+      this.noiseScales.push(noiseScales![n]!);
+      this.hasInfinite ||= noiseScales![n] === Infinity;
+      this.batchSizes.push(batchSizes![n]!);
     }
-    const last = this.held.at(-1)?.step ?? -1;
-    // A loss beyond all numbers has no place in a drawing.
-    for (const [step, loss, score] of frame.held) if (step > last && loss !== null) this.held.push({ step, loss, score });
+    const lastStep = this.validation.at(-1)?.step ?? -1;
+    // A loss that is not finite cannot be drawn.
+    for (const [step, loss, score] of state.validation) if (step > lastStep && loss !== null) this.validation.push({ step, loss, score });
     return true;
   }
 
-  /** How many batches the smoothed line averages: an epoch's, where that is not too many. */
+  /** How many batches the smoothed line averages: one epoch, up to MAX_WINDOW. */
   get window(): number {
-    const size = this.sizes.at(this.steps - 1) || this.train;
-    return Math.max(1, Math.min(WINDOW, Math.ceil(this.train / size)));
+    const size = this.batchSizes.at(this.steps - 1) || this.nTrain;
+    return Math.max(1, Math.min(MAX_WINDOW, Math.ceil(this.nTrain / size)));
   }
 
-  /** The loss smoothed at a step (counted from 1): the mean of the batches up to it. */
-  smooth(step: number, window = this.window): number {
+  /** The mean loss of the batches up to a step, counted from 1. */
+  smoothedLoss(step: number, window = this.window): number {
     return this.losses.mean(Math.max(0, step - window), step);
   }
 }

@@ -1,4 +1,4 @@
-/** Small drawings, as SVG. */
+/** Icons, as SVG. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -11,10 +11,10 @@ export function svg<K extends keyof SVGElementTagNameMap>(tag: K, attributes: At
   return element;
 }
 
-/** Paths about (0, 0), in a square of so many pixels. */
-export function drawing(size: number, paths: Attributes[]): SVGSVGElement {
-  const box = `${-size / 2} ${-size / 2} ${size} ${size}`;
-  return svg("svg", { viewBox: box, width: size, height: size, "aria-hidden": "true", class: "sign" }, ...paths.map((path) => svg("path", path)));
+/** Paths about (0, 0), in a square of `size` pixels. */
+export function createDrawing(size: number, paths: Attributes[]): SVGSVGElement {
+  const viewBox = `${-size / 2} ${-size / 2} ${size} ${size}`;
+  return svg("svg", { viewBox, width: size, height: size, "aria-hidden": "true", class: "icon" }, ...paths.map((path) => svg("path", path)));
 }
 
 const ICONS = {
@@ -24,4 +24,4 @@ const ICONS = {
   reset: "M0,-7A7,7,0,1,1,-6.6,-2.4L-4.7,-1.7A5,5,0,1,0,0,-5V-2L-5,-6L0,-10Z",
 } as const;
 
-export const icon = (name: keyof typeof ICONS): SVGSVGElement => drawing(20, [{ d: ICONS[name], fill: "currentColor" }]);
+export const icon = (name: keyof typeof ICONS): SVGSVGElement => createDrawing(20, [{ d: ICONS[name], fill: "currentColor" }]);

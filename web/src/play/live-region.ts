@@ -1,24 +1,25 @@
-/** What a screen reader hears as it happens: starts and pauses, steps, new trainings. Refusals are told where they happen. */
+/** Announces starts, pauses, steps and new trainings to screen readers; errors are announced where they appear. */
 
 import { h } from "../dom";
-import { count, lossText } from "./format";
-import type { Frame } from "./protocol";
+import { formatCount } from "../format";
+import { formatLoss } from "./format";
+import type { TrainingState } from "./protocol";
 import type { Context } from "./state";
 
-export function createLive({ store }: Context): HTMLElement {
+export function createLiveRegion({ store }: Context): HTMLElement {
   const region = h("p", { class: "sr-only", "aria-live": "polite" });
-  let before: Frame | null = null;
-  store.on(["frame"], () => {
-    const frame = store.get("frame");
-    const news = before && frame ? newsOf(before, frame) : "";
-    if (news) region.textContent = news;
-    before = frame ?? before;
+  let previous: TrainingState | null = null;
+  store.on(["training"], () => {
+    const training = store.get("training");
+    const announcement = previous && training ? describeChange(previous, training) : "";
+    if (announcement) region.textContent = announcement;
+    previous = training ?? previous;
   });
   return region;
 }
 
-function newsOf(before: Frame, now: Frame): string {
-  if (now.run !== before.run) return "A new training, from the first weights.";
-  if (now.running !== before.running) return now.running ? "Started." : `Paused at step ${count(now.step)}, loss ${lossText(now.now.loss)}.`;
-  return !now.running && now.step !== before.step ? `Step ${count(now.step)}, loss ${lossText(now.now.loss)}.` : "";
+function describeChange(previous: TrainingState, current: TrainingState): string {
+  if (current.run !== previous.run) return "New training from the initial weights.";
+  if (current.running !== previous.running) return current.running ? "Started." : `Paused at step ${formatCount(current.step)}, loss ${formatLoss(current.current.loss)}.`;
+  return !current.running && current.step !== previous.step ? `Step ${formatCount(current.step)}, loss ${formatLoss(current.current.loss)}.` : "";
 }

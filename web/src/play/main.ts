@@ -1,74 +1,74 @@
-/** The playground: a training of the library's own, live, to be played with. */
+/** The playground page: a live training of the library, with its settings, plot and charts. */
 
 import { h } from "../dom";
 import { Store } from "../state";
 import { createThemeButton, followTheme, preferredTheme } from "../theme";
-import { createCloser } from "./microscope-dialog";
+import { createMicroscopePanel } from "./microscope-dialog";
 import { createDataControls } from "./data-controls";
-import { listenToKeys } from "./shortcuts";
-import { createLive } from "./live-region";
+import { listenToShortcuts } from "./shortcuts";
+import { createLiveRegion } from "./live-region";
 import { createLossChart } from "./loss-chart";
 import { createNetworkControls } from "./network-controls";
 import { createNoiseChart } from "./noise-chart";
-import { createPlane } from "./decision-plot";
-import type { Frame, Lesson } from "./protocol";
-import { Server } from "./api-client";
+import { createDecisionPlot } from "./decision-plot";
+import type { TrainingState, Setup } from "./protocol";
+import { ApiClient } from "./api-client";
 import type { Context, PlayState } from "./state";
-import { Trace } from "./history";
+import { History } from "./history";
 import { createTrainingControls } from "./training-controls";
-import { actor, createTransport } from "./toolbar";
-import { createMasthead } from "./header";
+import { createCommandRunner, createToolbar } from "./toolbar";
+import { createHeader } from "./header";
 
-/** Where the controls stand beside the plane, they are open; below it they are folded. */
+/** The settings are open where they stand beside the plot, and closed where they stand below it. */
 const WIDE = "(min-width: 1000px)";
 
 function start(root: HTMLElement): void {
-  const store = new Store<PlayState>({ theme: preferredTheme(), lesson: null, frame: null, link: "opening", farewell: "", trouble: "", logLoss: false });
+  const store = new Store<PlayState>({ theme: preferredTheme(), setup: null, training: null, connection: "opening", disconnectReason: "", commandError: "", logLoss: false });
   followTheme(store);
-  const trace = new Trace();
-  const server: Server = new Server({
-    lesson: (lesson) => learn(store, trace, lesson),
-    frame: (frame, first) => advance(store, trace, server, frame, first),
-    link: (link, farewell = "") => store.set({ link, farewell }),
+  const history = new History();
+  const client: ApiClient = new ApiClient({
+    setup: (setup) => applySetup(store, history, setup),
+    state: (training, first) => applyState(store, history, client, training, first),
+    status: (link, farewell = "") => store.set({ connection: link, disconnectReason: farewell }),
   });
-  const context: Context = { store, server, trace };
-  const act = actor(context);
-  const controls = h(
+  const context: Context = { store, client, history };
+  const runCommand = createCommandRunner(context);
+  const settingsColumn = h(
     "section",
     { class: "controls-column", "aria-label": "Settings" },
-    group("Data", createDataControls(context)),
-    group("Network", createNetworkControls(context)),
-    group("Training", createTrainingControls(context)),
+    createGroup("Data", createDataControls(context)),
+    createGroup("Network", createNetworkControls(context)),
+    createGroup("Training", createTrainingControls(context)),
   );
   root.replaceChildren(
-    createMasthead(context, createThemeButton(store)),
-    createTransport(context, act),
-    h("div", { class: "playground" }, h("div", { class: "plane-column" }, createPlane(context), createCloser(context)), controls, h("div", { class: "charts-column" }, createLossChart(context), createNoiseChart(context))),
-    createLive(context),
+    createHeader(context, createThemeButton(store)),
+    createToolbar(context, runCommand),
+    h("div", { class: "playground" }, h("div", { class: "plot-column" }, createDecisionPlot(context), createMicroscopePanel(context)), settingsColumn, h("div", { class: "charts-column" }, createLossChart(context), createNoiseChart(context))),
+    createLiveRegion(context),
   );
-  listenToKeys(context, act);
-  server.connect();
+  listenToShortcuts(context, runCommand);
+  client.connect();
 }
 
-function group(name: string, controls: HTMLElement[]): HTMLElement {
-  return h("details", { class: "panel group", open: matchMedia(WIDE).matches }, h("summary", {}, h("h2", {}, name)), h("div", { class: "group-body" }, ...controls));
+function createGroup(name: string, settingsColumn: HTMLElement[]): HTMLElement {
+  return h("details", { class: "panel group", open: matchMedia(WIDE).matches }, h("summary", {}, h("h2", {}, name)), h("div", { class: "group-body" }, ...settingsColumn));
 }
 
-/** Another run begins with nothing; the same one goes on with what it has. */
-function learn(store: Store<PlayState>, trace: Trace, lesson: Lesson): void {
-  const anew = store.get("lesson")?.run !== lesson.run;
-  if (anew) trace.begin(lesson.data.train);
-  store.set({ lesson, trouble: "", ...(anew ? { frame: null } : {}) });
+/** A new run starts with an empty history; the same run keeps its own. */
+function applySetup(store: Store<PlayState>, history: History, setup: Setup): void {
+  const isNewRun = store.get("setup")?.run !== setup.run;
+  if (isNewRun) history.reset(setup.data.n_train);
+  store.set({ setup, commandError: "", ...(isNewRun ? { training: null } : {}) });
 }
 
-/** The first frame of a connection tells all from the first step. */
-function advance(store: Store<PlayState>, trace: Trace, server: Server, frame: Frame, first: boolean): void {
-  const lesson = store.get("lesson");
-  if (frame.run !== lesson?.run) return;
-  if (first) trace.begin(lesson.data.train);
-  if (trace.take(frame)) store.set({ frame });
-  // Steps are missing: a new connection brings all of them.
-  else server.connect();
+/** The first state of a connection has all steps from the first. */
+function applyState(store: Store<PlayState>, history: History, client: ApiClient, training: TrainingState, first: boolean): void {
+  const setup = store.get("setup");
+  if (training.run !== setup?.run) return;
+  if (first) history.reset(setup.data.n_train);
+  if (history.append(training)) store.set({ training });
+  // Steps are missing: a new connection sends all of them.
+  else client.connect();
 }
 
 const root = document.getElementById("playground");

@@ -1,37 +1,37 @@
-/** The microscope on the batch that was paused: what it can show, and the dialog that it opens in. */
+/** The microscope on the last batch: the panel with its button, and the dialog. */
 
 import { button, h } from "../dom";
-import { count, counted } from "./format";
+import { formatCount, pluralize } from "../format";
 import type { Context } from "./state";
 
-const ADDRESS = "microscope";
+const MICROSCOPE_URL = "microscope";
 
-export function createCloser({ store }: Context): HTMLElement {
-  const about = h("p", { class: "closer-about" });
-  const open = button("Open it in the microscope", () => openDialog(store.get("frame")?.step ?? 0), { class: "open-microscope", "aria-haspopup": "dialog" });
+export function createMicroscopePanel({ store }: Context): HTMLElement {
+  const description = h("p", { class: "microscope-description" });
+  const openButton = button("Open in the microscope", () => openDialog(store.get("training")?.step ?? 0), { class: "open-microscope", "aria-haspopup": "dialog" });
 
-  store.on(["frame", "link"], () => {
-    const frame = store.get("frame");
-    const taken = frame && !frame.running && store.get("link") !== "lost" ? frame.taken : null;
-    open.disabled = taken === null;
-    about.textContent = frame && taken !== null
-      ? `Step ${count(frame.step)} took ${counted(taken, "point")}. See every matrix of that batch: forward, the loss, backward, the collapse of its gradients, the update.`
-      : "Pause, or step one batch: then look at every matrix of the very batch that was taken last.";
+  store.on(["training", "connection"], () => {
+    const training = store.get("training");
+    const batchSize = training && !training.running && store.get("connection") !== "lost" ? training.last_batch_size : null;
+    openButton.disabled = batchSize === null;
+    description.textContent = training && batchSize !== null
+      ? `Step ${formatCount(training.step)} trained on ${pluralize(batchSize, "point")}. The microscope shows every matrix of that batch: forward, loss, backward, collapse, update.`
+      : "Pause the training, or step one batch, to see every matrix of the last batch.";
   });
-  return h("section", { class: "panel closer", "aria-label": "The last batch" }, h("div", {}, h("h2", {}, "Look into the batch"), about), open);
+  return h("section", { class: "panel microscope-panel", "aria-label": "The last batch" }, h("div", {}, h("h2", {}, "The last batch"), description), openButton);
 }
 
 function openDialog(step: number): void {
-  const title = `The batch of step ${count(step)}`;
+  const title = `The batch of step ${formatCount(step)}`;
   const close = button("Close", () => dialog.close(), { class: "close" });
-  const tab = h("a", { href: ADDRESS, target: "_blank", rel: "noopener" }, "In a tab of its own");
+  const link = h("a", { href: MICROSCOPE_URL, target: "_blank", rel: "noopener" }, "Open in a new tab");
   const dialog = h(
     "dialog",
-    { class: "microscope-dialog", "aria-label": `${title}, through the microscope` },
-    h("div", { class: "dialog-head" }, h("h2", {}, title), tab, close),
-    h("iframe", { src: ADDRESS, title: `The microscope on ${title.toLowerCase()}` }),
+    { class: "microscope-dialog", "aria-label": `${title} in the microscope` },
+    h("div", { class: "dialog-head" }, h("h2", {}, title), link, close),
+    h("iframe", { src: MICROSCOPE_URL, title: `Microscope: ${title.toLowerCase()}` }),
   );
-  // Closing gives the focus back to the button that opened it: the browser does that.
+  // On closing, the browser gives the focus back to the button that opened the dialog.
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

@@ -1,107 +1,106 @@
-/** The controls of the network: a drawing of it, its hidden layers, their activation, the seed. */
+/** The network settings: its diagram, hidden layers, activation function, seed. */
 
 import { button, h } from "../dom";
 import { pluralize } from "../format";
-import { createChoice, named } from "./select";
-import { createDiagram } from "./network-diagram";
-import { onTyping } from "./number-input";
-import { count } from "./format";
+import { createSelect, toOption } from "./select";
+import { createNetworkDiagram } from "./network-diagram";
+import { listenToTyping } from "./number-input";
 import type { Context } from "./state";
-import { createWisher, TYPING } from "./setting-sender";
+import { createSettingSender, TYPING_DELAY } from "./setting-sender";
 
 export function createNetworkControls(context: Context): HTMLElement[] {
-  const activation = createChoice(context, {
+  const activation = createSelect(context, {
     id: "activation", label: "Activation",
-    options: ({ choices }) => choices.activations.map(named),
+    options: ({ choices }) => choices.activations.map(toOption),
     value: ({ settings }) => settings.activation,
     changes: (value) => ({ activation: value }),
   });
-  return [createDiagram(context), createLayers(context), activation, createSeed(context)];
+  return [createNetworkDiagram(context), createLayerFields(context), activation, createSeed(context)];
 }
 
-function createLayers(context: Context): HTMLElement {
+function createLayerFields(context: Context): HTMLElement {
   const list = h("ol", { class: "layers" });
-  const about = h("p", { class: "field-about" });
-  const layers: Layer[] = [];
-  // What was asked for last, until the server says what is: the next wish builds on it.
-  let wanted: readonly number[] | null = null;
-  const wisher = createWisher(context, () => {
-    wanted = null;
-    show(true);
+  const description = h("p", { class: "field-description" });
+  const layerFields: LayerField[] = [];
+  // The widths that were sent last, until the server answers: the next change builds on them.
+  let pending: readonly number[] | null = null;
+  const sender = createSettingSender(context, () => {
+    pending = null;
+    update(true);
   });
-  const hidden: Hidden = {
-    widths: () => wanted ?? context.store.get("lesson")?.settings.hidden ?? [],
-    wish: (widths, after = 0) => {
-      wanted = widths;
-      wisher.wish({ hidden: [...widths] }, { after, restart: true });
-      show();
+  const hiddenLayers: HiddenLayers = {
+    widths: () => pending ?? context.store.get("setup")?.settings.hidden ?? [],
+    send: (widths, delay = 0) => {
+      pending = widths;
+      sender.send({ hidden: [...widths] }, { delay, restart: true });
+      update();
     },
   };
-  const add = button("+", () => hidden.wish([...hidden.widths(), hidden.widths().at(-1) ?? 8]), { class: "add-layer", "aria-label": "Add a hidden layer", title: "Add a hidden layer" });
+  const addButton = button("+", () => hiddenLayers.send([...hiddenLayers.widths(), hiddenLayers.widths().at(-1) ?? 8]), { class: "add-layer", "aria-label": "Add a hidden layer", title: "Add a hidden layer" });
 
-  function show(force = false): void {
-    const lesson = context.store.get("lesson");
-    if (!lesson) return;
-    const widths = hidden.widths();
-    while (layers.length > widths.length) layers.pop()!.item.remove();
-    while (layers.length < widths.length) layers.push(createLayer(layers.length, hidden, lesson.limits.units, add));
-    list.append(...layers.map(({ item }) => item).slice(list.children.length));
-    layers.forEach((layer, n) => layer.show(widths[n] ?? 0, force));
-    add.disabled = widths.length >= lesson.limits.hidden_layers;
-    about.textContent = `${pluralize(widths.length, "hidden layer")}, ${count(lesson.data.parameters)} weights`;
+  function update(force = false): void {
+    const setup = context.store.get("setup");
+    if (!setup) return;
+    const widths = hiddenLayers.widths();
+    while (layerFields.length > widths.length) layerFields.pop()!.item.remove();
+    while (layerFields.length < widths.length) layerFields.push(createLayerField(layerFields.length, hiddenLayers, setup.limits.max_units, addButton));
+    list.append(...layerFields.map(({ item }) => item).slice(list.children.length));
+    layerFields.forEach((layer, n) => layer.update(widths[n] ?? 0, force));
+    addButton.disabled = widths.length >= setup.limits.max_hidden_layers;
+    description.textContent = `${pluralize(widths.length, "hidden layer")}, ${pluralize(setup.data.n_parameters, "parameter")}`;
   }
 
-  context.store.on(["lesson"], () => {
-    if (!wisher.busy()) wanted = null;
-    show();
+  context.store.on(["setup"], () => {
+    if (!sender.busy()) pending = null;
+    update();
   });
-  return h("fieldset", { class: "field layers-field" }, h("legend", {}, "Units of each hidden layer"), h("div", { class: "layers-row" }, list, add), about, wisher.error);
+  return h("fieldset", { class: "field layers-field" }, h("legend", {}, "Units of each hidden layer"), h("div", { class: "layers-row" }, list, addButton), description, sender.error);
 }
 
-interface Hidden {
+interface HiddenLayers {
   widths: () => readonly number[];
-  wish: (widths: readonly number[], after?: number) => void;
+  send: (widths: readonly number[], delay?: number) => void;
 }
 
-interface Layer {
+interface LayerField {
   item: HTMLElement;
-  show: (width: number, force: boolean) => void;
+  update: (width: number, force: boolean) => void;
 }
 
-function createLayer(n: number, hidden: Hidden, most: number, add: HTMLButtonElement): Layer {
+function createLayerField(n: number, hiddenLayers: HiddenLayers, maxUnits: number, addButton: HTMLButtonElement): LayerField {
   const name = `hidden layer ${n + 1}`;
-  const field = h("input", { type: "number", min: 1, max: most, step: 1, "aria-label": `Units of ${name}`, class: "units" });
-  const typing = onTyping(field, {
-    taken: (value, finished) => hidden.wish(hidden.widths().map((width, k) => (k === n ? value : width)), finished ? 0 : TYPING),
-    dropped: () => (field.value = String(hidden.widths()[n] ?? "")),
+  const field = h("input", { type: "number", min: 1, max: maxUnits, step: 1, "aria-label": `Units of ${name}`, class: "units" });
+  const isTyping = listenToTyping(field, {
+    onValue: (value, isFinal) => hiddenLayers.send(hiddenLayers.widths().map((width, k) => (k === n ? value : width)), isFinal ? 0 : TYPING_DELAY),
+    onCancel: () => (field.value = String(hiddenLayers.widths()[n] ?? "")),
   });
-  const remove = button("×", () => {
-    hidden.wish(hidden.widths().filter((_, k) => k !== n));
-    // The button goes with its layer, and the focus must not.
-    add.focus();
+  const removeButton = button("×", () => {
+    hiddenLayers.send(hiddenLayers.widths().filter((_, k) => k !== n));
+    // The button disappears with its layer; keep the focus on the page.
+    addButton.focus();
   }, { class: "remove", "aria-label": `Remove ${name}`, title: `Remove ${name}` });
-  const show = (width: number, force: boolean): void => void (force || !typing() ? (field.value = String(width)) : null);
-  return { item: h("li", {}, field, remove), show };
+  const update = (width: number, force: boolean): void => void (force || !isTyping() ? (field.value = String(width)) : null);
+  return { item: h("li", {}, field, removeButton), update };
 }
 
 function createSeed(context: Context): HTMLElement {
   const field = h("input", { type: "number", id: "seed", step: 1 });
-  const wisher = createWisher(context, show);
-  const another = button("Another", () => wisher.wish({ seed: (context.store.get("lesson")?.settings.seed ?? 0) + 1 }), { class: "another", "aria-label": "Another seed", title: "Other points, other first weights" });
+  const sender = createSettingSender(context, update);
+  const nextSeedButton = button("Next", () => sender.send({ seed: (context.store.get("setup")?.settings.seed ?? 0) + 1 }), { class: "next-seed", "aria-label": "Next seed", title: "Next seed: other data, other initial weights" });
 
-  function show(): void {
-    const lesson = context.store.get("lesson");
-    if (!lesson) return;
-    [field.min, field.max] = lesson.limits.seed.map(String) as [string, string];
-    field.value = String(lesson.settings.seed);
+  function update(): void {
+    const setup = context.store.get("setup");
+    if (!setup) return;
+    [field.min, field.max] = setup.limits.seed.map(String) as [string, string];
+    field.value = String(setup.settings.seed);
   }
 
-  const typing = onTyping(field, {
-    taken: (value, finished) => wisher.wish({ seed: value }, { after: finished ? 0 : TYPING, restart: true }),
-    dropped: show,
+  const isTyping = listenToTyping(field, {
+    onValue: (value, isFinal) => sender.send({ seed: value }, { delay: isFinal ? 0 : TYPING_DELAY, restart: true }),
+    onCancel: update,
   });
-  context.store.on(["lesson"], () => {
-    if (!typing() && !wisher.busy()) show();
+  context.store.on(["setup"], () => {
+    if (!isTyping() && !sender.busy()) update();
   });
-  return h("div", { class: "field" }, h("div", { class: "field-row" }, h("label", { for: "seed" }, "Seed"), h("span", { class: "with-button" }, field, another)), wisher.error);
+  return h("div", { class: "field" }, h("div", { class: "field-row" }, h("label", { for: "seed" }, "Seed"), h("span", { class: "with-button" }, field, nextSeedButton)), sender.error);
 }

@@ -1,55 +1,55 @@
-/** The network as dots and lines: a column a layer, and how many units it has. */
+/** The network as dots and lines: one column per layer, with its number of units. */
 
 import { h } from "../dom";
 import { svg } from "./icons";
 import type { Context } from "./state";
 
-const [WIDTH, HEIGHT, TOP, NUMBERS] = [240, 98, 6, 22];
-/** Units that are drawn of a layer; a gap in the middle stands for the others. */
-const MOST = 6;
+const [WIDTH, HEIGHT, TOP, LABEL_HEIGHT] = [240, 98, 6, 22];
+/** Units drawn per layer; a gap in the middle stands for the others. */
+const MAX_UNITS = 6;
 
 interface Column {
   x: number;
   ys: number[];
-  gap: boolean;
+  isTruncated: boolean;
 }
 
-export function createDiagram({ store }: Context): HTMLElement {
-  const element = h("div", { class: "diagram" });
-  store.on(["lesson"], () => {
-    const sizes = store.get("lesson")?.data.sizes;
-    if (sizes) element.replaceChildren(drawn(sizes));
+export function createNetworkDiagram({ store }: Context): HTMLElement {
+  const element = h("div", { class: "network-diagram" });
+  store.on(["setup"], () => {
+    const sizes = store.get("setup")?.data.layer_sizes;
+    if (sizes) element.replaceChildren(drawNetwork(sizes));
   });
   return element;
 }
 
-function drawn(sizes: readonly number[]): SVGSVGElement {
-  const columns = sizes.map((size, n) => columnOf(size, n, sizes.length));
-  const edges = columns.slice(1).map((right, n) => svg("path", { d: between(columns[n]!, right), class: "edges" }));
+function drawNetwork(sizes: readonly number[]): SVGSVGElement {
+  const columns = sizes.map((size, n) => layoutColumn(size, n, sizes.length));
+  const edges = columns.slice(1).map((right, n) => svg("path", { d: connect(columns[n]!, right), class: "edges" }));
   const units = columns.flatMap(({ x, ys }) => ys.map((y) => svg("circle", { cx: x, cy: y, r: 4, class: "unit" })));
-  const gaps = columns.filter(({ gap }) => gap).map(({ x }) => text(x, middle + 3.5, "⋮"));
-  const numbers = columns.map(({ x }, n) => text(x, HEIGHT - 5, String(sizes[n])));
+  const gaps = columns.filter(({ isTruncated }) => isTruncated).map(({ x }) => createText(x, middle + 3.5, "⋮"));
+  const numbers = columns.map(({ x }, n) => createText(x, HEIGHT - 5, String(sizes[n])));
   const title = svg("title", {});
-  title.textContent = `The network: ${sizes.join(" – ")} units`;
+  title.textContent = `Network with ${sizes.join("–")} units`;
   return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title.textContent }, title, ...edges, ...units, ...gaps, ...numbers);
 }
 
-const middle = TOP + (HEIGHT - TOP - NUMBERS) / 2;
+const middle = TOP + (HEIGHT - TOP - LABEL_HEIGHT) / 2;
 
-function columnOf(size: number, n: number, layers: number): Column {
+function layoutColumn(size: number, n: number, layers: number): Column {
   const x = 16 + (n * (WIDTH - 32)) / Math.max(1, layers - 1);
-  const gap = size > MOST;
-  const shown = gap ? MOST : size;
-  const apart = Math.min(15, (HEIGHT - TOP - NUMBERS) / shown);
-  const places = Array.from({ length: shown }, (_, k) => middle + (k - (shown - 1) / 2) * apart);
-  // The two halves move apart to make room for the dots between them.
-  return { x, gap, ys: gap ? places.map((y) => y + (y < middle ? -3.5 : 3.5)) : places };
+  const isTruncated = size > MAX_UNITS;
+  const nVisible = isTruncated ? MAX_UNITS : size;
+  const spacing = Math.min(15, (HEIGHT - TOP - LABEL_HEIGHT) / nVisible);
+  const positions = Array.from({ length: nVisible }, (_, k) => middle + (k - (nVisible - 1) / 2) * spacing);
+  // Move the two halves apart to make room for the dots between them.
+  return { x, isTruncated, ys: isTruncated ? positions.map((y) => y + (y < middle ? -3.5 : 3.5)) : positions };
 }
 
-const between = (left: Column, right: Column): string => left.ys.flatMap((y) => right.ys.map((other) => `M${left.x},${y}L${right.x},${other}`)).join("");
+const connect = (left: Column, right: Column): string => left.ys.flatMap((y) => right.ys.map((other) => `M${left.x},${y}L${right.x},${other}`)).join("");
 
-function text(x: number, y: number, words: string): SVGTextElement {
+function createText(x: number, y: number, content: string): SVGTextElement {
   const element = svg("text", { x, y, "text-anchor": "middle" });
-  element.textContent = words;
+  element.textContent = content;
   return element;
 }

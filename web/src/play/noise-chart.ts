@@ -1,88 +1,89 @@
-/** The gradient noise scale by step beside the batch size, and what the two say together. */
+/** The gradient noise scale and the batch size by step, and what they say together. */
 
 import { scaleLog } from "d3-scale";
 import { h } from "../dom";
-import { type Area, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
-import { advice } from "./batch-size-hint";
-import { createBoard, createTeller, type Sheet } from "./canvas";
-import { chartPanel, keyLine, placeOf, stepScale } from "./chart";
-import { clipTo, type Column, columnsOf, dot, traceLine, tracePeaks } from "./line-renderer";
-import { count, scaleText } from "./format";
-import { createRecent } from "./history-table";
+import { type PlotArea, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
+import { batchSizeHint } from "./batch-size-hint";
+import { createCanvas, createAnnouncer, type DrawContext } from "./canvas";
+import { chartPanel, createLegendEntry, plotArea, createStepScale } from "./chart";
+import { withClip, type Column, computeColumns, drawDot, drawPolyline, drawRange } from "./line-renderer";
+import { formatCount } from "../format";
+import { formatNoiseScale } from "./format";
+import { createHistoryTable } from "./history-table";
 import type { Context } from "./state";
-import type { Trace } from "./history";
+import type { History } from "./history";
 
 export function createNoiseChart(context: Context): HTMLElement {
-  const { store, trace } = context;
-  const board = createBoard("noise", (sheet) => paint(sheet, trace, store.get("lesson")?.data.train ?? 100));
-  const tell = createTeller(board.canvas, () => described(context));
-  const said = h("p", { class: "advice" });
-  const endless = keyLine("endless", "without end");
+  const { store, history } = context;
+  const canvas = createCanvas("noise", (drawing) => draw(drawing, history, store.get("setup")?.data.n_train ?? 100));
+  const announce = createAnnouncer(canvas.canvas, () => describeChart(context));
+  const hint = h("p", { class: "batch-size-hint" });
+  const infiniteEntry = createLegendEntry("infinite", "infinite");
 
-  store.on(["frame", "lesson", "theme"], () => {
-    const [lesson, frame] = [store.get("lesson"), store.get("frame")];
-    if (lesson && frame) said.textContent = advice(frame.now.batch_size, frame.now.noise_scale, lesson.data.train, frame.step);
-    endless.hidden = !trace.endless;
-    board.redraw();
-    tell(!frame?.running);
+  store.on(["training", "setup", "theme"], () => {
+    const [setup, training] = [store.get("setup"), store.get("training")];
+    if (setup && training) hint.textContent = batchSizeHint(training.current.batch_size, training.current.noise_scale, setup.data.n_train, training.step);
+    infiniteEntry.hidden = !history.hasInfinite;
+    canvas.redraw();
+    announce(!training?.running);
   });
-  const keys = h("ul", { class: "keys" }, keyLine("noise", "noise scale, in examples"), keyLine("size", "batch size"), endless);
-  return chartPanel("Gradient noise scale", { keys, board: board.element, below: said, recent: createRecent(context, "noise") });
+  const legend = h("ul", { class: "legend" }, createLegendEntry("noise", "noise scale (examples)"), createLegendEntry("batchSize", "batch size"), infiniteEntry);
+  return chartPanel("Gradient noise scale", { legend, canvas: canvas.element, footer: hint, historyTable: createHistoryTable(context, "noise") });
 }
 
-function paint(sheet: Sheet, trace: Trace, train: number): void {
-  const area = placeOf(sheet);
-  const x = stepScale(trace.steps, area);
-  const columns = columnsOf(trace.steps, x, area);
-  const y = examplesScale(trace, train, area);
-  drawLeftAxis(sheet, area, y, { log: true, grid: true });
-  drawBottomAxis(sheet, area, x, "step");
-  if (trace.steps) clipTo(sheet.context, area, () => drawCurves(sheet, trace, columns, y));
+function draw(drawing: DrawContext, history: History, nTrain: number): void {
+  const area = plotArea(drawing);
+  const x = createStepScale(history.steps, area);
+  const columns = computeColumns(history.steps, x, area);
+  const y = createExamplesScale(history, nTrain, area);
+  drawLeftAxis(drawing, area, y, { log: true, grid: true });
+  drawBottomAxis(drawing, area, x, "step");
+  if (history.steps) withClip(drawing.context, area, () => drawCurves(drawing, history, columns, y));
 }
 
-/** Room for both curves; noise beyond a hundred data sets is as good as without end. */
-function examplesScale(trace: Trace, train: number, area: Area): Scale {
-  const noise = trace.noise.range(0, trace.steps) ?? [1, train];
-  const sizes = trace.sizes.range(0, trace.steps) ?? [1, train];
-  const low = Math.max(1e-3, Math.min(noise[0] > 0 ? noise[0] : 1, sizes[0]));
-  const high = Math.min(100 * train, Math.max(noise[1], sizes[1], 10 * low));
+/** A scale for both curves; a noise scale above 100 data sets is drawn as infinite. */
+function createExamplesScale(history: History, nTrain: number, area: PlotArea): Scale {
+  const noiseScales = history.noiseScales.range(0, history.steps) ?? [1, nTrain];
+  const batchSizes = history.batchSizes.range(0, history.steps) ?? [1, nTrain];
+  const low = Math.max(1e-3, Math.min(noiseScales[0] > 0 ? noiseScales[0] : 1, batchSizes[0]));
+  const high = Math.min(100 * nTrain, Math.max(noiseScales[1], batchSizes[1], 10 * low));
   return scaleLog([low / 1.3, Math.max(high, 2 * low) * 1.3], [area.bottom, area.top]);
 }
 
-function drawCurves({ context, inks }: Sheet, trace: Trace, columns: Column[], y: Scale): void {
+function drawCurves({ context, palette }: DrawContext, history: History, columns: Column[], y: Scale): void {
   const [floor, ceiling] = y.domain() as [number, number];
-  const height = (value: number): number => (value > ceiling ? NaN : y(Math.max(floor, value)));
-  const noise = columns.map(({ to, x }): [number, number] => [x, trace.noise.at(to - 1)]);
-  context.strokeStyle = inks.ink;
+  const toY = (value: number): number => (value > ceiling ? NaN : y(Math.max(floor, value)));
+  const noiseScales = columns.map(({ to, x }): [number, number] => [x, history.noiseScales.at(to - 1)]);
+  context.strokeStyle = palette.text;
   context.lineWidth = 1.5;
   context.setLineDash([2, 3]);
-  tracePeaks(context, trace.sizes, columns, height);
+  drawRange(context, history.batchSizes, columns, toY);
   context.setLineDash([]);
-  context.strokeStyle = inks.noise;
-  context.fillStyle = inks.noise;
+  context.strokeStyle = palette.noise;
+  context.fillStyle = palette.noise;
   context.lineWidth = 2.25;
-  // After a batch of one there is none, and the line breaks; so it does where it is without end.
-  traceLine(context, noise.map(([x, value]) => [x, height(value)]));
-  markEndless(context, noise.filter(([, value]) => value > ceiling).map(([x]) => x), columns, y(ceiling));
-  const [only, ...more] = noise;
-  if (!only || more.length) return;
-  dot(context, only[0], height(trace.sizes.at(0)), inks.ink);
-  dot(context, only[0], height(only[1]), inks.noise);
+  // The line breaks where the noise scale is unknown, after a batch of one, or infinite.
+  drawPolyline(context, noiseScales.map(([x, value]) => [x, toY(value)]));
+  markInfinite(context, noiseScales.filter(([, value]) => value > ceiling).map(([x]) => x), columns, y(ceiling));
+  const [first, ...rest] = noiseScales;
+  if (!first || rest.length) return;
+  drawDot(context, first[0], toY(history.batchSizes.at(0)), palette.text);
+  drawDot(context, first[0], toY(first[1]), palette.noise);
 }
 
-/** A strip along the top where the noise scale is beyond the drawing, as when gradients cancel. */
-function markEndless(context: CanvasRenderingContext2D, xs: readonly number[], columns: readonly Column[], top: number): void {
-  const wide = columns.length > 1 ? columns[1]!.x - columns[0]!.x : 4;
+/** A strip along the top where the noise scale is too large to draw, for example where gradients cancel. */
+function markInfinite(context: CanvasRenderingContext2D, xs: readonly number[], columns: readonly Column[], top: number): void {
+  const stripWidth = columns.length > 1 ? columns[1]!.x - columns[0]!.x : 4;
   context.globalAlpha = 0.45;
   context.beginPath();
-  // All in one path, as neighbours overlap.
-  for (const x of xs) context.rect(x - wide / 2, top, wide + 0.5, 5);
+  // One path for all: separate rectangles would overlap and look darker.
+  for (const x of xs) context.rect(x - stripWidth / 2, top, stripWidth + 0.5, 5);
   context.fill();
   context.globalAlpha = 1;
 }
 
-function described({ store, trace }: Context): string {
-  const frame = store.get("frame");
-  if (!frame || trace.steps === 0) return "Gradient noise scale by step: no step was taken yet.";
-  return `Gradient noise scale by step, ${count(trace.steps)} steps: now ${scaleText(frame.now.noise_scale)} examples, in batches of ${count(frame.now.batch_size)}.`;
+function describeChart({ store, history }: Context): string {
+  const training = store.get("training");
+  if (!training || history.steps === 0) return "Gradient noise scale by step: no step yet.";
+  return `Gradient noise scale by step, ${formatCount(history.steps)} steps: now ${formatNoiseScale(training.current.noise_scale)} examples, batch size ${formatCount(training.current.batch_size)}.`;
 }

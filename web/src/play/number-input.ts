@@ -1,121 +1,121 @@
-/** A number with a slider and a field, both the same setting. */
+/** A number setting, with a slider and a field. */
 
 import { scaleLinear, scaleLog } from "d3-scale";
 import { h } from "../dom";
-import type { Ends, Lesson, Settings } from "./protocol";
+import type { Range, Setup, Settings } from "./protocol";
 import type { Context } from "./state";
-import { createWisher, SLIDING, TYPING } from "./setting-sender";
+import { createSettingSender, SLIDING_DELAY, TYPING_DELAY } from "./setting-sender";
 
-export interface Quantity {
+export interface NumberOptions {
   id: string;
   label: string;
-  ends: (lesson: Lesson) => Ends;
-  value: (lesson: Lesson) => number;
-  changes: (value: number, lesson: Lesson) => Partial<Settings>;
-  /** What the value means, under the slider and for screen readers. */
-  about?: (value: number, lesson: Lesson) => string;
+  range: (setup: Setup) => Range;
+  value: (setup: Setup) => number;
+  toSettings: (value: number, setup: Setup) => Partial<Settings>;
+  /** Explains the value, below the slider and for screen readers. */
+  describe?: (value: number, setup: Setup) => string;
   log?: boolean;
-  whole?: boolean;
-  /** The words under the slider's ends. */
-  marks?: [string, string];
-  /** Begins a new training: ask for it once, where the slider stops. */
-  anew?: boolean;
+  integer?: boolean;
+  /** Labels below the ends of the slider. */
+  endLabels?: [string, string];
+  /** The setting restarts the training: send it only when the slider stops. */
+  restartsTraining?: boolean;
 }
 
-const PLACES = 1000;
+const SLIDER_STEPS = 1000;
 
-export function createQuantity(context: Context, quantity: Quantity): HTMLElement {
-  const { id, label } = quantity;
-  const number = h("input", { type: "number", id, step: "any", inputmode: quantity.whole ? "numeric" : "decimal", autocomplete: "off" });
-  const slider = h("input", { type: "range", id: `${id}-slider`, min: 0, max: PLACES, step: 1, "aria-label": `${label}, slider` });
-  const about = h("p", { class: "field-about" });
-  const lesson = (): Lesson | null => context.store.get("lesson");
-  const wisher = createWisher(context, () => show(true));
+export function createNumberInput(context: Context, options: NumberOptions): HTMLElement {
+  const { id, label } = options;
+  const number = h("input", { type: "number", id, step: "any", inputmode: options.integer ? "numeric" : "decimal", autocomplete: "off" });
+  const slider = h("input", { type: "range", id: `${id}-slider`, min: 0, max: SLIDER_STEPS, step: 1, "aria-label": `${label}, slider` });
+  const description = h("p", { class: "field-description" });
+  const getSetup = (): Setup | null => context.store.get("setup");
+  const sender = createSettingSender(context, () => update(true));
 
-  function show(force = false): void {
-    const now = lesson();
-    if (!now || (wisher.busy() && !force)) return;
-    [number.min, number.max] = quantity.ends(now).map(String) as [string, string];
-    const value = quantity.value(now);
-    if (force || !typing()) number.value = written(value, quantity);
-    slide(value, now);
+  function update(force = false): void {
+    const setup = getSetup();
+    if (!setup || (sender.busy() && !force)) return;
+    [number.min, number.max] = options.range(setup).map(String) as [string, string];
+    const value = options.value(setup);
+    if (force || !isTyping()) number.value = formatValue(value, options);
+    updateSlider(value, setup);
   }
 
-  function slide(value: number, now: Lesson): void {
-    slider.value = String(placeOf(quantity, now, value));
-    describe(value, now);
+  function updateSlider(value: number, setup: Setup): void {
+    slider.value = String(sliderPosition(options, setup, value));
+    updateDescription(value, setup);
   }
 
-  function describe(value: number, now: Lesson): void {
-    about.textContent = quantity.about?.(value, now) ?? "";
-    slider.setAttribute("aria-valuetext", about.textContent || written(value, quantity));
+  function updateDescription(value: number, setup: Setup): void {
+    description.textContent = options.describe?.(value, setup) ?? "";
+    slider.setAttribute("aria-valuetext", description.textContent || formatValue(value, options));
   }
 
   slider.addEventListener("input", () => {
-    const now = lesson();
-    if (!now) return;
-    const value = valueAt(quantity, now, Number(slider.value));
-    number.value = written(value, quantity);
-    describe(value, now);
-    wisher.wish(quantity.changes(value, now), { after: quantity.anew ? 2 * SLIDING : SLIDING, restart: quantity.anew ?? false });
+    const setup = getSetup();
+    if (!setup) return;
+    const value = sliderValue(options, setup, Number(slider.value));
+    number.value = formatValue(value, options);
+    updateDescription(value, setup);
+    sender.send(options.toSettings(value, setup), { delay: options.restartsTraining ? 2 * SLIDING_DELAY : SLIDING_DELAY, restart: options.restartsTraining ?? false });
   });
-  const typing = onTyping(number, {
-    taken: (value, finished) => {
-      const now = lesson();
-      if (!now || (finished && value === quantity.value(now) && !wisher.busy())) return;
-      if (Number.isFinite(value)) slide(value, now);
-      wisher.wish(quantity.changes(value, now), { after: finished ? 0 : TYPING, restart: true });
+  const isTyping = listenToTyping(number, {
+    onValue: (value, isFinal) => {
+      const setup = getSetup();
+      if (!setup || (isFinal && value === options.value(setup) && !sender.busy())) return;
+      if (Number.isFinite(value)) updateSlider(value, setup);
+      sender.send(options.toSettings(value, setup), { delay: isFinal ? 0 : TYPING_DELAY, restart: true });
     },
-    dropped: () => show(true),
+    onCancel: () => update(true),
   });
-  context.store.on(["lesson"], () => show());
+  context.store.on(["setup"], () => update());
   return h(
     "div",
-    { class: `field quantity ${id}-field` },
+    { class: `field number-field ${id}-field` },
     h("div", { class: "field-row" }, h("label", { for: id }, label), number),
     slider,
-    quantity.marks ? h("div", { class: "marks", "aria-hidden": "true" }, ...quantity.marks.map((mark) => h("span", {}, mark))) : null,
-    quantity.about ? about : null,
-    wisher.error,
+    options.endLabels ? h("div", { class: "end-labels", "aria-hidden": "true" }, ...options.endLabels.map((text) => h("span", {}, text))) : null,
+    options.describe ? description : null,
+    sender.error,
   );
 }
 
-interface Typed {
-  /** A number within its bounds while it is typed, any number once it is finished. */
-  taken: (value: number, finished: boolean) => void;
-  /** Nothing that is a number was left. */
-  dropped: () => void;
+interface TypingHandlers {
+  /** Called while typing for a number in range, and at the end for any number. */
+  onValue: (value: number, isFinal: boolean) => void;
+  /** Called when the field is left without a number. */
+  onCancel: () => void;
 }
 
 /**
- * Hear of what is typed, and return whether somebody is at it: a field must not change under their fingers.
- * Numbers out of bounds may be on their way to others: they are asked for only once they are finished.
+ * Listen to a field; the returned function tells whether the user is typing, as the field must not change meanwhile.
+ * A number out of range may be the beginning of another one: it is sent only at the end.
  */
-export function onTyping(number: HTMLInputElement, heard: Typed): () => boolean {
-  let typing = false;
+export function listenToTyping(number: HTMLInputElement, handlers: TypingHandlers): () => boolean {
+  let isTyping = false;
   number.addEventListener("input", () => {
-    typing = true;
+    isTyping = true;
     const value = number.valueAsNumber;
-    if (value >= Number(number.min) && value <= Number(number.max)) heard.taken(value, false);
+    if (value >= Number(number.min) && value <= Number(number.max)) handlers.onValue(value, false);
   });
   number.addEventListener("change", () => {
-    typing = false;
-    if (Number.isNaN(number.valueAsNumber)) heard.dropped();
-    else heard.taken(number.valueAsNumber, true);
+    isTyping = false;
+    if (Number.isNaN(number.valueAsNumber)) handlers.onCancel();
+    else handlers.onValue(number.valueAsNumber, true);
   });
-  return () => typing;
+  return () => isTyping;
 }
 
-const written = (value: number, { whole }: Quantity): string => String(whole ? Math.round(value) : Number(value.toPrecision(4)));
+const formatValue = (value: number, { integer }: NumberOptions): string => String(integer ? Math.round(value) : Number(value.toPrecision(4)));
 
-function scaleOf({ log, ends }: Quantity, lesson: Lesson): (value: number) => number {
-  return (log ? scaleLog() : scaleLinear()).domain(ends(lesson)).range([0, PLACES]).clamp(true);
+function createScale({ log, range }: NumberOptions, setup: Setup): (value: number) => number {
+  return (log ? scaleLog() : scaleLinear()).domain(range(setup)).range([0, SLIDER_STEPS]).clamp(true);
 }
 
-const placeOf = (quantity: Quantity, lesson: Lesson, value: number): number => Math.round(scaleOf(quantity, lesson)(value));
+const sliderPosition = (options: NumberOptions, setup: Setup, value: number): number => Math.round(createScale(options, setup)(value));
 
-function valueAt(quantity: Quantity, lesson: Lesson, place: number): number {
-  const scale = (quantity.log ? scaleLog() : scaleLinear()).domain(quantity.ends(lesson)).range([0, PLACES]);
-  const value = scale.invert(place);
-  return quantity.whole ? Math.round(value) : Number(value.toPrecision(2));
+function sliderValue(options: NumberOptions, setup: Setup, position: number): number {
+  const scale = (options.log ? scaleLog() : scaleLinear()).domain(options.range(setup)).range([0, SLIDER_STEPS]);
+  const value = scale.invert(position);
+  return options.integer ? Math.round(value) : Number(value.toPrecision(2));
 }

@@ -1,52 +1,52 @@
-/** The colours of canvases: the stylesheet's tokens, and a colour and a shape for each class. */
+/** The colours of canvases: the stylesheet's tokens, and a colour and a shape per class. */
 
 import type { Theme } from "../color-scale";
 import { symbol, symbolCircle, symbolCross, symbolDiamond, symbolSquare, symbolStar, symbolTriangle, symbolWye, type SymbolType } from "d3-shape";
 
-export interface Inks {
+export interface Palette {
   panel: string;
-  ink: string;
-  quiet: string;
+  text: string;
+  mutedText: string;
   line: string;
   loss: string;
-  held: string;
+  validation: string;
   noise: string;
-  text: string;
+  font: string;
 }
 
-export function readInks(): Inks {
+export function readPalette(): Palette {
   const style = getComputedStyle(document.documentElement);
-  const token = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  const readToken = (name: string): string => style.getPropertyValue(`--${name}`).trim();
   return {
-    panel: token("panel"), ink: token("ink"), quiet: token("quiet"), line: token("line"),
-    loss: token("loss"), held: token("held"), noise: token("noise"), text: token("text"),
+    panel: readToken("panel"), text: readToken("ink"), mutedText: readToken("quiet"), line: readToken("line"),
+    loss: readToken("loss"), validation: readToken("validation"), noise: readToken("noise"), font: readToken("text"),
   };
 }
 
-/** Okabe and Ito's, which the colour-blind tell apart; then four more, which their shapes set apart from these. */
-const CLASS_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6f4bb0", "#8a5a3c", "#7b8087", "#9aa800"];
+/** Okabe and Ito's palette for the colour-blind; then four more colours, which differ by their shapes. */
+const CLASS_COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6f4bb0", "#8a5a3c", "#7b8087", "#9aa800"];
 
-export const classColour = (label: number): string => CLASS_COLOURS[label % CLASS_COLOURS.length]!;
+export const classColor = (label: number): string => CLASS_COLORS[label % CLASS_COLORS.length]!;
 
-/** Of a mark: on dark ground lighter than the plane behind it. */
-export function markColour(label: number, theme: Theme): string {
-  if (theme === "light") return classColour(label);
-  const lighter = channels(classColour(label)).map((channel) => Math.round(channel + 0.38 * (255 - channel)));
-  return `rgb(${lighter.join(", ")})`;
+/** The colour of a mark: on a dark background lighter than the surface behind it. */
+export function markColor(label: number, theme: Theme): string {
+  if (theme === "light") return classColor(label);
+  const lightened = parseHex(classColor(label)).map((channel) => Math.round(channel + 0.38 * (255 - channel)));
+  return `rgb(${lightened.join(", ")})`;
 }
 
-/** Red, green and blue of `#rrggbb` or of the stylesheet's `#rgb`. */
-export function channels(hex: string): [number, number, number] {
-  const long = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
-  const whole = Number.parseInt(long, 16);
-  return [whole >> 16, (whole >> 8) & 255, whole & 255];
+/** Red, green and blue of `#rrggbb` or `#rgb`. */
+export function parseHex(hex: string): [number, number, number] {
+  const digits = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
+  const value = Number.parseInt(digits, 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
-const polygon = (corners: number, turn: number): SymbolType => ({
+const polygon = (nCorners: number, rotation: number): SymbolType => ({
   draw(context, size) {
-    const radius = Math.sqrt((2 * size) / (corners * Math.sin((2 * Math.PI) / corners)));
-    for (let corner = 0; corner < corners; corner++) {
-      const angle = turn + (2 * Math.PI * corner) / corners;
+    const radius = Math.sqrt((2 * size) / (nCorners * Math.sin((2 * Math.PI) / nCorners)));
+    for (let corner = 0; corner < nCorners; corner++) {
+      const angle = rotation + (2 * Math.PI * corner) / nCorners;
       context[corner ? "lineTo" : "moveTo"](radius * Math.sin(angle), -radius * Math.cos(angle));
     }
     context.closePath();

@@ -1,11 +1,11 @@
-/** What the server tells and takes. */
+/** The messages between the server and the page. */
 
 import type { EncodedMatrix } from "../batch-data";
 
 export interface Settings {
   data: string;
   rows: number;
-  noise: number;
+  noise_scales: number;
   target: string | null;
   hidden: number[];
   activation: string;
@@ -17,25 +17,25 @@ export interface Settings {
   axes: [number, number | null];
 }
 
-export type Ends = [number, number];
+export type Range = [number, number];
 
 export interface Limits {
-  rows: Ends;
-  noise: Ends;
-  hidden_layers: number;
-  units: number;
-  learning_rate: Ends;
-  seed: Ends;
-  file_bytes: number;
+  rows: Range;
+  noise_scales: Range;
+  max_hidden_layers: number;
+  max_units: number;
+  learning_rate: Range;
+  seed: Range;
+  max_file_bytes: number;
 }
 
 export type Task = "classes" | "numbers";
 
 export interface Choices {
-  data: { name: string; about: string; task: Task }[];
+  data: { name: string; description: string; task: Task }[];
   activations: string[];
   optimizers: string[];
-  speeds: { name: string; about: string }[];
+  speeds: { name: string; description: string }[];
 }
 
 export interface Data {
@@ -43,22 +43,23 @@ export interface Data {
   task: Task;
   features: string[];
   outputs: string[];
-  train: number;
-  held_out: number;
-  sizes: number[];
-  parameters: number;
-  x: { name: string; ends: Ends };
-  /** Without a name where the table has one feature: points are spread evenly then. */
-  y: { name: string | null; ends: Ends };
-  /** (2, n): of a large table fewer than it has. */
+  n_train: number;
+  n_validation: number;
+  layer_sizes: number[];
+  n_parameters: number;
+  x: { name: string; range: Range };
+  /** The name is null for a table with one feature; its points are spread evenly. */
+  y: { name: string | null; range: Range };
+  /** (2, n): a sample of the points of a large table. */
   points: EncodedMatrix;
-  /** (1, n): the class from 0, or the number that is learnt. */
+  /** (1, n): the class, counted from 0, or the target's number. */
   values: EncodedMatrix;
-  held: number[];
+  /** The drawn points of the validation rows. */
+  validation_points: number[];
 }
 
-/** Everything but the training: what is learnt, and what can be chosen. */
-export interface Lesson {
+/** Everything but the training's progress: the settings, the choices and the data. */
+export interface Setup {
   run: number;
   settings: Settings;
   choices: Choices;
@@ -68,50 +69,49 @@ export interface Lesson {
 }
 
 export interface ClassSurface {
-  side: number;
-  /** Base64 of a byte a cell, row by row from the lowest y. */
+  grid_size: number;
+  /** Base64, one byte per grid point, row by row from the lowest y. */
   labels: string;
-  /** How probable that class is, in 255ths. */
-  sure: string;
+  /** The probability of that class, in 255ths. */
+  confidence: string;
 }
 
 export interface NumberSurface {
-  side: number;
+  grid_size: number;
   values: EncodedMatrix;
 }
 
-/** Where the training is; the losses are those of steps first + 1 to step. */
-export interface Frame {
+/** The progress of the training; losses, noise scales and batch sizes are those of steps first_step + 1 to step. */
+export interface TrainingState {
   run: number;
   step: number;
   epoch: number;
   running: boolean;
-  ended: string | null;
-  first: number;
+  stop_reason: string | null;
+  first_step: number;
   losses: EncodedMatrix;
-  noise: EncodedMatrix;
-  sizes: EncodedMatrix;
-  /** Step, loss and score on the rows held out, where they are finite. */
-  held: [number, number | null, number | null][];
-  now: {
+  noise_scales: EncodedMatrix;
+  batch_sizes: EncodedMatrix;
+  /** Step, validation loss and score; null where they are not finite. */
+  validation: [number, number | null, number | null][];
+  current: {
     loss: number | null;
     noise_scale: number | null | "inf";
-    held_loss: number | null;
+    validation_loss: number | null;
     score: number | null;
     batch_size: number;
     learning_rate: number;
   };
   surface: ClassSurface | NumberSurface;
-  /** How many examples the last batch had. */
-  taken: number | null;
-  /** Those of them that are drawn, while it is paused: of a large table only some points are. */
-  batch: number[] | null;
+    last_batch_size: number | null;
+  /** The drawn points of the last batch, while the training is paused. */
+  last_batch: number[] | null;
 }
 
-export type Action = "start" | "pause" | "step" | "reset";
+export type Command = "start" | "pause" | "step" | "reset";
 
-export interface Loaded {
+export interface LoadedFile {
   columns: string[];
   rows: number;
-  suggested: string;
+  suggested_target: string;
 }

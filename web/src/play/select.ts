@@ -1,50 +1,50 @@
-/** One of several names. */
+/** A setting with a list of options. */
 
 import { h } from "../dom";
-import type { Lesson, Settings } from "./protocol";
+import type { Setup, Settings } from "./protocol";
 import type { Context } from "./state";
-import { createWisher } from "./setting-sender";
+import { createSettingSender } from "./setting-sender";
 
 export interface Option {
   value: string;
   text: string;
 }
 
-export interface Choice {
+export interface SelectSpec {
   id: string;
   label: string;
-  /** Empty where there is nothing to choose: the control is hidden then. */
-  options: (lesson: Lesson) => Option[];
-  value: (lesson: Lesson) => string;
-  changes: (value: string, lesson: Lesson) => Partial<Settings>;
+  /** Without options the control is hidden. */
+  options: (setup: Setup) => Option[];
+  value: (setup: Setup) => string;
+  changes: (value: string, setup: Setup) => Partial<Settings>;
 }
 
-export const named = (name: string): Option => ({ value: name, text: name.replaceAll("_", " ") });
+export const toOption = (name: string): Option => ({ value: name, text: name.replaceAll("_", " ") });
 
-export function createChoice(context: Context, choice: Choice): HTMLElement {
-  const select = h("select", { id: choice.id });
-  const wisher = createWisher(context, show);
-  const element = h("div", { class: "field choice" }, h("div", { class: "field-row" }, h("label", { for: choice.id }, choice.label), select), wisher.error);
-  let listed = "";
+export function createSelect(context: Context, spec: SelectSpec): HTMLElement {
+  const select = h("select", { id: spec.id });
+  const sender = createSettingSender(context, show);
+  const element = h("div", { class: "field" }, h("div", { class: "field-row" }, h("label", { for: spec.id }, spec.label), select), sender.error);
+  let listedKey = "";
 
   function show(): void {
-    const lesson = context.store.get("lesson");
-    if (!lesson) return;
-    const options = choice.options(lesson);
+    const setup = context.store.get("setup");
+    if (!setup) return;
+    const options = spec.options(setup);
     const key = JSON.stringify(options);
-    // An open list that is made anew would close.
-    if (key !== listed) select.replaceChildren(...options.map(({ value, text }) => h("option", { value }, text)));
-    listed = key;
-    select.value = choice.value(lesson);
+    // Replacing the options would close an open list.
+    if (key !== listedKey) select.replaceChildren(...options.map(({ value, text }) => h("option", { value }, text)));
+    listedKey = key;
+    select.value = spec.value(setup);
     element.hidden = options.length === 0;
   }
 
   select.addEventListener("change", () => {
-    const lesson = context.store.get("lesson");
-    if (lesson) wisher.wish(choice.changes(select.value, lesson));
+    const setup = context.store.get("setup");
+    if (setup) sender.send(spec.changes(select.value, setup));
   });
-  context.store.on(["lesson"], () => {
-    if (!wisher.busy()) show();
+  context.store.on(["setup"], () => {
+    if (!sender.busy()) show();
   });
   return element;
 }

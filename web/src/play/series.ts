@@ -1,13 +1,13 @@
-/** Numbers by step that grow without end, and what is drawn of them: the least and the most of any stretch, and its mean. */
+/** A growing series of numbers by step, with the minimum, maximum and mean of any range. */
 
-/** Steps whose least and most are kept together: a million losses are then eight thousand of these. */
+/** Steps per block: each block keeps its minimum and maximum, so that a range over a million steps is fast. */
 const BLOCK = 128;
 
-function grown<A extends Float32Array | Float64Array>(old: A, make: (length: number) => A, needed: number): A {
-  if (needed <= old.length) return old;
-  const larger = make(Math.max(needed, 2 * old.length));
-  larger.set(old);
-  return larger;
+function growArray<A extends Float32Array | Float64Array>(array: A, create: (length: number) => A, length: number): A {
+  if (length <= array.length) return array;
+  const copy = create(Math.max(length, 2 * array.length));
+  copy.set(array);
+  return copy;
 }
 
 const floats = (length: number): Float32Array => new Float32Array(length);
@@ -16,9 +16,9 @@ const doubles = (length: number): Float64Array => new Float64Array(length);
 export class Series {
   length = 0;
   private values = floats(1024);
-  private lows = floats(4);
-  private highs = floats(4);
-  /** The sum of all finite numbers before each; what is not finite counts as the one before it. */
+  private mins = floats(4);
+  private maxs = floats(4);
+  /** Prefix sums; a number that is not finite counts as the last finite one. */
   private sums = doubles(1025);
   private lastFinite = 0;
 
@@ -29,16 +29,16 @@ export class Series {
   push(value: number): void {
     const n = this.length++;
     const block = Math.floor(n / BLOCK);
-    this.values = grown(this.values, floats, n + 1);
-    this.sums = grown(this.sums, doubles, n + 2);
-    this.lows = grown(this.lows, floats, block + 1);
-    this.highs = grown(this.highs, floats, block + 1);
+    this.values = growArray(this.values, floats, n + 1);
+    this.sums = growArray(this.sums, doubles, n + 2);
+    this.mins = growArray(this.mins, floats, block + 1);
+    this.maxs = growArray(this.maxs, floats, block + 1);
     this.values[n] = value;
-    if (n % BLOCK === 0) [this.lows[block], this.highs[block]] = [Infinity, -Infinity];
+    if (n % BLOCK === 0) [this.mins[block], this.maxs[block]] = [Infinity, -Infinity];
     if (Number.isFinite(value)) {
       this.lastFinite = value;
-      this.lows[block] = Math.min(this.lows[block]!, value);
-      this.highs[block] = Math.max(this.highs[block]!, value);
+      this.mins[block] = Math.min(this.mins[block]!, value);
+      this.maxs[block] = Math.max(this.maxs[block]!, value);
     }
     this.sums[n + 1] = this.sums[n]! + this.lastFinite;
   }
@@ -48,31 +48,31 @@ export class Series {
     this.lastFinite = 0;
   }
 
-  /** The mean from one index up to another, which is left out. */
+  /** The mean from index `from` up to, not including, `to`. */
   mean(from: number, to: number): number {
     return to > from ? (this.sums[to]! - this.sums[from]!) / (to - from) : NaN;
   }
 
-  /** The least and the most finite number from one index up to another; null where there is none. */
+  /** The minimum and maximum of the finite numbers from index `from` up to, not including, `to`; null without any. */
   range(from: number, to: number): [number, number] | null {
     const [first, last] = [Math.max(0, from), Math.min(to, this.length)];
     const [firstBlock, lastBlock] = [Math.ceil(first / BLOCK), Math.floor(last / BLOCK)];
-    if (firstBlock >= lastBlock) return between(this.values, this.values, first, last, WIDEST);
-    const before = between(this.values, this.values, first, firstBlock * BLOCK, WIDEST);
-    const inside = between(this.lows, this.highs, firstBlock, lastBlock, before ?? WIDEST);
-    return between(this.values, this.values, lastBlock * BLOCK, last, inside ?? WIDEST);
+    if (firstBlock >= lastBlock) return rangeOf(this.values, this.values, first, last, EMPTY_RANGE);
+    const before = rangeOf(this.values, this.values, first, firstBlock * BLOCK, EMPTY_RANGE);
+    const inside = rangeOf(this.mins, this.maxs, firstBlock, lastBlock, before ?? EMPTY_RANGE);
+    return rangeOf(this.values, this.values, lastBlock * BLOCK, last, inside ?? EMPTY_RANGE);
   }
 }
 
-/** No number at all: the least is above the most. */
-const WIDEST: readonly [number, number] = [Infinity, -Infinity];
+/** The range of no numbers: its minimum is above its maximum. */
+const EMPTY_RANGE: readonly [number, number] = [Infinity, -Infinity];
 
-/** A plain loop, as this runs over all that is drawn; empty blocks have their least above their most. */
-function between(lows: Float32Array, highs: Float32Array, from: number, to: number, [least, most]: readonly [number, number]): [number, number] | null {
+/** A plain loop, for speed; blocks without finite numbers hold EMPTY_RANGE and do not count. */
+function rangeOf(mins: Float32Array, maxs: Float32Array, from: number, to: number, [min, max]: readonly [number, number]): [number, number] | null {
   for (let n = from; n < to; n++) {
-    const [low, high] = [lows[n]!, highs[n]!];
-    if (low < least && low > -Infinity) least = low;
-    if (high > most && high < Infinity) most = high;
+    const [low, high] = [mins[n]!, maxs[n]!];
+    if (low < min && low > -Infinity) min = low;
+    if (high > max && high < Infinity) max = high;
   }
-  return least <= most ? [least, most] : null;
+  return min <= max ? [min, max] : null;
 }

@@ -1,65 +1,63 @@
-/** From a control to the server: not at every letter or pixel, and with the refusal beside the control. */
+/** Sends a control's settings to the server, debounced, and shows errors beside the control. */
 
 import { h } from "../dom";
 import type { Settings } from "./protocol";
-import type { Answer } from "./api-client";
+import type { Result } from "./api-client";
 import type { Context } from "./state";
 
-/** While somebody types, wait for the end of the number; while a slider moves, send now and then. */
-export const TYPING = 500;
-export const SLIDING = 120;
+/** Milliseconds: while the user types, wait for the end of the number; while a slider moves, send now and then. */
+export const TYPING_DELAY = 500;
+export const SLIDING_DELAY = 120;
 
-export interface Wisher {
-  /** Where a refusal is told. */
+export interface SettingSender {
+  /** Shows the server's error message. */
   error: HTMLElement;
-  /** Whether something was asked for that the server has not answered. */
+  /** Whether a setting waits for the server's answer. */
   busy: () => boolean;
-  wish: (changes: Partial<Settings>, how?: { after: number; restart: boolean }) => void;
+  send: (changes: Partial<Settings>, options?: { delay: number; restart: boolean }) => void;
 }
 
-/**
- * Ask for changes. `restore` shows what is in force, once a wish was refused.
- */
-export function createWisher({ server }: Context, restore: () => void): Wisher {
-  const error = refusal();
+/** `restore` shows the settings in force again after an error. */
+export function createSettingSender({ client }: Context, restore: () => void): SettingSender {
+  const error = createErrorElement();
   let timer: ReturnType<typeof setTimeout> | null = null;
-  let newest: Partial<Settings> = {};
-  let waiting = 0;
+  let pending: Partial<Settings> = {};
+  let nRequests = 0;
 
-  async function send(): Promise<void> {
+  async function flush(): Promise<void> {
     timer = null;
-    waiting++;
-    const refused = told(await server.settings(newest));
-    waiting--;
-    tell(error, refused);
-    if (refused && !timer) restore();
+    nRequests++;
+    const message = errorOf(await client.settings(pending));
+    nRequests--;
+    showError(error, message);
+    if (message && !timer) restore();
   }
 
-  function wish(changes: Partial<Settings>, { after, restart } = { after: 0, restart: true }): void {
-    forget();
-    newest = changes;
+  function send(changes: Partial<Settings>, { delay, restart } = { delay: 0, restart: true }): void {
+    clearErrors();
+    pending = changes;
     if (timer && !restart) return;
     if (timer) clearTimeout(timer);
-    timer = setTimeout(() => void send(), after);
+    timer = setTimeout(() => void flush(), delay);
   }
 
-  return { error, wish, busy: () => timer !== null || waiting > 0 };
+  return { error, send, busy: () => timer !== null || nRequests > 0 };
 }
 
-/** An empty place that a screen reader listens to. */
-export const refusal = (): HTMLElement => h("p", { class: "refused", role: "alert" });
+/** An empty element; screen readers announce what it gets. */
+export const createErrorElement = (): HTMLElement => h("p", { class: "field-error", role: "alert" });
 
-const refusing = new Set<HTMLElement>();
+const visibleErrors = new Set<HTMLElement>();
 
-export function tell(error: HTMLElement, words: string): void {
-  error.textContent = words;
-  if (words) refusing.add(error);
+export function showError(error: HTMLElement, message: string): void {
+  error.textContent = message;
+  if (message) visibleErrors.add(error);
 }
 
-/** Something else is asked for: what was refused before is over. */
-export function forget(): void {
-  for (const error of refusing) error.textContent = "";
-  refusing.clear();
+/** Clear all errors: they belong to an earlier request. */
+export function clearErrors(): void {
+  for (const error of visibleErrors) error.textContent = "";
+  visibleErrors.clear();
 }
 
-export const told = (answer: Answer<unknown>): string => ("refused" in answer ? answer.refused : "");
+export const errorOf = (result: Result<unknown>): string => ("error" in result ? result.error : "");

@@ -1,20 +1,20 @@
-/** Shortcuts: space starts and pauses, → takes one batch. Never where keys have another meaning. */
+/** Shortcuts: space starts or pauses, → trains on one batch; except where these keys have another meaning. */
 
 import type { Context } from "./state";
-import type { Act } from "./toolbar";
+import type { RunCommand } from "./toolbar";
 
-const TYPED = "input, select, textarea, iframe, dialog, [contenteditable]";
-/** What space presses, and what → scrolls. */
-const PRESSED = `${TYPED}, button, summary, a, label`;
-const SCROLLED = `${TYPED}, .recent-scroll`;
+const TEXT_FIELDS = "input, select, textarea, iframe, dialog, [contenteditable]";
+/** Elements that use space or → themselves. */
+const USES_SPACE = `${TEXT_FIELDS}, button, summary, a, label`;
+const USES_ARROWS = `${TEXT_FIELDS}, .history-scroll`;
 
-export function listenToKeys({ store }: Context, act: Act): void {
+export function listenToShortcuts({ store }: Context, runCommand: RunCommand): void {
   addEventListener("keydown", (event) => {
-    const at = event.target instanceof Element ? event.target : document.body;
+    const target = event.target instanceof Element ? event.target : document.body;
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat && event.key === " ") return;
-    if (document.querySelector("dialog[open]") || store.get("link") === "lost") return;
-    if (event.key === " " && !at.closest(PRESSED)) void act(store.get("frame")?.running ? "pause" : "start");
-    else if (event.key === "ArrowRight" && !at.closest(SCROLLED)) void act("step");
+    if (document.querySelector("dialog[open]") || store.get("connection") === "lost") return;
+    if (event.key === " " && !target.closest(USES_SPACE)) void runCommand(store.get("training")?.running ? "pause" : "start");
+    else if (event.key === "ArrowRight" && !target.closest(USES_ARROWS)) void runCommand("step");
     else return;
     event.preventDefault();
   });

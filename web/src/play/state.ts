@@ -1,26 +1,26 @@
-/** What the page knows, and who talks to whom. */
+/** The page's state, and what its parts share. */
 
 import type { Theme } from "../color-scale";
 import type { Store } from "../state";
-import type { Frame, Lesson } from "./protocol";
-import type { Server } from "./api-client";
-import type { Trace } from "./history";
+import type { TrainingState, Setup } from "./protocol";
+import type { ApiClient } from "./api-client";
+import type { History } from "./history";
 
 export interface PlayState {
   theme: Theme;
-  lesson: Lesson | null;
-  /** The newest of this run; null until it comes. */
-  frame: Frame | null;
-  link: "opening" | "open" | "lost";
-  /** Why the link is lost, where it is not that the playground has ended. */
-  farewell: string;
-  /** A refusal that no single control caused. */
-  trouble: string;
+  setup: Setup | null;
+  /** The latest state of this run; null until it arrives. */
+  training: TrainingState | null;
+  connection: "opening" | "open" | "lost";
+  /** Why the connection is lost, unless the playground has ended. */
+  disconnectReason: string;
+  /** The error of a command: start, pause, step or reset. */
+  commandError: string;
   logLoss: boolean;
 }
 
 export interface Context {
   store: Store<PlayState>;
-  server: Server;
-  trace: Trace;
+  client: ApiClient;
+  history: History;
 }

@@ -1,49 +1,49 @@
-/** A file that was read, and whose target was refused: it waits for another of its columns to be chosen. */
+/** Lets the user choose another target for a file whose target was rejected. */
 
 import { h } from "../dom";
-import type { Lesson, Loaded } from "./protocol";
+import type { Setup, LoadedFile } from "./protocol";
 import type { Context } from "./state";
 
-export interface Table extends Loaded {
+export interface LoadedTable extends LoadedFile {
   name: string;
 }
 
-export interface Offer {
+export interface TargetPicker {
   element: HTMLElement;
-  /** Let another column than the one that was tried be chosen. */
-  show: (table: Table, tried: string) => void;
-  drop: () => void;
+  /** Show the columns, with the rejected target selected. */
+  show: (table: LoadedTable, rejectedTarget: string) => void;
+  hide: () => void;
 }
 
-export function createOffer({ store }: Context, choose: (table: Table, target: string) => void): Offer {
-  const select = h("select", { id: "offer" });
-  const label = h("label", { for: "offer" });
-  const element = h("div", { class: "offer", hidden: true }, label, select);
-  let offered: Table | null = null;
-  let besides = "";
+export function createTargetPicker({ store }: Context, onSelect: (table: LoadedTable, target: string) => void): TargetPicker {
+  const select = h("select", { id: "target-picker" });
+  const label = h("label", { for: "target-picker" });
+  const element = h("div", { class: "target-picker", hidden: true }, label, select);
+  let table: LoadedTable | null = null;
+  let sourceKey = "";
 
-  function show(table: Table, tried: string): void {
-    if (offered !== table) select.replaceChildren(...table.columns.map((name) => h("option", { value: name }, name)));
-    [offered, besides] = [table, inForce(store.get("lesson"))];
-    label.textContent = `Another target in ${table.name}`;
-    select.value = tried;
+  function show(table: LoadedTable, rejectedTarget: string): void {
+    if (table !== table) select.replaceChildren(...table.columns.map((name) => h("option", { value: name }, name)));
+    [table, sourceKey] = [table, describeSource(store.get("setup"))];
+    label.textContent = `Target in ${table.name}`;
+    select.value = rejectedTarget;
     element.hidden = false;
   }
 
-  function drop(): void {
-    offered = null;
+  function hide(): void {
+    table = null;
     element.hidden = true;
   }
 
   select.addEventListener("change", () => {
-    if (offered) choose(offered, select.value);
+    if (table) onSelect(table, select.value);
   });
-  // Somebody who chooses another set wants this file no more.
-  store.on(["lesson"], () => {
-    if (offered && inForce(store.get("lesson")) !== besides) drop();
+  // Whoever chooses other data no longer wants this file.
+  store.on(["setup"], () => {
+    if (table && describeSource(store.get("setup")) !== sourceKey) hide();
   });
-  return { element, show, drop };
+  return { element, show, hide };
 }
 
-/** What is learned from, as far as its choice tells. */
-const inForce = (lesson: Lesson | null): string => JSON.stringify([lesson?.settings.data, lesson?.settings.target, lesson?.file]);
+/** Identifies the current data. */
+const describeSource = (setup: Setup | null): string => JSON.stringify([setup?.settings.data, setup?.settings.target, setup?.file]);

@@ -1,75 +1,76 @@
-/** The bar at the top: start and pause, one batch, reset, the speed; and the numbers of now. */
+/** The toolbar: start and pause, one batch, reset, speed, and the current numbers. */
 
 import { button, h } from "../dom";
 import { icon } from "./icons";
-import type { Action } from "./protocol";
-import { count, epochText, lossText, scaleText, scoreValue } from "./format";
+import type { Command } from "./protocol";
+import { formatCount } from "../format";
+import { formatEpoch, formatLoss, formatNoiseScale, formatScore } from "./format";
 import type { Context } from "./state";
-import { createWisher, forget, told } from "./setting-sender";
+import { createSettingSender, clearErrors, errorOf } from "./setting-sender";
 
-export type Act = (action: Action) => Promise<void>;
+export type RunCommand = (command: Command) => Promise<void>;
 
-/** Ask for an action; a refusal is told under the bar. */
-export const actor = ({ server, store }: Context): Act => async (action) => {
-  forget();
-  store.set({ trouble: told(await server.run(action)) });
+/** Send a command; its error is shown below the toolbar. */
+export const createCommandRunner = ({ client, store }: Context): RunCommand => async (command) => {
+  clearErrors();
+  store.set({ commandError: errorOf(await client.run(command)) });
 };
 
-export function createTransport(context: Context, act: Act): HTMLElement {
-  const buttons = h("div", { class: "transport-buttons" }, createStart(context, act), ...createOthers(context, act));
-  return h("section", { class: "panel transport", "aria-label": "Training" }, buttons, createSpeeds(context), createReadouts(context), createNotice(context));
+export function createToolbar(context: Context, runCommand: RunCommand): HTMLElement {
+  const buttons = h("div", { class: "toolbar-buttons" }, createStartButton(context, runCommand), ...createStepButtons(context, runCommand));
+  return h("section", { class: "panel toolbar", "aria-label": "Training" }, buttons, createSpeedControl(context), createReadouts(context), createNotice(context));
 }
 
-function createStart({ store }: Context, act: Act): HTMLElement {
-  const made = button("", () => void act(store.get("frame")?.running ? "pause" : "start"), { class: "start", "aria-keyshortcuts": "Space" });
-  let shown: boolean | null = null;
+function createStartButton({ store }: Context, runCommand: RunCommand): HTMLElement {
+  const startButton = button("", () => void runCommand(store.get("training")?.running ? "pause" : "start"), { class: "start", "aria-keyshortcuts": "Space" });
+  let shownRunning: boolean | null = null;
   function update(): void {
-    const running = store.get("frame")?.running ?? false;
-    made.disabled = store.get("link") === "lost" || store.get("frame")?.ended != null;
-    if (running === shown) return;
-    shown = running;
-    made.replaceChildren(icon(running ? "pause" : "start"), running ? "Pause" : "Start");
+    const running = store.get("training")?.running ?? false;
+    startButton.disabled = store.get("connection") === "lost" || store.get("training")?.stop_reason != null;
+    if (running === shownRunning) return;
+    shownRunning = running;
+    startButton.replaceChildren(icon(running ? "pause" : "start"), running ? "Pause" : "Start");
   }
-  store.on(["frame", "link"], update);
+  store.on(["training", "connection"], update);
   update();
-  return made;
+  return startButton;
 }
 
-function createOthers({ store }: Context, act: Act): HTMLElement[] {
-  const step = button("", () => void act("step"), { class: "step", "aria-keyshortcuts": "ArrowRight", title: "One batch: forward, backward, update (→)" });
-  step.append(icon("step"), "Step one batch");
-  const reset = button("", () => void act("reset"), { class: "reset", title: "Back to the first weights" });
-  reset.append(icon("reset"), "Reset");
-  store.on(["link", "frame"], () => {
-    const lost = store.get("link") === "lost";
-    step.disabled = lost || store.get("frame")?.ended != null;
-    reset.disabled = lost;
+function createStepButtons({ store }: Context, runCommand: RunCommand): HTMLElement[] {
+  const stepButton = button("", () => void runCommand("step"), { class: "step", "aria-keyshortcuts": "ArrowRight", title: "One batch: forward, backward, update (→)" });
+  stepButton.append(icon("step"), "Step one batch");
+  const resetButton = button("", () => void runCommand("reset"), { class: "reset", title: "Back to the initial weights" });
+  resetButton.append(icon("reset"), "Reset");
+  store.on(["connection", "training"], () => {
+    const isLost = store.get("connection") === "lost";
+    stepButton.disabled = isLost || store.get("training")?.stop_reason != null;
+    resetButton.disabled = isLost;
   });
-  return [step, reset];
+  return [stepButton, resetButton];
 }
 
-function createSpeeds(context: Context): HTMLElement {
+function createSpeedControl(context: Context): HTMLElement {
   const legend = h("legend", { class: "sr-only" }, "Speed");
-  const set = h("fieldset", { class: "segments speeds" }, legend);
-  const wisher = createWisher(context, show);
+  const fieldset = h("fieldset", { class: "segments speeds" }, legend);
+  const sender = createSettingSender(context, show);
 
   function show(): void {
-    const lesson = context.store.get("lesson");
-    if (!lesson) return;
-    if (set.children.length === 1) set.append(...lesson.choices.speeds.map(({ name, about }) => option(name, about)));
-    for (const input of set.querySelectorAll("input")) input.checked = input.value === lesson.settings.speed;
+    const setup = context.store.get("setup");
+    if (!setup) return;
+    if (fieldset.children.length === 1) fieldset.append(...setup.choices.speeds.map(({ name, description }) => createOption(name, description)));
+    for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === setup.settings.speed;
   }
 
-  function option(name: string, about: string): HTMLElement {
-    const input = h("input", { type: "radio", name: "speed", value: name, "aria-label": `${name}: ${about}` });
-    input.addEventListener("change", () => wisher.wish({ speed: name }));
-    return h("label", { title: about }, input, h("span", {}, name));
+  function createOption(name: string, description: string): HTMLElement {
+    const input = h("input", { type: "radio", name: "speed", value: name, "aria-label": `${name}: ${description}` });
+    input.addEventListener("change", () => sender.send({ speed: name }));
+    return h("label", { title: description }, input, h("span", {}, name));
   }
 
-  context.store.on(["lesson"], () => {
-    if (!wisher.busy()) show();
+  context.store.on(["setup"], () => {
+    if (!sender.busy()) show();
   });
-  return h("div", { class: "speed-field" }, set, wisher.error);
+  return h("div", { class: "speed-field" }, fieldset, sender.error);
 }
 
 type Readout = [name: string, value: string];
@@ -78,21 +79,21 @@ function createReadouts({ store }: Context): HTMLElement {
   const list = h("dl", { class: "readouts" });
   const values = new Map<string, HTMLElement>();
 
-  function read(): Readout[] {
-    const [lesson, frame] = [store.get("lesson"), store.get("frame")];
-    const task = lesson?.data.task ?? "classes";
+  function readValues(): Readout[] {
+    const [setup, training] = [store.get("setup"), store.get("training")];
+    const task = setup?.data.task ?? "classes";
     return [
-      ["step", count(frame?.step ?? 0)],
-      ["epoch", epochText(frame?.epoch ?? 0)],
-      ["loss", lossText(frame?.now.loss)],
-      ["held-out loss", lossText(frame?.now.held_loss)],
-      [task === "classes" ? "held-out accuracy" : "held-out R²", scoreValue(task, frame?.now.score ?? null)],
-      ["noise scale", scaleText(frame?.now.noise_scale ?? null)],
+      ["step", formatCount(training?.step ?? 0)],
+      ["epoch", formatEpoch(training?.epoch ?? 0)],
+      ["loss", formatLoss(training?.current.loss)],
+      ["validation loss", formatLoss(training?.current.validation_loss)],
+      [task === "classes" ? "validation accuracy" : "validation R²", formatScore(task, training?.current.score ?? null)],
+      ["noise scale", formatNoiseScale(training?.current.noise_scale ?? null)],
     ];
   }
 
   function update(): void {
-    const readouts = read();
+    const readouts = readValues();
     if (readouts.some(([name]) => !values.has(name))) {
       values.clear();
       list.replaceChildren(...readouts.map(([name]) => {
@@ -104,18 +105,18 @@ function createReadouts({ store }: Context): HTMLElement {
     for (const [name, value] of readouts) values.get(name)!.textContent = value;
   }
 
-  store.on(["frame", "lesson"], update);
+  store.on(["training", "setup"], update);
   update();
   return list;
 }
 
-/** What keeps the training from going on, or why a button was refused. */
+/** Why the training has stopped, or the error of a command. */
 function createNotice({ store }: Context): HTMLElement {
   const notice = h("p", { class: "notice", role: "alert" });
-  store.on(["frame", "trouble"], () => {
-    const ended = store.get("frame")?.ended;
-    const words = ended ? `Training stopped: ${ended}` : store.get("trouble");
-    if (notice.textContent !== words) notice.textContent = words;
+  store.on(["training", "commandError"], () => {
+    const stopReason = store.get("training")?.stop_reason;
+    const message = stopReason ? `Training stopped: ${stopReason}` : store.get("commandError");
+    if (notice.textContent !== message) notice.textContent = message;
   });
   return notice;
 }

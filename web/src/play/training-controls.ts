@@ -1,38 +1,38 @@
-/** The controls of the training: batch size, learning rate, optimiser. */
+/** The training settings: batch size, learning rate, optimiser. */
 
-import { createChoice, named } from "./select";
-import { createQuantity } from "./number-input";
-import type { Lesson } from "./protocol";
-import { count, counted } from "./format";
+import { createSelect, toOption } from "./select";
+import { createNumberInput } from "./number-input";
+import type { Setup } from "./protocol";
+import { formatCount, pluralize } from "../format";
 import type { Context } from "./state";
 
 export function createTrainingControls(context: Context): HTMLElement[] {
-  const batch = createQuantity(context, {
-    id: "batch-size", label: "Batch size", log: true, whole: true, marks: ["1, stochastic", "all, full batch"],
-    ends: ({ data }) => [1, data.train],
+  const batchSizeInput = createNumberInput(context, {
+    id: "batch-size", label: "Batch size", log: true, integer: true, endLabels: ["1: stochastic", "all rows: full batch"],
+    range: ({ data }) => [1, data.n_train],
     value: batchSize,
-    changes: (value, { data }) => ({ batch_size: value === data.train ? "full" : value }),
-    about: batchText,
+    toSettings: (value, { data }) => ({ batch_size: value === data.n_train ? "full" : value }),
+    describe: describeBatchSize,
   });
-  const rate = createQuantity(context, {
+  const learningRateInput = createNumberInput(context, {
     id: "learning-rate", label: "Learning rate α", log: true,
-    ends: ({ limits }) => limits.learning_rate,
+    range: ({ limits }) => limits.learning_rate,
     value: ({ settings }) => settings.learning_rate,
-    changes: (value) => ({ learning_rate: value }),
+    toSettings: (value) => ({ learning_rate: value }),
   });
-  const optimizer = createChoice(context, {
+  const optimizerSelect = createSelect(context, {
     id: "optimizer", label: "Optimiser",
-    options: ({ choices }) => choices.optimizers.map(named),
+    options: ({ choices }) => choices.optimizers.map(toOption),
     value: ({ settings }) => settings.optimizer,
     changes: (value) => ({ optimizer: value }),
   });
-  return [batch, rate, optimizer];
+  return [batchSizeInput, learningRateInput, optimizerSelect];
 }
 
-const batchSize = ({ settings, data }: Lesson): number => (settings.batch_size === "full" ? data.train : settings.batch_size);
+const batchSize = ({ settings, data }: Setup): number => (settings.batch_size === "full" ? data.n_train : settings.batch_size);
 
-function batchText(size: number, { data }: Lesson): string {
-  if (size >= data.train) return `Batch descent: all ${count(data.train)} rows, one step an epoch`;
-  const steps = counted(Math.ceil(data.train / size), "step");
-  return size === 1 ? `Stochastic descent: ${steps} an epoch` : `Mini-batches of ${count(size)} of ${count(data.train)} rows: ${steps} an epoch`;
+function describeBatchSize(size: number, { data }: Setup): string {
+  if (size >= data.n_train) return `Batch gradient descent: all ${formatCount(data.n_train)} rows, 1 step per epoch`;
+  const steps = pluralize(Math.ceil(data.n_train / size), "step");
+  return size === 1 ? `Stochastic gradient descent: ${steps} per epoch` : `Mini-batches of ${formatCount(size)} of ${formatCount(data.n_train)} rows: ${steps} per epoch`;
 }

@@ -1,10 +1,10 @@
-/** Settings that go together. */
+/** Settings that depend on each other. */
 
-import type { Lesson, Settings } from "./protocol";
+import type { Setup, Settings } from "./protocol";
 
-/** What a batch was may be more than the rows that will be there to learn from, a fifth held out: it is all of them then. */
-export function fittingBatch(lesson: Lesson | null, rows: number): Partial<Settings> {
-  const size = lesson?.settings.batch_size;
-  const train = rows - Math.max(1, Math.floor(rows / 5));
-  return typeof size === "number" && size > train ? { batch_size: "full" } : {};
+/** The full batch, where the batch size exceeds the training rows of other data (a fifth is for validation). */
+export function clampBatchSize(setup: Setup | null, rows: number): Partial<Settings> {
+  const batchSize = setup?.settings.batch_size;
+  const nTrain = rows - Math.max(1, Math.floor(rows / 5));
+  return typeof batchSize === "number" && batchSize > nTrain ? { batch_size: "full" } : {};
 }
