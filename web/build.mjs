@@ -1,11 +1,11 @@
-// Bundles src/ into a script and a stylesheet for each page, the same bytes for the same sources and versions.
+// Bundles src/ into a script and a stylesheet per page; the same sources and versions give the same bytes.
 import { readFile, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const MICROSCOPE = "../src/batchprop/microscope/static";
 const REPORT = "../src/batchprop/report/static";
 const PLAY = "../src/batchprop/playground/static";
-// The fonts that our formulas reach; the rest of KaTeX's stay out of the file.
+// The fonts that our formulas use; the other fonts of KaTeX would only enlarge the file.
 const FONTS = ["Main-Regular", "Math-Italic", "Size1-Regular", "Size2-Regular", "Size3-Regular", "Size4-Regular"];
 
 const FONT_LICENCE = "The fonts KaTeX_* in the stylesheet are KaTeX's, under the SIL Open Font License 1.1 (https://openfontlicense.org).\n";
@@ -14,20 +14,20 @@ const katexFonts = {
   name: "katex-fonts",
   setup(bundle) {
     bundle.onLoad({ filter: /katex\.min\.css$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replace(/@font-face\{[^}]*\}/g, keptFace),
+      contents: (await readFile(path, "utf8")).replace(/@font-face\{[^}]*\}/g, inlineFont),
       loader: "css",
     }));
   },
 };
 
-function keptFace(face) {
+function inlineFont(face) {
   const url = FONTS.map((font) => `fonts/KaTeX_${font}.woff2`).find((name) => face.includes(name));
   return url ? face.replace(/src:[^;}]*/, `src:url(${url}) format("woff2")`) : "";
 }
 
-/** The tokens as they are where no script sets a theme: dark follows the system, on a screen. */
-const themeOfTheSystem = {
-  name: "theme-of-the-system",
+/** The report has no script to set a theme: its dark theme follows the system, on screens only. */
+const systemTheme = {
+  name: "system-theme",
   setup(bundle) {
     bundle.onLoad({ filter: /base\.css$/ }, async ({ path }) => ({
       contents: (await readFile(path, "utf8")).replace(/:root\[data-theme="dark"\] (\{[^}]*\})/, "@media screen and (prefers-color-scheme: dark) { :root $1 }"),
@@ -36,19 +36,19 @@ const themeOfTheSystem = {
   },
 };
 
-/** Write the licences of what a page bundles beside it, and return the comment at the head of its files. */
-async function licences(page, bundled, more = []) {
+/** Write the licences of bundled packages beside a page, and return the comment for the head of its files. */
+async function writeLicences(page, packages, more = []) {
   const lock = JSON.parse(await readFile("package-lock.json", "utf8"));
-  const named = (path) => `${path.replace("node_modules/", "")} ${lock.packages[path].version} (${lock.packages[path].license})`;
-  const texts = await Promise.all(bundled.map(async (path) => `${named(path)}\n\n${(await readFile(`${path}/LICENSE`, "utf8")).trim()}\n`));
+  const describe = (path) => `${path.replace("node_modules/", "")} ${lock.packages[path].version} (${lock.packages[path].license})`;
+  const texts = await Promise.all(packages.map(async (path) => `${describe(path)}\n\n${(await readFile(`${path}/LICENSE`, "utf8")).trim()}\n`));
   await writeFile(`${page.out}.LICENSES.txt`, [...texts, ...more].join(`\n${"-".repeat(72)}\n\n`));
-  const beside = `${page.out.split("/").at(-1)}.LICENSES.txt`;
-  return [`/*! batchprop's ${page.name} (BSD-3-Clause). Bundled in, each under its own licence, in ${beside}:`, ...bundled.map((path) => ` * ${named(path)}`), " */"].join("\n");
+  const file = `${page.out.split("/").at(-1)}.LICENSES.txt`;
+  return [`/*! batchprop's ${page.name} (BSD-3-Clause). Bundled in, each under its own licence, in ${file}:`, ...packages.map((path) => ` * ${describe(path)}`), " */"].join("\n");
 }
 
-/** The packages that files of a bundle come from, by name. */
-function packagesOf(outcomes) {
-  const inputs = outcomes.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+/** The npm packages in a bundle, sorted. */
+function findPackages(results) {
+  const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
   return [...new Set(inputs.map((path) => path.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]).filter(Boolean))].sort();
 }
 
@@ -63,16 +63,16 @@ const common = {
   logLevel: "warning",
 };
 
-/** One page: first to learn what goes in, then with that at its head. */
+/** Build a page twice: first to find the packages in it, then with their licences at its head. */
 async function bundle(page) {
   const script = { ...common, entryPoints: [page.script], outfile: `${page.out}.js`, format: "iife" };
   const styles = { ...common, entryPoints: [page.styles], outfile: `${page.out}.css`, plugins: [katexFonts] };
-  const outcomes = await Promise.all([script, styles].map((options) => build({ ...options, write: false })));
-  const head = await licences(page, packagesOf(outcomes), page.licences);
+  const results = await Promise.all([script, styles].map((options) => build({ ...options, write: false })));
+  const head = await writeLicences(page, findPackages(results), page.licences);
   await build({ ...script, banner: { js: head } });
   await build({ ...styles, banner: { css: head } });
 }
 
 await bundle({ name: "microscope", script: "src/main.ts", styles: "src/styles/main.css", out: `${MICROSCOPE}/microscope`, licences: [FONT_LICENCE] });
 await bundle({ name: "playground", script: "src/play/main.ts", styles: "src/styles/play.css", out: `${PLAY}/playground` });
-await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${REPORT}/report.css`, plugins: [themeOfTheSystem] });
+await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${REPORT}/report.css`, plugins: [systemTheme] });

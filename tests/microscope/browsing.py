@@ -1,4 +1,4 @@
-"""A microscope open in the browser, and what can be read off it."""
+"""A microscope open in the browser, and its contents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 RATE, ROWS = 0.25, 6
-"""Of the page that most tests look at: α, and the rows of its batch."""
+"""α and the batch size of the page that most tests use."""
 
 _NUMBERS = """async figure => {
   const details = figure.querySelector("details");
@@ -35,46 +35,48 @@ _NUMBERS = """async figure => {
 
 
 def opened(browser: Browser, file: Path, **options: Any) -> Opened:
-    """Open a file as a user would, from the disk."""
+    """Open a file from the disk, as a user would."""
     return browsers.opened(browser, file.as_uri(), "figure", **options)
 
 
-def figures(page: Page) -> list[str]:
-    """The names of the matrices that the current line shows, each once."""
+def matrix_names(page: Page) -> list[str]:
+    """The names of the current step's matrices, without duplicates."""
     names = page.eval_on_selector_all("figure", "all => all.map(one => one.dataset.name)")
     return list(dict.fromkeys(names))
 
 
-def numbers_of(page: Page | Frame, name: str) -> np.ndarray:
-    """A matrix, read from the table that its figure opens."""
+def read_matrix(page: Page | Frame, name: str) -> np.ndarray:
+    """A matrix, read from its table of numbers."""
     figure = page.locator(f'figure[data-name="{name}"]').first
     rows = figure.evaluate(_NUMBERS)
     return np.array(rows, dtype=float)
 
 
-def lines(page: Page) -> list[str]:
-    """The lines of the algorithm, by their ids."""
-    found: list[str] = page.eval_on_selector_all("[data-step]", "all => all.map(one => one.dataset.step)")
-    return found
+def steps(page: Page) -> list[str]:
+    """The ids of the algorithm's steps."""
+    ids: list[str] = page.eval_on_selector_all("[data-step]", "all => all.map(one => one.dataset.step)")
+    return ids
 
 
-def current(page: Page) -> str:
-    """The line that is shown."""
+def current_step(page: Page) -> str:
+    """The id of the current step."""
     found = page.locator('[aria-current="step"]').get_attribute("data-step")
     assert found is not None
     return found
 
 
-def go_to(page: Page | Frame, line: str) -> None:
-    """Show a line; where there is little room, those of other groups are folded away."""
-    button = page.locator(f'[data-step="{line}"] button')
+def go_to(page: Page | Frame, step: str) -> None:
+    """Go to a step; on a narrow page, the steps of other phases are hidden."""
+    button = page.locator(f'[data-step="{step}"] button')
     if not button.is_visible():
         button.locator("xpath=ancestor::li[contains(@class, 'phase')]").locator(".phase-title").click()
     button.click()
 
 
-def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | None = None) -> dict[str, Any]:
-    """Every matrix of the page by its name; of a tensor, the sheet in front."""
+def library_matrices(
+    model: Any, weights: np.ndarray | None = None, clip: float | None = None
+) -> dict[str, Any]:
+    """Every matrix of the page by name; of a tensor, the slice in front."""
     X, y = table("multiclass")
     net, batch = model.network_and_batch(X[:ROWS], y[:ROWS])
     step = bp.backprop(net, batch.B, batch.Y, weights)
@@ -101,9 +103,9 @@ def the_librarys(model: Any, weights: np.ndarray | None = None, clip: float | No
     return found
 
 
-def check(page: Page, expected: dict[str, Any], names: list[str] | None = None) -> set[str]:
-    """Compare what the line shows with the library's."""
-    shown = names or figures(page)
+def assert_matches(page: Page, expected: dict[str, Any], names: list[str] | None = None) -> set[str]:
+    """Compare the current step's matrices with the library's."""
+    shown = names or matrix_names(page)
     for name in shown:
-        assert_allclose(numbers_of(page, name), expected[name], rtol=2e-5, atol=2e-6, err_msg=name)
+        assert_allclose(read_matrix(page, name), expected[name], rtol=2e-5, atol=2e-6, err_msg=name)
     return set(shown)

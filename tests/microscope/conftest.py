@@ -1,4 +1,4 @@
-"""A microscope that most tests look at."""
+"""The microscope that most tests use."""
 
 from __future__ import annotations
 

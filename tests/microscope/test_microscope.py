@@ -1,4 +1,4 @@
-"""The microscope's document: the library's own numbers, honest names, and what it refuses."""
+"""The microscope's data: the library's numbers, names, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shown(model: Any, X: Any, y: Any, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_matrix_is_the_librarys_at_every_checkpoint(target: str) -> None:
+def test_every_matrix_matches_the_library_at_every_snapshot(target: str) -> None:
     model = fitted(target, activation="tanh", hidden_layer_sizes=(8, 6))
     X, y = table(target)
     found = shown(model, X[:7], y[:7])
@@ -64,7 +64,7 @@ def test_every_matrix_is_the_librarys_at_every_checkpoint(target: str) -> None:
     assert_allclose(numbers(found["inputs"]), X[:7].T, rtol=1e-6)
 
 
-def test_words_name_classes_rows_features_and_points_of_the_training() -> None:
+def test_names_of_classes_rows_features_and_snapshots() -> None:
     flowers = load_iris(as_frame=True)
     X, y = flowers.data.set_axis(pd.RangeIndex(2, 152, name="line")), flowers.target_names[flowers.target]
     model = bp.MLPClassifier((5,), max_iter=5, random_state=0).fit(X, y, record_examples=True)
@@ -85,7 +85,7 @@ def test_words_name_classes_rows_features_and_points_of_the_training() -> None:
     assert (found["activations"][0]["name"], found["head"]["dZTex"]) == ("relu", "P - Y")
 
 
-def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
+def test_unrecorded_fit_shows_only_the_fitted_network() -> None:
     X, y = table("single")
     found = shown(fitted("single", record=False), X, y, rows=3)
     assert [one["name"] for one in found["snapshots"]] == ["as fitted: the training was not recorded"]
@@ -98,7 +98,7 @@ def test_without_a_recording_there_is_the_fitted_network_alone() -> None:
     assert found["examples"][0]["label"] == f"{y[int(found['examples'][0]['row'][4:])]:.6g}"
 
 
-def test_the_best_epoch_is_shown_where_it_was_kept() -> None:
+def test_restored_best_epoch_is_the_last_snapshot() -> None:
     X, y = table("multiclass")
     settings: dict[str, Any] = {
         "early_stopping": True,
@@ -114,7 +114,7 @@ def test_the_best_epoch_is_shown_where_it_was_kept() -> None:
     assert_allclose(numbers(found["snapshots"][-1]["layers"][0]["W"]), model.coefs_[0].T, rtol=1e-6)
 
 
-def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
+def test_large_layers_are_drawn_in_part_and_norms_stay_exact() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(64, 300)), np.arange(64) % 10
     model = bp.MLPClassifier((400, 200), max_iter=2, random_state=0).fit(X, y, record_examples=True)
@@ -137,7 +137,7 @@ def test_large_layers_are_drawn_in_part_and_sums_over_them_stay_exact() -> None:
     assert_allclose(norms, np.sqrt(step.gradient.squared_norms()), rtol=1e-4)
 
 
-def test_five_layers_of_a_thousand_and_64_rows_stay_under_5_megabytes() -> None:
+def test_five_layers_of_1000_units_and_64_rows_stay_under_5_megabytes() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(64, 1000)).astype("float32"), np.arange(64) % 10
     model = bp.MLPClassifier((1000,) * 5, max_iter=2, batch_size=64, random_state=0)
@@ -145,7 +145,7 @@ def test_five_layers_of_a_thousand_and_64_rows_stay_under_5_megabytes() -> None:
     assert len(page.html.encode()) < 5e6
 
 
-def test_weights_smoothing_and_images_are_told() -> None:
+def test_class_weights_label_smoothing_and_images_are_shown() -> None:
     X, y = table("multiclass")
     model = fitted(class_weight="balanced", label_smoothing=0.1)
     pictures = np.arange(120 * 6).reshape(120, 2, 3)
@@ -161,7 +161,7 @@ def test_weights_smoothing_and_images_are_told() -> None:
     assert found["learningRate"] == 0.5
 
 
-def test_very_wide_rows_and_large_images_keep_the_page_small() -> None:
+def test_wide_rows_and_large_images_keep_the_page_small() -> None:
     rng = np.random.default_rng(0)
     X = csr_matrix(rng.normal(size=(64, 20_000)) * (rng.random((64, 20_000)) < 0.01))
     model = bp.MLPClassifier((8,), max_iter=1, random_state=0).fit(X, np.arange(64) % 3)
@@ -181,7 +181,7 @@ def test_very_wide_rows_and_large_images_keep_the_page_small() -> None:
     assert_allclose(numbers(found["images"]), expected, rtol=1e-6)
 
 
-def test_labels_that_are_floats_have_their_turn_too() -> None:
+def test_batch_balances_float_labels() -> None:
     X, y = np.random.default_rng(0).normal(size=(54, 3)), np.repeat([0.0, 1.0, 2.0], [50, 2, 2])
     model = bp.MLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
     found = shown(model, X, y, rows=4)
@@ -189,7 +189,7 @@ def test_labels_that_are_floats_have_their_turn_too() -> None:
     assert found["outputs"] == ["0", "1", "2"]
 
 
-def test_sparse_rows_frames_and_lists_are_taken() -> None:
+def test_accepts_sparse_matrices_data_frames_and_lists() -> None:
     X, y = table("multilabel")
     model = fitted("multilabel")
     plain = shown(model, X, y, rows=4)
@@ -202,7 +202,7 @@ def test_sparse_rows_frames_and_lists_are_taken() -> None:
     assert framed["snapshots"] == plain["snapshots"]
 
 
-def test_lbfgs_and_functions_of_ones_own_are_shown() -> None:
+def test_lbfgs_and_custom_activations_are_shown() -> None:
     X, y = table("single")
     own = bp.activations.Activation("cube", lambda Z: Z**3, lambda Z: 3 * Z**2)
     model = estimator("single", solver="lbfgs", activation=own, max_iter=3).fit(X, y)
@@ -210,7 +210,7 @@ def test_lbfgs_and_functions_of_ones_own_are_shown() -> None:
     assert found["activations"][0] == {"name": "cube", "tex": r"\sigma(z)", "derivativeTex": r"\sigma'(z)"}
 
 
-def test_what_a_table_says_stays_text() -> None:
+def test_texts_of_a_table_are_escaped() -> None:
     X, y = table("binary")
     y = np.where(y == "yes", "</script><script>alert(1)</script>", "<b>no</b>")
     model = estimator("binary").fit(X, y)
@@ -222,7 +222,7 @@ def test_what_a_table_says_stays_text() -> None:
     assert "<script>" not in page._repr_html_()
 
 
-def test_an_overflowing_network_is_shown_as_it_is() -> None:
+def test_overflowing_network_keeps_its_infinite_losses() -> None:
     X, y = table("single")
     model = fitted("single", record=False)
     model.coefs_ = [coef * 1e30 for coef in model.coefs_]
@@ -231,7 +231,7 @@ def test_an_overflowing_network_is_shown_as_it_is() -> None:
     assert not np.isfinite(numbers(found["snapshots"][0]["losses"])).all()
 
 
-def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_and_open(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def ask(address: str) -> bool:
@@ -246,7 +246,7 @@ def test_it_is_saved_and_opened(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) 
     assert (tmp_path / "page.html").read_text("utf-8") == page.html
 
 
-def test_what_cannot_be_shown_is_refused() -> None:
+def test_invalid_arguments_raise() -> None:
     X, y = table("multiclass")
     model = fitted()
     wrong_rows: list[Any] = [0, 65, 2.0, True, "8"]

@@ -1,4 +1,4 @@
-"""The microscope in a real browser: its numbers are the library's, and everything on it can be used."""
+"""The microscope in a real browser: its numbers match the library, and every control works."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.browsers import violations
 from tests.estimators.tables import estimator, quiet, table
 from tests.microscope.browsing import (
     ROWS,
-    check,
-    current,
-    figures,
+    assert_matches,
+    current_step,
     go_to,
-    lines,
-    numbers_of,
+    library_matrices,
+    matrix_names,
     opened,
-    the_librarys,
+    read_matrix,
+    steps,
 )
 
 if TYPE_CHECKING:
@@ -32,46 +32,46 @@ if TYPE_CHECKING:
 
 pytestmark = quiet
 
-LINES = [
+STEPS = [
     "forward-0", "forward-1", "forward-2", "forward-3", "loss", "backward-3", "backward-2", "backward-1",
     "collapse-3", "collapse-2", "collapse-1", "update-1", "update-2", "update-3",
 ]  # fmt: skip
 
 
-def test_every_number_of_every_line_is_the_librarys(page: Page, model: Any) -> None:
-    expected, seen = the_librarys(model), set[str]()
-    assert lines(page) == LINES
-    for line in LINES:
+def test_every_number_of_every_step_matches_the_library(page: Page, model: Any) -> None:
+    expected, seen = library_matrices(model), set[str]()
+    assert steps(page) == STEPS
+    for line in STEPS:
         go_to(page, line)
-        seen |= check(page, expected)
+        seen |= assert_matches(page, expected)
     assert seen == set(expected)
 
 
-def test_the_slider_goes_back_to_the_beginning(page: Page, model: Any) -> None:
+def test_slider_goes_back_to_the_initial_weights(page: Page, model: Any) -> None:
     assert page.locator(".snapshot-name").inner_text() == "after epoch 5, the last"
     page.locator("#snapshot").focus()
     page.keyboard.press("Home")
     assert page.locator(".snapshot-name").inner_text() == "before the first epoch"
-    assert current(page) == "forward-0"
+    assert current_step(page) == "forward-0"
     go_to(page, "update-2")
-    check(page, the_librarys(model.at_snapshot(model.weight_snapshots_[0])))
+    assert_matches(page, library_matrices(model.at_snapshot(model.weight_snapshots_[0])))
 
 
-def test_an_address_may_end_in_a_line(browser: Browser, file: Path) -> None:
+def test_url_fragment_opens_that_step(browser: Browser, file: Path) -> None:
     for end, line in (("#collapse-2", "collapse-2"), ("#nothing", "forward-0")):
         seen = browsers.opened(browser, file.as_uri() + end, "figure")
-        assert current(seen.page) == line
+        assert current_step(seen.page) == line
         seen.page.close()
 
 
 def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:
-    for line in LINES[1:]:
+    for line in STEPS[1:]:
         page.keyboard.press("ArrowRight")
-        assert current(page) == line
+        assert current_step(page) == line
     assert page.locator("button.next").is_disabled()
     page.keyboard.press("ArrowLeft")
     page.locator("button.previous").click()
-    assert current(page) == LINES[-3]
+    assert current_step(page) == STEPS[-3]
     page.locator("h1").click()
     page.keyboard.press("Space")
     assert page.locator("button.play").inner_text() == "Pause"
@@ -79,7 +79,7 @@ def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:
     assert page.locator("button.play").inner_text() == "Play"
 
 
-def test_a_hovered_column_is_that_example_everywhere(page: Page, model: Any) -> None:
+def test_hovering_a_column_selects_the_example_everywhere(page: Page, model: Any) -> None:
     X, y = table("multiclass")
     go_to(page, "forward-1")
     canvas = page.locator('figure[data-name="Z1"] canvas').first
@@ -92,28 +92,28 @@ def test_a_hovered_column_is_that_example_everywhere(page: Page, model: Any) -> 
     norm = float(np.sqrt(step.gradient.squared_norms()[0]))
     for told in ("row 2", str(y[2]), f"{step.losses[0]:.4g}", f"{norm:.4g}", "Z¹, unit 1"):
         assert told in card, (told, card)
-    Z = the_librarys(model)["Z1"]
+    Z = library_matrices(model)["Z1"]
     assert f"{Z[0, 2]:.4g}".replace("-", "−") in card
 
 
-def test_the_keyboard_reaches_every_cell_and_a_reader_hears_it(page: Page, model: Any) -> None:
+def test_keyboard_reaches_every_cell_and_screen_readers_announce_it(page: Page, model: Any) -> None:
     go_to(page, "collapse-2")
     figure = page.locator('figure[data-name="dW2"]').first
     figure.focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
-    value = the_librarys(model)["dW2"][1, 1]
+    value = library_matrices(model)["dW2"][1, 1]
     assert f"{value:.4g}".replace("-", "−") in page.locator(".detail-panel").inner_text()
-    assert current(page) == "collapse-2"
+    assert current_step(page) == "collapse-2"
     assert page.locator('[aria-live="polite"]').count() == 1
     assert re.match(r"dW², 4 × 7; one row per unit", figure.get_attribute("aria-label") or "")
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowRight")
-    assert current(page) == "collapse-1"
+    assert current_step(page) == "collapse-1"
 
 
-def test_examples_are_sorted_by_any_column(page: Page, model: Any) -> None:
-    losses = the_librarys(model)["losses"][0]
+def test_examples_sort_by_any_column(page: Page, model: Any) -> None:
+    losses = library_matrices(model)["losses"][0]
 
     def order() -> list[int]:
         return [
@@ -130,17 +130,17 @@ def test_examples_are_sorted_by_any_column(page: Page, model: Any) -> None:
     assert order() == list(range(ROWS))
 
 
-def test_leaving_out_and_clipping_change_the_gradient_as_the_library_does(page: Page, model: Any) -> None:
+def test_excluding_and_clipping_match_the_library(page: Page, model: Any) -> None:
     page.locator('tr[data-example="1"] input').uncheck()
     page.locator('tr[data-example="4"] input').uncheck()
     weights = np.array([1.0, 0, 1, 1, 0, 1])
     go_to(page, "update-1")
-    check(page, the_librarys(model, weights))
+    assert_matches(page, library_matrices(model, weights))
     page.locator("#clip-on").check()
     page.locator("#clip-number").fill("0.2")
     page.locator("#clip-number").press("Enter")
-    expected = the_librarys(model, weights, 0.2)
-    check(page, expected, ["dW1", "updatedW1", "updatedb1"])
+    expected = library_matrices(model, weights, 0.2)
+    assert_matches(page, expected, ["dW1", "updatedW1", "updatedb1"])
     X, y = table("multiclass")
     g = model.backprop(X[:ROWS], y[:ROWS]).gradient
     length = np.sqrt(sum(float((theta**2).sum()) for layer in g.mean() for theta in layer))
@@ -155,10 +155,10 @@ def test_leaving_out_and_clipping_change_the_gradient_as_the_library_does(page: 
     assert_allclose(cosines, g.dot(kept) / np.sqrt(g.squared_norms()) / norm, rtol=1e-4)
     page.locator("#clip-on").uncheck()
     page.locator("button.include-all").click()
-    check(page, the_librarys(model))
+    assert_matches(page, library_matrices(model))
 
 
-def test_sheets_collapse_into_the_mean_and_the_product_is_the_same(page: Page) -> None:
+def test_slices_collapse_to_the_mean_which_equals_the_product(page: Page) -> None:
     go_to(page, "collapse-1")
     stack = page.locator('figure[data-name="DW1"]')
     stack.locator("button.collapse-button").click()
@@ -168,7 +168,7 @@ def test_sheets_collapse_into_the_mean_and_the_product_is_the_same(page: Page) -
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
-def test_it_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
+def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
     found = opened(browser, file, width=width, color_scheme=scheme)
     for line in ("forward-2", "loss", "collapse-1"):
         go_to(found.page, line)
@@ -179,9 +179,7 @@ def test_it_is_accessible_and_fits(browser: Browser, file: Path, width: int, sch
     found.page.close()
 
 
-def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
-    browser: Browser, tmp_path: Path, model: Any
-) -> None:
+def test_overflowing_network_is_drawn(browser: Browser, tmp_path: Path, model: Any) -> None:
     X, y = table("multiclass")
     broken = model.at_snapshot(model.weight_snapshots_[-1])
     del broken._fit_state
@@ -189,16 +187,16 @@ def test_a_network_that_overflows_is_drawn_and_breaks_nothing(
     with np.errstate(all="ignore"):
         file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
     found = opened(browser, file)
-    for line in LINES:
+    for line in STEPS:
         go_to(found.page, line)
-        assert figures(found.page)
+        assert matrix_names(found.page)
     go_to(found.page, "forward-1")
-    assert not np.isfinite(numbers_of(found.page, "W1")).all()
+    assert not np.isfinite(read_matrix(found.page, "W1")).all()
     assert found.said == []
     found.page.close()
 
 
-def test_text_from_a_table_is_never_markup(browser: Browser, tmp_path: Path) -> None:
+def test_labels_are_never_markup(browser: Browser, tmp_path: Path) -> None:
     X, y = table("binary")
     y = np.where(y == "yes", "<img src=x onerror=alert(1)>", "</script><b>no</b>")
     file = bp.microscope.look(estimator("binary").fit(X, y), X, y, rows=3, about="<i>a</i>").save(

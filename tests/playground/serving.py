@@ -39,17 +39,17 @@ class Served(NamedTuple):
 
     Attributes:
         address: of its page.
-        stage: where it runs.
+        worker: where it runs.
         listener: to be told to end.
     """
 
     address: str
-    stage: Worker
+    worker: Worker
     listener: uvicorn.Server
 
     def ask(self, function: Callable[[Session], Any]) -> Any:
         """Ask the playground itself."""
-        return self.stage.submit(function).result(SECONDS)
+        return self.worker.submit(function).result(SECONDS)
 
 
 @contextmanager
@@ -59,24 +59,24 @@ def serving(**settings: Any) -> Iterator[Served]:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        stage = Worker(Session(PlaygroundTools(), Settings().replace(settings)))
+        worker = Worker(Session(PlaygroundTools(), Settings().replace(settings)))
 
         def end() -> None:
-            stage.close()
+            worker.close()
             listener.should_exit = True
 
-        app = Server(stage, port=port, token=TOKEN, invitation="invitation", end=end).app
+        app = Server(worker, port=port, token=TOKEN, invitation="invitation", end=end).app
         config = uvicorn.Config(app, log_config=None, http="h11", ws="none", lifespan="off", loop="asyncio")
         config.timeout_graceful_shutdown = 2
         listener = uvicorn.Server(config)
         thread = threading.Thread(target=listener.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield Served(f"http://127.0.0.1:{port}/{TOKEN}/", stage, listener)
+            yield Served(f"http://127.0.0.1:{port}/{TOKEN}/", worker, listener)
         finally:
             end()
             thread.join(SECONDS)
-            stage.join()
+            worker.join()
 
 
 class Playing(NamedTuple):
@@ -100,7 +100,7 @@ class Playing(NamedTuple):
 
     def steps(self) -> int:
         """How many steps the page says there were."""
-        return int(self.readout("step").inner_text().replace("\u202f", ""))
+        return int(self.readout("step").inner_text().replace(",", ""))
 
     def type(self, selector: str, value: str) -> None:
         """Type into a field, and finish with Enter."""
@@ -115,10 +115,10 @@ class Playing(NamedTuple):
         """The library's own step on the batch that was taken last."""
 
         def backprop(playground: Session) -> Step:
-            training = playground.training
-            assert training.taken is not None
-            batch = gather(training.table, training.taken.rows)
-            return bp.backprop(training.taken.network, batch.B, batch.Y)
+            training = playground.trainer
+            assert training.last_batch is not None
+            batch = gather(training.dataset, training.last_batch.rows)
+            return bp.backprop(training.last_batch.network, batch.B, batch.Y)
 
         step: Step = self.served.ask(backprop)
         return step

@@ -25,7 +25,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
-def test_it_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
+def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
     found = opened(browser, file, width=width, color_scheme=scheme)
     page = found.page
     for summary in page.locator("summary").all():

@@ -42,7 +42,7 @@ export function sumOfProducts(terms: readonly Product[], hidden: { count: number
   return steps;
 }
 
-export const total = (terms: readonly Product[]): number => terms.reduce((sumStep, term) => sumStep + product(term), 0);
+export const total = (terms: readonly Product[]): number => terms.reduce((sum, term) => sum + product(term), 0);
 
 /** Terms that overflowed come first. */
 const magnitude = (term: Product): number => {

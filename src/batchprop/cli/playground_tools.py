@@ -1,4 +1,4 @@
-"""What tables and the microscope do for the playground."""
+"""Tables and the microscope, for the playground."""
 
 from pathlib import Path
 from typing import Any
@@ -32,18 +32,10 @@ _TARGETS = ("target", "label", "class", "y")
 
 
 class PlaygroundTools:
-    """The tools of this library."""
+    """Gives the playground the readers of tables and the microscope."""
 
     def inspect_file(self, path: Path, name: str) -> File:
-        """Read a table, and tell its columns.
-
-        Args:
-            path: where it lies.
-            name: what the player calls it.
-
-        Raises:
-            DataError: it is no table, or too long a one.
-        """
+        """Read a table and its column names; errors name the file as the user does."""
         try:
             frame = self._read(path, name)
         except DataError as error:
@@ -53,82 +45,73 @@ class PlaygroundTools:
         return File(name, frame, columns, len(frame), suggested)
 
     def _read(self, path: Path, name: str) -> pd.DataFrame:
-        ending = path.suffix.lower()
-        if ending not in _TEXT + _PARQUET:
+        suffix = path.suffix.lower()
+        if suffix not in _TEXT + _PARQUET:
             known = ", ".join(_TEXT + _PARQUET)
-            raise DataError(f"{name} is no table that the playground reads: those end in {known}")
-        frame = _decoded(path, name) if ending in _PARQUET else read_table(path)
+            raise DataError(
+                f"{name} is not a table that the playground reads: give a file that ends in {known}"
+            )
+        frame = _read_parquet(path, name) if suffix in _PARQUET else read_table(path)
         check_size(name, len(frame), frame.shape[1] - 1)
         lines = line_numbers(path)
-        places = np.arange(len(frame)) + 1 if lines is None else lines
+        numbers = np.arange(len(frame)) + 1 if lines is None else lines
         unit = "row" if lines is None else "line"
-        return frame.set_axis([f"{unit} {place}" for place in places], axis="index")
+        return frame.set_axis([f"{unit} {number}" for number in numbers], axis="index")
 
-    def examples(self, file: File, target: str) -> PlaygroundData:
-        """Turn a table into numbers.
-
-        Args:
-            file: from ``inspect_file``.
-            target: the column to learn; rows without it are left out.
-
-        Raises:
-            DataError: the column is not there or cannot be learned, or the table is too large.
-        """
+    def load_data(self, file: File, target: str) -> PlaygroundData:
+        """Turn a table into numbers; rows without a target are left out."""
         frame: pd.DataFrame = file.table
         column = get_column(frame, target, "target column")
         frame = frame[column.notna()]
-        wanted = read_target(frame[target])
-        check_enough(wanted)
+        parsed = read_target(frame[target])
+        check_enough(parsed)
         features = frame.drop(columns=target)
         pipeline = make_preprocessor(infer_schema(features), len(features), target)
         X = np.asarray(pipeline.fit_transform(features), dtype=np.float64)
-        values: Any = np.asarray(wanted.values)
-        named: tuple[str, ...] = (target,)
-        if wanted.task == "classes":
+        values: Any = np.asarray(parsed.values)
+        outputs: tuple[str, ...] = (target,)
+        if parsed.task == "classes":
             names, values = np.unique(values, return_inverse=True)
-            named = tuple(map(str, names.tolist()))
+            outputs = tuple(map(str, names.tolist()))
         else:
             values = (values - values.mean()) / (values.std() or 1.0)
-        check_size(file.name, len(X), X.shape[1], len(named))
+        check_size(file.name, len(X), X.shape[1], len(outputs))
         columns = tuple(str(name).partition("__")[2] for name in pipeline.get_feature_names_out())
-        title = f"{file.name}: {target}" + ("" if wanted.task == "classes" else ", standardised")
-        return PlaygroundData(title, wanted.task, X, values.astype(float), columns, named, tuple(frame.index))
-
-    def microscope(self, examples: PlaygroundData, start: Network, taken: LastBatch, steps: int) -> str:
-        """Return the page that shows the batch that was taken last in all its matrices.
-
-        Args:
-            examples: which the batch is part of.
-            start: the network before the first batch.
-            taken: the batch, and the network before its step.
-            steps: how many were taken, this one among them.
-        """
-        rows = taken.rows[:MAX_COLUMNS]
-        batch = gather(examples.table, rows)
-        about = [f"What step {steps} did: the network is shown as it was before it."]
-        if taken.optimizer != "sgd":
-            about.append(f"The update is shown as plain descent; the step was made by {taken.optimizer}.")
-        if len(rows) < len(taken.rows):
-            about.append(f"Of the batch's {len(taken.rows):,} examples {len(rows)} are shown, and collapsed.")
-        words = DisplayNames(
-            title=f"Batch {steps} of {examples.title}",
-            description=tuple(about),
-            features=examples.features,
-            outputs=examples.outputs,
-            rows=[examples.rows[row] for row in rows],
-            labels=_in_words(examples, examples.values[rows]),
+        title = f"{file.name}: {target}" + ("" if parsed.task == "classes" else ", standardised")
+        return PlaygroundData(
+            title, parsed.task, X, values.astype(float), columns, outputs, tuple(frame.index)
         )
-        moments = [
-            Snapshot(f"before step {steps}", taken.network, _answers(examples, taken.network, batch.B))
+
+    def microscope(self, data: PlaygroundData, initial: Network, batch: LastBatch, steps: int) -> str:
+        """Return the microscope's page for a batch, with the network before its step."""
+        rows = batch.rows[:MAX_COLUMNS]
+        examples = gather(data.dataset, rows)
+        description = [f"The network is shown as it was before step {steps:,}."]
+        if batch.optimizer != "sgd":
+            description.append(
+                f"The page shows plain gradient descent; the step itself used {batch.optimizer}."
+            )
+        if len(rows) < len(batch.rows):
+            description.append(f"Shown are {len(rows)} of the {len(batch.rows):,} examples of the batch.")
+        names = DisplayNames(
+            title=f"Batch {steps:,} of {data.title}",
+            description=tuple(description),
+            features=data.features,
+            outputs=data.outputs,
+            rows=[data.rows[row] for row in rows],
+            labels=_format_targets(data, data.values[rows]),
+        )
+        snapshots = [
+            Snapshot(f"before step {steps:,}", batch.network, _predictions(data, batch.network, examples.B))
         ]
         if steps > 1:
-            first = Snapshot("before the first step", start, _answers(examples, start, batch.B))
-            moments.insert(0, first)
-        return page(document(words, batch, moments, taken.learning_rate))
+            first = Snapshot("before the first step", initial, _predictions(data, initial, examples.B))
+            snapshots.insert(0, first)
+        return page(document(names, examples, snapshots, batch.learning_rate))
 
 
-def _decoded(path: Path, name: str) -> pd.DataFrame:
-    """Read a Parquet file a little at a time: a few bytes of it may stand for billions of rows or letters."""
+def _read_parquet(path: Path, name: str) -> pd.DataFrame:
+    """Read a Parquet file in parts: a few compressed bytes may stand for billions of values."""
     with opened_parquet(path) as file:
         check_size(name, file.metadata.num_rows, file.metadata.num_columns - 1)
     frames, size = list[pd.DataFrame](), 0
@@ -143,12 +126,12 @@ def _decoded(path: Path, name: str) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-def _answers(examples: PlaygroundData, network: Network, B: Any) -> list[str]:
+def _predictions(data: PlaygroundData, network: Network, B: Any) -> list[str]:
     P = predict(network, B)
-    return _in_words(examples, P[0] if examples.task == "numbers" else P.argmax(axis=0))
+    return _format_targets(data, P[0] if data.task == "numbers" else P.argmax(axis=0))
 
 
-def _in_words(examples: PlaygroundData, values: Any) -> list[str]:
-    if examples.task == "numbers":
+def _format_targets(data: PlaygroundData, values: Any) -> list[str]:
+    if data.task == "numbers":
         return [f"{value:.4g}" for value in values]
-    return [examples.outputs[int(value)] for value in values]
+    return [data.outputs[int(value)] for value in values]

@@ -1,4 +1,4 @@
-"""Who may talk to the playground: this machine's browser, from the page itself, with the token."""
+"""Access to the playground: from this machine's browser, from the page itself, and with the token."""
 
 import secrets
 from collections.abc import Mapping
@@ -18,76 +18,69 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",  # the address holds the token
     "X-Content-Type-Options": "nosniff",
 }
-"""Sent with every answer."""
+"""Sent with every response."""
 
 
 class AuthMiddleware:
-    """Turns away whatever does not come from the playground's own page.
+    """Rejects every request that does not come from the playground's own page.
 
-    A page of another origin may send requests here, though not read the answers: it does not know the token.
-    Nor does one that has its own name point here (DNS rebinding), whose requests name another host besides.
-
-    Args:
-        app: what is guarded.
-        port: where it listens.
-        token: the first part of every path.
-        invitation: a path that leads to the page once: an address that is opened by another program can be
-            read by every user of the machine, in the list of its processes.
-        most_bytes: of a body, for paths that take more than a choice.
+    Another site may send requests here, but does not know the token. A site whose own name points here (DNS
+    rebinding) also sends another host. The invitation is a path that opens the page once, because every user
+    of this machine can read the address that starts the browser in the list of processes.
     """
 
     def __init__(
-        self, app: ASGIApp, *, port: int, token: str, invitation: str, most_bytes: Mapping[str, int]
+        self, app: ASGIApp, *, port: int, token: str, invitation: str, max_bytes: Mapping[str, int]
     ) -> None:
         self._app = app
         self._host = f"{HOST}:{port}"
         self._token = token
         self._invitation: str | None = invitation
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with why not."""
+        """Pass a request on, or answer with why not."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
-        elif (refused := self._refused(scope)) is not None:
-            why, status = refused
-            await JSONResponse({"error": why}, status, HEADERS)(scope, receive, send)
-        elif self._invites(scope):
+        elif (rejection := self._rejection(scope)) is not None:
+            reason, status = rejection
+            await JSONResponse({"error": reason}, status, HEADERS)(scope, receive, send)
+        elif self._is_invitation(scope):
             self._invitation = None
             await RedirectResponse(f"/{self._token}/", 303, HEADERS)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> tuple[str, int] | None:
+    def _rejection(self, scope: Scope) -> tuple[str, int] | None:
         headers = Headers(scope=scope)
         if headers.get("host") != self._host:
-            return f"this is {self._host}, and no other host", 403
+            return f"the host is not {self._host}", 403
         if headers.get("origin", f"http://{self._host}") != f"http://{self._host}":
             return "no other origin is accepted", 403
-        if self._invites(scope):
+        if self._is_invitation(scope):
             return None
-        given, _, rest = scope["path"].removeprefix("/").partition("/")
-        if not _same(given, self._token):
+        token, _, rest = scope["path"].removeprefix("/").partition("/")
+        if not _equal(token, self._token):
             return "the token is missing or wrong: open the address that the terminal shows", 403
-        return self._too_long(headers, rest) if scope["method"] == "POST" else None
+        return self._check_length(headers, rest) if scope["method"] == "POST" else None
 
-    def _invites(self, scope: Scope) -> bool:
+    def _is_invitation(self, scope: Scope) -> bool:
         path = scope["path"].removeprefix("/")
-        return self._invitation is not None and _same(path, self._invitation)
+        return self._invitation is not None and _equal(path, self._invitation)
 
-    def _too_long(self, headers: Headers, rest: str) -> tuple[str, int] | None:
-        most = self._most_bytes.get(rest, MAX_JSON_BYTES)
+    def _check_length(self, headers: Headers, rest: str) -> tuple[str, int] | None:
+        limit = self._max_bytes.get(rest, MAX_JSON_BYTES)
         length = headers.get("content-length", "")
         if not length.isdecimal() or "transfer-encoding" in headers:
             return "the length of the request is missing", 411
-        if int(length) > most:
-            return f"that is {int(length) / 1e6:,.1f} MB: {most / 1e6:,.1f} MB are the most", 413
+        if int(length) > limit:
+            return f"the request has {int(length):,} bytes: the limit is {limit:,}", 413
         return None
 
 
-def _same(given: str, secret: str) -> bool:
-    # As bytes: letters beyond ASCII would not do.
-    return secrets.compare_digest(given.encode(), secret.encode())
+def _equal(value: str, secret: str) -> bool:
+    # In constant time, so that nobody guesses the token letter by letter; as bytes, for paths beyond ASCII.
+    return secrets.compare_digest(value.encode(), secret.encode())

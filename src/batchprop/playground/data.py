@@ -1,4 +1,4 @@
-"""What a network of the playground learns from, whatever it was made of."""
+"""The data that a playground's network trains on."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,22 +13,12 @@ Task = Literal["classes", "numbers"]
 
 MAX_ROWS, MAX_FEATURES, MAX_CLASSES = 20_000, 500, 10
 MIN_ROWS = 5
-"""Enough for one to be held out."""
+"""Enough for one validation row."""
 
 
 @dataclass(frozen=True)
 class PlaygroundData:
-    """A table in numbers.
-
-    Attributes:
-        title: what it is called.
-        task: whether the target is one of some classes, or a number.
-        X: the inputs ``(n, n_0)``, each column about 0 with a spread of about 1.
-        values: the targets ``(n,)``: the number of the class, counted from 0, or the number itself.
-        features: names of the inputs ``(n_0,)``.
-        outputs: names of the classes ``(K,)``, or of the one number.
-        rows: names of the examples ``(n,)``.
-    """
+    """A table in numbers: standardised inputs ``(n, n_0)``, targets ``(n,)``, and names."""
 
     title: str
     task: Task
@@ -39,8 +29,8 @@ class PlaygroundData:
     rows: tuple[str, ...]
 
     @property
-    def table(self) -> Dataset:
-        """The examples as training takes them: float32, a class as a row of zeros and a one."""
+    def dataset(self) -> Dataset:
+        """The data set for training: float32, classes one-hot."""
         if self.task == "numbers":
             return Dataset(self.X.astype(np.float32), self.values[:, None].astype(np.float32))
         Y = np.eye(len(self.outputs), dtype=np.float32)[self.values.astype(np.intp)]
@@ -48,16 +38,7 @@ class PlaygroundData:
 
 
 def check_size(title: str, rows: int, features: int = 1, classes: int = 1) -> None:
-    """Refuse what a playground is too small for.
-
-    Args:
-        title: of the table.
-        rows: n.
-        features: n_0, once text and dates are numbers.
-        classes: K, or 1 for numbers.
-
-    Raises:
-        DataError: there are too few rows, or too many rows, features or classes.
+    """Raise DataError where a table has too few rows, or too many rows, features or classes.
 
     Example:
         >>> check_size("wide.csv", 100, 501, 2)
@@ -65,15 +46,15 @@ def check_size(title: str, rows: int, features: int = 1, classes: int = 1) -> No
         batchprop.errors.DataError: wide.csv has 501 features: the playground takes up to 500; ...
     """
     if rows < MIN_ROWS:
-        raise DataError(f"{title} has too few rows ({rows}): the playground needs {MIN_ROWS} at least")
-    bounds = [
+        raise DataError(f"{title} has too few rows ({rows}): the playground needs at least {MIN_ROWS}")
+    limits = [
         (rows, MAX_ROWS, "rows"),
         (features, MAX_FEATURES, "features"),
         (classes, MAX_CLASSES, "classes"),
     ]
-    for found, most, what in bounds:
-        if found > most:
+    for count, limit, what in limits:
+        if count > limit:
             raise DataError(
-                f"{title} has {found:,} {what}: the playground takes up to {most:,}; "
-                "`batchprop train` takes them all"
+                f"{title} has {count:,} {what}: the playground takes up to {limit:,}; "
+                "`batchprop train` has no such limit"
             )

@@ -1,4 +1,4 @@
-"""What the page is told: the lesson when something else is learned, a frame when something happened."""
+"""The events for the page: the setup when settings or data change, the state after every step."""
 
 import math
 from dataclasses import asdict
@@ -10,151 +10,153 @@ from batchprop.activations import ACTIVATIONS
 from batchprop.optimizers import OPTIMIZERS
 from batchprop.playground.data import PlaygroundData
 from batchprop.playground.session import Session
-from batchprop.playground.settings import HIDDEN_LAYERS, LAST_SEED, RATES, ROWS, SPEEDS, UNITS
+from batchprop.playground.settings import (
+    LEARNING_RATE_RANGE,
+    MAX_HIDDEN_LAYERS,
+    MAX_SEED,
+    MAX_UNITS,
+    ROWS_RANGE,
+    SPEEDS,
+)
 from batchprop.playground.surface import GRID_SIZE, Plane, decision_surface
-from batchprop.playground.toy_datasets import TOYS
+from batchprop.playground.toy_datasets import TOY_DATASETS
 from batchprop.playground.trainer import Trainer
 from batchprop.webdata import encode_base64, encode_matrix
 
-MAX_BYTES = 20_000_000
-"""Of a file."""
+MAX_FILE_BYTES = 20_000_000
 
 
 class Cursor(NamedTuple):
-    """How much a page knows.
-
-    Attributes:
-        version: of the playground.
-        lesson: version of the lesson.
-        run: which training.
-        steps: of this training.
-        held: how many measurements on the rows held out.
-    """
+    """What a page has received: versions of the session and its setup, the run, its steps and validations."""
 
     version: int = -1
-    lesson: int = -1
+    setup: int = -1
     run: int = -1
     steps: int = 0
-    held: int = 0
+    n_validation: int = 0
 
 
 Event = tuple[str, dict[str, Any]]
 
 
-def next_events(playground: Session, heard: Cursor) -> tuple[list[Event], Cursor]:
-    """Return what a page does not know yet, and what it knows then."""
+def next_events(session: Session, cursor: Cursor) -> tuple[list[Event], Cursor]:
+    """Return the events since a cursor, and the new cursor."""
     events: list[Event] = []
-    if heard.lesson != playground.lesson_version:
-        events.append(("lesson", setup_event(playground)))
-    if heard.run != playground.run:
-        heard = heard._replace(run=playground.run, steps=0, held=0)
-    events.append(("frame", state_event(playground, heard)))
-    training = playground.training
-    known = Cursor(
-        playground.version, playground.lesson_version, playground.run, training.steps, len(training.held)
+    if cursor.setup != session.setup_version:
+        events.append(("setup", setup_event(session)))
+    if cursor.run != session.run:
+        cursor = cursor._replace(run=session.run, steps=0, n_validation=0)
+    events.append(("state", state_event(session, cursor)))
+    trainer = session.trainer
+    new_cursor = Cursor(
+        session.version, session.setup_version, session.run, trainer.steps, len(trainer.validation)
     )
-    return events, known
+    return events, new_cursor
 
 
-def setup_event(playground: Session) -> dict[str, Any]:
-    """What can be chosen, what was chosen, and what is learned from."""
-    settings = asdict(playground.settings)
+def setup_event(session: Session) -> dict[str, Any]:
+    """The settings, the choices, their limits and the data."""
+    settings = asdict(session.settings)
     return {
-        "run": playground.run,
+        "run": session.run,
         "settings": settings,
         "choices": {
-            "data": [{"name": name, "about": toy.about, "task": toy.task} for name, toy in TOYS.items()],
+            "data": [
+                {"name": name, "description": toy.description, "task": toy.task}
+                for name, toy in TOY_DATASETS.items()
+            ],
             "activations": list(dict.fromkeys(record.name for record in ACTIVATIONS.values())),
             "optimizers": list(OPTIMIZERS),
-            "speeds": [{"name": name, "about": speed.about} for name, speed in SPEEDS.items()],
+            "speeds": [{"name": name, "description": speed.description} for name, speed in SPEEDS.items()],
         },
         "limits": {
-            "rows": ROWS,
+            "rows": ROWS_RANGE,
             "noise": (0, 1),
-            "hidden_layers": HIDDEN_LAYERS,
-            "units": UNITS,
-            "learning_rate": RATES,
-            "seed": (0, LAST_SEED),
-            "file_bytes": MAX_BYTES,
+            "max_hidden_layers": MAX_HIDDEN_LAYERS,
+            "max_units": MAX_UNITS,
+            "learning_rate": LEARNING_RATE_RANGE,
+            "seed": (0, MAX_SEED),
+            "max_file_bytes": MAX_FILE_BYTES,
         },
-        "file": _file(playground),
-        "data": _data(playground.examples, playground.plane, playground.training),
+        "file": _file(session),
+        "data": _data(session.data, session.plane, session.trainer),
     }
 
 
-def _file(playground: Session) -> dict[str, Any] | None:
-    file = playground.file
+def _file(session: Session) -> dict[str, Any] | None:
+    file = session.file
     return None if file is None else {"name": file.name, "columns": file.columns, "rows": file.rows}
 
 
-def _data(examples: PlaygroundData, plane: Plane, training: Trainer) -> dict[str, Any]:
+def _data(data: PlaygroundData, plane: Plane, trainer: Trainer) -> dict[str, Any]:
     first, second = plane.axes
     return {
-        "title": examples.title,
-        "task": examples.task,
-        "features": examples.features,
-        "outputs": examples.outputs,
-        "train": len(training.rows),
-        "held_out": len(training.rows_held_out),
-        "sizes": training.start.sizes,
-        "parameters": training.start.n_parameters,
-        "x": {"name": examples.features[first], "ends": plane.x},
-        "y": {"name": None if second is None else examples.features[second], "ends": plane.y},
+        "title": data.title,
+        "task": data.task,
+        "features": data.features,
+        "outputs": data.outputs,
+        "n_train": len(trainer.train_rows),
+        "n_validation": len(trainer.validation_rows),
+        "layer_sizes": trainer.initial_network.sizes,
+        "n_parameters": trainer.initial_network.n_parameters,
+        "x": {"name": data.features[first], "range": plane.x_range},
+        "y": {"name": None if second is None else data.features[second], "range": plane.y_range},
         "points": encode_matrix(plane.points),
-        "values": encode_matrix(examples.values[plane.drawn][None, :]),
-        "held": np.flatnonzero(np.isin(plane.drawn, training.rows_held_out)).tolist(),
+        "values": encode_matrix(data.values[plane.rows][None, :]),
+        "validation_points": np.flatnonzero(np.isin(plane.rows, trainer.validation_rows)).tolist(),
     }
 
 
-def state_event(playground: Session, heard: Cursor) -> dict[str, Any]:
-    """What happened since."""
-    training = playground.training
-    now = training.held_out()
-    noise_scale = training.noise_scales[-1] if training.steps else math.nan
+def state_event(session: Session, cursor: Cursor) -> dict[str, Any]:
+    """The state of the training, with the steps since the cursor."""
+    trainer = session.trainer
+    current = trainer.validate()
+    noise_scale = trainer.noise_scales[-1] if trainer.steps else math.nan
     return {
-        "run": playground.run,
-        "step": training.steps,
-        "epoch": training.seen / len(training.rows),
-        "running": playground.running,
-        "ended": playground.ended,
-        "first": heard.steps,
-        "losses": encode_matrix(np.array(training.losses[heard.steps :])[None, :]),
-        "noise": encode_matrix(np.array(training.noise_scales[heard.steps :])[None, :]),
-        "sizes": encode_matrix(np.array(training.sizes[heard.steps :])[None, :]),
-        "held": [
-            [held.step, _finite(held.loss), _finite(held.score)] for held in training.held[heard.held :]
+        "run": session.run,
+        "step": trainer.steps,
+        "epoch": trainer.n_seen / len(trainer.train_rows),
+        "running": session.running,
+        "stop_reason": session.stop_reason,
+        "first_step": cursor.steps,
+        "losses": encode_matrix(np.array(trainer.losses[cursor.steps :])[None, :]),
+        "noise_scales": encode_matrix(np.array(trainer.noise_scales[cursor.steps :])[None, :]),
+        "batch_sizes": encode_matrix(np.array(trainer.batch_sizes[cursor.steps :])[None, :]),
+        "validation": [
+            [entry.step, _finite_or_none(entry.loss), _finite_or_none(entry.score)]
+            for entry in trainer.validation[cursor.n_validation :]
         ],
-        "now": {
-            "loss": training.losses[-1] if training.steps else None,
-            "noise_scale": "inf" if noise_scale == math.inf else _finite(noise_scale),
-            "held_loss": _finite(now.loss),
-            "score": _finite(now.score),
-            "batch_size": training.batch_size,
-            "learning_rate": playground.settings.learning_rate,
+        "current": {
+            "loss": trainer.losses[-1] if trainer.steps else None,
+            "noise_scale": "inf" if noise_scale == math.inf else _finite_or_none(noise_scale),
+            "validation_loss": _finite_or_none(current.loss),
+            "score": _finite_or_none(current.score),
+            "batch_size": trainer.batch_size,
+            "learning_rate": session.settings.learning_rate,
         },
-        "surface": _surface(playground),
-        "taken": None if training.taken is None else len(training.taken.rows),
-        "batch": None if playground.running else _batch(playground),
+        "surface": _surface(session),
+        "last_batch_size": None if trainer.last_batch is None else len(trainer.last_batch.rows),
+        "last_batch": None if session.running else _last_batch(session),
     }
 
 
-def _surface(playground: Session) -> dict[str, Any]:
-    P = decision_surface(playground.training.network, playground.plane)
-    if playground.examples.task == "numbers":
-        return {"side": GRID_SIZE, "values": encode_matrix(P.reshape(GRID_SIZE, GRID_SIZE))}
-    sure = np.nan_to_num(P.max(axis=0))
+def _surface(session: Session) -> dict[str, Any]:
+    P = decision_surface(session.trainer.network, session.plane)
+    if session.data.task == "numbers":
+        return {"grid_size": GRID_SIZE, "values": encode_matrix(P.reshape(GRID_SIZE, GRID_SIZE))}
+    confidence = np.nan_to_num(P.max(axis=0))
     return {
-        "side": GRID_SIZE,
+        "grid_size": GRID_SIZE,
         "labels": encode_base64(P.argmax(axis=0).astype(np.uint8)),
-        "sure": encode_base64(np.round(255 * sure).astype(np.uint8)),
+        "confidence": encode_base64(np.round(255 * confidence).astype(np.uint8)),
     }
 
 
-def _batch(playground: Session) -> list[int] | None:
-    """Which of the points drawn are in the batch taken last."""
-    taken = playground.training.taken
-    return None if taken is None else np.flatnonzero(np.isin(playground.plane.drawn, taken.rows)).tolist()
+def _last_batch(session: Session) -> list[int] | None:
+    """The drawn points of the last batch."""
+    batch = session.trainer.last_batch
+    return None if batch is None else np.flatnonzero(np.isin(session.plane.rows, batch.rows)).tolist()
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The page of the playground: a frame for its script, which draws everything else."""
+"""The playground's page: a frame for its script, which draws everything else."""
 
 import html
 from importlib.resources import files
@@ -13,7 +13,7 @@ PAGE = """<!doctype html>
 <link rel="stylesheet" href="playground.css">
 </head>
 <body>
-<noscript>The playground is drawn with JavaScript, which is switched off: allow it here.</noscript>
+<noscript>The playground needs JavaScript: please enable it.</noscript>
 <main id="playground"></main>
 <script src="playground.js"></script>
 </body>
@@ -36,10 +36,10 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "font-src data:; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-"""What the browser itself holds the page to."""
+"""Enforced by the browser: the page loads nothing but its own files."""
 
 MICROSCOPE_POLICY = "frame-ancestors 'self'"
-"""The microscope's page brings a policy of its own; only the playground may frame it."""
+"""The microscope's page has a policy of its own; only the playground may frame it."""
 
 
 def sentence(text: str) -> str:
@@ -53,5 +53,5 @@ def sentence(text: str) -> str:
 
 
 def built(name: str) -> bytes:
-    """Return a file of the front end, as it was built."""
+    """Return a built file of the page."""
     return files("batchprop.playground").joinpath("static", name).read_bytes()

@@ -1,4 +1,4 @@
-"""The playground: the choices, the examples and the training, and what can be done with them."""
+"""A playground's session: its data, settings and training, and the commands on them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,197 +16,142 @@ from batchprop.playground.trainer import LastBatch, Trainer
 
 @dataclass(frozen=True, eq=False)
 class File:
-    """A table of the player's own.
-
-    Attributes:
-        name: of the file.
-        table: its content, as the one who read it wants it back.
-        columns: their names.
-        rows: how many.
-        suggested: the column that is most likely the target.
-    """
+    """A table of the user's own: its content, column names, number of rows and most likely target."""
 
     name: str
     table: Any
     columns: tuple[str, ...]
     rows: int
-    suggested: str
+    suggested_target: str
 
 
-Origin = tuple[File, str] | tuple[str, int, float, int]
-"""What examples are made of."""
+DataSource = tuple[File, str] | tuple[str, int, float, int]
+"""A file and its target, or a toy data set with its rows, noise and seed."""
 
 
 class Tools(Protocol):
-    """What other parts of the library do for the playground."""
+    """What the playground needs from the rest of the library, passed in so that imports run downward."""
 
     def inspect_file(self, path: Path, name: str) -> File:
-        """Read a table, and tell its columns."""
+        """Read a table and its column names."""
 
-    def examples(self, file: File, target: str) -> PlaygroundData:
+    def load_data(self, file: File, target: str) -> PlaygroundData:
         """Turn a table into numbers."""
 
-    def microscope(self, examples: PlaygroundData, start: Network, taken: LastBatch, steps: int) -> str:
-        """Return the page that shows a batch in all its matrices."""
+    def microscope(self, data: PlaygroundData, initial: Network, batch: LastBatch, steps: int) -> str:
+        """Return the microscope's page for a batch."""
 
 
 class Session:
-    """All that is played with; whoever uses it does so from one thread.
-
-    Args:
-        tools: what other parts of the library do.
-        settings: to begin with.
-        file: a table that is there already, or None.
-
-    Attributes:
-        settings: the choices.
-        examples: what is learned from.
-        plane: where they are drawn.
-        training: as far as it went.
-        run: the number of this training.
-        running: whether it goes on by itself.
-        ended: why it cannot go on, or None.
-        file: the player's table that is learned from, or was last; or None.
-        version: grows with whatever can be seen.
-        lesson_version: grows with all but the steps.
-
-    Raises:
-        BatchpropError: the settings and the file do not go together.
-    """
+    """Data, settings and training of one playground; to be used from one thread only."""
 
     def __init__(self, tools: Tools, settings: Settings, file: File | None = None) -> None:
         self.tools = tools
         self.file = file
-        self._offered: File | None = None
+        self._loaded_file: File | None = None
         self.run = 0
-        self.version = self.lesson_version = 0
+        self.version = self.setup_version = 0
         self.running = False
-        self.ended: str | None = None
-        self._origin: Origin = self._origin_of(settings, file)
-        self.examples = self._made(self._origin)
-        self.settings = replace(settings, axes=best_axes(self.examples))
-        self.plane = make_plane(self.examples, self.settings.axes)
-        self.training = Trainer(self.examples, self.settings)
+        self.stop_reason: str | None = None
+        self._source: DataSource = self._get_source(settings, file)
+        self.data = self._make_data(self._source)
+        self.settings = replace(settings, axes=best_axes(self.data))
+        self.plane = make_plane(self.data, self.settings.axes)
+        self.trainer = Trainer(self.data, self.settings)
 
     @property
     def pause_between(self) -> float:
-        """Seconds from one step to the next."""
+        """Seconds between two steps."""
         return SPEEDS[self.settings.speed].pause
 
-    def act(self, action: str) -> None:
-        """Start, pause, take one step, or begin anew.
-
-        Raises:
-            ParameterError: there is no such action, or the training cannot go on.
-        """
-        actions: dict[str, Callable[[], None]] = {
+    def execute(self, command: str) -> None:
+        """Execute one of the commands start, pause, step and reset."""
+        commands: dict[str, Callable[[], None]] = {
             "start": self.start,
             "pause": self.pause,
             "step": self.step,
             "reset": self.reset,
         }
-        if action not in actions:
-            raise ParameterError(f"the action {action[:40]!r} is unknown: it is one of {', '.join(actions)}")
-        actions[action]()
+        if command not in commands:
+            raise ParameterError(
+                f"the command {command[:40]!r} is unknown: give one of {', '.join(commands)}"
+            )
+        commands[command]()
 
     def start(self) -> None:
-        """Let it run.
-
-        Raises:
-            ParameterError: it cannot go on.
-        """
-        self._require_open()
+        """Let the training run."""
+        self._check_can_go_on()
         self.running = True
         self.version += 1
 
     def pause(self) -> None:
-        """Let it rest after the batch that was taken last."""
+        """Pause after the current step."""
         self.running = False
         self.version += 1
 
     def step(self) -> None:
-        """Take one batch, and rest.
-
-        Raises:
-            ParameterError: it cannot go on.
-        """
-        self._require_open()
+        """Take one step, then pause."""
+        self._check_can_go_on()
         self.running = False
         self.advance()
 
     def advance(self) -> None:
-        """Take one batch; where that cannot be, rest and say why."""
+        """Take one step; on an error, pause and keep the reason."""
         try:
-            self.training.step()
+            self.trainer.step()
         except (DivergedError, ParameterError) as error:
             self.running = False
-            self.ended = str(error)
+            self.stop_reason = str(error)
         self.version += 1
 
     def reset(self) -> None:
-        """Go back to before the first batch."""
-        self._begin(self.settings, self.examples, self.plane)
+        """Go back to the initial weights."""
+        self._restart(self.settings, self.data, self.plane)
 
     def change(self, changes: Mapping[str, object]) -> None:
-        """Take other choices; the training goes on where they allow it, and else begins anew.
-
-        Args:
-            changes: by the names of ``Settings``, as JSON holds them.
-
-        Raises:
-            BatchpropError: a choice is not allowed; nothing has changed then.
-        """
+        """Change settings given as JSON values; restart the training only where they require it."""
         settings = self.settings.replace(changes)
         file = self.file
+        # Until its target is chosen, a loaded file is only a candidate: the current data stay in use.
         if settings.data == FILE and changes.keys() >= {"data", "target"}:
-            file = self._offered or file
-        origin = self._origin_of(settings, file)
-        same = origin == self._origin
-        examples = self.examples if same else self._made(origin)
-        if not same and "axes" not in changes:
-            settings = replace(settings, axes=best_axes(examples))
+            file = self._loaded_file or file
+        source = self._get_source(settings, file)
+        same_source = source == self._source
+        data = self.data if same_source else self._make_data(source)
+        if not same_source and "axes" not in changes:
+            settings = replace(settings, axes=best_axes(data))
         plane = (
-            self.plane if same and settings.axes == self.plane.axes else make_plane(examples, settings.axes)
+            self.plane
+            if same_source and settings.axes == self.plane.axes
+            else make_plane(data, settings.axes)
         )
-        if same and settings.same(self.settings, TRAINING_FIELDS):
-            self.training.apply_settings(settings)
+        if same_source and settings.agrees_with(self.settings, TRAINING_FIELDS):
+            self.trainer.apply_settings(settings)
             self.settings, self.plane = settings, plane
-            self._event_stream()
+            self._mark_changed()
         else:
-            self._begin(settings, examples, plane)
-            self._origin = origin
+            self._restart(settings, data, plane)
+            self._source = source
         self.file = file
         if "data" in changes:
-            self._offered = None
+            self._loaded_file = None
 
-    def load(self, path: Path, name: str) -> File:
-        """Look into a table of the player's; it takes the place of the one before once its target is chosen.
-
-        Args:
-            path: where it lies for now.
-            name: what the player calls it.
-
-        Raises:
-            DataError: it is no table that can be learned from; the one before stays.
-        """
-        self._offered = self.tools.inspect_file(path, name)
-        return self._offered
+    def load_file(self, path: Path, name: str) -> File:
+        """Read a table of the user's; it replaces the current data once its target is chosen."""
+        self._loaded_file = self.tools.inspect_file(path, name)
+        return self._loaded_file
 
     def microscope(self) -> str:
-        """Return the page that shows the batch taken last.
-
-        Raises:
-            InputError: the training is running, or nothing was taken.
-        """
+        """Return the microscope's page for the last batch."""
         if self.running:
-            raise InputError("the training is running: pause it, then open the microscope on its batch")
-        if self.training.taken is None:
-            raise InputError("no batch was taken yet: take a step, then open the microscope on it")
-        training = self.training
-        return self.tools.microscope(self.examples, training.start, self.training.taken, training.steps)
+            raise InputError("the training is running: pause it, then open the microscope")
+        if self.trainer.last_batch is None:
+            raise InputError("there is no batch yet: take a step, then open the microscope")
+        trainer, batch = self.trainer, self.trainer.last_batch
+        return self.tools.microscope(self.data, trainer.initial_network, batch, trainer.steps)
 
-    def _origin_of(self, settings: Settings, file: File | None) -> Origin:
-        """What the examples are made of: the choices of a toy set, or a file and its target."""
+    def _get_source(self, settings: Settings, file: File | None) -> DataSource:
+        """Return what the data are made of: the settings of a toy data set, or a file and its target."""
         if settings.data != FILE:
             return settings.data, settings.rows, settings.noise, settings.seed
         if file is None:
@@ -215,24 +160,24 @@ class Session:
             raise DataError(f"the target is not chosen: name the column of {file.name} to learn")
         return file, settings.target
 
-    def _made(self, origin: Origin) -> PlaygroundData:
-        match origin:
+    def _make_data(self, source: DataSource) -> PlaygroundData:
+        match source:
             case file, target:
-                return self.tools.examples(file, target)
+                return self.tools.load_data(file, target)
             case name, rows, noise, seed:
                 return make_toy(name, rows, noise, seed)
 
-    def _begin(self, settings: Settings, examples: PlaygroundData, plane: Plane) -> None:
-        self.training = Trainer(examples, settings)
-        self.settings, self.examples, self.plane = settings, examples, plane
+    def _restart(self, settings: Settings, data: PlaygroundData, plane: Plane) -> None:
+        self.trainer = Trainer(data, settings)
+        self.settings, self.data, self.plane = settings, data, plane
         self.run += 1
-        self.running, self.ended = False, None
-        self._event_stream()
+        self.running, self.stop_reason = False, None
+        self._mark_changed()
 
-    def _event_stream(self) -> None:
+    def _mark_changed(self) -> None:
         self.version += 1
-        self.lesson_version += 1
+        self.setup_version += 1
 
-    def _require_open(self) -> None:
-        if self.ended is not None:
-            raise ParameterError(self.ended)
+    def _check_can_go_on(self) -> None:
+        if self.stop_reason is not None:
+            raise ParameterError(self.stop_reason)

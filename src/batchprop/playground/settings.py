@@ -1,59 +1,42 @@
-"""What can be chosen in the playground, and within which bounds."""
+"""The playground's settings, and their limits."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 
+import numpy as np
+
 from batchprop.activations import ACTIVATIONS
 from batchprop.errors import ParameterError, unknown_option_error
 from batchprop.optimizers import OPTIMIZERS
-from batchprop.playground.toy_datasets import TOYS
+from batchprop.playground.toy_datasets import TOY_DATASETS
 
 FILE = "file"
-"""The name of a table of the player's own among the data."""
+"""The name of the user's own table among the data sets."""
 
-ROWS = (20, 5_000)
-HIDDEN_LAYERS, UNITS = 6, 64
-RATES = (1e-6, 100.0)
-LAST_SEED = 2**32 - 1
+ROWS_RANGE = (20, 5_000)
+MAX_HIDDEN_LAYERS, MAX_UNITS = 6, 64
+LEARNING_RATE_RANGE = (1e-6, 100.0)
+MAX_SEED = 2**32 - 1
 
 
 class Speed(NamedTuple):
-    """How fast it runs.
+    """How fast the training runs: a description, and the seconds between two steps."""
 
-    Attributes:
-        about: in words.
-        pause: seconds from one step to the next.
-    """
-
-    about: str
+    description: str
     pause: float
 
 
 SPEEDS = {
     "slow": Speed("2 batches a second", 0.5),
     "steady": Speed("20 batches a second", 0.05),
-    "fast": Speed("as fast as it can", 0.0),
+    "fast": Speed("as fast as possible", 0.0),
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All choices.
-
-    Attributes:
-        data: a key of ``TOYS``, or ``"file"``.
-        rows: points of a toy set.
-        noise: how far these stray, from 0 to 1.
-        target: the column of the file to learn, or None.
-        hidden: widths of the hidden layers.
-        activation: of every hidden layer, a key of ``ACTIVATIONS``.
-        batch_size: examples in a batch, from 1; ``"full"`` for all.
-        learning_rate: α of each step.
-        optimizer: a key of ``OPTIMIZERS``.
-        seed: of the points, the rows held out, the first weights and the order of the rows.
-        speed: a key of ``SPEEDS``.
-        axes: which two features the plane shows; None for the second where there is one only.
+    """All settings of the playground, as the page sends and shows them.
 
     Example:
         >>> Settings().replace({"batch_size": 1, "hidden": [4]}).hidden
@@ -77,84 +60,82 @@ class Settings:
     axes: tuple[int, int | None] = (0, 1)
 
     def replace(self, changes: Mapping[str, object]) -> Self:
-        """Return these choices with some others.
-
-        Args:
-            changes: by their names, as JSON holds them.
-
-        Raises:
-            ParameterError: there is no such choice, or its value is not allowed.
-        """
+        """Return the settings with some changed, given as JSON values; each is validated."""
         for name in changes:
-            if name not in _CHECKED:
-                raise unknown_option_error("the choice", name, _CHECKED)
-        return replace(self, **{name: _CHECKED[name](name, value) for name, value in changes.items()})
+            if name not in _VALIDATORS:
+                raise unknown_option_error("the setting", name, _VALIDATORS)
+        return replace(self, **{name: _VALIDATORS[name](name, value) for name, value in changes.items()})
 
-    def same(self, other: Self, names: Collection[str]) -> bool:
-        """Whether both agree in some choices."""
+    def agrees_with(self, other: Self, names: Collection[str]) -> bool:
+        """Whether both have the same values for some names."""
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 TRAINING_FIELDS = ("seed", "hidden", "activation")
-"""The choices with which a training begins anew, beside those of what is learned from."""
+"""Settings that restart the training, besides those of the data."""
 
 
-def _refused(name: str, value: object, wanted: str) -> ParameterError:
-    return ParameterError(f"{name}={value!r} is not allowed: give {wanted}"[:_MAX_LENGTH])
+def _not_allowed(name: str, value: object, allowed: str) -> ParameterError:
+    return ParameterError(f"{name}={value!r} is not allowed: give {allowed}"[:_MAX_LENGTH])
 
 
-_MAX_LENGTH = 300  # letters; what a page sends may be of any length
+_MAX_LENGTH = 300  # a page may send values of any length
 
 
 def _one_of(known: Collection[str]) -> Callable[[str, object], str]:
-    def checked(name: str, value: object) -> str:
+    def check(name: str, value: object) -> str:
         if not isinstance(value, str) or value not in known:
             raise unknown_option_error(name, str(value)[:_MAX_LENGTH], known)
         return value
 
-    return checked
+    return check
 
 
-def _whole(least: int, most: int) -> Callable[[str, object], int]:
-    def checked(name: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _refused(name, value, f"a whole number from {least:,} to {most:,}")
+def _integer(low: int, high: int) -> Callable[[str, object], int]:
+    def check(name: str, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise _not_allowed(name, value, f"a whole number from {low:,} to {high:,}")
         return value
 
-    return checked
+    return check
 
 
-def _number(least: float, most: float) -> Callable[[str, object], float]:
-    def checked(name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise _refused(name, value, f"a number from {least:g} to {most:g}")
+def _number(low: float, high: float) -> Callable[[str, object], float]:
+    def check(name: str, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise _not_allowed(name, value, f"a number from {_format(low)} to {_format(high)}")
         return float(value)
 
-    return checked
+    return check
+
+
+def _format(number: float) -> str:
+    # As the page writes it: 0.000001 rather than 1e-06.
+    return np.format_float_positional(number, trim="-")
 
 
 def _widths(name: str, value: object) -> tuple[int, ...]:
-    wanted = f"up to {HIDDEN_LAYERS} widths, each from 1 to {UNITS}, as [8, 8]"
-    if not isinstance(value, list | tuple) or len(value) > HIDDEN_LAYERS:
-        raise _refused(name, value, wanted)
-    whole = _whole(1, UNITS)
+    allowed = f"up to {MAX_HIDDEN_LAYERS} widths, each from 1 to {MAX_UNITS}, such as [8, 8]"
+    if not isinstance(value, list | tuple) or len(value) > MAX_HIDDEN_LAYERS:
+        raise _not_allowed(name, value, allowed)
+    check_width = _integer(1, MAX_UNITS)
     try:
-        return tuple(whole(name, width) for width in value)
+        return tuple(check_width(name, width) for width in value)
     except ParameterError:
-        raise _refused(name, value, wanted) from None
+        raise _not_allowed(name, value, allowed) from None
 
 
 def _batch_size(name: str, value: object) -> Any:
     if value == "full":
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _refused(name, value, "a whole number from 1, or 'full'")
+        raise _not_allowed(name, value, "a whole number from 1, or 'full'")
     return value
 
 
-def _column(name: str, value: object) -> str | None:
+def _target(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise _refused(name, value, "the name of a column")
+        raise _not_allowed(name, value, "the name of a column")
     return value
 
 
@@ -164,20 +145,20 @@ def _axes(name: str, value: object) -> tuple[int, int | None]:
             return x, None
         case [int(x), int(y)] if min(x, y) >= 0 and not {type(x), type(y)} & {bool}:
             return x, y
-    raise _refused(name, value, "the numbers of two features, counted from 0")
+    raise _not_allowed(name, value, "the numbers of two features, counted from 0")
 
 
-_CHECKED: dict[str, Callable[[str, object], Any]] = {
-    "data": _one_of([*TOYS, FILE]),
-    "rows": _whole(*ROWS),
+_VALIDATORS: dict[str, Callable[[str, object], Any]] = {
+    "data": _one_of([*TOY_DATASETS, FILE]),
+    "rows": _integer(*ROWS_RANGE),
     "noise": _number(0.0, 1.0),
-    "target": _column,
+    "target": _target,
     "hidden": _widths,
     "activation": _one_of(ACTIVATIONS),
     "batch_size": _batch_size,
-    "learning_rate": _number(*RATES),
+    "learning_rate": _number(*LEARNING_RATE_RANGE),
     "optimizer": _one_of(OPTIMIZERS),
-    "seed": _whole(0, LAST_SEED),
+    "seed": _integer(0, MAX_SEED),
     "speed": _one_of(SPEEDS),
     "axes": _axes,
 }

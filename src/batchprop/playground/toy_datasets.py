@@ -1,4 +1,4 @@
-"""Toy sets: points of the plane that are easy to see and not all easy to learn."""
+"""Toy data sets: points on a plane that are easy to see, and not all easy to learn."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,38 +16,23 @@ _SQUARES = 4
 
 
 class ToyDataset(NamedTuple):
-    """A set that is drawn.
+    """A toy data set: ``sample(rows, noise, seed)`` returns X ``(n, 2)`` and the targets ``(n,)``."""
 
-    Attributes:
-        about: what it is, in a few words.
-        task: whether its points have classes or numbers.
-        draw: ``(rows, noise, seed) -> (X (n, 2), values (n,))``.
-    """
-
-    about: str
+    description: str
     task: Task
-    draw: Callable[[int, float, int], Points]
+    sample: Callable[[int, float, int], Points]
 
 
 def make_toy(name: str, rows: int, noise: float, seed: int) -> PlaygroundData:
-    """Draw a toy set.
-
-    Args:
-        name: a key of ``TOYS``.
-        rows: how many points.
-        noise: how far they stray, from 0 to 1.
-        seed: of the draw.
-
-    Returns:
-        The points, each coordinate standardised.
+    """Sample a toy data set, standardised.
 
     Example:
         >>> moons = make_toy("moons", 100, 0.1, 0)
         >>> moons.X.shape, moons.outputs, np.bincount(moons.values.astype(int))
         ((100, 2), ('class 1', 'class 2'), array([50, 50]))
     """
-    toy = TOYS[name]
-    X, values = toy.draw(rows, noise, seed)
+    toy = TOY_DATASETS[name]
+    X, values = toy.sample(rows, noise, seed)
     outputs: tuple[str, ...] = ("height",)
     if toy.task == "classes":
         outputs = tuple(f"class {k + 1}" for k in range(int(values.max()) + 1))
@@ -55,7 +40,7 @@ def make_toy(name: str, rows: int, noise: float, seed: int) -> PlaygroundData:
         values = StandardScaler().fit_transform(values[:, None])[:, 0]
     names = tuple(f"point {i + 1}" for i in range(rows))
     X = StandardScaler().fit_transform(X)
-    return PlaygroundData(toy.about, toy.task, X, values.astype(float), ("x₁", "x₂"), outputs, names)
+    return PlaygroundData(toy.description, toy.task, X, values.astype(float), ("x₁", "x₂"), outputs, names)
 
 
 def _moons(rows: int, noise: float, seed: int) -> Points:
@@ -92,11 +77,11 @@ def _chessboard(rows: int, noise: float, seed: int) -> Points:
 
 
 def _squares(rows: int, noise: float, seed: int, side: int) -> Points:
-    """Fields of a board, black and white; what strays keeps its colour."""
+    """Squares of a chessboard; a point that strays keeps the class of its square."""
     rng = np.random.default_rng(seed)
     X = rng.uniform(0, side, (rows, 2))
-    colour = np.floor(X).sum(axis=1) % 2
-    return X + rng.normal(scale=noise / 2, size=X.shape), colour
+    label = np.floor(X).sum(axis=1) % 2
+    return X + rng.normal(scale=noise / 2, size=X.shape), label
 
 
 def _hills(rows: int, noise: float, seed: int) -> Points:
@@ -106,13 +91,13 @@ def _hills(rows: int, noise: float, seed: int) -> Points:
     return X, height + rng.normal(scale=noise, size=rows)
 
 
-TOYS: dict[str, ToyDataset] = {
+TOY_DATASETS: dict[str, ToyDataset] = {
     "moons": ToyDataset("Two moons", "classes", _moons),
     "circles": ToyDataset("Two circles", "classes", _circles),
     "blobs": ToyDataset("Three clouds", "classes", _blobs),
     "spirals": ToyDataset("Two spirals", "classes", _spirals),
     "quarters": ToyDataset("Four quarters", "classes", _quarters),
     "chessboard": ToyDataset("A chessboard", "classes", _chessboard),
-    "hills": ToyDataset("Hills: a number at every point", "numbers", _hills),
+    "hills": ToyDataset("Hills (regression)", "numbers", _hills),
 }
-"""Every toy set by name."""
+"""Every toy data set by name."""

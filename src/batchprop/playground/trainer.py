@@ -1,4 +1,4 @@
-"""A training that is taken a batch at a time: the text's own lines, and what is told of each step."""
+"""Trains one batch at a time, with the algorithm of the text, and records what each step did."""
 
 import math
 from array import array
@@ -21,20 +21,14 @@ from batchprop.training import TrainConfig, TrainState, all_finite, apply_gradie
 
 MAX_STEPS = 1_000_000
 
-_HELD_OUT = 5  # one row of so many
-_EPOCHS_AVERAGED = 2
-_MIN_AVERAGED = 50  # batches, before older ones begin to be forgotten
+_VALIDATION_PART = 5  # one row in five
+_AVERAGED_EPOCHS = 2
+# The noise scale averages over at least this many batches before older ones fade.
+_MIN_AVERAGED_BATCHES = 50
 
 
 class LastBatch(NamedTuple):
-    """The last batch.
-
-    Attributes:
-        rows: which examples, ``(m,)``.
-        network: as it was before the step.
-        learning_rate: α of the step.
-        optimizer: which made the step.
-    """
+    """The rows of the last batch ``(m,)``, and the network, learning rate and optimiser of its step."""
 
     rows: Indices
     network: Network
@@ -43,13 +37,7 @@ class LastBatch(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """How the network did on the rows held out.
-
-    Attributes:
-        step: after so many.
-        loss: their mean loss.
-        score: the share that is right; of numbers R².
-    """
+    """Loss and score on the validation rows after a step: accuracy for classes, R² for numbers."""
 
     step: int
     loss: float
@@ -57,20 +45,7 @@ class Validation(NamedTuple):
 
 
 class Trainer:
-    """A network, the rows that it learns from, and all that happened so far.
-
-    Args:
-        examples: to learn from; a fifth is held out.
-        settings: the choices.
-
-    Attributes:
-        losses: of each batch, before its step.
-        noise_scales: ``tr Σ / ‖G‖²`` after each step, in examples, of both estimates averaged over the last
-            epochs; NaN after a batch of one, which tells nothing.
-        sizes: of the batches.
-        seen: rows so far.
-        taken: the last batch, or None.
-        held: what became of the rows held out, each time that it was asked for.
+    """Trains a network one batch at a time and records every step; a fifth of the rows is for validation.
 
     Source:
         The batch algorithm of the text that this comes from; the noise scale of McCandlish et al. 2018, arXiv
@@ -87,122 +62,114 @@ class Trainer:
         (True, 1.0)
     """
 
-    def __init__(self, examples: PlaygroundData, settings: Settings) -> None:
-        self.examples = examples
-        self.table = examples.table
+    def __init__(self, data: PlaygroundData, settings: Settings) -> None:
+        self.data = data
+        self.dataset = data.dataset
         rng = np.random.RandomState(settings.seed)
-        order = rng.permutation(self.table.n_rows)
-        held_out = max(1, len(order) // _HELD_OUT)
-        self.rows_held_out, self.rows = np.sort(order[:held_out]), np.sort(order[held_out:])
-        sizes = [self.table.X.shape[1], *settings.hidden, self.table.Y.shape[1]]
-        head = "softmax" if examples.task == "classes" else "squared_error"
-        self.start = Network.create(sizes, activation=settings.activation, head=head, random_state=rng)
-        self.losses, self.noise_scales, self.sizes = array("f"), array("f"), array("f")
-        self.seen = 0
-        self.taken: LastBatch | None = None
-        self.held: list[Validation] = []
-        self._noise, self._measured_batches = GradientNoise(0.0, 0.0), 0
+        order = rng.permutation(self.dataset.n_rows)
+        n_validation = max(1, len(order) // _VALIDATION_PART)
+        self.validation_rows, self.train_rows = np.sort(order[:n_validation]), np.sort(order[n_validation:])
+        sizes = [self.dataset.X.shape[1], *settings.hidden, self.dataset.Y.shape[1]]
+        head = "softmax" if data.task == "classes" else "squared_error"
+        self.initial_network = Network.create(
+            sizes, activation=settings.activation, head=head, random_state=rng
+        )
+        self.losses, self.noise_scales, self.batch_sizes = array("f"), array("f"), array("f")
+        self.n_seen = 0
+        self.last_batch: LastBatch | None = None
+        self.validation: list[Validation] = []
+        self._noise, self._n_averaged = GradientNoise(0.0, 0.0), 0
         self._rng = rng
         self._settings = settings
-        self._batches = self._make_sampler(settings.batch_size)
-        self._recipe = TrainConfig(self.start, OPTIMIZERS[settings.optimizer](), Objective())
-        self._state: TrainState = init_state(self._recipe)
+        self._sampler = self._make_sampler(settings.batch_size)
+        self._config = TrainConfig(self.initial_network, OPTIMIZERS[settings.optimizer](), Objective())
+        self._state: TrainState = init_state(self._config)
 
     @property
     def network(self) -> Network:
-        """As it is now."""
-        return self.start.replace_layers(self._state.layers)
+        """The network with its current weights."""
+        return self.initial_network.replace_layers(self._state.layers)
 
     @property
     def steps(self) -> int:
-        """How many were taken."""
+        """The number of steps."""
         return len(self.losses)
 
     @property
     def batch_size(self) -> int:
-        """Examples in the next batch, unless it is the last of an epoch."""
-        return len(self.rows) if self._settings.batch_size == "full" else self._settings.batch_size
+        """The size of the next batch, unless it is the last of an epoch."""
+        return len(self.train_rows) if self._settings.batch_size == "full" else self._settings.batch_size
 
     def apply_settings(self, settings: Settings) -> None:
-        """Go on with another batch size, learning rate or optimiser.
-
-        Another batch size takes the rows in a new order; another optimiser begins without a memory.
-
-        Raises:
-            ParameterError: the batch size is above the number of rows.
-        """
+        """Continue with another batch size, learning rate or optimiser."""
         before = self._settings
         if settings.batch_size != before.batch_size:
-            self._batches = self._make_sampler(settings.batch_size)
+            self._sampler = self._make_sampler(settings.batch_size)
         if settings.optimizer != before.optimizer:
-            self._recipe = self._recipe._replace(optimizer=OPTIMIZERS[settings.optimizer]())
-            memory = self._recipe.optimizer.init(self._state.layers)
-            self._state = self._state._replace(optimizer=memory)
+            self._config = self._config._replace(optimizer=OPTIMIZERS[settings.optimizer]())
+            # The new optimiser starts without momentum: its state has another form.
+            opt_state = self._config.optimizer.init(self._state.layers)
+            self._state = self._state._replace(optimizer=opt_state)
         self._settings = settings
 
     def step(self) -> None:
-        """Take the next batch: forward, loss, backward, collapse, update.
-
-        Raises:
-            DivergedError: the loss or a weight is no finite number; the step is not taken.
-            ParameterError: there were a million steps.
-        """
+        """Train on the next batch: forward, loss, backward, collapse, update."""
         if self.steps >= MAX_STEPS:
-            raise ParameterError(f"{MAX_STEPS:,} batches are the most that the playground takes: reset it")
-        rows, network, rate = next(self._batches), self.network, self._settings.learning_rate
-        batch = gather(self.table, rows)
+            raise ParameterError(f"the playground takes at most {MAX_STEPS:,} steps: reset it")
+        rows, network, rate = next(self._sampler), self.network, self._settings.learning_rate
+        batch = gather(self.dataset, rows)
         with np.errstate(all="ignore"):
             step = backprop(network, batch.B, batch.Y)
             noise = step.gradient.noise()
-            state = apply_gradient(self._recipe, self._state, step.gradient.mean(), rate)
+            state = apply_gradient(self._config, self._state, step.gradient.mean(), rate)
         loss = float(step.loss)
         if not (math.isfinite(loss) and all_finite(state.layers)):
             raise DivergedError(
-                f"batch {self.steps + 1} left the finite numbers (loss {loss:.3g}, learning rate {rate:g}): "
+                f"step {self.steps + 1:,} overflowed (loss {loss:.3g}, learning rate {rate:g}): "
                 "choose a smaller learning rate, then reset"
             )
         self._state = state
-        self.taken = LastBatch(rows, network, rate, self._settings.optimizer)
-        self.seen += len(rows)
+        self.last_batch = LastBatch(rows, network, rate, self._settings.optimizer)
+        self.n_seen += len(rows)
         self.losses.append(loss)
-        self.noise_scales.append(self._averaged(noise, len(rows)))
-        self.sizes.append(len(rows))
+        self.noise_scales.append(self._average_noise_scale(noise, len(rows)))
+        self.batch_sizes.append(len(rows))
 
-    def held_out(self) -> Validation:
-        """How the network does now on the rows held out; measured once a step."""
-        if not self.held or self.held[-1].step != self.steps:
-            self.held.append(self._measured())
-        return self.held[-1]
+    def validate(self) -> Validation:
+        """Evaluate the network on the validation rows, once per step."""
+        if not self.validation or self.validation[-1].step != self.steps:
+            self.validation.append(self._evaluate())
+        return self.validation[-1]
 
-    def _measured(self) -> Validation:
-        batch = gather(self.table, self.rows_held_out)
+    def _evaluate(self) -> Validation:
+        batch = gather(self.dataset, self.validation_rows)
         with np.errstate(all="ignore"):
             P, losses = output_and_losses(self.network, batch.B, batch.Y)
             loss, score = float(losses.mean()), self._score(P, batch.Y)
         return Validation(self.steps, loss, score)
 
     def _score(self, P: NDArray[np.floating], Y: NDArray[np.floating]) -> float:
-        if self.examples.task == "classes":
+        if self.data.task == "classes":
             return float(np.mean(P.argmax(axis=0) == Y.argmax(axis=0)))
-        spread = float(np.sum((Y - Y.mean()) ** 2))
-        return 1 - float(np.sum((Y - P) ** 2)) / spread if spread else math.nan
+        total = float(np.sum((Y - Y.mean()) ** 2))
+        return 1 - float(np.sum((Y - P) ** 2)) / total if total else math.nan
 
     def _make_sampler(self, batch_size: int | str) -> Iterator[Indices]:
-        size = len(self.rows) if batch_size == "full" else int(batch_size)
-        plan = minibatches(self.rows, size, self._rng)
-        return (rows for epoch in plan for rows in epoch)
+        size = len(self.train_rows) if batch_size == "full" else int(batch_size)
+        epochs = minibatches(self.train_rows, size, self._rng)
+        return (rows for epoch in epochs for rows in epoch)
 
-    def _averaged(self, noise: GradientNoise, m: int) -> float:
-        """The noise scale, of both estimates averaged over epochs: a quotient of single ones is biased."""
+    def _average_noise_scale(self, noise: GradientNoise, m: int) -> float:
+        """Return the noise scale from averages of both estimates: a ratio of single estimates is biased."""
         if math.isnan(noise.trace):
             return math.nan
-        self._measured_batches += 1
-        window = max(_MIN_AVERAGED, _EPOCHS_AVERAGED * len(self.rows) / m)
-        share = 1 / min(self._measured_batches, window)
+        self._n_averaged += 1
+        window = max(_MIN_AVERAGED_BATCHES, _AVERAGED_EPOCHS * len(self.train_rows) / m)
+        weight = 1 / min(self._n_averaged, window)
         trace, squared_norm = (
-            float(old + share * (new - old)) for old, new in zip(self._noise, noise, strict=True)
+            float(old + weight * (new - old)) for old, new in zip(self._noise, noise, strict=True)
         )
         self._noise = GradientNoise(trace, squared_norm)
         if squared_norm > 0:
             return trace / squared_norm
-        return math.inf if trace > 0 else math.nan  # there is no gradient to scatter
+        return math.inf if trace > 0 else math.nan  # without a gradient there is no noise

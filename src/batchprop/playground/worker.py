@@ -1,4 +1,4 @@
-"""The stage: the one thread that owns the playground, takes its steps, and grants wishes in between."""
+"""The worker: the one thread that owns the session, takes its steps, and executes commands in between."""
 
 import threading
 from collections.abc import Callable
@@ -24,55 +24,43 @@ class EndedError(BatchpropError):
 
 
 class _Command(NamedTuple):
-    """Something to be done between two steps.
-
-    Attributes:
-        function: what.
-        answer: what it will have returned.
-        known: the version of the playground beyond which it is to be done, or None for at once.
-    """
+    """A function to call on the session; with a version, only once the session has changed since."""
 
     function: Callable[[Session], Any]
-    answer: Future[Any]
-    known: int | None = None
+    future: Future[Any]
+    version: int | None = None
 
-    def execute(self, playground: Session) -> None:
-        """Do it, and answer."""
-        if not self.answer.set_running_or_notify_cancel():
+    def execute(self, session: Session) -> None:
+        """Call the function, and hand its result or error to the caller's future."""
+        if not self.future.set_running_or_notify_cancel():
             return
         try:
-            self.answer.set_result(self.function(playground))
-        except Exception as error:  # noqa: BLE001 whoever asked is told
-            self.answer.set_exception(error)
+            self.future.set_result(self.function(session))
+        except Exception as error:  # noqa: BLE001 the caller gets it
+            self.future.set_exception(error)
 
     def reject(self) -> None:
-        """Say that it will not be done."""
-        if not self.answer.done() and self.answer.set_running_or_notify_cancel():
-            self.answer.set_exception(EndedError())
+        """Tell the caller that the playground has ended."""
+        if not self.future.done() and self.future.set_running_or_notify_cancel():
+            self.future.set_exception(EndedError())
 
 
 class Worker:
-    """Runs a playground in a thread of its own.
-
-    Wishes wait in a queue, which is emptied before every step: nothing else touches the playground, so that
-    there is nothing to lock.
-
-    Args:
-        playground: which belongs to the stage from now on.
+    """Runs a session in a thread of its own; commands wait in a queue, so the session needs no lock.
 
     Example:
         >>> from batchprop.playground.settings import Settings
-        >>> stage = Worker(Session(None, Settings(rows=50)))
-        >>> stage.submit(Session.step).result()
-        >>> events, heard = stage.next_events(Cursor()).result()
-        >>> [name for name, _ in events], heard.steps
-        (['lesson', 'frame'], 1)
-        >>> stage.close()
+        >>> worker = Worker(Session(None, Settings(rows=50)))
+        >>> worker.submit(Session.step).result()
+        >>> events, cursor = worker.next_events(Cursor()).result()
+        >>> [name for name, _ in events], cursor.steps
+        (['setup', 'state'], 1)
+        >>> worker.close()
     """
 
-    def __init__(self, playground: Session) -> None:
-        self._playground = playground
-        self._wishes: SimpleQueue[_Command] = SimpleQueue()
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._commands: SimpleQueue[_Command] = SimpleQueue()
         self._waiting: list[_Command] = []
         self._open = True
         self._next_step = 0.0
@@ -80,80 +68,67 @@ class Worker:
         self._thread.start()
 
     def submit(self, function: Callable[[Session], T]) -> Future[T]:
-        """Have something done between two steps.
-
-        Args:
-            function: takes the playground.
-
-        Returns:
-            What it will have returned or raised; ``EndedError`` once the stage is closed.
-        """
+        """Call a function on the session between two steps; after the end, the future has an EndedError."""
         return self._put(_Command(function, Future()))
 
-    def next_events(self, heard: Cursor) -> Future[tuple[list[Event], Cursor]]:
-        """Return what is new, as soon as there is something.
-
-        Args:
-            heard: what is known already.
-
-        Returns:
-            The events and what is known then; ``EndedError`` once the stage is closed.
-        """
-        return self._put(_Command(partial(next_events, heard=heard), Future(), heard.version))
+    def next_events(self, cursor: Cursor) -> Future[tuple[list[Event], Cursor]]:
+        """Return the events since a cursor as soon as there are any."""
+        return self._put(_Command(partial(next_events, cursor=cursor), Future(), cursor.version))
 
     def close(self) -> None:
-        """End the thread after the step that it is at; whoever waits is told. A signal may call this."""
+        """End the thread after the current step. A signal handler may call this."""
         self.submit(lambda _: self._end())
 
     def join(self) -> None:
         """Wait for the end of the thread."""
         self._thread.join()
 
-    def _put(self, wish: _Command) -> Future[Any]:
-        self._wishes.put(wish)
-        if not self._open:  # it may have looked at its last wish already
-            self._refuse_all()
-        return wish.answer
+    def _put(self, command: _Command) -> Future[Any]:
+        self._commands.put(command)
+        # The thread may have ended between the check of its queue and this command.
+        if not self._open:
+            self._reject_all()
+        return command.future
 
     def _run(self) -> None:
         try:
             while self._open:
                 self._drain_queue()
-                if self._open and self._playground.running and monotonic() >= self._next_step:
-                    self._next_step = monotonic() + self._playground.pause_between
-                    self._playground.advance()
+                if self._open and self._session.running and monotonic() >= self._next_step:
+                    self._next_step = monotonic() + self._session.pause_between
+                    self._session.advance()
                 self._notify()
         finally:
             self._open = False
-            self._refuse_all()
+            self._reject_all()
 
     def _drain_queue(self) -> None:
-        """Take all wishes; where nothing is to be done meanwhile, wait for one."""
-        pause = max(0.0, self._next_step - monotonic()) if self._playground.running else None
+        """Execute all queued commands; while the training is paused, wait for one."""
+        pause = max(0.0, self._next_step - monotonic()) if self._session.running else None
         try:
-            wish = self._wishes.get(timeout=pause) if pause != 0 else self._wishes.get_nowait()
+            command = self._commands.get(timeout=pause) if pause != 0 else self._commands.get_nowait()
             while True:
-                if wish.known is None:
-                    wish.execute(self._playground)
+                if command.version is None:
+                    command.execute(self._session)
                 else:
-                    self._waiting.append(wish)
-                wish = self._wishes.get_nowait()
+                    self._waiting.append(command)
+                command = self._commands.get_nowait()
         except Empty:
             pass
 
     def _notify(self) -> None:
-        version = self._playground.version
-        due = [wish for wish in self._waiting if wish.known != version]
-        self._waiting = [wish for wish in self._waiting if wish.known == version]
-        for wish in due:
-            wish.execute(self._playground)
+        version = self._session.version
+        due = [command for command in self._waiting if command.version != version]
+        self._waiting = [command for command in self._waiting if command.version == version]
+        for command in due:
+            command.execute(self._session)
 
-    def _refuse_all(self) -> None:
-        for wish in self._waiting:
-            wish.reject()
+    def _reject_all(self) -> None:
+        for command in self._waiting:
+            command.reject()
         with suppress(Empty):
             while True:
-                self._wishes.get_nowait().reject()
+                self._commands.get_nowait().reject()
 
     def _end(self) -> None:
         self._open = False

@@ -17,9 +17,9 @@ export function createDataControls(context: Context): HTMLElement[] {
   });
   const noise = createNumberInput(context, {
     id: "noise", label: "Noise", restartsTraining: true,
-    range: ({ limits }) => limits.noise_scales,
-    value: ({ settings }) => settings.noise_scales,
-    toSettings: (value) => ({ noise_scales: value }),
+    range: ({ limits }) => limits.noise,
+    value: ({ settings }) => settings.noise,
+    toSettings: (value) => ({ noise: value }),
   });
   const toyControls = h("div", {}, rows, noise);
   const target = createTargetSelect(context);

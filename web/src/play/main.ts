@@ -29,7 +29,7 @@ function start(root: HTMLElement): void {
   const client: ApiClient = new ApiClient({
     setup: (setup) => applySetup(store, history, setup),
     state: (training, first) => applyState(store, history, client, training, first),
-    status: (link, farewell = "") => store.set({ connection: link, disconnectReason: farewell }),
+    status: (connection, disconnectReason = "") => store.set({ connection, disconnectReason }),
   });
   const context: Context = { store, client, history };
   const runCommand = createCommandRunner(context);
@@ -50,8 +50,8 @@ function start(root: HTMLElement): void {
   client.connect();
 }
 
-function createGroup(name: string, settingsColumn: HTMLElement[]): HTMLElement {
-  return h("details", { class: "panel group", open: matchMedia(WIDE).matches }, h("summary", {}, h("h2", {}, name)), h("div", { class: "group-body" }, ...settingsColumn));
+function createGroup(name: string, controls: HTMLElement[]): HTMLElement {
+  return h("details", { class: "panel group", open: matchMedia(WIDE).matches }, h("summary", {}, h("h2", {}, name)), h("div", { class: "group-body" }, ...controls));
 }
 
 /** A new run starts with an empty history; the same run keeps its own. */

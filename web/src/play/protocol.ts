@@ -5,7 +5,7 @@ import type { EncodedMatrix } from "../batch-data";
 export interface Settings {
   data: string;
   rows: number;
-  noise_scales: number;
+  noise: number;
   target: string | null;
   hidden: number[];
   activation: string;
@@ -21,7 +21,7 @@ export type Range = [number, number];
 
 export interface Limits {
   rows: Range;
-  noise_scales: Range;
+  noise: Range;
   max_hidden_layers: number;
   max_units: number;
   learning_rate: Range;

@@ -19,28 +19,28 @@ export function createTargetPicker({ store }: Context, onSelect: (table: LoadedT
   const select = h("select", { id: "target-picker" });
   const label = h("label", { for: "target-picker" });
   const element = h("div", { class: "target-picker", hidden: true }, label, select);
-  let table: LoadedTable | null = null;
+  let current: LoadedTable | null = null;
   let sourceKey = "";
 
   function show(table: LoadedTable, rejectedTarget: string): void {
-    if (table !== table) select.replaceChildren(...table.columns.map((name) => h("option", { value: name }, name)));
-    [table, sourceKey] = [table, describeSource(store.get("setup"))];
+    if (current !== table) select.replaceChildren(...table.columns.map((name) => h("option", { value: name }, name)));
+    [current, sourceKey] = [table, describeSource(store.get("setup"))];
     label.textContent = `Target in ${table.name}`;
     select.value = rejectedTarget;
     element.hidden = false;
   }
 
   function hide(): void {
-    table = null;
+    current = null;
     element.hidden = true;
   }
 
   select.addEventListener("change", () => {
-    if (table) onSelect(table, select.value);
+    if (current) onSelect(current, select.value);
   });
   // Whoever chooses other data no longer wants this file.
   store.on(["setup"], () => {
-    if (table && describeSource(store.get("setup")) !== sourceKey) hide();
+    if (current && describeSource(store.get("setup")) !== sourceKey) hide();
   });
   return { element, show, hide };
 }

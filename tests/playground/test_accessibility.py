@@ -1,4 +1,4 @@
-"""Who can use the playground: by keyboard, with a screen reader, on a phone, in the dark."""
+"""The playground by keyboard, with a screen reader, on a phone and in dark mode."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOCUSED = """() => {
 }"""
 
 
-def test_everything_is_reached_by_keyboard_and_shows_it(playing: Playing) -> None:
+def test_every_control_is_reached_by_keyboard_with_a_visible_focus(playing: Playing) -> None:
     playing.at("button.step").click()
     expect(playing.readout("step")).to_have_text("1")
     playing.page.reload()
@@ -40,14 +40,14 @@ def test_everything_is_reached_by_keyboard_and_shows_it(playing: Playing) -> Non
     wanted = {
         "theme-button", "end", "start", "step", "reset", "speed", "open-microscope", "data", "rows",
         "rows-slider", "noise", "noise-slider", "file", "units", "remove", "add-layer", "activation", "seed",
-        "another", "batch-size", "batch-size-slider", "learning-rate", "learning-rate-slider", "optimizer",
+        "next-seed", "batch-size", "batch-size-slider", "learning-rate", "learning-rate-slider", "optimizer",
         "loss-scale", "summary",
     }  # fmt: skip
     assert wanted <= set(reached)
     assert all(reached.values()), [name for name, ringed in reached.items() if not ringed]
 
 
-def test_a_training_by_keyboard_alone(playing: Playing) -> None:
+def test_training_by_keyboard_alone(playing: Playing) -> None:
     keyboard = playing.page.keyboard
     keyboard.press("Space")
     expect(playing.at(".start")).to_have_text("Pause")
@@ -66,13 +66,13 @@ def test_a_training_by_keyboard_alone(playing: Playing) -> None:
     playing.at(".theme-button").focus()
     keyboard.press("Space")
     expect(playing.at(".theme-button")).to_have_text("Light theme")
-    told = playing.served.ask(lambda it: (it.running, it.run, it.training.steps))
+    told = playing.served.ask(lambda it: (it.running, it.run, it.trainer.steps))
     assert told == (False, 0, steps)
     keyboard.press("ArrowRight")
     expect(playing.readout("step")).to_have_text(str(steps + 1))
 
 
-def test_a_screen_reader_hears_what_happens(playing: Playing) -> None:
+def test_screen_readers_get_announcements(playing: Playing) -> None:
     live = playing.at('[aria-live="polite"]')
     playing.at("button.step").click()
     expect(live).to_have_text(re.compile(r"^Step 1, loss [\d.]+\.$"))
@@ -81,53 +81,55 @@ def test_a_screen_reader_hears_what_happens(playing: Playing) -> None:
     playing.at(".start").click()
     expect(live).to_have_text(re.compile(r"^Paused at step \d+, loss [\d.]+\.$"))
     step = playing.steps()
-    loss = playing.readout("held-out loss").inner_text()
+    loss = playing.readout("validation loss").inner_text()
     for panel, words in (
-        ("Loss", rf"^Loss by step, {step} steps: .* held out {re.escape(loss)}\.$"),
+        ("Loss", rf"^Loss by step, {step} steps: .* validation {re.escape(loss)}\.$"),
         (
             "Gradient noise scale",
-            rf"^Gradient noise scale by step, {step} steps: now \S+ examples, in batches of 16\.$",
+            rf"^Gradient noise scale by step, {step} steps: now \S+ examples, batch size 16\.$",
         ),
-        ("The plane", rf"After step {step}: [\d.]+ % right on the held-out points\."),
+        ("Decision plot", rf"After step {step}: [\d.]+% correct on the validation points\."),
     ):
         canvas = playing.at(f'section[aria-label="{panel}"] canvas')
         expect(canvas).to_have_attribute("role", "img")
         expect(canvas).to_have_attribute("aria-label", re.compile(words))
     playing.at("button.reset").click()
-    expect(live).to_have_text("A new training, from the first weights.")
+    expect(live).to_have_text("New training from the initial weights.")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
-def test_it_is_accessible_and_fits(open_playground: Callable[..., Playing], scheme: str, width: int) -> None:
+def test_page_is_accessible_and_fits(
+    open_playground: Callable[..., Playing], scheme: str, width: int
+) -> None:
     playing = open_playground({"batch_size": 4}, width=width, color_scheme=scheme)
     for details in playing.at("details").all():
         if details.get_attribute("open") is None:
             details.locator("summary").click()
     playing.at("button.step").click()
     playing.type("#rows", "1")
-    expect(playing.at(".rows-field .refused")).not_to_be_empty()
-    expect(playing.at(".recent tbody tr")).to_have_count(2)
+    expect(playing.at(".rows-field .field-error")).not_to_be_empty()
+    expect(playing.at(".history-table tbody tr")).to_have_count(2)
     assert not violations(playing.page)
     assert playing.page.evaluate("document.scrollingElement.scrollWidth") <= width
-    canvas = playing.at(".plane canvas").bounding_box()
+    canvas = playing.at(".decision-plot canvas").bounding_box()
     assert canvas is not None
     assert min(canvas["width"], canvas["height"]) > 250
 
 
-def test_on_a_phone_the_plane_comes_first_and_the_controls_are_folded(
+def test_on_a_phone_the_plot_comes_first_and_settings_are_closed(
     open_playground: Callable[..., Playing],
 ) -> None:
     playing = open_playground(width=390, height=844)
     tops = [
         playing.at(selector).first.evaluate("one => one.getBoundingClientRect().top")
-        for selector in (".transport", ".plane", ".group", ".chart")
+        for selector in (".toolbar", ".decision-plot", ".group", ".chart")
     ]
     assert tops == sorted(tops)
     assert playing.at("details.group[open]").count() == 0
     # Sharp where a point has two pixels each way.
     ratio = playing.page.evaluate("devicePixelRatio")
-    wide = playing.at(".plane canvas").evaluate("one => [one.width, one.clientWidth]")
+    wide = playing.at(".decision-plot canvas").evaluate("one => [one.width, one.clientWidth]")
     assert wide[0] == pytest.approx(wide[1] * ratio, abs=1)
     # As a wide window is when it is enlarged fourfold.
     playing.page.set_viewport_size({"width": 320, "height": 256})

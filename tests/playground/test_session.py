@@ -1,4 +1,4 @@
-"""The playground and the thread that owns it: what can be done, and what a page is told."""
+"""The session, its events, and the worker that runs it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def playground(**settings: Any) -> Session:
     return Session(PlaygroundTools(), Settings(rows=60).replace(settings))
 
 
-def told(it: Session, heard: Cursor | None = None) -> dict[str, Any]:
-    """What a page is told, both events in one."""
-    return dict(next_events(it, heard or Cursor())[0])
+def events_of(it: Session, cursor: Cursor | None = None) -> dict[str, Any]:
+    """The events of a page, by name."""
+    return dict(next_events(it, cursor or Cursor())[0])
 
 
 def numbers(packed: dict[str, Any]) -> np.ndarray:
@@ -54,49 +54,49 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_page_hears_all_once_and_then_what_is_new() -> None:
+def test_first_events_are_complete_and_later_ones_incremental() -> None:
     it = playground(batch_size=8)
     it.step()
     it.step()
-    events, heard = next_events(it, Cursor())
-    assert [name for name, _ in events] == ["lesson", "frame"]
+    events, cursor = next_events(it, Cursor())
+    assert [name for name, _ in events] == ["setup", "state"]
     it.step()
-    ((name, frame),), heard = next_events(it, heard)
-    assert name == "frame"
-    assert (frame["first"], frame["step"]) == (2, 3)
-    assert_allclose(numbers(frame["losses"])[0], it.training.losses[2:])
-    assert frame["now"]["loss"] == it.training.losses[-1]
-    assert frame["held"][-1][0] == 3
+    ((name, state),), cursor = next_events(it, cursor)
+    assert name == "state"
+    assert (state["first_step"], state["step"]) == (2, 3)
+    assert_allclose(numbers(state["losses"])[0], it.trainer.losses[2:])
+    assert state["current"]["loss"] == it.trainer.losses[-1]
+    assert state["validation"][-1][0] == 3
     it.change({"learning_rate": 0.5})
-    events, heard = next_events(it, heard)
-    assert [name for name, _ in events] == ["lesson", "frame"]
+    events, cursor = next_events(it, cursor)
+    assert [name for name, _ in events] == ["setup", "state"]
     assert numbers(events[1][1]["losses"]).shape == (1, 0)
     it.reset()
-    events, heard = next_events(it, heard)
-    assert events[1][1]["first"] == heard.steps == 0
+    events, cursor = next_events(it, cursor)
+    assert events[1][1]["first_step"] == cursor.steps == 0
     assert events[0][1]["run"] == 1
 
 
-def test_the_frame_shows_the_network_and_the_batch_taken_last() -> None:
+def test_state_has_the_surface_and_the_last_batch() -> None:
     it = playground(batch_size=4)
     it.step()
-    frame = told(it)["frame"]
-    P = decision_surface(it.training.network, it.plane)
+    state = events_of(it)["state"]
+    P = decision_surface(it.trainer.network, it.plane)
     assert (
-        np.frombuffer(base64.b64decode(frame["surface"]["labels"]), np.uint8).tolist() == P.argmax(0).tolist()
+        np.frombuffer(base64.b64decode(state["surface"]["labels"]), np.uint8).tolist() == P.argmax(0).tolist()
     )
-    sure = np.frombuffer(base64.b64decode(frame["surface"]["sure"]), np.uint8)
+    sure = np.frombuffer(base64.b64decode(state["surface"]["confidence"]), np.uint8)
     assert_allclose(sure / 255, P.max(axis=0), atol=0.5 / 255 + 1e-6)
-    assert it.training.taken is not None
-    assert frame["batch"] == sorted(it.training.taken.rows.tolist())
+    assert it.trainer.last_batch is not None
+    assert state["last_batch"] == sorted(it.trainer.last_batch.rows.tolist())
     it.start()
-    assert told(it)["frame"]["batch"] is None
+    assert events_of(it)["state"]["last_batch"] is None
 
 
-def test_numbers_have_a_surface_of_numbers() -> None:
+def test_regression_has_a_surface_of_numbers() -> None:
     it = playground(data="hills")
-    surface = told(it)["frame"]["surface"]
-    assert_allclose(numbers(surface["values"]).ravel(), decision_surface(it.training.network, it.plane)[0])
+    surface = events_of(it)["state"]["surface"]
+    assert_allclose(numbers(surface["values"]).ravel(), decision_surface(it.trainer.network, it.plane)[0])
 
 
 @pytest.mark.parametrize(
@@ -113,113 +113,115 @@ def test_numbers_have_a_surface_of_numbers() -> None:
         ({"noise": 0.5}, True),
     ],
 )
-def test_some_choices_begin_anew_and_the_training_goes_on_with_the_others(
-    changes: dict[str, Any], anew: bool
-) -> None:
+def test_some_settings_restart_the_training(changes: dict[str, Any], anew: bool) -> None:
     it = playground()
     it.step()
     it.start()
     it.change(changes)
     assert it.run == anew
-    assert it.training.steps == (not anew)
+    assert it.trainer.steps == (not anew)
     assert it.running == (not anew)
-    told(it)
+    events_of(it)
 
 
-def test_a_choice_that_is_refused_changes_nothing() -> None:
+def test_rejected_setting_changes_nothing() -> None:
     it = playground()
     it.step()
     before = it.settings
     for changes in ({"batch_size": 10_000}, {"rows": 3}, {"data": "file"}, {"axes": [0, 9]}, {"noise": 2}):
         with pytest.raises(InputError):
             it.change({"hidden": [3], **changes} if "axes" not in changes else changes)
-        assert (it.settings, it.run, it.training.steps) == (before, 0, 1)
+        assert (it.settings, it.run, it.trainer.steps) == (before, 0, 1)
 
 
-def test_it_ends_where_it_cannot_go_on_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_stops_at_the_step_limit_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "MAX_STEPS", 2)
     it = playground()
     it.start()
     for _ in range(3):
         it.advance()
     assert not it.running
-    assert "2 batches are the most" in told(it)["frame"]["ended"]
+    assert "at most 2 steps" in events_of(it)["state"]["stop_reason"]
     for action in ("start", "step"):
-        with pytest.raises(ParameterError, match="2 batches are the most"):
-            it.act(action)
-    it.act("reset")
-    assert told(it)["frame"]["ended"] is None
-    with pytest.raises(ParameterError, match="'dance' is unknown: it is one of start, pause, step, reset"):
-        it.act("dance")
+        with pytest.raises(ParameterError, match="at most 2 steps"):
+            it.execute(action)
+    it.execute("reset")
+    assert events_of(it)["state"]["stop_reason"] is None
+    with pytest.raises(ParameterError, match="'dance' is unknown: give one of start, pause, step, reset"):
+        it.execute("dance")
 
 
-def test_a_table_of_the_players_own(table: Path) -> None:
+def test_user_table(table: Path) -> None:
     it = playground()
     with pytest.raises(DataError, match="there is no file yet"):
         it.change({"data": "file"})
-    file = it.load(table, "fruit.csv")
-    assert (file.columns, file.rows, file.suggested) == (("weight", "colour", "price", "kind"), 50, "kind")
-    assert told(it)["lesson"]["file"] is None  # until it is learned from
+    file = it.load_file(table, "fruit.csv")
+    assert (file.columns, file.rows, file.suggested_target) == (
+        ("weight", "colour", "price", "kind"),
+        50,
+        "kind",
+    )
+    assert events_of(it)["setup"]["file"] is None  # until it is learned from
     with pytest.raises(DataError, match="target is not chosen"):
         it.change({"data": "file", "target": None})
     with pytest.raises(DataError, match="'size'"):
         it.change({"data": "file", "target": "size"})
     it.change({"data": "file", "target": "kind", "batch_size": 5})
-    assert told(it)["lesson"]["file"]["name"] == "fruit.csv"
-    data = told(it)["lesson"]["data"]
+    assert events_of(it)["setup"]["file"]["name"] == "fruit.csv"
+    data = events_of(it)["setup"]["data"]
     assert data["outputs"] == ("pear", "plum")
     assert data["features"][:2] == ("weight", "price")
     assert (data["x"]["name"], data["y"]["name"]) == ("weight", "price")
     for _ in range(200):
         it.step()
-    assert it.training.held_out().score >= 0.9
+    assert it.trainer.validate().score >= 0.9
     it.change({"target": "price"})
-    assert told(it)["lesson"]["data"]["task"] == "numbers"
-    assert told(it)["lesson"]["data"]["title"] == "fruit.csv: price, standardised"
+    assert events_of(it)["setup"]["data"]["task"] == "numbers"
+    assert events_of(it)["setup"]["data"]["title"] == "fruit.csv: price, standardised"
 
 
-def test_another_file_is_learned_once_it_is_asked_for(table: Path, tmp_path: Path) -> None:
+def test_loaded_file_is_used_once_its_target_is_chosen(table: Path, tmp_path: Path) -> None:
     it = playground(batch_size=5)
-    it.load(table, "first.csv")
+    it.load_file(table, "first.csv")
     it.change({"data": "file", "target": "kind"})
     it.step()
-    it.load(table, "second.csv")
+    it.load_file(table, "second.csv")
     it.change({"batch_size": 4, "rows": 30})
-    assert (it.examples.title, it.training.steps) == ("first.csv: kind", 1)
+    assert (it.data.title, it.trainer.steps) == ("first.csv: kind", 1)
     it.change({"data": "file", "target": "kind"})
-    assert (it.examples.title, it.training.steps) == ("second.csv: kind", 0)
+    assert (it.data.title, it.trainer.steps) == ("second.csv: kind", 0)
 
 
-def test_a_file_whose_target_is_refused_changes_nothing(table: Path, tmp_path: Path) -> None:
+def test_rejected_target_changes_nothing(table: Path, tmp_path: Path) -> None:
     it = playground(batch_size=5)
-    it.load(table, "first.csv")
+    it.load_file(table, "first.csv")
     it.change({"data": "file", "target": "kind"})
     it.step()
     one = tmp_path / "one.csv"
     rows = "".join(f"{i**0.5},{i**0.3},x\n" for i in range(20))
     one.write_text(f"a,b,k\n{rows}", encoding="utf-8")
-    it.load(one, "one.csv")
+    it.load_file(one, "one.csv")
     with pytest.raises(DataError, match="the target 'k' holds one class only"):
         it.change({"data": "file", "target": "k"})
     it.change({"activation": "relu"})
     it.change({"target": "price"})
     it.change({"target": "kind"})
-    assert (it.examples.title, told(it)["lesson"]["file"]["name"]) == ("first.csv: kind", "first.csv")
+    assert (it.data.title, events_of(it)["setup"]["file"]["name"]) == ("first.csv: kind", "first.csv")
     it.change({"data": "file", "target": "a"})
-    assert told(it)["lesson"]["file"]["name"] == "one.csv"
-    it.load(table, "third.csv")
+    assert events_of(it)["setup"]["file"]["name"] == "one.csv"
+    it.load_file(table, "third.csv")
     it.change({"data": "moons"})
     it.change({"data": "file", "target": "a"})
-    assert it.examples.title == "one.csv: a, standardised"
+    assert it.data.title == "one.csv: a, standardised"
 
 
-def test_the_size_of_the_batch_is_told_though_few_points_are_drawn() -> None:
+def test_batch_size_counts_points_that_are_not_drawn() -> None:
     it = playground(rows=5000, batch_size=100)
-    assert told(it)["frame"]["taken"] is None
+    assert events_of(it)["state"]["last_batch_size"] is None
     it.step()
-    frame = told(it)["frame"]
-    assert frame["taken"] == 100
-    assert 10 < len(frame["batch"]) < 80
+    state = events_of(it)["state"]
+    assert state["last_batch_size"] == 100
+    assert 10 < len(state["last_batch"]) < 80
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path: Path) -> None:
@@ -232,14 +234,14 @@ def test_a_file_that_unpacks_to_too_much_is_refused_before_it_does(tmp_path: Pat
     )
     pq.write_table(pa.table({"word": words, "kind": pa.array(["a", "b"] * 10_000)}), path)
     with pytest.raises(DataError, match=r"words\.parquet takes more than 250 MB once it is unpacked"):
-        playground().load(path, "words.parquet")
+        playground().load_file(path, "words.parquet")
     wide = pa.table({f"c{i}": np.zeros(5) for i in range(502)})
     pq.write_table(wide, path)
     with pytest.raises(DataError, match=r"wide\.parquet has 501 features"):
-        playground().load(path, "wide.parquet")
+        playground().load_file(path, "wide.parquet")
 
 
-def test_the_plane_begins_with_the_features_that_tell_most(tmp_path: Path) -> None:
+def test_plane_starts_with_the_best_features(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 2, 80)
     columns = [
@@ -254,7 +256,7 @@ def test_the_plane_begins_with_the_features_that_tell_most(tmp_path: Path) -> No
     path = tmp_path / "t.csv"
     path.write_text("a,b,c,d,kind\n" + rows, encoding="utf-8")
     it = playground()
-    it.load(path, "t.csv")
+    it.load_file(path, "t.csv")
     it.change({"data": "file", "target": "kind"})
     assert it.plane.axes == (1, 3)
     it.change({"axes": [0, 2]})
@@ -262,14 +264,14 @@ def test_the_plane_begins_with_the_features_that_tell_most(tmp_path: Path) -> No
     assert it.plane.axes == (0, 2)
 
 
-def test_a_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
+def test_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("x,y\n" + "".join(f"{i / 7:.3f},{'ab'[i % 2]}\n" for i in range(30)), encoding="utf-8")
     it = playground()
-    it.load(path, "one.csv")
+    it.load_file(path, "one.csv")
     it.change({"data": "file", "target": "y"})
     assert it.plane.axes == (0, None)
-    assert told(it)["lesson"]["data"]["y"]["name"] is None
+    assert events_of(it)["setup"]["data"]["y"]["name"] is None
     it.change({"data": "moons"})
     assert list(it.settings.axes) == [0, 1]
 
@@ -277,13 +279,17 @@ def test_a_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.txt", b"a,b\n", "t.txt is no table that the playground reads: those end in .csv, .tsv"),
-        ("t.csv.gz", b"\x1f\x8b", "t.csv.gz is no table"),
+        (
+            "t.txt",
+            b"a,b\n",
+            "t.txt is not a table that the playground reads: give a file that ends in .csv",
+        ),
+        ("t.csv.gz", b"\x1f\x8b", "t.csv.gz is not a table"),
         ("t.csv", b"", "t.csv"),
         ("t.csv", b"a,b\n1\n", "t.csv"),
         ("t.csv", b"\x80\x00\xff", "t.csv"),
         ("t.parquet", b"PAR1 and no more", "t.parquet"),
-        ("t.csv", b"a,b\n1,2\n3,4\n", "t.csv has too few rows (2): the playground needs 5 at least"),
+        ("t.csv", b"a,b\n1,2\n3,4\n", "t.csv has too few rows (2): the playground needs at least 5"),
         ("t.csv", b"a,b\n" + b"1,2\n" * 20_001, "t.csv has 20,001 rows: the playground takes up to 20,000"),
         (
             "t.csv",
@@ -292,32 +298,32 @@ def test_a_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_table_or_too_large_is_refused_by_the_name_that_the_player_knows(
+def test_errors_of_files_use_the_users_file_name(
     tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     path = tmp_path / f"table{Path(name).suffix}"
     path.write_bytes(content)
     it = playground()
     with pytest.raises(DataError) as refused:
-        it.load(path, name)
+        it.load_file(path, name)
     assert said in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
     assert it.file is None
 
 
-def test_a_footer_that_promises_too_many_rows_is_not_read(tmp_path: Path) -> None:
+def test_parquet_with_too_many_rows_is_not_read(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = tmp_path / "table.parquet"
     pq.write_table(pa.table({"x": np.zeros(3_000_000), "y": np.zeros(3_000_000)}), path)
     with pytest.raises(DataError, match=r"zeros\.parquet has 3,000,000 rows"):
-        playground().load(path, "zeros.parquet")
+        playground().load_file(path, "zeros.parquet")
 
 
-def test_the_microscope_shows_the_batch_taken_last_as_it_was() -> None:
+def test_microscope_shows_the_last_batch() -> None:
     it = playground(batch_size=6)
-    with pytest.raises(InputError, match="no batch was taken yet: take a step"):
+    with pytest.raises(InputError, match="there is no batch yet: take a step"):
         it.microscope()
     it.step()
     it.step()
@@ -327,45 +333,45 @@ def test_the_microscope_shows_the_batch_taken_last_as_it_was() -> None:
         it.microscope()
 
 
-def test_of_a_large_batch_the_microscope_shows_a_part_and_says_so() -> None:
+def test_microscope_shows_part_of_a_large_batch() -> None:
     it = playground(rows=200, batch_size="full", data="hills")
     it.step()
     page = it.microscope()
-    assert "Of the batch's 160 examples 64 are shown" in page
-    taken = it.training.taken
-    assert taken is not None
-    batch = gather(it.training.table, taken.rows[:1])
-    assert f"{predict(taken.network, batch.B)[0, 0]:.4g}" in page
+    assert "Shown are 64 of the 160 examples of the batch" in page
+    last = it.trainer.last_batch
+    assert last is not None
+    batch = gather(it.trainer.dataset, last.rows[:1])
+    assert f"{predict(last.network, batch.B)[0, 0]:.4g}" in page
 
 
-def test_the_stage_runs_until_it_is_paused_and_steps_by_one() -> None:
-    stage = Worker(playground(speed="fast"))
+def test_worker_runs_until_paused_and_steps_once() -> None:
+    worker = Worker(playground(speed="fast"))
     try:
-        heard = stage.next_events(Cursor()).result(SECONDS)[1]
-        stage.submit(Session.start).result(SECONDS)
-        while heard.steps < 50:
-            heard = stage.next_events(heard).result(SECONDS)[1]
-        stage.submit(Session.pause).result(SECONDS)
-        steps = stage.submit(lambda it: it.training.steps).result(SECONDS)
-        stage.submit(Session.step).result(SECONDS)
-        assert stage.submit(lambda it: it.training.steps).result(SECONDS) == steps + 1
+        cursor = worker.next_events(Cursor()).result(SECONDS)[1]
+        worker.submit(Session.start).result(SECONDS)
+        while cursor.steps < 50:
+            cursor = worker.next_events(cursor).result(SECONDS)[1]
+        worker.submit(Session.pause).result(SECONDS)
+        steps = worker.submit(lambda it: it.trainer.steps).result(SECONDS)
+        worker.submit(Session.step).result(SECONDS)
+        assert worker.submit(lambda it: it.trainer.steps).result(SECONDS) == steps + 1
     finally:
-        stage.close()
-        stage.join()
+        worker.close()
+        worker.join()
 
 
-def test_nothing_new_is_waited_for_and_the_end_is_told() -> None:
-    stage = Worker(playground())
-    heard = stage.next_events(Cursor()).result(SECONDS)[1]
-    waiting = stage.next_events(heard)
-    given_up = stage.next_events(heard)
+def test_events_wait_for_changes_and_fail_after_the_end() -> None:
+    worker = Worker(playground())
+    cursor = worker.next_events(Cursor()).result(SECONDS)[1]
+    waiting = worker.next_events(cursor)
+    given_up = worker.next_events(cursor)
     assert given_up.cancel()
-    assert stage.submit(lambda it: it.run).result(SECONDS) == 0
+    assert worker.submit(lambda it: it.run).result(SECONDS) == 0
     assert not waiting.done()
     with pytest.raises(ParameterError):
-        stage.submit(lambda it: it.act("dance")).result(SECONDS)
-    stage.close()
-    stage.join()
-    for late in (waiting, stage.submit(Session.step), stage.next_events(Cursor())):
+        worker.submit(lambda it: it.execute("dance")).result(SECONDS)
+    worker.close()
+    worker.join()
+    for late in (waiting, worker.submit(Session.step), worker.next_events(Cursor())):
         with pytest.raises(EndedError, match="the playground has ended"):
             late.result(SECONDS)

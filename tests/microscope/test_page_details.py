@@ -1,4 +1,4 @@
-"""The microscope in a real browser, closer: pictures, sheets, words and orders that are easily wrong."""
+"""The microscope in a real browser, in detail: images, slices, texts and sorting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import batchprop as bp
 from tests.estimators.tables import estimator, quiet, table
-from tests.microscope.browsing import ROWS, current, go_to, numbers_of, opened, the_librarys
+from tests.microscope.browsing import ROWS, current_step, go_to, library_matrices, opened, read_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 pytestmark = quiet
 
 
-def test_images_are_drawn_from_the_pictures_not_from_what_enters(
-    browser: Browser, tmp_path: Path, model: Any
-) -> None:
+def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path: Path, model: Any) -> None:
     X, y = table("multiclass")
     images = np.zeros((len(X), 2, 3))
     images[:, 1, 2] = 200
@@ -47,7 +45,7 @@ def test_images_are_drawn_from_the_pictures_not_from_what_enters(
     found.page.close()
 
 
-def test_the_longest_gradient_lies_in_front_and_a_pointed_sheet_stays(page: Page, model: Any) -> None:
+def test_largest_gradient_lies_in_front_and_a_selected_slice_stays(page: Page, model: Any) -> None:
     X, y = table("multiclass")
     longest = int(np.argmax(model.backprop(X[:ROWS], y[:ROWS]).gradient.squared_norms()))
     go_to(page, "collapse-1")
@@ -69,8 +67,8 @@ def test_the_longest_gradient_lies_in_front_and_a_pointed_sheet_stays(page: Page
     assert len(set(pointed)) > 2
 
 
-def test_the_mean_loss_and_the_words_of_the_collapse_say_what_counts(page: Page, model: Any) -> None:
-    losses = the_librarys(model)["losses"][0]
+def test_mean_loss_and_collapse_texts_follow_the_included_examples(page: Page, model: Any) -> None:
+    losses = library_matrices(model)["losses"][0]
     formula = page.locator('[data-step="collapse-2"] annotation').first
     go_to(page, "loss")
     note = page.locator(".equation-note")
@@ -89,7 +87,7 @@ def test_the_mean_loss_and_the_words_of_the_collapse_say_what_counts(page: Page,
     assert r"\tfrac1m" in (formula.text_content() or "")
 
 
-def test_the_mean_loss_is_weighted_as_the_batch_is(browser: Browser, tmp_path: Path) -> None:
+def test_mean_loss_uses_the_weights_of_the_batch(browser: Browser, tmp_path: Path) -> None:
     X, y = table("binary")
     y = np.where(np.arange(len(y)) < 4, y, "yes")
     model = estimator("binary", class_weight="balanced").fit(X, y)
@@ -105,12 +103,12 @@ def test_the_mean_loss_is_weighted_as_the_batch_is(browser: Browser, tmp_path: P
 
 
 def rows_in_order(page: Page) -> list[int]:
-    """The examples, as the table has them."""
+    """The examples in the order of the table."""
     rows: list[str] = page.eval_on_selector_all("tr[data-example]", "all => all.map(r => r.dataset.example)")
     return [int(row) for row in rows]
 
 
-def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_path: Path) -> None:
+def test_number_columns_sort_numerically_and_stay_sorted(browser: Browser, tmp_path: Path) -> None:
     X, y = table("single")
     model = estimator("single").fit(X, y, record_examples=True)
     y = np.array([10.0, -3.5, 9.5, -12.0, 0.25, 1e-7])
@@ -134,7 +132,7 @@ def test_numbers_are_sorted_as_numbers_and_stay_sorted(browser: Browser, tmp_pat
     found.page.close()
 
 
-def test_what_is_no_number_is_sorted_last_both_ways(browser: Browser, tmp_path: Path, model: Any) -> None:
+def test_nan_sorts_last_in_both_directions(browser: Browser, tmp_path: Path, model: Any) -> None:
     X, y = table("multiclass")
     X = X[:4].copy()
     X[1] *= 1e308
@@ -153,13 +151,13 @@ def test_what_is_no_number_is_sorted_last_both_ways(browser: Browser, tmp_path: 
     found.page.close()
 
 
-def test_a_folded_stack_tells_of_the_mean(page: Page, model: Any) -> None:
+def test_collapsed_tensor_describes_the_mean(page: Page, model: Any) -> None:
     go_to(page, "collapse-1")
     stack = page.locator('figure[data-name="DW1"]')
-    expected = the_librarys(model)
+    expected = library_matrices(model)
     fanned = stack.locator(".legend-numbers").inner_text()
     stack.locator("button.collapse-button").click()
-    assert_allclose(numbers_of(page, "DW1"), expected["dW1"], rtol=2e-5, atol=2e-6)
+    assert_allclose(read_matrix(page, "DW1"), expected["dW1"], rtol=2e-5, atol=2e-6)
     mean = expected["dW1"]
     assert f"from {mean.min():.3g} to {mean.max():.3g}".replace("-", "−") in (
         stack.get_attribute("aria-label") or ""
@@ -170,7 +168,7 @@ def test_a_folded_stack_tells_of_the_mean(page: Page, model: Any) -> None:
     assert stack.locator(".legend-numbers").inner_text() == fanned
 
 
-def test_a_wrong_length_to_clip_at_is_put_back(page: Page) -> None:
+def test_invalid_clipping_norm_is_restored(page: Page) -> None:
     page.locator("#clip-on").check()
     number = page.locator("#clip-number")
     before = number.input_value()
@@ -183,13 +181,13 @@ def test_arrow_keys_step_from_a_button_inside_a_figure(page: Page) -> None:
     go_to(page, "collapse-2")
     page.locator('figure[data-name="DW2"] .collapse-button').focus()
     page.keyboard.press("ArrowRight")
-    assert current(page) == "collapse-1"
+    assert current_step(page) == "collapse-1"
     page.locator("figure summary").first.focus()
     page.keyboard.press("ArrowLeft")
-    assert current(page) == "collapse-2"
+    assert current_step(page) == "collapse-2"
 
 
-def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
+def test_partly_drawn_matrix_states_its_full_shape_and_one_example_is_singular(
     browser: Browser, tmp_path: Path
 ) -> None:
     X, y = table("binary")
@@ -203,7 +201,7 @@ def test_what_is_drawn_in_part_says_its_shape_first_and_one_example_is_one(
     found.page.close()
 
 
-def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
+def test_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
     X, y = table("counts")
     model = estimator("counts", loss="poisson").fit(X, y)
     found = opened(browser, bp.microscope.look(model, X, y, rows=4).save(tmp_path / "poisson.html"))
@@ -219,7 +217,7 @@ def test_the_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) ->
     found.page.close()
 
 
-def test_predictions_share_colours_with_targets_only_where_both_stand(
+def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
     browser: Browser, tmp_path: Path
 ) -> None:
     X, y = table("single")

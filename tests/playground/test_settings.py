@@ -1,4 +1,4 @@
-"""What can be chosen in the playground: toy sets, bounds, the plane."""
+"""The playground's settings, toy data sets and decision surface."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from batchprop.backprop import predict
 from batchprop.errors import DataError, ParameterError
 from batchprop.network import Network
 from batchprop.playground.data import PlaygroundData, check_size
-from batchprop.playground.settings import HIDDEN_LAYERS, RATES, ROWS, UNITS, Settings
+from batchprop.playground.settings import (
+    LEARNING_RATE_RANGE,
+    MAX_HIDDEN_LAYERS,
+    MAX_UNITS,
+    ROWS_RANGE,
+    Settings,
+)
 from batchprop.playground.surface import GRID_SIZE, MAX_POINTS, decision_surface, make_plane
-from batchprop.playground.toy_datasets import TOYS, make_toy
+from batchprop.playground.toy_datasets import TOY_DATASETS, make_toy
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -36,15 +42,15 @@ def table(n: int, features: int) -> PlaygroundData:
 
 
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(), ANY, max_size=4))
-def test_whatever_a_page_sends_is_within_bounds_or_refused(changes: dict[str, Any]) -> None:
+def test_any_json_is_within_limits_or_rejected(changes: dict[str, Any]) -> None:
     try:
         settings = Settings().replace(changes)
     except ParameterError:
         return
-    assert ROWS[0] <= settings.rows <= ROWS[1]
-    assert RATES[0] <= settings.learning_rate <= RATES[1]
-    assert len(settings.hidden) <= HIDDEN_LAYERS
-    assert all(1 <= width <= UNITS for width in settings.hidden)
+    assert ROWS_RANGE[0] <= settings.rows <= ROWS_RANGE[1]
+    assert LEARNING_RATE_RANGE[0] <= settings.learning_rate <= LEARNING_RATE_RANGE[1]
+    assert len(settings.hidden) <= MAX_HIDDEN_LAYERS
+    assert all(1 <= width <= MAX_UNITS for width in settings.hidden)
     assert settings.batch_size == "full" or settings.batch_size >= 1
     assert 0 <= settings.noise <= 1
 
@@ -58,7 +64,7 @@ def test_whatever_a_page_sends_is_within_bounds_or_refused(changes: dict[str, An
         ({"learning_rate": 10**400}, "learning_rate=1000"),
         (
             {"learning_rate": float("nan")},
-            "learning_rate=nan is not allowed: give a number from 1e-06 to 100",
+            "learning_rate=nan is not allowed: give a number from 0.000001 to 100",
         ),
         ({"learning_rate": "0.1"}, "learning_rate='0.1' is not allowed"),
         ({"hidden": [8] * 7}, "give up to 6 widths, each from 1 to 64"),
@@ -72,23 +78,23 @@ def test_whatever_a_page_sends_is_within_bounds_or_refused(changes: dict[str, An
         ({"target": 3}, "target=3 is not allowed: give the name of a column"),
         ({"data": "moon"}, "data='moon' is unknown: choose one of moons"),
         ({"speed": None}, "speed='None' is unknown"),
-        ({"colour": "red"}, "the choice='colour' is unknown"),
+        ({"colour": "red"}, "the setting='colour' is unknown"),
     ],
 )
-def test_a_refusal_names_the_value_and_what_is_allowed(changes: dict[str, Any], said: str) -> None:
+def test_error_names_the_value_and_what_is_allowed(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError) as refused:
         Settings().replace(changes)
     assert said in str(refused.value)
 
 
-def test_choices_go_through_json() -> None:
+def test_settings_round_trip_through_json() -> None:
     settings = Settings().replace({"hidden": [3], "batch_size": "full", "axes": [1, None], "noise": 0})
     again = Settings().replace(json.loads(json.dumps(settings.__dict__)))
     assert again == settings
 
 
-@pytest.mark.parametrize("name", TOYS)
-def test_toy_sets_are_standardised_and_the_same_for_the_same_seed(name: str) -> None:
+@pytest.mark.parametrize("name", TOY_DATASETS)
+def test_toy_datasets_are_standardised_and_reproducible(name: str) -> None:
     toy, again, other = make_toy(name, 100, 0.3, 1), make_toy(name, 100, 0.3, 1), make_toy(name, 100, 0.3, 2)
     assert toy.X.shape == (100, 2)
     assert_allclose(toy.X.mean(axis=0), 0, atol=1e-12)
@@ -97,13 +103,13 @@ def test_toy_sets_are_standardised_and_the_same_for_the_same_seed(name: str) -> 
     assert (toy.X != other.X).any()
     if toy.task == "classes":
         assert set(toy.values) == set(range(len(toy.outputs)))
-        assert (toy.table.Y.argmax(axis=1) == toy.values).all()
+        assert (toy.dataset.Y.argmax(axis=1) == toy.values).all()
     else:
-        assert_allclose(toy.table.Y[:, 0], toy.values, rtol=1e-6)
+        assert_allclose(toy.dataset.Y[:, 0], toy.values, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals", "quarters"])
-def test_without_noise_the_sets_are_what_they_are_called(name: str) -> None:
+def test_toy_datasets_without_noise_are_separable_but_not_linearly(name: str) -> None:
     """A nearest neighbour tells them apart without a mistake, and a straight line does not."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -117,19 +123,19 @@ def test_without_noise_the_sets_are_what_they_are_called(name: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "features", "classes", "said"),
     [
-        (4, 1, 2, "has too few rows (4): the playground needs 5 at least"),
+        (4, 1, 2, "has too few rows (4): the playground needs at least 5"),
         (20_001, 1, 2, "has 20,001 rows: the playground takes up to 20,000; `batchprop train`"),
         (9, 501, 2, "has 501 features"),
         (99, 2, 11, "has 11 classes"),
     ],
 )
-def test_sizes_beyond_the_playground_are_refused(rows: int, features: int, classes: int, said: str) -> None:
+def test_size_limits_raise(rows: int, features: int, classes: int, said: str) -> None:
     with pytest.raises(DataError, match=r"t\.csv") as refused:
         check_size("t.csv", rows, features, classes)
     assert said in str(refused.value)
 
 
-def test_the_surface_is_what_the_network_answers_there() -> None:
+def test_surface_equals_the_networks_predictions() -> None:
     examples = table(50, 4)
     net = Network.create([4, 6, 2], random_state=0)
     plane = make_plane(examples, (3, 1))
@@ -137,20 +143,20 @@ def test_the_surface_is_what_the_network_answers_there() -> None:
     assert P.shape == (2, GRID_SIZE * GRID_SIZE)
     row, column = 5, 60  # from the lowest y, from the least x
     point = examples.X.mean(axis=0)
-    point[3] = np.linspace(*plane.x, GRID_SIZE)[column]
-    point[1] = np.linspace(*plane.y, GRID_SIZE)[row]
+    point[3] = np.linspace(*plane.x_range, GRID_SIZE)[column]
+    point[1] = np.linspace(*plane.y_range, GRID_SIZE)[row]
     expected = predict(net, point[:, None].astype(np.float32))
     assert_allclose(P[:, row * GRID_SIZE + column], expected[:, 0], rtol=1e-5)
 
 
-def test_points_lie_within_the_plane_and_only_so_many_are_drawn() -> None:
+def test_points_lie_inside_the_plane_and_their_number_is_limited() -> None:
     plane = make_plane(table(MAX_POINTS + 5, 2), (1, 0))
     assert plane.points.shape == (2, MAX_POINTS)
-    for ends, values in zip((plane.x, plane.y), plane.points, strict=True):
+    for ends, values in zip((plane.x_range, plane.y_range), plane.points, strict=True):
         assert ends[0] < values.min() < values.max() < ends[1]
 
 
-def test_one_feature_has_a_plane_too() -> None:
+def test_single_feature_has_a_plane() -> None:
     examples = table(30, 1)
     plane = make_plane(examples, (0, None))
     assert (np.diff(plane.points[1]) > 0).all()
@@ -160,6 +166,6 @@ def test_one_feature_has_a_plane_too() -> None:
 
 
 @pytest.mark.parametrize("axes", [(0, 2), (1, 1), (5, 0), (0, None)])
-def test_axes_that_are_not_there_are_refused(axes: tuple[int, int | None]) -> None:
+def test_invalid_axes_raise(axes: tuple[int, int | None]) -> None:
     with pytest.raises(ParameterError, match="axes="):
         make_plane(table(9, 2), axes)
