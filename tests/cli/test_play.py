@@ -62,22 +62,22 @@ def test_it_runs_pushes_what_happens_and_pauses(tmp_path):
         assert b"<title>batchprop playground</title>" in asked(address).read()
         with asked(f"{address}events") as stream:
             told = events(stream)
-            name, lesson = next(told)
-            assert (name, lesson["settings"]["seed"]) == ("lesson", 3)
+            name, setup = next(told)
+            assert (name, setup["settings"]["seed"]) == ("setup", 3)
             assert next(told)[1]["step"] == 0
             asked(f"{address}settings", {"speed": "fast", "batch_size": 1})
-            asked(f"{address}run", {"action": "start"})
+            asked(f"{address}command", {"command": "start"})
             losses = 0
-            for name, frame in told:
-                if name == "frame":
-                    assert frame["first"] == losses
-                    losses += len(base64.b64decode(frame["losses"]["data"])) // 4
-                    assert frame["step"] == losses
+            for name, state in told:
+                if name == "state":
+                    assert state["first_step"] == losses
+                    losses += len(base64.b64decode(state["losses"]["data"])) // 4
+                    assert state["step"] == losses
                 if losses >= 100:
                     break
-            asked(f"{address}run", {"action": "pause"})
-            paused = next(frame for name, frame in told if name == "frame" and not frame["running"])
-            assert len(paused["batch"]) == 1
+            asked(f"{address}command", {"command": "pause"})
+            paused = next(state for name, state in told if name == "state" and not state["running"])
+            assert len(paused["last_batch"]) == 1
             assert b"microscope" in asked(f"{address}microscope").read()
         asked(f"{address}end", {})
         assert process.wait(SECONDS) == 0
@@ -92,7 +92,7 @@ def test_a_signal_ends_it_though_a_page_listens(tmp_path, number, code):
     with playing(tmp_path) as (process, address), asked(f"{address}events") as stream:
         told = events(stream)
         next(told)
-        asked(f"{address}run", {"action": "start"})
+        asked(f"{address}command", {"command": "start"})
         process.send_signal(number)
         for _ in told:
             pass  # until the stream ends
@@ -107,11 +107,11 @@ def test_where_no_page_listens_any_more_it_rests(tmp_path):
             told = events(stream)
             next(told)
             asked(f"{address}settings", {"speed": "slow"})
-            asked(f"{address}run", {"action": "start"})
-            assert any(name == "frame" and frame["running"] for name, frame in told)
+            asked(f"{address}command", {"command": "start"})
+            assert any(name == "state" and state["running"] for name, state in told)
         with asked(f"{address}events") as stream:
             # The page that left is noticed a moment later than the new one comes.
-            assert any(name == "frame" and not frame["running"] for name, frame in events(stream))
+            assert any(name == "state" and not state["running"] for name, state in events(stream))
 
 
 def test_the_browser_is_opened_at_an_address_that_is_good_once(tmp_path):
@@ -136,10 +136,10 @@ def test_it_begins_with_a_table(tmp_path):
         playing(tmp_path, table.name, "--target", "species") as (_, address),
         asked(f"{address}events") as stream,
     ):
-        _, lesson = next(events(stream))
-    assert lesson["settings"]["data"] == "file"
-    assert lesson["data"]["title"] == "flowers.csv: species"
-    assert lesson["data"]["outputs"] == ["setosa", "versicolor", "virginica"]
+        _, setup = next(events(stream))
+    assert setup["settings"]["data"] == "file"
+    assert setup["data"]["title"] == "flowers.csv: species"
+    assert setup["data"]["outputs"] == ["setosa", "versicolor", "virginica"]
 
 
 def test_whoever_does_not_know_the_token_is_turned_away(tmp_path):
@@ -157,7 +157,7 @@ def test_whoever_does_not_know_the_token_is_turned_away(tmp_path):
         (["--target", "y"], 2, "--target names a column, but there is no DATA"),
         (["missing.csv", "--target", "y"], 1, "missing.csv"),
         (["t.csv", "--target", "z"], 1, "'z'"),
-        (["t.txt", "--target", "y"], 1, "t.txt is no table that the playground reads"),
+        (["t.txt", "--target", "y"], 1, "t.txt is not a table that the playground reads"),
         (["--port", "70000"], 2, "70000"),
     ],
 )

@@ -29,10 +29,10 @@ export function createDetailPanel(context: Context, view: EquationView): HTMLEle
   function render(): void {
     const example = store.get("example");
     const explanation = explanationAt(context, view);
-    const parts = [explanation && createExplanation(explanation), example !== null && createExampleSection(context, example)];
-    const shown = parts.filter((part): part is HTMLElement => Boolean(part));
-    body.replaceChildren(...(shown.length > 0 ? shown : [createHint()]));
-    element.classList.toggle("empty", shown.length === 0);
+    const sections = [explanation && createExplanation(explanation), example !== null && createExampleSection(context, example)];
+    const visible = sections.filter((section): section is HTMLElement => Boolean(section));
+    body.replaceChildren(...(visible.length > 0 ? visible : [createHint()]));
+    element.classList.toggle("empty", visible.length === 0);
     window.clearTimeout(timer);
     timer = window.setTimeout(() => {
       live.textContent = [explanation && toSentence(explanation), example !== null && summary(context, example)].filter(Boolean).join(" ");
@@ -90,12 +90,12 @@ function createExampleSection(context: Context, i: number): HTMLElement {
 const createFacts = (name: string, pairs: readonly [string, string][]): HTMLElement =>
   h("dl", { class: `facts ${name}` }, ...pairs.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 
-/** The prediction; a class is marked right or wrong. */
+/** The prediction; a class is marked correct or wrong. */
 export function prediction({ batch, data }: Context, i: number): string {
   const prediction = batch().snapshot.predictions[i] ?? "";
   const label = data.examples[i]?.label ?? "";
   if (isNumeric(data.head.name)) return formatLabel(data, prediction);
-  return `${prediction}, ${prediction === label ? "right" : "wrong"}`;
+  return `${prediction}, ${prediction === label ? "correct" : "wrong"}`;
 }
 
 /** A class as it is; numbers in the page's format, several targets with commas between. */
@@ -104,7 +104,7 @@ export function formatLabel({ head }: BatchData, text: string): string {
   return text.split(", ").map((number) => formatNumber(parseNumber(number), 6)).join(", ");
 }
 
-/** Heads that predict a number, which is near its target or far from it, not right or wrong. */
+/** Heads that predict a number, which is near its target or far from it, not correct or wrong. */
 const isNumeric = (head: string): boolean => !/softmax|sigmoid/.test(head);
 
 function summary(context: Context, i: number): string {

@@ -181,9 +181,9 @@ def _sample_rows(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDA
 
 def _take_inputs(estimator: Any, X: Any, rows: NDArray[np.intp]) -> Any:
     """Take some rows, without column names where the estimator was fitted without."""
-    taken = _take(X, rows)
-    unnamed = hasattr(taken, "iloc") and not hasattr(estimator, "feature_names_in_")
-    return taken.to_numpy() if unnamed else taken
+    selected = _take(X, rows)
+    unnamed = hasattr(selected, "iloc") and not hasattr(estimator, "feature_names_in_")
+    return selected.to_numpy() if unnamed else selected
 
 
 def _take(values: Any, rows: NDArray[np.intp]) -> Any:

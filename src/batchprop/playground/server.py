@@ -134,10 +134,10 @@ def _load(session: Session, name: str, content: bytes) -> File:
         return session.load_file(path, name)
 
 
-def _clean_name(given: str) -> str:
+def _clean_name(name: str) -> str:
     """Return a file's name without folders and unprintable characters."""
-    letters = "".join(letter for letter in given.replace("\\", "/") if letter.isprintable())
-    return Path(letters).name[-MAX_NAME_LENGTH:]
+    printable = "".join(letter for letter in name.replace("\\", "/") if letter.isprintable())
+    return Path(printable).name[-MAX_NAME_LENGTH:]
 
 
 def _event(name: str, data: dict[str, Any]) -> str:
