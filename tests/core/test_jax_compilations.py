@@ -208,10 +208,10 @@ def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name
         engine="jax",
         random_state=0,
     )
-    grid = {"learning_rate_init": [1e-4, 1e-3, 3e-3, 1e-2, 3e-2], **GRIDS[name]}
+    grid = {"learning_rate_init": [1e-4, 1e-2], **GRIDS[name]}
     search = GridSearchCV(clf, grid, cv=5).fit(X, y)
-    assert len(search.cv_results_["params"]) == 20
-    # 100 fits of 80 rows, one of 100, and what predicts.
+    assert len(search.cv_results_["params"]) == 8
+    # 40 fits of 80 rows, one of 100, and what predicts.
     assert "jit(_run)" in compiled
     assert len(compiled) <= 3, compiled
     first = len(compiled)

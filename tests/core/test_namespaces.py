@@ -21,7 +21,7 @@ from batchprop.optimizers import OPTIMIZERS
 from batchprop.params import Layers, tree_map
 from batchprop.training import TrainConfig, TrainState, apply_gradient, init_state
 from tests.core.comparing import close
-from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, Problem, Shape, problem, problems
+from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SOME_PAIRS, Problem, Shape, problem, problems
 
 TWO_HIDDEN = Shape((3, 4, 3, 5), 7)
 DROPPED = (0.4, None, 0.5)
@@ -64,8 +64,7 @@ def same_step(actual: Step, expected: Step) -> None:
     close(tree_map(as_numpy, g.scaled(g.H[0][0, :]).mean()), reference.scaled(reference.H[0][0]).mean())
 
 
-@pytest.mark.parametrize("head", HEAD_MAKERS)
-@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+@pytest.mark.parametrize(("activation", "head"), SOME_PAIRS)
 def test_only_the_standard_is_used(activation: str, head: str) -> None:
     for case in problems(activation, head):
         same_step(run_step(case, array_api_strict.asarray), run_step(case, np.asarray))
