@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -35,6 +36,25 @@ os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS
 # The same examples on every machine and in every run; a busy machine is not a failure.
 hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("batchprop")
+
+
+SLOWEST = 20
+"""How many files the table of times lists."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the files that took longest: what a test costs is seen only beside what its neighbours cost."""
+    seconds, tests = Counter[str](), Counter[str]()
+    for report in (one for reports in terminalreporter.stats.values() for one in reports):
+        if isinstance(report, pytest.TestReport):
+            file = report.nodeid.partition("::")[0]
+            seconds[file] += report.duration
+            tests[file] += report.when == "call"
+    if len(seconds) <= 1:
+        return
+    terminalreporter.section(f"time by file, of {seconds.total():.0f} s in all processes", sep="=")
+    for file, taken in seconds.most_common(SLOWEST):
+        terminalreporter.write_line(f"{taken:8.1f} s {tests[file]:6d} tests  {file}")
 
 
 @pytest.fixture(autouse=True)
