@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -32,6 +33,12 @@ QUICK_TO_COMPILE = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS", "")]).rstrip()
+
+# A background job of a shell has SIGINT ignored, and nohup SIGHUP; what a test starts would inherit that. It
+# does not inherit a handler, and begins with the signal's default.
+for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_: None}.items():
+    if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # The same examples on every machine and in every run; a busy machine is not a failure.
 hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None, max_examples=40)

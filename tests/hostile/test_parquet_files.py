@@ -66,7 +66,7 @@ import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 codes = pa.array(np.zeros(8000, dtype=np.int32))
 words = pa.DictionaryArray.from_arrays(codes, pa.array(["x" * 300_000]))
 pq.write_table(pa.table({"word": words, "kind": pa.array(["a", "b"] * 4000)}), sys.argv[1])
-for reader in (read, read_tables):
+for reader in (read_table, read_tables):
     try:
         reader(sys.argv[1])
     except BatchpropError as error:
@@ -78,7 +78,7 @@ for reader in (read, read_tables):
 
 def test_a_long_word_that_stands_for_gigabytes_is_refused(folder):
     told = bounded(
-        "from batchprop.errors import BatchpropError\nfrom batchprop.data.reader import read, read_tables",
+        "from batchprop.errors import BatchpropError\nfrom batchprop.data.reader import read_table, read_tables",
         LONG_WORD,
         folder / "words.parquet",
         cwd=folder,
