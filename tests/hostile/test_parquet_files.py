@@ -78,7 +78,8 @@ for reader in (read_table, read_tables):
 
 def test_a_long_word_that_stands_for_gigabytes_is_refused(folder):
     told = bounded(
-        "from batchprop.errors import BatchpropError\nfrom batchprop.data.reader import read_table, read_tables",
+        "from batchprop.errors import BatchpropError\n"
+        "from batchprop.data.reader import read_table, read_tables",
         LONG_WORD,
         folder / "words.parquet",
         cwd=folder,
