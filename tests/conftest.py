@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -51,7 +51,8 @@ SLOWEST = 20
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the files that took longest: what a test costs is seen only beside what its neighbours cost."""
-    seconds, tests = Counter[str](), Counter[str]()
+    seconds: dict[str, float] = defaultdict(float)
+    tests = Counter[str]()
     for report in (one for reports in terminalreporter.stats.values() for one in reports):
         if isinstance(report, pytest.TestReport):
             file = report.nodeid.partition("::")[0]
@@ -59,8 +60,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             tests[file] += report.when == "call"
     if len(seconds) <= 1:
         return
-    terminalreporter.section(f"time by file, of {seconds.total():.0f} s in all processes", sep="=")
-    for file, taken in seconds.most_common(SLOWEST):
+    terminalreporter.section(f"time by file, of {sum(seconds.values()):.0f} s in all processes", sep="=")
+    for file, taken in sorted(seconds.items(), key=lambda one: -one[1])[:SLOWEST]:
         terminalreporter.write_line(f"{taken:8.1f} s {tests[file]:6d} tests  {file}")
 
 

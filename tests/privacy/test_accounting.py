@@ -105,8 +105,8 @@ def test_epsilon_over_many_steps_is_above_exact_by_no_more_than_the_grid_and_the
     # between them, which adds at most w²/4 to the variance of each step's loss (w²/6 on average). And each
     # composition gives up a tail of 1e-15, which is taken as an infinite loss: at δ = 1e-10, ten thousand of
     # them are a tenth of δ.
-    width = accounting._interval(compute_epsilon([run], delta, "rdp"), [run])
-    tails = (steps // accounting.PART + 1) * 1e-15
+    width = accounting._discretization_interval(compute_epsilon([run], delta, "rdp"), [run])
+    tails = (steps // accounting.STEPS_PER_TRANSFORM + 1) * 1e-15
     assert found <= oracle.gaussian_epsilon(math.sqrt(0.8**2 + steps * width**2 / 4), delta - tails)
 
 
