@@ -67,19 +67,19 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class BaseMLP(FitInterface):
     """A multi-layer perceptron behind scikit-learn's interface; use ``MLPClassifier`` or ``MLPRegressor``.
 
-    The fitted state is plain arrays, lists and numbers; ``Network`` and the core's records are made from it
-    where they are needed.
+    What is fitted is plain arrays, lists and numbers, so that any file format holds it; ``Network`` and the
+    core's records are made from it where they are needed.
     """
 
     def _set_parameters(self, parameters: dict[str, Any]) -> None:
-        # scikit-learn reads the names off the constructor's signature: this is the one list that counts.
+        # scikit-learn reads the names from the constructor's signature: no second list can drift from it.
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
 
     # ---- fit
 
     def _fit(self, X: Any, y: Any, call: FitArgs) -> Self:
-        check_parameters(self, self._rules)
+        check_parameters(self, self._parameter_constraints)
         check_monitors(call.monitor, self.solver)
         check_private_options(self, X, call)
         check_recording(self, call)
@@ -167,7 +167,7 @@ class BaseMLP(FitInterface):
         if self.dtype is None:
             return X
         wide = X.shape[0] * X.shape[1] <= FLOAT64_MAX_SIZE or self.solver == "lbfgs"
-        in_dtype = _as_dtype(X, self.dtype)  # which refuses what does not fit, wherever it is trained
+        in_dtype = _as_dtype(X, self.dtype)  # refuses what does not fit, also where float64 trains it
         return _as_dtype(X, np.float64) if wide else in_dtype
 
     def _init_fit_attributes(self, n_outputs: int) -> None:
@@ -193,8 +193,8 @@ class BaseMLP(FitInterface):
     ) -> Network:
         sizes = (self.n_features_in_, *hidden_layer_widths(self.hidden_layer_sizes), self.n_outputs_)
         if call.coefs_init is not None or call.intercepts_init is not None:
-            given = {"coefs_init": call.coefs_init, "intercepts_init": call.intercepts_init}
-            layers = _layers_from_init(given, sizes, dtype)
+            init = {"coefs_init": call.coefs_init, "intercepts_init": call.intercepts_init}
+            layers = _layers_from_init(init, sizes, dtype)
         elif fresh:
             activations = self._activations(max(len(sizes) - 2, 1))
             layers = glorot_uniform(sizes, [*activations, activations[-1]][-len(sizes) + 1 :], rng, dtype)
@@ -274,22 +274,22 @@ class BaseMLP(FitInterface):
         """A function of the core over the columns of X, as rows ``(n, K)``, a chunk of rows at a time."""
         X = self._validate_inputs(X)
         net = self._network(X.dtype)
-        found: NDArray[np.floating] = predict_engine(self, net, X.shape[0]).map_rows(function, net, X)
-        return found
+        result: NDArray[np.floating] = predict_engine(self, net, X.shape[0]).map_rows(function, net, X)
+        return result
 
     def _predict_outputs(self, X: Any) -> NDArray[np.floating]:
         """P as rows ``(n, K)``."""
         return self._map_rows(predict, X)
 
     def _evaluate(
-        self, engine: Engine, net: Network, held: LabelledRows
+        self, engine: Engine, net: Network, valid: LabelledRows
     ) -> tuple[NDArray[np.floating], float]:
-        """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
-        P, losses = engine.map_rows(output_and_losses, net, held.X, held.Y)
-        return P, self._loss_scale * float(np.average(losses, weights=held.weights))
+        """The outputs P ``(n, K)`` and the mean loss on validation rows, without the penalty."""
+        P, losses = engine.map_rows(output_and_losses, net, valid.X, valid.Y)
+        return P, self._loss_scale * float(np.average(losses, weights=valid.weights))
 
     def activations(self, X: Any) -> list[NDArray[np.floating]]:
-        """What every layer of the fitted network makes of some rows.
+        """Return the activations of every layer of the fitted network for some rows.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -308,10 +308,10 @@ class BaseMLP(FitInterface):
 
     @property
     def examples_(self) -> Any:
-        """How the network fared with each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
+        """How training went for each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
 
         Raises:
-            AttributeError: that fit was not told to ``record_examples``.
+            AttributeError: that fit was called without ``record_examples=True``.
         """
         return to_frame(self._records())
 
@@ -320,30 +320,30 @@ class BaseMLP(FitInterface):
         """The weights before the last fit began, after its epochs 1, 2, 4, ... and after its last.
 
         Raises:
-            AttributeError: that fit was not told to ``record_examples``.
+            AttributeError: that fit was called without ``record_examples=True``.
         """
         records = check_recorded("weight_snapshots_", self._records())
-        return [WeightSnapshot(*found) for found in records["checkpoints"]]
+        return [WeightSnapshot(*snapshot) for snapshot in records["snapshots"]]
 
     def _records(self) -> dict[str, Any] | None:
         records: dict[str, Any] | None = getattr(self, "_fit_state", {}).get("records")
         return records
 
-    def at_snapshot(self, checkpoint: WeightSnapshot) -> Self:
-        """The estimator as it was: one that predicts, and goes back, with the weights of a checkpoint.
+    def at_snapshot(self, snapshot: WeightSnapshot) -> Self:
+        """Return the estimator as it was: it predicts and backpropagates with the weights of a snapshot.
 
         Args:
-            checkpoint: one of ``weight_snapshots_``.
+            snapshot: one of ``weight_snapshots_``.
 
         Returns:
             Another estimator; this one stays as it is.
         """
-        found = copy(self)
-        found.coefs_, found.intercepts_ = checkpoint.coefs, checkpoint.intercepts
-        return found
+        earlier = copy(self)
+        earlier.coefs_, earlier.intercepts_ = snapshot.coefs, snapshot.intercepts
+        return earlier
 
     def backprop(self, X: Any, y: Any, sample_weight: Any = None) -> Step:
-        """One pass of batch backpropagation over some rows, on the fitted network; nothing is changed.
+        """Run one pass of batch backpropagation over some rows, on the fitted network; nothing is changed.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -361,7 +361,7 @@ class BaseMLP(FitInterface):
         return backprop(net, *batch)
 
     def network_and_batch(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Network, Batch]:
-        """The fitted network, and some rows as the columns of a batch: what ``bp.backprop`` takes.
+        """Return the fitted network, and some rows as the columns of a batch: what ``bp.backprop`` takes.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -410,11 +410,11 @@ def _has_minibatch_solver(estimator: BaseMLP) -> bool:
 
 
 def check_partial_fit(estimator: BaseMLP) -> None:
-    """Refuse what one piece of the data cannot serve."""
+    """Refuse what needs more than a part of the data."""
     if estimator.early_stopping:
         raise ParameterError(
             "early_stopping=True does not go with partial_fit, which sees one piece of the data: "
-            "set it to False, and watch validation rows of your own between the calls"
+            "set it to False, and score validation rows of your own between the calls"
         )
 
 
@@ -427,19 +427,19 @@ def _as_list(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _layers_from_init(given: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> Layers:
-    """The layers made of two lists, of weights and of biases, which the dict calls by the user's names."""
+def _layers_from_init(init: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> Layers:
+    """The layers of two lists, of weights and of biases, by the names that errors call them."""
     shapes = list(pairwise(sizes))
-    for (name, arrays), wanted in zip(given.items(), (shapes, [(n,) for _, n in shapes]), strict=True):
-        found = [np.shape(array) for array in arrays] if isinstance(arrays, list | tuple) else arrays
-        if not isinstance(found, list) or found != wanted:
+    for (name, arrays), wanted in zip(init.items(), (shapes, [(n,) for _, n in shapes]), strict=True):
+        actual = [np.shape(array) for array in arrays] if isinstance(arrays, list | tuple) else arrays
+        if not isinstance(actual, list) or actual != wanted:
             raise ParameterError(
-                f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for {wanted}; give a list of "
+                f"{name} has shapes {actual}: hidden_layer_sizes, X and y ask for {wanted}; give a list of "
                 "arrays of these shapes, or fit anew (without warm_start, or by a new estimator)"
             )
         if not all(np.isfinite(array).all() for array in arrays):
             raise InputError(f"{name} holds values that are not finite: begin with finite numbers")
     return tuple(
         Layer(np.array(np.transpose(coef), dtype=dtype, order="C"), np.array(b, dtype=dtype))
-        for coef, b in zip(*given.values(), strict=True)
+        for coef, b in zip(*init.values(), strict=True)
     )

@@ -51,13 +51,13 @@ def compute_class_weights(
         return [
             _balanced_weights(np.array([of[label] for label in labels.tolist()])) for of, (_, labels) in pairs
         ]
-    given = class_weight if isinstance(class_weight, list) else [class_weight]
-    if len(given) != len(targets):
+    dicts = class_weight if isinstance(class_weight, list) else [class_weight]
+    if len(dicts) != len(targets):
         raise InputError(
             f"class_weight={class_weight!r} does not fit the {len(targets)} columns of y: "
             'give a list with one dict {class: weight} for each, or "balanced"'
         )
-    return [_weights_from_dict(each, labels) for each, (_, labels) in zip(given, targets, strict=True)]
+    return [_weights_from_dict(each, labels) for each, (_, labels) in zip(dicts, targets, strict=True)]
 
 
 def class_sample_weight(
@@ -86,20 +86,20 @@ def _balanced_weights(counts: NDArray[np.intp]) -> NDArray[np.floating]:
     return np.asarray(counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)))
 
 
-def _weights_from_dict(given: Any, labels: NDArray[Any]) -> NDArray[np.floating]:
-    if not isinstance(given, Mapping):
-        raise ParameterError(f"class_weight holds {given!r}, which is not a dict {{class: weight}}")
+def _weights_from_dict(class_weight: Any, labels: NDArray[Any]) -> NDArray[np.floating]:
+    if not isinstance(class_weight, Mapping):
+        raise ParameterError(f"class_weight holds {class_weight!r}, which is not a dict {{class: weight}}")
     known = labels.tolist()
-    for label, weight in given.items():
+    for label, weight in class_weight.items():
         if label not in known:
             raise InputError(f"class_weight has a weight for {label!r}, not among the classes {known}")
         if not _POSITIVE_OR_ZERO.is_valid(weight):
             raise ParameterError(
-                f"class_weight={given!r} is not allowed: {weight!r} is not a number of at least 0"
+                f"class_weight={class_weight!r} is not allowed: {weight!r} is not a number of at least 0"
             )
-    weights = np.array([given.get(label, 1.0) for label in known], dtype=float)
+    weights = np.array([class_weight.get(label, 1.0) for label in known], dtype=float)
     if not weights.any():
         raise ParameterError(
-            f"class_weight={given!r} is not allowed: give at least one class a positive weight"
+            f"class_weight={class_weight!r} is not allowed: give at least one class a positive weight"
         )
     return weights

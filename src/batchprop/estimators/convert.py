@@ -1,4 +1,4 @@
-"""Estimators made of what was trained elsewhere: one of scikit-learn's, or the weights of a network."""
+"""Estimators from what was trained elsewhere: one of scikit-learn's, or the weights of a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from batchprop.params import Layers
 
 EstimatorT = TypeVar("EstimatorT", bound=BaseMLP)
 
-_TWO = 2
+_N_BINARY = 2
+"""Classes of a binary target."""
 
 
 class ConvertibleClassifier(BaseMLP):
@@ -50,9 +51,9 @@ class ConvertibleClassifier(BaseMLP):
             >>> batchprop.MLPClassifier.from_sklearn(theirs).predict([[1.0]]).tolist()
             ['yes']
         """
-        made = _copy_fitted(cls, fitted, neural_network.MLPClassifier)
-        _set_classes(made, _copy_classes(fitted))
-        return made
+        model = _copy_fitted(cls, fitted, neural_network.MLPClassifier)
+        _set_classes(model, _copy_classes(fitted))
+        return model
 
     @classmethod
     def from_weights(cls, weights: Any, *, classes: Any, **parameters: Any) -> Self:
@@ -79,10 +80,10 @@ class ConvertibleClassifier(BaseMLP):
             >>> clf.predict([[3.0, 1.0], [1.0, 3.0]]).tolist()
             ['left', 'right']
         """
-        found, layers = _validate_classes(classes, weights)
-        made = _from_weights(cls, layers, parameters)
-        _set_classes(made, found)
-        return made
+        encoding, layers = _validate_classes(classes, weights)
+        model = _from_weights(cls, layers, parameters)
+        _set_classes(model, encoding)
+        return model
 
 
 class ConvertibleRegressor(BaseMLP):
@@ -103,9 +104,9 @@ class ConvertibleRegressor(BaseMLP):
             ParameterError: it is something else.
             NotFittedError: it is not fitted.
         """
-        made = _copy_fitted(cls, fitted, neural_network.MLPRegressor)
-        made._fit_targets(None, FitArgs(), fresh=True)
-        return made
+        model = _copy_fitted(cls, fitted, neural_network.MLPRegressor)
+        model._fit_targets(None, FitArgs(), fresh=True)
+        return model
 
     @classmethod
     def from_weights(cls, weights: Any, **parameters: Any) -> Self:
@@ -129,9 +130,9 @@ class ConvertibleRegressor(BaseMLP):
             >>> reg.predict([[1.0, 1.0]]).tolist()
             [3.5]
         """
-        made = _from_weights(cls, weights, parameters)
-        made._fit_targets(None, FitArgs(), fresh=True)
-        return made
+        model = _from_weights(cls, weights, parameters)
+        model._fit_targets(None, FitArgs(), fresh=True)
+        return model
 
 
 # ---- scikit-learn's
@@ -145,47 +146,47 @@ def _copy_fitted(ours: type[EstimatorT], theirs: Any, kind: Any) -> EstimatorT:
         )
     check_is_fitted(theirs)
     known = set(ours._get_param_names())
-    given = {name: value for name, value in theirs.get_params(deep=False).items() if name in known}
+    parameters = {name: value for name, value in theirs.get_params(deep=False).items() if name in known}
     # dtype=None computes in the precision of X, as scikit-learn does.
-    made = ours(**deepcopy(given), dtype=None)
-    check_parameters(made, made._rules)
-    made._init_fit_attributes(n_outputs=int(theirs.n_outputs_))
-    made.coefs_ = [np.array(coef) for coef in theirs.coefs_]
-    made.intercepts_ = [np.array(b) for b in theirs.intercepts_]
-    _copy_inputs(made, theirs)
-    _copy_history(made, theirs)
-    return _set_unfitted_defaults(made)
+    model = ours(**deepcopy(parameters), dtype=None)
+    check_parameters(model, model._parameter_constraints)
+    model._init_fit_attributes(n_outputs=int(theirs.n_outputs_))
+    model.coefs_ = [np.array(coef) for coef in theirs.coefs_]
+    model.intercepts_ = [np.array(b) for b in theirs.intercepts_]
+    _copy_inputs(model, theirs)
+    _copy_history(model, theirs)
+    return _set_unfitted_defaults(model)
 
 
-def _copy_inputs(made: BaseMLP, theirs: Any) -> None:
-    made.n_features_in_ = int(theirs.n_features_in_)
+def _copy_inputs(model: BaseMLP, theirs: Any) -> None:
+    model.n_features_in_ = int(theirs.n_features_in_)
     if hasattr(theirs, "feature_names_in_"):
-        made.feature_names_in_ = np.array(theirs.feature_names_in_)
+        model.feature_names_in_ = np.array(theirs.feature_names_in_)
 
 
-def _copy_history(made: BaseMLP, theirs: Any) -> None:
+def _copy_history(model: BaseMLP, theirs: Any) -> None:
     """The history as far as scikit-learn keeps it; what it does not tell of an epoch is nan."""
-    made.loss_, made.n_iter_, made.t_ = float(theirs.loss_), int(theirs.n_iter_), int(theirs.t_)
-    if made.solver == "lbfgs":
-        made.loss_curve_ = [math.nan] * (made.n_iter_ - 1) + [made.loss_]
-        made.best_loss_, made.best_iteration_ = made.loss_, made.n_iter_
+    model.loss_, model.n_iter_, model.t_ = float(theirs.loss_), int(theirs.n_iter_), int(theirs.t_)
+    if model.solver == "lbfgs":
+        model.loss_curve_ = [math.nan] * (model.n_iter_ - 1) + [model.loss_]
+        model.best_loss_, model.best_iteration_ = model.loss_, model.n_iter_
     else:
-        made.loss_curve_ = [float(loss) for loss in theirs.loss_curve_]
-        made.best_loss_ = _number(theirs.best_loss_)
-        made.best_validation_score_ = _number(theirs.best_validation_score_)
+        model.loss_curve_ = [float(loss) for loss in theirs.loss_curve_]
+        model.best_loss_ = _number(theirs.best_loss_)
+        model.best_validation_score_ = _number(theirs.best_validation_score_)
         scores = theirs.validation_scores_
-        made.validation_scores_ = None if scores is None else [float(score) for score in scores]
-        made.best_iteration_ = 1 + int(
-            np.argmin(made.loss_curve_)
-            if made.validation_scores_ is None
-            else np.argmax(made.validation_scores_)
+        model.validation_scores_ = None if scores is None else [float(score) for score in scores]
+        model.best_iteration_ = 1 + int(
+            np.argmin(model.loss_curve_)
+            if model.validation_scores_ is None
+            else np.argmax(model.validation_scores_)
         )
-        made._fit_state = {"n_no_improve": int(getattr(theirs, "_no_improvement_count", 0))}
-    epochs = len(made.loss_curve_)
-    steady = made.solver == "adam" or (made.solver == "sgd" and made.learning_rate == "constant")
-    made.learning_rate_curve_ = [float(made.learning_rate_init) if steady else math.nan] * epochs
-    if made.validation_scores_ is not None:
-        made.validation_loss_curve_ = [math.nan] * epochs
+        model._fit_state = {"n_no_improve": int(getattr(theirs, "_no_improvement_count", 0))}
+    epochs = len(model.loss_curve_)
+    steady = model.solver == "adam" or (model.solver == "sgd" and model.learning_rate == "constant")
+    model.learning_rate_curve_ = [float(model.learning_rate_init) if steady else math.nan] * epochs
+    if model.validation_scores_ is not None:
+        model.validation_loss_curve_ = [math.nan] * epochs
 
 
 def _number(value: float | None) -> float | None:
@@ -200,15 +201,15 @@ def _from_weights(ours: type[EstimatorT], weights: Any, parameters: dict[str, An
     net = Network.from_weights(weights)
     if "hidden_layer_sizes" in parameters:
         raise ParameterError(
-            f"hidden_layer_sizes={parameters['hidden_layer_sizes']!r} is told by the weights: leave it out"
+            f"hidden_layer_sizes={parameters['hidden_layer_sizes']!r} follows from the weights: leave it out"
         )
-    made = ours(hidden_layer_sizes=net.sizes[1:-1], **{"dtype": None, **parameters})
-    check_parameters(made, made._rules)
-    made._init_fit_attributes(n_outputs=net.sizes[-1])
-    made.n_features_in_, made.loss_ = net.sizes[0], math.nan
-    made._set_weights(net, made.dtype or _common_dtype(net.layers))
-    made._activations(len(net.layers) - 1)
-    return _set_unfitted_defaults(made)
+    model = ours(hidden_layer_sizes=net.sizes[1:-1], **{"dtype": None, **parameters})
+    check_parameters(model, model._parameter_constraints)
+    model._init_fit_attributes(n_outputs=net.sizes[-1])
+    model.n_features_in_, model.loss_ = net.sizes[0], math.nan
+    model._set_weights(net, model.dtype or _common_dtype(net.layers))
+    model._activations(len(net.layers) - 1)
+    return _set_unfitted_defaults(model)
 
 
 def _common_dtype(layers: Layers) -> Any:
@@ -216,25 +217,25 @@ def _common_dtype(layers: Layers) -> Any:
     return dtype if dtype == np.float64 else np.dtype(np.float32)
 
 
-def _set_unfitted_defaults(made: EstimatorT) -> EstimatorT:
+def _set_unfitted_defaults(model: EstimatorT) -> EstimatorT:
     """As an estimator is that no fit has interrupted, or run on an engine of its own."""
-    made.interrupted_, made.engine_ = False, "numpy"
-    return made
+    model.interrupted_, model.engine_ = False, "numpy"
+    return model
 
 
 # ---- classes
 
 
-def _set_classes(made: Any, classes: TargetEncoding) -> None:
-    made._target_kind, made.classes_ = classes
-    made.out_activation_ = "softmax" if classes.kind in {MULTICLASS, MULTIOUTPUT} else "logistic"
-    made._class_weights = None
+def _set_classes(model: Any, classes: TargetEncoding) -> None:
+    model._target_kind, model.classes_ = classes
+    model.out_activation_ = "softmax" if classes.kind in {MULTICLASS, MULTIOUTPUT} else "logistic"
+    model._class_weights = None
 
 
 def _copy_classes(theirs: Any) -> TargetEncoding:
     """The classes of a fitted classifier of scikit-learn's."""
     labels = np.array(theirs.classes_)
-    if len(labels) < _TWO:
+    if len(labels) < _N_BINARY:
         raise InputError(f"the classifier knows one class only ({labels.tolist()}): train it on two at least")
     if theirs.out_activation_ == "softmax":
         return TargetEncoding(MULTICLASS, labels)
@@ -252,9 +253,9 @@ def _validate_classes(classes: Any, weights: Any) -> tuple[TargetEncoding, list[
     if classes is None:
         return TargetEncoding(MULTILABEL, np.arange(len(b))), layers
     several = np.ndim(classes[0]) > 0
-    labels = [_label_encoding(each) for each in (classes if several else [classes])]
-    if not several and len(labels[0]) == _TWO:
-        if len(b) == _TWO:
+    labels = [_as_labels(each) for each in (classes if several else [classes])]
+    if not several and len(labels[0]) == _N_BINARY:
+        if len(b) == _N_BINARY:
             W, b = W[1:] - W[:1], b[1:] - b[:1]
         _check_n_outputs(len(b), 1, classes, " or 2")
         if labels[0][0] > labels[0][1]:
@@ -264,20 +265,20 @@ def _validate_classes(classes: Any, weights: Any) -> tuple[TargetEncoding, list[
     starts = np.cumsum([0, *map(len, labels)])
     order = np.concatenate([start + np.argsort(each) for start, each in zip(starts, labels, strict=False)])
     ranked = [np.sort(each) for each in labels]
-    found = TargetEncoding(MULTIOUTPUT, ranked) if several else TargetEncoding(MULTICLASS, ranked[0])
-    return found, [*layers[:-1], (W[order], b[order])]
+    encoding = TargetEncoding(MULTIOUTPUT, ranked) if several else TargetEncoding(MULTICLASS, ranked[0])
+    return encoding, [*layers[:-1], (W[order], b[order])]
 
 
-def _label_encoding(given: Any) -> NDArray[Any]:
-    labels = np.asarray(given)
-    if labels.ndim != 1 or len(np.unique(labels)) < max(len(labels), _TWO):
-        raise ParameterError(f"classes={given!r} is not allowed: give two labels or more, each once")
+def _as_labels(classes: Any) -> NDArray[Any]:
+    labels = np.asarray(classes)
+    if labels.ndim != 1 or len(np.unique(labels)) < max(len(labels), _N_BINARY):
+        raise ParameterError(f"classes={classes!r} is not allowed: give two labels or more, each once")
     return labels
 
 
-def _check_n_outputs(found: int, wanted: int, classes: Any, besides: str = "") -> None:
-    if found != wanted:
+def _check_n_outputs(n_outputs: int, wanted: int, classes: Any, besides: str = "") -> None:
+    if n_outputs != wanted:
         raise ParameterError(
-            f"the network has {found} outputs, and classes={classes!r} ask for {wanted}{besides}: "
+            f"the network has {n_outputs} outputs, and classes={classes!r} ask for {wanted}{besides}: "
             "name the classes in the order of the outputs, or classes=None for labels of 0 and 1"
         )

@@ -1,4 +1,4 @@
-"""Which engine an estimator works on, and the engine made."""
+"""Which engine an estimator works on, and how it is made."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def _make(estimator: FitInterface, name: str, entropy: list[int] | None) -> Engi
     from batchprop.engines.jax import JaxEngine
 
     seed = None if entropy is None else _pack_words(np.random.SeedSequence(entropy).generate_state(4))
-    # A piece smaller than a batch is filled up to one, as its successor may be larger.
+    # A call of partial_fit with few rows is padded to a batch, as the next one may bring more.
     named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
-    room = int(named.get(str(estimator.batch_size), estimator.batch_size))
+    capacity = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:
-        room = poisson_batch_capacity(room)
-    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, capacity=room)
+        capacity = poisson_batch_capacity(capacity)
+    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, capacity=capacity)
 
 
 def _pack_words(words: NDArray[Any]) -> int:

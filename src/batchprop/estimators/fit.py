@@ -82,8 +82,7 @@ def fit(
     state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
     callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
     with start.lock():
-        same = _fingerprint(estimator, plan, start)
-        manager = CheckpointManager(callback, plan.engine, start, same)
+        manager = CheckpointManager(callback, plan.engine, start, _fingerprint(estimator, plan, start))
         with limit_blas_threads(plan.engine, net.sizes, plan.batch_size):
             stopped = _run(estimator, plan, manager, 1 if call.partial else estimator.max_iter)
         state = manager.end(stopped=stopped)
@@ -152,7 +151,7 @@ def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_e
                 return _run_callbacks(estimator, shown, manager.callback)
         except DivergedError as error:
             manager.rewind(error)
-            # A run of the plan passes over the epochs done: it has to draw their orders once more.
+            # The epochs done are skipped, not forgotten: their orders have to be drawn once more.
             plan.rng.set_state(order)
 
 
@@ -169,7 +168,8 @@ def _epochs(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager) 
     epochs = run_epochs(
         plan.config, manager.state.progress, chunks, schedule, plan.engine, manager.on_progress
     )
-    epochs = record_monitors(estimator, plan.monitors, epochs, plan.dataset.weights, sampler)
+    if plan.monitors:
+        epochs = record_monitors(estimator, plan.monitors, epochs, plan.dataset.weights, sampler)
     return epochs if plan.recorder is None else plan.recorder.record(epochs)
 
 

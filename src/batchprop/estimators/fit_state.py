@@ -196,7 +196,7 @@ def split_arrays(plain: Any, path: str = "") -> tuple[dict[str, NDArray[Any]], A
         return {}, plain
     names = plain if isinstance(plain, dict) else range(len(plain))
     parts = {name: split_arrays(plain[name], f"{path}.{name}" if path else str(name)) for name in names}
-    arrays = {key: array for found, _ in parts.values() for key, array in found.items()}
+    arrays = {key: array for inner, _ in parts.values() for key, array in inner.items()}
     rest = {name: part for name, (_, part) in parts.items()}
     return arrays, rest if isinstance(plain, dict) else list(rest.values())
 
@@ -231,8 +231,8 @@ def from_plain(plain: Any, template: FitState) -> FitState:
     state: FitState = _read(FitState, plain, {"state": train_state, "best_layers": train_state.layers})
     if state.progress.losses.shape != state.progress.sizes.shape:
         raise ValueError("losses and sizes of the batches do not match")
-    watched = ("best_score", "plateau_rate")
-    if any((getattr(state, name) is None) != (getattr(template, name) is None) for name in watched):
+    optional = ("best_score", "plateau_rate")
+    if any((getattr(state, name) is None) != (getattr(template, name) is None) for name in optional):
         raise ValueError("it stops, or slows down, by another rule")
     return state
 
@@ -275,9 +275,9 @@ def _read_like(template: Any, plain: Any, path: str) -> Any:
         return tuple(_read_like(part, entry, f"{path}.{i}") for i, (part, entry) in enumerate(pairs))
     array, wanted = np.asarray(plain), np.asarray(template)
     if array.shape != wanted.shape or array.dtype.kind != wanted.dtype.kind:
-        found = "is missing" if plain is None else f"has shape {array.shape} and type {array.dtype}"
+        actual = "is missing" if plain is None else f"has shape {array.shape} and type {array.dtype}"
         raise CheckpointError(
-            f"the checkpoint is of another fit: its {path} {found}, not {wanted.shape} and {wanted.dtype}"
+            f"the checkpoint is of another fit: its {path} {actual}, not {wanted.shape} and {wanted.dtype}"
         )
     # A number that a compiled step has counted comes back as an array.
     return array if isinstance(template, np.ndarray) else _READERS[type(template)](array.item())

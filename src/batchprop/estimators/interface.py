@@ -1,7 +1,7 @@
-"""What an estimator has: its parameters, what a fit leaves behind, and what the loops ask of it.
+"""An estimator as the training loops know it: its parameters, its fitted attributes, and its hooks.
 
-The loops of this folder know an estimator by this class alone; ``base`` and the two public classes fill
-it in.
+``base`` and the two public classes implement the hooks; the loops import this module alone, so that no
+import points both ways.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Callback = Callable[[EpochRecord], bool | None]
 class FitInterface(BaseEstimator, ABC):
     """The parameters, the fitted attributes and the hooks of both estimators; no behaviour."""
 
-    _rules: ClassVar[dict[str, Constraint]]
+    _parameter_constraints: ClassVar[dict[str, Constraint]]
     _y_options: ClassVar[dict[str, Any]] = {}
 
     # The parameters, assigned by the constructors of the two classes.
@@ -91,7 +91,7 @@ class FitInterface(BaseEstimator, ABC):
     engine_: str
     monitor_: dict[str, list[float]]
     privacy_spent_: Any
-    _fit_state: dict[str, Any]
+    _fit_state: dict[str, Any]  # see fit_state.remainder
 
     # ---- what the public classes add
 
@@ -105,7 +105,7 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
-        """Learn from a target what predictions are to look like."""
+        """Learn from a target what predictions look like."""
 
     @abstractmethod
     def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
@@ -113,7 +113,7 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _default_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
-        """The estimator's ``score`` of answers P ``(n, K)``."""
+        """The estimator's ``score`` of outputs P ``(n, K)``."""
 
     def _apply_class_weight(
         self, y: Any, weights: NDArray[np.floating] | None
@@ -123,7 +123,7 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
-        """Predictions in the shape that y had, for answers P ``(n, K)``."""
+        """Predictions in the shape that y had, for outputs P ``(n, K)``."""
 
     def _label_encoding(self) -> LabelEncoding | None:
         """How Y stands for labels, or None where it holds numbers."""
@@ -145,9 +145,9 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _evaluate(
-        self, engine: Engine, net: Network, held: LabelledRows
+        self, engine: Engine, net: Network, valid: LabelledRows
     ) -> tuple[NDArray[np.floating], float]:
-        """The answers P ``(n, K)`` and the mean loss on held-out rows, without the penalty."""
+        """The outputs P ``(n, K)`` and the mean loss on validation rows, without the penalty."""
 
     @abstractmethod
     def _set_weights(self, net: Network, dtype: Any) -> None:

@@ -1,4 +1,4 @@
-"""Monitoring: what the gradients of an epoch say, from what was seen of its examples and its steps."""
+"""Monitors: what the gradients of an epoch say, from metrics of its examples and its steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STEP_MONITORS = {"noise_scale", "gradient_snr", "update_ratio"}
 
 
 def check_monitors(monitors: Collection[str], solver: str) -> None:
-    """Check what ``fit`` was given as ``monitor``.
+    """Check the ``monitor`` of ``fit``.
 
     Raises:
         ParameterError: they are no names, or can be read only once; a name is unknown, or the solver takes
@@ -75,45 +75,40 @@ def record_monitors(
     monitors: frozenset[str],
     epochs: Iterator[EpochRecord],
     weights: NDArray[np.floating] | None,
-    plan: BatchSampler | None,
+    sampler: BatchSampler | None,
 ) -> Iterator[EpochRecord]:
-    """Keep what the monitors say of each epoch as ``monitor_``, and let a growing plan hear it.
+    """Keep the monitors' values of each epoch as ``monitor_``; a growing sampler gets the noise scale.
 
     Args:
-        estimator: where it is kept.
+        estimator: gets the values.
         monitors: some of ``MONITORS``.
-        epochs: with what was seen.
-        weights: of all rows of the table, or None.
-        plan: theirs.
-
-    Yields:
-        The epochs.
+        epochs: with their metrics.
+        weights: of all rows, or None.
+        sampler: of the batches.
     """
     for epoch in epochs:
-        if monitors:
-            found = summarize_epoch(monitors, epoch, weights)
-            if isinstance(plan, GrowingBatchSampler):
-                found["batch_size"] = plan.batch_size
-                plan.update(found["noise_scale"])
-            for name, value in found.items():
-                estimator.monitor_.setdefault(name, []).append(value)
+        values = summarize_epoch(monitors, epoch, weights)
+        if isinstance(sampler, GrowingBatchSampler):
+            values["batch_size"] = sampler.batch_size
+            sampler.update(values["noise_scale"])
+        for name, value in values.items():
+            estimator.monitor_.setdefault(name, []).append(value)
         yield epoch
 
 
 @cache
 def metric_fns_for(monitors: frozenset[str], *, recording: bool = False) -> MetricFns:
-    """Return what an engine has to look at for some monitors.
+    """Return the metrics that some monitors need.
 
     Args:
         monitors: some of ``MONITORS``.
-        recording: whether the fit is recorded as well: a glance begins with the squared norm, too.
-
-    Returns:
-        The looks.
+        recording: whether the examples are recorded as well.
     """
+    # Cached: an engine compiles anew for every other function, equal or not.
     norms = squared_norms if monitors & _EXAMPLE_MONITORS else None
-    of_examples = basic_metrics if recording else norms
-    return MetricFns(of_examples, squared_update_norms if monitors & _STEP_MONITORS else None)
+    # The basic metrics begin with the squared norm, too.
+    example_metric = basic_metrics if recording else norms
+    return MetricFns(example_metric, squared_update_norms if monitors & _STEP_MONITORS else None)
 
 
 def squared_norms(step: Step, _: Array) -> Array:
@@ -136,8 +131,8 @@ def summarize_epoch(
 
     Args:
         monitors: some of ``MONITORS``.
-        epoch: with what was seen.
-        weights: of all rows of the table, or None.
+        epoch: with its metrics.
+        weights: of all rows, or None.
 
     Returns:
         Numbers by name: for ``noise_scale`` tr Σ / ‖G‖², in examples, both averaged over the epoch's batches
@@ -145,24 +140,24 @@ def summarize_epoch(
         variance of a batch's mean; for ``gradient_norms`` the median, 95% quantile and maximum over examples;
         for ``update_ratio`` each layer's ``‖Δθ‖ / ‖θ‖``, averaged over steps.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     if {"noise_scale", "gradient_snr"} & set(monitors):
         trace, signal, size = _mean_noise(epoch, weights)
         scale = trace / signal if signal > 0 else trace * np.inf  # which stays nan where nothing is known
         if "noise_scale" in monitors:
-            found["noise_scale"] = scale
+            values["noise_scale"] = scale
         if "gradient_snr" in monitors:
-            found["gradient_snr"] = size / scale if scale else np.inf
+            values["gradient_snr"] = size / scale if scale else np.inf
     if "gradient_norms" in monitors:
         norms = np.sqrt(np.asarray(epoch.metrics.examples)[:, SQUARED_NORM])
         names = ("gradient_norm_median", "gradient_norm_95", "gradient_norm_max")
-        found |= dict(zip(names, np.quantile(norms, (0.5, 0.95, 1.0)).tolist(), strict=True))
+        values |= dict(zip(names, np.quantile(norms, (0.5, 0.95, 1.0)).tolist(), strict=True))
     if "update_ratio" in monitors:
-        lengths = np.sqrt(np.asarray(epoch.metrics.steps)[:, 1:])
-        moved, before = lengths[:, ::2], lengths[:, 1::2]
+        norms = np.sqrt(np.asarray(epoch.metrics.steps)[:, 1:])
+        moved, before = norms[:, ::2], norms[:, 1::2]
         ratios = np.divide(moved, before, out=np.full_like(moved, np.nan), where=before > 0).mean(axis=0)
-        found |= {f"update_ratio_{k}": float(ratio) for k, ratio in enumerate(ratios)}
-    return {name: float(value) for name, value in found.items()}
+        values |= {f"update_ratio_{k}": float(ratio) for k, ratio in enumerate(ratios)}
+    return {name: float(value) for name, value in values.items()}
 
 
 def _mean_noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tuple[float, float, float]:
@@ -172,15 +167,15 @@ def _mean_noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tup
     w = np.ones(len(of_batch)) if weights is None else weights[np.concatenate(list(epoch.batches))]
     total = np.bincount(of_batch, weights=w, minlength=len(sizes))
     squares = np.bincount(of_batch, weights=w**2, minlength=len(sizes))
-    lengths = np.bincount(
+    squared = np.bincount(
         of_batch, weights=w * np.asarray(epoch.metrics.examples)[:, SQUARED_NORM], minlength=len(sizes)
     )
-    enough = total**2 > squares  # two examples at least: one says nothing of how they differ
+    enough = total**2 > squares  # two examples at least: one says nothing about the variance
     if not enough.any():
         return np.nan, np.nan, np.nan
     concentration = squares[enough] / total[enough] ** 2
     of_mean = np.asarray(epoch.metrics.steps)[enough, 0].astype(float)
-    noise = estimate_gradient_noise(lengths[enough] / total[enough], of_mean, concentration)
+    noise = estimate_gradient_noise(squared[enough] / total[enough], of_mean, concentration)
     return float(noise.trace.mean()), float(noise.squared_norm.mean()), float(1 / concentration.mean())
 
 

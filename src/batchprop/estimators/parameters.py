@@ -29,7 +29,7 @@ class Constraint(NamedTuple):
 
     Attributes:
         allowed: in words, after "give".
-        holds: whether a value is allowed.
+        is_valid: whether a value is allowed.
         names: the names among the allowed values, to suggest the nearest.
     """
 
@@ -41,19 +41,19 @@ class Constraint(NamedTuple):
 def interval(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Constraint:
     """A finite number from ``low`` to ``high``; ``above`` and ``below`` leave out the ends."""
 
-    def holds(value: Any) -> bool:
+    def is_valid(value: Any) -> bool:
         # The last condition refuses NaN, and an integer too large for a float.
         largest: Any = sys.float_info.max
         if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= largest:
             return False
-        given = float(value)
-        return (low < given if above else low <= given) and (given < high if below else given <= high)
+        number = float(value)
+        return (low < number if above else low <= number) and (number < high if below else number <= high)
 
     if high == math.inf:
-        return Constraint(f"a finite number {'above' if above else 'of at least'} {low:g}", holds)
+        return Constraint(f"a finite number {'above' if above else 'of at least'} {low:g}", is_valid)
     start = f"{'above' if above else 'from'} {low:g}"
     end = {(True, True): "and below", (True, False): "and at most", (False, True): "to below"}
-    return Constraint(f"a number {start} {end.get((above, below), 'to')} {high:g}", holds)
+    return Constraint(f"a number {start} {end.get((above, below), 'to')} {high:g}", is_valid)
 
 
 def integer(low: int) -> Constraint:
@@ -73,24 +73,22 @@ def str_options(*names: str) -> Constraint:
 def exact_value(value: Any) -> Constraint:
     """This very value."""
     return Constraint(
-        repr(value), lambda given: given is value or (isinstance(given, float) and given == value)
+        repr(value), lambda other: other is value or (isinstance(other, float) and other == value)
     )
 
 
-def any_of(*rules: Constraint) -> Constraint:
-    """Whatever one of the rules allows."""
+def any_of(*constraints: Constraint) -> Constraint:
+    """Whatever one of the constraints allows."""
     return Constraint(
-        ", or ".join(rule.allowed for rule in rules),
-        lambda value: any(rule.is_valid(value) for rule in rules),
-        tuple(name for rule in rules for name in rule.names),
+        ", or ".join(constraint.allowed for constraint in constraints),
+        lambda value: any(constraint.is_valid(value) for constraint in constraints),
+        tuple(name for constraint in constraints for name in constraint.names),
     )
 
 
-def sequence_of(rule: Constraint, what: str) -> Constraint:
-    """A list, tuple or one-dimensional array whose entries all follow a rule."""
-    return Constraint(
-        what, lambda value: _is_sequence(value) and all(rule.is_valid(entry) for entry in value)
-    )
+def sequence_of(constraint: Constraint, allowed: str) -> Constraint:
+    """A list, tuple or one-dimensional array whose entries all satisfy a constraint."""
+    return Constraint(allowed, lambda value: _is_sequence(value) and all(map(constraint.is_valid, value)))
 
 
 BOOLEAN = Constraint("True or False", lambda value: isinstance(value, bool | np.bool_))

@@ -1,4 +1,4 @@
-"""Private fits: what is refused because it would break the promise, and the fit that keeps it."""
+"""Private fits: what is refused because it would break the privacy guarantee, and the fit that keeps it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_continuation(estimator: FitInterface, call: FitArgs) -> bool:
 
 
 def check_private_options(estimator: FitInterface, X: Any, call: FitArgs) -> None:
-    """Refuse what would break the promise of ``privacy`` without a word.
+    """Refuse what would silently break the guarantee of ``privacy``.
 
     Args:
         estimator: its parameters.
@@ -60,13 +60,13 @@ def check_private_options(estimator: FitInterface, X: Any, call: FitArgs) -> Non
             "X_val shares its memory with X, so it holds rows that are trained on, which validation would "
             "see unprotected: give public rows of your own"
         )
-    for what, (found, why) in _incompatible_options(estimator, call).items():
-        if found:
-            raise ParameterError(f"{what} does not go with privacy: {why}")
+    for option, (is_used, reason) in _incompatible_options(estimator, call).items():
+        if is_used:
+            raise ParameterError(f"{option} does not go with privacy: {reason}")
 
 
 def _incompatible_options(estimator: FitInterface, call: FitArgs) -> dict[str, tuple[bool, str]]:
-    """What would leak, each by its name: whether it is asked for, and why it leaks."""
+    """What would leak, each by its name: whether it is used, and why it leaks."""
     own_rows = call.X_val is not None
     return {
         "sample_weight": (
@@ -111,12 +111,10 @@ def _shares_rows(X: Any, X_val: Any) -> bool:
 
 
 def _check_no_batch_statistics(estimator: FitInterface) -> None:
-    """Refuse an activation of the user's own that makes something else of a column among others than alone.
-
-    No limit on single gradients holds then: one row changes those of all the others.
-    """
-    given = estimator.activation
-    for activation in [given] if isinstance(given, str | Activation) else given:
+    """Refuse an activation of the user's own whose output for one row depends on the others in the batch."""
+    # One row then changes the gradients of all the others, and clipping each of them bounds nothing.
+    parameter = estimator.activation
+    for activation in [parameter] if isinstance(parameter, str | Activation) else parameter:
         if isinstance(activation, str) or activation in ACTIVATIONS.values():
             continue
         Z = 2.0 * np.random.default_rng(0).standard_normal((5, 8))
@@ -177,18 +175,12 @@ def start_private_fit(
 def redact_epochs(
     estimator: FitInterface, private: PrivacyEngine | None, epochs: Iterator[EpochRecord]
 ) -> Iterator[Iterator[EpochRecord]]:
-    """Give the epochs without what nothing protects, and write down what they have spent, however they end.
-
-    Withheld are the training loss, which rows took part, and how many: what a batch holds by chance depends
-    on who is in the table.
+    """Yield the epochs without what no noise protects, and account for them, however they end.
 
     Args:
-        estimator: gets ``privacy_spent_``, also where a callback raises: it was handed these networks.
+        estimator: gets ``privacy_spent_``, also where a callback raises: it has seen these networks.
         private: the fit, or None, which withholds nothing.
         epochs: as they were trained.
-
-    Yields:
-        The epochs.
     """
     if private is None:
         yield epochs
@@ -200,6 +192,7 @@ def redact_epochs(
         for epoch in epochs:
             n_batches = len(epoch.batches)
             steps += n_batches
+            # Which rows a batch holds, and how many, depends on who is in the table; so does the loss.
             yield replace(epoch, loss=math.nan, batches=(), rows=round(n_batches * expected))
 
     try:

@@ -1,4 +1,4 @@
-"""Recording: what a fit keeps of every row that it trained on, and the table that is made of it."""
+"""Recording: statistics of every row that a fit trains on, and the table of them, ``examples_``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WeightSnapshot(NamedTuple):
         coefs: as ``coefs_``.
         intercepts: as ``intercepts_``.
         epoch: after how many epochs.
-        rate: the sum of the learning rates of the epochs since the checkpoint before.
+        learning_rate_sum: of the epochs since the snapshot before.
     """
 
     coefs: list[NDArray[np.floating]]
@@ -51,7 +51,7 @@ class WeightSnapshot(NamedTuple):
 
 
 class DynamicsRecorder:
-    """Adds up what an engine saw of each row.
+    """Updates the training dynamics of each row from epoch to epoch.
 
     Args:
         net: as the fit begins.
@@ -60,49 +60,42 @@ class DynamicsRecorder:
         labels: how Y stands for labels, or None.
 
     Attributes:
-        history: of the rows, in their order; None before the first epoch.
-        checkpoints: the weights before the first epoch and on the way.
+        dynamics: of the rows, in their order; None before the first epoch.
+        snapshots: the weights before the first epoch and on the way.
     """
 
     def __init__(
         self, net: Network, rows: Indices, Y: NDArray[np.floating], labels: LabelEncoding | None
     ) -> None:
-        self.history: TrainingDynamics | None = None
-        self.checkpoints = [WeightSnapshot.from_network(net, 0, 0.0)]
+        self.dynamics: TrainingDynamics | None = None
+        self.snapshots = [WeightSnapshot.from_network(net, 0, 0.0)]
         self._Y, self._labels = np.ascontiguousarray(Y[rows].T), labels
-        self._places = np.empty(int(rows.max()) + 1, dtype=np.intp)
-        self._places[rows] = np.arange(len(rows))
+        self._position = np.empty(int(rows.max()) + 1, dtype=np.intp)
+        self._position[rows] = np.arange(len(rows))
 
     def record(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
-        """Take in epochs whose batches name every row once.
-
-        Args:
-            epochs: with what was seen.
-
-        Yields:
-            The epochs.
-        """
+        """Take in epochs, with their metrics, whose batches name every row once; yield them on."""
         for epoch in epochs:
-            found = np.asarray(epoch.metrics.examples)
-            glances = np.empty(found.shape[::-1], dtype=found.dtype)
-            glances[:, self._places[_epoch_order(epoch.batches)]] = found.T
-            # Sums over many epochs are kept in float64.
-            seen = example_metrics(glances, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
+            shuffled = np.asarray(epoch.metrics.examples)
+            basic = np.empty(shuffled.shape[::-1], dtype=shuffled.dtype)
+            basic[:, self._position[_epoch_order(epoch.batches)]] = shuffled.T
+            # Sums over many epochs lose digits in float32.
+            metrics = example_metrics(basic, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
             rate = epoch.learning_rate
-            if self.history is None:
-                self.history = init_dynamics(seen, rate, self._labels)
+            if self.dynamics is None:
+                self.dynamics = init_dynamics(metrics, rate, self._labels)
             else:
-                self.history = update_dynamics(self.history, seen, rate)
+                self.dynamics = update_dynamics(self.dynamics, metrics, rate)
             self._keep_snapshot(epoch)
             yield epoch
 
     def _keep_snapshot(self, epoch: EpochRecord) -> None:
         """Keep the weights after epochs 1, 2, 4, 8, ... and after the last."""
         rate = epoch.learning_rate
-        # The last one kept was the last epoch's, and stays only where that was a power of two.
+        # The last snapshot is the last epoch's; it stays only where that epoch was a power of two.
         if not _is_power_of_two(epoch.number - 1):
-            rate += self.checkpoints.pop().learning_rate_sum
-        self.checkpoints.append(WeightSnapshot.from_network(epoch.network, epoch.number, rate))
+            rate += self.snapshots.pop().learning_rate_sum
+        self.snapshots.append(WeightSnapshot.from_network(epoch.network, epoch.number, rate))
 
 
 def _epoch_order(batches: EpochBatches) -> Indices:
@@ -143,30 +136,30 @@ def check_recording(estimator: FitInterface, call: FitArgs) -> None:
 def recording_result(
     estimator: FitInterface, recorder: DynamicsRecorder | None, rows: Indices, y: NDArray[Any]
 ) -> dict[str, Any] | None:
-    """Return what an estimator keeps of a recording: arrays and numbers, which any file format can hold.
+    """Return a recording as arrays and numbers, which any file format can hold.
 
     Args:
-        estimator: turns answers into labels.
+        estimator: turns outputs into labels.
         recorder: of the fit, or None.
         rows: those trained on.
         y: the targets of all rows, as the user gave them.
 
     Returns:
-        ``rows``, ``given_label``, ``predicted_label``, ``figures`` and ``checkpoints``, by name; None where
+        ``rows``, ``given_label``, ``predicted_label``, ``statistics`` and ``snapshots``, by name; None where
         no epoch was recorded.
     """
-    if recorder is None or recorder.history is None:
+    if recorder is None or recorder.dynamics is None:
         return None
-    history = recorder.history
-    score = mislabel_score(history)
+    dynamics = recorder.dynamics
+    score = mislabel_score(dynamics)
     rank = np.empty(len(rows), dtype=np.intp)
     rank[np.argsort(-score, kind="stable")] = np.arange(1, len(rows) + 1)
     return {
         "rows": rows,
         "given_label": y,
-        "predicted_label": estimator._decode_targets(mean_predictions(history)),
-        "figures": {"mislabel_score": score, "mislabel_rank": rank, **summarize(history)},
-        "checkpoints": [tuple(checkpoint) for checkpoint in recorder.checkpoints],
+        "predicted_label": estimator._decode_targets(mean_predictions(dynamics)),
+        "statistics": {"mislabel_score": score, "mislabel_rank": rank, **summarize(dynamics)},
+        "snapshots": [tuple(snapshot) for snapshot in recorder.snapshots],
     }
 
 
@@ -186,11 +179,11 @@ def to_frame(records: dict[str, Any] | None) -> Any:
     import pandas as pd
 
     n = len(records["given_label"])
-    found = pd.DataFrame(
-        {**_named("predicted_label", records["predicted_label"]), **records["figures"]}, records["rows"]
+    trained = pd.DataFrame(
+        {**_named("predicted_label", records["predicted_label"]), **records["statistics"]}, records["rows"]
     )
-    given = pd.DataFrame(_named("given_label", records["given_label"]), pd.RangeIndex(n, name="row"))
-    return given.join(found)
+    targets = pd.DataFrame(_named("given_label", records["given_label"]), pd.RangeIndex(n, name="row"))
+    return targets.join(trained)
 
 
 def check_recorded(name: str, records: dict[str, Any] | None) -> dict[str, Any]:

@@ -51,13 +51,13 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         warm_start: whether ``fit`` goes on from the last fit's weights.
         momentum: of ``"sgd"``; 0 for none.
         nesterovs_momentum: whether that momentum is Nesterov's.
-        early_stopping: whether to watch a validation part and end with the best weights (not with
+        early_stopping: whether to hold out rows for validation and end with the best weights (not with
             ``"lbfgs"``).
         validation_fraction: the part of the rows held out for it, where ``fit`` gets no ``X_val``.
         beta_1: Adam's β₁.
         beta_2: Adam's β₂.
         epsilon: Adam's ε.
-        n_iter_no_change: how many epochs without progress are borne.
+        n_iter_no_change: how many epochs without progress to wait before stopping.
         max_fun: evaluations of the loss at most, with ``"lbfgs"``.
         huber_delta: where ``"huber"`` turns from squared to absolute, in the units of y.
         quantile: which quantile ``"quantile"`` predicts, in (0, 1).
@@ -67,7 +67,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
         scoring: what early stopping watches: None for R², ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
-            One that has ``on_fit_begin`` or ``on_fit_end`` is told of both, as ``batchprop.callbacks`` are.
+            ``on_fit_begin`` and ``on_fit_end`` are called too, where a callback has them.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
         engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX where it is installed and the shapes
             promise that compiling pays.
@@ -100,7 +100,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
         privacy_spent_: the ``batchprop.privacy.Spent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
-        examples_: after ``fit(..., record_examples=True)`` a DataFrame: how the network fared with each row.
+        examples_: after ``fit(..., record_examples=True)`` a DataFrame: how training went for each row.
         weight_snapshots_: after such a fit the weights on the way (see ``at_snapshot``).
 
     Example:
@@ -114,7 +114,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         True
     """
 
-    _rules: ClassVar[dict[str, Constraint]] = {
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = {
         **PARAMETER_CONSTRAINTS,
         "loss": str_options("squared_error", "poisson", "absolute_error", "huber", "quantile"),
         "huber_delta": interval(0, above=True),
@@ -201,7 +201,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
-            record_examples: whether to keep how the network fared with each row, as ``examples_``.
+            record_examples: whether to keep statistics of each row's training, as ``examples_``.
             checkpoint: a folder in which the fit keeps its state every five minutes, or a
                 ``batchprop.Checkpoints(folder, every=...)``.
             resume: whether to go on from the last checkpoint in that folder, where there is one, to the very
@@ -215,9 +215,18 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             DivergedError: the loss is no longer finite.
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
-        given = (sample_weight, X_val, y_val, coefs_init, intercepts_init)
-        call = FitArgs(*given, monitor=monitor, record_examples=record_examples)
-        return self._fit(X, y, call._replace(checkpoint=checkpoint, resume=resume))
+        call = FitArgs(
+            sample_weight=sample_weight,
+            X_val=X_val,
+            y_val=y_val,
+            coefs_init=coefs_init,
+            intercepts_init=intercepts_init,
+            monitor=monitor,
+            record_examples=record_examples,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        return self._fit(X, y, call)
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

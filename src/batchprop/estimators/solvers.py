@@ -64,15 +64,15 @@ def make_schedule(
 
 
 def scale_for_batch_growth(
-    estimator: FitInterface, schedule: Schedule, plan: BatchSampler | None
+    estimator: FitInterface, schedule: Schedule, sampler: BatchSampler | None
 ) -> Schedule:
-    """Return the schedule that goes with a plan whose batches grow: a step that is worth more goes further.
+    """Return the schedule for batches that grow: a step that is worth more goes further.
 
     Args:
         estimator: its ``solver``; SGD's rate grows as the progress of a step does, Adam's, which divides by
             the gradient's own length, as the square root.
         schedule: of the rate.
-        plan: any; only with ``batches.Growing`` the schedule changes.
+        sampler: of the batches; only a ``GrowingBatchSampler`` changes the schedule.
 
     Returns:
         The schedule.
@@ -80,17 +80,17 @@ def scale_for_batch_growth(
     Source:
         McCandlish et al., arXiv 1812.06162.
     """
-    if not isinstance(plan, GrowingBatchSampler):
+    if not isinstance(sampler, GrowingBatchSampler):
         return schedule
     power = 1.0 if estimator.solver == "sgd" else 0.5
-    return lambda step: schedule(step) * plan.step_efficiency**power
+    return lambda step: schedule(step) * sampler.step_efficiency**power
 
 
 def _invscaling(
     estimator: FitInterface, rate: float, steps_per_epoch: int, rows: int, *, resumed: bool
 ) -> Schedule:
     if resumed:
-        # A piece of the data is one epoch, and a rate lasts for an epoch.
+        # A call of partial_fit is one epoch, and the rate changes between epochs.
         return schedules.constant(rate / (estimator.t_ + 1) ** estimator.power_t)
     scaled = schedules.invscaling(
         rate,

@@ -1,4 +1,4 @@
-"""What ``fit`` is given: the rows, their weights, and those held out to validate on."""
+"""The arguments of ``fit``: checks of rows and weights, the split for validation, clear errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batchprop.errors import InputError
 
 
 class FitArgs(NamedTuple):
-    """What ``fit`` or ``partial_fit`` was given besides X and y, as the user gave it.
+    """The arguments of ``fit`` or ``partial_fit`` besides X and y, as the user gave them.
 
     Attributes:
         sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``coefs_init`` and ``intercepts_init``.
@@ -146,10 +146,10 @@ def train_valid_split(
             f"leaves {n_held} to validate on and {n_rows - n_held} to train on, where there must be at least "
             f"2 and one of each class; give another fraction or more rows"
         )
-    train, held = train_test_split(
+    train, valid = train_test_split(
         np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=labels
     )
-    return train, held
+    return train, valid
 
 
 def _check_class_counts(labels: Any) -> int:
@@ -168,11 +168,11 @@ _COLUMNS = re.compile(r"has \d+ features, but \w+ is expecting \d+ features as i
 
 
 @contextmanager
-def clear_errors(**given: Any) -> Iterator[None]:
+def clear_errors(**arguments: Any) -> Iterator[None]:
     """Turn what scikit-learn's validation raises inside into an ``InputError`` that names value and remedy.
 
     Args:
-        given: what is validated, by its name; the first may be a table with named columns.
+        arguments: what is validated, by its name; the first may be a table with named columns.
 
     Raises:
         InputError: for text, dates, NaN, infinity or a wrong number of columns; other errors pass unchanged.
@@ -180,17 +180,17 @@ def clear_errors(**given: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        clearer = _translate_error(str(error), given)
+        clearer = _translate_error(str(error), arguments)
         if clearer is None or isinstance(error, InputError):
             raise
         raise InputError(clearer) from None
 
 
-def check_no_dates(**given: Any) -> None:
+def check_no_dates(**arguments: Any) -> None:
     """Refuse dates and durations, which NumPy would silently turn into nanoseconds.
 
     Args:
-        given: tables and arrays, by their names.
+        arguments: tables and arrays, by their names.
 
     Raises:
         InputError: one holds dates or durations.
@@ -200,7 +200,7 @@ def check_no_dates(**given: Any) -> None:
         Traceback (most recent call last):
         batchprop.errors.InputError: X holds dates: turn them into numbers first, as year and month
     """
-    for name, values in given.items():
+    for name, values in arguments.items():
         dtypes = values.dtypes if hasattr(values, "select_dtypes") else [getattr(values, "dtype", None)]
         if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
             raise InputError(
@@ -233,18 +233,18 @@ def check_numeric_target(y: Any) -> None:
             )
 
 
-def _translate_error(message: str, given: dict[str, Any]) -> str | None:
-    name, X = next(iter(given.items()))
-    if found := _NOT_FINITE.search(message):
-        short, spoilt = "float32" in message, found["name"] or "y"
-        where = _first_not_finite(given.get(spoilt), short=short)
+def _translate_error(message: str, arguments: dict[str, Any]) -> str | None:
+    name, X = next(iter(arguments.items()))
+    if match := _NOT_FINITE.search(message):
+        short, bad_name = "float32" in message, match["name"] or "y"
+        where = _first_not_finite(arguments.get(bad_name), short=short)
         too_large = " or a value too large for float32" if short else ""
-        what = "NaN" if found["what"] == "NaN" else f"infinity{too_large}"
-        return f"{spoilt} contains {what}{where}: {_remedy(spoilt, found['what'])}"
-    if found := _TEXT.search(message):
+        what = "NaN" if match["what"] == "NaN" else f"infinity{too_large}"
+        return f"{bad_name} contains {what}{where}: {_remedy(bad_name, match['what'])}"
+    if match := _TEXT.search(message):
         encoder = "make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough') in a Pipeline"
         remedy = f"encode text first, as with {encoder}" if name == "X" else "give numbers"
-        return f"{name} holds {found['value']}{_in_columns(X)}, which is not a number: {remedy}"
+        return f"{name} holds {match['value']}{_in_columns(X)}, which is not a number: {remedy}"
     if _COLUMNS.search(message):
         return f"{message.rstrip('.')}: give the columns that it was fitted on, in the same order"
     if "DType" in message and _in_columns(X):
