@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.errors import BatchpropError
     from batchprop.estimators import checkpoint_manager
     from batchprop.estimators.checkpoints import deserialize
-    from batchprop.tabular.persistence import load_model
+    from batchprop.tabular.persistence import load_pipeline
 
 from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model
 
@@ -72,7 +72,7 @@ def model(data: bytes) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             for part, held in parts.items():
                 archive.writestr(part, held)
-    load_model(path)
+    load_pipeline(path)
 
 
 def checkpoint(data: bytes) -> None:

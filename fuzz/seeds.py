@@ -16,7 +16,7 @@ from batchprop import Network
 from batchprop.estimators.checkpoints import CheckpointData, Checkpoints, deserialize, sha256
 from batchprop.estimators.fit_state import FitState, initial_fit_state
 from batchprop.optimizers import adam
-from batchprop.tabular.persistence import save_model
+from batchprop.tabular.persistence import save_pipeline
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import make_preprocessor
 from batchprop.training import TrainState
@@ -47,7 +47,7 @@ def sound_model(folder: Path) -> Path:
     network = bp.MLPClassifier((2,), max_iter=1, engine="numpy", random_state=0)
     network.partial_fit(X, frame["y"], classes=[0, 1])
     path = folder / "model.skops"
-    save_model(type(columns)([*columns.steps, ("network", network)]), path)
+    save_pipeline(type(columns)([*columns.steps, ("network", network)]), path)
     return path
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchprop.cli import train_command as experiment
+from batchprop.tabular import model_files
 from tests.cli.commands import QUICK, flowers, houses, run
 
 
@@ -17,9 +17,9 @@ def quick_to_draw(request, monkeypatch):
     """Pictures take four fifths of a small training: only tests that are marked for them have them."""
     if request.node.get_closest_marker("pictures") is None:
         for name in ("diagnose", "build_report"):
-            monkeypatch.setattr(experiment, name, lambda *_: None)
-        monkeypatch.setattr(experiment, "render", lambda _: "")
-        monkeypatch.setattr(experiment, "save_learning_curve", lambda *given: given[-1].write_bytes(b""))
+            monkeypatch.setattr(model_files, name, lambda *_: None)
+        monkeypatch.setattr(model_files, "render", lambda _: "")
+        monkeypatch.setattr(model_files, "save_learning_curve", lambda *args: args[-1].write_bytes(b""))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,10 +14,10 @@ import typer
 
 import batchprop
 from batchprop.activations import ACTIVATIONS
-from batchprop.cli import train
 from batchprop.cli.app import app
 from batchprop.engines.auto import ENGINES, PRECISIONS
 from batchprop.heads import HEADS
+from batchprop.tabular.options import option_choices
 from tests.cli.commands import QUICK, command, environment, flowers, houses, names, process, run, write
 
 COMMANDS = ("train", "predict", "walk")
@@ -46,10 +46,10 @@ def test_help_tells_every_option_and_an_example(name, monkeypatch):
 
 
 def test_the_choices_are_those_of_the_core():
-    assert set(get_args(train.Activation)) == set(ACTIVATIONS)
-    assert set(get_args(train.Loss)) == set(HEADS) - {"softmax", "sigmoid"}
-    assert get_args(train.Engine) == ENGINES
-    assert get_args(train.Precision) == PRECISIONS
+    assert set(option_choices("activation")) == set(ACTIVATIONS)
+    assert set(option_choices("loss")) == set(HEADS) - {"softmax", "sigmoid"}
+    assert option_choices("engine") == ENGINES
+    assert option_choices("precision") == PRECISIONS
 
 
 def examples(name):
@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder, words):
 @pytest.mark.parametrize(
     ("place", "file"),
     [
-        ("save_model", "digits-model/model.skops"),
+        ("save_pipeline", "digits-model/model.skops"),
         ("write_history", "digits-model/history.csv"),
         ("save_learning_curve", "digits-model/learning-curve.png"),
     ],
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, 
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "some file")
 
-    monkeypatch.setattr(f"batchprop.cli.train_command.{place}", refuse)
+    monkeypatch.setattr(f"batchprop.tabular.model_files.{place}", refuse)
     result = run("train", *QUICK, code=1)
     assert f"{file} could not be written: No space left on device; make room" in result.stderr
     assert "this training is lost: --checkpoint-every 5min keeps the next one" in result.stderr

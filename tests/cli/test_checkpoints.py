@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from batchprop.cli.app import app
 from batchprop.estimators import fit as fit_module
 from batchprop.estimators.checkpoints import Checkpoints
-from batchprop.tabular.persistence import load_model
+from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import run
 from tests.cli.test_large_tables import STREAM, table
 from tests.estimators.test_checkpoints import DiedError, dying_after
@@ -38,7 +38,7 @@ def rows(folder):
 
 
 def coefs(model):
-    last = load_model(model)[-1]
+    last = load_pipeline(model)[-1]
     return [coef.tobytes() for coef in getattr(last, "regressor_", last).coefs_]
 
 
@@ -137,10 +137,10 @@ def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
 def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
     run(*rows, "--out", "whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchprop.cli.model.history_callback", interrupting(after=2))
+        patch.setattr("batchprop.tabular.fit.history_callback", interrupting(after=2))
         first = CliRunner().invoke(app, [*rows, "--out", "m"])
     assert first.exit_code == 130
-    assert "CheckpointData as far as it was trained in m" in first.stdout
+    assert "Saved as far as it was trained in m" in first.stdout
     assert "Go on with: batchprop train t.parquet" in " ".join(first.stdout.split())
     run(*rows, "--out", "m", "--resume")
     assert coefs("m") == coefs("whole")
@@ -148,7 +148,7 @@ def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
 
 
 def interrupting(after):
-    from batchprop.cli.progress import history_callback
+    from batchprop.tabular.history import history_callback
 
     def made(history, show):
         go_on = history_callback(history, show)

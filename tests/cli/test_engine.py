@@ -9,7 +9,7 @@ from jax.errors import JaxRuntimeError
 
 from batchprop.engines import devices
 from batchprop.engines import jax as jax_engine
-from batchprop.tabular.persistence import load_model
+from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import FILES, QUICK, WITHOUT_JAX, flowers, houses, names, process, run
 
 LONG_AT_MOST = ("--epochs", "100000", "--patience", "1", "--learning-rate", "1")
@@ -37,7 +37,7 @@ def facts(folder):
 @pytest.mark.parametrize("target", ["species", "petal_width"])
 def test_what_trained_is_told_and_stored(folder, words, engine, device, told, target):
     data = flowers(folder / "flowers.csv")
-    task = "classes" if target == "species" else "numbers"
+    task = "classification" if target == "species" else "regression"
     result = run("train", data, "--target", target, "--task", task, *QUICK, *words)
     assert result.stderr == ""
     assert told in " ".join(result.stdout.split())
@@ -97,9 +97,9 @@ def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(folder, gpu, monk
 
 def test_the_stored_network_asks_for_no_engine_and_tells_which_it_had(folder):
     data = flowers(folder / "flowers.csv")
-    for target, task in (("species", "classes"), ("petal_width", "numbers")):
+    for target, task in (("species", "classification"), ("petal_width", "regression")):
         run("train", data, "--target", target, "--task", task, "--out", task, *QUICK, "--engine", "jax")
-    classifier, scaled = (load_model(folder / task)[-1] for task in ("classes", "numbers"))
+    classifier, scaled = (load_pipeline(folder / task)[-1] for task in ("classification", "regression"))
     for network in (classifier, scaled.regressor, scaled.regressor_):
         assert (network.engine, network.device, network.precision) == ("auto", None, None)
     assert classifier.engine_ == scaled.regressor_.engine_ == "jax"
@@ -126,7 +126,7 @@ def test_a_prediction_that_a_device_gives_up_is_one_line(models, folder, monkeyp
     def exhausted(*_, **_more):
         raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
-    monkeypatch.setattr("batchprop.cli.predict_command.predict_frame", exhausted)
+    monkeypatch.setattr("batchprop.tabular.predictions.predict_frame", exhausted)
     result = run("predict", models / "flowers-model", models / "flowers.csv", "--out", "p.csv", code=1)
     assert "JAX gave up (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes)" in result.stderr
     assert "JAX_PLATFORMS=cpu" in result.stderr

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
-from batchprop.cli.progress import EpochSummary
+from batchprop.tabular.history import EpochSummary
 from tests.cli.commands import flowers, houses, names, process, run, write
 
 FLIPPED = (3, 60, 61, 120)
@@ -119,7 +119,7 @@ def test_the_digits_are_examined_without_a_file(folder):
         (["flowers.csv", "--target", "species", "--map", "m.jpg"], 2, "end it in .png"),
         (["flowers.csv", "--target", "species", "--out", "./flowers.csv"], 2, "is the table itself: name"),
         (["flowers.csv", "--target", "species", "--map", "here/"], 2, "names no format"),
-        (["flowers.csv", "--target", "species", "--task", "numbers"], 1, "holds text"),
+        (["flowers.csv", "--target", "species", "--task", "regression"], 1, "holds text"),
         (["flowers.csv", "--target", "species", "--learning-rate", "inf"], 2, "finite"),
         (["flowers.csv", "--target", "petal_width", "--learning-rate", "1e300"], 1, "learning-rate"),
     ],
@@ -190,7 +190,7 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
             raise KeyboardInterrupt
         return of(record)
 
-    monkeypatch.setattr("batchprop.cli.progress.EpochSummary.of", interrupted)
+    monkeypatch.setattr("batchprop.tabular.history.EpochSummary.of", interrupted)
     words = ["examine", str(data), "--target", "species", "--map", "map.png"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 130
@@ -200,7 +200,7 @@ def test_ctrl_c_ranks_by_what_was_seen_so_far(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "place", ["batchprop.cli.training_table.read_table", "batchprop.cli.progress.EpochSummary.of"]
+    "place", ["batchprop.tabular.training_table.read_table", "batchprop.tabular.history.EpochSummary.of"]
 )
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):

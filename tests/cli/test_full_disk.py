@@ -8,8 +8,8 @@ import shlex
 import pandas as pd
 import pytest
 
-from batchprop.cli import train_command as experiment
-from batchprop.cli.model import evaluate
+from batchprop.tabular import result
+from batchprop.tabular.evaluation import evaluate
 from tests.cli.commands import FILES, QUICK, START, flowers, names, process, run
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); " + START
@@ -55,7 +55,7 @@ def test_a_training_with_checkpoints_goes_on_from_them(folder, table, monkeypatc
         resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))
         return evaluate(*given)
 
-    monkeypatch.setattr(experiment, "evaluate", fill)
+    monkeypatch.setattr(result, "evaluate", fill)
     words = [*TRAIN, "--checkpoint-every", "1"]
     try:
         said = run(*words, code=1).stderr

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
-from batchprop.cli.progress import EpochSummary
-from batchprop.tabular.persistence import load_model
+from batchprop.tabular.history import EpochSummary
+from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import QUICK, flowers, houses, names, run
 from tests.microscope.reading import numbers, page_data
 
@@ -96,7 +96,7 @@ def test_a_models_numbers_are_the_models(models, folder):
     found = shown(folder / "page.html")
     assert [one["name"] for one in found["snapshots"]] == ["as fitted: the training was not recorded"]
     rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
-    P = load_model(models / "flowers-model").predict_proba(pd.read_csv(models / "flowers.csv").iloc[rows])
+    P = load_pipeline(models / "flowers-model").predict_proba(pd.read_csv(models / "flowers.csv").iloc[rows])
     np.testing.assert_allclose(numbers(found["snapshots"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
 
 
@@ -231,7 +231,7 @@ def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch)
             raise KeyboardInterrupt
         return of(record)
 
-    monkeypatch.setattr("batchprop.cli.progress.EpochSummary.of", interrupted)
+    monkeypatch.setattr("batchprop.tabular.history.EpochSummary.of", interrupted)
     words = ["look", str(data), "--target", "species"]
     assert CliRunner().invoke(app, words).exit_code == 130
     assert shown(folder / "flowers.html")["snapshots"][-1]["name"] == "after epoch 4, the last"

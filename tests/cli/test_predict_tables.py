@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from batchprop.cli import predict_command as predicting
 from batchprop.cli import progress
+from batchprop.tabular import predictions
 from tests.cli.commands import QUICK, names, run, write
 from tests.cli.test_large_tables import table
 
@@ -32,8 +32,8 @@ def kinds(tmp_path_factory):
 @pytest.fixture
 def read_in_blocks(monkeypatch):
     """Every table is larger than memory, and a block has few rows."""
-    monkeypatch.setattr(predicting, "exceeds_memory", lambda *_: True)
-    monkeypatch.setattr(predicting, "block_size", lambda *_: 61)
+    monkeypatch.setattr(predictions, "exceeds_memory", lambda *_: True)
+    monkeypatch.setattr(predictions, "block_size", lambda *_: 61)
     monkeypatch.setattr(progress, "PATIENCE", 1e9)
 
 
@@ -86,7 +86,7 @@ def test_many_files_are_answered_as_one_table(folder, kinds, ending, either_way)
 def test_a_table_larger_than_the_memory_given_is_read_in_blocks(folder, kinds, monkeypatch):
     write(table(3000), folder / "large.parquet")
     wanted = answered(kinds, "large.parquet", "--proba")
-    monkeypatch.delattr(predicting, "read_tables")
+    monkeypatch.delattr(predictions, "read_tables")
     same(answered(kinds, "large.parquet", "--proba", "--memory", "1100KB"), wanted)
 
 

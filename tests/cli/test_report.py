@@ -12,16 +12,17 @@ from sklearn.metrics import confusion_matrix, log_loss, mean_absolute_error, r2_
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
-from batchprop.cli.model import Evaluation, split_rows
-from batchprop.cli.prediction_section import prediction_section
-from batchprop.cli.settings import TrainOptions
-from batchprop.cli.training_table import load
 from batchprop.report.page import Report, render
+from batchprop.tabular.evaluation import HeldOutRows
+from batchprop.tabular.fit import split_rows
 from batchprop.tabular.importance import _sample_sizes, permutation_importance, source_columns
 from batchprop.tabular.intervals import bootstrap_classification, bootstrap_regression
 from batchprop.tabular.metrics import classification_scores, regression_scores
-from batchprop.tabular.persistence import load_model
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.persistence import load_pipeline
+from batchprop.tabular.prediction_section import prediction_section
 from batchprop.tabular.target import Target
+from batchprop.tabular.training_table import load
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 from tests.cli.reports import Said, report
 
@@ -44,8 +45,8 @@ def recorded(tmp_path_factory):
 def held_out(folder, target):
     """The model, and the rows it was tested on with their targets."""
     data = load(folder / "flowers.csv", target, None)
-    rows = split_rows(data.target, TrainOptions(folder)).test
-    return load_model(folder / f"{target}-model"), data.frame.iloc[rows], data.target.values[rows]
+    rows = split_rows(data.target, TrainOptions()).test
+    return load_pipeline(folder / f"{target}-model"), data.frame.iloc[rows], data.target.values[rows]
 
 
 def by_scipy(statistic, *columns):
@@ -110,7 +111,7 @@ def test_the_importances_are_scikit_learns_through_the_whole_pipeline(recorded, 
 
 
 def test_gaps_dates_and_rare_words_belong_to_their_columns(models):
-    model = load_model(models / "houses-model")
+    model = load_pipeline(models / "houses-model")
     named = [name.partition("__")[2] for name in model[:-1].get_feature_names_out()]
     columns = list(model["columns"].kinds)
     for feature, owner in zip(named, source_columns(model), strict=True):
@@ -120,7 +121,7 @@ def test_gaps_dates_and_rare_words_belong_to_their_columns(models):
 @pytest.mark.parametrize("target", ["species", "petal_width"])
 def test_suspicious_rows_are_named_by_their_lines(recorded, target):
     frame = pd.read_csv(recorded / "flowers.csv")
-    model = load_model(recorded / f"{target}-model")
+    model = load_pipeline(recorded / f"{target}-model")
     head, *rows = report(recorded / f"{target}-model").table("The 20 most suspicious of 108 training rows")
     assert head[0] == "line"
     for line, given, *_ in rows:
@@ -188,7 +189,7 @@ ODD: dict[str, dict[str, Any]] = {
 WORDS = {
     "one test row": ("--test-fraction", "0.01"),
     "60 classes, no numbers": (),
-    "poisson, one number in the test": ("--task", "numbers", "--loss", "poisson", "--record"),
+    "poisson, one number in the test": ("--task", "regression", "--loss", "poisson", "--record"),
     "quantile, weights": ("--loss", "quantile", "--quantile", "0.9", "--weights", "w"),
 }
 SAID = {
@@ -218,7 +219,10 @@ def test_classes_that_the_test_lacks():
     said = Said(
         render(
             Report(
-                "", "", "", tuple(prediction_section(Target("t", "classes", "", y), judged(y, P), classes))
+                "",
+                "",
+                "",
+                tuple(prediction_section(Target("t", "classification", "", y), judged(y, P), classes)),
             )
         )
     )
@@ -226,12 +230,14 @@ def test_classes_that_the_test_lacks():
 
 
 def judged(y, given):
-    return Evaluation(None, y, given, {}, {})
+    return HeldOutRows(None, y, given)
 
 
 def test_two_classes_of_which_the_test_has_one_are_not_calibrated():
     y, P = np.array(["a"] * 50), np.full((50, 2), 0.5)
-    _, calibration = prediction_section(Target("t", "classes", "", y), judged(y, P), np.array(["a", "b"]))
+    _, calibration = prediction_section(
+        Target("t", "classification", "", y), judged(y, P), np.array(["a", "b"])
+    )
     assert calibration.text[0].startswith("Left out")
     assert "ROC AUC" not in bootstrap_classification(y, P, np.array(["a", "b"]))
 
@@ -242,7 +248,9 @@ def test_a_number_that_never_varies():
     assert regression_scores(y[:1], guess[:1]).keys() == {"root mean squared error", "mean absolute error"}
     said = Said(
         render(
-            Report("", "", "", tuple(prediction_section(Target("t", "numbers", "", y), judged(y, y), None)))
+            Report(
+                "", "", "", tuple(prediction_section(Target("t", "regression", "", y), judged(y, y), None))
+            )
         )
     )
     assert "the median is 0.000." in said.text
@@ -261,7 +269,7 @@ def test_a_wide_table_is_shuffled_less_often_and_on_fewer_rows():
 
 
 def test_one_row_cannot_be_shuffled(models):
-    model = load_model(models / "houses-model")
+    model = load_pipeline(models / "houses-model")
     X = np.zeros((1, len(source_columns(model))))
     assert permutation_importance(model, X, np.zeros(1), lambda *_: 0.0) is None
 
@@ -271,7 +279,7 @@ def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):
         raise KeyboardInterrupt
 
     data = houses(folder / "houses.csv")
-    monkeypatch.setattr("batchprop.cli.train_command.diagnose", interrupt)
+    monkeypatch.setattr("batchprop.tabular.model_files.diagnose", interrupt)
     result = CliRunner().invoke(app, ["train", str(data), "--target", "price", *QUICK])
     assert result.exit_code == 130
     assert "Interrupted: the report is left out." in result.stdout

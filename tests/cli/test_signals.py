@@ -99,7 +99,7 @@ def test_sigterm_ends_the_other_trainings_alike(folder, words, kept):
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, number, code, word):
     data = flowers(folder / "flowers.csv")
-    start = halting_at("batchprop.cli.prepare.encode")
+    start = halting_at("batchprop.tabular.training_input.encode")
     with started(folder, "train", data, "--target", "species", start=start) as running:
         wait_for(running, "halted in encode")
         running.send_signal(number)
@@ -113,22 +113,22 @@ def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, numb
 @pytest.mark.parametrize(("first", "code", "word"), BOTH)
 def test_a_second_signal_stops_at_once_with_the_code_of_the_first(folder, first, code, word):
     second = signal.SIGTERM if first == signal.SIGINT else signal.SIGINT
-    start = halting_at("batchprop.cli.train_command.save_model")
+    start = halting_at("batchprop.tabular.model_files.save_pipeline")
     with started(folder, "train", "--hidden", "4", *LONG, "--out", "new/m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(first)
-        wait_for(running, "halted in save_model")
+        wait_for(running, "halted in save_pipeline")
         running.send_signal(second)
         assert end(running)[::2] == (code, f"batchprop: {word}; nothing was written\n")
     assert names(folder) == []
 
 
 def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
-    start = halting_at("batchprop.cli.train_command.build_report")
+    start = halting_at("batchprop.tabular.model_files.build_report")
     with started(folder, "train", "--hidden", "4", *LONG, "--out", "m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGTERM)
-        wait_for(running, "halted in compose")
+        wait_for(running, "halted in build_report")
         running.send_signal(signal.SIGTERM)
         code, said, _ = end(running)
     assert code == 143
@@ -137,9 +137,9 @@ def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
 
 
 def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
-    start = halting_at("shutil.rmtree", "batchprop.cli.train_command.save_model")
+    start = halting_at("shutil.rmtree", "batchprop.tabular.model_files.save_pipeline")
     with started(folder, "train", "--hidden", "4", "--epochs", "2", "--out", "m", start=start) as running:
-        wait_for(running, "halted in save_model")
+        wait_for(running, "halted in save_pipeline")
         assert len(names(folder)) == 2  # what is half written, and the lock
         running.send_signal(signal.SIGINT)
         wait_for(running, "halted in rmtree")
@@ -149,7 +149,7 @@ def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
 
 
 STUCK = """
-import batchprop.cli.prepare
+import batchprop.tabular.training_input
 def stuck(*_):
     for word in ("first", "second", "third"):
         try:
@@ -158,7 +158,7 @@ def stuck(*_):
                 signal.pause()
         except KeyboardInterrupt:
             pass
-batchprop.cli.prepare.encode = stuck
+batchprop.tabular.training_input.encode = stuck
 """
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchprop.cli.curve import curve_figure
-from batchprop.cli.progress import EpochSummary
-from batchprop.tabular.persistence import load_model
+from batchprop.tabular.history import EpochSummary
+from batchprop.tabular.learning_curve import curve_figure
+from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 
 
@@ -31,7 +31,7 @@ def test_classes_are_learned_from_each_kind_of_file(folder, ending):
     result = run("train", data, "--target", "species", "--epochs", 60, "--learning-rate", 0.01)
     assert "3 classes, setosa (50), versicolor (50), virginica (50)" in " ".join(result.stdout.split())
     assert "always the majority" in result.stdout
-    model = load_model(folder / "flowers-model")
+    model = load_pipeline(folder / "flowers-model")
     frame = pd.read_parquet(data) if ending == "parquet" else pd.read_csv(data, sep=None, engine="python")
     assert np.mean(model.predict(frame) == frame["species"]) > 0.9
 
@@ -54,7 +54,7 @@ def test_numbers_are_learned_and_every_kind_of_column_is_told(folder):
     facts = json.loads((folder / "m" / "settings.json").read_text())
     assert facts["test"]["R²"] > 0.8
     assert facts["network"]["sizes"][1:] == [32, 16, 1]
-    model = load_model(folder / "m")
+    model = load_pipeline(folder / "m")
     frame = pd.read_parquet(data)
     assert np.corrcoef(model.predict(frame), frame["price"])[0, 1] > 0.9
 
@@ -79,8 +79,8 @@ def test_the_folder_tells_the_whole_story(models):
 
 
 def test_the_stored_network_holds_no_callback(models):
-    assert load_model(models / "flowers-model")[-1].callbacks is None
-    scaled = load_model(models / "houses-model")[-1]
+    assert load_pipeline(models / "flowers-model")[-1].callbacks is None
+    scaled = load_pipeline(models / "houses-model")[-1]
     assert scaled.regressor.callbacks is None
     assert scaled.regressor_.callbacks is None
 
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_model(folder):
     data = flowers(folder / "flowers.csv")
     for out in ("a", "b", "c"):
         run("train", data, "--target", "species", *QUICK, "--out", out, "--seed", int(out == "c"))
-    a, b, c = (load_model(folder / out)[-1].coefs_[0] for out in "abc")
+    a, b, c = (load_pipeline(folder / out)[-1].coefs_[0] for out in "abc")
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
 
@@ -123,8 +123,8 @@ ONLY_CLASSES = ("balanced", "label smoothing")
 @pytest.mark.parametrize("target", ["species", "petal_width"])
 def test_every_option_trains_classes_and_numbers(folder, case, target):
     data = flowers(folder / "flowers.csv")
-    task = "classes" if target == "species" else "numbers"
-    if task == "numbers" and case in ONLY_CLASSES:
+    task = "classification" if target == "species" else "regression"
+    if task == "regression" and case in ONLY_CLASSES:
         pytest.skip("refused for numbers, which another test holds")
     run("train", data, "--target", target, "--task", task, *QUICK, *OPTIONS[case])
     assert names(folder / "flowers-model") == FILES
@@ -134,7 +134,7 @@ def test_every_option_trains_classes_and_numbers(folder, case, target):
 def test_every_loss_for_numbers(folder, loss):
     data = houses(folder / "houses.csv")
     run("train", data, "--target", "price", "--loss", loss, *QUICK, "--learning-rate", "1e-6")
-    answers = load_model(folder / "houses-model").predict(pd.read_csv(data))
+    answers = load_pipeline(folder / "houses-model").predict(pd.read_csv(data))
     assert np.isfinite(answers).all()
 
 
@@ -190,7 +190,7 @@ def test_a_high_quantile_lies_above_a_low_one(folder):
     for q in (0.1, 0.9):
         words = ("--loss", "quantile", "--quantile", q, "--epochs", 40, "--out", f"m{q}")
         run("train", data, "--target", "price", *words)
-        answers.append(load_model(folder / f"m{q}").predict(pd.read_csv(data)))
+        answers.append(load_pipeline(folder / f"m{q}").predict(pd.read_csv(data)))
     assert np.mean(answers[0] < answers[1]) > 0.9
 
 
@@ -215,7 +215,7 @@ def test_rows_without_a_target_are_left_out_listed_and_counted_if_asked(folder):
     assert "t.csv, line 5: its target 'species' is missing; fill it in; --on-bad-row skip" in refused
     too_many = run(*words, "--on-bad-row", "skip", code=1).stderr
     assert "10 of 150 rows cannot be used, and at most 1% may be left out" in too_many
-    result = run(*words, "--on-bad-row", "skip", "--most-skipped", "0.1")
+    result = run(*words, "--on-bad-row", "skip", "--max-skipped", "0.1")
     assert "10 more cannot be used and are left out" in result.stdout
     skipped = pd.read_csv(folder / "t-model" / "skipped.csv")
     assert skipped["line"].tolist() == list(range(5, 15))
@@ -268,7 +268,7 @@ def test_lbfgs_is_told_as_it_trains(folder):
 
 
 @pytest.mark.parametrize(
-    "place", ["batchprop.cli.training_table.read_tables", "batchprop.cli.progress.EpochSummary.of"]
+    "place", ["batchprop.tabular.training_table.read_tables", "batchprop.tabular.history.EpochSummary.of"]
 )
 def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
     def interrupt(*_, **__):
@@ -343,11 +343,11 @@ MISUSE = {
     ),
     "loss for classes": (["--loss", "huber"], "--loss huber is for numbers"),
     "class weight for numbers": (
-        ["--task", "numbers", "--class-weight", "balanced"],
+        ["--task", "regression", "--class-weight", "balanced"],
         "--class-weight is for classes",
     ),
     "label smoothing for numbers": (
-        ["--task", "numbers", "--label-smoothing", "0.1"],
+        ["--task", "regression", "--label-smoothing", "0.1"],
         "--label-smoothing is for classes",
     ),
 }  # fmt: skip

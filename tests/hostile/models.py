@@ -76,7 +76,7 @@ def a_harmless_function(saved, path):
 
 @crafted(FOREIGN)
 def a_function_of_ours(saved, path):
-    load = built_by("TypeNode", "batchprop.tabular.persistence", "load_model")
+    load = built_by("TypeNode", "batchprop.tabular.persistence", "load_pipeline")
     entry_is(saved, path, "activation", load)
 
 

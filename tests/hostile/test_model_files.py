@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 from batchprop.errors import ModelError
-from batchprop.tabular.persistence import MODEL, load_model
+from batchprop.tabular.persistence import MODEL, load_pipeline
 from tests.cli.commands import flowers, run
 from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
 from tests.hostile.changing import CRAFTED
@@ -30,7 +30,7 @@ def test_a_crafted_model_is_refused_in_one_line(saved, folder, name):
     path = folder / MODEL
     make(saved, path)
     with pytest.raises(ModelError, match=refusal) as refused:
-        load_model(path)
+        load_pipeline(path)
     told = str(refused.value)
     assert "\n" not in told
     assert len(told) < MAX_LINE + len(str(path))
@@ -64,7 +64,7 @@ def test_the_commands_refuse_them_in_bounded_memory(saved, folder):
 def test_the_work_is_in_proportion_to_the_file(saved, folder, name):
     path = folder / MODEL
     CRAFTED[name][0](saved, path)
-    assert calls_of(load_model, path) < 1000 + 2 * path.stat().st_size
+    assert calls_of(load_pipeline, path) < 1000 + 2 * path.stat().st_size
 
 
 def test_a_model_cut_short_anywhere_is_refused(saved, folder):
@@ -72,7 +72,7 @@ def test_a_model_cut_short_anywhere_is_refused(saved, folder):
     for content in cut(saved.read_bytes(), 60):
         path.write_bytes(content)
         with pytest.raises(ModelError, match="truncated or damaged"):
-            load_model(path)
+            load_pipeline(path)
 
 
 def test_a_bit_changed_anywhere_is_noticed_or_changes_no_answer(saved, folder):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import batchprop as bp
 from batchprop.data.reader import read_table
-from batchprop.tabular.persistence import load_model
+from batchprop.tabular.persistence import load_pipeline
 from batchprop.tabular.predictions import predict_frame
 from tests.cli.commands import QUICK, houses, run
 
@@ -128,7 +128,7 @@ def pipelines(tmp_path_factory, saved):
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
 def test_whole_pipelines_answer_rows_alone_as_together(pipelines, kind):
     path, table = pipelines[kind]
-    model, frame = load_model(path), read_table(table)
+    model, frame = load_pipeline(path), read_table(table)
     whole = predict_frame(model, frame, proba=kind == "classes")
     numbers = whole.select_dtypes("number")
     rng = np.random.default_rng(0)
@@ -154,7 +154,7 @@ def test_words_that_look_like_numbers_are_the_same_words_in_a_file_of_one_row(fo
     frame = pd.DataFrame({"code": CODES * 5, "size": np.arange(rows) % 7, "y": np.arange(rows) % len(CODES)})
     path = folder / f"all.{ending}"
     frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
-    run("train", path, "--target", "y", "--task", "numbers", "--out", "model", "--engine", "numpy",
+    run("train", path, "--target", "y", "--task", "regression", "--out", "model", "--engine", "numpy",
         "--hidden", 8, "--epochs", 30, "--learning-rate", 0.02)  # fmt: skip
     told = run("predict", "model", path).stdout.splitlines()[1:]
     assert len(set(told)) > len(CODES)

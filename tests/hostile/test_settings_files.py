@@ -19,13 +19,15 @@ LISTS = b"[" * 100_000
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"\xff\xfe", b"null", b"[]", b'"settings"', b"7", LISTS, b'{"settings":' * 100_000, b"\0" * 100,
-        b'{"settings": null}', b'{"settings": {}}', b'{"settings": []}', b'{"settings": {"data": 7}}',
-        b'{"settings": {"data": ["flowers.csv"]}}', b'{"settings": {"data": ""}}',
-        b'{"settings": {"data": "a\\u0000b"}}', b'{"settings": {"data": "a\\nb"}}',
-        b'{"settings": {"data": "\\u001b[2J"}}', b'{"settings": {"data": "\\ud800"}}',
-        b'{"settings": {"data": "flowers.csv"}, "target": 7}',
-        b'{"settings": {"data": "' + b"x" * 5000 + b'"}}', b"9" * 10_000,
+        b"", b"\xff\xfe", b"null", b"[]", b'"settings"', b"7", LISTS, b'{"data":' * 100_000, b"\0" * 100,
+        b'{"format": 2, "data": null}', b'{"format": 2, "data": {}}', b'{"format": 2, "data": []}',
+        b'{"format": 2, "data": {"files": 7}}', b'{"format": 2, "data": {"files": "flowers.csv"}}',
+        b'{"format": 2, "data": {"files": [["flowers.csv"]]}}', b'{"format": 2, "data": {"files": [""]}}',
+        b'{"format": 2, "data": {"files": null}}', b'{"format": 2, "data": {"files": {"0": "flowers.csv"}}}',
+        b'{"format": 2, "data": {"files": ["a\\u0000b"]}}', b'{"format": 2, "data": {"files": ["a\\nb"]}}',
+        b'{"format": 2, "data": {"files": ["\\u001b[2J"]}}', b'{"format": 2, "data": {"files": ["\\ud800"]}}',
+        b'{"format": 2, "data": {"files": ["flowers.csv"]}, "target": 7}',
+        b'{"format": 2, "data": {"files": ["' + b"x" * 5000 + b'"]}}', b"9" * 10_000,
     ],
 )  # fmt: skip
 def test_settings_of_another_shape_tell_nothing(model, folder, content):
@@ -41,7 +43,7 @@ def test_settings_of_another_shape_tell_nothing(model, folder, content):
 def test_settings_that_name_no_table_are_refused(model, folder, name):
     there = folder / "model"
     shutil.copytree(model, there)
-    (there / "settings.json").write_text(json.dumps({"settings": {"data": name}}))
+    (there / "settings.json").write_text(json.dumps({"format": 2, "data": {"files": [name]}}))
     told = run("look", there, "--no-open", code=1).stderr
     assert "is not there" in told or "refused to read" in told
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from typer.testing import CliRunner
 
-from batchprop.cli import train_command as experiment
 from batchprop.cli.app import app
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
+from batchprop.tabular import model_files
 from tests.hostile.crafting import bounded, named
 from tests.hostile.tables import tables
 
@@ -34,9 +34,9 @@ few = settings(
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Reports and pictures take longer than the training; a test of their own has them."""
-    for name in ("find", "compose", "save_learning_curve"):
-        monkeypatch.setattr(experiment, name, lambda *_: None)
-    monkeypatch.setattr(experiment, "render", lambda _: "")
+    for name in ("diagnose", "build_report", "save_learning_curve"):
+        monkeypatch.setattr(model_files, name, lambda *_: None)
+    monkeypatch.setattr(model_files, "render", lambda _: "")
 
 
 @pytest.fixture

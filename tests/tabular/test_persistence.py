@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import DataError, ModelError
-from batchprop.tabular.persistence import MODEL, atomic_file, atomic_folder, load_model, save_model
+from batchprop.tabular.persistence import MODEL, atomic_file, atomic_folder, load_pipeline, save_pipeline
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import make_preprocessor
 
@@ -59,21 +59,21 @@ def model_of(task):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / MODEL
-    save_model(model_of("classes"), path)
+    save_pipeline(model_of("classes"), path)
     return path
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 def test_a_model_comes_back_with_the_same_answers(tmp_path, task):
     model = model_of(task)
-    save_model(model, tmp_path / MODEL)
+    save_pipeline(model, tmp_path / MODEL)
     for path in (tmp_path, tmp_path / MODEL):
-        np.testing.assert_array_equal(load_model(path).predict(table()), model.predict(table()))
+        np.testing.assert_array_equal(load_pipeline(path).predict(table()), model.predict(table()))
 
 
 def refused(path, message):
     with pytest.raises(ModelError, match=message) as refusal:
-        load_model(path)
+        load_pipeline(path)
     assert "\n" not in str(refusal.value)
 
 
@@ -136,7 +136,7 @@ def test_a_foreign_estimator_inside_is_not_loaded(tmp_path):
 
 def test_a_model_with_a_foreign_type_is_not_written_silently(tmp_path):
     with pytest.raises(ModelError, match="Foreign"):
-        save_model(make_pipeline(Foreign()), tmp_path / MODEL)
+        save_pipeline(make_pipeline(Foreign()), tmp_path / MODEL)
 
 
 def test_a_schema_cut_apart_is_refused(saved, tmp_path):

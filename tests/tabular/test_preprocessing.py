@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from batchprop import MLPClassifier
 from batchprop.errors import DataError
-from batchprop.tabular.persistence import load_model, save_model
+from batchprop.tabular.persistence import load_pipeline, save_pipeline
 from batchprop.tabular.preprocessing import fit_streaming
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
@@ -346,8 +346,8 @@ def test_a_model_of_blocks_is_written_read_and_cloned(tmp_path):
     with pytest.warns(ConvergenceWarning):
         network = MLPClassifier(max_iter=1).fit(X, frame["y"])
     model = Pipeline([*learned.encoder.steps, ("network", network)])
-    save_model(model, tmp_path / "model.skops")
-    loaded = load_model(tmp_path / "model.skops")
+    save_pipeline(model, tmp_path / "model.skops")
+    loaded = load_pipeline(tmp_path / "model.skops")
     np.testing.assert_array_equal(loaded[:-1].transform(frame), X)
     features = frame.drop(columns="y")
     assert_same(clone(learned.encoder).fit(features), in_memory(frame)[1])

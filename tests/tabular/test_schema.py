@@ -105,15 +105,15 @@ def test_a_missing_column_without_near_names_lists_those_there_are():
 
 
 TARGETS = {
-    "text": (["x", "y"] * 5, "classes"),
-    "booleans": (pd.array([True, False] * 5, dtype="boolean"), "classes"),
-    "0 and 1": ([0, 1] * 5, "classes"),
-    "0 and 1 with gaps dropped": ([0.0, 1.0] * 5, "classes"),
-    "two numbers in few rows": ([5, 7, 5], "classes"),
-    "twenty numbers": (list(range(20)) * 2, "classes"),
-    "twenty-one numbers": (list(range(21)) * 2, "numbers"),
-    "ten numbers, once each": (list(range(10)), "numbers"),
-    "fractions": ([0.5, 1.0] * 5, "numbers"),
+    "text": (["x", "y"] * 5, "classification"),
+    "booleans": (pd.array([True, False] * 5, dtype="boolean"), "classification"),
+    "0 and 1": ([0, 1] * 5, "classification"),
+    "0 and 1 with gaps dropped": ([0.0, 1.0] * 5, "classification"),
+    "two numbers in few rows": ([5, 7, 5], "classification"),
+    "twenty numbers": (list(range(20)) * 2, "classification"),
+    "twenty-one numbers": (list(range(21)) * 2, "regression"),
+    "ten numbers, once each": (list(range(10)), "regression"),
+    "fractions": ([0.5, 1.0] * 5, "regression"),
 }
 
 
@@ -126,10 +126,10 @@ def test_classes_are_told_from_numbers(case):
 
 
 def test_the_task_can_be_overruled():
-    numbers = read_target(pd.Series([0, 1, 1], name="y"), "numbers")
-    assert numbers.task == "numbers"
+    numbers = read_target(pd.Series([0, 1, 1], name="y"), "regression")
+    assert numbers.task == "regression"
     assert numbers.values.dtype == np.float64
-    classes = read_target(pd.Series([0.5, 1.5, 0.5], name="y"), "classes")
+    classes = read_target(pd.Series([0.5, 1.5, 0.5], name="y"), "classification")
     assert classes.values.tolist() == ["0.5", "1.5", "0.5"]
 
 
@@ -142,14 +142,14 @@ def test_the_task_can_be_overruled():
     ],
 )
 def test_labels_are_plain_arrays_that_a_model_file_can_hold(values, labels):
-    target = read_target(pd.Series(values, name="y"), "classes")
+    target = read_target(pd.Series(values, name="y"), "classification")
     assert target.values.tolist() == labels
     assert target.values.dtype != object
 
 
 def test_text_as_numbers_is_refused():
-    with pytest.raises(DataError, match="'y' holds text such as 'cheap', and --task numbers"):
-        read_target(pd.Series(["cheap", "dear"], name="y"), "numbers")
+    with pytest.raises(DataError, match="'y' holds text such as 'cheap', and task='regression'"):
+        read_target(pd.Series(["cheap", "dear"], name="y"), "regression")
 
 
 def test_dates_are_no_target():

@@ -11,7 +11,7 @@ from batchprop.tabular.target import Target
 
 
 def classes(*counts):
-    return Target("y", "classes", "", np.repeat(np.arange(len(counts)), counts))
+    return Target("y", "classification", "", np.repeat(np.arange(len(counts)), counts))
 
 
 class_counts = st.lists(st.integers(2, 60), min_size=2, max_size=6)
@@ -38,7 +38,7 @@ def test_a_class_of_one_row_in_the_rest_stays_there():
 
 
 def test_numbers_are_split_at_random_by_the_seed():
-    target = Target("y", "numbers", "", np.linspace(0, 1, 100))
+    target = Target("y", "regression", "", np.linspace(0, 1, 100))
     parts = [stratified_split(target, np.arange(100), 0.25, seed)[1] for seed in (0, 0, 1)]
     assert len(parts[0]) == 25
     assert np.array_equal(parts[0], parts[1])
@@ -51,10 +51,10 @@ def test_numbers_are_split_at_random_by_the_seed():
         (classes(4, 5), "there are 9 rows with a target 'y': at least 10 .* add rows"),
         (classes(1), "there is 1 row"),
         (classes(12), "holds one class only, 0, in all 12 rows: add rows of another"),
-        (Target("y", "numbers", "", np.ones(12)), "holds one number only, 1.0, in all 12 rows"),
-        (classes(12, 1), "class 1 has one row, .* or merge the class, or use --task numbers"),
+        (Target("y", "regression", "", np.ones(12)), "holds one number only, 1.0, in all 12 rows"),
+        (classes(12, 1), "class 1 has one row, .* or merge the class, or use task='regression'"),
         (
-            Target("y", "classes", "", np.array(["a"] * 12 + ["b", "c", "d", "e"])),
+            Target("y", "classification", "", np.array(["a"] * 12 + ["b", "c", "d", "e"])),
             r"4 classes \('b', 'c', 'd', ...\) have one row, too few .* merge the class$",
         ),
     ],

@@ -23,11 +23,11 @@ TARGETS: dict[str, tuple[Any, Task | None]] = {
     "many whole numbers": (range(ROWS), None),
     "fractions": (np.linspace(-1, 1, ROWS), None),
     "fractions late": ([1.0] * 55 + [0.5] * 5, None),
-    "numbers as classes": ([0.5, 1.0, 1e300] * 20, "classes"),
-    "huge whole numbers as classes": ([1e17, 2e17, 1.0] * 20, "classes"),
-    "classes as numbers": ([3, 1, 2] * 20, "numbers"),
-    "booleans as numbers": (pd.array([True, False, True] * 20, dtype="boolean"), "numbers"),
-    "text as numbers": (["3", "1.5", "2"] * 20, "numbers"),
+    "numbers as classes": ([0.5, 1.0, 1e300] * 20, "classification"),
+    "huge whole numbers as classes": ([1e17, 2e17, 1.0] * 20, "classification"),
+    "classes as numbers": ([3, 1, 2] * 20, "regression"),
+    "booleans as numbers": (pd.array([True, False, True] * 20, dtype="boolean"), "regression"),
+    "text as numbers": (["3", "1.5", "2"] * 20, "regression"),
 }
 
 
@@ -53,7 +53,7 @@ def test_blocks_tell_what_the_whole_column_tells(case):
     assert list(itertools.chain(*read)) == expected.values.tolist()
     assert target.rows == target.weight == ROWS
     if target.classes is not None and target.counts is not None:
-        assert expected.task == "classes"
+        assert expected.task == "classification"
         labels, counts = np.unique(expected.values, return_counts=True)
         assert target.classes.tolist() == labels.tolist()
         assert target.classes.dtype.kind == labels.dtype.kind
@@ -79,7 +79,7 @@ def test_any_cut_tells_the_same(values, places):
 
 
 def test_whole_blocks_of_a_target_written_shortly_are_read_alike():
-    target = learned(pd.Series([0.5, 1.0] * 10, name="y"), "classes")
+    target = learned(pd.Series([0.5, 1.0] * 10, name="y"), "classification")
     assert target.read(pd.Series([1, 2], name="y")).tolist() == ["1", "2"]
     assert target.read(pd.Series([], dtype=float)).tolist() == []
 
@@ -102,7 +102,11 @@ def test_a_small_spread_far_from_0_keeps_its_digits():
             None,
             "the target 'y' holds -1e[+]31, and a number larger than 1e[+]30 cannot be learned",
         ),
-        (["a", "b"], "numbers", "the target 'y' holds text such as 'a', and --task numbers needs numbers"),
+        (
+            ["a", "b"],
+            "regression",
+            "the target 'y' holds text such as 'a', and task='regression' needs numbers",
+        ),
     ],
 )
 def test_what_cannot_be_learned_is_an_error(values, task, message):
@@ -139,7 +143,7 @@ def test_too_many_labels_are_refused_and_too_many_numbers_are_numbers():
     assert learned(many).reason == "it holds more than 100,000 different whole numbers"
     for labels in (many, many.astype(str)):
         with pytest.raises(DataError, match="the target 'y' holds more than 100,000 different labels"):
-            learned(labels, "classes")
+            learned(labels, "classification")
 
 
 def test_classes_have_no_quantiles():

@@ -14,10 +14,10 @@ from typer.core import TyperGroup
 
 import batchprop
 from batchprop.cli import examine, export, look, play, predict, train, walk
-from batchprop.cli.extras import format_jax_error, jax_errors
-from batchprop.cli.settings import as_option_names
+from batchprop.cli.options import as_option_names
 from batchprop.cli.signals import exit_code, handle_signals, interruption_message
 from batchprop.errors import BatchpropError, ParameterError
+from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 
 BAD_DATA, MISUSE = 1, 2
 
@@ -61,7 +61,7 @@ class OneLine(TyperGroup):
             message = as_option_names(_one_line(error))
             _fail(f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
         except BatchpropError as error:
-            _fail(_one_line(error), BAD_DATA)
+            _fail(as_option_names(_one_line(error)), BAD_DATA)
         except MemoryError:
             _fail("there is not enough memory: give less of the table, or free some", BAD_DATA)
         except jax_errors() as error:

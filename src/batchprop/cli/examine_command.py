@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,18 +13,20 @@ from rich.console import Console
 from sklearn.metrics import PredictionErrorDisplay
 from sklearn.preprocessing import StandardScaler
 
-import batchprop
-from batchprop.cli import console as report
-from batchprop.cli.model import options, sizes, translate_errors
-from batchprop.cli.progress import History, format_duration, history_callback, progress
-from batchprop.cli.settings import TrainOptions
+from batchprop.cli.console import make_console, make_table, show_data, show_network
+from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
-from batchprop.cli.training_table import TrainingTable, load
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
+from batchprop.report.format import count_epochs, format_duration
+from batchprop.tabular.diagnostics import explain_label, explain_number
+from batchprop.tabular.fit import layer_sizes, make_network, network_parameters, translate_errors
+from batchprop.tabular.history import History, history_callback
+from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, write_errors
 from batchprop.tabular.predictions import write
 from batchprop.tabular.target import Task
+from batchprop.tabular.training_table import TrainingTable, load
 from batchprop.tabular.transformers import make_preprocessor
 
 IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -47,14 +49,23 @@ class ExamineResult:
     rows: pd.DataFrame
 
 
-def run(settings: TrainOptions, *, top: int, data_map: Path | None, a_tenth: bool) -> int:
-    """Train as the settings say, print the most suspicious rows, write all of them.
+class ExamineFiles(NamedTuple):
+    """The table (None for the digits), the file of all rows, the map or None, and whether to replace them."""
+
+    table: Path | None
+    out: Path
+    data_map: Path | None
+    force: bool
+
+
+def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, tenth: bool) -> int:
+    """Train as the options say, print the most suspicious rows, write all of them.
 
     Args:
-        settings: the options; `out` is a file.
+        options: of the training, checked.
+        files: to read and to write.
         top: how many rows to print.
-        data_map: the picture to draw, or None.
-        a_tenth: whether a batch is a tenth of the rows, from 16 to 200.
+        tenth: whether a batch is a tenth of the rows, from 16 to 200.
 
     Returns:
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
@@ -62,129 +73,112 @@ def run(settings: TrainOptions, *, top: int, data_map: Path | None, a_tenth: boo
     Raises:
         BatchpropError: whatever stops it; nothing is written then.
     """
-    console = report.console()
-    with ExitStack() as files:
-        fresh = partial(atomic_file, force=settings.force, tables=settings.tables)
-        out = files.enter_context(fresh(settings.out))
-        picture = data_map and files.enter_context(fresh(data_map, option="--map"))
-        data = load(settings.data, settings.target, settings.task)
-        if a_tenth:
-            settings = replace(settings, batch_size=min(max(len(data.frame) // 10, _MIN_COUNT), _MAX_COUNT))
-        report.show_data(console, data, f"{len(data.frame):,} to examine")
-        examined = examine(console, data, settings)
-        _show_end(console, examined)
-        _show_rows(console, examined.rows, data.target.task, top)
-        with write_errors(settings.out):
-            write(examined.rows, out)
+    console, out, data_map = make_console(), files.out, files.data_map
+    with ExitStack() as stack:
+        tables = () if files.table is None else (files.table,)
+        fresh = partial(atomic_file, force=files.force, tables=tables)
+        part = stack.enter_context(fresh(out))
+        picture = data_map and stack.enter_context(fresh(data_map, option="--map"))
+        table = load(files.table, options.target, options.given_task)
+        if tenth:
+            options = replace(options, batch_size=min(max(len(table.frame) // 10, _MIN_COUNT), _MAX_COUNT))
+        show_data(console, table, f"{len(table.frame):,} to examine")
+        result = examine(console, table, options)
+        _show_end(console, result)
+        _show_rows(console, result.rows, table.target.task, top)
+        with write_errors(out):
+            write(result.rows, part)
         if data_map is not None and picture is not None:
             with write_errors(data_map):
-                _draw_map(examined.rows, data.target.task, f"{data.name}: {data.target.name}", picture)
-    console.print(f"All {len(data.frame):,} rows, with their figures: {settings.out}", soft_wrap=True)
+                _draw_map(result.rows, table.target.task, f"{table.name}: {table.target.name}", picture)
+    console.print(f"All {len(table.frame):,} rows, with their scores: {out}", soft_wrap=True)
     if data_map is not None:
         console.print(f"Map: {data_map}", soft_wrap=True)
-    return exit_code() if examined.network.interrupted_ else 0
+    return exit_code() if result.network.interrupted_ else 0
 
 
-def examine(console: Console, data: TrainingTable, settings: TrainOptions) -> ExamineResult:
-    """Train a network on all rows, and tell how it fared with each."""
-    X = make_preprocessor(data.columns, len(data.frame), data.target.name).fit_transform(data.frame)
-    report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
+def examine(console: Console, table: TrainingTable, options: TrainOptions) -> ExamineResult:
+    """Train a network on all rows, and record how it does on each."""
+    X = make_preprocessor(table.columns, len(table.frame), table.target.name).fit_transform(table.frame)
+    show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
-    fit = _examples_of_classes if data.target.task == "classes" else _examples_of_numbers
-    with progress(console, settings.epochs) as show, translate_errors(settings, clips=False):
-        how = options(settings, len(X), history_callback(history, show))
-        network, found = fit(X, data.target.values, how)
+    task = table.target.task
+    fit = _examine_classes if task == "classification" else _examine_numbers
+    with progress(console, options.epochs) as show, translate_errors(options, clips=False):
+        parameters = network_parameters(options, task, len(X), history_callback(history, show))
+        network, examples = fit(X, table.target.values, parameters)
     if not history:
-        # Ctrl-C came before the first epoch ended: nothing was seen.
+        # Ctrl-C came before the first epoch ended: nothing was recorded.
         raise KeyboardInterrupt
-    found.insert(0, *data.row_numbers)
-    return ExamineResult(network, history, found.sort_values("mislabel_rank", kind="stable"))
+    examples.insert(0, *table.row_numbers)
+    return ExamineResult(network, history, examples.sort_values("mislabel_rank", kind="stable"))
 
 
-def _examples_of_classes(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
-    network = batchprop.MLPClassifier(**how).fit(X, y, record_examples=True)
-    found = network.examples_
-    found.insert(2, "why", explain_label(found))
-    return network, found
+def _examine_classes(X: Any, y: Any, parameters: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
+    network = make_network("classification", **parameters).fit(X, y, record_examples=True)
+    examples = network.examples_
+    examples.insert(2, "why", explain_label(examples))
+    return network, examples
 
 
-def _examples_of_numbers(X: Any, y: Any, how: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
+def _examine_numbers(X: Any, y: Any, parameters: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
     scaler = StandardScaler()
     scaled = scaler.fit_transform(y[:, None])[:, 0]
-    network = batchprop.MLPRegressor(**how).fit(X, scaled, record_examples=True)
-    found = network.examples_
-    found["given_label"] = y
-    found["predicted_label"] = scaler.inverse_transform(found[["predicted_label"]].to_numpy())
-    found.insert(2, "why", explain_number(found))
-    return network, found
+    network = make_network("regression", **parameters).fit(X, scaled, record_examples=True)
+    examples = network.examples_
+    examples["given_label"] = y
+    examples["predicted_label"] = scaler.inverse_transform(examples[["predicted_label"]].to_numpy())
+    examples.insert(2, "why", explain_number(examples))
+    return network, examples
 
 
-def explain_label(found: pd.DataFrame) -> list[str]:
-    """Say what speaks against each row's label."""
-    return [
-        f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
-        for confidence, right in zip(found["confidence"], found["correctness"], strict=True)
-    ]
-
-
-def explain_number(found: pd.DataFrame) -> list[str]:
-    """Say how far each row's number is from what was expected."""
-    off = found["given_label"] - found["predicted_label"]
-    usual = off.abs().median()
-    return [
-        f"{abs(distance):.4g} too {'high' if distance > 0 else 'low'}"
-        + (f", {abs(distance) / usual:.1f}× the usual distance" if usual else "")
-        for distance in off
-    ]
-
-
-def _draw_map(found: pd.DataFrame, task: Task, title: str, path: Path) -> None:
+def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> None:
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.subplots()
-    if task == "classes":
-        DataMapDisplay.from_examples(found, ax=ax)
+    if task == "classification":
+        DataMapDisplay.from_examples(examples, ax=ax)
     else:
         PredictionErrorDisplay.from_predictions(
-            found["given_label"], found["predicted_label"], kind="actual_vs_predicted", subsample=None, ax=ax,
+            examples["given_label"], examples["predicted_label"], kind="actual_vs_predicted", subsample=None, ax=ax,
             scatter_kwargs={"s": 12, "alpha": 0.6}
         )  # fmt: skip
-        ax.set(xlabel="expected: mean of the network's answers", ylabel="given")
+        ax.set(xlabel="expected: mean of the network's predictions", ylabel="given")
     set_title(ax, title)
     figure.savefig(path)
 
 
-def _show_end(out: Console, examined: ExamineResult) -> None:
+def _show_end(out: Console, result: ExamineResult) -> None:
     """Print how long the network learned."""
-    seconds = format_duration(sum(moment.seconds for moment in examined.history))
-    engine = {"numpy": "NumPy", "jax": "JAX"}[examined.network.engine_]
-    cut = "Interrupted" if examined.network.interrupted_ else "Learned"
+    seconds = format_duration(sum(epoch.seconds for epoch in result.history))
+    engine = {"numpy": "NumPy", "jax": "JAX"}[result.network.engine_]
+    cut = "Interrupted" if result.network.interrupted_ else "Learned"
     out.print(
         "",
-        f"{cut} after {report.count_epochs(len(examined.history))}, {seconds} with {engine}.",
+        f"{cut} after {count_epochs(len(result.history))}, {seconds} with {engine}.",
         "",
         sep="\n",
         soft_wrap=True,
     )
 
 
-def _show_rows(out: Console, found: pd.DataFrame, task: Task, top: int) -> None:
+def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> None:
     """Print the most suspicious rows."""
-    place = found.columns[0]
-    predicted = "predicted" if task == "classes" else "expected"
-    if task == "classes":
-        other = int((found["given_label"] != found["predicted_label"]).sum())
+    place = examples.columns[0]
+    predicted = "predicted" if task == "classification" else "expected"
+    if task == "classification":
+        other = int((examples["given_label"] != examples["predicted_label"]).sum())
         out.print(
-            f"{other:,} of {len(found):,} rows are predicted to have another label than the one given.",
+            f"{other:,} of {len(examples):,} rows are predicted to have another label than the one given.",
             "A label is held at its mean probability over the epochs.",
             "",
             sep="\n",
         )
     if not top:
         return
-    table = report.make_table("", place, "given", predicted, "why", right=[0, 1])
-    written = str if task == "classes" else "{:.6g}".format
-    most = found.head(top)
+    table = make_table("", place, "given", predicted, "why", right=[0, 1])
+    written = str if task == "classification" else "{:.6g}".format
+    most = examples.head(top)
     columns = (most[name] for name in (place, "given_label", "predicted_label", "why"))
     for number, (where, given, other, why) in enumerate(zip(*columns, strict=True), start=1):
         table.add_row(str(number), str(where), written(given), written(other), why)

@@ -47,12 +47,12 @@ def export(
     _check_ending(onnx, "--onnx", ".onnx")
     _check_ending(weights, "--weights", ".safetensors")
     with require_tables():
-        from batchprop.tabular.persistence import atomic_file, load_model, write_errors
+        from batchprop.tabular.fit import network_of
+        from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
     import batchprop
 
-    pipeline = load_model(model)
-    last = pipeline[-1]
-    network = getattr(last, "regressor_", last)
+    pipeline = load_pipeline(model)
+    network = network_of(pipeline)
     with ExitStack() as files:
         # Both are made beside their places first: one that is there already stops the other too.
         if onnx is not None:

@@ -1,6 +1,5 @@
-"""What the extras install is imported only by the commands that need it; and how JAX fails."""
+"""What the extras install is imported only by the commands that need it."""
 
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -40,18 +39,3 @@ def _extra(extra: str, packages: Collection[str]) -> Iterator[None]:
         raise BatchpropError(
             f'this needs {error.name}, which is not installed: pip install "batchprop[{extra}]"'
         ) from error
-
-
-def jax_errors() -> tuple[type[Exception], ...]:
-    """What JAX raises where a device fails it; nothing as long as nobody imported JAX."""
-    return (sys.modules["jax"].errors.JaxRuntimeError,) if sys.modules.get("jax") else ()
-
-
-def format_jax_error(error: Exception) -> str:
-    """Say in one line that JAX failed, and why.
-
-    >>> format_jax_error(RuntimeError("RESOURCE_EXHAUSTED: Out of memory."))
-    'JAX gave up (RESOURCE_EXHAUSTED: Out of memory)'
-    """
-    reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-    return f"JAX gave up ({reason[0].rstrip('.')})"

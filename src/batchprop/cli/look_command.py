@@ -3,25 +3,26 @@
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from rich.console import Console
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-import batchprop
-from batchprop.cli import console as report
-from batchprop.cli.model import options, sizes, translate_errors
-from batchprop.cli.model_info import training_table
-from batchprop.cli.progress import History, history_callback, progress
-from batchprop.cli.settings import TrainOptions
+from batchprop.cli.console import make_console, show_data, show_network
+from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
-from batchprop.cli.training_table import TrainingTable, load
 from batchprop.errors import ParameterError
-from batchprop.tabular.persistence import atomic_file, load_model, write_errors
+from batchprop.microscope import look
+from batchprop.tabular.fit import layer_sizes, make_network, network_of, network_parameters, translate_errors
+from batchprop.tabular.history import History, history_callback
+from batchprop.tabular.model_info import training_table
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
 from batchprop.tabular.predictions import ENDINGS, text_columns
 from batchprop.tabular.target import Task
+from batchprop.tabular.training_table import TrainingTable, load
 from batchprop.tabular.transformers import make_preprocessor
 
 Size = tuple[int, int]
@@ -61,17 +62,33 @@ def resolve_arguments(model: Path | None, data: Path | None) -> tuple[Path | Non
     return None, model
 
 
+class LookSource(NamedTuple):
+    """What to look at.
+
+    Attributes:
+        model: the folder of a model, or None to train a network.
+        table: its rows; None for the digits, or what the model was trained on.
+        rows: examples in the batch.
+        image: height and width of an example, or None.
+    """
+
+    model: Path | None
+    table: Path | None
+    rows: int
+    image: Size | None
+
+
 def look_command(
-    settings: TrainOptions, model: Path | None, *, rows: int, image: Size | None, opened: bool
+    options: TrainOptions, source: LookSource, out: Path, *, open_page: bool, force: bool
 ) -> int:
     """Write the page, and open it.
 
     Args:
-        settings: the options; `out` is a file.
-        model: the folder of a model, or None to train a network.
-        rows: examples in the batch.
-        image: height and width of an example, or None.
-        opened: whether to open it.
+        options: of a network trained on the spot.
+        source: what to look at.
+        out: the file to write.
+        open_page: whether to open it.
+        force: replace the file.
 
     Returns:
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
@@ -79,45 +96,46 @@ def look_command(
     Raises:
         BatchpropError: whatever stops it; nothing is written then.
     """
-    console = report.console()
-    with atomic_file(settings.out, force=settings.force, tables=settings.tables) as part:
-        shown = _train(console, settings, image) if model is None else _load(model, settings.data, image)
-        page = batchprop.microscope.look(
+    console, model = make_console(), source.model
+    tables = () if source.table is None else (source.table,)
+    with atomic_file(out, force=force, tables=tables) as part:
+        shown = _train(console, options, source) if model is None else _load(model, source)
+        page = look(
             shown.network,
             shown.X,
             shown.y,
-            rows=rows,
+            rows=source.rows,
             images=shown.images,
             about=shown.about,
-            random_state=settings.seed,
+            random_state=options.seed,
         )
-        with write_errors(settings.out):
+        with write_errors(out):
             page.save(part)
-    console.print(f"Microscope: {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
-    if opened and not webbrowser.open(settings.out.resolve().as_uri()):
+    console.print(f"Microscope: {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    if open_page and not webbrowser.open(out.resolve().as_uri()):
         console.print("There is no browser to open it with: open that file in one.", soft_wrap=True)
     return exit_code() if model is None and shown.network.interrupted_ else 0
 
 
-def _train(console: Console, settings: TrainOptions, image: Size | None) -> MicroscopeInput:
-    """Train a small network by plain descent, the update of the text, and keep its checkpoints."""
-    data = load(settings.data, settings.target, settings.task)
-    images = _images(data, image)
-    X = _pixels(data) if data.path is None else _features(data)
-    report.show_data(console, data, f"{len(data.frame):,} to learn from")
-    report.show_network(console, sizes(data, X.shape[1], settings.hidden), settings)
+def _train(console: Console, options: TrainOptions, source: LookSource) -> MicroscopeInput:
+    """Train a small network by plain gradient descent, the update of the text, and keep its snapshots."""
+    table = load(source.table, options.target, options.given_task)
+    images = _images(table, source.image)
+    X = _pixels(table) if table.path is None else _features(table)
+    show_data(console, table, f"{len(table.frame):,} to learn from")
+    show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
-    classes = data.target.task == "classes"
-    y = data.target.values if classes else _standardised(data.target.values)
-    with progress(console, settings.epochs) as show, translate_errors(settings, clips=False):
-        how = options(settings, len(X), history_callback(history, show))
-        how |= {"momentum": 0.0, "tol": 0.0, "engine": "numpy"}
-        network = (batchprop.MLPClassifier if classes else batchprop.MLPRegressor)(**how)
+    task = table.target.task
+    classes = task == "classification"
+    y = table.target.values if classes else _standardise(table.target.values)
+    with progress(console, options.epochs) as show, translate_errors(options, clips=False):
+        parameters = network_parameters(options, task, len(X), history_callback(history, show))
+        network = make_network(task, **{**parameters, "momentum": 0.0, "tol": 0.0, "engine": "numpy"})
         network.fit(X.to_numpy(), y, record_examples=True)
     if not history:
         # Ctrl-C came before the first epoch ended: there is nothing to show.
         raise KeyboardInterrupt
-    return MicroscopeInput(network, X, _series(data, y), _about(data, scaled=not classes), images)
+    return MicroscopeInput(network, X, _series(table, y), _about(table, scaled=not classes), images)
 
 
 def _pixels(data: TrainingTable) -> pd.DataFrame:
@@ -134,7 +152,7 @@ def _series(data: TrainingTable, y: Any) -> pd.Series:
     return pd.Series(y, name=data.target.name)
 
 
-def _standardised(y: Any) -> Any:
+def _standardise(y: Any) -> Any:
     return StandardScaler().fit_transform(y[:, None])[:, 0]
 
 
@@ -172,18 +190,17 @@ def _images(data: TrainingTable, size: Size | None) -> Any:
     return numbers.to_numpy().reshape(-1, *size)
 
 
-def _load(model: Path, path: Path | None, image: Size | None) -> MicroscopeInput:
+def _load(model: Path, source: LookSource) -> MicroscopeInput:
     """The model, and rows of a table whose target it predicts."""
-    pipeline = load_model(model)
-    path = path or training_table(model)
+    pipeline = load_pipeline(model)
+    path = source.table or training_table(model)
     last = pipeline[-1]
-    task: Task = "classes" if hasattr(pipeline, "classes_") else "numbers"
+    task: Task = "classification" if hasattr(pipeline, "classes_") else "regression"
     target = pipeline["columns"].target if path else None
-    data = load(path, target, task, to_train=False, text=text_columns(pipeline))
-    y: Any = data.target.values
+    table = load(path, target, task, to_train=False, text=text_columns(pipeline))
+    y: Any = table.target.values
     scaled = hasattr(last, "transformer_")
     if scaled:
         y = last.transformer_.transform(y[:, None])[:, 0]
-    network = getattr(last, "regressor_", last)
-    X = _named(pipeline[:-1], data)
-    return MicroscopeInput(network, X, _series(data, y), _about(data, scaled=scaled), _images(data, image))
+    X, images = _named(pipeline[:-1], table), _images(table, source.image)
+    return MicroscopeInput(network_of(pipeline), X, _series(table, y), _about(table, scaled=scaled), images)

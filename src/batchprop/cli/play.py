@@ -1,12 +1,11 @@
 """`batchprop play`: its options."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from batchprop.cli.extras import require_play
-from batchprop.errors import ParameterError
+from batchprop.cli.options import check_target_given, option, own_argument, own_option, takes
 
 EXAMPLES = """Examples:
 
@@ -16,43 +15,35 @@ batchprop play flowers.csv --target species
 """
 
 
-def play(
-    data: Annotated[
+@takes(
+    own_argument(
+        "data",
         Path | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A CSV, TSV or Parquet file to begin with. Without it: points of the plane.",
-        ),
-    ] = None,
-    *,
-    target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of DATA to learn; needed with DATA.")
-    ] = None,
-    port: Annotated[
+        None,
+        metavar="DATA",
+        help="A CSV, TSV or Parquet file to begin with. Without it: points of the plane.",
+    ),
+    option("target", help="The column of DATA to learn; needed with DATA.", panel=""),
+    own_option(
+        "port",
         int,
-        typer.Option(
-            metavar="NUMBER",
-            min=0,
-            max=65535,
-            help="Where to listen, on 127.0.0.1 alone; 0 takes a free one.",
-        ),
-    ] = 0,
-    seed: Annotated[
-        int,
-        typer.Option(metavar="NUMBER", min=0, max=2**32 - 1, help="Of the points and the first weights."),
-    ] = 0,
-    opened: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
-) -> None:
+        0,
+        metavar="NUMBER",
+        low=0,
+        high=65535,
+        help="Where to listen, on 127.0.0.1 alone; 0 takes a free one.",
+    ),
+    option("seed", help="Of the points and the initial weights.", panel=""),
+    own_option("open_page", bool, True, "--open/--no-open", help="Open the page in the browser."),
+)
+def play(*, data: Path | None, target: str | None, port: int, seed: int, open_page: bool) -> None:
     """Play with a training in the browser: start, pause, and step one batch at a time.
 
     Choose data, layers and batch size, and see the decision boundary, the loss and
     the gradient noise scale move; open the microscope on the batch that was paused.
     It runs until Ctrl-C, or until its terminal is closed.
     """
-    if data is not None and target is None:
-        raise ParameterError(f"--target is missing: name the column of {data} to learn")
-    if data is None and target is not None:
-        raise ParameterError("--target names a column, but there is no DATA: name a file before it")
+    check_target_given(data, {"target": target}, "learn")
     with require_play():
         from batchprop.cli import play_command as playing
-    raise typer.Exit(playing.run(data, target, seed=seed, port=port, opened=opened))
+    raise typer.Exit(playing.run(data, target, seed=seed, port=port, opened=open_page))

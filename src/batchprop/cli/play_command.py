@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 from rich.console import Console
 
-from batchprop.cli import console as report
+from batchprop.cli.console import make_console
 from batchprop.cli.playground_tools import PlaygroundTools
 from batchprop.cli.signals import exit_code
 from batchprop.errors import BatchpropError
@@ -60,7 +60,7 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
     Raises:
         BatchpropError: the table cannot be learned from, or the port is taken.
     """
-    console = report.console()
+    console = make_console()
     tools, settings, file = PlaygroundTools(), Settings(seed=seed), None
     if path is not None:
         file = tools.inspect_file(path, path.name)

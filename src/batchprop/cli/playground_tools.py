@@ -70,16 +70,18 @@ class PlaygroundTools:
         X = np.asarray(pipeline.fit_transform(features), dtype=np.float64)
         values: Any = np.asarray(parsed.values)
         outputs: tuple[str, ...] = (target,)
-        if parsed.task == "classes":
+        if parsed.task == "classification":
             names, values = np.unique(values, return_inverse=True)
             outputs = tuple(map(str, names.tolist()))
         else:
             values = (values - values.mean()) / (values.std() or 1.0)
         check_size(file.name, len(X), X.shape[1], len(outputs))
         columns = tuple(str(name).partition("__")[2] for name in pipeline.get_feature_names_out())
-        title = f"{file.name}: {target}" + ("" if parsed.task == "classes" else ", standardised")
+        title = f"{file.name}: {target}" + ("" if parsed.task == "classification" else ", standardised")
+        # The protocol between page and server has its own words for the two tasks.
+        task: Any = "classes" if parsed.task == "classification" else "numbers"
         return PlaygroundData(
-            title, parsed.task, X, values.astype(float), columns, outputs, tuple(frame.index)
+            title, task, X, values.astype(float), columns, outputs, tuple(frame.index)
         )
 
     def microscope(self, data: PlaygroundData, initial: Network, batch: LastBatch, steps: int) -> str:

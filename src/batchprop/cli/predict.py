@@ -1,13 +1,12 @@
 """`batchprop predict`: its options."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.train import in_bytes
-from batchprop.errors import ParameterError
+from batchprop.cli.options import check_suffix, option, own_argument, own_option, takes
+from batchprop.cli.train import check_memory
 
 EXAMPLES = """Examples:
 
@@ -19,49 +18,47 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
 """
 
 
-def predict(
-    model: Annotated[
-        Path,
-        typer.Argument(metavar="MODEL", help="The folder that `batchprop train` wrote, or its model.skops."),
-    ],
-    data: Annotated[
+@takes(
+    own_argument(
+        "model", Path, metavar="MODEL", help="The folder that `batchprop train` wrote, or its model.skops."
+    ),
+    own_argument(
+        "data",
         list[Path],
-        typer.Argument(
-            metavar="DATA",
-            help="CSV, TSV or Parquet files (text also packed, .csv.gz or .csv.zst), a folder of such, or a "
-            "pattern; with the columns trained on, in any order.",
-        ),
-    ],
-    proba: Annotated[
-        bool, typer.Option("--proba", help="Add each class's probability, a column each.")
-    ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AMOUNT",
-            help="What predicting may take, as 4GB; a larger table is read and answered a part at a time.",
-            show_default="a quarter of the free memory",
-        ),
-    ] = None,
-    out: Annotated[
+        metavar="DATA",
+        help="CSV, TSV or Parquet files (text also packed, .csv.gz or .csv.zst), a folder of such, or a "
+        "pattern; with the columns trained on, in any order.",
+    ),
+    own_option("proba", bool, False, "--proba", help="Add the probability of each class, a column each."),
+    option(
+        "memory",
+        help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
+        panel="",
+    ),
+    own_option(
+        "out",
         Path | None,
-        typer.Option(help="A file to write, .csv, .tsv or .parquet.", show_default="CSV on standard output"),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace that file.")] = False,
+        None,
+        help="A file to write, .csv, .tsv or .parquet.",
+        default="CSV on standard output",
+    ),
+    own_option("force", bool, False, "--force", help="Replace that file."),
+)
+def predict(
+    *, model: Path, data: list[Path], proba: bool, memory: str | None, out: Path | None, force: bool
 ) -> None:
     """Predict the target for each row of a table, in the order of its files and rows.
 
-    A row that cannot be read stops it, and says where it stands: every row has
-    its answer. A file is written whole or not at all.
+    Every row has its prediction: a row that cannot be read ends the command, and
+    the message says where it stands. A file is written whole or not at all.
     """
     with require_tables():
         from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
         from batchprop.tabular.predictions import ENDINGS
-    wanted = PredictOptions(data, proba, None if memory is None else in_bytes(memory))
+    options = PredictOptions(data, proba, check_memory(memory))
     if out is None:
-        to_stdout(model, wanted)
+        to_stdout(model, options)
         return
-    if out.suffix.lower() not in ENDINGS:
-        raise ParameterError(f"--out {out} names no format: end it in {', '.join(ENDINGS)}")
-    number = to_file(model, wanted, out, force=force)
-    typer.echo(f"{number:,} predictions in {out}")
+    check_suffix("--out", out, tuple(ENDINGS))
+    count = to_file(model, options, out, force=force)
+    typer.echo(f"{count:,} predictions in {out}")

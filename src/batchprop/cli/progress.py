@@ -1,54 +1,24 @@
-"""Progress while training: a live bar in a terminal, plain lines elsewhere, and the history of both."""
+"""Progress of a training: a live bar in a terminal, plain lines elsewhere."""
 
-import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
-from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from batchprop.training import EpochRecord
+from batchprop.cli.console import show_data, show_network
+from batchprop.report.format import format_duration
+from batchprop.tabular.history import History, seconds_left
+from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.training_table import TrainingTable
 
 PATIENCE = 2.0
-"""Seconds that may pass before it is shown what they pass with."""
+"""Seconds after which a pass is worth a bar."""
 
 _QUIET_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class EpochSummary:
-    """What is kept of an epoch: its record without the network."""
-
-    epoch: int
-    loss: float
-    validation_loss: float | None
-    learning_rate: float
-    rows: int
-    seconds: float
-
-    @classmethod
-    def of(cls, record: EpochRecord) -> "EpochSummary":
-        """Take what is kept from an epoch's record."""
-        return cls(
-            record.number,
-            float(record.loss),
-            None if record.validation_loss is None else float(record.validation_loss),
-            float(record.learning_rate),
-            record.rows,
-            record.seconds,
-        )
-
-    @property
-    def rows_per_second(self) -> float:
-        """How fast this epoch went."""
-        return self.rows / max(self.seconds, 1e-9)
-
-
-History = list[EpochSummary]
 
 
 class ProgressDisplay(Protocol):
@@ -58,46 +28,55 @@ class ProgressDisplay(Protocol):
         """Show it."""
 
     def advance(self, share: float) -> None:
-        """Show how much of the epoch under way is read, from 0 to 1."""
+        """Show how much of the current epoch is read, from 0 to 1."""
 
 
-def history_callback(history: History, show: ProgressDisplay) -> Callable[[EpochRecord], bool]:
-    """Return a callback that adds each epoch to a history and shows it.
+class ConsoleObserver(Observer):
+    """Shows on a console what a training reports."""
 
-    Args:
-        history: to add to.
-        show: called with it after each epoch.
-    """
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._display: ProgressDisplay | None = None
 
-    # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
-    def on_epoch(record: EpochRecord) -> bool:
-        # A fit that goes back after it diverged comes by some epochs once more.
-        del history[record.number - 1 :]
-        history.append(EpochSummary.of(record))
-        show(history)
-        return False
+    def on_note(self, text: str) -> None:
+        """Print a remark."""
+        self.console.print(text, soft_wrap=True)
 
-    return on_epoch
+    def on_table(self, table: TrainingTable, rows: str) -> None:
+        """Print what the table holds."""
+        show_data(self.console, table, rows)
 
+    def on_network(self, sizes: Sequence[int], options: TrainOptions) -> None:
+        """Print the layers."""
+        show_network(self.console, sizes, options)
 
-def seconds_left(history: History, epochs: int) -> float:
-    """Return how long the epochs still allowed would take, at the mean pace so far.
+    def on_epoch(self, history: History) -> None:
+        """Show the last epoch."""
+        if self._display is not None:
+            self._display(history)
 
-    >>> seconds_left([EpochSummary(1, 1.0, None, 0.1, 10, 2.0)], epochs=4)
-    6.0
-    """
-    return (epochs - len(history)) * sum(moment.seconds for moment in history) / len(history)
+    def on_rows(self, share: float) -> None:
+        """Show how far the epoch is."""
+        if self._display is not None:
+            self._display.advance(share)
 
+    @contextmanager
+    def watch_training(self, epochs: int) -> Iterator[None]:
+        """Show a bar, or lines."""
+        with progress(self.console, epochs) as self._display:
+            yield
 
-def format_duration(seconds: float) -> str:
-    """Write a duration as hours, minutes and seconds.
+    @contextmanager
+    def watch_pass(self, what: str, rows: int | None) -> Iterator[Callable[[int], None]]:
+        """Show a pass over the table."""
+        with pass_progress(self.console, what, rows) as count_rows:
+            yield count_rows
 
-    >>> format_duration(75.4), format_duration(3700)
-    ('1:15', '1:01:40')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    @contextmanager
+    def watch_prediction(self, rows: int) -> Iterator[Callable[[int], None]]:
+        """Show predictions that take long."""
+        with slow_pass_progress(self.console, "Predicting", rows) as count_rows:
+            yield count_rows
 
 
 @contextmanager
@@ -227,12 +206,3 @@ class _Lines:
                 soft_wrap=True,
             )
             self.console.file.flush()
-
-
-def write_history(history: History, path: Path) -> None:
-    """Write the history as CSV, one row per epoch."""
-    names = [field.name for field in fields(EpochSummary)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(names)
-        rows.writerows([getattr(moment, name) for name in names] for moment in history)

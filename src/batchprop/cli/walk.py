@@ -1,14 +1,13 @@
 """`batchprop walk`: its options."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.settings import parse_hidden
-from batchprop.cli.train import Activation
-from batchprop.errors import ParameterError
+from batchprop.cli.options import check_target_given, option, own_argument, own_option, parsed, takes
+from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
 
@@ -20,51 +19,35 @@ batchprop walk flowers.csv --target species --rows 4
 """
 
 
-def walk(
-    data: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file. Without it: iris.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column to predict; needed with DATA.")
-    ] = None,
-    task: Annotated[
-        Literal["auto", "classes", "numbers"], typer.Option(help="What the target holds.")
-    ] = "auto",
-    rows: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="Examples in the batch.")] = 5,
-    hidden: Annotated[
-        str, typer.Option(metavar="WIDTHS", help="Widths of the hidden layers, as 4 or 4,3.")
-    ] = "4",
-    activation: Annotated[
-        Activation, typer.Option(metavar="NAME", help="Of every hidden layer, as of train.")
-    ] = "sigmoid",
-    learning_rate: Annotated[
-        float, typer.Option(metavar="NUMBER", min=1e-12, max=1e6, help="α of the update.")
-    ] = 0.5,
-    seed: Annotated[
-        int,
-        typer.Option(
-            metavar="NUMBER", min=0, max=2**32 - 1, help="Of the rows chosen and the first weights."
-        ),
-    ] = 0,
-) -> None:
+@takes(
+    own_argument(
+        "data", Path | None, None, metavar="DATA", help="A CSV, TSV or Parquet file. Without it: iris."
+    ),
+    option("target", panel=""),
+    option("task", panel=""),
+    own_option("rows", int, 5, metavar="NUMBER", low=1, help="Examples in the batch."),
+    option("hidden", value=(4,), help="Widths of the hidden layers, as 4 or 4,3.", panel=""),
+    option("activation", value="sigmoid", help="Of every hidden layer, as of train.", panel=""),
+    option("learning_rate", value=0.5, high=1e6, help="α of the update.", panel=""),
+    option("seed", help="Of the rows chosen and the initial weights.", panel=""),
+)
+def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     """Walk one small batch through backpropagation, line by line, and see every matrix.
 
     Each line of the algorithm stands above what it computes: forward, the loss,
     dZ, the tensor DW with a sheet for each example, its collapse to dW, and the
     update.
     """
-    if data is not None and target is None:
-        raise ParameterError(f"--target is missing: name the column of {data} to predict")
-    if data is None and target is not None:
-        raise ParameterError("--target names a column, but there is no DATA: name a file before it")
-    widths = parse_hidden(hidden)
+    check_target_given(data, values, "predict")
+    options = TrainOptions(**parsed(values))
     from batchprop.cli import walk_command as walking
 
-    if data is None or target is None:
-        batch = walking.iris(rows, seed)
+    if data is None:
+        batch = walking.iris(rows, options.seed)
     else:
         with require_tables():
             from batchprop.cli.walk_table import from_table
-        batch = from_table(data, target, None if task == "auto" else task, rows, seed)
-    for line in walking.steps(batch, widths, activation, learning_rate, seed):
+        batch = from_table(data, str(options.target), options.given_task, rows, options.seed)
+    lines = walking.steps(batch, options.hidden, options.activation, options.learning_rate, options.seed)
+    for line in lines:
         typer.secho(line, bold=line.startswith(("▸", "──")))

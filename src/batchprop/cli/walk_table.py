@@ -26,7 +26,7 @@ def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed:
     X = make_preprocessor(infer_schema(features), len(features)).fit_transform(features).astype(np.float64)
     encoded = "1 feature" if X.shape[1] == 1 else f"{X.shape[1]} features"
     what = f"rows of {path.name} ({encoded}, encoded)"
-    if target.task == "classes":
+    if target.task == "classification":
         names, codes = np.unique(target.values, return_inverse=True)
         return sample(what, X, codes, tuple(map(str, names)), rows, seed)
     chosen = np.random.default_rng(seed).permutation(len(X))[:rows]

@@ -19,11 +19,11 @@ from sklearn.pipeline import Pipeline
 
 from batchprop.errors import DataError, ModelError, ParameterError, WriteError
 from batchprop.files import completed_paths, defer_signals, fsync_path, temporary_path
+from batchprop.tabular.model_info import check_format
 from batchprop.tabular.model_validation import TRUSTED_TYPES, validate_archive
 from batchprop.tabular.soundness import validate_model
 
 MODEL = "model.skops"
-SETTINGS = "settings.json"
 
 # scikit-learn's imputer keeps the dtype that it was fitted on.
 _TRUSTED = [*TRUSTED_TYPES, "numpy.dtype"]
@@ -47,28 +47,29 @@ _BROKEN = (
 )
 
 
-def save_model(model: Pipeline, path: Path) -> None:
+def save_pipeline(model: Pipeline, path: Path) -> None:
     """Write a fitted pipeline in skops format, and see that it can be read back.
 
     Raises:
-        ModelError: the pipeline holds a type that `load_model` would refuse.
+        ModelError: the pipeline holds a type that `load_pipeline` would refuse.
     """
     skops.io.dump(model, path)
     with path.open("rb") as file:
         validate_archive(file, path)
 
 
-def load_model(path: str | Path) -> Pipeline:
+def load_pipeline(path: str | Path) -> Pipeline:
     """Read a pipeline that `batchprop train` wrote, without running any code the file may hold.
 
     Args:
         path: the model's folder, or the .skops file in it.
 
     Raises:
-        ModelError: there is no such file, it is damaged, it holds types that no model has, or what it holds
-            is no model that can answer.
+        ModelError: there is no such file, it is damaged, another version wrote it, it holds types
+            that no model has, or what it holds is no model that can predict.
     """
     path = _model_file(Path(path))
+    check_format(path.parent)
     try:
         with path.open("rb") as file:
             validate_archive(file, path)

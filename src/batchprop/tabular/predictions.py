@@ -1,9 +1,9 @@
-"""A model's answers as a table, and that table as a file, written at once or block by block."""
+"""A model's predictions as a table, made and written at once or in blocks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -12,8 +12,13 @@ from sklearn.pipeline import Pipeline
 
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import delimiter_of
+from batchprop.data.memory import default_memory, exceeds_memory
 from batchprop.data.parquet import open_parquet
-from batchprop.errors import ParameterError
+from batchprop.data.reader import read_tables
+from batchprop.data.rejects import BadRowError
+from batchprop.data.scanner import scan
+from batchprop.errors import DataError, ParameterError, RowError
+from batchprop.tabular.observer import Observer
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
 
@@ -47,7 +52,7 @@ def block_size(model: Pipeline, memory: int) -> int:
     """Return how many rows to predict at a time, of wide tables fewer, to stay within a part of the memory.
 
     Args:
-        model: a pipeline that `load_model` returned.
+        model: a pipeline that `load_pipeline` returned.
         memory: in bytes.
     """
     width = len(model["columns"].kinds) + int(model[-1].n_features_in_)
@@ -63,7 +68,7 @@ def check_proba(model: Pipeline) -> None:
     if not hasattr(model, "classes_"):
         target = model["columns"].target
         raise ParameterError(
-            f"--proba needs classes, and this model predicts {target!r}, a number: leave it out"
+            f"proba=True needs classes, and this model predicts {target!r}, a number: leave it out"
         )
 
 
@@ -71,7 +76,7 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
     """Predict the target of each row.
 
     Args:
-        model: a pipeline that `load_model` returned.
+        model: a pipeline that `load_pipeline` returned.
         frame: the rows (n), with the columns trained on in any order.
         proba: add the probability of each class.
 
@@ -89,6 +94,116 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
     P = model.predict_proba(frame)
     shares = {f"probability {label}": P[:, k] for k, label in enumerate(model.classes_)}
     return pd.DataFrame({target: model.classes_[P.argmax(axis=1)], **shares})
+
+
+class TableRows(NamedTuple):
+    """The rows of a table.
+
+    Attributes:
+        n_rows: how many there are.
+        frames: the rows in order, in blocks; the index counts them from 0.
+        locate: the place of a row by its number: its file, "line" or "row", and its number there.
+    """
+
+    n_rows: int
+    frames: Iterator[pd.DataFrame]
+    locate: Callable[[int], tuple[Path, str, int]]
+
+
+@contextmanager
+def predict_blocks(
+    model: Pipeline,
+    files: Sequence[Path],
+    *,
+    proba: bool = False,
+    memory: int | None = None,
+    observer: Observer | None = None,
+) -> Iterator[Iterator[pd.DataFrame]]:
+    """Predict all rows of a table, in blocks.
+
+    Args:
+        model: a pipeline that `load_pipeline` returned.
+        files: of the table.
+        proba: add the probability of each class.
+        memory: that predicting may take, in bytes; None for a quarter of what is free.
+        observer: watches the passes over the table.
+
+    Yields:
+        Tables as ``predict_frame`` returns them, in the order of the rows.
+
+    Raises:
+        DataError: a row cannot be read, or holds what it may not; the message names its file and line.
+        ParameterError: probabilities are wanted of a model that predicts numbers.
+    """
+    observer = observer or Observer()
+    if proba:
+        check_proba(model)
+    columns = required_columns(model, files[0])
+    with (
+        iter_rows(model, files, columns, memory, observer) as rows,
+        observer.watch_prediction(rows.n_rows) as count_rows,
+    ):
+        yield _predict_rows(model, rows, count_rows, proba=proba)
+
+
+def _predict_rows(
+    model: Pipeline, rows: TableRows, count_rows: Callable[[int], None], *, proba: bool
+) -> Iterator[pd.DataFrame]:
+    for frame in rows.frames:
+        try:
+            predictions = predict_frame(model, frame, proba=proba)
+        except RowError as error:
+            file, unit, number = rows.locate(error.row)
+            raise DataError(f"{file}, {unit} {number}: {error}") from error
+        yield predictions
+        count_rows(len(frame))
+
+
+@contextmanager
+def iter_rows(
+    model: Pipeline, files: Sequence[Path], columns: Sequence[str], memory: int | None, observer: Observer
+) -> Iterator[TableRows]:
+    """Read a table at once, or scan it where it is larger than memory, to read it in blocks.
+
+    Args:
+        model: whose words are taken for words: of a file with one row nothing else tells that 01 is one.
+        files: of the table.
+        columns: that the model needs.
+        memory: that may be taken, in bytes; None for a quarter of what is free.
+        observer: watches the scan.
+
+    Yields:
+        The rows, for as long as they may be read.
+
+    Raises:
+        DataError: a file, a column or a row cannot be read.
+    """
+    memory = memory or default_memory()
+    n, words = block_size(model, memory), text_columns(model)
+    if not exceeds_memory(files, memory):
+        with _keep_all_rows():
+            whole = read_tables(files, text=words)
+        frame = whole.frame[list(columns)]
+        frames = (frame.iloc[start : start + n] for start in range(0, len(frame), n))
+        yield TableRows(
+            len(frame),
+            frames,
+            lambda row: (whole.files[whole.of_file[row]], whole.unit, int(whole.row_numbers[row])),
+        )
+        return
+    with _keep_all_rows(), observer.watch_pass("Scanning the table", None):
+        table = scan(files, text=words, memory=memory)
+    with table:
+        yield TableRows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)
+
+
+@contextmanager
+def _keep_all_rows() -> Iterator[None]:
+    """Drop from the error of a bad row the advice to leave it out: every row is to have its prediction."""
+    try:
+        yield
+    except BadRowError as error:
+        raise DataError(error.reason) from error
 
 
 def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:

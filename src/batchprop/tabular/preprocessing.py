@@ -68,7 +68,7 @@ def fit_streaming(
     Args:
         frames: the blocks of the table, in order, whose index numbers the rows from 0; none has to be kept.
         target: the column to predict, without missing values.
-        task: "classes" or "numbers" to overrule the rule.
+        task: "classification" or "regression" to overrule the rule.
         weights: the column that says how much each row counts; it is no feature.
 
     Returns:

@@ -21,7 +21,7 @@ def check_enough(target: Target) -> None:
     Raises:
         DataError: fewer than 10 rows, or one class or number only.
 
-    >>> check_enough(Target("ill", "classes", "", np.repeat(["no"], 20)))
+    >>> check_enough(Target("ill", "classification", "", np.repeat(["no"], 20)))
     Traceback (most recent call last):
     batchprop.errors.DataError: the target 'ill' holds one class only, 'no', in all 20 rows: ...
     """
@@ -32,7 +32,7 @@ def check_enough(target: Target) -> None:
         )
     values = np.unique(target.values)
     if len(values) == 1:
-        what = "one class only" if target.task == "classes" else "one number only"
+        what = "one class only" if target.task == "classification" else "one number only"
         raise DataError(
             f"the target {target.name!r} holds {what}, {values.tolist()[0]!r}, in all {rows} rows: "
             "add rows of another, or choose another target"
@@ -45,19 +45,21 @@ def check_each_class_twice(target: Target) -> None:
     Raises:
         DataError: a class has one row.
 
-    >>> check_each_class_twice(Target("ill", "classes", "", np.array(["no", "no", "yes"])))
+    >>> check_each_class_twice(
+    ...     Target("ill", "classification", "", np.array(["no", "no", "yes"]))
+    ... )
     Traceback (most recent call last):
     batchprop.errors.DataError: the target 'ill': class 'yes' has one row, too few to train and test on; ...
     """
     values, counts = np.unique(target.values, return_counts=True)
-    if target.task == "classes" and counts.min() == 1:
+    if target.task == "classification" and counts.min() == 1:
         raise DataError(_too_few_error(target, values[counts == 1].tolist(), len(target.values)))
 
 
 def _too_few_error(target: Target, single: list[Any], rows: int) -> str:
     named = ", ".join(repr(value) for value in single[:_NAMED]) + (", ..." if len(single) > _NAMED else "")
     classes = f"class {named} has" if len(single) == 1 else f"{len(single)} classes ({named}) have"
-    numbers = "" if isinstance(single[0], str) or rows < MIN_ROWS else ", or use --task numbers"
+    numbers = "" if isinstance(single[0], str) or rows < MIN_ROWS else ", or use task='regression'"
     return (
         f"the target {target.name!r}: {classes} one row, too few to train and test on; "
         f"add rows, or remove or merge the class{numbers}"
@@ -80,7 +82,7 @@ def stratified_split(target: Target, rows: Rows, fraction: float, random_state: 
     Returns:
         The rows that stay, in order, and those set aside, in order.
 
-    >>> target = Target("ill", "classes", "", np.repeat(["no", "yes"], [90, 10]))
+    >>> target = Target("ill", "classification", "", np.repeat(["no", "yes"], [90, 10]))
     >>> stay, aside = stratified_split(target, np.arange(100), 0.2, random_state=0)
     >>> np.unique(target.values[aside], return_counts=True)[1].tolist()
     [18, 2]
@@ -91,7 +93,7 @@ def stratified_split(target: Target, rows: Rows, fraction: float, random_state: 
 
 
 def _groups(target: Target, rows: Rows) -> list[Rows]:
-    if target.task == "numbers":
+    if target.task == "regression":
         return [rows]
     values = target.values[rows]
     return [rows[values == value] for value in np.unique(values)]

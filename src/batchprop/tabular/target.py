@@ -11,7 +11,7 @@ from pandas.api import types
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
 
-Task: TypeAlias = Literal["classes", "numbers"]
+Task: TypeAlias = Literal["classification", "regression"]
 Form: TypeAlias = Literal["truth", "whole", "short", "text"]
 
 MAX_CLASSES = 20
@@ -38,14 +38,14 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
 
     Args:
         column: the target, without missing values.
-        task: "classes" or "numbers" to overrule the rule.
+        task: "classification" or "regression" to overrule the rule.
 
     Raises:
         DataError: the target holds dates, infinities, numbers beyond 1e30, or text where numbers are
             wanted.
 
     >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
-    'classes'
+    'classification'
     >>> read_target(pd.Series([0.5, 1.0, 2.5], name="price")).reason
     'it holds fractions'
     """
@@ -53,8 +53,8 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
     check_target(column)
     told, rule = _tell_task(column)
     if task is not None:
-        told, rule = task, "as asked by --task"
-    values = _labels(column) if told == "classes" else _numbers(column, name)
+        told, rule = task, "as asked for"
+    values = _labels(column) if told == "classification" else _numbers(column, name)
     return Target(name, told, rule, values)
 
 
@@ -90,12 +90,12 @@ def check_target(column: pd.Series) -> None:
 
 def _tell_task(column: pd.Series) -> tuple[Task, str]:
     if types.is_bool_dtype(column):
-        return "classes", "it holds true and false"
+        return "classification", "it holds true and false"
     if not types.is_numeric_dtype(column):
-        return "classes", "it holds text"
+        return "classification", "it holds text"
     values = column.to_numpy(float)
     if np.any(values != np.floor(values)):
-        return "numbers", "it holds fractions"
+        return "regression", "it holds fractions"
     return infer_integer_task(len(np.unique(values)), len(values))
 
 
@@ -103,11 +103,11 @@ def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
     """Tell whether a target of whole numbers holds classes or numbers, and by which rule.
 
     >>> infer_integer_task(3, rows=100)
-    ('classes', 'it holds 3 different whole numbers, at most 20')
+    ('classification', 'it holds 3 different whole numbers, at most 20')
     """
     if distinct <= min(MAX_CLASSES, max(2, rows // 2)):
-        return "classes", f"it holds {distinct} different whole numbers, at most {MAX_CLASSES}"
-    return "numbers", f"it holds {distinct:,} different whole numbers"
+        return "classification", f"it holds {distinct} different whole numbers, at most {MAX_CLASSES}"
+    return "regression", f"it holds {distinct:,} different whole numbers"
 
 
 def _labels(column: pd.Series) -> npt.NDArray[Any]:
@@ -164,8 +164,8 @@ def as_numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
         return column.to_numpy(float)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"the target {name!r} holds text such as {column.iloc[0]!r}, and --task numbers needs numbers: "
-            "correct it or use --task classes"
+            f"the target {name!r} holds text such as {column.iloc[0]!r}, and task='regression' needs "
+            "numbers: correct it or use task='classification'"
         ) from error
 
 

@@ -41,7 +41,7 @@ class TargetSpec:
 
     Attributes:
         name: the column's.
-        task: "classes" or "numbers".
+        task: "classification" or "regression".
         rule: what told which, in words.
         rows: how many there are, n.
         weight: the sum of the rows' weights; without weights their number.
@@ -90,7 +90,7 @@ class TargetSpec:
         """
         column = column.rename(self.name)
         check_target(column)
-        if self.task == "numbers":
+        if self.task == "regression":
             values = as_numbers(column, self.name)
             check_largest(_largest(values), self.name)
             return values
@@ -116,7 +116,7 @@ def _check_form(column: pd.Series, form: Form) -> None:
         fractions = column[[not are_integers(np.array([value])) for value in values]]
         raise DataError(
             f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row(fractions)}, where "
-            "whole numbers that name classes came before: correct it, or use --task numbers"
+            "whole numbers that name classes came before: correct it, or use task='regression'"
         )
 
 
@@ -177,7 +177,7 @@ class TargetAccumulator:
 
     Args:
         name: the column's.
-        task: "classes" or "numbers", or None to tell by the values.
+        task: "classification" or "regression", or None to tell by the values.
 
     >>> tally = TargetAccumulator("ill", None)
     >>> tally.add(pd.Series([0, 1, 1], name="ill"))
@@ -189,7 +189,7 @@ class TargetAccumulator:
     ...     target.counts.tolist(),
     ...     target.read(pd.Series([1.0])),
     ... )
-    ('classes', [0, 1], [1, 3], array([1]))
+    ('classification', [0, 1], [1, 3], array([1]))
     """
 
     def __init__(self, name: str, task: Task | None) -> None:
@@ -221,9 +221,9 @@ class TargetAccumulator:
             )
         check_target(column)
         self._check_sort(column)
-        if self._holds == "numbers" or self.task == "numbers":
+        if self._holds == "numbers" or self.task == "regression":
             self._take_numbers(column)
-        if self._holds != "numbers" and self.task != "numbers":
+        if self._holds != "numbers" and self.task != "regression":
             form: Form = "truth" if self._holds == "booleans" else "text"
             self._words.add(pa.array(as_labels(column, form), pa.large_string()))
             if not self._words.exact:
@@ -242,25 +242,25 @@ class TargetAccumulator:
 
     def _take_numbers(self, column: pd.Series) -> None:
         values = as_numbers(column, self.name)
-        if self.task != "classes":
+        if self.task != "classification":
             # What is beyond the largest is refused at the end, if the target holds numbers at all.
             self._moments.add(values.clip(-_OVERFLOW, _OVERFLOW))
             self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
-        if self.task == "numbers" or (self._fractions and self.task is None):
+        if self.task == "regression" or (self._fractions and self.task is None):
             self._distinct = None
         if self._distinct is not None:
             found = pd.Series(*np.unique(values, return_counts=True)[::-1])
             self._distinct = self._distinct.add(found, fill_value=0).astype(int)
             if len(self._distinct) > MAX_LABELS:
-                if self.task == "classes":
+                if self.task == "classification":
                     raise self._too_many()
                 self._distinct = None
 
     def _too_many(self) -> DataError:
         return DataError(
             f"the target {self.name!r} holds more than {MAX_LABELS:,} different labels, too many for "
-            "classes: choose another target, or use --task numbers if it holds numbers"
+            "classes: choose another target, or use task='regression' if it holds numbers"
         )
 
     def learned(self) -> TargetSpec:
@@ -271,8 +271,8 @@ class TargetAccumulator:
         """
         task, rule = self._told()
         if self.task is not None:
-            task, rule = self.task, "as asked by --task"
-        if task == "classes":
+            task, rule = self.task, "as asked for"
+        if task == "classification":
             return self._classes(rule)
         low, high = self._quantiles.low, self._quantiles.high
         check_largest(max(low, high, key=abs), self.name)
@@ -291,11 +291,14 @@ class TargetAccumulator:
 
     def _told(self) -> tuple[Task, str]:
         if self._holds != "numbers":
-            return "classes", "it holds true and false" if self._holds == "booleans" else "it holds text"
+            return (
+                "classification",
+                "it holds true and false" if self._holds == "booleans" else "it holds text",
+            )
         if self._fractions:
-            return "numbers", "it holds fractions"
+            return "regression", "it holds fractions"
         if self._distinct is None:
-            return "numbers", f"it holds more than {MAX_LABELS:,} different whole numbers"
+            return "regression", f"it holds more than {MAX_LABELS:,} different whole numbers"
         return infer_integer_task(len(self._distinct), self.rows)
 
     def _classes(self, rule: str) -> TargetSpec:
@@ -308,7 +311,7 @@ class TargetAccumulator:
         order = np.argsort(labels)
         return TargetSpec(
             self.name,
-            "classes",
+            "classification",
             rule,
             self.rows,
             self.weight,

@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
-from batchprop.cli.console import format_number, format_score
-from batchprop.cli.model import Evaluation
 from batchprop.plots.evaluation import (
     MAX_CLASSES,
     MAX_POINTS,
@@ -15,36 +13,38 @@ from batchprop.plots.evaluation import (
     draw_confusion,
     draw_predictions,
 )
+from batchprop.report.format import format_number, format_score
 from batchprop.report.page import Figure, Section, Table
+from batchprop.tabular.evaluation import HeldOutRows
 from batchprop.tabular.target import Target
 
 Array = npt.NDArray[Any]
 
 _MAX_PAIRS, _NAMED_PAIRS = 20, 3
-_TWO = 2
+_BINARY = 2
 _ROWS_A_BIN, _MAX_BINS = 20, 10
 
 
-def prediction_section(target: Target, judged: Evaluation, classes: Array | None) -> list[Section]:
+def prediction_section(target: Target, rows: HeldOutRows, classes: Array | None) -> list[Section]:
     """Return the sections on the answers.
 
     Args:
         target: what is predicted.
-        judged: the answers on the test rows.
+        rows: the test rows with the model's outputs.
         classes: in the order of the probabilities, or None for numbers.
     """
     if classes is None:
-        return [_regression_section(target, judged)]
-    sections = [_confusion(judged, classes)]
-    if len(classes) == _TWO:
-        sections.append(_calibration(judged, classes))
+        return [_regression_section(target, rows)]
+    sections = [_confusion(rows, classes)]
+    if len(classes) == _BINARY:
+        sections.append(_calibration(rows, classes))
     return sections
 
 
-def _confusion(judged: Evaluation, classes: Array) -> Section:
-    guess = classes[judged.answers.argmax(axis=1)]
-    counts = confusion_matrix(judged.y, guess, labels=classes)
-    right, n = int(np.trace(counts)), len(judged.y)
+def _confusion(rows: HeldOutRows, classes: Array) -> Section:
+    guess = classes[rows.outputs.argmax(axis=1)]
+    counts = confusion_matrix(rows.y, guess, labels=classes)
+    right, n = int(np.trace(counts)), len(rows.y)
     pairs = _confused_pairs(counts, classes)
     text = f"Right on {right:,} of {n:,} test rows."
     if not pairs:
@@ -84,25 +84,25 @@ def _confused_pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]
     ]
 
 
-def _calibration(judged: Evaluation, classes: Array) -> Section:
+def _calibration(rows: HeldOutRows, classes: Array) -> Section:
     """How far a probability can be taken at its word."""
-    label, n = classes[1], len(judged.y)
-    true = judged.y == label
+    label, n = classes[1], len(rows.y)
+    true = rows.y == label
     bins = min(_MAX_BINS, n // _ROWS_A_BIN)
-    if bins < _TWO or true.all() or not true.any():
+    if bins < _BINARY or true.all() or not true.any():
         return Section("Calibration", (f"Left out: {n:,} test rows of both classes are too few to tell.",))
     text = (
         f"Of the test rows that were given a probability of {label} near 0.7, about 70% should be {label}. "
         f"Each of the {bins} points stands for as many of {n:,} test rows."
     )
-    probability = judged.answers[:, 1].astype(float)
+    probability = rows.outputs[:, 1].astype(float)
     drawn = draw_calibration(true, np.clip(probability, 0.0, 1.0), label, bins)
     title = f"Share of {label} by its predicted probability"
     return Section("Calibration", (text,), (Figure(title, drawn),))
 
 
-def _regression_section(target: Target, judged: Evaluation) -> Section:
-    y, guess = judged.y.astype(float), judged.answers.astype(float)
+def _regression_section(target: Target, rows: HeldOutRows) -> Section:
+    y, guess = rows.y.astype(float), rows.outputs.astype(float)
     n = len(y)
     if n == 1:
         text = (

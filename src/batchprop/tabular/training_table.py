@@ -1,4 +1,4 @@
-"""The table of a command: read, its target and weights taken out, its columns told apart."""
+"""The table of a training: read, its target and weights taken out, its columns classified."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +10,20 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.datasets import load_digits
 
-from batchprop.cli.settings import TrainOptions
 from batchprop.data.arrow import get_column
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import LoadedTable, read_table, read_tables
-from batchprop.data.rejects import RejectedRow
+from batchprop.data.rejects import RejectedRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
+from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.schema import ColumnSchema, infer_schema
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, read_target
 from batchprop.tabular.target_statistics import TargetSpec
+
+FRAME = "the DataFrame"
+"""What messages and reports call a table that is no file."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,13 @@ class TrainingTable:
     Attributes:
         name: what it is called.
         path: the file; None for the digits.
-        frame: n rows, the target and the weights taken out; its index is the rows' places in the file.
-        columns: what each of its columns is.
+        frame: n rows, without the target and the weights; its index is the rows' positions in the file.
+        columns: the schema of each of its columns.
         target: what to predict (n,).
         weights: how much each row counts (n,), or None.
         left_out: how many rows could not be used.
-        told: what the target holds, all rows to train on together, where most of them are not in the frame.
-        standing: what a row's place is called, and each row's, where the file alone does not tell.
+        target_stats: of the target over all training rows, where most of them are not in the frame.
+        row_locator: what a row's number is called, and each row's, where the file alone does not tell.
         skipped: the rows that were skipped.
     """
 
@@ -66,7 +69,7 @@ class TrainingTable:
 
     @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
-        """What a row's place is called, and each row's: its line in a text file, its number elsewhere."""
+        """What a row's number is called, and each row's: its line in a text file, its row elsewhere."""
         if self.row_locator is not None:
             return self.row_locator
         rows = self.frame.index.to_numpy()
@@ -100,23 +103,40 @@ def load(
     return _make_table(name, path, frame, target or "digit", task, weights, to_train=to_train)
 
 
-def load_training_table(settings: TrainOptions) -> TrainingTable:
+def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
     """Read the table of a training, of one file or many, that fits in memory.
 
     Args:
-        settings: the options.
+        data: its files, folders and patterns; a table in memory; None for the digits.
+        options: of the training.
 
     Raises:
         DataError: a file, a row, the target or the weights cannot be used.
     """
-    how = (settings.task, settings.weights)
-    if settings.data is None or settings.target is None:
-        return load(None, settings.target, *how)
-    whole = read_tables(
-        settings.tables, settings.target, on_bad_row=settings.on_bad_row, max_skipped=settings.max_skipped
-    )
-    data = _make_table(dataset_name(whole.files), settings.data, whole.frame, settings.target, *how)
-    return replace(data, left_out=len(whole.skipped), skipped=whole.skipped, row_locator=_row_locator(whole))
+    task, weights = options.given_task, options.weights
+    if data is None or options.target is None:
+        return load(None, options.target, task, weights)
+    if isinstance(data, pd.DataFrame):
+        return _from_frame(data, options)
+    whole = read_tables(data, options.target, on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
+    table = _make_table(dataset_name(whole.files), data[0], whole.frame, options.target, task, weights)
+    return replace(table, left_out=len(whole.skipped), skipped=whole.skipped, row_locator=_row_locator(whole))
+
+
+def _from_frame(frame: pd.DataFrame, options: TrainOptions) -> TrainingTable:
+    target = str(options.target)
+    names = [str(name) for name in frame.columns]
+    if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
+        raise DataError(f"the DataFrame has two columns named {duplicates[0]!r}: rename one")
+    frame = frame.set_axis(names, axis=1).reset_index(drop=True)
+    rejects = RejectedRows(options.on_bad_row, options.max_skipped)
+    for row in np.flatnonzero(get_column(frame, target, "target column").isna()):
+        reason = f"its target {target!r} is missing"
+        rejects.add(Path(FRAME), int(row) + 1, reason, remedy="fill it in", unit="row")
+    rejects.check_share(len(frame))
+    table = _make_table(FRAME, Path(FRAME), frame, target, options.given_task, options.weights)
+    rows = table.frame.index.to_numpy() + 1
+    return replace(table, skipped=rejects, row_locator=("row", rows))
 
 
 def dataset_name(files: Sequence[Path]) -> str:

@@ -1,19 +1,20 @@
 """The report of a training: which sections it has, and what each says."""
 
+from pathlib import Path
+
 import pandas as pd
 
-from batchprop.cli import console as report
-from batchprop.cli.curve import curve_figure
-from batchprop.cli.diagnostics import Diagnostics, TrainingResult
-from batchprop.cli.model import TrainedModel
-from batchprop.cli.prediction_section import prediction_section
-from batchprop.cli.summary import data_summary, files_section, settings_section
-from batchprop.cli.training_table import TrainingTable
 from batchprop.plots.evaluation import draw_importances, draw_scores
+from batchprop.report.format import count_epochs, format_number, format_score
 from batchprop.report.page import Figure, Report, Section, Table
+from batchprop.tabular.diagnostics import Diagnostics
 from batchprop.tabular.importance import PermutationImportance
 from batchprop.tabular.intervals import resamples
+from batchprop.tabular.learning_curve import curve_figure
 from batchprop.tabular.metrics import Scores
+from batchprop.tabular.prediction_section import prediction_section
+from batchprop.tabular.result import TrainingResult
+from batchprop.tabular.summary import data_summary, end_reason, files_section, settings_section
 
 MAX_ROWS = 20
 """So many suspicious rows are listed."""
@@ -22,84 +23,78 @@ _MAX_COLUMNS = 30
 _UNBOUNDED = "log loss"
 
 
-def build_report(training: TrainingResult, found: Diagnostics) -> Report:
-    """Return the report of a training, and of what was found out."""
-    data, judged = training.data, training.judged
+def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path | None) -> Report:
+    """Return the report of a training; it lists the files of the folder, where there is one."""
+    classes = getattr(result.pipeline, "classes_", None)
     sections = [
-        _scores(training, found),
-        _curve(training),
-        *prediction_section(data.target, judged, getattr(training.fitted.model, "classes_", None)),
-        _importances(training, found),
-        *_suspicious_section(found.suspicious, data, training.fitted),
-        data_summary(data, training.parts),
-        *settings_section(training.settings, training.facts["versions"]),
-        files_section(training.settings, skipped=bool(data.skipped)),
+        _scores(result, diagnostics),
+        _curve(result),
+        *prediction_section(result.table.target, result.test_rows, classes),
+        _importances(result, diagnostics),
+        *_suspicious_section(result, diagnostics.suspicious),
+        data_summary(result.table, result.split),
+        *settings_section(result.options, result.versions),
     ]
-    return Report(
-        f"{data.name}: predicting {data.target.name}",
-        _headline(training, found),
-        _about(training),
-        tuple(sections),
-    )
+    if folder is not None:
+        sections.append(files_section(folder, result))
+    return Report(result.title, _headline(result, diagnostics), _about(result), tuple(sections))
 
 
-def _headline(training: TrainingResult, found: Diagnostics) -> str:
+def _headline(result: TrainingResult, diagnostics: Diagnostics) -> str:
     """The one score that says most, as accuracy or R², with its interval and what the simplest guess gets."""
-    judged = training.judged
-    name = next(iter(judged.scores))
-    if name == "R²" and found.metric != "root mean squared error":
-        name = found.metric
-    interval = f" (95% {_ends(found, name, ' to ')})" if name in found.intervals else ""
-    rows = _rows(len(judged.y), "test row")
+    evaluation, n = result.evaluation, len(result.test_rows.y)
+    name = next(iter(evaluation.scores))
+    if name == "R²" and diagnostics.metric != "root mean squared error":
+        name = diagnostics.metric
+    interval = f" (95% {_ends(diagnostics, name, ' to ')})" if name in diagnostics.intervals else ""
+    rows = _rows(n, "test row")
     return (
-        f"{name[0].upper()}{name[1:]} {_figure(judged.scores[name])}{interval} on {rows}; "
-        f"{training.guess}: {_figure(judged.baseline[name])}"
+        f"{name[0].upper()}{name[1:]} {_figure(evaluation.scores[name])}{interval} on {rows}; "
+        f"{result.baseline_name}: {_figure(evaluation.baseline[name])}"
     )
 
 
 def _figure(value: float) -> str:
-    return report.format_number(report.format_score(value))
+    return format_number(format_score(value))
 
 
 def _number(value: float) -> str:
-    return report.format_number(f"{value:.6g}")
+    return format_number(f"{value:.6g}")
 
 
 def _rows(count: int, what: str) -> str:
     return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
-def _about(training: TrainingResult) -> str:
-    network = training.facts["network"]
-    why, kept = report.end_reason(training.fitted, training.settings)
-    return f"Network {'-'.join(map(str, network['sizes']))}. {why} {kept}"
+def _about(result: TrainingResult) -> str:
+    return f"Network {'-'.join(map(str, result.sizes))}. {' '.join(end_reason(result))}"
 
 
-def _ends(found: Diagnostics, name: str, between: str) -> str:
-    if name not in found.intervals:
+def _ends(diagnostics: Diagnostics, name: str, between: str) -> str:
+    if name not in diagnostics.intervals:
         return "none"
-    return between.join(_figure(end) for end in found.intervals[name])
+    return between.join(_figure(end) for end in diagnostics.intervals[name])
 
 
-def _scores(training: TrainingResult, found: Diagnostics) -> Section:
-    judged, n = training.judged, len(training.judged.y)
+def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
+    evaluation, n = result.evaluation, len(result.test_rows.y)
     said = f"On {_rows(n, 'test row')}, which the network never saw"
-    if training.settings.weights is not None:
+    if result.options.weights is not None:
         said += "; each counts once, whatever its weight"
     table = Table(
         f"Scores on {_rows(n, 'test row')}",
-        ("score", "network", "95% interval", training.guess),
+        ("score", "network", "95% interval", result.baseline_name),
         tuple(
-            (name, _figure(value), _ends(found, name, " to "), _of(judged.baseline, name))
-            for name, value in judged.scores.items()
+            (name, _figure(value), _ends(diagnostics, name, " to "), _of(evaluation.baseline, name))
+            for name, value in evaluation.scores.items()
         ),
         right=(1, 2, 3),
     )
     # R² has no lower end, errors no upper: only shares go together on one axis.
-    shares = {name: value for name, value in judged.scores.items() if name != _UNBOUNDED}
+    shares = {name: value for name, value in evaluation.scores.items() if name != _UNBOUNDED}
     parts: tuple[Table | Figure, ...] = (table,)
-    if training.data.target.task == "classes":
-        figure = draw_scores(shares, judged.baseline, found.intervals)
+    if result.table.target.task == "classification":
+        figure = draw_scores(shares, evaluation.baseline, diagnostics.intervals)
         caption = "Dot: the network, with its 95% interval. Diamond: the simplest guess."
         parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
     return Section("The test", (f"{said}. {_interval_note(n)}",), parts)
@@ -119,27 +114,27 @@ def _of(scores: Scores, name: str) -> str:
     return _figure(scores[name]) if name in scores else ""
 
 
-def _curve(training: TrainingResult) -> Section:
-    fitted, parts = training.fitted, training.parts
-    step = "iteration" if training.settings.solver == "lbfgs" else "epoch"
-    figure = curve_figure(fitted.history, fitted.best.epoch, size=(7, 3.6), step=step)
+def _curve(result: TrainingResult) -> Section:
+    split = result.split
+    step = "iteration" if result.options.solver == "lbfgs" else "epoch"
+    figure = curve_figure(result.history, result.best.epoch, size=(7, 3.6), step=step)
     text = (
-        f"Loss on {_rows(len(parts.train), 'training row')} and "
-        f"{_rows(len(parts.validation), 'validation row')}; the weights of the best {step} were kept, "
-        f"number {fitted.best.epoch}."
+        f"Loss on {_rows(len(split.train), 'training row')} and "
+        f"{_rows(len(split.validation), 'validation row')}; the weights of the best {step} were kept, "
+        f"number {result.best.epoch}."
     )
-    title = f"Training and validation loss over {len(fitted.history):,} {step}s"
+    title = f"Training and validation loss over {len(result.history):,} {step}s"
     return Section("Learning curve", (text,), (Figure(title, figure),))
 
 
-def _importances(training: TrainingResult, found: Diagnostics) -> Section:
-    metric, n = found.metric, len(training.judged.y)
-    shuffled = found.importances
+def _importances(result: TrainingResult, diagnostics: Diagnostics) -> Section:
+    metric, n = diagnostics.metric, len(result.test_rows.y)
+    shuffled = diagnostics.importances
     title = "Which columns matter"
     if n == 1:
         return Section(title, ("One test row leaves nothing to shuffle.",))
     if shuffled is None:
-        columns = len(training.fitted.model["columns"].kinds)
+        columns = len(result.pipeline["columns"].kinds)
         return Section(
             title, (f"Left out: with {columns:,} columns, shuffling each in turn would take minutes.",)
         )
@@ -148,7 +143,7 @@ def _importances(training: TrainingResult, found: Diagnostics) -> Section:
     text = (
         f"Permutation importance: the values of one column were shuffled among {some}the "
         f"{_rows(n, 'test row')}, {often}, and the bar says by how much the {metric} rose, which was "
-        f"{_figure(training.judged.scores[metric])} on all of them. A column matters little where "
+        f"{_figure(result.evaluation.scores[metric])} on all of them. A column matters little where "
         "others tell the network the same."
     )
     return Section(title, (text,), (_importance_bars(shuffled, metric),))
@@ -166,7 +161,7 @@ def _importance_bars(found: PermutationImportance, metric: str) -> Figure:
         f"Rise of {metric}",
         ("column", "mean", "standard deviation"),
         tuple(
-            (name, report.format_number(f"{mean:.4g}"), f"{std:.2g}")
+            (name, format_number(f"{mean:.4g}"), f"{std:.2g}")
             for name, mean, std in zip(found.columns, found.mean, found.std, strict=True)
         ),
         right=(1, 2),
@@ -176,12 +171,10 @@ def _importance_bars(found: PermutationImportance, metric: str) -> Figure:
     )
 
 
-def _suspicious_section(
-    found: pd.DataFrame | None, data: TrainingTable, fitted: TrainedModel
-) -> list[Section]:
+def _suspicious_section(result: TrainingResult, found: pd.DataFrame | None) -> list[Section]:
     if found is None:
         return []
-    classes = data.target.task == "classes"
+    classes = result.table.target.task == "classification"
     place, most = found.columns[0], found.head(MAX_ROWS)
     written = str if classes else _number
     predicted = "predicted" if classes else "expected"
@@ -192,10 +185,10 @@ def _suspicious_section(
         tuple((str(where), written(given), written(other), why) for where, given, other, why in rows),
         right=() if classes else (1, 2),
     )
-    where = "the file" if data.path is not None else "scikit-learn's table"
+    where = "the file" if result.files else "the table"
     text = (
         f"How the network fared with {_rows(len(found), 'training row')} over "
-        f"{report.count_epochs(len(fitted.history))}, "
+        f"{count_epochs(len(result.history))}, "
         f"the rows whose target looks most wrong first; a {place} is "
         f"counted from 1 in {where}. "
     )

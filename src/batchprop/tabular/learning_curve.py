@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from batchprop.cli.progress import History
 from batchprop.plots import LearningCurveDisplay
 from batchprop.plots.style import set_title
+from batchprop.tabular.history import History
 
 
 def save_learning_curve(history: History, best: int, title: str, path: Path) -> None:

@@ -1,0 +1,172 @@
+"""Command-line options made from the one table of `batchprop.tabular.options`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+
+from batchprop.errors import ParameterError
+from batchprop.tabular.options import (
+    Option,
+    TrainOptions,
+    option_table,
+    option_types,
+)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Options of commands that are not in the table, as they are named in messages.
+_OWN = ("out", "force", "proba", "onnx", "image", "map")
+
+
+def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -> inspect.Parameter:
+    """Return a command's parameter for an option of the table.
+
+    Args:
+        name: of the option.
+        value: another default than the table's.
+        changes: what this command says otherwise: ``help``, ``panel``, ``default``, ``metavar``.
+    """
+    entry = option_table()[name]._replace(**changes)
+    value = getattr(TrainOptions, name) if value is inspect.Parameter.empty else value
+    kind = option_types()[name]
+    if entry.parse is not None:
+        # The command line has text, which `parsed` reads.
+        value = None if value is None else _as_text(value)
+        kind = str if value is not None else str | None
+    elif value is None and type(None) not in get_args(kind):
+        kind = kind | None
+    flag = (f"--{name.replace('_', '-')}",) if kind is bool else ()
+    return own_option(name, kind, value, *flag, entry=entry)
+
+
+def own_option(
+    name: str, kind: Any, value: Any, *declarations: str, entry: Option | None = None, **says: Any
+) -> inspect.Parameter:
+    """Return a command's parameter for an option that the table lacks.
+
+    Args:
+        name: of the function's parameter.
+        kind: its type.
+        value: its default.
+        declarations: how it is spelled, where that is not its name.
+        entry: what is said of it; or as keywords, those of ``Option``.
+        says: see ``entry``.
+    """
+    said = entry or Option(**{"panel": "", **says})
+    info = typer.Option(
+        *declarations,
+        metavar=said.metavar,
+        min=said.low if said.low is None or kind is not int else int(said.low),
+        max=said.high if said.high is None or kind is not int else int(said.high),
+        help=said.help,
+        show_default=said.default if said.default is not None else True,
+        rich_help_panel=said.panel or None,
+    )
+    return _parameter(name, Annotated[kind, info], value)
+
+
+def own_argument(
+    name: str, kind: Any, value: Any = inspect.Parameter.empty, **says: Any
+) -> inspect.Parameter:
+    """Return a command's parameter for an argument: what stands without dashes."""
+    return _parameter(name, Annotated[kind, typer.Argument(**says)], value)
+
+
+def _parameter(name: str, annotation: Any, value: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=annotation)
+
+
+def takes(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
+    """Give a function of keywords the signature that Typer makes a command line from.
+
+    A signature of 230 lines would repeat what the table says; Typer reads whatever ``inspect`` shows.
+    """
+
+    def sign(function: Command) -> Command:
+        vars(function)["__signature__"] = inspect.Signature([*parameters])
+        function.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
+        return function
+
+    return sign
+
+
+def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the values that came as text; those that the table does not know are left out.
+
+    Raises:
+        ParameterError: a text cannot be read.
+    """
+    table = option_table()
+    known = {name: value for name, value in values.items() if name in table}
+    return {
+        name: parse(value) if (parse := table[name].parse) is not None and isinstance(value, str) else value
+        for name, value in known.items()
+    }
+
+
+def check_target_given(data: object, values: Mapping[str, Any], purpose: str) -> None:
+    """Check that a column is named where there is a table, and none where there is none.
+
+    Raises:
+        ParameterError: it is not so.
+    """
+    if data is not None and values.get("target") is None:
+        raise ParameterError(f"--target is missing: name the column of {data} to {purpose}")
+    for name in ("target", "weights"):
+        if data is None and values.get(name) is not None:
+            raise ParameterError(f"--{name} names a column, but there is no DATA: name a file before it")
+
+
+def check_suffix(option: str, path: Path, suffixes: tuple[str, ...], what: str = "format") -> None:
+    """Check that a file's name tells its format.
+
+    Raises:
+        ParameterError: it does not.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise ParameterError(f"{option} {path} names no {what}: end it in {', '.join(suffixes)}")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return str(value)
+
+
+_NAMES = "|".join(sorted((*option_table(), *_OWN), key=len, reverse=True))
+_ASSIGNED = re.compile(rf"""\b({_NAMES})=('[^']*'|"[^"]*"|[^\s,;:)]+)""")
+_NAMED = re.compile(rf"`({_NAMES})`")
+
+
+def as_option_names(message: str) -> str:
+    """Name the parameters in a message as the options that they are on the command line.
+
+    >>> as_option_names(
+    ...     "device='gpu' does not go with engine='numpy': use engine='jax', or device=None"
+    ... )
+    '--device gpu does not go with --engine numpy: use --engine jax, or no --device'
+    >>> as_option_names("`target` is missing; record=True needs it")
+    '--target is missing; --record needs it'
+    """
+    return _ASSIGNED.sub(_assigned, _NAMED.sub(lambda match: _dashed(match[1]), message))
+
+
+def _assigned(match: re.Match[str]) -> str:
+    option, value = _dashed(match[1]), match[2]
+    if value == "None":
+        return f"no {option}"
+    if value == "True":
+        return option
+    text = value[1:-1] if value[0] in "'\"" else value
+    # Quotes stay where the shell would need them too.
+    return f"{option} {value if not text or ' ' in text else text}"
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

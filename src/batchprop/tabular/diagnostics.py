@@ -1,0 +1,117 @@
+"""What a report says beyond the scores: intervals, the columns that matter, the rows that look wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batchprop.tabular.importance import PermutationImportance, permutation_importance
+from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
+from batchprop.tabular.metrics import regression_scores
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.result import TrainingResult
+from batchprop.tabular.training_table import TrainingTable
+
+_BY_LOSS = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
+
+_LONG_TEST, _LONG_TABLE = 20_000, 100
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What was found out of a fitted model.
+
+    Attributes:
+        intervals: of its scores.
+        metric: the score that matters most for its loss, lower is better.
+        importances: of the table's columns, by that score; None where that would take too long.
+        suspicious: the rows trained on, the most suspicious first; None where nothing was recorded.
+    """
+
+    intervals: Intervals
+    metric: str
+    importances: PermutationImportance | None
+    suspicious: pd.DataFrame | None
+
+
+def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
+    """Name the score on the test rows that is nearest to what was minimised; lower is better."""
+    if table.target.task == "classification":
+        return "log loss"
+    loss, quantile = options.loss_and_quantile
+    pinball = f"pinball loss of quantile {quantile:g}"
+    return pinball if loss == "quantile" else _BY_LOSS.get(loss, "mean absolute error")
+
+
+def diagnose(result: TrainingResult) -> Diagnostics:
+    """Look into a fitted model."""
+    options, rows, seed = result.options, result.test_rows, result.options.seed
+    if result.table.target.task == "classification":
+        intervals = bootstrap_classification(
+            rows.y, rows.outputs, result.pipeline.classes_, random_state=seed
+        )
+    else:
+        intervals = bootstrap_regression(rows.y, rows.outputs, *options.loss_and_quantile, random_state=seed)
+    metric = headline_metric(result.table, options)
+    importances = permutation_importance(
+        result.pipeline, rows.X, rows.y, _negated(metric, result), random_state=seed
+    )
+    return Diagnostics(intervals, metric, importances, _suspicious(result) if options.record else None)
+
+
+def is_slow(result: TrainingResult) -> bool:
+    """Whether the diagnostics may take more than a second or two."""
+    return len(result.split.test) > _LONG_TEST or len(result.table.columns) > _LONG_TABLE
+
+
+def _negated(metric: str, result: TrainingResult) -> Callable[[Any, Any], float]:
+    """Minus the metric, of features and targets: higher is better."""
+    network = result.pipeline[-1]
+    if result.table.target.task == "regression":
+        loss = result.options.loss_and_quantile
+        return lambda X, y: -regression_scores(y, network.predict(X), *loss)[metric]
+
+    def log_likelihood(X: Any, y: Any) -> float:
+        P = network.predict_proba(X)[y[:, None] == result.pipeline.classes_]
+        return float(np.log(np.maximum(P, np.finfo(P.dtype).eps)).mean())
+
+    return log_likelihood
+
+
+def _suspicious(result: TrainingResult) -> pd.DataFrame:
+    examples = result.network.examples_
+    if result.table.target.task == "classification":
+        reasons = explain_label(examples)
+    else:
+        last = result.pipeline[-1]
+        examples["given_label"] = result.table.target.values[result.split.train]
+        if hasattr(last, "transformer_"):
+            scaled = examples[["predicted_label"]].to_numpy()
+            examples["predicted_label"] = last.transformer_.inverse_transform(scaled)
+        reasons = explain_number(examples)
+    examples.insert(2, "why", reasons)
+    name, numbers = result.table.row_numbers
+    examples.insert(0, name, numbers[result.split.train])
+    ranked: pd.DataFrame = examples.sort_values("mislabel_rank", kind="stable")
+    return ranked
+
+
+def explain_label(found: pd.DataFrame) -> list[str]:
+    """Say what speaks against each row's label."""
+    return [
+        f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
+        for confidence, right in zip(found["confidence"], found["correctness"], strict=True)
+    ]
+
+
+def explain_number(found: pd.DataFrame) -> list[str]:
+    """Say how far each row's number is from what was expected."""
+    off = found["given_label"] - found["predicted_label"]
+    usual = off.abs().median()
+    return [
+        f"{abs(distance):.4g} too {'high' if distance > 0 else 'low'}"
+        + (f", {abs(distance) / usual:.1f}× the usual distance" if usual else "")
+        for distance in off
+    ]

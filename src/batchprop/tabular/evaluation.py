@@ -1,0 +1,86 @@
+"""What a model is worth: its scores on the test rows, beside those of the simplest guess."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from batchprop.tabular.fit import Split
+from batchprop.tabular.metrics import (
+    Scores,
+    classification_scores,
+    dummy_classification_scores,
+    dummy_regression_scores,
+    regression_scores,
+)
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.target import Task
+from batchprop.tabular.training_table import TrainingTable
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model.
+
+    Attributes:
+        scores: on the test rows, by name.
+        baseline: those of the simplest guess: the majority, the mean, or a quantile of the training targets.
+    """
+
+    scores: Scores
+    baseline: Scores
+
+
+class HeldOutRows(NamedTuple):
+    """The test rows as the model sees and answers them.
+
+    Attributes:
+        X: features (n, k).
+        y: targets (n,).
+        outputs: the model's: a probability for each class (n, classes), or numbers (n,).
+    """
+
+    X: Any
+    y: Any
+    outputs: Any
+
+
+def baseline_name(task: Task, options: TrainOptions) -> str:
+    """Name what the baseline always predicts."""
+    if task == "classification":
+        return "always the majority"
+    loss, quantile = options.loss_and_quantile
+    return f"always quantile {quantile:g}" if loss == "quantile" else "always the mean"
+
+
+def predict_test_rows(table: TrainingTable, split: Split, pipeline: Pipeline) -> HeldOutRows:
+    """Return the test rows with the model's outputs."""
+    X = pipeline[:-1].transform(table.frame.iloc[split.test])
+    network = pipeline[-1]
+    outputs = network.predict_proba(X) if table.target.task == "classification" else network.predict(X)
+    return HeldOutRows(X, table.target.values[split.test], outputs)
+
+
+def evaluate(
+    table: TrainingTable, split: Split, options: TrainOptions, pipeline: Pipeline, rows: HeldOutRows
+) -> Evaluation:
+    """Score the outputs on the test rows, and the simplest guess on the same rows."""
+    y_train, counts = _known_targets(table, split, options)
+    if table.target.task == "classification":
+        scores = classification_scores(rows.y, rows.outputs, pipeline.classes_)
+        return Evaluation(scores, dummy_classification_scores(y_train, rows.y, counts))
+    loss = options.loss_and_quantile
+    scores = regression_scores(rows.y, rows.outputs, *loss)
+    return Evaluation(scores, dummy_regression_scores(y_train, rows.y, *loss))
+
+
+def _known_targets(table: TrainingTable, split: Split, options: TrainOptions) -> tuple[Any, Any]:
+    """The targets that a guess may go by, and how often each comes, or None for once."""
+    stats = table.target_stats
+    if stats is None:
+        return table.target.values[np.concatenate([split.train, split.validation])], None
+    if stats.task == "classification":
+        return stats.classes, stats.counts
+    loss, quantile = options.loss_and_quantile
+    return np.array([stats.quantile(quantile) if loss == "quantile" else stats.mean]), None

@@ -1,0 +1,248 @@
+"""One fit: rows split, columns encoded, the network trained and put behind its columns in one pipeline."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from batchprop.errors import BatchpropError, DivergedError
+from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
+from batchprop.tabular.history import History, append_last_epoch, history_callback
+from batchprop.tabular.jax_errors import format_jax_error, jax_errors
+from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.split import Rows, stratified_split
+from batchprop.tabular.target import Target, Task
+from batchprop.tabular.training_table import TrainingTable
+from batchprop.tabular.transformers import make_preprocessor
+from batchprop.training import EpochRecord
+
+VALIDATION_FRACTION = 0.1
+
+_BINARY = 2
+
+_ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
+
+OnEpoch = Callable[[EpochRecord], bool]
+
+
+class Split(NamedTuple):
+    """Which rows train, which tell when to stop, and which are kept for the test.
+
+    Positions in the frame; of a table that is larger than memory, the frame holds those of the last two.
+    """
+
+    train: Rows | range
+    validation: Rows
+    test: Rows
+
+    @property
+    def description(self) -> str:
+        """How many rows each part has, in words."""
+        return (
+            f"{len(self.train):,} to train, {len(self.validation):,} to validate, {len(self.test):,} to test"
+        )
+
+
+class TrainingData(NamedTuple):
+    """What a network is given to learn from.
+
+    Attributes:
+        columns: the fitted transformer.
+        X: features to train on (n, k), or a source of them with their targets.
+        y: targets (n,); None with a source.
+        weights: how much each row counts (n,), or None.
+        X_val: features to validate on (v, k).
+        y_val: their targets (v,).
+        rows: n.
+        scaler: what targets were divided by, where that happened: the network learns them so.
+    """
+
+    columns: Pipeline
+    X: Any
+    y: Any
+    weights: Any
+    X_val: Any
+    y_val: Any
+    rows: int
+    scaler: StandardScaler | None = None
+
+    @property
+    def features(self) -> int:
+        """How many features there are, k."""
+        return int(self.X_val.shape[1])
+
+
+def split_rows(target: Target, options: TrainOptions) -> Split:
+    """Split the rows into those for the test, for validation, and to train on."""
+    rows = np.arange(len(target.values))
+    rest, test = stratified_split(target, rows, options.test_fraction, options.seed)
+    train, validation = stratified_split(target, rest, VALIDATION_FRACTION, options.seed)
+    return Split(train, validation, test)
+
+
+def encode(table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:
+    """Turn columns into features by what the training rows hold, and standardise a regression's target.
+
+    Raises:
+        DataError: a column holds what its kind does not allow, or none is left.
+    """
+    train = np.asarray(split.train)
+    columns = make_preprocessor(table.columns, len(train), table.target.name)
+    X = columns.fit_transform(table.frame.iloc[train])
+    X_val = columns.transform(table.frame.iloc[split.validation])
+    y, y_val = table.target.values[train], table.target.values[split.validation]
+    weights = None if table.weights is None else table.weights[train]
+    data = TrainingData(columns, X, y, weights, X_val, y_val, len(train))
+    if not is_scaled(table.target.task, options):
+        return data
+    scaler = StandardScaler().fit(y[:, None])
+    return data._replace(y=scale(scaler, y), y_val=scale(scaler, y_val), scaler=scaler)
+
+
+def is_scaled(task: Task, options: TrainOptions) -> bool:
+    """Whether a target is learned as its distance from the mean; counts keep their scale."""
+    # The Poisson head's exponential is of counts: standardised, half of them would be negative.
+    return task == "regression" and options.loss != "poisson"
+
+
+def scale(scaler: StandardScaler, y: Any) -> Any:
+    """Return numbers as their distance from the mean, in standard deviations."""
+    return scaler.transform(y[:, None])[:, 0]
+
+
+def layer_sizes(table: TrainingTable, features: int, hidden: Sequence[int]) -> list[int]:
+    """Return the network's widths; two classes, like a number, take one output."""
+    classes = len(table.classes) if table.target.task == "classification" else 1
+    return [features, *hidden, classes if classes > _BINARY else 1]
+
+
+def fit(
+    table: TrainingTable,
+    data: TrainingData,
+    options: TrainOptions,
+    history: History,
+    observer: Observer,
+    *,
+    checkpoints: Path | None = None,
+) -> Pipeline:
+    """Train the network, and put it behind the columns in one pipeline.
+
+    Args:
+        table: the table.
+        data: what to learn from.
+        options: of the training.
+        history: of earlier epochs, where training goes on; epochs are added to it.
+        observer: called after each epoch.
+        checkpoints: their folder, where the training is saved as it goes.
+
+    Raises:
+        DivergedError: the loss stopped being finite.
+        BatchpropError: JAX gave up, as for want of memory; a checkpoint cannot be written.
+    """
+    task = table.target.task
+    # Any decrease of the loss counts as better (tol=0): patience alone decides when to stop.
+    stopping = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
+    parameters = network_parameters(options, task, data.rows, history_callback(history, observer.on_epoch))
+    network = make_network(task, **parameters, **stopping)
+    kwargs: dict[str, Any] = {"X_val": data.X_val, "y_val": data.y_val, "record_examples": options.record}
+    if checkpoints is not None and options.checkpoint_every is not None:
+        saver = Checkpoints(checkpoints, options.checkpoint_every)
+        kwargs |= {"checkpoint": saver, "resume": options.resume}
+    with translate_errors(options):
+        network.fit(data.X, data.y, data.weights, **kwargs)
+        append_last_epoch(history, network)
+        network.set_params(callbacks=None)
+        last = network if data.scaler is None else _wrap_target_scaler(network, data.scaler)
+    return Pipeline([*data.columns.steps, ("network", last)])
+
+
+def make_network(task: Task, **parameters: Any) -> Any:
+    """Make the estimator for a task."""
+    return (MLPClassifier if task == "classification" else MLPRegressor)(**parameters)
+
+
+def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
+    """Return what the estimator for a task is made of.
+
+    Args:
+        options: of the training.
+        task: which estimator.
+        rows: how many there are to train on.
+        on_epoch: called after each epoch.
+    """
+    parameters = options.estimator_parameters(task)
+    if isinstance(size := parameters["batch_size"], int):
+        parameters["batch_size"] = min(size, rows)
+    return {**parameters, "callbacks": (on_epoch,)}
+
+
+def _wrap_target_scaler(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
+    """Let a network that learned standardised numbers predict in their own unit."""
+    whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
+    # scikit-learn offers no way to hand it a fitted regressor: fitted on two dummy rows, it has every fitted
+    # attribute, and the two that count are replaced.
+    whole.fit(np.zeros((2, network.n_features_in_)), np.array([0.0, 1.0]))
+    whole.set_params(regressor=clone(network))
+    whole.regressor_, whole.transformer_ = network, scaler
+    return whole
+
+
+def network_of(pipeline: Pipeline) -> Any:
+    """Return the fitted MLPClassifier or MLPRegressor at a pipeline's end."""
+    last = pipeline[-1]
+    return getattr(last, "regressor_", last)
+
+
+def reset_engine(pipeline: Pipeline) -> Pipeline:
+    """Let a model choose its engine where it predicts: neither JAX nor the device need be there."""
+    last = pipeline[-1]
+    if not hasattr(last, "regressor_"):
+        last.set_params(**_ANY_MACHINE)
+        return pipeline
+    last.regressor_.set_params(**_ANY_MACHINE)
+    last.set_params(**{f"regressor__{name}": value for name, value in _ANY_MACHINE.items()})
+    return pipeline
+
+
+@contextmanager
+def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[None]:
+    """Hide warnings that repeat what the report says, and name the options in errors.
+
+    Args:
+        options: of the training.
+        clips: whether the caller lets the gradient be clipped.
+
+    Raises:
+        DivergedError: the loss stopped being finite.
+        BatchpropError: JAX gave up, as for want of memory.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Ctrl-C ended training", UserWarning)
+        try:
+            yield
+        except DivergedError as error:
+            raise DivergedError(
+                f"{str(error).partition(': ')[0]}: {_remedy(options, clips=clips)}"
+            ) from error
+        except jax_errors() as error:
+            plainer = ", or precision=None" if options.precision else ""
+            raise BatchpropError(f"{format_jax_error(error)}: try engine='numpy'{plainer}") from error
+
+
+def _remedy(options: TrainOptions, *, clips: bool) -> str:
+    """What to do about a divergence, in options: the core speaks of its own parameters."""
+    if options.solver == "lbfgs":
+        return "try another `solver`, or a larger `alpha`"
+    clip = ", or max_grad_norm=1" if clips and not options.max_grad_norm else ""
+    return f"try a `learning_rate` below {options.learning_rate:g}{clip}"

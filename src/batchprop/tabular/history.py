@@ -1,0 +1,130 @@
+"""The history of a training: one summary for each epoch, kept, read and written."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from batchprop.training import EpochRecord
+
+
+@dataclass(frozen=True)
+class EpochSummary:
+    """What is kept of an epoch: its record without the network."""
+
+    epoch: int
+    loss: float
+    validation_loss: float | None
+    learning_rate: float
+    rows: int
+    seconds: float
+
+    @classmethod
+    def of(cls, record: EpochRecord) -> "EpochSummary":
+        """Take what is kept from an epoch's record."""
+        return cls(
+            record.number,
+            float(record.loss),
+            None if record.validation_loss is None else float(record.validation_loss),
+            float(record.learning_rate),
+            record.rows,
+            record.seconds,
+        )
+
+    @property
+    def rows_per_second(self) -> float:
+        """How fast this epoch went."""
+        return self.rows / max(self.seconds, 1e-9)
+
+
+History = list[EpochSummary]
+
+
+def history_callback(history: History, show: Callable[[History], None]) -> Callable[[EpochRecord], bool]:
+    """Return a callback that adds each epoch to a history and then calls ``show`` with it."""
+
+    # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
+    def on_epoch(record: EpochRecord) -> bool:
+        # A fit that rewinds after it diverged passes some epochs a second time.
+        del history[record.number - 1 :]
+        history.append(EpochSummary.of(record))
+        show(history)
+        return False
+
+    return on_epoch
+
+
+def seconds_left(history: History, epochs: int) -> float:
+    """Return how long the epochs still allowed would take, at the mean pace so far.
+
+    >>> seconds_left([EpochSummary(1, 1.0, None, 0.1, 10, 2.0)], epochs=4)
+    6.0
+    """
+    return (epochs - len(history)) * sum(moment.seconds for moment in history) / len(history)
+
+
+def append_last_epoch(history: History, network: Any) -> None:
+    """Add the last epoch to a history that lacks it: its weights may be the best, and are the ones kept.
+
+    The estimator takes in an epoch before it tells anybody of it, and a signal may come in between. How long
+    the epoch took is not known then; it is taken for as long as the one before.
+
+    Args:
+        history: of the fit; nothing happens to an empty one.
+        network: the fitted MLPClassifier or MLPRegressor.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> history = [EpochSummary(1, 0.9, 0.8, 0.1, 100, 2.0)]
+        >>> network = SimpleNamespace(
+        ...     n_iter_=2,
+        ...     loss_curve_=[0.9, 0.5],
+        ...     learning_rate_curve_=[0.1, 0.1],
+        ...     validation_loss_curve_=[0.8, 0.6],
+        ... )
+        >>> append_last_epoch(history, network)
+        >>> history[1]
+        EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0)
+    """
+    if not history or history[-1].epoch >= network.n_iter_:
+        return
+    curve = network.validation_loss_curve_
+    history.append(
+        replace(
+            history[-1],
+            epoch=network.n_iter_,
+            loss=network.loss_curve_[-1],
+            validation_loss=curve[-1] if curve else None,
+            learning_rate=network.learning_rate_curve_[-1],
+        )
+    )
+
+
+def write_history(history: History, path: Path) -> None:
+    """Write the history as CSV, one row per epoch."""
+    names = [field.name for field in fields(EpochSummary)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(names)
+        rows.writerows([getattr(moment, name) for name in names] for moment in history)
+
+
+def read_history(path: Path) -> History:
+    """Read the history that ``write_history`` wrote.
+
+    Raises:
+        OSError, ValueError, LookupError: there is none, or it is damaged.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            EpochSummary(
+                int(row["epoch"]),
+                float(row["loss"]),
+                float(row["validation_loss"]) if row["validation_loss"] else None,
+                float(row["learning_rate"]),
+                int(row["rows"]),
+                float(row["seconds"]),
+            )
+            for row in csv.DictReader(file)
+        ]

@@ -1,0 +1,208 @@
+"""A trained model: what `train_table` returns, and `load_model` reads back from a folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pandas as pd
+
+from batchprop.data.files import expand_paths
+from batchprop.data.memory import default_memory, parse_memory
+from batchprop.errors import ModelError
+from batchprop.files import file_lock
+from batchprop.tabular.evaluation import Evaluation
+from batchprop.tabular.history import History, read_history
+from batchprop.tabular.model_files import HISTORY, REPORT, SAVED_FILES, make_report, write_model, write_report
+from batchprop.tabular.model_info import model_folder, read_info
+from batchprop.tabular.persistence import MODEL, atomic_folder, load_pipeline, save_pipeline
+from batchprop.tabular.predictions import block_size, check_proba, predict_blocks, predict_frame
+from batchprop.tabular.result import TrainingResult
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+Data = str | PathLike[str] | Iterable[str | PathLike[str]] | pd.DataFrame
+
+
+class ModelRecord(Protocol):
+    """Where a model's story comes from: the training itself, or the folder that it was saved in."""
+
+    def evaluation(self) -> Evaluation:
+        """Return the scores."""
+
+    def history(self) -> History:
+        """Return the epochs."""
+
+    def report(self, folder: Path | None) -> str:
+        """Return the report as HTML."""
+
+    def write(self, folder: Path, out: Path) -> None:
+        """Write all files of a model into a folder that will be named ``out``."""
+
+
+class TrainedModel:
+    """A model of a table: a scikit-learn pipeline, how it was trained and what it is worth.
+
+    ``train_table`` returns one, ``load_model`` reads one from a folder.
+
+    Attributes:
+        pipeline: the fitted ``sklearn.pipeline.Pipeline`` of the steps "columns", "features" and "network".
+            It takes data frames with the columns trained on, and has ``predict`` and ``score``.
+    """
+
+    def __init__(self, pipeline: Pipeline, record: ModelRecord) -> None:
+        self.pipeline = pipeline
+        self._record = record
+
+    def __repr__(self) -> str:
+        columns = self.pipeline["columns"]
+        return f"<TrainedModel of {columns.target!r} from {len(columns.kinds)} columns>"
+
+    def predict(self, data: Data, *, proba: bool = False, memory: str | int | None = None) -> pd.DataFrame:
+        """Predict the target of every row.
+
+        Args:
+            data: files, a folder or a pattern, or a DataFrame (n rows), with the columns trained on in any
+                order.
+            proba: add the probability of each class.
+            memory: that reading a table may take, such as "4GB", or in bytes; a larger one is read in parts.
+
+        Returns:
+            A column named as the target (n,), then one ``probability CLASS`` for each class.
+
+        Raises:
+            DataError: a column is missing, or a row cannot be read or holds what it may not.
+            ParameterError: probabilities are wanted of a model that predicts numbers.
+        """
+        budget = None if memory is None else parse_memory(memory)
+        if isinstance(data, pd.DataFrame):
+            if proba:
+                check_proba(self.pipeline)
+            # In blocks, as a wide table's features may take many times its own memory.
+            rows = block_size(self.pipeline, budget or default_memory())
+            starts = range(0, max(len(data), 1), rows)
+            blocks = [predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba) for i in starts]
+            return pd.concat(blocks, ignore_index=True)
+        with predict_blocks(self.pipeline, expand_paths(data), proba=proba, memory=budget) as tables:
+            return pd.concat(list(tables), ignore_index=True)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The scores on the test rows, which the training never saw, beside those of the simplest guess."""
+        return self._record.evaluation()
+
+    @property
+    def history(self) -> History:
+        """A summary of each epoch; ``pandas.DataFrame(model.history)`` makes a table of it."""
+        return self._record.history()
+
+    def report(self) -> str:
+        """Return a report on the training as one HTML page that needs nothing else."""
+        return self._record.report(None)
+
+    def save(self, folder: str | PathLike[str], *, force: bool = False) -> None:
+        """Write the model with its history, scores, learning curve and report into a folder, whole or not.
+
+        Args:
+            folder: to make; ``load_model`` and the commands read it.
+            force: replace a folder that holds a model.
+
+        Raises:
+            DataError: the folder exists, or cannot be written.
+            WriteError: the system refuses, as when the disk is full.
+        """
+        path = Path(folder)
+        with file_lock(path), atomic_folder(path, force=force) as part:
+            self._record.write(part, path)
+
+
+class FreshRecord:
+    """The story of a model that was trained in this process."""
+
+    def __init__(self, result: TrainingResult) -> None:
+        self.result = result
+
+    def evaluation(self) -> Evaluation:
+        """Return the scores."""
+        return self.result.evaluation
+
+    def history(self) -> History:
+        """Return the epochs."""
+        return self.result.history
+
+    def report(self, folder: Path | None) -> str:
+        """Return the report as HTML."""
+        return make_report(self.result, folder)
+
+    def write(self, folder: Path, out: Path) -> None:
+        """Write all files of a model into a folder that will be named ``out``."""
+        write_model(self.result, folder, out)
+        write_report(self.result, folder, out)
+
+
+class StoredRecord:
+    """The story of a model as its folder tells it."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
+        self._pipeline, self._folder = pipeline, folder
+
+    def evaluation(self) -> Evaluation:
+        """Return the scores."""
+        with self._require("settings.json", "the scores"):
+            info = read_info(self._folder)
+            scores, baseline = info["test"], info["baseline"]
+            return Evaluation(_as_scores(scores), _as_scores(baseline))
+
+    def history(self) -> History:
+        """Return the epochs."""
+        with self._require(HISTORY, "the history"):
+            return read_history(self._folder / HISTORY)
+
+    def report(self, folder: Path | None) -> str:  # noqa: ARG002 it was written for its own
+        """Return the report as HTML."""
+        with self._require(REPORT, "the report"):
+            return (self._folder / REPORT).read_text(encoding="utf-8")
+
+    def write(self, folder: Path, out: Path) -> None:  # noqa: ARG002
+        """Write all files of a model into a folder that will be named ``out``."""
+        save_pipeline(self._pipeline, folder / MODEL)
+        for name in SAVED_FILES:
+            if name != MODEL and (self._folder / name).is_file():
+                shutil.copyfile(self._folder / name, folder / name)
+
+    @contextmanager
+    def _require(self, name: str, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ModelError(
+                f"the folder {self._folder} does not tell {what}: its {name} is missing or damaged; train "
+                "the model again, or copy the whole folder"
+            ) from error
+
+
+def _as_scores(values: dict[str, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items()}
+
+
+def load_model(folder: str | PathLike[str]) -> TrainedModel:
+    """Read a model that `batchprop train` or ``TrainedModel.save`` wrote, without running code from it.
+
+    Args:
+        folder: the model's folder, or the .skops file in it.
+
+    Returns:
+        The model; its scores, history and report come from the folder when they are asked for.
+
+    Raises:
+        ModelError: there is no model, it is damaged, another version wrote it, or it holds types that no
+            model has.
+    """
+    path = Path(folder)
+    pipeline = load_pipeline(path)
+    return TrainedModel(pipeline, StoredRecord(pipeline, model_folder(path)))

@@ -1,0 +1,67 @@
+"""The files of a model's folder, and how each is written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from batchprop.data.rejects import write_rejects
+from batchprop.report.page import render
+from batchprop.tabular.diagnostics import diagnose
+from batchprop.tabular.fit import reset_engine
+from batchprop.tabular.history import write_history
+from batchprop.tabular.learning_curve import save_learning_curve
+from batchprop.tabular.model_info import SETTINGS
+from batchprop.tabular.persistence import MODEL, save_pipeline, write_errors, write_json
+from batchprop.tabular.report_builder import build_report
+from batchprop.tabular.result import TrainingResult
+from batchprop.tabular.summary import FILES, SKIPPED
+
+HISTORY, CURVE, REPORT = "history.csv", "learning-curve.png", "report.html"
+
+SAVED_FILES = (*FILES, SKIPPED)
+"""Every file that a model's folder may hold, in the order in which they are listed."""
+
+
+def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
+    """Write all files but the report.
+
+    Args:
+        result: of the training.
+        folder: to write into.
+        out: what it will be named, for errors.
+
+    Raises:
+        WriteError: the system refuses.
+    """
+    info = result.info()
+    writers: dict[str, Callable[[Path], None]] = {
+        MODEL: lambda path: save_pipeline(reset_engine(result.pipeline), path),
+        HISTORY: lambda path: write_history(result.history, path),
+        SETTINGS: lambda path: write_json(info, path),
+        CURVE: lambda path: save_learning_curve(result.history, result.best.epoch, result.title, path),
+    }
+    if result.table.skipped:
+        writers[SKIPPED] = lambda path: write_rejects(result.table.skipped, path)
+    for name, write in writers.items():
+        with write_errors(out / name):
+            write(folder / name)
+
+
+def make_report(result: TrainingResult, folder: Path | None) -> str:
+    """Return the report as HTML; it lists the files of the folder, where there is one."""
+    return render(build_report(result, diagnose(result), folder))
+
+
+def write_report(result: TrainingResult, folder: Path, out: Path) -> None:
+    """Write the report.
+
+    Args:
+        result: of the training.
+        folder: to write into.
+        out: what it will be named.
+
+    Raises:
+        WriteError: the system refuses.
+    """
+    page = make_report(result, out)
+    with write_errors(out / REPORT):
+        (folder / REPORT).write_text(page, encoding="utf-8")

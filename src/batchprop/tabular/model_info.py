@@ -1,0 +1,102 @@
+"""What settings.json says of a model, read as a file that anybody may have written."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from batchprop.data.files import expand_paths
+from batchprop.errors import DataError, ModelError
+
+FORMAT = 2
+"""Counts the changes of what a model's folder holds; 1 was before the first release."""
+
+SETTINGS = "settings.json"
+
+MAX_BYTES = 1 << 26
+"""Bytes: a table of half a million columns has fewer."""
+
+MAX_NAME = 4096
+
+_PARTS = ("versions", "settings", "data", "target", "network", "training", "test", "baseline")
+
+
+def model_folder(path: Path) -> Path:
+    """Return the folder of a model that is named by its folder or by a file in it."""
+    return path if path.is_dir() else path.parent
+
+
+def check_format(folder: Path) -> None:
+    """Check that this version reads what a folder says of its model; of one that says nothing, all is well.
+
+    Raises:
+        ModelError: another version wrote it.
+    """
+    try:
+        info = read_info(folder)
+    except (OSError, ValueError, RecursionError):
+        return
+    # The first format had no number.
+    if (number := info.get("format", 1)) != FORMAT:
+        raise ModelError(
+            f"{folder} holds a model of format {number!r}, and this version of batchprop reads format "
+            f"{FORMAT}: train it again with `batchprop train`"
+        )
+
+
+def training_table(model: Path) -> Path | None:
+    """Return the table that a model was trained on; None for the digits.
+
+    Args:
+        model: the model's folder, or a file in it.
+
+    Raises:
+        DataError: settings.json is not there, or is none, or the table is not there.
+    """
+    folder = model_folder(model)
+    try:
+        name = _table_name(read_info(folder))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        raise DataError(
+            f"{folder} does not tell what its model was trained on: name a table, as "
+            f"batchprop look {model} DATA"
+        ) from None
+    if name is None:
+        return None
+    # A relative path was one from where `batchprop train` ran: most likely here, or where the model lies.
+    # A pattern through all folders below may have no end, and the file that names it may be anybody's.
+    for path in (Path(name), folder.parent / name) if "**" not in name else ():
+        with suppress(DataError):
+            # Of many files the first will do to look at.
+            return expand_paths(path)[0]
+    raise DataError(f"{name}, which {model} was trained on, is not there: name a table after the model")
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Return the parts of settings.json, each of them named values.
+
+    Raises:
+        OSError, ValueError, RecursionError: there is none, or it is damaged.
+    """
+    path = folder / SETTINGS
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is no file of settings")
+    info = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(info, dict):
+        raise ValueError(f"{path} holds no named parts")  # noqa: TRY004 of a file, not of an argument
+    odd = [name for name in _PARTS if not isinstance(info.get(name, {}), dict)]
+    if odd:
+        raise ValueError(f"{odd[0]} in {path} holds no named values")
+    return info
+
+
+def _table_name(info: dict[str, Any]) -> str | None:
+    files = info["data"]["files"]
+    if not isinstance(files, list):
+        raise TypeError("the names of the files are no list")
+    if not files:
+        return None
+    name = files[0]
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise ValueError("the name of the table is no name")
+    return name

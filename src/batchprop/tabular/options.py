@@ -1,0 +1,529 @@
+"""The options of a training: one table of names, types, defaults, bounds and help.
+
+``train_table`` takes them as keywords, the commands make their command-line options from them, the report and
+settings.json list them. Nothing here imports pandas or scikit-learn, so ``batchprop train --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from batchprop.engines.auto import Workload, choose_engine
+from batchprop.errors import DataError, ParameterError, unknown_option_error
+
+if TYPE_CHECKING:
+    from batchprop.tabular.target import Target, Task
+
+_NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
+
+Activation: TypeAlias = Literal[
+    "identity", "sigmoid", "logistic", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu",
+    "mish", "softplus",
+]  # fmt: skip
+Solver: TypeAlias = Literal["sgd", "adam", "adamw", "lbfgs"]
+Schedule: TypeAlias = Literal["constant", "invscaling", "adaptive", "cosine", "warmup_cosine", "one_cycle"]
+Engine: TypeAlias = Literal["auto", "numpy", "jax"]
+Precision: TypeAlias = Literal["float32", "tensorfloat32", "bfloat16"]
+Loss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"]
+TaskOption: TypeAlias = Literal["auto", "classification", "regression"]
+OnBadRow: TypeAlias = Literal["error", "skip"]
+OnDivergence: TypeAlias = Literal["error", "rewind"]
+BatchSize: TypeAlias = int | Literal["auto", "full"]
+
+TABLE, NETWORK, TRAINING = "The table", "The network", "The training"
+MACHINE, FILES = "The machine", "The files"
+
+DIGITS_SMOOTHING = 0.1
+"""Smooth labels gain the digits 1% accuracy; a table may need the honest probabilities more."""
+
+
+class Option(NamedTuple):
+    """What is said of an option beside its name, type and default.
+
+    Attributes:
+        help: a sentence or two.
+        panel: the heading under which help lists it.
+        metavar: the word for its value.
+        low: the least number allowed.
+        high: the greatest.
+        default: the default in words, where the value does not say it.
+        parse: reads the text of the command line; None where the type does.
+        parameter: the estimator's constructor parameter that it becomes.
+        task: the only task that it goes with.
+    """
+
+    help: str
+    panel: str
+    metavar: str | None = None
+    low: float | None = None
+    high: float | None = None
+    default: str | None = None
+    parse: Callable[[str], Any] | None = None
+    parameter: str | None = None
+    task: Literal["classification", "regression"] | None = None
+
+
+def _one_of(names: object) -> str:
+    return ", ".join(get_args(names))
+
+
+def parse_hidden(text: str) -> tuple[int, ...]:
+    """Read the widths of the hidden layers; "none" is a network without any.
+
+    >>> parse_hidden("256,128")
+    (256, 128)
+    """
+    if text.strip().lower() == "none":
+        return ()
+    widths = [part.strip() for part in text.split(",")]
+    if not all(width.isdecimal() and int(width) > 0 for width in widths):
+        raise ParameterError(f"hidden={text!r} is not a list of widths: write 128, or 256,128, or none")
+    return tuple(map(int, widths))
+
+
+def parse_batch_size(text: str) -> BatchSize:
+    """Read a number of rows, "auto" or "full".
+
+    >>> parse_batch_size("64"), parse_batch_size("full")
+    (64, 'full')
+    """
+    if text == "auto":
+        return "auto"
+    if text == "full":
+        return "full"
+    if not text.isdecimal() or int(text) == 0:
+        raise ParameterError(f"batch_size={text!r} is not allowed: give a number of rows, auto, or full")
+    return int(text)
+
+
+def parse_interval(text: str) -> str | int:
+    """Read how often to save: a time, or a number of epochs.
+
+    >>> parse_interval("5min"), parse_interval("10")
+    ('5min', 10)
+    """
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if not re.fullmatch(r"\d+(\.\d+)?\s*(s|min|h)", text.strip()):
+        raise ParameterError(
+            f"checkpoint_every={text!r} is not allowed: give a time, as 5min or 2h, or a number of epochs"
+        )
+    return text.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The options of one training; each is one of ``batchprop train``, with dashes for underscores."""
+
+    target: Annotated[
+        str | None, Option("The column to predict; needed with DATA.", TABLE, metavar="COLUMN")
+    ] = None
+    task: Annotated[
+        TaskOption, Option("Whether to predict classes or numbers; auto tells by the target's values.", TABLE)
+    ] = "auto"
+    weights: Annotated[
+        str | None, Option("A column that says how much each row counts.", TABLE, metavar="COLUMN")
+    ] = None
+    test_fraction: Annotated[
+        float, Option("The share of rows kept for the test.", TABLE, metavar="SHARE", low=0.01, high=0.9)
+    ] = 0.2
+    memory: Annotated[
+        str | int | None,
+        Option(
+            "The memory that training may take, as 4GB; a larger table is read in parts in every epoch.",
+            TABLE,
+            metavar="AMOUNT",
+            default="a quarter of the free memory",
+            parse=str,
+        ),
+    ] = None
+    on_bad_row: Annotated[
+        OnBadRow,
+        Option(
+            "What to do with a row that does not parse, or has no target; skip lists them in a file.", TABLE
+        ),
+    ] = "error"
+    max_skipped: Annotated[
+        float,
+        Option(
+            "The greatest share of rows that skip may leave out.", TABLE, metavar="SHARE", low=0.0, high=1.0
+        ),
+    ] = 0.01
+    hidden: Annotated[
+        tuple[int, ...],
+        Option(
+            "Widths of the hidden layers, as 256,128; or none.",
+            NETWORK,
+            metavar="WIDTHS",
+            parse=parse_hidden,
+            parameter="hidden_layer_sizes",
+        ),
+    ] = (128,)
+    activation: Annotated[
+        Activation,
+        Option(
+            f"Of every hidden layer: {_one_of(Activation)}.", NETWORK, metavar="NAME", parameter="activation"
+        ),
+    ] = "relu"
+    loss: Annotated[
+        Loss | None,
+        Option(
+            f"For regression: {_one_of(Loss)}. Classification has cross-entropy. "
+            "Huber's loss is squared up to one standard deviation of the target, absolute beyond.",
+            NETWORK,
+            metavar="NAME",
+            default="squared_error",
+            parameter="loss",
+            task="regression",
+        ),
+    ] = None
+    quantile: Annotated[
+        float | None,
+        Option(
+            "With --loss quantile: which, as 0.9.",
+            NETWORK,
+            metavar="SHARE",
+            low=0.001,
+            high=0.999,
+            default="0.5, the median",
+            parameter="quantile",
+            task="regression",
+        ),
+    ] = None
+    solver: Annotated[
+        Solver,
+        Option(
+            "The optimiser; lbfgs takes all rows at once, and no learning rate.", TRAINING, parameter="solver"
+        ),
+    ] = "adam"
+    learning_rate: Annotated[
+        float, Option("The step size.", TRAINING, metavar="NUMBER", low=1e-12, parameter="learning_rate_init")
+    ] = 0.001
+    schedule: Annotated[
+        Schedule,
+        Option(
+            f"Of the learning rate: {_one_of(Schedule)}.", TRAINING, metavar="NAME", parameter="learning_rate"
+        ),
+    ] = "constant"
+    batch_size: Annotated[
+        BatchSize,
+        Option(
+            "Rows in a batch: a number, auto (at most 200), or full.",
+            TRAINING,
+            metavar="ROWS",
+            parse=parse_batch_size,
+            parameter="batch_size",
+        ),
+    ] = 32
+    epochs: Annotated[
+        int, Option("The most passes over the rows.", TRAINING, metavar="NUMBER", low=1, parameter="max_iter")
+    ] = 200
+    patience: Annotated[
+        int,
+        Option(
+            "Stop when more epochs than this pass without a better validation loss; "
+            "not with --solver lbfgs, which stops where no step lowers the loss.",
+            TRAINING,
+            metavar="EPOCHS",
+            low=1,
+            parameter="n_iter_no_change",
+        ),
+    ] = 15
+    dropout: Annotated[
+        float,
+        Option(
+            "The share of hidden units left out at random.",
+            TRAINING,
+            metavar="SHARE",
+            low=0.0,
+            high=0.99,
+            parameter="dropout",
+        ),
+    ] = 0.0
+    max_grad_norm: Annotated[
+        float | None,
+        Option(
+            "Clip the gradient of a step to this norm, as 1, if training diverges.",
+            TRAINING,
+            metavar="NUMBER",
+            low=1e-12,
+            default="no limit",
+            parameter="max_grad_norm",
+        ),
+    ] = None
+    alpha: Annotated[
+        float,
+        Option("The L2 penalty on the weights.", TRAINING, metavar="NUMBER", low=0.0, parameter="alpha"),
+    ] = 1e-4
+    class_weight: Annotated[
+        Literal["balanced"] | None,
+        Option("Let rare classes count more.", TRAINING, parameter="class_weight", task="classification"),
+    ] = None
+    label_smoothing: Annotated[
+        float | None,
+        Option(
+            "How much of each label is spread over all classes: often better classes, "
+            "always duller probabilities.",
+            TRAINING,
+            metavar="SHARE",
+            low=0.0,
+            high=0.99,
+            default="0; for the digits 0.1",
+            parameter="label_smoothing",
+            task="classification",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Option(
+            "Of the split, the initial weights and the order of rows.",
+            TRAINING,
+            metavar="NUMBER",
+            low=0,
+            high=2**32 - 1,
+            parameter="random_state",
+        ),
+    ] = 0
+    record: Annotated[
+        bool,
+        Option(
+            "Record how the network did on each row: the report lists the most suspicious ones, and "
+            "`batchprop look` shows the training.",
+            TRAINING,
+        ),
+    ] = False
+    on_divergence: Annotated[
+        OnDivergence,
+        Option(
+            "If the loss stops being finite: rewind goes back to the best epoch and halves the learning "
+            "rate, up to 3 times.",
+            TRAINING,
+            parameter="on_divergence",
+        ),
+    ] = "error"
+    checkpoint_every: Annotated[
+        str | int | None,
+        Option(
+            "Save the state of the training in OUT.checkpoints, every so often, as 5min, or every so "
+            "many epochs, as 10.",
+            FILES,
+            metavar="TIME",
+            default="never",
+            parse=parse_interval,
+        ),
+    ] = None
+    resume: Annotated[
+        bool,
+        Option(
+            "Go on from the last checkpoint, if there is one, to the same model as without interruption.",
+            FILES,
+        ),
+    ] = False
+    engine: Annotated[
+        Engine,
+        Option(
+            "auto takes JAX where it is installed and the work repays compiling, else NumPy.",
+            MACHINE,
+            parameter="engine",
+        ),
+    ] = "auto"
+    device: Annotated[
+        str | None,
+        Option(
+            "Where JAX trains: cpu, gpu, tpu.",
+            MACHINE,
+            metavar="NAME",
+            default="JAX's own choice",
+            parameter="device",
+        ),
+    ] = None
+    precision: Annotated[
+        Precision | None,
+        Option(
+            f"Of matrix products, where the device offers it: {_one_of(Precision)}.",
+            MACHINE,
+            metavar="NAME",
+            default="the device's own",
+            parameter="precision",
+        ),
+    ] = None
+
+    @property
+    def given_task(self) -> Task | None:
+        """The task as asked for; None where the target's values decide."""
+        return None if self.task == "auto" else self.task
+
+    @property
+    def loss_and_quantile(self) -> tuple[str, float]:
+        """The loss of a regression, and its quantile."""
+        return self.loss or "squared_error", 0.5 if self.quantile is None else self.quantile
+
+    def check(self) -> None:
+        """Check what no single option can tell.
+
+        Raises:
+            ParameterError: two options do not go together, or one is infinite; the engine or the device asked
+                for is not there.
+        """
+        for name in ("learning_rate", "alpha", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ParameterError(f"{name}={value} is not allowed: give a finite number")
+        for name in ("dropout", "max_grad_norm"):
+            if self.solver == "lbfgs" and getattr(self, name):
+                raise ParameterError(
+                    f"{name}={getattr(self, name):g} does not go with solver='lbfgs', which needs the same "
+                    "loss at every call: leave it out, or use another `solver`"
+                )
+        if self.record and self.solver == "lbfgs":
+            raise ParameterError(
+                "record=True does not go with solver='lbfgs', which takes no batches to record rows in: "
+                "leave it out, or use another `solver`"
+            )
+        self._check_checkpoints()
+        if self.quantile is not None and self.loss != "quantile":
+            raise ParameterError(f"quantile={self.quantile} needs loss='quantile': add it")
+        if self.target is not None and self.target == self.weights:
+            raise ParameterError(f"weights={self.weights!r} is the target: name another column")
+        # Without work to estimate, JAX is chosen only if it was asked for.
+        if choose_engine(self.engine, _NO_WORK, device=self.device, precision=self.precision) == "jax":
+            from batchprop.engines.devices import get_device, matmul_precision
+
+            matmul_precision(self.precision, get_device(self.device))
+
+    def _check_checkpoints(self) -> None:
+        savers = {
+            f"checkpoint_every={self.checkpoint_every!r}": self.checkpoint_every is not None,
+            "on_divergence='rewind'": self.on_divergence == "rewind",
+        }
+        unsaved = {"solver='lbfgs'": self.solver == "lbfgs", "record=True": self.record}
+        for option, given in savers.items():
+            for other, other_given in unsaved.items():
+                if given and other_given:
+                    raise ParameterError(
+                        f"{option} does not go with {other}, whose memory is not saved: leave one out"
+                    )
+
+    def check_target(self, target: Target) -> None:
+        """Check the options that belong to one task.
+
+        Raises:
+            ParameterError: an option of the other task is given.
+            DataError: numbers below 0, which are no counts.
+        """
+        for name, option in option_table().items():
+            if option.task not in (None, target.task) and getattr(self, name) not in (None, 0.0):
+                holds = "numbers" if target.task == "regression" else "classes"
+                raise ParameterError(
+                    f"{name}={getattr(self, name)!r} is for {option.task}, and the target {self.target!r} "
+                    f"holds {holds}: leave it out, or use task={option.task!r}"
+                )
+        if self.loss == "poisson" and target.values.min() < 0:
+            raise DataError(
+                f"the target {target.name!r} holds {target.values.min():g}, and loss='poisson' is for "
+                "counts, 0 or more: correct it, or choose another `loss`"
+            )
+
+    def estimator_parameters(self, task: Task) -> dict[str, Any]:
+        """Return the options that are parameters of the estimator for a task, by the estimator's names."""
+        values = {
+            option.parameter: getattr(self, name)
+            for name, option in option_table().items()
+            if option.parameter is not None and option.task in (None, task)
+        }
+        if task == "regression":
+            return values | dict(zip(("loss", "quantile"), self.loss_and_quantile, strict=True))
+        return values | {"label_smoothing": self.label_smoothing or 0.0}
+
+
+@cache
+def option_table() -> dict[str, Option]:
+    """Return every option by its name in Python."""
+    hints = get_type_hints(TrainOptions, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def make_options(**values: Any) -> TrainOptions:
+    """Return options from keywords of Python, each of them checked.
+
+    Raises:
+        ParameterError: an option is unknown, or its value is not allowed.
+
+    >>> make_options(target="species", hidden=64).hidden
+    (64,)
+    """
+    unknown = [name for name in values if name not in option_table()]
+    if unknown:
+        raise unknown_option_error("option", unknown[0], option_table())
+    if isinstance(hidden := values.get("hidden"), int) and not isinstance(hidden, bool):
+        values["hidden"] = (hidden,)
+    elif isinstance(hidden, Sequence) and not isinstance(hidden, str):
+        values["hidden"] = tuple(hidden)
+    options = TrainOptions(**values)
+    for name in values:
+        _check_value(name, getattr(options, name))
+    if options.resume and options.checkpoint_every is None:
+        raise ParameterError("resume=True goes on from checkpoints: say where with `checkpoints`")
+    options.check()
+    return options
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Check one value: by the estimator's own constraint where there is one, else by the table."""
+    from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
+
+    option = option_table()[name]
+    if value is None and getattr(TrainOptions, name) is None:
+        return
+    constraint = PARAMETER_CONSTRAINTS.get(option.parameter or "")
+    if constraint is not None:
+        valid, allowed = constraint.is_valid(value), constraint.allowed
+    elif choices := option_choices(name):
+        valid, allowed = value in choices, f"one of {', '.join(map(repr, choices))}"
+    elif option.low is not None and option.high is not None:
+        valid = isinstance(value, int | float) and option.low <= value <= option.high
+        allowed = f"a number from {option.low:g} to {option.high:g}"
+    else:
+        return
+    if not valid:
+        raise ParameterError(f"{name}={value!r} is not allowed: give {allowed}")
+
+
+def option_choices(name: str) -> tuple[str, ...]:
+    """Return the names that an option may have; none where it takes other values too.
+
+    >>> option_choices("on_bad_row")
+    ('error', 'skip')
+    """
+    if option_table()[name].parse is not None:
+        return ()
+    kind = option_types()[name]
+    parts = [kind, *get_args(kind)]
+    return next((get_args(part) for part in parts if get_origin(part) is Literal), ())
+
+
+@cache
+def option_types() -> dict[str, Any]:
+    """Return the type of each option."""
+    hints = get_type_hints(TrainOptions)
+    return {name: hints[name] for name in option_table()}
+
+
+def to_dict(options: TrainOptions) -> dict[str, Any]:
+    """Return options as JSON carries them."""
+    return {name: getattr(options, name) for name in option_table()}

@@ -1,0 +1,135 @@
+"""All that a training leaves: the pipeline, its history, and the table that it is judged on."""
+
+import platform
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from batchprop import __version__
+from batchprop.tabular.evaluation import Evaluation, HeldOutRows, baseline_name, evaluate, predict_test_rows
+from batchprop.tabular.fit import Split, network_of
+from batchprop.tabular.history import EpochSummary, History
+from batchprop.tabular.model_info import FORMAT
+from batchprop.tabular.options import TrainOptions, to_dict
+from batchprop.tabular.training_table import TrainingTable
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """All that a training leaves.
+
+    Attributes:
+        table: of the rows that are not only for training.
+        split: which of its rows are for what.
+        options: of the training.
+        files: of the table; empty for the digits, None for a table in memory.
+        pipeline: the trained model.
+        history: a summary of each epoch.
+    """
+
+    table: TrainingTable
+    split: Split
+    options: TrainOptions
+    files: tuple[Path, ...] | None
+    pipeline: Pipeline
+    history: History
+
+    @property
+    def network(self) -> Any:
+        """The fitted MLPClassifier or MLPRegressor at the pipeline's end."""
+        return network_of(self.pipeline)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the training."""
+        return bool(self.network.interrupted_)
+
+    @property
+    def engine(self) -> str:
+        """What trained the network, "numpy" or "jax"."""
+        return str(self.network.engine_)
+
+    @cached_property
+    def device(self) -> str | None:
+        """Where JAX trained it, as "gpu (NVIDIA A100)"; None for NumPy."""
+        if self.engine == "numpy":
+            return None
+        from batchprop.engines.devices import get_device
+
+        device = get_device(self.options.device)
+        same = device.platform == device.device_kind
+        return str(device.platform) if same else f"{device.platform} ({device.device_kind})"
+
+    @property
+    def best(self) -> EpochSummary:
+        """The epoch whose weights were kept."""
+        best: EpochSummary = self.history[self.network.best_iteration_ - 1]
+        return best
+
+    @cached_property
+    def test_rows(self) -> HeldOutRows:
+        """The test rows with the model's outputs."""
+        return predict_test_rows(self.table, self.split, self.pipeline)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The scores on the test rows."""
+        return evaluate(self.table, self.split, self.options, self.pipeline, self.test_rows)
+
+    @property
+    def baseline_name(self) -> str:
+        """What the baseline always predicts."""
+        return baseline_name(self.table.target.task, self.options)
+
+    @property
+    def title(self) -> str:
+        """What was trained, in words."""
+        return f"{self.table.name}: predicting {self.table.target.name}"
+
+    @property
+    def sizes(self) -> list[int]:
+        """The widths of the network's layers, from input to output."""
+        network = self.network
+        return [len(W) for W in network.coefs_] + [len(network.intercepts_[-1])]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of Python and the libraries that had a part."""
+        names = (*_LIBRARIES, "jax") if self.engine == "jax" else _LIBRARIES
+        ours = {"batchprop": __version__, "python": platform.python_version()}
+        return ours | {name: version(name) for name in names}
+
+    def info(self) -> dict[str, Any]:
+        """Return the content of settings.json."""
+        table, target = self.table, self.table.target
+        classes = {"classes": self.pipeline.classes_.tolist()} if target.task == "classification" else {}
+        return {
+            "format": FORMAT,
+            "versions": self.versions,
+            "settings": to_dict(self.options),
+            "data": {
+                "name": table.name,
+                "files": None if self.files is None else [str(path) for path in self.files],
+                "rows": {name: len(rows) for name, rows in self.split._asdict().items()},
+                "rows left out": table.left_out,
+                "columns": [asdict(column) for column in table.columns],
+            },
+            "target": {"name": target.name, "task": target.task, "rule": target.reason} | classes,
+            "network": {"sizes": self.sizes, "output": self.network.out_activation_},
+            "training": {
+                "epochs": len(self.history),
+                "best epoch": self.best.epoch,
+                "interrupted": self.interrupted,
+                "seconds": sum(epoch.seconds for epoch in self.history),
+                "engine": self.engine,
+                "device": self.device,
+            },
+            "test": self.evaluation.scores,
+            "baseline": self.evaluation.baseline,
+        }

@@ -1,0 +1,141 @@
+"""Checkpoints of a training beside its model: where an earlier run stood, and what it began with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from batchprop.data.memory import default_memory
+from batchprop.errors import CheckpointError, WriteError
+from batchprop.estimators import Checkpoints
+from batchprop.estimators.checkpoint_manager import epoch_summaries
+from batchprop.report.format import count_epochs
+from batchprop.tabular.history import EpochSummary, History
+from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import TrainOptions
+
+RESUME_FILE = "begun.json"
+"""Beside the checkpoints: what a training began with that the machine decided."""
+
+_MAX_BYTES = 1 << 22
+
+
+def start_or_resume(
+    folder: Path | None,
+    options: TrainOptions,
+    memory: int | None,
+    observer: Observer,
+    *,
+    force: bool,
+) -> tuple[int | None, History]:
+    """Settle the memory to use, and find where an earlier run stood, if it is to go on.
+
+    Whether a table is read in parts, and which rows are kept for the test, follows from the memory: a run
+    that goes on takes that of the first, however much is free now.
+
+    Args:
+        folder: of the checkpoints, or None.
+        options: of the training.
+        memory: asked for, in bytes, or None.
+        observer: is told.
+        force: begin anew where an earlier training did not end.
+
+    Returns:
+        The memory to use; and the epochs done.
+
+    Raises:
+        CheckpointError: there are checkpoints, and nobody said what is to become of them; all are damaged.
+    """
+    memory = memory or default_memory()
+    if folder is None or options.checkpoint_every is None:
+        return memory, []
+    checkpoints = _checkpoints(folder, options)
+    if not options.resume:
+        if checkpoints.files() and not force:
+            raise CheckpointError(
+                f"the folder {folder} holds checkpoints of a training that did not end: go on with "
+                "resume=True, or begin anew with force=True"
+            )
+        remove_checkpoints(folder, options)
+        return memory, []
+    saved = checkpoints.latest()
+    if saved is None:
+        observer.on_note(f"There is no checkpoint in {folder}: training begins anew.")
+        return memory, []
+    history = [
+        EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
+        for number, past in enumerate(epoch_summaries(saved), start=1)
+    ]
+    observer.on_note(f"Going on after {count_epochs(len(history))}, from {folder}\n")
+    return _memory_of(folder) or memory, history
+
+
+@contextmanager
+def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | None) -> Iterator[None]:
+    """Note beside the checkpoints what the training begins with; leave nothing where none was written."""
+    if folder is None or options.checkpoint_every is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESUME_FILE).write_text(json.dumps({"memory": memory}) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CheckpointError(
+            f"the folder {folder} cannot be written: {error.strerror or error}; name another"
+        ) from error
+    try:
+        yield
+    finally:
+        if not _checkpoints(folder, options).files():
+            remove_checkpoints(folder, options)
+
+
+@contextmanager
+def checkpoint_hint(folder: Path, options: TrainOptions) -> Iterator[None]:
+    """Add to the error of a model that could not be written what becomes of its training.
+
+    Raises:
+        WriteError: the one that it adds to.
+    """
+    try:
+        yield
+    except WriteError as error:
+        if options.checkpoint_every is not None and _checkpoints(folder, options).files():
+            rest = f"then the same command with --resume goes on from {folder}"
+        else:
+            rest = "this training is lost: --checkpoint-every 5min keeps the next one"
+        raise WriteError(f"{error}; {rest}") from error
+
+
+def has_checkpoints(folder: Path, options: TrainOptions) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    return bool(_checkpoints(folder, options).files())
+
+
+def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
+    """Remove the checkpoints, and what lies beside them."""
+    if folder is not None and options.checkpoint_every is not None:
+        with suppress(OSError):
+            (folder / RESUME_FILE).unlink(missing_ok=True)
+        _checkpoints(folder, options).clear()
+
+
+def _checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:
+    return Checkpoints(folder, options.checkpoint_every or "5min")
+
+
+def _memory_of(folder: Path) -> int | None:
+    """The memory that a training began with."""
+    value = _read(folder / RESUME_FILE).get("memory")
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,211 @@
+"""A training in words and tables: its data, how it ended, settings, versions, files."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batchprop.errors import join_truncated
+from batchprop.report.format import count_epochs, format_duration, format_number, format_score
+from batchprop.report.page import Section, Table
+from batchprop.tabular.fit import Split
+from batchprop.tabular.options import TrainOptions, to_dict
+from batchprop.tabular.persistence import MODEL
+from batchprop.tabular.result import TrainingResult
+from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.training_table import TrainingTable
+
+FILES = {
+    MODEL: "the model: a scikit-learn Pipeline that loads without running code",
+    "history.csv": "loss and learning rate of each epoch",
+    "settings.json": "settings, data, scores and versions, to be read by programs",
+    "learning-curve.png": "the learning curve",
+    "report.html": "this page",
+}
+"""What a model's folder holds, and what is in it."""
+
+SKIPPED = "skipped.csv"
+"""What it also holds where rows were left out."""
+
+_BECOMES = {
+    "number": "centred, scaled, smoothly clipped; gaps marked",
+    "category": "one-hot; rare, unknown and missing have a place",
+    "boolean": "one-hot",
+    "date": "year, month, day, weekday, hour, days elapsed",
+}
+LEFT_OUT = "left out"
+
+_PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
+
+_MAX_CLASSES, _MAX_GAPS, _MAX_NAMED = 30, 20, 10
+_PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
+
+
+def data_summary(data: TrainingTable, parts: Split) -> Section:
+    """Say what the table held, and which rows were for what."""
+    target = data.target
+    text = f"{target.name} was taken for {target.task}: {target.reason}."
+    tables = [
+        Table(
+            "Columns",
+            ("columns", "hold", "named", "become"),
+            tuple(summarize_columns(data.columns)),
+            right=(0,),
+        ),
+        (_classes if target.task == "classification" else _spread)(data, parts),
+    ]
+    if data.left_out:
+        text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
+    gaps = [column for column in data.columns if column.missing]
+    if gaps:
+        gaps.sort(key=lambda column: -column.missing)
+        rows = len(data.frame) if data.target_stats is None else data.target_stats.rows
+        tables.append(
+            Table(
+                f"Columns with missing values, of {rows:,} rows"
+                + (f"; the {_MAX_GAPS} with most of {len(gaps):,}" if len(gaps) > _MAX_GAPS else ""),
+                ("column", "missing", "share"),
+                tuple(
+                    (gap.name, f"{gap.missing:,}", f"{gap.missing / rows:.1%}") for gap in gaps[:_MAX_GAPS]
+                ),
+                right=(1, 2),
+            )
+        )
+    else:
+        text += " No value is missing."
+    return Section("The data", (text,), tuple(tables))
+
+
+def _classes(data: TrainingTable, parts: Split) -> Table:
+    """How many rows of each class are for what."""
+    classes = data.classes
+    counts = np.column_stack([_counts(data, rows, classes) for rows in parts])
+    order = np.arange(len(classes))
+    caption = f"Rows of {len(classes):,} classes"
+    if len(classes) > _MAX_CLASSES:
+        order = np.argsort(-counts.sum(axis=1), kind="stable")[:_MAX_CLASSES]
+        caption += f", the {_MAX_CLASSES} most frequent"
+    rows = [(str(classes[k]), *(f"{count:,}" for count in counts[k])) for k in order]
+    total = ("all", *(f"{len(rows):,}" for rows in parts))
+    return Table(caption, ("class", *_PURPOSES.values()), (*rows, total), right=(1, 2, 3))
+
+
+def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
+    """How many of some rows are of each class."""
+    if data.target_stats is not None and isinstance(rows, range):
+        return data.target_stats.counts
+    return np.bincount(np.searchsorted(classes, data.target.values[rows]), minlength=len(classes))
+
+
+def _spread(data: TrainingTable, parts: Split) -> Table:
+    """The target's range in each part of the rows."""
+    rows = []
+    for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
+        least, median, mean, most = _range(data, part)
+        values = [f"{least:.6g}", format_score(median), format_score(mean), f"{most:.6g}"]
+        rows.append((purpose, f"{len(part):,}", *map(format_number, values)))
+    headings = ("rows", "number", "least", "median", "mean", "most")
+    return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
+
+
+def _range(data: TrainingTable, rows: Any) -> tuple[float, float, float, float]:
+    if data.target_stats is not None and isinstance(rows, range):
+        return (
+            data.target_stats.low,
+            data.target_stats.quantile(0.5),
+            data.target_stats.mean,
+            data.target_stats.high,
+        )
+    y = data.target.values[rows].astype(float)
+    return float(y.min()), float(np.median(y)), float(y.mean()), float(y.max())
+
+
+def settings_section(options: TrainOptions, versions: Mapping[str, str]) -> list[Section]:
+    """Say what was asked for, and what it ran with."""
+    values = tuple((name.replace("_", "-"), _as_text(value)) for name, value in to_dict(options).items())
+    table = Table("Options of the training", ("option", "value"), values)
+    libraries = Table("Versions", ("of", "is"), tuple(versions.items()))
+    return [Section("Settings", (), (table, libraries))]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
+    return "not given" if value is None else str(value)
+
+
+def files_section(folder: Path, result: TrainingResult) -> Section:
+    """Say where the files are, and how to go on."""
+    next_steps = {"Every matrix of one batch": ["batchprop", "look", str(folder)]}
+    if result.files:
+        next_steps["Predictions"] = predict_words(folder, result.files)
+    files = FILES | ({SKIPPED: "the rows that were left out, and why"} if result.table.skipped else {})
+    commands = tuple((what, shlex.join(words)) for what, words in next_steps.items())
+    tables = (
+        Table(f"In the folder {folder}", ("file", "what it is"), tuple(files.items())),
+        Table("To go on", ("for", "run"), commands),
+    )
+    return Section("Files", (), tables)
+
+
+def predict_words(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Return the command that predicts for the same table; for its first file, if it has many."""
+    tables = files if len(files) <= _MAX_NAMED else files[:1]
+    return ["batchprop", "predict", str(folder), *map(str, tables)]
+
+
+def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:
+    """Say of each kind of column how many there are, what they hold, their names, what they become."""
+    summary = []
+    for kind, plural in _PLURAL.items():
+        names = [column.name for column in columns if column.kind == kind]
+        if names:
+            summary.append((f"{len(names):,}", plural, join_truncated(names, 5), _BECOMES[kind]))
+    for note, names in _left_out(columns).items():
+        summary.append((f"{len(names):,}", note, join_truncated(names, 5), LEFT_OUT))
+    return summary
+
+
+def describe_target(data: TrainingTable) -> str:
+    """Say what the target holds: the range of its numbers, or its classes with their rows."""
+    stats, values = data.target_stats, data.target.values
+    if data.target.task == "regression":
+        low, high = (values.min(), values.max()) if stats is None else (stats.low, stats.high)
+        return f"{low:g} to {high:g}"
+    classes: Any = data.classes
+    counts: Any = np.unique(values, return_counts=True)[1] if stats is None else stats.counts
+    named = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)]
+    return f"{len(classes)} classes, {join_truncated(named, 6)}"
+
+
+def _left_out(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
+    notes: dict[str, list[str]] = {}
+    for column in columns:
+        if column.kind == LEFT_OUT:
+            notes.setdefault(column.note, []).append(column.name)
+    return notes
+
+
+def end_reason(result: TrainingResult) -> tuple[str, str]:
+    """Say why training ended and what it ran on, and which weights were kept."""
+    options, last, best = result.options, result.history[-1], result.best
+    seconds = format_duration(sum(epoch.seconds for epoch in result.history))
+    if result.interrupted:
+        why = f"Interrupted after epoch {last.epoch}"
+    elif last.epoch == options.epochs:
+        why = f"Stopped after {count_epochs(last.epoch)}, the most allowed (--epochs)"
+    elif options.solver == "lbfgs":
+        why = f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
+    else:
+        why = (
+            f"Stopped after {count_epochs(last.epoch)}, "
+            f"the last {last.epoch - best.epoch} without a better loss"
+        )
+    loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
+    kept = f"Kept the weights of epoch {best.epoch}{loss}."
+    engine = "NumPy" if result.device is None else f"JAX on {result.device}"
+    return f"{why}, {seconds} with {engine}.", kept

@@ -1,0 +1,114 @@
+"""From a table to a trained model: all that `batchprop train` does, as one function."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batchprop.data.memory import parse_memory
+from batchprop.errors import ParameterError
+from batchprop.tabular.fit import fit, layer_sizes
+from batchprop.tabular.model import Data, FreshRecord, TrainedModel
+from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import DIGITS_SMOOTHING, TrainOptions, make_options
+from batchprop.tabular.result import TrainingResult
+from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
+from batchprop.tabular.training_input import prepare
+
+
+def train_table(
+    data: Data | None,
+    *,
+    target: str | None = None,
+    checkpoints: str | PathLike[str] | None = None,
+    force: bool = False,
+    observer: Observer | None = None,
+    **options: Any,
+) -> TrainedModel:
+    """Train a network on a table: what `batchprop train` does.
+
+    Columns are encoded by what they hold; a part of the rows is kept for the test, another tells when to
+    stop. A table of files that is larger than the memory to use is read in parts in every epoch. Ctrl-C
+    ends the training early, with the best weights so far.
+
+    Args:
+        data: CSV, TSV or Parquet files, a folder, a pattern, several of these, or a DataFrame; None for
+            scikit-learn's digits.
+        target: the column to predict.
+        checkpoints: a folder to save the training in as it goes; "checkpoint_every" says how often, 5 minutes
+            by default, and ``resume=True`` goes on from there. It is removed when the training has ended.
+        force: begin anew where there are checkpoints of a training that did not end.
+        observer: told how the training proceeds.
+        options: further options by name, those of `batchprop train` with underscores for dashes, as
+            ``hidden=(256, 128)``, ``epochs=50``, ``test_fraction=0.3``; see ``TrainOptions``.
+
+    Returns:
+        The model.
+
+    Raises:
+        ParameterError: an option is unknown or not allowed, or two do not go together.
+        DataError: the table cannot be trained on; the message says where and what to do.
+        DivergedError: the loss stopped being finite.
+        CheckpointError: the checkpoints cannot be used.
+
+    Example:
+        >>> import pandas as pd
+        >>> from sklearn.datasets import load_iris
+        >>> flowers = load_iris(as_frame=True).frame
+        >>> model = train_table(flowers, target="target", epochs=40, learning_rate=0.01)
+        >>> bool(model.evaluation.scores["accuracy"] > 0.8)
+        True
+        >>> model.predict(flowers[:2])["target"].tolist()
+        [0, 0]
+    """
+    source = _as_source(data)
+    if checkpoints is not None:
+        options.setdefault("checkpoint_every", "5min")
+    elif options.get("checkpoint_every") is not None or options.get("resume"):
+        raise ParameterError("checkpoint_every needs a folder to save in: give `checkpoints`")
+    if source is None:
+        options.setdefault("label_smoothing", DIGITS_SMOOTHING)
+    if source is not None and target is None:
+        raise ParameterError("`target` is missing: name the column to predict")
+    checked = make_options(target=target, **options)
+    folder = None if checkpoints is None else Path(checkpoints)
+    result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
+    if not result.interrupted:
+        remove_checkpoints(folder, checked)
+    return TrainedModel(result.pipeline, FreshRecord(result))
+
+
+def train(
+    source: tuple[Path, ...] | pd.DataFrame | None,
+    options: TrainOptions,
+    observer: Observer,
+    *,
+    checkpoints: Path | None = None,
+    force: bool = False,
+) -> TrainingResult:
+    """Train with options that are checked, and leave the checkpoints; see ``train_table``."""
+    asked = None if options.memory is None else parse_memory(options.memory)
+    memory, history = start_or_resume(checkpoints, options, asked, observer, force=force)
+    with (
+        save_resume_info(checkpoints, options, memory),
+        prepare(source, options, memory, observer) as (table, split, data),
+    ):
+        observer.on_network(layer_sizes(table, data.features, options.hidden), options)
+        with observer.watch_training(options.epochs):
+            pipeline = fit(table, data, options, history, observer, checkpoints=checkpoints)
+        if not history:
+            # Ctrl-C came before the first epoch ended: there is nothing to keep.
+            raise KeyboardInterrupt
+        files = None if isinstance(source, pd.DataFrame) else source or ()
+    return TrainingResult(table, split, options, files, pipeline, history)
+
+
+def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:
+    if data is None or isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, str | PathLike):
+        return (Path(fspath(data)),)
+    return tuple(Path(fspath(path)) for path in data)

@@ -1,0 +1,96 @@
+"""What a training starts from: the table split and encoded in memory, or ready to be read in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from batchprop.data.files import expand_paths
+from batchprop.data.memory import default_memory
+from batchprop.tabular.fit import Split, TrainingData, encode, split_rows
+from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.split import check_each_class_twice
+from batchprop.tabular.streaming import fit_preprocessing, is_large, scan_table, streaming_training_data
+from batchprop.tabular.training_table import TrainingTable, load_training_table
+
+
+class TrainingInput(NamedTuple):
+    """A training that may begin.
+
+    Attributes:
+        table: the table, or those of its rows that are held out.
+        split: which of its rows are for what.
+        data: what the network is given to learn from.
+    """
+
+    table: TrainingTable
+    split: Split
+    data: TrainingData
+
+
+@contextmanager
+def prepare(
+    source: tuple[Path, ...] | pd.DataFrame | None,
+    options: TrainOptions,
+    memory: int | None,
+    observer: Observer,
+) -> Iterator[TrainingInput]:
+    """Read the table, or scan it where it is larger than memory.
+
+    Args:
+        source: files, folders and patterns; a table in memory; None for the digits.
+        options: of the training.
+        memory: that it may take, in bytes; None for a quarter of what is free.
+        observer: shown the table.
+
+    Yields:
+        What the training starts from, for as long as the table may be read.
+
+    Raises:
+        DataError: the table cannot be trained on.
+        ParameterError: an option does not go with it.
+    """
+    if isinstance(source, tuple):
+        memory = memory or default_memory()
+        # Both ways read the same files: a pattern is expanded once.
+        source = expand_paths(source)
+        if is_large(source, memory):
+            with _stream(source, options, memory, observer) as streamed:
+                yield streamed
+            return
+    table = load_training_table(source, options)
+    options.check_target(table.target)
+    check_each_class_twice(table.target)
+    split = split_rows(table.target, options)
+    observer.on_table(table, split.description)
+    yield TrainingInput(table, split, encode(table, split, options))
+
+
+@contextmanager
+def _stream(
+    files: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
+) -> Iterator[TrainingInput]:
+    with scan_table(files, options, memory, observer) as (scan, fractions):
+        table, split, learned = fit_preprocessing(scan, fractions, options, observer)
+        parts = f"{len(scan.partitions):,} parts in every epoch"
+        observer.on_table(table, f"{split.description}; read in {parts}")
+        count_rows = _row_counter(scan.n_rows, observer)
+        data = streaming_training_data(scan, fractions, table, split, learned, options, count_rows)
+        yield TrainingInput(table, split, data)
+
+
+def _row_counter(rows: int, observer: Observer) -> Callable[[int], None]:
+    """Count the rows that are read, and report the share of the epoch that they are."""
+    read = 0
+
+    def count(more: int) -> None:
+        nonlocal read
+        read += more
+        observer.on_rows(read % rows / rows)
+
+    return count
