@@ -157,7 +157,7 @@ def test_it_says_what_went_in_and_what_came_out(recorded):
         "The test", "Learning curve", "Confusion", "Which columns matter", "The most suspicious rows",
         "The data", "Settings", "Files",
     ]  # fmt: skip
-    assert ["learning-rate", "0.02"] in said.table("Options of batchprop train")
+    assert ["learning-rate", "0.02"] in said.table("Options of the training")
     assert ["all", "108", "12", "30"] in said.table("Rows of 3 classes")
     assert [row[0] for row in said.table("In the folder")[1:]] == sorted(FILES, key=said.text.index)
     assert {row[0] for row in said.table("Versions")} >= {"batchprop", "numpy", "scikit-learn"}

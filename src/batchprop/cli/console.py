@@ -61,7 +61,7 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
     if data.left_out:
         facts.add_row("", f"{data.left_out:,} more {data.why_left_out[0]}")
     facts.add_row("Target", f"{data.target.name}: {describe_target(data)}")
-    facts.add_row("", f"taken for {data.target.task}: {data.target.reason}")
+    facts.add_row("", f"{data.target.task}: {data.target.reason}")
     out.print(facts, "")
     table = make_table("columns", "hold", "named", "become", right=[0])
     for count, hold, named, become in summarize_columns(data.columns):

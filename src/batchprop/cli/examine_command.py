@@ -140,9 +140,13 @@ def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> Non
         DataMapDisplay.from_examples(examples, ax=ax)
     else:
         PredictionErrorDisplay.from_predictions(
-            examples["given_label"], examples["predicted_label"], kind="actual_vs_predicted", subsample=None, ax=ax,
-            scatter_kwargs={"s": 12, "alpha": 0.6}
-        )  # fmt: skip
+            examples["given_label"],
+            examples["predicted_label"],
+            kind="actual_vs_predicted",
+            subsample=None,
+            ax=ax,
+            scatter_kwargs={"s": 12, "alpha": 0.6},
+        )
         ax.set(xlabel="expected: mean of the network's predictions", ylabel="given")
     set_title(ax, title)
     figure.savefig(path)

@@ -430,7 +430,7 @@ class TrainOptions:
             if option.task not in (None, target.task) and getattr(self, name) not in (None, 0.0):
                 holds = "numbers" if target.task == "regression" else "classes"
                 raise ParameterError(
-                    f"{name}={getattr(self, name)!r} is for {option.task}, and the target {self.target!r} "
+                    f"{name}={getattr(self, name)!r} is for {option.task}, and the target {target.name!r} "
                     f"holds {holds}: leave it out, or use task={option.task!r}"
                 )
         if self.loss == "poisson" and target.values.min() < 0:

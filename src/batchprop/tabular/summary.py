@@ -46,7 +46,7 @@ _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"
 def data_summary(data: TrainingTable, parts: Split) -> Section:
     """Say what the table held, and which rows were for what."""
     target = data.target
-    text = f"{target.name} was taken for {target.task}: {target.reason}."
+    text = f"Predicting {target.name} is {target.task}: {target.reason}."
     tables = [
         Table(
             "Columns",

@@ -1,0 +1,141 @@
+"""`train_table` and `load_model`: what the command does, from Python."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from batchprop.errors import DataError, ModelError, ParameterError
+from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
+from batchprop.tabular import Observer, TrainOptions, load_model, train_table
+from batchprop.tabular.model_info import FORMAT
+from batchprop.tabular.options import option_choices, option_table
+
+QUICK = {"hidden": 8, "epochs": 3, "batch_size": 16}
+
+
+def flowers() -> pd.DataFrame:
+    iris = load_iris(as_frame=True)
+    frame = iris.frame.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
+    frame["species"] = iris.target_names[frame.pop("target")]
+    return frame
+
+
+@pytest.fixture(scope="module")
+def model():
+    return train_table(flowers(), target="species", **QUICK)
+
+
+def test_a_frame_and_a_file_of_it_give_the_same_model(model, tmp_path):
+    path = tmp_path / "flowers.csv"
+    flowers().to_csv(path, index=False)
+    from_file = train_table(path, target="species", **QUICK)
+    assert from_file.evaluation == model.evaluation
+    pd.testing.assert_frame_equal(from_file.predict(path), model.predict(flowers()))
+    assert [epoch.loss for epoch in from_file.history] == [epoch.loss for epoch in model.history]
+
+
+def test_predictions_are_the_pipelines(model):
+    frame = flowers()
+    P = model.predict(frame, proba=True)
+    np.testing.assert_allclose(P.iloc[:, 1:], model.pipeline.predict_proba(frame))
+    assert (P["species"] == model.pipeline.predict(frame)).all()
+    assert model.pipeline.score(frame, frame["species"]) > 0.3
+
+
+def test_a_saved_model_tells_what_it_told_before(model, tmp_path):
+    model.save(tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert again.evaluation == model.evaluation
+    assert again.history == model.history
+    assert again.report().startswith("<!doctype html>")
+    pd.testing.assert_frame_equal(again.predict(flowers()), model.predict(flowers()))
+    again.save(tmp_path / "copy")
+    assert load_model(tmp_path / "copy").evaluation == model.evaluation
+    with pytest.raises(DataError, match="exists"):
+        model.save(tmp_path / "m")
+    model.save(tmp_path / "m", force=True)
+
+
+def test_what_a_folder_does_not_tell_is_said(model, tmp_path):
+    model.save(tmp_path / "m")
+    for name in ("history.csv", "settings.json", "report.html"):
+        (tmp_path / "m" / name).unlink()
+    again = load_model(tmp_path / "m")
+    assert len(again.predict(flowers())) == 150
+    for ask in (lambda: again.evaluation, lambda: again.history, again.report):
+        with pytest.raises(ModelError, match="does not tell the (scores|history|report): its .* is missing"):
+            ask()
+
+
+def test_a_folder_of_another_format_is_refused(model, tmp_path):
+    model.save(tmp_path / "m")
+    settings = tmp_path / "m" / "settings.json"
+    info = json.loads(settings.read_text())
+    assert info.pop("format") == FORMAT
+    for other in ({}, {"format": 7}):
+        settings.write_text(json.dumps(info | other))
+        with pytest.raises(ModelError, match=r"holds a model of format [17], and .* train it again"):
+            load_model(tmp_path / "m")
+
+
+def test_an_observer_sees_each_epoch():
+    seen = []
+
+    class Losses(Observer):
+        def on_epoch(self, history):
+            seen.append(history[-1].loss)
+
+    model = train_table(flowers(), target="species", observer=Losses(), **QUICK)
+    assert seen == [epoch.loss for epoch in model.history]
+
+
+def test_rows_of_a_frame_without_a_target_stop_it_or_are_skipped():
+    frame = flowers()
+    frame.loc[3, "species"] = None
+    with pytest.raises(DataError, match="the DataFrame, row 4: its target 'species' is missing; fill it in"):
+        train_table(frame, target="species", **QUICK)
+    model = train_table(frame, target="species", on_bad_row="skip", **QUICK)
+    assert len(model.predict(frame)) == 150
+
+
+def test_checkpoints_are_resumed_and_removed_at_the_end(tmp_path):
+    model = train_table(flowers(), target="species", checkpoints=tmp_path / "c", **QUICK)
+    assert not (tmp_path / "c").exists()
+    assert len(model.history) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": None}, "`target` is missing"),
+        ({"epoch": 3}, "option='epoch' is unknown: .* did you mean 'epochs'"),
+        ({"epochs": 0}, "epochs=0 is not allowed: give an integer of at least 1"),
+        ({"loss": "hubr"}, "loss='hubr' is not allowed: give one of 'squared_error'"),
+        ({"test_fraction": 2}, "test_fraction=2 is not allowed: give a number from 0.01 to 0.9"),
+        ({"resume": True}, "give `checkpoints`"),
+        ({"loss": "huber"}, "loss='huber' is for regression, and the target 'species' holds classes"),
+        ({"solver": "lbfgs", "record": True}, "record=True does not go with solver='lbfgs'"),
+    ],
+)
+def test_misuse_names_the_option_as_python_does(options, message):
+    with pytest.raises(ParameterError, match=message):
+        train_table(flowers(), **{"target": "species", **QUICK, **options})
+
+
+def test_the_table_of_options_allows_what_the_estimators_allow():
+    for name, option in option_table().items():
+        if (constraint := PARAMETER_CONSTRAINTS.get(option.parameter or "")) is None:
+            continue
+        default = getattr(TrainOptions(), name)
+        values = [default, *option_choices(name), option.low, option.high]
+        for value in values:
+            if value is not None or default is None:
+                whole = isinstance(default, int) and value is not None and not isinstance(value, str)
+                given = int(value) if whole else value
+                # No bound of theirs is None; an option that may be None may be so there too.
+                assert given is None or constraint.is_valid(given), (name, given)
