@@ -115,7 +115,8 @@ def _run_console(document: Path, block: Block) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "BROWSER": "true"},  # which opens nothing
+            # The browser opens nothing, and the reader's own cache gets no programs.
+            env={**os.environ, "BROWSER": "true", "BATCHPROP_CACHE": "off"},
         )
         serves = arguments[0] == "play"
         output += _interrupt_server(process) if serves else ""

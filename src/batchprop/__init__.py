@@ -2,33 +2,44 @@
 
 ``backprop`` runs a batch forward and back; its gradient stays in factors, a ``BatchGradient``, and is
 collapsed only as far as you ask. ``MLPClassifier`` and ``MLPRegressor`` have scikit-learn's interface and
-more; they, and scikit-learn, are imported at their first use.
+more.
+
+Every name is imported when it is first asked for: ``import batchprop`` takes a few milliseconds, and the
+command line can handle Ctrl-C before NumPy is imported.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from batchprop import (
-    activations,
-    batches,
-    errors,
-    heads,
-    objective,
-    optimizers,
-    schedules,
-    training,
-)
-from batchprop.backprop import Step, backprop
 from batchprop.engines import forking as _forking  # noqa: F401 registers its hook before any fork
-from batchprop.gradcheck import check_gradient
-from batchprop.gradient import BatchGradient
-from batchprop.influence import influence
-from batchprop.network import WEIGHT_LOADERS, Network
-from batchprop.params import Layer
 
 if TYPE_CHECKING:
-    from batchprop import callbacks, data, export, microscope, plots, privacy, tabular
+    from batchprop import (
+        activations,
+        batches,
+        callbacks,
+        data,
+        errors,
+        export,
+        heads,
+        microscope,
+        objective,
+        optimizers,
+        plots,
+        privacy,
+        schedules,
+        tabular,
+        training,
+    )
+    from batchprop.backprop import Step, backprop
     from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
+    from batchprop.gradcheck import check_gradient
+    from batchprop.gradient import BatchGradient
+    from batchprop.influence import influence
+    from batchprop.network import Network
+    from batchprop.params import Layer
 
 __version__ = "0.1.0"
 
@@ -61,18 +72,46 @@ __all__ = [
     "training",
 ]
 
-_ESTIMATORS = ("Checkpoints", "MLPClassifier", "MLPRegressor")
-_SHELLS = ("callbacks", "data", "export", "microscope", "plots", "privacy", "tabular")
+_HOMES = {
+    "BatchGradient": "gradient",
+    "Checkpoints": "estimators",
+    "Layer": "params",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "Network": "network",
+    "Step": "backprop",
+    "backprop": "backprop",
+    "check_gradient": "gradcheck",
+    "influence": "influence",
+}
+"""Where each name that is no module comes from."""
 
-WEIGHT_LOADERS[".safetensors"] = lambda path: __getattr__("export").load_weights(path)
+
+class _Package(ModuleType):
+    """This package, two of whose functions have the name of the file that they are in."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python binds a submodule here when it is first imported, wherever that happens.
+        if isinstance(value, ModuleType):
+            if name == "network":
+                value.WEIGHT_LOADERS[".safetensors"] = _load_safetensors
+            if _HOMES.get(name) == name:
+                value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def _load_safetensors(path: Any) -> Any:
+    return import_module("batchprop.export").load_weights(path)
 
 
 def __getattr__(name: str) -> Any:
-    # scikit-learn takes longer to import than everything here together.
-    if name in _SHELLS:
+    if name in _HOMES:
+        return getattr(import_module(f"batchprop.{_HOMES[name]}"), name)
+    if name in __all__:
         return import_module(f"batchprop.{name}")
-    if name in _ESTIMATORS:
-        return getattr(import_module("batchprop.estimators"), name)
     raise AttributeError(f"module 'batchprop' has no attribute {name!r}")
 
 

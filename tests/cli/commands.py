@@ -40,7 +40,9 @@ def command(*words, start=START):
 def environment():
     """The environment of such a process: the sources under test, and no colours forced."""
     kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "COLUMNS")}
-    return {**kept, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
+    ours = {"PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
+    # Nothing is left in the user's own cache.
+    return {**kept, **ours, "BATCHPROP_CACHE": "off"}
 
 
 def process(*words, cwd, start=START):

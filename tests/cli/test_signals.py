@@ -188,13 +188,13 @@ class Halt:
             except BaseException:
                 raise ImportError("swallowed")
 sys.meta_path.insert(0, Halt())
-from batchprop_command import main
+from batchprop.cli import main
 main()
 """
 
 
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
-@pytest.mark.parametrize("name", ["batchprop", "numpy", "typer", "batchprop.cli.train"])
+@pytest.mark.parametrize("name", ["numpy", "typer", "batchprop.cli.train"])
 def test_a_signal_during_the_first_imports_is_one_line(folder, name, number, code, word):
     with started(folder, "train", start=IMPORTING.replace("{name}", name)) as running:
         wait_for(running, f"importing {name}")
@@ -205,13 +205,13 @@ def test_a_signal_during_the_first_imports_is_one_line(folder, name, number, cod
 
 def test_the_command_of_the_shell_is_the_one_that_listens_first():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    assert 'batchprop = "batchprop_command:main"' in text
+    assert 'batchprop = "batchprop.cli:main"' in text
 
 
 def test_what_whoever_started_it_ignores_stays_ignored(folder):
     data = flowers(folder / "flowers.csv")
     begin = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-    start = f"{begin}; from batchprop_command import main; main()"
+    start = f"{begin}; from batchprop.cli import main; main()"
     with started(folder, "train", data, "--target", "species", *LONG, start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGINT)

@@ -68,7 +68,7 @@ def test_what_a_folder_does_not_tell_is_said(model, tmp_path):
     again = load_model(tmp_path / "m")
     assert len(again.predict(flowers())) == 150
     for ask in (lambda: again.evaluation, lambda: again.history, again.report):
-        with pytest.raises(ModelError, match="does not tell the (scores|history|report): its .* is missing"):
+        with pytest.raises(ModelError, match=r"does not tell the (scores|history|report): its .* is missing"):
             ask()
 
 

@@ -1,16 +1,32 @@
-"""The command line: `batchprop train`, `batchprop predict`, `batchprop walk`."""
+"""The command line, `batchprop` and `python -m batchprop`; Ctrl-C ends it in one line from the start.
 
-import sys
+This module imports only the standard library, and `batchprop` itself imports nothing heavy: so the handlers
+of SIGINT and SIGTERM are in place before NumPy, pandas and the rest, which take a second.
+"""
+
+import os
+import signal
+from types import FrameType
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `batchprop` with the arguments of the process; Ctrl-C is one line from the first import on."""
-    try:
-        from batchprop.cli.app import main as run
+    """Run `batchprop` with the arguments of the process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A signal that the starter of the process ignores, as nohup does, stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
+    from batchprop.cli.cache import set_up_cache
 
-        run()
-    except KeyboardInterrupt:
-        sys.stderr.write("batchprop: interrupted\n")
-        sys.exit(130)
+    set_up_cache()
+    from batchprop.cli.app import main as run
+
+    run()
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    # Nothing is being written before the command begins or after it ended, so there is nothing to undo; an
+    # exception in the middle of an import may be swallowed, or take any shape.
+    os.write(2, b"batchprop: %s\n" % (b"terminated" if number == signal.SIGTERM else b"interrupted"))
+    os._exit(128 + number)

@@ -1,0 +1,5 @@
+"""`python -m batchprop`: the command line."""
+
+from batchprop.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""The cache of compiled programs: a second process compiles nothing; where it lies; how to switch it off."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchprop.cli.cache import cache_folder, set_up_cache
+from tests.cli.commands import START, environment, flowers
+
+# Counts what JAX finds in its cache, and what it has to compile.
+COUNTING = """
+import atexit, collections
+from batchprop.cli.cache import set_up_cache
+set_up_cache()
+import jax
+counts = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: counts.update([event.rpartition("/")[2]]))
+atexit.register(lambda: print("hits", counts["cache_hits"], "misses", counts["cache_misses"]))
+"""
+
+
+def counts(folder, data, cache, out):
+    """How many programs a training finds in the cache, and how many not."""
+    words = ["train", data, "--target", "species", "--engine", "jax", "--hidden", "8", "--epochs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTING + START, *map(str, words), "--out", out],
+        cwd=folder, env=environment() | {"BATCHPROP_CACHE": cache}, capture_output=True, text=True,
+        check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    _, hits, _, misses = done.stdout.splitlines()[-1].split()
+    return int(hits), int(misses)
+
+
+def test_a_second_process_compiles_nothing(folder):
+    data, cache = flowers(folder / "flowers.csv"), folder / "cache"
+    hits, misses = counts(folder, data, str(cache), "first")
+    assert misses > 0
+    assert hits == 0 or hits < misses
+    assert counts(folder, data, str(cache), "second")[1] == 0
+    assert any(cache.glob("*-cache"))
+    assert cache.stat().st_mode & 0o077 == 0
+
+
+def test_the_cache_can_be_switched_off(folder):
+    data = flowers(folder / "flowers.csv")
+    assert counts(folder, data, "off", "m") == (0, 0)
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """No variable says where caches are."""
+    for name in ("BATCHPROP_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"),
+    [
+        ("linux", "/home/me/.cache/batchprop/compiled"),
+        ("darwin", "/home/me/Library/Caches/batchprop/compiled"),
+        ("win32", "/home/me/AppData/Local/batchprop/compiled"),
+    ],
+)
+def test_it_lies_where_the_system_has_its_caches(bare, platform, folder):
+    bare.setattr(sys, "platform", platform)
+    assert cache_folder() == Path(folder)
+
+
+def test_variables_move_it_or_switch_it_off(bare, tmp_path):
+    bare.setattr(sys, "platform", "linux")
+    bare.setenv("XDG_CACHE_HOME", "/caches")
+    assert cache_folder() == Path("/caches/batchprop/compiled")
+    bare.setenv("BATCHPROP_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    bare.setenv("BATCHPROP_CACHE", "OFF")
+    assert cache_folder() is None
+
+
+def test_a_cache_of_the_users_own_stays(bare, tmp_path):
+    bare.setenv("BATCHPROP_CACHE", str(tmp_path / "ours"))
+    bare.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "theirs"))
+    set_up_cache()
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(bare, tmp_path):
+    (tmp_path / "file").write_text("")
+    bare.setenv("BATCHPROP_CACHE", str(tmp_path / "file" / "cache"))
+    set_up_cache()
