@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,12 @@ from batchprop.tabular import Observer, TrainOptions, load_model, train_table
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import option_choices, option_table
 
-QUICK = {"hidden": 8, "epochs": 3, "batch_size": 16}
+QUICK: dict[str, Any] = {"hidden": 8, "epochs": 3, "batch_size": 16}
 
 
 def flowers() -> pd.DataFrame:
     iris = load_iris(as_frame=True)
-    frame = iris.frame.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
+    frame: pd.DataFrame = iris.frame.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
     frame["species"] = iris.target_names[frame.pop("target")]
     return frame
 
