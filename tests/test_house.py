@@ -96,7 +96,8 @@ def imported(path: Path) -> Iterator[str]:
             base = [*inside[: -node.level]] if node.level else []
             base += node.module.split(".") if node.module else []
             # `from batchprop.cli import app` and `from . import app` name the module in the alias.
-            names = [alias.name for alias in node.names]
+            # The version is a constant that any module may read.
+            names = [alias.name for alias in node.names if alias.name != "__version__"]
             modules = [name for name in names if is_module([*base, name])]
             yield from (".".join([*base, name]) for name in modules)
             if len(modules) < len(names):
@@ -125,7 +126,7 @@ def neighbours(path: Path) -> set[str]:
     """The rooms of this house that the file imports, its own left out."""
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("batchprop.")}
     ours |= {"__init__" for name in imported(path) if name == "batchprop"}
-    return ours - {room(path), "__version__"}
+    return ours - {room(path)}
 
 
 def allowed_imports(place: str) -> set[str]:
