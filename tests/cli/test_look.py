@@ -195,7 +195,7 @@ def test_no_browser_is_said_and_no_failure(folder, monkeypatch):
         (["gone.csv", "--target", "x"], 1, "gone.csv"),
         (["--out", "page.pdf"], 2, "--out page.pdf names no page: end it in .html, .htm"),
         (["--rows", "65"], 2, "65"),
-        (["--hidden", "a"], 2, "--hidden 'a'"),
+        (["--hidden", "a"], 2, "--hidden a"),
         (["flowers.csv", "--target", "species", "--out", "taken.html"], 1, "the file taken.html exists"),
     ],
 )

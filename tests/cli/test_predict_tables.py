@@ -95,7 +95,7 @@ def test_answers_to_blocks_go_to_a_file_of_the_ending(folder, kinds, ending, rea
     cut(folder, table(ROWS), ".parquet")
     out = folder / f"answers.{ending}"
     said = run("predict", kinds, "parts", "--proba", "--out", out).stdout
-    assert said.splitlines() == ["Looking through the table ...", f"480 predictions in {out}"]
+    assert said.splitlines() == ["Scanning the table ...", f"480 predictions in {out}"]
     found = pd.read_parquet(out) if ending == "parquet" else pd.read_csv(out, sep=None, engine="python")
     same(found, answered(kinds, "parts", "--proba"))
     if ending == "parquet":
@@ -166,7 +166,7 @@ def test_a_file_of_the_table_is_not_replaced(folder, kinds):
 
 def test_memory_that_is_none(folder, kinds):
     write(table(9), folder / "t.csv")
-    assert "memory='much' is no amount" in run("predict", kinds, "t.csv", "--memory", "much", code=2).stderr
+    assert "--memory much is no amount" in run("predict", kinds, "t.csv", "--memory", "much", code=2).stderr
 
 
 def test_no_bar_stands_among_the_answers(folder, kinds, read_in_blocks, monkeypatch):
