@@ -80,9 +80,7 @@ class PlaygroundTools:
         title = f"{file.name}: {target}" + ("" if parsed.task == "classification" else ", standardised")
         # The protocol between page and server has its own words for the two tasks.
         task: Any = "classes" if parsed.task == "classification" else "numbers"
-        return PlaygroundData(
-            title, task, X, values.astype(float), columns, outputs, tuple(frame.index)
-        )
+        return PlaygroundData(title, task, X, values.astype(float), columns, outputs, tuple(frame.index))
 
     def microscope(self, data: PlaygroundData, initial: Network, batch: LastBatch, steps: int) -> str:
         """Return the microscope's page for a batch, with the network before its step."""
