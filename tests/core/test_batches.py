@@ -152,7 +152,7 @@ def test_the_number_of_rows_may_be_numpys() -> None:
 
 
 def test_an_order_is_cut_in_steps_of_one() -> None:
-    with pytest.raises(ParameterError, match="cut in steps of 1, not 2: make a list of it first"):
+    with pytest.raises(ParameterError, match="slices in steps of 1, not 2: make a list of them first"):
         SequentialBatches(np.arange(6), 2)[::2]
 
 

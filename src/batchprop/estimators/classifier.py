@@ -218,7 +218,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
 
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
-                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.sources.Source`` (see
+                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.DataSource`` (see
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: labels ``(n,)``; an indicator matrix ``(n, K)``; or several targets ``(n, T)``.
             sample_weight: how much each row counts ``(n,)``.

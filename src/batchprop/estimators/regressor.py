@@ -190,7 +190,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
 
         Args:
             X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
-                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.sources.Source`` (see
+                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.DataSource`` (see
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: numbers ``(n,)``, or ``(n, K)`` for several targets.
             sample_weight: how much each row counts ``(n,)``.
