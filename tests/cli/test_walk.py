@@ -62,9 +62,9 @@ def test_the_numbers_are_the_cores(walked):
         np.testing.assert_allclose(matrix(walked, start), expected, atol=6e-4)
 
 
-def test_the_sheets_collapse_to_the_mean_and_the_update_helps(walked):
+def test_the_slices_collapse_to_the_mean_and_the_update_helps(walked):
     text = "\n".join(walked)
-    assert text.count("the mean of the 5 sheets is the same, largest difference") == 2
+    assert text.count("the mean of the 5 slices is the same, largest difference") == 2
     ((before, after),) = re.findall(r"([\d.]+) before the update, ([\d.]+) after", text)
     assert float(after) < float(before)
 
@@ -80,7 +80,7 @@ def test_any_number_of_rows(rows):
     assert f"B (4, {m})" in text
     if m > 10:
         assert f"the first 10 of {m} columns" in text
-        assert f"shown: the first 6 of {m} sheets" in text
+        assert f"shown: the first 6 of {m} slices" in text
 
 
 @pytest.mark.parametrize("hidden", ["none", "2", "3,2", "20"])
@@ -126,7 +126,7 @@ def test_what_is_not_shown_is_said():
     assert "(shown: the first 8 of 9 rows and the first 10 of 11 columns)" in next(
         format_matrices(("M", np.zeros((9, 11))))
     )
-    assert "the first 6 of 7 sheets" in next(format_tensor("T", np.zeros((1, 1, 7))))
+    assert "the first 6 of 7 slices" in next(format_tensor("T", np.zeros((1, 1, 7))))
 
 
 def test_what_there_is_not_is_not_told(folder):

@@ -74,7 +74,7 @@ def test_dot_with_a_collapse_is_the_gram_matrix_collapsed(g: BatchGradient, data
 
 
 @given(layers_of_factors())
-def test_examples_are_the_sheets_of_the_tensor(g: BatchGradient) -> None:
+def test_examples_are_the_slices_of_the_tensor(g: BatchGradient) -> None:
     for i in range(-size(g), size(g)):
         near(g.example(i), [(g.tensor(k)[:, :, i], g.bias_matrix(k)[:, i]) for k in range(len(g.dZ))], g)
 

@@ -55,7 +55,7 @@ def test_largest_gradient_lies_in_front_and_a_selected_slice_stays(page: Page, m
     canvas = stack.locator("canvas")
     box = canvas.bounding_box()
     assert box is not None
-    # The strips of the sheets behind show at the upper edge, the rearmost highest.
+    # The slices behind show as strips at the upper edge, the last one highest.
     pointed = []
     for up in (14, 24, 36, 48):
         page.locator("h1").hover()

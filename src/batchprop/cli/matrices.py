@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-MAX_ROWS, MAX_COLUMNS, MAX_SHEETS = 8, 10, 6
+MAX_ROWS, MAX_COLUMNS, MAX_SLICES = 8, 10, 6
 WIDTH = 100
 _LARGE, _SMALL = 1e4, 5e-4
 _GAP, _INDENT = "  ", "  "
@@ -62,7 +62,7 @@ def _number(value: float) -> str:
 
 
 def format_tensor(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
-    r"""Write a tensor (rows, columns, m) as its sheets, one for each example, side by side.
+    r"""Write a tensor (rows, columns, m) as its slices, one for each example, side by side.
 
     >>> print("\n".join(format_tensor("DW", np.arange(4.0).reshape(1, 2, 2))))
       DW (1, 2, 2)
@@ -70,9 +70,9 @@ def format_tensor(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
       [  0.000  2.000 ]  [  1.000  3.000 ]
     """
     m = T.shape[2]
-    more = f"  (shown: the first {MAX_SHEETS} of {m} sheets)" if m > MAX_SHEETS else ""
+    more = f"  (shown: the first {MAX_SLICES} of {m} slices)" if m > MAX_SLICES else ""
     yield f"  {name} {_shape(T)}{_unshown(T[:, :, 0])}{more}"
-    numbers = range(min(m, MAX_SHEETS))
+    numbers = range(min(m, MAX_SLICES))
     yield from _page([[f"{name}[:, :, {i + 1}]", *format_matrix(T[:, :, i])] for i in numbers])
 
 

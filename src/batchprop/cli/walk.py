@@ -35,7 +35,7 @@ def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     """Walk one small batch through backpropagation, line by line, and see every matrix.
 
     Each line of the algorithm stands above what it computes: forward, the loss,
-    dZ, the tensor DW with a sheet for each example, its collapse to dW, and the
+    dZ, the tensor DW with a slice for each example, its collapse to dW, and the
     update.
     """
     check_target_given(data, values, "predict")

@@ -182,13 +182,13 @@ def _collapse(step: bp.Step, k: int) -> Iterator[str]:
     this, below, m = superscript(k + 1), superscript(k), step.dZ[k].shape[1]
     gradient = step.gradient
     T, dW, db = gradient.tensor(k), *gradient.mean()[k]
-    yield from _formula(f"DW{this}[:, :, i] = dZ{this}[:, i] (H{below}[:, i])ᵀ, a sheet for each example")
+    yield from _formula(f"DW{this}[:, :, i] = dZ{this}[:, i] (H{below}[:, i])ᵀ, a slice for each example")
     yield from format_tensor(f"DW{this}", T)
     yield from _formula(f"dW{this} = (1/m) dZ{this} (H{below})ᵀ, the tensor collapsed by one product")
     yield from format_matrices((f"dW{this}", dW))
     difference = float(np.max(np.abs(T.mean(axis=-1) - dW)))
     agrees = "the same" if difference < _ROUNDING else "NOT the same"
-    yield f"  the mean of the {m} sheets is {agrees}, largest difference {difference:.1e}"
+    yield f"  the mean of the {m} slices is {agrees}, largest difference {difference:.1e}"
     yield from _formula(
         f"Db{this} = dZ{this}, a column for each example;  db{this} = (1/m) Σ_i Db{this}[:, i]"
     )
