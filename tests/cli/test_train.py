@@ -214,7 +214,7 @@ def test_rows_without_a_target_are_left_out_listed_and_counted_if_asked(folder):
     refused = run(*words, code=1).stderr
     assert "t.csv, line 5: its target 'species' is missing; fill it in; --on-bad-row skip" in refused
     too_many = run(*words, "--on-bad-row", "skip", code=1).stderr
-    assert "10 of 150 rows cannot be used, and at most 1% may be left out" in too_many
+    assert "10 of 150 rows cannot be used, and at most 1% may be skipped" in too_many
     result = run(*words, "--on-bad-row", "skip", "--max-skipped", "0.1")
     assert "10 more cannot be used and are left out" in result.stdout
     skipped = pd.read_csv(folder / "t-model" / "skipped.csv")
@@ -293,7 +293,7 @@ MISUSE = {
     "often": (["--checkpoint-every", "daily"], "--checkpoint-every daily is not allowed: give a time"),
     "often and lbfgs": (["--checkpoint-every", "1", "--solver", "lbfgs"], "does not go with --solver lbfgs"),
     "rewind and record": (["--on-divergence", "rewind", "--record"], "does not go with --record"),
-    "memory": (["--memory", "much"], "--memory much is no amount of memory: write 2GB, 500MB"),
+    "memory": (["--memory", "much"], "--memory much is not an amount of memory: write 2GB, 500MB"),
     "hidden of words": (["--hidden", "big"], "--hidden big is not a list of widths: write 128"),
     "hidden of zero": (["--hidden", "64,0"], "--hidden 64,0 is not"),
     "hidden negative": (["--hidden", "-5"], "--hidden -5 is not"),

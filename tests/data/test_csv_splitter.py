@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchprop.data import csv_splitter as whole_rows
-from batchprop.data.csv_splitter import UnclosedQuote, pieces, quotes, scan_quotes
+from batchprop.data.csv_splitter import UnclosedQuote, iter_csv_blocks, quotes, scan_quotes
 from batchprop.data.line_numbers import line_numbers
 from batchprop.errors import DataError
 
@@ -32,7 +32,7 @@ def test_rows_and_their_lines_are_the_same_wherever_the_file_is_cut(tmp_path, ro
     file.write_bytes(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_rows, "PIECE", size)
-        cut = list(pieces(file, ",", refuse))
+        cut = list(iter_csv_blocks(file, ",", refuse))
     assert b"".join(piece.content for piece in cut) == text
     found, lines = [], []
     for piece in cut:
@@ -52,7 +52,7 @@ def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeyp
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"p\nq"\n2,"x\n3,y\n"t\nu"v,4\n7,8\n')
     broken = list[UnclosedQuote]()
-    content = b"".join(piece.content for piece in pieces(file, ",", broken.append))
+    content = b"".join(piece.content for piece in iter_csv_blocks(file, ",", broken.append))
     assert [each.line for each in broken] == [4, 6]
     assert "never closed" in broken[0].reason or "closed only" in broken[0].reason
     assert content == b'a,b\n1,"p\nq"\n3,y\nu"v,4\n7,8\n'
@@ -64,11 +64,11 @@ def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, 
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"x\n' + b"1,2\n" * 500_000)
     broken = list[UnclosedQuote]()
-    list(pieces(file, ",", broken.append))
+    list(iter_csv_blocks(file, ",", broken.append))
     assert [(each.line, "not closed within 1 MiB" in each.reason) for each in broken] == [(2, True)]
     file.write_bytes(b"a,b\n1,2\n" + b"1" * (1 << 21))
     with pytest.raises(DataError, match="line 3: a row of more than 1 MiB; is this a table"):
-        list(pieces(file, ",", refuse))
+        list(iter_csv_blocks(file, ",", refuse))
 
 
 def test_many_quoted_fields_are_looked_through_in_one_go():
@@ -80,7 +80,7 @@ def test_many_quoted_fields_are_looked_through_in_one_go():
 def test_the_quotes_of_a_tsv_stand_between_tabs(tmp_path: Path):
     file = tmp_path / "t.tsv"
     file.write_bytes(b'a\tb\n1,"x\t2\n"p\nq"\t3\n')
-    (piece,) = pieces(file, "\t", refuse)
+    (piece,) = iter_csv_blocks(file, "\t", refuse)
     assert piece.starts()[1].tolist() == [1, 2, 3]
     assert np.all(piece.content[slice(*piece.fields[0])] == b'"p\nq"')
     assert re.match(b"a", piece.content)

@@ -59,7 +59,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path):
     [
         (
             "",
-            r"part-10.csv are files of different kinds, and a table is .*: name a pattern such",
+            r"part-10.csv have different formats, and a table has one: name a pattern such",
         ),
         ("nothing-*.csv", r"no file matches the pattern .*nothing-\*.csv"),
         ("part-8.csv", r"there is no file .*part-8.csv.*; did you mean"),
@@ -90,7 +90,7 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 @pytest.mark.parametrize("paths", [7, [7], None])
 def test_what_is_no_path_is_refused(paths):
-    with pytest.raises(ParameterError, match="no path"):
+    with pytest.raises(ParameterError, match="is not a path"):
         expand_paths(paths)
 
 
@@ -132,7 +132,7 @@ def test_damaged_packing_is_refused(tmp_path, ending, damage, reader):
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(damaged(PACK[ending])[damage])
     with pytest.raises(
-        DataError, match=r"t\.csv\.\w+ is damaged or incomplete, or not packed with"
+        DataError, match=r"t\.csv\.\w+ is damaged or incomplete, or not compressed with"
     ) as refusal:
         reader(file)
     assert "\n" not in str(refusal.value)
@@ -148,10 +148,10 @@ def test_a_flipped_bit_is_found_by_the_checksum(tmp_path):
 @pytest.mark.parametrize("ending", PACK)
 @pytest.mark.parametrize("reader", [read_table, scan, read_tables])
 def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch, ending, reader):
-    monkeypatch.setattr(sources, "_SMALL", 1 << 16)
+    monkeypatch.setattr(sources, "_ALWAYS_ALLOWED_BYTES", 1 << 16)
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(PACK[ending](b"a,b\n" + b"1,2\n" * (1 << 22)))
-    with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
+    with pytest.raises(DataError, match="decompresses to more than 200 times its size"):
         reader(file)
 
 
@@ -159,7 +159,7 @@ def test_packed_twice_or_nothing_packed_is_refused(tmp_path):
     (tmp_path / "twice.csv.gz").write_bytes(gzip.compress(gzip.compress(TEXT)))
     (tmp_path / "nothing.csv.gz").write_bytes(gzip.compress(b""))
     for reader in (read_table, scan, read_tables):
-        with pytest.raises(DataError, match="is not text, it is compressed with gzip: unpack it first"):
+        with pytest.raises(DataError, match="is not text, it is compressed with gzip: decompress it"):
             reader(tmp_path / "twice.csv.gz")
         with pytest.raises(DataError, match=r"nothing\.csv\.gz (is empty|holds no text)"):
             reader(tmp_path / "nothing.csv.gz")
@@ -168,7 +168,7 @@ def test_packed_twice_or_nothing_packed_is_refused(tmp_path):
 def test_zstd_called_csv_is_named(tmp_path):
     (tmp_path / "t.csv").write_bytes(zstd(TEXT))
     with pytest.raises(
-        DataError, match=r"is compressed with zstd: unpack it first, or rename it to end in .zst"
+        DataError, match=r"is compressed with zstd: decompress it, or rename it to end in .zst"
     ):
         read_table(tmp_path / "t.csv")
 

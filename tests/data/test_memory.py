@@ -39,7 +39,7 @@ def test_amounts_of_memory(text, amount):
 
 @pytest.mark.parametrize("text", ["", "much", "-2GB", "2 apples", "GB", "1e9", True, "2,5GB"])
 def test_what_is_no_amount_is_refused(text):
-    with pytest.raises(ParameterError, match=r"is no amount of memory: write 2GB, 500MB, 1.5GiB"):
+    with pytest.raises(ParameterError, match=r"is not an amount of memory: write 2GB, 500MB, 1.5GiB"):
         parse_memory(text)
 
 

@@ -24,7 +24,7 @@ def parquet_bytes(**columns):
 
 BAD_FILES = {
     "empty": ("t.csv", b"", "is empty: it needs column names and rows"),
-    "blank lines": ("t.csv", b"\n\n\n", "holds no text but blank lines"),
+    "blank lines": ("t.csv", b"\n\n\n", "holds only blank lines"),
     "header only": ("t.csv", b"a,b\n", "holds column names and no rows: add the rows"),
     "parquet without rows": ("t.parquet", parquet_bytes(a=pa.array([], pa.int64())), "no rows"),
     "too many fields": ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: 3 fields where the first line names 2"),
@@ -43,14 +43,14 @@ BAD_FILES = {
     "zero byte": ("t.csv", b"a,b\n1,\0\n", "is not text: line 2 holds a zero byte"),
     "parquet called csv": ("t.csv", parquet_bytes(a=[1]), "a Parquet file: rename it to end in .parquet"),
     "workbook called csv": ("t.csv", b"PK\x03\x04rest", "an Excel workbook: export it as CSV"),
-    "gzip called csv": ("t.csv", gzip.compress(GOOD), "compressed with gzip: unpack it"),
+    "gzip called csv": ("t.csv", gzip.compress(GOOD), "compressed with gzip: decompress it"),
     "csv called parquet": ("t.parquet", GOOD, "not a Parquet file; it looks like text: rename"),
     "noise called parquet": ("t.parquet", b"\0\1\2\3" * 9, "not a Parquet file; export it again"),
     "half a parquet": ("t.parquet", parquet_bytes(a=[1, 2])[:-30], "damaged or incomplete Parquet"),
     "semicolons": ("t.csv", b"a;b\n1;2\n", "'a;b', that looks separated by semicolons"),
     "commas in a tsv": ("t.tsv", b"a,b\n1,2\n", "separate the fields by tabs, as the ending .tsv says"),
     "unknown ending": ("t.xlsx", b"PK", r"ends in '.xlsx': a table ends in .csv, .tsv"),
-    "no ending": ("table", GOOD, "has no ending: a table ends in .csv"),
+    "no ending": ("table", GOOD, "has no suffix: a table ends in .csv"),
 }
 
 

@@ -146,7 +146,7 @@ def test_a_missing_target_in_parquet_is_named_by_its_row(tmp_path, gap):
     whole = read_tables(tmp_path, "y", on_bad_row="skip")
     assert whole.frame["x"].tolist() == wanted
     assert whole.row_numbers[[199, 270]].tolist() == [200, 73]
-    assert whole.of_file.tolist() == [0] * 200 + [1] * 197
+    assert whole.file_index.tolist() == [0] * 200 + [1] * 197
 
 
 @pytest.mark.parametrize("statistics", [True, False])

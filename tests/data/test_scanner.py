@@ -230,7 +230,7 @@ def test_an_encoder_of_ones_own_sees_all_columns(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, r"row 6: the column 'x' has no value, where a number .*: learn an encoder first"),
+        (None, r"row 6: the column 'x' has no value, where a number .*: fit a preprocessor first"),
         (np.inf, r"row 6: the column 'x' holds inf"),
         (1e300, r"row 6: the column 'x' holds 1e\+300, where a number that fits into float32"),
     ],
@@ -248,7 +248,7 @@ def test_a_number_that_is_missing_or_too_large_is_refused_with_its_place(tmp_pat
     [
         ("z", None, "no target column 'z'"),
         (None, "ww", "no weights column 'ww'; did you mean 'w'"),
-        ("y", "y", "cannot be target and weights at once"),
+        ("y", "y", "cannot be both target and weights"),
     ],
 )
 def test_columns_that_are_not_there_are_refused(tmp_path, target, weights, message):
@@ -264,7 +264,7 @@ def test_columns_that_are_not_there_are_refused(tmp_path, target, weights, messa
 def test_text_needs_an_encoder(tmp_path):
     file = tmp_path / "t.csv"
     numbers(9).to_csv(file, index=False)
-    with pytest.raises(DataError, match=r"'y' of .* holds no numbers but string: learn an encoder first"):
+    with pytest.raises(DataError, match=r"'y' of .* holds string, not numbers: fit a preprocessor first"):
         next(scan(file, "x").iter_blocks(0))
 
 

@@ -10,7 +10,7 @@ from batchprop.backprop import predict
 from batchprop.batches import gather
 from batchprop.data.arrow import get_column
 from batchprop.data.line_numbers import line_numbers
-from batchprop.data.parquet import opened_parquet
+from batchprop.data.parquet import open_parquet_file
 from batchprop.data.reader import read_table
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
@@ -112,7 +112,7 @@ class PlaygroundTools:
 
 def _read_parquet(path: Path, name: str) -> pd.DataFrame:
     """Read a Parquet file in parts: a few compressed bytes may stand for billions of values."""
-    with opened_parquet(path) as file:
+    with open_parquet_file(path) as file:
         check_size(name, file.metadata.num_rows, file.metadata.num_columns - 1)
     frames, size = list[pd.DataFrame](), 0
     for frame in scan(path).iter_frames(rows=_ROWS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Arrow's many types reduced to numbers, text, dates and booleans, and tables of them as frames."""
+"""Arrow's many types reduced to numbers, text, dates and booleans; tables of them as data frames."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,12 @@ import pyarrow.compute as pc
 
 from batchprop.errors import DataError, did_you_mean, join_truncated
 
-_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
-    """Return the table with a function of each column in its place."""
+    """Return the table with a function applied to each column."""
+    # Numbered meanwhile: two columns of a bad file may have one name, which check_names reports later.
     columns = [function(column) for column in table.columns]
     return pa.table(dict(zip(map(str, range(len(columns))), columns, strict=True))).rename_columns(
         table.column_names
@@ -20,44 +21,44 @@ def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.Chunke
 
 
 def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Reduce Arrow's many types to numbers, text, dates and booleans; nested values stay as they are."""
+    """Reduce a column's type to numbers, text, dates or booleans; leave nested values as they are."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return simplify(_unpacked(column, kind.value_type))
+        return simplify(_cast_or_refuse(column, kind.value_type))
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_time(kind):
-        return _seconds(pc.cast(column, pa.time64("ns")), 1e9)
+        return _to_seconds(pc.cast(column, pa.time64("ns")), 1e9)
     if pa.types.is_duration(kind):
-        return _seconds(column, _UNITS[kind.unit])
-    # The same moments: at the ends of time another zone's clock has no hour for them.
-    moments = pa.types.is_timestamp(kind) and kind.tz is not None
-    if moments or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
-        return _unpacked(column, pa.timestamp(kind.unit, "UTC") if moments else pa.string())
+        return _to_seconds(column, _UNITS_PER_SECOND[kind.unit])
+    # UTC keeps the moment; another zone's clock cannot show the first and last hours of the range.
+    has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
+    if has_zone or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
+        return _cast_or_refuse(column, pa.timestamp(kind.unit, "UTC") if has_zone else pa.string())
     return column
 
 
-def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def _cast_or_refuse(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     try:
         return pc.cast(column, kind)
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"a column holds more than 2 GB of text in {len(column):,} rows: shorten it, or leave it out"
+            f"a column holds more than 2 GB of text in {len(column):,} rows: shorten it, or drop it"
         ) from error
 
 
 def simplified_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that a column of this type is reduced to."""
+    """Return the type that ``simplify`` gives a column of this type."""
     return simplify(pa.chunked_array([], type=kind)).type
 
 
-def _seconds(counts: pa.ChunkedArray, unit: float) -> pa.ChunkedArray:
-    # Beyond 2⁵³ a count is rounded, as every large number is that a network takes.
+def _to_seconds(counts: pa.ChunkedArray, unit: float) -> pa.ChunkedArray:
+    # Counts beyond 2⁵³ are rounded, as every number is before it enters a network.
     return pc.divide(pc.cast(pc.cast(counts, pa.int64()), pa.float64(), safe=False), unit)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return a table of plain columns as a frame."""
+    """Return a table of simplified columns as a data frame."""
     frame: pd.DataFrame = table.to_pandas(
         types_mapper={pa.bool_(): pd.BooleanDtype()}.get, date_as_object=False, ignore_metadata=True
     )
@@ -68,7 +69,7 @@ def get_column(frame: pd.DataFrame, name: str, what: str = "column") -> pd.Serie
     """Return a column by its name.
 
     Raises:
-        DataError: there is none; the message suggests near names, or lists those there are.
+        DataError: there is no such column; the message suggests similar names or lists all.
 
     >>> get_column(pd.DataFrame({"species": [1], "petal": [2]}), "speceis")
     Traceback (most recent call last):

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, pieces
-from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, kind_of
+from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, iter_csv_blocks
+from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, infer_csv_type
 from batchprop.data.files import DELIMITERS, check_width, file_suffix
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError, did_you_mean
@@ -53,14 +53,14 @@ class CsvFile:
         self.names = check_names(self._names(), path)
 
     def _read_header(self) -> bytes:
-        for piece in pieces(self.path, self.delimiter, self._refuse_quote):
+        for piece in iter_csv_blocks(self.path, self.delimiter, self._refuse_quote):
             begins, _ = piece.starts()
             if len(begins):
                 header = piece.content[: begins[1] if len(begins) > 1 else None]
                 check_text(self.path, header, piece.line)
                 check_width(1 + header.count(self.delimiter.encode()), self.path)
                 return header
-        raise DataError(f"{self.path} holds no text but blank lines: it needs column names and rows")
+        raise DataError(f"{self.path} holds only blank lines: it needs column names and rows")
 
     def _refuse_quote(self, broken: UnclosedQuote) -> None:
         raise DataError(f"{self.path}, line {broken.line}: {broken.reason}")
@@ -94,7 +94,7 @@ class CsvFile:
                 bad.add(self.path, quote.line, reason, remedy=remedy)
 
         to_come = True
-        for piece in pieces(self.path, self.delimiter, broken):
+        for piece in iter_csv_blocks(self.path, self.delimiter, broken):
             rows = CsvRows(piece.content, *piece.starts())
             if to_come and len(rows.begins):
                 rows, to_come = _below_first(rows), False
@@ -219,7 +219,7 @@ class CsvTable:
     def _infer_types(self, file: CsvFile) -> None:
         for rows in file.rows(self._bad, known=False):
             table, _ = self._parsed(file, rows, {}, known=False)
-            self.kinds = [kind.merge(kind_of(table[str(i)])) for i, kind in enumerate(self.kinds)]
+            self.kinds = [kind.merge(infer_csv_type(table[str(i)])) for i, kind in enumerate(self.kinds)]
             self.rows += table.num_rows
 
     def _parsed(

@@ -160,7 +160,9 @@ def _end(pattern: re.Pattern[bytes], content: Content, at: int) -> int:
     return at if found is None else found.end()
 
 
-def pieces(path: Path, delimiter: str, on_broken: Callable[[UnclosedQuote], None]) -> Iterator[CsvBlock]:
+def iter_csv_blocks(
+    path: Path, delimiter: str, on_broken: Callable[[UnclosedQuote], None]
+) -> Iterator[CsvBlock]:
     """Cut a file of text into pieces of whole rows, about 4 MiB each.
 
     Args:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from batchprop.data.csv import LINE, CsvTable
-from batchprop.data.parquet import COPY_PAGE, ParquetFile, open_converted
+from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_converted
 from batchprop.errors import DataError
 
 ROW_GROUP_ROWS = 1 << 16
@@ -112,7 +112,7 @@ class _Writer:
                 self._schema,
                 compression="zstd",
                 compression_level=1,
-                data_page_size=COPY_PAGE,
+                data_page_size=CONVERTED_PAGE_BYTES,
                 # A dictionary stays in memory as long as its row group is open; of numbers it saves little.
                 use_dictionary=[field.name for field in self._schema if pa.types.is_string(field.type)],
                 # Lines follow each other: their differences take next to nothing.

@@ -65,7 +65,7 @@ class CsvType(NamedTuple):
         return _TYPES[self.rank] if self.rank < NUMBERS else pa.string()
 
 
-def kind_of(column: pa.ChunkedArray) -> CsvType:
+def infer_csv_type(column: pa.ChunkedArray) -> CsvType:
     """Return what a column is whose type pyarrow has found."""
     if not pa.types.is_string(column.type):
         return CsvType(_TYPES.index(column.type), column.null_count < len(column))

@@ -1,4 +1,4 @@
-"""The files of a table: found by name, folder or pattern, and their bytes, unpacked where they are packed."""
+"""The files of a table, by name, folder or pattern, and their bytes, decompressed where needed."""
 
 import glob
 import io
@@ -20,30 +20,30 @@ Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-PARQUET = (".parquet", ".pq")
-ENDINGS = (*DELIMITERS, *PARQUET)
+PARQUET_SUFFIXES = (".parquet", ".pq")
+SUFFIXES = (*DELIMITERS, *PARQUET_SUFFIXES)
 
 MAX_COMPRESSION_RATIO = 200
-"""A packed file that unpacks to more than this many times its size is refused; tables reach 3 to 30."""
+"""A compressed file that grows more than this is refused as a decompression bomb; tables reach 3 to 30."""
 
 MAX_COLUMNS = 100_000
-"""A table with more is refused before its rows are read: looking at each column would take hours."""
+"""A table with more columns is refused before its rows are read: each would take milliseconds to infer."""
 
 _BUFFER = 1 << 20
-_SMALL = 1 << 26  # Up to 64 MiB any ratio does no harm.
+_ALWAYS_ALLOWED_BYTES = 1 << 26  # up to 64 MiB any ratio is harmless
 _PATTERN = re.compile(r"[*?\[]")
 _MAGIC = {
     b"PAR1": "a Parquet file: rename it to end in .parquet",
     b"PK\x03\x04": "a zip archive or an Excel workbook: export it as CSV",
-    b"\x1f\x8b": "compressed with gzip: unpack it first, or rename it to end in .gz",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first, or rename it to end in .zst",
+    b"\x1f\x8b": "compressed with gzip: decompress it, or rename it to end in .gz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it, or rename it to end in .zst",
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",
 }
 
 
 def file_suffix(path: Path) -> str:
-    """Return the ending that tells what a file holds, without that of its packing.
+    """Return the suffix that names the format of a file, without that of its compression.
 
     >>> (
     ...     file_suffix(Path("a.b/flowers.CSV.gz")),
@@ -59,16 +59,13 @@ def file_suffix(path: Path) -> str:
     return inner if inner in DELIMITERS else inner + last
 
 
-def delimiter_of(path: Path) -> str | None:
-    """Return what separates the fields of a file, by its ending; None for a Parquet file."""
+def get_delimiter(path: Path) -> str | None:
+    """Return the delimiter of a file by its suffix; None for Parquet."""
     return DELIMITERS.get(file_suffix(path))
 
 
 def check_width(columns: int, path: Path) -> None:
-    """Check that a table has not more columns than can be looked at one by one.
-
-    Raises:
-        DataError: it has.
+    """Refuse a table with more than ``MAX_COLUMNS`` columns.
 
     >>> check_width(1_000_000, Path("genes.csv"))
     Traceback (most recent call last):
@@ -77,61 +74,45 @@ def check_width(columns: int, path: Path) -> None:
     if columns > MAX_COLUMNS:
         raise DataError(
             f"{path} has {columns:,} columns, and a table may have {MAX_COLUMNS:,}: keep those that "
-            "matter, or turn the rows into columns if it lies on its side"
+            "matter, or transpose the table if its rows are the columns"
         )
 
 
 def check_file(path: Path) -> None:
-    """Check that a file is there, holds something, and is named like a table.
-
-    Raises:
-        DataError: it is a folder, missing or empty, or ends otherwise.
-    """
+    """Refuse a path that is missing, empty, a folder, or has no suffix of a table."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a CSV, TSV or Parquet file in it")
-    if file_suffix(path) not in ENDINGS:
-        last = file_suffix(path)
-        what = f"ends in {last!r}" if last else "has no ending"
-        packed = " or ".join(COMPRESSIONS)
+    if file_suffix(path) not in SUFFIXES:
+        suffix = file_suffix(path)
+        problem = f"ends in {suffix!r}" if suffix else "has no suffix"
+        compressed = " or ".join(COMPRESSIONS)
         raise DataError(
-            f"{path} {what}: a table ends in {', '.join(ENDINGS)}; text also in {packed} after it"
+            f"{path} {problem}: a table ends in {', '.join(SUFFIXES)}; text also in {compressed} after it"
         )
     if not path.exists():
-        raise DataError(f"there is no file {path}: check the name and the folder{_near_file(path)}")
+        raise DataError(f"there is no file {path}: check the name and the folder{_suggest_file(path)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: it needs column names and rows")
 
 
 def check_rows(path: Path, rows: int) -> None:
-    """Check that a table has rows.
-
-    Raises:
-        DataError: it has none.
-    """
+    """Refuse a table without rows."""
     if not rows:
         raise DataError(f"{path} holds column names and no rows: add the rows below the first line")
 
 
-def _near_file(path: Path) -> str:
+def _suggest_file(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
     return did_you_mean(path.name, sorted(file.name for file in path.parent.iterdir() if _is_table(file)))
 
 
 def _is_table(path: Path) -> bool:
-    return file_suffix(path) in ENDINGS and path.is_file()
+    return file_suffix(path) in SUFFIXES and path.is_file()
 
 
 def expand_paths(paths: Paths) -> tuple[Path, ...]:
-    r"""Return the files of a table, all of one kind, none of them twice.
-
-    Args:
-        paths: a file, a folder (the tables directly in it, hidden ones left out), a pattern such as
-            "data/*.parquet" or "data/**/*.csv.gz", or several of these. The files of a folder and of a
-            pattern come by name, numbers in the names by size: part-2 before part-10.
-
-    Raises:
-        DataError: a file, folder or pattern that is none, files of several kinds, a file that is named twice.
+    r"""Return the files of a table: all of one format, none twice, in natural order of their names.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -140,10 +121,10 @@ def expand_paths(paths: Paths) -> tuple[Path, ...]:
     >>> [file.name for file in expand_paths(folder)]
     ['part-2.csv', 'part-10.csv']
     """
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    if not isinstance(given, Iterable):
-        raise ParameterError(f"paths={paths!r} is no path: give a path, a pattern, or a list of them")
-    files = tuple(file for each in given for file in _files(each))
+    entries = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if not isinstance(entries, Iterable):
+        raise ParameterError(f"paths={paths!r} is not a path: give a path, a pattern, or a list of them")
+    files = tuple(file for entry in entries for file in _expand(entry))
     if not files:
         raise DataError("no file is named: name a CSV, TSV or Parquet file, a folder or a pattern")
     for file in files:
@@ -153,114 +134,111 @@ def expand_paths(paths: Paths) -> tuple[Path, ...]:
     return files
 
 
-def _files(given: object) -> list[Path]:
-    if not isinstance(given, (str, os.PathLike)):
-        raise ParameterError(f"paths holds {given!r}, which is no path: give text or a pathlib.Path")
-    path = Path(given)
+def _expand(path_or_pattern: object) -> list[Path]:
+    if not isinstance(path_or_pattern, (str, os.PathLike)):
+        raise ParameterError(
+            f"paths holds {path_or_pattern!r}, which is not a path: give text or a pathlib.Path"
+        )
+    path = Path(path_or_pattern)
     if path.is_dir():
-        return _in_folder(path)
+        return _list_folder(path)
     if path.exists() or not _PATTERN.search(str(path)):
         return [path]
-    # Only this leaves hidden files out, and takes patterns with a root.
-    found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-    files = sorted((file for file in found if file.is_file()), key=_natural_sort_key)
+    # Unlike Path.glob, glob.glob leaves out hidden files and accepts absolute patterns.
+    matches = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    files = sorted((file for file in matches if file.is_file()), key=_natural_sort_key)
     if not files:
-        raise DataError(f"no file matches the pattern {path}: check the folder and the ending")
+        raise DataError(f"no file matches the pattern {path}: check the folder and the suffix")
     return files
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     files = sorted(
         (file for file in folder.iterdir() if not file.name.startswith(".") and _is_table(file)),
         key=_natural_sort_key,
     )
     if not files:
-        deeper = any(inner.is_dir() for inner in folder.iterdir())
-        remedy = f"name a pattern such as {folder}/**/*.parquet" if deeper else "name another folder"
-        raise DataError(f"the folder {folder} holds no table ({', '.join(ENDINGS)}): {remedy}")
+        has_folders = any(inner.is_dir() for inner in folder.iterdir())
+        remedy = f"name a pattern such as {folder}/**/*.parquet" if has_folders else "name another folder"
+        raise DataError(f"the folder {folder} holds no table ({', '.join(SUFFIXES)}): {remedy}")
     return files
 
 
 def _natural_sort_key(path: Path) -> list[tuple[str, int]]:
-    """The key by which part-2 comes before part-10."""
+    """Return a key that sorts part-2 before part-10."""
     parts = re.findall(r"(\D*)(\d*)", str(path))
     return [(text, int(digits or -1)) for text, digits in parts]
 
 
 def _check_one_kind(files: tuple[Path, ...]) -> None:
-    kinds = {delimiter_of(file): file for file in files}
+    kinds = {get_delimiter(file): file for file in files}
     if len(kinds) > 1:
         first, second, *_ = kinds.values()
         raise DataError(
-            f"{first} and {second} are files of different kinds, and a table is made of one kind: "
+            f"{first} and {second} have different formats, and a table has one: "
             f"name a pattern such as {first.parent / '*'}{file_suffix(first)}"
         )
 
 
 def _check_distinct(files: tuple[Path, ...]) -> None:
-    known = dict[Path, Path]()
+    known = set[Path]()
     for file in files:
-        place = file.resolve()
-        if place in known:
+        resolved = file.resolve()
+        if resolved in known:
             raise DataError(f"{file} is named twice: name each file once, or its rows would count twice")
-        known[place] = file
+        known.add(resolved)
 
 
 @contextmanager
 def open_decompressed(path: Path) -> Iterator[BinaryIO]:
-    """Open a file of text to read its bytes in order, unpacked on the way.
-
-    Raises:
-        DataError: the file cannot be read, its packing is damaged, or it unpacks to more than 200 times its
-            size (and more than 64 MiB).
-    """
-    packing = COMPRESSIONS.get(path.suffix.lower())
+    """Open a text file for its bytes in order, decompressed on the fly."""
+    compression = COMPRESSIONS.get(path.suffix.lower())
     try:
         with path.open("rb") as file:
-            if packing is None:
+            if compression is None:
                 yield file
             else:
-                yield io.BufferedReader(_DecompressedReader(path, file, packing), _BUFFER)
+                yield io.BufferedReader(_DecompressedReader(path, file, compression), _BUFFER)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def unpacked_size(path: Path) -> int:
-    """Return how many bytes a file of text has, about so many where it is packed: as its begin is."""
+def decompressed_size(path: Path) -> int:
+    """Return the size of a text file in bytes; of a compressed one an estimate from its first megabyte."""
     size = path.stat().st_size
-    packing = COMPRESSIONS.get(path.suffix.lower())
-    if packing is None:
+    compression = COMPRESSIONS.get(path.suffix.lower())
+    if compression is None:
         return size
     with path.open("rb") as file:
-        packed = _DecompressedReader(path, file, packing)
-        given = len(packed.read(_BUFFER))
-        return int(size * given / max(file.tell(), 1))
+        # Bound to a name: the stream closes the file when it is collected.
+        reader = _DecompressedReader(path, file, compression)
+        return int(size * len(reader.read(_BUFFER)) / max(file.tell(), 1))
 
 
 @contextmanager
-def text_of(path: Path) -> Iterator[TextIO]:
-    """Open a file of text to read its lines, unpacked on the way, each with the end that it has."""
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file for its lines, decompressed on the fly, each with its own line end."""
     with open_decompressed(path) as file:
         yield io.TextIOWrapper(file, newline="", encoding="utf-8-sig")
 
 
 class _DecompressedReader(io.RawIOBase):
-    """The bytes within a packed file; counts them, to refuse one that is made to fill the disk."""
+    """The decompressed bytes of a file; counts them, to refuse a decompression bomb."""
 
-    def __init__(self, path: Path, file: BinaryIO, packing: str) -> None:
-        self._path, self._packing, self._file = path, packing, file
-        self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), packing)
-        self._given = 0
+    def __init__(self, path: Path, file: BinaryIO, compression: str) -> None:
+        self._path, self._compression, self._file = path, compression, file
+        self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression)
+        self._n_read = 0
 
     def readable(self) -> bool:
         """Say that this can be read."""
         return True
 
     def readinto(self, buffer: "Buffer", /) -> int:
-        """Fill the buffer with unpacked bytes, and return how many there were."""
-        with memoryview(buffer) as room:
-            content = self._next(len(room))
-            room[: len(content)] = content
+        """Fill the buffer with decompressed bytes, and return their number."""
+        with memoryview(buffer) as view:
+            content = self._next(len(view))
+            view[: len(content)] = content
         return len(content)
 
     def _next(self, size: int) -> bytes:
@@ -268,25 +246,20 @@ class _DecompressedReader(io.RawIOBase):
             content = bytes(self._stream.read(size))
         except (OSError, pa.ArrowException) as error:
             raise DataError(
-                f"{self._path} is damaged or incomplete, or not packed with {self._packing} as its ending "
-                f"says ({error}): pack or copy it again"
+                f"{self._path} is damaged or incomplete, or not compressed with {self._compression} as its "
+                f"suffix says ({error}): compress or copy it again"
             ) from error
-        self._given += len(content)
-        if self._given > max(_SMALL, MAX_COMPRESSION_RATIO * self._file.tell()):
+        self._n_read += len(content)
+        if self._n_read > max(_ALWAYS_ALLOWED_BYTES, MAX_COMPRESSION_RATIO * self._file.tell()):
             raise DataError(
-                f"{self._path} unpacks to more than {MAX_COMPRESSION_RATIO} times its size, "
-                "as hardly a table does: "
-                "unpack it yourself if you trust it"
+                f"{self._path} decompresses to more than {MAX_COMPRESSION_RATIO} times its size, which "
+                "tables hardly do: decompress it yourself if you trust it"
             )
         return content
 
 
 def check_magic(path: Path, start: bytes) -> None:
-    """Check that the first bytes of a file are not those of something else than text.
-
-    Raises:
-        DataError: they are, and what they are.
-    """
-    for magic, what in _MAGIC.items():
+    """Refuse a file whose first bytes are those of another format than text."""
+    for magic, description in _MAGIC.items():
         if start.startswith(magic):
-            raise DataError(f"{path} is not text, it is {what}")
+            raise DataError(f"{path} is not text, it is {description}")

@@ -1,4 +1,4 @@
-"""Where each row of a table stands in its file."""
+"""The line number of each row of a CSV file."""
 
 import csv
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from batchprop.data.files import delimiter_of, text_of
+from batchprop.data.files import get_delimiter, open_text
 
 
 def line_numbers(path: Path) -> npt.NDArray[np.intp] | None:
@@ -26,13 +26,13 @@ def line_numbers(path: Path) -> npt.NDArray[np.intp] | None:
     >>> line_numbers(file).tolist()
     [2, 5]
     """
-    delimiter = delimiter_of(path)
+    delimiter = get_delimiter(path)
     if delimiter is None:
         return None
     begins, next_line = list[int](), 1
     longest = csv.field_size_limit(sys.maxsize)  # of the process; `read` takes fields of any length
     try:
-        with text_of(path) as file:
+        with open_text(path) as file:
             rows = csv.reader(file, delimiter=delimiter)
             for row in rows:
                 if row:

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a table would take."""
+"""How much memory is free, and how much a table would take."""
 
 import re
 import sys
@@ -8,8 +8,8 @@ import psutil
 import pyarrow as pa
 
 from batchprop.data.csv import CsvFile, parse
-from batchprop.data.files import Paths, delimiter_of, expand_paths, unpacked_size
-from batchprop.data.parquet import ParquetFile, open_parquet
+from batchprop.data.files import Paths, decompressed_size, expand_paths, get_delimiter
+from batchprop.data.parquet import ParquetFile, read_parquet_footer
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import ParameterError
 
@@ -18,35 +18,35 @@ _UNITS |= {f"{letter}B": 1000**i for i, letter in enumerate("KMGT", start=1)}
 _UNITS |= {f"{letter}IB": 1024**i for i, letter in enumerate("KMGT", start=1)}
 _UNITS |= {letter: 1000**i for i, letter in enumerate("KMGT", start=1)}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)")
-_MIN = 1 << 20
-_WIDTH = 8
-_EXPANDED = 2
-_SHARE = 4
+_MIN_BYTES = 1 << 20
+_VALUE_BYTES = 8
+_TEXT_RATIO = 2
+_DEFAULT_DIVISOR = 4
 
-IN_MEMORY = 4
-"""How many times its own size a table takes while it is worked on in memory."""
+WORKING_FACTOR = 4
+"""A training in memory takes this many times the size of its table."""
 
 
 def parse_memory(text: str | int) -> int:
-    """Return how many bytes an amount of memory is.
+    """Return an amount of memory in bytes.
 
     Args:
         text: such as "2GB" (2·10⁹), "1.5GiB" (1.5·2³⁰), "500MB", or a number of bytes.
 
     Raises:
-        ParameterError: it is no amount, or less than 1 MiB.
+        ParameterError: the text is not an amount, or less than 1 MiB.
 
     >>> parse_memory("2GB"), parse_memory("1.5 GiB"), parse_memory(4_000_000)
     (2000000000, 1610612736, 4000000)
     """
-    found = None if isinstance(text, bool) else _AMOUNT.fullmatch(str(text).strip())
-    unit = None if found is None else _UNITS.get(found[2].upper())
-    if found is None or unit is None:
+    match = None if isinstance(text, bool) else _AMOUNT.fullmatch(str(text).strip())
+    unit = None if match is None else _UNITS.get(match[2].upper())
+    if match is None or unit is None:
         raise ParameterError(
-            f"memory={text!r} is no amount of memory: write 2GB, 500MB, 1.5GiB or a number of bytes"
+            f"memory={text!r} is not an amount of memory: write 2GB, 500MB, 1.5GiB or a number of bytes"
         )
-    amount = int(float(found[1]) * unit)
-    if not _MIN <= amount <= sys.maxsize:
+    amount = int(float(match[1]) * unit)
+    if not _MIN_BYTES <= amount <= sys.maxsize:
         raise ParameterError(
             f"memory={text!r} is {amount:,} bytes: at least 1MiB is needed, such as 500MB or 2GB"
         )
@@ -54,104 +54,90 @@ def parse_memory(text: str | int) -> int:
 
 
 def default_memory() -> int:
-    """Return what a training may take where nobody says: a quarter of the free memory, in bytes.
-
-    What a container may use counts as the memory there is.
-    """
+    """Return the default memory budget: a quarter of the free memory, or of what a container may use."""
     free: int = min([psutil.virtual_memory().available, *_cgroup_free(Path("/"))])
-    return max(free // _SHARE, _MIN)
+    return max(free // _DEFAULT_DIVISOR, _MIN_BYTES)
 
 
 def _cgroup_free(root: Path) -> list[int]:
-    """What the process's control groups leave it, in bytes; of each group that has a limit."""
+    """Return the free memory in bytes of each control group of the process that has a limit."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return []
-    left = list[int]()
+    free = list[int]()
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
         base = root / "sys/fs/cgroup" / ("memory" if controllers else "")
         group = base / path.lstrip("/")
-        # A group's limit holds for those in it; in a container its own path may not be visible.
-        inside = [group, *group.parents]
-        limits = (_free(each) for each in inside[: inside.index(base) + 1])
-        left += [limit for limit in limits if limit is not None]
-    return left
+        # The limits of all enclosing groups hold too; in a container the own path may not be visible.
+        groups = [group, *group.parents]
+        limits = (_free(each) for each in groups[: groups.index(base) + 1])
+        free += [limit for limit in limits if limit is not None]
+    return free
 
 
-_FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
+_CGROUP_FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 
 
 def _free(group: Path) -> int | None:
-    for limit, used in _FILES:
+    for limit, used in _CGROUP_FILES:
         try:
-            most = (group / limit).read_text().strip()
-            taken = int((group / used).read_text())
+            maximum = (group / limit).read_text().strip()
+            usage = int((group / used).read_text())
             statistics = (group / "memory.stat").read_text()
         except (OSError, ValueError):
             continue
-        if most.isdigit():
-            # Pages of files that nobody uses at present are given back when needed.
+        if maximum.isdigit():
+            # The kernel frees inactive pages of the file cache when memory is needed.
             cached = re.search(r"^(?:total_)?inactive_file (\d+)$", statistics, re.MULTILINE)
-            return max(int(most) - taken + (int(cached[1]) if cached else 0), 0)
+            return max(int(maximum) - usage + (int(cached[1]) if cached else 0), 0)
     return None
 
 
 def table_bytes(paths: Paths) -> int:
-    """Return about how much memory a table takes once it is read, by its footers or its first megabytes.
+    """Estimate the memory that a table takes in bytes, from its footers or its first megabytes.
 
     Args:
-        paths: as ``scan`` takes them.
-
-    Returns:
-        Bytes.
+        paths: the files, as for ``scan``.
 
     Raises:
         DataError: there is no such table.
     """
     files = expand_paths(paths)
-    if delimiter_of(files[0]) is None:
-        return sum(_parquet_bytes(open_parquet(file)) for file in files)
-    return sum(_text_bytes(file) for file in files)
+    if get_delimiter(files[0]) is None:
+        return sum(_parquet_bytes(read_parquet_footer(file)) for file in files)
+    return sum(_csv_bytes(file) for file in files)
 
 
 def exceeds_memory(paths: Paths, memory: int | None = None) -> bool:
-    """Whether a table has to be read a part at a time: in memory it takes about four times its own size.
-
-    Args:
-        paths: as ``scan`` takes them.
-        memory: what may be taken, in bytes; None for a quarter of what is free.
-
-    Raises:
-        DataError: there is no such table.
-    """
-    return IN_MEMORY * table_bytes(paths) > (memory or default_memory())
+    """Whether a training on a table in memory would exceed a budget in bytes; None is the default budget."""
+    return WORKING_FACTOR * table_bytes(paths) > (memory or default_memory())
 
 
 def _parquet_bytes(file: ParquetFile) -> int:
-    fixed = sum(1 for kind in file.types.values() if is_fixed(kind))
+    n_fixed = sum(1 for kind in file.types.values() if is_fixed_width(kind))
     rows: int = file.metadata.num_rows
-    letters = 0
-    if fixed < len(file.types):
-        # Text and nested values: what the file says they take before they are packed.
+    text_bytes = 0
+    if n_fixed < len(file.types):
+        # Text and nested values: their size in the footer, before compression.
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        letters = _EXPANDED * sum(group.total_byte_size for group in groups)
-    return _WIDTH * rows * len(file.types) + letters
+        text_bytes = _TEXT_RATIO * sum(group.total_byte_size for group in groups)
+    return _VALUE_BYTES * rows * len(file.types) + text_bytes
 
 
-def is_fixed(kind: pa.DataType) -> bool:
-    """Whether each value of a type takes as much as any other: numbers, dates and booleans do."""
+def is_fixed_width(kind: pa.DataType) -> bool:
+    """Whether all values of a type take the same space: numbers, dates and booleans do."""
     return bool(pa.types.is_primitive(kind) or pa.types.is_boolean(kind))
 
 
-def _text_bytes(path: Path) -> int:
-    """As many bytes for the whole text as its first rows take, in proportion."""
+def _csv_bytes(path: Path) -> int:
+    """Extrapolate from the first rows of a file to all of it."""
     file = CsvFile(path)
     for rows in file.rows(RejectedRows("skip"), known=True):
         labels = [str(i) for i in range(len(file.names))]
         table = parse(rows.content, labels, file.delimiter, {}, lambda _: "skip")
-        return int(table.nbytes * max(unpacked_size(path) / len(rows.content), 1.0))
+        return int(table.nbytes * max(decompressed_size(path) / len(rows.content), 1.0))
     return 0

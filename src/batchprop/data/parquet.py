@@ -1,4 +1,4 @@
-"""Parquet files that make up one table: their row groups, each read in order, a few megabytes at a time."""
+"""Parquet files that make up one table, read a row group at a time, each in blocks of a few megabytes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,73 +18,69 @@ from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
-PAGE = 1 << 20
-"""Bytes that most writers make a page of a column, or its dictionary, at most."""
+PAGE_BYTES = 1 << 20
+"""The largest page of a column, or dictionary, that most writers make."""
 
-COPY_PAGE = 1 << 16
-"""Bytes of a page of a copy of a text."""
+CONVERTED_PAGE_BYTES = 1 << 16
+"""The size of a page in a Parquet file that was converted from CSV."""
 
 _BUFFER = 1 << 16
-_UNPACKED = 3  # Times that a packed dictionary grows, about.
-_SCANNED = 1 << 16  # Rows of one column that are looked through at a time.
-_START = 1 << 20
+_DICTIONARY_RATIO = 3  # how far a compressed dictionary grows, about
+_SCAN_ROWS = 1 << 16  # rows of one column scanned at a time
+_HEAD_BYTES = 1 << 20
 _MAX_FOOTER = 2 * MAX_COLUMNS
-_FEWER = "keep those columns that matter, or write it again in larger row groups"
+_REMEDY = "keep the columns that matter, or write it again with larger row groups"
 
 
 class ParquetFile(NamedTuple):
-    """A Parquet file.
+    """A Parquet file and its footer.
 
     Attributes:
-        path: where it is.
-        shown: the file that its rows come from: itself, or the text that it is a copy of.
-        metadata: its footer.
-        stored: the name in the file of each column of the table.
-        types: the plain type of each column in this file.
-        lines: whether it has a column of the rows' lines in ``shown``.
+        path: the file.
+        display_path: the file to name in messages: itself, or the CSV file it was converted from.
+        metadata: the footer.
+        names: the name in the file of each column of the table.
+        types: the simplified type of each column in this file.
+        has_lines: whether a column holds each row's line in ``display_path``.
     """
 
     path: Path
-    shown: Path
+    display_path: Path
     metadata: pyarrow.parquet.FileMetaData
     names: dict[str, str]
     types: dict[str, pa.DataType]
-    lines: bool = False
+    has_lines: bool = False
 
 
 class RowGroup(NamedTuple):
-    """A row group: its file, its number there, its first row there, and rows that are left out."""
+    """A row group: its file, number and first row there, and the indices of its rejected rows."""
 
     file: ParquetFile
     number: int
-    first: int
+    first_row: int
     rows: int
-    left_out: npt.NDArray[np.intp] | None = None
+    rejected: npt.NDArray[np.intp] | None = None
 
     @property
     def open_bytes(self) -> int:
-        """About what it takes in memory while it is read: of each column a page, and twice its dictionary."""
+        """The estimated memory while it is read: for each column a page, and twice its dictionary."""
         metadata = self.file.metadata.row_group(self.number)
-        if self.file.lines:
-            return 3 * COPY_PAGE * len(self.file.names)
+        if self.file.has_lines:
+            return 3 * CONVERTED_PAGE_BYTES * len(self.file.names)
         columns = (metadata.column(i) for i in range(metadata.num_columns))
         return sum(
-            min(column.total_uncompressed_size, PAGE) + _dictionary_bytes(column) for column in columns
+            min(column.total_uncompressed_size, PAGE_BYTES) + _dictionary_bytes(column) for column in columns
         )
 
     @property
-    def kept(self) -> int:
-        """How many rows are left."""
-        return self.rows - (0 if self.left_out is None else len(self.left_out))
+    def n_rows(self) -> int:
+        """The number of rows without the rejected ones."""
+        return self.rows - (0 if self.rejected is None else len(self.rejected))
 
 
-def open_parquet(path: Path) -> ParquetFile:
-    """Read the footer of a Parquet file.
-
-    Raises:
-        DataError: it is no Parquet file, is damaged, or its columns are not named well.
-    """
-    with opened_parquet(path) as file:
+def read_parquet_footer(path: Path) -> ParquetFile:
+    """Read the footer of a Parquet file, and check its columns' names."""
+    with open_parquet_file(path) as file:
         _check_chunks(file)
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
@@ -93,14 +89,10 @@ def open_parquet(path: Path) -> ParquetFile:
 
 
 @contextmanager
-def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
-    """Open a Parquet file, unless its footer is longer than that of any table that can be read.
-
-    Raises:
-        DataError: it is no Parquet file, is damaged, or has too many columns.
-    """
+def open_parquet_file(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+    """Open a Parquet file; refuse one with a huge footer or too many columns."""
     with (
-        reading(path),
+        parquet_errors(path),
         pyarrow.parquet.ParquetFile(path, thrift_container_size_limit=_MAX_FOOTER) as file,
     ):
         check_width(file.metadata.num_columns, path)
@@ -108,172 +100,170 @@ def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
 
 
 def _check_chunks(file: pyarrow.parquet.ParquetFile) -> None:
-    """Begin to read every column of every row group.
-
-    What the footer says of a column may be damaged. Who reads the column is told so; who asks for its
-    statistics has the process ended.
-    """
+    """Start to read every column of every row group."""
+    # Where the footer is damaged, reading a column raises an error, but asking for its statistics crashes
+    # the process.
     for number in range(file.metadata.num_row_groups):
         next(file.iter_batches(batch_size=1, row_groups=[number], use_threads=False), None)
         columns = file.metadata.row_group(number)
         for i in range(columns.num_columns):
-            _ = columns.column(i).path_in_schema  # which may be no text
+            _ = columns.column(i).path_in_schema  # raises where it is not UTF-8
 
 
-def open_converted(path: Path, shown: Path, types: dict[str, pa.DataType]) -> ParquetFile:
-    """Read the footer of a copy of a text."""
-    with opened_parquet(path) as file:
+def open_converted(path: Path, display_path: Path, types: dict[str, pa.DataType]) -> ParquetFile:
+    """Read the footer of a Parquet file that was converted from CSV."""
+    with open_parquet_file(path) as file:
         metadata = file.metadata
-    stored = {name: str(i) for i, name in enumerate(types)}
+    names = {name: str(i) for i, name in enumerate(types)}
     return ParquetFile(
         path,
-        shown,
+        display_path,
         metadata,
-        stored,
+        names,
         {name: simplified_type(kind) for name, kind in types.items()},
-        lines=True,
+        has_lines=True,
     )
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what pyarrow says of a bad Parquet file into one line.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Turn pyarrow's errors about a bad Parquet file into a DataError of one line."""
     try:
         yield
     except (pa.ArrowException, RuntimeError, UnicodeDecodeError) as error:
-        raise DataError(why_not_parquet(path)) from error
+        raise DataError(describe_invalid_parquet(path)) from error
     except OSError as error:
         if error.strerror is None:
-            too_much = "size limit" in str(error)
-            why = f"{path} has more than {_MAX_FOOTER:,} columns or row groups: {_FEWER}"
-            raise DataError(why if too_much else why_not_parquet(path)) from error
+            if "size limit" in str(error):
+                raise DataError(
+                    f"{path} has more than {_MAX_FOOTER:,} columns or row groups: {_REMEDY}"
+                ) from error
+            raise DataError(describe_invalid_parquet(path)) from error
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def why_not_parquet(path: Path) -> str:
-    """Say what is wrong with a file that should be Parquet."""
+def describe_invalid_parquet(path: Path) -> str:
+    """Return what is wrong with a file that should be Parquet, and the remedy."""
     with path.open("rb") as file:
-        start = file.read(_START)
+        start = file.read(_HEAD_BYTES)
     if start.startswith(b"PAR1"):
         return f"{path} is a damaged or incomplete Parquet file: write or copy it again"
-    text = b"\0" not in start and b"\n" in start
-    remedy = "it looks like text: rename it to end in .csv" if text else "export it again as Parquet"
+    is_text = b"\0" not in start and b"\n" in start
+    remedy = "it looks like text: rename it to end in .csv" if is_text else "export it again as Parquet"
     return f"{path} is not a Parquet file; {remedy}"
 
 
 def check_columns(names: Sequence[str], target: str | None, weights: str | None = None) -> None:
-    """Check that target and weights are columns of the table.
-
-    Raises:
-        DataError: one is not; the message suggests near names.
-    """
+    """Refuse a target or weights that are not two different columns of the table."""
     empty = pd.DataFrame(columns=list(names))
     for name, what in ((target, "target column"), (weights, "weights column")):
         if name is not None:
             get_column(empty, name, what)
     if target is not None and target == weights:
-        raise DataError(f"the column {target!r} cannot be target and weights at once: name another one")
+        raise DataError(f"the column {target!r} cannot be both target and weights: name another one")
 
 
 class RowGroups:
-    """The row groups of files as one table.
+    """The row groups of all files as one table; each is a partition.
 
     Attributes:
-        names: of its columns, as in the first file.
-        types: the plain type of each column.
+        names: the columns, in the order of the first file.
+        types: the simplified type of each column.
         groups: the row groups with rows, in order.
     """
 
     def __init__(self, files: Sequence[ParquetFile]) -> None:
         first = files[0]
         for file in files[1:]:
-            check_same_names(first.shown, list(first.types), file.shown, list(file.types))
+            check_same_names(first.display_path, list(first.types), file.display_path, list(file.types))
         self.names = list(first.types)
-        self.groups = [group for file in files for group in _groups(file)]
-        self._types = {name: self._type(name, files) for name in self.names}
-        self.types = {name: self._with_gaps(name, kind) for name, kind in self._types.items()}
+        self.groups = [group for file in files for group in _iter_row_groups(file)]
+        self._types = {name: self._common_type(name, files) for name in self.names}
+        self.types = {name: self._nullable_type(name, kind) for name, kind in self._types.items()}
 
-    def _type(self, name: str, files: Sequence[ParquetFile]) -> pa.DataType:
+    def _common_type(self, name: str, files: Sequence[ParquetFile]) -> pa.DataType:
         kind = files[0].types[name]
         for file in files[1:]:
             common = common_type(kind, file.types[name])
             if common is None:
                 raise DataError(
-                    f"the column {name!r} holds {_word(kind)} in {files[0].shown} and "
-                    f"{_word(file.types[name])} in {file.shown}: make it the same in all files"
+                    f"the column {name!r} holds {_describe_type(kind)} in {files[0].display_path} and "
+                    f"{_describe_type(file.types[name])} in {file.display_path}: "
+                    "make it the same in all files"
                 )
             kind = common
         return kind
 
-    def _with_gaps(self, name: str, kind: pa.DataType) -> pa.DataType:
-        """As in a frame: a gap among whole numbers makes them fractions."""
-        return pa.float64() if pa.types.is_integer(kind) and self._has_gaps(name) else kind
+    def _nullable_type(self, name: str, kind: pa.DataType) -> pa.DataType:
+        """Return float64 for integers with missing values, as pandas does."""
+        return pa.float64() if pa.types.is_integer(kind) and self._has_missing(name) else kind
 
-    def _has_gaps(self, name: str) -> bool:
-        return any(self._gaps(group, name, nan=False) for group in self.groups)
+    def _has_missing(self, name: str) -> bool:
+        return any(self._group_has_missing(group, name, nan=False) for group in self.groups)
 
-    def _gaps(self, group: RowGroup, name: str, *, nan: bool) -> bool:
-        """Whether values are missing in a row group, by the file's own count where that says it."""
+    def _group_has_missing(self, group: RowGroup, name: str, *, nan: bool) -> bool:
+        """Whether values are missing in a row group; by the footer's null count where there is one."""
         count = _null_count(group, group.file.names[name])
         if count or (count == 0 and not (nan and pa.types.is_floating(group.file.types[name]))):
             return bool(count)
         return any(
             pc.any(pc.is_null(table.column(0), nan_is_null=nan)).as_py()
-            for table in iter_raw_tables(group, [name], _SCANNED)
+            for table in iter_raw_tables(group, [name], _SCAN_ROWS)
         )
 
-    def drop_missing_target(self, target: str, bad: RejectedRows) -> None:
-        """Leave out the rows whose target is missing."""
-        self.groups = [self._without_missing(group, target, bad) for group in self.groups]
-        self.groups = [group for group in self.groups if group.kept]
+    def drop_missing_target(self, target: str, rejected: RejectedRows) -> None:
+        """Reject the rows whose target is missing."""
+        self.groups = [self._drop_missing(group, target, rejected) for group in self.groups]
+        self.groups = [group for group in self.groups if group.n_rows]
+        # Integers stay integers now that no value is missing.
         self.types[target] = self._types[target]
 
-    def _without_missing(self, group: RowGroup, target: str, bad: RejectedRows) -> RowGroup:
-        if not self._gaps(group, target, nan=True):
+    def _drop_missing(self, group: RowGroup, target: str, rejected: RejectedRows) -> RowGroup:
+        if not self._group_has_missing(group, target, nan=True):
             return group
-        found, at = list[npt.NDArray[np.intp]](), 0
-        for table in iter_raw_tables(group, [target], _SCANNED):
+        chunks, start = list[npt.NDArray[np.intp]](), 0
+        for table in iter_raw_tables(group, [target], _SCAN_ROWS):
             missing = pc.is_null(simplify(table.column(0)), nan_is_null=True).to_numpy()
-            found.append(at + np.flatnonzero(missing))
-            at += table.num_rows
-        rows = np.concatenate(found)
-        for row in (group.first + rows + 1).tolist():
-            bad.add(
-                group.file.shown, row, f"its target {target!r} is missing", remedy="fill it in", unit="row"
+            chunks.append(start + np.flatnonzero(missing))
+            start += table.num_rows
+        rows = np.concatenate(chunks)
+        for row in (group.first_row + rows + 1).tolist():
+            rejected.add(
+                group.file.display_path,
+                row,
+                f"its target {target!r} is missing",
+                remedy="fill it in",
+                unit="row",
             )
-        return group._replace(left_out=rows)
+        return group._replace(rejected=rows)
 
-    def tables(self, run: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Read a row group in order: some rows at a time, those columns only, each of its plain type."""
-        for table in iter_tables(self.groups[run], names, rows):
+    def iter_tables(self, partition: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+        """Yield columns of a partition in order, some rows at a time, each of its simplified type."""
+        for table in iter_tables(self.groups[partition], names, rows):
             columns = [
                 _cast(simplify(column), self.types[name])
                 for name, column in zip(names, table.columns, strict=True)
             ]
             yield pa.table(columns, names=list(names)) if names else table
 
-    def row_numbers(self, run: int) -> npt.NDArray[np.intp]:
-        """Return where each row of a row group stands: its line, or its row in the file, counted from 1."""
-        group = self.groups[run]
-        if group.file.lines:
-            with reading(group.file.path), pyarrow.parquet.ParquetFile(group.file.path) as file:
+    def row_numbers(self, partition: int) -> npt.NDArray[np.intp]:
+        """Return the line of each row of a partition, or its row number in the file, counted from 1."""
+        group = self.groups[partition]
+        if group.file.has_lines:
+            with parquet_errors(group.file.path), pyarrow.parquet.ParquetFile(group.file.path) as file:
                 return np.asarray(file.read_row_group(group.number, columns=[LINE])[LINE].to_numpy())
-        rows = group.first + np.arange(group.rows) + 1
-        return rows if group.left_out is None else np.delete(rows, group.left_out)
+        rows = group.first_row + np.arange(group.rows) + 1
+        return rows if group.rejected is None else np.delete(rows, group.rejected)
 
 
 def _dictionary_bytes(column: pyarrow.parquet.ColumnChunkMetaData) -> int:
     if column.dictionary_page_offset is None:
         return 0
-    packed: int = column.data_page_offset - column.dictionary_page_offset
-    return 2 * min(_UNPACKED * packed, PAGE)
+    compressed: int = column.data_page_offset - column.dictionary_page_offset
+    return 2 * min(_DICTIONARY_RATIO * compressed, PAGE_BYTES)
 
 
-def _groups(file: ParquetFile) -> Iterator[RowGroup]:
+def _iter_row_groups(file: ParquetFile) -> Iterator[RowGroup]:
     first = 0
     for number in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(number).num_rows
@@ -282,27 +272,25 @@ def _groups(file: ParquetFile) -> Iterator[RowGroup]:
         first += rows
 
 
-def _null_count(group: RowGroup, stored: str) -> int | None:
-    """How many values of a flat column are missing, if the file says so."""
+def _null_count(group: RowGroup, name: str) -> int | None:
+    """Return the number of missing values of a flat column, if the footer has it."""
     metadata = group.file.metadata.row_group(group.number)
     for i in range(metadata.num_columns):
         column = metadata.column(i)
-        if column.path_in_schema == stored:
+        if column.path_in_schema == name:
             statistics = column.statistics
             return statistics.null_count if statistics is not None and statistics.has_null_count else None
     return None
 
 
 def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
-    """Read columns of a row group as they are stored.
-
-    A page of each column is unpacked at a time; neither threads nor buffers read ahead, as many row groups
-    may be open at once.
-    """
+    """Yield columns of a row group as they are stored."""
+    # No threads and no read-ahead, one page of each column in memory: shuffling has many row groups open at
+    # once.
     file = group.file
     stored = [file.names[name] for name in names]
     with (
-        reading(file.path),
+        parquet_errors(file.path),
         pyarrow.parquet.ParquetFile(
             file.path,
             metadata=file.metadata,
@@ -313,32 +301,32 @@ def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterato
     ):
         batches = source.iter_batches(rows, row_groups=[group.number], columns=stored, use_threads=False)
         for batch in batches:
-            # By name: "a" asks for "a.b" as well.
+            # Selected once more: pyarrow takes "a" for a prefix, and reads the nested column "a.b" too.
             yield pa.Table.from_batches([batch]).select(stored)
 
 
 def iter_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
-    """Read columns of a row group as they are stored, without the rows that are left out."""
-    if group.left_out is None:
+    """Yield columns of a row group as they are stored, without the rejected rows."""
+    if group.rejected is None:
         yield from iter_raw_tables(group, names, rows)
         return
-    at = 0
+    start = 0
     for table in iter_raw_tables(group, names, rows):
-        begin, end = np.searchsorted(group.left_out, [at, at + table.num_rows])
+        begin, end = np.searchsorted(group.rejected, [start, start + table.num_rows])
         keep = np.ones(table.num_rows, dtype=bool)
-        keep[group.left_out[begin:end] - at] = False
-        at += table.num_rows
+        keep[group.rejected[begin:end] - start] = False
+        start += table.num_rows
         if keep.any():
             yield table if keep.all() else table.filter(pa.array(keep))
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    # Whole numbers beyond 2^53 lose their last digits where gaps make them fractions, as in a frame.
+    # safe=False: integers beyond 2^53 lose their last digits as float64, as they do in pandas.
     return column if column.type == kind else pc.cast(column, kind, safe=False)
 
 
 def common_type(kind: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Return the type that both fit into, None for numbers and text, say."""
+    """Return the type that holds the values of both, or None where there is none, as for numbers and text."""
     if kind == other:
         return kind
     if _is_number(kind) and _is_number(other):
@@ -361,7 +349,7 @@ def _is_date(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
-def _word(kind: pa.DataType) -> str:
+def _describe_type(kind: pa.DataType) -> str:
     if _is_number(kind):
         return "numbers"
     if _is_date(kind):

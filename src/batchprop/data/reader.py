@@ -1,4 +1,4 @@
-"""Tables from files: CSV, TSV and Parquet, and one clear line where a file is not what its name says."""
+"""Tables from CSV, TSV and Parquet files, with an error of one line for a file that cannot be read."""
 
 import codecs
 import csv
@@ -27,32 +27,32 @@ from batchprop.data.files import (
     check_magic,
     check_rows,
     check_width,
-    delimiter_of,
     expand_paths,
+    get_delimiter,
     open_decompressed,
-    text_of,
+    open_text,
 )
-from batchprop.data.parquet import RowGroups, check_columns, open_parquet, opened_parquet
+from batchprop.data.parquet import RowGroups, check_columns, open_parquet_file, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.errors import DataError
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = _CHUNK_ROWS = 1 << 20
 
 
 def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
-    r"""Read a table whose columns are numbers, text, dates or booleans, missing values marked.
+    r"""Read a table of numbers, text, dates and booleans from a file.
 
     Args:
-        path: a file ending in .csv, .tsv or .tab (UTF-8, names in the first line), such a file packed with
-            gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
-        text: columns of a CSV file to take as text whatever they hold, as a model does that learned words
-            from them: of a file with one row nothing else tells that 01 is a code, and not the number 1.
+        path: a file that ends in .csv, .tsv or .tab (UTF-8, names in the first line), such a file compressed
+            with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
+        text: columns of a CSV file to read as text whatever they hold. In a file of one row, nothing else
+            tells that 01 is a code and not the number 1.
 
     Returns:
-        The table, rows in the file's order, numbered from 0.
+        The table, rows in the order of the file, numbered from 0.
 
     Raises:
-        DataError: there is no such file, or it is not a table; the message says where and what to do.
+        DataError: the file does not exist or is not a table; the message says where and what to do.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "pets.csv"
@@ -62,16 +62,16 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     """
     path = Path(path)
     check_file(path)
-    delimiter = delimiter_of(path)
-    with _readable(path):
-        table = _read_parquet(path) if delimiter is None else _read_text(path, delimiter, text)
+    delimiter = get_delimiter(path)
+    with _read_errors(path):
+        table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text)
     table = table.rename_columns(check_names(table.column_names, path))
     check_rows(path, table.num_rows)
     return to_pandas(map_columns(table, simplify))
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -79,20 +79,20 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 class LoadedTable(NamedTuple):
-    """A table of one or several files, read at once.
+    """A table of one or several files, in memory.
 
     Attributes:
-        frame: its rows (n,), numbered from 0.
+        frame: the rows ``(n,)``, numbered from 0.
         files: the files.
-        of_file: which of them each row comes from (n,).
-        unit: what a place is: "line" in files of text, "row" in others.
-        places: where each row stands in its file (n,), counted from 1.
-        skipped: the rows that were left out.
+        file_index: the index in ``files`` of each row's file ``(n,)``.
+        unit: what ``row_numbers`` counts: "line" in text files, "row" in Parquet files.
+        row_numbers: the line or row number of each row in its file ``(n,)``, counted from 1.
+        skipped: the skipped rows.
     """
 
     frame: pd.DataFrame
     files: tuple[Path, ...]
-    of_file: npt.NDArray[np.intp]
+    file_index: npt.NDArray[np.intp]
     unit: str
     row_numbers: npt.NDArray[np.intp]
     skipped: RejectedRows
@@ -106,16 +106,16 @@ def read_tables(
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
 ) -> LoadedTable:
-    r"""Read a table of one or several files that fits in memory, as ``scan`` reads one that does not.
+    r"""Read a table of one or several files into memory; ``scan`` reads one that does not fit.
 
     Args:
-        paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files of one kind,
-            with the same columns in any order.
-        target: the column to predict; a row where it is missing is a bad one.
-        text: columns of files of text to take as text whatever they hold, as in ``read_table``.
-        on_bad_row: "error" stops at the first row that does not parse or has no target; "skip" leaves such
-            rows out.
-        max_skipped: the share of the rows that may be left out.
+        paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
+            and the same columns in any order.
+        target: the column to predict; a row without it is a bad row.
+        text: columns of CSV files to read as text whatever they hold, as in ``read_table``.
+        on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
+            rows.
+        max_skipped: the share of the rows that may be skipped.
 
     Returns:
         The table.
@@ -130,55 +130,61 @@ def read_tables(
     >>> read_tables(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    bad, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)
-    lines = delimiter_of(files[0]) is not None
-    table, of_file, places = _texts(files, target, bad, text) if lines else _row_groups(files, target, bad)
-    bad.check_share(table.num_rows + len(bad))
+    rejected, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)
+    lines = get_delimiter(files[0]) is not None
+    table, file_index, row_numbers = (
+        _read_csv_files(files, target, rejected, text)
+        if lines
+        else _read_parquet_files(files, target, rejected)
+    )
+    rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
-    return LoadedTable(to_pandas(table), files, of_file, "line" if lines else "row", places, bad)
+    return LoadedTable(to_pandas(table), files, file_index, "line" if lines else "row", row_numbers, rejected)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
-def _texts(files: tuple[Path, ...], target: str | None, bad: RejectedRows, text: Collection[str]) -> _Read:
-    texts = CsvTable(files, bad, text)
+def _read_csv_files(
+    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+) -> _Read:
+    texts = CsvTable(files, rejected, text)
     check_columns(texts.names, target)
     parts = texts.read(target, list)
-    of_file = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
+    file_index = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
     if not parts:
-        return pa.table({}), of_file, of_file
+        return pa.table({}), file_index, file_index
     table = pa.concat_tables([part for _, part in parts])
     columns = table.drop_columns([LINE]).rename_columns(texts.names)
-    return map_columns(columns, simplify), of_file, table[LINE].to_numpy()
+    return map_columns(columns, simplify), file_index, table[LINE].to_numpy()
 
 
-def _row_groups(files: tuple[Path, ...], target: str | None, bad: RejectedRows) -> _Read:
-    groups = RowGroups([open_parquet(file) for file in files])
+def _read_parquet_files(files: tuple[Path, ...], target: str | None, rejected: RejectedRows) -> _Read:
+    groups = RowGroups([read_parquet_footer(file) for file in files])
     check_columns(groups.names, target)
     if target is not None:
-        groups.drop_missing_target(target, bad)
-    runs = range(len(groups.groups))
-    parts = [part for run in runs for part in groups.tables(run, groups.names, _CHUNK)]
-    of_file = np.repeat(
-        [files.index(group.file.path) for group in groups.groups], [group.kept for group in groups.groups]
+        groups.drop_missing_target(target, rejected)
+    partitions = range(len(groups.groups))
+    parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
+    file_index = np.repeat(
+        [files.index(group.file.path) for group in groups.groups], [group.n_rows for group in groups.groups]
     ).astype(np.intp)
-    places = np.concatenate([np.empty(0, np.intp), *(groups.row_numbers(run) for run in runs)])
-    return pa.concat_tables(parts) if parts else pa.table({}), of_file, places
+    row_numbers = np.concatenate([np.empty(0, np.intp), *map(groups.row_numbers, partitions)])
+    return pa.concat_tables(parts) if parts else pa.table({}), file_index, row_numbers
 
 
-def _read_text(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
-    with _content(path) as content:
+def _read_csv(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
+    with _open_content(path) as content:
         check_width(1 + content[: content.find(b"\n") + 1 or None].count(delimiter.encode()), path)
-        _check_text(path, content)
+        _check_utf8(path, content)
         _check_quotes(path, content, delimiter)
         source = io.BytesIO(content) if isinstance(content, bytes) else path
-        table = _parsed(path, source, delimiter, {})
-        # The names in the file may have blanks around them.
+        table = _parse_csv(path, source, delimiter, {})
+        # Stripped here: the names in the file may have blanks around them.
         words = {name: pa.string() for name in table.column_names if name.strip() in text}
         if any(field.name in words and not pa.types.is_string(field.type) for field in table.schema):
             source = io.BytesIO(content) if isinstance(content, bytes) else path
-            table = _parsed(path, source, delimiter, words)
+            table = _parse_csv(path, source, delimiter, words)
     check_delimiter(table.column_names, path, delimiter)
     columns = [
         (strip if name in words else parse_text)(column)
@@ -187,7 +193,9 @@ def _read_text(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
     return pa.Table.from_arrays(columns, names=table.column_names)
 
 
-def _parsed(path: Path, source: Path | io.BytesIO, delimiter: str, types: dict[str, pa.DataType]) -> pa.Table:
+def _parse_csv(
+    path: Path, source: Path | io.BytesIO, delimiter: str, types: dict[str, pa.DataType]
+) -> pa.Table:
     try:
         return pyarrow.csv.read_csv(
             source,
@@ -195,32 +203,32 @@ def _parsed(path: Path, source: Path | io.BytesIO, delimiter: str, types: dict[s
             convert_options=convert_options(types),
         )
     except pa.ArrowInvalid as error:
-        raise DataError(_why_not_csv(path, delimiter, str(error))) from error
+        raise DataError(_describe_invalid_csv(path, delimiter, str(error))) from error
 
 
 @contextmanager
-def _content(path: Path) -> Iterator[Content]:
-    """The bytes of a file of text, unpacked: in the file itself where they are not packed."""
+def _open_content(path: Path) -> Iterator[Content]:
+    """Open the bytes of a text file: mapped into memory, or decompressed into it."""
     if path.suffix.lower() not in COMPRESSIONS:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             yield content
         return
-    with open_decompressed(path) as packed:
-        chunks = list(iter(lambda: packed.read(_CHUNK), b""))
+    with open_decompressed(path) as file:
+        chunks = list(iter(lambda: file.read(_CHUNK_BYTES), b""))
     if not chunks:
         raise DataError(f"{path} is empty: it needs column names and rows")
     yield b"".join(chunks)
 
 
-def _check_text(path: Path, content: Content) -> None:
-    """Refuse bytes that are not UTF-8, and say where they are."""
+def _check_utf8(path: Path, content: Content) -> None:
+    """Refuse bytes that are not UTF-8, with their line."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     line = 1
     check_magic(path, content[:4])
-    for at in range(0, len(content), _CHUNK):
-        chunk = content[at : at + _CHUNK]
+    for start in range(0, len(content), _CHUNK_BYTES):
+        chunk = content[start : start + _CHUNK_BYTES]
         try:
-            decoder.decode(chunk, final=at + _CHUNK >= len(content))
+            decoder.decode(chunk, final=start + _CHUNK_BYTES >= len(content))
         except UnicodeDecodeError as error:
             line += error.object.count(b"\n", 0, error.start)
             raise DataError(
@@ -236,15 +244,15 @@ def _check_text(path: Path, content: Content) -> None:
 def _check_quotes(path: Path, content: Content, delimiter: str) -> None:
     """Refuse a quote that is left open: it would swallow the lines up to the next quote, or the end."""
     begin = len(codecs.BOM_UTF8) if content[:3] == codecs.BOM_UTF8 else 0
-    seen = scan_quotes(content, quotes(delimiter), 1, last=True, begin=begin)
-    if seen.reason is not None:
-        line = 1 + count_lines(content[: seen.stop])
-        raise DataError(f"{path}, line {line}: {seen.reason}")
+    result = scan_quotes(content, quotes(delimiter), 1, last=True, begin=begin)
+    if result.reason is not None:
+        line = 1 + count_lines(content[: result.stop])
+        raise DataError(f"{path}, line {line}: {result.reason}")
 
 
-def _why_not_csv(path: Path, delimiter: str, message: str) -> str:
-    """Find the line that pyarrow stumbled over: its own message has no line number."""
-    with text_of(path) as file:
+def _describe_invalid_csv(path: Path, delimiter: str, message: str) -> str:
+    """Return what is wrong with a CSV file, and in which line: pyarrow's own message has no line number."""
+    with open_text(path) as file:
         rows = csv.reader(file, delimiter=delimiter)
         try:
             expected = len(next(row for row in rows if row))
@@ -258,17 +266,17 @@ def _why_not_csv(path: Path, delimiter: str, message: str) -> str:
                     )
                 line = rows.line_num + 1
         except StopIteration:
-            return f"{path} holds no text but blank lines: it needs column names and rows"
+            return f"{path} holds only blank lines: it needs column names and rows"
         except csv.Error as error:
             return f"{path}, line {rows.line_num}: {error}; is a quote left open?"
     return f"{path} is not a table: {message}"
 
 
-def _field_count_error(path: Path, line: int, found: int, expected: int) -> str:
-    fields = "1 field" if found == 1 else f"{found} fields"
+def _field_count_error(path: Path, line: int, count: int, expected: int) -> str:
+    fields = "1 field" if count == 1 else f"{count} fields"
     return f"{path}, line {line}: {fields} where the first line names {expected}; "
 
 
 def _read_parquet(path: Path) -> pa.Table:
-    with opened_parquet(path):
+    with open_parquet_file(path):
         return pyarrow.parquet.read_table(path, page_checksum_verification=True)

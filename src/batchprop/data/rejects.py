@@ -1,4 +1,4 @@
-"""Rows that cannot be trained on: the first one stops the run, or they are left out, listed and counted."""
+"""Bad rows, which cannot be parsed or have no target: an error at the first, or skipped and listed."""
 
 import csv
 from array import array
@@ -13,18 +13,14 @@ from batchprop.errors import DataError, unknown_option_error
 OnBadRow: TypeAlias = Literal["error", "skip"]
 
 MAX_SKIPPED = 0.01
-"""The share of a table's rows that may be left out, where nobody says."""
+"""The default for the share of rows that may be skipped."""
 
-_REMEDY = '--on-bad-row skip (on_bad_row="skip") leaves such rows out'
-_MAX_REASONS = 1000
+_REMEDY = '--on-bad-row skip (on_bad_row="skip") skips such rows'
+_MAX_REASONS = 1000  # a reason may quote the row, and a million of those would fill the memory
 
 
 class BadRowError(DataError):
-    """A row that cannot be used, and could be left out.
-
-    Attributes:
-        reason: without the advice to leave it out, for whoever needs every row.
-    """
+    """A row that cannot be used, and could be skipped; ``reason`` is the message without that advice."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; {_REMEDY}")
@@ -32,7 +28,7 @@ class BadRowError(DataError):
 
 
 class RejectedRow(NamedTuple):
-    """A row that was left out: its file, its line there (in Parquet its row), counted from 1, and why."""
+    """A skipped row: its file, its line there (in Parquet its row number), counted from 1, and the reason."""
 
     file: Path
     line: int
@@ -40,7 +36,7 @@ class RejectedRow(NamedTuple):
 
 
 class RejectedRows(Sequence[RejectedRow]):
-    """The rows that were left out of a table, by file and line; 16 bytes each.
+    """The skipped rows of a table, sorted by file and line; they take 16 bytes each.
 
     >>> bad = RejectedRows("skip")
     >>> bad.add(Path("a.csv"), 7, "its target is missing")
@@ -52,64 +48,49 @@ class RejectedRows(Sequence[RejectedRow]):
     batchprop.data.rejects.BadRowError: a.csv, line 7: its target is missing; correct the row; ...
     """
 
-    def __init__(self, on_bad_row: OnBadRow, most: float = MAX_SKIPPED) -> None:
-        self.most = most
+    def __init__(self, on_bad_row: OnBadRow, max_skipped: float = MAX_SKIPPED) -> None:
+        self.max_skipped = max_skipped
         if on_bad_row not in get_args(OnBadRow):
             raise unknown_option_error("on_bad_row", on_bad_row, get_args(OnBadRow))
         self.on_bad_row = on_bad_row
         self._files = dict[Path, int]()
         self._reasons = dict[str, int]()
         self._unit = "line"
-        self._of_file, self._lines, self._of_reason = array("l"), array("q"), array("i")
+        self._file_index, self._lines, self._reason_index = array("l"), array("q"), array("i")
         self._order: list[int] | None = None
 
     def add(
         self, file: Path, line: int, reason: str, *, remedy: str = "correct the row", unit: str = "line"
     ) -> None:
-        """Leave a row out.
+        """Skip a row, or raise ``BadRowError`` where no row may be skipped.
 
-        Args:
-            file: where it stands.
-            line: on which line it begins, or which row it is, counted from 1.
-            reason: why it cannot be used.
-            remedy: what to do about it, but for leaving it out.
-            unit: "line" or "row".
-
-        Raises:
-            DataError: no row may be left out.
+        ``line`` is the line on which the row begins, or with ``unit="row"`` its number, counted from 1.
         """
         if self.on_bad_row == "error":
             raise BadRowError(f"{file}, {unit} {line}: {reason}; {remedy}")
-        self._unit = unit  # the files of a table are of one kind
+        self._unit = unit  # all files of a table have one format
         if len(self._reasons) >= _MAX_REASONS and reason not in self._reasons:
             reason = "it does not parse"
-        self._of_file.append(self._files.setdefault(file, len(self._files)))
+        self._file_index.append(self._files.setdefault(file, len(self._files)))
         self._lines.append(line)
-        self._of_reason.append(self._reasons.setdefault(reason, len(self._reasons)))
+        self._reason_index.append(self._reasons.setdefault(reason, len(self._reasons)))
         self._order = None
 
     def truncate(self, count: int) -> None:
-        """Forget all but the first rows that were left out: those behind them are read once more."""
-        for column in (self._of_file, self._lines, self._of_reason):
+        """Forget all but the first ``count`` rows: the rows behind them are read again."""
+        for column in (self._file_index, self._lines, self._reason_index):
             del column[count:]
         self._order = None
 
     def check_share(self, rows: int) -> None:
-        """Check that no more of the rows were left out than may be.
-
-        Args:
-            rows: how many the table has, those left out among them.
-
-        Raises:
-            DataError: there are more; the message names the first.
-        """
-        if len(self) <= self.most * rows:
+        """Raise ``DataError`` if more than the allowed share of all ``rows`` was skipped."""
+        if len(self) <= self.max_skipped * rows:
             return
         first = self[0]
         raise DataError(
-            f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.most:g}% may be left "
-            f"out; the first stands in {first.file}, {self._unit} {first.line}: {first.reason}; correct "
-            "them, or let more be left out with --most-skipped (max_skipped=)"
+            f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.max_skipped:g}% may be "
+            f"skipped; the first is in {first.file}, {self._unit} {first.line}: {first.reason}; correct "
+            "them, or allow more with --max-skipped (max_skipped=)"
         )
 
     def __len__(self) -> int:
@@ -122,26 +103,28 @@ class RejectedRows(Sequence[RejectedRow]):
     def __getitem__(self, index: int | slice) -> RejectedRow | list[RejectedRow]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return next(self._rows([self._sorted[index]]))
+        return next(self._iter_rows([self._sorted_order[index]]))
 
     def __iter__(self) -> Iterator[RejectedRow]:
-        return self._rows(self._sorted)
+        return self._iter_rows(self._sorted_order)
 
     @property
-    def _sorted(self) -> list[int]:
-        """The places of the rows in the order of their files and lines."""
+    def _sorted_order(self) -> list[int]:
+        """The indices of the rows, sorted by file and line."""
         if self._order is None:
-            self._order = np.lexsort((self._lines, self._of_file)).tolist()
+            self._order = np.lexsort((self._lines, self._file_index)).tolist()
         return self._order
 
-    def _rows(self, places: Iterable[int]) -> Iterator[RejectedRow]:
+    def _iter_rows(self, indices: Iterable[int]) -> Iterator[RejectedRow]:
         files, reasons = list(self._files), list(self._reasons)
-        for at in places:
-            yield RejectedRow(files[self._of_file[at]], self._lines[at], reasons[self._of_reason[at]])
+        for index in indices:
+            yield RejectedRow(
+                files[self._file_index[index]], self._lines[index], reasons[self._reason_index[index]]
+            )
 
 
 def write_rejects(skipped: Sequence[RejectedRow], path: Path) -> None:
-    """Write the rows that were left out as CSV: file, line (or row) and reason."""
+    """Write the skipped rows as CSV: file, line (or row number) and reason."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(RejectedRow._fields)

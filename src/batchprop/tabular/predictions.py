@@ -11,9 +11,9 @@ import pyarrow.parquet
 from sklearn.pipeline import Pipeline
 
 from batchprop.data.csv import CsvFile
-from batchprop.data.files import delimiter_of
+from batchprop.data.files import get_delimiter
 from batchprop.data.memory import default_memory, exceeds_memory
-from batchprop.data.parquet import open_parquet
+from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
@@ -43,8 +43,8 @@ def required_columns(model: Pipeline, file: Path) -> list[str]:
     Raises:
         DataError: it lacks one, or is no table.
     """
-    text = delimiter_of(file) is not None
-    model["columns"].check_names(CsvFile(file).names if text else list(open_parquet(file).names))
+    text = get_delimiter(file) is not None
+    model["columns"].check_names(CsvFile(file).names if text else list(read_parquet_footer(file).names))
     return list(model["columns"].kinds)
 
 
@@ -188,7 +188,7 @@ def iter_rows(
         yield TableRows(
             len(frame),
             frames,
-            lambda row: (whole.files[whole.of_file[row]], whole.unit, int(whole.row_numbers[row])),
+            lambda row: (whole.files[whole.file_index[row]], whole.unit, int(whole.row_numbers[row])),
         )
         return
     with _keep_all_rows(), observer.watch_pass("Scanning the table", None):

@@ -153,7 +153,7 @@ def dataset_name(files: Sequence[Path]) -> str:
 def _row_locator(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
     if len(whole.files) == 1:
         return whole.unit, whole.row_numbers
-    pairs = zip(whole.of_file.tolist(), whole.row_numbers.tolist(), strict=True)
+    pairs = zip(whole.file_index.tolist(), whole.row_numbers.tolist(), strict=True)
     return "place", np.array([f"{whole.files[i].name}, {whole.unit} {place}" for i, place in pairs])
 
 
