@@ -213,8 +213,8 @@ def _open_content(path: Path) -> Iterator[Content]:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             yield content
         return
-    with open_decompressed(path) as file:
-        chunks = list(iter(lambda: file.read(_CHUNK_BYTES), b""))
+    with open_decompressed(path) as stream:
+        chunks = list(iter(lambda: stream.read(_CHUNK_BYTES), b""))
     if not chunks:
         raise DataError(f"{path} is empty: it needs column names and rows")
     yield b"".join(chunks)
