@@ -166,7 +166,9 @@ def test_a_file_of_the_table_is_not_replaced(folder, kinds):
 
 def test_memory_that_is_none(folder, kinds):
     write(table(9), folder / "t.csv")
-    assert "--memory much is not an amount" in run("predict", kinds, "t.csv", "--memory", "much", code=2).stderr
+    assert (
+        "--memory much is not an amount" in run("predict", kinds, "t.csv", "--memory", "much", code=2).stderr
+    )
 
 
 def test_no_bar_stands_among_the_answers(folder, kinds, read_in_blocks, monkeypatch):
