@@ -41,6 +41,12 @@ def test_values_and_slopes_by_jax(activation: Activation) -> None:
     assert_allclose(activation.derivative(Z), slope(jnp.asarray(Z)), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize(("name", "slope"), [("relu", 0.0), ("leaky_relu", 0.01)])
+def test_slope_at_the_kink_is_that_from_below(name: str, slope: float) -> None:
+    # A unit whose inputs are all zero, as of an empty image, stays as it is.
+    assert_allclose(ACTIVATIONS[name].derivative(np.zeros((1, 1))), slope, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "reference"),
     [
