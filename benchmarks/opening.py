@@ -40,11 +40,11 @@ def main() -> None:
     print(f"made in {made:.2f} s, {size / 1e6:.1f} MB (wanted: under {WANTED_BYTES / 1e6:.0f})")
     wanted = f"(wanted: under {WANTED_SECONDS:.0f})"
     print(f"open in {statistics.median(opened):.2f} s, at most {max(opened):.2f} {wanted}")
-    print(f"a line in {statistics.median(stepped):.2f} s, at most {max(stepped):.2f}")
+    print(f"a step in {statistics.median(stepped):.2f} s, at most {max(stepped):.2f}")
 
 
 def opening(file: Path) -> tuple[list[float], list[float]]:
-    """Seconds to open the page, and to show each of its lines."""
+    """Seconds to open the page, and to show each step."""
     opened, stepped = list[float](), list[float]()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
@@ -62,14 +62,14 @@ def opening(file: Path) -> tuple[list[float], list[float]]:
 
 
 def steps(page: Page) -> list[float]:
-    """Seconds to show each line after the first."""
-    found = list[float]()
-    for _ in range(page.locator("[data-line]").count() - 1):
+    """Seconds to show each step after the first."""
+    seconds = list[float]()
+    for _ in range(page.locator("[data-step]").count() - 1):
         began = time.perf_counter()
         page.keyboard.press("ArrowRight")
         page.evaluate(_DRAWN)
-        found.append(time.perf_counter() - began)
-    return found
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 if __name__ == "__main__":
