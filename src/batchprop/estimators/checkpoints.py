@@ -50,11 +50,11 @@ class _OtherFormatError(CheckpointError):
 
 
 class Checkpoints:
-    """A folder in which a fit keeps its state, so that it can go on after whatever ended it.
+    """A folder in which a fit saves its state, so that it can resume after whatever ended it.
 
     Args:
         folder: where; made as needed.
-        every: how often: a time, as ``"5min"``, ``"30s"``, ``"2h"``, or a number of epochs.
+        every: how often: a time such as ``"5min"``, ``"30s"``, ``"2h"``, or a number of epochs.
 
     Raises:
         ParameterError: ``every`` is neither.
@@ -122,7 +122,7 @@ class Checkpoints:
         return time.monotonic() >= self._last_time + self._seconds
 
     def write(self, data: CheckpointData, epochs: int) -> Path:
-        """Write another checkpoint: beside, flushed to the disk, renamed; then remove all but the last two.
+        """Write another checkpoint, and remove all but the last two.
 
         Args:
             data: what it holds.
@@ -134,6 +134,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it could not be written; the earlier ones are as they were.
         """
+        # Beside, flushed to the disk, then renamed: whoever is killed here leaves a whole file, or none.
         earlier = self.files()
         number = _number(earlier[-1]) + 1 if earlier else 1
         path = self.folder / f"checkpoint-{number:06}.safetensors"
@@ -158,7 +159,7 @@ class Checkpoints:
         return path
 
     def latest(self) -> CheckpointData | None:
-        """Read the last checkpoint that is whole; of one that is damaged it warns.
+        """Read the last checkpoint that is whole; warn of one that is damaged.
 
         Returns:
             What it holds; None where there is no checkpoint.
@@ -186,14 +187,7 @@ class Checkpoints:
 
 
 def serialize(data: CheckpointData) -> bytes:
-    """Return a checkpoint as the bytes of a file, its checksum inside.
-
-    Args:
-        data: what it holds.
-
-    Returns:
-        The bytes.
-    """
+    """Return a checkpoint as the bytes of a file, its checksum inside."""
     safetensors = _safetensors()
     text = json.dumps({"format": FORMAT, **data.metadata})
     arrays = {name: np.asarray(array, order="C") for name, array in data.arrays.items()}
@@ -202,13 +196,7 @@ def serialize(data: CheckpointData) -> bytes:
 
 
 def deserialize(path: Path) -> CheckpointData:
-    """Read the file of a checkpoint, and see that it is whole.
-
-    Args:
-        path: the file.
-
-    Returns:
-        What it holds.
+    """Read the file of a checkpoint, and check that it is whole.
 
     Raises:
         CheckpointError: it is damaged, or no checkpoint.

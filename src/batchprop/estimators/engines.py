@@ -25,22 +25,8 @@ if TYPE_CHECKING:
 def fit_engine(
     estimator: FitInterface, net: Network, n_rows: int, batch_size: int, entropy: list[int] | None
 ) -> Engine:
-    """Return the engine for a fit, and note its name as ``engine_``.
-
-    Args:
-        estimator: its ``engine``, ``device``, ``precision``, and ``max_iter``, by which a call of
-            ``partial_fit`` is judged as well: it seldom comes alone.
-        net: to be trained.
-        n_rows: rows trained on in an epoch.
-        batch_size: rows in a step.
-        entropy: what dropout and noise are seeded with, or None without.
-
-    Returns:
-        The engine.
-
-    Raises:
-        ParameterError: see ``choose_engine``.
-    """
+    """Return the engine for a fit, seeded with ``entropy``, and note its name as ``engine_``."""
+    # A call of partial_fit is judged by max_iter epochs as well: it seldom comes alone.
     work = Workload(net.sizes, n_rows, batch_size, estimator.max_iter)
     estimator.engine_ = _choose(estimator, net, work)
     if estimator.engine == "auto" and not jax_is_installed() and worth_compiling(work) and _is_builtin(net):
@@ -52,26 +38,14 @@ def fit_engine(
 
 
 def predict_engine(estimator: FitInterface, net: Network, n_rows: int) -> Engine:
-    """Return the engine for one pass forward over some rows.
-
-    Args:
-        estimator: its ``engine``, ``device`` and ``precision``.
-        net: fitted.
-        n_rows: rows to predict.
-
-    Returns:
-        The engine.
-    """
+    """Return the engine for one forward pass over ``n_rows`` rows."""
     return _make(estimator, _choose(estimator, net, Workload(net.sizes, n_rows, MICROBATCH_SIZE, 1)), None)
 
 
 def overhead_in_rows(engine: Engine) -> float:
-    """Return how many rows cost as much as a step does besides its rows (measured: benchmarks/NOTES.md).
-
-    Returns:
-        150 in NumPy, 50 compiled for a processor; on an accelerator so many that nearly any batch costs the
-        same.
-    """
+    """Return how many rows cost as much as a step does besides its rows."""
+    # Measured (benchmarks/NOTES.md): 150 in NumPy, 50 compiled for a processor; on an accelerator nearly any
+    # batch costs the same.
     platform = getattr(getattr(engine, "device", None), "platform", None)
     return {None: 150.0, "cpu": 50.0}.get(platform, 10_000.0)
 

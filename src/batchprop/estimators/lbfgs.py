@@ -115,7 +115,7 @@ def _minimised(
         if after(net_at(intermediate_result.x), float(intermediate_result.fun)):
             raise StopIteration
 
-    # A line search may try weights so large that the loss overflows, and come back.
+    # A line search may try weights so large that the loss overflows, and come back from them.
     with np.errstate(over="ignore", invalid="ignore"):
         result = minimize(
             loss_and_gradient,

@@ -98,12 +98,7 @@ def record_monitors(
 
 @cache
 def metric_fns_for(monitors: frozenset[str], *, recording: bool = False) -> MetricFns:
-    """Return the metrics that some monitors need.
-
-    Args:
-        monitors: some of ``MONITORS``.
-        recording: whether the examples are recorded as well.
-    """
+    """Return the metrics that some monitors need, and ``recording`` the examples."""
     # Cached: an engine compiles anew for every other function, equal or not.
     norms = squared_norms if monitors & _EXAMPLE_MONITORS else None
     # The basic metrics begin with the squared norm, too.

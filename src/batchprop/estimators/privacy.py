@@ -44,11 +44,6 @@ def is_continuation(estimator: FitInterface, call: FitArgs) -> bool:
 def check_private_options(estimator: FitInterface, X: Any, call: FitArgs) -> None:
     """Refuse what would silently break the guarantee of ``privacy``.
 
-    Args:
-        estimator: its parameters.
-        X: the rows to train on, as the user gave them.
-        call: what ``fit`` was given.
-
     Raises:
         ParameterError: something else than clipped, noisy gradients would see the rows.
     """

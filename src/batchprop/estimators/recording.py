@@ -76,6 +76,7 @@ class DynamicsRecorder:
     def record(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
         """Take in epochs, with their metrics, whose batches name every row once; yield them on."""
         for epoch in epochs:
+            # The metrics come in the order in which the epoch took the rows; the dynamics are by row.
             shuffled = np.asarray(epoch.metrics.examples)
             basic = np.empty(shuffled.shape[::-1], dtype=shuffled.dtype)
             basic[:, self._position[_epoch_order(epoch.batches)]] = shuffled.T
@@ -99,7 +100,7 @@ class DynamicsRecorder:
 
 
 def _epoch_order(batches: EpochBatches) -> Indices:
-    # An order of a million batches of one row need not be walked through.
+    # A million batches of one row are an array already; concatenating them would take seconds.
     return batches.rows if isinstance(batches, SequentialBatches) else np.concatenate(list(batches))
 
 
@@ -108,15 +109,7 @@ def _is_power_of_two(number: int) -> bool:
 
 
 def check_recording(estimator: FitInterface, call: FitArgs) -> None:
-    """Refuse to record what cannot be.
-
-    Args:
-        estimator: its solver.
-        call: what ``fit`` was given.
-
-    Raises:
-        ParameterError: the solver takes no batches, or pandas is not installed.
-    """
+    """Refuse ``record_examples`` with a solver that takes no batches, or without pandas."""
     if not isinstance(call.record_examples, bool | np.bool_):
         raise ParameterError(f"record_examples={call.record_examples!r} is not allowed: give True or False")
     if not call.record_examples:

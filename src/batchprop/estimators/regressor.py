@@ -66,8 +66,8 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         warmup_fraction: the part of training that ``"warmup_cosine"`` and ``"one_cycle"`` climb.
         max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
         scoring: what early stopping watches: None for R², ``"loss"``, or any scikit-learn scorer.
-        callbacks: callables that get each epoch's ``training.Epoch``; one that returns True ends training.
-            ``on_fit_begin`` and ``on_fit_end`` are called too, where a callback has them.
+        callbacks: callables that get each epoch's ``training.EpochRecord``; one that returns True ends
+            training. ``on_fit_begin`` and ``on_fit_end`` are called too, where a callback has them.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
         engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX where it is installed and the shapes
             promise that compiling pays.
@@ -98,7 +98,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         out_activation_: the output activation's name.
         interrupted_: whether Ctrl-C ended the last fit.
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
-        privacy_spent_: the ``batchprop.privacy.Spent`` of all fits so far; None without privacy.
+        privacy_spent_: the ``batchprop.privacy.PrivacySpent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
         examples_: after ``fit(..., record_examples=True)`` a DataFrame: how training went for each row.
         weight_snapshots_: after such a fit the weights on the way (see ``at_snapshot``).

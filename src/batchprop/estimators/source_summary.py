@@ -128,7 +128,7 @@ def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> Rows:
         raise InputError("the table has no target: name its column, as in scan(..., target='price')")
     with _row_errors(block):
         X, y = validate(block.X, block.y, reset=reset)
-        return X, y, check_sample_weight(block.weights, X.shape[0], X.dtype, some=False)
+        return X, y, check_sample_weight(block.weights, X.shape[0], X.dtype, require_positive=False)
 
 
 def subset(rows: Rows, mask: NDArray[np.bool_]) -> Rows:

@@ -16,21 +16,14 @@ from batchprop.training import Engine
 _BLAS = ThreadpoolController()
 
 SINGLE_THREAD_MAX_FLOPS = 2_500_000
-"""Multiplications in a product that one thread does as fast as several, which first have to meet."""
+"""Multiplications in a product that one thread does as fast as several, which first have to synchronise."""
 
 
 def use_single_thread(sizes: Sequence[int], batch_size: int) -> bool:
-    """Whether a fit should keep BLAS to one thread.
+    """Whether a fit is as fast, or faster, with one thread of BLAS.
 
-    That is so where its products are small, and inside a parallel loop of joblib's (``n_jobs``) whose workers
-    share the process's cores and have not been given a part of them.
-
-    Args:
-        sizes: the widths of the network.
-        batch_size: rows in a step.
-
-    Returns:
-        Whether.
+    Its products are small; or joblib runs it in a parallel loop (``n_jobs``) in which every worker would
+    otherwise start as many threads as there are cores.
 
     Example:
         >>> use_single_thread((64, 100, 10), 200), use_single_thread((784, 256, 10), 128)
@@ -47,13 +40,7 @@ def _in_parallel_worker() -> bool:
 
 @contextmanager
 def limit_blas_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> Iterator[None]:
-    """Keep BLAS to one thread for a while, where that is enough.
-
-    Args:
-        engine: of the fit; JAX has threads of its own.
-        sizes: the widths of the network.
-        batch_size: rows in a step.
-    """
+    """Limit BLAS to one thread in the block, where that is enough; JAX has threads of its own."""
     if engine.name != "numpy" or not use_single_thread(sizes, batch_size):
         yield
         return

@@ -65,7 +65,7 @@ class LabelledRows(NamedTuple):
 
 
 def check_sample_weight(
-    sample_weight: Any, n_rows: int, dtype: Any, *, some: bool = True
+    sample_weight: Any, n_rows: int, dtype: Any, *, require_positive: bool = True
 ) -> NDArray[np.floating] | None:
     """Return the sample weights as an array, or say what is wrong with them.
 
@@ -73,7 +73,7 @@ def check_sample_weight(
         sample_weight: one number for each row, one for all, or None.
         n_rows: n.
         dtype: of the result.
-        some: whether one at least has to be positive.
+        require_positive: whether one at least has to be positive.
 
     Returns:
         ``(n,)``, or None.
@@ -100,21 +100,13 @@ def check_sample_weight(
     if weights.min() < 0:
         first = int(np.argmin(weights))
         raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
-    if some:
+    if require_positive:
         check_nonzero_weight(weights, "row")
     return weights
 
 
 def check_nonzero_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
-    """Refuse rows none of which counts.
-
-    Args:
-        weights: of the rows, or None.
-        kind: which rows they are, for the message.
-
-    Raises:
-        InputError: all weights are zero.
-    """
+    """Refuse rows all of whose weights are zero; ``kind`` names the rows in the message."""
     if weights is not None and not weights.any():
         raise InputError(
             f"sample_weight is zero in every {kind}, so nothing is left: give some of them a positive weight"
@@ -131,9 +123,6 @@ def train_valid_split(
         fraction: of the rows, for validation.
         labels: to stratify by, or None.
         random_state: shuffles.
-
-    Returns:
-        Two arrays of row numbers.
 
     Raises:
         InputError: a class has one row only, or a part would be too small.
