@@ -17,12 +17,16 @@ def main() -> None:
         # A signal that the starter of the process ignores, as nohup does, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
-    from batchprop.cli.cache import set_up_cache
+    try:
+        from batchprop.cli.cache import set_up_cache
 
-    set_up_cache()
-    from batchprop.cli.app import main as run
+        set_up_cache()
+        from batchprop.cli.app import main as run
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        # Raised by whoever called this in a process with handlers of its own.
+        _leave(signal.SIGINT, None)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
