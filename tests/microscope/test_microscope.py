@@ -36,9 +36,9 @@ def shown(model: Any, X: Any, y: Any, **options: Any) -> Any:
 def test_every_matrix_matches_the_library_at_every_snapshot(target: str) -> None:
     model = fitted(target, activation="tanh", hidden_layer_sizes=(8, 6))
     X, y = table(target)
-    found = shown(model, X[:7], y[:7])
+    data = shown(model, X[:7], y[:7])
     begun, *_, last = model.weight_snapshots_
-    for checkpoint, one in ((begun, found["snapshots"][0]), (last, found["snapshots"][-1])):
+    for checkpoint, one in ((begun, data["snapshots"][0]), (last, data["snapshots"][-1])):
         then = model.at_snapshot(checkpoint)
         step = then.backprop(X[:7], y[:7])
         net = then.network_and_batch(X[:7], y[:7])[0]
@@ -61,41 +61,41 @@ def test_every_matrix_matches_the_library_at_every_snapshot(target: str) -> None
             np.concatenate([g.ravel() for layer in step.gradient.example(i) for g in layer]) for i in range(7)
         ]
         assert_allclose(numbers(one["gram"]), np.inner(gradients, gradients), rtol=1e-4, atol=1e-6)
-    assert_allclose(numbers(found["inputs"]), X[:7].T, rtol=1e-6)
+    assert_allclose(numbers(data["inputs"]), X[:7].T, rtol=1e-6)
 
 
 def test_names_of_classes_rows_features_and_snapshots() -> None:
     flowers = load_iris(as_frame=True)
     X, y = flowers.data.set_axis(pd.RangeIndex(2, 152, name="line")), flowers.target_names[flowers.target]
     model = bp.MLPClassifier((5,), max_iter=5, random_state=0).fit(X, y, record_examples=True)
-    found = shown(model, X, y, rows=6, about="Flowers")
-    assert found["title"] == "Flowers through 4-5-3"
-    assert found["features"] == list(X.columns) == found["levels"][0]["names"]
-    assert found["outputs"] == ["setosa", "versicolor", "virginica"]
-    assert [one["name"] for one in found["snapshots"]] == [
+    data = shown(model, X, y, rows=6, about="Flowers")
+    assert data["title"] == "Flowers through 4-5-3"
+    assert data["features"] == list(X.columns) == data["levels"][0]["names"]
+    assert data["outputs"] == ["setosa", "versicolor", "virginica"]
+    assert [one["name"] for one in data["snapshots"]] == [
         "before the first epoch",
         *(f"after epoch {number}" for number in (1, 2, 4)),
         "after epoch 5, the last",
     ]
-    labels = [one["label"] for one in found["examples"]]
+    labels = [one["label"] for one in data["examples"]]
     assert sorted(labels) == ["setosa"] * 2 + ["versicolor"] * 2 + ["virginica"] * 2
-    lines = [int(one["row"].removeprefix("line ")) for one in found["examples"]]
+    lines = [int(one["row"].removeprefix("line ")) for one in data["examples"]]
     assert_array_equal(y[np.array(lines) - 2], labels)
-    assert found["snapshots"][-1]["predictions"] == model.predict(X.loc[lines]).tolist()
-    assert (found["activations"][0]["name"], found["head"]["dZTex"]) == ("relu", "P - Y")
+    assert data["snapshots"][-1]["predictions"] == model.predict(X.loc[lines]).tolist()
+    assert (data["activations"][0]["name"], data["head"]["dZTex"]) == ("relu", "P - Y")
 
 
 def test_unrecorded_fit_shows_only_the_fitted_network() -> None:
     X, y = table("single")
-    found = shown(fitted("single", record=False), X, y, rows=3)
-    assert [one["name"] for one in found["snapshots"]] == ["as fitted: the training was not recorded"]
-    assert found["outputs"] == ["output 0"]
+    data = shown(fitted("single", record=False), X, y, rows=3)
+    assert [one["name"] for one in data["snapshots"]] == ["as fitted: the training was not recorded"]
+    assert data["outputs"] == ["output 0"]
     assert shown(fitted("single", record=False), X, pd.Series(y, name="price"))["outputs"] == ["price"]
     labels = pd.Series(table("binary")[1], name="sold")
     assert shown(fitted("binary", record=False), X, labels)["outputs"] == ["is yes"]
     several = shown(fitted("multioutput", record=False), X, table("multioutput")[1])["outputs"]
     assert several == ["1: 0", "1: 1", "1: 2", "2: 5", "2: 7", "2: 9"]
-    assert found["examples"][0]["label"] == f"{y[int(found['examples'][0]['row'][4:])]:.6g}"
+    assert data["examples"][0]["label"] == f"{y[int(data['examples'][0]['row'][4:])]:.6g}"
 
 
 def test_restored_best_epoch_is_the_last_snapshot() -> None:
@@ -108,10 +108,10 @@ def test_restored_best_epoch_is_the_last_snapshot() -> None:
     }
     model = fitted(**settings)
     assert not np.array_equal(model.weight_snapshots_[-1].coefs[0], model.coefs_[0])
-    found = shown(model, X, y)
-    assert found["snapshots"][-1]["name"] == "as fitted, the best epoch"
-    assert len(found["snapshots"]) == 6
-    assert_allclose(numbers(found["snapshots"][-1]["layers"][0]["W"]), model.coefs_[0].T, rtol=1e-6)
+    data = shown(model, X, y)
+    assert data["snapshots"][-1]["name"] == "as fitted, the best epoch"
+    assert len(data["snapshots"]) == 6
+    assert_allclose(numbers(data["snapshots"][-1]["layers"][0]["W"]), model.coefs_[0].T, rtol=1e-6)
 
 
 def test_large_layers_are_drawn_in_part_and_norms_stay_exact() -> None:
@@ -120,14 +120,14 @@ def test_large_layers_are_drawn_in_part_and_norms_stay_exact() -> None:
     model = bp.MLPClassifier((400, 200), max_iter=2, random_state=0).fit(X, y, record_examples=True)
     page = bp.microscope.look(model, X, y, rows=64)
     assert len(page.html) < 5e6
-    found = page_data(page.html)
+    data = page_data(page.html)
     assert (
-        "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in found["description"][1]
+        "64 of 300 inputs, 64 of 400 units of layer 1, 64 of 200 units of layer 2:" in data["description"][1]
     )
-    units = [level["index"] for level in found["levels"]]
+    units = [level["index"] for level in data["levels"]]
     assert [len(level) for level in units] == [64, 64, 64, 10]
-    assert found["levels"][1]["names"][0] == f"unit {units[1][0] + 1}"
-    step, last = model.backprop(X, y), found["snapshots"][-1]
+    assert data["levels"][1]["names"][0] == f"unit {units[1][0] + 1}"
+    step, last = model.backprop(X, y), data["snapshots"][-1]
     spread = step.H[1].std(axis=1)
     assert set(units[1]) == set(np.argsort(-spread)[:64])
     assert_allclose(numbers(last["Z"][1]), step.Z[1][units[2]], rtol=1e-4, atol=1e-5)
@@ -149,16 +149,16 @@ def test_class_weights_label_smoothing_and_images_are_shown() -> None:
     X, y = table("multiclass")
     model = fitted(class_weight="balanced", label_smoothing=0.1)
     pictures = np.arange(120 * 6).reshape(120, 2, 3)
-    found = shown(model, X, y, rows=5, images=pictures, learning_rate=0.5)
-    rows = [int(one["row"][4:]) for one in found["examples"]]
+    data = shown(model, X, y, rows=5, images=pictures, learning_rate=0.5)
+    rows = [int(one["row"][4:]) for one in data["examples"]]
     _, batch = model.network_and_batch(X[rows], y[rows])
-    assert_allclose(numbers(found["weights"])[0], batch.weights, rtol=1e-6)
-    assert_allclose(numbers(found["Y"]), batch.Y * 0.9 + 0.1 / 3, rtol=1e-5)
-    assert "smoothed" in found["description"][-2]
-    assert "have different weights" in found["description"][-1]
-    assert found["imageShape"] == [2, 3]
-    assert_array_equal(numbers(found["images"]), pictures[rows].reshape(5, 6).T)
-    assert found["learningRate"] == 0.5
+    assert_allclose(numbers(data["weights"])[0], batch.weights, rtol=1e-6)
+    assert_allclose(numbers(data["Y"]), batch.Y * 0.9 + 0.1 / 3, rtol=1e-5)
+    assert "smoothed" in data["description"][-2]
+    assert "have different weights" in data["description"][-1]
+    assert data["imageShape"] == [2, 3]
+    assert_array_equal(numbers(data["images"]), pictures[rows].reshape(5, 6).T)
+    assert data["learningRate"] == 0.5
 
 
 def test_wide_rows_and_large_images_keep_the_page_small() -> None:
@@ -168,25 +168,25 @@ def test_wide_rows_and_large_images_keep_the_page_small() -> None:
     pictures = rng.integers(0, 255, (64, 224, 224))
     page = bp.microscope.look(model, X, np.arange(64) % 3, rows=64, images=pictures)
     assert len(page.html) < 5e6
-    found = page_data(page.html)
-    inputs, places = numbers(found["inputs"]), found["levels"][0]["index"]
-    kept = [int(name.removeprefix("x")) for name in found["features"]]
+    data = page_data(page.html)
+    inputs, places = numbers(data["inputs"]), data["levels"][0]["index"]
+    kept = [int(name.removeprefix("x")) for name in data["features"]]
     assert_allclose(inputs, X.toarray().T[kept], rtol=1e-6)
-    assert [found["features"][place] for place in places] == found["levels"][0]["names"]
-    assert found["sizes"][0] == 20_000
+    assert [data["features"][place] for place in places] == data["levels"][0]["names"]
+    assert data["sizes"][0] == 20_000
     largest = np.abs(X.toarray()).argmax(axis=1)
     assert set(largest) <= set(kept)
-    assert found["imageShape"] == [56, 56]
+    assert data["imageShape"] == [56, 56]
     expected = pictures.reshape(64, 56, 4, 56, 4).mean(axis=(2, 4)).reshape(64, -1).T
-    assert_allclose(numbers(found["images"]), expected, rtol=1e-6)
+    assert_allclose(numbers(data["images"]), expected, rtol=1e-6)
 
 
 def test_batch_balances_float_labels() -> None:
     X, y = np.random.default_rng(0).normal(size=(54, 3)), np.repeat([0.0, 1.0, 2.0], [50, 2, 2])
     model = bp.MLPClassifier((3,), max_iter=2, random_state=0).fit(X, y)
-    found = shown(model, X, y, rows=4)
-    assert sorted(one["label"] for one in found["examples"]) == ["0", "0", "1", "2"]
-    assert found["outputs"] == ["0", "1", "2"]
+    data = shown(model, X, y, rows=4)
+    assert sorted(one["label"] for one in data["examples"]) == ["0", "0", "1", "2"]
+    assert data["outputs"] == ["0", "1", "2"]
 
 
 def test_accepts_sparse_matrices_data_frames_and_lists() -> None:
@@ -206,8 +206,8 @@ def test_lbfgs_and_custom_activations_are_shown() -> None:
     X, y = table("single")
     own = bp.activations.Activation("cube", lambda Z: Z**3, lambda Z: 3 * Z**2)
     model = estimator("single", solver="lbfgs", activation=own, max_iter=3).fit(X, y)
-    found = shown(model, X, y, rows=2)
-    assert found["activations"][0] == {"name": "cube", "tex": r"\sigma(z)", "derivativeTex": r"\sigma'(z)"}
+    data = shown(model, X, y, rows=2)
+    assert data["activations"][0] == {"name": "cube", "tex": r"\sigma(z)", "derivativeTex": r"\sigma'(z)"}
 
 
 def test_texts_of_a_table_are_escaped() -> None:
@@ -227,8 +227,8 @@ def test_overflowing_network_keeps_its_infinite_losses() -> None:
     model = fitted("single", record=False)
     model.coefs_ = [coef * 1e30 for coef in model.coefs_]
     with np.errstate(all="ignore"):
-        found = shown(model, X, y, rows=3)
-    assert not np.isfinite(numbers(found["snapshots"][0]["losses"])).all()
+        data = shown(model, X, y, rows=3)
+    assert not np.isfinite(numbers(data["snapshots"][0]["losses"])).all()
 
 
 def test_save_and_open(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,12 +39,12 @@ STEPS = [
 
 
 def test_every_number_of_every_step_matches_the_library(page: Page, model: Any) -> None:
-    expected, seen = library_matrices(model), set[str]()
+    expected, compared = library_matrices(model), set[str]()
     assert steps(page) == STEPS
     for line in STEPS:
         go_to(page, line)
-        seen |= assert_matches(page, expected)
-    assert seen == set(expected)
+        compared |= assert_matches(page, expected)
+    assert compared == set(expected)
 
 
 def test_slider_goes_back_to_the_initial_weights(page: Page, model: Any) -> None:
@@ -58,16 +58,16 @@ def test_slider_goes_back_to_the_initial_weights(page: Page, model: Any) -> None
 
 
 def test_url_fragment_opens_that_step(browser: Browser, file: Path) -> None:
-    for end, line in (("#collapse-2", "collapse-2"), ("#nothing", "forward-0")):
-        seen = browsers.opened(browser, file.as_uri() + end, "figure")
-        assert current_step(seen.page) == line
-        seen.page.close()
+    for end, step in (("#collapse-2", "collapse-2"), ("#nothing", "forward-0")):
+        opened_page = browsers.opened(browser, file.as_uri() + end, "figure")
+        assert current_step(opened_page.page) == step
+        opened_page.page.close()
 
 
 def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:
-    for line in STEPS[1:]:
+    for step in STEPS[1:]:
         page.keyboard.press("ArrowRight")
-        assert current_step(page) == line
+        assert current_step(page) == step
     assert page.locator("button.next").is_disabled()
     page.keyboard.press("ArrowLeft")
     page.locator("button.previous").click()
@@ -90,8 +90,8 @@ def test_hovering_a_column_selects_the_example_everywhere(page: Page, model: Any
     card = page.locator(".detail-panel").inner_text()
     step = model.backprop(X[2:3], y[2:3])
     norm = float(np.sqrt(step.gradient.squared_norms()[0]))
-    for told in ("row 2", str(y[2]), f"{step.losses[0]:.4g}", f"{norm:.4g}", "Z¹, unit 1"):
-        assert told in card, (told, card)
+    for text in ("row 2", str(y[2]), f"{step.losses[0]:.4g}", f"{norm:.4g}", "Z¹, unit 1"):
+        assert text in card, (text, card)
     Z = library_matrices(model)["Z1"]
     assert f"{Z[0, 2]:.4g}".replace("-", "−") in card
 
@@ -144,9 +144,9 @@ def test_excluding_and_clipping_match_the_library(page: Page, model: Any) -> Non
     X, y = table("multiclass")
     g = model.backprop(X[:ROWS], y[:ROWS]).gradient
     length = np.sqrt(sum(float((theta**2).sum()) for layer in g.mean() for theta in layer))
-    told = page.locator(".gradient-change").inner_text()
-    assert f"{length:.4g} →" in told
-    assert "2 examples excluded" in told
+    text = page.locator(".gradient-change").inner_text()
+    assert f"{length:.4g} →" in text
+    assert "2 examples excluded" in text
     cosines = page.eval_on_selector_all(
         'td[data-key="cosine"]', "all => all.map(one => Number(one.dataset.value))"
     )
@@ -163,20 +163,20 @@ def test_slices_collapse_to_the_mean_which_equals_the_product(page: Page) -> Non
     stack = page.locator('figure[data-name="DW1"]')
     stack.locator("button.collapse-button").click()
     assert stack.locator("button.collapse-button").inner_text() == "Expand the slices"
-    told = page.get_by_text("are the same numbers: largest difference").inner_text()
-    assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", told)
+    text = page.get_by_text("are the same numbers: largest difference").inner_text()
+    assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", text)
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
-    found = opened(browser, file, width=width, color_scheme=scheme)
+    opened_page = opened(browser, file, width=width, color_scheme=scheme)
     for line in ("forward-2", "loss", "collapse-1"):
-        go_to(found.page, line)
-        found.page.locator("figure summary").first.click()
-        assert not violations(found.page)
-        assert found.page.evaluate("document.scrollingElement.scrollWidth") <= width
-    assert (found.said, found.asked) == ([], [file.as_uri()])
-    found.page.close()
+        go_to(opened_page.page, line)
+        opened_page.page.locator("figure summary").first.click()
+        assert not violations(opened_page.page)
+        assert opened_page.page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert (opened_page.said, opened_page.asked) == ([], [file.as_uri()])
+    opened_page.page.close()
 
 
 def test_overflowing_network_is_drawn(browser: Browser, tmp_path: Path, model: Any) -> None:
@@ -186,14 +186,14 @@ def test_overflowing_network_is_drawn(browser: Browser, tmp_path: Path, model: A
     broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
     with np.errstate(all="ignore"):
         file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
-    found = opened(browser, file)
+    opened_page = opened(browser, file)
     for line in STEPS:
-        go_to(found.page, line)
-        assert matrix_names(found.page)
-    go_to(found.page, "forward-1")
-    assert not np.isfinite(read_matrix(found.page, "W1")).all()
-    assert found.said == []
-    found.page.close()
+        go_to(opened_page.page, line)
+        assert matrix_names(opened_page.page)
+    go_to(opened_page.page, "forward-1")
+    assert not np.isfinite(read_matrix(opened_page.page, "W1")).all()
+    assert opened_page.said == []
+    opened_page.page.close()
 
 
 def test_labels_are_never_markup(browser: Browser, tmp_path: Path) -> None:
@@ -202,9 +202,9 @@ def test_labels_are_never_markup(browser: Browser, tmp_path: Path) -> None:
     file = bp.microscope.look(estimator("binary").fit(X, y), X, y, rows=3, about="<i>a</i>").save(
         tmp_path / "t.html"
     )
-    found = opened(browser, file)
-    assert found.page.locator("h1").inner_text() == "<i>a</i> through 5-8-1"
-    assert found.page.locator("main img, main b, main i").count() == 0
-    assert "<img src=x onerror=alert(1)>" in found.page.locator("table.examples-table").inner_text()
-    assert (found.said, found.asked) == ([], [file.as_uri()])
-    found.page.close()
+    opened_page = opened(browser, file)
+    assert opened_page.page.locator("h1").inner_text() == "<i>a</i> through 5-8-1"
+    assert opened_page.page.locator("main img, main b, main i").count() == 0
+    assert "<img src=x onerror=alert(1)>" in opened_page.page.locator("table.examples-table").inner_text()
+    assert (opened_page.said, opened_page.asked) == ([], [file.as_uri()])
+    opened_page.page.close()

@@ -24,12 +24,12 @@ def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path:
     images = np.zeros((len(X), 2, 3))
     images[:, 1, 2] = 200
     file = bp.microscope.look(model, X[:3], y[:3], images=images[:3]).save(tmp_path / "images.html")
-    found = opened(browser, file)
-    shown = found.page.locator(".thumbnail .input-image")
+    opened_page = opened(browser, file)
+    shown = opened_page.page.locator(".thumbnail .input-image")
     assert shown.count() == 3
     assert shown.first.get_attribute("aria-label") == "row 0 as an image, 2 × 3, colours from 0 to 200"
     shown.first.hover()
-    drawn = found.page.locator(".detail-panel .input-image canvas").evaluate(
+    drawn = opened_page.page.locator(".detail-panel .input-image canvas").evaluate(
         """canvas => {
           const { width, height } = canvas;
           const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
@@ -41,8 +41,8 @@ def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path:
     )
     assert len(set(drawn[:5])) == 1
     assert drawn[5] != drawn[0]
-    assert found.said == []
-    found.page.close()
+    assert opened_page.said == []
+    opened_page.page.close()
 
 
 def test_largest_gradient_lies_in_front_and_a_selected_slice_stays(page: Page, model: Any) -> None:
@@ -94,12 +94,12 @@ def test_mean_loss_uses_the_weights_of_the_batch(browser: Browser, tmp_path: Pat
     file = bp.microscope.look(model, X[:4], y[:4]).save(tmp_path / "weights.html")
     weights = model.network_and_batch(X[:4], y[:4])[1].weights
     losses = model.backprop(X[:4], y[:4]).losses
-    found = opened(browser, file)
-    go_to(found.page, "loss")
+    opened_page = opened(browser, file)
+    go_to(opened_page.page, "loss")
     expected = f"The weighted mean of the 4 losses is {np.average(losses, weights=weights):.4g}."
-    assert found.page.locator(".equation-note").inner_text() == expected
+    assert opened_page.page.locator(".equation-note").inner_text() == expected
     assert len(set(weights)) > 1
-    found.page.close()
+    opened_page.page.close()
 
 
 def rows_in_order(page: Page) -> list[int]:
@@ -113,23 +113,23 @@ def test_number_columns_sort_numerically_and_stay_sorted(browser: Browser, tmp_p
     model = estimator("single").fit(X, y, record_examples=True)
     y = np.array([10.0, -3.5, 9.5, -12.0, 0.25, 1e-7])
     file = bp.microscope.look(model, X[:ROWS], y).save(tmp_path / "numbers.html")
-    found = opened(browser, file)
+    opened_page = opened(browser, file)
     for key, values in (("label", y), ("prediction", model.predict(X[:ROWS]))):
-        head = found.page.locator(f'th[data-key="{key}"]')
+        head = opened_page.page.locator(f'th[data-key="{key}"]')
         head.locator("button").click()
-        assert rows_in_order(found.page) == np.argsort(values).tolist(), key
-    found.page.locator("#snapshot").focus()
-    found.page.keyboard.press("Home")
+        assert rows_in_order(opened_page.page) == np.argsort(values).tolist(), key
+    opened_page.page.locator("#snapshot").focus()
+    opened_page.page.keyboard.press("Home")
     early = model.at_snapshot(model.weight_snapshots_[0]).predict(X[:ROWS])
-    assert rows_in_order(found.page) == np.argsort(early).tolist()
+    assert rows_in_order(opened_page.page) == np.argsort(early).tolist()
     assert head.get_attribute("aria-sort") == "ascending"
-    found.page.locator('th[data-key="included"] button').click()
-    box = found.page.locator('tr[data-example="0"] input')
+    opened_page.page.locator('th[data-key="included"] button').click()
+    box = opened_page.page.locator('tr[data-example="0"] input')
     box.focus()
-    found.page.keyboard.press("Space")
-    assert rows_in_order(found.page) == [1, 2, 3, 4, 5, 0]
+    opened_page.page.keyboard.press("Space")
+    assert rows_in_order(opened_page.page) == [1, 2, 3, 4, 5, 0]
     assert box.evaluate("box => box === document.activeElement")
-    found.page.close()
+    opened_page.page.close()
 
 
 def test_nan_sorts_last_in_both_directions(browser: Browser, tmp_path: Path, model: Any) -> None:
@@ -138,17 +138,17 @@ def test_nan_sorts_last_in_both_directions(browser: Browser, tmp_path: Path, mod
     X[1] *= 1e308
     with np.errstate(all="ignore"):
         file = bp.microscope.look(model, X, y[:4]).save(tmp_path / "odd.html")
-    found = opened(browser, file)
-    head = found.page.locator('th[data-key="norm"] button')
-    values = found.page.eval_on_selector_all(
+    opened_page = opened(browser, file)
+    head = opened_page.page.locator('th[data-key="norm"] button')
+    values = opened_page.page.eval_on_selector_all(
         'td[data-key="norm"]', "all => all.map(one => Number(one.dataset.value))"
     )
     odd = [n for n, value in enumerate(values) if np.isnan(value)]
     assert odd
     for _ in range(2):
         head.click()
-        assert rows_in_order(found.page)[4 - len(odd) :] == odd
-    found.page.close()
+        assert rows_in_order(opened_page.page)[4 - len(odd) :] == odd
+    opened_page.page.close()
 
 
 def test_collapsed_tensor_describes_the_mean(page: Page, model: Any) -> None:
@@ -192,44 +192,44 @@ def test_partly_drawn_matrix_states_its_full_shape_and_one_example_is_singular(
 ) -> None:
     X, y = table("binary")
     model = estimator("binary", hidden_layer_sizes=(100,), max_iter=2).fit(X, y)
-    found = opened(browser, bp.microscope.look(model, X[:1], y[:1]).save(tmp_path / "part.html"))
-    assert found.page.locator(".gradient-change").inner_text().endswith("with its 1 example.")
-    go_to(found.page, "forward-1")
+    opened_page = opened(browser, bp.microscope.look(model, X[:1], y[:1]).save(tmp_path / "part.html"))
+    assert opened_page.page.locator(".gradient-change").inner_text().endswith("with its 1 example.")
+    go_to(opened_page.page, "forward-1")
     for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
-        figure = found.page.locator(f'figure[data-name="{name}"]')
+        figure = opened_page.page.locator(f'figure[data-name="{name}"]')
         assert figure.locator(".figure-shape").inner_text() == shape
-    found.page.close()
+    opened_page.page.close()
 
 
 def test_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
     X, y = table("counts")
     model = estimator("counts", loss="poisson").fit(X, y)
-    found = opened(browser, bp.microscope.look(model, X, y, rows=4).save(tmp_path / "poisson.html"))
-    go_to(found.page, "loss")
-    found.page.locator('figure[data-name="losses"]').focus()
-    found.page.keyboard.press("ArrowDown")
+    opened_page = opened(browser, bp.microscope.look(model, X, y, rows=4).save(tmp_path / "poisson.html"))
+    go_to(opened_page.page, "loss")
+    opened_page.page.locator('figure[data-name="losses"]').focus()
+    opened_page.page.keyboard.press("ArrowDown")
     for _ in range(4):
-        steps = found.page.locator(".explanation .terms .value")
+        steps = opened_page.page.locator(".explanation .terms .value")
         values = steps.evaluate_all("all => all.map(one => Number(one.dataset.value))")
         assert len(values) == 2
         assert_allclose(values[0], values[1], rtol=1e-4, atol=1e-6)
-        found.page.keyboard.press("ArrowRight")
-    found.page.close()
+        opened_page.page.keyboard.press("ArrowRight")
+    opened_page.page.close()
 
 
 def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
     browser: Browser, tmp_path: Path
 ) -> None:
     X, y = table("single")
-    found = opened(
+    opened_page = opened(
         browser,
         bp.microscope.look(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
     )
-    legend = found.page.locator('figure[data-name="P"] .legend-numbers')
-    go_to(found.page, "forward-2")
+    legend = opened_page.page.locator('figure[data-name="P"] .legend-numbers')
+    go_to(opened_page.page, "forward-2")
     alone = legend.inner_text()
     for line in ("loss", "backward-2"):
-        go_to(found.page, line)
+        go_to(opened_page.page, line)
         assert legend.inner_text() != alone
         assert "1,00" in legend.inner_text()
-    found.page.close()
+    opened_page.page.close()

@@ -33,9 +33,11 @@ def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
             return opens[-1]
 
         yield begin
-        for found in opens:
-            assert found.seen.said == []
-            asked = {url for url in found.seen.asked if not url.startswith(("data:", found.served.address))}
+        for playing in opens:
+            assert playing.seen.said == []
+            asked = {
+                url for url in playing.seen.asked if not url.startswith(("data:", playing.served.address))
+            }
             assert asked == set()
 
 

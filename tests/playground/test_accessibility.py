@@ -66,8 +66,8 @@ def test_training_by_keyboard_alone(playing: Playing) -> None:
     playing.at(".theme-button").focus()
     keyboard.press("Space")
     expect(playing.at(".theme-button")).to_have_text("Light theme")
-    told = playing.served.ask(lambda it: (it.running, it.run, it.trainer.steps))
-    assert told == (False, 0, steps)
+    state = playing.served.ask(lambda it: (it.running, it.run, it.trainer.steps))
+    assert state == (False, 0, steps)
     keyboard.press("ArrowRight")
     expect(playing.readout("step")).to_have_text(str(steps + 1))
 

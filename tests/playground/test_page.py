@@ -202,7 +202,7 @@ def test_file_is_used_and_its_batch_opens_in_the_microscope(playing: Playing) ->
 
 
 def test_errors_appear_beside_their_control(playing: Playing, tmp_path: Path) -> None:
-    def told(field: str, words: str) -> None:
+    def expect_error(field: str, words: str) -> None:
         expect(playing.at(f"{field} [role=alert]")).to_contain_text(words)
 
     for field, control, value, words, stays in (
@@ -212,7 +212,7 @@ def test_errors_appear_beside_their_control(playing: Playing, tmp_path: Path) ->
         (".layers-field", ".units >> nth=0", "9999", "each from 1 to 64", "8"),
     ):
         playing.type(control, value)
-        told(field, words)
+        expect_error(field, words)
         expect(playing.at(control)).to_have_value(stays)
         expect(playing.at(".field-error:not(:empty)")).to_have_count(1)
     for name, content, words in (
@@ -221,12 +221,12 @@ def test_errors_appear_beside_their_control(playing: Playing, tmp_path: Path) ->
         ("song.mp3", "la", "song.mp3 is not a table"),
     ):
         playing.load(name, content)
-        told(".file", words)
+        expect_error(".file", words)
     long = tmp_path / "long.csv"
     with long.open("wb") as file:
         file.truncate(20_000_001)
     playing.at("#file").set_input_files(long)
-    told(".file", "long.csv has 20.1 MB: the playground takes files of up to 20 MB")
+    expect_error(".file", "long.csv has 20.1 MB: the playground takes files of up to 20 MB")
     playing.at("#data").select_option("hills")
     playing.at("#activation").select_option("relu")
     playing.type("#learning-rate", "100")

@@ -50,10 +50,10 @@ class Served:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    found = Served()
-    yield found
-    found.worker.close()
-    found.worker.join()
+    playground = Served()
+    yield playground
+    playground.worker.close()
+    playground.worker.join()
 
 
 def test_page_and_files_are_served_with_a_strict_policy(served: Served) -> None:
@@ -89,14 +89,14 @@ def test_commands_and_settings_are_executed(served: Served) -> None:
 
 
 def test_file_is_loaded_and_used(served: Served) -> None:
-    found = served.post("file?name=..%2f..%2fpets.csv", content=CSV)
-    assert found.json() == {"columns": ["x", "y"], "rows": 40, "suggested_target": "y"}
+    response = served.post("file?name=..%2f..%2fpets.csv", content=CSV)
+    assert response.json() == {"columns": ["x", "y"], "rows": 40, "suggested_target": "y"}
     assert served.post("settings", {"data": "file", "target": "y", "batch_size": 4}).status_code == 204
     assert served.worker.submit(lambda it: it.data.title).result(30) == "pets.csv: y"
 
 
 @pytest.mark.parametrize(
-    ("headers", "status", "said"),
+    ("headers", "status", "message"),
     [
         ({"origin": "http://evil.example"}, 403, "no other origin is accepted"),
         ({"origin": "null"}, 403, "no other origin is accepted"),
@@ -109,13 +109,13 @@ def test_file_is_loaded_and_used(served: Served) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_other_origins_and_hosts_are_rejected(
-    served: Served, method: str, headers: dict[str, str], status: int, said: str
+    served: Served, method: str, headers: dict[str, str], status: int, message: str
 ) -> None:
     path = f"/{TOKEN}/" if method == "GET" else f"/{TOKEN}/command"
     wish = {"command": "step"} if method == "POST" else None
     answer = served.client.request(method, path, headers=headers, json=wish)
     assert answer.status_code == status
-    assert said in answer.json()["error"]
+    assert message in answer.json()["error"]
     assert "access-control-allow-origin" not in answer.headers
     assert served.steps() == 0
 
@@ -137,7 +137,7 @@ def test_own_origin_is_accepted(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "extra", "status", "said"),
+    ("path", "extra", "status", "message"),
     [
         ("command", {"json": {"command": "dance"}}, 200, "'dance' is unknown"),
         ("command", {"json": {}}, 200, "'None' is unknown"),
@@ -163,12 +163,12 @@ def test_own_origin_is_accepted(served: Served) -> None:
     ],
 )  # fmt: skip
 def test_invalid_requests_get_an_error_message(
-    served: Served, path: str, extra: dict[str, Any], status: int, said: str
+    served: Served, path: str, extra: dict[str, Any], status: int, message: str
 ) -> None:
     answer = served.client.post(f"/{TOKEN}/{path}", **extra)
     assert answer.status_code == status, answer.text
-    if said:
-        assert said in answer.json()["error"]
+    if message:
+        assert message in answer.json()["error"]
     assert served.steps() == 0
 
 
@@ -191,10 +191,10 @@ def test_invitation_works_once(served: Served) -> None:
 def test_fifth_page_is_rejected(served: Served) -> None:
     async def first(count: int) -> list[str]:
         streams = [served.server._event_stream() for _ in range(count)]
-        found = [await anext(stream) for stream in streams]
+        first_events = [await anext(stream) for stream in streams]
         for stream in streams:
             await stream.aclose()
-        return found
+        return first_events
 
     loop = asyncio.new_event_loop()
     with ThreadPoolExecutor(1) as apart:

@@ -277,7 +277,7 @@ def test_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         (
             "t.txt",
@@ -299,14 +299,14 @@ def test_table_of_one_feature_has_one_axis(tmp_path: Path) -> None:
     ],
 )
 def test_errors_of_files_use_the_users_file_name(
-    tmp_path: Path, name: str, content: bytes, said: str
+    tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     path = tmp_path / f"table{Path(name).suffix}"
     path.write_bytes(content)
     it = playground()
     with pytest.raises(DataError) as refused:
         it.load_file(path, name)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
     assert it.file is None
 

@@ -56,7 +56,7 @@ def test_any_json_is_within_limits_or_rejected(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"rows": 10**9}, "rows=1000000000 is not allowed: give a whole number from 20 to 5,000"),
         ({"rows": True}, "rows=True is not allowed"),
@@ -81,10 +81,10 @@ def test_any_json_is_within_limits_or_rejected(changes: dict[str, Any]) -> None:
         ({"colour": "red"}, "the setting='colour' is unknown"),
     ],
 )
-def test_error_names_the_value_and_what_is_allowed(changes: dict[str, Any], said: str) -> None:
+def test_error_names_the_value_and_what_is_allowed(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError) as refused:
         Settings().replace(changes)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_settings_round_trip_through_json() -> None:
@@ -121,7 +121,7 @@ def test_toy_datasets_without_noise_are_separable_but_not_linearly(name: str) ->
 
 
 @pytest.mark.parametrize(
-    ("rows", "features", "classes", "said"),
+    ("rows", "features", "classes", "message"),
     [
         (4, 1, 2, "has too few rows (4): the playground needs at least 5"),
         (20_001, 1, 2, "has 20,001 rows: the playground takes up to 20,000; `batchprop train`"),
@@ -129,10 +129,10 @@ def test_toy_datasets_without_noise_are_separable_but_not_linearly(name: str) ->
         (99, 2, 11, "has 11 classes"),
     ],
 )
-def test_size_limits_raise(rows: int, features: int, classes: int, said: str) -> None:
+def test_size_limits_raise(rows: int, features: int, classes: int, message: str) -> None:
     with pytest.raises(DataError, match=r"t\.csv") as refused:
         check_size("t.csv", rows, features, classes)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_surface_equals_the_networks_predictions() -> None:

@@ -26,8 +26,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
-    found = opened(browser, file, width=width, color_scheme=scheme)
-    page = found.page
+    opened_page = opened(browser, file, width=width, color_scheme=scheme)
+    page = opened_page.page
     for summary in page.locator("summary").all():
         summary.click()
     assert not violations(page)
@@ -40,5 +40,5 @@ def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, s
         assert box["height"] > 50
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(243, 241, 236)", "dark": "rgb(17, 20, 24)"}[scheme]
-    assert (found.said, found.asked) == ([], [file.as_uri()])
+    assert (opened_page.said, opened_page.asked) == ([], [file.as_uri()])
     page.close()
