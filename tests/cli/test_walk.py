@@ -107,7 +107,7 @@ def test_a_table_of_classes_and_one_of_numbers(folder):
         (["t.csv"], 2, "--target is missing"),
         (["--target", "y"], 2, "there is no DATA"),
         (["--rows", "0"], 2, "--rows"),
-        (["--hidden", "x"], 2, "--hidden 'x' is not a list of widths"),
+        (["--hidden", "x"], 2, "--hidden x is not a list of widths"),
         (["t.csv", "--target", "y"], 1, "there is no file t.csv"),
     ],
 )

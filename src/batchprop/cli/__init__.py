@@ -21,6 +21,10 @@ def main() -> None:
         from batchprop.cli.cache import set_up_cache
 
         set_up_cache()
+        # A signal during this import ends the process. Within a command it would raise an exception, and the
+        # middle of such an import may swallow it.
+        import numpy as np  # noqa: F401 every command needs it
+
         from batchprop.cli.app import main as run
 
         run()
