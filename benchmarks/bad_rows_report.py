@@ -15,18 +15,20 @@ from benchmarks.report import met_and_missed
 
 OURS, CLEANLAB, MARGIN = "batchprop", "cleanlab", "cleanlab, margin"
 METHODS = (OURS, CLEANLAB, MARGIN)
-WANTED_RATIO = 1 / 3
-DRAWS = 10_000
+MAX_TIME_RATIO = 1 / 3
+N_RESAMPLES = 10_000
 
 Cells = list[dict[str, Any]]
 
 # Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
-DRAWN = {OURS: ("#0072B2", "o"), CLEANLAB: ("#D55E00", "s"), MARGIN: ("#E69F00", "^")}
+MARKERS = {OURS: ("#0072B2", "o"), CLEANLAB: ("#D55E00", "s"), MARGIN: ("#E69F00", "^")}
 
 
-def summary(cells: Cells) -> dict[str, Any]:
+def summarize(cells: Cells) -> dict[str, Any]:
     """Return means over all, the differences with their intervals, the ratios of time, and the targets."""
-    by_data = {name: [one for one in cells if one["data"] == name] for name in _in_order(cells, "data")}
+    by_data = {
+        name: [one for one in cells if one["data"] == name] for name in _unique_in_order(cells, "data")
+    }
     times = {name: [time_ratio(one) for one in found] for name, found in by_data.items()}
     differences = {
         figure: {name: difference(by_data, figure, name) for name in (CLEANLAB, MARGIN)}
@@ -42,9 +44,9 @@ def summary(cells: Cells) -> dict[str, Any]:
         "time_ratio": {name: statistics.median(ratios) for name, ratios in times.items()},
         "time_ratio_of_all": median,
         "time_ratio_of_sums": _seconds(cells, OURS) / _seconds(cells, CLEANLAB),
-        "wanted_time_ratio": WANTED_RATIO,
+        "wanted_time_ratio": MAX_TIME_RATIO,
         "precision_met": differences["average_precision"][CLEANLAB]["mean"] >= 0,
-        "time_met": median <= WANTED_RATIO,
+        "time_met": median <= MAX_TIME_RATIO,
     }
 
 
@@ -72,7 +74,7 @@ def time_ratio(cell: dict[str, Any]) -> float:
     return float(cell["seconds"][OURS] / cell["seconds"][CLEANLAB])
 
 
-def told(about: dict[str, Any], cells: Cells) -> str:
+def format_cells(about: dict[str, Any], cells: Cells) -> str:
     """A table's figures in one line, while others are still running."""
     first = about["first_seconds"]
     return (
@@ -84,20 +86,20 @@ def told(about: dict[str, Any], cells: Cells) -> str:
     )
 
 
-def shown(found: dict[str, Any]) -> list[Any]:
+def make_report(found: dict[str, Any]) -> list[Any]:
     """All tables, and the verdict."""
     cells = found["cells"]
     return [
-        by_table(found),
-        by_flip(cells),
-        *(by_table_and_flip(cells, figure) for figure in ("average_precision", "precision")),
+        make_table_by_data(found),
+        make_table_by_flip(cells),
+        *(make_table_by_data_and_flip(cells, figure) for figure in ("average_precision", "precision")),
         "By other columns of the same fits, average precision: "
         + ", ".join(f"{name} {value:.3f}" for name, value in found["summary"]["by_column"].items()),
-        verdict(found),
+        format_verdict(found),
     ]
 
 
-def by_table(found: dict[str, Any]) -> Table:
+def make_table_by_data(found: dict[str, Any]) -> Table:
     """A row for each table: both figures of every method, and the time."""
     shown = Table(title="Means over rates, kinds of flip and seeds; time: median of pairs, lowest to highest")
     for heading in (
@@ -114,14 +116,14 @@ def by_table(found: dict[str, Any]) -> Table:
             shown.add_section()
         shown.add_row(
             "all" if about is None else about["name"],
-            *_three(cells, "average_precision"),
-            *_three(cells, "precision"),
+            *_format_precisions(cells, "average_precision"),
+            *_format_precisions(cells, "precision"),
             f"{statistics.median(ratios):.2f}, {min(ratios):.2f}–{max(ratios):.2f}",
         )
     return shown
 
 
-def by_flip(cells: Cells) -> Table:
+def make_table_by_flip(cells: Cells) -> Table:
     """A row for each kind and rate of flips, the tables averaged."""
     shown = Table("flips", title="Means over tables and seeds, by what was flipped")
     for figure in ("AP", "precision"):
@@ -129,17 +131,21 @@ def by_flip(cells: Cells) -> Table:
             shown.add_column(f"{figure},\n{name}", justify="right")
     for kind, rate in _flips(cells):
         found = [one for one in cells if (one["kind"], one["rate"]) == (kind, rate)]
-        shown.add_row(f"{kind}, {rate:.0%}", *_three(found, "average_precision"), *_three(found, "precision"))
+        shown.add_row(
+            f"{kind}, {rate:.0%}",
+            *_format_precisions(found, "average_precision"),
+            *_format_precisions(found, "precision"),
+        )
     return shown
 
 
-def by_table_and_flip(cells: Cells, figure: str) -> Table:
+def make_table_by_data_and_flip(cells: Cells, figure: str) -> Table:
     """Ours / cleanlab's for every table, rate and kind, the seeds averaged."""
     name = {"average_precision": "Average precision", "precision": "Precision at the true number of flips"}
     shown = Table("table", title=f"{name[figure]}: batchprop / cleanlab, means over seeds")
     for kind, rate in _flips(cells):
         shown.add_column(f"{kind},\n{rate:.0%}", justify="right")
-    for data in _in_order(cells, "data"):
+    for data in _unique_in_order(cells, "data"):
         row = []
         for flip in _flips(cells):
             found = [one for one in cells if one["data"] == data and (one["kind"], one["rate"]) == flip]
@@ -149,7 +155,7 @@ def by_table_and_flip(cells: Cells, figure: str) -> Table:
     return shown
 
 
-def verdict(found: dict[str, Any]) -> str:
+def format_verdict(found: dict[str, Any]) -> str:
     """Return how far ahead ours is, what it costs, and which targets are met."""
     total = found["summary"]
     lines = [
@@ -164,7 +170,7 @@ def verdict(found: dict[str, Any]) -> str:
     lines.append(f"Time: median of pairs {ratio:.3f} of cleanlab's, all seconds together {sums:.3f}")
     asked = [
         (f"average precision {ahead:+.3f} beside cleanlab's, wanted ≥ 0", total["precision_met"]),
-        (f"time {ratio:.3f} of cleanlab's, wanted ≤ {WANTED_RATIO:.3f}", total["time_met"]),
+        (f"time {ratio:.3f} of cleanlab's, wanted ≤ {MAX_TIME_RATIO:.3f}", total["time_met"]),
     ]
     for one in found["overhead"]:
         what = f"recording, {one['engine']}, {one['case']}: {one['ratio']:.2f}"
@@ -192,9 +198,9 @@ def draw(found: dict[str, Any], path: Path) -> None:
         for kind, y in (("uniform", height - 0.2), ("similar", height + 0.2)):
             _dots(left, [one for one in of_data if one["kind"] == kind], y, filled=kind == "uniform")
         ratios = [time_ratio(one) for one in of_data]
-        right.plot([min(ratios), max(ratios)], [height, height], color=DRAWN[OURS][0], linewidth=1)
-        right.plot(statistics.median(ratios), height, DRAWN[OURS][1], color=DRAWN[OURS][0], markersize=7)
-    right.axvline(WANTED_RATIO, color="black", linewidth=1)
+        right.plot([min(ratios), max(ratios)], [height, height], color=MARKERS[OURS][0], linewidth=1)
+        right.plot(statistics.median(ratios), height, MARKERS[OURS][1], color=MARKERS[OURS][0], markersize=7)
+    right.axvline(MAX_TIME_RATIO, color="black", linewidth=1)
     right.set_xlim(0, None)
     left.set_yticks(range(len(names)), names)
     left.set_ylim(len(names) - 0.5, -0.5)
@@ -212,7 +218,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
 
 
 def _legend(figure: Any, axes: Any) -> None:
-    for name, (colour, shape) in DRAWN.items():
+    for name, (colour, shape) in MARKERS.items():
         axes.plot([], [], shape, color=colour, markersize=7, label=name)
     axes.plot([], [], "o", color="0.4", markersize=7, label="flipped to any class")
     axes.plot(
@@ -226,15 +232,15 @@ def _dots(axes: Any, cells: Cells, y: float, *, filled: bool) -> None:
     """The methods' means at one height, joined by a line."""
     if not cells:
         return
-    means = {name: _mean(cells, "average_precision", name) for name in DRAWN}
+    means = {name: _mean(cells, "average_precision", name) for name in MARKERS}
     axes.plot([min(means.values()), max(means.values())], [y, y], color="0.6", linewidth=1, zorder=1)
-    for name, (colour, shape) in reversed(DRAWN.items()):
+    for name, (colour, shape) in reversed(MARKERS.items()):
         face = colour if filled else "white"
         axes.plot(means[name], y, shape, color=colour, markerfacecolor=face, markersize=7)
 
 
 def _interval(values: NDArray[np.float64], rng: np.random.Generator) -> list[float]:
-    drawn = rng.integers(0, len(values), (DRAWS, len(values)))
+    drawn = rng.integers(0, len(values), (N_RESAMPLES, len(values)))
     return [float(bound) for bound in np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))]
 
 
@@ -246,7 +252,7 @@ def _mean(cells: Cells, figure: str, name: str) -> float:
     return float(np.mean([one[figure][name] for one in cells]))
 
 
-def _three(cells: Cells, figure: str) -> list[str]:
+def _format_precisions(cells: Cells, figure: str) -> list[str]:
     """Each method's mean; the best one stands out."""
     means = [round(_mean(cells, figure, name), 3) for name in METHODS]
     return [f"[bold]{mean:.3f}[/]" if mean == max(means) else f"{mean:.3f}" for mean in means]
@@ -256,7 +262,7 @@ def _seconds(cells: Cells, name: str) -> float:
     return float(sum(one["seconds"][name] for one in cells))
 
 
-def _in_order(cells: Cells, what: str) -> list[Any]:
+def _unique_in_order(cells: Cells, what: str) -> list[Any]:
     return list(dict.fromkeys(one[what] for one in cells))
 
 

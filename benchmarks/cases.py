@@ -55,12 +55,12 @@ class Case:
         return self.steps_an_epoch * self.epochs
 
     @property
-    def small(self) -> bool:
+    def is_small(self) -> bool:
         """A step is mostly calls: all widths are at most 100."""
         return max(self.sizes) <= 100
 
     @property
-    def wide(self) -> bool:
+    def is_wide(self) -> bool:
         """A step is mostly matrix products: batch 128 and width 256 at least."""
         return self.batch_size >= 128 and max(self.sizes[1:-1]) >= 256
 
@@ -149,16 +149,16 @@ class Task:
         return network, random_state
 
     @cached_property
-    def _drawn(self) -> dict[str, Any]:
+    def _generator_state(self) -> dict[str, Any]:
         return self._draw()[1].get_state(legacy=False)
 
     def random_state(self) -> np.random.RandomState:
         """Return the generator as it stands when the weights are drawn, as scikit-learn goes on with it."""
         random_state = np.random.RandomState()
-        random_state.set_state(self._drawn)
+        random_state.set_state(self._generator_state)
         return random_state
 
-    def plan(self) -> BatchSampler:
+    def sampler(self) -> BatchSampler:
         """Plan the rows of every batch of every epoch."""
         return minibatches(self.case.rows, self.case.batch_size, self.random_state())
 
@@ -171,6 +171,6 @@ class Task:
             yield order.reshape(-1, self.case.batch_size)
 
 
-def quick(case: Case) -> Case:
+def shorten(case: Case) -> Case:
     """Return the case with data for a few steps only."""
     return replace(case, steps_an_epoch=4, epochs=2)

@@ -26,12 +26,12 @@ class Contestant:
     """
 
     name: str
-    made_by: str
+    factory: str
     needs: tuple[str, ...] = ()
     on_gpu: bool = True
     trains: bool = True
-    doubles: bool = True
-    two_classes_by_one: bool = False
+    supports_float64: bool = True
+    has_single_output: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -40,17 +40,17 @@ class Contestant:
 
     def prepare(self, task: Task) -> Start:
         """Get ready for a task: data and network where they belong; programs compile at their first run."""
-        module, function = self.made_by.split(".")
+        module, function = self.factory.split(".")
         made = cast("Callable[[Task], Start]", getattr(import_module(f"benchmarks.peers.{module}"), function))
         return made(task)
 
 
 OURS = Contestant("batchprop, JAX", "ours.on_jax", needs=("jax",))
 OURS_IN_NUMPY = Contestant("batchprop, NumPy", "ours.on_numpy", on_gpu=False)
-SCIKIT_LEARN = Contestant("scikit-learn", "scikit_learn.fit", on_gpu=False, two_classes_by_one=True)
+SCIKIT_LEARN = Contestant("scikit-learn", "scikit_learn.fit", on_gpu=False, has_single_output=True)
 EAGER = Contestant("PyTorch", "pytorch.eager", needs=("torch",))
 FUSED = Contestant("PyTorch, fused", "pytorch.fused", needs=("torch",))
-COMPILED = Contestant("torch.compile", "pytorch.compiled", needs=("torch",), doubles=False)
+COMPILED = Contestant("torch.compile", "pytorch.compiled", needs=("torch",), supports_float64=False)
 JITTED_STEP = Contestant("JAX, jitted step", "jax_loop.loop", needs=("jax", "optax"))
 JITTED_SCAN = Contestant("JAX, jitted scan", "jax_scan.scan", needs=("jax", "optax"))
 SCAN_OF_COPY = Contestant("JAX, scan of a copy", "jax_scan.scan_of_copy", needs=("jax", "optax"))
@@ -72,16 +72,16 @@ CONTESTANTS = (
 )
 
 
-def wanted(name: str, case: Case) -> float | None:
+def min_ratio(name: str, case: Case) -> float | None:
     """Return how many times our time the contestant's should at least be, or None where nothing is asked."""
     by_size = {EAGER.name: (10.0, 3.0, 1.1), SCIKIT_LEARN.name: (5.0, 3.0, 1.3)}
     if name in by_size:
         small_batch, large_batch, others = by_size[name]
-        return others if not case.small else small_batch if case.batch_size <= 32 else large_batch
+        return others if not case.is_small else small_batch if case.batch_size <= 32 else large_batch
     if name in (JITTED_SCAN.name, SCAN_OF_COPY.name):
         return 0.95
-    if name == JITTED_STEP.name and case.small:
+    if name == JITTED_STEP.name and case.is_small:
         return 1.5
-    if case.wide:
+    if case.is_wide:
         return {PRODUCTS.name: 1.0, PRODUCTS_COMPILED.name: 0.9}.get(name)
     return None

@@ -24,7 +24,7 @@ SIZES_OF_GROWTH = (30, 100, 2)
 BATCH_SIZE = 200
 
 
-def run_fresh(*job: str, module: str = "benchmarks.fresh") -> dict[str, Any]:
+def run_in_fresh_process(*job: str, module: str = "benchmarks.fresh") -> dict[str, Any]:
     """Run a module's job in a fresh interpreter, which compiles everything anew, and return its figures."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(
@@ -74,10 +74,10 @@ def fit(who: str, seed: str) -> dict[str, Any]:
     }
 
 
-def grow(largest: str, rounds: str) -> dict[str, Any]:
+def time_by_rows(largest: str, rounds: str) -> dict[str, Any]:
     """Time epochs on tables of 10⁴ rows and up, by factors of ten, in turn."""
     sizes = [10**power for power in range(4, len(largest))]
-    X, Y = table(int(largest), SIZES_OF_GROWTH[0])
+    X, Y = make_table(int(largest), SIZES_OF_GROWTH[0])
     runs = {n: epochs_on(X[:n], Y[:n]) for n in sizes}
     for run in runs.values():
         list(islice(run, 2))  # compiles
@@ -94,12 +94,12 @@ def grow(largest: str, rounds: str) -> dict[str, Any]:
 def memory(rows: str, features: str, who: str) -> dict[str, Any]:
     """Train twice over a table, and return the process's peak before and after; who: ``core`` or ``fit``."""
     n = int(rows)
-    train_on(*table(10_000, int(features)), who)  # so that what compiling needs does not count
-    compiled = peak()
-    X, Y = table(n, int(features))
-    made = peak()
+    train(*make_table(10_000, int(features)), who)  # so that what compiling needs does not count
+    compiled = peak_bytes()
+    X, Y = make_table(n, int(features))
+    made = peak_bytes()
     started = time.perf_counter()
-    train_on(X, Y, who)
+    train(X, Y, who)
     return {
         "rows": n,
         "features": int(features),
@@ -108,13 +108,13 @@ def memory(rows: str, features: str, who: str) -> dict[str, Any]:
         "target_bytes": Y.nbytes,
         "peak_compiled_bytes": compiled,
         "peak_table_bytes": made,
-        "peak_bytes": peak(),
-        "over_the_table": (peak() - made) / X.nbytes,
+        "peak_bytes": peak_bytes(),
+        "over_the_table": (peak_bytes() - made) / X.nbytes,
         "seconds": time.perf_counter() - started,
     }
 
 
-def train_on(X: np.ndarray, Y: np.ndarray, who: str) -> None:
+def train(X: np.ndarray, Y: np.ndarray, who: str) -> None:
     """Two epochs, through the core's loop or the estimator."""
     if who == "core":
         list(islice(epochs_on(X, Y), 2))
@@ -143,7 +143,7 @@ def epochs_on(X: np.ndarray, Y: np.ndarray) -> Any:
     return train(recipe, init_state(recipe), Dataset(X, Y), plan, schedules.constant(1e-3), JaxEngine())
 
 
-def table(n: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+def make_table(n: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     """Make X (n, features) and Y (n, 2) in float32, a piece at a time: nothing of their size beside them."""
     rng = np.random.default_rng(0)
     X, Y = np.empty((n, features), np.float32), np.zeros((n, 2), np.float32)
@@ -162,7 +162,7 @@ def imported(module: str) -> float:
     return time.perf_counter() - started
 
 
-def peak() -> int:
+def peak_bytes() -> int:
     """Bytes of memory that this process has held at most."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux hands ru_maxrss down from the process that started this one
@@ -172,7 +172,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-JOBS: dict[str, Callable[..., dict[str, Any]]] = {"fit": fit, "grow": grow, "memory": memory}
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {"fit": fit, "grow": time_by_rows, "memory": memory}
 
 
 if __name__ == "__main__":

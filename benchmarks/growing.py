@@ -25,7 +25,7 @@ COLOURS = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#000000")
 SEEDS = 3
 
 
-def curve(batch_size: int | str, rows: int, epochs: int, seed: int) -> dict[str, Any]:
+def measure_curve(batch_size: int | str, rows: int, epochs: int, seed: int) -> dict[str, Any]:
     """Train once; return the validation loss and the seconds of training after each epoch."""
     X, y = make_classification(
         rows + 5_000, 64, n_informative=32, n_classes=10, n_clusters_per_class=2, random_state=0
@@ -65,14 +65,14 @@ def draw(curves: list[dict[str, Any]], to: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for found in curves:
-        of = SIZES.index(found["batch_size"])
+    for curve in curves:
+        of = SIZES.index(curve["batch_size"])
         axes.plot(
-            found["seconds"],
-            found["validation_loss"],
+            curve["seconds"],
+            curve["validation_loss"],
             color=COLOURS[of],
-            linewidth=2.2 if found["batch_size"] == "noise" else 1.2,
-            label=f"batch_size={found['batch_size']!r}" if found["seed"] == 0 else None,
+            linewidth=2.2 if curve["batch_size"] == "noise" else 1.2,
+            label=f"batch_size={curve['batch_size']!r}" if curve["seed"] == 0 else None,
         )
     axes.set(xscale="log", yscale="log", xlabel="seconds of training", ylabel="validation loss")
     axes.grid(which="both", color="0.9")
@@ -92,13 +92,13 @@ def main() -> None:
     curves = []
     for seed in range(seeds):
         for batch_size in SIZES:
-            found = curve(batch_size, rows, epochs, seed)
-            best = int(np.argmin(found["validation_loss"]))
+            curve = measure_curve(batch_size, rows, epochs, seed)
+            best = int(np.argmin(curve["validation_loss"]))
             print(
                 f"batch_size={batch_size!r}, seed {seed}: lowest validation loss "
-                f"{found['validation_loss'][best]:.3f} after {found['seconds'][best]:.1f} s of training"
+                f"{curve['validation_loss'][best]:.3f} after {curve['seconds'][best]:.1f} s of training"
             )
-            curves.append(found)
+            curves.append(curve)
     if quick:
         return
     RESULTS.mkdir(exist_ok=True)

@@ -5,28 +5,30 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.fresh import run_fresh
+from benchmarks.fresh import run_in_fresh_process
 
-WITHIN = 0.15
+TOLERANCE = 0.15
 LARGE_TABLE = (5_000_000, 100)  # 2 GB in float32
 
 
-def time_a_row(largest: int, rounds: int) -> dict[str, Any]:
+def time_per_row(largest: int, rounds: int) -> dict[str, Any]:
     """Time a row of an epoch on tables from 10⁴ rows to the largest, in turn within one process."""
-    taken: dict[str, list[float]] = run_fresh("grow", str(largest), str(rounds))["seconds_a_row"]
-    medians = {rows: statistics.median(times) for rows, times in taken.items()}
+    seconds_taken: dict[str, list[float]] = run_in_fresh_process("grow", str(largest), str(rounds))[
+        "seconds_a_row"
+    ]
+    medians = {rows: statistics.median(times) for rows, times in seconds_taken.items()}
     smallest = next(iter(medians.values()))
     growth = {rows: median / smallest for rows, median in medians.items()}
     return {
-        "seconds_a_row": taken,
+        "seconds_a_row": seconds_taken,
         "ns_a_row": {rows: 1e9 * median for rows, median in medians.items()},
         "growth": growth,
-        "wanted_within": WITHIN,
-        "met": all(abs(factor - 1) <= WITHIN for factor in growth.values()),
+        "wanted_within": TOLERANCE,
+        "met": all(abs(factor - 1) <= TOLERANCE for factor in growth.values()),
     }
 
 
-def memory(largest: int, large_table: tuple[int, int] = LARGE_TABLE) -> dict[str, Any]:
+def measure_memory(largest: int, large_table: tuple[int, int] = LARGE_TABLE) -> dict[str, Any]:
     """Return the peaks of processes that train on ever larger tables, and on one of 2 GB.
 
     What is measured is resident memory: the interpreter, the libraries, what compiling needs, the table
@@ -34,8 +36,8 @@ def memory(largest: int, large_table: tuple[int, int] = LARGE_TABLE) -> dict[str
     of what training adds between the two largest tables; the table itself has 128 bytes a row.
     """
     powers = [10**power for power in range(4, len(str(largest)))]
-    runs = [run_fresh("memory", str(rows), "30", "core") for rows in powers]
+    runs = [run_in_fresh_process("memory", str(rows), "30", "core") for rows in powers]
     added = [run["peak_bytes"] - run["peak_table_bytes"] for run in runs]
     slope = (added[-1] - added[-2]) / (powers[-1] - powers[-2])
-    large = [run_fresh("memory", *map(str, large_table), who) for who in ("core", "fit")]
+    large = [run_in_fresh_process("memory", *map(str, large_table), who) for who in ("core", "fit")]
     return {"runs": runs, "bytes_a_row_added": slope, "large_table": large}

@@ -14,7 +14,7 @@ from typing import Any
 from threadpoolctl import threadpool_info
 
 
-def import_seconds(module: str, repeats: int) -> list[float]:
+def time_import(module: str, repeats: int) -> list[float]:
     """Seconds that `import module` takes in fresh interpreters, after one that warms the disk."""
     code = (
         f"import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
@@ -26,7 +26,7 @@ def import_seconds(module: str, repeats: int) -> list[float]:
     return [float(run) for run in runs[1:]]
 
 
-def machine(packages: tuple[str, ...]) -> dict[str, Any]:
+def describe_machine(packages: tuple[str, ...]) -> dict[str, Any]:
     """What a reader needs to judge the figures: processor, cores, load, BLAS, versions, date."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -16,7 +16,7 @@ from benchmarks.contestants import (
 )
 
 # Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
-DRAWN = {
+MARKERS = {
     EAGER.name: ("#D55E00", "o"),
     COMPILED.name: ("#E69F00", "s"),
     SCIKIT_LEARN.name: ("#0072B2", "D"),
@@ -39,7 +39,7 @@ def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> 
         1, len(solvers), sharey=True, sharex=True, squeeze=False, figsize=(11, 6.2), layout="constrained"
     )
     for axes, solver in zip(panels[0], solvers, strict=True):
-        _panel(axes, [row for row in figures if row["solver"] == solver])
+        _draw_panel(axes, [row for row in figures if row["solver"] == solver])
         axes.set_title({"sgd": "SGD", "adam": "Adam"}[solver])
     panels[0][0].invert_yaxis()
     figure.supxlabel(
@@ -55,14 +55,14 @@ def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> 
     plt.close(figure)
 
 
-def _panel(axes: Any, rows: list[dict[str, Any]]) -> None:
+def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     for height, row in enumerate(rows):
         axes.axhspan(height - 0.5, height + 0.5, color="0.96" if height % 2 else "white", zorder=0)
-        found = [(name, row["contestants"][name]) for name in DRAWN if name in row["contestants"]]
+        found = [(name, row["contestants"][name]) for name in MARKERS if name in row["contestants"]]
         for place, (name, one) in enumerate(found):
-            colour, shape = DRAWN[name]
+            colour, shape = MARKERS[name]
             y = height + 0.72 * (place / max(len(found) - 1, 1) - 0.5)
             axes.plot(
                 [one["ratio_lowest"], one["ratio_highest"]], [y, y], color=colour, linewidth=1, alpha=0.6

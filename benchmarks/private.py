@@ -19,11 +19,11 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import private_memory, private_report, private_work
-from benchmarks.cases import Case, Run, Task, quick
-from benchmarks.machine import machine
+from benchmarks.cases import Case, Run, Task, shorten
+from benchmarks.machine import describe_machine
 from benchmarks.private_cases import CASES, COMPARISONS, CONTESTANTS, PLAIN, Contestant, PrivateTask, Trainer
-from benchmarks.rounds import in_turn, ratio
-from benchmarks.run import QUICK, RESULTS, VERSIONS, warn_if_busy
+from benchmarks.rounds import interleave, paired_ratio
+from benchmarks.run import QUICK_NOTICE, RESULTS, VERSIONS, warn_if_busy
 
 
 def arguments() -> argparse.Namespace:
@@ -38,29 +38,29 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print the tables, and write the figures down."""
     options = arguments()
-    taking_part = field(options)
+    contestants = select_contestants(options)
     os.environ["JAX_PLATFORMS"] = "cpu"
     console = Console(width=160)
     warn_if_busy(console)
-    before = machine((*VERSIONS, "opacus"))
+    before = describe_machine((*VERSIONS, "opacus"))
     chosen = [i for i, case in enumerate(CASES) if options.case in case.name][: 2 if options.quick else None]
     figures = []
     for i in chosen:
-        case = quick(CASES[i]) if options.quick else CASES[i]
-        figures.append(measure(case, taking_part, 1 if options.quick else options.rounds))
-        console.print(f"{case.name}: {told(figures[-1])}", highlight=False, soft_wrap=True)
-    console.print(private_report.times(figures), private_report.ratios(figures))
-    console.print(private_report.verdict(figures), highlight=False)
+        case = shorten(CASES[i]) if options.quick else CASES[i]
+        figures.append(measure(case, contestants, 1 if options.quick else options.rounds))
+        console.print(f"{case.name}: {format_ratios(figures[-1])}", highlight=False, soft_wrap=True)
+    console.print(private_report.times_table(figures), private_report.ratios_table(figures))
+    console.print(private_report.format_verdict(figures), highlight=False)
     peaks = [private_memory.measure(i) for i in (chosen[:1] if options.quick else chosen)]
-    console.print(private_report.memory(peaks), highlight=False, soft_wrap=True)
+    console.print(private_report.format_memory(peaks), highlight=False, soft_wrap=True)
     if options.quick:
-        console.print(QUICK)
+        console.print(QUICK_NOTICE)
     if not (options.quick or options.case):
-        found = {"machine_before": before, "machine": machine((*VERSIONS, "opacus"))}
-        write(found | {"steps": figures, "memory": peaks})
+        results = {"machine_before": before, "machine": describe_machine((*VERSIONS, "opacus"))}
+        write_results(results | {"steps": figures, "memory": peaks})
 
 
-def field(options: argparse.Namespace) -> list[Contestant]:
+def select_contestants(options: argparse.Namespace) -> list[Contestant]:
     """Return who takes part.
 
     Raises:
@@ -74,18 +74,18 @@ def field(options: argparse.Namespace) -> list[Contestant]:
     return [one for one in CONTESTANTS if not one.missing]
 
 
-def measure(case: Case, taking_part: list[Contestant], rounds: int) -> dict[str, Any]:
+def measure(case: Case, contestants: list[Contestant], rounds: int) -> dict[str, Any]:
     """Check that all do the same work, and time them after a round that does not count."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch|opacus")
         warnings.filterwarnings("ignore", message="Full backward hook is firing")  # as Opacus means it to
-        room = available()
+        free_bytes = available_bytes()
         left_out = {
             one.name: f"needs {one.bytes_needed(case) / 1e9:.0f} GB"
-            for one in taking_part
-            if one.bytes_needed(case) > room
+            for one in contestants
+            if one.bytes_needed(case) > free_bytes
         }
-        running = [one for one in taking_part if one.name not in left_out]
+        running = [one for one in contestants if one.name not in left_out]
         checked = private_work.check(case, running)
         trainers: dict[str, Trainer] = {}
         first_seconds: dict[str, float] = {}
@@ -95,9 +95,9 @@ def measure(case: Case, taking_part: list[Contestant], rounds: int) -> dict[str,
             began = time.perf_counter()
             run()
             first_seconds[one.name] = time.perf_counter() - began
-        taken = in_turn({name: trainer.start for name, trainer in trainers.items()}, rounds)
+        seconds_taken = interleave({name: trainer.start for name, trainer in trainers.items()}, rounds)
     steps = {one.name: one.case(case).steps for one in running}
-    a_step = {name: [seconds / steps[name] for seconds in taken[name]] for name in taken}
+    a_step = {name: [seconds / steps[name] for seconds in seconds_taken[name]] for name in seconds_taken}
     return {
         "case": case.name,
         **asdict(case),
@@ -105,40 +105,40 @@ def measure(case: Case, taking_part: list[Contestant], rounds: int) -> dict[str,
         "left_out": left_out,
         "contestants": {
             name: {
-                "seconds": taken[name],
+                "seconds": seconds_taken[name],
                 "steps": steps[name],
                 "us_a_step": 1e6 * statistics.median(a_step[name]),
                 "first_run_seconds": first_seconds[name],
             }
-            for name in taken
+            for name in seconds_taken
         },
-        "ratios": compared(case, a_step),
+        "ratios": compare(case, a_step),
     }
 
 
-def compared(case: Case, a_step: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
+def compare(case: Case, a_step: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
     """Every comparison whose sides both ran, by name."""
-    found = {}
+    ratios = {}
     for one in COMPARISONS:
-        if one.of.name in a_step and one.to.name in a_step:
-            beside = ratio(a_step[one.of.name], a_step[one.to.name])
-            found[f"{one.of.name} / {one.to.name}"] = {
-                "ratio": beside.median,
-                "lowest": beside.lowest,
-                "highest": beside.highest,
+        if one.numerator.name in a_step and one.denominator.name in a_step:
+            time_ratio = paired_ratio(a_step[one.numerator.name], a_step[one.denominator.name])
+            ratios[f"{one.numerator.name} / {one.denominator.name}"] = {
+                "ratio": time_ratio.median,
+                "lowest": time_ratio.lowest,
+                "highest": time_ratio.highest,
                 "wanted": one.bound(case),
-                "at_most": one.at_most,
-                "met": one.met(case, beside.median),
+                "at_most": one.is_upper_bound,
+                "met": one.is_met(case, time_ratio.median),
             }
-    return found
+    return ratios
 
 
-def told(row: dict[str, Any]) -> str:
+def format_ratios(row: dict[str, Any]) -> str:
     """The ratios of a case in one line."""
     return ", ".join(f"{name} {one['ratio']:.2f}" for name, one in row["ratios"].items())
 
 
-def available() -> float:
+def available_bytes() -> float:
     """Bytes of memory that nobody uses, where the system tells."""
     facts = Path("/proc/meminfo")
     if not facts.exists():
@@ -147,7 +147,7 @@ def available() -> float:
     return float(line.split()[1]) * 1024
 
 
-def write(found: dict[str, Any]) -> None:
+def write_results(found: dict[str, Any]) -> None:
     """Write the JSON and the picture."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "private.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")

@@ -67,7 +67,7 @@ class Trainer(Protocol):
         """The parameters after the run, in NumPy arrays, as batchprop shapes them."""
 
 
-Maker: TypeAlias = Callable[[PrivateTask], Trainer]
+Factory: TypeAlias = Callable[[PrivateTask], Trainer]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Contestant:
     """
 
     name: str
-    made_by: str
+    factory: str
     clips: bool = False
     noisy: bool = False
     slow: bool = False
@@ -108,10 +108,10 @@ class Contestant:
         parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(case.sizes))
         return 8 * case.batch_size * parameters if self.slow else 0
 
-    def prepare(self, job: PrivateTask) -> Trainer:
+    def prepare(self, task: PrivateTask) -> Trainer:
         """Get ready for a task: data and network where they belong; programs compile at their first run."""
-        module, function = self.made_by.split(".")
-        return cast("Maker", getattr(import_module(f"benchmarks.peers.{module}"), function))(job)
+        module, function = self.factory.split(".")
+        return cast("Factory", getattr(import_module(f"benchmarks.peers.{module}"), function))(task)
 
 
 _OPTAX, _TORCH, _OPACUS = ("jax", "optax"), ("torch",), ("torch", "opacus")
@@ -154,7 +154,7 @@ CONTESTANTS = (
     EAGER,
 )
 
-GHOST_WANTED = {
+MIN_GHOST_RATIOS = {
     "64-64-64-10, batch 128": 10.0,
     f"{MNIST}, batch 128": 3.0,
     f"{MNIST}, batch 1024": 3.0,
@@ -173,38 +173,38 @@ class Comparison:
         bound: what the ratio should be at most (of ours to ours) or at least (of a peer to ours), if asked.
     """
 
-    of: Contestant
-    to: Contestant
+    numerator: Contestant
+    denominator: Contestant
     bound: Callable[[Case], float | None]
 
     @property
-    def at_most(self) -> bool:
+    def is_upper_bound(self) -> bool:
         """Whether the ratio should be small: it is what our extras cost."""
-        return self.to is PLAIN and self.of is not EAGER
+        return self.denominator is PLAIN and self.numerator is not EAGER
 
-    def met(self, case: Case, ratio: float) -> bool | None:
+    def is_met(self, case: Case, ratio: float) -> bool | None:
         """Whether a ratio is as asked, None where nothing is."""
         asked = self.bound(case)
         if asked is None:
             return None
-        return ratio <= asked if self.at_most else ratio >= asked
+        return ratio <= asked if self.is_upper_bound else ratio >= asked
 
 
-def _of_mnist(bound: float) -> Callable[[Case], float | None]:
+def _for_mnist(bound: float) -> Callable[[Case], float | None]:
     return lambda case: bound if case.network == MNIST else None
 
 
 COMPARISONS = (
-    Comparison(NORMS, PLAIN, _of_mnist(1.05)),
-    Comparison(CLIPPED, PLAIN, _of_mnist(1.10)),
+    Comparison(NORMS, PLAIN, _for_mnist(1.05)),
+    Comparison(CLIPPED, PLAIN, _for_mnist(1.10)),
     Comparison(
         PRIVATE,
         PLAIN,
         lambda case: {f"{MNIST}, batch 1024": 1.25, f"{MNIST}, batch 4096": 1.1}.get(case.name),
     ),
     Comparison(POISSON, PLAIN, lambda _: None),
-    Comparison(GHOST, PRIVATE, lambda case: GHOST_WANTED.get(case.name)),
-    Comparison(GHOST_CLIPPED, CLIPPED, lambda case: GHOST_WANTED.get(case.name)),
+    Comparison(GHOST, PRIVATE, lambda case: MIN_GHOST_RATIOS.get(case.name)),
+    Comparison(GHOST_CLIPPED, CLIPPED, lambda case: MIN_GHOST_RATIOS.get(case.name)),
     Comparison(HOOKS, PRIVATE, lambda _: 30.0),
     Comparison(HOOKS_CLIPPED, CLIPPED, lambda _: 30.0),
     Comparison(VMAP, PRIVATE, lambda _: None),

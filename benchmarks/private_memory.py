@@ -6,12 +6,12 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.cases import Task, quick
-from benchmarks.fresh import peak, run_fresh
+from benchmarks.cases import Task, shorten
+from benchmarks.fresh import peak_bytes, run_in_fresh_process
 from benchmarks.private_cases import CASES, CLIPPED, NORMS, PLAIN, POISSON, PRIVATE, PrivateTask
 
-TRAINED = {one.name: one for one in (PLAIN, NORMS, CLIPPED, PRIVATE, POISSON)}
-WANTED = 1.2
+CONTESTANTS = {one.name: one for one in (PLAIN, NORMS, CLIPPED, PRIVATE, POISSON)}
+MAX_RATIO = 1.2
 
 
 def measure(case: int) -> dict[str, Any]:
@@ -24,7 +24,10 @@ def measure(case: int) -> dict[str, Any]:
         The peaks by name, and what of them is the interpreter, the libraries and the table; the private
         step's peak as a multiple of the plain step's, and the same of what training adds to the table.
     """
-    runs = {name: run_fresh(str(case), name, module="benchmarks.private_memory") for name in TRAINED}
+    runs = {
+        name: run_in_fresh_process(str(case), name, module="benchmarks.private_memory")
+        for name in CONTESTANTS
+    }
     plain, private = runs[PLAIN.name], runs[PRIVATE.name]
     ratio = private["peak_bytes"] / plain["peak_bytes"]
     return {
@@ -32,18 +35,18 @@ def measure(case: int) -> dict[str, Any]:
         "runs": runs,
         "ratio": ratio,
         "ratio_of_added": private["added_bytes"] / plain["added_bytes"],
-        "wanted": WANTED,
-        "met": ratio <= WANTED,
+        "wanted": MAX_RATIO,
+        "met": ratio <= MAX_RATIO,
     }
 
 
 def train(case: int, name: str) -> dict[str, int]:
     """Train for a few steps in this process; what compiling needs is part of the peak."""
-    job = PrivateTask(Task(quick(CASES[case]), "sgd"))
-    run = TRAINED[name].prepare(job).start()
-    made = peak()
+    job = PrivateTask(Task(shorten(CASES[case]), "sgd"))
+    run = CONTESTANTS[name].prepare(job).start()
+    made = peak_bytes()
     run()
-    return {"peak_made_bytes": made, "peak_bytes": peak(), "added_bytes": peak() - made}
+    return {"peak_made_bytes": made, "peak_bytes": peak_bytes(), "added_bytes": peak_bytes() - made}
 
 
 if __name__ == "__main__":

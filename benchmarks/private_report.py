@@ -8,10 +8,10 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.private_cases import CONTESTANTS
-from benchmarks.report import met_and_missed, microseconds
+from benchmarks.report import format_microseconds, met_and_missed
 
 # Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
-DRAWN = {
+MARKERS = {
     "plain + norms / plain": ("#56B4E9", "v"),
     "clipped / plain": ("#009E73", "^"),
     "private / plain": ("#0072B2", "D"),
@@ -21,7 +21,7 @@ DRAWN = {
 }
 
 
-def times(figures: list[dict[str, Any]]) -> Table:
+def times_table(figures: list[dict[str, Any]]) -> Table:
     """Microseconds a step: a row per contestant, a column per case."""
     shown = _table("Microseconds a step, medians", figures)
     for one in CONTESTANTS:
@@ -30,7 +30,7 @@ def times(figures: list[dict[str, Any]]) -> Table:
     return shown
 
 
-def ratios(figures: list[dict[str, Any]]) -> Table:
+def ratios_table(figures: list[dict[str, Any]]) -> Table:
     """Every comparison: a row each, a column per case."""
     shown = _table("Ratios within a round: median, lowest to highest, what is wanted", figures)
     for name in dict.fromkeys(name for row in figures for name in row["ratios"]):
@@ -38,10 +38,10 @@ def ratios(figures: list[dict[str, Any]]) -> Table:
     return shown
 
 
-def verdict(figures: list[dict[str, Any]]) -> str:
+def format_verdict(figures: list[dict[str, Any]]) -> str:
     """Return how many targets are met, and which are not."""
     asked = [
-        (f"{row['case']}: {name} {one['ratio']:.2f}, wanted {_sign(one)} {one['wanted']:g}", one["met"])
+        (f"{row['case']}: {name} {one['ratio']:.2f}, wanted {_bound_sign(one)} {one['wanted']:g}", one["met"])
         for row in figures
         for name, one in row["ratios"].items()
         if one["wanted"] is not None
@@ -57,7 +57,7 @@ def verdict(figures: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def memory(found: list[dict[str, Any]]) -> str:
+def format_memory(found: list[dict[str, Any]]) -> str:
     """Return the peaks, in lines."""
     lines = ["Peak of memory of a fresh process, MB; in brackets what training adds, compiling included"]
     for one in found:
@@ -80,9 +80,9 @@ def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> 
     from matplotlib import pyplot as plt
 
     figure, (ours, peers) = plt.subplots(1, 2, sharey=True, figsize=(11, 4.8), layout="constrained")
-    _panel(ours, figures, list(DRAWN)[:3])
+    _panel(ours, figures, list(MARKERS)[:3])
     ours.set_title("batchprop on JAX, against its own plain step")
-    _panel(peers, figures, list(DRAWN)[3:])
+    _panel(peers, figures, list(MARKERS)[3:])
     peers.set_xscale("log")
     peers.set_title("peers, against batchprop's own private (or clipped) step")
     ours.invert_yaxis()
@@ -96,7 +96,7 @@ def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> 
 
 def _panel(axes: Any, figures: list[dict[str, Any]], names: list[str]) -> None:
     for place, name in enumerate(names):
-        colour, shape = DRAWN[name]
+        colour, shape = MARKERS[name]
         found = [(height, row["ratios"][name]) for height, row in enumerate(figures) if name in row["ratios"]]
         heights = [height + 0.6 * (place / (len(names) - 1) - 0.5) for height, _ in found]
         for y, (_, one) in zip(heights, found, strict=True):
@@ -122,7 +122,7 @@ def _table(title: str, figures: list[dict[str, Any]]) -> Table:
 def _time(one: dict[str, Any] | None, left_out: str | None) -> str:
     if one is None:
         return left_out or "not installed"
-    return microseconds(one)
+    return format_microseconds(one)
 
 
 def _ratio(one: dict[str, Any] | None) -> str:
@@ -132,8 +132,8 @@ def _ratio(one: dict[str, Any] | None) -> str:
     if one["wanted"] is None:
         return lines
     colour, mark = ("green", "✓") if one["met"] else ("red", "✗")
-    return f"{lines}\n[{colour}]{_sign(one)} {one['wanted']:g} {mark}[/]"
+    return f"{lines}\n[{colour}]{_bound_sign(one)} {one['wanted']:g} {mark}[/]"
 
 
-def _sign(one: dict[str, Any]) -> str:
+def _bound_sign(one: dict[str, Any]) -> str:
     return "≤" if one["at_most"] else "≥"

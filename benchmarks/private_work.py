@@ -17,9 +17,9 @@ from benchmarks.cases import Case, Task
 from benchmarks.private_cases import NOISE, Contestant, PrivateTask
 
 # Measured: 3e-7 to 4e-6; a C larger by 1% moves the mean by 8e-3, by 0.1% by 8e-4, and no clipping by 0.2.
-SAME = 1e-4
+MAX_DIFFERENCE = 1e-4
 # The noise has as many numbers as the network parameters, 9000 at least: its deviation is known to 1%.
-SAME_NOISE = 0.05
+MAX_NOISE_DIFFERENCE = 0.05
 FIRST_ROWS = 256
 
 
@@ -27,13 +27,13 @@ class NotTheSameWorkError(Exception):
     """A contestant's step is not that of the others."""
 
 
-def one_step(case: Case) -> PrivateTask:
+def one_step_task(case: Case) -> PrivateTask:
     """Return a job of one step, with a rate of 1; of large batches the first rows."""
     few = replace(case, batch_size=min(case.batch_size, FIRST_ROWS), steps_an_epoch=1, epochs=1)
     return PrivateTask(Task(few, "sgd"), rate=1.0)
 
 
-def flat(layers: Layers) -> NDArray[np.float64]:
+def flatten(layers: Layers) -> NDArray[np.float64]:
     """All parameters in one vector, in float64."""
     return np.concatenate([np.ravel(theta) for layer in layers for theta in layer]).astype(np.float64)
 
@@ -43,9 +43,9 @@ def reference(job: PrivateTask, *, clips: bool) -> NDArray[np.float64]:
     task = job.task
     layers = tuple(Layer(*(theta.astype(np.float64) for theta in layer)) for layer in task.network.layers)
     net = task.network.replace_layers(layers)
-    total = np.zeros_like(flat(layers))
+    total = np.zeros_like(flatten(layers))
     for x, y in zip(task.X.astype(np.float64), task.Y.astype(np.float64), strict=True):
-        g = flat(backprop(net, x[:, None], y[:, None]).gradient.mean())
+        g = flatten(backprop(net, x[:, None], y[:, None]).gradient.mean())
         total += g * (min(1.0, job.max_norm / float(np.linalg.norm(g))) if clips else 1.0)
     return total / len(task.X)
 
@@ -60,9 +60,9 @@ def check(case: Case, contestants: list[Contestant]) -> dict[str, float]:
     Raises:
         NotTheSameWorkError: one is too far off.
     """
-    job = one_step(case)
+    job = one_step_task(case)
     expected = {clips: reference(job, clips=clips) for clips in (False, True)}
-    before = flat(job.task.network.layers)
+    before = flatten(job.task.network.layers)
     unit = job.max_norm / job.task.case.batch_size
     found = {}
     for one in contestants:
@@ -70,13 +70,16 @@ def check(case: Case, contestants: list[Contestant]) -> dict[str, float]:
             continue
         trainer = one.prepare(job)
         trainer.start()()
-        error = before - flat(trainer.layers()) - expected[one.clips]
+        error = before - flatten(trainer.layers()) - expected[one.clips]
         if one.noisy:
             found[one.name] = float(error.std() / unit)
-            fine = abs(found[one.name] / NOISE - 1) < SAME_NOISE and abs(error.mean()) < SAME_NOISE * unit
+            fine = (
+                abs(found[one.name] / NOISE - 1) < MAX_NOISE_DIFFERENCE
+                and abs(error.mean()) < MAX_NOISE_DIFFERENCE * unit
+            )
         else:
             found[one.name] = float(np.linalg.norm(error) / np.linalg.norm(expected[one.clips]))
-            fine = found[one.name] < SAME
+            fine = found[one.name] < MAX_DIFFERENCE
         if not fine:
             what = f"noise of {found[one.name]:.3f} C" if one.noisy else f"{found[one.name]:.1e} apart"
             raise NotTheSameWorkError(f"{case.name}: {one.name} did not do the same work: {what}")

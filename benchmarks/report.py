@@ -9,7 +9,7 @@ from rich.table import Table
 from benchmarks.contestants import CONTESTANTS, OURS
 
 
-def times(figures: list[dict[str, Any]], missing: list[str]) -> Table:
+def times_table(figures: list[dict[str, Any]], missing: list[str]) -> Table:
     """Microseconds a step: a row per case and solver, a column per contestant."""
     shown = _table("Microseconds a step, medians")
     for contestant in CONTESTANTS:
@@ -23,7 +23,7 @@ def times(figures: list[dict[str, Any]], missing: list[str]) -> Table:
     return shown
 
 
-def ratios(figures: list[dict[str, Any]]) -> Table:
+def ratios_table(figures: list[dict[str, Any]]) -> Table:
     """How many times our time each peer takes, round by round, and what is asked."""
     shown = _table(f"Times as long as {OURS.name}: median, lowest to highest round, what is wanted")
     peers = [contestant for contestant in CONTESTANTS if contestant is not OURS]
@@ -35,7 +35,7 @@ def ratios(figures: list[dict[str, Any]]) -> Table:
     return shown
 
 
-def verdict(figures: list[dict[str, Any]]) -> str:
+def format_verdict(figures: list[dict[str, Any]]) -> str:
     """Return how many targets are met, and which are not."""
     asked = [
         (f"{row['case']}, {row['solver']}: {name} {one['ratio']:.2f}, wanted {one['wanted']:g}", one["met"])
@@ -55,12 +55,12 @@ def met_and_missed(asked: list[tuple[str, bool]]) -> list[str]:
     ]
 
 
-def microseconds(one: dict[str, Any]) -> str:
+def format_microseconds(one: dict[str, Any]) -> str:
     """Return a contestant's time a step, as the tables show it."""
     return f"{one['us_a_step']:,.1f}" if one["us_a_step"] < 1000 else f"{one['us_a_step']:,.0f}"
 
 
-def whole_fit(found: dict[str, Any]) -> str:
+def format_whole_fit(found: dict[str, Any]) -> str:
     """Return the digits, in lines."""
     ours, peer = found["runs"]["ours"], found["runs"]["peer"]
     seconds, accuracy = found["seconds"], found["accuracy"]
@@ -69,18 +69,18 @@ def whole_fit(found: dict[str, Any]) -> str:
         f"Whole fit on the digits, {len(peer)} seeds, fresh processes, compile included; engine: {engines}\n"
         f"  batchprop {seconds['ours']:.2f} s, scikit-learn {seconds['peer']:.2f} s: "
         f"ratio {found['ratio']:.2f} ({found['ratio_lowest']:.2f}–{found['ratio_highest']:.2f}), "
-        f"wanted ≥ {found['wanted']:g}: {_taken(found['met'])}\n"
+        f"wanted ≥ {found['wanted']:g}: {_verdict_word(found['met'])}\n"
         f"  with the import of JAX {found['seconds_with_import_of_jax']:.2f} s: "
         f"ratio {found['ratio_with_import']:.2f}\n"
         f"  test accuracy {100 * accuracy['ours']:.2f}% and {100 * accuracy['peer']:.2f}%: "
         f"{found['points_apart']:+.2f} points, wanted within {found['points_wanted']}: "
-        f"{_taken(found['same_accuracy'])}"
+        f"{_verdict_word(found['same_accuracy'])}"
     )
 
 
-def growth(time: dict[str, Any], memory: dict[str, Any]) -> str:
+def format_growth(time: dict[str, Any], memory: dict[str, Any]) -> str:
     """Return time and memory by rows, in lines."""
-    lines = [f"Growth, within {100 * time['wanted_within']:.0f}%: {_taken(time['met'])}"]
+    lines = [f"Growth, within {100 * time['wanted_within']:.0f}%: {_verdict_word(time['met'])}"]
     peaks = {str(run["rows"]): run for run in memory["runs"]}
     for rows, ns in time["ns_a_row"].items():
         lines.append(f"  {int(rows):>12,} rows: {ns:6.0f} ns a row, {time['growth'][rows]:.2f} of the first")
@@ -107,7 +107,7 @@ def _table(title: str) -> Table:
 def _time(one: dict[str, Any] | None, missing: bool) -> str:
     if one is None:
         return "not installed" if missing else "–"
-    return microseconds(one)
+    return format_microseconds(one)
 
 
 def _ratio(one: dict[str, Any] | None) -> str:
@@ -120,7 +120,7 @@ def _ratio(one: dict[str, Any] | None) -> str:
     return f"{lines}\n[{colour}]≥ {one['wanted']:g} {sign}[/]"
 
 
-def _taken(met: bool) -> str:
+def _verdict_word(met: bool) -> str:
     return "met" if met else "missed"
 
 

@@ -34,19 +34,21 @@ class Ratio:
         return max(self.rounds)
 
 
-def ratio(of: list[float], to: list[float]) -> Ratio:
+def paired_ratio(of: list[float], to: list[float]) -> Ratio:
     """Divide the seconds of each round."""
     return Ratio(tuple(a / b for a, b in zip(of, to, strict=True)))
 
 
-def seconds(call: Callable[[], object]) -> float:
+def time_call(call: Callable[[], object]) -> float:
     """Wall-clock seconds of one call."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
-def in_turn(starts: Mapping[str, Callable[[], Callable[[], object]]], rounds: int) -> dict[str, list[float]]:
+def interleave(
+    starts: Mapping[str, Callable[[], Callable[[], object]]], rounds: int
+) -> dict[str, list[float]]:
     """Time every run once a round, A B C A B C ….
 
     Args:
@@ -62,5 +64,5 @@ def in_turn(starts: Mapping[str, Callable[[], Callable[[], object]]], rounds: in
             run = start()
             gc.collect()
             time.sleep(PAUSE)
-            taken[name].append(seconds(run))
+            taken[name].append(time_call(run))
     return taken

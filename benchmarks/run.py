@@ -16,18 +16,18 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import growth, report, steps, whole_fit
-from benchmarks.cases import CASES, GPU_CASES, Case, quick
+from benchmarks.cases import CASES, GPU_CASES, Case, shorten
 from benchmarks.contestants import CONTESTANTS, OURS, Contestant
-from benchmarks.machine import import_seconds, machine
+from benchmarks.machine import describe_machine, time_import
 from benchmarks.picture import draw
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("steps", "fit", "growth")
 VERSIONS = ("batchprop", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "optax", "torch")
 
-BUSY = 0.5
+MAX_LOAD = 0.5
 WAIT = "Libraries that spin while they wait for their threads come out many times too slow."
-QUICK = "All of it ran, once and on little data: no figure above means anything."
+QUICK_NOTICE = "All of it ran, once and on little data: no figure above means anything."
 
 
 def arguments() -> argparse.Namespace:
@@ -45,37 +45,39 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print the tables, and write the figures down."""
     options = arguments()
-    taking_part, missing = field(options)
+    taking_part, missing = select_contestants(options)
     console = Console(width=160)
     warn_if_busy(console)
     parts = options.part or (PARTS if options.device == "cpu" else ("steps",))
-    found: dict[str, Any] = {"machine_before": machine(VERSIONS)}
+    found: dict[str, Any] = {"machine_before": describe_machine(VERSIONS)}
     if "steps" in parts:
-        set_up(options)
+        configure_jax(options)
         found["steps"] = time_steps(options, taking_part, console)
-        console.print(report.times(found["steps"], missing), report.ratios(found["steps"]))
-        console.print(report.verdict(found["steps"]), highlight=False)
+        console.print(report.times_table(found["steps"], missing), report.ratios_table(found["steps"]))
+        console.print(report.format_verdict(found["steps"]), highlight=False)
     if "fit" in parts:
         found["whole_fit"] = whole_fit.measure(seeds=1 if options.quick else 10)
-        console.print(report.whole_fit(found["whole_fit"]), highlight=False)
-        found["import_seconds"] = import_seconds("batchprop", repeats=1 if options.quick else 5)
+        console.print(report.format_whole_fit(found["whole_fit"]), highlight=False)
+        found["import_seconds"] = time_import("batchprop", repeats=1 if options.quick else 5)
     if "growth" in parts:
         found["growth"] = measure_growth(few=options.quick)
-        console.print(report.growth(found["growth"]["time"], found["growth"]["memory"]), highlight=False)
+        console.print(
+            report.format_growth(found["growth"]["time"], found["growth"]["memory"]), highlight=False
+        )
     if options.quick:
-        console.print(QUICK)
+        console.print(QUICK_NOTICE)
     if not (options.quick or options.part or options.case):
-        write(found | {"machine": machine(VERSIONS)}, options)
+        write_results(found | {"machine": describe_machine(VERSIONS)}, options)
 
 
 def warn_if_busy(console: Console) -> None:
     """Say so where other processes will spoil the figures."""
     load = os.getloadavg()[0]
-    if load > BUSY * (os.cpu_count() or 1):
+    if load > MAX_LOAD * (os.cpu_count() or 1):
         console.print(f"[bold]The machine is busy (load {load:.1f}).[/] {WAIT}", highlight=False)
 
 
-def field(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
+def select_contestants(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
     """Return who takes part, and the names of those whose packages are not there.
 
     Raises:
@@ -90,7 +92,7 @@ def field(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
     return [one for one in able if not one.missing], [one.name for one in able if one.missing]
 
 
-def set_up(options: argparse.Namespace) -> None:
+def configure_jax(options: argparse.Namespace) -> None:
     """Tell JAX, before anyone imports it, where to run and how to multiply; Torch is told in its file."""
     if options.device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -106,7 +108,7 @@ def time_steps(
     cases: tuple[Case, ...] = CASES if options.device == "cpu" else GPU_CASES
     cases = tuple(case for case in cases if options.case in case.name)
     if options.quick:
-        cases = tuple(quick(case) for case in (cases[0], cases[len(cases) // 2]))
+        cases = tuple(shorten(case) for case in (cases[0], cases[len(cases) // 2]))
     figures = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch")
@@ -121,11 +123,14 @@ def time_steps(
 def measure_growth(*, few: bool) -> dict[str, Any]:
     """Time and memory by rows."""
     if few:
-        return {"time": growth.time_a_row(10**5, rounds=1), "memory": growth.memory(10**5, (10_000, 100))}
-    return {"time": growth.time_a_row(10**7, rounds=5), "memory": growth.memory(10**7)}
+        return {
+            "time": growth.time_per_row(10**5, rounds=1),
+            "memory": growth.measure_memory(10**5, (10_000, 100)),
+        }
+    return {"time": growth.time_per_row(10**7, rounds=5), "memory": growth.measure_memory(10**7)}
 
 
-def write(found: dict[str, Any], options: argparse.Namespace) -> None:
+def write_results(found: dict[str, Any], options: argparse.Namespace) -> None:
     """Write the JSON and the picture; those of a GPU or another precision go beside those of the CPU."""
     name = "peers"
     if options.device != "cpu":

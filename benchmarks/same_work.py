@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # as small as its epsilon.
 SAME_IN_FLOAT64, SAME_IN_FLOAT32, SAME_ON_GPU, SAME_IN_BFLOAT16 = 5e-5, 2e-3, 1e-2, 5e-2
 # A curve that hardly moves would look alike whatever was done.
-AT_LEAST_LOWER_BY = 0.02
+MIN_DECREASE = 0.02
 # Some add Adam's epsilon to the root of v before they correct v for the start, some after: an epsilon this
 # small makes both the same. In float32 it would make the rounding of tiny gradients large.
 SMALL_EPSILON = 1e-14
@@ -38,19 +38,19 @@ class NotTheSameWorkError(Exception):
     """A contestant's loss curve is not that of the others."""
 
 
-def apart(task: Task, contestant: Contestant, curve: list[float]) -> float:
+def curve_distance(task: Task, contestant: Contestant, curve: list[float]) -> float:
     """Return how far a curve lies from the reference, in units of the first epoch's loss.
 
     Raises:
         NotTheSameWorkError: too far, or the reference hardly moves.
     """
-    by_one = contestant.two_classes_by_one and task.case.sizes[-1] == 2
+    by_one = contestant.has_single_output and task.case.sizes[-1] == 2
     expected = reference(task.with_one_output() if by_one else task)
     if len(curve) != len(expected):
         raise NotTheSameWorkError(
             f"{task.name}: {contestant.name} ran {len(curve)} epochs, not {len(expected)}"
         )
-    if not expected[-1] < (1 - AT_LEAST_LOWER_BY) * expected[0]:
+    if not expected[-1] < (1 - MIN_DECREASE) * expected[0]:
         raise NotTheSameWorkError(f"{task.name}: the loss hardly moves, which proves nothing: {expected}")
     far = float(np.max(np.abs(np.subtract(curve, expected))) / expected[0])
     if not far <= tolerance(task):
@@ -76,21 +76,21 @@ def tolerance(task: Task) -> float:
     return SAME_ON_GPU if task.device == "gpu" else SAME_IN_FLOAT32
 
 
-def in_float64(task: Task, contestants: list[Contestant]) -> dict[str, float]:
+def float64_distances(task: Task, contestants: list[Contestant]) -> dict[str, float]:
     """Run every contestant for a few steps in float64, and return how far each curve lies from ours."""
     case = replace(task.case, steps_an_epoch=5, epochs=4)
     short = replace(task, case=case, dtype="float64", epsilon=SMALL_EPSILON)
     found = {}
     for contestant in contestants:
-        if contestant.trains and contestant.doubles:
-            with doubles(contestant):
-                found[contestant.name] = apart(short, contestant, contestant.prepare(short)()())
+        if contestant.trains and contestant.supports_float64:
+            with enable_float64(contestant):
+                found[contestant.name] = curve_distance(short, contestant, contestant.prepare(short)()())
     return found
 
 
-def doubles(contestant: Contestant) -> AbstractContextManager[object]:
+def enable_float64(contestant: Contestant) -> AbstractContextManager[object]:
     """Let JAX keep float64; our own engine sees to that itself."""
-    if not contestant.made_by.startswith("jax_"):
+    if not contestant.factory.startswith("jax_"):
         return nullcontext()
     import jax
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks import same_work
 from benchmarks.cases import SOLVERS, Case, Start, Task
-from benchmarks.contestants import OURS, Contestant, wanted
+from benchmarks.contestants import OURS, Contestant, min_ratio
 from benchmarks.peers.products import operations
-from benchmarks.rounds import in_turn, ratio
+from benchmarks.rounds import interleave, paired_ratio
 
 
 def measure_all(
@@ -27,7 +27,7 @@ def measure_all(
             # The batch size changes no formula, so one check in float64 per network is enough.
             first = (case.network, solver) not in checked
             if first and device == "cpu" and precision == "float32":
-                figures["curves_apart_float64"] = same_work.in_float64(task, contestants)
+                figures["curves_apart_float64"] = same_work.float64_distances(task, contestants)
                 checked.add((case.network, solver))
             yield figures
 
@@ -44,8 +44,8 @@ def measure(task: Task, contestants: list[Contestant], rounds: int) -> dict[str,
         curve = run()
         first_seconds[contestant.name] = time.perf_counter() - began
         if contestant.trains:
-            curves_apart[contestant.name] = same_work.apart(task, contestant, curve)
-    taken = in_turn(starts, rounds)
+            curves_apart[contestant.name] = same_work.curve_distance(task, contestant, curve)
+    seconds_taken = interleave(starts, rounds)
     return {
         "case": task.case.name,
         "solver": task.solver,
@@ -56,22 +56,22 @@ def measure(task: Task, contestants: list[Contestant], rounds: int) -> dict[str,
         "operations_a_step": operations(task),
         "curves_apart": curves_apart,
         "contestants": {
-            name: summary(name, task.case, taken) | {"first_run_seconds": first_seconds[name]}
-            for name in taken
+            name: summarize(name, task.case, seconds_taken) | {"first_run_seconds": first_seconds[name]}
+            for name in seconds_taken
         },
     }
 
 
-def summary(name: str, case: Case, taken: dict[str, list[float]]) -> dict[str, Any]:
+def summarize(name: str, case: Case, seconds_taken: dict[str, list[float]]) -> dict[str, Any]:
     """One contestant's figures: its time, and how many times ours that is."""
-    beside = ratio(taken[name], taken[OURS.name])
-    asked = wanted(name, case)
+    time_ratio = paired_ratio(seconds_taken[name], seconds_taken[OURS.name])
+    asked = min_ratio(name, case)
     return {
-        "seconds": taken[name],
-        "us_a_step": 1e6 * statistics.median(taken[name]) / case.steps,
-        "ratio": beside.median,
-        "ratio_lowest": beside.lowest,
-        "ratio_highest": beside.highest,
+        "seconds": seconds_taken[name],
+        "us_a_step": 1e6 * statistics.median(seconds_taken[name]) / case.steps,
+        "ratio": time_ratio.median,
+        "ratio_lowest": time_ratio.lowest,
+        "ratio_highest": time_ratio.highest,
         "wanted": asked,
-        "met": None if asked is None else beside.median >= asked,
+        "met": None if asked is None else time_ratio.median >= asked,
     }

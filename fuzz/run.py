@@ -1,7 +1,7 @@
-"""`python -m fuzz.run KIND FOLDER [options]`: search for a file that ends in anything but one line.
+"""`python -m fuzz.run KIND FOLDER [options]`: search for a file that raises anything but a BatchpropError.
 
-What may come of a file is an answer, or a BatchpropError. All else is a crash, which libFuzzer keeps in the
-folder; a test under tests/hostile is then made of it.
+A file gives a result or a BatchpropError. Anything else is a crash, which libFuzzer stores in the folder; it
+then becomes a test under tests/hostile.
 """
 
 import sys
@@ -24,49 +24,58 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.estimators.checkpoints import deserialize
     from batchprop.tabular.persistence import load_pipeline
 
-from fuzz.seeds import ARRAY, SCHEMA, Kept, kept_with, parts_of, seeds, sound_checkpoint, sound_model
+from fuzz.seeds import (
+    ARRAY,
+    SCHEMA,
+    SavedCheckpoint,
+    make_checkpoint,
+    make_model,
+    make_seeds,
+    read_parts,
+    replace_metadata,
+)
 
-LONGEST = 200_000
-HERE = Path(tempfile.mkdtemp(prefix="batchprop-fuzz-"))
+MAX_LENGTH = 200_000
+WORK_FOLDER = Path(tempfile.mkdtemp(prefix="batchprop-fuzz-"))
 
 
-def _file(name: str, content: bytes) -> Path:
-    path = HERE / name
+def _write_file(name: str, content: bytes) -> Path:
+    path = WORK_FOLDER / name
     path.write_bytes(content)
     return path
 
 
 def csv(data: bytes) -> None:
-    """A table of text, read whole and in pieces."""
-    path = _file("table.csv", data)
+    """A CSV file, read at once and in blocks."""
+    path = _write_file("table.csv", data)
     for reader in (read_table, read_tables):
         with suppress(BatchpropError):
             reader(path)
 
 
 def parquet(data: bytes) -> None:
-    """A table in Parquet."""
-    path = _file("table.parquet", data)
+    """A Parquet file."""
+    path = _write_file("table.parquet", data)
     for reader in (read_table, read_tables):
         with suppress(BatchpropError):
             reader(path)
 
 
 def walk(data: bytes) -> None:
-    """A table of text, walked through with its last column for the target."""
-    path = _file("table.csv", data)
+    """A CSV file for `walk`, with its last column as the target."""
+    path = _write_file("table.csv", data)
     for line in steps(from_table(path, "y", None, 3, 0), (2,), "sigmoid", 0.5, 0):
         line.encode()
 
 
 def model(data: bytes) -> None:
-    """A model's file, or its schema, or one of its arrays with all else sound."""
+    """A model file, or its schema or one of its arrays in an otherwise valid file."""
     kind, content = data[:1], data[1:]
-    path = HERE / "model.skops"
+    path = WORK_FOLDER / "model.skops"
     if kind not in (SCHEMA, ARRAY):
         path.write_bytes(content)
     else:
-        parts = dict(_SOUND)
+        parts = dict(_MODEL_PARTS)
         name = "schema.json" if kind == SCHEMA else next(n for n in parts if n.endswith(".npy"))
         parts[name] = content
         with zipfile.ZipFile(path, "w") as archive:
@@ -76,12 +85,12 @@ def model(data: bytes) -> None:
 
 
 def checkpoint(data: bytes) -> None:
-    """A checkpoint's file, or its facts with all else sound, the checksum too."""
+    """A checkpoint, or its metadata in an otherwise valid file with the right checksum."""
     kind, content = data[:1], data[1:]
-    (sound,) = _KEPT
+    (sound,) = _CHECKPOINTS
     if kind == SCHEMA:
-        content = kept_with(sound, content.decode(errors="replace"))
-    saved = deserialize(_file("checkpoint-000001.safetensors", content))
+        content = replace_metadata(sound, content.decode(errors="replace"))
+    saved = deserialize(_write_file("checkpoint-000001.safetensors", content))
     for look in (checkpoint_manager.epoch_summaries, checkpoint_manager.saved_rows_seen):
         with suppress(BatchpropError):
             look(saved)
@@ -99,29 +108,29 @@ KINDS: dict[str, Callable[[bytes], None]] = {
     "checkpoint": checkpoint,
     "walk": walk,
 }
-_SOUND: dict[str, bytes] = {}
-_KEPT: list[Kept] = []
+_MODEL_PARTS: dict[str, bytes] = {}
+_CHECKPOINTS: list[SavedCheckpoint] = []
 
 
 def main() -> None:
-    """Search as the command line says."""
+    """Run the search that the command line asks for."""
     kind, folder, *options = sys.argv[1:]
     corpus = Path(folder) / kind
     corpus.mkdir(parents=True, exist_ok=True)
-    for i, seed in enumerate(seeds(kind, HERE)):
+    for i, seed in enumerate(make_seeds(kind, WORK_FOLDER)):
         (corpus / f"seed-{i}").write_bytes(seed)
     if kind == "checkpoint":
-        _KEPT.append(sound_checkpoint(HERE))
+        _CHECKPOINTS.append(make_checkpoint(WORK_FOLDER))
     if kind == "model":
-        _SOUND.update(parts_of(sound_model(HERE)))
+        _MODEL_PARTS.update(read_parts(make_model(WORK_FOLDER)))
     warnings.simplefilter("ignore")
 
     def one(data: bytes) -> None:
         with suppress(BatchpropError):
             KINDS[kind](data)
 
-    given = [f"-max_len={LONGEST}", "-rss_limit_mb=3000", "-timeout=30", f"-artifact_prefix={corpus}-"]
-    atheris.Setup([sys.argv[0], *given, *options, str(corpus)], one)
+    arguments = [f"-max_len={MAX_LENGTH}", "-rss_limit_mb=3000", "-timeout=30", f"-artifact_prefix={corpus}-"]
+    atheris.Setup([sys.argv[0], *arguments, *options, str(corpus)], one)
     atheris.Fuzz()
 
 

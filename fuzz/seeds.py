@@ -1,4 +1,4 @@
-"""What the search begins with: small good files of each kind, made anew each time."""
+"""The seeds of the search: small valid files of each kind."""
 
 import io
 import json
@@ -22,11 +22,11 @@ from batchprop.tabular.transformers import make_preprocessor
 from batchprop.training import TrainState
 
 RAW, SCHEMA, ARRAY = b"\0", b"\1", b"\2"
-"""The first byte of a model's seed: a whole file, a schema with sound arrays, an array of a sound schema."""
+"""The first byte of a seed: a whole file, a schema for valid arrays, or an array for a valid schema."""
 
 
-def table(rows: int = 24) -> pd.DataFrame:
-    """A table with a column of each kind, a gap here and there, and a target of two classes."""
+def make_table(rows: int = 24) -> pd.DataFrame:
+    """Make a table with a column of each type, missing values, and a target of two classes."""
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {
@@ -39,9 +39,9 @@ def table(rows: int = 24) -> pd.DataFrame:
     )
 
 
-def sound_model(folder: Path) -> Path:
+def make_model(folder: Path) -> Path:
     """Train a small model and save it."""
-    frame = table()
+    frame = make_table()
     columns = make_preprocessor(infer_schema(frame.drop(columns="y")), len(frame))
     X = columns.fit_transform(frame)
     network = bp.MLPClassifier((2,), max_iter=1, engine="numpy", random_state=0)
@@ -51,59 +51,48 @@ def sound_model(folder: Path) -> Path:
     return path
 
 
-def parts_of(path: Path) -> dict[str, bytes]:
-    """The parts of a model, its schema without blanks."""
+def read_parts(path: Path) -> dict[str, bytes]:
+    """Read the parts of a model file, its schema without blanks."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts["schema.json"] = json.dumps(json.loads(parts["schema.json"]), separators=(",", ":")).encode()
     return parts
 
 
-class Kept(NamedTuple):
-    """A checkpoint, and what a fit has that goes on from it.
-
-    Attributes:
-        content: the file.
-        saved: what it holds.
-        template: where a fit that resumes it would begin.
-    """
+class SavedCheckpoint(NamedTuple):
+    """A checkpoint file, its data, and the initial state of a fit that resumes from it."""
 
     content: bytes
     saved: CheckpointData
     template: FitState
 
 
-def sound_checkpoint(folder: Path) -> Kept:
-    """Train a small network, and keep it."""
+def make_checkpoint(folder: Path) -> SavedCheckpoint:
+    """Train a small network with a checkpoint."""
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
-    kept, sizes = Checkpoints(folder / "kept"), (2, 2, 1)
-    kept.clear()
+    checkpoints, sizes = Checkpoints(folder / "kept"), (2, 2, 1)
+    checkpoints.clear()
     network = bp.MLPClassifier((2,), max_iter=2, engine="numpy", random_state=0, dropout=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network.fit(X, y, checkpoint=kept)
-    (path,) = kept.files()
+        network.fit(X, y, checkpoint=checkpoints)
+    (path,) = checkpoints.files()
     net = Network.create(sizes, activation="relu", head="sigmoid", random_state=0, dtype="float64")
     state = TrainState(net.layers, adam().init(net.layers), 0)
     network.partial_fit(X, y)
     template = initial_fit_state(network, state, validates=False)
-    return Kept(path.read_bytes(), deserialize(path), template)
+    return SavedCheckpoint(path.read_bytes(), deserialize(path), template)
 
 
-def kept_with(kept: Kept, text: str) -> bytes:
-    """A checkpoint with another text, and the checksum that belongs to it."""
-    arrays = dict(kept.saved.arrays)
+def replace_metadata(checkpoint: SavedCheckpoint, text: str) -> bytes:
+    """Return a checkpoint with other metadata and the right checksum."""
+    arrays = dict(checkpoint.saved.arrays)
     return save(arrays, {"batchprop": text, "sha256": sha256(arrays, text)})
 
 
-def seeds(kind: str, folder: Path) -> list[bytes]:
-    """The seeds of a harness.
-
-    Args:
-        kind: its name.
-        folder: where to make them.
-    """
-    frame = table()
+def make_seeds(kind: str, folder: Path) -> list[bytes]:
+    """Return the seeds of a kind; ``folder`` holds the files made on the way."""
+    frame = make_table()
     text = frame.to_csv(index=False).encode()
     if kind in ("csv", "walk"):
         return [
@@ -115,10 +104,10 @@ def seeds(kind: str, folder: Path) -> list[bytes]:
     if kind == "parquet":
         return [_parquet(frame, compression) for compression in ("none", "snappy")]
     if kind == "checkpoint":
-        kept = sound_checkpoint(folder)
-        return [RAW + kept.content, SCHEMA + json.dumps(kept.saved.metadata).encode()]
-    path = sound_model(folder)
-    parts = parts_of(path)
+        checkpoint = make_checkpoint(folder)
+        return [RAW + checkpoint.content, SCHEMA + json.dumps(checkpoint.saved.metadata).encode()]
+    path = make_model(folder)
+    parts = read_parts(path)
     arrays = [content for name, content in parts.items() if name.endswith(".npy")]
     return [RAW + path.read_bytes(), SCHEMA + parts["schema.json"], *(ARRAY + array for array in arrays)]
 

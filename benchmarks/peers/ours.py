@@ -33,7 +33,7 @@ def loop(task: Task, engine: Engine) -> Start:
     schedule = schedules.constant(task.learning_rate)
 
     def start() -> Run:
-        epochs = train(recipe, init_state(recipe), table, task.plan(), schedule, engine)
+        epochs = train(recipe, init_state(recipe), table, task.sampler(), schedule, engine)
         return lambda: [epoch.loss for epoch in islice(epochs, task.case.epochs)]
 
     return start

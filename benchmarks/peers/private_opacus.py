@@ -60,7 +60,7 @@ class Hooks(Plain):
 
     def __init__(self, job: PrivateTask, noise: float) -> None:
         super().__init__(job)
-        self.private: Any = self.wrapped(job)
+        self.private: Any = self.wrap(job)
         self.optimizer: Any = getattr(import_module("opacus.optimizers"), self.optimizer_name)(
             optimizer=self.optimizer,
             noise_multiplier=noise,
@@ -70,7 +70,7 @@ class Hooks(Plain):
 
     optimizer_name = "DPOptimizer"
 
-    def wrapped(self, _: PrivateTask) -> Any:
+    def wrap(self, _: PrivateTask) -> Any:
         """The model with the hooks."""
         return import_module("opacus.grad_sample").GradSampleModule(self.model)
 

@@ -25,7 +25,7 @@ def plain(job: PrivateTask) -> Loop:
 
 def with_norms(job: PrivateTask) -> Loop:
     """Every example's squared gradient norm is handed out as well."""
-    return Loop(job, watched=MetricFns(examples=squared_norms))
+    return Loop(job, metric_fns=MetricFns(examples=squared_norms))
 
 
 def clipped(job: PrivateTask) -> Loop:
@@ -40,7 +40,7 @@ def private(job: PrivateTask) -> Loop:
 
 def poisson_sampled(job: PrivateTask) -> Loop:
     """The same on batches that take each row by chance, in parts of one shape, as the estimators do."""
-    return Loop(job, job.mechanism(NOISE), by_chance=True)
+    return Loop(job, job.mechanism(NOISE), poisson=True)
 
 
 def squared_norms(step: Step, _: Array) -> Array:
@@ -55,23 +55,23 @@ class Loop:
         self,
         job: PrivateTask,
         mechanism: DPMechanism | None = None,
-        watched: MetricFns = NO_METRIC_FNS,
+        metric_fns: MetricFns = NO_METRIC_FNS,
         *,
-        by_chance: bool = False,
+        poisson: bool = False,
     ) -> None:
-        self.job, self.by_chance = job, by_chance
-        room = poisson_batch_capacity(job.task.case.batch_size) if by_chance else 1
-        self.engine = JaxEngine(device=job.task.device, seed=SEED, capacity=room)
+        self.job, self.poisson = job, poisson
+        capacity = poisson_batch_capacity(job.task.case.batch_size) if poisson else 1
+        self.engine = JaxEngine(device=job.task.device, seed=SEED, capacity=capacity)
         objective = Objective(mechanism=mechanism)
-        self.recipe = TrainConfig(job.task.network, optimizers.sgd(), objective, watched)
-        self.table = Dataset(job.task.X, job.task.Y)
+        self.config = TrainConfig(job.task.network, optimizers.sgd(), objective, metric_fns)
+        self.data = Dataset(job.task.X, job.task.Y)
         self.last: Layers = job.task.network.layers
 
     def start(self) -> Run:
         """Begin anew."""
-        task, recipe = self.job.task, self.recipe
-        plan, schedule = self.plan(), schedules.constant(self.job.rate)
-        epochs = train(recipe, init_state(recipe), self.table, plan, schedule, self.engine)
+        task, recipe = self.job.task, self.config
+        plan, schedule = self.sampler(), schedules.constant(self.job.rate)
+        epochs = train(recipe, init_state(recipe), self.data, plan, schedule, self.engine)
 
         def run() -> list[float]:
             losses = []
@@ -82,10 +82,10 @@ class Loop:
 
         return run
 
-    def plan(self) -> BatchSampler:
+    def sampler(self) -> BatchSampler:
         """The batches that all are handed, or as many by chance."""
-        if not self.by_chance:
-            return self.job.task.plan()
+        if not self.poisson:
+            return self.job.task.sampler()
         case = self.job.task.case
         rate, random_state = case.batch_size / case.rows, self.job.task.random_state()
         return poisson_batches(case.rows, rate, case.steps_an_epoch, random_state)
