@@ -7,10 +7,12 @@ CORE   := src/batchprop/*.py,src/batchprop/engines/*.py
 # What shells share is no part of the core.
 SHARED := src/batchprop/files.py,src/batchprop/webdata.py
 OUT    ?= build/digits
-# Tests by which the core's coverage is measured: those of the core but for the ones that take long and reach
-# nothing that these do not, for a traced test takes half as long again.
-TRACED := $(filter-out $(patsubst %,tests/core/test_%.py,collapses gradients jax_compilations jax_parity jax_purity \
-  namespaces),$(wildcard tests/core/test_*.py))
+# Tests by which the core's coverage is measured: its doctests and tests, but for those that take long and reach
+# nothing that these do not, since a traced test takes half as long again.
+TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchprop/engines \
+  $(filter-out $(patsubst %,tests/core/test_%.py,collapses gradients jax_compilations jax_parity jax_purity \
+  namespaces),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
+  tests/test_house.py::test_dir_lists_what_is_imported_lazily
 # Each process takes tests that stand together, and so shares what a module sets up; whoever is done takes from
 # the others.
 PYTEST := $(BIN)/pytest -n auto --dist worksteal

@@ -11,14 +11,14 @@ from scipy import stats
 
 from batchprop import optimizers
 from batchprop.backprop import backprop
-from batchprop.batches import Dataset, EpochBatches, poisson_batches
+from batchprop.batches import Batch, Dataset, EpochBatches, poisson_batches
 from batchprop.dp_sgd import AutomaticClipping, Clipping, DPMechanism, FlatClipping, PerLayerClipping
 from batchprop.engines import padding
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine, value_and_gradient
 from batchprop.errors import ParameterError
 from batchprop.network import Network
-from batchprop.objective import Objective
+from batchprop.objective import Objective, microbatch_gradient
 from batchprop.params import Layer, Layers
 from batchprop.training import Engine, EpochResult, TrainConfig, init_state
 from tests.core.comparing import close, leaves, same_run
@@ -176,6 +176,21 @@ def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
     )
     assert ours.finite
     close(ours.layers, theirs.layers, rtol=1e-5)
+
+
+def test_row_that_overflows_a_hidden_unit_adds_nothing_to_the_sum() -> None:
+    # Its dZ is set to 0, but 0 times an infinite H would be no number, in the one product of the layer.
+    ones = [
+        (np.ones((2, 3), "float32"), np.zeros(2, "float32")),
+        (np.ones((1, 2), "float32"), np.zeros(1, "float32")),
+    ]
+    net = Network.from_weights(ones, activation="identity", head="squared_error")
+    B, zero = np.full((3, 2), [3e38, 1.0], "float32"), np.zeros((1, 2), "float32")
+    mechanism = DPMechanism(FlatClipping(1.0), None, 2.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        both, _ = microbatch_gradient(net, Batch(B, zero, None), 0.5, (None,), mechanism)
+    alone, _ = microbatch_gradient(net, Batch(B[:, 1:], zero[:, 1:], None), 0.5, (None,), mechanism)
+    close(both.gradient, alone.gradient, rtol=1e-6)
 
 
 EXTREME: dict[str, Any] = {
