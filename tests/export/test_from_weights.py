@@ -172,7 +172,7 @@ def test_they_go_back_and_train_further():
         ({"classes": [0, 0, 1]}, "each once"),
         ({"classes": [0]}, "two labels or more"),
         ({"classes": "abc"}, "two labels or more"),
-        ({"classes": [0, 1, 2], "hidden_layer_sizes": (6,)}, "is told by the weights"),
+        ({"classes": [0, 1, 2], "hidden_layer_sizes": (6,)}, "follows from the weights"),
         ({"classes": [0, 1, 2], "alpha": -1}, "alpha=-1 is not allowed"),
         ({"classes": [0, 1, 2], "activation": ["relu", "relu"]}, "2 entries for 1 hidden"),
     ],

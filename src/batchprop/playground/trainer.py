@@ -58,7 +58,7 @@ class Trainer:
         ... )
         >>> for _ in range(100):
         ...     training.step()
-        >>> training.losses[0] > training.losses[-1], training.held_out().score
+        >>> training.losses[0] > training.losses[-1], training.validate().score
         (True, 1.0)
     """
 
