@@ -12,6 +12,11 @@ import sys
 from contextlib import redirect_stdout
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from batchprop.cli.app import app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,23 +113,41 @@ def _run_python(document: Path, block: Block, namespace: dict[str, Any]) -> str:
 def _run_console(document: Path, block: Block) -> str:
     output = ""
     for arguments in parse_commands(block):
-        start = "import sys; from batchprop.cli import main; sys.exit(main())"
-        process = subprocess.Popen(  # noqa: S603 our own command line
-            [sys.executable, "-c", start, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # The browser opens nothing, and the reader's own cache gets no programs.
-            env={**os.environ, "BROWSER": "true", "BATCHPROP_CACHE": "off"},
-        )
+        # A server runs until a signal comes, which needs a process; the others share this one and what it has
+        # imported, as a process for each spends 3 seconds on imports before it does anything.
         serves = arguments[0] == "play"
-        output += _interrupt_server(process) if serves else ""
-        out, err = process.communicate()
-        if process.returncode != (INTERRUPTED if serves else 0):
+        code, out, err = _serve(arguments) if serves else _run_here(arguments)
+        if code != (INTERRUPTED if serves else 0):
             raise RuntimeError(f"{document}, line {block.line}: {arguments}\n{err}")
         output += out
     return output
+
+
+def _run_here(arguments: list[str]) -> tuple[int, str, str]:
+    """Run a command in this process; return its exit code, its output and its errors."""
+    # The module remembers the browsers it found at its first use, so BROWSER may come too late.
+    with patch("webbrowser.open", return_value=True):
+        result = CliRunner().invoke(app, arguments, prog_name="batchprop")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def _serve(arguments: list[str]) -> tuple[int, str, str]:
+    """Run a command that serves in a process of its own, and interrupt it once it is up."""
+    start = "import sys; from batchprop.cli import main; sys.exit(main())"
+    process = subprocess.Popen(  # noqa: S603 our own command line
+        [sys.executable, "-c", start, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The browser opens nothing, and the reader's own cache gets no programs.
+        env={**os.environ, "BROWSER": "true", "BATCHPROP_CACHE": "off"},
+    )
+    first = _interrupt_server(process)
+    out, err = process.communicate()
+    return process.returncode, first + out, err
 
 
 def _interrupt_server(process: subprocess.Popen[str]) -> str:
