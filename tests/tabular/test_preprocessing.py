@@ -331,7 +331,7 @@ def test_what_is_kept_is_bounded():
         tallies["word"].add(pd.Series([f"{start + i} words" for i in range(n)]))
         tallies["key_id"].add(pd.Series(np.arange(start, start + n) ** 2))
         tallies["day"].add(pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(n), unit="s")))
-        held.append({name: tally.held for name, tally in tallies.items()})
+        held.append({name: tally.memory_items for name, tally in tallies.items()})
     most = {name: max(each[name] for each in held) for name in tallies}
     assert most["number"] <= 16_384 * 5
     assert most["word"] <= 2 * (100_000 + 65_536)

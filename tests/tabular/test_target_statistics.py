@@ -40,7 +40,7 @@ def learned(column, task=None, places=(7, 7, 30)):
     tally = TargetAccumulator(str(column.name), task)
     for block in blocks_of(column, places):
         tally.add(block)
-    return tally.learned()
+    return tally.finish()
 
 
 @pytest.mark.parametrize("case", TARGETS)

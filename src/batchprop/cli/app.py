@@ -75,7 +75,7 @@ class OneLine(TyperGroup):
 
 
 def _replace_unencodable() -> None:
-    """Have `?` written for a letter that the output's encoding lacks, instead of failing at it."""
+    """Write `?` for a character that the output's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -85,19 +85,19 @@ def _one_line(error: Exception) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     message = " ".join(message.split()).rstrip(".").replace("Value error, ", "")
     message += _near_choice(message)
-    given = _given(error)
-    return message if given in message else f"{message}, not {given!r}"
+    value = _invalid_value(error)
+    return message if value in message else f"{message}, not {value!r}"
 
 
 def _near_choice(message: str) -> str:
-    """The choice that a mistyped one is near to, as the end of the message that lists them."""
+    """Return the suggestion of a near choice, for the end of the message that lists them."""
     wrong, _, choices = message.partition(" is not one of ")
-    given = re.search(r"'([^']*)'$", wrong)
-    near = difflib.get_close_matches(given[1], re.findall(r"'([^']*)'", choices), n=1) if given else []
+    value = re.search(r"'([^']*)'$", wrong)
+    near = difflib.get_close_matches(value[1], re.findall(r"'([^']*)'", choices), n=1) if value else []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _given(error: Exception) -> str:
+def _invalid_value(error: Exception) -> str:
     # Newer Typers check values with pydantic, and leave the value out of the message.
     problems: Any = getattr(error.__cause__, "errors", list)()
     return str(problems[0].get("input", "")) if problems else ""
@@ -109,7 +109,7 @@ def _fail(message: str, code: int) -> None:
 
 
 def _printable(message: str) -> str:
-    """The message with escapes for what is no letter: names in a file must not steer the terminal."""
+    """Escape characters that are not printable: names in a file must not steer the terminal."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
 
 

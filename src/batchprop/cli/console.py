@@ -28,10 +28,10 @@ _MAX_WARNINGS = 5
 
 
 class _Plain(Console):
-    """A console that, unless it is a terminal, ends no line in the blanks that fill up tables."""
+    """A console that strips the blanks at the end of lines, unless it is a terminal."""
 
     def print(self, *things: Any, **kwargs: Any) -> None:
-        """Print as a console does."""
+        """Print, without trailing blanks."""
         if self.is_terminal:
             super().print(*things, **kwargs)
             return
@@ -41,7 +41,7 @@ class _Plain(Console):
 
 
 def make_console() -> Console:
-    """Return the standard output; text of the user's is never taken for markup."""
+    """Return a console on the standard output that does not read text as markup."""
     return _Plain(markup=False, highlight=False, emoji=False)
 
 
@@ -72,7 +72,7 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
 
 
 def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
-    """Print which columns are likely not what they were meant to be."""
+    """Print warnings of columns whose type is likely not the intended one."""
     odd = [column for column in columns if column.warning]
     for column in odd[:_MAX_WARNINGS]:
         out.print(
@@ -135,7 +135,7 @@ def show_scores(out: Console, result: TrainingResult) -> None:
 
 @contextmanager
 def status(out: Console, what: str, *, long: bool) -> Iterator[None]:
-    """Say what is going on: in a terminal while it lasts, elsewhere in a line if it may take seconds."""
+    """Show what is going on: in a terminal while it lasts, elsewhere a line if it may take seconds."""
     if out.is_terminal:
         with out.status(f"{what} ..."):
             yield

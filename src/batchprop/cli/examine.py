@@ -12,7 +12,7 @@ from batchprop.cli.options import (
     option,
     own_argument,
     own_option,
-    parsed,
+    parse_values,
     takes,
 )
 from batchprop.tabular.options import TrainOptions
@@ -83,7 +83,7 @@ def examine(
     """
     if tenth := values["batch_size"] is None:
         values["batch_size"] = "auto"
-    options = TrainOptions(**parsed(values))
+    options = TrainOptions(**parse_values(values))
     options.check()
     check_target_given(data, values, "examine")
     out = out or Path(f"{data.stem if data else 'digits'}-examined.csv")

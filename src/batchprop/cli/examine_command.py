@@ -36,7 +36,7 @@ _MIN_COUNT, _MAX_COUNT = 16, 200
 
 @dataclass(frozen=True)
 class ExamineResult:
-    """What the training showed of each row.
+    """The fitted network, its history, and the table of rows.
 
     Attributes:
         network: the fitted MLPClassifier or MLPRegressor.
@@ -59,7 +59,7 @@ class ExamineFiles(NamedTuple):
 
 
 def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, tenth: bool) -> int:
-    """Train as the options say, print the most suspicious rows, write all of them.
+    """Train, print the most suspicious rows, and write all rows.
 
     Args:
         options: of the training, checked.
@@ -153,7 +153,7 @@ def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> Non
 
 
 def _show_end(out: Console, result: ExamineResult) -> None:
-    """Print how long the network learned."""
+    """Print the number of epochs and the time."""
     seconds = format_duration(sum(epoch.seconds for epoch in result.history))
     engine = {"numpy": "NumPy", "jax": "JAX"}[result.network.engine_]
     cut = "Interrupted" if result.network.interrupted_ else "Learned"
@@ -168,7 +168,7 @@ def _show_end(out: Console, result: ExamineResult) -> None:
 
 def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> None:
     """Print the most suspicious rows."""
-    place = examples.columns[0]
+    locator = examples.columns[0]
     predicted = "predicted" if task == "classification" else "expected"
     if task == "classification":
         other = int((examples["given_label"] != examples["predicted_label"]).sum())
@@ -180,10 +180,10 @@ def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> No
         )
     if not top:
         return
-    table = make_table("", place, "given", predicted, "why", right=[0, 1])
+    table = make_table("", locator, "given", predicted, "why", right=[0, 1])
     written = str if task == "classification" else "{:.6g}".format
     most = examples.head(top)
-    columns = (most[name] for name in (place, "given_label", "predicted_label", "why"))
-    for number, (where, given, other, why) in enumerate(zip(*columns, strict=True), start=1):
-        table.add_row(str(number), str(where), written(given), written(other), why)
+    columns = (most[name] for name in (locator, "given_label", "predicted_label", "why"))
+    for number, (row, label, prediction, why) in enumerate(zip(*columns, strict=True), start=1):
+        table.add_row(str(number), str(row), written(label), written(prediction), why)
     out.print(table, "")

@@ -1,4 +1,4 @@
-"""What the extras install is imported only by the commands that need it."""
+"""Imports of the extras' packages, with an error that says how to install them."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager

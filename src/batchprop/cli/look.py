@@ -14,7 +14,7 @@ from batchprop.cli.options import (
     option,
     own_argument,
     own_option,
-    parsed,
+    parse_values,
     takes,
 )
 from batchprop.errors import ParameterError
@@ -122,7 +122,7 @@ def look(
     if model is not None:
         _refuse_training({f"--{name}": values[name] for name in ("target", *_DEFAULTS)})
     values |= {name: value for name, value in _DEFAULTS.items() if values[name] is None}
-    options = TrainOptions(**parsed(values), solver="sgd", learning_rate=0.1)
+    options = TrainOptions(**parse_values(values), solver="sgd", learning_rate=0.1)
     out = out or Path(f"{(data or model or Path('digits')).stem}.html")
     check_suffix("--out", out, _PAGES, "page")
     if model is None:
@@ -132,8 +132,8 @@ def look(
     raise typer.Exit(microscope.look_command(options, source, out, open_page=open_page, force=force))
 
 
-def _refuse_training(given: Mapping[str, object]) -> None:
-    for name, value in given.items():
+def _refuse_training(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
         if value is not None:
             raise ParameterError(
                 f"{name} {value} is for a network trained on the spot, and MODEL is trained: leave one out"

@@ -32,7 +32,7 @@ _DIGITS, _INK = (8, 8), 16.0
 
 @dataclass(frozen=True)
 class MicroscopeInput:
-    """What is put under the microscope.
+    """The network, the batch and the names that the microscope shows.
 
     Attributes:
         network: a fitted MLPClassifier or MLPRegressor.
@@ -50,7 +50,7 @@ class MicroscopeInput:
 
 
 def resolve_arguments(model: Path | None, data: Path | None) -> tuple[Path | None, Path | None]:
-    """Take a single argument for the table that its ending says it is.
+    """Return the model and the table: a single argument with a table's suffix is the table.
 
     Raises:
         ParameterError: two tables are given.
@@ -63,7 +63,7 @@ def resolve_arguments(model: Path | None, data: Path | None) -> tuple[Path | Non
 
 
 class LookSource(NamedTuple):
-    """What to look at.
+    """The rows that the microscope shows.
 
     Attributes:
         model: the folder of a model, or None to train a network.
@@ -139,13 +139,13 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
 
 
 def _pixels(data: TrainingTable) -> pd.DataFrame:
-    """The digits as they are, from 0 to 1: every one of 64 pixels is an input."""
+    """Return the pixels of the digits, from 0 to 1."""
     return pd.DataFrame(data.frame.to_numpy() / _INK, index=_row_labels(data), columns=data.frame.columns)
 
 
 def _features(data: TrainingTable) -> pd.DataFrame:
     columns = make_preprocessor(data.columns, len(data.frame), data.target.name)
-    return _named(columns.fit(data.frame), data)
+    return _to_feature_frame(columns.fit(data.frame), data)
 
 
 def _series(data: TrainingTable, y: Any) -> pd.Series:
@@ -156,8 +156,8 @@ def _standardise(y: Any) -> Any:
     return StandardScaler().fit_transform(y[:, None])[:, 0]
 
 
-def _named(columns: Pipeline, data: TrainingTable) -> pd.DataFrame:
-    """The features as a frame with their names."""
+def _to_feature_frame(columns: Pipeline, data: TrainingTable) -> pd.DataFrame:
+    """Return the features as a frame with their names."""
     names = [str(name).partition("__")[2] for name in columns.get_feature_names_out()]
     return pd.DataFrame(columns.transform(data.frame), index=_row_labels(data), columns=names)
 
@@ -173,7 +173,7 @@ def _about(data: TrainingTable, *, scaled: bool) -> str:
 
 
 def _images(data: TrainingTable, size: Size | None) -> Any:
-    """The rows as pictures (n, height, width); None where they are none.
+    """Return the rows as images (n, height, width), or None.
 
     Raises:
         ParameterError: their columns are not as many numbers as a picture has pixels.
@@ -191,7 +191,7 @@ def _images(data: TrainingTable, size: Size | None) -> Any:
 
 
 def _load(model: Path, source: LookSource) -> MicroscopeInput:
-    """The model, and rows of a table whose target it predicts."""
+    """Load the model, and draw rows of a table with its columns."""
     pipeline = load_pipeline(model)
     path = source.table or training_table(model)
     last = pipeline[-1]
@@ -202,5 +202,5 @@ def _load(model: Path, source: LookSource) -> MicroscopeInput:
     scaled = hasattr(last, "transformer_")
     if scaled:
         y = last.transformer_.transform(y[:, None])[:, 0]
-    X, images = _named(pipeline[:-1], table), _images(table, source.image)
+    X, images = _to_feature_frame(pipeline[:-1], table), _images(table, source.image)
     return MicroscopeInput(network_of(pipeline), X, _series(table, y), _about(table, scaled=scaled), images)

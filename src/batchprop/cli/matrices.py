@@ -1,4 +1,4 @@
-"""Matrices as text: name, shape and aligned values, large ones elided, and what is not shown said."""
+"""Matrices as text: name, shape and aligned values; of large ones a part, with a note."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,14 +21,16 @@ def format_matrices(*named: tuple[str, Matrix]) -> Iterator[str]:
       [  1.000  0.000 ]  [  0.500 ]
       [  0.000  1.000 ]  [ -1.250 ]
     """
-    yield from _page([[f"{name} {_shape(M)}{_unshown(M)}", *format_matrix(M)] for name, M in named])
+    yield from _fill_page(
+        [[f"{name} {_format_shape(M)}{_elision_note(M)}", *format_matrix(M)] for name, M in named]
+    )
 
 
-def _shape(M: Matrix) -> str:
+def _format_shape(M: Matrix) -> str:
     return f"({', '.join(map(str, M.shape))}{',' if M.ndim == 1 else ''})"
 
 
-def _unshown(M: Matrix) -> str:
+def _elision_note(M: Matrix) -> str:
     rows, columns = M.shape[0], M.shape[1] if M.ndim > 1 else 1
     shown = []
     if rows > MAX_ROWS:
@@ -45,7 +47,7 @@ def format_matrix(M: Matrix) -> list[str]:
     ['[  1.000 20.000 ]']
     """
     A = M[:, None] if M.ndim == 1 else M
-    words = [[_number(value) for value in row[:MAX_COLUMNS]] for row in A[:MAX_ROWS]]
+    words = [[_format_number(value) for value in row[:MAX_COLUMNS]] for row in A[:MAX_ROWS]]
     width = max(len(word) for row in words for word in row)
     more = " ..." if A.shape[1] > MAX_COLUMNS else ""
     lines = [f"[ {' '.join(word.rjust(width) for word in row)}{more} ]" for row in words]
@@ -54,7 +56,7 @@ def format_matrix(M: Matrix) -> list[str]:
     return lines
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     size = abs(value)
     if size >= _LARGE or 0 < size < _SMALL:
         return f"{value: .1e}"
@@ -71,12 +73,12 @@ def format_tensor(name: str, T: npt.NDArray[np.float64]) -> Iterator[str]:
     """
     m = T.shape[2]
     more = f"  (shown: the first {MAX_SLICES} of {m} slices)" if m > MAX_SLICES else ""
-    yield f"  {name} {_shape(T)}{_unshown(T[:, :, 0])}{more}"
+    yield f"  {name} {_format_shape(T)}{_elision_note(T[:, :, 0])}{more}"
     numbers = range(min(m, MAX_SLICES))
-    yield from _page([[f"{name}[:, :, {i + 1}]", *format_matrix(T[:, :, i])] for i in numbers])
+    yield from _fill_page([[f"{name}[:, :, {i + 1}]", *format_matrix(T[:, :, i])] for i in numbers])
 
 
-def _page(blocks: Sequence[list[str]]) -> Iterator[str]:
+def _fill_page(blocks: Sequence[list[str]]) -> Iterator[str]:
     """Fill the lines of the page with blocks, as many side by side as fit."""
     row: list[list[str]] = []
     for each in blocks:

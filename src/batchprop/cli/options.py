@@ -36,7 +36,7 @@ def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -
     value = getattr(TrainOptions, name) if value is inspect.Parameter.empty else value
     kind = option_types()[name]
     if entry.parse is not None:
-        # The command line has text, which `parsed` reads.
+        # The command line has text, which `parse_values` reads.
         value = None if value is None else _as_text(value)
         kind = str if value is not None else str | None
     elif value is None and type(None) not in get_args(kind):
@@ -48,7 +48,7 @@ def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -
 def own_option(
     name: str, kind: Any, value: Any, *declarations: str, entry: Option | None = None, **says: Any
 ) -> inspect.Parameter:
-    """Return a command's parameter for an option that the table lacks.
+    """Return a command's parameter for an option that is not in the table.
 
     Args:
         name: of the function's parameter.
@@ -83,7 +83,7 @@ def _parameter(name: str, annotation: Any, value: Any) -> inspect.Parameter:
 
 
 def takes(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
-    """Give a function of keywords the signature that Typer makes a command line from.
+    """Set the signature of a function of keywords, from which Typer makes the command line.
 
     A signature of 230 lines would repeat what the table says; Typer reads whatever ``inspect`` shows.
     """
@@ -96,8 +96,8 @@ def takes(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
     return sign
 
 
-def parsed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the values that came as text; those that the table does not know are left out.
+def parse_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse the values that came as text; drop those that are not in the table.
 
     Raises:
         ParameterError: a text cannot be read.
@@ -114,7 +114,7 @@ def check_target_given(data: object, values: Mapping[str, Any], purpose: str) ->
     """Check that a column is named where there is a table, and none where there is none.
 
     Raises:
-        ParameterError: it is not so.
+        ParameterError: `target` is missing, or names a column of no table.
     """
     if data is not None and values.get("target") is None:
         raise ParameterError(f"--target is missing: name the column of {data} to {purpose}")
@@ -124,7 +124,7 @@ def check_target_given(data: object, values: Mapping[str, Any], purpose: str) ->
 
 
 def check_suffix(option: str, path: Path, suffixes: tuple[str, ...], what: str = "format") -> None:
-    """Check that a file's name tells its format.
+    """Check that a file's suffix names its format.
 
     Raises:
         ParameterError: it does not.
@@ -145,7 +145,7 @@ _NAMED = re.compile(rf"`({_NAMES})`")
 
 
 def as_option_names(message: str) -> str:
-    """Name the parameters in a message as the options that they are on the command line.
+    """Replace the names of parameters in a message by those of command-line options.
 
     >>> as_option_names(
     ...     "device='gpu' does not go with engine='numpy': use engine='jax', or device=None"
@@ -154,11 +154,11 @@ def as_option_names(message: str) -> str:
     >>> as_option_names("`target` is missing; record=True needs it")
     '--target is missing; --record needs it'
     """
-    return _ASSIGNED.sub(_assigned, _NAMED.sub(lambda match: _dashed(match[1]), message))
+    return _ASSIGNED.sub(_format_assignment, _NAMED.sub(lambda match: _as_flag(match[1]), message))
 
 
-def _assigned(match: re.Match[str]) -> str:
-    option, value = _dashed(match[1]), match[2]
+def _format_assignment(match: re.Match[str]) -> str:
+    option, value = _as_flag(match[1]), match[2]
     if value == "None":
         return f"no {option}"
     if value == "True":
@@ -168,5 +168,5 @@ def _assigned(match: re.Match[str]) -> str:
     return f"{option} {value if not text or ' ' in text else text}"
 
 
-def _dashed(name: str) -> str:
+def _as_flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"

@@ -27,19 +27,19 @@ _PATIENCE = 2  # seconds for answers that are under way when it ends
 
 
 class _Server(uvicorn.Server):
-    """Tells the stage, whatever ends the server, so that no page is kept waiting."""
+    """A server that ends its worker, whatever ends it, so that no page is kept waiting."""
 
     def __init__(self, config: uvicorn.Config, stage: Worker) -> None:
         super().__init__(config)
         self._stage = stage
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal."""
+        """End the worker, then the server."""
         super().handle_exit(sig, frame)
         self._stage.close()
 
     def end(self) -> None:
-        """End as the player asks, or the terminal."""
+        """End the server."""
         self.should_exit = True
         self._stage.close()
 
@@ -113,7 +113,7 @@ def _serve(console: Console, stage: Worker, listening: socket.socket, *, opened:
 
 @contextmanager
 def _bind(port: int) -> Iterator[socket.socket]:
-    """A socket of this machine alone, to which a browser may come at once."""
+    """Open a socket that only this machine reaches, and that accepts connections at once."""
     with socket.socket() as listening:
         try:
             listening.bind((HOST, port))
@@ -127,7 +127,7 @@ def _bind(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _handle_hangup(listener: _Server) -> Iterator[None]:
-    """End with the terminal, where there are terminals that can hang up, and it is not to outlive them."""
+    """End the server when the terminal hangs up, except under nohup."""
     number = getattr(signal, "SIGHUP", None)
     if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
         yield

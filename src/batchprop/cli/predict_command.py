@@ -58,7 +58,7 @@ def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> 
 
 
 def to_stdout(model: Path, options: PredictOptions) -> None:
-    """Write the predictions to the standard output, and how far they are to the standard error.
+    """Write the predictions to the standard output, and the progress to the standard error.
 
     Args:
         model: its folder, or the file in it.
@@ -89,7 +89,7 @@ def _write_stdout(text: str) -> None:
 
 
 def _check_encodable(model: Pipeline) -> None:
-    """Refuse an encoding that lacks a letter of the predictions: messages may lose one, they must not."""
+    """Refuse an encoding that lacks a character of the predictions; only messages may lose one."""
     encoding = sys.stdout.encoding or "utf-8"
     text = "".join(map(str, [model["columns"].target, *getattr(model, "classes_", [])]))
     try:

@@ -22,17 +22,17 @@ _QUIET_SECONDS = 10.0
 
 
 class ProgressDisplay(Protocol):
-    """Shows the last epoch of a history."""
+    """What shows the last epoch of a history."""
 
     def __call__(self, history: History) -> None:
-        """Show it."""
+        """Show the last epoch."""
 
     def advance(self, share: float) -> None:
         """Show how much of the current epoch is read, from 0 to 1."""
 
 
 class ConsoleObserver(Observer):
-    """Shows on a console what a training reports."""
+    """An observer that prints what a training reports."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -56,7 +56,7 @@ class ConsoleObserver(Observer):
             self._display(history)
 
     def on_rows(self, share: float) -> None:
-        """Show how far the epoch is."""
+        """Show the share of the epoch that is read."""
         if self._display is not None:
             self._display.advance(share)
 
@@ -81,7 +81,7 @@ class ConsoleObserver(Observer):
 
 @contextmanager
 def progress(console: Console, epochs: int) -> Iterator[ProgressDisplay]:
-    """Give what shows each epoch: a bar if the console is a terminal, else a line now and then.
+    """Yield a display of epochs: a bar if the console is a terminal, else a line now and then.
 
     Args:
         console: where to.

@@ -18,7 +18,7 @@ _came: list[int] = []
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; what handles Ctrl-C handles it too."""
+    """Raised by SIGTERM; a KeyboardInterrupt, so that what handles Ctrl-C handles it too."""
 
 
 def exit_code() -> int:

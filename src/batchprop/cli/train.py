@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.options import check_target_given, option, own_argument, own_option, parsed, takes
+from batchprop.cli.options import check_target_given, option, own_argument, own_option, parse_values, takes
 from batchprop.tabular.options import DIGITS_SMOOTHING, FILES, TrainOptions, option_table
 
 EXAMPLES = """Examples:
@@ -56,7 +56,7 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     weights so far are saved, and the exit code is 130; SIGTERM likewise, with
     143. With --checkpoint-every, --resume goes on from there.
     """
-    options = TrainOptions(**_with_defaults(parsed(values), data))
+    options = TrainOptions(**_with_defaults(parse_values(values), data))
     options.check()
     check_target_given(data[0] if data else None, values, "predict")
     check_memory(options.memory)
@@ -67,7 +67,7 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
 
 
 def _with_defaults(values: dict[str, Any], data: list[Path] | None) -> dict[str, Any]:
-    """Set what follows from other options: whoever resumes goes on saving."""
+    """Set the defaults that depend on other options."""
     if values["resume"] and values["checkpoint_every"] is None:
         values["checkpoint_every"] = "5min"
     if values["label_smoothing"] is None and not data:
@@ -76,7 +76,7 @@ def _with_defaults(values: dict[str, Any], data: list[Path] | None) -> dict[str,
 
 
 def _name(data: list[Path] | None) -> str:
-    """What a model is called after: its table, or the folder of several."""
+    """Return the name of the default folder: the table's, or that of the folder of several."""
     if not data:
         return "digits"
     first = data[0]

@@ -21,7 +21,7 @@ from batchprop.tabular.train import train
 
 
 def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: Path, *, force: bool) -> int:
-    """Train as the options say, print how it goes, write the folder.
+    """Train, print the progress and the scores, and write the folder.
 
     Args:
         tables: files, folders and patterns; None for the digits.
@@ -65,7 +65,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
 
 
 def _write_report(console: Console, result: TrainingResult, folder: Path, out: Path) -> None:
-    """Write the report; Ctrl-C leaves it out, and not the model, which may have taken hours."""
+    """Write the report; Ctrl-C skips the report only, as the model may have taken hours."""
     try:
         with output.status(console, "Writing the report", long=is_slow(result)):
             write_report(result, folder, out)
@@ -75,13 +75,13 @@ def _write_report(console: Console, result: TrainingResult, folder: Path, out: P
 
 
 def _remove_partial(out: Path) -> None:
-    """Remove what a run left half-written that was killed."""
+    """Remove what a killed run left half-written."""
     for partial in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _was_interrupted(out: Path) -> bool | None:
-    """Whether the model in a folder is one whose training was interrupted; None without a model."""
+    """Whether the training of the model in a folder was interrupted; None without a model."""
     try:
         training = read_info(out).get("training", {})
     except (OSError, ValueError, RecursionError):

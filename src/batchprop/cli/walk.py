@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.options import check_target_given, option, own_argument, own_option, parsed, takes
+from batchprop.cli.options import check_target_given, option, own_argument, own_option, parse_values, takes
 from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
@@ -39,7 +39,7 @@ def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     update.
     """
     check_target_given(data, values, "predict")
-    options = TrainOptions(**parsed(values))
+    options = TrainOptions(**parse_values(values))
     from batchprop.cli import walk_command as walking
 
     if data is None:

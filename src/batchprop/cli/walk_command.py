@@ -76,7 +76,7 @@ def sample(
 
 
 def sample_note(count: int, wanted: int) -> str:
-    """Tell how many examples there are, and that there are no more if more were wanted.
+    """Return a note on the number of examples, and on fewer than asked for.
 
     >>> sample_note(5, 5), sample_note(150, 9999)
     ('5', 'all 150 (of 9,999 asked for)')
@@ -146,10 +146,10 @@ def _forward(net: bp.Network, step: bp.Step, batch: ExampleBatch) -> Iterator[st
     softmax = batch.head == "softmax"
     yield from _formula(f"P = normalize(exp(Z{last})), column by column" if softmax else f"P = Z{last}")
     yield from format_matrices(("P", step.P))
-    yield f"  rows: {_named(batch.outputs)}"
+    yield f"  rows: {_join_names(batch.outputs)}"
 
 
-def _named(outputs: tuple[str, ...]) -> str:
+def _join_names(outputs: tuple[str, ...]) -> str:
     more = len(outputs) - MAX_ROWS
     return ", ".join(outputs[:MAX_ROWS]) + (f" and {more} more" if more > 0 else "")
 

@@ -1,4 +1,4 @@
-"""What a report says beyond the scores: intervals, the columns that matter, the rows that look wrong."""
+"""What a report shows beside the scores: intervals, important columns, suspicious rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _LONG_TEST, _LONG_TABLE = 20_000, 100
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What was found out of a fitted model.
+    """Intervals, importances and suspicious rows of a fitted model.
 
     Attributes:
         intervals: of its scores.
@@ -37,7 +37,7 @@ class Diagnostics:
 
 
 def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
-    """Name the score on the test rows that is nearest to what was minimised; lower is better."""
+    """Name the score that is nearest to the loss that was minimised; lower is better."""
     if table.target.task == "classification":
         return "log loss"
     loss, quantile = options.loss_and_quantile
@@ -46,7 +46,7 @@ def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
 
 
 def diagnose(result: TrainingResult) -> Diagnostics:
-    """Look into a fitted model."""
+    """Compute the diagnostics of a fitted model."""
     options, rows, seed = result.options, result.test_rows, result.options.seed
     if result.table.target.task == "classification":
         intervals = bootstrap_classification(
@@ -56,9 +56,9 @@ def diagnose(result: TrainingResult) -> Diagnostics:
         intervals = bootstrap_regression(rows.y, rows.outputs, *options.loss_and_quantile, random_state=seed)
     metric = headline_metric(result.table, options)
     importances = permutation_importance(
-        result.pipeline, rows.X, rows.y, _negated(metric, result), random_state=seed
+        result.pipeline, rows.X, rows.y, _make_score_function(metric, result), random_state=seed
     )
-    return Diagnostics(intervals, metric, importances, _suspicious(result) if options.record else None)
+    return Diagnostics(intervals, metric, importances, _suspicious_rows(result) if options.record else None)
 
 
 def is_slow(result: TrainingResult) -> bool:
@@ -66,8 +66,8 @@ def is_slow(result: TrainingResult) -> bool:
     return len(result.split.test) > _LONG_TEST or len(result.table.columns) > _LONG_TABLE
 
 
-def _negated(metric: str, result: TrainingResult) -> Callable[[Any, Any], float]:
-    """Minus the metric, of features and targets: higher is better."""
+def _make_score_function(metric: str, result: TrainingResult) -> Callable[[Any, Any], float]:
+    """Return minus the metric as a function of features and targets: higher is better."""
     network = result.pipeline[-1]
     if result.table.target.task == "regression":
         loss = result.options.loss_and_quantile
@@ -80,7 +80,7 @@ def _negated(metric: str, result: TrainingResult) -> Callable[[Any, Any], float]
     return log_likelihood
 
 
-def _suspicious(result: TrainingResult) -> pd.DataFrame:
+def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
     examples = result.network.examples_
     if result.table.target.task == "classification":
         reasons = explain_label(examples)
@@ -94,21 +94,21 @@ def _suspicious(result: TrainingResult) -> pd.DataFrame:
     examples.insert(2, "why", reasons)
     name, numbers = result.table.row_numbers
     examples.insert(0, name, numbers[result.split.train])
-    ranked: pd.DataFrame = examples.sort_values("mislabel_rank", kind="stable")
-    return ranked
+    by_rank: pd.DataFrame = examples.sort_values("mislabel_rank", kind="stable")
+    return by_rank
 
 
-def explain_label(found: pd.DataFrame) -> list[str]:
-    """Say what speaks against each row's label."""
+def explain_label(examples: pd.DataFrame) -> list[str]:
+    """Say how probable each row's label is to the network."""
     return [
         f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
-        for confidence, right in zip(found["confidence"], found["correctness"], strict=True)
+        for confidence, right in zip(examples["confidence"], examples["correctness"], strict=True)
     ]
 
 
-def explain_number(found: pd.DataFrame) -> list[str]:
+def explain_number(examples: pd.DataFrame) -> list[str]:
     """Say how far each row's number is from what was expected."""
-    off = found["given_label"] - found["predicted_label"]
+    off = examples["given_label"] - examples["predicted_label"]
     usual = off.abs().median()
     return [
         f"{abs(distance):.4g} too {'high' if distance > 0 else 'low'}"

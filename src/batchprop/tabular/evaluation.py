@@ -33,7 +33,7 @@ class Evaluation:
 
 
 class HeldOutRows(NamedTuple):
-    """The test rows as the model sees and answers them.
+    """The test rows: features, targets and the model's outputs.
 
     Attributes:
         X: features (n, k).
@@ -76,7 +76,7 @@ def evaluate(
 
 
 def _known_targets(table: TrainingTable, split: Split, options: TrainOptions) -> tuple[Any, Any]:
-    """The targets that a guess may go by, and how often each comes, or None for once."""
+    """Return the targets that the baseline may use, and the count of each, or None for one each."""
     stats = table.target_stats
     if stats is None:
         return table.target.values[np.concatenate([split.train, split.validation])], None

@@ -1,4 +1,4 @@
-"""One fit: rows split, columns encoded, the network trained and put behind its columns in one pipeline."""
+"""Split the rows, encode the columns, train the network, and join columns and network in one pipeline."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ OnEpoch = Callable[[EpochRecord], bool]
 
 
 class Split(NamedTuple):
-    """Which rows train, which tell when to stop, and which are kept for the test.
+    """The rows to train on, to validate with, and to test on.
 
     Positions in the frame; of a table that is larger than memory, the frame holds those of the last two.
     """
@@ -54,7 +54,7 @@ class Split(NamedTuple):
 
 
 class TrainingData(NamedTuple):
-    """What a network is given to learn from.
+    """The features and targets that a network trains on.
 
     Attributes:
         columns: the fitted transformer.
@@ -64,7 +64,7 @@ class TrainingData(NamedTuple):
         X_val: features to validate on (v, k).
         y_val: their targets (v,).
         rows: n.
-        scaler: what targets were divided by, where that happened: the network learns them so.
+        scaler: it standardised the targets of a regression; None where they are as in the table.
     """
 
     columns: Pipeline
@@ -78,12 +78,12 @@ class TrainingData(NamedTuple):
 
     @property
     def features(self) -> int:
-        """How many features there are, k."""
+        """The number of features k."""
         return int(self.X_val.shape[1])
 
 
 def split_rows(target: Target, options: TrainOptions) -> Split:
-    """Split the rows into those for the test, for validation, and to train on."""
+    """Split the rows into training, validation and test rows."""
     rows = np.arange(len(target.values))
     rest, test = stratified_split(target, rows, options.test_fraction, options.seed)
     train, validation = stratified_split(target, rest, VALIDATION_FRACTION, options.seed)
@@ -91,7 +91,7 @@ def split_rows(target: Target, options: TrainOptions) -> Split:
 
 
 def encode(table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:
-    """Turn columns into features by what the training rows hold, and standardise a regression's target.
+    """Fit the preprocessing to the training rows, encode all rows, and standardise a regression's target.
 
     Raises:
         DataError: a column holds what its kind does not allow, or none is left.
@@ -110,13 +110,13 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
 
 
 def is_scaled(task: Task, options: TrainOptions) -> bool:
-    """Whether a target is learned as its distance from the mean; counts keep their scale."""
+    """Whether the target is standardised."""
     # The Poisson head's exponential is of counts: standardised, half of them would be negative.
     return task == "regression" and options.loss != "poisson"
 
 
 def scale(scaler: StandardScaler, y: Any) -> Any:
-    """Return numbers as their distance from the mean, in standard deviations."""
+    """Standardise numbers (n,) with a fitted scaler."""
     return scaler.transform(y[:, None])[:, 0]
 
 
@@ -135,7 +135,7 @@ def fit(
     *,
     checkpoints: Path | None = None,
 ) -> Pipeline:
-    """Train the network, and put it behind the columns in one pipeline.
+    """Train the network, and append it to the preprocessing in one pipeline.
 
     Args:
         table: the table.
@@ -172,7 +172,7 @@ def make_network(task: Task, **parameters: Any) -> Any:
 
 
 def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: OnEpoch) -> dict[str, Any]:
-    """Return what the estimator for a task is made of.
+    """Return the parameters of the estimator for a task.
 
     Args:
         options: of the training.
@@ -187,7 +187,7 @@ def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: O
 
 
 def _wrap_target_scaler(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
-    """Let a network that learned standardised numbers predict in their own unit."""
+    """Wrap a network trained on standardised targets, so that it predicts in their own unit."""
     whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
     # scikit-learn offers no way to hand it a fitted regressor: fitted on two dummy rows, it has every fitted
     # attribute, and the two that count are replaced.
@@ -204,7 +204,7 @@ def network_of(pipeline: Pipeline) -> Any:
 
 
 def reset_engine(pipeline: Pipeline) -> Pipeline:
-    """Let a model choose its engine where it predicts: neither JAX nor the device need be there."""
+    """Set the engine to "auto": the machine that predicts may have no JAX and another device."""
     last = pipeline[-1]
     if not hasattr(last, "regressor_"):
         last.set_params(**_ANY_MACHINE)
@@ -216,7 +216,7 @@ def reset_engine(pipeline: Pipeline) -> Pipeline:
 
 @contextmanager
 def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[None]:
-    """Hide warnings that repeat what the report says, and name the options in errors.
+    """Hide warnings that the report repeats, and name the parameters of `train_table` in errors.
 
     Args:
         options: of the training.
@@ -241,7 +241,7 @@ def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[N
 
 
 def _remedy(options: TrainOptions, *, clips: bool) -> str:
-    """What to do about a divergence, in options: the core speaks of its own parameters."""
+    """Suggest what to do about a divergence, in the parameters of `train_table`."""
     if options.solver == "lbfgs":
         return "try another `solver`, or a larger `alpha`"
     clip = ", or max_grad_norm=1" if clips and not options.max_grad_norm else ""

@@ -11,7 +11,7 @@ from batchprop.training import EpochRecord
 
 @dataclass(frozen=True)
 class EpochSummary:
-    """What is kept of an epoch: its record without the network."""
+    """The record of an epoch without its network."""
 
     epoch: int
     loss: float
@@ -22,7 +22,7 @@ class EpochSummary:
 
     @classmethod
     def of(cls, record: EpochRecord) -> "EpochSummary":
-        """Take what is kept from an epoch's record."""
+        """Make the summary of a record."""
         return cls(
             record.number,
             float(record.loss),
@@ -34,7 +34,7 @@ class EpochSummary:
 
     @property
     def rows_per_second(self) -> float:
-        """How fast this epoch went."""
+        """The speed of this epoch."""
         return self.rows / max(self.seconds, 1e-9)
 
 

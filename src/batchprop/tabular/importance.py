@@ -1,4 +1,4 @@
-"""Which columns a model leans on: its loss once a column's values are shuffled among the test rows.
+"""Which columns a model relies on: how its loss rises when a column's values are shuffled.
 
 Index legend: n rows, c columns of the table, k features.
 """
@@ -19,13 +19,13 @@ Score = Callable[[Any, Array], float]
 
 _MAX_ROWS, _MIN_ROWS = 1000, 100
 _MAX_REPEATS = 5
-# Numbers that are worked on over all shuffles: some seconds of one core.
+# Features computed over all shuffles: some seconds on one core.
 _MAX_NUMBERS = 400_000_000
 
 
 @dataclass(frozen=True)
 class PermutationImportance:
-    """What shuffling did.
+    """How much the score falls when a column is shuffled.
 
     Attributes:
         columns: their names (c,), the most important first.
@@ -45,7 +45,7 @@ class PermutationImportance:
 def permutation_importance(
     model: Pipeline, X: Array, y: Array, score: Score, random_state: int = 0
 ) -> PermutationImportance | None:
-    """Shuffle the values of each column of the table among rows, and see how much worse the score is.
+    """Shuffle the values of each column of the table among rows, and measure how much the score falls.
 
     The features that come from a column are shuffled together. That is what shuffling the column before it is
     encoded gives, as each row is encoded on its own, without encoding the table anew each time.
@@ -69,66 +69,67 @@ def permutation_importance(
     if rows < min(len(y), _MIN_ROWS) or rows == 1:
         return None
     if rows < len(y):
-        drawn = np.sort(np.random.default_rng(random_state).permutation(len(y))[:rows])
-        X, y = X[drawn], y[drawn]
-    found = inspection.permutation_importance(
+        sample = np.sort(np.random.default_rng(random_state).permutation(len(y))[:rows])
+        X, y = X[sample], y[sample]
+    result = inspection.permutation_importance(
         model[-1],
         np.tile(np.arange(rows)[:, None], (1, len(names))),
         y,
-        scoring=_of_shuffled(X, owners, score),
+        scoring=_make_scorer(X, owners, score),
         n_repeats=repeats,
         random_state=random_state,
     )
-    order = np.argsort(-found.importances_mean, kind="stable")
-    columns = tuple(names[place] for place in order)
+    order = np.argsort(-result.importances_mean, kind="stable")
+    columns = tuple(names[i] for i in order)
     return PermutationImportance(
-        columns, found.importances_mean[order], found.importances_std[order], rows, repeats
+        columns, result.importances_mean[order], result.importances_std[order], rows, repeats
     )
 
 
 def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:
-    """How many rows, how many repeats: fewer where the table is wide."""
+    """Return how many rows and repeats to use: fewer where the table is wide."""
     each = columns * features
     rows = min(rows, _MAX_ROWS, max(1, _MAX_NUMBERS // each))
     return rows, int(np.clip(_MAX_NUMBERS // (each * rows), 1, _MAX_REPEATS))
 
 
-def _of_shuffled(X: Array, owners: Array, score: Score) -> Callable[[Any, Array, Array], float]:
-    """A scorer of places (n, c): which row each column's value is taken from."""
-    at_home = np.arange(len(X))[:, None]
+def _make_scorer(X: Array, owners: Array, score: Score) -> Callable[[Any, Array, Array], float]:
+    """Return a scorer of row numbers (n, c): from which row each column takes its value."""
+    # scikit-learn shuffles the row numbers; the features follow, so that no row is encoded anew.
+    unshuffled = np.arange(len(X))[:, None]
 
-    def scored(_: Any, places: Array, y: Array) -> float:
+    def score_shuffled(_: Any, rows: Array, y: Array) -> float:
         shuffled = X.copy()
-        for column in np.flatnonzero((places != at_home).any(axis=0)):
+        for column in np.flatnonzero((rows != unshuffled).any(axis=0)):
             features = np.flatnonzero(owners == column)
-            shuffled[:, features] = X[np.ix_(places[:, column], features)]
+            shuffled[:, features] = X[np.ix_(rows[:, column], features)]
         return score(shuffled, y)
 
-    return scored
+    return score_shuffled
 
 
 def source_columns(model: Pipeline) -> Array:
-    """Tell which column of the table each feature comes from.
+    """Return the column of the table that each feature comes from.
 
     Args:
         model: a fitted pipeline of the steps "columns" and "features", as ``encoder`` makes it.
 
     Returns:
-        The place of the column among the model's (k,).
+        The index of the column among the model's (k,).
     """
-    places = {name: place for place, name in enumerate(model["columns"].kinds)}
+    index = {name: i for i, name in enumerate(model["columns"].kinds)}
     features: ColumnTransformer = model["features"]
     owners = np.empty(sum(part.stop - part.start for part in features.output_indices_.values()), np.intp)
     for part, transformer, names in features.transformers_:
         if part != "remainder":
-            owned = np.array([places[name] for name in names])
-            of_part = _of_text if part == "text" else _of_numbers
-            owners[features.output_indices_[part]] = of_part(transformer, owned)
+            owned = np.array([index[name] for name in names])
+            find_owners = _text_owners if part == "text" else _number_owners
+            owners[features.output_indices_[part]] = find_owners(transformer, owned)
     return owners
 
 
-def _of_text(encoder: OneHotEncoder, owned: Array) -> Array:
-    """The owners of one-hot features: a feature for each category, one for all the rare ones of a column."""
+def _text_owners(encoder: OneHotEncoder, owned: Array) -> Array:
+    """Return the columns of one-hot features: one for each category, one for all rare ones of a column."""
     widths = [
         len(known) if rare is None else len(known) - len(rare) + 1
         for known, rare in zip(encoder.categories_, encoder.infrequent_categories_, strict=True)
@@ -136,8 +137,8 @@ def _of_text(encoder: OneHotEncoder, owned: Array) -> Array:
     return np.repeat(owned, widths)
 
 
-def _of_numbers(transformer: Pipeline, owned: Array) -> Array:
-    """The owners of numbers, or of the parts of dates, and of the columns that mark their gaps."""
+def _number_owners(transformer: Pipeline, owned: Array) -> Array:
+    """Return the columns of numbers or parts of dates, and of the features that mark their gaps."""
     imputer = transformer["simpleimputer"]
     each = np.repeat(owned, imputer.n_features_in_ // len(owned))
     return np.concatenate([each, each[imputer.indicator_.features_]])

@@ -1,4 +1,4 @@
-"""How far the scores may be off: 95% intervals by drawing the test rows again and again.
+"""95% bootstrap intervals of the scores on the test rows.
 
 Index legend: n test rows, k classes, r resamples at a time.
 """
@@ -12,7 +12,7 @@ from scipy.special import xlogy
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.intp]
 Intervals = dict[str, tuple[float, float]]
 
 CONFIDENCE = 0.95
@@ -70,18 +70,18 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
     guess = P.argmax(axis=1)
     hit = np.where(guess == label, label, k)
     losses = -np.log(np.maximum(np.take_along_axis(P, label[:, None], axis=1)[:, 0], np.finfo(float).eps))
-    ranked = _ranked(label, P[:, 1]) if k == len(np.unique(y)) == _TWO else None
+    codes = _rank_codes(label, P[:, 1]) if k == len(np.unique(y)) == _TWO else None
 
-    def scores(drawn: Places) -> dict[str, Floats]:
-        there, guessed = _bincount(label[drawn], k), _bincount(guess[drawn], k)
-        right = _bincount(hit[drawn], k + 1)[:, :k]
-        found = {
+    def scores(indices: Indices) -> dict[str, Floats]:
+        there, guessed = _bincount(label[indices], k), _bincount(guess[indices], k)
+        right = _bincount(hit[indices], k + 1)[:, :k]
+        metrics = {
             "accuracy": right.sum(axis=1) / len(y),
             "balanced accuracy": _mean_of_ratios(right, there),
             "macro F1": _mean_of_ratios(2 * right, there + guessed),
-            "log loss": losses[drawn].mean(axis=1),
+            "log loss": losses[indices].mean(axis=1),
         }
-        return found if ranked is None else {**found, "ROC AUC": _auc(ranked[drawn], ranked.max())}
+        return metrics if codes is None else {**metrics, "ROC AUC": _auc(codes[indices], codes.max())}
 
     return _intervals(len(y), scores, random_state)
 
@@ -116,41 +116,42 @@ def bootstrap_regression(
         above_0 = np.maximum(guess, np.finfo(float).tiny)
         columns["deviance"] = 2 * (xlogy(y, y / above_0) - y + above_0)
 
-    def scores(drawn: Places) -> dict[str, Floats]:
-        mean = {name: column[drawn].mean(axis=1) for name, column in columns.items()}
+    def scores(indices: Indices) -> dict[str, Floats]:
+        mean = {name: column[indices].mean(axis=1) for name, column in columns.items()}
         variance = mean["y²"] - mean["y"] ** 2
         varied = variance > _EPS * mean["y²"]
-        found = {
+        metrics = {
             "R²": 1 - _ratio(mean["off²"], np.where(varied, variance, 0.0)),
             "root mean squared error": np.sqrt(mean["off²"]),
             "mean absolute error": mean["off"],
         }
         if loss == "quantile":
-            found[f"pinball loss of quantile {quantile:g}"] = mean["pinball"]
+            metrics[f"pinball loss of quantile {quantile:g}"] = mean["pinball"]
         if loss == "poisson":
-            found["mean Poisson deviance"] = mean["deviance"]
-        return found
+            metrics["mean Poisson deviance"] = mean["deviance"]
+        return metrics
 
     return _intervals(len(y), scores, random_state)
 
 
-def _intervals(n: int, scores: Callable[[Places], dict[str, Floats]], random_state: int) -> Intervals:
+def _intervals(n: int, scores: Callable[[Indices], dict[str, Floats]], random_state: int) -> Intervals:
     if n < _MIN_ROWS:
         return {}
-    chunks = [scores(drawn) for drawn in _resample(n, random_state)]
+    chunks = [scores(indices) for indices in _resample(n, random_state)]
     tail = (1 - CONFIDENCE) / 2
     intervals: Intervals = {}
     for name in chunks[0]:
-        found = np.concatenate([chunk[name] for chunk in chunks])
-        found = found[np.isfinite(found)]
-        if len(found):
-            low, high = np.quantile(found, [tail, 1 - tail]).tolist()
+        values = np.concatenate([chunk[name] for chunk in chunks])
+        # A resample that lacks a class leaves some scores undefined.
+        values = values[np.isfinite(values)]
+        if len(values):
+            low, high = np.quantile(values, [tail, 1 - tail]).tolist()
             intervals[name] = (low, high)
     return intervals
 
 
-def _resample(n: int, random_state: int) -> Iterator[Places]:
-    """The rows of each resample (r, n), some resamples at a time."""
+def _resample(n: int, random_state: int) -> Iterator[Indices]:
+    """Yield the rows of some resamples (r, n) at a time: all 1000 would take too much memory."""
     generator = np.random.default_rng(random_state)
     left, at_once = resamples(n), max(1, _DRAWS_AT_ONCE // n)
     while left > 0:
@@ -158,33 +159,35 @@ def _resample(n: int, random_state: int) -> Iterator[Places]:
         left -= at_once
 
 
-def _bincount(codes: Places, kinds: int) -> Floats:
-    """How often each code, 0 to kinds − 1, stands in each resample (r, kinds)."""
-    beside = codes + kinds * np.arange(len(codes))[:, None]
-    return np.bincount(beside.ravel(), minlength=kinds * len(codes)).reshape(-1, kinds).astype(float)
+def _bincount(codes: Indices, kinds: int) -> Floats:
+    """Count each code, 0 to kinds − 1, in each resample (r, kinds)."""
+    # One bincount for all resamples: each gets a range of codes of its own.
+    shifted = codes + kinds * np.arange(len(codes))[:, None]
+    return np.bincount(shifted.ravel(), minlength=kinds * len(codes)).reshape(-1, kinds).astype(float)
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    """The quotient, not a number where its bottom is 0."""
-    found: Floats = np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0)
-    return found
+    """Divide; nan where the denominator is 0."""
+    quotient: Floats = np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0)
+    return quotient
 
 
 def _mean_of_ratios(top: Floats, bottom: Floats) -> Floats:
-    """The mean over the classes that there are."""
+    """Average over the classes that occur."""
     there = bottom > 0
     mean: Floats = np.where(there, _ratio(top, bottom), 0.0).sum(axis=1) / there.sum(axis=1)
     return mean
 
 
-def _ranked(label: Places, score: Array) -> Places:
-    """Each row's code: twice the rank of its score among all, and 1 more where its label is 1."""
-    rank: Places = np.unique(score, return_inverse=True)[1]
+def _rank_codes(label: Indices, score: Array) -> Indices:
+    """Return each row's code: twice the rank of its score, plus 1 where its label is 1."""
+    rank: Indices = np.unique(score, return_inverse=True)[1]
     return 2 * rank + label
 
 
-def _auc(codes: Places, highest: int) -> Floats:
-    """The share of pairs of a row of label 1 and one of label 0 whose scores are in order, ties half."""
+def _auc(codes: Indices, highest: int) -> Floats:
+    """Return the share of pairs (label 1, label 0) whose scores are in order; ties count half."""
+    # Counts of ranks instead of sorting: the ranks stay the same in every resample.
     tallies = _bincount(codes, highest + 1 + (highest + 1) % 2)
     down, up = tallies[:, ::2], tallies[:, 1::2]
     below = np.cumsum(down, axis=1) - down / 2

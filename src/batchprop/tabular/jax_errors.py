@@ -1,10 +1,10 @@
-"""How JAX fails, told without importing it."""
+"""The errors of JAX, without importing it."""
 
 import sys
 
 
 def jax_errors() -> tuple[type[Exception], ...]:
-    """What JAX raises where a device fails it; nothing as long as nobody imported JAX."""
+    """Return what JAX raises where a device fails; nothing where JAX is not imported."""
     return (sys.modules["jax"].errors.JaxRuntimeError,) if sys.modules.get("jax") else ()
 
 

@@ -30,7 +30,7 @@ Data = str | PathLike[str] | Iterable[str | PathLike[str]] | pd.DataFrame
 
 
 class ModelRecord(Protocol):
-    """Where a model's story comes from: the training itself, or the folder that it was saved in."""
+    """The source of a model's scores, history and report: its training, or its folder."""
 
     def evaluation(self) -> Evaluation:
         """Return the scores."""
@@ -122,7 +122,7 @@ class TrainedModel:
 
 
 class FreshRecord:
-    """The story of a model that was trained in this process."""
+    """The record of a model that was trained in this process."""
 
     def __init__(self, result: TrainingResult) -> None:
         self.result = result
@@ -146,7 +146,7 @@ class FreshRecord:
 
 
 class StoredRecord:
-    """The story of a model as its folder tells it."""
+    """The record of a model that was read from a folder."""
 
     def __init__(self, pipeline: Pipeline, folder: Path) -> None:
         self._pipeline, self._folder = pipeline, folder

@@ -27,7 +27,7 @@ def model_folder(path: Path) -> Path:
 
 
 def check_format(folder: Path) -> None:
-    """Check that this version reads what a folder says of its model; of one that says nothing, all is well.
+    """Check that this version can read the model of a folder; one without settings.json passes.
 
     Raises:
         ModelError: another version wrote it.

@@ -95,7 +95,7 @@ def validate_archive(file: BinaryIO, path: Path) -> None:
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse parts that are packed, encrypted, laid over each other, twice there or named as no part is."""
+    """Refuse members that are compressed, encrypted, overlapping, duplicate, or of an unknown name."""
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise zipfile.BadZipFile("its parts are compressed, which batchprop never does")
     if any(member.flag_bits & 1 for member in members):
@@ -111,7 +111,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _nodes(root: Any) -> Iterator[dict[str, Any]]:
-    """All nodes of the tree, each before those inside it; none is deeper than any model's."""
+    """Yield all nodes of the tree, each before its children; refuse one deeper than any model's."""
     waiting: list[tuple[Any, int]] = [(root, 0)]
     while waiting:
         value, depth = waiting.pop()
@@ -184,7 +184,7 @@ def _children(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _check_array(archive: zipfile.ZipFile, name: str) -> None:
-    """Refuse an array that declares another size than it has: room for it would be made before it is read."""
+    """Refuse an array that declares another size than it has: NumPy allocates it before it reads."""
     size = archive.getinfo(name).file_size
     with archive.open(name) as part:
         header = _HEADER.match(part.read(10_000))

@@ -53,7 +53,7 @@ DIGITS_SMOOTHING = 0.1
 
 
 class Option(NamedTuple):
-    """What is said of an option beside its name, type and default.
+    """The help, bounds and parser of an option; its field has the name, type and default.
 
     Attributes:
         help: a sentence or two.
@@ -365,7 +365,7 @@ class TrainOptions:
 
     @property
     def given_task(self) -> Task | None:
-        """The task as asked for; None where the target's values decide."""
+        """The task that was set; None where the target's values decide."""
         return None if self.task == "auto" else self.task
 
     @property
@@ -374,7 +374,7 @@ class TrainOptions:
         return self.loss or "squared_error", 0.5 if self.quantile is None else self.quantile
 
     def check(self) -> None:
-        """Check what no single option can tell.
+        """Check that the options go together.
 
         Raises:
             ParameterError: two options do not go together, or one is infinite; the engine or the device asked
@@ -412,9 +412,9 @@ class TrainOptions:
             "on_divergence='rewind'": self.on_divergence == "rewind",
         }
         unsaved = {"solver='lbfgs'": self.solver == "lbfgs", "record=True": self.record}
-        for option, given in savers.items():
-            for other, other_given in unsaved.items():
-                if given and other_given:
+        for option, is_set in savers.items():
+            for other, other_is_set in unsaved.items():
+                if is_set and other_is_set:
                     raise ParameterError(
                         f"{option} does not go with {other}, whose memory is not saved: leave one out"
                     )

@@ -1,4 +1,4 @@
-"""Models on disk: written beside and renamed when whole, read back only if made of known types."""
+"""Models on disk: written to a temporary folder and renamed, read back only if made of known types."""
 
 import errno
 import json
@@ -48,7 +48,7 @@ _BROKEN = (
 
 
 def save_pipeline(model: Pipeline, path: Path) -> None:
-    """Write a fitted pipeline in skops format, and see that it can be read back.
+    """Write a fitted pipeline in skops format, and check that it can be read back.
 
     Raises:
         ModelError: the pipeline holds a type that `load_pipeline` would refuse.
@@ -76,7 +76,7 @@ def load_pipeline(path: str | Path) -> Pipeline:
             file.seek(0)
             model = skops.io.load(file, trusted=_TRUSTED)
     except _BROKEN as error:
-        raise ModelError(_damaged(path, error)) from error
+        raise ModelError(_damage_message(path, error)) from error
     _check_pipeline(model, path)
     return model
 
@@ -87,12 +87,12 @@ def _model_file(path: Path) -> Path:
     if not path.exists():
         raise ModelError(f"there is no model {path}: name the folder that `batchprop train` wrote")
     if not path.is_file():
-        # Nobody may ever write to a pipe.
+        # Opening a pipe waits for a writer, who may never come.
         raise ModelError(f"{path} is no file: name the folder that `batchprop train` wrote")
     return path
 
 
-def _damaged(path: Path, error: BaseException) -> str:
+def _damage_message(path: Path, error: BaseException) -> str:
     return (
         f"{path} is not a model file, or is truncated or damaged ({_reason(error)}): "
         "copy it again, or train it again with `batchprop train`"
@@ -104,7 +104,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _check_pipeline(model: object, path: Path) -> None:
-    """A file of known types may still be another thing, or lack a part."""
+    """Check that the object is a whole model: known types alone do not make one."""
     try:
         validate_model(model)
     except (*_BROKEN, NotFittedError) as error:
@@ -116,13 +116,13 @@ def _check_pipeline(model: object, path: Path) -> None:
 
 @contextmanager
 def write_errors(what: str | Path) -> Iterator[None]:
-    """Say of what the block writes, and the system refuses, which file it is, why, and what to do.
+    """Turn an OSError in the block into an error that names the file, the reason and a remedy.
 
     Args:
         what: the file by its final name, or another word for what is written.
 
     Raises:
-        WriteError: the system refused. Of a reader who has gone away nothing is said.
+        WriteError: the system refuses. A closed pipe stays an OSError, as its reader has ended.
 
     >>> with write_errors("answers.csv"):
     ...     raise OSError(errno.ENOSPC, "it says")
@@ -134,7 +134,7 @@ def write_errors(what: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
-        # Some libraries say more than the system did, and some hide it.
+        # Libraries word the reason in their own ways, or leave it out; the errno is the system's.
         reason = os.strerror(error.errno) if error.errno else _reason(error)
         remedy = _REMEDIES.get(error.errno or 0, "make room, or name another place")
         raise WriteError(f"{what} could not be written: {reason}; {remedy}") from error
@@ -142,7 +142,7 @@ def write_errors(what: str | Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] = ()) -> Iterator[Path]:
-    """Give a folder to write into, which takes its name only when the block ends without an error.
+    """Yield a folder to write into, which takes its name only when the block ends without an error.
 
     Args:
         path: the folder to make; its parents are made as needed, and taken back if the block fails.
@@ -189,7 +189,7 @@ def _check_free(path: Path, *, force: bool) -> None:
 
 @contextmanager
 def _temporary_sibling(path: Path, what: str, option: str = "--out") -> Iterator[Path]:
-    """A fresh folder next to `path`, for a time: what shows that it can be written at all."""
+    """Make a temporary folder beside `path`, which also shows that one can write there."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     made = list[Path]()
     with temporary_path(beside, made):
@@ -206,7 +206,7 @@ def _temporary_sibling(path: Path, what: str, option: str = "--out") -> Iterator
 
 
 def _same(path: Path, other: Path) -> bool:
-    """Whether two names are of one file or folder, which both have to be there."""
+    """Whether two paths lead to the same existing file or folder."""
     try:
         return path.samefile(other)
     except OSError:
@@ -214,12 +214,13 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _contains(folder: Path, file: Path) -> bool:
-    """Whether a file is somewhere in a folder, by its own name or by what that is a link to."""
+    """Whether a file is in a folder or below, itself or as the target of a link."""
     return any(_same(folder, parent) for name in (file.absolute(), file.resolve()) for parent in name.parents)
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; what stood there is moved aside, and comes back if that fails."""
+    """Rename `new` to `path`; what is there moves aside, and comes back if that fails."""
+    # No system renames a folder over one that has files.
     if not path.exists():
         new.rename(path)
         return
@@ -236,7 +237,7 @@ def _replace(new: Path, path: Path) -> None:
 def atomic_file(
     path: str | Path, *, force: bool = False, option: str = "--out", tables: Sequence[Path] = ()
 ) -> Iterator[Path]:
-    """Give a file to write, which takes its name only when the block ends without an error.
+    """Yield a file to write, which takes its name only when the block ends without an error.
 
     Args:
         path: the file to make; its parents are made as needed, and taken back if the block fails.

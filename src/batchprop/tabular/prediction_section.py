@@ -1,4 +1,4 @@
-"""What the network answered on the test rows: which classes it confuses, how far its numbers are off."""
+"""The report's section on the test predictions: confused classes, calibration, residuals."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _ROWS_A_BIN, _MAX_BINS = 20, 10
 
 
 def prediction_section(target: Target, rows: HeldOutRows, classes: Array | None) -> list[Section]:
-    """Return the sections on the answers.
+    """Return the sections on the predictions.
 
     Args:
         target: what is predicted.
@@ -73,7 +73,7 @@ def _confusion(rows: HeldOutRows, classes: Array) -> Section:
 
 
 def _confused_pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]:
-    """True class, predicted class and rows of what was confused, the most often first."""
+    """Return (true class, predicted class, rows) of confused pairs, the most frequent first."""
     wrong = counts * ~np.eye(len(classes), dtype=bool)
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MAX_PAIRS]
     places = zip(*np.unravel_index(order, wrong.shape), strict=True)
@@ -85,7 +85,7 @@ def _confused_pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]
 
 
 def _calibration(rows: HeldOutRows, classes: Array) -> Section:
-    """How far a probability can be taken at its word."""
+    """Return the section on calibration: predicted probability against observed frequency."""
     label, n = classes[1], len(rows.y)
     true = rows.y == label
     bins = min(_MAX_BINS, n // _ROWS_A_BIN)

@@ -38,7 +38,7 @@ def text_columns(model: Pipeline) -> list[str]:
 
 
 def required_columns(model: Pipeline, file: Path) -> list[str]:
-    """Return the columns that a model was trained on, having seen that a file of a table has them all.
+    """Return the columns that a model was trained on; raise if a file lacks one.
 
     Raises:
         DataError: it lacks one, or is no table.
@@ -199,7 +199,7 @@ def iter_rows(
 
 @contextmanager
 def _keep_all_rows() -> Iterator[None]:
-    """Drop from the error of a bad row the advice to leave it out: every row is to have its prediction."""
+    """Drop the advice to skip a bad row from its error: every row needs a prediction."""
     try:
         yield
     except BadRowError as error:
@@ -212,7 +212,7 @@ def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> 
 
 
 def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
-    """Return what writes tables of the same columns below each other, as one CSV text.
+    """Return a function that appends tables of the same columns to one CSV text.
 
     Args:
         put: takes the text.
@@ -237,7 +237,7 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
 
 @contextmanager
 def prediction_writer(path: Path) -> Iterator[Write]:
-    """Give what writes tables of the same columns below each other, in the format that the ending names.
+    """Yield a function that appends tables of the same columns, in the format that the suffix names.
 
     The file is whole when the block has ended.
     """
@@ -271,7 +271,7 @@ class _RowGroups:
                 self._file.close()
 
     def add(self, table: pd.DataFrame) -> None:
-        """Write what makes up a row group, and keep the rest for later; the first table tells the types."""
+        """Write full row groups, and buffer the rest; the first table sets the types."""
         part = pa.Table.from_pandas(table, schema=self._schema, preserve_index=False)
         self._schema = part.schema
         self._waiting.append(part)

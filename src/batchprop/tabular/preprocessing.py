@@ -1,8 +1,8 @@
-"""The preprocessing of a table larger than memory, learned in one pass over its blocks.
+"""The preprocessing of a table larger than memory, fitted in one pass over its blocks.
 
-The transformers are scikit-learn's and ours, fitted by their own ``fit``: not on the rows, but on a few
-that have the same statistics. Five rows have the quartiles of a column, however long it is; and a word that
-is frequent need not come as often as it does, if it only comes often enough.
+The transformers are scikit-learn's and ours, fitted by their own ``fit``, not on all rows but on a few with
+the same statistics. Five rows have the quartiles of a column of any length; and a frequent word only has to
+come often enough, not as often as in the table.
 
 Index legend: n rows, c columns of a kind, k features.
 """
@@ -31,7 +31,7 @@ _FLAGS = np.array([0.0, 1.0])
 
 
 class FittedPreprocessing(NamedTuple):
-    """What a pass over a table told.
+    """The preprocessing that a pass over a table fitted.
 
     Attributes:
         columns: what each column is, the target and the weights aside.
@@ -49,7 +49,7 @@ class FittedPreprocessing(NamedTuple):
 def fit_streaming(
     frames: Iterable[pd.DataFrame], *, target: str, task: Task | None = None, weights: str | None = None
 ) -> FittedPreprocessing:
-    """Learn what the columns are, the transformer to features, and the target, in one pass over a table.
+    """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
     The result is that of ``describe``, ``encoder(...).fit`` and ``read_target`` on all rows at once, and does
     not depend on how they are cut into blocks. Counts, means, categories and ranges are exact. Exact only for
@@ -92,11 +92,11 @@ def fit_streaming(
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
-    return table.learned()
+    return table.finish()
 
 
 class _Table:
-    """What is counted of all columns."""
+    """The statistics of all columns and of the target."""
 
     def __init__(self, frame: pd.DataFrame, target: str, task: Task | None, weights: str | None) -> None:
         self.weights = weights
@@ -105,12 +105,12 @@ class _Table:
         if weights is not None:
             get_column(frame, weights, "weights column")
         features = [name for name in self.names if name not in (target, weights)]
-        room = MemoryBudget.split(len(features))
-        self.tallies = {name: ColumnAccumulator(str(name), room) for name in features}
+        budget = MemoryBudget.split(len(features))
+        self.tallies = {name: ColumnAccumulator(str(name), budget) for name in features}
         self.target = TargetAccumulator(target, task)
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Count the rows of a block."""
+        """Add the rows of a block."""
         if (differing := set(self.names) ^ set(frame.columns)) or len(frame.columns) != len(self.names):
             names = join_truncated(sorted(map(str, differing)))
             raise DataError(
@@ -121,14 +121,14 @@ class _Table:
         for name, tally in self.tallies.items():
             tally.add(frame[name])
 
-    def learned(self) -> FittedPreprocessing:
-        """Tell what the table is."""
+    def finish(self) -> FittedPreprocessing:
+        """Return the fitted preprocessing."""
         columns = tuple(tally.column() for tally in self.tallies.values())
         rows = self.target.rows
         fitted = _fit(
             make_preprocessor(columns, rows, self.target.name), columns, list(self.tallies.values())
         )
-        return FittedPreprocessing(columns, fitted, self.target.learned(), rows)
+        return FittedPreprocessing(columns, fitted, self.target.finish(), rows)
 
 
 class _Vocabulary(NamedTuple):
@@ -138,14 +138,14 @@ class _Vocabulary(NamedTuple):
     rare: list[str]
 
     def rows(self, times: int, rows: int) -> list[str]:
-        """Return so many rows of words: the frequent ones come so many times or more, the rare less often."""
+        """Return rows with each frequent word at least ``times`` times, and each rare one less often."""
         words = [*np.repeat(np.array(self.frequent, dtype=object), times), *self.rare]
         filling = self.frequent[:1] or self.rare
         return words + [filling[i % len(filling)] for i in range(rows - len(words))]
 
 
-def _vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabulary:
-    """Divide words by the rule of scikit-learn's encoder: of equally frequent ones, the last stay."""
+def _split_vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabulary:
+    """Split words by the rule of scikit-learn's encoder: of equally frequent ones, the last get a feature."""
     most = text.max_categories - 1
     frequent = counts[counts >= text.min_frequency]
     if len(frequent) > most:
@@ -156,34 +156,34 @@ def _vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabulary:
 
 
 def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator]) -> Pipeline:
-    """Fit the whole on a few rows, so that every part knows its columns; then each part by its statistics."""
+    """Fit all parts on a few rows, so that they know their columns; then each part by its statistics."""
     features: ColumnTransformer = pipeline["features"]
     known = {tally.name: tally for tally in tallies}
     parts = {part: [known[name] for name in names] for part, _, names in features.transformers}
     encoders = {part: transformer for part, transformer, _ in features.transformers}
     text = encoders.get("text", OneHotEncoder())
-    words = {tally.name: _vocabulary(tally.words(), text) for tally in parts.get("text", [])}
-    rarely = text.min_frequency
+    words = {tally.name: _split_vocabulary(tally.words(), text) for tally in parts.get("text", [])}
+    min_frequency = text.min_frequency
     # In these few rows, each word that has a feature of its own comes once.
     text.set_params(min_frequency=1)
     pipeline.fit(_prototype_rows(columns, tallies, words))
-    text.set_params(min_frequency=rarely)
+    text.set_params(min_frequency=min_frequency)
     fitted = features.named_transformers_
     if "numbers" in parts:
         _set_statistics(
             fitted["numbers"], [([t.numbers.quantiles.ranked()], t.missing) for t in parts["numbers"]]
         )
     if "dates" in parts:
-        _set_statistics(fitted["dates"], [(t.dates.ranked(), t.missing) for t in parts["dates"]])
+        _set_statistics(fitted["dates"], [(t.dates.distributions(), t.missing) for t in parts["dates"]])
     if "text" in parts:
-        _set_word_statistics(fitted["text"], words, rarely)
+        _set_word_statistics(fitted["text"], words, min_frequency)
     return pipeline
 
 
 def _prototype_rows(
     columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator], words: dict[str, _Vocabulary]
 ) -> pd.DataFrame:
-    """A row for each feature of text there may be, with the ends of each column, and a gap if it has one."""
+    """Make a few rows with the range of each column, its gaps, and each word that gets a feature."""
     rows = max([QUARTILES, *(len(known.frequent) + 1 for known in words.values())])
     table = dict[str, Any]()
     for column, tally in zip(columns, tallies, strict=True):
@@ -200,7 +200,7 @@ def _prototype_rows(
 
 
 def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], int]]) -> None:
-    """Fit the steps that scale numbers: the median on itself, then on the five of each filled feature."""
+    """Fit the imputer on the medians, then the scaler on the five-number summary of each filled feature."""
     imputer, scaler, clip = (part[step] for step in ("simpleimputer", "robustscaler", "smoothclip"))
     features = [(ranked, missing) for parts, missing in columns for ranked in parts]
     medians = np.array([ranked.median for ranked, _ in features])
@@ -218,13 +218,13 @@ def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], i
     clip.fit(scaler.fit_transform(five))
 
 
-def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], rarely: int) -> None:
-    """Fit the encoder on all words: those that are frequent come so often, and no others."""
+def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], min_frequency: int) -> None:
+    """Fit the encoder on rows in which the frequent words, and no others, reach its minimum frequency."""
     most = max(len(known.rare) for known in words.values())
     fewest = min((len(known.rare) for known in words.values() if not known.frequent), default=None)
-    # A column of rare words only is filled up with these, evenly: then they still must not come too often.
+    # Rows of a column of rare words only are filled up with these, evenly; none may become frequent by it.
     times = 2 if fewest is None else 2 + (most + fewest) // (fewest - MAX_CATEGORIES)
     rows = MAX_CATEGORIES * times + most
     table = pd.DataFrame({name: known.rows(times, rows) for name, known in words.items()}, dtype=object)
     text.set_params(min_frequency=times).fit(table)
-    text.set_params(min_frequency=rarely)
+    text.set_params(min_frequency=min_frequency)

@@ -1,4 +1,4 @@
-"""The report of a training: which sections it has, and what each says."""
+"""The report of a training, section by section."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
 
 
 def _headline(result: TrainingResult, diagnostics: Diagnostics) -> str:
-    """The one score that says most, as accuracy or R², with its interval and what the simplest guess gets."""
+    """Return the headline: accuracy or R², its interval, and the baseline's score."""
     evaluation, n = result.evaluation, len(result.test_rows.y)
     name = next(iter(evaluation.scores))
     if name == "R²" and diagnostics.metric != "root mean squared error":
@@ -149,11 +149,13 @@ def _importances(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     return Section(title, (text,), (_importance_bars(shuffled, metric),))
 
 
-def _importance_bars(found: PermutationImportance, metric: str) -> Figure:
+def _importance_bars(importance: PermutationImportance, metric: str) -> Figure:
     shown = slice(_MAX_COLUMNS)
-    figure = draw_importances(found.columns[shown], found.mean[shown], found.std[shown], metric)
-    whiskers = "" if found.repeats == 1 else " Whiskers: one standard deviation over the repeats."
-    total = len(found.columns)
+    figure = draw_importances(
+        importance.columns[shown], importance.mean[shown], importance.std[shown], metric
+    )
+    whiskers = "" if importance.repeats == 1 else " Whiskers: one standard deviation over the repeats."
+    total = len(importance.columns)
     which = (
         "All columns" if total <= _MAX_COLUMNS else f"The {_MAX_COLUMNS} most important of {total:,} columns"
     )
@@ -162,7 +164,7 @@ def _importance_bars(found: PermutationImportance, metric: str) -> Figure:
         ("column", "mean", "standard deviation"),
         tuple(
             (name, format_number(f"{mean:.4g}"), f"{std:.2g}")
-            for name, mean, std in zip(found.columns, found.mean, found.std, strict=True)
+            for name, mean, std in zip(importance.columns, importance.mean, importance.std, strict=True)
         ),
         right=(1, 2),
     )
@@ -171,29 +173,29 @@ def _importance_bars(found: PermutationImportance, metric: str) -> Figure:
     )
 
 
-def _suspicious_section(result: TrainingResult, found: pd.DataFrame | None) -> list[Section]:
-    if found is None:
+def _suspicious_section(result: TrainingResult, examples: pd.DataFrame | None) -> list[Section]:
+    if examples is None:
         return []
     classes = result.table.target.task == "classification"
-    place, most = found.columns[0], found.head(MAX_ROWS)
+    locator, most = examples.columns[0], examples.head(MAX_ROWS)
     written = str if classes else _number
     predicted = "predicted" if classes else "expected"
-    rows = zip(*(most[name] for name in (place, "given_label", "predicted_label", "why")), strict=True)
+    rows = zip(*(most[name] for name in (locator, "given_label", "predicted_label", "why")), strict=True)
     table = Table(
-        f"The {len(most)} most suspicious of {_rows(len(found), 'training row')}",
-        (str(place), "given", predicted, "why"),
+        f"The {len(most)} most suspicious of {_rows(len(examples), 'training row')}",
+        (str(locator), "given", predicted, "why"),
         tuple((str(where), written(given), written(other), why) for where, given, other, why in rows),
         right=() if classes else (1, 2),
     )
     where = "the file" if result.files else "the table"
     text = (
-        f"How the network fared with {_rows(len(found), 'training row')} over "
+        f"How the network fared with {_rows(len(examples), 'training row')} over "
         f"{count_epochs(len(result.history))}, "
-        f"the rows whose target looks most wrong first; a {place} is "
+        f"the rows whose target looks most wrong first; a {locator} is "
         f"counted from 1 in {where}. "
     )
     if classes:
-        other = int((found["given_label"] != found["predicted_label"]).sum())
+        other = int((examples["given_label"] != examples["predicted_label"]).sum())
         text += (
             "A label is held at its mean probability over them; "
             f"another than the one given is predicted for {_rows(other, 'row')}."

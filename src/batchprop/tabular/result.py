@@ -1,4 +1,4 @@
-"""All that a training leaves: the pipeline, its history, and the table that it is judged on."""
+"""The result of a training: the pipeline, its history, and the table that it is evaluated on."""
 
 import platform
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """All that a training leaves.
+    """The result of a training.
 
     Attributes:
         table: of the rows that are not only for training.
@@ -52,7 +52,7 @@ class TrainingResult:
 
     @property
     def engine(self) -> str:
-        """What trained the network, "numpy" or "jax"."""
+        """The engine that trained the network, "numpy" or "jax"."""
         return str(self.network.engine_)
 
     @cached_property
@@ -89,7 +89,7 @@ class TrainingResult:
 
     @property
     def title(self) -> str:
-        """What was trained, in words."""
+        """The title of the report."""
         return f"{self.table.name}: predicting {self.table.target.name}"
 
     @property
@@ -100,7 +100,7 @@ class TrainingResult:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of Python and the libraries that had a part."""
+        """The versions of Python and of the libraries that were used."""
         names = (*_LIBRARIES, "jax") if self.engine == "jax" else _LIBRARIES
         ours = {"batchprop": __version__, "python": platform.python_version()}
         return ours | {name: version(name) for name in names}

@@ -1,4 +1,4 @@
-"""Checkpoints of a training beside its model: where an earlier run stood, and what it began with."""
+"""Checkpoints of a training beside its model, and the memory that it began with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 
 RESUME_FILE = "begun.json"
-"""Beside the checkpoints: what a training began with that the machine decided."""
+"""Beside the checkpoints: the memory that a training began with, which depends on the machine."""
 
 _MAX_BYTES = 1 << 22
 
@@ -30,7 +30,7 @@ def start_or_resume(
     *,
     force: bool,
 ) -> tuple[int | None, History]:
-    """Settle the memory to use, and find where an earlier run stood, if it is to go on.
+    """Return the memory to use, and the history of an earlier run that is resumed.
 
     Whether a table is read in parts, and which rows are kept for the test, follows from the memory: a run
     that goes on takes that of the first, however much is free now.
@@ -39,14 +39,14 @@ def start_or_resume(
         folder: of the checkpoints, or None.
         options: of the training.
         memory: asked for, in bytes, or None.
-        observer: is told.
+        observer: called with a note.
         force: begin anew where an earlier training did not end.
 
     Returns:
         The memory to use; and the epochs done.
 
     Raises:
-        CheckpointError: there are checkpoints, and nobody said what is to become of them; all are damaged.
+        CheckpointError: there are checkpoints, and neither `resume` nor `force` is set; or all are damaged.
     """
     memory = memory or default_memory()
     if folder is None or options.checkpoint_every is None:
@@ -74,7 +74,7 @@ def start_or_resume(
 
 @contextmanager
 def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | None) -> Iterator[None]:
-    """Note beside the checkpoints what the training begins with; leave nothing where none was written."""
+    """Save the memory beside the checkpoints; remove it where no checkpoint was written."""
     if folder is None or options.checkpoint_every is None:
         yield
         return
@@ -94,7 +94,7 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
 
 @contextmanager
 def checkpoint_hint(folder: Path, options: TrainOptions) -> Iterator[None]:
-    """Add to the error of a model that could not be written what becomes of its training.
+    """Add to the error of a model that cannot be written how to resume its training.
 
     Raises:
         WriteError: the one that it adds to.
@@ -115,7 +115,7 @@ def has_checkpoints(folder: Path, options: TrainOptions) -> bool:
 
 
 def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
-    """Remove the checkpoints, and what lies beside them."""
+    """Remove the checkpoints and the file beside them."""
     if folder is not None and options.checkpoint_every is not None:
         with suppress(OSError):
             (folder / RESUME_FILE).unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def _checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:
 
 
 def _memory_of(folder: Path) -> int | None:
-    """The memory that a training began with."""
+    """Return the memory that a training began with."""
     value = _read(folder / RESUME_FILE).get("memory")
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 

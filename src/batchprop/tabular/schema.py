@@ -1,4 +1,4 @@
-"""What each column of a table is: numbers, categories, dates, or nothing to predict from."""
+"""The type of each column of a table: numbers, categories, dates, or left out."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _KEY_WORD = re.compile(r"^(id|uuid|guid|key|index)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ColumnSchema:
-    """One column: its name, what it is, why, how many of its values are missing, and what is odd about it."""
+    """A column: its name, kind, the reason for it, the number of missing values, and a warning."""
 
     name: str
     kind: ColumnType
@@ -51,7 +51,7 @@ def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
 
 @dataclass(frozen=True)
 class ColumnStats:
-    """What decides the kind of a column, counted over all of its rows: at once, or block by block.
+    """The statistics that decide the kind of a column, of the whole column or block by block.
 
     Attributes:
         name: the column's.
@@ -87,7 +87,7 @@ class ColumnStats:
 
     @property
     def present(self) -> int:
-        """How many values are not missing."""
+        """The number of values that are not missing."""
         return self.rows - self.missing
 
 
@@ -130,7 +130,7 @@ def count_numeric(words: pd.Series) -> tuple[int, str | None]:
 
 
 def value_type(present: pd.Series) -> ValueType:
-    """Tell what the values of a column are, none of them missing.
+    """Return the type of a column's values, none of them missing.
 
     >>> value_type(pd.Series([0.5, 1.0])), value_type(pd.Series([[1], [2]]))
     ('numbers', 'nested')
@@ -147,7 +147,7 @@ def value_type(present: pd.Series) -> ValueType:
 
 
 def classify_column(facts: ColumnStats) -> ColumnSchema:
-    """Tell what a column is by what was counted of it.
+    """Return the schema of a column by its statistics.
 
     >>> classify_column(ColumnStats("colour", 40, 0, "text", "red", distinct=3))
     ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='')
@@ -157,11 +157,11 @@ def classify_column(facts: ColumnStats) -> ColumnSchema:
     "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(facts) or _kind(facts)
-    return ColumnSchema(facts.name, kind, note, facts.missing, _odd(facts))
+    return ColumnSchema(facts.name, kind, note, facts.missing, _make_warning(facts))
 
 
-def _odd(facts: ColumnStats) -> str:
-    """Say that a few words make text of a column of numbers, which is seldom meant."""
+def _make_warning(facts: ColumnStats) -> str:
+    """Warn that a few words turn a column of numbers into text, which is seldom meant."""
     others = facts.present - facts.numerals
     if facts.holds != "text" or not others or facts.numerals < _MOSTLY_NUMBERS * facts.present:
         return ""
@@ -170,12 +170,12 @@ def _odd(facts: ColumnStats) -> str:
 
 
 def _unusable(facts: ColumnStats) -> tuple[ColumnType, str] | None:
-    """The reason why a column cannot help, or None."""
+    """Return why a column is left out, or None."""
     if facts.holds == "nothing":
         return "left out", "no values"
     if facts.holds == "nested":
-        held = _NESTED.get(type(facts.first), "values")
-        return "left out", f"{held} that are no single number, text or date"
+        content = _NESTED.get(type(facts.first), "values")
+        return "left out", f"{content} that are no single number, text or date"
     if facts.distinct == 1 and not format_value(facts.first).strip():
         return "left out", "no values"
     if facts.distinct == 1 and not facts.missing:
@@ -205,7 +205,7 @@ def _is_identifier(facts: ColumnStats) -> bool:
 
 
 def is_id_name(name: str) -> bool:
-    """Tell whether a column is called an id, a key or the like.
+    """Whether a column is called an id, a key or the like.
 
     >>> is_id_name("customer_id"), is_id_name("humid")
     (True, False)
@@ -228,7 +228,7 @@ def _day(date: Any) -> str:
 
 
 def is_date_text(present: pd.Series) -> bool:
-    """Tell whether all of a column's text reads as dates, such as 2020-02-29T10:30.
+    """Whether all of a column's text reads as dates, such as 2020-02-29T10:30.
 
     >>> is_date_text(pd.Series(["2020-02-29"])), is_date_text(pd.Series(["2021-02-29"]))
     (True, False)

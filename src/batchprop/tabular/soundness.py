@@ -1,4 +1,4 @@
-"""Whether what came out of a model file is a model that can answer: the right parts, that fit together."""
+"""Checks that the content of a model file is a model that can predict: the right parts, of fitting shapes."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -23,7 +23,7 @@ _PROBE_ROWS: Mapping[str, list[Any]] = {
 
 
 def validate_model(model: Any) -> None:
-    """Check that a model has the parts of one, that they fit together, and that it answers with numbers.
+    """Check that a model has all its parts, that their shapes fit, and that it predicts numbers.
 
     Args:
         model: what a model file held.
@@ -48,7 +48,7 @@ def _check_columns(columns: Any) -> None:
 
 
 def _estimators(value: Any) -> Iterator[BaseEstimator]:
-    """Every estimator in the model, fitted or to be fitted."""
+    """Yield every estimator in the model, fitted or not."""
     if isinstance(value, BaseEstimator):
         yield value
         value = vars(value)
@@ -60,7 +60,7 @@ def _estimators(value: Any) -> Iterator[BaseEstimator]:
 
 
 def _check_part(part: BaseEstimator) -> None:
-    """Refuse what would start processes or read files, and what was learned and is no number."""
+    """Refuse parameters that start processes or read files, and fitted values that are not finite."""
     for name in ("n_jobs", "memory"):
         if getattr(part, name, None) is not None:
             raise ValueError(f"{name} of its {type(part).__name__} is set")
@@ -76,7 +76,7 @@ def _is_unsound(value: Any) -> bool:
 
 
 def _check_categories(part: OneHotEncoder) -> None:
-    """Refuse places of categories that do not exist: a table may bring them up much later."""
+    """Refuse indices of categories that do not exist: a table may reach them much later."""
     learned = vars(part)
     mappings = learned.get("_default_to_infrequent_mappings") or [None] * len(part.categories_)
     widths = learned["_n_features_outs"]

@@ -1,4 +1,4 @@
-"""Setting rows aside: a part to test on, a part to validate on, the classes in proportion."""
+"""Stratified splits into training, validation and test rows."""
 
 from typing import Any, TypeAlias
 

@@ -1,7 +1,7 @@
-"""One column of a table that comes in blocks: what `describe` and the transformers need to know of it.
+"""Statistics of one column of a table that comes in blocks, for its schema and for the transformers.
 
-Whatever a block's type is, its values are counted as what they are: numbers, booleans, text, dates, or
-single values of several sorts. What the column is, is told at the end, over all of its rows.
+Values are counted by their type: numbers, booleans, text, dates, or a mix of these. The type of a column is
+known at the end only, after all of its rows.
 
 Index legend: n rows in all, k of a block, c columns.
 """
@@ -33,15 +33,15 @@ from batchprop.tabular.schema import (
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
-"""How many words of a column are kept at the end, if they were too many to count."""
+"""How many words of a column are kept where there are too many to count."""
 
-_SEVERAL = 2
-_CALLED = {"mixed": "text and numbers"}
-_SINGLE = {"numbers", "booleans", "text", "mixed"}
+_MANY = 2  # stands for any number of distinct values between 1 and all
+_TYPE_NAMES = {"mixed": "text and numbers"}
+_SCALAR_TYPES = {"numbers", "booleans", "text", "mixed"}
 
 
 class MemoryBudget(NamedTuple):
-    """How much may be kept of one column, so that all of them together take bounded memory.
+    """How much of one column is kept, so that all columns together take bounded memory.
 
     Attributes:
         values: how many numbers are kept as they are before quantiles become approximate.
@@ -55,7 +55,7 @@ class MemoryBudget(NamedTuple):
 
     @classmethod
     def split(cls, columns: int) -> "MemoryBudget":
-        """Share the room for all columns: 2²² buffered numbers, 2²² words, and a gigabyte of text at most.
+        """Divide 2²² buffered numbers, 2²² words and a gigabyte of text among the columns.
 
         >>> MemoryBudget.split(30)
         MemoryBudget(values=16384, words=100000, word_bytes=35791394)
@@ -71,37 +71,38 @@ class MemoryBudget(NamedTuple):
 
 
 class NumberStats:
-    """Numbers as they come: their range, their quantiles, and whether they may be an id.
+    """The range and the quantiles of numbers, and whether they may be an id.
 
     Args:
-        room: how many of them may be kept.
+        budget: how many of them may be kept.
     """
 
-    def __init__(self, room: MemoryBudget) -> None:
-        self.quantiles = QuantileSketch(room.values)
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.quantiles = QuantileSketch(budget.values)
         self.whole = True
         self.low: Any = np.inf
         self.high: Any = -np.inf
         self.infinite: pd.Series | None = None
-        # Kept as long as every value is whole and none was seen twice.
+        # None once a value is a fraction or repeats: only whole numbers that all differ can be an id.
         self._distinct: DistinctCounter | None = DistinctCounter()
 
     def add(self, present: pd.Series) -> None:
-        """Take numbers in (k,), none of them missing."""
-        self._note_whole(present)
+        """Add numbers in (k,), none of them missing."""
+        self._update_whole(present)
         values = present.to_numpy(float)
         low, high = values.min(), values.max()
         if self.whole:
             low, high = int(present.min()), int(present.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
         if not -MAX_ABS <= low <= high <= MAX_ABS:
+            # The error comes at the end: text further on may still make categories of the column.
             infinite = present[np.isinf(values)]
             if self.infinite is None and len(infinite):
                 self.infinite = infinite.iloc[:1]
             values = values.clip(-MAX_ABS, MAX_ABS)
         self.quantiles.add(values)
 
-    def _note_whole(self, present: pd.Series) -> None:
+    def _update_whole(self, present: pd.Series) -> None:
         self.whole = self.whole and types.is_integer_dtype(present)
         if not self.whole:
             self._distinct = None
@@ -112,29 +113,29 @@ class NumberStats:
 
     @property
     def all_distinct(self) -> bool:
-        """Whether they are whole numbers of which none was seen twice."""
+        """Whether all are whole numbers that differ from each other."""
         return self._distinct is not None and not self._distinct.repeated
 
     @property
-    def held(self) -> int:
+    def memory_items(self) -> int:
         """How many values are kept."""
         return self.quantiles.memory_items + (0 if self._distinct is None else self._distinct.memory_items)
 
 
 class DateStats:
-    """Dates as they come: the quantiles of their parts, the first and the last of them.
+    """The quantiles of the parts of dates, and the first and the last date.
 
     Args:
-        room: how many values of each part may be kept.
+        budget: how many values of each part may be kept.
     """
 
-    def __init__(self, room: MemoryBudget) -> None:
-        self.parts = [QuantileSketch(room.values) for _ in DateParts.PARTS]
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.parts = [QuantileSketch(budget.values) for _ in DateParts.PARTS]
         self.low: Any = None
         self.high: Any = None
 
     def add(self, present: pd.Series) -> None:
-        """Take dates in (k,), or text that reads as dates, none of them missing."""
+        """Add dates in (k,), or text that reads as dates, none of them missing."""
         low, high = present.min(), present.max()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
@@ -146,18 +147,18 @@ class DateStats:
         """The first of them, in days since 1970."""
         return self.parts[-1].low
 
-    def ranked(self) -> list[WeightedSamples]:
+    def distributions(self) -> list[WeightedSamples]:
         """Return the distribution of each part; the last is days since the first date."""
         *parts, days = [part.ranked() for part in self.parts]
         return [*parts, WeightedSamples(days.values - self.first, days.weights)]
 
 
 class ColumnAccumulator:
-    """What is counted of one column, block by block.
+    """The statistics of one column, computed block by block.
 
     Args:
         name: the column's.
-        room: how much may be kept of it.
+        budget: how much may be kept of it.
 
     >>> tally = ColumnAccumulator("age", MemoryBudget.split(1))
     >>> tally.add(pd.Series([30, 41]))
@@ -166,32 +167,32 @@ class ColumnAccumulator:
     ColumnSchema(name='age', kind='number', note='30 to 41', missing=1, warning='')
     """
 
-    def __init__(self, name: str, room: MemoryBudget) -> None:
+    def __init__(self, name: str, budget: MemoryBudget) -> None:
         self.name = name
         self.rows = self.missing = 0
-        self._room = room
-        self.numbers, self.dates = NumberStats(room), DateStats(room)
-        self._truths = {"false": 0, "true": 0}
-        self._text = FrequentItems(room.words, room.word_bytes)
+        self._budget = budget
+        self.numbers, self.dates = NumberStats(budget), DateStats(budget)
+        self._booleans = {"false": 0, "true": 0}
+        self._text = FrequentItems(budget.words, budget.word_bytes)
         self._are_dates = True
         self._numerals = 0
         self._other: str | None = None
         self._first: Any = None
-        # What values there are of, and the row where the first of them stands; zones of dates apart.
+        # The first row of each type of value; dates of another time zone are another type.
         self._since: dict[tuple[ValueType, str], int] = {}
-        self._take = {
+        self._adders = {
             "numbers": self.numbers.add,
-            "booleans": self._take_booleans,
-            "dates": self._take_dates,
-            "text": self._take_text,
-            "mixed": self._take_mixed,
+            "booleans": self._add_booleans,
+            "dates": self._add_dates,
+            "text": self._add_text,
+            "mixed": self._add_mixed,
         }
 
     def add(self, column: pd.Series) -> None:
-        """Take the values of a block in (k,), whose index numbers the rows from 0.
+        """Add the values of a block in (k,), whose index numbers the rows from 0.
 
         Raises:
-            DataError: text came after so many numbers that they cannot be taken for words any more.
+            DataError: text follows so many numbers that they can no longer be counted as words.
         """
         present = column.dropna()
         self.rows += len(column)
@@ -203,28 +204,28 @@ class ColumnAccumulator:
             self._first = present.iloc[0]
         self._since.setdefault((holds, str(getattr(present.dtype, "tz", ""))), int(present.index[0]) + 1)
         if self.holds not in ("nested", "nothing"):
-            self._take[holds](present)
+            self._adders[holds](present)
         if self.holds == "mixed" and not self.numbers.quantiles.exact:
-            raise DataError(self._too_late())
+            raise DataError(self._type_change_error())
 
-    def _too_late(self) -> str:
+    def _type_change_error(self) -> str:
         since = {holds: row for (holds, _), row in self._since.items()}
         numbers = since.pop("numbers")
         other, row = next(iter(since.items()))
         return (
-            f"column {self.name!r} holds numbers in row {numbers} and {_CALLED.get(other, other)} in row "
+            f"column {self.name!r} holds numbers in row {numbers} and {_TYPE_NAMES.get(other, other)} in row "
             f"{row}: make them all of one kind, or leave the column out"
         )
 
-    def _take_booleans(self, present: pd.Series) -> None:
+    def _add_booleans(self, present: pd.Series) -> None:
         true = int(present.sum())
-        self._truths["true"] += true
-        self._truths["false"] += len(present) - true
+        self._booleans["true"] += true
+        self._booleans["false"] += len(present) - true
 
-    def _take_dates(self, present: pd.Series) -> None:
+    def _add_dates(self, present: pd.Series) -> None:
         self.dates.add(present)
 
-    def _take_text(self, present: pd.Series) -> None:
+    def _add_text(self, present: pd.Series) -> None:
         numerals, other = count_numeric(present)
         self._numerals, self._other = self._numerals + numerals, self._other or other
         words = self._text.add(pa.array(present, pa.large_string()))
@@ -234,10 +235,10 @@ class ColumnAccumulator:
         if self._are_dates:
             self.dates.add(present)
         else:
-            self.dates = DateStats(self._room)
+            self.dates = DateStats(self._budget)
 
-    def _take_mixed(self, present: pd.Series) -> None:
-        self._take_text(cast_column(present, "category"))
+    def _add_mixed(self, present: pd.Series) -> None:
+        self._add_text(cast_column(present, "category"))
 
     @property
     def holds(self) -> ValueType:
@@ -247,12 +248,13 @@ class ColumnAccumulator:
         kinds = {holds for holds, _ in self._since}
         if len(self._since) == 1:
             return next(iter(kinds))
-        return "mixed" if kinds <= _SINGLE else "nested"
+        return "mixed" if kinds <= _SCALAR_TYPES else "nested"
 
     def column(self) -> ColumnSchema:
-        """Tell what the column is, as `describe` would of the whole of it."""
+        """Return the schema that `infer_schema` gives for the whole column."""
         column = classify_column(self._facts())
         if column.kind == "number" and self.numbers.infinite is not None:
+            # Casting the first infinite value raises the error that names its row.
             cast_column(self.numbers.infinite, "number")
         return column
 
@@ -273,31 +275,32 @@ class ColumnAccumulator:
             dates=dates,
             low=ordered.low,
             high=ordered.high,
-            true=self._truths["true"] / max(self.rows - self.missing, 1),
+            true=self._booleans["true"] / max(self.rows - self.missing, 1),
             numerals=self._numerals,
             other=self._other,
         )
 
     def _distinct(self, holds: ValueType) -> float:
-        """The number of distinct values; of numbers and dates, only one and all of them decide anything."""
+        """Return the number of distinct values; of numbers and dates only whether it is 1, all or neither."""
         if holds in ("numbers", "dates"):
             ordered = self.numbers if holds == "numbers" else self.dates
             if ordered.low == ordered.high:
                 return 1
-            return self.rows - self.missing if self.numbers.all_distinct else _SEVERAL
+            # Between 1 and all, the number changes nothing.
+            return self.rows - self.missing if self.numbers.all_distinct else _MANY
         numbers = np.unique(self.numbers.quantiles.ranked().values)
-        return self._text.distinct + len(numbers) + sum(map(bool, self._truths.values()))
+        return self._text.distinct + len(numbers) + sum(map(bool, self._booleans.values()))
 
     def words(self) -> "pd.Series[int]":
-        """Return how often each word comes, missing values as a word of their own; the index is the words.
+        """Return the count of each word, missing values as a word of their own; the index is the words.
 
-        If there are too many to count, the most frequent ones: their counts are then a little too small.
+        Of too many to count, only the most frequent; their counts are then slightly too small.
         """
         values, weights = self.numbers.quantiles.ranked()
         parts = [
             self._text.counted(),
             pd.Series(weights, index=cast_column(pd.Series(values), "category")),
-            pd.Series(self._truths),
+            pd.Series(self._booleans),
         ]
         if not self._text.exact:
             parts[0] = parts[0].nlargest(FREQUENT)
@@ -306,8 +309,10 @@ class ColumnAccumulator:
         return counts
 
     @property
-    def held(self) -> int:
+    def memory_items(self) -> int:
         """How many values and words are kept."""
         return (
-            self.numbers.held + self._text.memory_items + sum(part.memory_items for part in self.dates.parts)
+            self.numbers.memory_items
+            + self._text.memory_items
+            + sum(part.memory_items for part in self.dates.parts)
         )

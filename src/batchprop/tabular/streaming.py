@@ -1,4 +1,4 @@
-"""A table larger than memory: scanned once, learned from in one pass, then read in every epoch."""
+"""A table larger than memory: scanned once, then fitted in one pass, then read in every epoch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OnRows = Callable[[int], None]
 
 
 class SplitFractions(NamedTuple):
-    """Which part of the rows is kept for the test, and which for validation."""
+    """The shares of the rows for the test and for validation."""
 
     test: float
     validation: float
@@ -126,8 +126,8 @@ def _check_streamable(options: TrainOptions) -> None:
         "solver='lbfgs'": options.solver == "lbfgs",
         "batch_size='full'": options.batch_size == "full",
     }
-    for option, given in whole.items():
-        if given:
+    for option, is_set in whole.items():
+        if is_set:
             raise ParameterError(
                 f"{option} needs all rows at once, and the table does not fit in the memory to use: "
                 "leave it out, or give more `memory`"
@@ -137,7 +137,7 @@ def _check_streamable(options: TrainOptions) -> None:
 def fit_preprocessing(
     table: TableScan, fractions: SplitFractions, options: TrainOptions, observer: Observer
 ) -> tuple[TrainingTable, Split, FittedPreprocessing]:
-    """Learn what the columns are and what the target holds, in one pass; keep the held-out rows.
+    """Fit the preprocessing to the training rows in one pass, and keep the held-out rows in memory.
 
     Args:
         table: scanned.
@@ -146,7 +146,7 @@ def fit_preprocessing(
         observer: watches the pass over the table.
 
     Returns:
-        The held-out rows as a table, their split, and what was learned of the others.
+        The held-out rows as a table, their split, and what the others fitted.
 
     Raises:
         DataError: the table cannot be trained on.
@@ -162,24 +162,24 @@ def fit_preprocessing(
                 yield frame[part == TRAIN]
                 count_rows(len(frame))
 
-    learned = fit_streaming(
+    fitted = fit_streaming(
         training(), target=str(options.target), task=options.given_task, weights=options.weights
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
     held_out_table = TrainingTable(
         dataset_name(table.files),
         table.files[0],
-        frame.drop(columns=[learned.target.name, *filter(None, [options.weights])]),
-        learned.columns,
-        _read_target(learned, frame[learned.target.name], options),
+        frame.drop(columns=[fitted.target.name, *filter(None, [options.weights])]),
+        fitted.columns,
+        _read_target(fitted, frame[fitted.target.name], options),
         left_out=len(table.skipped),
-        target_stats=learned.target,
+        target_stats=fitted.target,
         skipped=table.skipped,
     )
     return (
         held_out_table,
-        Split(range(learned.rows), np.flatnonzero(part == VALID), np.flatnonzero(part == TEST)),
-        learned,
+        Split(range(fitted.rows), np.flatnonzero(part == VALID), np.flatnonzero(part == TEST)),
+        fitted,
     )
 
 
@@ -188,22 +188,22 @@ def streaming_training_data(
     fractions: SplitFractions,
     table: TrainingTable,
     split: Split,
-    learned: FittedPreprocessing,
+    fitted: FittedPreprocessing,
     options: TrainOptions,
     on_rows: OnRows,
 ) -> TrainingData:
-    """Return what to learn from: features and targets as they are read.
+    """Return the training data, encoded as it is read.
 
     Args:
         scan: of the whole table.
         fractions: of its rows that are held out.
         table: those rows.
         split: which of them are for what.
-        learned: what a pass over the others told.
+        fitted: preprocessing, fitted to the other rows.
         options: of the training.
         on_rows: called with how many rows were read.
     """
-    target, encoder, scaler = learned.target, learned.encoder, None
+    target, encoder, scaler = fitted.target, fitted.encoder, None
     X_val = encoder.transform(table.frame.iloc[split.validation])
     y_val, read_target = table.target.values[split.validation], target.read
     if is_scaled(target.task, options):
@@ -211,11 +211,11 @@ def streaming_training_data(
         scaler = StandardScaler().fit([[target.mean - target.deviation], [target.mean + target.deviation]])
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
     source = TrainingSource(scan.with_transform(encoder, read_target), fractions, options.seed, on_rows)
-    return TrainingData(encoder, source, None, None, X_val, y_val, learned.rows, scaler)
+    return TrainingData(encoder, source, None, None, X_val, y_val, fitted.rows, scaler)
 
 
-def _read_target(learned: FittedPreprocessing, column: pd.Series, options: TrainOptions) -> Target:
-    stats = learned.target
+def _read_target(fitted: FittedPreprocessing, column: pd.Series, options: TrainOptions) -> Target:
+    stats = fitted.target
     ends = stats.classes if stats.classes is not None else np.array([stats.low, stats.high])
     if len(np.unique(ends)) == 1:
         what = "one class" if stats.task == "classification" else "one number"

@@ -44,7 +44,7 @@ _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"
 
 
 def data_summary(data: TrainingTable, parts: Split) -> Section:
-    """Say what the table held, and which rows were for what."""
+    """Describe the table and the split of its rows."""
     target = data.target
     text = f"Predicting {target.name} is {target.task}: {target.reason}."
     tables = [
@@ -79,7 +79,7 @@ def data_summary(data: TrainingTable, parts: Split) -> Section:
 
 
 def _classes(data: TrainingTable, parts: Split) -> Table:
-    """How many rows of each class are for what."""
+    """Return the rows of each class in each part of the split."""
     classes = data.classes
     counts = np.column_stack([_counts(data, rows, classes) for rows in parts])
     order = np.arange(len(classes))
@@ -93,14 +93,14 @@ def _classes(data: TrainingTable, parts: Split) -> Table:
 
 
 def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
-    """How many of some rows are of each class."""
+    """Count the rows of each class."""
     if data.target_stats is not None and isinstance(rows, range):
         return data.target_stats.counts
     return np.bincount(np.searchsorted(classes, data.target.values[rows]), minlength=len(classes))
 
 
 def _spread(data: TrainingTable, parts: Split) -> Table:
-    """The target's range in each part of the rows."""
+    """Return the target's range in each part of the split."""
     rows = []
     for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
         least, median, mean, most = _range(data, part)
@@ -123,7 +123,7 @@ def _range(data: TrainingTable, rows: Any) -> tuple[float, float, float, float]:
 
 
 def settings_section(options: TrainOptions, versions: Mapping[str, str]) -> list[Section]:
-    """Say what was asked for, and what it ran with."""
+    """List the options and the versions."""
     values = tuple((name.replace("_", "-"), _as_text(value)) for name, value in to_dict(options).items())
     table = Table("Options of the training", ("option", "value"), values)
     libraries = Table("Versions", ("of", "is"), tuple(versions.items()))
@@ -139,7 +139,7 @@ def _as_text(value: Any) -> str:
 
 
 def files_section(folder: Path, result: TrainingResult) -> Section:
-    """Say where the files are, and how to go on."""
+    """List the files, and the command that predicts."""
     next_steps = {"Every matrix of one batch": ["batchprop", "look", str(folder)]}
     if result.files:
         next_steps["Predictions"] = predict_words(folder, result.files)
@@ -159,7 +159,7 @@ def predict_words(folder: Path, files: Sequence[Path]) -> list[str]:
 
 
 def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:
-    """Say of each kind of column how many there are, what they hold, their names, what they become."""
+    """Return for each kind of column their number, content, names and encoding."""
     summary = []
     for kind, plural in _PLURAL.items():
         names = [column.name for column in columns if column.kind == kind]
@@ -171,7 +171,7 @@ def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, s
 
 
 def describe_target(data: TrainingTable) -> str:
-    """Say what the target holds: the range of its numbers, or its classes with their rows."""
+    """Describe the target: the range of its numbers, or its classes with their rows."""
     stats, values = data.target_stats, data.target.values
     if data.target.task == "regression":
         low, high = (values.min(), values.max()) if stats is None else (stats.low, stats.high)

@@ -22,7 +22,7 @@ _WHOLE_UP_TO = 2.0**53
 
 @dataclass(frozen=True)
 class Target:
-    """The column to predict: labels or numbers (n,), and the rule that told which."""
+    """The column to predict: labels or numbers (n,), and the reason for the task."""
 
     name: str
     task: Task
@@ -31,7 +31,7 @@ class Target:
 
 
 def read_target(column: pd.Series, task: Task | None = None) -> Target:
-    """Tell classes from numbers, and return the target as labels or as float64 numbers (n,).
+    """Infer the task, and return the target as labels or as float64 numbers (n,).
 
     Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
     are at most 20 distinct ones and two rows or more of each on average.
@@ -51,11 +51,11 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
     """
     name = str(column.name)
     check_target(column)
-    told, rule = _tell_task(column)
+    inferred, reason = _infer_task(column)
     if task is not None:
-        told, rule = task, "as asked for"
-    values = _labels(column) if told == "classification" else _numbers(column, name)
-    return Target(name, told, rule, values)
+        inferred, reason = task, "as asked for"
+    values = _labels(column) if inferred == "classification" else _numbers(column, name)
+    return Target(name, inferred, reason, values)
 
 
 def check_target(column: pd.Series) -> None:
@@ -88,7 +88,7 @@ def check_target(column: pd.Series) -> None:
         )
 
 
-def _tell_task(column: pd.Series) -> tuple[Task, str]:
+def _infer_task(column: pd.Series) -> tuple[Task, str]:
     if types.is_bool_dtype(column):
         return "classification", "it holds true and false"
     if not types.is_numeric_dtype(column):
@@ -100,7 +100,7 @@ def _tell_task(column: pd.Series) -> tuple[Task, str]:
 
 
 def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
-    """Tell whether a target of whole numbers holds classes or numbers, and by which rule.
+    """Return the task of a target of whole numbers, and the reason.
 
     >>> infer_integer_task(3, rows=100)
     ('classification', 'it holds 3 different whole numbers, at most 20')
@@ -119,7 +119,7 @@ def _labels(column: pd.Series) -> npt.NDArray[Any]:
 
 
 def are_integers(values: npt.NDArray[np.float64]) -> bool:
-    """Tell whether numbers (n,) are whole ones that float64 holds exactly.
+    """Whether numbers (n,) are integers that float64 holds exactly.
 
     >>> are_integers(np.array([1.0, -2.0])), are_integers(np.array([1e300]))
     (True, False)
@@ -170,7 +170,7 @@ def as_numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
 
 
 def check_largest(number: float, name: str) -> None:
-    """Check that the target's number of the largest size can be learned.
+    """Check that the largest number of the target is within 1e30.
 
     Raises:
         DataError: its size is beyond 1e30.

@@ -1,4 +1,4 @@
-"""The target of a table that comes in blocks: told as `read_target` tells it, over all of its rows.
+"""Statistics of the target of a table that comes in blocks; the rule for the task is that of `read_target`.
 
 Index legend: n rows in all, k of a block.
 """
@@ -31,18 +31,23 @@ _OVERFLOW = 1e100
 MAX_LABELS = 100_000
 """More classes than this are refused, and more distinct whole numbers are not counted any further."""
 
-_HOLDS: dict[Form, ValueType] = {"truth": "booleans", "whole": "numbers", "short": "numbers", "text": "text"}
-_CALLED: dict[ValueType, str] = {"booleans": "true and false", "numbers": "numbers"}
+_TYPE_OF_FORM: dict[Form, ValueType] = {
+    "truth": "booleans",
+    "whole": "numbers",
+    "short": "numbers",
+    "text": "text",
+}
+_TYPE_NAMES: dict[ValueType, str] = {"booleans": "true and false", "numbers": "numbers"}
 
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """What a pass over the table told of the target, and how its later blocks are read.
+    """The target after a pass over the table, and how its later blocks are read.
 
     Attributes:
         name: the column's.
         task: "classification" or "regression".
-        rule: what told which, in words.
+        reason: why it is that task, in words.
         rows: how many there are, n.
         weight: the sum of the rows' weights; without weights their number.
         form: how classes are written; None for numbers.
@@ -52,7 +57,7 @@ class TargetSpec:
         deviation: their standard deviation, √(Σ (y − mean)² / n).
         low: the smallest.
         high: the largest.
-        ranked: their distribution, for `quantile`; None for classes.
+        distribution: their distribution, for `quantile`; None for classes.
     """
 
     name: str
@@ -67,17 +72,17 @@ class TargetSpec:
     deviation: float = np.nan
     low: float = np.nan
     high: float = np.nan
-    ranked: WeightedSamples | None = None
+    distribution: WeightedSamples | None = None
 
     def quantile(self, q: float) -> float:
-        """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then close (`Quantiles`).
+        """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then approximate.
 
         Raises:
             DataError: the target holds classes.
         """
-        if self.ranked is None:
+        if self.distribution is None:
             raise DataError(f"the target {self.name!r} holds classes, which have no quantiles")
-        return self.ranked.quantile(q)
+        return self.distribution.quantile(q)
 
     def read(self, column: pd.Series) -> npt.NDArray[Any]:
         """Return the labels or the numbers (k,) of a block, as `read_target` would of the whole column.
@@ -86,13 +91,13 @@ class TargetSpec:
             column: values of the target, none of them missing; the index numbers the rows from 0.
 
         Raises:
-            DataError: a value is of another kind than those learned from.
+            DataError: a value is of another kind than those trained on.
         """
         column = column.rename(self.name)
         check_target(column)
         if self.task == "regression":
             values = as_numbers(column, self.name)
-            check_largest(_largest(values), self.name)
+            check_largest(_max_abs(values), self.name)
             return values
         form = self.form or "text"
         _check_form(column, form)
@@ -103,39 +108,39 @@ def _check_form(column: pd.Series, form: Form) -> None:
     if column.empty:
         return
     holds = value_type(column)
-    wanted = _HOLDS[form]
-    if (holds == "mixed" and wanted == "text") or (holds == wanted and form != "whole"):
+    expected = _TYPE_OF_FORM[form]
+    if (holds == "mixed" and expected == "text") or (holds == expected and form != "whole"):
         return
-    if holds != wanted:
+    if holds != expected:
         raise DataError(
-            f"the target {str(column.name)!r} holds {_shown(column)} in row {_row(column)}, where "
-            f"{_CALLED.get(wanted, 'text')} came before: make it of one kind in the whole table"
+            f"the target {str(column.name)!r} holds {_format_first(column)} in row {_row_number(column)}, "
+            f"where {_TYPE_NAMES.get(expected, 'text')} came before: make it of one kind in the whole table"
         )
     values = column.to_numpy(float)
     if not are_integers(values):
         fractions = column[[not are_integers(np.array([value])) for value in values]]
         raise DataError(
-            f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row(fractions)}, where "
-            "whole numbers that name classes came before: correct it, or use task='regression'"
+            f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row_number(fractions)}, "
+            "where whole numbers that name classes came before: correct it, or use task='regression'"
         )
 
 
-def _row(column: pd.Series) -> int:
+def _row_number(column: pd.Series) -> int:
     return int(str(column.index[0])) + 1
 
 
-def _shown(column: pd.Series) -> str:
-    """The first value, text in quotes."""
+def _format_first(column: pd.Series) -> str:
+    """Format the first value, text in quotes."""
     value = column.iloc[0]
     return repr(value) if isinstance(value, str) else str(value)
 
 
-def _largest(values: Floats) -> float:
+def _max_abs(values: Floats) -> float:
     return float(values[np.abs(values).argmax()]) if len(values) else 0.0
 
 
 class RunningMoments:
-    """The mean and the standard deviation of numbers that are seen once, of blocks that are merged.
+    """The mean and the standard deviation of numbers, updated block by block in one pass.
 
     With a block's mean m and its sum of squared deviations S: δ = m − mean, mean += δ k / n and
     squares += S + δ² k (n − k) / n, so that no large numbers are subtracted from each other.
@@ -155,7 +160,7 @@ class RunningMoments:
         self.mean = self._squares = 0.0
 
     def add(self, values: Floats) -> None:
-        """Take numbers in (k,)."""
+        """Add numbers in (k,)."""
         k = len(values)
         if not k:
             return
@@ -173,16 +178,16 @@ class RunningMoments:
 
 
 class TargetAccumulator:
-    """What is counted of the target, block by block.
+    """The statistics of the target, computed block by block.
 
     Args:
         name: the column's.
-        task: "classification" or "regression", or None to tell by the values.
+        task: "classification" or "regression", or None to infer it from the values.
 
     >>> tally = TargetAccumulator("ill", None)
     >>> tally.add(pd.Series([0, 1, 1], name="ill"))
     >>> tally.add(pd.Series([1.0], name="ill"))
-    >>> target = tally.learned()
+    >>> target = tally.finish()
     >>> (
     ...     target.task,
     ...     target.classes.tolist(),
@@ -205,10 +210,10 @@ class TargetAccumulator:
         self._moments, self._quantiles = RunningMoments(), QuantileSketch()
 
     def add(self, column: pd.Series, weights: Floats | None = None) -> None:
-        """Take the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
+        """Add the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
 
         Raises:
-            DataError: a value is missing or cannot be learned.
+            DataError: a value is missing or no valid target.
         """
         self.rows += len(column)
         self.weight += len(column) if weights is None else float(weights.sum())
@@ -216,80 +221,81 @@ class TargetAccumulator:
             return
         if column.isna().any():
             raise DataError(
-                f"the target {self.name!r} is missing in row {_row(column[column.isna()])}: "
+                f"the target {self.name!r} is missing in row {_row_number(column[column.isna()])}: "
                 "leave out the rows without a target"
             )
         check_target(column)
-        self._check_sort(column)
+        self._check_type(column)
         if self._holds == "numbers" or self.task == "regression":
-            self._take_numbers(column)
+            self._add_numbers(column)
         if self._holds != "numbers" and self.task != "regression":
             form: Form = "truth" if self._holds == "booleans" else "text"
             self._words.add(pa.array(as_labels(column, form), pa.large_string()))
             if not self._words.exact:
-                raise self._too_many()
+                raise self._too_many_labels_error()
 
-    def _check_sort(self, column: pd.Series) -> None:
+    def _check_type(self, column: pd.Series) -> None:
         holds = value_type(column)
         holds = "text" if holds in ("mixed", "nested") else holds
         if self._first is None:
             self._holds, self._first = holds, column.iloc[:1]
         elif holds != self._holds:
             raise DataError(
-                f"the target {self.name!r} holds {_shown(self._first)} in row {_row(self._first)} and "
-                f"{_shown(column)} in row {_row(column)}: make it of one kind in the whole table"
+                f"the target {self.name!r} holds {_format_first(self._first)} in row "
+                f"{_row_number(self._first)} and {_format_first(column)} in row {_row_number(column)}: make "
+                "it of one kind in the whole table"
             )
 
-    def _take_numbers(self, column: pd.Series) -> None:
+    def _add_numbers(self, column: pd.Series) -> None:
         values = as_numbers(column, self.name)
         if self.task != "classification":
-            # What is beyond the largest is refused at the end, if the target holds numbers at all.
+            # Too large numbers are an error at the end only: the target may turn out to be classes.
             self._moments.add(values.clip(-_OVERFLOW, _OVERFLOW))
             self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
         if self.task == "regression" or (self._fractions and self.task is None):
             self._distinct = None
         if self._distinct is not None:
-            found = pd.Series(*np.unique(values, return_counts=True)[::-1])
-            self._distinct = self._distinct.add(found, fill_value=0).astype(int)
+            counts = pd.Series(*np.unique(values, return_counts=True)[::-1])
+            self._distinct = self._distinct.add(counts, fill_value=0).astype(int)
             if len(self._distinct) > MAX_LABELS:
                 if self.task == "classification":
-                    raise self._too_many()
+                    raise self._too_many_labels_error()
                 self._distinct = None
 
-    def _too_many(self) -> DataError:
+    def _too_many_labels_error(self) -> DataError:
         return DataError(
             f"the target {self.name!r} holds more than {MAX_LABELS:,} different labels, too many for "
             "classes: choose another target, or use task='regression' if it holds numbers"
         )
 
-    def learned(self) -> TargetSpec:
-        """Tell what the target is.
+    def finish(self) -> TargetSpec:
+        """Return the statistics of the whole target.
 
         Raises:
             DataError: it holds numbers beyond 1e30.
         """
-        task, rule = self._told()
+        task, reason = self._infer_task()
         if self.task is not None:
-            task, rule = self.task, "as asked for"
+            task, reason = self.task, "as asked for"
         if task == "classification":
-            return self._classes(rule)
+            return self._class_spec(reason)
         low, high = self._quantiles.low, self._quantiles.high
         check_largest(max(low, high, key=abs), self.name)
         return TargetSpec(
             self.name,
             task,
-            rule,
+            reason,
             self.rows,
             self.weight,
             mean=self._moments.mean,
             deviation=self._moments.deviation,
             low=low,
             high=high,
-            ranked=self._quantiles.ranked(),
+            distribution=self._quantiles.ranked(),
         )
 
-    def _told(self) -> tuple[Task, str]:
+    def _infer_task(self) -> tuple[Task, str]:
         if self._holds != "numbers":
             return (
                 "classification",
@@ -301,18 +307,18 @@ class TargetAccumulator:
             return "regression", f"it holds more than {MAX_LABELS:,} different whole numbers"
         return infer_integer_task(len(self._distinct), self.rows)
 
-    def _classes(self, rule: str) -> TargetSpec:
-        form, counts = self._form(), self._words.counted()
+    def _class_spec(self, reason: str) -> TargetSpec:
+        form, counts = self._label_form(), self._words.counted()
         if self._holds == "numbers" and self._distinct is not None:
             labels = as_labels(pd.Series(self._distinct.index), form)
-            # Numbers that differ may be written alike.
+            # Different numbers may be written alike, and are one class then.
             counts = pd.Series(self._distinct.to_numpy(), index=labels).groupby(level=0).sum()
         labels = np.array(counts.index.tolist(), dtype=np.int64 if form == "whole" else np.str_)
         order = np.argsort(labels)
         return TargetSpec(
             self.name,
             "classification",
-            rule,
+            reason,
             self.rows,
             self.weight,
             form=form,
@@ -320,7 +326,7 @@ class TargetAccumulator:
             counts=counts.to_numpy().astype(np.int64)[order],
         )
 
-    def _form(self) -> Form:
+    def _label_form(self) -> Form:
         if self._holds == "numbers" and self._distinct is not None:
             return "whole" if are_integers(self._distinct.index.to_numpy(float)) else "short"
         return "truth" if self._holds == "booleans" else "text"
@@ -344,7 +350,7 @@ def read_weights(column: pd.Series) -> Floats:
     if wrong.any():
         where = column[wrong]
         raise DataError(
-            f"the weights column {str(column.name)!r} holds {where.iloc[0]} in row {_row(where)}: "
+            f"the weights column {str(column.name)!r} holds {where.iloc[0]} in row {_row_number(where)}: "
             f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
         )
     return weights

@@ -1,4 +1,4 @@
-"""What a training starts from: the table split and encoded in memory, or ready to be read in parts."""
+"""The input of a training: the table split and encoded in memory, or read in parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from batchprop.tabular.training_table import TrainingTable, load_training_table
 
 
 class TrainingInput(NamedTuple):
-    """A training that may begin.
+    """The input of a training.
 
     Attributes:
         table: the table, or those of its rows that are held out.
@@ -76,11 +76,11 @@ def _stream(
     files: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
 ) -> Iterator[TrainingInput]:
     with scan_table(files, options, memory, observer) as (scan, fractions):
-        table, split, learned = fit_preprocessing(scan, fractions, options, observer)
+        table, split, fitted = fit_preprocessing(scan, fractions, options, observer)
         parts = f"{len(scan.partitions):,} parts in every epoch"
         observer.on_table(table, f"{split.description}; read in {parts}")
         count_rows = _row_counter(scan.n_rows, observer)
-        data = streaming_training_data(scan, fractions, table, split, learned, options, count_rows)
+        data = streaming_training_data(scan, fractions, table, split, fitted, options, count_rows)
         yield TrainingInput(table, split, data)
 
 

@@ -56,7 +56,7 @@ class TrainingTable:
 
     @property
     def why_left_out(self) -> tuple[str, str]:
-        """What to say of the rows that were left out: while it goes on, and afterwards."""
+        """The reason why rows were left out, in the present and in the past tense."""
         if self.skipped:
             return "cannot be used and are left out", "could not be used and were left out (skipped.csv)"
         return "have no target and are left out", "have no target and were left out"
@@ -69,7 +69,7 @@ class TrainingTable:
 
     @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
-        """What a row's number is called, and each row's: its line in a text file, its row elsewhere."""
+        """The name of the row numbers, and each row's: its line in a text file, else its row."""
         if self.row_locator is not None:
             return self.row_locator
         rows = self.frame.index.to_numpy()
@@ -86,7 +86,7 @@ def load(
     to_train: bool = True,
     text: Collection[str] = (),
 ) -> TrainingTable:
-    """Read the table, take the target and the weights out of it, and tell what its columns are.
+    """Read a table, split off the target and the weights, and classify its columns.
 
     Args:
         path: the file; None is for the digits.
@@ -140,7 +140,7 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions) -> TrainingTable:
 
 
 def dataset_name(files: Sequence[Path]) -> str:
-    """What a table is called: its file, or how many there are.
+    """Return the name of a dataset: its file, or the number of files.
 
     >>> dataset_name([Path("a/x.csv")]), dataset_name([Path("a/x.csv"), Path("a/y.csv")])
     ('x.csv', '2 files from x.csv to y.csv')
@@ -154,7 +154,7 @@ def _row_locator(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
     if len(whole.files) == 1:
         return whole.unit, whole.row_numbers
     pairs = zip(whole.file_index.tolist(), whole.row_numbers.tolist(), strict=True)
-    return "place", np.array([f"{whole.files[i].name}, {whole.unit} {place}" for i, place in pairs])
+    return "place", np.array([f"{whole.files[i].name}, {whole.unit} {row}" for i, row in pairs])
 
 
 def _make_table(
@@ -167,7 +167,7 @@ def _make_table(
     *,
     to_train: bool = True,
 ) -> TrainingTable:
-    """Take the target and the weights out of a table, and tell what its columns are."""
+    """Split a table into columns, target and weights, and classify the columns."""
     column = get_column(frame, target, "target column")
     counts = None if weights is None else _weights(frame, weights)
     known = column.notna().to_numpy()

@@ -54,9 +54,9 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
     text = kinds.get("category", []) + kinds.get("boolean", [])
     parts = [
-        ("numbers", _scaled(), kinds.get("number", [])),
-        ("dates", make_pipeline(DateParts(), *_scaled().named_steps.values()), kinds.get("date", [])),
-        ("text", _one_hot(rows), text),
+        ("numbers", _make_scaler(), kinds.get("number", [])),
+        ("dates", make_pipeline(DateParts(), *_make_scaler().named_steps.values()), kinds.get("date", [])),
+        ("text", _make_one_hot(rows), text),
     ]
     return Pipeline(
         [
@@ -66,7 +66,7 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
     )
 
 
-def _scaled() -> Pipeline:
+def _make_scaler() -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         RobustScaler(),
@@ -74,7 +74,7 @@ def _scaled() -> Pipeline:
     )
 
 
-def _one_hot(rows: int) -> OneHotEncoder:
+def _make_one_hot(rows: int) -> OneHotEncoder:
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
@@ -104,7 +104,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         self.target = target
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
-        """Learn nothing: the kinds are given."""
+        """Do nothing: the kinds are parameters."""
         self.n_features_in_ = X.shape[1]
         return self
 
@@ -123,12 +123,12 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         Raises:
             DataError: it lacks one; the message suggests a near name.
         """
-        lacking = [name for name in self.kinds if name not in names]
-        if lacking:
-            near = did_you_mean(lacking[0], [name for name in names if name not in self.kinds])
+        missing = [name for name in self.kinds if name not in names]
+        if missing:
+            near = did_you_mean(missing[0], [name for name in names if name not in self.kinds])
             raise DataError(
-                f"the table lacks {len(lacking)} of the {len(self.kinds)} columns the model was trained "
-                f"on: {join_truncated(lacking)}; add or rename columns{near}"
+                f"the table lacks {len(missing)} of the {len(self.kinds)} columns the model was trained "
+                f"on: {join_truncated(missing)}; add or rename columns{near}"
             )
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -155,26 +155,26 @@ def cast_column(column: pd.Series, kind: str) -> pd.Series:
     return _CONVERT[kind](column)
 
 
-def _number(column: pd.Series) -> pd.Series:
+def _as_number(column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    wrong = (numbers.isna() & column.notna()) | np.isinf(numbers)
-    _refuse(column, wrong, "a finite number is")
+    invalid = (numbers.isna() & column.notna()) | np.isinf(numbers)
+    _check_valid(column, invalid, "a finite number is")
     return numbers.clip(-MAX_ABS, MAX_ABS)
 
 
-def _date(column: pd.Series) -> pd.Series:
+def _as_date(column: pd.Series) -> pd.Series:
     if types.is_numeric_dtype(column):
-        _refuse(column, column.notna(), "a date like 2020-02-29 is")
+        _check_valid(column, column.notna(), "a date like 2020-02-29 is")
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
     dates = pd.to_datetime(column, format="ISO8601", errors="coerce", utc=True)
-    _refuse(column, dates.isna() & column.notna(), "a date like 2020-02-29 is")
+    _check_valid(column, dates.isna() & column.notna(), "a date like 2020-02-29 is")
     dates = dates.dt.tz_localize(None)
-    _refuse(column, _out_of_range(dates), "a date of the years 1 to 9999 is")
+    _check_valid(column, _out_of_range(dates), "a date of the years 1 to 9999 is")
     return dates
 
 
 def _out_of_range(dates: pd.Series) -> pd.Series:
-    """Which dates (n,) no calendar has: a file may hold any number of seconds, which microseconds cannot."""
+    """Return which dates (n,) are beyond the years 1 to 9999: a file may hold any number of seconds."""
     values = np.asarray(dates.to_numpy())
     if values.dtype == np.dtype("datetime64[ns]"):
         return pd.Series(False, index=dates.index)  # they end in 2262
@@ -182,10 +182,10 @@ def _out_of_range(dates: pd.Series) -> pd.Series:
     return pd.Series((values < ends[0]) | (values >= ends[1]), index=dates.index)
 
 
-def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
-    if not wrong.any():
+def _check_valid(column: pd.Series, invalid: pd.Series, expected: str) -> None:
+    if not invalid.any():
         return
-    where = int(wrong.to_numpy().argmax())
+    where = int(invalid.to_numpy().argmax())
     value = column.iloc[where]
     shown = repr(value) if isinstance(value, str) else format_value(value)
     row = column.index[where]
@@ -197,7 +197,7 @@ def _refuse(column: pd.Series, wrong: pd.Series, expected: str) -> None:
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    """Categories as text; 1 and 1.0 are the same one, as a gap turns a column of 1s into 1.0s."""
+    """Return categories as text; 1 and 1.0 are one, as a gap turns a column of 1s into 1.0s."""
     return column.map(_as_str, na_action="ignore").astype(object).where(column.notna(), MISSING)
 
 
@@ -215,10 +215,10 @@ def _as_bool(column: pd.Series) -> pd.Series:
 
 
 _CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
-    "number": _number,
+    "number": _as_number,
     "category": _as_text,
     "boolean": _as_bool,
-    "date": _date,
+    "date": _as_date,
 }
 
 
