@@ -155,9 +155,9 @@ class LockOwner(NamedTuple):
 
 
 @contextmanager
-def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner | None]:
+def file_lock(path: str | Path, *, parameter: str = "path") -> Iterator[LockOwner | None]:
     """Lock a path, which need not exist, against other writers; yield the owner that was killed, or None."""
-    # The option names the path on the command line, for the message of the DataError.
+    # `parameter` is what the caller names the path; the commands show it as an option.
     path = Path(path).resolve()
     file = path.parent / f".{path.name}.lock"
     new_dirs = list[Path]()
@@ -166,12 +166,12 @@ def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner 
             new_dirs += [folder for folder in file.parents if not folder.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
             with defer_signals():
-                descriptor = _acquire(file, path, option)
+                descriptor = _acquire(file, path, parameter)
                 # A signal handler that ends the process removes the lock file with the temporaries.
                 track(file, new_dirs)
         except OSError as error:
             raise DataError(
-                f"{path} cannot be locked: {error.strerror} ({file}); name another with {option}"
+                f"{path} cannot be locked: {error.strerror} ({file}); name another with `{parameter}`"
             ) from error
         try:
             yield _write_owner(descriptor)
@@ -183,12 +183,12 @@ def file_lock(path: str | Path, *, option: str = "--out") -> Iterator[LockOwner 
         remove_empty_dirs(new_dirs)
 
 
-def _acquire(file: Path, path: Path, option: str) -> int:
+def _acquire(file: Path, path: Path, parameter: str) -> int:
     """Open the lock file, lock it, and return its descriptor."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            _lock(descriptor, path, option)
+            _lock(descriptor, path, parameter)
             if _is_at(file, descriptor):
                 return descriptor
         except BaseException:
@@ -198,7 +198,7 @@ def _acquire(file: Path, path: Path, option: str) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path, option: str) -> None:
+def _lock(descriptor: int, path: Path, parameter: str) -> None:
     try:
         is_held = not _import_filelock().lock_descriptor(descriptor, blocking=False)
     except OSError as error:
@@ -211,7 +211,9 @@ def _lock(descriptor: int, path: Path, option: str) -> None:
         return
     if is_held:
         owner = _format_owner(_read_owner(descriptor))
-        raise DataError(f"{path} is being written by {owner}: wait for it, or name another with {option}")
+        raise DataError(
+            f"{path} is being written by {owner}: wait for it, or name another with `{parameter}`"
+        )
 
 
 def _is_at(file: Path, descriptor: int) -> bool:

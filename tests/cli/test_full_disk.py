@@ -73,7 +73,7 @@ def test_a_training_with_checkpoints_goes_on_from_them(folder, table, monkeypatc
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "m/model.skops could not be written: File too large" in said
-    assert "; then the same command with --resume goes on from m.checkpoints" in said
+    assert "; then the same training with --resume goes on from m.checkpoints" in said
     assert names(folder) == [table.name, "m.checkpoints"]
     monkeypatch.undo()
     monkeypatch.chdir(folder)

@@ -245,7 +245,7 @@ def test_without_a_terminal_there_are_plain_lines_and_no_bar(folder):
     assert all("loss" in line and "validation" in line and "rows/s" in line for line in epochs)
     assert "\x1b" not in result.stdout
     assert "━" not in result.stdout
-    assert "the most allowed (--epochs)" in " ".join(result.stdout.split())
+    assert "the most allowed (--epochs 12)" in " ".join(result.stdout.split())
 
 
 def test_training_stops_when_the_validation_loss_no_longer_falls(folder):

@@ -65,7 +65,7 @@ def test_the_second_is_refused_with_the_first_ones_number(tmp_path):
     path = tmp_path / "model"
     with process(HOLD, path) as first:
         assert first.stdout.readline() == "held None\n"
-        message = f"model is being written by process {first.pid}: wait for it, or name another with --out$"
+        message = f"model is being written by process {first.pid}: wait for it, or name another with `path`$"
         with pytest.raises(DataError, match=message), file_lock(path):
             pass
         # The refusal took nothing from the first.
@@ -106,7 +106,7 @@ def test_the_host_is_named_where_it_is_another(tmp_path, monkeypatch):
     with file_lock(path):
         monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
         message = f"by process {os.getpid()} on "
-        with pytest.raises(DataError, match=message), file_lock(path, option="--map"):
+        with pytest.raises(DataError, match=message), file_lock(path, parameter="map"):
             pass
 
 
@@ -168,7 +168,7 @@ def test_a_process_that_is_about_to_end_takes_the_file_away(tmp_path):
 
 def test_what_cannot_be_locked_says_why(tmp_path):
     (tmp_path / "file").write_text("")
-    message = "cannot be locked: .*; name another with --out"
+    message = "cannot be locked: .*; name another with `path`"
     with pytest.raises(DataError, match=message), file_lock(tmp_path / "file" / "model"):
         pass
 

@@ -49,7 +49,7 @@ def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, 
     file = write(tmp_path / "t.csv", bad=[(500, text)])
     for reader in READERS:
         with pytest.raises(
-            DataError, match=rf"t.csv, line 502: {reason}.*; {remedy}.*--on-bad-row skip"
+            DataError, match=rf"t.csv, line 502: {reason}.*; {remedy}.*on_bad_row='skip' skips"
         ) as told:
             reader(file, "y")
         assert "\n" not in str(told.value)

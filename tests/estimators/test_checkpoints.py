@@ -312,7 +312,7 @@ def test_two_fits_do_not_share_a_folder(tmp_path: Path) -> None:
     X, y = table("single", 60)
 
     def another(_: Any) -> None:
-        with pytest.raises(DataError, match=r"is being written by this process itself .* checkpoint="):
+        with pytest.raises(DataError, match=r"is being written by this process itself .* `checkpoint`"):
             estimator("single").fit(X, y, checkpoint=tmp_path / "kept")
 
     estimator("single", callbacks=[another], max_iter=1).fit(X, y, checkpoint=tmp_path / "kept")

@@ -251,7 +251,7 @@ def a_model_in(folder, text="old"):
 def test_an_existing_folder_is_refused_before_anything_is_done(tmp_path):
     out = a_model_in(tmp_path / "out")
     with (
-        pytest.raises(DataError, match=r"the folder .*out exists: name another with --out, or .*--force"),
+        pytest.raises(DataError, match=r"the folder .*out exists: name another with `path`, or .*force=True"),
         atomic_folder(out),
     ):
         pytest.fail("the block must not run")
@@ -284,7 +284,7 @@ def test_force_takes_an_empty_folder_and_no_other(tmp_path):
     home.mkdir()
     (home / "thesis.txt").write_text("years of work")
     with (
-        pytest.raises(DataError, match="home holds no model, so --force does not replace it"),
+        pytest.raises(DataError, match="home holds no model, so force=True does not replace it"),
         atomic_folder(home, force=True),
     ):
         pytest.fail("the block must not run")
@@ -309,7 +309,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
     with atomic_file(out) as part:
         part.write_text("whole")
     assert names(tmp_path) == ["answers.csv"]
-    with pytest.raises(DataError, match="exists: name another with --out, or replace"), atomic_file(out):
+    with pytest.raises(DataError, match="exists: name another with `path`, or replace"), atomic_file(out):
         pytest.fail("the block must not run")
     with atomic_file(out, force=True) as part:
         part.write_text("new")

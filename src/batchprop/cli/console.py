@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from batchprop.cli.options import as_option_names
 from batchprop.report.format import format_score
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.result import TrainingResult
@@ -121,7 +122,7 @@ def _describe_training(options: TrainOptions) -> str:
 
 def show_end(out: Console, result: TrainingResult) -> None:
     """Print why training ended, what it ran on, and which weights were kept."""
-    out.print("", *end_reason(result), "", sep="\n", soft_wrap=True)
+    out.print("", *map(as_option_names, end_reason(result)), "", sep="\n", soft_wrap=True)
 
 
 def show_scores(out: Console, result: TrainingResult) -> None:

@@ -77,8 +77,8 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
     with ExitStack() as stack:
         tables = () if files.table is None else (files.table,)
         fresh = partial(atomic_file, force=files.force, tables=tables)
-        part = stack.enter_context(fresh(out))
-        picture = data_map and stack.enter_context(fresh(data_map, option="--map"))
+        part = stack.enter_context(fresh(out, parameter="out"))
+        picture = data_map and stack.enter_context(fresh(data_map, parameter="map"))
         table = load(files.table, options.target, options.given_task)
         if tenth:
             options = replace(options, batch_size=min(max(len(table.frame) // 10, _MIN_COUNT), _MAX_COUNT))

@@ -56,9 +56,9 @@ def export(
     with ExitStack() as files:
         # Both are made beside their places first: one that is there already stops the other too.
         if onnx is not None:
-            graph = files.enter_context(atomic_file(onnx, force=force, option="--onnx"))
+            graph = files.enter_context(atomic_file(onnx, force=force, parameter="onnx"))
         if weights is not None:
-            arrays = files.enter_context(atomic_file(weights, force=force, option="--weights"))
+            arrays = files.enter_context(atomic_file(weights, force=force, parameter="weights"))
         if onnx is not None:
             with write_errors(onnx):
                 batchprop.export.to_onnx(pipeline, graph)

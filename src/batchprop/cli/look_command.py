@@ -98,7 +98,7 @@ def look_command(
     """
     console, model = make_console(), source.model
     tables = () if source.table is None else (source.table,)
-    with atomic_file(out, force=force, tables=tables) as part:
+    with atomic_file(out, force=force, parameter="out", tables=tables) as part:
         shown = _train(console, options, source) if model is None else _load(model, source)
         page = look(
             shown.network,

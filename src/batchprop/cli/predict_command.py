@@ -41,7 +41,7 @@ def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> 
         BatchpropError: whatever stops it; nothing is written then.
     """
     files = expand_paths(options.tables)
-    with atomic_file(out, force=force, tables=files) as part:
+    with atomic_file(out, force=force, parameter="out", tables=files) as part:
         pipeline, count = load_pipeline(model), 0
         observer = ConsoleObserver(make_console())
         with (

@@ -37,7 +37,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     """
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
-    with file_lock(out) as killed:
+    with file_lock(out, parameter="out") as killed:
         if killed is not None:
             _remove_partial(out)
         if options.resume and not has_checkpoints(checkpoints, options):
@@ -49,7 +49,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
             force = force or bool(_was_interrupted(out))
         with (
             checkpoint_hint(checkpoints, options),
-            atomic_folder(out, force=force, tables=tables or ()) as folder,
+            atomic_folder(out, force=force, parameter="out", tables=tables or ()) as folder,
         ):
             observer = ConsoleObserver(console)
             result = train(tables, options, observer, checkpoints=checkpoints, force=force)

@@ -15,7 +15,7 @@ OnBadRow: TypeAlias = Literal["error", "skip"]
 MAX_SKIPPED = 0.01
 """The default for the share of rows that may be skipped."""
 
-_REMEDY = '--on-bad-row skip (on_bad_row="skip") skips such rows'
+_REMEDY = "on_bad_row='skip' skips such rows"
 _MAX_REASONS = 1000  # a reason may quote the row, and a million of those would fill the memory
 
 
@@ -90,7 +90,7 @@ class RejectedRows(Sequence[RejectedRow]):
         raise DataError(
             f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.max_skipped:g}% may be "
             f"skipped; the first is in {first.file}, {self._unit} {first.line}: {first.reason}; correct "
-            "them, or allow more with --max-skipped (max_skipped=)"
+            "them, or allow more with `max_skipped`"
         )
 
     def __len__(self) -> int:

@@ -80,7 +80,7 @@ class FitStart(NamedTuple):
         """Keep other fits out of the folder of the checkpoints."""
         if self.checkpoints is None:
             return nullcontext()
-        return file_lock(self.checkpoints.folder, option="checkpoint=")
+        return file_lock(self.checkpoints.folder, parameter="checkpoint")
 
 
 def prepare_start(estimator: FitInterface, call: FitArgs) -> FitStart:

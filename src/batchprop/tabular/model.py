@@ -117,7 +117,10 @@ class TrainedModel:
             WriteError: the system refuses, as when the disk is full.
         """
         path = Path(folder)
-        with file_lock(path), atomic_folder(path, force=force) as part:
+        with (
+            file_lock(path, parameter="folder"),
+            atomic_folder(path, force=force, parameter="folder") as part,
+        ):
             self._record.write(part, path)
 
 

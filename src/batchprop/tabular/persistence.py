@@ -141,12 +141,15 @@ def write_errors(what: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, *, force: bool = False, tables: Sequence[Path] = ()) -> Iterator[Path]:
+def atomic_folder(
+    path: str | Path, *, force: bool = False, parameter: str = "path", tables: Sequence[Path] = ()
+) -> Iterator[Path]:
     """Yield a folder to write into, which takes its name only when the block ends without an error.
 
     Args:
         path: the folder to make; its parents are made as needed, and taken back if the block fails.
         force: replace a folder that holds a model, or nothing; no other is ever replaced.
+        parameter: what the caller names `path`, for messages; the commands show "out" as --out.
         tables: the files that are read meanwhile.
 
     Yields:
@@ -159,9 +162,9 @@ def atomic_folder(path: str | Path, *, force: bool = False, tables: Sequence[Pat
     path = Path(path)
     for table in tables:
         if _contains(path, table):
-            raise ParameterError(f"--out {path} holds the table {table}: name another folder")
-    _check_free(path, force=force)
-    with _temporary_sibling(path, "folder") as beside:
+            raise ParameterError(f"`{parameter}` {path} holds the table {table}: name another folder")
+    _check_free(path, parameter, force=force)
+    with _temporary_sibling(path, "folder", parameter) as beside:
         yield beside
         with write_errors(f"the folder {path}"):
             for file in beside.iterdir():
@@ -174,21 +177,24 @@ def atomic_folder(path: str | Path, *, force: bool = False, tables: Sequence[Pat
             fsync_path(path.parent)
 
 
-def _check_free(path: Path, *, force: bool) -> None:
+def _check_free(path: Path, parameter: str, *, force: bool) -> None:
     if not path.exists() and not path.is_symlink():
         return
     if not path.is_dir() or path.is_symlink():
-        raise DataError(f"{path} exists and is not a folder: name another with --out")
+        raise DataError(f"{path} exists and is not a folder: name another with `{parameter}`")
     if not force:
-        raise DataError(f"the folder {path} exists: name another with --out, or replace it with --force")
+        raise DataError(
+            f"the folder {path} exists: name another with `{parameter}`, or replace it with force=True"
+        )
     if any(path.iterdir()) and not (path / MODEL).exists():
         raise DataError(
-            f"the folder {path} holds no model, so --force does not replace it: name another with --out"
+            f"the folder {path} holds no model, so force=True does not replace it: name another with "
+            f"`{parameter}`"
         )
 
 
 @contextmanager
-def _temporary_sibling(path: Path, what: str, option: str = "--out") -> Iterator[Path]:
+def _temporary_sibling(path: Path, what: str, parameter: str) -> Iterator[Path]:
     """Make a temporary folder beside `path`, which also shows that one can write there."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     made = list[Path]()
@@ -200,7 +206,7 @@ def _temporary_sibling(path: Path, what: str, option: str = "--out") -> Iterator
         except OSError as error:
             raise DataError(
                 f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
-                f"name another with {option}"
+                f"name another with `{parameter}`"
             ) from error
         yield beside
 
@@ -235,14 +241,14 @@ def _replace(new: Path, path: Path) -> None:
 
 @contextmanager
 def atomic_file(
-    path: str | Path, *, force: bool = False, option: str = "--out", tables: Sequence[Path] = ()
+    path: str | Path, *, force: bool = False, parameter: str = "path", tables: Sequence[Path] = ()
 ) -> Iterator[Path]:
     """Yield a file to write, which takes its name only when the block ends without an error.
 
     Args:
         path: the file to make; its parents are made as needed, and taken back if the block fails.
         force: replace the file that is there.
-        option: what names it, for messages.
+        parameter: what the caller names `path`, for messages; the commands show "out" as --out.
         tables: the files that are read meanwhile.
 
     Yields:
@@ -254,12 +260,14 @@ def atomic_file(
     """
     path = Path(path)
     if any(_same(path, table) for table in tables):
-        raise ParameterError(f"{option} {path} is the table itself: name another file")
+        raise ParameterError(f"`{parameter}` {path} is the table itself: name another file")
     if path.is_dir():
-        raise DataError(f"{path} is a folder: name a file with {option}")
+        raise DataError(f"{path} is a folder: name a file with `{parameter}`")
     if path.exists() and not force:
-        raise DataError(f"the file {path} exists: name another with {option}, or replace it with --force")
-    with _temporary_sibling(path, "file", option) as beside:
+        raise DataError(
+            f"the file {path} exists: name another with `{parameter}`, or replace it with force=True"
+        )
+    with _temporary_sibling(path, "file", parameter) as beside:
         part = beside / path.name
         yield part
         with write_errors(path):

@@ -103,9 +103,9 @@ def checkpoint_hint(folder: Path, options: TrainOptions) -> Iterator[None]:
         yield
     except WriteError as error:
         if options.checkpoint_every is not None and _checkpoints(folder, options).files():
-            rest = f"then the same command with --resume goes on from {folder}"
+            rest = f"then the same training with resume=True goes on from {folder}"
         else:
-            rest = "this training is lost: --checkpoint-every 5min keeps the next one"
+            rest = "this training is lost: checkpoint_every='5min' keeps the next one"
         raise WriteError(f"{error}; {rest}") from error
 
 

@@ -197,7 +197,7 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     if result.interrupted:
         why = f"Interrupted after epoch {last.epoch}"
     elif last.epoch == options.epochs:
-        why = f"Stopped after {count_epochs(last.epoch)}, the most allowed (--epochs)"
+        why = f"Stopped after {count_epochs(last.epoch)}, the most allowed (epochs={options.epochs})"
     elif options.solver == "lbfgs":
         why = f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
     else:
