@@ -36,6 +36,7 @@ class _Plain(Console):
         if self.is_terminal:
             super().print(*things, **kwargs)
             return
+        # Rich pads cells with blanks, which files and pipes would keep.
         with self.capture() as printed:
             super().print(*things, **kwargs)
         self.file.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
@@ -141,6 +142,7 @@ def status(out: Console, what: str, *, long: bool) -> Iterator[None]:
         with out.status(f"{what} ..."):
             yield
         return
+    # Without a terminal, a short wait needs no line.
     if long:
         out.print(f"{what} ...", soft_wrap=True)
     yield

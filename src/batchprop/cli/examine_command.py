@@ -105,6 +105,7 @@ def examine(console: Console, table: TrainingTable, options: TrainOptions) -> Ex
     task = table.target.task
     fit = _examine_classes if task == "classification" else _examine_numbers
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
+        # All rows are trained on: what matters is how the network fares with each of them, not a test.
         parameters = network_parameters(options, task, len(X), history_callback(history, show))
         network, examples = fit(X, table.target.values, parameters)
     if not history:

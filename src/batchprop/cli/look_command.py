@@ -130,6 +130,7 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
     y = table.target.values if classes else _standardise(table.target.values)
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
         parameters = network_parameters(options, task, len(X), history_callback(history, show))
+        # Without momentum each update is W − α dW, as the page shows it. So small a fit never repays JAX.
         network = make_network(task, **{**parameters, "momentum": 0.0, "tol": 0.0, "engine": "numpy"})
         network.fit(X.to_numpy(), y, record_examples=True)
     if not history:

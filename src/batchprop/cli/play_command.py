@@ -66,6 +66,7 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
         file = tools.inspect_file(path, path.name)
         settings = settings.replace({"data": FILE, "target": target})
     playground = Session(tools, settings, file)
+    # Bound before the worker starts: a port that is taken is an error at once.
     with _bind(port) as listening:
         stage = Worker(playground)
         try:
@@ -77,6 +78,7 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
 
 def _serve(console: Console, stage: Worker, listening: socket.socket, *, opened: bool) -> int:
     port = listening.getsockname()[1]
+    # Other users of the machine reach the port too, but do not know the token.
     token, invitation = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
 
     def end() -> None:

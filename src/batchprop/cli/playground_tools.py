@@ -41,6 +41,7 @@ class PlaygroundTools:
         except DataError as error:
             raise DataError(str(error).replace(str(path), name)) from error
         columns = tuple(map(str, frame.columns))
+        # The last column is the target in most tables that have none of the usual names.
         suggested = next((column for column in columns if column.lower() in _TARGETS), columns[-1])
         return File(name, frame, columns, len(frame), suggested)
 

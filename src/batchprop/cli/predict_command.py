@@ -85,6 +85,7 @@ def _write_stdout(text: str) -> None:
     try:
         typer.echo(text, nl=False)
     except OSError as error:
+        # The error of a stream names no file.
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 

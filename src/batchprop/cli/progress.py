@@ -115,12 +115,14 @@ def pass_progress(console: Console, what: str, rows: int | None) -> Iterator[Cal
     """
     if not console.is_terminal:
         console.print(f"{what} ...", soft_wrap=True)
+        # A pipe buffers lines, and would show them when all is done.
         console.file.flush()
         yield lambda _: None
         return
     bar = Progress(
         TextColumn(what), BarColumn(bar_width=None), TaskProgressColumn(), console=console, expand=True
     )
+    # No share can be shown of an unknown number of rows.
     bar.columns = bar.columns if rows is not None else bar.columns[:2]
     task = bar.add_task(what, total=rows)
     with bar:
@@ -147,6 +149,7 @@ def slow_pass_progress(console: Console, what: str, rows: int) -> Iterator[Calla
         done += more
         if show is not None:
             show(more)
+        # A bar that appears just before the end only flickers.
         elif done < rows and monotonic() > began + PATIENCE:
             show = shown.enter_context(pass_progress(console, what, rows))
             show(done)
@@ -198,6 +201,7 @@ class _Lines:
     def __call__(self, history: History) -> None:
         last = history[-1]
         self.quiet += last.seconds
+        # Early epochs change most; later lines are rarer, so that a log stays short.
         if str(last.epoch).rstrip("0") in ("1", "2", "5") or self.quiet >= _QUIET_SECONDS:
             self.quiet = 0.0
             self.console.print(

@@ -38,6 +38,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     with file_lock(out, parameter="out") as killed:
+        # A killed run could not remove its temporary folder.
         if killed is not None:
             _remove_partial(out)
         if options.resume and not has_checkpoints(checkpoints, options):

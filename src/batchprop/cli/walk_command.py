@@ -186,6 +186,7 @@ def _collapse(step: bp.Step, k: int) -> Iterator[str]:
     yield from format_tensor(f"DW{this}", T)
     yield from _formula(f"dW{this} = (1/m) dZ{this} (H{below})ᵀ, the tensor collapsed by one product")
     yield from format_matrices((f"dW{this}", dW))
+    # The same number in two ways: the point of the walk.
     difference = float(np.max(np.abs(T.mean(axis=-1) - dW)))
     agrees = "the same" if difference < _ROUNDING else "NOT the same"
     yield f"  the mean of the {m} slices is {agrees}, largest difference {difference:.1e}"

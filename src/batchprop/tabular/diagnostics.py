@@ -74,6 +74,7 @@ def _make_score_function(metric: str, result: TrainingResult) -> Callable[[Any, 
         return lambda X, y: -regression_scores(y, network.predict(X), *loss)[metric]
 
     def log_likelihood(X: Any, y: Any) -> float:
+        # Called for every shuffle: only this one score is computed.
         P = network.predict_proba(X)[y[:, None] == result.pipeline.classes_]
         return float(np.log(np.maximum(P, np.finfo(P.dtype).eps)).mean())
 
@@ -86,8 +87,10 @@ def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
         reasons = explain_label(examples)
     else:
         last = result.pipeline[-1]
+        # The recorded labels are standardised too: take those of the table.
         examples["given_label"] = result.table.target.values[result.split.train]
         if hasattr(last, "transformer_"):
+            # The network recorded predictions of the standardised target.
             scaled = examples[["predicted_label"]].to_numpy()
             examples["predicted_label"] = last.transformer_.inverse_transform(scaled)
         reasons = explain_number(examples)

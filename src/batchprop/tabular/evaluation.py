@@ -79,8 +79,10 @@ def _known_targets(table: TrainingTable, split: Split, options: TrainOptions) ->
     """Return the targets that the baseline may use, and the count of each, or None for one each."""
     stats = table.target_stats
     if stats is None:
+        # The network used both parts, to train and to stop: so may the baseline.
         return table.target.values[np.concatenate([split.train, split.validation])], None
     if stats.task == "classification":
         return stats.classes, stats.counts
     loss, quantile = options.loss_and_quantile
+    # The training rows are not in memory: one value stands for them, whose mean and quantiles are itself.
     return np.array([stats.quantile(quantile) if loss == "quantile" else stats.mean]), None

@@ -96,6 +96,7 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     Raises:
         DataError: a column holds what its kind does not allow, or none is left.
     """
+    # Fitted to training rows only: nothing of the validation and test rows may leak into the features.
     train = np.asarray(split.train)
     columns = make_preprocessor(table.columns, len(train), table.target.name)
     X = columns.fit_transform(table.frame.iloc[train])
@@ -161,6 +162,7 @@ def fit(
     with translate_errors(options):
         network.fit(data.X, data.y, data.weights, **kwargs)
         append_last_epoch(history, network)
+        # A callback is a function of this process: it cannot be saved with the model.
         network.set_params(callbacks=None)
         last = network if data.scaler is None else _wrap_target_scaler(network, data.scaler)
     return Pipeline([*data.columns.steps, ("network", last)])

@@ -174,6 +174,7 @@ class StoredRecord:
     def write(self, folder: Path, out: Path) -> None:  # noqa: ARG002
         """Write all files of a model into a folder that will be named ``out``."""
         save_pipeline(self._pipeline, folder / MODEL)
+        # The other files are copied as they are: the training that they tell of is not in memory.
         for name in SAVED_FILES:
             if name != MODEL and (self._folder / name).is_file():
                 shutil.copyfile(self._folder / name, folder / name)

@@ -41,6 +41,7 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     }
     if result.table.skipped:
         writers[SKIPPED] = lambda path: write_rejects(result.table.skipped, path)
+    # Each file has its own error: the message names the one that the system refused.
     for name, write in writers.items():
         with write_errors(out / name):
             write(folder / name)

@@ -55,6 +55,7 @@ def block_size(model: Pipeline, memory: int) -> int:
         model: a pipeline that `load_pipeline` returned.
         memory: in bytes.
     """
+    # Both the columns and the features of a row are in memory at a time.
     width = len(model["columns"].kinds) + int(model[-1].n_features_in_)
     return max(1, min(BLOCK, memory // (8 * _COPIES * width)))
 
@@ -275,6 +276,7 @@ class _RowGroups:
         part = pa.Table.from_pandas(table, schema=self._schema, preserve_index=False)
         self._schema = part.schema
         self._waiting.append(part)
+        # Row groups of a block each would be small, and slow to read.
         rows = sum(each.num_rows for each in self._waiting)
         if rows >= _GROUP or sum(each.nbytes for each in self._waiting) >= _GROUP_BYTES:
             self._group()
@@ -282,6 +284,7 @@ class _RowGroups:
     def _group(self) -> None:
         if not self._waiting:
             return
+        # The schema is known only with the first table.
         if self._file is None:
             self._file = pyarrow.parquet.ParquetWriter(self._path, self._schema)
         together = pa.concat_tables(self._waiting)

@@ -63,12 +63,14 @@ class TrainingResult:
         from batchprop.engines.devices import get_device
 
         device = get_device(self.options.device)
+        # The kind of a CPU is "cpu", and would be said twice.
         same = device.platform == device.device_kind
         return str(device.platform) if same else f"{device.platform} ({device.device_kind})"
 
     @property
     def best(self) -> EpochSummary:
         """The epoch whose weights were kept."""
+        # Epochs count from 1.
         best: EpochSummary = self.history[self.network.best_iteration_ - 1]
         return best
 

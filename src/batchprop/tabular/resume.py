@@ -58,6 +58,7 @@ def start_or_resume(
                 f"the folder {folder} holds checkpoints of a training that did not end: go on with "
                 "resume=True, or begin anew with force=True"
             )
+        # Checkpoints of an earlier training would be taken for those of this one.
         remove_checkpoints(folder, options)
         return memory, []
     saved = checkpoints.latest()
@@ -88,6 +89,7 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
     try:
         yield
     finally:
+        # A training that fails before its first checkpoint leaves no folder behind.
         if not _checkpoints(folder, options).files():
             remove_checkpoints(folder, options)
 

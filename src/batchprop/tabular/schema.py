@@ -98,6 +98,7 @@ def _facts(name: str, column: pd.Series) -> ColumnStats:
         return ColumnStats(name, rows, missing, "nothing")
     first, holds = present.iloc[0], value_type(present)
     if holds == "nested":
+        # Lists and records cannot be hashed, so that their distinct values cannot be counted.
         return ColumnStats(name, rows, missing, holds, first)
     dates = holds == "text" and is_date_text(present)
     ordered = holds in ("numbers", "dates") or dates
@@ -193,10 +194,12 @@ def _is_scalar(present: pd.Series) -> bool:
 
 
 def _is_identifier(facts: ColumnStats) -> bool:
+    # Of few rows, any column may have only distinct values.
     if facts.present < _FEW_ROWS:
         return False
     if facts.holds == "text":
         return facts.distinct >= _MOSTLY_DISTINCT * facts.present and not facts.dates
+    # Fractions that all differ are measurements, not ids.
     if not facts.whole or facts.distinct < facts.present:
         return False
     # Rows that were filtered out, or are kept to test on, leave gaps in a count of the rows.
@@ -235,4 +238,5 @@ def is_date_text(present: pd.Series) -> bool:
     """
     if not present.str.fullmatch(_ISO_DATE).all():
         return False
+    # The pattern also matches dates that do not exist, such as 2021-02-29.
     return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())

@@ -51,6 +51,7 @@ def _estimators(value: Any) -> Iterator[BaseEstimator]:
     """Yield every estimator in the model, fitted or not."""
     if isinstance(value, BaseEstimator):
         yield value
+        # Fitted parts are attributes, of no fixed name.
         value = vars(value)
     if isinstance(value, Mapping):
         value = list(value.values())
@@ -101,6 +102,7 @@ def _check_network(network: Any) -> None:
     if not hasattr(network, "classes_"):
         return
     classes = network.classes_
+    # One output gives the probability of the second of two classes.
     outputs = 1 if len(classes) == _TWO else len(classes)
     if classes.ndim != 1 or len(set(classes.tolist())) < max(_TWO, len(classes)):
         raise ValueError("its classes are not two or more different labels")
@@ -110,6 +112,7 @@ def _check_network(network: Any) -> None:
 
 def _check_answers(model: Any) -> None:
     kinds = model["columns"].kinds
+    # Predicting a few extreme rows finds what no check of single parts does.
     rows = pd.DataFrame({name: pd.Series(_PROBE_ROWS[kind]) for name, kind in kinds.items()})
     n = len(rows)
     if model.predict(rows).shape != (n,):

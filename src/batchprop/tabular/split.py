@@ -59,6 +59,7 @@ def check_each_class_twice(target: Target) -> None:
 def _too_few_error(target: Target, single: list[Any], rows: int) -> str:
     named = ", ".join(repr(value) for value in single[:_NAMED]) + (", ..." if len(single) > _NAMED else "")
     classes = f"class {named} has" if len(single) == 1 else f"{len(single)} classes ({named}) have"
+    # A target of many whole numbers may be meant for a regression.
     numbers = "" if isinstance(single[0], str) or rows < MIN_ROWS else ", or use task='regression'"
     return (
         f"the target {target.name!r}: {classes} one row, too few to train and test on; "
@@ -100,5 +101,6 @@ def _groups(target: Target, rows: Rows) -> list[Rows]:
 
 
 def _draw_holdout(group: Rows, fraction: float, generator: np.random.Generator) -> Rows:
+    # At least one row is held out and at least one stays, so that each class can be trained on and tested.
     count = min(max(1, round(fraction * len(group))), len(group) - 1)
     return generator.permutation(group)[:count]

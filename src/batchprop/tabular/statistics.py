@@ -229,6 +229,7 @@ class ColumnAccumulator:
         numerals, other = count_numeric(present)
         self._numerals, self._other = self._numerals + numerals, self._other or other
         words = self._text.add(pa.array(present, pa.large_string()))
+        # Once a word is no date, the column is text for good.
         if not self._are_dates:
             return
         self._are_dates = is_date_text(words.to_pandas())
@@ -303,6 +304,7 @@ class ColumnAccumulator:
             pd.Series(self._booleans),
         ]
         if not self._text.exact:
+            # Counts of rare words are unreliable where some were dropped.
             parts[0] = parts[0].nlargest(FREQUENT)
         together = pd.concat([*parts, pd.Series({MISSING: self.missing})])
         counts: pd.Series[int] = together[together > 0].groupby(level=0).sum()

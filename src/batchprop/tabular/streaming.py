@@ -67,6 +67,7 @@ class TrainingSource:
 
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a partition in order, some rows at a time."""
+        # Held-out rows are dropped after reading: a block may be smaller, even empty.
         for block in self._table.iter_blocks(partition, rows):
             self._on_rows(len(block.X))
             numbers = block.start_row + np.arange(len(block.X))
@@ -156,6 +157,7 @@ def fit_preprocessing(
     def training() -> Iterator[pd.DataFrame]:
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
             for frame in table.iter_frames(rows=BLOCK_ROWS):
+                # Only held-out rows are kept in memory; the training rows pass by.
                 part = fractions.assign(frame.index.to_numpy(), options.seed)
                 held_out.append(frame[part > TRAIN])
                 parts.append(part[part > TRAIN])

@@ -94,6 +94,7 @@ def _classes(data: TrainingTable, parts: Split) -> Table:
 
 def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
     """Count the rows of each class."""
+    # The training rows of a table larger than memory are known by their statistics only.
     if data.target_stats is not None and isinstance(rows, range):
         return data.target_stats.counts
     return np.bincount(np.searchsorted(classes, data.target.values[rows]), minlength=len(classes))

@@ -94,6 +94,7 @@ def _infer_task(column: pd.Series) -> tuple[Task, str]:
     if not types.is_numeric_dtype(column):
         return "classification", "it holds text"
     values = column.to_numpy(float)
+    # Fractions are no names of classes.
     if np.any(values != np.floor(values)):
         return "regression", "it holds fractions"
     return infer_integer_task(len(np.unique(values)), len(values))
@@ -141,6 +142,7 @@ def as_labels(column: pd.Series, form: Form) -> npt.NDArray[Any]:
     if form == "whole":
         return column.to_numpy(np.int64)
     if form == "short":
+        # As short as possible: the labels appear in files and reports.
         return np.array([f"{value:g}" for value in column.to_numpy(float)])
     return np.array([str(value) for value in column])
 

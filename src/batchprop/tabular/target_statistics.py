@@ -231,6 +231,7 @@ class TargetAccumulator:
         if self._holds != "numbers" and self.task != "regression":
             form: Form = "truth" if self._holds == "booleans" else "text"
             self._words.add(pa.array(as_labels(column, form), pa.large_string()))
+            # Approximate counts would lose classes.
             if not self._words.exact:
                 raise self._too_many_labels_error()
 
@@ -254,6 +255,7 @@ class TargetAccumulator:
             self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
         if self.task == "regression" or (self._fractions and self.task is None):
+            # Fractions cannot be classes unless asked for.
             self._distinct = None
         if self._distinct is not None:
             counts = pd.Series(*np.unique(values, return_counts=True)[::-1])

@@ -125,6 +125,7 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
 
 def _from_frame(frame: pd.DataFrame, options: TrainOptions) -> TrainingTable:
     target = str(options.target)
+    # scikit-learn keeps the names of columns only where all of them are text.
     names = [str(name) for name in frame.columns]
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
         raise DataError(f"the DataFrame has two columns named {duplicates[0]!r}: rename one")
@@ -170,6 +171,7 @@ def _make_table(
     """Split a table into columns, target and weights, and classify the columns."""
     column = get_column(frame, target, "target column")
     counts = None if weights is None else _weights(frame, weights)
+    # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
     wanted = read_target(column[known], task)
     if to_train:

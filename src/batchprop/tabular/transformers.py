@@ -68,6 +68,7 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
 
 def _make_scaler() -> Pipeline:
     return make_pipeline(
+        # Median and quartiles, not mean and deviation: an outlier must not squeeze all other values.
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         RobustScaler(),
         SmoothClip(),
@@ -76,6 +77,7 @@ def _make_scaler() -> Pipeline:
 
 def _make_one_hot(rows: int) -> OneHotEncoder:
     return OneHotEncoder(
+        # Unknown and rare words share a feature: both are words that training says little of.
         handle_unknown="infrequent_if_exist",
         min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
         max_categories=MAX_CATEGORIES,
@@ -292,6 +294,7 @@ class SmoothClip(TransformerMixin, BaseEstimator):
     def fit(self, X: Floats, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
         """Learn the scale of the columns (k,) that have no interquartile range."""
         low, high = np.percentile(X, [25, 75], axis=0)
+        # A column that is mostly one value has no interquartile range, and RobustScaler leaves it unscaled.
         spread = np.ptp(X, axis=0) / 2
         self.scale_ = np.where((low == high) & (spread > 0), spread, 1.0)
         self.n_features_in_ = X.shape[1]
