@@ -22,7 +22,7 @@ _MAX_COUNT, _MIN_COUNT = 1000, 200
 _DRAWS = 40_000_000  # of rows, over all resamples
 _DRAWS_AT_ONCE = 400_000
 _MIN_ROWS = 2
-_TWO = 2
+_BINARY = 2
 _EPS = 1e-12
 
 
@@ -70,7 +70,7 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
     guess = P.argmax(axis=1)
     hit = np.where(guess == label, label, k)
     losses = -np.log(np.maximum(np.take_along_axis(P, label[:, None], axis=1)[:, 0], np.finfo(float).eps))
-    codes = _rank_codes(label, P[:, 1]) if k == len(np.unique(y)) == _TWO else None
+    codes = _rank_codes(label, P[:, 1]) if k == len(np.unique(y)) == _BINARY else None
 
     def scores(indices: Indices) -> dict[str, Floats]:
         there, guessed = _bincount(label[indices], k), _bincount(guess[indices], k)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-_TWO = 2
+_BINARY = 2
 
 Scores = dict[str, float]
 Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ def classification_scores(y: Array, P: Array, classes: Array) -> Scores:
         "macro F1": metrics.f1_score(y, guess, average="macro", zero_division=0.0),
         "log loss": metrics.log_loss(y, P, labels=classes),
     }
-    if len(classes) == len(np.unique(y)) == _TWO:
+    if len(classes) == len(np.unique(y)) == _BINARY:
         scores["ROC AUC"] = metrics.roc_auc_score(y == classes[1], P[:, 1])
     return {name: float(score) for name, score in scores.items()}
 

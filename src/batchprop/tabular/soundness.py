@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 _STEPS = ["columns", "features", "network"]
-_TWO = 2
+_BINARY = 2
 
 # Of each kind, a value that is missing, and such as stretch what a model has learned.
 _PROBE_ROWS: Mapping[str, list[Any]] = {
@@ -103,8 +103,8 @@ def _check_network(network: Any) -> None:
         return
     classes = network.classes_
     # One output gives the probability of the second of two classes.
-    outputs = 1 if len(classes) == _TWO else len(classes)
-    if classes.ndim != 1 or len(set(classes.tolist())) < max(_TWO, len(classes)):
+    outputs = 1 if len(classes) == _BINARY else len(classes)
+    if classes.ndim != 1 or len(set(classes.tolist())) < max(_BINARY, len(classes)):
         raise ValueError("its classes are not two or more different labels")
     if coefs[-1].shape[1] != outputs:
         raise ValueError(f"it has {len(classes)} classes and {coefs[-1].shape[1]} outputs")
