@@ -4,6 +4,7 @@ import pytest
 
 from batchprop.tabular import model_files
 from tests.cli.commands import QUICK, flowers, houses, run
+from tests.cli.forks import Origin
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,14 @@ def quick_to_draw(request, monkeypatch):
             monkeypatch.setattr(model_files, name, lambda *_: None)
         monkeypatch.setattr(model_files, "render", lambda _: "")
         monkeypatch.setattr(model_files, "save_learning_curve", lambda *args: args[-1].write_bytes(b""))
+
+
+@pytest.fixture(scope="session")
+def origin():
+    """What has imported everything already: only tests of the imports need a process that has not."""
+    origin = Origin()
+    yield origin
+    origin.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from batchprop.files import cleanup_all, defer_signals, temporary_path
 from batchprop.tabular.persistence import MODEL, atomic_folder
 from tests.cli.commands import FILES, START, command, environment, flowers, names
 
-LONG = ("--epochs", "1000000", "--patience", "1000000")
+# In NumPy, which compiles nothing; Ctrl-C in JAX is tested in a terminal.
+LONG = ("--epochs", "1000000", "--patience", "1000000", "--engine", "numpy")
 BOTH = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 
 # Waits where a function of ours or of another's is called, and says so.
@@ -42,8 +43,18 @@ def halting_at(*places):
 
 
 @contextmanager
-def started(folder, *words, start=START):
+def started(origin, folder, *words, start=START):
     """A command in a process of its own; its standard output is read line by line."""
+    running = origin.start(words, folder, start)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@contextmanager
+def begun(folder, *words, start):
+    """A command in a process that has imported nothing."""
     with subprocess.Popen(
         command(*words, start=start), cwd=folder, env=environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -64,15 +75,15 @@ def wait_for(running, start):
 
 def end(running):
     """The exit code, and what was said on the rest of both outputs."""
-    out, err = running.communicate(timeout=100)
+    out, err = running.communicate()
     assert "Traceback" not in out + err
     return running.returncode, " ".join(out.split()), err
 
 
 @pytest.mark.parametrize(("number", "code", "_"), BOTH)
-def test_the_first_signal_saves_what_was_trained(folder, number, code, _):
+def test_the_first_signal_saves_what_was_trained(origin, folder, number, code, _):
     data = flowers(folder / "flowers.csv")
-    with started(folder, "train", data, "--target", "species", *LONG) as running:
+    with started(origin, folder, "train", data, "--target", "species", *LONG) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(number)
         assert end(running)[0] == code
@@ -84,12 +95,12 @@ def test_the_first_signal_saves_what_was_trained(folder, number, code, _):
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (["examine", "--out", "rows.csv"], "rows.csv"),
+        (["examine", "--out", "rows.csv", "--engine", "numpy"], "rows.csv"),
         (["look", "--out", "page.html", "--no-open"], "page.html"),
     ],
 )
-def test_sigterm_ends_the_other_trainings_alike(folder, words, kept):
-    with started(folder, *words, "--epochs", 1000000) as running:
+def test_sigterm_ends_the_other_trainings_alike(origin, folder, words, kept):
+    with started(origin, folder, *words, "--epochs", 1000000) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGTERM)
         assert end(running)[0] == 143
@@ -97,10 +108,10 @@ def test_sigterm_ends_the_other_trainings_alike(folder, words, kept):
 
 
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
-def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, number, code, word):
+def test_before_the_first_epoch_nothing_is_written_and_that_is_said(origin, folder, number, code, word):
     data = flowers(folder / "flowers.csv")
     start = halting_at("batchprop.tabular.training_input.encode")
-    with started(folder, "train", data, "--target", "species", start=start) as running:
+    with started(origin, folder, "train", data, "--target", "species", start=start) as running:
         wait_for(running, "halted in encode")
         running.send_signal(number)
         assert end(running)[::2] == (code, f"batchprop: {word}; nothing was written\n")
@@ -111,10 +122,10 @@ def test_before_the_first_epoch_nothing_is_written_and_that_is_said(folder, numb
 
 
 @pytest.mark.parametrize(("first", "code", "word"), BOTH)
-def test_a_second_signal_stops_at_once_with_the_code_of_the_first(folder, first, code, word):
+def test_a_second_signal_stops_at_once_with_the_code_of_the_first(origin, folder, first, code, word):
     second = signal.SIGTERM if first == signal.SIGINT else signal.SIGINT
     start = halting_at("batchprop.tabular.model_files.save_pipeline")
-    with started(folder, "train", "--hidden", "4", *LONG, "--out", "new/m", start=start) as running:
+    with started(origin, folder, "train", "--hidden", "4", *LONG, "--out", "new/m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(first)
         wait_for(running, "halted in save_pipeline")
@@ -123,9 +134,9 @@ def test_a_second_signal_stops_at_once_with_the_code_of_the_first(folder, first,
     assert names(folder) == []
 
 
-def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
+def test_a_second_signal_while_the_report_is_written_keeps_the_model(origin, folder):
     start = halting_at("batchprop.tabular.model_files.build_report")
-    with started(folder, "train", "--hidden", "4", *LONG, "--out", "m", start=start) as running:
+    with started(origin, folder, "train", "--hidden", "4", *LONG, "--out", "m", start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGTERM)
         wait_for(running, "halted in build_report")
@@ -136,9 +147,11 @@ def test_a_second_signal_while_the_report_is_written_keeps_the_model(folder):
     assert names(folder / "m") == [name for name in FILES if name != "report.html"]
 
 
-def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(folder):
+def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(origin, folder):
     start = halting_at("shutil.rmtree", "batchprop.tabular.model_files.save_pipeline")
-    with started(folder, "train", "--hidden", "4", "--epochs", "2", "--out", "m", start=start) as running:
+    with started(
+        origin, folder, "train", "--hidden", "4", "--epochs", "2", "--out", "m", start=start
+    ) as running:
         wait_for(running, "halted in save_pipeline")
         assert len(names(folder)) == 2  # what is half written, and the lock
         running.send_signal(signal.SIGINT)
@@ -162,9 +175,9 @@ batchprop.tabular.training_input.encode = stuck
 """
 
 
-def test_a_third_signal_ends_what_takes_no_notice_of_two(folder):
+def test_a_third_signal_ends_what_takes_no_notice_of_two(origin, folder):
     start = f"{HALT}\n{STUCK}\n{START}"
-    with started(folder, "train", "--out", "m", start=start) as running:
+    with started(origin, folder, "train", "--out", "m", start=start) as running:
         for word in ("first", "second", "third"):
             wait_for(running, f"stuck {word}")
             assert [re.sub(r"\.\w{8}\.", ".", name) for name in names(folder)] == [".m.partial", ".m.lock"]
@@ -196,7 +209,7 @@ main()
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 @pytest.mark.parametrize("name", ["numpy", "typer", "batchprop.cli.train"])
 def test_a_signal_during_the_first_imports_is_one_line(folder, name, number, code, word):
-    with started(folder, "train", start=IMPORTING.replace("{name}", name)) as running:
+    with begun(folder, "train", start=IMPORTING.replace("{name}", name)) as running:
         wait_for(running, f"importing {name}")
         running.send_signal(number)
         assert end(running) == (code, "", f"batchprop: {word}\n")
@@ -208,11 +221,11 @@ def test_the_command_of_the_shell_is_the_one_that_listens_first():
     assert 'batchprop = "batchprop.cli:main"' in text
 
 
-def test_what_whoever_started_it_ignores_stays_ignored(folder):
+def test_what_whoever_started_it_ignores_stays_ignored(origin, folder):
     data = flowers(folder / "flowers.csv")
     begin = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
     start = f"{begin}; from batchprop.cli import main; main()"
-    with started(folder, "train", data, "--target", "species", *LONG, start=start) as running:
+    with started(origin, folder, "train", data, "--target", "species", *LONG, start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGINT)
         wait_for(running, "epoch 10/")

@@ -1,0 +1,120 @@
+"""Processes that begin with everything imported: a command in one starts at once."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+from tests.cli.commands import environment
+
+SECONDS = 100  # until a command is given up
+
+# Forks a process for each request, before it has a thread of its own. What a fork inherits besides the
+# imports is what a new process has: default handlers, and the outputs that came with the request.
+ORIGIN = """
+import io, json, os, socket, sys
+import batchprop.cli.app
+from batchprop.cli import examine_command, look_command, train_command
+server = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    request, outputs, _, _ = socket.recv_fds(server, 65536, 2)
+    if not request:
+        break
+    asked = json.loads(request)
+    pid = os.fork()
+    if pid == 0:
+        server.close()
+        for number, output in enumerate(outputs, 1):
+            os.dup2(output, number)
+            os.close(output)
+        # New ones, unbuffered: those there are remember another kind of output.
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(open(number, "wb", 0), encoding="utf-8", write_through=True) for number in (1, 2)
+        )
+        os.chdir(asked["cwd"])
+        sys.argv[1:] = asked["words"]
+        break
+    for output in outputs:
+        os.close(output)
+    server.send(b"%d\\n" % pid)
+    _, status = os.waitpid(pid, 0)
+    server.send(b"%d\\n" % os.waitstatus_to_exitcode(status))
+if not request:
+    sys.exit()
+exec(asked["start"])
+"""
+
+
+class Origin:
+    """The process that all others are forked of."""
+
+    def __init__(self):
+        self.ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", ORIGIN, str(theirs.fileno())],
+                env=environment(), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        self.replies = self.ours.makefile("r")
+
+    def start(self, words, cwd, start):
+        """Start a command; one at a time."""
+        (out, their_out), (err, their_err) = os.pipe(), os.pipe()
+        asked = json.dumps({"words": [str(word) for word in words], "cwd": str(cwd), "start": start})
+        socket.send_fds(self.ours, [asked.encode()], [their_out, their_err])
+        os.close(their_out)
+        os.close(their_err)
+        return Fork(int(self.replies.readline()), os.fdopen(out), os.fdopen(err), self.replies)
+
+    def run(self, *words, cwd, start):
+        """Run a command to its end."""
+        fork = self.start(words, cwd, start)
+        try:
+            stdout, stderr = fork.communicate()
+            return subprocess.CompletedProcess(words, fork.returncode, stdout, stderr)
+        finally:
+            fork.close()
+
+    def close(self):
+        """End it."""
+        self.ours.close()
+        self.replies.close()
+        self.process.wait(60)
+
+
+class Fork:
+    """What tests use of `subprocess.Popen`."""
+
+    def __init__(self, pid, stdout, stderr, replies):
+        self.pid, self.stdout, self.stderr, self.replies = pid, stdout, stderr, replies
+        self.returncode = None
+
+    def send_signal(self, number):
+        """Send a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self):
+        """Wait for the end, and return the exit code."""
+        if self.returncode is None:
+            self.returncode = int(self.replies.readline())
+        return self.returncode
+
+    def communicate(self):
+        """The rest of both outputs; standard error is too short to fill its pipe."""
+        limit = threading.Timer(SECONDS, self.send_signal, [signal.SIGKILL])
+        limit.start()
+        rest = self.stdout.read(), self.stderr.read()
+        self.wait()
+        limit.cancel()
+        return rest
+
+    def close(self):
+        """End it, whatever it does."""
+        if self.returncode is None:
+            self.send_signal(signal.SIGKILL)
+            self.wait()
+        self.stdout.close()
+        self.stderr.close()
