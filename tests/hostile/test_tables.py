@@ -1,6 +1,7 @@
 """Whatever a table holds, `train` and `predict` give finite answers, or one line that says why not."""
 
 import shutil
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -195,10 +196,19 @@ def varint(number):
     return found + bytes([number])
 
 
+MILLION = 1_000_000
+
+
+@cache
+def schema_leaves():
+    """The schema's entries of a million columns, of which each Parquet file here takes the first."""
+    names = (b"c%d" % i for i in range(MILLION))
+    return [b"\x15\x02\x25\x00\x18" + bytes([len(name)]) + name + b"\0" for name in names]
+
+
 def wide_parquet(columns):
     """A Parquet file of so many columns and no rows: writing it with a library takes half a minute."""
-    names = (b"c%d" % i for i in range(columns))
-    leaves = b"".join(b"\x15\x02\x25\x00\x18" + bytes([len(name)]) + name + b"\0" for name in names)
+    leaves = b"".join(schema_leaves()[:columns])
     root = b"\x48\x06schema\x15" + varint(2 * columns) + b"\0"
     footer = b"\x15\x04\x19\xfc" + varint(columns + 1) + root + leaves + b"\x16\0\x19\x0c\0"
     return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
@@ -209,17 +219,18 @@ def wide_csv(columns):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reason"),
+    ("name", "make", "columns", "reason"),
+    # Each content is made by its own test: here, every process would make all of them to collect this file.
     [
-        ("wide.csv", wide_csv(1_000_000), "has 1,000,000 columns, and a table may have 100,000"),
-        ("wide.parquet", wide_parquet(1_000_000), "has more than 200,000 columns or row groups"),
-        ("wide.parquet", wide_parquet(990_000), "has more than 200,000 columns or row groups"),
-        ("wide.parquet", wide_parquet(100_001), "has 100,001 columns, and a table may have 100,000"),
+        ("wide.csv", wide_csv, MILLION, "has 1,000,000 columns, and a table may have 100,000"),
+        ("wide.parquet", wide_parquet, MILLION, "has more than 200,000 columns or row groups"),
+        ("wide.parquet", wide_parquet, 990_000, "has more than 200,000 columns or row groups"),
+        ("wide.parquet", wide_parquet, 100_001, "has 100,001 columns, and a table may have 100,000"),
     ],
     ids=["csv", "parquet", "parquet, nearly", "parquet, just"],
 )
-def test_a_million_columns_are_refused_with_a_reason(folder, name, content, reason):
-    path = named(folder / name, content)
+def test_a_million_columns_are_refused_with_a_reason(folder, name, make, columns, reason):
+    path = named(folder / name, make(columns))
     # The last of them has its columns counted one by one, which takes a second.
     readers = (
         (read_table,)
@@ -232,8 +243,8 @@ def test_a_million_columns_are_refused_with_a_reason(folder, name, content, reas
 
 
 def test_a_million_columns_are_refused_in_bounded_memory(folder):
-    named(folder / "wide.csv", wide_csv(1_000_000))
-    named(folder / "wide.parquet", wide_parquet(1_000_000))
+    named(folder / "wide.csv", wide_csv(MILLION))
+    named(folder / "wide.parquet", wide_parquet(MILLION))
     told = bounded(
         "import batchprop.cli.train_command\nfrom batchprop.cli.app import app\n"
         "from typer.testing import CliRunner",
