@@ -362,8 +362,11 @@ def test_an_engine_that_cannot_be_is_refused(parameters: dict[str, Any], message
 
 
 # Every check compiles anew, for shapes of its own: so there are two settings here and six on NumPy's engine.
-# With dtype=None the tables are trained in their own type.
+# With dtype=None the tables are trained in their own type. A few large steps learn what the checks ask for.
+BRIEF: dict[str, Any] = {"engine": "jax", "max_iter": 30, "learning_rate_init": 0.01}
+
+
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([bp.MLPClassifier(engine="jax"), bp.MLPRegressor(engine="jax", dtype=None)])
+@parametrize_with_checks([bp.MLPClassifier(**BRIEF), bp.MLPRegressor(**BRIEF, dtype=None)])
 def test_check_estimator(estimator: Any, check: Any) -> None:
     check(estimator)
