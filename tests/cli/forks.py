@@ -17,7 +17,7 @@ SECONDS = 100  # until a command is given up
 ORIGIN = """
 import io, json, os, socket, sys
 import batchprop.cli.app
-from batchprop.cli import examine_command, look_command, train_command
+from batchprop.cli import examine_command, look_command, play_command, predict_command, train_command
 server = socket.socket(fileno=int(sys.argv[1]))
 while True:
     request, outputs, _, _ = socket.recv_fds(server, 65536, 2)

@@ -1,6 +1,7 @@
 """`--engine`, `--device` and `--precision`: told, stored, refused in one line, and no burden on the model."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,15 @@ from jax.errors import JaxRuntimeError
 from batchprop.engines import devices
 from batchprop.engines import jax as jax_engine
 from batchprop.tabular.persistence import load_pipeline
-from tests.cli.commands import FILES, QUICK, WITHOUT_JAX, flowers, houses, names, process, run
+from tests.cli.commands import FILES, QUICK, WITHOUT_JAX, flowers, houses, names, run
 
 LONG_AT_MOST = ("--epochs", "100000", "--patience", "1", "--learning-rate", "1")
 
 
-def without_jax(*words, cwd):
-    """Run a command line in a process that has no JAX."""
-    return process(*words, cwd=cwd, start=WITHOUT_JAX)
+@pytest.fixture
+def without_jax(origin):
+    """Run a command line in a process that has no JAX; what it is forked of has not imported it."""
+    return partial(origin.run, start=WITHOUT_JAX)
 
 
 def facts(folder):
@@ -84,7 +86,7 @@ def gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(folder, gpu, monkeypatch, target):
+def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(without_jax, folder, gpu, monkeypatch, target):
     data = flowers(folder / "t.csv")
     run("train", data, "--target", target, *QUICK, "--device", "gpu", "--precision", "float32")
     assert facts(folder / "t-model")["settings"]["device"] == "gpu"
@@ -134,7 +136,7 @@ def test_a_prediction_that_a_device_gives_up_is_one_line(models, folder, monkeyp
 
 
 @pytest.mark.parametrize("words", [("--engine", "jax"), ("--device", "gpu"), ("--precision", "bfloat16")])
-def test_jax_asked_for_and_missing_is_one_line_before_anything_is_read(folder, words):
+def test_jax_asked_for_and_missing_is_one_line_before_anything_is_read(without_jax, folder, words):
     done = without_jax("train", "nowhere.csv", "--target", "y", *words, cwd=folder)
     assert done.returncode == 2
     assert "needs JAX, which is not installed: pip install 'batchprop[jax]'" in done.stderr
@@ -143,7 +145,7 @@ def test_jax_asked_for_and_missing_is_one_line_before_anything_is_read(folder, w
     assert names(folder) == []
 
 
-def test_jax_missing_where_it_would_pay_is_one_line_that_names_the_option(folder):
+def test_jax_missing_where_it_would_pay_is_one_line_that_names_the_option(without_jax, folder):
     flowers(folder / "t.csv")
     done = without_jax("train", "t.csv", "--target", "species", "--hidden", "8", *LONG_AT_MOST, cwd=folder)
     assert done.returncode == 0
@@ -157,7 +159,7 @@ def test_jax_missing_where_it_would_pay_is_one_line_that_names_the_option(folder
 
 
 @pytest.mark.parametrize("words", [QUICK, ("--hidden", "8", *LONG_AT_MOST, "--engine", "numpy")])
-def test_jax_missing_is_no_news_where_it_would_not_pay_or_is_not_wanted(folder, words):
+def test_jax_missing_is_no_news_where_it_would_not_pay_or_is_not_wanted(without_jax, folder, words):
     flowers(folder / "t.csv")
     done = without_jax("train", "t.csv", "--target", "species", *words, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")

@@ -68,18 +68,18 @@ def test_ctrl_c_at_the_bar_keeps_the_best_weights(folder):
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_ctrl_c_without_a_terminal_keeps_the_best_weights_and_says_so(folder, target):
+def test_ctrl_c_without_a_terminal_keeps_the_best_weights_and_says_so(origin, folder, target):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", target, "--task", "auto", *LONG)
-    with subprocess.Popen(
-        command(*words), cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stdout is not None
+    running = origin.start((*words, "--engine", "numpy"), folder, START)
+    try:
         for line in running.stdout:
             if line.startswith("epoch 1/"):
                 running.send_signal(signal.SIGINT)
                 break
-        rest = running.stdout.read()
+        rest, _ = running.communicate()
+    finally:
+        running.close()
     assert running.returncode == 130
     said = " ".join(rest.split())
     assert re.search(r"Interrupted after epoch \d+, .* Kept the weights of epoch \d+", said)
