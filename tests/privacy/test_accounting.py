@@ -155,9 +155,9 @@ def test_pld_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
         return [compute_epsilon([run], DELTA) for run in runs]
 
     # The grid of the losses changes along the way, by 0.1% at most: steps of 10%.
-    by_noise = along([SamplingRun(0.02, 0.6 * 1.1**i, 200) for i in range(6)])
-    by_rate = along([SamplingRun(0.02 * 1.1**i, 1.0, 200) for i in range(6)])
-    by_steps = along([SamplingRun(0.02, 1.0, int(200 * 1.2**i)) for i in range(6)])
+    by_noise = along([SamplingRun(0.1, 1.5 * 1.1**i, 200) for i in range(6)])
+    by_rate = along([SamplingRun(0.1 * 1.1**i, 1.5, 200) for i in range(6)])
+    by_steps = along([SamplingRun(0.1, 1.5, int(200 * 1.2**i)) for i in range(6)])
     assert by_noise == sorted(by_noise, reverse=True)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)

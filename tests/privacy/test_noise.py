@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,12 +32,28 @@ ASKED = [
 ]
 
 
+@lru_cache
+def calibrated(epsilon: float, rate: float, steps: int, accountant: Accountant) -> tuple[float, int]:
+    """The noise multiplier, and how many evaluations of ε it took; two tests look at one calibration."""
+    counted = 0
+    reckon = accounting.compute_epsilon
+
+    def counting(*arguments: Any) -> float:
+        nonlocal counted
+        counted += 1
+        return reckon(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounting, "compute_epsilon", counting)
+        return calibrate_noise(epsilon, DELTA, rate, steps, accountant), counted
+
+
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 @pytest.mark.parametrize(("epsilon", "rate", "steps"), ASKED)
 def test_it_keeps_the_budget_and_hardly_less_noise_does(
     epsilon: float, rate: float, steps: int, accountant: Accountant
 ) -> None:
-    sigma = calibrate_noise(epsilon, DELTA, rate, steps, accountant)
+    sigma, _ = calibrated(epsilon, rate, steps, accountant)
     assert compute_epsilon([SamplingRun(rate, sigma, steps)], DELTA, accountant) <= epsilon
     assert compute_epsilon([SamplingRun(rate, sigma * CLOSER, steps)], DELTA, accountant) > epsilon
 
@@ -57,19 +74,20 @@ def test_without_sampling_it_is_the_noise_of_the_gaussian_mechanism() -> None:
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_what_went_before_counts(accountant: Accountant) -> None:
-    before = [SamplingRun(0.02, 1.0, 200), SamplingRun(0.01, 2.0, 100)]
-    sigma = calibrate_noise(4.0, DELTA, 0.02, 300, accountant, before)
-    assert sigma > 1.02 * calibrate_noise(4.0, DELTA, 0.02, 300, accountant)
-    assert compute_epsilon([*before, SamplingRun(0.02, sigma, 300)], DELTA, accountant) <= 4.0
-    assert compute_epsilon([*before, SamplingRun(0.02, sigma * CLOSER, 300)], DELTA, accountant) > 4.0
+    before = [SamplingRun(0.1, 2.0, 100), SamplingRun(0.05, 1.5, 100)]
+    sigma = calibrate_noise(8.0, DELTA, 0.1, 300, accountant, before)
+    alone, _ = calibrated(8.0, 0.1, 300, accountant)
+    assert sigma > 1.02 * alone
+    assert compute_epsilon([*before, SamplingRun(0.1, sigma, 300)], DELTA, accountant) <= 8.0
+    assert compute_epsilon([*before, SamplingRun(0.1, sigma * CLOSER, 300)], DELTA, accountant) > 8.0
 
 
 def test_what_renyi_takes_for_spent_may_not_be() -> None:
-    before = [SamplingRun(0.01, 1.0, 1000)]  # 1.83, by the Rényi bound 2.10
-    sigma = calibrate_noise(2.0, DELTA, 0.01, 100, "pld", before)
-    assert compute_epsilon([*before, SamplingRun(0.01, sigma, 100)], DELTA) <= 2.0
+    before = [SamplingRun(0.1, 2.0, 200)]  # 3.36, by the Rényi bound 3.68
+    sigma = calibrate_noise(3.55, DELTA, 0.1, 20, "pld", before)
+    assert compute_epsilon([*before, SamplingRun(0.1, sigma, 20)], DELTA) <= 3.55
     with pytest.raises(ParameterError, match="budget is spent"):
-        calibrate_noise(2.0, DELTA, 0.01, 100, "rdp", before)
+        calibrate_noise(3.55, DELTA, 0.1, 20, "rdp", before)
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
@@ -94,19 +112,10 @@ def test_nothing_to_do_needs_no_noise() -> None:
     assert calibrate_noise(1.0, DELTA, 0.01, 0, past_runs=[SamplingRun(0.01, 0.0, 10)]) == 0
 
 
-def test_few_evaluations_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = []
-    reckon = accounting.compute_epsilon
-
-    def counting(*arguments: Any) -> float:
-        counted.append(arguments)
-        return reckon(*arguments)
-
-    monkeypatch.setattr(accounting, "compute_epsilon", counting)
-    for epsilon, rate, steps in ASKED[1::2]:
-        counted.clear()
-        calibrate_noise(epsilon, DELTA, rate, steps)
-        assert len(counted) <= 10  # one of them for what went before
+def test_few_evaluations_are_enough() -> None:
+    for asked in ASKED[1::2]:
+        _, evaluations = calibrated(*asked, "pld")
+        assert 1 <= evaluations <= 10  # one of them for what went before
 
 
 @pytest.mark.parametrize(
