@@ -12,7 +12,8 @@ OUT    ?= build/digits
 TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchprop/engines \
   $(filter-out $(patsubst %,tests/core/test_%.py,collapses gradients jax_compilations jax_parity jax_purity \
   namespaces),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
-  tests/test_house.py::test_dir_lists_what_is_imported_lazily
+  tests/test_house.py::test_dir_lists_what_is_imported_lazily tests/export/test_from_weights.py \
+  tests/estimators/test_engines.py::test_clone_gives_an_unfitted_twin
 # Each process takes tests that stand together, and so shares what a module sets up; whoever is done takes from
 # the others.
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
