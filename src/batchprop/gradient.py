@@ -581,12 +581,12 @@ def validate_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None
     wanted = [(shape, shape[:1]) for shape in shapes]
     must = f"it must have the layers' own, {wanted}, as a mean gradient has"
     try:
-        found = [(tuple(V_W.shape), tuple(V_b.shape)) for V_W, V_b in direction]
+        shapes_given = [(tuple(V_W.shape), tuple(V_b.shape)) for V_W, V_b in direction]
     except (AttributeError, TypeError, ValueError) as error:
         what = f"a {type(direction).__name__}"
         raise InputError(f"the direction is {what}, not W and b of each layer: {must}") from error
-    if found != wanted:
-        raise InputError(f"the direction has shapes {found} as W and b of each layer: {must}")
+    if shapes_given != wanted:
+        raise InputError(f"the direction has shapes {shapes_given} as W and b of each layer: {must}")
 
 
 def _validate_per_example(name: str, values: Array, m: int) -> None:

@@ -141,3 +141,17 @@ def test_the_table_of_options_allows_what_the_estimators_allow():
                 given = int(value) if whole else value
                 # No bound of theirs is None; an option that may be None may be so there too.
                 assert given is None or constraint.is_valid(given), (name, given)
+
+
+@pytest.mark.parametrize(
+    "data", [7, np.zeros((20, 3)), {"a": [1]}, [flowers()]], ids=lambda data: type(data).__name__
+)
+def test_data_that_is_neither_a_table_nor_names_one_is_refused(model, data):
+    for use in (lambda: train_table(data, target="a"), lambda: model.predict(data)):
+        with pytest.raises(ParameterError, match=f"data is a {type(data).__name__}: give a file, a folder"):
+            use()
+
+
+def test_resuming_needs_checkpoints():
+    with pytest.raises(ParameterError, match="resume needs a folder with checkpoints: give `checkpoints`"):
+        train_table(flowers(), target="species", resume=True)

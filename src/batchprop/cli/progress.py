@@ -111,7 +111,7 @@ def pass_progress(console: Console, what: str, rows: int | None) -> Iterator[Cal
         rows: how many there are; None if nobody knows.
 
     Yields:
-        What is to be told how many more rows were read.
+        A function to call with the number of rows just read.
     """
     if not console.is_terminal:
         console.print(f"{what} ...", soft_wrap=True)
@@ -139,7 +139,7 @@ def slow_pass_progress(console: Console, what: str, rows: int) -> Iterator[Calla
         rows: how many there are.
 
     Yields:
-        What is to be told how many more rows were read.
+        A function to call with the number of rows just read.
     """
     began, done = monotonic(), 0
     show: Callable[[int], None] | None = None

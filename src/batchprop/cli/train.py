@@ -51,10 +51,10 @@ batchprop train data/*.parquet --target sold --resume
 def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: Any) -> None:
     """Train a network on a table, and save it in a folder with its scores, learning curve and a report.
 
-    Columns are encoded by what they hold; a part of the rows is kept for the
-    test, another tells when to stop. Ctrl-C ends the training early: the best
-    weights so far are saved, and the exit code is 130; SIGTERM likewise, with
-    143. With --checkpoint-every, --resume goes on from there.
+    Columns are encoded by what they hold. Some rows are held out for the test,
+    others to stop early. Ctrl-C ends the training early: the best weights so far
+    are saved, and the exit code is 130; SIGTERM likewise, with 143. With
+    --checkpoint-every, --resume goes on from there.
     """
     options = TrainOptions(**_with_defaults(parse_values(values), data))
     options.check()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,7 @@ import pandas as pd
 
 from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.errors import ModelError
+from batchprop.errors import ModelError, ParameterError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.history import History, read_history
@@ -27,6 +27,21 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 Data = str | PathLike[str] | Iterable[str | PathLike[str]] | pd.DataFrame
+
+
+def as_paths(data: Any) -> tuple[Path, ...]:
+    """Return the paths that were given, or raise a ParameterError where they are none."""
+    paths = [data] if isinstance(data, str | PathLike) else data
+    # A dict's keys would be taken for files without a word.
+    if not isinstance(paths, Iterable) or isinstance(paths, Mapping):
+        paths = (None,)
+    paths = tuple(paths)
+    if not all(isinstance(path, str | PathLike) for path in paths):
+        raise ParameterError(
+            f"data is a {type(data).__name__}: give a file, a folder, a pattern, a list of these, or a "
+            "DataFrame"
+        )
+    return tuple(map(Path, paths))
 
 
 class ModelRecord(Protocol):
@@ -88,7 +103,9 @@ class TrainedModel:
             starts = range(0, max(len(data), 1), rows)
             blocks = [predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba) for i in starts]
             return pd.concat(blocks, ignore_index=True)
-        with predict_blocks(self.pipeline, expand_paths(data), proba=proba, memory=budget) as tables:
+        with predict_blocks(
+            self.pipeline, expand_paths(as_paths(data)), proba=proba, memory=budget
+        ) as tables:
             return pd.concat(list(tables), ignore_index=True)
 
     @property

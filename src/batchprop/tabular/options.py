@@ -195,7 +195,7 @@ class TrainOptions:
     quantile: Annotated[
         float | None,
         Option(
-            "With --loss quantile: which, as 0.9.",
+            "The quantile that --loss quantile predicts, as 0.9.",
             NETWORK,
             metavar="SHARE",
             low=0.001,
@@ -272,13 +272,18 @@ class TrainOptions:
     ] = 1e-4
     class_weight: Annotated[
         Literal["balanced"] | None,
-        Option("Let rare classes count more.", TRAINING, parameter="class_weight", task="classification"),
+        Option(
+            "Weight the classes so that rare ones count as much as frequent ones.",
+            TRAINING,
+            parameter="class_weight",
+            task="classification",
+        ),
     ] = None
     label_smoothing: Annotated[
         float | None,
         Option(
             "How much of each label is spread over all classes: often better classes, "
-            "always duller probabilities.",
+            "always less extreme probabilities.",
             TRAINING,
             metavar="SHARE",
             low=0.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from batchprop.data.memory import parse_memory
 from batchprop.errors import ParameterError
 from batchprop.tabular.fit import fit, layer_sizes
-from batchprop.tabular.model import Data, FreshRecord, TrainedModel
+from batchprop.tabular.model import Data, FreshRecord, TrainedModel, as_paths
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import DIGITS_SMOOTHING, TrainOptions, make_options
 from batchprop.tabular.result import TrainingResult
@@ -30,9 +30,9 @@ def train_table(
 ) -> TrainedModel:
     """Train a network on a table: what `batchprop train` does.
 
-    Columns are encoded by what they hold; a part of the rows is kept for the test, another tells when to
-    stop. A table of files that is larger than the memory to use is read in parts in every epoch. Ctrl-C
-    ends the training early, with the best weights so far.
+    Columns are encoded by what they hold. Some rows are held out for the test, others to stop early. A table
+    of files that is larger than the memory to use is read in parts in every epoch. Ctrl-C ends the training
+    early, with the best weights so far.
 
     Args:
         data: CSV, TSV or Parquet files, a folder, a pattern, several of these, or a DataFrame; None for
@@ -41,7 +41,7 @@ def train_table(
         checkpoints: a folder to save the training in as it goes; "checkpoint_every" says how often, 5 minutes
             by default, and ``resume=True`` goes on from there. It is removed when the training has ended.
         force: begin anew where there are checkpoints of a training that did not end.
-        observer: told how the training proceeds.
+        observer: called as the training proceeds.
         options: further options by name, those of `batchprop train` with underscores for dashes, as
             ``hidden=(256, 128)``, ``epochs=50``, ``test_fraction=0.3``; see ``TrainOptions``.
 
@@ -49,7 +49,8 @@ def train_table(
         The model.
 
     Raises:
-        ParameterError: an option is unknown or not allowed, or two do not go together.
+        ParameterError: an option is unknown or not allowed, or two do not go together; data is neither a
+            table nor names one.
         DataError: the table cannot be trained on; the message says where and what to do.
         DivergedError: the loss stopped being finite.
         CheckpointError: the checkpoints cannot be used.
@@ -68,7 +69,8 @@ def train_table(
     if checkpoints is not None:
         options.setdefault("checkpoint_every", "5min")
     elif options.get("checkpoint_every") is not None or options.get("resume"):
-        raise ParameterError("checkpoint_every needs a folder to save in: give `checkpoints`")
+        name = "resume" if options.get("resume") else "checkpoint_every"
+        raise ParameterError(f"{name} needs a folder with checkpoints: give `checkpoints`")
     if source is None:
         options.setdefault("label_smoothing", DIGITS_SMOOTHING)
     if source is not None and target is None:
@@ -107,8 +109,4 @@ def train(
 
 
 def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:
-    if data is None or isinstance(data, pd.DataFrame):
-        return data
-    if isinstance(data, str | PathLike):
-        return (Path(fspath(data)),)
-    return tuple(Path(fspath(path)) for path in data)
+    return data if data is None or isinstance(data, pd.DataFrame) else as_paths(data)
