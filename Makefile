@@ -10,8 +10,8 @@ OUT    ?= build/digits
 # Tests by which the core's coverage is measured: its doctests and tests, but for those that take long and reach
 # nothing that these do not, since a traced test takes half as long again.
 TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchprop/engines \
-  $(filter-out $(patsubst %,tests/core/test_%.py,collapses gradients jax_compilations jax_parity jax_purity \
-  namespaces),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
+  $(filter-out $(patsubst %,tests/core/test_%.py,algebra collapses files gradients jax_compilations jax_parity \
+  jax_purity jax_steps namespaces prng webdata),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
   tests/test_house.py::test_dir_lists_what_is_imported_lazily tests/export/test_from_weights.py \
   tests/estimators/test_engines.py::test_clone_gives_an_unfitted_twin
 # Each process takes tests that stand together, and so shares what a module sets up; whoever is done takes from
@@ -34,7 +34,7 @@ test: $(VENV)/.dev  ## run the whole suite with doctests, and hold the core's co
 	$(if $(ARGS),,@$(MAKE) --no-print-directory coverage)
 
 coverage: $(VENV)/.dev  ## hold the core's coverage: at least 98% of its lines and of its branches
-	$(PYTEST) -q --cov --cov-report= $(TRACED)
+	$(PYTEST) -q --hypothesis-profile=traced --cov --cov-report= $(TRACED)
 	$(BIN)/coverage report --include='$(CORE)' --omit='$(SHARED)' --fail-under=98
 	@$(BIN)/coverage json --quiet --include='$(CORE)' --omit='$(SHARED)' -o build/core-coverage.json
 	@$(BIN)/python -c 'import json, sys; \

@@ -42,6 +42,8 @@ for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_:
 
 # The same examples on every machine and in every run; a busy machine is not a failure.
 hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None, max_examples=40)
+# The branches that examples reach, the first few reach.
+hypothesis.settings.register_profile("traced", parent=hypothesis.settings.get_profile("batchprop"), max_examples=8)
 hypothesis.settings.load_profile("batchprop")
 
 
