@@ -20,7 +20,7 @@ from batchprop.cli.app import app
 from batchprop.engines.auto import ENGINES, PRECISIONS
 from batchprop.heads import HEADS
 from batchprop.tabular.options import option_choices
-from tests.cli.commands import QUICK, command, environment, flowers, houses, names, process, run, write
+from tests.cli.commands import QUICK, environment, flowers, houses, names, process, run, write
 
 COMMANDS = ("train", "predict", "walk")
 
@@ -95,43 +95,32 @@ def test_unknown_commands_and_options_are_misuse():
     assert "No such option" in run("--bogus", code=2).stderr
 
 
-def test_a_process_of_its_own_speaks_and_exits_alike(folder):
+def test_a_process_of_its_own_speaks_and_exits_alike(origin, folder):
     done = process("walk", "--rows", "2", cwd=folder)
     assert done.returncode == 0
     assert "before the update" in done.stdout
-    failed = process("train", "t.csv", "--target", "y", cwd=folder)
+    failed = origin.run("train", "t.csv", "--target", "y", cwd=folder)
     assert failed.returncode == 1
     assert failed.stderr == "batchprop: there is no file t.csv: check the name and the folder\n"
-    misused = process("train", "--hidden", "x", cwd=folder)
+    misused = origin.run("train", "--hidden", "x", cwd=folder)
     assert misused.returncode == 2
     assert len(misused.stderr.splitlines()) == 1
     assert names(folder) == []
 
 
-def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(folder):
-    with subprocess.Popen(
-        command("walk", "--rows", "500", "--hidden", "50,50,50"),
-        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as walking:  # fmt: skip
-        assert walking.stdout is not None
-        assert walking.stderr is not None
+def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(origin, folder):
+    walking = origin.start(("walk", "--rows", "500", "--hidden", "50,50,50"), folder)
+    try:
         assert walking.stdout.readline()
         walking.stdout.close()
         assert "Traceback" not in walking.stderr.read()
+        walking.wait()
+    finally:
+        walking.close()
 
 
-def elsewhere(*words, cwd, start="from batchprop.cli import main; main()", **more):
-    """Run a command line with standard output or the environment as given."""
-    given = {"stdout": subprocess.PIPE, **more}
-    return subprocess.run(
-        [sys.executable, "-c", start, *words],
-        cwd=cwd, env={**environment(), **given.pop("env", {})}, stderr=subprocess.PIPE, text=True,
-        check=False, timeout=120, **given,
-    )  # fmt: skip
-
-
-def test_no_command_prints_the_help_and_no_empty_error(folder):
-    done = elsewhere(cwd=folder)
+def test_no_command_prints_the_help_and_no_empty_error(origin, folder):
+    done = origin.run(cwd=folder)
     assert (done.returncode, done.stderr) == (2, "")
     assert all(name in done.stdout for name in COMMANDS)
 
@@ -146,10 +135,10 @@ def test_an_output_that_lacks_letters_is_no_failure(folder):
     assert ascii_only.invoke(app, ["train", "--help"]).exit_code == 0
 
 
-def test_answers_never_lose_a_letter_to_the_output(folder):
+def test_answers_never_lose_a_letter_to_the_output(origin, folder):
     frame = pd.read_csv(flowers(folder / "t.csv")).replace("setosa", "城市")
     run("train", write(frame, folder / "t.csv"), "--target", "species", "--epochs", 30)
-    done = elsewhere("predict", "t-model", "t.csv", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
+    done = origin.run("predict", "t-model", "t.csv", cwd=folder, encoding="ascii")
     assert done.returncode == 1
     assert done.stderr.startswith("batchprop: standard output is ascii, which lacks '\\u57ce'")
     assert len(done.stderr.splitlines()) == 1
@@ -169,7 +158,7 @@ main()
 
 @pytest.mark.parametrize("name", ["typer", "pandas", "matplotlib.figure"])
 def test_ctrl_c_during_the_imports_is_one_line(folder, name):
-    done = elsewhere("train", cwd=folder, start=IMPORTING.replace("{name}", name))
+    done = process("train", cwd=folder, start=IMPORTING.replace("{name}", name))
     assert done.returncode == 130
     assert done.stderr.startswith("batchprop: interrupted")
     assert len(done.stderr.splitlines()) == 1
@@ -178,9 +167,9 @@ def test_ctrl_c_during_the_imports_is_one_line(folder, name):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.parametrize("words", [["walk"], ["train", *QUICK], ["--help"]])
-def test_a_full_disk_is_one_line_and_leaves_nothing(folder, words):
+def test_a_full_disk_is_one_line_and_leaves_nothing(origin, folder, words):
     with Path("/dev/full").open("w") as full:
-        done = elsewhere(*words, cwd=folder, stdout=full)
+        done = origin.run(*words, cwd=folder, stdout=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "batchprop: the system refused to read or write: No space left on device\n"
     assert names(folder) == []
@@ -231,7 +220,7 @@ def test_without_the_extra_help_works_and_the_rest_says_how_to_install_it(folder
     codes |= {"train": 1, "predict m t.csv": 1, "walk t.csv --target y": 1}
     lines = json.dumps([line.split() for line in codes])
     # One process for all of them: to start it takes longer than they do.
-    printed = elsewhere(lines, cwd=folder, start=WITHOUT)
+    printed = process(lines, cwd=folder, start=WITHOUT)
     assert (printed.returncode, printed.stderr) == (0, "")
     done = json.loads(printed.stdout)
     assert len(done) == len(codes)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from batchprop.cli.cache import cache_folder, set_up_cache
-from tests.cli.commands import START, environment, flowers
+from tests.cli.commands import START, flowers
 
 # Counts what JAX finds in its cache, and what it has to compile.
 COUNTING = """
@@ -23,33 +22,34 @@ atexit.register(lambda: print("hits", counts["cache_hits"], "misses", counts["ca
 """
 
 
-def counts(folder, data, cache, out):
+@pytest.fixture
+def counts(origin, folder):
     """How many programs a training finds in the cache, and how many not."""
-    words = ["train", data, "--target", "species", "--engine", "jax", "--hidden", "8", "--epochs", "2"]
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING + START, *map(str, words), "--out", out],
-        cwd=folder, env=environment() | {"BATCHPROP_CACHE": cache}, capture_output=True, text=True,
-        check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    _, hits, _, misses = done.stdout.splitlines()[-1].split()
-    return int(hits), int(misses)
+    data = flowers(folder / "flowers.csv")
+
+    def train(cache, out):
+        words = ["train", data, "--target", "species", "--engine", "jax", "--hidden", "8", "--epochs", "2"]
+        env = {"BATCHPROP_CACHE": str(cache)}
+        done = origin.run(*words, "--out", out, cwd=folder, start=COUNTING + START, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        _, hits, _, misses = done.stdout.splitlines()[-1].split()
+        return int(hits), int(misses)
+
+    return train
 
 
-def test_a_second_process_compiles_nothing(folder):
-    data, cache = flowers(folder / "flowers.csv"), folder / "cache"
-    hits, misses = counts(folder, data, str(cache), "first")
+def test_a_second_process_compiles_nothing(folder, counts):
+    cache = folder / "cache"
+    hits, misses = counts(cache, "first")
     assert misses > 0
     assert hits == 0 or hits < misses
-    assert counts(folder, data, str(cache), "second")[1] == 0
+    assert counts(cache, "second")[1] == 0
     assert any(cache.glob("*-cache"))
     assert cache.stat().st_mode & 0o077 == 0
 
 
-def test_the_cache_can_be_switched_off(folder):
-    data = flowers(folder / "flowers.csv")
-    assert counts(folder, data, "off", "m") == (0, 0)
+def test_the_cache_can_be_switched_off(counts):
+    assert counts("off", "m") == (0, 0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 from batchprop.tabular.history import EpochSummary
-from tests.cli.commands import flowers, houses, names, process, run, write
+from tests.cli.commands import flowers, houses, names, run, write
 
 FLIPPED = (3, 60, 61, 120)
 FIGURES = [
@@ -173,10 +173,10 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
     run(*words, "--force")
 
 
-def test_the_same_seed_gives_the_same_file(folder):
+def test_the_same_seed_gives_the_same_file(origin, folder):
     data = mislabelled(folder / "flowers.csv")
     for name in ("a", "b"):
-        process("examine", data, "--target", "species", "--out", f"{name}.csv", "--epochs", 5, cwd=folder)
+        origin.run("examine", data, "--target", "species", "--out", f"{name}.csv", "--epochs", 5, cwd=folder)
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
 
 

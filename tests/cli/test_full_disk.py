@@ -11,7 +11,7 @@ import pytest
 
 from batchprop.tabular import result
 from batchprop.tabular.evaluation import evaluate
-from tests.cli.commands import FILES, QUICK, START, flowers, names, process, run
+from tests.cli.commands import FILES, QUICK, START, flowers, names, run
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); " + START
 TRAIN = ["train", "flowers.csv", "--target", "species", "--out", "m", *QUICK]
@@ -39,9 +39,9 @@ def refused(words, limit):
         return run(*words, code=1).stderr
 
 
-def test_a_model_that_cannot_be_written(folder, table):
+def test_a_model_that_cannot_be_written(origin, folder, table):
     # In a process of its own: what Python does on its way out adds nothing to the line.
-    done = process(*TRAIN, cwd=folder, start=FULL.format(limit=60_000))
+    done = origin.run(*TRAIN, cwd=folder, start=FULL.format(limit=60_000))
     assert done.returncode == 1
     assert done.stderr == (
         "batchprop: m/model.skops could not be written: File too large; raise the limit on the size of a "

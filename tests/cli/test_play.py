@@ -5,37 +5,35 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.commands import START, command, environment, flowers, run
+from tests.cli.commands import START, flowers, process, run
 
 SECONDS = 60  # until a test is given up
 BLOCKED = f"import sys; sys.modules['uvicorn'] = None; {START}"
 
 
-@contextmanager
-def playing(folder, *words, browser=None):
-    """A playground in a process of its own, and its address."""
-    opening, env = ["--no-open"], environment()
-    if browser is not None:
-        opening, env = [], {**env, "BROWSER": str(browser)}
-    with subprocess.Popen(
-        command("play", *opening, *words), cwd=folder, env=env,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+@pytest.fixture
+def playing(origin, tmp_path):
+    """Start a playground in a process of its own; give that, and its address."""
+
+    @contextmanager
+    def start(*words, browser=None):
+        opening, env = (("--no-open",), {}) if browser is None else ((), {"BROWSER": str(browser)})
+        process = origin.start(("play", *opening, *words), tmp_path, env=env)
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            found = re.match(r"Playground: (http://127\.0\.0\.1:\d+/[\w-]{32}/)\n", process.stdout.readline())
-            assert found, process.stderr.read()
-            yield process, found[1]
+            line = process.stdout.readline()
+            match = re.match(r"Playground: (http://127\.0\.0\.1:\d+/[\w-]{32}/)\n", line)
+            assert match, process.stderr.read()
+            yield process, match[1]
         finally:
-            process.kill()
+            process.close()
+
+    return start
 
 
 def asked(address, wish=None):
@@ -57,8 +55,8 @@ def events(stream):
             yield name, json.loads(text)
 
 
-def test_it_runs_pushes_what_happens_and_pauses(tmp_path):
-    with playing(tmp_path, "--seed", "3") as (process, address):
+def test_it_runs_pushes_what_happens_and_pauses(playing):
+    with playing("--seed", "3") as (process, address):
         assert b"<title>batchprop playground</title>" in asked(address).read()
         with asked(f"{address}events") as stream:
             told = events(stream)
@@ -80,7 +78,7 @@ def test_it_runs_pushes_what_happens_and_pauses(tmp_path):
             assert len(paused["last_batch"]) == 1
             assert b"microscope" in asked(f"{address}microscope").read()
         asked(f"{address}end", {})
-        assert process.wait(SECONDS) == 0
+        assert process.wait() == 0
         assert process.stdout.read().splitlines()[-1] == "The playground has ended."
         assert process.stderr.read() == ""
 
@@ -88,21 +86,21 @@ def test_it_runs_pushes_what_happens_and_pauses(tmp_path):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 0)]
 )
-def test_a_signal_ends_it_though_a_page_listens(tmp_path, number, code):
-    with playing(tmp_path) as (process, address), asked(f"{address}events") as stream:
+def test_a_signal_ends_it_though_a_page_listens(playing, number, code):
+    with playing() as (process, address), asked(f"{address}events") as stream:
         told = events(stream)
         next(told)
         asked(f"{address}command", {"command": "start"})
         process.send_signal(number)
         for _ in told:
             pass  # until the stream ends
-        assert process.wait(SECONDS) == code
+        assert process.wait() == code
         assert process.stdout.read().splitlines()[-1] == "The playground has ended."
         assert process.stderr.read() == ""
 
 
-def test_where_no_page_listens_any_more_it_rests(tmp_path):
-    with playing(tmp_path) as (_, address):
+def test_where_no_page_listens_any_more_it_rests(playing):
+    with playing() as (_, address):
         with asked(f"{address}events") as stream:
             told = events(stream)
             next(told)
@@ -114,13 +112,13 @@ def test_where_no_page_listens_any_more_it_rests(tmp_path):
             assert any(name == "state" and not state["running"] for name, state in events(stream))
 
 
-def test_the_browser_is_opened_at_an_address_that_is_good_once(tmp_path):
+def test_the_browser_is_opened_at_an_address_that_is_good_once(playing, tmp_path):
     browser = tmp_path / "browser"
     browser.write_text(
         f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/opened\n'
     )
     browser.chmod(0o700)
-    with playing(tmp_path, browser=browser) as (process, address):
+    with playing(browser=browser) as (process, address):
         assert process.stdout.readline().startswith("It runs until")  # which comes after the browser
         opened = (tmp_path / "opened").read_text()
         token = address.rstrip("/").rpartition("/")[2]
@@ -130,10 +128,10 @@ def test_the_browser_is_opened_at_an_address_that_is_good_once(tmp_path):
             asked(opened)
 
 
-def test_it_begins_with_a_table(tmp_path):
+def test_it_begins_with_a_table(playing, tmp_path):
     table = flowers(tmp_path / "flowers.csv")
     with (
-        playing(tmp_path, table.name, "--target", "species") as (_, address),
+        playing(table.name, "--target", "species") as (_, address),
         asked(f"{address}events") as stream,
     ):
         _, setup = next(events(stream))
@@ -142,8 +140,8 @@ def test_it_begins_with_a_table(tmp_path):
     assert setup["data"]["outputs"] == ["setosa", "versicolor", "virginica"]
 
 
-def test_whoever_does_not_know_the_token_is_turned_away(tmp_path):
-    with playing(tmp_path) as (_, address):
+def test_whoever_does_not_know_the_token_is_turned_away(playing):
+    with playing() as (_, address):
         bare = address.rpartition("/")[0].rpartition("/")[0] + "/"
         for wrong in (bare, f"{bare}events", f"{bare}{'x' * 32}/"):
             with pytest.raises(urllib.error.HTTPError, match="403"):
@@ -177,10 +175,7 @@ def test_a_port_that_is_taken_is_said(tmp_path):
 
 
 def test_without_the_extra_it_says_how_to_install_it(tmp_path):
-    done = subprocess.run(
-        command("play", start=BLOCKED), cwd=tmp_path, env=environment(),
-        capture_output=True, text=True, check=False, timeout=SECONDS,
-    )  # fmt: skip
+    done = process("play", cwd=tmp_path, start=BLOCKED)
     assert done.returncode == 1
     assert done.stderr == (
         'batchprop: this needs uvicorn, which is not installed: pip install "batchprop[play]"\n'

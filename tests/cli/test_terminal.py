@@ -5,42 +5,44 @@ import os
 import pty
 import re
 import signal
-import subprocess
 
 import pytest
 
-from tests.cli.commands import FILES, START, WITHOUT_JAX, command, environment, flowers, names
+from tests.cli.commands import FILES, WITHOUT_JAX, flowers, names
 
 LONG = ("--epochs", "1000000", "--patience", "1000000")
 
 
-def in_terminal(words, cwd, upto=None, start=START):
+def in_terminal(origin, words, cwd, upto=None, **options):
     """Run a command in a pseudo-terminal; at the first output that matches `upto`, press Ctrl-C."""
     controller, terminal = pty.openpty()
-    running = subprocess.Popen(
-        command(*words, start=start), cwd=cwd, env={**environment(), "COLUMNS": "100"},
-        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-    )  # fmt: skip
+    running = origin.start(words, cwd, stdout=terminal, stderr=terminal, env={"COLUMNS": "100"}, **options)
     os.close(terminal)
     output = b""
-    while True:
-        try:
-            chunk = os.read(controller, 65536)
-        except OSError:
-            break
-        output += chunk
-        if not chunk:
-            break
-        if upto is not None and re.search(upto, output):
-            running.send_signal(signal.SIGINT)
-            upto = None
-    os.close(controller)
-    return running.wait(timeout=60), output.decode()
+    try:
+        while chunk := read(controller):
+            output += chunk
+            if upto is not None and re.search(upto, output):
+                running.send_signal(signal.SIGINT)
+                upto = None
+        return running.wait(), output.decode()
+    finally:
+        running.close()
+        os.close(controller)
 
 
-def test_a_terminal_shows_a_live_bar_with_all_its_figures(folder):
+def read(controller):
+    """What a terminal shows next; nothing once the command has ended."""
+    try:
+        return os.read(controller, 65536)
+    except OSError:
+        return b""
+
+
+def test_a_terminal_shows_a_live_bar_with_all_its_figures(origin, folder):
     data = flowers(folder / "flowers.csv")
-    code, output = in_terminal(("train", data, "--target", "species", "--epochs", "30"), folder)
+    words = ("train", data, "--target", "species", "--epochs", "30")
+    code, output = in_terminal(origin, words, folder, pictures=True)
     assert code == 0
     bars = [line for line in re.split(r"[\r\n]", output) if "━" in line]
     assert any("epoch 30/30" in bar for bar in bars)
@@ -49,18 +51,18 @@ def test_a_terminal_shows_a_live_bar_with_all_its_figures(folder):
     assert names(folder / "flowers-model") == FILES
 
 
-def test_a_note_stands_on_lines_of_its_own_above_the_bar(folder):
+def test_a_note_stands_on_lines_of_its_own_above_the_bar(origin, folder):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", "species", "--epochs", "100000", "--patience", "1")
-    code, output = in_terminal((*words, "--learning-rate", "1"), folder, start=WITHOUT_JAX)
+    code, output = in_terminal(origin, (*words, "--learning-rate", "1"), folder, start=WITHOUT_JAX)
     assert code == 0
     assert re.search(r"(^|[\r\n]|\x1b\[2K)batchprop: note: this fit may take long in NumPy", output)
 
 
-def test_ctrl_c_at_the_bar_keeps_the_best_weights(folder):
+def test_ctrl_c_at_the_bar_keeps_the_best_weights(origin, folder):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", "species", *LONG)
-    code, output = in_terminal(words, folder, upto=rb"epoch +\d+/1000000 .*loss \d")
+    code, output = in_terminal(origin, words, folder, upto=rb"epoch +\d+/1000000 .*loss \d")
     assert code == 130
     assert "Interrupted after epoch" in output
     assert names(folder / "flowers-model") == FILES
@@ -71,7 +73,7 @@ def test_ctrl_c_at_the_bar_keeps_the_best_weights(folder):
 def test_ctrl_c_without_a_terminal_keeps_the_best_weights_and_says_so(origin, folder, target):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", target, "--task", "auto", *LONG)
-    running = origin.start((*words, "--engine", "numpy"), folder, START)
+    running = origin.start((*words, "--engine", "numpy"), folder)
     try:
         for line in running.stdout:
             if line.startswith("epoch 1/"):
