@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from batchprop.batches import Batch, Dataset, gather, take_columns
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.checkpoint_manager import FitStart, prepare_start
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.datasets import (
     ArrayDataset,
     RowEncoder,
@@ -77,6 +79,64 @@ class BaseMLP(FitInterface):
             setattr(self, name, parameters[name])
 
     # ---- fit
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        monitor: Collection[str] = (),
+        record_examples: bool = False,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on rows with their targets.
+
+        Args:
+            X: inputs ``(n, n_0)``, dense or sparse; or, without y, a table larger than memory: chunks
+                ``(X, y)``, a ``batchprop.tabular.scan``, a ``batchprop.data.DataSource`` (see
+                ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
+            y: targets; of a classifier labels ``(n,)``, an indicator matrix ``(n, K)`` or several targets
+                ``(n, T)``; of a regressor numbers ``(n,)`` or ``(n, K)``.
+            sample_weight: how much each row counts ``(n,)``.
+            X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.
+            y_val: their targets.
+            coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer. With ``privacy`` they must
+                not come from these rows, or what they cost has to be added.
+            intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
+            monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
+                ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
+            record_examples: whether to keep statistics of each row's training, as ``examples_``.
+            checkpoint: a folder in which the fit keeps its state every five minutes, or a
+                ``batchprop.Checkpoints(folder, every=...)``.
+            resume: whether to go on from the last checkpoint in that folder, where there is one, to the very
+                weights that the fit would have had; with the same parameters and rows.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
+            DivergedError: the loss is no longer finite.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
+        """
+        call = FitArgs(
+            sample_weight=sample_weight,
+            X_val=X_val,
+            y_val=y_val,
+            coefs_init=coefs_init,
+            intercepts_init=intercepts_init,
+            monitor=monitor,
+            record_examples=record_examples,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        return self._fit(X, y, call)
 
     def _fit(self, X: Any, y: Any, call: FitArgs) -> Self:
         check_parameters(self, self._parameter_constraints)
