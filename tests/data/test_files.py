@@ -11,7 +11,7 @@ from batchprop.data.files import expand_paths
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
-from batchprop.errors import DataError, ParameterError
+from batchprop.errors import DataError
 
 TEXT = b'name,weight\n"ann\nmary",1.5\nbob,2.5\n'
 
@@ -86,12 +86,6 @@ def test_a_folder_without_tables_is_refused(tmp_path):
     (tmp_path / "deeper").mkdir()
     with pytest.raises(DataError, match=r"holds no table .*: name a pattern such as .*/\*\*/\*.parquet"):
         expand_paths(tmp_path)
-
-
-@pytest.mark.parametrize("paths", [7, [7], None])
-def test_what_is_no_path_is_refused(paths):
-    with pytest.raises(ParameterError, match="is not a path"):
-        expand_paths(paths)
 
 
 @pytest.mark.parametrize("ending", PACK)

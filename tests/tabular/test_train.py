@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,19 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
+from batchprop.data.memory import exceeds_memory
 from batchprop.errors import DataError, ModelError, ParameterError
 from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
-from batchprop.tabular import Observer, TrainOptions, load_model, train_table
+from batchprop.tabular import (
+    Observer,
+    TrainedModel,
+    TrainOptions,
+    load_model,
+    read_tables,
+    scan,
+    table_bytes,
+    train_table,
+)
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import option_choices, option_table
 
@@ -143,13 +155,42 @@ def test_the_table_of_options_allows_what_the_estimators_allow():
                 assert given is None or constraint.is_valid(given), (name, given)
 
 
-@pytest.mark.parametrize(
-    "data", [7, np.zeros((20, 3)), {"a": [1]}, [flowers()]], ids=lambda data: type(data).__name__
-)
-def test_data_that_is_neither_a_table_nor_names_one_is_refused(model, data):
-    for use in (lambda: train_table(data, target="a"), lambda: model.predict(data)):
-        with pytest.raises(ParameterError, match=f"data is a {type(data).__name__}: give a file, a folder"):
-            use()
+NO_PATHS: list[Any] = [{"a.csv": [1]}, np.array(["a.csv", "b.csv"]), None, 7]
+REFUSED: dict[str, Any] = {f"is of type {type(value).__name__}": value for value in NO_PATHS} | {
+    f"holds a value of type {type(value).__name__}": ["a.csv", value] for value in NO_PATHS
+}
+# Each reads a table, and calls it so; the last two also take a DataFrame.
+READERS: dict[str, tuple[str, Any]] = {
+    "scan": ("paths", scan),
+    "read_tables": ("paths", read_tables),
+    "table_bytes": ("paths", table_bytes),
+    "exceeds_memory": ("paths", exceeds_memory),
+    "train_table": ("data", partial(train_table, target="species", **QUICK)),
+    "predict": ("data", TrainedModel.predict),
+}
+# Without data, train_table trains on the digits.
+CASES = [
+    (reader, problem)
+    for reader, problem in product(READERS, REFUSED)
+    if not (reader == "train_table" and REFUSED[problem] is None)
+]
+
+
+@pytest.mark.parametrize(("reader", "problem"), CASES)
+def test_every_reader_of_tables_refuses_what_is_no_path(model, reader, problem):
+    parameter, read = READERS[reader]
+    last = "a list of these, or a DataFrame" if parameter == "data" else "or a list of these"
+    arguments = [*([model] if reader == "predict" else []), REFUSED[problem]]
+    with pytest.raises(
+        ParameterError, match=f"^{parameter} {problem}: give a file, a folder, a pattern, {last}$"
+    ):
+        read(*arguments)
+
+
+@pytest.mark.parametrize("reader", ["scan", "read_tables", "table_bytes"])
+def test_the_columns_of_a_frame_are_no_paths(reader):
+    with pytest.raises(ParameterError, match="paths is of type DataFrame: give a file"):
+        READERS[reader][1](flowers())
 
 
 def test_resuming_needs_checkpoints():

@@ -4,7 +4,7 @@ import glob
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeAlias
@@ -111,6 +111,35 @@ def _is_table(path: Path) -> bool:
     return file_suffix(path) in SUFFIXES and path.is_file()
 
 
+def as_paths(paths: object, parameter: str = "paths", *, or_frame: bool = False) -> tuple[Path, ...]:
+    """Return one path or several as a tuple; folders and patterns stay as they are.
+
+    Args:
+        paths: a path, or an iterable of them.
+        parameter: its name, for the error.
+        or_frame: whether the parameter also takes a DataFrame, for the error.
+
+    Raises:
+        ParameterError: it is no path, or holds something that is none.
+
+    >>> as_paths(["a.csv", 7])
+    Traceback (most recent call last):
+    batchprop.errors.ParameterError: paths holds a value of type int: give a file, a folder, a pattern, or ...
+    """
+    entries = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    allowed = "a file, a folder, a pattern, "
+    allowed += "a list of these, or a DataFrame" if or_frame else "or a list of these"
+    # A dict's keys, a DataFrame's columns and an array's words would be taken for files without a word.
+    if not isinstance(entries, Iterable) or isinstance(entries, Mapping) or hasattr(entries, "__array__"):
+        raise ParameterError(f"{parameter} is of type {type(paths).__name__}: give {allowed}")
+    result = []
+    for entry in entries:
+        if not isinstance(entry, (str, os.PathLike)):
+            raise ParameterError(f"{parameter} holds a value of type {type(entry).__name__}: give {allowed}")
+        result.append(Path(entry))
+    return tuple(result)
+
+
 def expand_paths(paths: Paths) -> tuple[Path, ...]:
     r"""Return the files of a table: all of one format, none twice, in natural order of their names.
 
@@ -121,10 +150,7 @@ def expand_paths(paths: Paths) -> tuple[Path, ...]:
     >>> [file.name for file in expand_paths(folder)]
     ['part-2.csv', 'part-10.csv']
     """
-    entries = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    if not isinstance(entries, Iterable):
-        raise ParameterError(f"paths={paths!r} is not a path: give a path, a pattern, or a list of them")
-    files = tuple(file for entry in entries for file in _expand(entry))
+    files = tuple(file for path in as_paths(paths) for file in _expand(path))
     if not files:
         raise DataError("no file is named: name a CSV, TSV or Parquet file, a folder or a pattern")
     for file in files:
@@ -134,12 +160,7 @@ def expand_paths(paths: Paths) -> tuple[Path, ...]:
     return files
 
 
-def _expand(path_or_pattern: object) -> list[Path]:
-    if not isinstance(path_or_pattern, (str, os.PathLike)):
-        raise ParameterError(
-            f"paths holds {path_or_pattern!r}, which is not a path: give text or a pathlib.Path"
-        )
-    path = Path(path_or_pattern)
+def _expand(path: Path) -> list[Path]:
     if path.is_dir():
         return _list_folder(path)
     if path.exists() or not _PATTERN.search(str(path)):

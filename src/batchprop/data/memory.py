@@ -105,6 +105,7 @@ def table_bytes(paths: Paths) -> int:
 
     Raises:
         DataError: there is no such table.
+        ParameterError: paths is no path, or holds something that is none.
     """
     files = expand_paths(paths)
     if get_delimiter(files[0]) is None:

@@ -122,6 +122,7 @@ def read_tables(
 
     Raises:
         DataError: a file, a column or a row cannot be used.
+        ParameterError: paths is no path, or holds something that is none.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())

@@ -66,6 +66,7 @@ def scan(
 
     Raises:
         DataError: a file, a column or a row cannot be used, or the disk is full.
+        ParameterError: paths is no path, or holds something that is none.
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from batchprop.data.files import expand_paths
+from batchprop.data.files import as_paths, expand_paths
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.errors import ModelError, ParameterError
+from batchprop.errors import ModelError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.history import History, read_history
@@ -27,21 +27,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 Data = str | PathLike[str] | Iterable[str | PathLike[str]] | pd.DataFrame
-
-
-def as_paths(data: Any) -> tuple[Path, ...]:
-    """Return the paths that were given, or raise a ParameterError where they are none."""
-    paths = [data] if isinstance(data, str | PathLike) else data
-    # A dict's keys would be taken for files without a word.
-    if not isinstance(paths, Iterable) or isinstance(paths, Mapping):
-        paths = (None,)
-    paths = tuple(paths)
-    if not all(isinstance(path, str | PathLike) for path in paths):
-        raise ParameterError(
-            f"data is a {type(data).__name__}: give a file, a folder, a pattern, a list of these, or a "
-            "DataFrame"
-        )
-    return tuple(map(Path, paths))
 
 
 class ModelRecord(Protocol):
@@ -92,7 +77,8 @@ class TrainedModel:
 
         Raises:
             DataError: a column is missing, or a row cannot be read or holds what it may not.
-            ParameterError: probabilities are wanted of a model that predicts numbers.
+            ParameterError: data is neither a table nor names one; probabilities are wanted of a model that
+                predicts numbers.
         """
         budget = None if memory is None else parse_memory(memory)
         if isinstance(data, pd.DataFrame):
@@ -103,9 +89,8 @@ class TrainedModel:
             starts = range(0, max(len(data), 1), rows)
             blocks = [predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba) for i in starts]
             return pd.concat(blocks, ignore_index=True)
-        with predict_blocks(
-            self.pipeline, expand_paths(as_paths(data)), proba=proba, memory=budget
-        ) as tables:
+        files = expand_paths(as_paths(data, "data", or_frame=True))
+        with predict_blocks(self.pipeline, files, proba=proba, memory=budget) as tables:
             return pd.concat(list(tables), ignore_index=True)
 
     @property

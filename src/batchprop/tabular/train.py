@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
 from batchprop.errors import ParameterError
 from batchprop.tabular.fit import fit, layer_sizes
-from batchprop.tabular.model import Data, FreshRecord, TrainedModel, as_paths
+from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import DIGITS_SMOOTHING, TrainOptions, make_options
 from batchprop.tabular.result import TrainingResult
@@ -109,4 +110,6 @@ def train(
 
 
 def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:
-    return data if data is None or isinstance(data, pd.DataFrame) else as_paths(data)
+    if data is None or isinstance(data, pd.DataFrame):
+        return data
+    return as_paths(data, "data", or_frame=True)
