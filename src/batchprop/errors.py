@@ -1,5 +1,7 @@
-"""The errors of batchprop: few classes; every message names the value, what is allowed, and the remedy."""
+"""The errors and warnings of batchprop: every message names the value, what is allowed, and the remedy."""
 
+import inspect
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -89,6 +91,14 @@ def check_positive_int(name: str, value: object, remedy: str) -> None:
     """Raise a ParameterError, with the remedy, where a value is no integer of at least 1."""
     if not isinstance(value, Integral) or int(value) < 1:
         raise ParameterError(f"{name}={value!r} is not allowed: give {remedy}")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's code that called batchprop, from whatever depth."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("batchprop."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

@@ -169,6 +169,7 @@ def test_what_fails_later_costs_the_log_and_not_the_training(folder):
     ) as said:
         fit(clf)
     assert (clf.n_iter_, len(said)) == (5, 1)
+    assert said[0].filename == fit.__code__.co_filename  # who called batchprop
     assert scalars("elsewhere")["loss"][0] == [1, 2]
 
 

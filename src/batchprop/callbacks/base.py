@@ -1,10 +1,9 @@
 """The base of the callbacks that log: an epoch's metrics, the step they belong to, and failures to log."""
 
 import math
-import warnings
 from typing import Any
 
-from batchprop.errors import BatchpropError
+from batchprop.errors import BatchpropError, warn
 from batchprop.training import EpochRecord
 
 _MIN_SECONDS = 1e-9
@@ -117,10 +116,8 @@ class LoggerCallback:
         except self._failures() as error:
             # A training of hours is worth more than its log: warn once, and log nothing more.
             self._failed = True
-            warnings.warn(
-                f"{self!r} stopped logging after epoch {self._step - 1}: {_reason(error)}; "
-                "training continues",
-                stacklevel=3,
+            warn(
+                f"{self!r} stopped logging after epoch {self._step - 1}: {_reason(error)}; training continues"
             )
 
 

@@ -12,9 +12,9 @@ from sklearn.utils import check_random_state
 
 from batchprop.data.shuffle import BUFFER_BYTES, MAX_OPEN_PARTITIONS, ShuffleConfig, shuffle_config
 from batchprop.data.sources import DataSource
-from batchprop.errors import CheckpointError, DivergedError, ParameterError
+from batchprop.errors import CheckpointError, DivergedError, ParameterError, warn
 from batchprop.estimators.checkpoints import CheckpointData, Checkpoints
-from batchprop.estimators.early_stopping import ValidationCallback, warn
+from batchprop.estimators.early_stopping import ValidationCallback
 from batchprop.estimators.fit_state import (
     FitState,
     from_plain,

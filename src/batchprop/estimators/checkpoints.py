@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.errors import CheckpointError, ParameterError
-from batchprop.estimators.early_stopping import warn
+from batchprop.errors import CheckpointError, ParameterError, warn
 from batchprop.files import completed_paths, fsync_path, temporary_path
 
 FORMAT = 2

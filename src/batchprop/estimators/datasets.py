@@ -20,8 +20,7 @@ from batchprop.batches import (
 )
 from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
 from batchprop.data.sources import ArraySource, DataSource, IterableSource, RowBlock
-from batchprop.errors import InputError, ParameterError
-from batchprop.estimators.early_stopping import warn
+from batchprop.errors import InputError, ParameterError, warn
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.source_summary import (
     DEFAULT_MEMORY,

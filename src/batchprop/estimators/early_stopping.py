@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring
 
-from batchprop.errors import InputError
+from batchprop.errors import InputError, warn
 from batchprop.estimators.fit_state import FitState, publish
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.validation import LabelledRows
@@ -155,19 +154,6 @@ def mark_interrupted(estimator: FitInterface) -> None:
     """Note that Ctrl-C ended the fit, and warn."""
     estimator.interrupted_ = True
     warn(f"Ctrl-C ended training after {estimator.n_iter_} epochs: the weights so far are kept")
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called batchprop, however deep we are.
-
-    Args:
-        message: the warning.
-        category: its class.
-    """
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("batchprop."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 def copy_with_weights(estimator: FitInterface, net: Network) -> FitInterface:

@@ -13,7 +13,7 @@ from batchprop.engines.auto import Workload, choose_engine, jax_is_installed, wo
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.engines.padding import poisson_batch_capacity
-from batchprop.estimators.early_stopping import warn
+from batchprop.errors import warn
 from batchprop.estimators.parameters import AUTO_BATCH
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import BatchSampler, GrowingBatchSampler
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
-from batchprop.errors import DivergedError
+from batchprop.errors import DivergedError, warn
 from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart, fingerprint
 from batchprop.estimators.datasets import ArrayDataset, TrainingRows
-from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted, warn
+from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
 from batchprop.estimators.engines import fit_engine, overhead_in_rows
 from batchprop.estimators.fit_state import initial_fit_state, remainder
 from batchprop.estimators.interface import FitInterface

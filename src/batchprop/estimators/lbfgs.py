@@ -14,9 +14,9 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import MICROBATCH_SIZE
-from batchprop.errors import DivergedError, ParameterError
+from batchprop.errors import DivergedError, ParameterError, warn
 from batchprop.estimators.datasets import ArrayDataset
-from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted, warn
+from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
 from batchprop.estimators.engines import fit_engine
 from batchprop.estimators.fit_state import initial_fit_state
 from batchprop.estimators.interface import FitInterface
