@@ -1,8 +1,9 @@
-"""The norm of each example's gradient, and the factor that clips it to a limit.
+"""Clipping: of each example's gradient, by its norm and a factor, and of a batch's gradient.
 
-A norm is the product of two norms, ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)``, and never the root of a product of
-squares, which overflows in float32 from ``‖g_i‖`` = 1.8e19 on. A norm that still overflows is infinite, and
-its factor 0; so is the factor of a norm that is NaN because a number on the way to it overflowed.
+An example's norm is the product of two norms, ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)``, and never the root of a
+product of squares, which overflows in float32 from ``‖g_i‖`` = 1.8e19 on. A norm that still overflows is
+infinite, and its factor 0; so is the factor of a norm that is NaN because a number on the way to it
+overflowed.
 """
 
 import math
@@ -12,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from batchprop.arrays import Array, columnwise_dot, namespace
+from batchprop.arrays import Array, columnwise_dot, namespace, squared_norm
 from batchprop.errors import InputError, ParameterError
+from batchprop.params import Layers, tree_map
 
 
 def squared_factor_norms(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tuple[Array, Array]]:
@@ -74,6 +76,31 @@ def per_layer_limits(max_norms: Sequence[float | Array] | Array, n_layers: int) 
             f"max_norms={max_norms!r} has shape {shape} for {n_layers} layers: give one limit for each layer"
         )
     return tuple(max_norms[k] for k in range(n_layers))
+
+
+def clip_by_global_norm(gradient: Layers, max_norm: float | None) -> Layers:
+    """Clip the gradient's norm over all layers: ``g · min(1, C / ‖g‖)``.
+
+    Args:
+        gradient: in the shapes of the layers.
+        max_norm: C, or None for no limit.
+
+    Returns:
+        The gradient, its direction unchanged.
+
+    Source:
+        Pascanu, Mikolov and Bengio, arXiv 1211.5063.
+    """
+    if max_norm is None:
+        return gradient
+    xp = namespace(gradient[0].W)
+    largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
+    # In units of the largest entry: in float32 the square of an entry above 1.8e19 overflows.
+    unit = xp.maximum(largest, 1.0)
+    norm = xp.sqrt(sum(squared_norm(theta / unit) for layer in gradient for theta in layer))
+    # One quotient instead of a branch on ‖g‖ > C, which a compiled program cannot take.
+    factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
+    return tree_map(lambda g: factor * g, gradient)
 
 
 def _positive(name: str, value: float | Array, like: Array) -> Array:

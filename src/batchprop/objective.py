@@ -1,11 +1,10 @@
-"""What training minimises: a batch's loss and gradient, dropout, the L2 penalty and gradient clipping.
+"""What training minimises: a batch's loss and gradient, dropout and the L2 penalty.
 
 A batch is a sum of microbatches: ``microbatch_gradient`` computes the terms, ``add`` adds them up, and
 ``finalize_batch`` adds noise and the penalty.
 """
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
 from batchprop.arrays import Array, namespace, squared_norm
@@ -173,31 +172,6 @@ def zero_gradient(layers: Layers) -> LossAndGradient:
     """Return the loss and gradient of an empty batch: 0, and zeros in the shapes of the layers."""
     b = layers[0].b
     return LossAndGradient(namespace(b).zeros_like(b[0]), zeros_like(layers))
-
-
-def clip_by_global_norm(gradient: Layers, max_norm: float | None) -> Layers:
-    """Clip the gradient's norm over all layers: ``g · min(1, C / ‖g‖)``.
-
-    Args:
-        gradient: in the shapes of the layers.
-        max_norm: C, or None for no limit.
-
-    Returns:
-        The gradient, its direction unchanged.
-
-    Source:
-        Pascanu, Mikolov and Bengio, arXiv 1211.5063.
-    """
-    if max_norm is None:
-        return gradient
-    xp = namespace(gradient[0].W)
-    largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
-    # In units of the largest entry: in float32 the square of an entry above 1.8e19 overflows.
-    unit = xp.maximum(largest, 1.0)
-    norm = xp.sqrt(sum(squared_norm(theta / unit) for layer in gradient for theta in layer))
-    # One quotient instead of a branch on ‖g‖ > C, which a compiled program cannot take.
-    factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
-    return tree_map(lambda g: factor * g, gradient)
 
 
 def dropout_masks(

@@ -28,9 +28,10 @@ from batchprop.batches import (
     skip_batches,
     whole_epochs,
 )
+from batchprop.clipping import clip_by_global_norm
 from batchprop.errors import DivergedError, ParameterError
 from batchprop.network import Network
-from batchprop.objective import ExampleMetric, LossAndGradient, Objective, clip_by_global_norm
+from batchprop.objective import ExampleMetric, LossAndGradient, Objective
 from batchprop.optimizers import Optimizer
 from batchprop.params import Layers
 from batchprop.schedules import Schedule

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from batchprop import heads, schedules
 from batchprop.activations import sigmoid
 from batchprop.batches import microbatches, minibatches
+from batchprop.clipping import clip_by_global_norm
 from batchprop.gradient import BatchGradient
-from batchprop.objective import clip_by_global_norm
 from batchprop.params import Layers, tree_map
 from tests.core.comparing import close, dot
 from tests.core.strategies import layers_of_factors, numbers, outputs_by_examples, per_example

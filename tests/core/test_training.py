@@ -13,10 +13,11 @@ from numpy.testing import assert_allclose
 from batchprop import batches, optimizers, schedules
 from batchprop.backprop import backprop
 from batchprop.batches import BatchSampler, Dataset, minibatches
+from batchprop.clipping import clip_by_global_norm
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import BatchpropError, DivergedError, ParameterError
 from batchprop.network import Network
-from batchprop.objective import Objective, clip_by_global_norm
+from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS, Optimizer
 from batchprop.params import tree_map
 from batchprop.training import EpochRecord, TrainConfig, TrainState, init_state, train
