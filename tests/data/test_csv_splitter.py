@@ -31,7 +31,7 @@ def test_rows_and_their_lines_are_the_same_wherever_the_file_is_cut(tmp_path, ro
     file = tmp_path / "t.csv"
     file.write_bytes(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_rows, "PIECE", size)
+        patch.setattr(whole_rows, "BLOCK_BYTES", size)
         cut = list(iter_csv_blocks(file, ",", refuse))
     assert b"".join(piece.content for piece in cut) == text
     found, lines = [], []
@@ -48,7 +48,7 @@ def test_rows_and_their_lines_are_the_same_wherever_the_file_is_cut(tmp_path, ro
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(whole_rows, "PIECE", size)
+    monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"p\nq"\n2,"x\n3,y\n"t\nu"v,4\n7,8\n')
     broken = list[UnclosedQuote]()
@@ -59,7 +59,7 @@ def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeyp
 
 
 def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(whole_rows, "PIECE", 1 << 10)
+    monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 10)
     monkeypatch.setattr(whole_rows, "MAX_ROW_BYTES", 1 << 20)
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"x\n' + b"1,2\n" * 500_000)

@@ -95,7 +95,7 @@ def test_what_a_table_takes_is_guessed_within_a_factor(tmp_path, name):
 
 
 def test_text_of_any_size_takes_a_few_pieces_to_copy(tmp_path, monkeypatch):
-    monkeypatch.setattr(whole_rows, "PIECE", 1 << 14)
+    monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 14)
     monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 1 << 9)
     file = tmp_path / "t.csv"
     file.write_bytes(b"a,b,c\n" + b"1.5,2,some text\n" * 200_000)

@@ -44,7 +44,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("size", [64, 1 << 20])
 def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, monkeypatch, case, size):
-    monkeypatch.setattr(whole_rows, "PIECE", size)
+    monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
     text, reason, remedy = BAD[case]
     file = write(tmp_path / "t.csv", bad=[(500, text)])
     for reader in READERS:
@@ -58,7 +58,7 @@ def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("size", [64, 1 << 20])
 def test_bad_rows_are_left_out_and_listed(tmp_path, monkeypatch, case, size):
-    monkeypatch.setattr(whole_rows, "PIECE", size)
+    monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
     monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 256)
     text, reason, _ = BAD[case]
     file = write(tmp_path / "t.csv", bad=[(500, text), (20, "7,8,9,10")])
@@ -110,7 +110,7 @@ def test_none_is_a_label_among_labels_and_a_gap_among_numbers(tmp_path):
 
 
 def test_a_column_that_changes_late_is_still_read_as_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(whole_rows, "PIECE", 1 << 10)
+    monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 10)
     file = write(tmp_path / "t.csv", bad=[(400, "0x1f,"), (700, "1.5,1"), (800, "1")])
     skipped = scan(file, "y", on_bad_row="skip")
     frame = pd.concat(skipped.iter_frames())

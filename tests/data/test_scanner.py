@@ -58,7 +58,7 @@ def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column
     file.write_text("a,b\n" + "".join(f"{field},{i}\n" for i, field in enumerate(column)))
     wanted = read_table(file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_rows, "PIECE", size)
+        patch.setattr(whole_rows, "BLOCK_BYTES", size)
         patch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", group)
         with scan(file) as table:
             assert_same(together(table.iter_frames()), wanted)
@@ -79,7 +79,7 @@ def test_rows_of_several_files_are_what_they_are_in_one(tmp_path, column, size, 
     turned = "".join(f"{i},{field}\n" for i, field in enumerate(column[at:], start=at))
     (tmp_path / "part-10.csv.gz").write_bytes(gzip.compress(b"b,a\n" + turned.encode()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_rows, "PIECE", size)
+        patch.setattr(whole_rows, "BLOCK_BYTES", size)
         with scan(str(tmp_path / "part-*")) as table:
             assert_same(together(table.iter_frames()), read_table(tmp_path / "one.csv"))
             files = [table.locate(i)[0].name for i in range(table.n_rows)]

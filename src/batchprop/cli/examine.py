@@ -89,8 +89,8 @@ def examine(
     out = out or Path(f"{data.stem if data else 'digits'}-examined.csv")
     with require_tables():
         from batchprop.cli.examine_command import IMAGE_SUFFIXES, ExamineFiles, examine_command
-        from batchprop.tabular.predictions import ENDINGS
-    check_suffix("--out", out, tuple(ENDINGS))
+        from batchprop.tabular.predictions import OUTPUT_DELIMITERS
+    check_suffix("--out", out, tuple(OUTPUT_DELIMITERS))
     if data_map is not None:
         check_suffix("--map", data_map, IMAGE_SUFFIXES)
     files = ExamineFiles(data, out, data_map, force)

@@ -20,7 +20,7 @@ from batchprop.tabular.history import History, history_callback
 from batchprop.tabular.model_info import training_table
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
-from batchprop.tabular.predictions import ENDINGS, text_columns
+from batchprop.tabular.predictions import OUTPUT_DELIMITERS, text_columns
 from batchprop.tabular.target import Task
 from batchprop.tabular.training_table import TrainingTable, load
 from batchprop.tabular.transformers import make_preprocessor
@@ -55,7 +55,7 @@ def resolve_arguments(model: Path | None, data: Path | None) -> tuple[Path | Non
     Raises:
         ParameterError: two tables are given.
     """
-    if model is None or model.suffix.lower() not in ENDINGS or model.is_dir():
+    if model is None or model.suffix.lower() not in OUTPUT_DELIMITERS or model.is_dir():
         return model, data
     if data is not None:
         raise ParameterError(f"{model} is no model but a table, like {data}: give MODEL DATA, or DATA alone")

@@ -54,11 +54,11 @@ def predict(
     """
     with require_tables():
         from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
-        from batchprop.tabular.predictions import ENDINGS
+        from batchprop.tabular.predictions import OUTPUT_DELIMITERS
     options = PredictOptions(data, proba, check_memory(memory))
     if out is None:
         to_stdout(model, options)
         return
-    check_suffix("--out", out, tuple(ENDINGS))
+    check_suffix("--out", out, tuple(OUTPUT_DELIMITERS))
     count = to_file(model, options, out, force=force)
     typer.echo(f"{count:,} predictions in {out}")

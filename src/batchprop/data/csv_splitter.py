@@ -13,13 +13,13 @@ import numpy.typing as npt
 from batchprop.data.files import check_magic, open_decompressed
 from batchprop.errors import DataError
 
-PIECE = 1 << 22
+BLOCK_BYTES = 1 << 22
 """Bytes that are read at a time."""
 
 MAX_ROW_BYTES = 1 << 26
 """Bytes of a row, at most: 64 MiB. What is longer is an open quote, or no table."""
 
-_OPEN = (
+_UNCLOSED_QUOTE = (
     "a quote opens a field here and is {}; close it behind the field, or write a quote that belongs to the "
     "text as two, in a field within quotes"
 )
@@ -149,7 +149,7 @@ def scan_quotes(
         if b"\n" in text and (stray or not closed):
             line = first_line + count_lines(content[:at])
             until = f"closed only in line {line + count_lines(text)}" if closed else "never closed"
-            return QuoteScan(fields, at, _OPEN.format(until))
+            return QuoteScan(fields, at, _UNCLOSED_QUOTE.format(until))
         fields.append((at, end))
         at = end
     return QuoteScan(fields, at, None)
@@ -176,7 +176,7 @@ def iter_csv_blocks(
     """
     marks = quotes(delimiter)
     with open_decompressed(path) as file:
-        content, line, last = file.read(PIECE), 1, False
+        content, line, last = file.read(BLOCK_BYTES), 1, False
         check_magic(path, content[:4])
         content = content.removeprefix(codecs.BOM_UTF8)
         while content:
@@ -193,7 +193,7 @@ def iter_csv_blocks(
                 content, line = _next_line(rest, seen.stop - end), line + 1
                 continue
             # What has no end yet is read on in steps that double: it is looked through a few times only.
-            more = b"" if last else file.read(max(PIECE, len(rest)))
+            more = b"" if last else file.read(max(BLOCK_BYTES, len(rest)))
             last = not more
             content = rest + more
 
@@ -222,7 +222,7 @@ def _too_long(path: Path, line: int, rest: bytes, stop: int) -> str | None:
     if len(rest) <= MAX_ROW_BYTES:
         return None
     if stop < len(rest):
-        return _OPEN.format(f"not closed within {MAX_ROW_BYTES >> 20} MiB")
+        return _UNCLOSED_QUOTE.format(f"not closed within {MAX_ROW_BYTES >> 20} MiB")
     raise DataError(
         f"{path}, line {line}: a row of more than {MAX_ROW_BYTES >> 20} MiB; is this a table? "
         "end each row with the end of a line"

@@ -21,7 +21,7 @@ MIN_PARTITIONS = 64
 MIN_ROW_GROUP_ROWS = 256
 """Rows of a row group of a copy."""
 
-_GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
+_ROW_GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
 
 
 class TemporaryDirectory:
@@ -126,7 +126,7 @@ class _Writer:
             together = pa.concat_tables(self._waiting)
             self._group(together[: self._rows])
             self._waiting = [together[self._rows :]]
-        if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
+        if sum(part.nbytes for part in self._waiting) >= _ROW_GROUP_BYTES:
             self._group(pa.concat_tables(self._waiting))
             self._waiting = []
 

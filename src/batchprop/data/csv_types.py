@@ -14,7 +14,8 @@ import pyarrow.csv
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "Null")
 """Fields that mean "unknown" in a CSV file; in a column of numbers also "None"."""
 
-_NONE = ("None", "none", "NONE")
+_MISSING_NUMBERS = ("None", "none", "NONE")
+"""What also means "unknown" in a column of numbers, and is a word in a column of text."""
 
 _TYPES = (
     pa.null(),
@@ -103,7 +104,7 @@ def strip(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _without_none(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(pc.is_in(text, pa.array(_NONE)), None, text)
+    return pc.if_else(pc.is_in(text, pa.array(_MISSING_NUMBERS)), None, text)
 
 
 def _numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:

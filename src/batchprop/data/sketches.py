@@ -19,8 +19,8 @@ Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 
 _HALF = 0.5
-_PENDING = 1 << 16
-_SOME = 128
+_MAX_PENDING_WORDS = 1 << 16
+_N_REPRESENTATIVES = 128  # words that count once at least, as pruning may forget all of them
 _SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 
 
@@ -301,7 +301,7 @@ class FrequentItems:
         self._pending.append(block)
         self._waiting += len(block)
         self._bytes += block.nbytes
-        if self._waiting > max(_PENDING, len(self._kept)) or self._bytes > self._most_bytes:
+        if self._waiting > max(_MAX_PENDING_WORDS, len(self._kept)) or self._bytes > self._most_bytes:
             self._compact()
 
     def _compact(self) -> None:
@@ -321,7 +321,7 @@ class FrequentItems:
         if self._hashes is None:
             self._hashes = DistinctCounter()
             self._hashes.add(_hash_words(self._kept["word"]))
-            self._some = self._kept["word"][:_SOME].to_pylist()
+            self._some = self._kept["word"][:_N_REPRESENTATIVES].to_pylist()
         counts = self._kept["count"].to_numpy()
         cut = int(np.partition(counts, len(counts) - most - 1)[len(counts) - most - 1])
         left = self._kept.filter(pa.array(counts > cut))

@@ -14,7 +14,7 @@ from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.training_table import TrainingTable
 
-_BY_LOSS = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
+_METRIC_NAMES = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
 
 _LONG_TEST, _LONG_TABLE = 20_000, 100
 
@@ -42,7 +42,7 @@ def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
         return "log loss"
     loss, quantile = options.loss_and_quantile
     pinball = f"pinball loss of quantile {quantile:g}"
-    return pinball if loss == "quantile" else _BY_LOSS.get(loss, "mean absolute error")
+    return pinball if loss == "quantile" else _METRIC_NAMES.get(loss, "mean absolute error")
 
 
 def diagnose(result: TrainingResult) -> Diagnostics:

@@ -30,7 +30,7 @@ VALIDATION_FRACTION = 0.1
 
 _BINARY = 2
 
-_ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
+_ENGINE_OF_ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
 
 OnEpoch = Callable[[EpochRecord], bool]
 
@@ -209,10 +209,10 @@ def reset_engine(pipeline: Pipeline) -> Pipeline:
     """Set the engine to "auto": the machine that predicts may have no JAX and another device."""
     last = pipeline[-1]
     if not hasattr(last, "regressor_"):
-        last.set_params(**_ANY_MACHINE)
+        last.set_params(**_ENGINE_OF_ANY_MACHINE)
         return pipeline
-    last.regressor_.set_params(**_ANY_MACHINE)
-    last.set_params(**{f"regressor__{name}": value for name, value in _ANY_MACHINE.items()})
+    last.regressor_.set_params(**_ENGINE_OF_ANY_MACHINE)
+    last.set_params(**{f"regressor__{name}": value for name, value in _ENGINE_OF_ANY_MACHINE.items()})
     return pipeline
 
 

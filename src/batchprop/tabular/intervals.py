@@ -19,8 +19,8 @@ CONFIDENCE = 0.95
 """The share of resamples that an interval holds."""
 
 _MAX_COUNT, _MIN_COUNT = 1000, 200
-_DRAWS = 40_000_000  # of rows, over all resamples
-_DRAWS_AT_ONCE = 400_000
+_MAX_DRAWS = 40_000_000  # of rows, over all resamples
+_MAX_DRAWS_AT_ONCE = 400_000
 _MIN_ROWS = 2
 _BINARY = 2
 _EPS = 1e-12
@@ -35,7 +35,7 @@ def resamples(rows: int) -> int:
     >>> resamples(360), resamples(1_000_000)
     (1000, 200)
     """
-    return int(np.clip(_DRAWS // max(rows, 1), _MIN_COUNT, _MAX_COUNT))
+    return int(np.clip(_MAX_DRAWS // max(rows, 1), _MIN_COUNT, _MAX_COUNT))
 
 
 def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
@@ -153,7 +153,7 @@ def _intervals(n: int, scores: Callable[[Indices], dict[str, Floats]], random_st
 def _resample(n: int, random_state: int) -> Iterator[Indices]:
     """Yield the rows of some resamples (r, n) at a time: all 1000 would take too much memory."""
     generator = np.random.default_rng(random_state)
-    left, at_once = resamples(n), max(1, _DRAWS_AT_ONCE // n)
+    left, at_once = resamples(n), max(1, _MAX_DRAWS_AT_ONCE // n)
     while left > 0:
         yield generator.integers(n, size=(min(left, at_once), n))
         left -= at_once

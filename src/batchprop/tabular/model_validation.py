@@ -42,7 +42,7 @@ _PLAIN = {f"builtins.{name}" for name in ("bool", "float", "int", "str")}
 
 # Each kind of node, and what it may build. Functions, methods, partial calls, sparse matrices, which are
 # archives within the archive, and whatever else skops knows are in no model.
-_MAY_BUILD = {
+_BUILT_TYPES = {
     "JsonNode": {"builtins.str"},
     "DictNode": {"builtins.dict"},
     "ListNode": {"builtins.list"},
@@ -65,7 +65,7 @@ _HEADER = re.compile(
     rb"'shape': \(((?:\d{1,18},? ?)*)\), \} *\n",
     re.DOTALL,
 )
-_BYTES_OF_A_LETTER = 4
+_BYTES_PER_CHARACTER = 4
 
 
 def validate_archive(file: BinaryIO, path: Path) -> None:
@@ -137,8 +137,8 @@ def _check_types(nodes: Iterable[dict[str, Any]], path: Path) -> None:
     foreign = set()
     for node in nodes:
         kind, built = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
-        if built not in _MAY_BUILD.get(kind, ()):
-            foreign.add(built if kind in _MAY_BUILD else f"{built} (by a {kind})")
+        if built not in _BUILT_TYPES.get(kind, ()):
+            foreign.add(built if kind in _BUILT_TYPES else f"{built} (by a {kind})")
         if kind == "JsonNode" and not isinstance(node["content"], str):
             raise ValueError("a value in it is not written as JSON")
         if "file" in node and node["file"] != f"{node['__id__']}.npy":
@@ -190,7 +190,7 @@ def _check_array(archive: zipfile.ZipFile, name: str) -> None:
         header = _HEADER.match(part.read(10_000))
     if header is None:
         raise ValueError(f"its part {name} is no array of numbers or text")
-    letter = _BYTES_OF_A_LETTER if b"'<U" in header[0] or b"'>U" in header[0] else 1
+    letter = _BYTES_PER_CHARACTER if b"'<U" in header[0] or b"'>U" in header[0] else 1
     shape = [int(length) for length in re.findall(rb"\d+", header[3])]
     declared = math.prod(shape) * int(header[2]) * letter
     begins = 10 + int.from_bytes(header[1], "little")

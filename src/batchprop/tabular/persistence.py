@@ -28,7 +28,7 @@ MODEL = "model.skops"
 # scikit-learn's imputer keeps the dtype that it was fitted on.
 _TRUSTED = [*TRUSTED_TYPES, "numpy.dtype"]
 _REMEDIES = {errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or name another place"}
-_BROKEN = (
+_LOAD_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     skops.io.exceptions.UnsupportedTypeException,
@@ -75,7 +75,7 @@ def load_pipeline(path: str | Path) -> Pipeline:
             validate_archive(file, path)
             file.seek(0)
             model = skops.io.load(file, trusted=_TRUSTED)
-    except _BROKEN as error:
+    except _LOAD_ERRORS as error:
         raise ModelError(_damage_message(path, error)) from error
     _check_pipeline(model, path)
     return model
@@ -107,7 +107,7 @@ def _check_pipeline(model: object, path: Path) -> None:
     """Check that the object is a whole model: known types alone do not make one."""
     try:
         validate_model(model)
-    except (*_BROKEN, NotFittedError) as error:
+    except (*_LOAD_ERRORS, NotFittedError) as error:
         raise ModelError(
             f"{path} holds a {type(model).__name__} that is no model as `batchprop train` writes it "
             f"({_reason(error)}): name the folder of a model that it wrote, or train it again"

@@ -22,14 +22,15 @@ from batchprop.tabular.observer import Observer
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
 
-ENDINGS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
+OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
+"""The suffixes of the files that predictions are written to; a Parquet file has no delimiter."""
 
-BLOCK = 16_384
+MAX_BLOCK_ROWS = 16_384
 """Rows that are predicted at a time, at most."""
 
-_COPIES = 32  # Of a row's numbers, 8 bytes each, there are fewer at a time; words take more than 8.
-_GROUP = 1 << 17
-_GROUP_BYTES = 1 << 26
+_COPIES_OF_A_ROW = 32  # Of a row's numbers, 8 bytes each, there are fewer at a time; words take more than 8.
+_ROW_GROUP_ROWS = 1 << 17
+_ROW_GROUP_BYTES = 1 << 26
 
 
 def text_columns(model: Pipeline) -> list[str]:
@@ -57,7 +58,7 @@ def block_size(model: Pipeline, memory: int) -> int:
     """
     # Both the columns and the features of a row are in memory at a time.
     width = len(model["columns"].kinds) + int(model[-1].n_features_in_)
-    return max(1, min(BLOCK, memory // (8 * _COPIES * width)))
+    return max(1, min(MAX_BLOCK_ROWS, memory // (8 * _COPIES_OF_A_ROW * width)))
 
 
 def check_proba(model: Pipeline) -> None:
@@ -242,7 +243,7 @@ def prediction_writer(path: Path) -> Iterator[Write]:
 
     The file is whole when the block has ended.
     """
-    delimiter = ENDINGS[path.suffix.lower()]
+    delimiter = OUTPUT_DELIMITERS[path.suffix.lower()]
     if delimiter:
         with path.open("w", encoding="utf-8", newline="") as file:
             yield csv_appender(file.write, delimiter)
@@ -278,7 +279,7 @@ class _RowGroups:
         self._waiting.append(part)
         # Row groups of a block each would be small, and slow to read.
         rows = sum(each.num_rows for each in self._waiting)
-        if rows >= _GROUP or sum(each.nbytes for each in self._waiting) >= _GROUP_BYTES:
+        if rows >= _ROW_GROUP_ROWS or sum(each.nbytes for each in self._waiting) >= _ROW_GROUP_BYTES:
             self._group()
 
     def _group(self) -> None:
@@ -289,7 +290,7 @@ class _RowGroups:
             self._file = pyarrow.parquet.ParquetWriter(self._path, self._schema)
         together = pa.concat_tables(self._waiting)
         self._waiting = []
-        self._file.write_table(together, row_group_size=2 * _GROUP)
+        self._file.write_table(together, row_group_size=2 * _ROW_GROUP_ROWS)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

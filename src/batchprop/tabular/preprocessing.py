@@ -25,7 +25,7 @@ from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec, read_weights
 from batchprop.tabular.transformers import MAX_CATEGORIES, make_preprocessor
 
-QUARTILES = 5
+_N_QUARTILES = 5  # the smallest and the largest value included
 _MIN_RARE = 2 * MAX_CATEGORIES
 _FLAGS = np.array([0.0, 1.0])
 
@@ -184,7 +184,7 @@ def _prototype_rows(
     columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator], words: dict[str, _Vocabulary]
 ) -> pd.DataFrame:
     """Make a few rows with the range of each column, its gaps, and each word that gets a feature."""
-    rows = max([QUARTILES, *(len(known.frequent) + 1 for known in words.values())])
+    rows = max([_N_QUARTILES, *(len(known.frequent) + 1 for known in words.values())])
     table = dict[str, Any]()
     for column, tally in zip(columns, tallies, strict=True):
         if column.kind == "left out":

@@ -20,7 +20,7 @@ MAX_ROWS = 20
 """So many suspicious rows are listed."""
 
 _MAX_COLUMNS = 30
-_UNBOUNDED = "log loss"
+_UNBOUNDED_SCORE = "log loss"
 
 
 def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path | None) -> Report:
@@ -91,7 +91,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         right=(1, 2, 3),
     )
     # R² has no lower end, errors no upper: only shares go together on one axis.
-    shares = {name: value for name, value in evaluation.scores.items() if name != _UNBOUNDED}
+    shares = {name: value for name, value in evaluation.scores.items() if name != _UNBOUNDED_SCORE}
     parts: tuple[Table | Figure, ...] = (table,)
     if result.table.target.task == "classification":
         figure = draw_scores(shares, evaluation.baseline, diagnostics.intervals)

@@ -12,7 +12,7 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 
 MIN_ROWS = 10
 
-_NAMED = 3
+_MAX_NAMED = 3
 
 
 def check_enough(target: Target) -> None:
@@ -57,7 +57,7 @@ def check_each_class_twice(target: Target) -> None:
 
 
 def _too_few_error(target: Target, single: list[Any], rows: int) -> str:
-    named = ", ".join(repr(value) for value in single[:_NAMED]) + (", ..." if len(single) > _NAMED else "")
+    named = ", ".join(map(repr, single[:_MAX_NAMED])) + (", ..." if len(single) > _MAX_NAMED else "")
     classes = f"class {named} has" if len(single) == 1 else f"{len(single)} classes ({named}) have"
     # A target of many whole numbers may be meant for a regression.
     numbers = "" if isinstance(single[0], str) or rows < MIN_ROWS else ", or use task='regression'"

@@ -35,7 +35,7 @@ from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_col
 FREQUENT = 1024
 """How many words of a column are kept where there are too many to count."""
 
-_MANY = 2  # stands for any number of distinct values between 1 and all
+_SOME_DISTINCT = 2  # stands for any number of distinct values between 1 and all
 _TYPE_NAMES = {"mixed": "text and numbers"}
 _SCALAR_TYPES = {"numbers", "booleans", "text", "mixed"}
 
@@ -288,7 +288,7 @@ class ColumnAccumulator:
             if ordered.low == ordered.high:
                 return 1
             # Between 1 and all, the number changes nothing.
-            return self.rows - self.missing if self.numbers.all_distinct else _MANY
+            return self.rows - self.missing if self.numbers.all_distinct else _SOME_DISTINCT
         numbers = np.unique(self.numbers.quantiles.ranked().values)
         return self._text.distinct + len(numbers) + sum(map(bool, self._booleans.values()))
 

@@ -24,7 +24,7 @@ from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import TrainingTable, dataset_name
 
-HELD_SHARE = 8
+HOLDOUT_MEMORY_DIVISOR = 8
 """Rows that are kept for validation and the test take at most the memory divided by this."""
 
 TRAIN, VALID, TEST = 0, 1, 2
@@ -113,7 +113,8 @@ def scan_table(
     with table:
         test, validation = options.test_fraction, VALIDATION_FRACTION * (1 - options.test_fraction)
         # The held-out rows stay in memory, so a huge table holds out a smaller share of its rows.
-        factor = min(1.0, table.memory / HELD_SHARE / table_bytes(table.files) / (test + validation))
+        budget = table.memory / HOLDOUT_MEMORY_DIVISOR
+        factor = min(1.0, budget / table_bytes(table.files) / (test + validation))
         if factor < 1:
             observer.on_note(
                 f"For want of memory, only {factor:.1%} of the usual rows are kept to validate and test."

@@ -29,7 +29,7 @@ FILES = {
 SKIPPED = "skipped.csv"
 """What it also holds where rows were left out."""
 
-_BECOMES = {
+_ENCODINGS = {
     "number": "centred, scaled, smoothly clipped; gaps marked",
     "category": "one-hot; rare, unknown and missing have a place",
     "boolean": "one-hot",
@@ -165,7 +165,7 @@ def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, s
     for kind, plural in _PLURAL.items():
         names = [column.name for column in columns if column.kind == kind]
         if names:
-            summary.append((f"{len(names):,}", plural, join_truncated(names, 5), _BECOMES[kind]))
+            summary.append((f"{len(names):,}", plural, join_truncated(names, 5), _ENCODINGS[kind]))
     for note, names in _left_out(columns).items():
         summary.append((f"{len(names):,}", note, join_truncated(names, 5), LEFT_OUT))
     return summary

@@ -17,7 +17,7 @@ Form: TypeAlias = Literal["truth", "whole", "short", "text"]
 MAX_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for numbers."""
 
-_WHOLE_UP_TO = 2.0**53
+_MAX_EXACT_INTEGER = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def are_integers(values: npt.NDArray[np.float64]) -> bool:
     >>> are_integers(np.array([1.0, -2.0])), are_integers(np.array([1e300]))
     (True, False)
     """
-    return bool(np.all((values == np.floor(values)) & (np.abs(values) <= _WHOLE_UP_TO)))
+    return bool(np.all((values == np.floor(values)) & (np.abs(values) <= _MAX_EXACT_INTEGER)))
 
 
 def as_labels(column: pd.Series, form: Form) -> npt.NDArray[Any]:

@@ -26,7 +26,7 @@ from batchprop.tabular.target import (
     infer_integer_task,
 )
 
-_OVERFLOW = 1e100
+_MAX_ABS = 1e100
 
 MAX_LABELS = 100_000
 """More classes than this are refused, and more distinct whole numbers are not counted any further."""
@@ -251,7 +251,7 @@ class TargetAccumulator:
         values = as_numbers(column, self.name)
         if self.task != "classification":
             # Too large numbers are an error at the end only: the target may turn out to be classes.
-            self._moments.add(values.clip(-_OVERFLOW, _OVERFLOW))
+            self._moments.add(values.clip(-_MAX_ABS, _MAX_ABS))
             self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
         if self.task == "regression" or (self._fractions and self.task is None):
