@@ -44,10 +44,6 @@ class CheckpointData(NamedTuple):
     metadata: Mapping[str, Any]
 
 
-class _OtherFormatError(CheckpointError):
-    """A file that is whole, and of another version of batchprop."""
-
-
 class Checkpoints:
     """A folder in which a fit saves its state, so that it can resume after whatever ended it.
 
@@ -164,17 +160,17 @@ class Checkpoints:
             What it holds; None where there is no checkpoint.
 
         Raises:
-            CheckpointError: all that are there are damaged.
+            CheckpointError: all that are there are damaged, or one is of another version of batchprop.
         """
         damaged = list[str]()
         for path in reversed(self.files()):
             try:
                 data = deserialize(path)
-            except _OtherFormatError:
-                raise  # The file is whole, and so is the one before it, which has the same format.
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
+            # Another format is no damage: the checkpoint before this one has the same.
+            _check_format(data, path)
             if damaged:
                 warn(f"{damaged[0]}: the one before it, {path.name}, is used")
             return data
@@ -218,13 +214,17 @@ def _metadata(text: str, path: Path) -> dict[str, Any]:
         metadata = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the checkpoint {path} is no checkpoint ({_in_short(error)})") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        version = metadata.get("format") if isinstance(metadata, dict) else None
-        raise _OtherFormatError(
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"the checkpoint {path} is no checkpoint (its text holds no named values)")
+    return metadata
+
+
+def _check_format(data: CheckpointData, path: Path) -> None:
+    if (version := data.metadata.get("format")) != FORMAT:
+        raise CheckpointError(
             f"the checkpoint {path} has the format {version!r:.40}, and this version of batchprop reads "
             f"{FORMAT}: resume with the version that wrote it, or begin anew in another folder"
         )
-    return metadata
 
 
 def sha256(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
