@@ -156,20 +156,19 @@ def scan_quotes(
 
 
 def _end(pattern: re.Pattern[bytes], content: Content, at: int) -> int:
-    found = pattern.match(content, at)
-    return at if found is None else found.end()
+    match = pattern.match(content, at)
+    return at if match is None else match.end()
 
 
 def iter_csv_blocks(
     path: Path, delimiter: str, on_broken: Callable[[UnclosedQuote], None]
 ) -> Iterator[CsvBlock]:
-    """Cut a file of text into pieces of whole rows, about 4 MiB each.
+    """Cut a file of text into blocks of whole rows, about 4 MiB each.
 
     Args:
         path: the file, packed or not.
         delimiter: between its fields.
-        on_broken: is told of each quote that is left open, and raises; or returns, and the line of the quote
-            is left out.
+        on_broken: called for each quote that is left open; it raises, or the line of the quote is left out.
 
     Raises:
         DataError: the file is no text, is packed and damaged, or has a row of more than 64 MiB.
@@ -180,35 +179,35 @@ def iter_csv_blocks(
         check_magic(path, content[:4])
         content = content.removeprefix(codecs.BOM_UTF8)
         while content:
-            seen = scan_quotes(content, marks, line, last=last)
-            end = _last_row_end(content, seen, last=last)
+            scan = scan_quotes(content, marks, line, last=last)
+            end = _last_row_end(content, scan, last=last)
             if end:
-                yield _piece(content[:end], line, seen.fields)
+                yield _make_block(content[:end], line, scan.fields)
                 line += count_lines(content[:end])
             rest = content[end:]
-            reason = seen.reason or _too_long(path, line, rest, seen.stop - end)
+            reason = scan.reason or _too_long(path, line, rest, scan.stop - end)
             if reason is not None:
-                line += count_lines(rest[: seen.stop - end])
+                line += count_lines(rest[: scan.stop - end])
                 on_broken(UnclosedQuote(line, reason))
-                content, line = _next_line(rest, seen.stop - end), line + 1
+                content, line = _next_line(rest, scan.stop - end), line + 1
                 continue
-            # What has no end yet is read on in steps that double: it is looked through a few times only.
+            # An unfinished row is read on in steps that double, so that it is scanned a few times only.
             more = b"" if last else file.read(max(BLOCK_BYTES, len(rest)))
             last = not more
             content = rest + more
 
 
-def _piece(content: bytes, line: int, fields: list[tuple[int, int]]) -> CsvBlock:
+def _make_block(content: bytes, line: int, fields: list[tuple[int, int]]) -> CsvBlock:
     within = [field for field in fields if field[1] <= len(content)]
     return CsvBlock(content, line, np.array(within, dtype=np.intp).reshape(-1, 2))
 
 
-def _last_row_end(content: bytes, seen: QuoteScan, *, last: bool) -> int:
+def _last_row_end(content: bytes, scan: QuoteScan, *, last: bool) -> int:
     """Where the last row ends that is there as a whole; 0 if there is none."""
-    if last and seen.stop == len(content):
+    if last and scan.stop == len(content):
         return len(content)
-    begins = [0, *(end for _, end in seen.fields)]
-    ends = [*(begin for begin, _ in seen.fields), seen.stop]
+    begins = [0, *(end for _, end in scan.fields)]
+    ends = [*(begin for begin, _ in scan.fields), scan.stop]
     for begin, end in zip(reversed(begins), reversed(ends), strict=True):
         at = content.rfind(b"\n", begin, end)
         # A return that is the last byte may be half of an end of line.
@@ -230,5 +229,5 @@ def _too_long(path: Path, line: int, rest: bytes, stop: int) -> str | None:
 
 
 def _next_line(content: bytes, at: int) -> bytes:
-    found = re.compile(rb"\r\n?|\n").search(content, at)
-    return b"" if found is None else content[found.end() :]
+    match = re.compile(rb"\r\n?|\n").search(content, at)
+    return b"" if match is None else content[match.end() :]

@@ -122,10 +122,10 @@ class QuantileSketch:
         while len(values):
             if self._filled == self._size:
                 self._merge_levels()
-            taken = values[: self._size - self._filled]
-            self._buffer[self._filled : self._filled + len(taken)] = taken
-            self._filled += len(taken)
-            values = values[len(taken) :]
+            batch = values[: self._size - self._filled]
+            self._buffer[self._filled : self._filled + len(batch)] = batch
+            self._filled += len(batch)
+            values = values[len(batch) :]
 
     def _merge_levels(self) -> None:
         """Empty the full buffer: as in counting with binary digits, two of a level make one of the next."""
@@ -212,8 +212,8 @@ class DistinctCounter:
 
     def _settle(self) -> None:
         before = len(self._held) + self._waiting
-        held = np.sort(np.concatenate([self._held, *self._pending]))
-        self._held = held[np.diff(held, prepend=~held[:1]) != 0]
+        ordered = np.sort(np.concatenate([self._held, *self._pending]))
+        self._held = ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
         self._pending, self._waiting = [], 0
         self.repeated_so_far |= len(self._held) < before
         while len(self._held) > self.MOST:
@@ -290,8 +290,8 @@ class FrequentItems:
 
     def add(self, words: pa.Array) -> pa.ChunkedArray:
         """Take words in (k,), missing ones ignored, and return those that are distinct."""
-        found = pc.value_counts(words.drop_null())
-        block = pa.table([found.field("values"), found.field("counts")], schema=_SCHEMA)
+        counts = pc.value_counts(words.drop_null())
+        block = pa.table([counts.field("values"), counts.field("counts")], schema=_SCHEMA)
         self._take(block)
         return block["word"]
 
@@ -343,8 +343,8 @@ class FrequentItems:
     @property
     def memory_items(self) -> int:
         """How many words it keeps."""
-        kept: int = len(self._kept)
-        return kept + self._waiting
+        n_kept: int = len(self._kept)
+        return n_kept + self._waiting
 
     def counted(self) -> "pd.Series[int]":
         """Return the counts of the words that are kept, in the order of the words.

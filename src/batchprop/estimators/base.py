@@ -193,7 +193,7 @@ class BaseMLP(FitInterface):
     def _scan_source(
         self, source: DataSource, call: FitArgs, start: FitStart, *, fresh: bool
     ) -> StreamingDataset:
-        """The rows of a table that is read in every epoch, looked through once."""
+        """The rows of a table that is read in every epoch, after one scan of it."""
         holds_out = self.early_stopping and call.X_val is None
         seed = holdout_seed(start.rng_state)
         summary = scan_source(

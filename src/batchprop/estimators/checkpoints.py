@@ -45,7 +45,7 @@ class CheckpointData(NamedTuple):
 
 
 class Checkpoints:
-    """A folder in which a fit saves its state, so that it can resume after whatever ended it.
+    """A folder in which a fit saves its state, so that it can resume after a crash or a stop.
 
     Args:
         folder: where; made as needed.
@@ -141,9 +141,9 @@ class Checkpoints:
                 part.replace(path)
             fsync_path(self.folder)
         except OSError as error:
-            kept = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
+            remedy = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
             raise CheckpointError(
-                f"the checkpoint {path} could not be written: {error.strerror or error}{kept}; make room, "
+                f"the checkpoint {path} could not be written: {error.strerror or error}{remedy}; make room, "
                 "or name another folder"
             ) from error
         for old in [*earlier, path][:-MAX_TO_KEEP]:

@@ -83,7 +83,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         weight_decay: AdamW's decoupled decay.
         warmup_fraction: the part of training that ``"warmup_cosine"`` and ``"one_cycle"`` climb.
         max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
-        scoring: what early stopping watches: None for accuracy, ``"loss"``, or any scikit-learn scorer.
+        scoring: the score for early stopping: None for accuracy, ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.EpochRecord``; one that returns True ends
             training. ``on_fit_begin`` and ``on_fit_end`` are called too, where a callback has them.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
@@ -105,7 +105,8 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
             stopping).
         validation_loss_curve_: the loss on the validation rows, without the penalty; None where there are
             none.
-        validation_scores_: what early stopping watched, ``best_validation_score_`` its best; None without.
+        validation_scores_: with early stopping the validation score of each epoch, else None;
+            ``best_validation_score_`` is the best.
         learning_rate_curve_: the last learning rate of each epoch.
         best_iteration_: the epoch, counted from 1, that was best.
         n_iter_: epochs of the last fit.

@@ -168,9 +168,9 @@ class StreamingDataset:
 
     Attributes:
         source: where they come from.
-        summary: what one look through them told.
+        summary: the statistics of a scan of them.
         encoder: makes examples of them.
-        holdout_seed: decides which rows are held out, as it did when they were looked through.
+        holdout_seed: decides which rows are held out, as it did in that scan.
         n_outputs: how many outputs the targets ask for.
         dtype: in which the network is trained.
         shuffle: how the rows are shuffled.
@@ -197,7 +197,7 @@ class StreamingDataset:
         return
 
     def hold_out(self, fraction: float) -> StreamingDataset:
-        """Validate on the rows that were held out as the source was looked through.
+        """Validate on the rows that the scan of the source held out.
 
         Raises:
             InputError: there are too few of them, or none is left to train on.

@@ -1,4 +1,4 @@
-"""Fitting by batches: chunk after chunk, epoch after epoch, until something ends it."""
+"""Fitting by batches, chunk by chunk: checkpoints, monitors, recording, early stopping, going back."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class FitState:
         history: the curves up to the last epoch done.
         epochs: rows and seconds of each epoch of this fit.
         rows_seen: by this fit and those that it goes on from.
-        best_score: the highest value of what early stopping watches; None where it watches nothing.
+        best_score: the highest score so far, which early stopping compares with; None without a score.
         best_iteration: the epoch that had it, counted from 1.
         best_layers: its weights; None before one.
         n_no_improve: how many epochs in a row brought no progress.

@@ -168,10 +168,10 @@ def iter_rows(
     """Read a table at once, or scan it where it is larger than memory, to read it in blocks.
 
     Args:
-        model: whose words are taken for words: of a file with one row nothing else tells that 01 is one.
+        model: says which columns are text: in a file of one row nothing else tells that 01 is no number.
         files: of the table.
         columns: that the model needs.
-        memory: that may be taken, in bytes; None for a quarter of what is free.
+        memory: the largest amount to use, in bytes; None for a quarter of the free memory.
         observer: watches the scan.
 
     Yields:

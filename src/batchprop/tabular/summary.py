@@ -207,6 +207,6 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
             f"the last {last.epoch - best.epoch} without a better loss"
         )
     loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
-    kept = f"Kept the weights of epoch {best.epoch}{loss}."
+    weights = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
-    return f"{why}, {seconds} with {engine}.", kept
+    return f"{why}, {seconds} with {engine}.", weights
