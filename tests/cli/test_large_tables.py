@@ -140,7 +140,7 @@ def test_a_class_that_is_too_rare_to_train_on(large):
 
 
 def test_text_sorted_by_class_is_learned_as_well(folder):
-    frame = table(6000).drop(columns="price")
+    frame = table(4000).drop(columns="price")
     frame.to_csv(folder / "mixed.csv", index=False)
     frame.sort_values("kind").to_csv(folder / "sorted.csv", index=False)
     for name in ("mixed", "sorted"):
