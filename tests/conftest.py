@@ -41,9 +41,10 @@ for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_:
         signal.signal(number, handler)
 
 # The same examples on every machine and in every run; a busy machine is not a failure.
-hypothesis.settings.register_profile("batchprop", derandomize=True, deadline=None, max_examples=40)
-# The branches that examples reach, the first few reach.
-hypothesis.settings.register_profile("traced", parent=hypothesis.settings.get_profile("batchprop"), max_examples=8)
+same_everywhere = hypothesis.settings(derandomize=True, deadline=None, max_examples=40)
+hypothesis.settings.register_profile("batchprop", same_everywhere)
+# The first few examples reach every branch that all of them reach.
+hypothesis.settings.register_profile("traced", same_everywhere, max_examples=8)
 hypothesis.settings.load_profile("batchprop")
 
 

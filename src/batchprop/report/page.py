@@ -81,7 +81,7 @@ class Report:
 
     Attributes:
         title: what it is about.
-        verdict: one line that says how it went.
+        headline: one line that says how it went.
         about: one line on how it came about.
         sections: in order.
     """
