@@ -37,7 +37,7 @@ def file(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seen(browser: Browser, file: Path) -> Iterator[Opened]:
     found = opened(browser, file)
     yield found
-    found.page.close()
+    found.close()
     assert found.said == []
     assert found.asked == [file.as_uri()]
 

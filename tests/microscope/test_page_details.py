@@ -42,7 +42,7 @@ def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path:
     assert len(set(drawn[:5])) == 1
     assert drawn[5] != drawn[0]
     assert opened_page.said == []
-    opened_page.page.close()
+    opened_page.close()
 
 
 def test_largest_gradient_lies_in_front_and_a_selected_slice_stays(page: Page, model: Any) -> None:
@@ -99,7 +99,7 @@ def test_mean_loss_uses_the_weights_of_the_batch(browser: Browser, tmp_path: Pat
     expected = f"The weighted mean of the 4 losses is {np.average(losses, weights=weights):.4g}."
     assert opened_page.page.locator(".equation-note").inner_text() == expected
     assert len(set(weights)) > 1
-    opened_page.page.close()
+    opened_page.close()
 
 
 def rows_in_order(page: Page) -> list[int]:
@@ -129,7 +129,7 @@ def test_number_columns_sort_numerically_and_stay_sorted(browser: Browser, tmp_p
     opened_page.page.keyboard.press("Space")
     assert rows_in_order(opened_page.page) == [1, 2, 3, 4, 5, 0]
     assert box.evaluate("box => box === document.activeElement")
-    opened_page.page.close()
+    opened_page.close()
 
 
 def test_nan_sorts_last_in_both_directions(browser: Browser, tmp_path: Path, model: Any) -> None:
@@ -148,7 +148,7 @@ def test_nan_sorts_last_in_both_directions(browser: Browser, tmp_path: Path, mod
     for _ in range(2):
         head.click()
         assert rows_in_order(opened_page.page)[4 - len(odd) :] == odd
-    opened_page.page.close()
+    opened_page.close()
 
 
 def test_collapsed_tensor_describes_the_mean(page: Page, model: Any) -> None:
@@ -198,7 +198,7 @@ def test_partly_drawn_matrix_states_its_full_shape_and_one_example_is_singular(
     for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
         figure = opened_page.page.locator(f'figure[data-name="{name}"]')
         assert figure.locator(".figure-shape").inner_text() == shape
-    opened_page.page.close()
+    opened_page.close()
 
 
 def test_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> Non
         assert len(values) == 2
         assert_allclose(values[0], values[1], rtol=1e-4, atol=1e-6)
         opened_page.page.keyboard.press("ArrowRight")
-    opened_page.page.close()
+    opened_page.close()
 
 
 def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
@@ -232,4 +232,4 @@ def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
         go_to(opened_page.page, line)
         assert legend.inner_text() != alone
         assert "1,00" in legend.inner_text()
-    opened_page.page.close()
+    opened_page.close()

@@ -28,7 +28,7 @@ def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
             served = stack.enter_context(serving(**(settings or {})))
             seen = opened(browser, served.address, ".speeds input:checked", **options)
             seen.page.set_default_timeout(30_000)
-            stack.callback(seen.page.close)
+            stack.callback(seen.close)
             opens.append(Playing(seen, served))
             return opens[-1]
 

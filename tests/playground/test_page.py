@@ -286,7 +286,7 @@ def test_every_page_shows_the_end(playing: Playing, browser: Browser, how: str) 
     expect(playing.at("button.step")).to_be_disabled()
     playing.type("#learning-rate", "0.5")  # nobody is asked any more
     expect(playing.at(".learning-rate-field .field-error")).to_have_text("The playground has ended.")
-    other.page.close()
+    other.close()
     assert other.said == []
 
 
@@ -300,7 +300,7 @@ def test_fifth_page_shows_the_limit(playing: Playing, browser: Browser) -> None:
     )
     expect(other.page.locator(".start")).to_be_disabled()
     assert len([url for url in other.asked if url.endswith("/events")]) == 1
-    other.page.close()
+    other.close()
     assert other.said == []
 
 

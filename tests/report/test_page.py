@@ -41,4 +41,4 @@ def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, s
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(243, 241, 236)", "dark": "rgb(17, 20, 24)"}[scheme]
     assert (opened_page.said, opened_page.asked) == ([], [file.as_uri()])
-    page.close()
+    opened_page.close()
