@@ -7,18 +7,21 @@ import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
-from contextlib import redirect_stdout
+from asyncio import _get_running_loop, _set_running_loop
+from concurrent.futures import Future
+from contextlib import contextmanager, redirect_stdout
 from textwrap import dedent
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
+from urllib.request import urlopen
 
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FENCE = re.compile(
@@ -31,6 +34,7 @@ RUN = {"python", "console"}
 # A console block may hold these besides `batchprop`: they set up, or take long, and CI tries them.
 TRIED_ELSEWHERE = re.compile(r"(make|pip|uv|python -m|git|\.|cd) ")
 INTERRUPTED = 130
+PATIENCE = 60  # seconds until a page that does not come is given up
 
 
 class Block(NamedTuple):
@@ -113,20 +117,20 @@ def _run_python(document: Path, block: Block, namespace: dict[str, Any]) -> str:
 def _run_console(document: Path, block: Block) -> str:
     output = ""
     for arguments in parse_commands(block):
-        # A server runs until a signal comes, which needs a process; the others share this one and what it has
-        # imported, as a process for each spends 3 seconds on imports before it does anything.
+        # All commands share this process and what it has imported, as a process for each spends 3 seconds on
+        # imports before it does anything.
         serves = arguments[0] == "play"
-        code, out, err = _serve(arguments) if serves else _run_here(arguments)
+        code, out, err = _serve(arguments) if serves else _run_here(arguments, lambda _: True)
         if code != (INTERRUPTED if serves else 0):
             raise RuntimeError(f"{document}, line {block.line}: {arguments}\n{err}")
         output += out
     return output
 
 
-def _run_here(arguments: list[str]) -> tuple[int, str, str]:
-    """Run a command in this process; return its exit code, its output and its errors."""
+def _run_here(arguments: list[str], browse: Callable[[str], bool]) -> tuple[int, str, str]:
+    """Run a command with a browser of ours; return its exit code, its output and its errors."""
     # The module remembers the browsers it found at its first use, so BROWSER may come too late.
-    with patch("webbrowser.open", return_value=True):
+    with patch("webbrowser.open", browse):
         result = CliRunner().invoke(app, arguments, prog_name="batchprop")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -134,25 +138,34 @@ def _run_here(arguments: list[str]) -> tuple[int, str, str]:
 
 
 def _serve(arguments: list[str]) -> tuple[int, str, str]:
-    """Run a command that serves in a process of its own, and interrupt it once it is up."""
-    start = "import sys; from batchprop.cli import main; sys.exit(main())"
-    process = subprocess.Popen(  # noqa: S603 our own command line
-        [sys.executable, "-c", start, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # The browser opens nothing, and the reader's own cache gets no programs.
-        env={**os.environ, "BROWSER": "true", "BATCHPROP_CACHE": "off"},
-    )
-    first = _interrupt_server(process)
-    out, err = process.communicate()
-    return process.returncode, first + out, err
+    """Run a command that serves, fetch the page that it opens, and interrupt it as its user would."""
+    fetched: Future[int] = Future()
+
+    def fetch(address: str) -> None:
+        try:
+            with urlopen(address, timeout=PATIENCE) as page:  # noqa: S310 an address of our own server
+                fetched.set_result(page.status)
+        except OSError as error:
+            fetched.set_exception(error)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def browse(address: str) -> bool:
+        Thread(target=fetch, args=[address]).start()
+        return True
+
+    with _no_event_loop():
+        code, out, err = _run_here(arguments, browse)
+    fetched.result(PATIENCE)
+    return code, out, err
 
 
-def _interrupt_server(process: subprocess.Popen[str]) -> str:
-    """Read what a server prints once it is up, then end it as its user would."""
-    first = process.stdout.readline() if process.stdout else ""
-    if first.startswith("Playground: "):
-        process.send_signal(signal.SIGINT)
-    return first
+@contextmanager
+def _no_event_loop() -> Iterator[None]:
+    """Put aside the event loop that a browser under test has in this thread: a server begins its own."""
+    loop = _get_running_loop()
+    _set_running_loop(None)
+    try:
+        yield
+    finally:
+        _set_running_loop(loop)
