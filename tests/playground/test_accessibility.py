@@ -97,8 +97,8 @@ def test_screen_readers_get_announcements(playing: Playing) -> None:
     expect(live).to_have_text("New training from the initial weights.")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+# Colours depend on the scheme, and places on the width.
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_page_is_accessible_and_fits(
     open_playground: Callable[..., Playing], scheme: str, width: int
 ) -> None:
