@@ -156,7 +156,8 @@ def _serve(arguments: list[str]) -> tuple[int, str, str]:
 
     with _no_event_loop():
         code, out, err = _run_here(arguments, browse)
-    fetched.result(PATIENCE)
+    if code == INTERRUPTED:  # else nothing was opened, and its errors say why
+        fetched.result(PATIENCE)
     return code, out, err
 
 

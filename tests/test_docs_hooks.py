@@ -111,6 +111,10 @@ def test_exception_of_a_block_ends_the_build_at_its_line(tmp_path: Path) -> None
     with pytest.raises(RuntimeError, match="line 2"):
         run_document(path)
 
+    path.write_text("```console\nbatchprop play missing.csv --target x\n```\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match=r"line 2[^$]*missing\.csv"):
+        run_document(path)
+
 
 def test_every_option_of_every_command_is_in_the_reference() -> None:
     text = render_commands()
