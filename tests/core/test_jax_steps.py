@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterable
+from itertools import cycle, islice, product
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,24 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> J
     return JaxEngine(**settings)
 
 
+def in_turn(values: Iterable[Any], n_ways: int = 2) -> list[Any]:
+    """Each value with some of the ways, and every way with some value.
+
+    A program is compiled for each pair, but what is trained knows nothing of how it is fed.
+    """
+    ways = cycle(WAYS)
+    return [
+        pytest.param(way, value, id=f"{way}-{value}" if isinstance(value, str) else f"{way}-{number}")
+        for number, value in enumerate(values)
+        for way in islice(ways, n_ways)
+    ]
+
+
+def ways_with(name: str, values: Iterable[Any], n_ways: int = 2) -> pytest.MarkDecorator:
+    """Run a test for each value on engines that run in some of the ways."""
+    return pytest.mark.parametrize(("engine", name), in_turn(values, n_ways), indirect=["engine"])
+
+
 def same_training(
     engine: Engine,
     optimizer: Optimizer | None = None,
@@ -99,7 +117,7 @@ def same_training(
         ours, theirs = mine.state, numpys.state
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@ways_with("name", OPTIMIZERS)
 def test_every_optimiser(engine: JaxEngine, name: str) -> None:
     same_training(engine, OPTIMIZERS[name]())
 
@@ -112,23 +130,22 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@ways_with("name", OBJECTIVES)
 def test_every_objective(engine: JaxEngine, name: str) -> None:
     same_training(engine, table=TABLE._replace(weights=WEIGHTS), **OBJECTIVES[name])
 
 
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        schedules.cosine(0.1, 8),
-        schedules.warmup_cosine(0.1, 8, 0.5),
-        schedules.one_cycle(0.1, 8, 0.3),
-        lambda step: [0.5, 0.0, 0.1, 0.02][step % 4],
-    ],
-    ids=["cosine", "warmup_cosine", "one_cycle", "by hand"],
-)
-def test_every_batch_takes_its_own_rate(engine: JaxEngine, schedule: Schedule) -> None:
-    same_training(engine, optimizers.momentum(), schedule=schedule)
+PLANS: dict[str, Schedule] = {
+    "cosine": schedules.cosine(0.1, 8),
+    "warmup_cosine": schedules.warmup_cosine(0.1, 8, 0.5),
+    "one_cycle": schedules.one_cycle(0.1, 8, 0.3),
+    "by hand": lambda step: [0.5, 0.0, 0.1, 0.02][step % 4],
+}
+
+
+@ways_with("plan", PLANS)
+def test_every_batch_takes_its_own_rate(engine: JaxEngine, plan: str) -> None:
+    same_training(engine, optimizers.momentum(), schedule=PLANS[plan])
 
 
 EMPTY: Indices = np.arange(0)
@@ -155,12 +172,13 @@ EPOCHS: dict[str, list[EpochBatches]] = {
 }
 
 
-@pytest.mark.parametrize("kind", EPOCHS)
+# How a batch is cut into parts and feeds depends on both.
+@ways_with("kind", EPOCHS, n_ways=3)
 def test_batches_of_every_size(engine: JaxEngine, kind: str) -> None:
     same_training(engine, epochs=EPOCHS[kind], alpha=0.3)
 
 
-@pytest.mark.parametrize("kind", ["a short last batch", "poisson"])
+@ways_with("kind", ["a short last batch", "poisson"], n_ways=4)
 def test_weighted_batches_of_every_size(engine: JaxEngine, kind: str) -> None:
     same_training(engine, epochs=EPOCHS[kind], alpha=0.3, table=TABLE._replace(weights=WEIGHTS))
 
@@ -171,14 +189,13 @@ def test_batches_that_weigh_nothing(engine: JaxEngine) -> None:
     same_training(engine, table=TABLE._replace(weights=weights), epochs=epochs, alpha=1.0)
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
-@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
-def test_sparse_rows(engine: JaxEngine, kind: Any, weights: Any) -> None:
-    thin = np.where(X > 0.3, X, 0.0)
+@ways_with("given", product([sparse.csr_array, sparse.csr_matrix], [None, WEIGHTS]))
+def test_sparse_rows(engine: JaxEngine, given: tuple[Any, Any]) -> None:
+    (kind, weights), thin = given, np.where(X > 0.3, X, 0.0)
     same_training(engine, table=Dataset(kind(thin), Y, weights))
 
 
-@pytest.mark.parametrize("order", ["F", "strided", "read-only"])
+@ways_with("order", ["F", "strided", "read-only"], n_ways=3)
 def test_tables_however_they_lie_in_memory(engine: JaxEngine, order: str) -> None:
     table = np.asfortranarray(X) if order == "F" else np.repeat(X, 2, axis=0)[::2]
     table.setflags(write=order != "read-only")
@@ -217,7 +234,7 @@ def records(engine: Engine, table: Dataset, rate: float, dtype: str = "float32")
     return train(recipe, init_state(recipe), table, minibatches(N, 7), schedules.constant(rate), engine)
 
 
-@pytest.mark.parametrize("rate", [3.0, 50.0, 1e6, 1e30])
+@ways_with("rate", [3.0, 50.0, 1e6, 1e30])
 def test_the_batch_that_diverged_is_the_one_numpy_names(engine: JaxEngine, rate: float) -> None:
     errors = []
     for one in (engine, NumpyEngine()):

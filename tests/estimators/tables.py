@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import batchprop as bp
 from batchprop.errors import InputError
@@ -55,6 +56,13 @@ def declared(target: str, y: np.ndarray) -> dict[str, Any]:
 def refused(*parts: str, kind: type[Exception] = InputError) -> Any:
     """Expect an error whose message holds all the parts, in this order."""
     return pytest.raises(kind, match=".*".join(re.escape(part) for part in parts))
+
+
+def with_checks(names_of: dict[Any, str]) -> pytest.MarkDecorator:
+    """scikit-learn's own checks of some estimators, for each those whose names a pattern is found in."""
+    mark = parametrize_with_checks(list(names_of))
+    chosen = [(one, check) for one, check in mark.args[1] if re.search(names_of[one], check.func.__name__)]
+    return pytest.mark.parametrize(mark.args[0], chosen, **mark.kwargs)
 
 
 def require_plain(fitted: Any) -> None:
