@@ -80,6 +80,7 @@ def example_loss(sigma: Sequence[str], head: str) -> Callable[[Layers, Any, Any]
     return loss
 
 
+@partial(jax.jit, static_argnums=(0, 1))  # one program is made sooner than many of one operation each
 def example_gradients(sigma: Sequence[str], head: str, layers: Layers, B: Any, Y: Any) -> Any:
     """Each example's gradient, stacked on the last axis: ``vmap(grad)`` over the columns."""
     per_example = jax.vmap(jax.grad(example_loss(sigma, head)), in_axes=(None, 1, 1), out_axes=-1)

@@ -201,7 +201,7 @@ EXTREME: dict[str, Any] = {
 }
 
 
-def some_networks() -> list[tuple[str, str, str, str]]:
+def some_networks() -> list[tuple[str, ...]]:
     """All on NumPy's engine; on JAX, which compiles each, every two of activation, head and clipping once."""
     names = ["relu", "identity", "tanh"], ["softmax", "sigmoid", "squared_error"], list(CLIPPINGS)
     return [

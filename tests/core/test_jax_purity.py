@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import jax
@@ -108,8 +108,7 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
         assert np.array_equal(part, copy)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("size", [4096, 3])
+@pytest.mark.parametrize(("name", "size"), [*zip(OPTIMIZERS, cycle([4096, 3]), strict=False)])
 def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
     engine, recipe = JaxEngine(), TrainConfig(NET, OPTIMIZERS[name](), Objective())
@@ -132,8 +131,8 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+# Only float32 can be lifted by the optimiser's numbers; of float64 one shows that it stays.
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in SETTINGS), ("adamw", "float64")])
 def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
     table = Dataset(*(np.asarray(part, dtype) for part in TABLE))
     net = NET.replace_layers(in_dtype(NET.layers, dtype))

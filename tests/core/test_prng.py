@@ -21,7 +21,8 @@ def test_the_bits_are_those_of_jax(key, shape):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", SHAPES)
+# The bits, which have all shapes above, are what the numbers are made of.
+@pytest.mark.parametrize("shape", [(5,), (10, 128), (2, 3, 500)])
 def test_the_numbers_are_those_of_jax(key, shape, dtype):
     with jax.enable_x64(True):
         for ours, theirs in ((uniform, jax.random.uniform), (normal, jax.random.normal)):

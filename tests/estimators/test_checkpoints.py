@@ -80,8 +80,13 @@ def same(one: Any, other: Any) -> None:
         assert getattr(one, name) == getattr(other, name), name
 
 
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
-@pytest.mark.parametrize("case", CASES)
+# What JAX compiles differs by the solver; the kind of target, and the order of the rows, are not its own.
+COMPILED = ("adam with dropout", "sgd that slows down", "early stopping by a scorer", "a planned rate")
+
+
+@pytest.mark.parametrize(
+    ("case", "engine"), [*((case, "numpy") for case in CASES), *((case, "jax") for case in COMPILED)]
+)
 def test_a_fit_that_died_goes_on_to_the_same_weights(case: str, engine: str, tmp_path: Path) -> None:
     model, (X, y) = model_of(case, engine)
     whole = model.fit(X, y)

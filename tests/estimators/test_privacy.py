@@ -27,8 +27,13 @@ def fitted(target: str = "multiclass", privacy: Any = NOISY, fit: Any = None, **
     return model.fit(*table(target), **fit or {})
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("target", ["binary", "multiclass", "single", "multilabel"])
+@pytest.mark.parametrize(
+    ("target", "engine"),
+    [
+        *((target, "numpy") for target in ("binary", "multiclass", "single", "multilabel")),
+        *((target, "jax") for target in ("multiclass", "single")),
+    ],
+)
 def test_every_kind_of_target_trains_and_tells_what_it_spent(target: str, engine: str) -> None:
     model = fitted(target, engine=engine)
     spent: PrivacySpent = model.privacy_spent_
@@ -44,12 +49,13 @@ def test_every_kind_of_target_trains_and_tells_what_it_spent(target: str, engine
 
 
 def test_the_noise_is_found_that_keeps_the_promise() -> None:
-    spent = fitted(privacy=Privacy(epsilon=2, delta=1e-5)).privacy_spent_
-    assert 1.98 < spent.epsilon <= 2
-    assert (
-        fitted(privacy=Privacy(epsilon=1, delta=1e-5)).privacy_spent_.noise_multiplier
-        > spent.noise_multiplier
+    # By the Rényi bound, which is quick; the other accountant is asked where pieces carry a budget on.
+    spent, less = (
+        fitted(privacy=Privacy(epsilon=epsilon, delta=1e-5, accountant="rdp")).privacy_spent_
+        for epsilon in (2, 1)
     )
+    assert 1.98 < spent.epsilon <= 2
+    assert less.noise_multiplier > spent.noise_multiplier
 
 
 @quiet
@@ -208,7 +214,7 @@ def test_many_sizes_of_batches_compile_one_program_and_seldom_two() -> None:
             compiled.append(seconds)
 
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(3_000, 5)), rng.integers(0, 2, 3_000)
+    X, y = rng.normal(size=(1_000, 5)), rng.integers(0, 2, 1_000)
     model = bp.MLPClassifier((7,), max_iter=5, batch_size=50, engine="jax", random_state=0, privacy=NOISY)
     model.fit(X, y)
     jax.monitoring.register_event_duration_secs_listener(listen)

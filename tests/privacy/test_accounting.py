@@ -24,6 +24,12 @@ DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
 # ε from 0.0004 to 117.
 GRID = [SamplingRun(*kind) for kind in product((0.001, 0.01, 0.1), (0.7, 1.1, 4.0), (1, 100, 3000))]
+# Every two of rate, noise and steps, and the corners: a distribution of the loss takes long.
+PLD_GRID = [
+    GRID[9 * i + 3 * j + k]
+    for i, j, k in product(range(3), repeat=3)
+    if (i + j + k) % 3 == 1 or 1 not in {i, j, k}
+]
 NOISES = st.floats(0.6, 20)
 RATES = st.floats(1e-4, 0.5)
 STEPS = st.integers(1, 5000)
@@ -46,11 +52,12 @@ def reach(run: SamplingRun, delta: float = DELTA) -> float:
     return 2 * compute_epsilon([run], delta, "rdp") + furthest
 
 
-@pytest.mark.parametrize("run", GRID, ids=str)
-def test_pld_is_the_numerical_epsilon_from_above(run: SamplingRun) -> None:
-    wanted = oracle.numerical_epsilon([run], DELTA, reach=reach(run))
+@pytest.mark.parametrize("run", PLD_GRID, ids=str)
+def test_pld_is_the_numerical_epsilon_from_above_and_no_more_than_renyis(run: SamplingRun) -> None:
+    wanted, found = oracle.numerical_epsilon([run], DELTA, reach=reach(run)), compute_epsilon([run], DELTA)
     # The oracle estimates to about 1e-5; ours is an upper bound at most 0.1% off by design.
-    assert wanted * (1 - 2e-5) - 1e-6 <= compute_epsilon([run], DELTA) <= wanted * (1 + 1e-3) + 1e-6
+    assert wanted * (1 - 2e-5) - 1e-6 <= found <= wanted * (1 + 1e-3) + 1e-6
+    assert found <= compute_epsilon([run], DELTA, "rdp")
 
 
 @pytest.mark.parametrize("run", GRID, ids=str)
@@ -139,7 +146,7 @@ def test_two_runs_cost_more_than_each_and_less_than_both(accountant: Accountant)
     assert max(one, other) < both < one + other
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(RATES, NOISES, STEPS)
 def test_renyi_epsilon_falls_with_noise_and_rises_with_rate_and_steps(
     rate: float, noise: float, steps: int
@@ -155,17 +162,12 @@ def test_pld_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
         return [compute_epsilon([run], DELTA) for run in runs]
 
     # The grid of the losses changes along the way, by 0.1% at most: steps of 10%.
-    by_noise = along([SamplingRun(0.1, 1.5 * 1.1**i, 200) for i in range(6)])
-    by_rate = along([SamplingRun(0.1 * 1.1**i, 1.5, 200) for i in range(6)])
-    by_steps = along([SamplingRun(0.1, 1.5, int(200 * 1.2**i)) for i in range(6)])
+    by_noise = along([SamplingRun(0.1, 4.0 * 1.1**i, 1500) for i in range(5)])
+    by_rate = along([SamplingRun(0.1 * 1.1**i, 4.0, 1500) for i in range(5)])
+    by_steps = along([SamplingRun(0.1, 4.0, int(1500 * 1.2**i)) for i in range(5)])
     assert by_noise == sorted(by_noise, reverse=True)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)
-
-
-@pytest.mark.parametrize("run", GRID[::4], ids=str)
-def test_pld_is_never_above_rdp(run: SamplingRun) -> None:
-    assert compute_epsilon([run], DELTA) <= compute_epsilon([run], DELTA, "rdp")
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
