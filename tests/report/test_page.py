@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from batchprop import report
 from tests.browsers import violations
 from tests.cli.commands import QUICK, flowers, run
 from tests.microscope.browsing import opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Browser
 
 
@@ -42,3 +43,12 @@ def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, s
     assert paper == {"light": "rgb(243, 241, 236)", "dark": "rgb(17, 20, 24)"}[scheme]
     assert (opened_page.said, opened_page.asked) == ([], [file.as_uri()])
     opened_page.close()
+
+
+def test_every_class_of_the_report_has_a_style() -> None:
+    folder = Path(report.__path__[0])
+    template = (folder / "templates" / "report.html").read_text(encoding="utf-8")
+    styles = (folder / "static" / "report.css").read_text(encoding="utf-8")
+    classes = {name for names in re.findall(r'class="([^"{]*)', template) for name in names.split()}
+    assert len(classes) > 5
+    assert classes <= set(re.findall(r"\.([a-zA-Z][\w-]*)", styles))
