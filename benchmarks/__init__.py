@@ -1,1 +1,1 @@
-"""The benchmarks: a package with this file, as Opacus installs one of the same name that would hide it."""
+"""Benchmarks. This file makes them a package; otherwise Opacus's package of the same name hides them."""

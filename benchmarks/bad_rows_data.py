@@ -1,4 +1,4 @@
-"""Real tables, and how some of their labels are made wrong on purpose."""
+"""Real tables, and functions that corrupt some of their labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ N_DIAMONDS = 5_000
 
 
 class Table(NamedTuple):
-    """Numbers of mean 0 and deviation 1, a row per example, and classes counted from 0."""
+    """Features of mean 0 and deviation 1, one row per example, and classes from 0."""
 
     name: str
     X: NDArray[np.float64]
@@ -26,34 +26,34 @@ class Table(NamedTuple):
 
 
 def load_scikit_learn(name: str) -> Table:
-    """One of the small tables that come with scikit-learn."""
+    """Load one of scikit-learn's small tables."""
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     return _make_table(name.replace("_", " "), X, y)
 
 
 def load_penguins() -> Table:
-    """Species of penguins by four measures: those rows where all four are known."""
-    found = _load_r_dataset("palmerpenguins", "penguins").dropna()
-    return _make_table("penguins", found.iloc[:, 3:7], found["species"])
+    """Load species of penguins by four measurements, without rows with missing values."""
+    result = _load_r_dataset("palmerpenguins", "penguins").dropna()
+    return _make_table("penguins", result.iloc[:, 3:7], result["species"])
 
 
 def load_leaves() -> Table:
-    """Species of tree by the outline of a leaf; what was noted by eye for a whole species is left out."""
-    found = _load_r_dataset("modeldata", "leaf_id_flavia")
-    return _make_table("leaves", found.drop(columns="rownames").select_dtypes("number"), found["species"])
+    """Load tree species by leaf outline, without the columns noted by eye for a whole species."""
+    result = _load_r_dataset("modeldata", "leaf_id_flavia")
+    return _make_table("leaves", result.drop(columns="rownames").select_dtypes("number"), result["species"])
 
 
 def load_spam() -> Table:
-    """Spam or not, by six counts of an e-mail."""
-    found = _load_r_dataset("DAAG", "spam7")
-    return _make_table("spam", found.drop(columns=["rownames", "yesno"]), found["yesno"])
+    """Load spam labels by six counts of an e-mail."""
+    result = _load_r_dataset("DAAG", "spam7")
+    return _make_table("spam", result.drop(columns=["rownames", "yesno"]), result["yesno"])
 
 
 def load_diamonds() -> Table:
-    """The quality of a diamond's cut by its size, price, colour and clarity: graders disagree about it."""
-    found = _load_r_dataset("ggplot2", "diamonds").sample(N_DIAMONDS, random_state=0)
-    graded = import_module("pandas").get_dummies(found.drop(columns=["rownames", "cut"]), dtype=float)
-    return _make_table("diamonds' cut", graded, found["cut"])
+    """Load the quality of diamond cuts, which graders disagree about, by size, price, colour and clarity."""
+    result = _load_r_dataset("ggplot2", "diamonds").sample(N_DIAMONDS, random_state=0)
+    graded = import_module("pandas").get_dummies(result.drop(columns=["rownames", "cut"]), dtype=float)
+    return _make_table("diamonds' cut", graded, result["cut"])
 
 
 TABLES: dict[str, Callable[[], Table]] = {
@@ -71,16 +71,16 @@ TABLES: dict[str, Callable[[], Table]] = {
 def flip_labels(
     table: Table, rate: float, kind: str, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Make labels wrong: of exactly this part of the rows, drawn by chance.
+    """Flip the labels of exactly this share of the rows, drawn at random.
 
     Args:
-        table: with the right labels.
-        rate: that part.
-        kind: "uniform", to any other class alike; or "similar", to the one whose mean is nearest.
+        table: the table with the true labels.
+        rate: the share of rows.
+        kind: "uniform", to any other class with equal chance; or "similar", to that with the nearest mean.
         seed: of the draw.
 
     Returns:
-        The labels as given, and which are wrong; both ``(n,)``.
+        The noisy labels, and a mask of the wrong ones; both ``(n,)``.
     """
     rng, K = np.random.default_rng(seed), int(table.y.max()) + 1
     rows = rng.choice(len(table.y), round(rate * len(table.y)), replace=False)
@@ -93,7 +93,7 @@ def flip_labels(
 
 
 def nearest_classes(table: Table) -> NDArray[np.intp]:
-    """For each class the other one whose mean is nearest, ``(K,)``."""
+    """For each class, the other class with the nearest mean ``(K,)``."""
     means = np.stack([table.X[table.y == k].mean(axis=0) for k in range(int(table.y.max()) + 1)])
     squares = ((means[:, None] - means) ** 2).sum(axis=-1)
     np.fill_diagonal(squares, np.inf)

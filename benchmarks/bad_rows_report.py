@@ -1,4 +1,4 @@
-"""The figures of finding bad rows: means, intervals, tables and a picture."""
+"""The results of the bad-row benchmark: means, intervals, tables and a figure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N_RESAMPLES = 10_000
 
 Cells = list[dict[str, Any]]
 
-# Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
+# The colour-blind-safe palette of Okabe and Ito; marker shapes encode the same.
 MARKERS = {OURS: ("#0072B2", "o"), CLEANLAB: ("#D55E00", "s"), MARGIN: ("#E69F00", "^")}
 
 
@@ -29,7 +29,7 @@ def summarize(cells: Cells) -> dict[str, Any]:
     by_data = {
         name: [one for one in cells if one["data"] == name] for name in _unique_in_order(cells, "data")
     }
-    times = {name: [time_ratio(one) for one in found] for name, found in by_data.items()}
+    times = {name: [time_ratio(one) for one in results] for name, results in by_data.items()}
     differences = {
         figure: {name: difference(by_data, figure, name) for name in (CLEANLAB, MARGIN)}
         for figure in ("average_precision", "precision")
@@ -51,12 +51,12 @@ def summarize(cells: Cells) -> dict[str, Any]:
 
 
 def difference(by_data: dict[str, Cells], figure: str, peer: str) -> dict[str, Any]:
-    """How far ours is ahead on average, and between which bounds 95% of the resampled averages lie.
+    """The mean advantage of ours, and the 95% bootstrap interval of the mean.
 
-    Once the cells are drawn again (table, rate, kind, seed), and once the tables: what was seen of one table
-    says little about the next.
+    Resample once over the cells (table, rate, kind, seed) and once over the tables: results on one table
+    say little about the next.
     """
-    ahead = [[one[figure][OURS] - one[figure][peer] for one in found] for found in by_data.values()]
+    ahead = [[one[figure][OURS] - one[figure][peer] for one in results] for results in by_data.values()]
     cells = np.concatenate(ahead)
     rng = np.random.default_rng(0)
     means = np.array([np.mean(of_table) for of_table in ahead])
@@ -70,12 +70,12 @@ def difference(by_data: dict[str, Cells], figure: str, peer: str) -> dict[str, A
 
 
 def time_ratio(cell: dict[str, Any]) -> float:
-    """Which part of cleanlab's time ours takes."""
+    """Our time as a share of cleanlab's."""
     return float(cell["seconds"][OURS] / cell["seconds"][CLEANLAB])
 
 
 def format_cells(about: dict[str, Any], cells: Cells) -> str:
-    """A table's figures in one line, while others are still running."""
+    """Format the results of one table in one line, shown while others are running."""
     first = about["first_seconds"]
     return (
         f"{about['name']}, {about['rows']} x {about['columns']}, {about['classes']} classes, "
@@ -86,21 +86,21 @@ def format_cells(about: dict[str, Any], cells: Cells) -> str:
     )
 
 
-def make_report(found: dict[str, Any]) -> list[Any]:
-    """All tables, and the verdict."""
-    cells = found["cells"]
+def make_report(results: dict[str, Any]) -> list[Any]:
+    """Make all tables and the verdict."""
+    cells = results["cells"]
     return [
-        make_table_by_data(found),
+        make_table_by_data(results),
         make_table_by_flip(cells),
         *(make_table_by_data_and_flip(cells, figure) for figure in ("average_precision", "precision")),
         "By other columns of the same fits, average precision: "
-        + ", ".join(f"{name} {value:.3f}" for name, value in found["summary"]["by_column"].items()),
-        format_verdict(found),
+        + ", ".join(f"{name} {value:.3f}" for name, value in results["summary"]["by_column"].items()),
+        format_verdict(results),
     ]
 
 
-def make_table_by_data(found: dict[str, Any]) -> Table:
-    """A row for each table: both figures of every method, and the time."""
+def make_table_by_data(results: dict[str, Any]) -> Table:
+    """One row per table: both scores of every method, and the time."""
     shown = Table(title="Means over rates, kinds of flip and seeds; time: median of pairs, lowest to highest")
     for heading in (
         "table",
@@ -109,8 +109,8 @@ def make_table_by_data(found: dict[str, Any]) -> Table:
     ):
         shown.add_column(heading, justify="left" if heading == "table" else "right")
     shown.add_column("time of\ncleanlab's", justify="right")
-    for about in [*found["tables"], None]:
-        cells = [one for one in found["cells"] if about is None or one["data"] == about["name"]]
+    for about in [*results["tables"], None]:
+        cells = [one for one in results["cells"] if about is None or one["data"] == about["name"]]
         ratios = [time_ratio(one) for one in cells]
         if about is None:
             shown.add_section()
@@ -124,23 +124,23 @@ def make_table_by_data(found: dict[str, Any]) -> Table:
 
 
 def make_table_by_flip(cells: Cells) -> Table:
-    """A row for each kind and rate of flips, the tables averaged."""
+    """One row per kind and rate of flips, averaged over the tables."""
     shown = Table("flips", title="Means over tables and seeds, by what was flipped")
     for figure in ("AP", "precision"):
         for name in METHODS:
             shown.add_column(f"{figure},\n{name}", justify="right")
     for kind, rate in _flips(cells):
-        found = [one for one in cells if (one["kind"], one["rate"]) == (kind, rate)]
+        results = [one for one in cells if (one["kind"], one["rate"]) == (kind, rate)]
         shown.add_row(
             f"{kind}, {rate:.0%}",
-            *_format_precisions(found, "average_precision"),
-            *_format_precisions(found, "precision"),
+            *_format_precisions(results, "average_precision"),
+            *_format_precisions(results, "precision"),
         )
     return shown
 
 
 def make_table_by_data_and_flip(cells: Cells, figure: str) -> Table:
-    """Ours / cleanlab's for every table, rate and kind, the seeds averaged."""
+    """Ours / cleanlab's per table, rate and kind, averaged over the seeds."""
     name = {"average_precision": "Average precision", "precision": "Precision at the true number of flips"}
     shown = Table("table", title=f"{name[figure]}: batchprop / cleanlab, means over seeds")
     for kind, rate in _flips(cells):
@@ -148,16 +148,16 @@ def make_table_by_data_and_flip(cells: Cells, figure: str) -> Table:
     for data in _unique_in_order(cells, "data"):
         row = []
         for flip in _flips(cells):
-            found = [one for one in cells if one["data"] == data and (one["kind"], one["rate"]) == flip]
-            means = [f"{_mean(found, figure, one):.3f}" for one in (OURS, CLEANLAB)] if found else ["–"]
+            results = [one for one in cells if one["data"] == data and (one["kind"], one["rate"]) == flip]
+            means = [f"{_mean(results, figure, one):.3f}" for one in (OURS, CLEANLAB)] if results else ["–"]
             row.append(" / ".join(means))
         shown.add_row(data, *row)
     return shown
 
 
-def format_verdict(found: dict[str, Any]) -> str:
-    """Return how far ahead ours is, what it costs, and which targets are met."""
-    total = found["summary"]
+def format_verdict(results: dict[str, Any]) -> str:
+    """Format our advantage, its cost, and which targets are met."""
+    total = results["summary"]
     lines = [
         f"{figure.replace('_', ' ').capitalize()}: batchprop {total[figure][OURS]:.3f}, {peer} "
         f"{total[figure][peer]:.3f}: {one['mean']:+.3f} (95% {_bounds(one['interval'])}; tables drawn "
@@ -172,7 +172,7 @@ def format_verdict(found: dict[str, Any]) -> str:
         (f"average precision {ahead:+.3f} beside cleanlab's, wanted ≥ 0", total["precision_met"]),
         (f"time {ratio:.3f} of cleanlab's, wanted ≤ {MAX_TIME_RATIO:.3f}", total["time_met"]),
     ]
-    for one in found["overhead"]:
+    for one in results["overhead"]:
         what = f"recording, {one['engine']}, {one['case']}: {one['ratio']:.2f}"
         what += f" ({one['lowest']:.2f}–{one['highest']:.2f})"
         lines.append(what)
@@ -180,8 +180,8 @@ def format_verdict(found: dict[str, Any]) -> str:
     return "\n".join([*lines, *met_and_missed(asked)])
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw each method's average precision by table and kind of flip, and beside it the time."""
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Draw each method's average precision by table and kind of flip, beside the time."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -190,7 +190,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     figure, (left, right) = plt.subplots(
         1, 2, sharey=True, figsize=(11, 5.4), width_ratios=(3, 1), layout="constrained"
     )
-    cells, names = found["cells"], [about["name"] for about in found["tables"]]
+    cells, names = results["cells"], [about["name"] for about in results["tables"]]
     for height, data in enumerate(names):
         of_data = [one for one in cells if one["data"] == data]
         for axes in (left, right):
@@ -211,7 +211,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axes.grid(axis="x", color="0.88")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    machine = found["machine"]
+    machine = results["machine"]
     figure.text(0.005, 0.005, f"{machine['cores']} cores, {machine['date'][:10]}", color="0.4", fontsize=8)
     figure.savefig(path, dpi=130)
     plt.close(figure)
@@ -229,7 +229,7 @@ def _legend(figure: Any, axes: Any) -> None:
 
 
 def _dots(axes: Any, cells: Cells, y: float, *, filled: bool) -> None:
-    """The methods' means at one height, joined by a line."""
+    """Draw the methods' means at one height, joined by a line."""
     if not cells:
         return
     means = {name: _mean(cells, "average_precision", name) for name in MARKERS}
@@ -253,7 +253,7 @@ def _mean(cells: Cells, figure: str, name: str) -> float:
 
 
 def _format_precisions(cells: Cells, figure: str) -> list[str]:
-    """Each method's mean; the best one stands out."""
+    """Format each method's mean, with the best one emphasised."""
     means = [round(_mean(cells, figure, name), 3) for name in METHODS]
     return [f"[bold]{mean:.3f}[/]" if mean == max(means) else f"{mean:.3f}" for mean in means]
 
@@ -267,5 +267,5 @@ def _unique_in_order(cells: Cells, what: str) -> list[Any]:
 
 
 def _flips(cells: Cells) -> list[tuple[str, float]]:
-    found = {(one["kind"], one["rate"]) for one in cells}
-    return [(kind, rate) for kind in KINDS for rate in RATES if (kind, rate) in found]
+    results = {(one["kind"], one["rate"]) for one in cells}
+    return [(kind, rate) for kind in KINDS for rate in RATES if (kind, rate) in results]

@@ -1,4 +1,4 @@
-"""The cases: networks, batch sizes and solvers, and the task that every contestant is handed."""
+"""The cases (networks, batch sizes and solvers), and the task that every contestant runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run: TypeAlias = Callable[[], list[float]]
 Start: TypeAlias = Callable[[], Run]
 """Puts the initial weights back in place; not timed."""
 
-# Large enough that ten epochs lower every loss well, so that a curve tells one training from another.
+# Large enough that ten epochs clearly lower every loss, so that loss curves distinguish trainings.
 LEARNING_RATES = {"sgd": 0.05, "adam": 1e-3}
 SOLVERS = tuple(LEARNING_RATES)
 SEED = 0
@@ -27,7 +27,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its batch size, and how many steps make up one timed run."""
+    """A network, its batch size, and the number of steps in one timed run."""
 
     sizes: tuple[int, ...]
     batch_size: int
@@ -36,7 +36,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As the tables show it: 64-64-10, batch 32."""
+        """The name shown in the tables: 64-64-10, batch 32."""
         return f"{self.network}, batch {self.batch_size}"
 
     @property
@@ -46,7 +46,7 @@ class Case:
 
     @property
     def rows(self) -> int:
-        """A multiple of the batch size, so that no contestant pays for a second shape."""
+        """The number of rows: a multiple of the batch size, so that no contestant compiles a second shape."""
         return self.steps_an_epoch * self.batch_size
 
     @property
@@ -56,12 +56,12 @@ class Case:
 
     @property
     def is_small(self) -> bool:
-        """A step is mostly calls: all widths are at most 100."""
+        """Whether call overhead dominates a step: all widths are at most 100."""
         return max(self.sizes) <= 100
 
     @property
     def is_wide(self) -> bool:
-        """A step is mostly matrix products: batch 128 and width 256 at least."""
+        """Whether matrix products dominate a step: batch at least 128 and width at least 256."""
         return self.batch_size >= 128 and max(self.sizes[1:-1]) >= 256
 
 
@@ -101,7 +101,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """As messages show it."""
+        """The name shown in messages."""
         return f"{self.case.name}, {self.solver}"
 
     @property
@@ -118,23 +118,23 @@ class Task:
 
     @property
     def X(self) -> Matrix:  # noqa: N802 the equations' own name
-        """Normal rows ``(n, n_0)``."""
+        """Normally distributed rows ``(n, n_0)``."""
         return self._data[0]
 
     @property
     def y(self) -> NDArray[np.int64]:
-        """Classes ``(n,)``: the largest of as many random linear scores."""
+        """Classes ``(n,)``: the argmax of random linear scores."""
         return self._data[1]
 
     @cached_property
     def Y(self) -> Matrix:  # noqa: N802 the equations' own name
-        """The network's targets ``(n, K)``: a column per class, or the one that tells two apart."""
+        """The network's targets ``(n, K)``: one column per class, or a single column for two classes."""
         if self.head == "sigmoid":
             return self.y[:, None].astype(self.dtype)
         return np.eye(self.case.sizes[-1], dtype=self.dtype)[self.y]
 
     def with_one_output(self) -> Task:
-        """Return scikit-learn's reading of two classes: one output, with the sigmoid."""
+        """Return the task as scikit-learn encodes two classes: one sigmoid output."""
         return replace(self, head="sigmoid")
 
     @cached_property
@@ -153,7 +153,7 @@ class Task:
         return self._draw()[1].get_state(legacy=False)
 
     def random_state(self) -> np.random.RandomState:
-        """Return the generator as it stands when the weights are drawn, as scikit-learn goes on with it."""
+        """Return the generator after drawing the weights, which scikit-learn continues to use."""
         random_state = np.random.RandomState()
         random_state.set_state(self._generator_state)
         return random_state

@@ -1,4 +1,4 @@
-"""Who takes part, what they need, and what is asked of us beside each of them."""
+"""The contestants, their requirements, and our target ratio against each."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Contestant:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Those packages that are not installed."""
+        """The required packages that are not installed."""
         return tuple(package for package in self.needs if find_spec(package) is None)
 
     def prepare(self, task: Task) -> Start:
-        """Get ready for a task: data and network where they belong; programs compile at their first run."""
+        """Prepare a task: move data and network to the device; programs compile at their first run."""
         module, function = self.factory.split(".")
         made = cast("Callable[[Task], Start]", getattr(import_module(f"benchmarks.peers.{module}"), function))
         return made(task)
@@ -73,7 +73,7 @@ CONTESTANTS = (
 
 
 def min_ratio(name: str, case: Case) -> float | None:
-    """Return how many times our time the contestant's should at least be, or None where nothing is asked."""
+    """Return the minimum ratio of the contestant's time to ours, or None without a target."""
     by_size = {EAGER.name: (10.0, 3.0, 1.1), SCIKIT_LEARN.name: (5.0, 3.0, 1.3)}
     if name in by_size:
         small_batch, large_batch, others = by_size[name]

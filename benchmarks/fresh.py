@@ -1,4 +1,4 @@
-"""Jobs that need a process of their own: a first fit that pays for compiling, and the peak of memory.
+"""Jobs that need a separate process: a first fit including compilation, and peak memory.
 
 ``run_fresh("fit", "ours", "0")`` starts ``python -m benchmarks.fresh fit ours 0`` and reads what it prints.
 """
@@ -25,7 +25,7 @@ BATCH_SIZE = 200
 
 
 def run_in_fresh_process(*job: str, module: str = "benchmarks.fresh") -> dict[str, Any]:
-    """Run a module's job in a fresh interpreter, which compiles everything anew, and return its figures."""
+    """Run a module's job in a fresh interpreter without compiled programs, and return its results."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(
         [sys.executable, "-m", module, *job],
@@ -37,14 +37,14 @@ def run_in_fresh_process(*job: str, module: str = "benchmarks.fresh") -> dict[st
     )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(job)} ended with {done.returncode}:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def fit(who: str, seed: str) -> dict[str, Any]:
     """Fit a default MLPClassifier on three quarters of the digits; who: ``ours`` or ``peer``."""
-    jax_seconds = imported("jax") if who == "ours" else 0.0
-    package_seconds = imported("batchprop" if who == "ours" else "sklearn.neural_network")
+    jax_seconds = time_import("jax") if who == "ours" else 0.0
+    package_seconds = time_import("batchprop" if who == "ours" else "sklearn.neural_network")
     import sklearn.neural_network
     from sklearn.datasets import load_digits
     from sklearn.exceptions import ConvergenceWarning
@@ -144,7 +144,7 @@ def epochs_on(X: np.ndarray, Y: np.ndarray) -> Any:
 
 
 def make_table(n: int, features: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make X (n, features) and Y (n, 2) in float32, a piece at a time: nothing of their size beside them."""
+    """Make X (n, features) and Y (n, 2) in float32 chunk by chunk, without temporary arrays of their size."""
     rng = np.random.default_rng(0)
     X, Y = np.empty((n, features), np.float32), np.zeros((n, 2), np.float32)
     for start in range(0, n, 10_000):
@@ -155,15 +155,15 @@ def make_table(n: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     return X, Y
 
 
-def imported(module: str) -> float:
-    """Seconds that an import takes."""
+def time_import(module: str) -> float:
+    """Return the seconds of an import."""
     started = time.perf_counter()
     import_module(module)
     return time.perf_counter() - started
 
 
 def peak_bytes() -> int:
-    """Bytes of memory that this process has held at most."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux hands ru_maxrss down from the process that started this one
         line = next(line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM"))

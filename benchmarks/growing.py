@@ -1,4 +1,4 @@
-"""Batches that grow with the noise scale beside batches of one size: validation loss against seconds.
+"""Batches that grow with the noise scale against fixed sizes: validation loss over time.
 
 `python -m benchmarks.growing` writes `results/growing.json` and `results/growing.png`; `--quick` tries it.
 """
@@ -20,7 +20,7 @@ from batchprop.training import EpochRecord
 
 RESULTS = Path(__file__).parent / "results"
 SIZES: tuple[int | str, ...] = (32, 200, 1024, 4096, "noise")
-# Colours that people with any kind of colour vision tell apart (Okabe and Ito).
+# The colour-blind-safe palette of Okabe and Ito.
 COLOURS = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#000000")
 SEEDS = 3
 
@@ -58,7 +58,7 @@ def measure_curve(batch_size: int | str, rows: int, epochs: int, seed: int) -> d
 
 
 def draw(curves: list[dict[str, Any]], to: Path) -> None:
-    """Draw every curve, those of one batch size in one colour."""
+    """Draw every curve, with one colour per batch size."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,4 +1,4 @@
-"""How time and memory grow with the rows: 30-100-2, batches of 200, Adam, compiled."""
+"""Time and memory as functions of the rows: 30-100-2, batches of 200, Adam, compiled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGE_TABLE = (5_000_000, 100)  # 2 GB in float32
 
 
 def time_per_row(largest: int, rounds: int) -> dict[str, Any]:
-    """Time a row of an epoch on tables from 10⁴ rows to the largest, in turn within one process."""
+    """Measure epoch time per row on tables of 10⁴ rows and up, in turn within one process."""
     seconds_taken: dict[str, list[float]] = run_in_fresh_process("grow", str(largest), str(rounds))[
         "seconds_a_row"
     ]
@@ -29,7 +29,7 @@ def time_per_row(largest: int, rounds: int) -> dict[str, Any]:
 
 
 def measure_memory(largest: int, large_table: tuple[int, int] = LARGE_TABLE) -> dict[str, Any]:
-    """Return the peaks of processes that train on ever larger tables, and on one of 2 GB.
+    """Return the memory peaks of processes that train on tables of increasing size, and on one of 2 GB.
 
     What is measured is resident memory: the interpreter, the libraries, what compiling needs, the table
     (which the caller made, so it is there once), and what training adds. ``bytes_a_row_added`` is the slope

@@ -1,4 +1,4 @@
-"""The machine, for whoever reads the figures, and what an import takes."""
+"""A description of the machine, and import times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 
 
 def time_import(module: str, repeats: int) -> list[float]:
-    """Seconds that `import module` takes in fresh interpreters, after one that warms the disk."""
+    """Time `import module` in fresh interpreters, after one warm-up import."""
     code = (
         f"import time; started = time.perf_counter(); import {module}; print(time.perf_counter() - started)"
     )
@@ -27,7 +27,7 @@ def time_import(module: str, repeats: int) -> list[float]:
 
 
 def describe_machine(packages: tuple[str, ...]) -> dict[str, Any]:
-    """What a reader needs to judge the figures: processor, cores, load, BLAS, versions, date."""
+    """Describe the machine: processor, cores, load, BLAS, versions, date."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": _processor(),

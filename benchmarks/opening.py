@@ -1,4 +1,4 @@
-"""How long the microscope's largest page takes to be made, to open, and to step through: no peers.
+"""The time to make, open and step through the microscope's largest page.
 
 `python -m benchmarks.opening` needs what `pip install -e ".[dev]"` installs, and Chromium.
 """
@@ -25,7 +25,7 @@ _DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(
 
 
 def main() -> None:
-    """Make the page, open it a few times, and print what that took."""
+    """Make the page, open it several times, and print the times."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(ROWS, WIDTHS[0])).astype("float32"), np.arange(ROWS) % 10
     with warnings.catch_warnings():
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def opening(file: Path) -> tuple[list[float], list[float]]:
-    """Seconds to open the page, and to show each step."""
+    """Time opening the page and showing each step."""
     opened, stepped = list[float](), list[float]()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
@@ -62,7 +62,7 @@ def opening(file: Path) -> tuple[list[float], list[float]]:
 
 
 def steps(page: Page) -> list[float]:
-    """Seconds to show each step after the first."""
+    """Time showing each step after the first."""
     seconds = list[float]()
     for _ in range(page.locator("[data-step]").count() - 1):
         began = time.perf_counter()

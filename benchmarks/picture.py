@@ -1,4 +1,4 @@
-"""The picture for the docs: how many times our time every peer takes."""
+"""The figure for the docs: each peer's time relative to ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.contestants import (
     SCIKIT_LEARN,
 )
 
-# Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
+# The colour-blind-safe palette of Okabe and Ito; marker shapes encode the same.
 MARKERS = {
     EAGER.name: ("#D55E00", "o"),
     COMPILED.name: ("#E69F00", "s"),
@@ -28,7 +28,7 @@ MARKERS = {
 
 
 def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> None:
-    """Draw a dot per peer and case on a logarithmic axis: right of 1 they take longer than we do."""
+    """Draw one dot per peer and case on a log axis: right of 1, the peer is slower."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -60,10 +60,10 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]]) -> None:
 
     for height, row in enumerate(rows):
         axes.axhspan(height - 0.5, height + 0.5, color="0.96" if height % 2 else "white", zorder=0)
-        found = [(name, row["contestants"][name]) for name in MARKERS if name in row["contestants"]]
-        for place, (name, one) in enumerate(found):
+        result = [(name, row["contestants"][name]) for name in MARKERS if name in row["contestants"]]
+        for place, (name, one) in enumerate(result):
             colour, shape = MARKERS[name]
-            y = height + 0.72 * (place / max(len(found) - 1, 1) - 0.5)
+            y = height + 0.72 * (place / max(len(result) - 1, 1) - 0.5)
             axes.plot(
                 [one["ratio_lowest"], one["ratio_highest"]], [y, y], color=colour, linewidth=1, alpha=0.6
             )

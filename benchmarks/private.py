@@ -1,4 +1,4 @@
-"""Private training and every example's norm beside plain training and beside the peers, all in turn.
+"""Private training and per-example norms against plain training and against the peers, in turn.
 
 `make bench-private` runs all of it. `--quick` tries two cases once, on little data; it and `--case` write
 nothing.
@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, print the tables, and write the figures down."""
+    """Measure, print the tables, and write the results."""
     options = arguments()
     contestants = select_contestants(options)
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -61,10 +61,10 @@ def main() -> None:
 
 
 def select_contestants(options: argparse.Namespace) -> list[Contestant]:
-    """Return who takes part.
+    """Return the contestants.
 
     Raises:
-        SystemExit: a package is missing, and this is not the quick try.
+        SystemExit: If a package is missing and ``--quick`` is not set.
     """
     packages = sorted({package for one in CONTESTANTS for package in one.missing})
     if packages and (not options.quick or PLAIN.missing):
@@ -75,7 +75,7 @@ def select_contestants(options: argparse.Namespace) -> list[Contestant]:
 
 
 def measure(case: Case, contestants: list[Contestant], rounds: int) -> dict[str, Any]:
-    """Check that all do the same work, and time them after a round that does not count."""
+    """Check that all do the same work, and time them after a warm-up round."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torch|opacus")
         warnings.filterwarnings("ignore", message="Full backward hook is firing")  # as Opacus means it to
@@ -117,7 +117,7 @@ def measure(case: Case, contestants: list[Contestant], rounds: int) -> dict[str,
 
 
 def compare(case: Case, a_step: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
-    """Every comparison whose sides both ran, by name."""
+    """Return every comparison of contestants that both ran, by name."""
     ratios = {}
     for one in COMPARISONS:
         if one.numerator.name in a_step and one.denominator.name in a_step:
@@ -134,12 +134,12 @@ def compare(case: Case, a_step: dict[str, list[float]]) -> dict[str, dict[str, A
 
 
 def format_ratios(row: dict[str, Any]) -> str:
-    """The ratios of a case in one line."""
+    """Format the ratios of a case in one line."""
     return ", ".join(f"{name} {one['ratio']:.2f}" for name, one in row["ratios"].items())
 
 
 def available_bytes() -> float:
-    """Bytes of memory that nobody uses, where the system tells."""
+    """Return the bytes of free memory, if the system reports them."""
     facts = Path("/proc/meminfo")
     if not facts.exists():
         return float("inf")
@@ -147,11 +147,11 @@ def available_bytes() -> float:
     return float(line.split()[1]) * 1024
 
 
-def write_results(found: dict[str, Any]) -> None:
-    """Write the JSON and the picture."""
+def write_results(results: dict[str, Any]) -> None:
+    """Write the JSON and the figure."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "private.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    private_report.draw(found["steps"], found["machine"], RESULTS / "private.png")
+    (RESULTS / "private.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    private_report.draw(results["steps"], results["machine"], RESULTS / "private.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Private training's cases, who takes part, and which figures are asked for."""
+"""The cases, contestants and comparisons of the private-training benchmark."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MNIST = "784-256-128-10"
 
 @dataclass(frozen=True)
 class PrivateTask:
-    """A task, and the limit C that every contestant is handed.
+    """A task, and the clipping norm C that every contestant uses.
 
     Plain SGD, one solver for all: clipping and noise are done before the optimiser, whose own passes over
     the parameters would only make both sides of each ratio longer.
@@ -44,7 +44,7 @@ class PrivateTask:
 
     @cached_property
     def max_norm(self) -> float:
-        """C: half of the first batch's gradients are longer, at the initial weights."""
+        """C: the median gradient norm of the first batch at the initial weights."""
         return float(np.sqrt(np.median(self.first_gradient().squared_norms())))
 
     def first_gradient(self) -> BatchGradient:
@@ -53,15 +53,15 @@ class PrivateTask:
         return backprop(self.task.network, self.task.X[rows].T, self.task.Y[rows].T).gradient
 
     def mechanism(self, noise_multiplier: float | None) -> DPMechanism:
-        """Flat clipping to C, with noise or without."""
+        """Flat clipping to C, with or without noise."""
         return DPMechanism(FlatClipping(self.max_norm), noise_multiplier, float(self.task.case.batch_size))
 
 
 class Trainer(Protocol):
-    """A contestant that has been handed a task."""
+    """A contestant with its task."""
 
     def start(self) -> Run:
-        """Put the initial weights back in place, which is not timed, and return the run that is."""
+        """Restore the initial weights (not timed), and return the run to time."""
 
     def layers(self) -> Layers:
         """The parameters after the run, in NumPy arrays, as batchprop shapes them."""
@@ -72,7 +72,7 @@ Factory: TypeAlias = Callable[[PrivateTask], Trainer]
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way of taking the steps.
+    """One implementation of the steps.
 
     Attributes:
         name: as the tables show it.
@@ -94,22 +94,22 @@ class Contestant:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Those packages that are not installed."""
+        """The required packages that are not installed."""
         return tuple(package for package in self.needs if find_spec(package) is None)
 
     def case(self, case: Case) -> Case:
-        """Return what it runs: the slow ones one epoch of a tenth of the steps."""
+        """Return the case to run: slow contestants run one epoch of a tenth of the steps."""
         if not self.slow:
             return case
         return replace(case, steps_an_epoch=max(1, case.steps_an_epoch // 10), epochs=1)
 
     def bytes_needed(self, case: Case) -> int:
-        """Memory for every example's gradient in float32, twice; 0 where none is made."""
+        """Memory for two float32 copies of the per-example gradients; 0 without them."""
         parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(case.sizes))
         return 8 * case.batch_size * parameters if self.slow else 0
 
     def prepare(self, task: PrivateTask) -> Trainer:
-        """Get ready for a task: data and network where they belong; programs compile at their first run."""
+        """Prepare a task: move data and network to the device; programs compile at their first run."""
         module, function = self.factory.split(".")
         return cast("Factory", getattr(import_module(f"benchmarks.peers.{module}"), function))(task)
 
@@ -170,7 +170,7 @@ class Comparison:
     Attributes:
         of: the dividend.
         to: the divisor.
-        bound: what the ratio should be at most (of ours to ours) or at least (of a peer to ours), if asked.
+        bound: the target: at most (ours to ours) or at least (a peer to ours), if any.
     """
 
     numerator: Contestant
@@ -179,11 +179,11 @@ class Comparison:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether the ratio should be small: it is what our extras cost."""
+        """Whether the ratio should be small, being the cost of our extras."""
         return self.denominator is PLAIN and self.numerator is not EAGER
 
     def is_met(self, case: Case, ratio: float) -> bool | None:
-        """Whether a ratio is as asked, None where nothing is."""
+        """Whether a ratio meets its target, None without one."""
         asked = self.bound(case)
         if asked is None:
             return None

@@ -1,4 +1,4 @@
-"""The peak of memory of a fresh process that trains, plain or private."""
+"""The peak memory of a fresh process during plain or private training."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_RATIO = 1.2
 
 
 def measure(case: int) -> dict[str, Any]:
-    """Train each of ours in a process of its own.
+    """Train each of our contestants in a separate process.
 
     Args:
-        case: its place in ``CASES``.
+        case: the index in ``CASES``.
 
     Returns:
-        The peaks by name, and what of them is the interpreter, the libraries and the table; the private
-        step's peak as a multiple of the plain step's, and the same of what training adds to the table.
+        The peaks by name, and the share of the interpreter, the libraries and the table; the private
+        step's peak as a multiple of the plain step's, with and without that share.
     """
     runs = {
         name: run_in_fresh_process(str(case), name, module="benchmarks.private_memory")
@@ -41,7 +41,7 @@ def measure(case: int) -> dict[str, Any]:
 
 
 def train(case: int, name: str) -> dict[str, int]:
-    """Train for a few steps in this process; what compiling needs is part of the peak."""
+    """Train for a few steps in this process; the peak includes compilation."""
     job = PrivateTask(Task(shorten(CASES[case]), "sgd"))
     run = CONTESTANTS[name].prepare(job).start()
     made = peak_bytes()

@@ -1,4 +1,4 @@
-"""The figures of private training as tables and a picture."""
+"""The results of the private-training benchmark as tables and a figure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks.private_cases import CONTESTANTS
 from benchmarks.report import format_microseconds, met_and_missed
 
-# Colours of Okabe and Ito, told apart by the colour-blind; the shape says it once more.
+# The colour-blind-safe palette of Okabe and Ito; marker shapes encode the same.
 MARKERS = {
     "plain + norms / plain": ("#56B4E9", "v"),
     "clipped / plain": ("#009E73", "^"),
@@ -22,7 +22,7 @@ MARKERS = {
 
 
 def times_table(figures: list[dict[str, Any]]) -> Table:
-    """Microseconds a step: a row per contestant, a column per case."""
+    """Microseconds per step: one row per contestant, one column per case."""
     shown = _table("Microseconds a step, medians", figures)
     for one in CONTESTANTS:
         cells = [_time(row["contestants"].get(one.name), row["left_out"].get(one.name)) for row in figures]
@@ -31,7 +31,7 @@ def times_table(figures: list[dict[str, Any]]) -> Table:
 
 
 def ratios_table(figures: list[dict[str, Any]]) -> Table:
-    """Every comparison: a row each, a column per case."""
+    """The ratios: one row per comparison, one column per case."""
     shown = _table("Ratios within a round: median, lowest to highest, what is wanted", figures)
     for name in dict.fromkeys(name for row in figures for name in row["ratios"]):
         shown.add_row(name.replace(" / ", "\n/ "), *(_ratio(row["ratios"].get(name)) for row in figures))
@@ -39,7 +39,7 @@ def ratios_table(figures: list[dict[str, Any]]) -> Table:
 
 
 def format_verdict(figures: list[dict[str, Any]]) -> str:
-    """Return how many targets are met, and which are not."""
+    """Format how many targets are met, and which are not."""
     asked = [
         (f"{row['case']}: {name} {one['ratio']:.2f}, wanted {_bound_sign(one)} {one['wanted']:g}", one["met"])
         for row in figures
@@ -57,10 +57,10 @@ def format_verdict(figures: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def format_memory(found: list[dict[str, Any]]) -> str:
-    """Return the peaks, in lines."""
+def format_memory(results: list[dict[str, Any]]) -> str:
+    """Format the memory peaks, one per line."""
     lines = ["Peak of memory of a fresh process, MB; in brackets what training adds, compiling included"]
-    for one in found:
+    for one in results:
         peaks = ", ".join(
             f"{name} {run['peak_bytes'] / 1e6:,.0f} ({run['added_bytes'] / 1e6:,.0f})"
             for name, run in one["runs"].items()
@@ -73,7 +73,7 @@ def format_memory(found: list[dict[str, Any]]) -> str:
 
 
 def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> None:
-    """Draw what our extras cost, and how many times our time the peers take; a bar marks what was wanted."""
+    """Draw the cost of our extras and the peers' time relative to ours; a bar marks the target."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -97,13 +97,15 @@ def draw(figures: list[dict[str, Any]], machine: dict[str, Any], path: Path) -> 
 def _panel(axes: Any, figures: list[dict[str, Any]], names: list[str]) -> None:
     for place, name in enumerate(names):
         colour, shape = MARKERS[name]
-        found = [(height, row["ratios"][name]) for height, row in enumerate(figures) if name in row["ratios"]]
-        heights = [height + 0.6 * (place / (len(names) - 1) - 0.5) for height, _ in found]
-        for y, (_, one) in zip(heights, found, strict=True):
+        results = [
+            (height, row["ratios"][name]) for height, row in enumerate(figures) if name in row["ratios"]
+        ]
+        heights = [height + 0.6 * (place / (len(names) - 1) - 0.5) for height, _ in results]
+        for y, (_, one) in zip(heights, results, strict=True):
             axes.plot([one["lowest"], one["highest"]], [y, y], color=colour, linewidth=1, alpha=0.6)
             if one["wanted"] is not None:
                 axes.plot(one["wanted"], y, "|", color="black", markersize=11)
-        axes.plot([one["ratio"] for _, one in found], heights, shape, color=colour, label=name)
+        axes.plot([one["ratio"] for _, one in results], heights, shape, color=colour, label=name)
     axes.axvline(1, color="black", linewidth=1)
     axes.grid(axis="x", color="0.88")
     axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""The figures as tables, for people."""
+"""The results as tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.contestants import CONTESTANTS, OURS
 
 
 def times_table(figures: list[dict[str, Any]], missing: list[str]) -> Table:
-    """Microseconds a step: a row per case and solver, a column per contestant."""
+    """Microseconds per step: one row per case and solver, one column per contestant."""
     shown = _table("Microseconds a step, medians")
     for contestant in CONTESTANTS:
         shown.add_column(_heading(contestant.name), justify="right")
@@ -24,7 +24,7 @@ def times_table(figures: list[dict[str, Any]], missing: list[str]) -> Table:
 
 
 def ratios_table(figures: list[dict[str, Any]]) -> Table:
-    """How many times our time each peer takes, round by round, and what is asked."""
+    """Each peer's time relative to ours, round by round, and the targets."""
     shown = _table(f"Times as long as {OURS.name}: median, lowest to highest round, what is wanted")
     peers = [contestant for contestant in CONTESTANTS if contestant is not OURS]
     for peer in peers:
@@ -36,7 +36,7 @@ def ratios_table(figures: list[dict[str, Any]]) -> Table:
 
 
 def format_verdict(figures: list[dict[str, Any]]) -> str:
-    """Return how many targets are met, and which are not."""
+    """Format how many targets are met, and which are not."""
     asked = [
         (f"{row['case']}, {row['solver']}: {name} {one['ratio']:.2f}, wanted {one['wanted']:g}", one["met"])
         for row in figures
@@ -47,7 +47,7 @@ def format_verdict(figures: list[dict[str, Any]]) -> str:
 
 
 def met_and_missed(asked: list[tuple[str, bool]]) -> list[str]:
-    """Return how many targets are met and which are not, from what each says and whether it is met."""
+    """Format how many targets are met, and which are not, from pairs of description and result."""
     missed = [text for text, met in asked if not met]
     return [
         f"{len(asked) - len(missed)} of {len(asked)} targets met",
@@ -56,30 +56,30 @@ def met_and_missed(asked: list[tuple[str, bool]]) -> list[str]:
 
 
 def format_microseconds(one: dict[str, Any]) -> str:
-    """Return a contestant's time a step, as the tables show it."""
+    """Format a contestant's time per step, as in the tables."""
     return f"{one['us_a_step']:,.1f}" if one["us_a_step"] < 1000 else f"{one['us_a_step']:,.0f}"
 
 
-def format_whole_fit(found: dict[str, Any]) -> str:
-    """Return the digits, in lines."""
-    ours, peer = found["runs"]["ours"], found["runs"]["peer"]
-    seconds, accuracy = found["seconds"], found["accuracy"]
+def format_whole_fit(results: dict[str, Any]) -> str:
+    """Format the fit of the digits, one result per line."""
+    ours, peer = results["runs"]["ours"], results["runs"]["peer"]
+    seconds, accuracy = results["seconds"], results["accuracy"]
     engines = ", ".join(sorted({run["engine"] for run in ours}))
     return (
         f"Whole fit on the digits, {len(peer)} seeds, fresh processes, compile included; engine: {engines}\n"
         f"  batchprop {seconds['ours']:.2f} s, scikit-learn {seconds['peer']:.2f} s: "
-        f"ratio {found['ratio']:.2f} ({found['ratio_lowest']:.2f}–{found['ratio_highest']:.2f}), "
-        f"wanted ≥ {found['wanted']:g}: {_verdict_word(found['met'])}\n"
-        f"  with the import of JAX {found['seconds_with_import_of_jax']:.2f} s: "
-        f"ratio {found['ratio_with_import']:.2f}\n"
+        f"ratio {results['ratio']:.2f} ({results['ratio_lowest']:.2f}–{results['ratio_highest']:.2f}), "
+        f"wanted ≥ {results['wanted']:g}: {_verdict_word(results['met'])}\n"
+        f"  with the import of JAX {results['seconds_with_import_of_jax']:.2f} s: "
+        f"ratio {results['ratio_with_import']:.2f}\n"
         f"  test accuracy {100 * accuracy['ours']:.2f}% and {100 * accuracy['peer']:.2f}%: "
-        f"{found['points_apart']:+.2f} points, wanted within {found['points_wanted']}: "
-        f"{_verdict_word(found['same_accuracy'])}"
+        f"{results['points_apart']:+.2f} points, wanted within {results['points_wanted']}: "
+        f"{_verdict_word(results['same_accuracy'])}"
     )
 
 
 def format_growth(time: dict[str, Any], memory: dict[str, Any]) -> str:
-    """Return time and memory by rows, in lines."""
+    """Format time and memory by rows, one result per line."""
     lines = [f"Growth, within {100 * time['wanted_within']:.0f}%: {_verdict_word(time['met'])}"]
     peaks = {str(run["rows"]): run for run in memory["runs"]}
     for rows, ns in time["ns_a_row"].items():

@@ -1,4 +1,4 @@
-"""Runs timed in turn, round by round: ratios taken within a round hold when the machine's speed drifts."""
+"""Interleaved timing: ratios within a round stay valid when the machine's speed drifts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-# A library's threads go on spinning for a moment after its run; the next one should not pay for that.
+# A library's threads spin for a moment after its run; the next run must not pay for that.
 PAUSE = 0.1
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long one run takes as another, round by round."""
+    """The time ratio of one run to another, round by round."""
 
     rounds: tuple[float, ...]
 
@@ -40,7 +40,7 @@ def paired_ratio(of: list[float], to: list[float]) -> Ratio:
 
 
 def time_call(call: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
+    """Measure the wall-clock seconds of one call."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
@@ -49,14 +49,14 @@ def time_call(call: Callable[[], object]) -> float:
 def interleave(
     starts: Mapping[str, Callable[[], Callable[[], object]]], rounds: int
 ) -> dict[str, list[float]]:
-    """Time every run once a round, A B C A B C ….
+    """Time every run once per round: A B C A B C ….
 
     Args:
-        starts: makes each run ready, which is not timed.
+        starts: prepares each run (not timed).
         rounds: how many.
 
     Returns:
-        The seconds of each, a number per round.
+        The seconds of each run, one number per round.
     """
     taken: dict[str, list[float]] = {name: [] for name in starts}
     for _ in range(rounds):

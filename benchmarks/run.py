@@ -1,4 +1,4 @@
-"""batchprop beside its peers, all in turn within one run; `make bench` runs all of it.
+"""batchprop against its peers, interleaved within one run; `make bench` runs everything.
 
 `--quick` tries everything once on little data and writes nothing. `--part` and `--case` run less, and write
 nothing either.
@@ -43,45 +43,45 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, print the tables, and write the figures down."""
+    """Measure, print the tables, and write the results."""
     options = arguments()
     taking_part, missing = select_contestants(options)
     console = Console(width=160)
     warn_if_busy(console)
     parts = options.part or (PARTS if options.device == "cpu" else ("steps",))
-    found: dict[str, Any] = {"machine_before": describe_machine(VERSIONS)}
+    results: dict[str, Any] = {"machine_before": describe_machine(VERSIONS)}
     if "steps" in parts:
         configure_jax(options)
-        found["steps"] = time_steps(options, taking_part, console)
-        console.print(report.times_table(found["steps"], missing), report.ratios_table(found["steps"]))
-        console.print(report.format_verdict(found["steps"]), highlight=False)
+        results["steps"] = time_steps(options, taking_part, console)
+        console.print(report.times_table(results["steps"], missing), report.ratios_table(results["steps"]))
+        console.print(report.format_verdict(results["steps"]), highlight=False)
     if "fit" in parts:
-        found["whole_fit"] = whole_fit.measure(seeds=1 if options.quick else 10)
-        console.print(report.format_whole_fit(found["whole_fit"]), highlight=False)
-        found["import_seconds"] = time_import("batchprop", repeats=1 if options.quick else 5)
+        results["whole_fit"] = whole_fit.measure(seeds=1 if options.quick else 10)
+        console.print(report.format_whole_fit(results["whole_fit"]), highlight=False)
+        results["import_seconds"] = time_import("batchprop", repeats=1 if options.quick else 5)
     if "growth" in parts:
-        found["growth"] = measure_growth(few=options.quick)
+        results["growth"] = measure_growth(few=options.quick)
         console.print(
-            report.format_growth(found["growth"]["time"], found["growth"]["memory"]), highlight=False
+            report.format_growth(results["growth"]["time"], results["growth"]["memory"]), highlight=False
         )
     if options.quick:
         console.print(QUICK_NOTICE)
     if not (options.quick or options.part or options.case):
-        write_results(found | {"machine": describe_machine(VERSIONS)}, options)
+        write_results(results | {"machine": describe_machine(VERSIONS)}, options)
 
 
 def warn_if_busy(console: Console) -> None:
-    """Say so where other processes will spoil the figures."""
+    """Warn if other processes distort the timings."""
     load = os.getloadavg()[0]
     if load > MAX_LOAD * (os.cpu_count() or 1):
         console.print(f"[bold]The machine is busy (load {load:.1f}).[/] {WAIT}", highlight=False)
 
 
 def select_contestants(options: argparse.Namespace) -> tuple[list[Contestant], list[str]]:
-    """Return who takes part, and the names of those whose packages are not there.
+    """Return the contestants, and the names of those whose packages are missing.
 
     Raises:
-        SystemExit: a package is missing, and this is not the quick try.
+        SystemExit: If a package is missing and ``--quick`` is not set.
     """
     able = [one for one in CONTESTANTS if one.on_gpu or options.device == "cpu"]
     packages = sorted({package for one in able for package in one.missing})
@@ -93,18 +93,18 @@ def select_contestants(options: argparse.Namespace) -> tuple[list[Contestant], l
 
 
 def configure_jax(options: argparse.Namespace) -> None:
-    """Tell JAX, before anyone imports it, where to run and how to multiply; Torch is told in its file."""
+    """Set device and precision of JAX before it is imported; Torch is configured in its own file."""
     if options.device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
     if options.precision == "bfloat16":
-        # The level "bfloat16" means no more than the default on NVIDIA's cards; this names the products.
+        # On NVIDIA GPUs the level "bfloat16" equals the default; this one names the products.
         os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "BF16_BF16_F32"
 
 
 def time_steps(
     options: argparse.Namespace, taking_part: list[Contestant], console: Console
 ) -> list[dict[str, Any]]:
-    """Time every case that was asked for."""
+    """Time every selected case."""
     cases: tuple[Case, ...] = CASES if options.device == "cpu" else GPU_CASES
     cases = tuple(case for case in cases if options.case in case.name)
     if options.quick:
@@ -130,16 +130,16 @@ def measure_growth(*, few: bool) -> dict[str, Any]:
     return {"time": growth.time_per_row(10**7, rounds=5), "memory": growth.measure_memory(10**7)}
 
 
-def write_results(found: dict[str, Any], options: argparse.Namespace) -> None:
-    """Write the JSON and the picture; those of a GPU or another precision go beside those of the CPU."""
+def write_results(results: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write the JSON and the figure; results of a GPU or another precision get their own files."""
     name = "peers"
     if options.device != "cpu":
         name += f"-{options.device}"
     if options.precision != "float32":
         name += f"-{options.precision}"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    draw(found["steps"], found["machine"], RESULTS / f"{name}.png")
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    draw(results["steps"], results["machine"], RESULTS / f"{name}.png")
 
 
 if __name__ == "__main__":

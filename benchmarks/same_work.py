@@ -1,7 +1,7 @@
-"""Whether all contestants did the same work: their loss curves, compared with batchprop's on NumPy.
+"""Check that all contestants do the same work: compare loss curves with batchprop's on NumPy.
 
 Curves are compared in units of the first epoch's loss, as late losses may be close to zero. In float64 all
-walk the same path but for rounding. In float32 everyone rounds in another order, and the paths part slowly;
+agree up to rounding. In float32 everyone rounds in another order, and the curves diverge slowly;
 with coarser products, as GPUs have them, sooner.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # In float64 one case alone is further apart: 1e-5 with Adam for 784-1024-1024-10, some of whose gradients are
 # as small as its epsilon.
 SAME_IN_FLOAT64, SAME_IN_FLOAT32, SAME_ON_GPU, SAME_IN_BFLOAT16 = 5e-5, 2e-3, 1e-2, 5e-2
-# A curve that hardly moves would look alike whatever was done.
+# A curve that hardly moves cannot reveal differences.
 MIN_DECREASE = 0.02
 # Some add Adam's epsilon to the root of v before they correct v for the start, some after: an epsilon this
 # small makes both the same. In float32 it would make the rounding of tiny gradients large.
@@ -35,14 +35,14 @@ SMALL_EPSILON = 1e-14
 
 
 class NotTheSameWorkError(Exception):
-    """A contestant's loss curve is not that of the others."""
+    """A contestant's loss curve differs from the reference."""
 
 
 def curve_distance(task: Task, contestant: Contestant, curve: list[float]) -> float:
-    """Return how far a curve lies from the reference, in units of the first epoch's loss.
+    """Return the distance of a curve from the reference, in units of the first epoch's loss.
 
     Raises:
-        NotTheSameWorkError: too far, or the reference hardly moves.
+        NotTheSameWorkError: If it is too far, or the reference hardly moves.
     """
     by_one = contestant.has_single_output and task.case.sizes[-1] == 2
     expected = reference(task.with_one_output() if by_one else task)
@@ -63,12 +63,12 @@ def curve_distance(task: Task, contestant: Contestant, curve: list[float]) -> fl
 
 @lru_cache(maxsize=4)
 def reference(task: Task) -> tuple[float, ...]:
-    """Return the curve that contestants must follow: batchprop's on NumPy."""
+    """Return the reference curve: batchprop's on NumPy."""
     return tuple(OURS_IN_NUMPY.prepare(task)()())
 
 
 def tolerance(task: Task) -> float:
-    """Return how far a curve may lie from the reference."""
+    """Return the largest allowed distance from the reference."""
     if task.dtype == "float64":
         return SAME_IN_FLOAT64
     if task.precision == "bfloat16":
@@ -77,19 +77,19 @@ def tolerance(task: Task) -> float:
 
 
 def float64_distances(task: Task, contestants: list[Contestant]) -> dict[str, float]:
-    """Run every contestant for a few steps in float64, and return how far each curve lies from ours."""
+    """Run every contestant for a few float64 steps, and return each curve's distance from ours."""
     case = replace(task.case, steps_an_epoch=5, epochs=4)
     short = replace(task, case=case, dtype="float64", epsilon=SMALL_EPSILON)
-    found = {}
+    result = {}
     for contestant in contestants:
         if contestant.trains and contestant.supports_float64:
             with enable_float64(contestant):
-                found[contestant.name] = curve_distance(short, contestant, contestant.prepare(short)()())
-    return found
+                result[contestant.name] = curve_distance(short, contestant, contestant.prepare(short)()())
+    return result
 
 
 def enable_float64(contestant: Contestant) -> AbstractContextManager[object]:
-    """Let JAX keep float64; our own engine sees to that itself."""
+    """Enable float64 in JAX; our own engine does this itself."""
     if not contestant.factory.startswith("jax_"):
         return nullcontext()
     import jax

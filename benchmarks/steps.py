@@ -1,4 +1,4 @@
-"""Microseconds a step: every contestant in turn on every case."""
+"""Microseconds per step: every contestant in turn on every case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.rounds import interleave, paired_ratio
 def measure_all(
     cases: tuple[Case, ...], contestants: list[Contestant], rounds: int, device: str, precision: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield the figures of each case with each solver."""
+    """Yield the results of each case with each solver."""
     checked: set[tuple[str, str]] = set()
     for case in cases:
         for solver in SOLVERS:
@@ -33,7 +33,7 @@ def measure_all(
 
 
 def measure(task: Task, contestants: list[Contestant], rounds: int) -> dict[str, Any]:
-    """Time one case with one solver, after a round that does not count and whose loss curves are checked."""
+    """Time one case with one solver, after a warm-up round whose loss curves are checked."""
     starts: dict[str, Start] = {}
     first_seconds: dict[str, float] = {}
     curves_apart: dict[str, float] = {}
@@ -63,7 +63,7 @@ def measure(task: Task, contestants: list[Contestant], rounds: int) -> dict[str,
 
 
 def summarize(name: str, case: Case, seconds_taken: dict[str, list[float]]) -> dict[str, Any]:
-    """One contestant's figures: its time, and how many times ours that is."""
+    """Return one contestant's time, and its ratio to ours."""
     time_ratio = paired_ratio(seconds_taken[name], seconds_taken[OURS.name])
     asked = min_ratio(name, case)
     return {

@@ -1,4 +1,4 @@
-"""Training on a table that is read in every epoch, beside the same rows in memory; and the peak of memory.
+"""Training on a table read from disk in every epoch against the same rows in memory; peak memory.
 
 `python -m benchmarks.streamed [--quick]` needs what `pip install -e ".[jax,tables]"` installs, 7 GB of disk
 and about 15 minutes. Results go to `benchmarks/results/streamed.json`.
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "streamed.json"
 
 
 def main() -> None:
-    """Write the tables, time the epochs in turn, measure the peaks, and print and store what came out."""
+    """Write the tables, time the epochs in turn, measure the peaks, and print and store the results."""
     quick = "--quick" in sys.argv
     small, large = (200_000, 800_000) if quick else (10_000_000, 40_000_000)
     with tempfile.TemporaryDirectory() as folder:
@@ -47,8 +47,8 @@ def main() -> None:
     for name, seconds in epochs.items():
         print(f"an epoch, {name:8}: {', '.join(f'{one:.1f}' for one in seconds)} s")
     print(f"streamed / in memory: {ratio:.2f} (wanted: at most {MAX_RATIO})")
-    for n, found in peaks.items():
-        print(f"peak with {n:,} rows: {found['peak_bytes'] / 1e6:,.0f} MB; {found['seconds']:.0f} s in all")
+    for n, result in peaks.items():
+        print(f"peak with {n:,} rows: {result['peak_bytes'] / 1e6:,.0f} MB; {result['seconds']:.0f} s in all")
     print(f"growth of the peak: {growth:.3f} (wanted: at most {MAX_GROWTH})")
     if not quick:
         results = {"epochs": epochs, "ratio": ratio, "peaks": peaks, "growth": growth}
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write_table(path: Path, n: int) -> Path:
-    """Write n rows of float32, and which side of a curved surface they are on."""
+    """Write n rows of float32, labelled by their side of a curved surface."""
     names = [f"x{j}" for j in range(FEATURES)]
     schema = pa.schema([*((name, pa.float32()) for name in names), ("side", pa.int8())])
     rng = np.random.default_rng(0)
@@ -69,13 +69,13 @@ def write_table(path: Path, n: int) -> Path:
 
 
 def make_rows(rng: np.random.Generator, n: int) -> tuple[Any, Any]:
-    """Rows, and their labels of 0 and 1."""
+    """Make rows and their labels of 0 and 1."""
     X = rng.standard_normal((n, FEATURES), dtype=np.float32)
     return X, (X[:, 0] * X[:, 1] + np.sin(3 * X[:, 2]) + X[:, 3] > 0).astype(np.int8)
 
 
 def make_estimator(seconds: list[float]) -> Any:
-    """One epoch on JAX, whose seconds are noted."""
+    """Make an estimator for one timed epoch on JAX."""
     import batchprop as bp
 
     return bp.MLPClassifier(
@@ -89,7 +89,7 @@ def make_estimator(seconds: list[float]) -> Any:
 
 
 def time_epochs(path: str, rounds: str) -> dict[str, list[float]]:
-    """Seconds of epochs over the file and over the same rows in memory, in turn."""
+    """Time epochs over the file and over the same rows in memory, in turn."""
     from batchprop.tabular import scan
 
     table = pq.read_table(path)
@@ -106,7 +106,7 @@ def time_epochs(path: str, rounds: str) -> dict[str, list[float]]:
 
 
 def measure_memory(path: str) -> dict[str, float]:
-    """The peak of a process that trains for one epoch over the file."""
+    """Return the peak memory of a process that trains for one epoch over the file."""
     from batchprop.tabular import scan
 
     began = time.perf_counter()

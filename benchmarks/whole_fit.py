@@ -1,4 +1,4 @@
-"""The whole fit of a default MLPClassifier on the digits, beside scikit-learn's: each in a fresh process."""
+"""The full fit of a default MLPClassifier on the digits against scikit-learn's, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_POINTS_APART = 0.5
 
 
 def measure(seeds: int) -> dict[str, Any]:
-    """Fit both once for every seed, in turn.
+    """Fit both once per seed, in turn.
 
     Everything is imported before the clock starts, and nothing is compiled: our first fit pays for that. What
     the import of JAX takes is added in ``ratio_with_import``, although scikit-learn's own import is not.

@@ -1,1 +1,1 @@
-"""Files that nobody would write, made from good ones by atheris, for whatever of batchprop reads files."""
+"""Fuzzing with atheris: mutated files for every reader of batchprop."""

@@ -46,7 +46,7 @@ def _write_file(name: str, content: bytes) -> Path:
 
 
 def csv(data: bytes) -> None:
-    """A CSV file, read at once and in blocks."""
+    """Fuzz a CSV file, read at once and in blocks."""
     path = _write_file("table.csv", data)
     for reader in (read_table, read_tables):
         with suppress(BatchpropError):
@@ -54,7 +54,7 @@ def csv(data: bytes) -> None:
 
 
 def parquet(data: bytes) -> None:
-    """A Parquet file."""
+    """Fuzz a Parquet file."""
     path = _write_file("table.parquet", data)
     for reader in (read_table, read_tables):
         with suppress(BatchpropError):
@@ -62,14 +62,14 @@ def parquet(data: bytes) -> None:
 
 
 def walk(data: bytes) -> None:
-    """A CSV file for `walk`, with its last column as the target."""
+    """Fuzz a CSV file for `walk`, with its last column as the target."""
     path = _write_file("table.csv", data)
     for line in steps(from_table(path, "y", None, 3, 0), (2,), "sigmoid", 0.5, 0):
         line.encode()
 
 
 def model(data: bytes) -> None:
-    """A model file, or its schema or one of its arrays in an otherwise valid file."""
+    """Fuzz a model file, or the schema or one array of an otherwise valid file."""
     kind, content = data[:1], data[1:]
     path = WORK_FOLDER / "model.skops"
     if kind not in (SCHEMA, ARRAY):
@@ -85,7 +85,7 @@ def model(data: bytes) -> None:
 
 
 def checkpoint(data: bytes) -> None:
-    """A checkpoint, or its metadata in an otherwise valid file with the right checksum."""
+    """Fuzz a checkpoint, or the metadata of an otherwise valid file with the right checksum."""
     kind, content = data[:1], data[1:]
     (sound,) = _CHECKPOINTS
     if kind == SCHEMA:
@@ -113,7 +113,7 @@ _CHECKPOINTS: list[SavedCheckpoint] = []
 
 
 def main() -> None:
-    """Run the search that the command line asks for."""
+    """Run the search given by the command line."""
     kind, folder, *options = sys.argv[1:]
     corpus = Path(folder) / kind
     corpus.mkdir(parents=True, exist_ok=True)

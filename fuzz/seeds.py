@@ -91,7 +91,7 @@ def replace_metadata(checkpoint: SavedCheckpoint, text: str) -> bytes:
 
 
 def make_seeds(kind: str, folder: Path) -> list[bytes]:
-    """Return the seeds of a kind; ``folder`` holds the files made on the way."""
+    """Return the seeds of a kind; ``folder`` receives temporary files."""
     frame = make_table()
     text = frame.to_csv(index=False).encode()
     if kind in ("csv", "walk"):

@@ -1,4 +1,4 @@
-"""A real browser for pages, where there is one, and pages that are watched."""
+"""A real browser, if installed, and pages whose requests and errors are recorded."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ OPTIONS = [
 ]
 
 
-_idle: dict[str, list[Opened]] = {}
+_idle: dict[str, list[OpenPage]] = {}
 """Windows that nobody uses, by the options that they were opened with."""
 
 
-class Opened(NamedTuple):
-    """A page, and what went wrong in it.
+class OpenPage(NamedTuple):
+    """A page with its recorded requests and errors.
 
     Attributes:
-        page: to drive.
-        asked: every address that it fetched.
-        said: warnings and errors on its console, and uncaught ones.
+        page: the Playwright page.
+        asked: every address that the page requested.
+        said: console warnings and errors, and uncaught exceptions.
         options: of its window.
     """
 
@@ -52,15 +52,15 @@ class Opened(NamedTuple):
 
 
 def chromium() -> Iterator[Browser]:
-    """Chromium, until whoever asked is done."""
-    found = [
+    """Start Chromium for the duration of the context."""
+    result = [
         path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))
     ]
-    if not found:
+    if not result:
         pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
     api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found[0], args=OPTIONS)
+        started = playwright.chromium.launch(executable_path=result[0], args=OPTIONS)
         yield started
         _idle.clear()
         started.close()
@@ -68,16 +68,16 @@ def chromium() -> Iterator[Browser]:
 
 def opened(
     browser: Browser, address: str, ready: str, *, width: int = 1440, height: int = 1000, **options: Any
-) -> Opened:
+) -> OpenPage:
     """Open a page as a user would; its window may have shown others, of which it keeps nothing.
 
     Args:
-        browser: to open it in.
-        address: of the page.
-        ready: selects what is there once the page is.
-        width: of the window.
-        height: of the window.
-        options: of the page, by Playwright's names.
+        browser: the browser.
+        address: the address of the page.
+        ready: the selector of an element that exists once the page is ready.
+        width: the window's width.
+        height: the window's height.
+        options: Playwright's page options.
     """
     options = {"viewport": {"width": width, "height": height}, "reduced_motion": "reduce", **options}
     idle = _idle.get(repr(options))
@@ -90,9 +90,9 @@ def opened(
     return one
 
 
-def _window(browser: Browser, options: dict[str, Any]) -> Opened:
+def _window(browser: Browser, options: dict[str, Any]) -> OpenPage:
     """A new window, which shares nothing with others, and notes what happens in it."""
-    one = Opened(browser.new_page(**options), [], [], options)
+    one = OpenPage(browser.new_page(**options), [], [], options)
     one.page.on("request", lambda request: one.asked.append(request.url))
     one.page.on("pageerror", lambda error: one.said.append(str(error)))
     one.page.on(

@@ -1,4 +1,4 @@
-"""What all tests share. Helpers of one folder live in it: `from tests.core.oracle import ...`."""
+"""Settings and fixtures of all tests. Helpers are in their folders: `from tests.core.oracle import ...`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-# Before anybody imports matplotlib, and inherited by the commands that tests start.
+# Must run before matplotlib is imported; commands started by tests inherit it.
 os.environ["MPLBACKEND"] = "Agg"
 
-# Threads that wait for each other cost the small matrices of tests more than they give.
+# The matrices of tests are too small for several threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# XLA compiles the small programs of tests six times faster without what would make them fast. What the
-# environment says comes last, and prevails: XLA_FLAGS=--xla_backend_optimization_level=3 tests the real ones.
+# XLA compiles the small programs of tests six times faster without optimisation. Flags from the
+# environment come last and win: XLA_FLAGS=--xla_backend_optimization_level=3 tests optimised programs.
 QUICK_TO_COMPILE = (
     "--xla_backend_optimization_level=0",
     "--xla_cpu_use_fusion_emitters=false",
@@ -34,13 +34,13 @@ QUICK_TO_COMPILE = (
 )
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS", "")]).rstrip()
 
-# A background job of a shell has SIGINT ignored, and nohup SIGHUP; what a test starts would inherit that. It
-# does not inherit a handler, and begins with the signal's default.
+# Background jobs of a shell ignore SIGINT, and nohup ignores SIGHUP; child processes would inherit that. They
+# do not inherit handlers, and start with the default action.
 for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_: None}.items():
     if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) is signal.SIG_IGN:
         signal.signal(number, handler)
 
-# The same examples on every machine and in every run; a busy machine is not a failure.
+# The same examples on every machine and in every run; no deadline, so that busy machines do not fail.
 same_everywhere = hypothesis.settings(derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.register_profile("batchprop", same_everywhere)
 # The first few examples reach every branch that all of them reach.
@@ -53,7 +53,7 @@ SLOWEST = 20
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the files that took longest: what a test costs is seen only beside what its neighbours cost."""
+    """List the slowest test files."""
     seconds: dict[str, float] = defaultdict(float)
     tests = Counter[str]()
     for report in (one for reports in terminalreporter.stats.values() for one in reports):
@@ -70,7 +70,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def no_figure_stays() -> Iterator[None]:
-    """Close what pyplot keeps of a test; it warns of many figures."""
+    """Close pyplot's figures after each test, which otherwise warns about many open figures."""
     yield
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
         pyplot.close("all")
@@ -78,7 +78,7 @@ def no_figure_stays() -> Iterator[None]:
 
 @pytest.fixture
 def jnp64() -> Iterator[ModuleType]:
-    """`jax.numpy` with 64-bit floats, for the length of one test."""
+    """`jax.numpy` with 64-bit floats, for the duration of one test."""
     import jax
 
     with jax.enable_x64(True):

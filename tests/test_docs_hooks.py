@@ -1,4 +1,4 @@
-"""What the build of the documentation generates: output of blocks, commands, names, tables, formulas."""
+"""The generated documentation: output of code blocks, commands, names, tables, formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house: who imports whom, what is documented, documents that run."""
+"""The structure of the package: imports, docstrings, and documents that run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EVERY_FILE = sorted(
 )
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
 
-# The core, lowest first: a module imports only what stands before it.
+# The core, lowest first: a module imports only those before it.
 CORE = [
     "errors",
     "arrays",
@@ -55,9 +55,9 @@ CORE = [
     "influence",
     "engines",
 ]
-# What several shells need, and is no part of the core: imports the core alone.
+# Shared modules outside the core: they import only the core.
 SHARED = ["files", "webdata"]
-# The shells, lowest first: each may import the core, what is shared, and the shells before it.
+# The shells, lowest first: each may import the core, the shared modules, and the shells before it.
 SHELLS = [
     "data",
     "estimators",
@@ -71,31 +71,31 @@ SHELLS = [
     "playground",
     "cli",
 ]
-# The front door may import everything.
+# `batchprop/__init__.py` may import everything.
 FREE = {"__init__", "__main__"}
 CORE_NEEDS = {"numpy", "array_api_compat"}
 SLOW_TO_IMPORT = {"jax", "matplotlib", "pandas", "rich", "scipy", "skops", "sklearn", "typer"}
 
 
 def shown(path: Path) -> str:
-    """The path as pytest prints it beside a test."""
+    """The path as a test id."""
     return str(path.relative_to(ROOT))
 
 
 def room(path: Path) -> str:
-    """`src/batchprop/engines/numpy.py` stands in the room `engines`, `heads.py` is one."""
+    """The layer of a file: `src/batchprop/engines/numpy.py` is in `engines`, `heads.py` is its own."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 @cache
 def parse(path: Path) -> ast.Module:
-    """The tree of a file, which several tests read."""
+    """Parse a file; cached, since several tests read it."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache
 def imported(path: Path) -> tuple[str, ...]:
-    """Every module that the file imports, absolute: `batchprop.heads`, `numpy.linalg`."""
+    """The absolute names of all modules that the file imports: `batchprop.heads`, `numpy.linalg`."""
     return tuple(find_imports(path))
 
 
@@ -119,7 +119,7 @@ def find_imports(path: Path) -> Iterator[str]:
 
 @cache
 def is_module(*parts: str) -> bool:
-    """Whether a dotted name is a file or a folder of this house."""
+    """Whether a dotted name is a module or package of batchprop."""
     place = PACKAGE.parent.joinpath(*parts)
     return place.is_dir() or place.with_suffix(".py").exists()
 
@@ -134,20 +134,20 @@ MODULE_NAMES = {module_name(source) for source in SOURCES}
 
 
 def modules_imported_by(path: Path) -> set[str]:
-    """The modules of this house whose code the file needs when it is loaded; the front door left out."""
+    """The modules of batchprop that the file imports when loaded, without `batchprop/__init__.py`."""
     known = MODULE_NAMES - {"batchprop", module_name(path)}
     return {name for name in imported(path) if name in known}
 
 
-def neighbours(path: Path) -> set[str]:
-    """The rooms of this house that the file imports, its own left out."""
+def imported_layers(path: Path) -> set[str]:
+    """The layers that the file imports, without its own."""
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("batchprop.")}
     ours |= {"__init__" for name in imported(path) if name == "batchprop"}
     return ours - {room(path)}
 
 
 def allowed_imports(place: str) -> set[str]:
-    """What a room of this house may import."""
+    """The layers that a layer may import."""
     if place in CORE:
         return set(CORE[: CORE.index(place)])
     if place in SHARED:
@@ -159,17 +159,17 @@ def allowed_imports(place: str) -> set[str]:
 @pytest.mark.parametrize("path", [path for path in SOURCES if room(path) not in FREE], ids=shown)
 def test_imports_point_downward(path: Path) -> None:
     allowed = allowed_imports(room(path))
-    wrong = neighbours(path) - allowed
+    wrong = imported_layers(path) - allowed
     assert not wrong, f"{shown(path)} may import only {sorted(allowed)}, not {sorted(wrong)}"
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_no_circular_imports() -> None:
     graph = {module_name(path): modules_imported_by(path) for path in SOURCES}
     TopologicalSorter(graph).prepare()  # which raises CycleError, naming the modules
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if room(path) in CORE], ids=shown)
-def test_the_core_needs_only_numpy_and_the_array_api(path: Path) -> None:
+def test_core_imports_only_numpy_and_array_api_compat(path: Path) -> None:
     outside = {name.split(".")[0] for name in imported(path)} - {"batchprop", "__future__"}
     compiled = (
         {"jax"} if path.stem in {"compiled", "devices", "jax", "prng"} and room(path) == "engines" else set()
@@ -177,7 +177,7 @@ def test_the_core_needs_only_numpy_and_the_array_api(path: Path) -> None:
     assert outside - sys.stdlib_module_names <= CORE_NEEDS | compiled
 
 
-def test_every_room_has_its_place() -> None:
+def test_every_package_has_a_layer() -> None:
     assert {*CORE, *SHARED, *SHELLS} | FREE >= {room(path) for path in SOURCES} >= {*CORE, *SHARED, *SHELLS}
 
 
@@ -191,8 +191,8 @@ def test_import_batchprop_loads_nothing_slow() -> None:
 
 def modules() -> list[str]:
     """The name of every module of the package, imported or not."""
-    found = pkgutil.walk_packages([str(PACKAGE)], prefix="batchprop.")
-    return ["batchprop", *(module.name for module in found if not module.name.endswith("__main__"))]
+    result = pkgutil.walk_packages([str(PACKAGE)], prefix="batchprop.")
+    return ["batchprop", *(module.name for module in result if not module.name.endswith("__main__"))]
 
 
 @pytest.mark.parametrize("name", modules())
@@ -223,22 +223,22 @@ def public_definitions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.Class
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=shown)
-def test_whatever_is_public_is_documented(path: Path) -> None:
+def test_public_names_are_documented(path: Path) -> None:
     tree = parse(path)
     assert ast.get_docstring(tree), f"{shown(path)} has no docstring"
     bare = [node.name for node in public_definitions(tree) if not ast.get_docstring(node)]
     assert not bare, f"no docstring in {shown(path)}: {bare}"
 
 
-# Taken apart, so that this file does not carry the marks it looks for.
+# Split, so that this file does not contain the marks itself.
 MARKS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "type: " + "ignore"]))
 BLANKET = re.compile("no" + r"qa(?!: [A-Z]+\d+)|pragma: no " + "cover")
 
 
 @pytest.mark.parametrize("path", EVERY_FILE, ids=shown)
-def test_no_marks_are_left_behind(path: Path) -> None:
+def test_no_todo_marks_or_blanket_suppressions(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    # Whatever a comment holds, the file holds: few files need their comments told from their code.
+    # Search the whole file first: only few files need to be tokenised for their comments.
     if not MARKS.search(text) and not BLANKET.search(text):
         return
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
@@ -247,7 +247,7 @@ def test_no_marks_are_left_behind(path: Path) -> None:
     assert not left
 
 
-def test_one_version() -> None:
+def test_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert batchprop.__version__ == project["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""JAX as most write it: a Python loop that calls a jitted step, with Optax."""
+"""JAX in the common style: a Python loop that calls a jitted step, with Optax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.peers.jax_network import mean_loss, parameters
 
 
 def loop(task: Task) -> Start:
-    """A step is one program; its rows are taken in NumPy, or on the GPU where the data lives there."""
+    """Train with one program per step; rows are gathered in NumPy, or on the GPU if the data is there."""
     rate = task.learning_rate
     optimizer = optax.sgd(rate) if task.solver == "sgd" else optax.adam(rate, eps=task.epsilon)
 

@@ -1,4 +1,4 @@
-"""What the JAX peers share: the network as their users write it, differentiated by JAX."""
+"""The network shared by the JAX peers, written idiomatically and differentiated by JAX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def parameters(task: Task) -> Parameters:
 
 
 def forward(layers: Parameters, x: Any) -> Any:
-    """Rows in, scores out."""
+    """Map rows to logits."""
     *hidden, (W_out, b_out) = layers
     for W, b in hidden:
         x = jax.nn.relu(x @ W + b)

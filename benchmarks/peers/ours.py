@@ -13,7 +13,7 @@ from benchmarks.cases import Run, Start, Task
 
 
 def on_jax(task: Task) -> Start:
-    """One compiled program an epoch."""
+    """Train with one compiled program per epoch."""
     from batchprop.engines.jax import JaxEngine
 
     precision = None if task.precision == "float32" else task.precision
@@ -21,12 +21,12 @@ def on_jax(task: Task) -> Start:
 
 
 def on_numpy(task: Task) -> Start:
-    """A plain loop over the steps."""
+    """Train with a plain loop over the steps."""
     return loop(task, NumpyEngine())
 
 
 def loop(task: Task, engine: Engine) -> Start:
-    """Train with an engine, a record per epoch."""
+    """Train with an engine, one record per epoch."""
     optimizer = optimizers.sgd() if task.solver == "sgd" else optimizers.adam(epsilon=task.epsilon)
     recipe = TrainConfig(task.network, optimizer, Objective())
     table = Dataset(task.X, task.Y)

@@ -1,7 +1,7 @@
-"""JAX by itself: ``vmap(grad)`` makes every example's gradient, which is cut, summed and given its noise.
+"""Plain JAX: ``vmap(grad)`` computes per-example gradients, which are clipped, summed and noised.
 
 One program an epoch, a scan over the batches, rows gathered inside, as ``jax_scan`` does for plain training.
-By hand the sum is written as whichever of two forms is faster; Optax's own function is the third.
+The hand-written sum is the faster of two forms; Optax's own function is the third.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def clipped(job: PrivateTask) -> Scan:
 
 
 def clipped_by_optax(job: PrivateTask) -> Scan:
-    """The same with Optax's clipping."""
+    """Clipping by Optax, without noise."""
     return Scan(job, 0.0, sum_by_optax)
 
 
@@ -79,7 +79,7 @@ class Scan:
 def epoch(
     state: Any, batches: Any, X: Any, y: Any, *, rate: float, clip: Any, deviation: float | None
 ) -> Any:
-    """Take a step for each batch; the state is the parameters and a key."""
+    """Take one step per batch; the state is the parameters and a key."""
 
     def step(state: Any, rows: Any) -> Any:
         layers, key = state
@@ -103,13 +103,13 @@ def sum_by_product(gradients: Any, max_norm: float) -> Any:
 
 
 def sum_by_broadcast(gradients: Any, max_norm: float) -> Any:
-    """The same, each gradient scaled first."""
+    """The same sum, with each gradient scaled first."""
     factors = clip_factors(gradients, max_norm)
     return jax.tree.map(lambda g: (g * factors.reshape(-1, *(1,) * (g.ndim - 1))).sum(axis=0), gradients)
 
 
 def sum_by_optax(gradients: Any, max_norm: float) -> Any:
-    """The same, as its users have it."""
+    """The same sum by Optax's own function."""
     return optax.per_example_global_norm_clip(gradients, max_norm)[0]
 
 

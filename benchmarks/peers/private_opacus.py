@@ -1,4 +1,4 @@
-"""Opacus, on the eager loop of PyTorch: ghost clipping, and hooks that make every example's gradient.
+"""Opacus on PyTorch's eager loop: ghost clipping, and hooks that compute per-example gradients.
 
 The loop is the one of its users, with the parts that its ``PrivacyEngine`` would put together. Its sampler
 and its accountant are left out: all contestants are handed the same rows, and nobody counts.
@@ -18,7 +18,7 @@ from benchmarks.private_cases import NOISE, PrivateTask
 
 
 def plain(job: PrivateTask) -> Plain:
-    """PyTorch without privacy, for scale."""
+    """PyTorch without privacy, for comparison."""
     return Plain(job)
 
 
@@ -33,12 +33,12 @@ def ghost_clipped(job: PrivateTask) -> Ghost:
 
 
 def hooks(job: PrivateTask) -> Hooks:
-    """Every example's gradient, clipped and summed, and noise."""
+    """Per-example gradients, clipped and summed, with noise."""
     return Hooks(job, NOISE)
 
 
 def hooks_clipped(job: PrivateTask) -> Hooks:
-    """Every example's gradient, clipped and summed."""
+    """Per-example gradients, clipped and summed."""
     return Hooks(job, 0.0)
 
 
@@ -51,8 +51,8 @@ class Plain(Loop):
 
     def layers(self) -> Layers:
         """The parameters after the run."""
-        found = [(linear.weight, linear.bias) for linear in linears(self.model)]
-        return tuple(Layer(*(theta.detach().numpy().copy() for theta in pair)) for pair in found)
+        result = [(linear.weight, linear.bias) for linear in linears(self.model)]
+        return tuple(Layer(*(theta.detach().numpy().copy() for theta in pair)) for pair in result)
 
 
 class Hooks(Plain):
@@ -80,7 +80,7 @@ class Hooks(Plain):
         return super().start()
 
     def run(self) -> list[float]:
-        """Train, and let go of the last batch's gradients, which the next contestant needs the room of."""
+        """Train, then free the last batch's gradients for the next contestant."""
         curve = super().run()
         self.optimizer.zero_grad()
         return curve
@@ -92,7 +92,7 @@ class Hooks(Plain):
 
 
 class Ghost(Hooks):
-    """The same with a wrapped loss, whose ``backward`` makes both passes."""
+    """The same loop with a wrapped loss, whose ``backward`` runs both passes."""
 
     optimizer_name = "DPOptimizerFastGradientClipping"
 
@@ -102,6 +102,6 @@ class Ghost(Hooks):
         self.loss: Any = clipping.DPLossFastGradientClipping(self.private, self.optimizer, self.loss)
 
     def wrapped(self, job: PrivateTask) -> Any:
-        """The model with hooks that keep norms only."""
+        """The model with hooks that store only norms."""
         module = import_module("opacus.grad_sample").GradSampleModuleFastGradientClipping
         return module(self.model, max_grad_norm=job.max_norm, use_ghost_clipping=True)

@@ -1,4 +1,4 @@
-"""batchprop on JAX: the core's training loop; plain, with every example's norm, clipped, and private."""
+"""batchprop on JAX with the core's training loop: plain, with per-example norms, clipped, and private."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from benchmarks.private_cases import NOISE, PrivateTask
 
 
 def plain(job: PrivateTask) -> Loop:
-    """Nothing but training."""
+    """Plain training."""
     return Loop(job)
 
 
 def with_norms(job: PrivateTask) -> Loop:
-    """Every example's squared gradient norm is handed out as well."""
+    """Training that also returns per-example squared gradient norms."""
     return Loop(job, metric_fns=MetricFns(examples=squared_norms))
 
 
@@ -34,12 +34,12 @@ def clipped(job: PrivateTask) -> Loop:
 
 
 def private(job: PrivateTask) -> Loop:
-    """Clipping and noise: the whole private step."""
+    """Clipping and noise: the full private step."""
     return Loop(job, job.mechanism(NOISE))
 
 
 def poisson_sampled(job: PrivateTask) -> Loop:
-    """The same on batches that take each row by chance, in parts of one shape, as the estimators do."""
+    """The private step on Poisson-sampled batches in microbatches of one shape, as in the estimators."""
     return Loop(job, job.mechanism(NOISE), poisson=True)
 
 
@@ -68,7 +68,7 @@ class Loop:
         self.last: Layers = job.task.network.layers
 
     def start(self) -> Run:
-        """Begin anew."""
+        """Start a new run."""
         task, recipe = self.job.task, self.config
         plan, schedule = self.sampler(), schedules.constant(self.job.rate)
         epochs = train(recipe, init_state(recipe), self.data, plan, schedule, self.engine)
@@ -83,7 +83,7 @@ class Loop:
         return run
 
     def sampler(self) -> BatchSampler:
-        """The batches that all are handed, or as many by chance."""
+        """Return the common batches, or as many Poisson-sampled ones."""
         if not self.poisson:
             return self.job.task.sampler()
         case = self.job.task.case

@@ -1,4 +1,4 @@
-"""The floor: nothing but the matrix products of a step, called from NumPy or compiled into one program.
+"""The lower bound: only the matrix products of a step, in NumPy or compiled into one program.
 
 Forward, the mean gradient, and backward; the input needs no gradient. No activation, no loss, no update.
 """
@@ -20,7 +20,7 @@ def step(B: Any, weights: list[Any]) -> list[Any]:
         weights: one matrix ``(n_out, n_in)`` a layer.
 
     Returns:
-        What stands for each layer's gradient, in its shape; the output stands for its own derivative.
+        Stand-ins for each layer's gradient, in its shape; the output stands in for its derivative.
     """
     H = [B]
     for W in weights:

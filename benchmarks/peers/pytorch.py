@@ -12,22 +12,22 @@ from torch import nn
 
 from benchmarks.cases import Run, Start, Task
 
-# Of profiling, which nobody asked for.
+# A warning about profiling, which is not used here.
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
 
 
 def eager(task: Task) -> Start:
-    """The loop of the tutorials."""
+    """The standard eager loop."""
     return Loop(task).start
 
 
 def fused(task: Task) -> Start:
-    """The same with the optimiser's update in one kernel."""
+    """The eager loop with a fused optimiser update."""
     return Loop(task, fused=True).start
 
 
 def compiled(task: Task) -> Start:
-    """The same with the forward pass, its backward pass and the optimiser's update compiled."""
+    """The loop with compiled forward pass, backward pass and optimiser update."""
     return Compiled(task).start
 
 
@@ -49,7 +49,7 @@ class Loop:
         self.optimizer = optimizers[task.solver](self.model.parameters(), lr=task.learning_rate, **options)
 
     def start(self) -> Run:
-        """Put the initial weights in place, and forget what Adam has seen."""
+        """Restore the initial weights and reset Adam's state."""
         with torch.no_grad():
             for linear, layer in zip(linears(self.model), self.task.network.layers, strict=True):
                 linear.weight.copy_(torch.from_numpy(layer.W))
@@ -85,7 +85,7 @@ class Loop:
 
 
 class Compiled(Loop):
-    """The loss (with its backward pass) and the update, each one compiled function."""
+    """The loop with two compiled functions: the loss with its backward pass, and the update."""
 
     def __init__(self, task: Task) -> None:
         torch._dynamo.reset()  # noqa: SLF001 a new case is a new program: no shapes that vary
@@ -114,5 +114,5 @@ def network(task: Task) -> nn.Sequential:
 
 
 def linears(model: nn.Sequential) -> list[nn.Linear]:
-    """Every layer that has parameters."""
+    """The layers with parameters."""
     return [module for module in model if isinstance(module, nn.Linear)]

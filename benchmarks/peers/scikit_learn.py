@@ -1,4 +1,4 @@
-"""scikit-learn: MLPClassifier.fit, which for the same seed draws the same weights and the same rows."""
+"""scikit-learn: MLPClassifier.fit, which draws the same weights and rows for the same seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.cases import SEED, Run, Start, Task
 
 
 def fit(task: Task) -> Start:
-    """Fit for as many epochs; two classes are told apart by one output."""
+    """Fit for the same number of epochs; two classes use one output."""
     case = task.case
     net = MLPClassifier(
         hidden_layer_sizes=case.sizes[1:-1],
@@ -31,7 +31,7 @@ def fit(task: Task) -> Start:
 
     def run() -> list[float]:
         with warnings.catch_warnings():
-            # So few epochs are not meant to converge.
+            # These few epochs need not converge.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return list(net.fit(X, y).loss_curve_)
 

@@ -1,11 +1,11 @@
-"""MLflow keeps to a folder of each test, and calls nobody."""
+"""MLflow uses a folder per test, and no network."""
 
 import os
 from typing import Any
 
 import pytest
 
-# Before anybody imports mlflow, which would report that it was imported.
+# Must run before mlflow is imported, since the import sends telemetry.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 
@@ -17,7 +17,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def store(folder, monkeypatch):
-    """A store in files, which MLflow keeps up but no longer recommends; the test tracks there."""
+    """A file store (supported by MLflow but no longer recommended) that the test logs to."""
     import mlflow
 
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

@@ -1,4 +1,4 @@
-"""MLflow's own client finds what the callback logged, in a local store."""
+"""MLflow's client reads what the callback logs to a local store."""
 
 import pickle
 import sys
@@ -21,7 +21,7 @@ def metric(client, run_id, name="loss"):
     return [point.step for point in history], [point.value for point in history]
 
 
-def still_active():
+def active_run_id():
     run: Any = mlflow.active_run()
     return run.info.run_id
 
@@ -50,18 +50,18 @@ def test_a_fit_is_a_run_with_its_parameters_and_every_epoch(store):
         assert metric(store, run.info.run_id, name) == ([1, 2, 3], pytest.approx(curve))
 
 
-def test_the_withheld_loss_of_a_private_fit_is_left_out(store):
+def test_private_fit_does_not_log_its_loss(store):
     privacy = bp.privacy.Privacy(noise_multiplier=1.0, max_norm=1.0, delta=1e-5)
     fit(network(MlflowLogger(), privacy=privacy))
     (run,) = all_runs(store)
     assert set(run.data.metrics) == {"learning_rate", "rows_per_second"}
 
 
-def test_within_an_active_run_all_goes_there_and_it_stays_active(store):
+def test_active_run_is_used_and_stays_active(store):
     with mlflow.start_run() as active:
         mlflow.log_param("alpha", "as the user logged it")
         clf = fit(network(MlflowLogger()))
-        assert still_active() == active.info.run_id == clf.callbacks[0].run_id
+        assert active_run_id() == active.info.run_id == clf.callbacks[0].run_id
         assert store.get_run(active.info.run_id).info.status == "RUNNING"
     (run,) = all_runs(store)
     assert metric(store, run.info.run_id) == ([1, 2, 3], pytest.approx(clf.loss_curve_))
@@ -69,29 +69,29 @@ def test_within_an_active_run_all_goes_there_and_it_stays_active(store):
     assert run.data.params["max_iter"] == "3"
 
 
-def test_a_second_fit_within_an_active_run_is_no_conflict(store):
+def test_second_fit_within_an_active_run_does_not_conflict(store):
     with mlflow.start_run() as active:
         fit(fit(network(MlflowLogger())).set_params(max_iter=2))
     assert sorted(metric(store, active.info.run_id)[0]) == [1, 1, 2, 2, 3]
 
 
-def test_a_named_run_is_a_run_of_its_own_beneath_the_active_one(store):
+def test_named_run_is_nested_in_the_active_run(store):
     with mlflow.start_run() as active:
         clf = fit(network(MlflowLogger(run_name="wide")))
-        assert still_active() == active.info.run_id
+        assert active_run_id() == active.info.run_id
     run = store.get_run(clf.callbacks[0].run_id)
     assert (run.info.run_name, run.info.status) == ("wide", "FINISHED")
     assert run.data.tags["mlflow.parentRunId"] == active.info.run_id
 
 
-def test_an_experiment_is_made_once_and_used_again(store):
+def test_experiment_is_created_once_and_reused(store):
     fit(fit(network(MlflowLogger(experiment="digits"))))
     experiment = store.get_experiment_by_name("digits")
     assert len(all_runs(store, experiment.experiment_id)) == 2
     assert all_runs(store) == []
 
 
-def test_an_experiment_that_another_makes_in_between_is_used(store, monkeypatch):
+def test_experiment_created_concurrently_is_used(store, monkeypatch):
     create = mlflow.MlflowClient.create_experiment
 
     def second(self, name):
@@ -104,7 +104,7 @@ def test_an_experiment_that_another_makes_in_between_is_used(store, monkeypatch)
 
 
 @pytest.mark.parametrize("experiment", [None, "digits"])
-def test_a_store_of_its_own_leaves_the_others_alone(store, folder, experiment):
+def test_own_tracking_store_leaves_the_default_store_unchanged(store, folder, experiment):
     uri = (folder / "other").as_uri()
     before = mlflow.get_tracking_uri()
     clf = fit(network(MlflowLogger(tracking_uri=uri, experiment=experiment, run_name="there")))
@@ -117,7 +117,7 @@ def test_a_store_of_its_own_leaves_the_others_alone(store, folder, experiment):
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_partial_fit_and_warm_start_go_on_in_their_run(store, folder, elsewhere):
+def test_partial_fit_and_warm_start_continue_their_run(store, folder, elsewhere):
     uri = (folder / "other").as_uri() if elsewhere else None
     clf = network(MlflowLogger(tracking_uri=uri))
     X, y = table()
@@ -126,13 +126,13 @@ def test_partial_fit_and_warm_start_go_on_in_their_run(store, folder, elsewhere)
     fit(clf.set_params(warm_start=True, max_iter=2))
     (run,) = all_runs(mlflow.MlflowClient(tracking_uri=uri))
     assert run.info.status == "FINISHED"
-    found = metric(mlflow.MlflowClient(tracking_uri=uri), run.info.run_id)
-    assert found == ([1, 2, 3, 4], pytest.approx(clf.loss_curve_))
+    result = metric(mlflow.MlflowClient(tracking_uri=uri), run.info.run_id)
+    assert result == ([1, 2, 3, 4], pytest.approx(clf.loss_curve_))
 
 
 @pytest.mark.parametrize("copied", [clone, deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
 @pytest.mark.parametrize("fitted", [False, True])
-def test_copies_have_the_settings_and_a_run_of_their_own(store, copied, fitted):
+def test_copies_keep_the_settings_and_get_their_own_run(store, copied, fitted):
     clf = network(MlflowLogger(run_name="one"))
     if fitted:
         fit(clf)
@@ -144,7 +144,7 @@ def test_copies_have_the_settings_and_a_run_of_their_own(store, copied, fitted):
     assert len(all_runs(store)) == 2 + fitted
 
 
-def test_a_search_is_a_run_for_each_of_its_fits(store):
+def test_grid_search_logs_one_run_per_fit(store):
     with mlflow.start_run(run_name="search"):
         fit(GridSearchCV(network(MlflowLogger(run_name="one")), {"alpha": [0.0, 0.1]}, cv=2))
     runs = [run for run in all_runs(store) if run.info.run_name == "one"]
@@ -153,7 +153,7 @@ def test_a_search_is_a_run_for_each_of_its_fits(store):
     assert all(run.info.status == "FINISHED" for run in runs)
 
 
-# ---- how it ends
+# ---- end of a run
 
 
 def status(store):
@@ -161,12 +161,12 @@ def status(store):
     return run.info.status
 
 
-def test_stopping_is_no_failure(store):
+def test_stopped_fit_is_a_finished_run(store):
     fit(network(MlflowLogger(), stopping))
     assert status(store) == "FINISHED"
 
 
-def test_ctrl_c_kills_the_run_and_keeps_the_epochs(store):
+def test_ctrl_c_marks_the_run_killed_and_keeps_its_epochs(store):
     def interrupt(epoch):
         if epoch.number == 2:
             raise KeyboardInterrupt
@@ -177,7 +177,7 @@ def test_ctrl_c_kills_the_run_and_keeps_the_epochs(store):
     assert metric(store, clf.callbacks[0].run_id)[0] == [1, 2]
 
 
-def test_an_error_fails_the_run(store):
+def test_error_marks_the_run_failed(store):
     X, y = table()
     with pytest.raises(bp.errors.DivergedError):
         fit(
@@ -189,7 +189,7 @@ def test_an_error_fails_the_run(store):
     assert mlflow.active_run() is None
 
 
-def test_a_store_that_cannot_be_reached_is_an_error_at_once(store):
+def test_unreachable_store_raises_before_training(store):
     seen: list[Any] = []
     with pytest.raises(
         bp.errors.BatchpropError, match=r"MlflowLogger\(tracking_uri='nowhere:x'\) cannot log: "
@@ -198,11 +198,11 @@ def test_a_store_that_cannot_be_reached_is_an_error_at_once(store):
     assert seen == []
 
 
-def test_what_fails_later_costs_the_log_and_not_the_training(store, monkeypatch):
+def test_logging_failure_stops_the_log_and_not_the_training(store, monkeypatch):
     log_batch = mlflow.MlflowClient.log_batch
 
     def failing(self, run_id, metrics=(), **extra):
-        if any(found.step == 3 for found in metrics):
+        if any(result.step == 3 for result in metrics):
             raise mlflow.exceptions.MlflowException("the server went away")
         return log_batch(self, run_id, metrics, **extra)
 
@@ -215,14 +215,14 @@ def test_what_fails_later_costs_the_log_and_not_the_training(store, monkeypatch)
     assert metric(store, clf.callbacks[0].run_id)[0] == [1, 2]
 
 
-def test_without_the_library_one_line_says_what_to_install(folder, monkeypatch):
+def test_missing_library_error_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     message = r'logging to MLflow needs mlflow, which is not installed: pip install "batchprop\[mlflow\]"'
     with pytest.raises(bp.errors.BatchpropError, match=message):
         fit(network(MlflowLogger()))
 
 
-def test_a_long_parameter_is_cut(store):
+def test_long_parameter_is_truncated(store):
     fit(network(MlflowLogger(), max_iter=1, hidden_layer_sizes=tuple([2] * 300)))
     (run,) = all_runs(store)
     assert len(run.data.params["hidden_layer_sizes"]) == 500

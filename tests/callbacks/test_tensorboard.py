@@ -1,4 +1,4 @@
-"""TensorBoard's own reader finds what the callback wrote."""
+"""TensorBoard's reader reads what the callback writes."""
 
 import math
 import pickle
@@ -38,11 +38,11 @@ def runs(folder):
     return sorted(reader.Reload().Runs())
 
 
-def test_every_epoch_is_there_with_all_its_figures(folder):
+def test_every_epoch_is_logged_with_all_its_metrics(folder):
     clf = fit(network(TensorBoardLogger("logs"), early_stopping=True))
-    found = scalars("logs/fit-1")
-    assert set(found) == {"loss", "learning_rate", "rows_per_second", "validation_loss", "validation_score"}
-    assert all(steps == [1, 2, 3] for steps, _ in found.values())
+    result = scalars("logs/fit-1")
+    assert set(result) == {"loss", "learning_rate", "rows_per_second", "validation_loss", "validation_score"}
+    assert all(steps == [1, 2, 3] for steps, _ in result.values())
     curves = {
         "loss": clf.loss_curve_,
         "learning_rate": clf.learning_rate_curve_,
@@ -50,32 +50,32 @@ def test_every_epoch_is_there_with_all_its_figures(folder):
         "validation_score": clf.validation_scores_,
     }
     for name, curve in curves.items():
-        np.testing.assert_allclose(found[name][1], curve, rtol=1e-6)  # which are kept in float32
-    assert all(pace > 0 for pace in found["rows_per_second"][1])
+        np.testing.assert_allclose(result[name][1], curve, rtol=1e-6)  # which are kept in float32
+    assert all(pace > 0 for pace in result["rows_per_second"][1])
 
 
-def test_what_is_not_there_is_left_out(folder):
+def test_missing_metrics_are_not_logged(folder):
     fit(network(TensorBoardLogger("logs")))
     assert set(scalars("logs/fit-1")) == {"loss", "learning_rate", "rows_per_second"}
     fit(network(TensorBoardLogger("logs"), solver="lbfgs"))
     assert set(scalars("logs/fit-2")) == {"loss", "rows_per_second"}
 
 
-def test_the_withheld_loss_of_a_private_fit_is_left_out(folder):
+def test_private_fit_does_not_log_its_loss(folder):
     privacy = bp.privacy.Privacy(noise_multiplier=1.0, max_norm=1.0, delta=1e-5)
     clf = fit(network(TensorBoardLogger("logs"), privacy=privacy))
     assert all(math.isnan(loss) for loss in clf.loss_curve_)
     assert set(scalars("logs/fit-1")) == {"learning_rate", "rows_per_second"}
 
 
-def test_each_fit_is_a_run_of_its_own(folder):
+def test_each_fit_is_a_separate_run(folder):
     clf = fit(fit(network(TensorBoardLogger("logs"))))
     assert runs("logs") == ["fit-1", "fit-2"]
     assert clf.callbacks[0].path.name == "fit-2"
     assert scalars("logs/fit-1")["loss"] == scalars("logs/fit-2")["loss"]
 
 
-def test_an_epoch_is_on_the_disk_before_the_next_begins(folder):
+def test_epoch_is_on_disk_before_the_next_starts(folder):
     seen = []
 
     def look(epoch):
@@ -85,7 +85,7 @@ def test_an_epoch_is_on_the_disk_before_the_next_begins(folder):
     assert seen == [[1], [1, 2], [1, 2, 3]]
 
 
-def test_partial_fit_and_warm_start_go_on_in_their_run(folder):
+def test_partial_fit_and_warm_start_continue_their_run(folder):
     clf = network(TensorBoardLogger("logs"))
     X, y = table()
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_partial_fit_and_warm_start_go_on_in_their_run(folder):
 
 @pytest.mark.parametrize("copied", [clone, deepcopy, lambda clf: pickle.loads(pickle.dumps(clf))])
 @pytest.mark.parametrize("fitted", [False, True])
-def test_copies_have_the_settings_and_a_run_of_their_own(folder, copied, fitted):
+def test_copies_keep_the_settings_and_get_their_own_run(folder, copied, fitted):
     clf = network(TensorBoardLogger("logs"))
     if fitted:
         fit(clf)
@@ -112,7 +112,7 @@ def test_copies_have_the_settings_and_a_run_of_their_own(folder, copied, fitted)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_search_is_a_run_for_each_of_its_fits(folder, n_jobs):
+def test_grid_search_logs_one_run_per_fit(folder, n_jobs):
     search = GridSearchCV(
         network(TensorBoardLogger(folder / "logs")), {"alpha": [0.0, 0.1]}, cv=2, n_jobs=n_jobs
     )
@@ -121,7 +121,7 @@ def test_a_search_is_a_run_for_each_of_its_fits(folder, n_jobs):
     assert all(scalars(folder / "logs" / run)["loss"][0] == [1, 2, 3] for run in runs("logs"))
 
 
-def test_it_ends_no_training_and_sees_the_epoch_that_another_ends(folder):
+def test_logger_never_stops_training_and_logs_the_last_epoch(folder):
     clf = fit(network(stopping, TensorBoardLogger("logs")))
     assert clf.n_iter_ == 2
     assert scalars("logs/fit-1")["loss"][0] == [1, 2]
@@ -134,7 +134,7 @@ def test_a_fit_that_fails_before_its_first_epoch_leaves_no_run(folder):
     assert list((folder / "logs").iterdir()) == []
 
 
-def test_the_loop_of_the_core_can_be_logged_too(folder):
+def test_core_training_loop_can_be_logged(folder):
     X = np.random.default_rng(0).normal(size=(40, 2))
     rows = bp.batches.Dataset(X, X @ np.array([[1.0], [-2.0]]))
     net = bp.Network.create([2, 1], head="squared_error", random_state=0, dtype="float64")
@@ -146,7 +146,7 @@ def test_the_loop_of_the_core_can_be_logged_too(folder):
     assert scalars("logs/fit-1")["loss"][0] == [1, 2, 3, 4]
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_at_once(folder):
+def test_unwritable_folder_raises_before_training(folder):
     (folder / "logs").write_text("")
     seen: list[Any] = []
     with pytest.raises(
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(folder):
     assert seen == []
 
 
-def test_what_fails_later_costs_the_log_and_not_the_training(folder):
+def test_logging_failure_stops_the_log_and_not_the_training(folder):
     log = TensorBoardLogger("logs")
 
     def remove(epoch):
@@ -173,7 +173,7 @@ def test_what_fails_later_costs_the_log_and_not_the_training(folder):
     assert scalars("elsewhere")["loss"][0] == [1, 2]
 
 
-def test_without_the_library_one_line_says_what_to_install(folder, monkeypatch):
+def test_missing_library_error_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX.proto.event_pb2", None)
     message = r'needs tensorboardX.*, which is not installed: pip install "batchprop\[tensorboard\]"'
     with pytest.raises(bp.errors.BatchpropError, match=message):

@@ -1,4 +1,4 @@
-"""A network that trains in no time."""
+"""A small network that trains quickly."""
 
 import warnings
 
@@ -9,24 +9,24 @@ import batchprop as bp
 
 
 def table(n=60):
-    """Two classes, told apart by the first of three columns."""
+    """Two classes, separable by the first of three columns."""
     X = np.random.default_rng(0).normal(size=(n, 3))
     return X, (X[:, 0] > 0).astype(int)
 
 
 def network(*callbacks, max_iter=3, **parameters):
-    """A classifier that goes through all its epochs."""
+    """A classifier that trains for all its epochs."""
     small = {"hidden_layer_sizes": (4,), "random_state": 0, "tol": 0.0, "n_iter_no_change": 1000}
     return bp.MLPClassifier(callbacks=list(callbacks), max_iter=max_iter, **{**small, **parameters})
 
 
 def fit(estimator, *data, **extra):
-    """Fit, and say nothing of a loss that still falls."""
+    """Fit without convergence warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return estimator.fit(*(data or table()), **extra)
 
 
 def stopping(epoch):
-    """A callback that ends training in the second epoch."""
+    """A callback that stops training in the second epoch."""
     return epoch.number == 2

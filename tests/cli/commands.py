@@ -1,4 +1,4 @@
-"""Tables to train on, and ways to run the commands."""
+"""Tables to train on, and functions that run the commands."""
 
 import os
 import subprocess
@@ -33,20 +33,20 @@ def run(*words, code=0):
 
 
 def command(*words, start=START):
-    """The words of a command line for a process of its own."""
+    """The argument list of a command in a separate process."""
     return [sys.executable, "-c", start, *map(str, words)]
 
 
 def environment():
-    """The environment of such a process: the sources under test, and no colours forced."""
+    """The environment of such a process: the sources under test, without forced colours."""
     kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "COLUMNS")}
     ours = {"PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
-    # Nothing is left in the user's own cache.
+    # Leave the user's cache unchanged.
     return {**kept, **ours, "BATCHPROP_CACHE": "off"}
 
 
 def process(*words, cwd, start=START):
-    """Run a command line in a process of its own."""
+    """Run a command line in a separate process."""
     return subprocess.run(
         command(*words, start=start),
         cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=120,
@@ -54,7 +54,7 @@ def process(*words, cwd, start=START):
 
 
 def flowers(path):
-    """Iris as a file."""
+    """Write iris to a file."""
     iris = load_iris(as_frame=True)
     frame = iris.frame.rename(columns=lambda name: name.removesuffix(" (cm)").replace(" ", "_"))
     frame["species"] = iris.target_names[frame.pop("target")]
@@ -63,7 +63,7 @@ def flowers(path):
 
 
 def houses(path, n=150, seed=0):
-    """Prices by size, town, age and day of sale, some of them unknown."""
+    """Write prices by size, town, age and day of sale, with missing values."""
     rng = np.random.default_rng(seed)
     size = rng.normal(100, 30, n)
     town = rng.choice(["Ulm", "Bonn", "Jena"], n)
@@ -83,7 +83,7 @@ def houses(path, n=150, seed=0):
 
 
 def write(frame, path):
-    """Write a table by its ending."""
+    """Write a table in the format of the file suffix."""
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
     else:
@@ -92,5 +92,5 @@ def write(frame, path):
 
 
 def names(folder):
-    """What a folder holds, hidden files too."""
+    """The names in a folder, including hidden files."""
     return sorted(path.name for path in folder.iterdir())

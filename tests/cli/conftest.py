@@ -1,4 +1,4 @@
-"""Every test works in a folder of its own, and one model is trained for all that only read it."""
+"""Every test works in its own folder; tests that only read a model share one."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quick_to_draw(request, monkeypatch):
-    """Pictures take four fifths of a small training: only tests that are marked for them have them."""
+    """Skip figures, which take 80% of a small training, in tests without the marker."""
     if request.node.get_closest_marker("pictures") is None:
         for name in ("diagnose", "build_report"):
             monkeypatch.setattr(model_files, name, lambda *_: None)
@@ -25,7 +25,7 @@ def quick_to_draw(request, monkeypatch):
 
 @pytest.fixture(scope="session")
 def origin():
-    """What has imported everything already: only tests of the imports need a process that has not."""
+    """A process with everything imported; only tests of imports need a fresh one."""
     origin = Origin()
     yield origin
     origin.close()
@@ -33,7 +33,7 @@ def origin():
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """A folder with flowers.csv, houses.parquet and a model of each."""
+    """A folder with flowers.csv, houses.parquet and a model for each."""
     folder = tmp_path_factory.mktemp("models")
     data = {"flowers": (flowers(folder / "flowers.csv"), "species")}
     data["houses"] = (houses(folder / "houses.parquet"), "price")

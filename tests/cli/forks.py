@@ -1,4 +1,4 @@
-"""Processes that begin with everything imported: a command in one starts at once."""
+"""Processes that start with everything imported, so that commands start immediately."""
 
 import json
 import os
@@ -31,7 +31,7 @@ while True:
         for number, output in enumerate(outputs, 1):
             os.dup2(output, number)
             os.close(output)
-        # New ones, unbuffered: those there are remember another kind of output.
+        # New, unbuffered streams: the existing ones keep the settings of the old outputs.
         sys.stdout, sys.stderr = (
             io.TextIOWrapper(open(number, "wb", 0), encoding=asked["encoding"], write_through=True)
             for number in (1, 2)
@@ -58,7 +58,7 @@ exec(asked["start"])
 
 
 class Origin:
-    """The process that all others are forked of."""
+    """The process that all others are forked from."""
 
     def __init__(self):
         self.ours, theirs = socket.socketpair()
@@ -92,14 +92,14 @@ class Origin:
             fork.close()
 
     def close(self):
-        """End it."""
+        """Terminate the process."""
         self.ours.close()
         self.replies.close()
         self.process.wait(60)
 
 
 class Fork:
-    """What tests use of `subprocess.Popen`."""
+    """The part of the `subprocess.Popen` interface that tests use."""
 
     def __init__(self, pid, stdout, stderr, replies):
         self.pid, self.stdout, self.stderr, self.replies = pid, stdout, stderr, replies
@@ -110,13 +110,13 @@ class Fork:
         os.kill(self.pid, number)
 
     def wait(self):
-        """Wait for the end, and return the exit code."""
+        """Wait for the process, and return its exit code."""
         if self.returncode is None:
             self.returncode = int(self.replies.readline())
         return self.returncode
 
     def communicate(self):
-        """The rest of both outputs; standard error is too short to fill its pipe."""
+        """Return the rest of both outputs; standard error is too short to fill its pipe."""
         limit = threading.Timer(SECONDS, self.send_signal, [signal.SIGKILL])
         limit.start()
         rest = self.stdout.read(), self.stderr.read()
@@ -125,7 +125,7 @@ class Fork:
         return rest
 
     def close(self):
-        """End it, whatever it does."""
+        """Kill the process."""
         if self.returncode is None:
             self.send_signal(signal.SIGKILL)
             self.wait()

@@ -1,10 +1,10 @@
-"""What a report says, read off its HTML without a browser."""
+"""Parse a report's HTML without a browser."""
 
 from html.parser import HTMLParser
 
 
-class Said(HTMLParser):
-    """Tables by caption, headings, text, and every element with its attributes."""
+class ParsedReport(HTMLParser):
+    """A parsed report: tables by caption, headings, text, and elements with attributes."""
 
     def __init__(self, html):
         super().__init__()
@@ -17,9 +17,9 @@ class Said(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
     def table(self, begin):
-        """The rows of the only table whose caption begins so, the headings first."""
-        (found,) = (rows for caption, rows in self.tables.items() if caption.startswith(begin))
-        return found
+        """Return the rows of the one table whose caption starts so, headings first."""
+        (result,) = (rows for caption, rows in self.tables.items() if caption.startswith(begin))
+        return result
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
@@ -49,5 +49,5 @@ class Said(HTMLParser):
 
 
 def report(folder):
-    """The report in the folder of a model."""
-    return Said((folder / "report.html").read_text(encoding="utf-8"))
+    """Parse the report in a model's folder."""
+    return ParsedReport((folder / "report.html").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The commands as a whole: help that cannot drift from the options, one line for every failure."""
+"""All commands: help that matches the options, and one-line errors."""
 
 import errno
 import json
@@ -35,7 +35,7 @@ def plain(text):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_tells_every_option_and_an_example(name, monkeypatch):
+def test_help_lists_every_option_and_an_example(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = plain(run(name, "--help").stdout)
     options = subcommand(name).params
@@ -47,7 +47,7 @@ def test_help_tells_every_option_and_an_example(name, monkeypatch):
     assert f"batchprop {name} " in text
 
 
-def test_the_choices_are_those_of_the_core():
+def test_option_choices_match_the_core():
     assert set(option_choices("activation")) == set(ACTIVATIONS)
     assert set(option_choices("loss")) == set(HEADS) - {"softmax", "sigmoid"}
     assert option_choices("engine") == ENGINES
@@ -78,7 +78,7 @@ def test_the_examples_run(name, folder):
         run(*words, *quick)
 
 
-def test_help_of_the_whole(monkeypatch):
+def test_top_level_help(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     text = plain(run("--help").stdout)
     for name in COMMANDS:
@@ -90,12 +90,12 @@ def test_the_version():
     assert run("--version").stdout == f"batchprop {batchprop.__version__}\n"
 
 
-def test_unknown_commands_and_options_are_misuse():
+def test_unknown_commands_and_options_exit_with_code_2():
     assert "No such command 'trian'" in run("trian", code=2).stderr
     assert "No such option" in run("--bogus", code=2).stderr
 
 
-def test_a_process_of_its_own_speaks_and_exits_alike(origin, folder):
+def test_separate_process_has_the_same_output_and_exit_code(origin, folder):
     done = process("walk", "--rows", "2", cwd=folder)
     assert done.returncode == 0
     assert "before the update" in done.stdout
@@ -108,7 +108,7 @@ def test_a_process_of_its_own_speaks_and_exits_alike(origin, folder):
     assert names(folder) == []
 
 
-def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(origin, folder):
+def test_closed_pipe_prints_no_traceback(origin, folder):
     walking = origin.start(("walk", "--rows", "500", "--hidden", "50,50,50"), folder)
     try:
         assert walking.stdout.readline()
@@ -119,13 +119,13 @@ def test_a_reader_that_leaves_early_is_no_failure_to_speak_of(origin, folder):
         walking.close()
 
 
-def test_no_command_prints_the_help_and_no_empty_error(origin, folder):
+def test_running_without_a_command_prints_the_help(origin, folder):
     done = origin.run(cwd=folder)
     assert (done.returncode, done.stderr) == (2, "")
     assert all(name in done.stdout for name in COMMANDS)
 
 
-def test_an_output_that_lacks_letters_is_no_failure(folder):
+def test_output_that_cannot_encode_all_characters_does_not_fail(folder):
     flowers(folder / "flowers.csv")
     ascii_only = CliRunner(charset="ascii")
     done = ascii_only.invoke(app, ["train", "flowers.csv", "--target", "species", *QUICK])
@@ -135,7 +135,7 @@ def test_an_output_that_lacks_letters_is_no_failure(folder):
     assert ascii_only.invoke(app, ["train", "--help"]).exit_code == 0
 
 
-def test_answers_never_lose_a_letter_to_the_output(origin, folder):
+def test_predictions_that_stdout_cannot_encode_raise_an_error(origin, folder):
     frame = pd.read_csv(flowers(folder / "t.csv")).replace("setosa", "城市")
     run("train", write(frame, folder / "t.csv"), "--target", "species", "--epochs", 30)
     done = origin.run("predict", "t-model", "t.csv", cwd=folder, encoding="ascii")
@@ -157,7 +157,7 @@ main()
 
 
 @pytest.mark.parametrize("name", ["typer", "pandas", "matplotlib.figure"])
-def test_ctrl_c_during_the_imports_is_one_line(folder, name):
+def test_ctrl_c_during_imports_prints_one_line(folder, name):
     done = process("train", cwd=folder, start=IMPORTING.replace("{name}", name))
     assert done.returncode == 130
     assert done.stderr.startswith("batchprop: interrupted")
@@ -167,7 +167,7 @@ def test_ctrl_c_during_the_imports_is_one_line(folder, name):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.parametrize("words", [["walk"], ["train", *QUICK], ["--help"]])
-def test_a_full_disk_is_one_line_and_leaves_nothing(origin, folder, words):
+def test_full_disk_is_a_one_line_error_and_leaves_no_files(origin, folder, words):
     with Path("/dev/full").open("w") as full:
         done = origin.run(*words, cwd=folder, stdout=full.fileno())
     assert done.returncode == 1
@@ -183,7 +183,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(origin, folder, words):
         ("save_learning_curve", "digits-model/learning-curve.png"),
     ],
 )
-def test_a_disk_that_fills_up_while_writing_leaves_nothing(folder, monkeypatch, place, file):
+def test_disk_that_fills_up_while_writing_leaves_no_files(folder, monkeypatch, place, file):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "some file")
 
@@ -215,11 +215,11 @@ print(json.dumps(done))
 """
 
 
-def test_without_the_extra_help_works_and_the_rest_says_how_to_install_it(folder):
+def test_without_the_extra_help_works_and_commands_name_the_extra(folder):
     codes = {"--help": 0, "train --help": 0, "walk": 0}
     codes |= {"train": 1, "predict m t.csv": 1, "walk t.csv --target y": 1}
     lines = json.dumps([line.split() for line in codes])
-    # One process for all of them: to start it takes longer than they do.
+    # One process for all commands, since starting it takes longest.
     printed = process(lines, cwd=folder, start=WITHOUT)
     assert (printed.returncode, printed.stderr) == (0, "")
     done = json.loads(printed.stdout)
@@ -231,7 +231,7 @@ def test_without_the_extra_help_works_and_the_rest_says_how_to_install_it(folder
             assert len(said.splitlines()) == 1
 
 
-def test_help_imports_nothing_heavy(folder):
+def test_help_imports_no_slow_modules(folder):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import batchprop.cli.app"],
         cwd=folder, env=environment(), capture_output=True, text=True, check=True, timeout=60,

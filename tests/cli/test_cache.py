@@ -1,4 +1,4 @@
-"""The cache of compiled programs: a second process compiles nothing; where it lies; how to switch it off."""
+"""The cache of compiled programs: a second process compiles nothing; its location; disabling it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from batchprop.cli.cache import cache_folder, set_up_cache
 from tests.cli.commands import START, flowers
 
-# Counts what JAX finds in its cache, and what it has to compile.
+# Counts JAX's cache hits and compilations.
 COUNTING = """
 import atexit, collections
 from batchprop.cli.cache import set_up_cache
@@ -24,7 +24,7 @@ atexit.register(lambda: print("hits", counts["cache_hits"], "misses", counts["ca
 
 @pytest.fixture
 def counts(origin, folder):
-    """How many programs a training finds in the cache, and how many not."""
+    """Return how many programs a training finds in the cache, and how many it compiles."""
     data = flowers(folder / "flowers.csv")
 
     def train(cache, out):
@@ -54,7 +54,7 @@ def test_the_cache_can_be_switched_off(counts):
 
 @pytest.fixture
 def bare(monkeypatch):
-    """No variable says where caches are."""
+    """No environment variable sets the cache location."""
     for name in ("BATCHPROP_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "JAX_COMPILATION_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
@@ -69,12 +69,12 @@ def bare(monkeypatch):
         ("win32", "/home/me/AppData/Local/batchprop/compiled"),
     ],
 )
-def test_it_lies_where_the_system_has_its_caches(bare, platform, folder):
+def test_default_folder_is_in_the_system_cache(bare, platform, folder):
     bare.setattr(sys, "platform", platform)
     assert cache_folder() == Path(folder)
 
 
-def test_variables_move_it_or_switch_it_off(bare, tmp_path):
+def test_environment_variables_move_or_disable_the_cache(bare, tmp_path):
     bare.setattr(sys, "platform", "linux")
     bare.setenv("XDG_CACHE_HOME", "/caches")
     assert cache_folder() == Path("/caches/batchprop/compiled")
@@ -84,14 +84,14 @@ def test_variables_move_it_or_switch_it_off(bare, tmp_path):
     assert cache_folder() is None
 
 
-def test_a_cache_of_the_users_own_stays(bare, tmp_path):
+def test_cache_configured_by_the_user_is_kept(bare, tmp_path):
     bare.setenv("BATCHPROP_CACHE", str(tmp_path / "ours"))
     bare.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "theirs"))
     set_up_cache()
     assert not (tmp_path / "ours").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(bare, tmp_path):
+def test_unwritable_cache_folder_does_not_fail_the_command(bare, tmp_path):
     (tmp_path / "file").write_text("")
     bare.setenv("BATCHPROP_CACHE", str(tmp_path / "file" / "cache"))
     set_up_cache()

@@ -1,4 +1,4 @@
-"""`batchprop train --checkpoint-every ... --resume`: nothing is lost, whatever ends it."""
+"""`batchprop train --checkpoint-every ... --resume`: an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cli.commands import run
 from tests.cli.test_large_tables import STREAM, table
 from tests.estimators.test_checkpoints import DiedError, dying_after
 
-# So little memory as these tests allow opens few runs, and the fit says so.
+# The small memory of these tests opens few partitions, and the fit warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
 
 QUICK = ("--epochs", "6", "--hidden", "8", "--checkpoint-every", "0s")
@@ -27,7 +27,7 @@ KEPT = "m.checkpoints"
 
 
 @pytest.fixture(autouse=True)
-def pieces_of_one_batch(monkeypatch):
+def one_batch_chunks(monkeypatch):
     monkeypatch.setattr(fit_module, "CHUNK_SECONDS", 0.0)
 
 
@@ -48,7 +48,7 @@ def epochs_of(model):
 
 @pytest.mark.parametrize("extra", [(), STREAM[:2]], ids=["in memory", "in parts"])
 @pytest.mark.parametrize("target", ["kind", "price"])
-def test_a_training_that_died_goes_on_to_the_same_model(folder, extra, target):
+def test_resumed_training_gives_the_same_model(folder, extra, target):
     other = {"kind": "price", "price": "kind"}[target]
     table(2000).drop(columns=other).to_parquet(folder / "t.parquet", row_group_size=500)
     words = [
@@ -75,14 +75,14 @@ def test_a_training_that_died_goes_on_to_the_same_model(folder, extra, target):
     assert not (folder / KEPT).exists()
 
 
-def test_resuming_what_never_began_begins(rows):
+def test_resume_without_a_checkpoint_starts_training(rows):
     assert (
         "There is no checkpoint in m.checkpoints: training begins anew."
         in run(*rows, "--out", "m", "--resume").stdout
     )
 
 
-def test_a_training_that_ended_is_left_as_it_is(rows, folder):
+def test_resume_of_a_finished_training_changes_nothing(rows, folder):
     run(*rows, "--out", "m", "--resume")
     before = (folder / "m" / "model.skops").read_bytes()
     assert (
@@ -91,7 +91,7 @@ def test_a_training_that_ended_is_left_as_it_is(rows, folder):
     assert (folder / "m" / "model.skops").read_bytes() == before
 
 
-def test_resuming_does_not_replace_a_model_that_is_whole(rows):
+def test_resume_does_not_replace_a_complete_model(rows):
     with dying_after(9), pytest.raises(DiedError):
         run(*rows, "--out", "m")
     run(*rows[:-2], "--out", "m")
@@ -99,7 +99,7 @@ def test_resuming_does_not_replace_a_model_that_is_whole(rows):
 
 
 @pytest.mark.parametrize(("memory", "now"), [("2MB", "4GB"), ("2MB", "3MB"), ("4GB", "2MB")])
-def test_whatever_memory_there_is_now_it_is_the_same_training(folder, memory, now):
+def test_resume_ignores_a_changed_memory_limit(folder, memory, now):
     table(1500).drop(columns="price").to_parquet(folder / "t.parquet", row_group_size=250)
     words = ["train", "t.parquet", "--target", "kind", *QUICK, "--epochs", "2"]
     run(*words, "--memory", memory, "--out", "whole")
@@ -110,19 +110,19 @@ def test_whatever_memory_there_is_now_it_is_the_same_training(folder, memory, no
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 10**5, b"{}", b'{"memory": "all"}', b'{"memory": -1}'])
-def test_what_lies_beside_the_checkpoints_may_be_anything(rows, folder, content):
+def test_resume_ignores_a_damaged_resume_file(rows, folder, content):
     with dying_after(9), pytest.raises(DiedError):
         run(*rows, "--out", "m")
     (folder / KEPT / "begun.json").write_bytes(content)
     run(*rows, "--out", "m", "--resume")
 
 
-def test_nothing_is_left_where_no_checkpoint_was_written(rows, folder):
+def test_failure_before_the_first_checkpoint_leaves_no_files(rows, folder):
     run(*rows, "--out", "m", "--weights", "nowhere", code=1)
     assert sorted(path.name for path in folder.iterdir()) == ["t.parquet"]
 
 
-def test_checkpoints_that_are_there_are_not_overwritten(rows, folder):
+def test_existing_checkpoints_are_not_overwritten(rows, folder):
     with dying_after(2), pytest.raises(DiedError):
         run(*rows, "--out", "m")
     said = run(*rows, "--out", "m", code=1).stderr
@@ -164,7 +164,7 @@ def interrupting(after):
     return made
 
 
-def test_another_training_is_not_gone_on_with(rows):
+def test_resume_with_other_settings_is_refused(rows):
     with dying_after(2), pytest.raises(DiedError):
         run(*rows, "--out", "m")
     said = run(*rows, "--out", "m", "--resume", "--alpha", "0.5", code=1).stderr
@@ -172,7 +172,7 @@ def test_another_training_is_not_gone_on_with(rows):
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(rows):
+def test_damaged_checkpoint_is_reported_and_the_previous_one_used(rows):
     run(*rows, "--out", "whole")
     with dying_after(9), pytest.raises(DiedError):
         run(*rows, "--out", "m")
@@ -183,7 +183,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(rows):
     assert coefs("m") == coefs("whole")
 
 
-def test_a_full_disk_says_so_and_keeps_the_old_checkpoint(rows, monkeypatch):
+def test_full_disk_is_reported_and_the_old_checkpoint_kept(rows, monkeypatch):
     write = Checkpoints.write
 
     def full(self, saved, epochs):
@@ -203,7 +203,7 @@ def test_a_full_disk_says_so_and_keeps_the_old_checkpoint(rows, monkeypatch):
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_training_that_diverges_goes_back_and_says_so(folder):
+def test_diverging_training_rewinds_and_reports_it(folder):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({f"x{j}": rng.normal(size=600) for j in range(3)})
     frame["price"] = frame.x0 + 2 * frame.x1 + 3 * frame.x2

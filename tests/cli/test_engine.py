@@ -1,4 +1,4 @@
-"""`--engine`, `--device` and `--precision`: told, stored, refused in one line, and no burden on the model."""
+"""`--engine`, `--device` and `--precision`: reported and stored; models predict on any machine."""
 
 import json
 from functools import partial
@@ -18,7 +18,7 @@ LONG_AT_MOST = ("--epochs", "100000", "--patience", "1", "--learning-rate", "1")
 
 @pytest.fixture
 def without_jax(origin):
-    """Run a command line in a process that has no JAX; what it is forked of has not imported it."""
+    """Run a command line in a process without JAX, forked from one that has not imported it."""
     return partial(origin.run, start=WITHOUT_JAX)
 
 
@@ -37,7 +37,7 @@ def facts(folder):
     ],
 )
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_what_trained_is_told_and_stored(folder, words, engine, device, told, target):
+def test_engine_and_device_are_reported_and_stored(folder, words, engine, device, told, target):
     data = flowers(folder / "flowers.csv")
     task = "classification" if target == "species" else "regression"
     result = run("train", data, "--target", target, "--task", task, *QUICK, *words)
@@ -52,13 +52,13 @@ def test_what_trained_is_told_and_stored(folder, words, engine, device, told, ta
     assert ("jax" in stored["versions"]) == (engine == "jax")
 
 
-def test_the_precision_is_told_before_training(folder):
+def test_precision_is_reported_before_training(folder):
     data = flowers(folder / "flowers.csv")
     said = run("train", data, "--target", "species", *QUICK, "--precision", "float32").stdout
     assert "matrix products in float32" in " ".join(said.split())
 
 
-def test_auto_takes_jax_where_the_work_repays_compiling(folder):
+def test_auto_selects_jax_where_compiling_pays_off(folder):
     data = flowers(folder / "flowers.csv")
     result = run("train", data, "--target", "species", "--hidden", "8", *LONG_AT_MOST)
     assert " with JAX on cpu." in " ".join(result.stdout.split())
@@ -79,7 +79,7 @@ def test_both_engines_learn_the_same(folder):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A machine whose processor passes for a GPU."""
+    """A CPU that JAX reports as a GPU."""
     find = devices.get_device
     for module in (devices, jax_engine):
         monkeypatch.setattr(module, "get_device", lambda name: find(None if name == "gpu" else name))
@@ -97,7 +97,7 @@ def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(without_jax, fold
     assert (done.returncode, done.stderr, done.stdout) == (0, "", with_gpu)
 
 
-def test_the_stored_network_asks_for_no_engine_and_tells_which_it_had(folder):
+def test_stored_network_has_engine_auto_and_records_the_engine_used(folder):
     data = flowers(folder / "flowers.csv")
     for target, task in (("species", "classification"), ("petal_width", "regression")):
         run("train", data, "--target", target, "--task", task, "--out", task, *QUICK, "--engine", "jax")
@@ -107,10 +107,10 @@ def test_the_stored_network_asks_for_no_engine_and_tells_which_it_had(folder):
     assert classifier.engine_ == scaled.regressor_.engine_ == "jax"
 
 
-# --- JAX fails, or is not there ----------------------------------------------------------------------
+# --- JAX fails or is missing --------------------------------------------------------------------------
 
 
-def test_a_device_that_gives_up_is_one_line_and_leaves_nothing(folder, monkeypatch):
+def test_device_failure_in_training_is_a_one_line_error_and_leaves_no_files(folder, monkeypatch):
     def exhausted(*_):
         raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nMore about it.")
 
@@ -124,7 +124,7 @@ def test_a_device_that_gives_up_is_one_line_and_leaves_nothing(folder, monkeypat
     assert names(folder) == ["t.csv"]
 
 
-def test_a_prediction_that_a_device_gives_up_is_one_line(models, folder, monkeypatch):
+def test_device_failure_in_prediction_is_a_one_line_error(models, folder, monkeypatch):
     def exhausted(*_, **_more):
         raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
@@ -136,7 +136,7 @@ def test_a_prediction_that_a_device_gives_up_is_one_line(models, folder, monkeyp
 
 
 @pytest.mark.parametrize("words", [("--engine", "jax"), ("--device", "gpu"), ("--precision", "bfloat16")])
-def test_jax_asked_for_and_missing_is_one_line_before_anything_is_read(without_jax, folder, words):
+def test_requested_but_missing_jax_is_an_error_before_the_table_is_read(without_jax, folder, words):
     done = without_jax("train", "nowhere.csv", "--target", "y", *words, cwd=folder)
     assert done.returncode == 2
     assert "needs JAX, which is not installed: pip install 'batchprop[jax]'" in done.stderr
@@ -145,7 +145,7 @@ def test_jax_asked_for_and_missing_is_one_line_before_anything_is_read(without_j
     assert names(folder) == []
 
 
-def test_jax_missing_where_it_would_pay_is_one_line_that_names_the_option(without_jax, folder):
+def test_missing_jax_prints_one_line_where_jax_would_be_faster(without_jax, folder):
     flowers(folder / "t.csv")
     done = without_jax("train", "t.csv", "--target", "species", "--hidden", "8", *LONG_AT_MOST, cwd=folder)
     assert done.returncode == 0
@@ -159,7 +159,7 @@ def test_jax_missing_where_it_would_pay_is_one_line_that_names_the_option(withou
 
 
 @pytest.mark.parametrize("words", [QUICK, ("--hidden", "8", *LONG_AT_MOST, "--engine", "numpy")])
-def test_jax_missing_is_no_news_where_it_would_not_pay_or_is_not_wanted(without_jax, folder, words):
+def test_missing_jax_prints_nothing_where_jax_would_not_help(without_jax, folder, words):
     flowers(folder / "t.csv")
     done = without_jax("train", "t.csv", "--target", "species", *words, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")

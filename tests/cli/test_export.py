@@ -1,4 +1,4 @@
-"""`batchprop export`: a trained model in files for others."""
+"""`batchprop export`: a trained model in ONNX and safetensors files."""
 
 import numpy as np
 import onnxruntime
@@ -15,7 +15,7 @@ def answers(path, feeds):
     return session.run(None, {each.name: feeds[each.name] for each in session.get_inputs()})
 
 
-def test_a_model_of_classes(models, folder):
+def test_classification_model_is_exported(models, folder):
     shown = run("export", models / "flowers-model", "--onnx", "flowers.onnx").output
     assert shown == "The model as ONNX in flowers.onnx\n"
     frame = pd.read_csv(models / "flowers.csv")
@@ -28,7 +28,7 @@ def test_a_model_of_classes(models, folder):
     assert names(folder) == ["flowers.onnx", "p.csv"]
 
 
-def test_a_model_of_numbers(models):
+def test_regression_model_is_exported(models):
     run("export", models / "houses-model", "--onnx", "houses.onnx")
     frame = pd.read_parquet(models / "houses.parquet")
     feeds = {
@@ -38,19 +38,19 @@ def test_a_model_of_numbers(models):
         "garden": frame[["garden"]].astype(str).to_numpy(object),
     }
     run("predict", models / "houses-model", models / "houses.parquet", "--out", "p.csv")
-    (found,) = answers("houses.onnx", feeds)
-    np.testing.assert_allclose(found[:, 0], pd.read_csv("p.csv")["price"], rtol=1e-5)
+    (result,) = answers("houses.onnx", feeds)
+    np.testing.assert_allclose(result[:, 0], pd.read_csv("p.csv")["price"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["flowers-model", "houses-model"])
-def test_weights_alone(models, name):
+def test_weights_are_exported_without_onnx(models, name):
     shown = run("export", models / name / "model.skops", "--weights", "net.safetensors").output
     assert shown == "The network's weights in net.safetensors\n"
     assert bp.Network.from_weights("net.safetensors").sizes[1:] == (8, 3 if name == "flowers-model" else 1)
     assert len(load_file("net.safetensors")) == 4
 
 
-def test_files_that_are_there(models, folder):
+def test_existing_files_are_replaced_only_with_force(models, folder):
     model = models / "flowers-model"
     both = ("--onnx", "f.onnx", "--weights", "f.safetensors")
     (folder / "f.safetensors").write_text("mine")
@@ -71,10 +71,10 @@ def test_files_that_are_there(models, folder):
         (("--onnx", "none/of/these.onnx"), 0, ""),
     ],
 )
-def test_misuse(models, words, code, message):
+def test_misuse_is_refused(models, words, code, message):
     assert message in run("export", models / "flowers-model", *words, code=code).stderr
 
 
-def test_no_model(folder):
+def test_missing_model_is_refused(folder):
     assert "there is no model none" in run("export", "none", "--onnx", "m.onnx", code=1).stderr
     assert names(folder) == []

@@ -1,4 +1,4 @@
-"""A disk that is full: what could not be written is said, and nothing half-written stays."""
+"""A full disk: unwritable files are reported, and no partial files remain."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def table(folder):
 
 
 @contextmanager
-def limited(limit):
-    """This process may write files of so many bytes only."""
+def file_size_limit(limit):
+    """Limit the size of files that this process may write."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
@@ -33,14 +33,14 @@ def limited(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def refused(words, limit):
-    """What a command says that may write files of so many bytes only."""
-    with limited(limit):
+def error_message(words, limit):
+    """Run a command with a file size limit, and return its error message."""
+    with file_size_limit(limit):
         return run(*words, code=1).stderr
 
 
-def test_a_model_that_cannot_be_written(origin, folder, table):
-    # In a process of its own: what Python does on its way out adds nothing to the line.
+def test_unwritable_model_is_reported_and_leaves_no_files(origin, folder, table):
+    # In a separate process, to include Python's shutdown: it adds nothing to the line.
     done = origin.run(*TRAIN, cwd=folder, start=FULL.format(limit=60_000))
     assert done.returncode == 1
     assert done.stderr == (
@@ -51,15 +51,15 @@ def test_a_model_that_cannot_be_written(origin, folder, table):
     assert names(folder) == [table.name]
 
 
-def test_the_model_before_stays_as_it_is(folder, table):
+def test_existing_model_survives_a_full_disk(folder, table):
     run(*TRAIN)
     before = {path.name: path.read_bytes() for path in (folder / "m").iterdir()}
-    assert "m/model.skops could not be written" in refused([*TRAIN, "--force"], 4_000)
+    assert "m/model.skops could not be written" in error_message([*TRAIN, "--force"], 4_000)
     assert names(folder) == [table.name, "m"]
     assert {path.name: path.read_bytes() for path in (folder / "m").iterdir()} == before
 
 
-def test_a_training_with_checkpoints_goes_on_from_them(folder, table, monkeypatch):
+def test_training_resumes_from_its_checkpoints(folder, table, monkeypatch):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(*given):
@@ -83,11 +83,11 @@ def test_a_training_with_checkpoints_goes_on_from_them(folder, table, monkeypatc
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_answers_that_cannot_be_written(folder, models, ending):
+def test_unwritable_predictions_are_reported(folder, models, ending):
     frame = pd.read_csv(models / "flowers.csv")
     pd.concat([frame] * 40).to_csv(folder / "t.csv", index=False)
     words = ["predict", models / "flowers-model", "t.csv", "--proba", "--out", f"a{ending}"]
-    assert f"a{ending} could not be written: File too large; raise the limit" in refused(words, 4_000)
+    assert f"a{ending} could not be written: File too large; raise the limit" in error_message(words, 4_000)
     assert names(folder) == ["t.csv"]
 
 
@@ -101,7 +101,7 @@ def test_answers_that_cannot_be_written(folder, models, ending):
         ("export MODEL --weights w.safetensors", "w.safetensors"),
     ],
 )
-def test_what_the_other_commands_cannot_write(folder, models, table, words, file):
+def test_unwritable_files_of_other_commands_are_reported(folder, models, table, words, file):
     given = shlex.split(words.replace("MODEL", str(models / "flowers-model")))
-    assert f"{file} could not be written: File too large; raise the limit" in refused(given, 300)
+    assert f"{file} could not be written: File too large; raise the limit" in error_message(given, 300)
     assert names(folder) == [table.name]

@@ -1,4 +1,4 @@
-"""`batchprop train` on tables larger than the memory it may use, and on many files."""
+"""`batchprop train` on tables larger than its memory limit, and on many files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from batchprop.data.shuffle import hash_uniform
 from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import run
 
-# So little memory as these tests allow opens few runs, and the fit says so.
+# The small memory of these tests opens few partitions, and the fit warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
 
 ROWS = 3000
@@ -21,7 +21,7 @@ STREAM = ("--memory", "2MB", "--hidden", "16", "--epochs", "5", "--learning-rate
 
 
 def table(rows=ROWS, seed=0):
-    """Numbers, some missing, words and dates; two classes and a number that follow from them."""
+    """Numbers with missing values, words and dates; two classes and a number that depend on them."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(20)})
     frame["colour"] = rng.choice(["red", "green", "blue"], rows)
@@ -33,20 +33,20 @@ def table(rows=ROWS, seed=0):
     return frame
 
 
-def told(folder):
+def read_settings(folder):
     return json.loads((folder / "settings.json").read_text())
 
 
 @pytest.fixture
 def large(folder):
-    """A Parquet file of four row groups."""
+    """A folder with a Parquet file of four row groups."""
     table().to_parquet(folder / "large.parquet", row_group_size=750)
     return folder
 
 
 @pytest.mark.pictures
 @pytest.mark.parametrize("target", ["kind", "price"])
-def test_a_large_table_is_read_in_parts_and_learned_as_well(large, target):
+def test_streamed_training_scores_as_well_as_in_memory(large, target):
     other = {"kind": "price", "price": "kind"}[target]
     frame = pd.read_parquet("large.parquet").drop(columns=other)
     frame.to_parquet("large.parquet", row_group_size=750)
@@ -54,7 +54,7 @@ def test_a_large_table_is_read_in_parts_and_learned_as_well(large, target):
     assert "to test; read in 4 parts in every epoch" in " ".join(said.split())
     run("train", "large.parquet", "--target", target, "--out", "whole", *STREAM[2:])
     score = {"kind": "accuracy", "price": "R²"}[target]
-    parts, whole = told(large / "parts"), told(large / "whole")
+    parts, whole = read_settings(large / "parts"), read_settings(large / "whole")
     assert parts["test"][score] > whole["test"][score] - 0.02
     assert parts["baseline"][score] < 0.7
     assert set(parts["data"]["rows"]) == {"train", "validation", "test"}
@@ -68,7 +68,7 @@ def test_a_large_table_is_read_in_parts_and_learned_as_well(large, target):
         assert np.corrcoef(answers, frame.price)[0, 1] > 0.95
 
 
-def test_the_same_rows_are_kept_whatever_the_files(large):
+def test_split_is_the_same_for_one_file_and_many(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     (large / "files").mkdir()
     for i in range(3):
@@ -77,7 +77,7 @@ def test_the_same_rows_are_kept_whatever_the_files(large):
     frame.to_parquet("large.parquet", row_group_size=750)
     run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM)
     run("train", "files", "--target", "kind", "--out", "many", *STREAM)
-    one, many = told(large / "one"), told(large / "many")
+    one, many = read_settings(large / "one"), read_settings(large / "many")
     assert many["data"]["name"] == "3 files from part-0.csv.gz to part-2.csv.gz"
     assert many["test"]["accuracy"] > one["test"]["accuracy"] - 0.03
     assert [column["kind"] for column in many["data"]["columns"]] == [
@@ -93,13 +93,13 @@ def test_many_small_files_are_one_table(folder):
     run("train", *sorted(folder.glob("*.parquet")), *words, "--out", "many")
     frame.to_parquet(folder / "one.parquet")
     run("train", "one.parquet", *words, "--out", "one")
-    one, many = told(folder / "one"), told(folder / "many")
+    one, many = read_settings(folder / "one"), read_settings(folder / "many")
     assert one["test"] == many["test"]
     assert many["data"]["files"] == [str(folder / f"part-{i}.parquet") for i in range(3)]
 
 
 @pytest.mark.pictures
-def test_suspicious_rows_of_many_files_name_the_file(folder):
+def test_suspicious_rows_name_their_file(folder):
     frame = table(300)[["x0", "x1", "kind"]]
     for i in range(2):
         frame.iloc[150 * i : 150 * (i + 1)].to_csv(folder / f"part-{i}.csv", index=False)
@@ -107,7 +107,7 @@ def test_suspicious_rows_of_many_files_name_the_file(folder):
     assert "part-1.csv, line " in (folder / "m" / "report.html").read_text()
 
 
-def test_a_bad_row_of_a_large_table(large):
+def test_bad_row_of_a_large_table_is_refused_or_skipped(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame.loc[1234, "kind"] = None
     frame.to_parquet("large.parquet", row_group_size=750)
@@ -119,19 +119,19 @@ def test_a_bad_row_of_a_large_table(large):
 
 
 @pytest.mark.parametrize("option", [("--record",), ("--solver", "lbfgs"), ("--batch-size", "full")])
-def test_what_needs_all_rows_is_refused(large, option):
+def test_options_that_need_all_rows_are_refused(large, option):
     said = run("train", "large.parquet", "--target", "kind", *STREAM, *option, code=2).stderr
     assert f"{' '.join(option)} needs all rows at once, and the table does not fit in the memory" in said
 
 
-def test_one_class_in_a_large_table(large):
+def test_large_table_with_one_class_is_refused(large):
     pd.read_parquet("large.parquet").assign(kind="yes").to_parquet("large.parquet", row_group_size=750)
     said = run("train", "large.parquet", "--target", "kind", *STREAM, code=1).stderr
     assert "the target 'kind' holds one class only, 'yes', in all" in said
     assert sorted(path.name for path in large.iterdir()) == ["large.parquet"]
 
 
-def test_a_class_that_is_too_rare_to_train_on(large):
+def test_class_too_rare_to_train_on_is_refused(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame.loc[hash_uniform(np.arange(ROWS), 0).argmin(), "kind"] = "rare"  # the first to be kept for the test
     frame.to_parquet("large.parquet", row_group_size=750)
@@ -139,17 +139,17 @@ def test_a_class_that_is_too_rare_to_train_on(large):
     assert "class 'rare' has no row among those to train on" in said
 
 
-def test_text_sorted_by_class_is_learned_as_well(folder):
+def test_table_sorted_by_class_scores_as_well(folder):
     frame = table(4000).drop(columns="price")
     frame.to_csv(folder / "mixed.csv", index=False)
     frame.sort_values("kind").to_csv(folder / "sorted.csv", index=False)
     for name in ("mixed", "sorted"):
         run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM)
-    mixed, in_order = (told(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
+    mixed, in_order = (read_settings(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
     assert in_order < mixed + 0.1
 
 
-def test_weights_of_a_large_table(large):
+def test_sample_weights_of_a_large_table(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame["kind"] = np.random.default_rng(1).choice(["yes", "no"], ROWS, p=[0.3, 0.7])  # by chance alone
     frame["count"] = np.where(frame.kind == "yes", 100.0, 1.0)

@@ -1,4 +1,4 @@
-"""`batchprop look`: one page of a model or of a network trained on the spot, and nothing half-written."""
+"""`batchprop look`: one page of a model or of a newly trained network, and no partial files."""
 
 from contextlib import chdir
 
@@ -16,7 +16,7 @@ from tests.microscope.reading import numbers, page_data
 
 @pytest.fixture(autouse=True)
 def opened(monkeypatch):
-    """The addresses that a browser was asked for."""
+    """The addresses that a browser was asked to open."""
     asked = []
 
     def ask(address):
@@ -27,23 +27,23 @@ def opened(monkeypatch):
     return asked
 
 
-def shown(path):
+def read_page(path):
     return page_data(path.read_text(encoding="utf-8"))
 
 
-def test_the_digits_are_trained_on_the_spot_and_opened(folder, opened):
+def test_digits_are_trained_and_their_page_opened(folder, opened):
     result = run("look")
     assert opened == [(folder / "digits.html").as_uri()]
     assert "Microscope: digits.html" in result.stdout
-    found = shown(folder / "digits.html")
-    assert found["title"] == "digits (from scikit-learn): digit through 64-32-10"
-    assert (found["imageShape"], len(found["examples"])) == ([8, 8], 8)
-    names_of = [one["name"] for one in found["snapshots"]]
+    actual = read_page(folder / "digits.html")
+    assert actual["title"] == "digits (from scikit-learn): digit through 64-32-10"
+    assert (actual["imageShape"], len(actual["examples"])) == ([8, 8], 8)
+    names_of = [one["name"] for one in actual["snapshots"]]
     assert (names_of[0], names_of[-1]) == ("before the first epoch", "after epoch 30, the last")
-    assert sorted(one["label"] for one in found["examples"]) == sorted(
-        {one["label"] for one in found["examples"]}
+    assert sorted(one["label"] for one in actual["examples"]) == sorted(
+        {one["label"] for one in actual["examples"]}
     )
-    losses = [numbers(one["losses"]).mean() for one in found["snapshots"]]
+    losses = [numbers(one["losses"]).mean() for one in actual["snapshots"]]
     assert losses[0] > 2
     assert losses[-1] < 0.2
 
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_page(folder):
     assert a == b != c
 
 
-def test_a_table_is_trained_on_and_its_lines_and_columns_are_named(folder, opened):
+def test_page_of_a_table_names_its_lines_and_columns(folder, opened):
     data = flowers(folder / "flowers.csv")
     run(
         "look",
@@ -73,16 +73,16 @@ def test_a_table_is_trained_on_and_its_lines_and_columns_are_named(folder, opene
         3,
     )
     assert len(opened) == 1
-    found = shown(folder / "flowers.html")
-    assert found["sizes"] == [4, 6, 3, 3]
-    assert found["features"] == ["sepal_length", "sepal_width", "petal_length", "petal_width"]
-    assert found["activations"][0]["name"] == "tanh"
+    result = read_page(folder / "flowers.html")
+    assert result["sizes"] == [4, 6, 3, 3]
+    assert result["features"] == ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    assert result["activations"][0]["name"] == "tanh"
     frame = pd.read_csv(data)
-    for one in found["examples"]:
+    for one in result["examples"]:
         assert frame["species"][int(one["row"].removeprefix("line ")) - 2] == one["label"]
 
 
-def test_a_models_numbers_are_the_models(models, folder):
+def test_page_of_a_model_shows_the_model_numbers(models, folder):
     run(
         "look",
         models / "flowers-model",
@@ -93,53 +93,53 @@ def test_a_models_numbers_are_the_models(models, folder):
         4,
         "--no-open",
     )
-    found = shown(folder / "page.html")
-    assert [one["name"] for one in found["snapshots"]] == ["as fitted: the training was not recorded"]
-    rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
+    result = read_page(folder / "page.html")
+    assert [one["name"] for one in result["snapshots"]] == ["as fitted: the training was not recorded"]
+    rows = [int(one["row"].removeprefix("line ")) - 2 for one in result["examples"]]
     P = load_pipeline(models / "flowers-model").predict_proba(pd.read_csv(models / "flowers.csv").iloc[rows])
-    np.testing.assert_allclose(numbers(found["snapshots"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(numbers(result["snapshots"][0]["P"]), P.T, rtol=1e-5, atol=1e-7)
 
 
-def test_without_data_it_is_what_the_model_was_trained_on(models, folder):
+def test_default_data_are_the_training_table(models, folder):
     run("look", models / "houses-model", "--no-open")
-    found = shown(folder / "houses-model.html")
-    assert "houses.parquet: price, standardised" in found["title"]
-    assert {"size", "town_Ulm", "sold_year"} <= set(found["features"])
-    assert found["examples"][0]["row"].startswith("row ")
+    result = read_page(folder / "houses-model.html")
+    assert "houses.parquet: price, standardised" in result["title"]
+    assert {"size", "town_Ulm", "sold_year"} <= set(result["features"])
+    assert result["examples"][0]["row"].startswith("row ")
 
 
-def test_of_a_folder_it_was_trained_on_the_first_file_is_shown(folder):
+def test_model_trained_on_a_folder_shows_the_first_file(folder):
     (folder / "parts").mkdir()
     whole = pd.read_csv(flowers(folder / "flowers.csv"))
     for part in (2, 10):
         whole[part % 3 :: 3].to_csv(folder / "parts" / f"part-{part}.csv", index=False)
     run("train", "parts", "--target", "species", *QUICK)
     run("look", "parts-model", "--no-open")
-    assert "part-2.csv: species" in shown(folder / "parts-model.html")["title"]
+    assert "part-2.csv: species" in read_page(folder / "parts-model.html")["title"]
 
 
-def test_a_code_in_one_row_is_the_word_that_the_model_learned(folder):
+def test_codes_in_a_single_row_are_read_as_the_learned_categories(folder):
     codes = pd.DataFrame({"code": ["01", "a2"] * 30, "x": np.sqrt(np.arange(60.0)), "y": ["u", "v"] * 30})
     codes.to_csv("codes.csv", index=False)
     run("train", "codes.csv", "--target", "y", *QUICK)
     codes[:1].to_csv("one.csv", index=False)
     run("look", "codes-model", "one.csv", "--no-open")
-    found = shown(folder / "one.html")
-    batch = dict(zip(found["features"], numbers(found["inputs"])[:, 0], strict=True))
+    result = read_page(folder / "one.html")
+    batch = dict(zip(result["features"], numbers(result["inputs"])[:, 0], strict=True))
     assert batch["code_01"] == 1
 
 
-def test_a_recorded_model_shows_its_training_and_few_rows_are_enough_to_look(folder):
+def test_recorded_model_shows_its_snapshots_with_few_rows(folder):
     data = flowers(folder / "flowers.csv")
     run("train", data, "--target", "species", "--record", *QUICK)
     pd.read_csv(data).iloc[[0, 60]].to_csv("two.csv", index=False)
     run("look", "flowers-model", "two.csv", "--no-open")
-    found = shown(folder / "two.html")
-    assert [one["name"] for one in found["snapshots"]][:2] == ["before the first epoch", "after epoch 1"]
-    assert [one["label"] for one in found["examples"]] == ["setosa", "versicolor"]
+    result = read_page(folder / "two.html")
+    assert [one["name"] for one in result["snapshots"]][:2] == ["before the first epoch", "after epoch 1"]
+    assert [one["label"] for one in result["examples"]] == ["setosa", "versicolor"]
 
 
-def test_a_models_table_is_found_beside_it(models, folder):
+def test_training_table_beside_the_model_is_found(models, folder):
     result = run("train", flowers(folder / "data.csv").name, "--target", "species", "--out", "here", *QUICK)
     assert "here" in result.stdout
     (folder / "elsewhere").mkdir()
@@ -152,7 +152,7 @@ def test_a_models_table_is_found_beside_it(models, folder):
         )
 
 
-def test_what_is_left_out_of_the_table_is_said(folder):
+def test_omitted_rows_and_columns_are_reported(folder):
     frame = pd.read_csv(flowers(folder / "flowers.csv"))
     frame.loc[3, "species"] = None
     frame["note"] = "always the same"
@@ -162,22 +162,22 @@ def test_what_is_left_out_of_the_table_is_said(folder):
     assert "note" in told
 
 
-def test_pictures_are_asked_for_by_their_size(folder):
+def test_image_option_sets_the_image_shape(folder):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.integers(0, 9, (40, 6)), columns=[f"p{k}" for k in range(6)])
     frame["kind"] = np.where(frame["p0"] > 4, "dark", "light")
     frame.to_csv("pixels.csv", index=False)
     words = ["look", "pixels.csv", "--target", "kind", "--epochs", 1, "--no-open", "--image"]
     run(*words, "2x3")
-    found = shown(folder / "pixels.html")
-    assert found["imageShape"] == [2, 3]
-    rows = [int(one["row"].removeprefix("line ")) - 2 for one in found["examples"]]
-    np.testing.assert_array_equal(numbers(found["images"]).T, frame.drop(columns="kind").iloc[rows])
+    result = read_page(folder / "pixels.html")
+    assert result["imageShape"] == [2, 3]
+    rows = [int(one["row"].removeprefix("line ")) - 2 for one in result["examples"]]
+    np.testing.assert_array_equal(numbers(result["images"]).T, frame.drop(columns="kind").iloc[rows])
     assert "--image 3x3 has 9 pixels, and the table 6" in run(*words, "3x3", "--force", code=2).stderr
     assert "--image '3by3'" in run(*words, "3by3", code=2).stderr
 
 
-def test_no_browser_is_said_and_no_failure(folder, monkeypatch):
+def test_missing_browser_is_reported_without_failing(folder, monkeypatch):
     monkeypatch.setattr("webbrowser.open", lambda _: False)
     data = flowers(folder / "flowers.csv")
     result = run("look", data, "--target", "species", "--epochs", 1)
@@ -199,7 +199,7 @@ def test_no_browser_is_said_and_no_failure(folder, monkeypatch):
         (["flowers.csv", "--target", "species", "--out", "taken.html"], 1, "the file taken.html exists"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_and_nothing_is_written(folder, opened, words, code, told):
+def test_invalid_input_is_refused_and_leaves_no_files(folder, opened, words, code, told):
     flowers(folder / "flowers.csv")
     (folder / "taken.html").write_text("mine")
     assert told in run("look", *words, code=code).stderr
@@ -208,13 +208,13 @@ def test_what_cannot_be_shown_is_refused_and_nothing_is_written(folder, opened, 
     assert opened == []
 
 
-def test_a_trained_model_takes_no_options_of_training(models):
+def test_training_options_are_refused_with_a_model(models):
     for option, value in (("--hidden", "3"), ("--epochs", "2"), ("--target", "x"), ("--activation", "tanh")):
-        found = run("look", models / "flowers-model", option, value, code=2)
-        assert f"{option} {value} is for a network trained on the spot" in found.stderr
+        result = run("look", models / "flowers-model", option, value, code=2)
+        assert f"{option} {value} is for a network trained on the spot" in result.stderr
 
 
-def test_a_model_needs_its_columns_and_its_table(models, folder):
+def test_missing_columns_and_missing_table_are_refused(models, folder):
     data = houses(folder / "houses.csv")
     told = run("look", models / "flowers-model", data, code=1).stderr
     assert "there is no target column 'species'" in told
@@ -223,7 +223,7 @@ def test_a_model_needs_its_columns_and_its_table(models, folder):
     assert "does not tell what its model was trained on: name a table" in told
 
 
-def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch):
+def test_ctrl_c_shows_the_epochs_so_far_or_leaves_no_files(folder, monkeypatch):
     data, of, ends = flowers(folder / "flowers.csv"), EpochSummary.of, [4]
 
     def interrupted(record):
@@ -234,7 +234,7 @@ def test_ctrl_c_shows_the_training_so_far_or_leaves_nothing(folder, monkeypatch)
     monkeypatch.setattr("batchprop.tabular.history.EpochSummary.of", interrupted)
     words = ["look", str(data), "--target", "species"]
     assert CliRunner().invoke(app, words).exit_code == 130
-    assert shown(folder / "flowers.html")["snapshots"][-1]["name"] == "after epoch 4, the last"
+    assert read_page(folder / "flowers.html")["snapshots"][-1]["name"] == "after epoch 4, the last"
     (folder / "flowers.html").unlink()
     ends[0] = 1
     assert run(*words, code=130).stderr == "batchprop: interrupted; nothing was written\n"

@@ -1,4 +1,4 @@
-"""`batchprop play` as a process: its address, its events, and its end."""
+"""`batchprop play` as a process: its address, its events, and its shutdown."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def playing(origin, tmp_path):
     return start
 
 
-def asked(address, wish=None):
+def fetch(address, wish=None):
     request = urllib.request.Request(address)  # noqa: S310 an address of our own
     if wish is not None:
         request.data = json.dumps(wish).encode()
@@ -45,7 +45,7 @@ def asked(address, wish=None):
 
 
 def events(stream):
-    """The events of a stream, as they come."""
+    """Yield the events of a stream."""
     name = ""
     for line in stream:
         kind, _, text = line.decode().rstrip("\n").partition(": ")
@@ -55,16 +55,16 @@ def events(stream):
             yield name, json.loads(text)
 
 
-def test_it_runs_pushes_what_happens_and_pauses(playing):
+def test_playground_starts_streams_events_and_pauses(playing):
     with playing("--seed", "3") as (process, address):
-        assert b"<title>batchprop playground</title>" in asked(address).read()
-        with asked(f"{address}events") as stream:
+        assert b"<title>batchprop playground</title>" in fetch(address).read()
+        with fetch(f"{address}events") as stream:
             told = events(stream)
             name, setup = next(told)
             assert (name, setup["settings"]["seed"]) == ("setup", 3)
             assert next(told)[1]["step"] == 0
-            asked(f"{address}settings", {"speed": "fast", "batch_size": 1})
-            asked(f"{address}command", {"command": "start"})
+            fetch(f"{address}settings", {"speed": "fast", "batch_size": 1})
+            fetch(f"{address}command", {"command": "start"})
             losses = 0
             for name, state in told:
                 if name == "state":
@@ -73,11 +73,11 @@ def test_it_runs_pushes_what_happens_and_pauses(playing):
                     assert state["step"] == losses
                 if losses >= 100:
                     break
-            asked(f"{address}command", {"command": "pause"})
+            fetch(f"{address}command", {"command": "pause"})
             paused = next(state for name, state in told if name == "state" and not state["running"])
             assert len(paused["last_batch"]) == 1
-            assert b"microscope" in asked(f"{address}microscope").read()
-        asked(f"{address}end", {})
+            assert b"microscope" in fetch(f"{address}microscope").read()
+        fetch(f"{address}end", {})
         assert process.wait() == 0
         assert process.stdout.read().splitlines()[-1] == "The playground has ended."
         assert process.stderr.read() == ""
@@ -86,11 +86,11 @@ def test_it_runs_pushes_what_happens_and_pauses(playing):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 0)]
 )
-def test_a_signal_ends_it_though_a_page_listens(playing, number, code):
-    with playing() as (process, address), asked(f"{address}events") as stream:
+def test_signal_ends_the_server_with_a_page_connected(playing, number, code):
+    with playing() as (process, address), fetch(f"{address}events") as stream:
         told = events(stream)
         next(told)
-        asked(f"{address}command", {"command": "start"})
+        fetch(f"{address}command", {"command": "start"})
         process.send_signal(number)
         for _ in told:
             pass  # until the stream ends
@@ -99,20 +99,20 @@ def test_a_signal_ends_it_though_a_page_listens(playing, number, code):
         assert process.stderr.read() == ""
 
 
-def test_where_no_page_listens_any_more_it_rests(playing):
+def test_training_pauses_when_no_page_is_connected(playing):
     with playing() as (_, address):
-        with asked(f"{address}events") as stream:
+        with fetch(f"{address}events") as stream:
             told = events(stream)
             next(told)
-            asked(f"{address}settings", {"speed": "slow"})
-            asked(f"{address}command", {"command": "start"})
+            fetch(f"{address}settings", {"speed": "slow"})
+            fetch(f"{address}command", {"command": "start"})
             assert any(name == "state" and state["running"] for name, state in told)
-        with asked(f"{address}events") as stream:
-            # The page that left is noticed a moment later than the new one comes.
+        with fetch(f"{address}events") as stream:
+            # The server notices the disconnect shortly after the new page connects.
             assert any(name == "state" and not state["running"] for name, state in events(stream))
 
 
-def test_the_browser_is_opened_at_an_address_that_is_good_once(playing, tmp_path):
+def test_browser_opens_a_one_time_url(playing, tmp_path):
     browser = tmp_path / "browser"
     browser.write_text(
         f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/opened\n'
@@ -123,16 +123,16 @@ def test_the_browser_is_opened_at_an_address_that_is_good_once(playing, tmp_path
         opened = (tmp_path / "opened").read_text()
         token = address.rstrip("/").rpartition("/")[2]
         assert token not in opened
-        assert asked(opened).url == address
+        assert fetch(opened).url == address
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            asked(opened)
+            fetch(opened)
 
 
-def test_it_begins_with_a_table(playing, tmp_path):
+def test_playground_starts_with_a_table(playing, tmp_path):
     table = flowers(tmp_path / "flowers.csv")
     with (
         playing(table.name, "--target", "species") as (_, address),
-        asked(f"{address}events") as stream,
+        fetch(f"{address}events") as stream,
     ):
         _, setup = next(events(stream))
     assert setup["settings"]["data"] == "file"
@@ -140,12 +140,12 @@ def test_it_begins_with_a_table(playing, tmp_path):
     assert setup["data"]["outputs"] == ["setosa", "versicolor", "virginica"]
 
 
-def test_whoever_does_not_know_the_token_is_turned_away(playing):
+def test_request_without_the_token_is_rejected(playing):
     with playing() as (_, address):
         bare = address.rpartition("/")[0].rpartition("/")[0] + "/"
         for wrong in (bare, f"{bare}events", f"{bare}{'x' * 32}/"):
             with pytest.raises(urllib.error.HTTPError, match="403"):
-                asked(wrong)
+                fetch(wrong)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_whoever_does_not_know_the_token_is_turned_away(playing):
         (["--port", "70000"], 2, "70000"),
     ],
 )
-def test_what_cannot_be_played_with_is_said_in_one_line(tmp_path, monkeypatch, words, code, said):
+def test_invalid_input_is_a_one_line_error(tmp_path, monkeypatch, words, code, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i**0.5},{i % 2}\n" for i in range(20)))
     assert said in run("play", "--no-open", *words, code=code).stderr
 
 
-def test_a_port_that_is_taken_is_said(tmp_path):
+def test_port_in_use_is_reported(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -174,7 +174,7 @@ def test_a_port_that_is_taken_is_said(tmp_path):
     assert f"port {port} cannot be listened at (Address already in use): leave --port out" in said
 
 
-def test_without_the_extra_it_says_how_to_install_it(tmp_path):
+def test_missing_extra_error_says_how_to_install_it(tmp_path):
     done = process("play", cwd=tmp_path, start=BLOCKED)
     assert done.returncode == 1
     assert done.stderr == (

@@ -1,4 +1,4 @@
-"""`batchprop predict`: the same columns in any order in, answers out."""
+"""`batchprop predict`: columns in any order, output formats, and errors."""
 
 import io
 import json
@@ -24,21 +24,19 @@ def answers(result):
     return pd.read_csv(io.StringIO(result.stdout))
 
 
-def test_answers_go_to_standard_output_a_row_for_each_row(models, model, frame):
+def test_predictions_go_to_stdout_one_row_each(models, model, frame):
     table = answers(run("predict", model, models / "flowers.csv"))
     assert list(table) == ["species"]
     assert len(table) == len(frame)
     assert set(table["species"]) <= set(frame["species"])
 
 
-def test_the_file_of_the_model_is_as_good_as_its_folder(models, model):
+def test_model_file_works_like_its_folder(models, model):
     one = run("predict", model, models / "flowers.csv").stdout
     assert one == run("predict", model / "model.skops", models / "flowers.csv").stdout
 
 
-def test_columns_in_another_order_further_ones_and_other_types_make_no_difference(
-    folder, models, model, frame
-):
+def test_column_order_extra_columns_and_types_do_not_matter(folder, models, model, frame):
     other = frame[frame.columns[::-1]].drop(columns="species").assign(more="x")
     write(other, folder / "other.parquet")
     assert (
@@ -52,7 +50,7 @@ def test_a_single_row_is_enough(folder, model, frame):
     assert len(answers(run("predict", model, folder / "one.tsv"))) == 1
 
 
-def test_probabilities_have_a_column_each_and_sum_to_one(models, model):
+def test_each_class_has_a_probability_column_and_rows_sum_to_one(models, model):
     table = answers(run("predict", model, models / "flowers.csv", "--proba"))
     shares = table.filter(like="probability ")
     assert list(shares) == [f"probability {name}" for name in ("setosa", "versicolor", "virginica")]
@@ -61,7 +59,7 @@ def test_probabilities_have_a_column_each_and_sum_to_one(models, model):
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
-def test_answers_go_to_a_file_of_the_ending(folder, models, model, ending):
+def test_file_suffix_selects_the_output_format(folder, models, model, ending):
     out = folder / f"answers.{ending}"
     result = run("predict", model, models / "flowers.csv", "--out", out)
     assert "150 predictions in" in result.stdout
@@ -70,18 +68,18 @@ def test_answers_go_to_a_file_of_the_ending(folder, models, model, ending):
     assert len(table) == 150
 
 
-def test_numbers_are_answered_on_the_scale_of_the_target(models):
+def test_regression_predictions_are_in_the_units_of_the_target(models):
     table = answers(run("predict", models / "houses-model", models / "houses.parquet"))
     prices = pd.read_parquet(models / "houses.parquet")["price"]
     assert prices.min() / 2 < table["price"].mean() < prices.max()
 
 
-def test_probabilities_of_numbers_are_misuse(models):
+def test_probabilities_of_a_regression_model_are_misuse(models):
     result = run("predict", models / "houses-model", models / "houses.parquet", "--proba", code=2)
     assert "--proba needs classes, and this model predicts 'price', a number" in result.stderr
 
 
-def test_an_existing_file_stays_unless_forced(folder, models, model):
+def test_existing_file_is_replaced_only_with_force(folder, models, model):
     (folder / "a.csv").write_text("mine")
     result = run("predict", model, models / "flowers.csv", "--out", "a.csv", code=1)
     assert "the file a.csv exists: name another with --out, or replace it with --force" in result.stderr
@@ -90,18 +88,18 @@ def test_an_existing_file_stays_unless_forced(folder, models, model):
     assert (folder / "a.csv").read_text().startswith("species\n")
 
 
-def test_a_file_that_cannot_be_written_is_called_a_file(folder, models, model):
+def test_unwritable_output_error_says_file_and_not_folder(folder, models, model):
     (folder / "file").write_text("x")
     result = run("predict", model, models / "flowers.csv", "--out", "file/p.csv", code=1)
     assert "the file file/p.csv cannot be written" in result.stderr
 
 
-def test_an_unknown_ending_is_misuse(models, model):
+def test_unknown_file_suffix_is_misuse(models, model):
     result = run("predict", model, models / "flowers.csv", "--out", "a.xlsx", code=2)
     assert "--out a.xlsx names no format: end it in .csv, .tsv" in result.stderr
 
 
-def test_a_lacking_column_is_named_with_the_nearest_and_nothing_is_left(folder, model, frame):
+def test_missing_column_error_suggests_the_nearest_name(folder, model, frame):
     write(frame.rename(columns={"petal_width": "petal_widht"}), folder / "t.csv")
     result = run("predict", model, "t.csv", "--out", "a.csv", code=1)
     assert "lacks 1 of the 4 columns" in result.stderr
@@ -109,14 +107,14 @@ def test_a_lacking_column_is_named_with_the_nearest_and_nothing_is_left(folder, 
     assert names(folder) == ["t.csv"]
 
 
-def test_a_word_among_numbers_is_named_with_its_row(folder, model, frame):
+def test_text_in_a_numeric_column_is_reported_with_its_row(folder, model, frame):
     frame["petal_width"] = frame["petal_width"].astype(object)
     frame.loc[3, "petal_width"] = "wide"
     result = run("predict", model, write(frame, folder / "t.csv"), code=1)
     assert "column 'petal_width' holds 'wide' in row 4, where a finite number is expected" in result.stderr
 
 
-def test_a_missing_a_truncated_and_a_tampered_model(folder, models, model):
+def test_missing_truncated_and_tampered_models_are_refused(folder, models, model):
     data = models / "flowers.csv"
     assert "there is no model nowhere" in run("predict", "nowhere", data, code=1).stderr
     content = (model / "model.skops").read_bytes()
@@ -128,17 +126,17 @@ def test_a_missing_a_truncated_and_a_tampered_model(folder, models, model):
     assert "not a model file" in run("predict", data, data, code=1).stderr
 
 
-def test_the_settings_beside_the_model_tell_its_classes(model):
+def test_settings_file_lists_the_classes(model):
     facts = json.loads((model / "settings.json").read_text())
     assert facts["target"]["classes"] == ["setosa", "versicolor", "virginica"]
 
 
-def test_misuse(models, model):
+def test_misuse_is_refused(models, model):
     assert "Missing argument 'MODEL'" in run("predict", code=2).stderr
     assert "Missing argument 'DATA'" in run("predict", model, code=2).stderr
 
 
-def test_the_table_is_not_replaced_even_by_force(folder, model, frame):
+def test_input_table_is_never_overwritten(folder, model, frame):
     data = write(frame, folder / "flowers.csv")
     before = data.read_bytes()
     result = run("predict", model, data, "--out", "flowers.csv", "--force", code=2)

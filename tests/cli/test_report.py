@@ -1,4 +1,4 @@
-"""`report.html`: its numbers are those of the model, whatever the table is like."""
+"""`report.html`: its numbers match the model, for any table."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ from batchprop.tabular.prediction_section import prediction_section
 from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import load
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
-from tests.cli.reports import Said, report
+from tests.cli.reports import ParsedReport, report
 
 pytestmark = pytest.mark.pictures
 
@@ -33,7 +33,7 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A folder with flowers.csv, and two models of it that recorded their rows."""
+    """A folder with flowers.csv, and two models trained on it with recorded rows."""
     folder = tmp_path_factory.mktemp("recorded")
     data = flowers(folder / "flowers.csv")
     for target in ("species", "petal_width"):
@@ -43,26 +43,26 @@ def recorded(tmp_path_factory):
 
 
 def held_out(folder, target):
-    """The model, and the rows it was tested on with their targets."""
+    """The model, and its test rows with their targets."""
     data = load(folder / "flowers.csv", target, None)
     rows = split_rows(data.target, TrainOptions()).test
     return load_pipeline(folder / f"{target}-model"), data.frame.iloc[rows], data.target.values[rows]
 
 
 def by_scipy(statistic, *columns):
-    """The interval that SciPy gives, of the same draws."""
-    found = bootstrap(
+    """SciPy's bootstrap interval with the same draws."""
+    result = bootstrap(
         columns, statistic, paired=True, vectorized=False, n_resamples=1000, method="percentile",
         rng=np.random.default_rng(0),
     )  # fmt: skip
-    return found.confidence_interval.low, found.confidence_interval.high
+    return result.confidence_interval.low, result.confidence_interval.high
 
 
 def written(interval):
     return " to ".join(f"{end:#.4g}" for end in interval)
 
 
-def test_the_scores_of_classes_and_their_intervals(recorded):
+def test_classification_scores_and_their_intervals(recorded):
     model, frame, y = held_out(recorded, "species")
     said, right = report(recorded / "species-model"), model.predict(frame) == y
     assert (
@@ -84,7 +84,7 @@ def test_the_confusion_matrix(recorded):
     np.testing.assert_array_equal([list(map(int, row[1:])) for row in rows], counts)
 
 
-def test_the_scores_of_numbers_and_the_residuals(recorded):
+def test_regression_scores_and_residuals(recorded):
     model, frame, y = held_out(recorded, "petal_width")
     guess, said = model.predict(frame).astype(float), report(recorded / "petal_width-model")
     scores = {row[0]: row[1:] for row in said.table("Scores on 30 test rows")}
@@ -95,7 +95,7 @@ def test_the_scores_of_numbers_and_the_residuals(recorded):
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_the_importances_are_scikit_learns_through_the_whole_pipeline(recorded, target):
+def test_importances_match_scikit_learn_on_the_pipeline(recorded, target):
     model, frame, y = held_out(recorded, target)
 
     def score(model, X, y):
@@ -103,14 +103,14 @@ def test_the_importances_are_scikit_learns_through_the_whole_pipeline(recorded, 
             return -np.sqrt(np.mean((y - model.predict(X)) ** 2))
         return np.log(model.predict_proba(X)[y[:, None] == model.classes_]).mean()
 
-    found = inspection.permutation_importance(model, frame, y, scoring=score, n_repeats=5, random_state=0)
+    result = inspection.permutation_importance(model, frame, y, scoring=score, n_repeats=5, random_state=0)
     rows = {row[0]: float(row[1].replace("−", "-")) for row in report(
         recorded / f"{target}-model").table("Rise of")[1:]}  # fmt: skip
     assert list(rows.values()) == sorted(rows.values(), reverse=True)
-    np.testing.assert_allclose([rows[name] for name in frame], found.importances_mean, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose([rows[name] for name in frame], result.importances_mean, rtol=1e-3, atol=1e-6)
 
 
-def test_gaps_dates_and_rare_words_belong_to_their_columns(models):
+def test_features_map_to_their_source_columns(models):
     model = load_pipeline(models / "houses-model")
     named = [name.partition("__")[2] for name in model[:-1].get_feature_names_out()]
     columns = list(model["columns"].kinds)
@@ -119,7 +119,7 @@ def test_gaps_dates_and_rare_words_belong_to_their_columns(models):
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_suspicious_rows_are_named_by_their_lines(recorded, target):
+def test_suspicious_rows_have_line_numbers(recorded, target):
     frame = pd.read_csv(recorded / "flowers.csv")
     model = load_pipeline(recorded / f"{target}-model")
     head, *rows = report(recorded / f"{target}-model").table("The 20 most suspicious of 108 training rows")
@@ -131,12 +131,12 @@ def test_suspicious_rows_are_named_by_their_lines(recorded, target):
     assert [point.epoch for point in network.weight_snapshots_] == [0, 1, 2, 3]
 
 
-def test_what_recorded_its_training_is_looked_at_with_it(recorded, folder):
+def test_look_shows_the_snapshots_of_a_recorded_model(recorded, folder):
     run("look", recorded / "petal_width-model", "--no-open", "--out", "look.html", "--rows", 2)
     assert "after epoch 2" in (folder / "look.html").read_text()
 
 
-def test_it_asks_for_nothing_and_runs_nothing(recorded):
+def test_report_has_no_scripts_and_no_external_resources(recorded):
     said = report(recorded / "species-model")
     tags = {tag for tag, _ in said.elements}
     assert not tags & {"script", "link", "img", "image", "iframe", "object", "embed", "base", "form"}
@@ -151,7 +151,7 @@ def test_it_asks_for_nothing_and_runs_nothing(recorded):
     assert not re.search(r"@import|url\((?!#picture-)", html)
 
 
-def test_it_says_what_went_in_and_what_came_out(recorded):
+def test_report_states_data_settings_and_results(recorded):
     said = report(recorded / "species-model")
     assert said.titles == [
         "The test", "Learning curve", "Confusion", "Which columns matter", "The most suspicious rows",
@@ -163,12 +163,12 @@ def test_it_says_what_went_in_and_what_came_out(recorded):
     assert {row[0] for row in said.table("Versions")} >= {"batchprop", "numpy", "scikit-learn"}
 
 
-# --- odd tables ------------------------------------------------------------------------------------
+# --- unusual tables --------------------------------------------------------------------------------
 
 MEAN = "<script>alert(1)</script> & $x^ 城"
 
 
-def test_text_of_the_users_is_text(folder):
+def test_user_text_is_escaped(folder):
     frame = pd.DataFrame({MEAN: rng.normal(size=60), "b": rng.choice(["<b>", "城 $", "-->"], 60)})
     frame["</style><i>"] = [MEAN, "nein"] * 30
     result = run("train", write(frame, folder / "a <b>.csv"), "--target", "</style><i>", *QUICK, "--out", "m")
@@ -201,7 +201,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_odd_tables_have_a_report_too(folder, case):
+def test_unusual_tables_have_a_report(folder, case):
     data = write(pd.DataFrame(ODD[case]), folder / "t.csv")
     result = run("train", data, "--target", "y", *QUICK, *WORDS[case])
     assert result.stderr == ""
@@ -210,46 +210,49 @@ def test_odd_tables_have_a_report_too(folder, case):
     assert not re.search(r"\b(nan|inf)\b", said.text)
 
 
-def test_classes_that_the_test_lacks():
+def test_classes_missing_from_the_test_rows_are_reported():
     classes, y = np.array(["a", "b", "c"]), np.array(["a", "a", "b"] * 5)
     P = rng.dirichlet([1, 1, 1], 15)
-    found = bootstrap_classification(y, P, classes)
+    result = bootstrap_classification(y, P, classes)
     for name, value in classification_scores(y, P, classes).items():
-        assert found[name][0] <= value <= found[name][1]
-    said = Said(
+        assert result[name][0] <= value <= result[name][1]
+    said = ParsedReport(
         render(
             Report(
                 "",
                 "",
                 "",
-                tuple(prediction_section(Target("t", "classification", "", y), judged(y, P), classes)),
+                tuple(prediction_section(Target("t", "classification", "", y), held_out_rows(y, P), classes)),
             )
         )
     )
     assert said.table("Test rows by true class")[3] == ["c", "0", "0", "0"]
 
 
-def judged(y, given):
+def held_out_rows(y, given):
     return HeldOutRows(None, y, given)
 
 
-def test_two_classes_of_which_the_test_has_one_are_not_calibrated():
+def test_calibration_is_omitted_if_test_rows_have_one_class():
     y, P = np.array(["a"] * 50), np.full((50, 2), 0.5)
     _, calibration = prediction_section(
-        Target("t", "classification", "", y), judged(y, P), np.array(["a", "b"])
+        Target("t", "classification", "", y), held_out_rows(y, P), np.array(["a", "b"])
     )
     assert calibration.text[0].startswith("Left out")
     assert "ROC AUC" not in bootstrap_classification(y, P, np.array(["a", "b"]))
 
 
-def test_a_number_that_never_varies():
+def test_constant_target_has_no_r2():
     y, guess = np.full(30, 2.0), rng.normal(size=30)
     assert "R²" not in bootstrap_regression(y, guess)
     assert regression_scores(y[:1], guess[:1]).keys() == {"root mean squared error", "mean absolute error"}
-    said = Said(
+    said = ParsedReport(
         render(
             Report(
-                "", "", "", tuple(prediction_section(Target("t", "regression", "", y), judged(y, y), None))
+                "",
+                "",
+                "",
+                tuple(prediction_section(Target("t", "regression", "", y), held_out_rows(y, y), None)),
             )
         )
     )
@@ -258,23 +261,23 @@ def test_a_number_that_never_varies():
 
 def test_the_interval_of_the_roc_auc_with_ties():
     y, p = rng.integers(0, 2, 80), rng.integers(0, 9, 80) / 8
-    found = bootstrap_classification(y, np.column_stack([1 - p, p]), np.array([0, 1]))
-    np.testing.assert_allclose(found["ROC AUC"], by_scipy(roc_auc_score, y, p), rtol=1e-12)
+    result = bootstrap_classification(y, np.column_stack([1 - p, p]), np.array([0, 1]))
+    np.testing.assert_allclose(result["ROC AUC"], by_scipy(roc_auc_score, y, p), rtol=1e-12)
 
 
-def test_a_wide_table_is_shuffled_less_often_and_on_fewer_rows():
+def test_importance_of_a_wide_table_uses_fewer_repeats_and_rows():
     assert _sample_sizes(rows=20_000, columns=60, features=100) == (1000, 5)
     assert _sample_sizes(rows=20_000, columns=400, features=500) == (1000, 2)
     assert _sample_sizes(rows=20_000, columns=1000, features=1000) == (400, 1)
 
 
-def test_one_row_cannot_be_shuffled(models):
+def test_single_test_row_has_no_importances(models):
     model = load_pipeline(models / "houses-model")
     X = np.zeros((1, len(source_columns(model))))
     assert permutation_importance(model, X, np.zeros(1), lambda *_: 0.0) is None
 
 
-def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):
+def test_ctrl_c_during_the_report_keeps_the_model(folder, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
@@ -287,6 +290,6 @@ def test_ctrl_c_at_the_report_keeps_the_model(folder, monkeypatch):
     assert "report.html" not in result.stdout
 
 
-def test_recording_needs_batches():
+def test_recording_with_lbfgs_is_refused():
     said = run("train", "--record", "--solver", "lbfgs", code=2).stderr
     assert "--record does not go with --solver lbfgs" in said

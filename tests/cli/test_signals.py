@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, sent to real processes: what is kept, the exit code, and nothing half-written."""
+"""Ctrl-C and SIGTERM, sent to real processes: kept results, exit codes, and no partial files."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from batchprop.files import cleanup_all, defer_signals, temporary_path
 from batchprop.tabular.persistence import MODEL, atomic_folder
 from tests.cli.commands import FILES, START, command, environment, flowers, names
 
-# In NumPy, which compiles nothing; Ctrl-C in JAX is tested in a terminal.
+# In NumPy, which compiles nothing; test_terminal.py tests Ctrl-C in JAX.
 LONG = ("--epochs", "1000000", "--patience", "1000000", "--engine", "numpy")
 BOTH = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 
-# Waits where a function of ours or of another's is called, and says so.
+# Prints and waits when the given function is called.
 HALT = """
 import importlib, signal, sys
 def halting(place):
@@ -38,13 +38,13 @@ def halting(place):
 
 
 def halting_at(*places):
-    """What starts a command that halts, once, in each of these functions."""
+    """Return start-up code for a command that halts once in each of these functions."""
     return "\n".join([HALT, *(f"halting({place!r})" for place in places), START])
 
 
 @contextmanager
 def started(origin, folder, *words, start=START):
-    """A command in a process of its own; its standard output is read line by line."""
+    """A command in a separate process; its standard output is read line by line."""
     running = origin.start(words, folder, start)
     try:
         yield running
@@ -53,8 +53,8 @@ def started(origin, folder, *words, start=START):
 
 
 @contextmanager
-def begun(folder, *words, start):
-    """A command in a process that has imported nothing."""
+def started_without_imports(folder, *words, start):
+    """A command in a process without any imports."""
     with subprocess.Popen(
         command(*words, start=start), cwd=folder, env=environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -66,7 +66,7 @@ def begun(folder, *words, start):
 
 
 def wait_for(running, start):
-    """Read up to a line that starts so."""
+    """Read up to a line with this start."""
     for line in running.stdout:
         if line.startswith(start):
             return
@@ -74,14 +74,14 @@ def wait_for(running, start):
 
 
 def end(running):
-    """The exit code, and what was said on the rest of both outputs."""
+    """Return the exit code, and the rest of both outputs."""
     out, err = running.communicate()
     assert "Traceback" not in out + err
     return running.returncode, " ".join(out.split()), err
 
 
 @pytest.mark.parametrize(("number", "code", "_"), BOTH)
-def test_the_first_signal_saves_what_was_trained(origin, folder, number, code, _):
+def test_first_signal_saves_the_model_so_far(origin, folder, number, code, _):
     data = flowers(folder / "flowers.csv")
     with started(origin, folder, "train", data, "--target", "species", *LONG) as running:
         wait_for(running, "epoch 1/")
@@ -99,7 +99,7 @@ def test_the_first_signal_saves_what_was_trained(origin, folder, number, code, _
         (["look", "--out", "page.html", "--no-open"], "page.html"),
     ],
 )
-def test_sigterm_ends_the_other_trainings_alike(origin, folder, words, kept):
+def test_sigterm_ends_look_and_examine_the_same_way(origin, folder, words, kept):
     with started(origin, folder, *words, "--epochs", 1000000) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGTERM)
@@ -108,7 +108,7 @@ def test_sigterm_ends_the_other_trainings_alike(origin, folder, words, kept):
 
 
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
-def test_before_the_first_epoch_nothing_is_written_and_that_is_said(origin, folder, number, code, word):
+def test_signal_before_the_first_epoch_reports_that_nothing_is_written(origin, folder, number, code, word):
     data = flowers(folder / "flowers.csv")
     start = halting_at("batchprop.tabular.training_input.encode")
     with started(origin, folder, "train", data, "--target", "species", start=start) as running:
@@ -118,11 +118,11 @@ def test_before_the_first_epoch_nothing_is_written_and_that_is_said(origin, fold
     assert names(folder) == ["flowers.csv"]
 
 
-# ---- the second
+# ---- the second signal
 
 
 @pytest.mark.parametrize(("first", "code", "word"), BOTH)
-def test_a_second_signal_stops_at_once_with_the_code_of_the_first(origin, folder, first, code, word):
+def test_second_signal_stops_at_once_with_the_first_exit_code(origin, folder, first, code, word):
     second = signal.SIGTERM if first == signal.SIGINT else signal.SIGINT
     start = halting_at("batchprop.tabular.model_files.save_pipeline")
     with started(origin, folder, "train", "--hidden", "4", *LONG, "--out", "new/m", start=start) as running:
@@ -147,7 +147,7 @@ def test_a_second_signal_while_the_report_is_written_keeps_the_model(origin, fol
     assert names(folder / "m") == [name for name in FILES if name != "report.html"]
 
 
-def test_a_second_signal_in_the_middle_of_the_tidying_leaves_nothing(origin, folder):
+def test_second_signal_during_cleanup_leaves_no_files(origin, folder):
     start = halting_at("shutil.rmtree", "batchprop.tabular.model_files.save_pipeline")
     with started(
         origin, folder, "train", "--hidden", "4", "--epochs", "2", "--out", "m", start=start
@@ -175,7 +175,7 @@ batchprop.tabular.training_input.encode = stuck
 """
 
 
-def test_a_third_signal_ends_what_takes_no_notice_of_two(origin, folder):
+def test_third_signal_ends_an_unresponsive_process(origin, folder):
     start = f"{HALT}\n{STUCK}\n{START}"
     with started(origin, folder, "train", "--out", "m", start=start) as running:
         for word in ("first", "second", "third"):
@@ -186,7 +186,7 @@ def test_a_third_signal_ends_what_takes_no_notice_of_two(origin, folder):
     assert names(folder) == []
 
 
-# ---- before the command begins
+# ---- before the command starts
 
 IMPORTING = """
 import sys
@@ -208,20 +208,20 @@ main()
 
 @pytest.mark.parametrize(("number", "code", "word"), BOTH)
 @pytest.mark.parametrize("name", ["numpy", "typer", "batchprop.cli.train"])
-def test_a_signal_during_the_first_imports_is_one_line(folder, name, number, code, word):
-    with begun(folder, "train", start=IMPORTING.replace("{name}", name)) as running:
+def test_signal_during_imports_prints_one_line(folder, name, number, code, word):
+    with started_without_imports(folder, "train", start=IMPORTING.replace("{name}", name)) as running:
         wait_for(running, f"importing {name}")
         running.send_signal(number)
         assert end(running) == (code, "", f"batchprop: {word}\n")
     assert names(folder) == []
 
 
-def test_the_command_of_the_shell_is_the_one_that_listens_first():
+def test_installed_command_is_the_entry_point_with_signal_handlers():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     assert 'batchprop = "batchprop.cli:main"' in text
 
 
-def test_what_whoever_started_it_ignores_stays_ignored(origin, folder):
+def test_signal_ignored_by_the_parent_stays_ignored(origin, folder):
     data = flowers(folder / "flowers.csv")
     begin = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
     start = f"{begin}; from batchprop.cli import main; main()"
@@ -237,7 +237,7 @@ def test_what_whoever_started_it_ignores_stays_ignored(origin, folder):
 # ---- in this process
 
 
-def test_handlers_are_put_back_and_each_command_counts_anew():
+def test_handlers_are_restored_and_signal_counts_reset():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated), handle_signals():
         signal.raise_signal(signal.SIGTERM)
@@ -247,7 +247,7 @@ def test_handlers_are_put_back_and_each_command_counts_anew():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_another_thread_listens_to_nothing():
+def test_handlers_are_not_installed_outside_the_main_thread():
     seen = []
 
     def work():
@@ -260,7 +260,7 @@ def test_another_thread_listens_to_nothing():
     assert seen == [signal.getsignal(signal.SIGTERM)]
 
 
-def test_a_signal_between_the_renames_waits_until_the_model_is_in_its_place(folder, monkeypatch):
+def test_signal_between_the_renames_is_deferred(folder, monkeypatch):
     old = folder / "m"
     old.mkdir()
     (old / MODEL).write_text("old")
@@ -279,7 +279,7 @@ def test_a_signal_between_the_renames_waits_until_the_model_is_in_its_place(fold
     assert names(folder) == ["m"]
 
 
-def test_a_sweep_takes_back_the_folders_that_were_made_for_it(folder):
+def test_cleanup_removes_created_parent_folders(folder):
     part = folder / "a" / "b" / ".c.partial"
     with temporary_path(part, [part.parent, part.parent.parent]):
         part.mkdir(parents=True)

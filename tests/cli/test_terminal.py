@@ -1,4 +1,4 @@
-"""In a terminal there is a live bar; Ctrl-C ends training and keeps what was learned."""
+"""In a terminal, a progress bar is shown; Ctrl-C stops training and keeps the model."""
 
 import json
 import os
@@ -14,7 +14,7 @@ LONG = ("--epochs", "1000000", "--patience", "1000000")
 
 
 def in_terminal(origin, words, cwd, upto=None, **options):
-    """Run a command in a pseudo-terminal; at the first output that matches `upto`, press Ctrl-C."""
+    """Run a command in a pseudo-terminal; press Ctrl-C at the first output that matches `upto`."""
     controller, terminal = pty.openpty()
     running = origin.start(words, cwd, stdout=terminal, stderr=terminal, env={"COLUMNS": "100"}, **options)
     os.close(terminal)
@@ -39,7 +39,7 @@ def read(controller):
         return b""
 
 
-def test_a_terminal_shows_a_live_bar_with_all_its_figures(origin, folder):
+def test_terminal_shows_a_progress_bar_with_all_metrics(origin, folder):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", "species", "--epochs", "30")
     code, output = in_terminal(origin, words, folder, pictures=True)
@@ -51,7 +51,7 @@ def test_a_terminal_shows_a_live_bar_with_all_its_figures(origin, folder):
     assert names(folder / "flowers-model") == FILES
 
 
-def test_a_note_stands_on_lines_of_its_own_above_the_bar(origin, folder):
+def test_note_is_printed_on_its_own_lines_above_the_bar(origin, folder):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", "species", "--epochs", "100000", "--patience", "1")
     code, output = in_terminal(origin, (*words, "--learning-rate", "1"), folder, start=WITHOUT_JAX)
@@ -59,7 +59,7 @@ def test_a_note_stands_on_lines_of_its_own_above_the_bar(origin, folder):
     assert re.search(r"(^|[\r\n]|\x1b\[2K)batchprop: note: this fit may take long in NumPy", output)
 
 
-def test_ctrl_c_at_the_bar_keeps_the_best_weights(origin, folder):
+def test_ctrl_c_in_a_terminal_keeps_the_best_weights(origin, folder):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", "species", *LONG)
     code, output = in_terminal(origin, words, folder, upto=rb"epoch +\d+/1000000 .*loss \d")
@@ -70,7 +70,7 @@ def test_ctrl_c_at_the_bar_keeps_the_best_weights(origin, folder):
 
 
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_ctrl_c_without_a_terminal_keeps_the_best_weights_and_says_so(origin, folder, target):
+def test_ctrl_c_without_a_terminal_keeps_and_reports_the_best_weights(origin, folder, target):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", target, "--task", "auto", *LONG)
     running = origin.start((*words, "--engine", "numpy"), folder)

@@ -1,4 +1,4 @@
-"""`batchprop train`: from any good table to a model, and from any bad one to a line that says why."""
+"""`batchprop train`: models, reports and misuse; test_train_bad_data.py has bad tables."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_the_digits_are_learned_to_97_percent(folder, seed):
+def test_digits_reach_97_percent_accuracy(folder, seed):
     result = run("train", "--seed", seed)
     assert "digits" in result.stdout
     assert names(folder) == ["digits-model"]
@@ -26,7 +26,7 @@ def test_the_digits_are_learned_to_97_percent(folder, seed):
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
-def test_classes_are_learned_from_each_kind_of_file(folder, ending):
+def test_classification_trains_from_each_file_format(folder, ending):
     data = flowers(folder / f"flowers.{ending}")
     result = run("train", data, "--target", "species", "--epochs", 60, "--learning-rate", 0.01)
     assert "3 classes, setosa (50), versicolor (50), virginica (50)" in " ".join(result.stdout.split())
@@ -36,7 +36,7 @@ def test_classes_are_learned_from_each_kind_of_file(folder, ending):
     assert np.mean(model.predict(frame) == frame["species"]) > 0.9
 
 
-def test_numbers_are_learned_and_every_kind_of_column_is_told(folder):
+def test_regression_trains_and_reports_every_column_type(folder):
     data = houses(folder / "houses.parquet", n=400)
     result = run("train", data, "--target", "price", "--epochs", 60, "--out", "m", "--hidden", "32,16")
     said = " ".join(result.stdout.split())
@@ -60,7 +60,7 @@ def test_numbers_are_learned_and_every_kind_of_column_is_told(folder):
 
 
 @pytest.mark.pictures
-def test_the_folder_tells_the_whole_story(models):
+def test_model_folder_has_history_and_settings(models):
     folder = models / "houses-model"
     history = pd.read_csv(folder / "history.csv")
     assert list(history) == ["epoch", "loss", "validation_loss", "learning_rate", "rows", "seconds"]
@@ -78,7 +78,7 @@ def test_the_folder_tells_the_whole_story(models):
     assert (folder / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_stored_network_holds_no_callback(models):
+def test_stored_network_has_no_callbacks(models):
     assert load_pipeline(models / "flowers-model")[-1].callbacks is None
     scaled = load_pipeline(models / "houses-model")[-1]
     assert scaled.regressor.callbacks is None
@@ -121,7 +121,7 @@ ONLY_CLASSES = ("balanced", "label smoothing")
 
 @pytest.mark.parametrize("case", OPTIONS)
 @pytest.mark.parametrize("target", ["species", "petal_width"])
-def test_every_option_trains_classes_and_numbers(folder, case, target):
+def test_every_option_trains_classification_and_regression(folder, case, target):
     data = flowers(folder / "flowers.csv")
     task = "classification" if target == "species" else "regression"
     if task == "regression" and case in ONLY_CLASSES:
@@ -131,7 +131,7 @@ def test_every_option_trains_classes_and_numbers(folder, case, target):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile", "poisson"])
-def test_every_loss_for_numbers(folder, loss):
+def test_every_regression_loss_trains(folder, loss):
     data = houses(folder / "houses.csv")
     run("train", data, "--target", "price", "--loss", loss, *QUICK, "--learning-rate", "1e-6")
     answers = load_pipeline(folder / "houses-model").predict(pd.read_csv(data))
@@ -145,7 +145,7 @@ def test_every_loss_for_numbers(folder, loss):
         (("poisson", "--learning-rate", "1e-6"), "mean Poisson deviance", "always the mean"),
     ],
 )
-def test_a_loss_is_judged_by_its_own_score(folder, words, score, guess):
+def test_each_loss_has_its_score_and_baseline(folder, words, score, guess):
     data = houses(folder / "houses.csv")
     result = run("train", data, "--target", "price", *QUICK, "--loss", *words)
     assert score in result.stdout
@@ -155,19 +155,19 @@ def test_a_loss_is_judged_by_its_own_score(folder, words, score, guess):
     assert score in facts["baseline"]
 
 
-def test_scores_of_a_huge_target_are_written_in_powers_of_ten(folder):
+def test_scores_of_a_huge_target_are_in_scientific_notation(folder):
     frame = pd.DataFrame({"a": np.arange(40) % 7, "y": np.linspace(0, 1e30, 40)})
     result = run("train", write(frame, folder / "t.csv"), "--target", "y", *QUICK)
     assert re.search(r"root mean squared error +\d\.\d{3}e\+\d\d ", result.stdout)
 
 
-def test_no_line_ends_in_blanks(folder):
+def test_output_has_no_trailing_spaces(folder):
     result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK)
     assert all(line == line.rstrip() for line in result.stdout.split("\n"))
     assert result.stdout.endswith("\n")
 
 
-def test_a_name_that_the_pictures_font_lacks_is_no_reason_for_notes(folder):
+def test_name_with_glyphs_missing_from_the_font_gives_no_warnings(folder):
     frame = pd.read_csv(flowers(folder / "my 城市.csv")).rename(columns={"species": "城市 $x^"})
     data = write(frame, folder / "my 城市.csv")
     result = run("train", data, "--target", "城市 $x^", *QUICK, "--out", "my model")
@@ -176,7 +176,7 @@ def test_a_name_that_the_pictures_font_lacks_is_no_reason_for_notes(folder):
     run(*shlex.split(line.removeprefix("Predict with: batchprop ")))
 
 
-def test_the_learning_curve_begins_at_the_first_epoch():
+def test_learning_curve_starts_at_the_first_epoch():
     for epochs in (1, 2, 100):
         history = [EpochSummary(n + 1, 1 / (n + 1), None, 0.1, 10, 0.1) for n in range(epochs)]
         left, right = curve_figure(history, epochs, "t").axes[0].get_xlim()
@@ -184,7 +184,7 @@ def test_the_learning_curve_begins_at_the_first_epoch():
         assert epochs <= right < epochs + 1
 
 
-def test_a_high_quantile_lies_above_a_low_one(folder):
+def test_high_quantile_predictions_exceed_low_quantile_predictions(folder):
     data = houses(folder / "houses.csv")
     answers = []
     for q in (0.1, 0.9):
@@ -194,7 +194,7 @@ def test_a_high_quantile_lies_above_a_low_one(folder):
     assert np.mean(answers[0] < answers[1]) > 0.9
 
 
-def test_balanced_class_weights_and_a_column_of_weights(folder):
+def test_balanced_class_weights_and_weight_column(folder):
     data = folder / "t.csv"
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=200), "y": ["no"] * 180 + ["yes"] * 20})
@@ -207,7 +207,7 @@ def test_balanced_class_weights_and_a_column_of_weights(folder):
 
 
 @pytest.mark.pictures
-def test_rows_without_a_target_are_left_out_listed_and_counted_if_asked(folder):
+def test_skipped_rows_without_a_target_are_listed_and_counted(folder):
     frame = pd.read_csv(flowers(folder / "all.csv"))
     frame.loc[3:12, "species"] = None
     words = ["train", write(frame, folder / "t.csv"), "--target", "species", *QUICK]
@@ -222,7 +222,7 @@ def test_rows_without_a_target_are_left_out_listed_and_counted_if_asked(folder):
     assert "skipped.csv" in (folder / "t-model" / "report.html").read_text()
 
 
-def test_outliers_do_not_throw_training_off(folder):
+def test_training_is_robust_to_outliers(folder):
     frame = pd.read_csv(flowers(folder / "all.csv"))
     frame.loc[::10, "petal_width"] *= 1e12
     frame["mostly zero"] = np.where(frame.index % 20 == 0, 1e9, 0.0)
@@ -231,14 +231,14 @@ def test_outliers_do_not_throw_training_off(folder):
     assert json.loads((folder / "t-model" / "settings.json").read_text())["test"]["accuracy"] > 0.8
 
 
-def test_names_that_look_like_markup_are_printed_as_they_are(folder):
+def test_names_that_look_like_markup_are_printed_verbatim(folder):
     frame = pd.DataFrame({"[red]x[/]": np.arange(40) % 7, "[y]": ["[/b]", "b"] * 20})
     result = run("train", write(frame, folder / "t.csv"), "--target", "[y]", *QUICK)
     assert "[red]x[/]" in result.stdout
     assert "[/b] (20)" in result.stdout
 
 
-def test_without_a_terminal_there_are_plain_lines_and_no_bar(folder):
+def test_without_a_terminal_progress_is_plain_lines(folder):
     result = run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK, "--epochs", 12)
     epochs = [line for line in result.stdout.splitlines() if line.startswith("epoch ")]
     assert [line.split(":")[0] for line in epochs] == [f"epoch {n}/12" for n in (1, 2, 5, 10)]
@@ -248,7 +248,7 @@ def test_without_a_terminal_there_are_plain_lines_and_no_bar(folder):
     assert "the most allowed (--epochs 12)" in " ".join(result.stdout.split())
 
 
-def test_training_stops_when_the_validation_loss_no_longer_falls(folder):
+def test_training_stops_when_the_validation_loss_stops_falling(folder):
     words = ("--epochs", 500, "--patience", 3, "--learning-rate", 0.02)
     result = run("train", flowers(folder / "t.csv"), "--target", "species", *words)
     assert "the last 4 without a better loss" in " ".join(result.stdout.split())
@@ -256,7 +256,7 @@ def test_training_stops_when_the_validation_loss_no_longer_falls(folder):
     assert facts["best epoch"] == facts["epochs"] - 4
 
 
-def test_lbfgs_is_told_as_it_trains(folder):
+def test_lbfgs_reports_its_iterations(folder):
     words = ("--solver", "lbfgs", "--hidden", "none", "--alpha", 1, "--epochs", 500)
     said = " ".join(run("train", flowers(folder / "t.csv"), "--target", "species", *words).stdout.split())
     assert "Training lbfgs, all rows at once, at most 500 epochs" in said
@@ -264,13 +264,13 @@ def test_lbfgs_is_told_as_it_trains(folder):
     assert "where no step lowers the loss further" in said
 
 
-# --- Ctrl-C where nothing is learned yet: exit code 130 (later ones are in test_terminal.py) ----------
+# --- Ctrl-C before the first epoch: exit code 130 (test_terminal.py has later ones) -------------------
 
 
 @pytest.mark.parametrize(
     "place", ["batchprop.tabular.training_table.read_tables", "batchprop.tabular.history.EpochSummary.of"]
 )
-def test_ctrl_c_before_the_first_epoch_leaves_nothing(folder, monkeypatch, place):
+def test_ctrl_c_before_the_first_epoch_leaves_no_files(folder, monkeypatch, place):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -354,7 +354,7 @@ MISUSE = {
 
 
 @pytest.mark.parametrize("case", MISUSE)
-def test_misuse_is_one_line_and_exit_code_2(folder, case):
+def test_misuse_is_a_one_line_error_with_exit_code_2(folder, case):
     words, message = MISUSE[case]
     result = run("train", *words, code=2)
     assert message in result.stderr

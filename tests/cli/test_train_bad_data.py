@@ -1,4 +1,4 @@
-"""`batchprop train` on bad data: one line that says why, exit code 1, and nothing left behind."""
+"""`batchprop train` on bad data: a one-line error, exit code 1, and no files left."""
 
 import os
 
@@ -30,7 +30,7 @@ POWERS = [f"1e{power}" for power in range(300)]
 
 
 @pytest.mark.parametrize("case", BAD_TABLES)
-def test_a_bad_table_is_one_line_exit_code_1_and_nothing_is_left(folder, case):
+def test_bad_table_is_a_one_line_error_and_leaves_no_files(folder, case):
     content, message = BAD_TABLES[case]
     (folder / "t.csv").write_bytes(content)
     result = run("train", "t.csv", "--target", "y", *QUICK, code=1)
@@ -38,12 +38,12 @@ def test_a_bad_table_is_one_line_exit_code_1_and_nothing_is_left(folder, case):
     assert names(folder) == ["t.csv"]
 
 
-def test_a_missing_file_is_bad_data(folder):
+def test_missing_file_exits_with_code_1(folder):
     assert "there is no file t.csv" in run("train", "t.csv", "--target", "y", code=1).stderr
     assert names(folder) == []
 
 
-def test_negative_counts_are_refused_with_the_remedy(folder):
+def test_negative_counts_are_refused_with_a_suggestion(folder):
     (folder / "t.csv").write_text("a,y\n1,-2.5\n2,3\n" + "3,4.5\n" * 20)
     result = run("train", "t.csv", "--target", "y", "--loss", "poisson", code=1)
     assert "the target 'y' holds -2.5, and --loss poisson is for counts" in result.stderr
@@ -59,13 +59,13 @@ def test_a_target_too_large_to_square_is_refused_before_training(folder):
     assert names(folder) == ["t.csv"]
 
 
-def test_huge_numbers_in_other_columns_are_squashed_without_a_note(folder):
+def test_huge_feature_values_are_clipped_without_a_warning(folder):
     rows = [f"{x},{(-1) ** i * 10.0 ** (i % 2 * 308)},{i % 5}.5" for i, x in enumerate(POWERS)]
     (folder / "t.csv").write_text("a,b,y\n" + "\n".join(rows))
     assert run("train", "t.csv", "--target", "y", *QUICK).stderr == ""
 
 
-def test_a_quote_left_open_does_not_swallow_rows(folder):
+def test_unclosed_quote_does_not_swallow_rows(folder):
     rows = [f"{i},{'pq'[i % 2]}" for i in range(60)]
     rows[30] = '30,"p'
     (folder / "t.csv").write_text("b,t\n" + "\n".join(rows) + "\n")
@@ -73,12 +73,12 @@ def test_a_quote_left_open_does_not_swallow_rows(folder):
     assert "t.csv, line 32: a quote opens a field here and is never closed" in result.stderr
 
 
-def test_few_rows_take_smaller_batches_without_a_word(folder):
+def test_batch_size_above_the_rows_is_reduced_without_a_warning(folder):
     (folder / "t.csv").write_text("a,y\n1,p\n2,q\n" + "3,p\n4,q\n" * 5)
     assert run("train", "t.csv", "--target", "y", "--batch-size", 512, "--epochs", 2).stderr == ""
 
 
-def test_weights_must_be_numbers_of_0_or_more(folder):
+def test_sample_weights_must_be_nonnegative_numbers(folder):
     (folder / "t.csv").write_text(GOOD)
     result = run("train", "t.csv", "--target", "a", "--weights", "y", code=1)
     assert "weights column 'y' holds p in row 1: a weight is a number, 0 or more, up to" in result.stderr
@@ -92,7 +92,7 @@ def test_weights_must_be_numbers_of_0_or_more(folder):
     assert names(folder) == ["t.csv"]
 
 
-def test_a_loss_that_diverges_says_what_to_try_and_leaves_nothing(folder):
+def test_diverging_loss_suggests_a_fix_and_leaves_no_files(folder):
     data = houses(folder / "houses.csv")
     words = ("--solver", "sgd", "--learning-rate", 1e30, "--activation", "identity", *QUICK)
     result = run("train", data, "--target", "price", *words, code=1)
@@ -120,7 +120,7 @@ def test_force_replaces_a_model(folder):
     assert names(folder) == ["flowers-model", "flowers.csv"]
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_the_table_is_read(folder):
+def test_unwritable_folder_is_refused_before_the_table_is_read(folder):
     (folder / "file").write_text("x")
     result = run("train", "t.csv", "--target", "y", "--out", "file/model", code=1)
     assert "file/model cannot be locked" in result.stderr
@@ -134,7 +134,7 @@ def test_a_folder_without_permission_is_refused(folder):
     assert "Permission denied" in result.stderr
 
 
-def test_a_table_in_the_folder_of_a_model_is_not_replaced_with_it(folder):
+def test_force_does_not_delete_the_table_inside_the_model_folder(folder):
     run("train", flowers(folder / "flowers.csv"), "--target", "species", "--out", "model", *QUICK)
     (folder / "model" / "data").mkdir()
     data = (folder / "flowers.csv").rename(folder / "model" / "data" / "flowers.csv")

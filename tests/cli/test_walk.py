@@ -1,4 +1,4 @@
-"""`batchprop walk`: every matrix of one batch, and its numbers are the core's."""
+"""`batchprop walk`: every matrix of one batch, with the core's numbers."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.cli.commands import flowers, houses, run
 
 
 def matrix(lines, start):
-    """The numbers of the first matrix below the line that starts with `start`."""
+    """Parse the first matrix below the line that starts with `start`."""
     at = next(i for i, line in enumerate(lines) if line.startswith(start))
     rows = []
     for line in lines[at + 1 :]:
@@ -28,7 +28,7 @@ def walked():
     return run("walk").stdout.splitlines()
 
 
-def test_the_lines_are_the_algorithms_and_in_its_order(walked):
+def test_steps_are_in_the_order_of_the_algorithm(walked):
     formulas = [line[2:] for line in walked if line.startswith("▸")]
     starts = [
         "H⁰ = B", "Z¹ = W¹ H⁰ + b¹", "H¹ = σ(Z¹)", "Z² = W² H¹ + b²", "P = normalize(exp(Z²))",
@@ -42,11 +42,11 @@ def test_the_lines_are_the_algorithms_and_in_its_order(walked):
         assert formula.startswith(start)
 
 
-def test_no_line_is_wider_than_100(walked):
+def test_lines_have_at_most_100_characters(walked):
     assert max(map(len, walked)) <= 100
 
 
-def test_the_numbers_are_the_cores(walked):
+def test_numbers_match_the_core(walked):
     batch = walking.iris(5, seed=0)
     net = bp.Network.create([4, 4, 3], activation="sigmoid", random_state=0, dtype="float64")
     step = bp.backprop(net, batch.B, batch.Y)
@@ -62,19 +62,19 @@ def test_the_numbers_are_the_cores(walked):
         np.testing.assert_allclose(matrix(walked, start), expected, atol=6e-4)
 
 
-def test_the_slices_collapse_to_the_mean_and_the_update_helps(walked):
+def test_slices_collapse_to_the_mean_and_the_update_lowers_the_loss(walked):
     text = "\n".join(walked)
     assert text.count("the mean of the 5 slices is the same, largest difference") == 2
     ((before, after),) = re.findall(r"([\d.]+) before the update, ([\d.]+) after", text)
     assert float(after) < float(before)
 
 
-def test_every_class_has_its_turn():
+def test_sample_contains_every_class():
     assert (walking.iris(3, seed=5).Y.sum(axis=1) == 1).all()
 
 
 @pytest.mark.parametrize("rows", [1, 3, 150, 1000])
-def test_any_number_of_rows(rows):
+def test_any_number_of_rows_is_shown(rows):
     text = run("walk", "--rows", rows).stdout
     m = min(rows, 150)
     assert f"B (4, {m})" in text
@@ -84,14 +84,14 @@ def test_any_number_of_rows(rows):
 
 
 @pytest.mark.parametrize("hidden", ["none", "2", "3,2", "20"])
-def test_any_depth_and_width(hidden):
+def test_any_depth_and_width_is_shown(hidden):
     text = run("walk", "--hidden", hidden, "--activation", "gelu", "--rows", 2).stdout
     assert "before the update" in text
     if hidden == "20":
         assert "the first 8 of 20 rows" in text
 
 
-def test_a_table_of_classes_and_one_of_numbers(folder):
+def test_classification_and_regression_tables(folder):
     text = run("walk", flowers(folder / "f.csv"), "--target", "species", "--rows", 4).stdout
     assert "4 rows of f.csv" in text
     assert "rows: setosa, versicolor, virginica" in text
@@ -111,25 +111,25 @@ def test_a_table_of_classes_and_one_of_numbers(folder):
         (["t.csv", "--target", "y"], 1, "there is no file t.csv"),
     ],
 )
-def test_bad_input(words, code, message):
+def test_bad_input_is_refused(words, code, message):
     assert message in run("walk", *words, code=code).stderr
 
 
-def test_large_and_tiny_numbers_keep_their_columns():
+def test_large_and_tiny_numbers_stay_aligned():
     lines = format_matrix(np.array([[1e6, -1e-5], [0.5, 0.0]]))
     assert len({len(line) for line in lines}) == 1
     assert "1.0e+06" in lines[0]
     assert "-1.0e-05" in lines[0]
 
 
-def test_what_is_not_shown_is_said():
+def test_truncated_matrices_state_their_full_shape():
     assert "(shown: the first 8 of 9 rows and the first 10 of 11 columns)" in next(
         format_matrices(("M", np.zeros((9, 11))))
     )
     assert "the first 6 of 7 slices" in next(format_tensor("T", np.zeros((1, 1, 7))))
 
 
-def test_what_there_is_not_is_not_told(folder):
+def test_absent_hidden_layers_and_rows_are_reported(folder):
     said = run("walk", "--hidden", "none").stdout
     assert "The network: 4-3, no hidden layer; 15 parameters" in said
     said = run("walk", "--rows", 9999).stdout

@@ -1,4 +1,4 @@
-"""Every collapse of a `BatchGradient`, and the same numbers from a matrix with one gradient in each row."""
+"""Every collapse of a `BatchGradient`, and the same numbers from a matrix of one gradient per row."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SOME = slice(0, None, 3)  # the examples of the second batch
 
 
 class Rows(NamedTuple):
-    """For each layer the examples' gradients, W then b, as rows ``(m, n_l n_{l-1} + n_l)``; their weights."""
+    """The examples' gradients of each layer as rows ``(m, n_l n_{l-1} + n_l)``, W then b; their weights."""
 
     of_layer: list[Any]
     weights: Any
 
     @property
     def whole(self) -> Any:
-        """All layers beside each other ``(m, parameters)``."""
+        """All layers concatenated ``(m, parameters)``."""
         return np.concatenate(self.of_layer, axis=1)
 
 
@@ -39,7 +39,7 @@ def rows(tensors: Any, bias_matrices: Any, weights: Any) -> Rows:
 
 
 def in_shape(flat: list[Any], like: Layers) -> Layers:
-    """A row for each layer, in the shapes of W and b."""
+    """Split one row per layer into the shapes of W and b."""
     return tuple(
         Layer(row[: layer.W.size].reshape(layer.W.shape), row[layer.W.size :])
         for row, layer in zip(flat, like, strict=True)
@@ -47,7 +47,7 @@ def in_shape(flat: list[Any], like: Layers) -> Layers:
 
 
 def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any) -> dict[str, Any]:
-    """What `g` answers to every question: all of it through the factors."""
+    """Every collapse of `g`, computed from the factors."""
     some = BatchGradient(tuple(dZ[:, SOME] for dZ in g.dZ), tuple(H[:, SOME] for H in g.H))
     return {
         "mean": g.mean(),
@@ -71,7 +71,7 @@ def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any
 def expected(
     case: Problem, of_rows: Rows, direction: Layers, max_norm: float, max_norms: Any
 ) -> dict[str, Any]:
-    """The same from the gradients themselves, in plain statistics."""
+    """The same collapses from the gradients themselves, by plain statistics."""
     G, layers, like = of_rows.whole, of_rows.of_layer, case.net.layers
     c = of_rows.weights / np.sum(of_rows.weights)
     mean = [c @ rows for rows in layers]
@@ -109,7 +109,7 @@ def expected(
 
 
 def noise(G: Any, c: Any) -> tuple[float, float]:
-    """The trace from the distances between pairs, and the squared norm that makes up the mean's."""
+    """Estimate the trace from pairwise distances, and the squared norm by subtracting it from the mean's."""
     if len(c) == 1:
         return np.nan, np.nan
     pairs = np.outer(c, c)
@@ -120,7 +120,7 @@ def noise(G: Any, c: Any) -> tuple[float, float]:
 
 
 def second_moments(case: Problem, of_rows: Rows, c: Any) -> tuple[tuple[Any, Any], ...]:
-    """For each layer ``E[h hᵀ]`` and ``E[dz dzᵀ]``: h forward, one example after another; dz is db."""
+    """``E[h hᵀ]`` and ``E[dz dzᵀ]`` of each layer: h by a forward pass per example; dz equals db."""
     h = [[x] for x in case.B.T]
     for (W, b), name in zip(case.net.layers, case.sigma, strict=False):
         for of_example in h:

@@ -1,4 +1,4 @@
-"""Comparing and drawing sets of layers, and what engines make of them."""
+"""Compare and draw sets of layers, and compare engine results."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from batchprop.training import EpochResult
 
 
 def close(actual: Layers, expected: Any, rtol: float = 1e-12, atol: float = 1e-14) -> None:
-    """Compare two sets of layers, W with W and b with b."""
+    """Assert that two sets of layers are close, W with W and b with b."""
     for ours, theirs in zip(actual, expected, strict=True):
         for name, theta, reference in zip("Wb", ours, theirs, strict=True):
             assert_allclose(theta, reference, rtol=rtol, atol=atol, err_msg=name)
 
 
 def random_like(layers: Layers, rng: np.random.Generator) -> Layers:
-    """Layers of the same shapes, drawn from a normal distribution."""
+    """Draw layers of the same shapes from a normal distribution."""
     return tree_map(lambda theta: rng.normal(size=theta.shape), layers)
 
 
 def moved(layers: Layers, direction: Layers, far: float) -> Layers:
-    """The parameters, moved along a direction."""
+    """Move the parameters along a direction."""
     return tree_map(lambda theta, v: theta + far * v, layers, direction)
 
 
@@ -34,7 +34,7 @@ def dot(a: Layers, b: Layers) -> float:
 
 
 def copied(layers: Layers) -> Layers:
-    """The same numbers in memory of their own."""
+    """Copy the layers."""
     return tuple(Layer(W.copy(), b.copy()) for W, b in layers)
 
 
@@ -44,12 +44,12 @@ def leaves(state: Any) -> list[Any]:
 
 
 def in_dtype(layers: Layers, dtype: str) -> Layers:
-    """The same numbers in another type."""
+    """Cast the layers to another dtype."""
     return tree_map(lambda theta: theta.astype(dtype), layers)
 
 
 def same_run(ours: EpochResult, theirs: EpochResult, within: float = 1e-10) -> None:
-    """Compare what two engines leave behind: the losses, the parameters and the optimiser's memory."""
+    """Assert that two engines give the same losses, parameters and optimiser state."""
     assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg="losses")
     assert ours.finite == theirs.finite
     assert ours.state.steps == theirs.state.steps

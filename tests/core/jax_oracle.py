@@ -1,4 +1,4 @@
-"""The same networks in JAX's own functions, for JAX to differentiate: no derivative is written here."""
+"""The same networks in JAX's functions, differentiated by JAX: no derivative is written here."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ HEADS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def example_loss(sigma: Sequence[str], head: str) -> Callable[[Layers, Any, Any], Any]:
-    """The function ``(layers, x, y) -> loss`` of one example."""
+    """Return the function ``(layers, x, y) -> loss`` of one example."""
 
     def loss(layers: Layers, x: Any, y: Any) -> Any:
         for (W, b), name in zip(layers, sigma, strict=False):
@@ -82,6 +82,6 @@ def example_loss(sigma: Sequence[str], head: str) -> Callable[[Layers, Any, Any]
 
 @partial(jax.jit, static_argnums=(0, 1))  # one program is made sooner than many of one operation each
 def example_gradients(sigma: Sequence[str], head: str, layers: Layers, B: Any, Y: Any) -> Any:
-    """Each example's gradient, stacked on the last axis: ``vmap(grad)`` over the columns."""
+    """Per-example gradients, stacked on the last axis: ``vmap(grad)`` over the columns."""
     per_example = jax.vmap(jax.grad(example_loss(sigma, head)), in_axes=(None, 1, 1), out_axes=-1)
     return per_example(layers, jnp.asarray(B), jnp.asarray(Y))

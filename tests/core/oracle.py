@@ -1,7 +1,7 @@
-"""The slow loop: backpropagation as the text has it before there are batches, one example at a time.
+"""The slow loop: textbook backpropagation, one example at a time.
 
-Nothing here comes from batchprop but the numbers in W and b. Each formula is written in another form than the
-library's where one is known, without a thought of overflow or speed.
+Only the numbers in W and b come from batchprop. Each formula is written in another form than the
+library's where one is known, regardless of overflow or speed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def gelu_slope(z: Vector) -> Vector:
 
 
 def mish_slope(z: Vector) -> Vector:
-    """The closed form that the paper gives."""
+    """The closed form from the paper."""
     omega = 4 * (z + 1) + 4 * np.exp(2 * z) + np.exp(3 * z) + np.exp(z) * (4 * z + 6)
     delta = 2 * np.exp(z) + np.exp(2 * z) + 2
     return np.exp(z) * omega / delta**2
@@ -65,7 +65,7 @@ SIGMA["logistic"] = SIGMA["sigmoid"]
 
 
 class Answer(NamedTuple):
-    """What a head says about one example: its loss, and the loss's derivative by z."""
+    """A head's result for one example: the loss and its derivative with respect to z."""
 
     loss: float
     dz: Vector
@@ -128,7 +128,7 @@ class Looped(NamedTuple):
 def one_example(
     layers: Layers, sigma: Sequence[str], head: str, x: Vector, y: Vector
 ) -> tuple[float, list[Matrix], list[Vector]]:
-    """The loss of one example, and its dW and db in every layer."""
+    """Return the loss of one example, and its dW and db in every layer."""
     h, z = [x], []
     for (W, b), name in zip(layers, sigma, strict=False):
         z.append(W @ h[-1] + b)
@@ -144,7 +144,7 @@ def one_example(
 
 
 def loop(layers: Layers, sigma: Sequence[str], head: str, B: Matrix, Y: Matrix) -> Looped:
-    """Go through the batch one example at a time, and stack what comes out."""
+    """Process the batch one example at a time, and stack the results."""
     examples = [one_example(layers, sigma, head, x, y) for x, y in zip(B.T, Y.T, strict=True)]
     losses, dW, db = zip(*examples, strict=True)
     return Looped(

@@ -1,4 +1,4 @@
-"""The table of problems: every activation × every head × a few shapes, each drawn once from its own seed."""
+"""The test problems: every activation × every head × a few shapes, each drawn from its own seed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Matrix = NDArray[np.float64]
 
 
 class Shape(NamedTuple):
-    """The widths of a network, input and output included, and how many columns its batch has."""
+    """The widths of a network, including input and output, and the number of columns of its batch."""
 
     sizes: tuple[int, ...]
     m: int
 
 
 class Problem(NamedTuple):
-    """A network, the names it was made from, a batch of its kind, and weights: all in float64."""
+    """A network, its activation and head names, a matching batch, and weights, all in float64."""
 
     net: Network
     sigma: tuple[str, ...]
@@ -50,7 +50,7 @@ ACTIVATION_NAMES = (*sorted({record.name for record in ACTIVATIONS.values()}), "
 
 
 def group_sizes(n_out: int) -> list[int]:
-    """Two blocks of unequal size, or the one block of one class that fits."""
+    """Return two blocks of unequal size, or one block if only one fits."""
     return [2, n_out - 2] if n_out > 2 else [n_out]
 
 
@@ -71,12 +71,12 @@ HEAD_MAKERS: dict[str, Callable[[int], Head]] = {
 
 
 def one_hot(rng: np.random.Generator, n_out: int, m: int) -> Matrix:
-    """A column of one 1 and zeros for each example."""
+    """One one-hot column per example."""
     return np.eye(n_out)[:, rng.integers(n_out, size=m)]
 
 
 def targets(head: str, rng: np.random.Generator, n_out: int, m: int) -> Matrix:
-    """Targets ``(K, m)`` such as the head is made for."""
+    """Draw targets ``(K, m)`` suitable for the head."""
     if head == "softmax, smoothed":  # a target may also be a distribution
         return np.asarray(rng.dirichlet(np.ones(n_out), size=m).T)
     if head == "softmax, in groups":
@@ -91,13 +91,13 @@ def targets(head: str, rng: np.random.Generator, n_out: int, m: int) -> Matrix:
 
 
 def activation_names(activation: str, n_hidden: int) -> tuple[str, ...]:
-    """The name for each hidden layer."""
+    """The activation name of each hidden layer."""
     return PER_LAYER[:n_hidden] if activation == "one per layer" else (activation,) * n_hidden
 
 
 @cache
 def problem(activation: str, head: str, shape: Shape) -> Problem:
-    """The problem of this place in the table."""
+    """Return the problem for an activation, a head and a shape."""
     rng = np.random.default_rng(crc32(repr((activation, head, shape)).encode()))
     sizes, m = shape
     sigma = activation_names(activation, len(sizes) - 2)
@@ -138,7 +138,7 @@ SOME_PAIRS = sample_pairs()
 
 
 def sampled_problems(activation: str, head: str) -> list[tuple[Problem, Shape]]:
-    """Two shapes for a pair of the sample, in turn, so that eight pairs have each."""
+    """Return two shapes per sampled pair, in turn, so that eight pairs have each."""
     turn = SOME_PAIRS.index((activation, head))
     return [(problem(activation, head, shape), shape) for shape in SHAPES[turn % 3 :: 3]]
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies, each named by its axes."""
+"""Hypothesis strategies, named by their axes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rows_by_columns(rows: int, columns: int, elements: Any = numbers) -> Any:
 
 
 def per_example(m: int, elements: Any = numbers) -> Any:
-    """A number for each of m examples ``(m,)``."""
+    """One number per example ``(m,)``."""
     return hnp.arrays(np.float64, (m,), elements=elements)
 
 

@@ -1,4 +1,4 @@
-"""The activations: values, derivatives, and what they do far out."""
+"""The activations: values, derivatives, and extreme inputs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ RECORDS = list({record.name: record for record in ACTIVATIONS.values()}.values()
 every_activation = pytest.mark.parametrize("activation", RECORDS, ids=lambda record: record.name)
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
-# No point lies on a kink; the widest is where exp² would already be large.
+# No point lies on a kink; at the largest, exp² is already large.
 POINTS = np.linspace(-9.05, 9.05, 182).reshape(2, 91)
 FAR = np.array([[-1e4, -1e3, -745.2, -104.0, -88.8, -1e-30, 0.0, 1e-30, 88.8, 104.0, 709.8, 1e3, 1e4]])
 
 
 @every_activation
-def test_values_and_slopes_by_the_textbook(activation: Activation) -> None:
+def test_values_and_derivatives_match_the_textbook(activation: Activation) -> None:
     function, slope = oracle.SIGMA[activation.name]
     assert_allclose(activation.function(POINTS), function(POINTS), rtol=1e-10, atol=1e-12)
     assert_allclose(activation.derivative(POINTS), slope(POINTS), rtol=1e-8, atol=1e-12)
@@ -33,7 +33,7 @@ def test_values_and_slopes_by_the_textbook(activation: Activation) -> None:
 
 @every_activation
 @pytest.mark.usefixtures("jnp64")
-def test_values_and_slopes_by_jax(activation: Activation) -> None:
+def test_values_and_derivatives_match_jax(activation: Activation) -> None:
     function = jax_oracle.SIGMA[activation.name]
     slope = jax.vmap(jax.grad(function))
     Z = np.concatenate([POINTS.ravel(), 7 * POINTS.ravel()])
@@ -42,8 +42,8 @@ def test_values_and_slopes_by_jax(activation: Activation) -> None:
 
 
 @pytest.mark.parametrize(("name", "slope"), [("relu", 0.0), ("leaky_relu", 0.01)])
-def test_slope_at_the_kink_is_that_from_below(name: str, slope: float) -> None:
-    # A unit whose inputs are all zero, as of an empty image, stays as it is.
+def test_derivative_at_the_kink_is_the_left_derivative(name: str, slope: float) -> None:
+    # A unit whose inputs are all zero, as of an empty image, gets no update.
     assert_allclose(ACTIVATIONS[name].derivative(np.zeros((1, 1))), slope, rtol=1e-12)
 
 
@@ -56,7 +56,7 @@ def test_slope_at_the_kink_is_that_from_below(name: str, slope: float) -> None:
         ("gelu", lambda z: z * special.expit(np.sqrt(8 / np.pi) * (z + 0.044715 * z**3))),
     ],
 )
-def test_values_by_scipy(name: str, reference: Any) -> None:
+def test_values_match_scipy(name: str, reference: Any) -> None:
     assert_allclose(ACTIVATIONS[name].function(POINTS), reference(POINTS), rtol=1e-12, atol=1e-14)
 
 
@@ -66,7 +66,7 @@ def test_gelu_is_near_the_form_with_erf() -> None:
 
 
 @every_activation
-def test_the_derivative_is_the_slope(activation: Activation) -> None:
+def test_derivative_matches_finite_differences(activation: Activation) -> None:
     far = 1e-6
     ahead, behind = (activation.function(POINTS + sign * far) for sign in (1, -1))
     assert_allclose(activation.derivative(POINTS), (ahead - behind) / (2 * far), rtol=1e-6, atol=1e-8)
@@ -74,7 +74,7 @@ def test_the_derivative_is_the_slope(activation: Activation) -> None:
 
 @every_activation
 @both_dtypes
-def test_far_out_all_is_finite_and_silent(activation: Activation, dtype: str) -> None:
+def test_extreme_inputs_stay_finite_without_warnings(activation: Activation, dtype: str) -> None:
     Z = FAR.astype(dtype)
     with np.errstate(all="raise", under="ignore"):
         H, slope = activation.function(Z), activation.derivative(Z)
@@ -86,7 +86,7 @@ def test_far_out_all_is_finite_and_silent(activation: Activation, dtype: str) ->
 
 @every_activation
 @both_dtypes
-def test_the_dtype_and_the_shape_are_kept(activation: Activation, dtype: str) -> None:
+def test_dtype_and_shape_are_preserved(activation: Activation, dtype: str) -> None:
     Z = POINTS.astype(dtype)
     for array in (activation.function(Z), activation.derivative(Z)):
         assert array.dtype == Z.dtype
@@ -102,19 +102,19 @@ def test_float32_is_near_float64(activation: Activation) -> None:
 
 
 @every_activation
-def test_the_input_is_left_alone(activation: Activation) -> None:
+def test_input_is_not_modified(activation: Activation) -> None:
     Z = POINTS.copy()
     activation.function(Z)
     activation.derivative(Z)
     assert np.array_equal(Z, POINTS)
 
 
-def test_every_record_bears_its_name() -> None:
+def test_every_record_has_its_registered_name() -> None:
     assert ACTIVATIONS["logistic"] is ACTIVATIONS["sigmoid"]
     assert {name for name, record in ACTIVATIONS.items() if record.name != name} == {"logistic"}
 
 
-def test_an_activation_is_found_by_name_or_given() -> None:
+def test_get_activation_accepts_a_name_or_a_record() -> None:
     own = Activation("square", lambda Z: Z * Z, lambda Z: 2 * Z)
     assert get_activation(own) is own
     assert get_activation("relu") is ACTIVATIONS["relu"]
@@ -126,6 +126,6 @@ def test_an_unknown_activation_is_refused(name: Any) -> None:
         get_activation(name)
 
 
-def test_a_near_name_is_suggested() -> None:
+def test_misspelled_activation_suggests_the_nearest_name() -> None:
     with pytest.raises(ParameterError, match="did you mean 'softplus'"):
         get_activation("softplsu")

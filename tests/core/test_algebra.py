@@ -1,4 +1,4 @@
-"""The algebra of batches, whatever the numbers: properties that Hypothesis tries to break."""
+"""Algebraic properties of batches, tested with Hypothesis."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ positive = st.floats(0.01, 10)
 
 
 def size(g: BatchGradient) -> int:
-    """m."""
+    """The number of examples m."""
     return int(g.dZ[0].shape[1])
 
 
 def near(actual: Layers, expected: Any) -> None:
-    """Equal up to rounding of sums whose terms reach 10⁴."""
+    """Assert equality up to rounding of sums with terms up to 10⁴."""
     close(actual, expected, rtol=1e-9, atol=1e-9)
 
 
-def chosen(g: BatchGradient, examples: Any) -> BatchGradient:
-    """The gradient of some of the examples, in another order or more than once."""
+def select_examples(g: BatchGradient, examples: Any) -> BatchGradient:
+    """Select examples of a gradient, in any order and with repetition."""
     weights = None if g.weights is None else g.weights[examples]
     dZ, H = (tuple(M[:, examples] for M in matrices) for matrices in (g.dZ, g.H))
     return BatchGradient(dZ, H, weights)
@@ -46,42 +46,42 @@ def test_a_collapse_is_linear(g: BatchGradient, data: st.DataObject) -> None:
 
 
 @given(layers_of_factors(), numbers)
-def test_a_common_factor_leaves_the_mean(g: BatchGradient, factor: float) -> None:
+def test_common_factor_scales_the_mean(g: BatchGradient, factor: float) -> None:
     near(g.scaled(np.full(size(g), factor)).mean(), tree_map(lambda theta: factor * theta, g.mean()))
 
 
 @given(layers_of_factors(), positive, st.data())
-def test_only_the_proportions_of_weights_count(g: BatchGradient, c: float, data: st.DataObject) -> None:
+def test_mean_depends_only_on_relative_weights(g: BatchGradient, c: float, data: st.DataObject) -> None:
     weights = data.draw(per_example(size(g), positive))
     near(g._replace(weights=c * weights).mean(), g._replace(weights=weights).mean())
     near(g._replace(weights=np.full(size(g), c)).mean(), g.mean())
 
 
 @given(layers_of_factors(), st.data())
-def test_whole_weights_are_repetitions(g: BatchGradient, data: st.DataObject) -> None:
+def test_integer_weights_equal_repetition(g: BatchGradient, data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(0, 3), min_size=size(g), max_size=size(g)).filter(any))
-    repeated = chosen(g, np.repeat(np.arange(size(g)), times))
+    repeated = select_examples(g, np.repeat(np.arange(size(g)), times))
     near(g._replace(weights=np.array(times, float)).mean(), repeated.mean())
 
 
 @given(layers_of_factors(), st.data())
-def test_the_order_of_examples_does_not_count(g: BatchGradient, data: st.DataObject) -> None:
+def test_mean_does_not_depend_on_the_order_of_examples(g: BatchGradient, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(size(g))))
-    near(chosen(g, order).mean(), g.mean())
-    assert_allclose(chosen(g, order).squared_norms(), g.squared_norms()[order])
+    near(select_examples(g, order).mean(), g.mean())
+    assert_allclose(select_examples(g, order).squared_norms(), g.squared_norms()[order])
 
 
 @given(layers_of_factors(), st.data())
-def test_a_batch_is_the_sum_of_its_parts(g: BatchGradient, data: st.DataObject) -> None:
+def test_collapse_of_a_batch_is_the_sum_over_its_parts(g: BatchGradient, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, size(g)))
     shares = data.draw(per_example(size(g)))
     first, rest = slice(0, cut), slice(cut, None)
-    parts = (chosen(g, part).collapse(shares[part]) for part in (first, rest))
+    parts = (select_examples(g, part).collapse(shares[part]) for part in (first, rest))
     near(g.collapse(shares), tree_map(np.add, *parts))
 
 
 @given(layers_of_factors(), st.data())
-def test_norms_scale_with_the_square_of_a_factor(g: BatchGradient, data: st.DataObject) -> None:
+def test_squared_norms_scale_with_the_squared_factor(g: BatchGradient, data: st.DataObject) -> None:
     factors = data.draw(per_example(size(g)))
     norms = g.squared_norms()
     assert np.all(norms >= 0)
@@ -89,12 +89,12 @@ def test_norms_scale_with_the_square_of_a_factor(g: BatchGradient, data: st.Data
 
 
 @given(layers_of_factors())
-def test_the_mean_is_no_longer_than_the_longest_example(g: BatchGradient) -> None:
+def test_mean_norm_is_at_most_the_largest_example_norm(g: BatchGradient) -> None:
     assert dot(g.mean(), g.mean()) <= g.squared_norms().max() * (1 + 1e-9)
 
 
 @given(layers_of_factors(), positive)
-def test_a_limit_holds_and_never_lengthens(g: BatchGradient, longest: float) -> None:
+def test_clipping_bounds_every_norm_and_increases_none(g: BatchGradient, longest: float) -> None:
     gradient = g.mean()
     before = np.sqrt(dot(gradient, gradient))
     cut = clip_by_global_norm(gradient, longest)
@@ -103,7 +103,7 @@ def test_a_limit_holds_and_never_lengthens(g: BatchGradient, longest: float) -> 
 
 
 @given(outputs_by_examples(st.floats(-1e4, 1e4)), st.floats(-1e4, 1e4))
-def test_softmax_is_a_distribution_that_sees_no_offset(Z: Any, offset: float) -> None:
+def test_softmax_is_a_distribution_invariant_to_offsets(Z: Any, offset: float) -> None:
     P = heads.softmax().output(Z)
     assert np.all(P >= 0)
     assert_allclose(P.sum(axis=0), 1)
@@ -111,7 +111,7 @@ def test_softmax_is_a_distribution_that_sees_no_offset(Z: Any, offset: float) ->
 
 
 @given(outputs_by_examples(st.floats(-30, 30)))
-def test_the_log_of_softmax_is_its_log(Z: Any) -> None:
+def test_log_softmax_is_the_log_of_softmax(Z: Any) -> None:
     assert_allclose(heads.log_softmax(Z), np.log(heads.softmax().output(Z)), atol=1e-9)
 
 
@@ -122,28 +122,30 @@ def test_the_sigmoid_is_symmetric(Z: Any) -> None:
 
 
 @given(outputs_by_examples(st.floats(-1e3, 1e3)))
-def test_two_classes_by_softmax_are_one_by_sigmoid(Z: Any) -> None:
+def test_two_class_softmax_equals_sigmoid(Z: Any) -> None:
     z = Z[:1]
     P = heads.softmax().output(np.concatenate([z, 0 * z]))
     assert_allclose(P[:1], sigmoid(z), rtol=1e-9)
 
 
 @given(st.integers(1, 40), st.data())
-def test_batches_take_every_row_once(n: int, data: st.DataObject) -> None:
+def test_batches_contain_every_row_once(n: int, data: st.DataObject) -> None:
     batch_size, seed = data.draw(st.integers(1, n)), data.draw(st.integers(0, 9))
     rows = np.concatenate(next(minibatches(n, batch_size, np.random.RandomState(seed))))
     assert sorted(rows) == list(range(n))
 
 
 @given(st.integers(0, 40), st.integers(1, 50))
-def test_microbatches_joined_are_the_batch(n: int, part: int) -> None:
+def test_concatenated_microbatches_equal_the_batch(n: int, part: int) -> None:
     parts = list(microbatches(np.arange(n), part))
     assert [row for rows in parts for row in rows] == list(range(n))
     assert all(0 < len(rows) <= part for rows in parts)
 
 
 @given(st.floats(1e-6, 1e3), st.integers(1, 200), st.floats(0, 0.99), st.integers(0, 400))
-def test_schedules_stay_between_0_and_their_rate(rate: float, total: int, climb: float, step: int) -> None:
+def test_schedules_stay_between_0_and_the_maximum_rate(
+    rate: float, total: int, climb: float, step: int
+) -> None:
     for schedule in (
         schedules.cosine(rate, total),
         schedules.warmup_cosine(rate, total, climb),

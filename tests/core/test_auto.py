@@ -1,4 +1,4 @@
-"""Which engine some work is for: shapes alone decide, and more work never goes back to NumPy."""
+"""Automatic engine selection: shapes alone decide, and more work never selects NumPy again."""
 
 from __future__ import annotations
 
@@ -35,52 +35,52 @@ def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "jax_is_installed", lambda: False)
 
 
-def test_auto_takes_what_pays() -> None:
+def test_auto_selects_the_faster_engine() -> None:
     assert choose_engine("auto", SMALL) == "numpy"
     assert choose_engine("auto", LARGE) == "jax"
 
 
 @given(works)
-def test_auto_is_the_rule_over_the_shapes(work: Workload) -> None:
+def test_auto_follows_the_rule_for_the_shapes(work: Workload) -> None:
     assert choose_engine("auto", work) == ("jax" if worth_compiling(work) else "numpy")
     assert worth_compiling(work) == (estimate_numpy_seconds(work) > auto.WORTH_COMPILING)
 
 
 @given(works, st.integers(0, 10**6), st.integers(0, 1000))
-def test_more_rows_or_epochs_are_more_work(work: Workload, rows: int, epochs: int) -> None:
+def test_more_rows_or_epochs_never_switch_back_to_numpy(work: Workload, rows: int, epochs: int) -> None:
     more = work._replace(rows=work.rows + rows, epochs=work.epochs + epochs)
     assert estimate_numpy_seconds(more) >= estimate_numpy_seconds(work) > 0
     assert worth_compiling(more) or not worth_compiling(work)
 
 
 @given(works, st.integers(0, 4), st.integers(1, 1000))
-def test_a_wider_network_is_more_work(work: Workload, layer: int, more: int) -> None:
+def test_wider_network_never_switches_back_to_numpy(work: Workload, layer: int, more: int) -> None:
     sizes = list(work.sizes)
     sizes[layer % len(sizes)] += more
     assert estimate_numpy_seconds(work._replace(sizes=sizes)) > estimate_numpy_seconds(work)
 
 
 @pytest.mark.parametrize("work", [SMALL, LARGE])
-def test_what_is_asked_for_is_what_is_given(work: Workload) -> None:
+def test_explicit_engine_is_used(work: Workload) -> None:
     assert choose_engine("numpy", work) == "numpy"
     assert choose_engine("jax", work) == "jax"
 
 
 @pytest.mark.parametrize("work", [SMALL, LARGE])
 @pytest.mark.parametrize("device", ["gpu", "tpu"])
-def test_a_device_or_a_precision_asks_for_jax(work: Workload, device: str) -> None:
+def test_device_or_precision_selects_jax(work: Workload, device: str) -> None:
     assert choose_engine("auto", work, device=device) == "jax"
     for precision in PRECISIONS[1:]:
         assert choose_engine("auto", work, precision=precision) == "jax"
 
 
-def test_what_numpy_has_too_asks_for_nothing() -> None:
+def test_device_and_precision_of_numpy_do_not_select_jax() -> None:
     assert choose_engine("auto", SMALL, device="cpu", precision="float32") == "numpy"
     assert choose_engine("numpy", LARGE, device="cpu", precision="float32") == "numpy"
 
 
 @pytest.mark.parametrize("asked", [{"device": "gpu"}, {"precision": "bfloat16"}])
-def test_numpy_has_no_device_and_no_precision(asked: dict[str, Any]) -> None:
+def test_numpy_with_a_device_or_precision_is_refused(asked: dict[str, Any]) -> None:
     ((name, value),) = asked.items()
     with pytest.raises(
         ParameterError, match=rf"{name}='{value}' does not go with engine='numpy'.*{name}=None"
@@ -88,7 +88,7 @@ def test_numpy_has_no_device_and_no_precision(asked: dict[str, Any]) -> None:
         choose_engine("numpy", SMALL, **asked)
 
 
-def test_without_jax_auto_is_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_jax_selects_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     without_jax(monkeypatch)
     for work in (SMALL, LARGE):
         assert choose_engine("auto", work) == choose_engine("numpy", work) == "numpy"
@@ -97,7 +97,7 @@ def test_without_jax_auto_is_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("engine", "asked"), [("jax", {}), ("auto", {"device": "gpu"}), ("auto", {"precision": "bfloat16"})]
 )
-def test_without_jax_what_needs_it_is_an_error(
+def test_requesting_missing_jax_is_an_error(
     engine: str, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_jax(monkeypatch)
@@ -105,6 +105,6 @@ def test_without_jax_what_needs_it_is_an_error(
         choose_engine(engine, SMALL, **asked)
 
 
-def test_the_engines_there_are() -> None:
+def test_available_engines() -> None:
     assert ENGINES == ("auto", "numpy", "jax")
     assert auto.jax_is_installed()

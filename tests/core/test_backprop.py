@@ -1,4 +1,4 @@
-"""One pass over a batch: what it returns, what masks do, and batches that do not fit."""
+"""One pass over a batch: its results, masks, and invalid batches."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, 
 DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
 
 
-def deep(activation: str = "one per layer", head: str = "softmax") -> Problem:
+def deep_problem(activation: str = "one per layer", head: str = "softmax") -> Problem:
     return problem(activation, head, DEEPEST)
 
 
-def test_the_tensor_of_the_texts_own_question() -> None:
+def test_tensor_of_the_worked_example() -> None:
     dZ, H = np.ones((4, 5)), np.ones((7, 5))
     g = BatchGradient((dZ,), (H,))
     assert g.tensor(0).shape == (4, 7, 5)
@@ -34,8 +34,8 @@ def test_the_tensor_of_the_texts_own_question() -> None:
     assert layer.b.shape == (4,)
 
 
-def test_a_step_holds_every_matrix_of_the_pass() -> None:
-    case = deep()
+def test_step_contains_every_matrix_of_the_pass() -> None:
+    case = deep_problem()
     step = backprop(case.net, case.B, case.Y, case.weights)
     widths, m = case.net.sizes, DEEPEST.m
     assert step.H[0] is case.B
@@ -47,23 +47,23 @@ def test_a_step_holds_every_matrix_of_the_pass() -> None:
     assert np.array_equal(step.dZ[-1], step.P - case.Y)
 
 
-def test_layers_count_from_the_end_too() -> None:
-    case = deep()
+def test_negative_layer_indices_count_from_the_end() -> None:
+    case = deep_problem()
     g = backprop(case.net, case.B, case.Y).gradient
     assert np.array_equal(g.tensor(-1), g.tensor(3))
     assert np.array_equal(g.bias_matrix(-1), g.dZ[3])
 
 
-def test_a_collapse_is_any_weighted_sum() -> None:
-    case = deep()
+def test_collapse_is_a_weighted_sum_of_slices() -> None:
+    case = deep_problem()
     g = backprop(case.net, case.B, case.Y, case.weights).gradient
     c = np.random.default_rng(0).normal(size=DEEPEST.m)
     close(g.collapse(c), [(g.tensor(k) @ c, g.bias_matrix(k) @ c) for k in range(4)])
     close(g.collapse(g.normalized_weights()), g.mean())
 
 
-def test_a_factor_is_not_a_weight() -> None:
-    case = deep()
+def test_factors_and_weights_differ() -> None:
+    case = deep_problem()
     g = backprop(case.net, case.B, case.Y).gradient
     f = np.arange(float(DEEPEST.m))
     close(g.scaled(f).mean(), g.collapse(f / DEEPEST.m))
@@ -71,8 +71,8 @@ def test_a_factor_is_not_a_weight() -> None:
     assert_allclose(g.scaled(f).squared_norms(), f**2 * g.squared_norms())
 
 
-def test_weights_count_like_repetitions() -> None:
-    case, times = deep(), np.array([2, 0, 1, 3, 1, 0, 2])
+def test_weights_equal_repetition() -> None:
+    case, times = deep_problem(), np.array([2, 0, 1, 3, 1, 0, 2])
     weighted = backprop(case.net, case.B, case.Y, times.astype(float))
     repeated = backprop(case.net, case.B.repeat(times, axis=1), case.Y.repeat(times, axis=1))
     close(weighted.gradient.mean(), repeated.gradient.mean())
@@ -80,8 +80,8 @@ def test_weights_count_like_repetitions() -> None:
 
 
 @pytest.mark.parametrize("head", HEAD_MAKERS)
-def test_a_batch_that_weighs_nothing_has_no_gradient(head: str) -> None:
-    case = deep(head=head)
+def test_batch_of_zero_weight_has_zero_gradient(head: str) -> None:
+    case = deep_problem(head=head)
     nobody = backprop(case.net, case.B[:, :0], case.Y[:, :0])
     weightless = backprop(case.net, case.B, case.Y, 0 * case.weights)
     for step in (nobody, weightless):
@@ -96,8 +96,8 @@ def masks_of(case: Problem) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
-def test_with_masks_the_gradient_is_that_of_the_masked_loss(activation: str) -> None:
-    case = deep(activation)
+def test_masked_gradient_is_the_gradient_of_the_masked_loss(activation: str) -> None:
+    case = deep_problem(activation)
     masks, far = masks_of(case), 1e-6
     gradient = backprop(case.net, case.B, case.Y, case.weights, masks).gradient.mean()
     rng = np.random.default_rng(0)
@@ -108,8 +108,8 @@ def test_with_masks_the_gradient_is_that_of_the_masked_loss(activation: str) -> 
         assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 
 
-def test_a_unit_that_is_left_out_neither_speaks_nor_learns() -> None:
-    case = deep()
+def test_masked_unit_has_no_output_and_no_gradient() -> None:
+    case = deep_problem()
     out = np.ones((4, DEEPEST.m))
     out[1] = 0
     step = backprop(case.net, case.B, case.Y, masks=(out, None, None))
@@ -119,7 +119,7 @@ def test_a_unit_that_is_left_out_neither_speaks_nor_learns() -> None:
 
 
 def test_masks_of_ones_change_nothing() -> None:
-    case = deep()
+    case = deep_problem()
     ones = tuple(np.ones((len(b), DEEPEST.m)) for _, b in case.net.layers[:-1])
     masked, plain = backprop(case.net, case.B, case.Y, masks=ones), backprop(case.net, case.B, case.Y)
     close(masked.gradient.mean(), plain.gradient.mean())
@@ -132,14 +132,14 @@ def test_a_batch_in_rows_is_refused() -> None:
             backprop(net, B, np.ones((2, 5)))
 
 
-def test_targets_that_do_not_fit_are_refused() -> None:
+def test_targets_of_the_wrong_shape_are_refused() -> None:
     net, B = Network.create([3, 2], random_state=0), np.ones((3, 5))
     for Y in (np.ones((5, 2)), np.ones((2, 4)), np.ones(5)):
         with pytest.raises(InputError, match=r"Y has shape .*must be \(2, 5\)"):
             backprop(net, B, Y)
 
 
-def test_weights_that_do_not_fit_are_refused() -> None:
+def test_weights_of_the_wrong_shape_are_refused() -> None:
     net, B, Y = Network.create([3, 2], random_state=0), np.ones((3, 5)), np.ones((2, 5))
     for weights in (np.ones(4), np.ones((1, 5))):
         with pytest.raises(InputError, match=r"weights have shape .*one number for each of the 5 examples"):

@@ -1,4 +1,4 @@
-"""Batches: which rows, in which order, and how they become columns."""
+"""Batches: their rows, their order, and their transposition into columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ N = 23
 
 @pytest.mark.parametrize("batch_size", [1, 5, 22, N])
 @pytest.mark.parametrize("seed", [None, 3])
-def test_every_row_is_in_an_epoch_once(batch_size: int, seed: int | None) -> None:
+def test_epoch_contains_every_row_once(batch_size: int, seed: int | None) -> None:
     random_state = None if seed is None else np.random.RandomState(seed)
     for epoch in islice(minibatches(N, batch_size, random_state), 3):
         assert sorted(np.concatenate(epoch)) == list(range(N))
@@ -36,7 +36,7 @@ def test_every_row_is_in_an_epoch_once(batch_size: int, seed: int | None) -> Non
         assert 1 <= len(epoch[-1]) <= batch_size
 
 
-def test_the_orders_are_scikit_learns() -> None:
+def test_orders_match_scikit_learn() -> None:
     theirs, order = np.random.RandomState(7), np.arange(N)
     for epoch in islice(minibatches(N, 4, np.random.RandomState(7)), 4):
         order = shuffle(order, random_state=theirs)
@@ -48,7 +48,7 @@ def test_without_randomness_the_rows_stay_in_order() -> None:
     assert [list(rows) for rows in first] == [list(rows) for rows in second] == [[0, 1], [2, 3], [4]]
 
 
-def test_a_part_of_the_rows_is_shuffled_in_the_same_way() -> None:
+def test_subset_of_rows_is_shuffled_the_same_way() -> None:
     some = np.arange(100, 100 + N)
     whole, part = (minibatches(rows, 4, np.random.RandomState(0)) for rows in (N, some))
     for ours, theirs in islice(zip(part, whole, strict=True), 3):
@@ -62,7 +62,7 @@ def test_a_batch_size_out_of_range_is_refused(wrong: int) -> None:
         minibatches(5, wrong)
 
 
-def test_poisson_batches_have_the_mean_and_the_variance_of_their_rate() -> None:
+def test_poisson_batch_sizes_have_binomial_mean_and_variance() -> None:
     n, q, n_batches = 200, 0.1, 2000
     epoch = next(batches.poisson_batches(n, q, n_batches, np.random.RandomState(0)))
     sizes = np.array([len(rows) for rows in epoch])
@@ -74,7 +74,7 @@ def test_poisson_batches_have_the_mean_and_the_variance_of_their_rate() -> None:
     assert np.all(np.abs(seen - q * n_batches) < 5 * np.sqrt(q * (1 - q) * n_batches))
 
 
-def test_poisson_rows_are_distinct_and_may_be_none() -> None:
+def test_poisson_rows_are_distinct_and_batches_may_be_empty() -> None:
     plan = batches.poisson_batches(3, 0.2, 50, np.random.RandomState(0))
     epochs = list(islice(plan, 2))
     rows = [rows for epoch in epochs for rows in epoch]
@@ -109,7 +109,7 @@ def test_an_epoch_without_batches_is_refused() -> None:
         (MICROBATCH_SIZE + 1, MICROBATCH_SIZE, [MICROBATCH_SIZE, 1]),
     ],
 )
-def test_microbatches_cut_without_loss(n: int, size: int, lengths: list[int]) -> None:
+def test_microbatches_contain_every_row_in_order(n: int, size: int, lengths: list[int]) -> None:
     rows = np.arange(n)[::-1]
     parts = list(microbatches(rows, size))
     assert [len(part) for part in parts] == lengths
@@ -124,7 +124,7 @@ def tables() -> list[Any]:
 
 
 @pytest.mark.parametrize("table", tables(), ids=["dense", "dense, Fortran", "csr matrix", "csr array"])
-def test_rows_become_columns(table: Dataset) -> None:
+def test_gather_turns_rows_into_columns(table: Dataset) -> None:
     rows = np.array([2, 0, 2])
     dense = tables()[0].X
     batch = gather(table, rows)
@@ -136,27 +136,27 @@ def test_rows_become_columns(table: Dataset) -> None:
     assert np.array_equal(batch.weights, [2, 0, 2])
 
 
-def test_a_table_without_weights_gives_batches_without() -> None:
+def test_batches_of_an_unweighted_table_have_no_weights() -> None:
     assert gather(Dataset(np.ones((3, 1)), np.ones((3, 1))), np.array([1])).weights is None
 
 
 @pytest.mark.parametrize("table", tables(), ids=["dense", "dense, Fortran", "csr matrix", "csr array"])
-def test_no_rows_become_no_columns(table: Dataset) -> None:
+def test_gather_of_no_rows_gives_no_columns(table: Dataset) -> None:
     batch = gather(table, np.arange(0))
     assert batch.B.shape == (3, 0)
     assert batch.Y.shape == (2, 0)
 
 
-def test_the_number_of_rows_may_be_numpys() -> None:
+def test_number_of_rows_may_be_a_numpy_integer() -> None:
     assert [len(rows) for rows in next(minibatches(np.int64(5), 2))] == [2, 2, 1]
 
 
-def test_an_order_is_cut_in_steps_of_one() -> None:
+def test_order_can_be_sliced_only_with_step_one() -> None:
     with pytest.raises(ParameterError, match="slices in steps of 1, not 2: make a list of them first"):
         SequentialBatches(np.arange(6), 2)[::2]
 
 
-def test_the_sizes_of_an_order_are_those_of_its_batches() -> None:
+def test_batch_sizes_of_an_order_match_its_batches() -> None:
     for order in (
         SequentialBatches(np.arange(7), 3),
         SequentialBatches(np.arange(6), 3),
@@ -167,11 +167,11 @@ def test_the_sizes_of_an_order_are_those_of_its_batches() -> None:
         )
 
 
-def test_every_row_has_its_chance_also_where_the_first_gaps_end_early() -> None:
-    """In some of so many batches they do, and more gaps are drawn."""
+def test_poisson_sampling_reaches_every_row_when_more_gaps_are_drawn() -> None:
+    """With this many batches the first draw of gaps ends early in some, and more gaps are drawn."""
     taken = np.zeros(1_000)
     for rows in next(poisson_batches(1_000, 0.05, 4_000, np.random.RandomState(0))):
         taken[rows] += 1
-    # Each is binomial, 200 ± 14; the largest of a thousand such numbers lies within five deviations.
+    # Each count is binomial, 200 ± 14; the largest of a thousand lies within five deviations.
     assert abs(taken - 200).max() < 5 * 14
     assert abs(taken[-100:].mean() - 200) < 4 * 1.4

@@ -1,4 +1,4 @@
-"""The norms of examples' gradients, and the factors that clip them, at the edges of floating point."""
+"""Per-example gradient norms and clip factors at the limits of floating point."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from batchprop.network import Network
 from batchprop.params import Layer
 
 
-def test_factor_norms_are_squared_and_count_the_bias() -> None:
+def test_squared_factor_norms_include_the_bias() -> None:
     [(dz, h)] = squared_factor_norms((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
     np.testing.assert_array_equal(dz, [1.0, 4.0])
     np.testing.assert_array_equal(h, [10.0, 17.0])
@@ -45,7 +45,7 @@ def test_automatic_clip_factors_divide_by_norm_and_stability() -> None:
     np.testing.assert_allclose(factors, [100.0, 0.1, 0.0, 0.0])
 
 
-def test_limits_come_as_a_tuple() -> None:
+def test_per_layer_limits_are_a_tuple() -> None:
     assert per_layer_limits([1.0, 0.5], 2) == (1.0, 0.5)
 
 

@@ -1,4 +1,4 @@
-"""Every way to collapse a gradient, over the table of problems, against the gradients themselves."""
+"""Every collapse of a gradient, over all test problems, against the per-example gradients."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def limits(case: Problem) -> Any:
 
 
 def same(actual: Answers, reference: Answers, within: float = 1e-10) -> None:
-    """Compare every answer with its reference, number by number."""
+    """Compare every result with its reference, number by number."""
     assert actual.keys() == reference.keys()
     for name, answer in actual.items():
         ours, theirs = ([np.asarray(leaf) for leaf in leaves((it,))] for it in (answer, reference[name]))
         assert [leaf.shape for leaf in ours] == [leaf.shape for leaf in theirs], name
         mine, other = (np.concatenate([leaf.ravel() for leaf in group]) for group in (ours, theirs))
-        # A sum whose terms cancel is as exact as its terms are large.
+        # The rounding error of a cancelling sum is relative to its largest terms.
         largest = np.max(np.abs(other), where=np.isfinite(other), initial=1.0)
         assert_allclose(mine, other, rtol=within, atol=within * largest, err_msg=name)
 
 
 @cache
-def looped(activation: str, head: str) -> list[Answers]:
-    """What the slow loop's gradients answer, for each shape."""
+def loop_references(activation: str, head: str) -> list[Answers]:
+    """The reference collapses from the slow loop's gradients, for each shape."""
     return [
         expected(
             case,
@@ -72,36 +72,36 @@ def looped(activation: str, head: str) -> list[Answers]:
 
 
 @over_the_table
-def test_every_collapse_agrees_with_the_loop(activation: str, head: str) -> None:
-    for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
+def test_every_collapse_matches_the_slow_loop(activation: str, head: str) -> None:
+    for case, reference in zip(problems(activation, head), loop_references(activation, head), strict=True):
         same(collapsed(gradient(case), direction(case), MAX_NORM, list(limits(case))), reference)
 
 
 @over_a_sample
-def test_every_collapse_uses_only_the_standard(activation: str, head: str) -> None:
+def test_every_collapse_uses_only_the_array_api_standard(activation: str, head: str) -> None:
     asarray = array_api_strict.asarray
-    for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
+    for case, reference in zip(problems(activation, head), loop_references(activation, head), strict=True):
         dZ, H, weights = gradient(case)
         g = BatchGradient(tuple(map(asarray, dZ)), tuple(map(asarray, H)), asarray(weights))
         answers = collapsed(g, tree_map(asarray, direction(case)), MAX_NORM, asarray(limits(case)))
-        same({name: strictly_back(answer) for name, answer in answers.items()}, reference)
+        same({name: strict_to_numpy(answer) for name, answer in answers.items()}, reference)
 
 
-def strictly_back(answer: Any) -> Any:
-    """The same numbers for NumPy; array-api-strict hands them out by DLPack only."""
-    return tuple(map(strictly_back, answer)) if isinstance(answer, tuple) else np.from_dlpack(answer)
+def strict_to_numpy(answer: Any) -> Any:
+    """Convert to NumPy; array-api-strict supports only DLPack."""
+    return tuple(map(strict_to_numpy, answer)) if isinstance(answer, tuple) else np.from_dlpack(answer)
 
 
 @over_a_sample
 @pytest.mark.usefixtures("jnp64")
 def test_every_collapse_compiles(activation: str, head: str) -> None:
-    for case, reference in zip(problems(activation, head), looped(activation, head), strict=True):
+    for case, reference in zip(problems(activation, head), loop_references(activation, head), strict=True):
         same(compiled(gradient(case), direction(case), MAX_NORM, limits(case)), reference)
 
 
 @over_a_sample
 @pytest.mark.usefixtures("jnp64")
-def test_every_collapse_agrees_with_jax(activation: str, head: str) -> None:
+def test_every_collapse_matches_jax(activation: str, head: str) -> None:
     for case, _ in sampled_problems(activation, head):
         theirs = example_gradients(case.sigma, head, case.net.layers, case.B, case.Y)
         tensors, bias_matrices = zip(*theirs, strict=True)
@@ -111,7 +111,7 @@ def test_every_collapse_agrees_with_jax(activation: str, head: str) -> None:
         same(collapsed(gradient(case), direction(case), MAX_NORM, limits(case)), reference)
 
 
-# A batch of many examples through few, wide layers: m × parameters is far more than all else together.
+# Many examples through few, wide layers: m × parameters far exceeds everything else.
 WIDTHS, M = (120, 90, 10), 100
 PARAMETERS = sum((n + 1) * n_above for n, n_above in pairwise(WIDTHS))
 
@@ -143,7 +143,7 @@ def large_gradient() -> BatchGradient:
 
 
 def peak(ask: Callable[[BatchGradient], Any], g: BatchGradient) -> int:
-    """Numbers of 8 bytes that were allocated at once, at most."""
+    """The peak number of 8-byte numbers allocated at once."""
     tracemalloc.start()
     try:
         ask(g)
@@ -153,9 +153,9 @@ def peak(ask: Callable[[BatchGradient], Any], g: BatchGradient) -> int:
 
 
 @pytest.mark.parametrize("name", FRUGAL)
-def test_nothing_of_examples_times_parameters_is_allocated(name: str) -> None:
+def test_no_examples_by_parameters_array_is_allocated(name: str) -> None:
     g = large_gradient()
-    # Twice the factors (of all layers), a few of the parameters' size, and what the answer holds.
+    # Twice the factors of all layers, a few times the parameters, and the result.
     allowed = 2 * M * 2 * sum(WIDTHS) + 5 * PARAMETERS + 3 * M * M
     assert allowed < M * PARAMETERS / 5
     assert peak(FRUGAL[name], g) < allowed
@@ -163,18 +163,18 @@ def test_nothing_of_examples_times_parameters_is_allocated(name: str) -> None:
 
 
 def largest_array(ask: Callable[[BatchGradient], Any], g: BatchGradient) -> int:
-    """Entries of the largest array anywhere in the program that XLA compiles."""
+    """The size of the largest array in the compiled XLA program."""
     program = jax.jit(ask).lower(g).compile().as_text() or ""
     shapes = re.findall(r"\b[a-z]+\d*\[([\d,]+)\]", program)
     return max(int(np.prod([int(n) for n in shape.split(",")])) for shape in shapes)
 
 
 @pytest.mark.parametrize("name", FRUGAL)
-def test_no_compiled_program_holds_examples_times_parameters(name: str) -> None:
+def test_no_compiled_program_has_an_examples_by_parameters_array(name: str) -> None:
     g = jax.tree.map(lambda matrix: jnp.asarray(matrix, "float32"), large_gradient())
     assert largest_array(FRUGAL[name], g) <= max(M * max(WIDTHS), WIDTHS[0] * max(WIDTHS))
 
 
-def test_the_compiled_tensor_is_seen() -> None:
+def test_size_check_detects_the_compiled_tensor() -> None:
     g = jax.tree.map(lambda matrix: jnp.asarray(matrix, "float32"), large_gradient())
     assert largest_array(lambda g: g.tensor(0), g) == M * WIDTHS[0] * WIDTHS[1]

@@ -1,4 +1,4 @@
-"""The algebra of collapses, whatever the numbers; the noise over every batch; clipping at its ends."""
+"""Algebraic properties of collapses; the noise over every batch; edge cases of clipping."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ positive = st.floats(0.01, 100)
 
 
 def size(g: BatchGradient) -> int:
-    """m."""
+    """The number of examples m."""
     return int(g.dZ[0].shape[1])
 
 
-def chosen(g: BatchGradient, examples: Any) -> BatchGradient:
-    """The gradient of some of the examples, in another order or more than once."""
+def select_examples(g: BatchGradient, examples: Any) -> BatchGradient:
+    """Select examples of a gradient, in any order and with repetition."""
     weights = None if g.weights is None else g.weights[examples]
     return BatchGradient(tuple(M[:, examples] for M in g.dZ), tuple(M[:, examples] for M in g.H), weights)
 
@@ -39,7 +39,7 @@ def norms(g: BatchGradient) -> Any:
 
 
 def scale(g: BatchGradient) -> float:
-    """What sums over this gradient's entries are exact to, in units of their type's rounding."""
+    """The accuracy of sums over this gradient's entries, in units of rounding errors."""
     return max(1.0, float(np.max(g.squared_norms())))
 
 
@@ -68,7 +68,7 @@ def test_dot_is_linear_in_the_direction(g: BatchGradient, factor: float, seed: i
 
 
 @given(layers_of_factors(), st.data())
-def test_dot_with_a_collapse_is_the_gram_matrix_collapsed(g: BatchGradient, data: st.DataObject) -> None:
+def test_dot_with_a_collapse_equals_the_collapsed_gram_matrix(g: BatchGradient, data: st.DataObject) -> None:
     c = data.draw(per_example(size(g)))
     assert_allclose(g.dot(g.collapse(c)), g.gram() @ c, rtol=1e-9, atol=1e-11 * scale(g))
 
@@ -90,11 +90,11 @@ def test_the_gram_matrix_holds_inner_products(g: BatchGradient) -> None:
 
 
 @given(layers_of_factors(), st.data())
-def test_gram_with_some_is_a_part_of_the_whole(g: BatchGradient, data: st.DataObject) -> None:
+def test_gram_with_a_subset_is_a_submatrix(g: BatchGradient, data: st.DataObject) -> None:
     picked = data.draw(st.lists(st.integers(0, size(g) - 1), min_size=1, max_size=4))
-    part = g.gram(chosen(g, picked))
+    part = g.gram(select_examples(g, picked))
     assert_allclose(part, g.gram()[:, picked], rtol=1e-12, atol=1e-13 * scale(g))
-    assert_allclose(part.T, chosen(g, picked).gram(g), rtol=1e-12, atol=1e-13 * scale(g))
+    assert_allclose(part.T, select_examples(g, picked).gram(g), rtol=1e-12, atol=1e-13 * scale(g))
 
 
 @given(layers_of_factors())
@@ -106,7 +106,7 @@ def test_layers_add_up_to_the_squared_norms(g: BatchGradient) -> None:
 
 
 @given(layers_of_factors(), st.data())
-def test_the_variance_is_the_scatter_of_the_norms(g: BatchGradient, data: st.DataObject) -> None:
+def test_variance_sums_to_the_scatter_of_the_gradients(g: BatchGradient, data: st.DataObject) -> None:
     g = g._replace(weights=data.draw(per_example(size(g), positive)))
     variance, mean = g.variance(), g.mean()
     assert all(np.all(leaf >= 0) for leaf in leaves(variance))
@@ -117,9 +117,9 @@ def test_the_variance_is_the_scatter_of_the_norms(g: BatchGradient, data: st.Dat
 
 
 @given(layers_of_factors(), st.integers(2, 5))
-def test_equal_examples_do_not_vary(g: BatchGradient, times: int) -> None:
-    one = chosen(g, [0])
-    same = chosen(g, [0] * times)
+def test_equal_examples_have_zero_variance(g: BatchGradient, times: int) -> None:
+    one = select_examples(g, [0])
+    same = select_examples(g, [0] * times)
     near(same.variance(), tree_map(np.zeros_like, g.mean()), one)
     trace, squared_norm = same.noise()
     assert_allclose(trace, 0, atol=1e-12 * scale(one))
@@ -127,9 +127,9 @@ def test_equal_examples_do_not_vary(g: BatchGradient, times: int) -> None:
 
 
 @given(layers_of_factors(), st.data())
-def test_whole_weights_are_repetitions(g: BatchGradient, data: st.DataObject) -> None:
+def test_integer_weights_equal_repetition(g: BatchGradient, data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(0, 3), min_size=size(g), max_size=size(g)).filter(any))
-    repeated = chosen(g, np.repeat(np.arange(size(g)), times))
+    repeated = select_examples(g, np.repeat(np.arange(size(g)), times))
     weighted = g._replace(weights=np.array(times, float))
     near(weighted.mean(), repeated.mean(), g)
     near(weighted.variance(), repeated.variance(), g)
@@ -139,11 +139,11 @@ def test_whole_weights_are_repetitions(g: BatchGradient, data: st.DataObject) ->
 
 
 @given(layers_of_factors(), st.data())
-def test_weight_0_leaves_an_example_out(g: BatchGradient, data: st.DataObject) -> None:
+def test_weight_0_excludes_an_example(g: BatchGradient, data: st.DataObject) -> None:
     weights = data.draw(per_example(size(g), positive))
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=size(g), max_size=size(g)).filter(any)))
     g = g._replace(weights=np.where(kept, weights, 0.0))
-    alone = chosen(g, kept)
+    alone = select_examples(g, kept)
     near(g.mean(), alone.mean(), g)
     near(g.variance(), alone.variance(), g)
     near(g.clipped(0.5).mean(), alone.clipped(0.5).mean(), g)
@@ -151,7 +151,9 @@ def test_weight_0_leaves_an_example_out(g: BatchGradient, data: st.DataObject) -
 
 
 @given(layers_of_factors(), st.floats(0.1, 10), st.data())
-def test_statistics_scale_with_the_square(g: BatchGradient, factor: float, data: st.DataObject) -> None:
+def test_statistics_scale_with_the_squared_factor(
+    g: BatchGradient, factor: float, data: st.DataObject
+) -> None:
     g = g._replace(weights=data.draw(per_example(size(g), positive)))
     larger = g.scaled(np.full(size(g), factor))
     near(larger.variance(), tree_map(lambda v: factor**2 * v, g.variance()), larger)
@@ -160,7 +162,9 @@ def test_statistics_scale_with_the_square(g: BatchGradient, factor: float, data:
 
 
 @given(layers_of_factors(), positive, st.data())
-def test_only_the_proportions_of_weights_count(g: BatchGradient, factor: float, data: st.DataObject) -> None:
+def test_statistics_depend_only_on_relative_weights(
+    g: BatchGradient, factor: float, data: st.DataObject
+) -> None:
     weights = data.draw(per_example(size(g), positive))
     weighted, more = g._replace(weights=weights), g._replace(weights=factor * weights)
     near(weighted.variance(), more.variance(), g)
@@ -184,38 +188,38 @@ def test_kronecker_factors_are_second_moments(g: BatchGradient, data: st.DataObj
 
 @pytest.mark.parametrize("size_of_batch", [2, 3])
 @pytest.mark.parametrize("shares", [None, (1.0, 3.0, 0.5)])
-def test_the_noises_estimates_are_unbiased(size_of_batch: int, shares: tuple[float, ...] | None) -> None:
+def test_noise_estimates_are_unbiased(size_of_batch: int, shares: tuple[float, ...] | None) -> None:
     population = some_gradient(4)._replace(weights=None)
     G = population.mean()
     squared_norm = dot(G, G)
     trace = float(np.mean(population.squared_norms())) - squared_norm
     weights = None if shares is None else np.array(shares[:size_of_batch])
     estimates: Any = [
-        chosen(population, list(drawn))._replace(weights=weights).noise()
+        select_examples(population, list(drawn))._replace(weights=weights).noise()
         for drawn in product(range(4), repeat=size_of_batch)  # every batch, drawn with replacement
     ]
     assert_allclose(np.mean(estimates, axis=0), [trace, squared_norm], rtol=1e-12)
 
 
-def test_the_noise_scale_at_its_ends() -> None:
+def test_noise_scale_is_nan_or_infinite_in_edge_cases() -> None:
     g = some_gradient(4)
-    assert np.isnan(chosen(g, [0]).noise_scale())
+    assert np.isnan(select_examples(g, [0]).noise_scale())
     assert np.all(np.isnan(g._replace(weights=np.zeros(4)).noise()))
     assert np.isnan(g._replace(weights=np.array([0.0, 2.0, 0.0, 0.0])).noise_scale())
-    assert np.isnan(chosen(g, []).noise_scale())
-    opposed = chosen(g, [0, 0]).scaled(np.array([1.0, -1.0]))._replace(weights=None)
+    assert np.isnan(select_examples(g, []).noise_scale())
+    opposed = select_examples(g, [0, 0]).scaled(np.array([1.0, -1.0]))._replace(weights=None)
     assert opposed.noise().squared_norm < 0
     assert opposed.noise_scale() == np.inf
-    zeros = chosen(g, [0, 1]).scaled(np.zeros(2))
+    zeros = select_examples(g, [0, 1]).scaled(np.zeros(2))
     assert zeros.noise_scale() == np.inf
-    assert chosen(g, [0, 0]).noise_scale() < 1e-12
+    assert select_examples(g, [0, 0]).noise_scale() < 1e-12
 
 
 # Clipping.
 
 
 @given(layers_of_factors(), positive)
-def test_no_example_is_longer_than_the_limit(g: BatchGradient, limit: float) -> None:
+def test_clipped_norms_are_at_most_the_limit(g: BatchGradient, limit: float) -> None:
     before, cut = norms(g), g.clipped(limit)
     assert_allclose(norms(cut), np.minimum(before, limit), rtol=1e-9)
     untouched = before < limit * (1 - 1e-9)
@@ -225,7 +229,7 @@ def test_no_example_is_longer_than_the_limit(g: BatchGradient, limit: float) -> 
 
 
 @given(layers_of_factors(), positive)
-def test_clipping_keeps_directions(g: BatchGradient, limit: float) -> None:
+def test_clipping_preserves_directions(g: BatchGradient, limit: float) -> None:
     for cut in (g.clipped(limit), g.normalized(limit)):
         assert_allclose(np.diag(cut.gram(g)), norms(cut) * norms(g), rtol=1e-9, atol=1e-12)
         assert_array_equal(norms(cut) == 0, norms(g) == 0)
@@ -233,7 +237,7 @@ def test_clipping_keeps_directions(g: BatchGradient, limit: float) -> None:
 
 
 @given(layers_of_factors(), st.data())
-def test_no_limit_is_no_clipping(g: BatchGradient, data: st.DataObject) -> None:
+def test_infinite_limit_does_not_clip(g: BatchGradient, data: st.DataObject) -> None:
     g = g._replace(weights=data.draw(per_example(size(g), positive)))
     for unlimited in (g.clipped(np.inf), g.clipped(1e9), g.clipped_per_layer([1e9] * len(g.dZ))):
         assert_array_equal(leaves(unlimited.dZ)[0], g.dZ[0])
@@ -241,7 +245,7 @@ def test_no_limit_is_no_clipping(g: BatchGradient, data: st.DataObject) -> None:
 
 
 @given(layers_of_factors(), st.data())
-def test_each_layer_keeps_its_own_limit(g: BatchGradient, data: st.DataObject) -> None:
+def test_per_layer_clipping_bounds_each_layer(g: BatchGradient, data: st.DataObject) -> None:
     limits = [data.draw(positive) for _ in g.dZ]
     cut = g.clipped_per_layer(limits)
     for before, after, limit in zip(
@@ -267,7 +271,7 @@ CLIPPERS: dict[str, Callable[[BatchGradient, Any], BatchGradient]] = {
 
 
 def narrow(g: BatchGradient, asarray: Callable[[Any], Any] = np.asarray) -> BatchGradient:
-    """The same in float32."""
+    """Cast the gradient to float32."""
     arrays = (tuple(asarray(M.astype("float32")) for M in matrices) for matrices in (g.dZ, g.H))
     return BatchGradient(*arrays)
 
@@ -275,7 +279,7 @@ def narrow(g: BatchGradient, asarray: Callable[[Any], Any] = np.asarray) -> Batc
 @pytest.mark.parametrize("clipper", CLIPPERS)
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
 def test_long_gradients_are_clipped_in_float32(clipper: str, asarray: Any) -> None:
-    # Their squared lengths are beyond float32, and so are those of whole layers.
+    # Their squared norms overflow float32, and so do those of whole layers.
     g = narrow(some_gradient(5), asarray)
     long = BatchGradient(tuple(1e16 * dZ for dZ in g.dZ), tuple(1e16 * H for H in g.H))
     cut = CLIPPERS[clipper](long, 1.0)
@@ -290,7 +294,7 @@ def test_long_gradients_are_clipped_in_float32(clipper: str, asarray: Any) -> No
 @pytest.mark.parametrize("clipper", CLIPPERS)
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
 @pytest.mark.parametrize(("of_dZ", "of_H"), [(1e25, 1.0), (1.0, 1e25), (1e25, 1e25), (0.0, 1e25)])
-def test_what_overflows_becomes_zeros(clipper: str, asarray: Any, of_dZ: float, of_H: float) -> None:
+def test_overflowing_gradients_become_zero(clipper: str, asarray: Any, of_dZ: float, of_H: float) -> None:
     g = narrow(some_gradient(5))
     far = np.array([1, 0, 1, 0, 0], "float32")
     long = BatchGradient(
@@ -315,7 +319,7 @@ def test_float32_stays_float32() -> None:
     assert {leaf.dtype.name for leaf in leaves(answers)} == {"float32"}
 
 
-def test_one_program_serves_every_limit() -> None:
+def test_one_compiled_program_serves_every_limit() -> None:
     traced = list[int]()
 
     @jax.jit
@@ -334,28 +338,28 @@ def test_one_program_serves_every_limit() -> None:
     assert len(traced) == 1
 
 
-def test_a_traced_index_finds_its_example() -> None:
+def test_traced_index_selects_its_example() -> None:
     g = narrow(some_gradient(5))
     close(jax.jit(lambda g, i: g.example(i))(g, 3), g.example(3), rtol=1e-6)
 
 
-# What is refused.
+# Invalid arguments.
 
 
 @pytest.mark.parametrize("i", [5, -6, np.int64(7)])
-def test_an_example_that_is_not_there(i: int) -> None:
+def test_missing_example_is_refused(i: int) -> None:
     with pytest.raises(InputError, match=rf"example {i} is not there: the batch has 5"):
         some_gradient(5).example(i)
 
 
-def test_a_direction_of_other_shapes() -> None:
+def test_direction_of_the_wrong_shape_is_refused() -> None:
     g = some_gradient(5)
     for wrong in (g.mean()[:1], g.mean()[::-1], tuple(Layer(V.W.T, V.b) for V in g.mean())):
         with pytest.raises(InputError, match=r"the layers' own, \[\(\(4, 3\), \(4,\)\)"):
             g.dot(wrong)
 
 
-def test_gram_with_another_network() -> None:
+def test_gram_with_another_network_is_refused() -> None:
     with pytest.raises(InputError, match=r"two batches through the same network"):
         some_gradient(5).gram(some_gradient(5, widths=(3, 5, 2)))
 
@@ -366,24 +370,24 @@ NO_NUMBERS = (None, "a", "1.0", True, np.True_, np.array([1.0]), [1.0], 1j)
 
 @pytest.mark.parametrize("limit", [*NO_LIMITS, *NO_NUMBERS], ids=repr)
 @pytest.mark.parametrize("clipper", CLIPPERS)
-def test_a_limit_that_is_not_above_0(clipper: str, limit: Any) -> None:
+def test_nonpositive_limit_is_refused(clipper: str, limit: Any) -> None:
     with pytest.raises(ParameterError, match=r"max_norm=.* is not allowed: give a number above 0"):
         CLIPPERS[clipper](some_gradient(5), limit)
 
 
 @pytest.mark.parametrize("stability", [*NO_LIMITS, *NO_NUMBERS], ids=repr)
-def test_a_stability_that_is_not_above_0(stability: Any) -> None:
+def test_nonpositive_stability_is_refused(stability: Any) -> None:
     with pytest.raises(ParameterError, match=r"stability=.* is not allowed"):
         some_gradient(5).normalized(1.0, stability)
 
 
 @pytest.mark.parametrize("limits", [1.0, None, "ab", np.array(1.0)], ids=repr)
-def test_limits_that_are_no_sequence(limits: Any) -> None:
+def test_limits_that_are_not_a_sequence_are_refused(limits: Any) -> None:
     with pytest.raises(InputError, match=r"max_norms=.* has shape .* give one limit for each layer"):
         some_gradient(5).clipped_per_layer(limits)
 
 
 @pytest.mark.parametrize("limits", [[1.0], np.ones(3), np.ones((2, 1))])
-def test_as_many_limits_as_layers(limits: Any) -> None:
+def test_wrong_number_of_limits_is_refused(limits: Any) -> None:
     with pytest.raises(InputError, match=r"for 2 layers: give one limit for each layer"):
         some_gradient(5).clipped_per_layer(limits)

@@ -1,4 +1,4 @@
-"""What a gradient is asked amiss: an error of ours that names what was wanted, compiled or not."""
+"""Invalid arguments to a gradient's methods: clear errors, compiled or not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ M = 5
 
 
 def gradient(asarray: Callable[[Any], Any] = np.asarray) -> BatchGradient:
-    """Of 5 examples, through layers of 3, 4 and 2 units."""
+    """A gradient of 5 examples, through layers of 3, 4 and 2 units."""
     rng = np.random.default_rng(0)
     dZ, H = (tuple(asarray(rng.normal(size=(n, M))) for n in widths) for widths in ((4, 2), (3, 4)))
     return BatchGradient(dZ, H)
@@ -28,19 +28,19 @@ def gradient(asarray: Callable[[Any], Any] = np.asarray) -> BatchGradient:
 @pytest.mark.parametrize("name", ["scaled", "collapse"])
 @pytest.mark.parametrize("shape", [(1,), (M + 1,), (M, 1), (1, M), ()])
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray, array_api_strict.asarray])
-def test_there_is_one_number_for_each_example(name: str, shape: tuple[int, ...], asarray: Any) -> None:
+def test_wrong_number_of_factors_is_refused(name: str, shape: tuple[int, ...], asarray: Any) -> None:
     with pytest.raises(InputError, match=r"give an array of shape \(5,\), one for each example"):
         getattr(gradient(asarray), name)(asarray(np.ones(shape)))
 
 
 @pytest.mark.parametrize("name", ["scaled", "collapse"])
 @pytest.mark.parametrize("value", [None, 2.0, "ab", [1.0] * M])
-def test_what_is_no_array_is_no_number_for_each_example(name: str, value: Any) -> None:
+def test_factors_that_are_not_an_array_are_refused(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=r"have no shape, as .*: give an array of shape \(5,\)"):
         getattr(gradient(), name)(value)
 
 
-def test_lengths_are_compared_while_jax_traces() -> None:
+def test_lengths_are_validated_during_jax_tracing() -> None:
     scaled = jax.jit(lambda g, f: g.scaled(f))
     with pytest.raises(InputError, match=r"the factors have shape \(1,\): give an array of shape \(5,\)"):
         scaled(gradient(), np.ones(1))
@@ -49,12 +49,12 @@ def test_lengths_are_compared_while_jax_traces() -> None:
 
 @pytest.mark.parametrize("name", ["tensor", "bias_matrix"])
 @pytest.mark.parametrize("k", [2, 9, -3, 1.5, None, "a"])
-def test_a_layer_that_is_not_there(name: str, k: Any) -> None:
+def test_missing_layer_is_refused(name: str, k: Any) -> None:
     with pytest.raises(InputError, match=rf"layer {k} is not there: the network has 2, numbered 0 to 1"):
         getattr(gradient(), name)(k)
 
 
-def test_layers_are_counted_from_both_ends_by_any_whole_number() -> None:
+def test_layer_index_may_be_any_integer_type_and_negative() -> None:
     g, numbers = gradient(), list[Any]([1, -1, np.int64(1)])
     for k in numbers:
         assert g.bias_matrix(k) is g.dZ[1]
@@ -62,13 +62,13 @@ def test_layers_are_counted_from_both_ends_by_any_whole_number() -> None:
 
 
 @pytest.mark.parametrize("i", [1.5, np.float64(1.0), None, "a"])
-def test_an_example_has_a_whole_number(i: Any) -> None:
+def test_example_index_must_be_an_integer(i: Any) -> None:
     with pytest.raises(InputError, match=rf"example {i} is not there: the batch has 5"):
         gradient().example(i)
 
 
 @pytest.mark.parametrize("direction", [None, 3, "ab", [1.0, 2.0], [(1.0, 2.0), (3.0, 4.0)]])
-def test_what_is_no_direction(direction: Any) -> None:
+def test_invalid_direction_is_refused(direction: Any) -> None:
     with pytest.raises(
         InputError, match=r"the direction is a .*: it must have the layers' own, \[\(\(4, 3\)"
     ):
@@ -76,6 +76,6 @@ def test_what_is_no_direction(direction: Any) -> None:
 
 
 @pytest.mark.parametrize("other", [3, "ab", (np.ones((2, M)),)])
-def test_what_is_no_gradient(other: Any) -> None:
+def test_invalid_gradient_is_refused(other: Any) -> None:
     with pytest.raises(InputError, match=r"is no gradient: give what backprop returns of a batch"):
         gradient().gram(other)

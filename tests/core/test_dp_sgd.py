@@ -1,4 +1,4 @@
-"""Private steps: each example's gradient is limited, noise is added once, the expected size divides."""
+"""DP-SGD steps: gradients are clipped, noise is added once, and the expected batch size divides."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ CLIPPINGS: dict[str, Clipping] = {
 }
 
 
-def ran(engine: Engine, objective: Objective, batches: EpochBatches) -> EpochResult:
+def train_epoch(engine: Engine, objective: Objective, batches: EpochBatches) -> EpochResult:
     recipe = TrainConfig(NET, optimizers.adam(), objective)
     return engine.run_batches(recipe, init_state(recipe), TABLE, batches, [0.01] * len(batches))
 
 
 def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
-    """Limit the gradients one example at a time, by the papers' formulas."""
+    """Clip the gradients one example at a time, by the papers' formulas."""
     total = [Layer(np.zeros_like(layer.W), np.zeros_like(layer.b)) for layer in NET.layers]
     gradient = backprop(NET, X[rows].T, Y[rows].T).gradient
     factored = list(zip(gradient.dZ, gradient.H, strict=True))
@@ -68,7 +68,7 @@ def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
 
 @pytest.mark.parametrize("name", CLIPPINGS)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clipped_sum_matches_the_slow_loop(engine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", 8)  # so that JAX sees several of them
     rows, objective = np.arange(3, 33), Objective(mechanism=DPMechanism(CLIPPINGS[name], None, 25.0))
     wanted = loop(CLIPPINGS[name], rows, 25.0)
@@ -80,11 +80,11 @@ def test_the_limited_sum_is_the_loops(engine: str, name: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_no_limit_and_no_noise_is_plain_training(engine: str) -> None:
+def test_without_clipping_and_noise_training_is_plain(engine: str) -> None:
     batches = [np.arange(10), np.arange(10, 20), np.arange(20, 30)]
     private = Objective(alpha=0.1, mechanism=DPMechanism(FlatClipping(1e9), None, 10.0))
     ours, plain = (
-        ran(ENGINES[engine](), objective, batches) for objective in (private, Objective(alpha=0.1))
+        train_epoch(ENGINES[engine](), objective, batches) for objective in (private, Objective(alpha=0.1))
     )
     penalty = 0.5 * 0.1 * sum((layer.W**2).sum() for layer in NET.layers) / 10
     assert_allclose(ours.losses[0], penalty, rtol=1e-12)  # of the rows' own loss nothing is told
@@ -92,8 +92,8 @@ def test_no_limit_and_no_noise_is_plain_training(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty ones, one of twice the expected size, and all of them in parts."""
+def test_batches_of_any_size_get_exact_steps(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty batches, one of twice the expected size, each also in microbatches."""
     batches = [np.arange(10), np.arange(0), np.arange(8, 28), np.arange(1)]
     objective = Objective(alpha=0.1, mechanism=DPMechanism(FlatClipping(MIDDLE), None, 10.0))
     recipe = TrainConfig(NET, optimizers.sgd(), objective)
@@ -107,12 +107,12 @@ def test_batches_of_any_size_are_trained_on_exactly(engine: str, monkeypatch: py
         state = state._replace(layers=layers)
     for width in (4, 4096):
         monkeypatch.setattr(padding, "MICROBATCH_SIZE", width)
-        found = ENGINES[engine]().run_batches(recipe, init_state(recipe), TABLE, batches, [0.1] * 4)
-        close(found.layers, state.layers, rtol=1e-10)
+        result = ENGINES[engine]().run_batches(recipe, init_state(recipe), TABLE, batches, [0.1] * 4)
+        close(result.layers, state.layers, rtol=1e-10)
 
 
 def noise(engine: Engine, batches: EpochBatches, sigma: float = 1.5, expected_size: float = 10.0) -> Any:
-    """What steps along nothing but noise move the parameters by."""
+    """Return the parameter change of steps with only noise."""
     objective = Objective(mechanism=DPMechanism(FlatClipping(2.0), sigma, expected_size))
     recipe = TrainConfig(NET, optimizers.sgd(), objective)
     after = engine.run_batches(recipe, init_state(recipe), TABLE, batches, [1.0] * len(batches))
@@ -121,19 +121,19 @@ def noise(engine: Engine, batches: EpochBatches, sigma: float = 1.5, expected_si
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_noise_is_normal_of_the_promised_size(engine: str) -> None:
+def test_noise_is_normal_with_the_stated_deviation(engine: str) -> None:
     drawn = np.concatenate([noise(ENGINES[engine](seed), [np.arange(0)]) for seed in range(150)])
     drawn /= 1.5 * 2.0 / 10.0
     assert len(drawn) == 150 * 26
     assert stats.kstest(drawn, "norm").pvalue > 1e-3
-    # 3900 independent numbers: the mean within 4/√n, the variance within 4 √(2/n).
+    # 3900 independent numbers: mean within 4/√n, variance within 4 √(2/n).
     assert abs(drawn.mean()) < 4 / np.sqrt(len(drawn))
     assert abs(drawn.var() - 1) < 4 * np.sqrt(2 / len(drawn))
     assert len(np.unique(drawn)) == len(drawn)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_each_step_adds_noise_of_its_own(engine: str) -> None:
+def test_each_step_draws_new_noise(engine: str) -> None:
     one, two = noise(ENGINES[engine](), [np.arange(0)]), noise(ENGINES[engine](), [np.arange(0)] * 2)
     second = (two - one) / 0.3
     assert abs(np.corrcoef(one, second)[0, 1]) < 0.6
@@ -141,30 +141,32 @@ def test_each_step_adds_noise_of_its_own(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_noise_is_added_once_a_batch_however_many_parts(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_is_added_once_per_batch_of_any_number_of_microbatches(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [np.arange(20)]
     objective = Objective(mechanism=DPMechanism(FlatClipping(MIDDLE), 1.0, 10.0))
-    whole = ran(ENGINES[engine](), objective, rows)
+    whole = train_epoch(ENGINES[engine](), objective, rows)
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", 3)
-    same_run(ran(ENGINES[engine](), objective, rows), whole)
+    same_run(train_epoch(ENGINES[engine](), objective, rows), whole)
 
 
 @pytest.mark.parametrize("engine", [NumpyEngine(), JaxEngine()], ids=["numpy", "jax"])
-def test_noise_needs_something_to_draw_it_from(engine: Engine) -> None:
+def test_noise_without_a_random_source_is_refused(engine: Engine) -> None:
     objective = Objective(mechanism=DPMechanism(FlatClipping(1.0), 1.0, 10.0))
     with pytest.raises(ParameterError, match=r"needs? randomness"):
-        ran(engine, objective, [np.arange(3)])
+        train_epoch(engine, objective, [np.arange(3)])
 
 
-def test_both_engines_train_alike_on_poisson_batches_without_noise() -> None:
+def test_engines_agree_on_poisson_batches_without_noise() -> None:
     batches = next(poisson_batches(40, 0.2, 12, np.random.RandomState(0)))
     objective = Objective(alpha=0.01, mechanism=DPMechanism(FlatClipping(MIDDLE), None, 8.0))
-    same_run(ran(JaxEngine(), objective, batches), ran(NumpyEngine(), objective, batches))
+    same_run(train_epoch(JaxEngine(), objective, batches), train_epoch(NumpyEngine(), objective, batches))
 
 
 @pytest.mark.parametrize("resident", [False, True])
-def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
-    """Row 0 fills up what is empty, and is too large to be multiplied."""
+def test_padding_of_an_empty_batch_does_not_use_the_first_row(resident: bool) -> None:
+    """Row 0 is the padding row here, and overflows when multiplied."""
     extreme = Dataset(np.where(np.arange(40)[:, None] == 0, 3e38, X).astype("float32"), Y.astype("float32"))
     net = Network.create([3, 4, 2], activation="identity", random_state=0)
     recipe = TrainConfig(
@@ -180,7 +182,7 @@ def test_an_empty_batch_knows_nothing_of_the_first_row(resident: bool) -> None:
 
 
 def test_row_that_overflows_a_hidden_unit_adds_nothing_to_the_sum() -> None:
-    # Its dZ is set to 0, but 0 times an infinite H would be no number, in the one product of the layer.
+    # Its dZ is set to 0, but 0 times an infinite H would give nan in the layer's matrix product.
     ones = [
         (np.ones((2, 3), "float32"), np.zeros(2, "float32")),
         (np.ones((1, 2), "float32"), np.zeros(1, "float32")),
@@ -214,10 +216,10 @@ def some_networks() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("extreme", EXTREME)
 @pytest.mark.parametrize(("engine", "activation", "head", "name"), some_networks())
-def test_a_row_that_overflows_moves_nothing_by_more_than_the_limit(
+def test_overflowing_row_changes_the_sum_by_at_most_the_limit(
     engine: str, extreme: str, activation: str, head: str, name: str
 ) -> None:
-    """Its length is infinite, or no number; the others are trained on as without it."""
+    """Its norm is infinite or nan; the other rows train as without it."""
     row, target = EXTREME[extreme]
     table = Dataset(
         *(np.concatenate(pair).astype("float32") for pair in ((X[:8], row), (Y[:8], target))),
@@ -233,5 +235,5 @@ def test_a_row_that_overflows_moves_nothing_by_more_than_the_limit(
     assert np.isfinite(with_it.losses).all()
     pairs = zip(leaves(with_it.layers), leaves(without.layers), strict=True)
     moved = np.sqrt(sum(((np.asarray(one) - other) ** 2).sum() for one, other in pairs))
-    # A tanh is flat so far out: what lies above it may see a row like any other.
+    # A tanh saturates here, so the layers above may see an ordinary row.
     assert moved <= (0.5 * MIDDLE / 8.0 if activation == "tanh" else 0.0) + 1e-5

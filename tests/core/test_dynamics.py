@@ -1,4 +1,4 @@
-"""Histories: sums that come as the epochs do, against the definitions over all epochs at once."""
+"""Training dynamics: running sums against the definitions over all epochs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ EPOCHS = (1, 2, EARLY_EPOCHS, EARLY_EPOCHS + 7)
 LABELS = LabelEncoding((K,))
 
 
-def drawn(epochs: int, q: int) -> Any:
-    """What might have been seen: ``(T, n, q)``, probabilities from 0 to 1 and margins of both signs."""
+def random_metrics(epochs: int, q: int) -> Any:
+    """Random metrics ``(T, n, q)``: probabilities from 0 to 1, and margins of both signs."""
     rng = np.random.default_rng(epochs)
     seen = rng.uniform(size=(epochs, N, q))
     seen[:, :, 4] -= 0.5
@@ -40,8 +40,8 @@ def dynamics_of(seen: Any, labels: LabelEncoding | None, asarray: Any = np.asarr
     return history
 
 
-def all_at_once(seen: Any) -> dict[str, Any]:
-    """The figures by their definitions, over the epochs kept."""
+def dynamics_by_definition(seen: Any) -> dict[str, Any]:
+    """The statistics by their definitions, over the recorded epochs."""
     T = len(seen)
     late = np.arange(1, T + 1) / np.arange(1, T + 1).sum()
     right, p = seen[:, :, 4] > 0, seen[:, :, 3]
@@ -60,33 +60,33 @@ def all_at_once(seen: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("epochs", EPOCHS)
-def test_sums_give_the_figures_of_all_epochs(epochs: int) -> None:
-    seen = drawn(epochs, 5 + K)
-    found, expected = summarize(dynamics_of(seen, LABELS)), all_at_once(seen)
-    assert list(found) == list(expected)
+def test_running_sums_match_the_definitions(epochs: int) -> None:
+    seen = random_metrics(epochs, 5 + K)
+    result, expected = summarize(dynamics_of(seen, LABELS)), dynamics_by_definition(seen)
+    assert list(result) == list(expected)
     for name, values in expected.items():
-        assert_allclose(found[name], values, rtol=1e-10, atol=1e-7 if name == "variability" else 1e-12)
+        assert_allclose(result[name], values, rtol=1e-10, atol=1e-7 if name == "variability" else 1e-12)
 
 
 @pytest.mark.parametrize("epochs", EPOCHS)
-def test_numbers_have_the_figures_that_need_no_labels(epochs: int) -> None:
-    seen = drawn(epochs, 5 + K)
-    found, expected = summarize(dynamics_of(seen, None)), all_at_once(seen)
-    assert list(found) == ["loss", "el2n", "grand", "self_influence"]
-    for name, values in found.items():
+def test_regression_has_the_statistics_without_labels(epochs: int) -> None:
+    seen = random_metrics(epochs, 5 + K)
+    result, expected = summarize(dynamics_of(seen, None)), dynamics_by_definition(seen)
+    assert list(result) == ["loss", "el2n", "grand", "self_influence"]
+    for name, values in result.items():
         assert_allclose(values, expected[name], rtol=1e-10)
 
 
-def test_the_answers_are_means_of_p() -> None:
-    seen = drawn(4, 5 + K)
+def test_predictions_are_means_of_p() -> None:
+    seen = random_metrics(4, 5 + K)
     history = dynamics_of(seen, LABELS)
     assert_allclose(mean_predictions(history), seen[:, :, 5:].mean(axis=0))
     assert_allclose(mislabel_score(history), seen[:, :, 1].mean(axis=0))
-    assert mean_predictions(dynamics_of(drawn(2, 7), None)).shape == (N, 4)
+    assert mean_predictions(dynamics_of(random_metrics(2, 7), None)).shape == (N, 4)
 
 
-def test_one_epoch_more_leaves_the_history_before_as_it_was() -> None:
-    seen = drawn(2, 5 + K)
+def test_update_does_not_modify_the_previous_dynamics() -> None:
+    seen = random_metrics(2, 5 + K)
     before = init_dynamics(seen[0], 0.5, LABELS)
     kept = [np.array(part) for part in before[2:]]
     update_dynamics(before, seen[1], 0.5)
@@ -95,8 +95,8 @@ def test_one_epoch_more_leaves_the_history_before_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["labels", "numbers"])
-def test_only_the_standard_is_used(labels: LabelEncoding | None) -> None:
-    seen = drawn(3, 5 + K)
+def test_only_the_array_api_standard_is_used(labels: LabelEncoding | None) -> None:
+    seen = random_metrics(3, 5 + K)
     plain, strict = (dynamics_of(seen, labels, asarray) for asarray in (np.asarray, array_api_strict.asarray))
     for name, values in summarize(plain).items():
         assert_allclose(np.from_dlpack(summarize(strict)[name]), values, rtol=1e-12, err_msg=name)

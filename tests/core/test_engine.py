@@ -29,14 +29,14 @@ def table_of(case: Problem, *, weighted: bool = True) -> Dataset:
     return Dataset(case.B.T, case.Y.T, case.weights if weighted else None)
 
 
-def in_parts_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_microbatch_size(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "microbatches", partial(batches.microbatches, size=size))
 
 
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_a_batch_equals_its_microbatches(activation: str, head: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_parts_of(2, monkeypatch)
+    with_microbatch_size(2, monkeypatch)
     for case in problems(activation, head):
         rows = np.arange(case.B.shape[1])
         for weighted in (False, True):
@@ -46,13 +46,13 @@ def test_a_batch_equals_its_microbatches(activation: str, head: str, monkeypatch
             close(parts.gradient, whole.gradient.mean())
 
 
-def test_the_penalty_belongs_to_the_batch_and_not_to_its_microbatches(
+def test_penalty_is_added_once_per_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     case = problem("one per layer", "softmax", DEEPEST)
     of_rows = partial(value_and_gradient, case.net, table_of(case), np.arange(7))
     whole = of_rows(Objective(alpha=0.7))
-    in_parts_of(2, monkeypatch)
+    with_microbatch_size(2, monkeypatch)
     parts = of_rows(Objective(alpha=0.7))
     assert_allclose(parts.loss, whole.loss)
     close(parts.gradient, whole.gradient)
@@ -60,7 +60,7 @@ def test_the_penalty_belongs_to_the_batch_and_not_to_its_microbatches(
 
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_gradient_is_that_of_the_penalised_loss(head: str, weighted: bool) -> None:
+def test_gradient_is_the_gradient_of_the_penalised_loss(head: str, weighted: bool) -> None:
     case, far = problem("tanh", head, DEEPEST), 1e-6
     table, objective = table_of(case, weighted=weighted), Objective(alpha=0.7)
     rows = np.array([0, 2, 3, 6])
@@ -73,7 +73,7 @@ def test_the_gradient_is_that_of_the_penalised_loss(head: str, weighted: bool) -
         assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 
 
-def test_the_penalty_as_scikit_learn_defines_it() -> None:
+def test_penalty_matches_scikit_learn() -> None:
     case, rows = problem("tanh", "softmax", DEEPEST), np.arange(7)
     squares = sum(np.sum(W**2) for W, _ in case.net.layers)
     for weighted, size in ((False, 7), (True, case.weights.sum())):
@@ -87,7 +87,7 @@ def test_the_penalty_as_scikit_learn_defines_it() -> None:
             assert_allclose(with_penalty.b, without.b)
 
 
-def test_the_scale_of_the_loss_is_for_the_report_alone() -> None:
+def test_loss_scale_changes_only_the_reported_loss() -> None:
     case, rows = problem("tanh", "squared_error", DEEPEST), np.arange(7)
     of_objective = partial(value_and_gradient, case.net, table_of(case), rows)
     plain, halved = of_objective(Objective()), of_objective(Objective(loss_scale=0.5))
@@ -105,7 +105,7 @@ def test_sparse_rows_equal_dense_ones(weighted: bool) -> None:
     close(ours.gradient, theirs.gradient)
 
 
-def test_a_batch_that_weighs_nothing_is_nothing() -> None:
+def test_batch_of_zero_weight_has_zero_loss_and_gradient() -> None:
     case = problem("tanh", "softmax", DEEPEST)
     weightless = table_of(case)._replace(weights=np.zeros(7))
     for table, rows in ((weightless, np.arange(7)), (table_of(case), np.arange(0))):
@@ -117,7 +117,7 @@ def test_a_batch_that_weighs_nothing_is_nothing() -> None:
 WIDE = Network.create([1, 300, 200, 1], random_state=0)
 
 
-def test_a_mask_keeps_what_is_expected() -> None:
+def test_dropout_mask_keeps_the_expected_share() -> None:
     masks = dropout_masks(WIDE, 500, (0.25, 0.5), random_source(np.random.default_rng(0)).uniform)
     for mask, p, width in zip(masks, (0.25, 0.5), (300, 200), strict=True):
         assert mask is not None
@@ -128,7 +128,7 @@ def test_a_mask_keeps_what_is_expected() -> None:
         assert abs(mask.mean() - 1) < 4 * np.sqrt(p / (1 - p) / mask.size)
 
 
-def test_masks_are_drawn_anew_from_their_own_randomness() -> None:
+def test_successive_masks_differ_and_are_reproducible() -> None:
     bits = random_source(np.random.default_rng(0)).uniform
     first, second = (np.array(dropout_masks(WIDE, 5, (0.5, 0.5), bits)[0]) for _ in range(2))
     again = np.array(dropout_masks(WIDE, 5, (0.5, 0.5), random_source(np.random.default_rng(0)).uniform)[0])
@@ -147,7 +147,7 @@ def test_dropout_without_randomness_is_refused() -> None:
         dropout_masks(WIDE, 5, (0.5, None), None)
 
 
-def test_dropout_is_right_on_average() -> None:
+def test_dropout_is_unbiased() -> None:
     net = Network.create([3, 6, 2], activation="tanh", head="squared_error", random_state=0, dtype="float64")
     rng = np.random.default_rng(0)
     B, bits = rng.normal(size=(3, 4)), random_source(np.random.default_rng(1)).uniform
@@ -165,7 +165,7 @@ def run_batches(case: Problem, rows: Any, rates: Any, **settings: Any) -> EpochR
     return engine.run_batches(recipe, init_state(recipe), table_of(case), rows, rates)
 
 
-def test_each_batch_takes_its_own_rate() -> None:
+def test_each_batch_uses_its_own_learning_rate() -> None:
     case = problem("tanh", "softmax", DEEPEST)
     rows = [np.array([0, 1]), np.array([2, 3, 4]), np.array([5, 6])]
     state, _, losses, *_ = run_batches(case, rows, [0.5, 0.0, 0.25])
@@ -178,7 +178,7 @@ def test_each_batch_takes_its_own_rate() -> None:
     close(state.layers, layers)
 
 
-def test_after_a_loss_that_is_not_finite_no_step_is_taken() -> None:
+def test_no_step_is_taken_after_a_nonfinite_loss() -> None:
     case = problem("identity", "squared_error", DEEPEST)
     rows = [np.arange(7)] * 50
     state, _, losses, *_ = run_batches(case, rows, [1e30] * 50)
@@ -188,14 +188,14 @@ def test_after_a_loss_that_is_not_finite_no_step_is_taken() -> None:
     assert state.steps == len(losses) - 1
 
 
-def test_dropout_reaches_the_steps() -> None:
+def test_dropout_is_applied_in_training_steps() -> None:
     case = problem("tanh", "softmax", DEEPEST)
     rows = [np.arange(7)]
     plain, dropped = (run_batches(case, rows, [0.1], dropout=p).losses for p in ((), (0.5, 0.5, 0.5)))
     assert plain != dropped
 
 
-def test_random_bits_go_on_from_where_they_stood() -> None:
+def test_restored_rng_state_continues_the_random_numbers() -> None:
     random = np.random.default_rng(0)
     runs = NumpyEngine(random)
     stood = runs.rng_state()

@@ -1,4 +1,4 @@
-"""The errors: few, of one family, and catchable as what Python would raise."""
+"""The errors: few, with one base class, and compatible with Python's own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from batchprop import errors
         (errors.GradientCheckError, [AssertionError]),
     ],
 )
-def test_every_error_belongs_to_its_families(kind: type, families: list[type]) -> None:
+def test_every_error_has_its_base_classes(kind: type, families: list[type]) -> None:
     assert all(issubclass(kind, family) for family in [errors.BatchpropError, *families])
 
 
-def test_a_far_name_is_not_guessed_at() -> None:
+def test_dissimilar_name_gets_no_suggestion() -> None:
     message = str(errors.unknown_option_error("solver", "qqq", ["adam", "sgd"]))
     assert message == "solver='qqq' is unknown: choose one of adam, sgd"
 

@@ -1,4 +1,4 @@
-"""Two runs that write to one folder: real processes, one of them killed."""
+"""File locks and temporary files, with real and killed processes."""
 
 import errno
 import os
@@ -45,7 +45,7 @@ while done < 40:
 
 @contextmanager
 def process(code, path):
-    """A process of its own that gets the path as its argument."""
+    """A separate process with the path as its argument."""
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)],
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
@@ -61,14 +61,14 @@ def here():
     return socket.gethostname()
 
 
-def test_the_second_is_refused_with_the_first_ones_number(tmp_path):
+def test_second_process_is_refused_with_the_first_process_id(tmp_path):
     path = tmp_path / "model"
     with process(HOLD, path) as first:
         assert first.stdout.readline() == "held None\n"
         message = f"model is being written by process {first.pid}: wait for it, or name another with `path`$"
         with pytest.raises(DataError, match=message), file_lock(path):
             pass
-        # The refusal took nothing from the first.
+        # The refusal leaves the first lock intact.
         with pytest.raises(DataError, match=f"process {first.pid}"), file_lock(path):
             pass
         first.stdin.write("\n")
@@ -79,7 +79,7 @@ def test_the_second_is_refused_with_the_first_ones_number(tmp_path):
         assert killed is None
 
 
-def test_the_lock_of_a_killed_process_is_recognised_and_holds_nobody_up(tmp_path):
+def test_lock_of_a_killed_process_does_not_block(tmp_path):
     path = tmp_path / "model"
     with process(HOLD, path) as first:
         first.stdout.readline()
@@ -93,7 +93,7 @@ def test_the_lock_of_a_killed_process_is_recognised_and_holds_nobody_up(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_processes_that_race_for_it_never_hold_it_together(tmp_path):
+def test_racing_processes_never_hold_the_lock_together(tmp_path):
     (tmp_path / "model.txt").write_text("0")
     with process(COUNT, tmp_path / "model") as one, process(COUNT, tmp_path / "model") as two:
         assert (one.wait(timeout=100), two.wait(timeout=100)) == (0, 0)
@@ -101,7 +101,7 @@ def test_processes_that_race_for_it_never_hold_it_together(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model.txt"]
 
 
-def test_the_host_is_named_where_it_is_another(tmp_path, monkeypatch):
+def test_error_names_the_host_if_it_differs(tmp_path, monkeypatch):
     path = tmp_path / "model"
     with file_lock(path):
         monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
@@ -110,26 +110,26 @@ def test_the_host_is_named_where_it_is_another(tmp_path, monkeypatch):
             pass
 
 
-def test_another_thread_and_another_name_of_the_folder_are_refused_too(tmp_path):
+def test_other_thread_and_other_path_of_the_folder_are_refused(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "link").symlink_to("model")
-    found = []
+    result = []
 
     def work():
         try:
             with file_lock(tmp_path / "link"):
-                found.append("held")
+                result.append("held")
         except DataError as error:
-            found.append(str(error))
+            result.append(str(error))
 
     with file_lock(tmp_path / "model"), file_lock(tmp_path / "other"):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-    assert "is being written by this process itself" in found[0]
+    assert "is being written by this process itself" in result[0]
 
 
-def test_a_lock_that_nobody_signed_yet_is_refused_all_the_same(tmp_path):
+def test_held_lock_without_an_owner_is_refused(tmp_path):
     path = tmp_path / "model"
     with file_lock(path):
         (tmp_path / ".model.lock").write_text("")
@@ -137,7 +137,7 @@ def test_a_lock_that_nobody_signed_yet_is_refused_all_the_same(tmp_path):
             pass
 
 
-def test_a_file_that_was_put_in_its_place_is_left_alone(tmp_path):
+def test_replaced_lock_file_is_not_deleted(tmp_path):
     file = tmp_path / ".model.lock"
     with file_lock(tmp_path / "model"):
         file.unlink()
@@ -145,7 +145,7 @@ def test_a_file_that_was_put_in_its_place_is_left_alone(tmp_path):
     assert file.read_text() == "another's"
 
 
-def test_missing_parents_are_made_and_taken_back(tmp_path):
+def test_missing_parents_are_created_and_removed(tmp_path):
     with file_lock(tmp_path / "a" / "b" / "model"):
         assert (tmp_path / "a" / "b" / ".model.lock").exists()
     assert list(tmp_path.iterdir()) == []
@@ -154,7 +154,7 @@ def test_missing_parents_are_made_and_taken_back(tmp_path):
     assert (tmp_path / "a" / "model").exists()
 
 
-def test_a_process_that_is_about_to_end_takes_the_file_away(tmp_path):
+def test_exiting_process_removes_the_lock_file(tmp_path):
     with file_lock(tmp_path / "a" / "model"):
         cleanup_all()
         assert list(tmp_path.iterdir()) == []
@@ -166,14 +166,14 @@ def test_a_process_that_is_about_to_end_takes_the_file_away(tmp_path):
     assert file.exists()
 
 
-def test_what_cannot_be_locked_says_why(tmp_path):
+def test_lock_failure_states_the_reason(tmp_path):
     (tmp_path / "file").write_text("")
     message = "cannot be locked: .*; name another with `path`"
     with pytest.raises(DataError, match=message), file_lock(tmp_path / "file" / "model"):
         pass
 
 
-def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch):
+def test_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
     def refuse(number, *, blocking):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 

@@ -1,4 +1,4 @@
-"""The public gradient check: right passes, wrong is found."""
+"""The public gradient check: correct gradients pass, wrong ones are detected."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ def test_every_record_passes(activation: str, head: str) -> None:
         assert check_gradient(case.net, case.B, case.Y, case.weights, step=1e-6) < 1e-6
 
 
-def checked(activation: Activation | str = "tanh", head: Head | str = "softmax", **settings: Any) -> float:
+def run_check(activation: Activation | str = "tanh", head: Head | str = "softmax", **settings: Any) -> float:
     net = Network.create([3, 4, 2], activation=activation, head=head, random_state=0)
     B = np.random.default_rng(0).normal(size=(3, 6))
     return check_gradient(net, B, np.eye(2)[:, [0, 1, 1, 0, 0, 1]], **settings)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_a_wrong_slope_of_the_activation_is_found(name: str) -> None:
+def test_wrong_activation_derivative_is_detected(name: str) -> None:
     right = ACTIVATIONS[name]
     wrong = right._replace(derivative=lambda Z: 1.001 * right.derivative(Z))
     with pytest.raises(GradientCheckError, match=r"differs from finite differences by .*check σ'"):
-        checked(activation=wrong)
+        run_check(activation=wrong)
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_wrong_slope_of_the_head_is_found(name: str) -> None:
+def test_wrong_head_derivative_is_detected(name: str) -> None:
     right = HEADS[name]
     wrong = replace(right, dZ=lambda P, Y: 1.001 * right.dZ(P, Y))
     with pytest.raises(GradientCheckError, match="dZ of the head"):
-        checked(head=wrong)
+        run_check(head=wrong)
 
 
-def test_a_gradient_divided_by_m_twice_is_found() -> None:
+def test_gradient_divided_by_m_twice_is_detected() -> None:
     right = HEADS["softmax"]
     with pytest.raises(GradientCheckError):
-        checked(head=replace(right, dZ=lambda P, Y: (P - Y) / P.shape[1]))
+        run_check(head=replace(right, dZ=lambda P, Y: (P - Y) / P.shape[1]))
 
 
-def test_what_is_not_a_number_is_found() -> None:
+def test_nan_is_detected() -> None:
     with pytest.raises(GradientCheckError, match="nan"):
-        checked(head=replace(HEADS["softmax"], dZ=lambda P, _: np.nan * P))
+        run_check(head=replace(HEADS["softmax"], dZ=lambda P, _: np.nan * P))
 
 
-def test_an_own_record_passes() -> None:
+def test_custom_activation_passes() -> None:
     cube = Activation("cube", lambda Z: Z**3, lambda Z: 3 * Z**2)
-    assert checked(activation=cube) < 1e-6
+    assert run_check(activation=cube) < 1e-6
 
 
-def test_the_tolerance_and_the_directions_are_the_callers() -> None:
+def test_tolerance_and_number_of_directions_can_be_set() -> None:
     with pytest.raises(GradientCheckError, match="more than the 1e-18 allowed"):
-        checked(tolerance=1e-18)
-    assert checked(directions=1, random_state=np.random.RandomState(3)) < 1e-6
+        run_check(tolerance=1e-18)
+    assert run_check(directions=1, random_state=np.random.RandomState(3)) < 1e-6
     with pytest.raises(ParameterError, match=r"directions=0 .*at least 1"):
-        checked(directions=0)
+        run_check(directions=0)

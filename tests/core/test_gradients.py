@@ -1,4 +1,4 @@
-"""The gradient of every problem in the table, against whoever else can compute it."""
+"""The gradient of every test problem against several references."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_batch_equals_its_examples_one_at_a_time(activation: str, head: str) -
 
 
 @over_the_table
-def test_the_mean_is_the_tensor_collapsed(activation: str, head: str) -> None:
+def test_mean_equals_the_collapsed_tensor(activation: str, head: str) -> None:
     for case in problems(activation, head):
         g = step(case).gradient
         layers = range(len(case.net.layers))
@@ -48,7 +48,7 @@ def test_the_mean_is_the_tensor_collapsed(activation: str, head: str) -> None:
 
 
 @over_the_table
-def test_the_weighted_mean_is_the_tensor_averaged(activation: str, head: str) -> None:
+def test_weighted_mean_equals_the_averaged_tensor(activation: str, head: str) -> None:
     for case in problems(activation, head):
         weighted = step(case, case.weights)
         g = weighted.gradient
@@ -62,7 +62,7 @@ def test_the_weighted_mean_is_the_tensor_averaged(activation: str, head: str) ->
 
 
 @over_the_table
-def test_squared_norms_are_those_of_the_tensor(activation: str, head: str) -> None:
+def test_squared_norms_match_the_tensor(activation: str, head: str) -> None:
     for case in problems(activation, head):
         g = step(case).gradient
         expected = sum(
@@ -73,7 +73,7 @@ def test_squared_norms_are_those_of_the_tensor(activation: str, head: str) -> No
 
 
 @over_the_table
-def test_central_differences_along_random_directions(activation: str, head: str) -> None:
+def test_gradient_matches_central_differences(activation: str, head: str) -> None:
     rng, far = np.random.default_rng(0), 1e-6
     for case in problems(activation, head):
         gradient = step(case, case.weights).gradient.mean()
@@ -85,7 +85,7 @@ def test_central_differences_along_random_directions(activation: str, head: str)
 
 
 def forward_loss(case: Problem, layers: Layers) -> Any:
-    """The weighted loss by the forward half alone, on JAX arrays."""
+    """The weighted loss by the forward pass alone, on JAX arrays."""
     B, Y, weights = (jnp.asarray(each) for each in (case.B, case.Y, case.weights))
     net = case.net.replace_layers(layers)
     Z, _ = forward(net, B, (None,) * len(net.activations))
@@ -94,7 +94,7 @@ def forward_loss(case: Problem, layers: Layers) -> Any:
 
 @over_a_sample
 @pytest.mark.usefixtures("jnp64")
-def test_jax_differentiates_our_loss_to_our_gradient(activation: str, head: str) -> None:
+def test_jax_gradient_of_our_loss_matches(activation: str, head: str) -> None:
     for case, _ in sampled_problems(activation, head):
         ours = step(case, case.weights).gradient.mean()
         theirs = jax.grad(partial(forward_loss, case))(case.net.layers)
@@ -103,7 +103,7 @@ def test_jax_differentiates_our_loss_to_our_gradient(activation: str, head: str)
 
 @over_a_sample
 @pytest.mark.usefixtures("jnp64")
-def test_jax_gives_each_example_the_same_gradient(activation: str, head: str) -> None:
+def test_jax_per_example_gradients_match(activation: str, head: str) -> None:
     for case, _ in sampled_problems(activation, head):
         theirs = example_gradients(case.sigma, head, case.net.layers, case.B, case.Y)
         g = step(case).gradient
@@ -113,7 +113,7 @@ def test_jax_gives_each_example_the_same_gradient(activation: str, head: str) ->
 
 
 @over_the_table
-def test_weight_0_leaves_an_example_out(activation: str, head: str) -> None:
+def test_weight_0_excludes_an_example(activation: str, head: str) -> None:
     for case in problems(activation, head):
         m = case.B.shape[1]
         kept = np.arange(m) % 2 == 0
@@ -124,7 +124,7 @@ def test_weight_0_leaves_an_example_out(activation: str, head: str) -> None:
 
 
 @over_the_table
-def test_equal_examples_equal_one(activation: str, head: str) -> None:
+def test_mean_of_equal_examples_equals_one_example(activation: str, head: str) -> None:
     for case in problems(activation, head):
         one = backprop(case.net, case.B[:, :1], case.Y[:, :1])
         same = backprop(case.net, np.repeat(case.B[:, :1], 9, axis=1), np.repeat(case.Y[:, :1], 9, axis=1))
@@ -133,7 +133,7 @@ def test_equal_examples_equal_one(activation: str, head: str) -> None:
 
 
 @over_the_table
-def test_float32_stays_float32_and_near(activation: str, head: str) -> None:
+def test_float32_stays_float32_and_close_to_float64(activation: str, head: str) -> None:
     for case in problems(activation, head):
         layers = tree_map(lambda theta: theta.astype("float32"), case.net.layers)
         B, Y, weights = (array.astype("float32") for array in (case.B, case.Y, case.weights))

@@ -1,4 +1,4 @@
-"""The heads: losses against other people's, dZ against the slope of the loss, and scores far out."""
+"""The heads: losses against other libraries, dZ against finite differences, and extreme scores."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Z = 2 * RNG.normal(size=(K, M))
 FAR = np.array(list(product([-1e4, 0.0, 1e4], repeat=K))).T
 
 
-def made(name: str) -> tuple[Head, Any]:
-    """The head and targets of its kind for Z."""
+def make_head_and_targets(name: str) -> tuple[Head, Any]:
+    """Make a head and matching targets for Z."""
     return HEAD_MAKERS[name](K), targets(name, np.random.default_rng(1), K, M)
 
 
 @every_head
-def test_dz_is_the_slope_of_each_loss(name: str) -> None:
-    head, Y = made(name)
+def test_dz_matches_finite_differences(name: str) -> None:
+    head, Y = make_head_and_targets(name)
     dZ, far = head.dZ(head.output(Z), Y), 1e-6
     for row in range(K):
         nudge = np.zeros((K, 1))
@@ -43,7 +43,7 @@ def test_dz_is_the_slope_of_each_loss(name: str) -> None:
 
 @every_head
 @both_dtypes
-def test_sure_scores_are_finite_and_silent(name: str, dtype: str) -> None:
+def test_extreme_scores_stay_finite_without_warnings(name: str, dtype: str) -> None:
     head = HEAD_MAKERS[name](K)
     Y = targets(name, np.random.default_rng(1), K, FAR.shape[1]).astype(dtype)
     with np.errstate(all="raise", under="ignore"):
@@ -59,27 +59,27 @@ def test_sure_scores_are_finite_and_silent(name: str, dtype: str) -> None:
 
 @every_head
 def test_losses_are_never_negative(name: str) -> None:
-    head, Y = made(name)
+    head, Y = make_head_and_targets(name)
     assert np.all(head.losses(Z, Y) >= 0)
 
 
 @pytest.mark.parametrize("name", ["softmax", "sigmoid", "squared_error", "poisson"])
 def test_dz_of_a_canonical_pair_is_the_residual(name: str) -> None:
-    head, Y = made(name)
+    head, Y = make_head_and_targets(name)
     P = head.output(Z)
     assert np.array_equal(head.dZ(P, Y), P - Y)
 
 
-def test_softmax_as_scikit_learn_and_scipy_have_it() -> None:
-    head, Y = made("softmax")
+def test_softmax_matches_scikit_learn_and_scipy() -> None:
+    head, Y = make_head_and_targets("softmax")
     P = head.output(Z)
     assert_allclose(P, special.softmax(Z, axis=0), rtol=1e-12)
     assert_allclose(head.losses(Z, Y).mean(), metrics.log_loss(Y.argmax(axis=0), P.T, labels=range(K)))
     assert_allclose(heads.log_softmax(Z), special.log_softmax(Z, axis=0), rtol=1e-12)
 
 
-def test_sigmoid_as_scikit_learn_and_scipy_have_it() -> None:
-    head, Y = made("sigmoid")
+def test_sigmoid_matches_scikit_learn_and_scipy() -> None:
+    head, Y = make_head_and_targets("sigmoid")
     P = head.output(Z)
     assert_allclose(P, special.expit(Z), rtol=1e-12)
     assert_allclose(heads.log_sigmoid(Z), special.log_expit(Z), rtol=1e-12)
@@ -87,8 +87,8 @@ def test_sigmoid_as_scikit_learn_and_scipy_have_it() -> None:
     assert_allclose(head.losses(Z, Y).mean(), one_by_one)
 
 
-def test_poisson_as_scikit_learn_has_it() -> None:
-    head, Y = made("poisson")
+def test_poisson_matches_scikit_learn() -> None:
+    head, Y = make_head_and_targets("poisson")
     P = head.output(Z)
     one_by_one = sum(metrics.mean_poisson_deviance(y, p) for y, p in zip(Y, P, strict=True))
     assert_allclose(P, np.exp(Z), rtol=1e-12)
@@ -107,13 +107,13 @@ def test_poisson_as_scikit_learn_has_it() -> None:
     ],
     ids=["squared", "absolute", "pinball 0.9", "pinball 0.2", "huber 0.7", "huber 3"],
 )
-def test_errors_as_scikit_learn_and_scipy_have_them(head: Head, metric: Any) -> None:
+def test_regression_losses_match_scikit_learn_and_scipy(head: Head, metric: Any) -> None:
     Y = np.random.default_rng(1).normal(size=(K, M))
     assert np.array_equal(head.output(Z), Z)
     assert_allclose(head.losses(Z, Y).mean(), K * metric(Y, Z))
 
 
-def test_a_sure_answer_costs_what_it_is_off() -> None:
+def test_confident_prediction_has_an_exact_loss() -> None:
     sure = np.array([[1e4], [-1e4]])
     right, wrong = np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
     for name, off in (("softmax", 2e4), ("sigmoid", 2e4)):
@@ -121,7 +121,7 @@ def test_a_sure_answer_costs_what_it_is_off() -> None:
         assert HEADS[name].losses(sure, wrong) == off
 
 
-def test_a_small_loss_keeps_its_digits() -> None:
+def test_small_loss_is_accurate() -> None:
     z = np.array([[30.0]])
     one = np.ones((1, 1))
     assert_allclose(HEADS["sigmoid"].losses(z, one), np.log1p(np.exp(-30)), rtol=1e-12)
@@ -129,13 +129,13 @@ def test_a_small_loss_keeps_its_digits() -> None:
 
 @pytest.mark.parametrize("name", ["softmax", "softmax, smoothed"])
 @pytest.mark.parametrize("offset", [-1e6, 3.0, 1e6])
-def test_softmax_does_not_see_an_offset(name: str, offset: float) -> None:
-    head, Y = made(name)
+def test_softmax_is_invariant_to_offsets(name: str, offset: float) -> None:
+    head, Y = make_head_and_targets(name)
     assert_allclose(head.output(Z + offset), head.output(Z), rtol=1e-8)
     assert_allclose(head.losses(Z + offset, Y), head.losses(Z, Y), rtol=1e-8)
 
 
-def test_smoothing_is_the_same_as_smooth_targets() -> None:
+def test_label_smoothing_equals_smoothed_targets() -> None:
     Y = one_hot(RNG, K, M)
     for smoothed, plain, smooth in (
         (heads.softmax(0.3), heads.softmax(), 0.7 * Y + 0.3 / K),
@@ -148,7 +148,7 @@ def test_smoothing_is_the_same_as_smooth_targets() -> None:
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
-def test_groups_are_softmaxes_side_by_side(label_smoothing: float) -> None:
+def test_softmax_groups_equal_separate_softmaxes(label_smoothing: float) -> None:
     sizes = [2, 1, 2]
     groups, one = heads.softmax_groups(sizes, label_smoothing), heads.softmax(label_smoothing)
     Y = np.concatenate([one_hot(RNG, size, M) for size in sizes])
@@ -161,7 +161,7 @@ def test_groups_are_softmaxes_side_by_side(label_smoothing: float) -> None:
     assert_allclose(groups.dZ(groups.output(Z), Y), np.concatenate(slopes))
 
 
-def test_huber_ends_in_the_squared_and_the_absolute_error() -> None:
+def test_huber_approaches_squared_and_absolute_error() -> None:
     Y = np.random.default_rng(1).normal(size=(K, M))
     assert_allclose(heads.huber(1e6).losses(Z, Y), heads.squared_error().losses(Z, Y))
     assert_allclose(heads.huber(1e-9).losses(Z, Y) / 1e-9, heads.absolute_error().losses(Z, Y), rtol=1e-6)
@@ -173,14 +173,14 @@ def test_the_median_is_half_the_absolute_error() -> None:
 
 
 @pytest.mark.parametrize("name", ["absolute_error", "quantile", "quantile, 0.9", "huber", "squared_error"])
-def test_a_perfect_answer_costs_nothing_and_stays(name: str) -> None:
+def test_perfect_prediction_has_zero_loss_and_gradient(name: str) -> None:
     head = HEAD_MAKERS[name](K)
     assert not head.losses(Z, Z).any()
     assert not head.dZ(head.output(Z), Z).any()
 
 
 @pytest.mark.parametrize(("dtype", "far"), [("float32", 1.0), ("float64", 1e-3)])
-def test_beyond_its_cap_poisson_goes_on_as_its_tangent(dtype: str, far: float) -> None:
+def test_poisson_is_linear_beyond_its_cap(dtype: str, far: float) -> None:
     head = HEADS["poisson"]
     cap = 0.5 * np.log(np.finfo(dtype).max)
     beyond = np.array([[cap + 5.0, cap + 50.0, 9e3]], dtype=dtype)
@@ -191,7 +191,7 @@ def test_beyond_its_cap_poisson_goes_on_as_its_tangent(dtype: str, far: float) -
     assert_allclose(head.dZ(P, Y)[0], slope, rtol=2e-3)
 
 
-def test_at_its_cap_poisson_has_neither_a_jump_nor_a_kink() -> None:
+def test_poisson_is_continuously_differentiable_at_its_cap() -> None:
     cap = 0.5 * np.log(np.finfo("float64").max)
     below, above = (np.array([[cap + sign * 1e-7]]) for sign in (-1, 1))
     head, Y = HEADS["poisson"], np.ones((1, 1))
@@ -199,7 +199,7 @@ def test_at_its_cap_poisson_has_neither_a_jump_nor_a_kink() -> None:
     assert_allclose(head.dZ(head.output(below), Y), head.dZ(head.output(above), Y), rtol=1e-6)
 
 
-def test_a_perfect_rate_costs_nothing() -> None:
+def test_perfect_poisson_rate_has_zero_loss() -> None:
     rates = np.array([[0.5, 1.0, 7.0]])
     assert_allclose(HEADS["poisson"].losses(np.log(rates), rates), 0, atol=1e-14)
 
@@ -224,7 +224,7 @@ def test_a_quantile_out_of_range_is_refused(wrong: float) -> None:
         heads.quantile(wrong)
 
 
-def test_a_head_is_found_by_name_or_given() -> None:
+def test_get_head_accepts_a_name_or_a_record() -> None:
     own = heads.huber(2.0)
     assert heads.get_head(own) is own
     assert all(heads.get_head(name) is head and head.name == name for name, head in HEADS.items())
@@ -236,13 +236,13 @@ def test_an_unknown_head_is_refused(name: Any) -> None:
         heads.get_head(name)
 
 
-def test_groups_that_do_not_fill_the_last_layer_are_refused() -> None:
+def test_groups_must_add_up_to_the_last_layer() -> None:
     with pytest.raises(InputError, match=r"the last layer has 5 units: softmax_groups\(\[2, 2\]\) needs 4"):
         heads.softmax_groups([2, 2]).output_and_losses(np.zeros((5, 3)), np.zeros((5, 3)))
 
 
 @pytest.mark.parametrize("make", [heads.softmax, heads.sigmoid_cross_entropy])
-def test_a_ceiling_bounds_what_is_reported_and_nothing_else(make: Any) -> None:
+def test_max_loss_bounds_only_the_reported_loss(make: Any) -> None:
     Z, Y = np.array([[-50.0, 3.0], [50.0, -1.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
     exact, capped = make(), make(ceiling=36.0)
     assert exact.losses(Z, Y)[0] > 49

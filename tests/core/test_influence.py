@@ -1,4 +1,4 @@
-"""Influence: inner products of built gradients over the kept networks, and what steps really do to a loss."""
+"""Influence: inner products of gradients over the snapshots, and the effect of real steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fitted(target: str, *, record: bool = True, **settings: Any) -> Any:
 
 
 def built(model: Any, X: Any, y: Any) -> np.ndarray:
-    """Each row's gradient as one long vector, from passes over single rows."""
+    """Each row's gradient as one vector, from passes over single rows."""
     steps = [model.backprop(X[[i]], y[[i]]) for i in range(len(y))]
     return np.array(
         [np.concatenate([g.ravel() for layer in s.gradient.mean() for g in layer]) for s in steps]
@@ -36,18 +36,18 @@ def built(model: Any, X: Any, y: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("chunk", [7, 1024])
 @pytest.mark.parametrize("target", TARGETS)
-def test_it_is_the_sum_over_checkpoints_of_inner_products(target: str, chunk: int) -> None:
+def test_influence_is_the_sum_of_inner_products_over_snapshots(target: str, chunk: int) -> None:
     X, y = table(target)
     model, expected = fitted(target), np.zeros((30, 12))
     for coefs, intercepts, _, rate in model.weight_snapshots_:
         then = clone(model).set_params(max_iter=1).fit(X, y)
         then.coefs_, then.intercepts_ = coefs, intercepts
         expected += rate * built(then, X[:30], y[:30]) @ built(then, X[30:42], y[30:42]).T
-    found = bp.influence(model, X[:30], y[:30], X[30:42], y[30:42], chunk=chunk)
-    assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    result = bp.influence(model, X[:30], y[:30], X[30:42], y[30:42], chunk=chunk)
+    assert_allclose(result, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_checkpoints_are_the_fits_of_so_many_epochs_and_share_its_rates() -> None:
+def test_snapshots_match_shorter_fits_with_the_same_rates() -> None:
     model = fitted("multiclass", max_iter=11, solver="sgd", learning_rate="invscaling")
     X, y = table("multiclass")
     begun, *later = model.weight_snapshots_
@@ -62,7 +62,7 @@ def test_checkpoints_are_the_fits_of_so_many_epochs_and_share_its_rates() -> Non
     assert_array_equal(model.at_snapshot(later[-1]).predict_proba(X), model.predict_proba(X))
 
 
-def test_the_first_checkpoint_is_what_the_seed_draws() -> None:
+def test_first_snapshot_has_the_initial_weights() -> None:
     X, y = table("multiclass")
     model = fitted("multiclass", max_iter=3)
     still = {"learning_rate_init": 1e-300, "solver": "sgd", "max_iter": 1}
@@ -73,7 +73,7 @@ def test_the_first_checkpoint_is_what_the_seed_draws() -> None:
     assert again.backprop(X, y).loss > model.backprop(X, y).loss
 
 
-def test_without_a_recording_the_weights_as_they_are_count_once() -> None:
+def test_unrecorded_fit_uses_only_its_final_weights() -> None:
     X, y = table("single")
     model = fitted("single", record=False)
     G = built(model, X[:20], y[:20])
@@ -81,7 +81,7 @@ def test_without_a_recording_the_weights_as_they_are_count_once() -> None:
     assert_allclose(bp.influence(model, X[:20], y[:20], X[:20], y[:20]), G @ G.T, rtol=1e-10)
 
 
-def test_a_small_step_on_a_row_takes_off_what_its_influence_says() -> None:
+def test_influence_predicts_the_effect_of_a_small_step() -> None:
     X, y = table("multiclass")
     model, rate = fitted("multiclass", record=False), 1e-6
     before = model.backprop(X, y).losses
@@ -94,7 +94,7 @@ def test_a_small_step_on_a_row_takes_off_what_its_influence_says() -> None:
         assert_allclose((before - moved.backprop(X, y).losses) / rate, expected[i], rtol=1e-3, atol=1e-3)
 
 
-def test_frames_lists_and_sparse_rows_are_taken() -> None:
+def test_accepts_data_frames_lists_and_sparse_rows() -> None:
     X, y = table("multiclass")
     model = fitted("multiclass")
     plain = bp.influence(model, X, y, X[:3], y[:3], chunk=50)
@@ -111,12 +111,12 @@ def test_mislabelled_rows_harm_their_neighbours() -> None:
     given[:10] = 1
     model = bp.MLPClassifier((16,), random_state=0, max_iter=50, dtype="float64")
     model.fit(X, given, record_examples=True)
-    found = bp.influence(model, X, given, X[10:150], y[10:150]).mean(axis=1)
-    assert (found[:10] < 0).all()
-    assert (found[10:150] > 0).mean() > 0.9
+    result = bp.influence(model, X, given, X[10:150], y[10:150]).mean(axis=1)
+    assert (result[:10] < 0).all()
+    assert (result[10:150] > 0).mean() > 0.9
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_mismatched_arguments_are_refused() -> None:
     X, y = table("multiclass")
     model = fitted("multiclass")
     with refused("X_test has 3 rows and y_test 2", "one target for each row"):
@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 @pytest.mark.parametrize("chunk", [0, 1.5, "a", None])
-def test_a_chunk_is_a_whole_number_of_rows(chunk: Any) -> None:
+def test_invalid_chunk_size_is_refused(chunk: Any) -> None:
     X, y = table("multiclass")
     with refused(f"chunk={chunk!r} is not allowed: give at least 1 row", kind=ParameterError):
         bp.influence(fitted("multiclass"), X, y, X, y, chunk=chunk)
@@ -144,7 +144,7 @@ def test_a_chunk_is_a_whole_number_of_rows(chunk: Any) -> None:
         (np.zeros((1, 4)), None, "y_test is None"),
     ],
 )
-def test_what_is_no_table_is_refused(rows: Any, targets: Any, told: str) -> None:
+def test_input_that_is_not_a_table_is_refused(rows: Any, targets: Any, told: str) -> None:
     X, y = table("multiclass")
     with refused(told, kind=InputError):
         bp.influence(fitted("multiclass"), X, y, rows, targets)

@@ -1,4 +1,4 @@
-"""Compilations are counted: numbers are arguments, and shapes stay the same where they can."""
+"""Counted compilations: hyperparameters are arguments, and shapes are reused where possible."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WIDTHS = count(101)
 
 @pytest.fixture
 def compiled() -> Iterator[list[str]]:
-    """The names of the compiled that are compiled while the test runs."""
+    """The names of the programs compiled during the test."""
     names: list[str] = []
 
     def listen(event: str, duration_secs: float, **about: Any) -> None:
@@ -44,7 +44,7 @@ def compiled() -> Iterator[list[str]]:
 
 
 class Fit:
-    """A small network and table of a width of their own."""
+    """A small network and table with a unique width."""
 
     def __init__(self, rows: int = 30, head: str | heads.Head = "softmax", dtype: str = "float32") -> None:
         width, rng = next(WIDTHS), np.random.default_rng(0)
@@ -53,7 +53,7 @@ class Fit:
         self.table = Dataset(X, np.eye(3, dtype=dtype)[rng.integers(3, size=rows)])
 
     def run(self, epochs: list[Any], engine: JaxEngine | None = None, **numbers: Any) -> TrainState:
-        """Train on a new engine, unless one is given."""
+        """Train on a new engine, or on the given one."""
         engine = engine or JaxEngine(seed=0)
         optimizer = optimizers.adamw(numbers.pop("beta_1", 0.9), weight_decay=numbers.pop("decay", 0.1))
         rate, table = numbers.pop("rate", 0.1), self.table._replace(weights=numbers.pop("weights", None))
@@ -68,7 +68,7 @@ def plan(rows: int, size: int, epochs: int = 3) -> list[Any]:
     return list(islice(minibatches(rows, size, np.random.RandomState(0)), epochs))
 
 
-def test_compilations_are_counted(compiled: list[str]) -> None:
+def test_fixture_counts_compilations(compiled: list[str]) -> None:
     jax.jit(lambda x: x + next(WIDTHS))(1.0)
     assert len(compiled) == 1
 
@@ -84,7 +84,7 @@ def test_an_epoch_is_one_program(compiled: list[str], dtype: str, resident: bool
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_many_feeds_are_one_program_or_two(
+def test_many_chunks_need_at_most_two_programs(
     compiled: list[str], large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
@@ -96,7 +96,7 @@ def test_many_feeds_are_one_program_or_two(
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_numbers_are_arguments(compiled: list[str], weighted: bool) -> None:
+def test_hyperparameters_are_arguments_of_the_program(compiled: list[str], weighted: bool) -> None:
     fit = Fit()
     both: dict[str, Any] = {"alpha": 0.1, "dropout": (0.5,), "max_grad_norm": 1.0}
     fit.run(plan(30, 8), **both)
@@ -118,7 +118,7 @@ def test_numbers_are_arguments(compiled: list[str], weighted: bool) -> None:
     assert compiled[first:] == []
 
 
-def test_what_is_switched_on_is_another_program(compiled: list[str]) -> None:
+def test_enabled_feature_compiles_another_program(compiled: list[str]) -> None:
     fit, seen = Fit(), 0
     for numbers in ({}, {"alpha": 0.1}, {"dropout": (0.5,)}, {"max_grad_norm": 1.0}):
         fit.run(plan(30, 8), **numbers)
@@ -140,7 +140,7 @@ def test_batches_of_varying_size_share_a_program(compiled: list[str]) -> None:
     fit, engine = Fit(60), JaxEngine()
     epochs = list(islice(poisson_batches(60, 0.2, 5, np.random.RandomState(0)), 20))
     fit.run(epochs, engine)
-    # A program for each width, a power of two, that is larger than those before.
+    # One program for each new largest width, a power of two.
     assert 1 <= len(compiled) <= 2, compiled
 
 
@@ -156,7 +156,7 @@ def test_batches_of_varying_size_share_a_program(compiled: list[str]) -> None:
     ],
     ids=["softmax", "smoothed", "groups", "sigmoid", "huber", "quantile"],
 )
-def test_a_head_made_again_is_the_same(compiled: list[str], maker: Any) -> None:
+def test_equal_head_does_not_recompile(compiled: list[str], maker: Any) -> None:
     fit = Fit(head=maker())
     fit.run(plan(30, 8))
     first = len(compiled)
@@ -211,7 +211,7 @@ def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name
     grid = {"learning_rate_init": [1e-4, 1e-2], **GRIDS[name]}
     search = GridSearchCV(clf, grid, cv=5).fit(X, y)
     assert len(search.cv_results_["params"]) == 8
-    # 40 fits of 80 rows, one of 100, and what predicts.
+    # 40 fits of 80 rows, one of 100, and the prediction.
     assert "jit(_run)" in compiled
     assert len(compiled) <= 3, compiled
     first = len(compiled)
@@ -221,7 +221,7 @@ def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name
 
 
 @pytest.mark.filterwarnings("ignore:batch_size=64 is larger:UserWarning")
-def test_pieces_of_any_size_share_a_program(compiled: list[str]) -> None:
+def test_partial_fit_chunks_of_any_size_share_a_program(compiled: list[str]) -> None:
     rng = np.random.RandomState(0)
     X, y = rng.randn(5000, next(WIDTHS)), np.arange(5000) % 2
     clf = bp.MLPClassifier((7,), batch_size=64, engine="jax", random_state=0, dropout=0.1)

@@ -1,4 +1,4 @@
-"""Dropout on the JAX engine: the masks are right, and depend on the seed and the step alone."""
+"""Dropout on the JAX engine: correct masks that depend only on the seed and the step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plan(epochs: int) -> list[EpochBatches]:
 def run(
     engine: Any, epochs: list[EpochBatches], state: TrainState | None = None, dropout: Any = RATES
 ) -> EpochResult:
-    """Train epoch by epoch; what is left behind, with the losses of all."""
+    """Train epoch by epoch, and return the last result with all losses."""
     losses: list[float] = []
     state = state or init_state(recipe(dropout))
     for rows in epochs:
@@ -54,7 +54,7 @@ def run(
 
 
 def uniform_of(seed: int, step: int, part: int = 0) -> Any:
-    """What the engine draws from at a step, as NumPy's arrays."""
+    """The engine's random numbers at a step, as NumPy arrays."""
     key = make_key(seed)
 
     def uniform(shape: tuple[int, int], dtype: Any) -> Any:
@@ -76,21 +76,21 @@ WIDE = Network.create([1, 300, 200, 1], random_state=0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_mask_keeps_what_is_expected(dtype: str) -> None:
+def test_mask_keeps_the_expected_share(dtype: str) -> None:
     net = Network.create([1, 300, 200, 1], random_state=0, dtype=dtype)
     for mask, p, width in zip(masks_of(net, 500, seed=0, step=0), RATES, (300, 200), strict=True):
         assert mask.shape == (width, 500)
         assert mask.dtype == dtype
         assert_allclose(np.unique(mask), [0, 1 / (1 - p)], rtol=1e-6)
         error = np.sqrt(p / (1 - p) / mask.size)
-        # Four standard errors, over all, and five over each unit's examples and each example's units.
+        # Four standard errors overall, and five over each unit's examples and each example's units.
         assert abs(mask.mean() - 1) < 4 * error
         for axis in (0, 1):
             spread = np.abs(mask.mean(axis=axis) - 1)
             assert np.max(spread) < 5 * np.sqrt(p / (1 - p) / mask.shape[axis])
 
 
-def test_masks_differ_by_seed_step_microbatch_and_layer() -> None:
+def test_masks_differ_across_seeds_steps_microbatches_and_layers() -> None:
     net = Network.create([1, 40, 40, 1], random_state=0)
     places = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 2, 0), (0, 0, 1), (0, 0, 2), (0, 1, 1), (2**32 - 1, 0, 0)]
     drawn = [(mask > 0).ravel() for place in places for mask in masks_of(net, 50, *place)]
@@ -101,13 +101,13 @@ def test_masks_differ_by_seed_step_microbatch_and_layer() -> None:
         assert abs(np.mean(one == other) - expected) < 5 * 0.5 / np.sqrt(one.size)
 
 
-def test_the_same_place_draws_the_same_mask() -> None:
+def test_masks_are_reproducible() -> None:
     for one, other in zip(masks_of(WIDE, 5, 3, 7, 1), masks_of(WIDE, 5, 3, 7, 1), strict=True):
         assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("resident", [False, True])
-def test_going_on_from_a_record_redoes_the_same(resident: bool) -> None:
+def test_training_continued_from_a_record_is_the_same(resident: bool) -> None:
     epochs = plan(4)
     whole = run(JaxEngine(seed=3, resident=resident), epochs)
     half = run(JaxEngine(seed=3, resident=resident), epochs[:2])
@@ -117,7 +117,7 @@ def test_going_on_from_a_record_redoes_the_same(resident: bool) -> None:
         assert np.array_equal(leaf, other)
 
 
-def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_curve_depends_only_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     epochs = plan(2)
     losses = run(JaxEngine(seed=3), epochs).losses
     engine = JaxEngine(seed=4)
@@ -129,7 +129,7 @@ def test_the_curve_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("dropout", [RATES, (None, 0.5), (0.25, None)])
 @pytest.mark.parametrize("size", [4096, 3])
-def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
+def test_loss_curve_matches_numpy_with_the_same_masks(
     size: int, dropout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
@@ -145,7 +145,7 @@ def test_the_curve_is_numpys_when_numpy_is_given_the_same_masks(
 
 
 def step_with_masks(state: TrainState, rows: Indices, width: int, dropout: Any) -> tuple[TrainState, float]:
-    """NumPy's step, a microbatch at a time, with the masks that the JAX engine draws at this step."""
+    """NumPy's step by microbatches, with the masks that the JAX engine draws at this step."""
     parts = [rows[start : start + width] for start in range(0, len(rows), width)]
     net, objective = NET.replace_layers(state.layers), recipe(dropout).objective
     weights = TABLE.weights
@@ -153,7 +153,7 @@ def step_with_masks(state: TrainState, rows: Indices, width: int, dropout: Any) 
     share, total = 1 / weights[rows].sum(), None
     for number, part in enumerate(parts):
         uniform = uniform_of(5, state.steps, number)
-        # A mask is drawn for the whole width; the examples that fill up are not looked at.
+        # A mask is drawn for the whole width; padded examples are not compared.
         masks = dropout_masks(net, width, dropout, uniform)
         cut = tuple(None if mask is None else mask[:, : len(part)] for mask in masks)
         added, _ = microbatch_gradient(net, gather(TABLE, part), share, cut)
@@ -177,6 +177,6 @@ def test_a_seed_without_dropout_changes_nothing() -> None:
 @pytest.mark.parametrize(
     "objective", [Objective(dropout=RATES), Objective(mechanism=DPMechanism(FlatClipping(1.0), None, 9.0))]
 )
-def test_a_loss_for_the_line_search_takes_neither_dropout_nor_a_mechanism(objective: Objective) -> None:
+def test_line_search_refuses_dropout_and_a_privacy_mechanism(objective: Objective) -> None:
     with pytest.raises(ParameterError, match=r"(dropout|mechanism)=.* has no place in a single loss"):
         JaxEngine(seed=0).value_and_gradient(NET, TABLE, np.arange(9), objective)

@@ -1,4 +1,4 @@
-"""What ends a fit on the JAX engine: callbacks, Ctrl-C between epochs and feeds, a loss that is no number."""
+"""Stopping a fit on the JAX engine: callbacks, Ctrl-C between epochs and chunks, divergence."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = quiet
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_callbacks_look_at_the_network(solver: str, dtype: str) -> None:
-    """A callback that runs the network gets what it would get on NumPy."""
+def test_callbacks_can_run_the_network(solver: str, dtype: str) -> None:
+    """A callback that runs the network gets the same result as on NumPy."""
     X, y = table("single", rows=240, dtype=dtype)
     curves = []
     for engine in ("jax", "numpy"):
@@ -38,7 +38,7 @@ def test_callbacks_look_at_the_network(solver: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_a_callback_ends_training(solver: str) -> None:
+def test_callback_stops_training(solver: str) -> None:
     X, y = table("binary")
     ours, theirs = pair("binary", solver=solver, callbacks=[lambda epoch: epoch.number == 3])
     alike(ours.fit(X, y), theirs.fit(X, y), X, y, 1e-6)
@@ -64,7 +64,7 @@ def test_an_interrupted_fit_keeps_its_weights(solver: str) -> None:
 
 
 def stops_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C comes between two feeds, after so many."""
+    """Raise KeyboardInterrupt between two chunks, after so many."""
     left = iter(range(calls))
 
     def run(*arguments: Any) -> Any:
@@ -76,16 +76,14 @@ def stops_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_an_interrupt_between_feeds_leaves_the_last_epoch(
-    large: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupt_between_chunks_keeps_the_last_epoch(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = table("binary")
     monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
     parameters: dict[str, Any] = {"batch_size": 30, "engine": "jax", "dtype": "float64"}
     shorter = estimator("binary", max_iter=2, **parameters).fit(X, y)
     if large:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
-    # Four batches are four feeds: Ctrl-C comes in the middle of the third epoch, or with what begins it.
+    # Four batches are four chunks: Ctrl-C comes in the middle or at the start of the third epoch.
     stops_after(2 if large else 10, monkeypatch)
     with pytest.warns(UserWarning, match="Ctrl-C ended training after 2 epochs"):
         model = estimator("binary", **parameters).fit(X, y)
@@ -95,7 +93,7 @@ def test_an_interrupt_between_feeds_leaves_the_last_epoch(
     assert model.score(X, y) == shorter.score(X, y)
 
 
-def test_an_interrupt_before_the_first_epoch_ends_leaves_the_first_weights(
+def test_interrupt_in_the_first_epoch_keeps_the_initial_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     X, y = table("binary")
@@ -127,7 +125,7 @@ def test_an_interrupted_early_stopping_keeps_the_best_weights(monkeypatch: pytes
     assert np.array_equal(model.coefs_[0], np.asarray(nets[best - 1].network.layers[0].W).T)
 
 
-def test_a_fit_that_diverges_says_what_numpys_says() -> None:
+def test_divergence_error_matches_numpy() -> None:
     X, y = table("single")
     errors = []
     for engine in ("jax", "numpy"):
@@ -140,7 +138,7 @@ def test_a_fit_that_diverges_says_what_numpys_says() -> None:
                 max_iter=50,
                 activation="identity",
             ).fit(X, 100 * y)
-        # Whether large numbers of both signs add up to infinity or to none depends on the order of the sum.
+        # Whether large numbers of both signs sum to infinity or nan depends on the order.
         errors.append(str(caught.value).replace("became nan", "became inf"))
     assert errors[0] == errors[1]
     assert "batch" in errors[0]

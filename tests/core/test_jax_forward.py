@@ -1,4 +1,4 @@
-"""What the JAX engine computes without taking a step: a loss and its gradient, and functions of rows."""
+"""The JAX engine without training steps: a loss and its gradient, and functions of rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WITHIN = {"float32": 1e-5, "float64": 1e-11}
 
 
 def small(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Microbatches of so many rows, one in a feed."""
+    """Microbatches of so many rows, one per chunk."""
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
     monkeypatch.setattr(jax_engine, "MICROBATCH_SIZE", size)
     monkeypatch.setattr(padding, "CHUNK_BYTES", 1)
@@ -60,7 +60,7 @@ ROWS = {
 @pytest.mark.parametrize("resident", [False, True])
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("size", [4096, 2])
-def test_the_loss_and_the_gradient(
+def test_loss_and_gradient_match_numpy(
     size: int, rows: str, resident: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(monkeypatch, size)
@@ -70,13 +70,15 @@ def test_the_loss_and_the_gradient(
 
 @pytest.mark.parametrize("size", [4096, 2])
 @pytest.mark.parametrize("resident", [False, True])
-def test_the_loss_of_sparse_rows(size: int, resident: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_of_sparse_rows_matches_dense_rows(
+    size: int, resident: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small(monkeypatch, size)
     thin = TABLE._replace(X=sparse.csr_array(TABLE.X))
     same_gradient(thin, np.array([4, 1, 1]), Objective(0.1), resident=resident)
 
 
-def test_the_loss_in_float32() -> None:
+def test_loss_in_float32() -> None:
     table = Dataset(*(np.asarray(part, "float32") for part in TABLE))
     same_gradient(table, np.arange(N), Objective(alpha=0.7), "float32")
 
@@ -94,8 +96,8 @@ def rows_of(net: Network, n: int, dtype: str) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("dtype", WITHIN)
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 9, 17])
-def test_functions_of_rows(n: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of 8 rows: one row, a chunk filled up, one that is full, one row too many, a third."""
+def test_functions_of_rows_match_numpy(n: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 8 rows: one row, a padded chunk, a full one, one row more, and a third chunk."""
     small(monkeypatch, 8)
     net = CASE.net.replace_layers(in_dtype(CASE.net.layers, dtype))
     X, Y = rows_of(net, n, dtype)
@@ -117,7 +119,7 @@ def same_rows(ours: Any, theirs: Any, n: int, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("head", HEAD_MAKERS)
-def test_the_answers_of_every_head(head: str) -> None:
+def test_predictions_of_every_head_match_numpy(head: str) -> None:
     case = problem("tanh", head, TALL)
     ours, theirs = (
         engine.map_rows(output_and_losses, case.net, case.B.T, case.Y.T)
@@ -127,7 +129,7 @@ def test_the_answers_of_every_head(head: str) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 9])
-def test_functions_of_sparse_rows(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_of_sparse_rows_match_dense_rows(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch, 8)
     X, _ = rows_of(CASE.net, n, "float64")
     thin = sparse.csr_array(np.where(X > 0, X, 0))
@@ -135,7 +137,7 @@ def test_functions_of_sparse_rows(n: int, monkeypatch: pytest.MonkeyPatch) -> No
     same_rows(ours, theirs, n, "float64")
 
 
-def test_a_network_that_was_trained_compiled_answers_in_numpy_too() -> None:
+def test_network_trained_with_jax_predicts_in_numpy() -> None:
     net = CASE.net.replace_layers(CASE.net.layers)
     X, _ = rows_of(net, 5, "float64")
     ran = JaxEngine().map_rows(predict, net, X)
@@ -145,19 +147,19 @@ def test_a_network_that_was_trained_compiled_answers_in_numpy_too() -> None:
 # ---- devices
 
 
-def test_a_device_by_its_name() -> None:
+def test_device_is_selected_by_name() -> None:
     engine = JaxEngine("cpu")
     assert (engine.name, engine.device.platform) == ("jax", "cpu")
 
 
 @pytest.mark.parametrize("name", ["abacus", "tpu"])
-def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+def test_missing_device_is_refused(name: str) -> None:
     with pytest.raises(
         ParameterError, match=rf"device='{name}' is not there: JAX has 'cpu'.* on this machine"
     ):
         JaxEngine(name)
 
 
-def test_a_precision_that_is_none_is_refused() -> None:
+def test_unknown_precision_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"'float8'.*float32.*tensorfloat32.*bfloat16"):
         JaxEngine(precision="float8")

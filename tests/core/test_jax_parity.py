@@ -1,4 +1,4 @@
-"""The JAX engine against NumPy's over a sample of the table of problems: the same curves, in both types."""
+"""The JAX engine against NumPy's over a sample of the test problems: equal curves in both dtypes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WITHIN = {"float32": 1e-5, "float64": 1e-10}
 
 @cache
 def plan(m: int) -> list[Indices]:
-    """Batches of up to four rows in turn, and two, as the last of an epoch might have."""
+    """Batches of four rows, and a last batch of two."""
     rng = np.random.default_rng(0)
     return [rng.permutation(m)[: 2 if step % 5 == 4 else 4] for step in range(STEPS)]
 
@@ -44,10 +44,10 @@ def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> Epoch
     return engine.run_batches(recipe, init_state(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
 
 
-def chosen(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any, bool]]:
+def selected_problems(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any, bool]]:
     """Every third shape in either type, weighted or not: in turn over the sample of pairs.
 
-    What costs is compiling: 96 programs here, 1728 for the whole table.
+    Compiling dominates: 96 programs here, 1728 for all problems.
     """
     turn = SOME_PAIRS.index((activation, head))
     whole = [
@@ -58,15 +58,15 @@ def chosen(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any, b
 
 @pytest.mark.parametrize("dtype", WITHIN)
 @pytest.mark.parametrize(("activation", "head"), SOME_PAIRS)
-def test_the_curve_is_numpys(activation: str, head: str, dtype: str) -> None:
+def test_loss_curve_matches_numpy(activation: str, head: str, dtype: str) -> None:
     within = WITHIN[dtype]
-    for case, shape, weighted in chosen(activation, head, dtype):
+    for case, shape, weighted in selected_problems(activation, head, dtype):
         ours, theirs = (
             train(engine, case, dtype, weighted=weighted) for engine in (JaxEngine(), NumpyEngine())
         )
         about = f"{shape}, {weighted=}"
         assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg=about)
-        # Curves that stand still would agree whatever the engine did.
+        # Constant curves would agree for any engine.
         assert np.ptp(theirs.losses) >= 0.01 * max(theirs.losses)
         assert (len(ours.losses), ours.state.steps, ours.finite) == (STEPS, STEPS, True)
         for leaf, reference in zip(leaves(ours.state.layers), leaves(theirs.state.layers), strict=True):

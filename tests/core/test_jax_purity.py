@@ -1,4 +1,4 @@
-"""The JAX engine leaves alone what it is given and the process it runs in, and gives back plain numbers."""
+"""The JAX engine modifies neither its inputs nor the process, and returns plain numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TABLE = Dataset(X, np.eye(2)[(X @ [1.0, -2.0, 0.5] > 0).astype(int)], RNG.unifor
 NET = Network.create([3, 5, 2], activation="tanh", random_state=0, dtype="float64")
 
 
-def small_feeds(monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
+def use_small_chunks(monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
     monkeypatch.setattr(padding, "CHUNK_BYTES", 2 * 8 * 5 * 8)
     if large:
         monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
@@ -54,8 +54,8 @@ def copies(state: Any) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("resident", [False, True])
-def test_the_state_given_stays_as_it_is(large: bool, resident: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    small_feeds(monkeypatch, large=large)
+def test_input_state_is_not_modified(large: bool, resident: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_small_chunks(monkeypatch, large=large)
     engine = JaxEngine(resident=resident)
     recipe = TrainConfig(NET, optimizers.adam(), Objective(alpha=0.1))
     state, rows = init_state(recipe), next(minibatches(N, 8))
@@ -70,7 +70,7 @@ def test_the_state_given_stays_as_it_is(large: bool, resident: bool, monkeypatch
 
 @pytest.mark.parametrize("large", [False, True])
 def test_earlier_records_stay_usable(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    small_feeds(monkeypatch, large=large)
+    use_small_chunks(monkeypatch, large=large)
     run = epochs(JaxEngine(), 4)
     first = run[0]
     losses = [float(np.mean(NumpyEngine().map_rows(loss_of, as_numpy(epoch), X, TABLE.Y))) for epoch in run]
@@ -90,7 +90,7 @@ def loss_of(net: Network, B: Any, Y: Any) -> Any:
 
 
 @pytest.mark.parametrize("resident", [False, True])
-def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
+def test_numpy_arrays_are_not_modified(resident: bool) -> None:
     given = [np.array(part) for part in (*TABLE, *leaves(NET.layers))]
     rows = next(minibatches(N, 8))
     order = [part.copy() for part in rows]
@@ -109,7 +109,7 @@ def test_what_numpy_gave_is_unharmed(resident: bool) -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [*zip(OPTIMIZERS, cycle([4096, 3]), strict=False)])
-def test_counters_come_back_as_pythons(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_are_python_integers(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", size)
     engine, recipe = JaxEngine(), TrainConfig(NET, OPTIMIZERS[name](), Objective())
     ran = EpochResult(init_state(recipe), (), [], finite=True)
@@ -133,7 +133,7 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
 
 # Only float32 can be lifted by the optimiser's numbers; of float64 one shows that it stays.
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in SETTINGS), ("adamw", "float64")])
-def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
+def test_numpy_scalars_do_not_promote_the_dtype(name: str, dtype: str) -> None:
     table = Dataset(*(np.asarray(part, dtype) for part in TABLE))
     net = NET.replace_layers(in_dtype(NET.layers, dtype))
     results = []
@@ -149,7 +149,7 @@ def test_numpys_numbers_do_not_lift_the_type(name: str, dtype: str) -> None:
     assert_allclose(results[2], results[0], rtol=1e-6)
 
 
-def test_float32_stays_float32_whatever_is_asked_of_it() -> None:
+def test_float32_stays_float32_in_every_method() -> None:
     net = NET.replace_layers(in_dtype(NET.layers, "float32"))
     table = Dataset(*(np.asarray(part, "float32") for part in TABLE))
     engine = JaxEngine()
@@ -163,7 +163,7 @@ def test_float32_stays_float32_whatever_is_asked_of_it() -> None:
 
 
 def configuration() -> tuple[Any, ...]:
-    """What a program of the user's sees of JAX's settings."""
+    """JAX's settings, as a user's program sees them."""
     config: Any = jax.config
     return (
         config.jax_enable_x64,
@@ -175,7 +175,7 @@ def configuration() -> tuple[Any, ...]:
     )
 
 
-def asked_for_everything(engine: JaxEngine) -> None:
+def call_every_method(engine: JaxEngine) -> None:
     recipe = TrainConfig(NET, optimizers.adam(), Objective(dropout=(0.5,)))
     engine.run_batches(recipe, init_state(recipe), TABLE, next(minibatches(N, 8)), [0.05] * 5)
     engine.value_and_gradient(NET, TABLE, np.arange(5), Objective())
@@ -183,16 +183,16 @@ def asked_for_everything(engine: JaxEngine) -> None:
 
 
 @pytest.mark.parametrize("x64", [False, True])
-def test_nothing_global_is_touched(x64: bool) -> None:
+def test_global_jax_settings_are_unchanged(x64: bool) -> None:
     with jax.enable_x64(x64):
         before = configuration()
-        asked_for_everything(JaxEngine("cpu", seed=0, precision="float32"))
+        call_every_method(JaxEngine("cpu", seed=0, precision="float32"))
         assert configuration() == before
 
 
 @pytest.mark.parametrize("program", ["run", "accumulate", "map_rows"])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_nothing_global_is_touched_when_a_program_fails(
+def test_global_jax_settings_are_unchanged_after_a_failure(
     program: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
@@ -202,13 +202,13 @@ def test_nothing_global_is_touched_when_a_program_fails(
     before = configuration()
     monkeypatch.setattr(jax_engine, program, fails)
     with pytest.raises(error):
-        asked_for_everything(JaxEngine("cpu", seed=0, precision="float32"))
+        call_every_method(JaxEngine("cpu", seed=0, precision="float32"))
     assert configuration() == before
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_record_is_of_use_to_whoever_consumes_it(dtype: str) -> None:
-    """Callbacks look at the network in the type it is trained in, outside the engine."""
+def test_networks_of_records_keep_the_training_dtype(dtype: str) -> None:
+    """Callbacks use the network in its training dtype, outside the engine."""
     for epoch in epochs(JaxEngine(), 2, dtype):
         step = backprop(epoch.network, X.T.astype(dtype), TABLE.Y.T.astype(dtype))
         plain = backprop(as_numpy(epoch), X.T.astype(dtype), TABLE.Y.T.astype(dtype))
@@ -216,9 +216,9 @@ def test_a_record_is_of_use_to_whoever_consumes_it(dtype: str) -> None:
         assert_allclose(step.losses, plain.losses, rtol=1e-5 if dtype == "float32" else 1e-10)
 
 
-def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoch of a thousand feeds holds a few states, not a thousand."""
-    small_feeds(monkeypatch, large=False)
+def test_states_of_earlier_chunks_are_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch of a thousand chunks keeps a few states alive, not a thousand."""
+    use_small_chunks(monkeypatch, large=False)
     alive: list[int] = []
     recipe = TrainConfig(NET, optimizers.adam(), Objective())
 
@@ -230,5 +230,5 @@ def test_states_of_earlier_feeds_are_let_go(monkeypatch: pytest.MonkeyPatch) -> 
     rows = [part for epoch in islice(minibatches(N, 8), 8) for part in epoch]
     JaxEngine().run_batches(recipe, init_state(recipe), TABLE, rows, [0.05] * len(rows))
     assert len(alive) == 20
-    # W and Adam's two means of it: of the feed before, and of the one before that.
+    # W and Adam's two moments, of the previous chunk and the one before it.
     assert max(alive[4:]) <= alive[0] + 3 * 3

@@ -1,4 +1,4 @@
-"""What the JAX engine refuses before it begins: a forked process, and functions that cannot be told apart."""
+"""Errors of the JAX engine before it starts: a forked process, and functions without a stable key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE = Dataset(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"))
 
 @dataclass
 class Scaled:
-    """A function that is no key of a dictionary, since it may change."""
+    """An unhashable function object, since it may change."""
 
     factor: float
 
@@ -34,7 +34,7 @@ class Scaled:
 
 
 @pytest.mark.parametrize(("backends", "refused"), [({"cpu": object()}, True), ({}, False), (None, False)])
-def test_only_a_fork_of_a_process_in_which_jax_worked_is_refused(
+def test_process_forked_after_using_jax_is_refused(
     backends: object, monkeypatch: pytest.MonkeyPatch, *, refused: bool
 ) -> None:
     monkeypatch.setattr(forking, "_forked", [False])
@@ -46,7 +46,7 @@ def test_only_a_fork_of_a_process_in_which_jax_worked_is_refused(
             JaxEngine()
 
 
-def test_functions_that_cannot_be_told_apart_are_refused() -> None:
+def test_functions_without_a_stable_key_are_refused() -> None:
     own = Network(NET.layers, (Activation("own", Scaled(2.0), Scaled(0.0)),), NET.head)
     recipe = TrainConfig(own, optimizers.sgd(), Objective())
     with pytest.raises(ParameterError, match=r"is not hashable .*: make it of functions"):

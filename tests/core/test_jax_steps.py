@@ -1,4 +1,4 @@
-"""The JAX engine takes NumPy's steps: every optimiser, objective and kind of batch, in every way to run."""
+"""The JAX engine matches NumPy's steps: every optimiser, objective, batch type and execution mode."""
 
 from __future__ import annotations
 
@@ -33,43 +33,43 @@ TABLE = Dataset(X, Y)
 NET = Network.create([3, 4, 2], activation="tanh", random_state=0, dtype="float64")
 
 
-def small_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two microbatches in a feed."""
+def use_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two microbatches per chunk."""
     monkeypatch.setattr(padding, "CHUNK_BYTES", 2 * 8 * 5 * 8)
     monkeypatch.setattr(padding, "MAX_CHUNK_SIZE", 2)
 
 
-def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory of the last feed's state is given up."""
-    small_feeds(monkeypatch)
+def use_donation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Donate the memory of the previous chunk's state."""
+    use_small_chunks(monkeypatch)
     monkeypatch.setattr(jax_engine, "LARGE_BYTES", 0)
 
 
-def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch is several microbatches, and may go on in the next feed."""
-    small_feeds(monkeypatch)
+def split_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Split batches into several microbatches, which may continue in the next chunk."""
+    use_small_chunks(monkeypatch)
     monkeypatch.setattr(padding, "MICROBATCH_SIZE", 3)
 
 
-def in_parts_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_parts(monkeypatch)
-    in_place(monkeypatch)
+def split_batches_with_donation(monkeypatch: pytest.MonkeyPatch) -> None:
+    split_batches(monkeypatch)
+    use_donation(monkeypatch)
 
 
 WAYS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], dict[str, Any]]] = {
     "one feed": (lambda _: None, {}),
-    "small feeds": (small_feeds, {}),
-    "small feeds, in place": (in_place, {}),
-    "microbatches": (in_parts, {}),
-    "microbatches, in place": (in_parts_in_place, {}),
+    "small feeds": (use_small_chunks, {}),
+    "small feeds, in place": (use_donation, {}),
+    "microbatches": (split_batches, {}),
+    "microbatches, in place": (split_batches_with_donation, {}),
     "on the device": (lambda _: None, {"resident": True}),
-    "on the device, microbatches, in place": (in_parts_in_place, {"resident": True}),
+    "on the device, microbatches, in place": (split_batches_with_donation, {"resident": True}),
 }
 
 
 @pytest.fixture(params=WAYS)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> JaxEngine:
-    """A JAX engine that runs in one of the ways there are."""
+    """A JAX engine in each execution mode."""
     arrange, settings = WAYS[request.param]
     arrange(monkeypatch)
     return JaxEngine(**settings)
@@ -93,7 +93,7 @@ def ways_with(name: str, values: Iterable[Any], n_ways: int = 2) -> pytest.MarkD
     return pytest.mark.parametrize(("engine", name), in_turn(values, n_ways), indirect=["engine"])
 
 
-def same_training(
+def check_same_training(
     engine: Engine,
     optimizer: Optimizer | None = None,
     *,
@@ -102,7 +102,7 @@ def same_training(
     schedule: Schedule | None = None,
     **objective: Any,
 ) -> None:
-    """Train two epochs of batches of 8, 8, 8 and 6, unless told otherwise, on this engine and on NumPy's."""
+    """Train two epochs (default batches of 8, 8, 8 and 6) on this engine and on NumPy's, and compare."""
     recipe = TrainConfig(NET, optimizer or optimizers.adam(), Objective(**objective))
     epochs = epochs or list(islice(minibatches(N, 8, np.random.RandomState(0)), 2))
     schedule, reference = schedule or schedules.constant(0.05), NumpyEngine()
@@ -118,8 +118,8 @@ def same_training(
 
 
 @ways_with("name", OPTIMIZERS)
-def test_every_optimiser(engine: JaxEngine, name: str) -> None:
-    same_training(engine, OPTIMIZERS[name]())
+def test_every_optimiser_matches_numpy(engine: JaxEngine, name: str) -> None:
+    check_same_training(engine, OPTIMIZERS[name]())
 
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -131,8 +131,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 
 
 @ways_with("name", OBJECTIVES)
-def test_every_objective(engine: JaxEngine, name: str) -> None:
-    same_training(engine, table=TABLE._replace(weights=WEIGHTS), **OBJECTIVES[name])
+def test_every_objective_matches_numpy(engine: JaxEngine, name: str) -> None:
+    check_same_training(engine, table=TABLE._replace(weights=WEIGHTS), **OBJECTIVES[name])
 
 
 PLANS: dict[str, Schedule] = {
@@ -144,29 +144,34 @@ PLANS: dict[str, Schedule] = {
 
 
 @ways_with("plan", PLANS)
-def test_every_batch_takes_its_own_rate(engine: JaxEngine, plan: str) -> None:
-    same_training(engine, optimizers.momentum(), schedule=PLANS[plan])
+def test_each_batch_uses_its_own_learning_rate(engine: JaxEngine, plan: str) -> None:
+    check_same_training(engine, optimizers.momentum(), schedule=PLANS[plan])
 
 
 EMPTY: Indices = np.arange(0)
 
 
-def of_sizes(*sizes: int) -> list[Indices]:
+def batches_of_sizes(*sizes: int) -> list[Indices]:
     rng = np.random.default_rng(1)
     return [rng.permutation(N)[:size] for size in sizes]
 
 
 EPOCHS: dict[str, list[EpochBatches]] = {
-    "one row at a time": [of_sizes(*[1] * 9)],
-    "all rows": [of_sizes(N)] * 3,
-    "a short last batch": [of_sizes(8, 8, 1)] * 2,
-    "a long last batch": [of_sizes(8, 8, 11)],
-    "a last batch of none": [[*of_sizes(8, 8), EMPTY]],
+    "one row at a time": [batches_of_sizes(*[1] * 9)],
+    "all rows": [batches_of_sizes(N)] * 3,
+    "a short last batch": [batches_of_sizes(8, 8, 1)] * 2,
+    "a long last batch": [batches_of_sizes(8, 8, 11)],
+    "a last batch of none": [[*batches_of_sizes(8, 8), EMPTY]],
     "one batch of none": [[EMPTY]],
-    "batches of none": [[EMPTY, *of_sizes(5), EMPTY, EMPTY, *of_sizes(7)]],
-    "growing and shrinking": [of_sizes(3, 3), of_sizes(8, 8, 2), of_sizes(1, 2, 3, 9), of_sizes(3, 3)],
+    "batches of none": [[EMPTY, *batches_of_sizes(5), EMPTY, EMPTY, *batches_of_sizes(7)]],
+    "growing and shrinking": [
+        batches_of_sizes(3, 3),
+        batches_of_sizes(8, 8, 2),
+        batches_of_sizes(1, 2, 3, 9),
+        batches_of_sizes(3, 3),
+    ],
     "rows twice": [[np.array([4, 4, 4, 1]), np.array([1, 4])]],
-    "rows of 32 bits": [[rows.astype("int32") for rows in of_sizes(8, 8, 3)]],
+    "rows of 32 bits": [[rows.astype("int32") for rows in batches_of_sizes(8, 8, 3)]],
     "poisson": list(islice(batches.poisson_batches(N, 0.2, 6, np.random.RandomState(3)), 3)),
     "poisson, mostly none": list(islice(batches.poisson_batches(N, 0.02, 6, np.random.RandomState(0)), 2)),
 }
@@ -174,36 +179,36 @@ EPOCHS: dict[str, list[EpochBatches]] = {
 
 # How a batch is cut into parts and feeds depends on both.
 @ways_with("kind", EPOCHS, n_ways=3)
-def test_batches_of_every_size(engine: JaxEngine, kind: str) -> None:
-    same_training(engine, epochs=EPOCHS[kind], alpha=0.3)
+def test_batches_of_every_size_match_numpy(engine: JaxEngine, kind: str) -> None:
+    check_same_training(engine, epochs=EPOCHS[kind], alpha=0.3)
 
 
 @ways_with("kind", ["a short last batch", "poisson"], n_ways=4)
-def test_weighted_batches_of_every_size(engine: JaxEngine, kind: str) -> None:
-    same_training(engine, epochs=EPOCHS[kind], alpha=0.3, table=TABLE._replace(weights=WEIGHTS))
+def test_weighted_batches_of_every_size_match_numpy(engine: JaxEngine, kind: str) -> None:
+    check_same_training(engine, epochs=EPOCHS[kind], alpha=0.3, table=TABLE._replace(weights=WEIGHTS))
 
 
-def test_batches_that_weigh_nothing(engine: JaxEngine) -> None:
+def test_batches_of_zero_weight_match_numpy(engine: JaxEngine) -> None:
     weights = np.where(np.arange(N) < 20, 0.0, WEIGHTS)
     epochs = [[np.arange(8), np.arange(16, 24), np.arange(8, 16), np.arange(20, 30)]]
-    same_training(engine, table=TABLE._replace(weights=weights), epochs=epochs, alpha=1.0)
+    check_same_training(engine, table=TABLE._replace(weights=weights), epochs=epochs, alpha=1.0)
 
 
 @ways_with("given", product([sparse.csr_array, sparse.csr_matrix], [None, WEIGHTS]))
-def test_sparse_rows(engine: JaxEngine, given: tuple[Any, Any]) -> None:
+def test_sparse_rows_match_numpy(engine: JaxEngine, given: tuple[Any, Any]) -> None:
     (kind, weights), thin = given, np.where(X > 0.3, X, 0.0)
-    same_training(engine, table=Dataset(kind(thin), Y, weights))
+    check_same_training(engine, table=Dataset(kind(thin), Y, weights))
 
 
 @ways_with("order", ["F", "strided", "read-only"], n_ways=3)
-def test_tables_however_they_lie_in_memory(engine: JaxEngine, order: str) -> None:
+def test_tables_of_any_memory_layout_match_numpy(engine: JaxEngine, order: str) -> None:
     table = np.asfortranarray(X) if order == "F" else np.repeat(X, 2, axis=0)[::2]
     table.setflags(write=order != "read-only")
-    same_training(engine, table=TABLE._replace(X=table))
+    check_same_training(engine, table=TABLE._replace(X=table))
 
 
 @pytest.mark.parametrize("way", ["small feeds, in place", "microbatches, in place"])
-def test_running_in_place_is_what_happens(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_donation_is_used_where_enabled(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     WAYS[way][0](monkeypatch)
     calls: list[str] = []
 
@@ -218,13 +223,13 @@ def test_running_in_place_is_what_happens(way: str, monkeypatch: pytest.MonkeyPa
 
     for name in ("run", "run_donated"):
         monkeypatch.setattr(jax_engine, name, counted(name))
-    same_training(JaxEngine(), epochs=[of_sizes(8, 8, 8, 8, 8)])
+    check_same_training(JaxEngine(), epochs=[batches_of_sizes(8, 8, 8, 8, 8)])
     assert calls[0] == "run"
     assert len(calls) > 2
     assert set(calls[1:]) == {"run_donated"}
 
 
-# ---- the ends of training
+# ---- divergence
 
 
 def records(engine: Engine, table: Dataset, rate: float, dtype: str = "float32") -> Any:
@@ -235,24 +240,24 @@ def records(engine: Engine, table: Dataset, rate: float, dtype: str = "float32")
 
 
 @ways_with("rate", [3.0, 50.0, 1e6, 1e30])
-def test_the_batch_that_diverged_is_the_one_numpy_names(engine: JaxEngine, rate: float) -> None:
+def test_divergence_error_names_the_same_batch_as_numpy(engine: JaxEngine, rate: float) -> None:
     errors = []
     for one in (engine, NumpyEngine()):
         with pytest.raises(DivergedError) as caught:
             list(islice(records(one, TABLE, rate), 60))
-        # Whether large numbers of both signs add up to infinity or to none depends on the order of the sum.
+        # Whether large numbers of both signs sum to infinity or nan depends on the order.
         errors.append(str(caught.value).replace("became nan", "became inf"))
     assert errors[0] == errors[1]
 
 
-def test_a_number_that_is_none_is_named_with_its_batch(engine: JaxEngine) -> None:
+def test_nan_in_the_table_is_reported_with_its_batch(engine: JaxEngine) -> None:
     bad = X.copy()
     bad[16] = np.nan
     with pytest.raises(DivergedError, match="loss became nan in epoch 1, batch 3 "):
         next(records(engine, TABLE._replace(X=bad), 0.01))
 
 
-def test_weights_that_leave_the_numbers_in_the_last_step(engine: JaxEngine) -> None:
+def test_weights_that_overflow_in_the_last_step_are_an_error(engine: JaxEngine) -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
     recipe = TrainConfig(net, optimizers.sgd(), Objective())
     table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
@@ -262,16 +267,16 @@ def test_weights_that_leave_the_numbers_in_the_last_step(engine: JaxEngine) -> N
 
 
 @pytest.mark.parametrize("where", ["no row", "no weight"])
-def test_what_is_left_out_may_be_beyond_the_numbers(where: str) -> None:
-    """NumPy never looks at the rows of a batch that weighs nothing."""
+def test_excluded_rows_may_be_infinite(where: str) -> None:
+    """NumPy skips the rows of a batch of zero weight."""
     bad, weights = X.copy(), WEIGHTS.copy()
     bad[0] = np.inf
     weights[0] = 0.0
     epochs = [[np.array([3, 4]), EMPTY if where == "no row" else np.array([0]), np.array([5, 6])]]
-    same_training(JaxEngine(), table=Dataset(bad, Y, weights), epochs=epochs)
+    check_same_training(JaxEngine(), table=Dataset(bad, Y, weights), epochs=epochs)
 
 
-def test_float32_follows_numpy(engine: JaxEngine) -> None:
+def test_float32_matches_numpy(engine: JaxEngine) -> None:
     recipe = TrainConfig(
         NET.replace_layers(in_dtype(NET.layers, "float32")),
         optimizers.adamw(),

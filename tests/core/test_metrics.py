@@ -1,4 +1,4 @@
-"""What is watched while training: numbers about each example and each step, in the rows' own order."""
+"""Metrics computed during training: per example in row order, and per step."""
 
 from __future__ import annotations
 
@@ -33,42 +33,44 @@ EVEN = [ROWS[:8], ROWS[8:16], ROWS[16:]]
 UNEVEN = [ROWS[:5], ROWS[5:5], ROWS[5:16], ROWS[3:7]]
 
 
-def of_examples(step: Step, Y: Array) -> Array:
-    """Three numbers: the loss, the squared norm of the gradient, the first target."""
+def example_metrics(step: Step, Y: Array) -> Array:
+    """Return the loss, the squared gradient norm and the first target."""
     return namespace(Y).stack([step.losses, step.gradient.squared_norms(), Y[0, :]])
 
 
-def of_steps(gradient: Layers, before: Layers, after: Layers) -> Array:
-    """Two numbers, which tell apart all that is handed over."""
+def step_metrics(gradient: Layers, before: Layers, after: Layers) -> Array:
+    """Return two numbers that depend on all arguments."""
     xp = namespace(gradient[0].b)
     return xp.stack([xp.sum(gradient[0].W * before[0].W), xp.sum(gradient[1].b * after[1].b)])
 
 
-WATCHED = MetricFns(of_examples, of_steps)
+WATCHED = MetricFns(example_metrics, step_metrics)
 
 
-def seen_by(
+def run_metrics(
     engine: Engine, table: Dataset, batches: EpochBatches, watched: MetricFns = WATCHED
 ) -> tuple[Any, Any]:
-    return ran(engine, table, batches, watched).metrics
+    return train_epoch(engine, table, batches, watched).metrics
 
 
-def ran(engine: Engine, table: Dataset, batches: EpochBatches, watched: MetricFns = WATCHED) -> EpochResult:
+def train_epoch(
+    engine: Engine, table: Dataset, batches: EpochBatches, watched: MetricFns = WATCHED
+) -> EpochResult:
     recipe = TrainConfig(NET, optimizers.sgd(), Objective(alpha=0.1), watched)
     return engine.run_batches(recipe, init_state(recipe), table, batches, [0.1] * len(batches))
 
 
-def by_hand(table: Dataset, batches: EpochBatches) -> tuple[Any, Any]:
-    """The same numbers, a batch at a time, from plain functions."""
+def metrics_by_hand(table: Dataset, batches: EpochBatches) -> tuple[Any, Any]:
+    """Compute the same metrics batch by batch, from plain functions."""
     recipe = TrainConfig(NET, optimizers.sgd(), Objective(alpha=0.1))
     state, examples, steps = init_state(recipe), [], []
     for rows in batches:
         net = NET.replace_layers(state.layers)
         step = backprop(net, table.X[rows].T, table.Y[rows].T)
-        examples.append(of_examples(step, table.Y[rows].T).T)
+        examples.append(example_metrics(step, table.Y[rows].T).T)
         data = value_and_gradient(net, table, rows, Objective()).gradient
         after = NumpyEngine().run_batches(recipe, state, table, [rows], [0.1]).state
-        steps.append(of_steps(data, state.layers, after.layers))
+        steps.append(step_metrics(data, state.layers, after.layers))
         state = after
     return np.concatenate(examples), np.stack(steps)
 
@@ -84,38 +86,40 @@ ENGINES: dict[str, Any] = {
 @pytest.mark.parametrize("table", [TABLE, WEIGHTED], ids=["plain", "weighted"])
 @pytest.mark.parametrize("batches", [EVEN, UNEVEN], ids=["even", "uneven, one empty"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_seen_is_what_plain_functions_give(
+def test_metrics_match_plain_functions(
     engine: str, batches: EpochBatches, table: Dataset, parts: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(padding, "MAX_CHUNK_SIZE", 2)
     if parts is not None:
         monkeypatch.setattr(padding, "MICROBATCH_SIZE", parts)
-    examples, steps = by_hand(table, batches)
-    seen_examples, seen_steps = seen_by(ENGINES[engine](), table, batches)
+    examples, steps = metrics_by_hand(table, batches)
+    seen_examples, seen_steps = run_metrics(ENGINES[engine](), table, batches)
     assert_allclose(seen_examples, examples, rtol=1e-10, atol=1e-12)
     assert_allclose(seen_steps, steps, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_watching_changes_nothing(engine: str) -> None:
-    watched, plain = (ran(ENGINES[engine](), WEIGHTED, UNEVEN, what) for what in (WATCHED, MetricFns()))
+def test_metrics_do_not_change_training(engine: str) -> None:
+    watched, plain = (
+        train_epoch(ENGINES[engine](), WEIGHTED, UNEVEN, what) for what in (WATCHED, MetricFns())
+    )
     same_run(watched, plain)
     assert plain.metrics.examples is None
     assert plain.metrics.steps is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_either_may_be_watched_alone(engine: str) -> None:
-    both = seen_by(ENGINES[engine](), TABLE, EVEN)
-    examples, no_steps = seen_by(ENGINES[engine](), TABLE, EVEN, MetricFns(examples=of_examples))
-    no_examples, steps = seen_by(ENGINES[engine](), TABLE, EVEN, MetricFns(steps=of_steps))
+def test_example_and_step_metrics_work_alone(engine: str) -> None:
+    both = run_metrics(ENGINES[engine](), TABLE, EVEN)
+    examples, no_steps = run_metrics(ENGINES[engine](), TABLE, EVEN, MetricFns(examples=example_metrics))
+    no_examples, steps = run_metrics(ENGINES[engine](), TABLE, EVEN, MetricFns(steps=step_metrics))
     assert no_steps is None
     assert no_examples is None
     assert_allclose(examples, both[0])
     assert_allclose(steps, both[1], rtol=1e-12)
 
 
-def test_a_batch_larger_than_a_microbatch_is_seen_whole_in_numpy() -> None:
+def test_example_metrics_cover_batches_larger_than_a_microbatch() -> None:
     rows = [np.arange(5_000) % 23]
-    examples, _ = seen_by(NumpyEngine(), TABLE, rows)
-    assert_allclose(examples, by_hand(TABLE, rows)[0], rtol=1e-10)
+    examples, _ = run_metrics(NumpyEngine(), TABLE, rows)
+    assert_allclose(examples, metrics_by_hand(TABLE, rows)[0], rtol=1e-10)

@@ -30,7 +30,7 @@ OBJECTIVE = Objective(alpha=0.1, dropout=DROPPED, max_grad_norm=0.5, loss_scale=
 
 
 def as_numpy(array: Any) -> Any:
-    """The same numbers for NumPy; array-api-strict hands them out by DLPack only."""
+    """Convert to NumPy; array-api-strict supports only DLPack."""
     return np.from_dlpack(array) if isinstance(array, STRICT) else np.asarray(array)
 
 
@@ -46,7 +46,7 @@ def run_step(case: Problem, asarray: Callable[[Any], Any]) -> Step:
     return backprop(net, asarray(case.B), asarray(case.Y), asarray(case.weights), masks)
 
 
-def same_step(actual: Step, expected: Step) -> None:
+def check_same_step(actual: Step, expected: Step) -> None:
     g, reference = actual.gradient, expected.gradient
     pairs = [
         (actual.losses, expected.losses),
@@ -65,9 +65,9 @@ def same_step(actual: Step, expected: Step) -> None:
 
 
 @pytest.mark.parametrize(("activation", "head"), SOME_PAIRS)
-def test_only_the_standard_is_used(activation: str, head: str) -> None:
+def test_only_the_array_api_standard_is_used(activation: str, head: str) -> None:
     for case in problems(activation, head):
-        same_step(run_step(case, array_api_strict.asarray), run_step(case, np.asarray))
+        check_same_step(run_step(case, array_api_strict.asarray), run_step(case, np.asarray))
 
 
 # Compiling takes longer than running: each activation once, each head once.
@@ -128,7 +128,7 @@ def training_step(
 def three_steps(
     optimizer: str, asarray: Callable[[Any], Any], step: Callable[..., tuple[Any, TrainState]] = training_step
 ) -> tuple[list[Any], Layers]:
-    """The losses of three steps, and the layers after them."""
+    """Return the losses of three steps, and the final layers."""
     case = problem("one per layer", "softmax", TWO_HIDDEN)
     masks = tuple(None if mask is None else asarray(mask) for mask in masks_of(case))
     net = case.net.replace_layers(tree_map(asarray, case.net.layers))
@@ -142,7 +142,7 @@ def three_steps(
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_training_step_uses_only_the_standard(optimizer: str) -> None:
+def test_training_step_uses_only_the_array_api_standard(optimizer: str) -> None:
     expected_losses, expected = three_steps(optimizer, np.asarray)
     losses, layers = three_steps(optimizer, array_api_strict.asarray)
     assert_allclose(losses, expected_losses, rtol=1e-12)
@@ -168,15 +168,15 @@ def test_a_training_step_compiles(optimizer: str) -> None:
     losses, layers = three_steps(optimizer, jnp.asarray, step)
     assert_allclose(losses, expected_losses, rtol=1e-10)
     close(layers, expected, rtol=1e-9, atol=1e-12)
-    # The counts of steps are arrays by the second call; from then on one program serves them all.
+    # Step counts are arrays from the second call on; from then on one program serves all.
     assert len(traced) <= 2
 
 
-def test_a_namespace_is_looked_up_once_for_each_type() -> None:
+def test_namespace_is_looked_up_once_per_type() -> None:
     assert namespace(np.ones(1)) is namespace(np.zeros((2, 2)))
     assert namespace(array_api_strict.ones(1)) is array_api_strict
 
 
-def test_what_is_no_array_has_no_namespace() -> None:
+def test_input_that_is_not_an_array_has_no_namespace() -> None:
     with pytest.raises(TypeError):
         namespace("no array")

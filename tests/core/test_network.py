@@ -1,4 +1,4 @@
-"""The network: first weights as scikit-learn draws them, and what cannot be a network."""
+"""The network: initial weights as in scikit-learn, and invalid networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchprop.params import Layer
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_one_seed_gives_scikit_learns_network(activation: str, dtype: Any) -> None:
+def test_initial_weights_match_scikit_learn_for_one_seed(activation: str, dtype: Any) -> None:
     sizes = [4, 7, 1, 3]
     net = Network.create(sizes, activation=activation, random_state=5, dtype=dtype)
     theirs = MLPClassifier(activation=activation)
@@ -29,7 +29,7 @@ def test_one_seed_gives_scikit_learns_network(activation: str, dtype: Any) -> No
         assert np.array_equal(layer.b, intercept)
 
 
-def test_the_sigmoid_takes_a_smaller_gain() -> None:
+def test_sigmoid_has_a_smaller_gain() -> None:
     wide, narrow = (
         Network.create([50, 50, 50], activation=name, random_state=0, dtype="float64")
         for name in ("tanh", "sigmoid")
@@ -39,7 +39,7 @@ def test_the_sigmoid_takes_a_smaller_gain() -> None:
     assert np.max(np.abs(wide.layers[0].W)) <= np.sqrt(6 / 100)
 
 
-def test_the_gain_goes_with_each_layers_own_activation() -> None:
+def test_gain_depends_on_the_activation_of_each_layer() -> None:
     mixed, tanh = (
         Network.create([9, 9, 9, 9], activation=names, random_state=0, dtype="float64")
         for names in (["tanh", "sigmoid"], "tanh")
@@ -49,7 +49,7 @@ def test_the_gain_goes_with_each_layers_own_activation() -> None:
         assert np.allclose(ratio, expected)
 
 
-def test_a_network_knows_its_sizes() -> None:
+def test_network_has_its_sizes() -> None:
     net = Network.create([5, 4, 1, 3], activation=["relu", ACTIVATIONS["gelu"]], head=huber(2.0))
     assert net.sizes == (5, 4, 1, 3)
     assert net.n_parameters == sum(layer.W.size + layer.b.size for layer in net.layers)
@@ -65,7 +65,7 @@ def test_a_network_without_hidden_layers() -> None:
     assert net.sizes == (3, 2)
 
 
-def test_other_layers_make_another_network() -> None:
+def test_replace_layers_returns_a_new_network() -> None:
     net: Any = Network.create([2, 1], random_state=0)
     zeros = (Layer(np.zeros((1, 2)), np.zeros(1)),)
     other = net.replace_layers(zeros)
@@ -76,7 +76,7 @@ def test_other_layers_make_another_network() -> None:
         net.layers = zeros
 
 
-def test_randomness_comes_from_the_random_state_alone() -> None:
+def test_initial_weights_depend_only_on_the_random_state() -> None:
     first, second, other = (Network.create([3, 2], random_state=seed) for seed in (1, 1, 2))
     assert np.array_equal(first.layers[0].W, second.layers[0].W)
     assert not np.array_equal(first.layers[0].W, other.layers[0].W)
@@ -87,7 +87,7 @@ def test_randomness_comes_from_the_random_state_alone() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["7", 1.5, np.random.default_rng(0)])
-def test_another_random_state_is_refused(wrong: Any) -> None:
+def test_invalid_random_state_is_refused(wrong: Any) -> None:
     with pytest.raises(ParameterError, match=r"random_state=.*give None, an integer seed, or a numpy"):
         check_random_state(wrong)
 
@@ -99,7 +99,7 @@ def test_too_few_sizes_are_refused(sizes: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [0, -1, 2.0, "3", None, True])
-def test_a_width_that_is_none_is_refused(width: Any) -> None:
+def test_invalid_width_is_refused(width: Any) -> None:
     with pytest.raises(ParameterError, match="every width is a positive integer"):
         Network.create([4, width, 2])
 
@@ -110,7 +110,7 @@ def test_sizes_become_plain_ints() -> None:
     assert all(type(width) is int for width in validate_sizes(sizes))
 
 
-def test_one_value_or_one_for_each_hidden_layer() -> None:
+def test_option_is_one_value_or_one_per_hidden_layer() -> None:
     record: Any = ACTIVATIONS["relu"]
     assert broadcast_to_layers("activation", "relu", 2) == ("relu", "relu")
     assert broadcast_to_layers("activation", record, 2) == (record, record)
@@ -121,7 +121,7 @@ def test_one_value_or_one_for_each_hidden_layer() -> None:
         Network.create([2, 2, 2, 2], activation=["relu", "tanh", "elu"])
 
 
-def test_one_number_is_not_a_list_of_widths() -> None:
+def test_integer_sizes_are_refused() -> None:
     with pytest.raises(ParameterError, match="sizes=5 is too short: give at least the widths"):
         Network.create(cast("Any", 5))
 
@@ -131,12 +131,12 @@ def test_weights_are_floating_point() -> None:
         Network.create([2, 1], dtype="int32")
 
 
-# ---- weights of one's own
+# ---- given weights
 
 PAIRS = [(np.ones((3, 4)), np.zeros(3)), (np.ones((2, 3)), np.zeros(2))]
 
 
-def test_a_network_of_plain_arrays() -> None:
+def test_network_from_plain_arrays() -> None:
     net = Network.from_weights(PAIRS, activation="tanh", head="squared_error")
     assert (net.sizes, net.activations[0].name, net.head.name) == ((4, 3, 2), "tanh", "squared_error")
     assert net.layers[0].W is PAIRS[0][0]
@@ -163,11 +163,11 @@ def test_a_network_of_plain_arrays() -> None:
         ("net.pickle", r"the ending of weights='.pickle' is unknown: choose one of .safetensors"),
     ],
 )
-def test_weights_that_are_no_network(weights: Any, message: str) -> None:
+def test_invalid_weights_are_refused(weights: Any, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         Network.from_weights(weights)
 
 
-def test_a_file_tells_activation_and_head_itself() -> None:
+def test_activation_and_head_are_refused_for_a_weights_file() -> None:
     with pytest.raises(ParameterError, match="is a file, which tells activation and head: leave them out"):
         Network.from_weights("net.safetensors", head="softmax")

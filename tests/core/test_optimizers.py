@@ -30,7 +30,7 @@ def gradients() -> list[Layers]:
 
 
 def run(optimizer: Optimizer) -> Layers:
-    """Where five given gradients and rates lead."""
+    """Return the layers after five fixed gradients and rates."""
     layers, state = start(), optimizer.init(start())
     for gradient, rate in zip(gradients(), RATES, strict=True):
         layers, state = optimizer.update(layers, gradient, state, rate)
@@ -38,7 +38,7 @@ def run(optimizer: Optimizer) -> Layers:
 
 
 def scalar(optimizer: Optimizer, theta: float, steps: list[float], rate: float) -> list[float]:
-    """Every θ on the way, for a layer of one weight and one bias that get the same gradients."""
+    """Return every θ, for a layer of one weight and one bias with the same gradients."""
     layers: Layers = (Layer(np.full((1, 1), theta), np.full(1, theta)),)
     state, way = optimizer.init(layers), []
     for g in steps:
@@ -64,7 +64,7 @@ def scalar(optimizer: Optimizer, theta: float, steps: list[float], rate: float) 
     ],
     ids=["sgd", "momentum", "nesterov", "adam", "adam with settings"],
 )
-def test_the_way_is_scikit_learns(ours: Optimizer, theirs: Any, settings: dict[str, Any]) -> None:
+def test_updates_match_scikit_learn(ours: Optimizer, theirs: Any, settings: dict[str, Any]) -> None:
     parameters = [theta for layer in copied(start()) for theta in layer]
     oracle = theirs(parameters, **settings)
     for gradient, rate in zip(gradients(), RATES, strict=True):
@@ -73,21 +73,21 @@ def test_the_way_is_scikit_learns(ours: Optimizer, theirs: Any, settings: dict[s
     close(run(ours), list(zip(parameters[::2], parameters[1::2], strict=True)), rtol=1e-12)
 
 
-def test_sgd_by_hand() -> None:
+def test_sgd_matches_hand_computed_steps() -> None:
     assert_allclose(scalar(optimizers.sgd(), 1.0, [1.0, -2.0], 0.1), [0.9, 1.1])
 
 
-def test_momentum_by_hand() -> None:
+def test_momentum_matches_hand_computed_steps() -> None:
     # v: -0.1, then 0.5·(-0.1) - 0.1 = -0.15, then 0.5·(-0.15) - 0.1 = -0.175.
     assert_allclose(scalar(optimizers.momentum(0.5), 1.0, [1.0, 1.0, 1.0], 0.1), [0.9, 0.75, 0.575])
 
 
-def test_nesterov_by_hand() -> None:
+def test_nesterov_matches_hand_computed_steps() -> None:
     # v as above; each step goes to 0.5 v - 0.1: -0.15, -0.175, -0.1875.
     assert_allclose(scalar(optimizers.nesterov(0.5), 1.0, [1.0, 1.0, 1.0], 0.1), [0.85, 0.675, 0.4875])
 
 
-def test_adams_first_step_is_the_rate_whatever_the_gradient() -> None:
+def test_first_step_of_adam_equals_the_learning_rate() -> None:
     for g in (1e-3, 1.0, -1e3):
         assert_allclose(scalar(optimizers.adam(), 1.0, [g], 0.1), [1 - 0.1 * np.sign(g)], rtol=1e-3)
 
@@ -105,26 +105,26 @@ def adam_by_hand(way: list[float], theta: float, rate: float, decay: float) -> l
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_adamw_by_hand(decay: float) -> None:
+def test_adamw_matches_hand_computed_steps(decay: float) -> None:
     way = [1.0, -2.0, 0.5, 0.0]
     ours = scalar(optimizers.adamw(0.5, 0.75, 0.1, weight_decay=decay), 1.0, way, 0.2)
     assert_allclose(ours, adam_by_hand(way, 1.0, 0.2, decay))
 
 
-def test_decay_shrinks_weights_and_spares_biases() -> None:
+def test_weight_decay_does_not_apply_to_biases() -> None:
     optimizer, layers = optimizers.adamw(weight_decay=0.5), start()
     shrunk, _ = optimizer.update(layers, zeros_like(layers), optimizer.init(layers), 0.1)
     close(shrunk, [(0.95 * W, b) for W, b in layers])
 
 
-def test_what_reduces_to_what() -> None:
+def test_optimisers_reduce_to_each_other_at_zero_settings() -> None:
     close(run(optimizers.momentum(0.0)), run(optimizers.sgd()))
     close(run(optimizers.nesterov(0.0)), run(optimizers.sgd()))
     close(run(optimizers.adamw(weight_decay=0.0)), run(optimizers.adam()))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_nothing_is_changed_in_place(name: str) -> None:
+def test_inputs_are_not_modified(name: str) -> None:
     optimizer, layers, gradient = OPTIMIZERS[name](), start(), gradients()[0]
     before, slope = copied(layers), copied(gradient)
     state = optimizer.init(layers)
@@ -146,7 +146,7 @@ def test_float32_stays_float32(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_bowl_is_descended(name: str) -> None:
+def test_every_optimiser_minimises_a_quadratic(name: str) -> None:
     optimizer, layers = OPTIMIZERS[name](), start()
     state = optimizer.init(layers)
     sizes = []

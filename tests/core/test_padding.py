@@ -1,4 +1,4 @@
-"""Feeding, against a slow loop: every row of every batch appears with its weight, and the rest weighs 0."""
+"""Padding, against a slow loop: every row of every batch has its weight, and padding weighs 0."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ N = 40
 
 
 def table(dtype: str = "float64", *, weighted: bool = True, kind: Any = np.asarray) -> Dataset:
-    """Every entry of X tells its row and column, every entry of Y its row."""
+    """A table whose entries of X encode row and column, and of Y the row."""
     X = (np.arange(N)[:, None] * 10 + np.arange(3)).astype(dtype)
     weights = np.where(np.arange(N) % 5 == 0, 0.0, np.arange(N) / 8).astype(dtype)
     return Dataset(kind(X), np.arange(N, dtype=dtype)[:, None] + 0.5, weights if weighted else None)
 
 
 class Part(NamedTuple):
-    """A microbatch, as a person would write it down."""
+    """A microbatch in plain form."""
 
     rows: list[int]
     weights: list[float]
@@ -48,8 +48,8 @@ class Part(NamedTuple):
     rate: float
 
 
-def by_hand(batches: EpochBatches, weights: Any, rates: Any, width: int) -> list[Part]:
-    """What is to be run, batch by batch and row by row."""
+def expected_microbatches(batches: EpochBatches, weights: Any, rates: Any, width: int) -> list[Part]:
+    """The expected microbatches, batch by batch and row by row."""
     parts = []
     for rows, rate in zip(batches, rates, strict=True):
         of_rows = [1.0 if weights is None else float(weights[row]) for row in rows]
@@ -61,10 +61,10 @@ def by_hand(batches: EpochBatches, weights: Any, rates: Any, width: int) -> list
     return parts
 
 
-def as_run(found: list[PaddedChunk]) -> list[Part]:
-    """What a program that runs the feeds gets to see; examples of weight 0 at the end are those filled up."""
+def executed_microbatches(chunks: list[PaddedChunk]) -> list[Part]:
+    """The microbatches that a program receives; trailing examples of weight 0 are padding."""
     parts = []
-    for feed in found:
+    for feed in chunks:
         for i in range(feed.filled):
             rows = rows_of(feed, i)
             closes = True if feed.is_last is None else bool(feed.is_last[i])
@@ -83,12 +83,12 @@ def as_run(found: list[PaddedChunk]) -> list[Part]:
 
 
 def rows_of(feed: PaddedChunk, i: int) -> list[int]:
-    """Which rows of the table these are, as their entries tell."""
+    """Decode the row numbers from the entries."""
     if feed.rows is not None:
         assert feed.X is feed.Y is None
         return list(feed.rows[i])
     if feed.inverse_weights[i] == 0:
-        # What weighs nothing may be no numbers, and is not fed.
+        # Rows of zero weight may be nan, and are not passed on.
         assert not feed.X[i].any()
         assert not feed.Y[i].any()
     else:
@@ -97,12 +97,12 @@ def rows_of(feed: PaddedChunk, i: int) -> list[int]:
     return [round(x / 10) for x in feed.X[i][:, 0]]
 
 
-def same_parts(
-    found: list[PaddedChunk], batches: EpochBatches, given_table: Dataset, rates: Any, width: int
+def check_microbatches(
+    chunks: list[PaddedChunk], batches: EpochBatches, given_table: Dataset, rates: Any, width: int
 ) -> None:
-    """Assert that the feeds hold the parts written by hand, filled up with rows of weight 0."""
-    expected = by_hand(batches, given_table.weights, rates, width)
-    for part, wanted in zip(as_run(found), expected, strict=True):
+    """Assert that the chunks contain the expected microbatches, padded with rows of weight 0."""
+    expected = expected_microbatches(batches, given_table.weights, rates, width)
+    for part, wanted in zip(executed_microbatches(chunks), expected, strict=True):
         count = len(wanted.rows)
         assert len(part.rows) == width
         assert_allclose(part.weights, [*wanted.weights, *[0.0] * (width - count)])
@@ -111,7 +111,7 @@ def same_parts(
         assert_allclose(part.rate, wanted.rate, rtol=1e-6)
         if wanted.share:
             assert part.rows[:count] == wanted.rows
-            # What fills up is a row of the batch, lest a row that is left out spoils it.
+            # The padding is a row of the batch, so that excluded rows cannot affect it.
             assert set(part.rows[count:]) <= set(wanted.rows)
 
 
@@ -131,7 +131,7 @@ UNIFORM = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 9)).ma
     weighted=st.booleans(),
     dtype=st.sampled_from(["float32", "float64"]),
 )
-def test_feeds_hold_every_batch(
+def test_chunks_contain_every_batch(
     monkeypatch: pytest.MonkeyPatch,
     sizes: list[int],
     microbatch: int,
@@ -149,18 +149,18 @@ def test_feeds_hold_every_batch(
     rates = rng.uniform(size=len(sizes)).astype(dtype)
     given_table, width = table(dtype, weighted=weighted), microbatch_width(padded_batch_size(batches))
     S = chunk_size((4, 2), width, np.dtype(dtype).itemsize, resident=resident)
-    found = list(iter_padded_chunks(given_table, batches, rates, width, S, resident=resident))
-    same_parts(found, batches, given_table, rates, width)
-    assert_one_program(found, width, dtype)
+    result = list(iter_padded_chunks(given_table, batches, rates, width, S, resident=resident))
+    check_microbatches(result, batches, given_table, rates, width)
+    assert_one_program(result, width, dtype)
 
 
-def assert_one_program(found: list[PaddedChunk], width: int, dtype: str) -> None:
-    """All feeds of an epoch have the same shapes and types, and the type of the table."""
-    shapes = {tuple((a.shape, a.dtype.name) for a in feed[1:] if a is not None) for feed in found}
+def assert_one_program(chunks: list[PaddedChunk], width: int, dtype: str) -> None:
+    """Assert that all chunks of an epoch share shapes and dtypes, and the dtype of the table."""
+    shapes = {tuple((a.shape, a.dtype.name) for a in feed[1:] if a is not None) for feed in chunks}
     assert len(shapes) == 1
-    (S,) = {len(feed.inverse_weights) for feed in found}
+    (S,) = {len(feed.inverse_weights) for feed in chunks}
     assert power_of_two(S) == S
-    for feed in found:
+    for feed in chunks:
         assert 1 <= feed.filled <= S
         assert feed.weights.shape == (S, width)
         floats = [
@@ -171,18 +171,20 @@ def assert_one_program(found: list[PaddedChunk], width: int, dtype: str) -> None
 
 @pytest.mark.parametrize("size", [1, 3, 8, 16, N])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_the_batches_of_a_plan(size: int, shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_a_sampler(size: int, shuffled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(padding, "CHUNK_BYTES", 4 * 8 * 4 * 8)
     epoch = next(minibatches(N, size, np.random.RandomState(0) if shuffled else None))
     rates, given_table = np.linspace(0, 1, len(epoch)), table()
     S = chunk_size((4, 2), microbatch_width(padded_batch_size(epoch)), 8, resident=False)
-    found = list(iter_padded_chunks(given_table, epoch, rates, microbatch_width(padded_batch_size(epoch)), S))
-    same_parts(found, list(epoch), given_table, rates, size)
-    assert all(feed.is_last is None for feed in found)
+    result = list(
+        iter_padded_chunks(given_table, epoch, rates, microbatch_width(padded_batch_size(epoch)), S)
+    )
+    check_microbatches(result, list(epoch), given_table, rates, size)
+    assert all(feed.is_last is None for feed in result)
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csr_matrix])
-def test_sparse_rows_are_fed_dense(kind: Any) -> None:
+def test_sparse_rows_become_dense(kind: Any) -> None:
     batches = [np.array([3, 1]), np.array([7, 7, 0])]
     rates = np.ones(2)
     dense, thin = (
@@ -213,13 +215,11 @@ def test_sparse_rows_are_fed_dense(kind: Any) -> None:
         ([4080, 4400, 4095], poisson_batch_capacity(4096), 2176),
     ],
 )
-def test_the_width_is_the_batch_size_a_power_of_two_or_what_there_is_room_for(
-    sizes: list[int], room: int, width: int
-) -> None:
+def test_microbatch_width_fits_batch_size_and_capacity(sizes: list[int], room: int, width: int) -> None:
     assert microbatch_width(padded_batch_size([np.arange(size) for size in sizes], room)) == width
 
 
-def test_a_feed_is_as_large_as_its_bytes_and_its_time_allow() -> None:
+def test_chunk_size_is_limited_by_bytes_and_time() -> None:
     assert chunk_size((990, 10), 10, 4, resident=False) == 256  # the largest power of two in 16 MB / 40 kB
     assert chunk_size((990, 10), 10, 8, resident=False) == 128
     assert chunk_size((1, 1), 1, 4, resident=True) == 2048  # 0.3 s of calls, 100 µs each
@@ -227,7 +227,7 @@ def test_a_feed_is_as_large_as_its_bytes_and_its_time_allow() -> None:
     assert chunk_size((2, 4096, 4096, 2), 4096, 4, resident=True) == 1
 
 
-def test_row_numbers_that_are_not_there_are_refused() -> None:
+def test_row_numbers_out_of_range_are_refused() -> None:
     for row in (-1, N):
         with pytest.raises(
             InputError, match=f"the plan names row {row}: the table has the rows 0 to {N - 1}"
@@ -236,7 +236,7 @@ def test_row_numbers_that_are_not_there_are_refused() -> None:
 
 
 @pytest.mark.parametrize("order", ["F", "slice"])
-def test_rows_of_a_matrix_in_columns_are_gathered_without_a_copy_of_it(order: str) -> None:
+def test_column_major_rows_are_gathered_without_copying_the_matrix(order: str) -> None:
     X = np.asfortranarray(np.random.default_rng(0).normal(size=(20_000, 30)))
     if order == "slice":
         X = np.random.default_rng(0).normal(size=(20_000, 60))[:, ::2]
@@ -244,10 +244,10 @@ def test_rows_of_a_matrix_in_columns_are_gathered_without_a_copy_of_it(order: st
     for gather in (take_columns, lambda X, rows: copied_rows(X, rows).T):
         gather(X, some)
         tracemalloc.start()
-        found = gather(X, some)
+        result = gather(X, some)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert np.array_equal(found, X[some].T)
+        assert np.array_equal(result, X[some].T)
         assert peak < X.nbytes / 10
 
 
@@ -259,7 +259,7 @@ def copied_rows(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 1, 9)])
-def test_what_is_handed_to_a_device_need_not_be_copied(dtype: str, shape: tuple[int, ...]) -> None:
+def test_buffers_for_a_device_are_aligned(dtype: str, shape: tuple[int, ...]) -> None:
     for _ in range(20):
         array = aligned(shape, dtype)
         assert array.shape == shape
@@ -277,10 +277,10 @@ def test_rows_are_copied_and_never_shared() -> None:
         assert not np.shares_memory(mine, again)
 
 
-def test_row_numbers_of_any_kind_are_the_same() -> None:
+def test_row_numbers_may_have_any_integer_type() -> None:
     batches = [np.array([3, 1, 39]), np.array([0])]
     expected = list(iter_padded_chunks(table(), batches, np.ones(2), 3, 2))
     for dtype in ("int32", "uint8", "int64"):
-        found = list(iter_padded_chunks(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3, 2))
-        for one, other in zip(found, expected, strict=True):
+        result = list(iter_padded_chunks(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3, 2))
+        for one, other in zip(result, expected, strict=True):
             assert np.array_equal(one.X, other.X)

@@ -1,4 +1,4 @@
-"""The bits are JAX's own for the same key, whatever the shape; and each place has others."""
+"""The bits match JAX's for the same key and any shape, and differ at every position."""
 
 import jax
 import jax.numpy as jnp
@@ -16,36 +16,36 @@ def key():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_bits_are_those_of_jax(key, shape):
+def test_bits_match_jax(key, shape):
     assert np.array_equal(bits(Key.of(key), shape), jax.random.bits(key, shape))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 # The bits, which have all shapes above, are what the numbers are made of.
 @pytest.mark.parametrize("shape", [(5,), (10, 128), (2, 3, 500)])
-def test_the_numbers_are_those_of_jax(key, shape, dtype):
+def test_numbers_match_jax(key, shape, dtype):
     with jax.enable_x64(True):
         for ours, theirs in ((uniform, jax.random.uniform), (normal, jax.random.normal)):
-            found = ours(Key.of(key), shape, np.dtype(dtype))
-            assert found.dtype == dtype
-            np.testing.assert_allclose(found, theirs(key, shape, dtype), rtol=1e-6)
+            result = ours(Key.of(key), shape, np.dtype(dtype))
+            assert result.dtype == dtype
+            np.testing.assert_allclose(result, theirs(key, shape, dtype), rtol=1e-6)
 
 
 @pytest.mark.parametrize("number", [0, 1, 77, 2**31 - 1])
-def test_folding_in_is_that_of_jax(key, number):
+def test_fold_in_matches_jax(key, number):
     there = jax.random.key_data(jax.random.fold_in(key, number))
     assert np.array_equal(jax.random.key_data(Key.of(key).fold_in(number).for_jax()), there)
 
 
-def test_no_two_draws_are_the_same(key):
+def test_all_draws_differ(key):
     seen = {}
     for step in range(3):
         for part in (0, 1, OF_THE_BATCH):
             draws = random_source(key, np.int32(step), part)
             for name in ("uniform", "normal"):
                 for call in range(2):
-                    found = getattr(draws, name)((64,), np.float32)
-                    seen[step, part, name, call] = np.asarray(found).tobytes()
+                    result = getattr(draws, name)((64,), np.float32)
+                    seen[step, part, name, call] = np.asarray(result).tobytes()
     assert len(set(seen.values())) == len(seen) == 36
     again = random_source(key, np.int32(1), 1)
     assert again is not None

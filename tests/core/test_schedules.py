@@ -1,4 +1,4 @@
-"""The schedules: ends, shapes, and settings that are refused."""
+"""The schedules: end points, shapes, and invalid settings."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def test_constant_is_constant() -> None:
     assert {schedules.constant(0.25)(step) for step in ENDLESS} == {0.25}
 
 
-def test_invscaling_follows_the_rows_seen() -> None:
+def test_invscaling_depends_on_the_rows_seen() -> None:
     schedule = schedules.invscaling(0.5, 0.5, steps_per_epoch=3, rows_per_epoch=10)
     rates = [schedule(step) for step in range(9)]
     assert_allclose(rates, np.repeat([0.5, 0.5 / np.sqrt(11), 0.5 / np.sqrt(21)], 3))
 
 
-def test_invscaling_goes_on_where_it_was() -> None:
+def test_invscaling_continues_from_its_step() -> None:
     whole = schedules.invscaling(0.5, 0.7, steps_per_epoch=2, rows_per_epoch=10)
     rest = schedules.invscaling(0.5, 0.7, steps_per_epoch=2, rows_per_epoch=10, rows_before=30)
     assert [rest(step) for step in range(4)] == [whole(step) for step in range(6, 10)]
 
 
-def test_power_0_does_not_scale() -> None:
+def test_power_0_keeps_the_rate_constant() -> None:
     assert schedules.invscaling(0.5, 0, steps_per_epoch=1, rows_per_epoch=10)(10**6) == 0.5
 
 
-def test_a_plateau_is_left_in_fifths_down_to_a_millionth() -> None:
+def test_reduce_on_plateau_divides_by_5_down_to_1e_6() -> None:
     schedule = schedules.ReduceOnPlateau(1e-4)
     assert schedule(0) == schedule(999) == 1e-4
     reductions = [schedule.reduce() for _ in range(5)]
@@ -44,7 +44,7 @@ def test_a_plateau_is_left_in_fifths_down_to_a_millionth() -> None:
     assert_allclose(schedule.learning_rate, schedule(0))
 
 
-def test_cosine_falls_from_end_to_end() -> None:
+def test_cosine_falls_over_the_whole_run() -> None:
     schedule = schedules.cosine(0.4, 8, final=0.1)
     rates = [schedule(step) for step in range(9)]
     assert_allclose(rates, 0.25 + 0.15 * np.cos(np.linspace(0, np.pi, 9)))
@@ -52,7 +52,7 @@ def test_cosine_falls_from_end_to_end() -> None:
     assert schedule(8) == schedule(10**6) == 0.1
 
 
-def test_warmup_climbs_straight_and_falls_as_a_cosine() -> None:
+def test_warmup_is_linear_and_decay_is_cosine() -> None:
     schedule = schedules.warmup_cosine(0.4, 20, warmup_fraction=0.2)
     assert_allclose([schedule(step) for step in range(5)], [0.1, 0.2, 0.3, 0.4, 0.4])
     fall = schedules.cosine(0.4, 16)
@@ -60,12 +60,12 @@ def test_warmup_climbs_straight_and_falls_as_a_cosine() -> None:
     assert schedule(20) == schedule(10**6) == 0.0
 
 
-def test_without_warmup_it_is_the_cosine() -> None:
+def test_warmup_cosine_without_warmup_equals_cosine() -> None:
     schedule, cosine = schedules.warmup_cosine(0.4, 9, warmup_fraction=0), schedules.cosine(0.4, 9)
     assert [schedule(step) for step in range(12)] == [cosine(step) for step in range(12)]
 
 
-def test_one_cycle_goes_up_and_down() -> None:
+def test_one_cycle_rises_and_falls() -> None:
     schedule = schedules.one_cycle(1.0, 100, warmup_fraction=0.25, start_divisor=10, end_divisor=100)
     rates = [schedule(step) for step in range(101)]
     assert_allclose([rates[0], rates[25], rates[100]], [0.1, 1.0, 0.001])
@@ -76,7 +76,7 @@ def test_one_cycle_goes_up_and_down() -> None:
 
 
 @pytest.mark.parametrize("total_steps", [1, 2, 3])
-def test_the_shortest_runs_have_rates(total_steps: int) -> None:
+def test_shortest_runs_have_positive_rates(total_steps: int) -> None:
     for schedule in (
         schedules.cosine(1.0, total_steps),
         schedules.warmup_cosine(1.0, total_steps, 0.9),
@@ -111,7 +111,7 @@ def test_a_negative_power_is_refused(wrong: float) -> None:
 
 
 @pytest.mark.parametrize("maker", [schedules.cosine, schedules.warmup_cosine, schedules.one_cycle])
-def test_no_steps_are_refused(maker: Any) -> None:
+def test_zero_steps_are_refused(maker: Any) -> None:
     with pytest.raises(ParameterError, match=r"total_steps=0 .*at least 1"):
         maker(0.1, 0)
 

@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields, and that stops with an error a person can act on."""
+"""The training loop: a generator of epochs, with clear errors on divergence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def epochs(
     state: TrainState | None = None,
     **objective: Any,
 ) -> Iterator[EpochRecord]:
-    """Train with batches of 16, at a rate of 0.1, unless told otherwise."""
+    """Train with default batches of 16 and a default rate of 0.1."""
     recipe = TrainConfig(net, optimizer or optimizers.sgd(), Objective(**objective))
     return train(
         recipe,
@@ -60,7 +60,7 @@ def test_the_loss_falls(name: str) -> None:
     assert [epoch.number for epoch in run] == list(range(1, 11))
 
 
-def test_a_record_tells_of_its_epoch() -> None:
+def test_record_describes_its_epoch() -> None:
     rates = iter([0.4, 0.3, 0.2, 0.1])
     (first,) = islice(epochs(schedule=lambda _: next(rates)), 1)
     assert (first.number, first.rows, first.learning_rate) == (1, N, 0.1)
@@ -70,12 +70,12 @@ def test_a_record_tells_of_its_epoch() -> None:
     assert (first.validation_loss, first.validation_score) == (None, None)
 
 
-def test_the_loss_is_averaged_over_rows_each_taken_before_its_step() -> None:
+def test_epoch_loss_is_the_row_average_before_each_step() -> None:
     (first,) = islice(epochs(plan=minibatches(N, 16), schedule=lambda _: 0.0), 1)
     assert_allclose(first.loss, backprop(NET, X.T, TABLE.Y.T).loss)
 
 
-def test_whoever_consumes_the_epochs_decides_when_to_stop() -> None:
+def test_consumer_can_stop_training() -> None:
     run = epochs()
     for epoch in run:
         if epoch.loss < 0.3:
@@ -84,18 +84,18 @@ def test_whoever_consumes_the_epochs_decides_when_to_stop() -> None:
     assert next(run).number == epoch.number + 1
 
 
-def test_nothing_is_computed_before_it_is_asked_for() -> None:
+def test_epochs_are_computed_lazily() -> None:
     def schedule(step: int) -> float:
         raise AssertionError(step)
 
     epochs(schedule=schedule)
 
 
-def test_the_end_of_the_plan_is_the_end_of_training() -> None:
+def test_training_ends_with_its_batches() -> None:
     assert len(list(epochs(plan=islice(minibatches(N, 16), 3)))) == 3
 
 
-def test_training_goes_on_from_a_record() -> None:
+def test_training_continues_from_a_record() -> None:
     def plan() -> BatchSampler:
         return minibatches(N, 16)
 
@@ -112,7 +112,7 @@ def test_earlier_records_keep_their_network() -> None:
     assert NET.layers[0].W.base is None
 
 
-def test_the_schedule_is_asked_by_step_when_the_epoch_begins() -> None:
+def test_schedule_is_evaluated_per_step_at_the_start_of_an_epoch() -> None:
     asked: list[int] = []
 
     def schedule(step: int) -> float:
@@ -126,7 +126,7 @@ def test_the_schedule_is_asked_by_step_when_the_epoch_begins() -> None:
     assert asked == list(range(8))
 
 
-def test_a_plateau_may_be_left_between_epochs() -> None:
+def test_learning_rate_can_be_reduced_between_epochs() -> None:
     schedule = schedules.ReduceOnPlateau(0.5)
     run = epochs(schedule=schedule)
     assert next(run).learning_rate == 0.5
@@ -135,14 +135,14 @@ def test_a_plateau_may_be_left_between_epochs() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf")])
-def test_a_rate_that_cannot_be_is_refused(wrong: float) -> None:
+def test_invalid_learning_rate_is_refused(wrong: float) -> None:
     run = epochs(schedule=lambda step: 0.1 if step < 5 else wrong)
     next(run)
     with pytest.raises(ParameterError, match=r"learning rate of .* for step 5: it must return a finite"):
         next(run)
 
 
-def test_a_loss_that_leaves_the_numbers_is_an_error_to_act_on() -> None:
+def test_nonfinite_loss_raises_an_error_with_a_suggestion() -> None:
     net = Network.create([3, 8, 1], activation="identity", head="squared_error", random_state=0)
     table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
     with pytest.raises(
@@ -162,7 +162,7 @@ def test_the_batch_that_diverged_is_named() -> None:
         next(epochs(table=TABLE._replace(X=bad), plan=minibatches(N, 16)))
 
 
-def test_weights_that_leave_the_numbers_in_the_last_step_are_an_error() -> None:
+def test_weights_that_overflow_in_the_last_step_are_an_error() -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
     table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
     with pytest.raises(DivergedError, match=r"weights stopped being finite in epoch 1.*rate 1e\+39\)"):
@@ -173,14 +173,14 @@ def norm(gradient: Any) -> float:
     return float(np.sqrt(dot(gradient, gradient)))
 
 
-def test_a_long_gradient_is_cut_and_keeps_its_direction() -> None:
+def test_long_gradient_is_clipped_in_the_same_direction() -> None:
     gradient = random_like(NET.layers, RNG)
     cut = clip_by_global_norm(gradient, 0.5)
     assert_allclose(norm(cut), 0.5)
     close(cut, tree_map(lambda g: g * 0.5 / norm(gradient), gradient))
 
 
-def test_a_short_gradient_is_left_as_it_is() -> None:
+def test_short_gradient_is_not_clipped() -> None:
     gradient = random_like(NET.layers, RNG)
     assert clip_by_global_norm(gradient, None) is gradient
     close(clip_by_global_norm(gradient, 2 * norm(gradient)), gradient)
@@ -189,7 +189,7 @@ def test_a_short_gradient_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
-def test_a_gradient_whose_square_is_no_float32_is_cut_too(size: float) -> None:
+def test_gradient_with_overflowing_square_is_clipped(size: float) -> None:
     gradient = tree_map(lambda g: (size * g).astype("float32"), random_like(NET.layers, RNG))
     cut = clip_by_global_norm(gradient, 0.25)
     assert {g.dtype.name for layer in cut for g in layer} == {"float32"}
@@ -203,7 +203,7 @@ def test_clipping_bounds_every_step() -> None:
     assert_allclose(norm(step), 2e-3)
 
 
-def test_full_batch_descent_does_not_see_the_order() -> None:
+def test_full_batch_training_does_not_depend_on_the_order() -> None:
     ordered, shuffled = (
         list(islice(epochs(plan=minibatches(N, N, random_state)), 5))[-1]
         for random_state in (None, np.random.RandomState(1))
@@ -241,7 +241,7 @@ def test_poisson_batches_train() -> None:
     assert len({epoch.rows for epoch in run}) > 1
 
 
-def test_weights_are_followed() -> None:
+def test_sample_weights_are_used() -> None:
     weights = np.where(LABELS == 1, 1.0, 0.0)
     run = list(islice(epochs(table=TABLE._replace(weights=weights)), 100))
     P = backprop(run[-1].network, X.T, TABLE.Y.T).P

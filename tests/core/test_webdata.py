@@ -1,4 +1,4 @@
-"""Numbers and texts on their way into a web page."""
+"""Encoding of numbers and texts for web pages."""
 
 import numpy as np
 

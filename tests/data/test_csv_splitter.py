@@ -1,4 +1,4 @@
-"""Text is cut into whole rows wherever the pieces that are read of it end."""
+"""Text is split into complete rows for any block boundaries."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def refuse(broken):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(ROWS, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans(), st.integers(1, 20))
-def test_rows_and_their_lines_are_the_same_wherever_the_file_is_cut(tmp_path, rows, end, ended, size):
+def test_rows_and_line_numbers_do_not_depend_on_block_boundaries(tmp_path, rows, end, ended, size):
     text = b"h,i" + end + end.join(rows) + (end if ended else b"")
     file = tmp_path / "t.csv"
     file.write_bytes(text)
@@ -34,20 +34,20 @@ def test_rows_and_their_lines_are_the_same_wherever_the_file_is_cut(tmp_path, ro
         patch.setattr(whole_rows, "BLOCK_BYTES", size)
         cut = list(iter_csv_blocks(file, ",", refuse))
     assert b"".join(piece.content for piece in cut) == text
-    found, lines = [], []
+    result, lines = [], []
     for piece in cut:
         begins, of_lines = piece.starts()
         ends = [*begins[1:], len(piece.content)][: len(begins)]
-        found += [piece.content[i:j].rstrip(b"\r\n") for i, j in zip(begins, ends, strict=True)]
+        result += [piece.content[i:j].rstrip(b"\r\n") for i, j in zip(begins, ends, strict=True)]
         lines += of_lines.tolist()
-    assert found == [b"h,i", *(row for row in rows if row)]
+    assert result == [b"h,i", *(row for row in rows if row)]
     told = line_numbers(file)
     assert told is not None
     assert lines[1:] == told.tolist()
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
-def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeypatch, size):
+def test_unclosed_quote_rejects_only_its_line(tmp_path, monkeypatch, size):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
     file = tmp_path / "t.csv"
     file.write_bytes(b'a,b\n1,"p\nq"\n2,"x\n3,y\n"t\nu"v,4\n7,8\n')
@@ -58,7 +58,7 @@ def test_a_quote_that_is_left_open_costs_the_line_it_stands_on(tmp_path, monkeyp
     assert content == b'a,b\n1,"p\nq"\n3,y\nu"v,4\n7,8\n'
 
 
-def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, monkeypatch):
+def test_open_quote_and_row_are_limited_to_64_mebibytes(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 10)
     monkeypatch.setattr(whole_rows, "MAX_ROW_BYTES", 1 << 20)
     file = tmp_path / "t.csv"
@@ -71,13 +71,13 @@ def test_an_open_quote_is_given_up_after_64_mebibytes_and_so_is_a_row(tmp_path, 
         list(iter_csv_blocks(file, ",", refuse))
 
 
-def test_many_quoted_fields_are_looked_through_in_one_go():
+def test_many_quoted_fields_are_scanned_in_one_call():
     text = b"a,b\n" + b'"x","y ""z"" q"\n' * 100_000
     seen = scan_quotes(text, quotes(","), 1, last=True)
     assert seen == ([], len(text), None)
 
 
-def test_the_quotes_of_a_tsv_stand_between_tabs(tmp_path: Path):
+def test_tsv_quotes_are_delimited_by_tabs(tmp_path: Path):
     file = tmp_path / "t.tsv"
     file.write_bytes(b'a\tb\n1,"x\t2\n"p\nq"\t3\n')
     (piece,) = iter_csv_blocks(file, "\t", refuse)

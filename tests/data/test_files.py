@@ -1,4 +1,4 @@
-"""The files of a table: by name, folder and pattern; and packed ones, that may be damaged or a trap."""
+"""The files of a table: names, folders, patterns, and compressed files, also damaged or malicious."""
 
 import gzip
 from pathlib import Path
@@ -37,18 +37,18 @@ def names(paths):
     return [path.name for path in expand_paths(paths)]
 
 
-def test_a_pattern_names_files_in_the_order_of_their_numbers(folder):
+def test_pattern_expands_in_natural_order(folder):
     assert names(str(folder / "part-*")) == ["part-1.csv.gz", "part-9.CSV", "part-10.csv"]
     assert names(folder / "**" / "part-1[01].csv") == ["part-11.csv", "part-10.csv"]
     assert names([folder / "part-10.csv", str(folder / "part-9.*")]) == ["part-10.csv", "part-9.CSV"]
 
 
-def test_a_folder_is_the_tables_in_it(folder):
+def test_folder_expands_to_its_tables(folder):
     (folder / "a.tsv").unlink()
     assert names(folder) == ["part-1.csv.gz", "part-9.CSV", "part-10.csv"]
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path):
+def test_existing_file_named_like_a_pattern_is_a_file(tmp_path):
     (tmp_path / "t[1].csv").write_bytes(TEXT)
     (tmp_path / "t1.csv").write_bytes(TEXT)
     assert names(tmp_path / "t[1].csv") == ["t[1].csv"]
@@ -72,7 +72,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path):
         ([], "no file is named"),
     ],
 )
-def test_files_that_make_no_table_are_refused(folder, paths, message):
+def test_files_that_do_not_form_one_table_are_refused(folder, paths, message):
     given = (
         [folder / each.format(folder.name) for each in paths] if isinstance(paths, list) else folder / paths
     )
@@ -89,7 +89,7 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("ending", PACK)
-def test_packed_text_is_read_and_scanned_as_if_it_were_not(tmp_path, ending):
+def test_compressed_text_is_read_and_scanned_like_plain_text(tmp_path, ending):
     plain, packed = tmp_path / "t.csv", tmp_path / f"t.csv{ending}"
     plain.write_bytes(TEXT)
     packed.write_bytes(PACK[ending](TEXT))
@@ -103,7 +103,7 @@ def test_packed_text_is_read_and_scanned_as_if_it_were_not(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", PACK)
-def test_parts_that_were_packed_one_by_one_are_one_text(tmp_path, ending):
+def test_concatenated_compressed_members_are_one_text(tmp_path, ending):
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(PACK[ending](TEXT[:20]) + PACK[ending](TEXT[20:]))
     assert read_table(file)["weight"].tolist() == [1.5, 2.5]
@@ -122,7 +122,7 @@ def damaged(pack):
 @pytest.mark.parametrize("ending", PACK)
 @pytest.mark.parametrize("damage", ["half", "not packed", "followed"])
 @pytest.mark.parametrize("reader", [read_table, scan, read_tables])
-def test_damaged_packing_is_refused(tmp_path, ending, damage, reader):
+def test_damaged_compression_is_refused(tmp_path, ending, damage, reader):
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(damaged(PACK[ending])[damage])
     with pytest.raises(
@@ -132,7 +132,7 @@ def test_damaged_packing_is_refused(tmp_path, ending, damage, reader):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_flipped_bit_is_found_by_the_checksum(tmp_path):
+def test_flipped_bit_fails_the_checksum(tmp_path):
     file = tmp_path / "t.csv.gz"
     file.write_bytes(damaged(gzip.compress)["flipped"])
     with pytest.raises(DataError, match="is damaged"):
@@ -141,7 +141,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(tmp_path):
 
 @pytest.mark.parametrize("ending", PACK)
 @pytest.mark.parametrize("reader", [read_table, scan, read_tables])
-def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch, ending, reader):
+def test_decompression_bomb_is_refused(tmp_path, monkeypatch, ending, reader):
     monkeypatch.setattr(sources, "_ALWAYS_ALLOWED_BYTES", 1 << 16)
     file = tmp_path / f"t.csv{ending}"
     file.write_bytes(PACK[ending](b"a,b\n" + b"1,2\n" * (1 << 22)))
@@ -149,7 +149,7 @@ def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch
         reader(file)
 
 
-def test_packed_twice_or_nothing_packed_is_refused(tmp_path):
+def test_double_compression_and_empty_content_are_refused(tmp_path):
     (tmp_path / "twice.csv.gz").write_bytes(gzip.compress(gzip.compress(TEXT)))
     (tmp_path / "nothing.csv.gz").write_bytes(gzip.compress(b""))
     for reader in (read_table, scan, read_tables):
@@ -159,7 +159,7 @@ def test_packed_twice_or_nothing_packed_is_refused(tmp_path):
             reader(tmp_path / "nothing.csv.gz")
 
 
-def test_zstd_called_csv_is_named(tmp_path):
+def test_zstd_file_named_csv_is_recognised(tmp_path):
     (tmp_path / "t.csv").write_bytes(zstd(TEXT))
     with pytest.raises(
         DataError, match=r"is compressed with zstd: decompress it, or rename it to end in .zst"
@@ -167,6 +167,6 @@ def test_zstd_called_csv_is_named(tmp_path):
         read_table(tmp_path / "t.csv")
 
 
-def test_parquet_is_not_packed_once_more():
+def test_compressed_parquet_is_refused():
     with pytest.raises(DataError, match=r"t.parquet.gz ends in '.parquet.gz': a table ends in .csv"):
         expand_paths(Path("t.parquet.gz"))

@@ -1,4 +1,4 @@
-"""Amounts of memory, what is free, what a table takes; and that scanning one takes little."""
+"""Memory amounts, free memory, table sizes, and the small memory use of scanning."""
 
 import gzip
 
@@ -33,12 +33,12 @@ from batchprop.errors import ParameterError
         (2_000_000, 2_000_000),
     ],
 )
-def test_amounts_of_memory(text, amount):
+def test_memory_amounts_are_parsed(text, amount):
     assert parse_memory(text) == amount
 
 
 @pytest.mark.parametrize("text", ["", "much", "-2GB", "2 apples", "GB", "1e9", True, "2,5GB"])
-def test_what_is_no_amount_is_refused(text):
+def test_invalid_amount_is_refused(text):
     with pytest.raises(ParameterError, match=r"is not an amount of memory: write 2GB, 500MB, 1.5GiB"):
         parse_memory(text)
 
@@ -56,7 +56,7 @@ def group(root, path, **values):
         (folder / name.replace("__", ".")).write_text(f"{value}\n")
 
 
-def test_the_limits_of_control_groups_count(tmp_path):
+def test_cgroup_limits_are_respected(tmp_path):
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/user/job\n")
     assert memory._cgroup_free(tmp_path) == []
@@ -80,7 +80,7 @@ def test_the_default_is_a_quarter_of_the_free_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
-def test_what_a_table_takes_is_guessed_within_a_factor(tmp_path, name):
+def test_memory_estimate_of_a_table_is_within_a_factor(tmp_path, name):
     random, file = np.random.default_rng(0), tmp_path / name
     frame = pd.DataFrame(random.normal(size=(5000, 8))).add_prefix("x")
     frame["word"] = random.choice(["red", "green", "blue"], len(frame))
@@ -94,7 +94,7 @@ def test_what_a_table_takes_is_guessed_within_a_factor(tmp_path, name):
     assert table_bytes([file]) == table_bytes(file)
 
 
-def test_text_of_any_size_takes_a_few_pieces_to_copy(tmp_path, monkeypatch):
+def test_converting_csv_of_any_size_takes_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 14)
     monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 1 << 9)
     file = tmp_path / "t.csv"
@@ -113,7 +113,7 @@ def test_text_of_any_size_takes_a_few_pieces_to_copy(tmp_path, monkeypatch):
     assert max(taken) < file.stat().st_size / 4
 
 
-def test_open_runs_take_pages_of_columns_not_row_groups(tmp_path):
+def test_open_partitions_hold_column_pages_and_not_row_groups(tmp_path):
     rows, random = 1 << 17, np.random.default_rng(0)
     columns = {f"x{i}": random.normal(size=rows) for i in range(8)}
     pa.parquet.write_table(

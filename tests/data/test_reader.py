@@ -1,4 +1,4 @@
-"""Every file that is not a table is refused in one line that says where it is wrong and what to do."""
+"""Invalid files are refused with a one-line error that names the location and a fix."""
 
 import datetime as dt
 import decimal
@@ -55,7 +55,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_a_file_that_is_no_table_is_refused_with_the_place_and_the_remedy(tmp_path, case):
+def test_invalid_table_is_refused_with_its_location_and_a_suggestion(tmp_path, case):
     name, content, message = BAD_FILES[case]
     path = tmp_path / name
     path.write_bytes(content)
@@ -65,18 +65,18 @@ def test_a_file_that_is_no_table_is_refused_with_the_place_and_the_remedy(tmp_pa
     assert "\n" not in str(refusal.value)
 
 
-def test_a_missing_file_suggests_its_neighbours(tmp_path):
+def test_missing_file_suggests_similar_names(tmp_path):
     (tmp_path / "flowers.csv").write_bytes(GOOD)
     with pytest.raises(DataError, match=r"there is no file .*flower\.csv.*did you mean 'flowers.csv'"):
         read_table(tmp_path / "flower.csv")
 
 
-def test_a_missing_folder_is_a_missing_file(tmp_path):
+def test_missing_folder_is_reported_as_a_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"check the name and the folder$"):
         read_table(tmp_path / "nowhere" / "flowers.csv")
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_folder_is_refused_as_a_file(tmp_path):
     with pytest.raises(DataError, match="is a folder: name a CSV"):
         read_table(tmp_path)
 
@@ -95,7 +95,7 @@ def test_a_bad_byte_beyond_the_first_megabyte_has_its_line_number(tmp_path):
         read_table(path)
 
 
-def test_a_letter_cut_by_a_chunk_border_is_still_a_letter(tmp_path):
+def test_multibyte_character_across_a_chunk_boundary_is_read(tmp_path):
     path = tmp_path / "border.csv"
     head = b"a,b\n"
     path.write_bytes(head + b"x" * ((1 << 20) - len(head) - 1) + "é,1\n".encode())
@@ -116,19 +116,19 @@ def test_fields_become_numbers_text_dates_and_booleans(tmp_path, name):
 
 
 @pytest.mark.parametrize("gap", ["", "NA", "NaN", "nan", "null", "?", " ? ", "N/A", "None", '"NA"'])
-def test_gaps_in_a_column_of_numbers_leave_it_a_column_of_numbers(tmp_path, gap):
+def test_numeric_column_with_missing_values_stays_numeric(tmp_path, gap):
     path = tmp_path / "t.csv"
     path.write_text(f"a,b\n1.5,x\n{gap},y\n2.5,z\n")
     assert read_table(path)["a"].tolist() == pytest.approx([1.5, float("nan"), 2.5], nan_ok=True)
 
 
-def test_none_is_a_word_among_words(tmp_path):
+def test_none_in_a_text_column_is_text(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\nNone,1\nMild,2\nNA,3\n")
     assert read_table(path)["a"].fillna("gap").tolist() == ["None", "Mild", "gap"]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+def test_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
     assert list(read_table(path)) == ["a", "b"]
@@ -167,7 +167,7 @@ def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
     assert pd.api.types.is_string_dtype(frame["large"])
 
 
-def test_quotes_that_are_closed_may_hold_lines_quotes_and_delimiters(tmp_path):
+def test_quoted_fields_may_contain_line_breaks_quotes_and_delimiters(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('a,b\n"x\ny, ""z""","p"\n5" pipe,"q\n"  \n"","""r"""\n', newline="")
     table = read_table(path)
@@ -175,7 +175,7 @@ def test_quotes_that_are_closed_may_hold_lines_quotes_and_delimiters(tmp_path):
     assert table["b"].tolist() == ["p", "q", '"r"']
 
 
-def test_a_folder_is_not_suggested_for_a_file_that_is_not_there(tmp_path):
+def test_folder_is_not_suggested_for_a_missing_file(tmp_path):
     (tmp_path / "flowers.csv").mkdir()
     with pytest.raises(DataError, match=r"there is no file .*check the name and the folder$"):
         read_table(tmp_path / "flower.csv")

@@ -1,4 +1,4 @@
-"""Rows that do not parse or have no target: the first one stops the run, or they are left out and listed."""
+"""Rows that do not parse or have no target: an error at the first, or skipped and listed."""
 
 import resource
 import subprocess
@@ -23,7 +23,7 @@ READERS = (scan, read_tables)
 
 
 def write(path, n=1000, bad=(), target="y"):
-    """Rows 0, 1, ...; some of them replaced."""
+    """Write rows 0, 1, ..., with some replaced."""
     rows = [f"{i},{i % 2}" for i in range(n)]
     for i, text in bad:
         rows[i] = text
@@ -43,7 +43,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("size", [64, 1 << 20])
-def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, monkeypatch, case, size):
+def test_first_bad_row_is_an_error_with_its_line_and_a_suggestion(tmp_path, monkeypatch, case, size):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
     text, reason, remedy = BAD[case]
     file = write(tmp_path / "t.csv", bad=[(500, text)])
@@ -57,7 +57,7 @@ def test_the_first_bad_row_stops_the_run_with_its_line_and_the_remedy(tmp_path, 
 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("size", [64, 1 << 20])
-def test_bad_rows_are_left_out_and_listed(tmp_path, monkeypatch, case, size):
+def test_bad_rows_are_skipped_and_listed(tmp_path, monkeypatch, case, size):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
     monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 256)
     text, reason, _ = BAD[case]
@@ -79,7 +79,7 @@ def test_bad_rows_are_left_out_and_listed(tmp_path, monkeypatch, case, size):
     assert list(whole.skipped) == list(table.skipped)
 
 
-def test_bytes_that_are_no_text_are_a_bad_row(tmp_path):
+def test_undecodable_bytes_are_a_bad_row(tmp_path):
     file = write(tmp_path / "t.csv", bad=[(3, "7,caf\xe9"), (5, "7\0,1"), (6, "'a b',1")])
     for reader in READERS:
         with pytest.raises(DataError, match="line 5 holds the byte 0xe9; save the file as UTF-8"):
@@ -91,7 +91,7 @@ def test_bytes_that_are_no_text_are_a_bad_row(tmp_path):
         ]
 
 
-def test_more_than_a_hundredth_of_bad_rows_stops_the_run(tmp_path):
+def test_more_than_one_percent_of_bad_rows_is_an_error(tmp_path):
     for text in ("7", "7,"):
         file = write(tmp_path / "t.csv", bad=[(i, text) for i in range(20, 31)])
         for reader in READERS:
@@ -101,7 +101,7 @@ def test_more_than_a_hundredth_of_bad_rows_stops_the_run(tmp_path):
         assert [len(reader(file, "y", on_bad_row="skip").skipped) for reader in READERS] == [10, 10]
 
 
-def test_none_is_a_label_among_labels_and_a_gap_among_numbers(tmp_path):
+def test_none_is_a_label_in_a_text_target_and_missing_in_a_numeric_one(tmp_path):
     labels = write(tmp_path / "labels.csv", bad=[(5, "1,None"), (6, "1,some")])
     assert scan(labels, "y").n_rows == 1000
     gaps = write(tmp_path / "gaps.csv", bad=[(5, "1,None"), (6, "1, 2")])
@@ -109,19 +109,19 @@ def test_none_is_a_label_among_labels_and_a_gap_among_numbers(tmp_path):
         scan(gaps, "y")
 
 
-def test_a_column_that_changes_late_is_still_read_as_one(tmp_path, monkeypatch):
+def test_column_that_changes_type_late_is_read_as_one_type(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 10)
     file = write(tmp_path / "t.csv", bad=[(400, "0x1f,"), (700, "1.5,1"), (800, "1")])
     skipped = scan(file, "y", on_bad_row="skip")
     frame = pd.concat(skipped.iter_frames())
     assert [row.line for row in skipped.skipped] == [402, 802]
-    # A hexadecimal number is none among fractions; the row is left out, and its column keeps the field.
+    # A hexadecimal field is not a number here; its row is skipped, and the field is listed as it is.
     assert str(frame["x"].dtype) == "str"
     assert frame["x"].iloc[-1] == "999"
 
 
 @pytest.mark.parametrize("gap", [None, np.nan])
-def test_a_missing_target_in_parquet_is_named_by_its_row(tmp_path, gap):
+def test_missing_target_in_parquet_is_reported_with_its_row(tmp_path, gap):
     files = [tmp_path / "t1.parquet", tmp_path / "t2.parquet"]
     frame = pd.DataFrame({"x": np.arange(200.0), "y": np.arange(200.0)})
     frame.to_parquet(files[0], row_group_size=64)
@@ -150,7 +150,7 @@ def test_a_missing_target_in_parquet_is_named_by_its_row(tmp_path, gap):
 
 
 @pytest.mark.parametrize("statistics", [True, False])
-def test_whole_numbers_stay_whole_when_the_gaps_among_them_are_left_out(tmp_path, statistics):
+def test_integer_target_stays_integer_after_skipping_missing_values(tmp_path, statistics):
     y = pa.array([i % 3 if i != 50 else None for i in range(200)])
     table = pa.table({"x": y, "y": y})
     pa.parquet.write_table(table, tmp_path / "t.parquet", row_group_size=64, write_statistics=statistics)
@@ -159,7 +159,7 @@ def test_whole_numbers_stay_whole_when_the_gaps_among_them_are_left_out(tmp_path
         assert [str(kind) for kind in frame.dtypes] == ["float64", "int64"]
 
 
-def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
+def test_file_that_changes_while_it_is_read_is_refused(tmp_path):
     file = write(tmp_path / "t.csv")
     texts = CsvTable([file], RejectedRows("error"))
     write(file, n=1001)
@@ -167,13 +167,13 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
         texts.read("y", list)
 
 
-def test_only_error_and_skip_are_known(tmp_path):
+def test_unknown_bad_rows_option_is_refused(tmp_path):
     other: Any = "ignore"
     with pytest.raises(ParameterError, match="on_bad_row='ignore' is unknown: choose one of error, skip"):
         scan(write(tmp_path / "t.csv"), on_bad_row=other)
 
 
-def test_rows_that_were_left_out_are_a_sequence(tmp_path):
+def test_rejected_rows_are_a_sequence(tmp_path):
     bad = RejectedRows("skip")
     for i in (3, 1, 2):
         bad.add(tmp_path, i, f"reason {i}")
@@ -196,7 +196,7 @@ except Exception as error:
 """
 
 
-def test_a_full_disk_is_said_and_nothing_is_left_behind(tmp_path):
+def test_full_disk_is_reported_and_leaves_no_files(tmp_path):
     file = tmp_path / "t.csv"
     random = np.random.default_rng(0)
     pd.DataFrame(random.normal(size=(20_000, 5))).to_csv(file, index=False)

@@ -1,4 +1,4 @@
-"""A table that is scanned holds what the same table holds that is read at once, in any files and pieces."""
+"""A scanned table equals the table read at once, for any files and blocks."""
 
 import gc
 import gzip
@@ -40,7 +40,7 @@ EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
 
 
 def together(frames):
-    """Frames one below the other; that the dtypes are those of the whole is what is tested."""
+    """Concatenate frames without hiding differences of dtype."""
     frames = list(frames)
     for frame in frames[1:]:
         pd.testing.assert_series_equal(frame.dtypes, frames[0].dtypes)
@@ -53,7 +53,7 @@ def assert_same(scanned, wanted):
 
 @EXAMPLES
 @given(COLUMN, st.integers(1, 40), st.integers(1, 4))
-def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column, size, group):
+def test_scanned_fields_equal_those_of_the_file_read_at_once(tmp_path, column, size, group):
     file = tmp_path / "t.csv"
     file.write_text("a,b\n" + "".join(f"{field},{i}\n" for i, field in enumerate(column)))
     wanted = read_table(file)
@@ -71,7 +71,7 @@ def test_fields_are_what_they_are_when_the_file_is_read_at_once(tmp_path, column
 
 @EXAMPLES
 @given(COLUMN, st.integers(1, 40), st.data())
-def test_rows_of_several_files_are_what_they_are_in_one(tmp_path, column, size, data):
+def test_several_files_equal_one_file_with_the_same_rows(tmp_path, column, size, data):
     at = data.draw(st.integers(0, len(column)))
     rows = [f"{field},{i}\n" for i, field in enumerate(column)]
     (tmp_path / "one.csv").write_text("a,b\n" + "".join(rows))
@@ -89,7 +89,7 @@ def test_rows_of_several_files_are_what_they_are_in_one(tmp_path, column, size, 
 
 @pytest.mark.parametrize("case", [case for case in BAD_FILES if case != "empty"])
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
-def test_what_is_no_table_is_refused_as_when_it_is_read(tmp_path, case, packed):
+def test_invalid_table_is_refused_as_in_read_table(tmp_path, case, packed):
     name, content, message = BAD_FILES[case]
     text = name.endswith((".csv", ".tsv"))
     path = tmp_path / (f"{name}.gz" if packed and text else name)
@@ -124,7 +124,7 @@ def arrow_table():
 
 @pytest.mark.parametrize("statistics", [True, False])
 @pytest.mark.parametrize("rows", [1, 2, 100])
-def test_the_types_of_parquet_are_those_of_the_whole_file(tmp_path, statistics, rows):
+def test_parquet_types_are_those_of_the_whole_file(tmp_path, statistics, rows):
     file = tmp_path / "t.parquet"
     pa.parquet.write_table(arrow_table(), file, row_group_size=3, write_statistics=statistics)
     table = scan(file)
@@ -134,7 +134,7 @@ def test_the_types_of_parquet_are_those_of_the_whole_file(tmp_path, statistics, 
     assert_same(together(table.iter_frames(2, ["gaps", "text"])), read_table(file)[["gaps", "text"]][6:9])
 
 
-def test_numbers_of_several_parquet_files_become_one_type(tmp_path):
+def test_numeric_types_of_several_parquet_files_are_unified(tmp_path):
     first = {"a": pa.array([1, 2], pa.int32()), "b": pa.array([1.5, 2], pa.float32())}
     second = {"b": pa.array([7], pa.int8()), "a": pa.array([3], pa.int64())}
     day = pa.array([18000, 18001], pa.date32())
@@ -185,7 +185,7 @@ def numbers(n=1000):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
-def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
+def test_blocks_contain_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
     monkeypatch.setattr(batchprop.data.csv_to_parquet, "MIN_ROW_GROUP_ROWS", 300)
     frame, file = numbers(), tmp_path / name
     frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
@@ -202,7 +202,7 @@ def test_blocks_hold_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
     assert table.locate(650) == (file, *(("line", 652) if name == "t.csv" else ("row", 651)))
 
 
-def test_blocks_through_an_encoder_are_what_it_makes_of_the_whole_table(tmp_path):
+def test_encoded_blocks_equal_the_encoded_table(tmp_path):
     frame, file = numbers(), tmp_path / "t.parquet"
     frame.loc[3, "x"] = np.nan
     frame.assign(extra="left out").to_parquet(file, row_group_size=400)
@@ -215,7 +215,7 @@ def test_blocks_through_an_encoder_are_what_it_makes_of_the_whole_table(tmp_path
     assert blocks[0].X.dtype == np.float32
 
 
-def test_an_encoder_of_ones_own_sees_all_columns(tmp_path):
+def test_custom_encoder_gets_all_columns(tmp_path):
     file = tmp_path / "t.parquet"
     numbers().to_parquet(file)
 
@@ -235,7 +235,7 @@ def test_an_encoder_of_ones_own_sees_all_columns(tmp_path):
         (1e300, r"row 6: the column 'x' holds 1e\+300, where a number that fits into float32"),
     ],
 )
-def test_a_number_that_is_missing_or_too_large_is_refused_with_its_place(tmp_path, value, message):
+def test_missing_or_too_large_number_is_reported_with_its_position(tmp_path, value, message):
     frame, file = numbers(9), tmp_path / "t.parquet"
     frame.loc[5, "x"] = value
     frame.to_parquet(file, row_group_size=4)
@@ -251,7 +251,7 @@ def test_a_number_that_is_missing_or_too_large_is_refused_with_its_place(tmp_pat
         ("y", "y", "cannot be both target and weights"),
     ],
 )
-def test_columns_that_are_not_there_are_refused(tmp_path, target, weights, message):
+def test_missing_columns_are_refused(tmp_path, target, weights, message):
     file = tmp_path / "t.csv"
     numbers(9).to_csv(file, index=False)
     with pytest.raises(DataError, match=message):
@@ -261,7 +261,7 @@ def test_columns_that_are_not_there_are_refused(tmp_path, target, weights, messa
             read_tables(file, target)
 
 
-def test_text_needs_an_encoder(tmp_path):
+def test_text_without_an_encoder_is_refused(tmp_path):
     file = tmp_path / "t.csv"
     numbers(9).to_csv(file, index=False)
     with pytest.raises(DataError, match=r"'y' of .* holds string, not numbers: fit a preprocessor first"):
@@ -269,7 +269,7 @@ def test_text_needs_an_encoder(tmp_path):
 
 
 @pytest.mark.parametrize("value", [-1.0, None, 1e31])
-def test_weights_are_numbers_of_0_or_more(tmp_path, value):
+def test_sample_weights_must_be_nonnegative_numbers(tmp_path, value):
     frame, file = numbers(9)[["x", "w"]], tmp_path / "t.csv"
     frame.loc[2, "w"] = value
     frame.to_csv(file, index=False)
@@ -277,7 +277,7 @@ def test_weights_are_numbers_of_0_or_more(tmp_path, value):
         next(scan(file, weights="w").iter_blocks(0))
 
 
-def test_dates_are_no_target_and_text_no_weights(tmp_path):
+def test_date_target_and_text_weights_are_refused(tmp_path):
     frame, file = numbers(9), tmp_path / "t.parquet"
     frame[["x"]].assign(day=pd.Timestamp("2020")).to_parquet(file)
     with pytest.raises(DataError, match="the target 'day' holds values of type timestamp"):
@@ -287,7 +287,7 @@ def test_dates_are_no_target_and_text_no_weights(tmp_path):
         next(scan(file, weights="y").iter_blocks(0))
 
 
-def test_a_copy_goes_when_it_is_closed_and_when_nobody_uses_it(tmp_path, monkeypatch):
+def test_converted_copy_is_deleted_when_closed_or_unused(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     file = tmp_path / "t.csv"

@@ -1,4 +1,4 @@
-"""Trains, is killed at 30 random moments, goes on each time, and tells the end: see test_checkpoints."""
+"""Train, get killed at 30 random moments, resume each time, and print the result: see test_checkpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KILLS = 30
 
 
 def trained(folder: Path | None) -> str:
-    """Fit, going on from the folder's checkpoints, and return a digest of the weights."""
+    """Fit, resuming from the folder's checkpoints, and return a digest of the weights."""
     warnings.simplefilter("ignore")
     X, y = table("multiclass", 200)
     model = bp.MLPClassifier(
@@ -35,7 +35,7 @@ def trained(folder: Path | None) -> str:
 
 
 def killed(folder: Path, moments: random.Random) -> bool:
-    """Train in another process, and kill it some checkpoints later, or a little after; whether it lived."""
+    """Train in a child process, kill it at a random moment, and return whether it had finished."""
     listen, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -45,7 +45,7 @@ def killed(folder: Path, moments: random.Random) -> bool:
     os.close(tell)
     for _ in range(moments.randrange(4)):
         os.read(listen, 1)
-    # Waits for the child to end, which it does not; so the moment is anywhere in a checkpoint's writing.
+    # The wait times out, so the kill comes anywhere within a checkpoint's writing.
     signal.sigtimedwait([signal.SIGCHLD], moments.random() * 0.01)
     os.kill(child, signal.SIGKILL)
     os.close(listen)
@@ -54,7 +54,7 @@ def killed(folder: Path, moments: random.Random) -> bool:
 
 
 def telling(tell: int) -> None:
-    """Have a byte written for every checkpoint."""
+    """Write one byte to the pipe for every checkpoint."""
     write = Checkpoints.write
 
     def and_tell(self: Checkpoints, *given: Any) -> Path:
@@ -66,7 +66,7 @@ def telling(tell: int) -> None:
 
 
 def main() -> None:
-    """Print how many kills there were, and both ends."""
+    """Print the number of kills, and both digests."""
     fit_module.CHUNK_SECONDS = 0.0
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     folder, moments = Path(sys.argv[1]) / "kept", random.Random(0)  # noqa: S311 no secret

@@ -20,7 +20,7 @@ CLASS_TARGETS = TARGETS[:4]
 
 
 def table(target: str, rows: int = 120, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
-    """X ``(rows, 5)`` and a target of a kind, learnable but for some noise."""
+    """X ``(rows, 5)`` and a target of the given type: signal with some noise."""
     rng = np.random.RandomState(3)
     X = rng.randn(rows, 5)
     scores = X @ rng.randn(5, 3) + 0.3 * rng.randn(rows, 3)
@@ -38,14 +38,14 @@ def table(target: str, rows: int = 120, dtype: str = "float64") -> tuple[np.ndar
 
 
 def estimator(target: str, **parameters: Any) -> Any:
-    """An unfitted estimator for a kind of target, with ten epochs of a small network."""
+    """An unfitted estimator for a target type, with ten epochs of a small network."""
     kind = bp.MLPClassifier if target in CLASS_TARGETS else bp.MLPRegressor
     plain = {"hidden_layer_sizes": (8,), "learning_rate_init": 0.01, "max_iter": 10, "random_state": 0}
     return kind(**{**plain, **parameters})
 
 
 def declared(target: str, y: np.ndarray) -> dict[str, Any]:
-    """What the first ``partial_fit`` has to be told about a target."""
+    """The extra arguments of the first ``partial_fit`` for a target."""
     if target in {"binary", "multiclass"}:
         return {"classes": np.unique(y)}
     if target == "multioutput":
@@ -54,7 +54,7 @@ def declared(target: str, y: np.ndarray) -> dict[str, Any]:
 
 
 def refused(*parts: str, kind: type[Exception] = InputError) -> Any:
-    """Expect an error whose message holds all the parts, in this order."""
+    """Expect an error whose message contains all the parts, in this order."""
     return pytest.raises(kind, match=".*".join(re.escape(part) for part in parts))
 
 
@@ -66,7 +66,7 @@ def with_checks(names_of: dict[Any, str]) -> pytest.MarkDecorator:
 
 
 def require_plain(fitted: Any) -> None:
-    """Assert that all a fit left behind is arrays, numbers and text."""
+    """Assert that the fitted attributes are only arrays, numbers and text."""
     parts = [value for name, value in vars(fitted).items() if name not in fitted.get_params()]
     while parts:
         part = parts.pop()

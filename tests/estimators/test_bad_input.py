@@ -1,4 +1,4 @@
-"""Bad input to the estimators: each a clear error that names the value, and says what to do instead."""
+"""Bad input to the estimators: clear errors that name the value and a fix."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.estimators.tables import estimator, quiet, refused, table
 pytestmark = quiet
 
 
-def spoilt(value: float) -> tuple[np.ndarray, np.ndarray]:
-    """A table with one value put into row 7, column 2."""
+def table_with_value(value: float) -> tuple[np.ndarray, np.ndarray]:
+    """A table with the given value in row 7, column 2."""
     X, y = table("binary")
     X[7, 2] = value
     return X, y
@@ -33,8 +33,8 @@ def spoilt(value: float) -> tuple[np.ndarray, np.ndarray]:
     ("value", "named"), [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity")]
 )
 @pytest.mark.parametrize("to", [np.array, csr_matrix, pd.DataFrame], ids=["dense", "sparse", "pandas"])
-def test_a_cell_that_is_not_finite(call: str, value: float, named: str, to: Any) -> None:
-    X, y = spoilt(value)
+def test_nonfinite_cell_is_refused(call: str, value: float, named: str, to: Any) -> None:
+    X, y = table_with_value(value)
     clf = estimator("binary", max_iter=1).fit(to(np.nan_to_num(X, posinf=0, neginf=0)), y)
     column = "column 2 (2)" if to is pd.DataFrame else "column 2"
     remedy = "leave out such rows, or fill them in" if named == "NaN" else "correct or rescale"
@@ -42,20 +42,20 @@ def test_a_cell_that_is_not_finite(call: str, value: float, named: str, to: Any)
         getattr(clf, call)(*((to(X),) if call == "predict" else (to(X), y)))
 
 
-def test_a_named_cell_that_is_missing() -> None:
-    X, y = spoilt(math.nan)
+def test_missing_cell_of_a_named_column_is_refused() -> None:
+    X, y = table_with_value(math.nan)
     with refused("X contains NaN, first in row 7, column 2 ('age'): "):
         estimator("binary").fit(pd.DataFrame(X, columns=["a", "b", "age", "c", "d"]), y)
 
 
-def test_a_cell_of_a_foreign_table() -> None:
-    """Where we cannot look, the message still says what and what to do."""
+def test_nonfinite_cell_of_an_unknown_table_type_is_refused() -> None:
+    """Without access to the cells, the message still states the problem and a fix."""
 
     class Foreign:
         shape = (120, 5)
 
         def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-            return spoilt(math.nan)[0]
+            return table_with_value(math.nan)[0]
 
         def __len__(self) -> int:
             return 120
@@ -66,7 +66,7 @@ def test_a_cell_of_a_foreign_table() -> None:
         estimator("binary").fit(Foreign(), table("binary")[1])
 
 
-def test_a_value_too_large_for_float32() -> None:
+def test_value_too_large_for_float32_is_refused() -> None:
     X, y = table("single", rows=3000)
     X[8, 1] = 1e300
     with refused(
@@ -79,7 +79,7 @@ def test_a_value_too_large_for_float32() -> None:
 
 
 @pytest.mark.parametrize("call", ["predict", "partial_fit", "backprop", "activations", "fit"])
-def test_another_number_of_columns(call: str) -> None:
+def test_wrong_number_of_columns_is_refused(call: str) -> None:
     X, y = table("binary")
     clf = estimator("binary", max_iter=1).fit(X, y)
     arguments: dict[str, Any] = {"X": X[:, :3]}
@@ -93,7 +93,7 @@ def test_another_number_of_columns(call: str) -> None:
         getattr(clf, call)(**arguments)
 
 
-def test_columns_of_text_in_a_data_frame() -> None:
+def test_text_columns_of_a_data_frame_are_refused() -> None:
     X, y = table("binary")
     mixed = pd.DataFrame({"size": X[:, 0], "colour": "red", "shape": "round"})
     with refused(
@@ -108,7 +108,7 @@ def test_columns_of_text_in_a_data_frame() -> None:
 
 
 @pytest.mark.parametrize("dtype", [object, str])
-def test_an_array_of_text(dtype: Any) -> None:
+def test_text_array_is_refused(dtype: Any) -> None:
     _, y = table("binary")
     X = np.array([["red", "round"]] * len(y), dtype=dtype)
     with refused("X holds 'red', which is not a number: encode text first"):
@@ -119,12 +119,12 @@ def test_an_array_of_text(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.001, 0.999])
-def test_a_part_to_validate_on_of_no_use(fraction: float) -> None:
+def test_unusable_validation_fraction_is_refused(fraction: float) -> None:
     with refused(f"validation_fraction={fraction} of 120 rows"):
         estimator("binary", early_stopping=True, validation_fraction=fraction).fit(*table("binary"))
 
 
-# ---- weights, and what else fit is given
+# ---- weights and other arguments of fit
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_a_part_to_validate_on_of_no_use(fraction: float) -> None:
     ids=["negative", "zero", "zero for all", "length", "shape", "nan", "text"],
 )
 @pytest.mark.parametrize("call", ["fit", "partial_fit", "backprop"])
-def test_sample_weights(weights: Any, parts: list[str], call: str) -> None:
+def test_invalid_sample_weights_are_refused(weights: Any, parts: list[str], call: str) -> None:
     X, y = table("single")
     reg = estimator("single", max_iter=1).fit(X, y)
     with refused(*parts):
         getattr(reg, call)(X, y, sample_weight=weights)
 
 
-def test_what_a_piece_of_the_data_cannot_serve() -> None:
+def test_partial_fit_refuses_options_that_need_all_rows() -> None:
     X, y = table("binary")
     with refused("early_stopping=True does not go with partial_fit", "set it to False"):
         estimator("binary", early_stopping=True).partial_fit(X, y, classes=["no", "yes"])
@@ -159,18 +159,18 @@ def test_what_a_piece_of_the_data_cannot_serve() -> None:
         estimator("binary", class_weight="balanced").partial_fit(X, y, classes=["no", "yes"])
 
 
-def test_weights_that_leave_nothing_to_validate_or_to_train_on() -> None:
+def test_weights_that_leave_no_training_or_validation_rows_are_refused() -> None:
     X, y = table("single")
     held = np.zeros(120)
-    held[estimator_held_out()] = 1
+    held[find_validation_rows()] = 1
     with refused("sample_weight is zero in every row that the validation set leaves to train on"):
         estimator("single", early_stopping=True).fit(X, y, held)
     with refused("sample_weight is zero in every row of the validation set"):
         estimator("single", early_stopping=True).fit(X, y, 1 - held)
 
 
-def estimator_held_out() -> np.ndarray:
-    """The rows that early stopping holds out, recognised by their targets."""
+def find_validation_rows() -> np.ndarray:
+    """The rows that early stopping holds out, identified by their targets."""
     X, y = table("single")
     seen: list[np.ndarray] = []
 
@@ -182,7 +182,7 @@ def estimator_held_out() -> np.ndarray:
     return np.flatnonzero(np.isin(y, seen[0]))
 
 
-def test_half_a_validation_set() -> None:
+def test_x_val_without_y_val_is_refused() -> None:
     X, y = table("single")
     with refused("y_val is missing: give both X_val and y_val, or neither"):
         estimator("single").fit(X, y, X_val=X)
@@ -190,19 +190,19 @@ def test_half_a_validation_set() -> None:
         estimator("single").fit(X, y, y_val=y)
 
 
-def test_weights_to_begin_with() -> None:
+def test_invalid_initial_weights_are_refused() -> None:
     X, y = table("single")
     right: dict[str, Any] = {
         "coefs_init": [np.ones((5, 8)), np.ones((8, 1))],
         "intercepts_init": [np.ones(8), np.ones(1)],
     }
     estimator("single").fit(X, y, **right)
-    for name, wrong, found in (
+    for name, wrong, result in (
         ("coefs_init", [np.ones((8, 5)), np.ones((1, 8))], "[(8, 5), (1, 8)]"),
         ("coefs_init", None, "None"),
         ("intercepts_init", 3, "3"),
     ):
-        with refused(f"{name} has shapes {found}: hidden_layer_sizes, X and y ask for [("):
+        with refused(f"{name} has shapes {result}: hidden_layer_sizes, X and y ask for [("):
             estimator("single").fit(X, y, **{**right, name: wrong})
     right["intercepts_init"][0][0] = math.nan
     with refused("intercepts_init holds values that are not finite"):
@@ -212,7 +212,7 @@ def test_weights_to_begin_with() -> None:
 # ---- divergence
 
 
-def test_a_fit_that_diverged_is_no_fit() -> None:
+def test_diverged_fit_leaves_the_estimator_unfitted() -> None:
     X, y = table("single")
     reg = estimator("single", solver="sgd", learning_rate_init=100)
     with pytest.raises(DivergedError):
@@ -221,7 +221,7 @@ def test_a_fit_that_diverged_is_no_fit() -> None:
         reg.predict(X)
 
 
-def test_a_loss_that_diverges_names_epoch_batch_and_rate() -> None:
+def test_divergence_error_names_epoch_batch_and_rate() -> None:
     X, y = table("single")
     reg = estimator("single", solver="sgd", learning_rate_init=100, batch_size=20, max_iter=50)
     remedy = "try a smaller learning rate, max_grad_norm=1.0, or scaling the columns of X to similar ranges"
@@ -230,7 +230,7 @@ def test_a_loss_that_diverges_names_epoch_batch_and_rate() -> None:
         reg.fit(100 * X, y)
 
 
-def test_lbfgs_that_diverges() -> None:
+def test_diverging_lbfgs_is_an_error() -> None:
     X, y = table("single")
     with refused(
         "L-BFGS ended with a loss of", "scale the columns of X to similar ranges", kind=DivergedError
@@ -239,25 +239,25 @@ def test_lbfgs_that_diverges() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
-def test_a_score_that_is_never_defined() -> None:
+def test_score_that_is_always_nan_is_an_error() -> None:
     X, y = table("single")
     with refused("the validation score (scoring=None) is nan on the 1 rows to validate on", "scoring='loss'"):
         estimator("single", early_stopping=True).fit(X, y, X_val=X[:1], y_val=y[:1])
 
 
-def test_weights_that_outgrow_float32() -> None:
+def test_weights_that_overflow_float32_are_an_error() -> None:
     X, y = table("single")
     with refused("the weights grew beyond what float32 holds: try a smaller", kind=DivergedError):
         estimator("single", learning_rate_init=1e39, max_iter=1, dtype="float32").fit(X[:10], y[:10])
 
 
-def test_a_small_table_must_fit_into_float32_too() -> None:
+def test_small_table_must_fit_into_float32() -> None:
     X, y = table("binary")
     with refused("X contains infinity or a value too large for float32, first in row 0"):
         estimator("binary", dtype="float32").fit(1e60 * X[:10], y[:10])
 
 
-def test_dates_are_not_numbers() -> None:
+def test_dates_are_refused() -> None:
     X, y = table("single")
     days = np.full(len(y), "2026-11-22", dtype="datetime64[D]")
     with refused("X holds dates: turn them into numbers first"):

@@ -1,4 +1,4 @@
-"""Bad targets for the estimators: labels, classes and numbers that cannot be learnt, each with its remedy."""
+"""Bad targets: labels, classes and numbers that cannot be learned, with clear errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = quiet
 
 @pytest.mark.parametrize(("value", "named"), [(math.nan, "NaN"), (math.inf, "infinity")])
 @pytest.mark.parametrize("target", ["single", "several"])
-def test_a_target_that_is_not_finite(value: float, named: str, target: str) -> None:
+def test_nonfinite_target_is_refused(value: float, named: str, target: str) -> None:
     X, y = table(target)
     y[4] = value
     where = "row 4: " if target == "single" else "row 4, column 0: "
@@ -24,7 +24,7 @@ def test_a_target_that_is_not_finite(value: float, named: str, target: str) -> N
         estimator(target).fit(X, y)
 
 
-def test_text_as_a_regressors_target() -> None:
+def test_text_target_of_a_regressor_is_refused() -> None:
     X, y = table("binary")
     for target in (y, y.astype(object), pd.Series(y)):
         with refused("y holds 'yes', which is not a number", "use MLPClassifier for classes"):
@@ -33,14 +33,14 @@ def test_text_as_a_regressors_target() -> None:
         estimator("binary").fit(X, X[:, 0])
 
 
-def test_negative_counts() -> None:
+def test_negative_counts_are_refused() -> None:
     X, y = table("counts")
     y[3] = -2.0
     with refused("y holds -2: loss='poisson' counts, from 0 up; use another loss"):
         estimator("counts", loss="poisson").fit(X, y)
 
 
-def test_one_class_only() -> None:
+def test_single_class_is_refused() -> None:
     X, y = table("binary")
     with refused("y holds one class only (['no']): a classifier needs rows of at least two classes"):
         estimator("binary").fit(X, np.full_like(y, "no"))
@@ -52,7 +52,7 @@ def test_one_class_only() -> None:
         estimator("multioutput").partial_fit(*table("multioutput"), classes=[[0, 1, 2], [5]])
 
 
-def test_a_class_with_one_row_cannot_be_split() -> None:
+def test_class_with_one_row_cannot_be_split() -> None:
     X, y = table("binary")
     y = np.where(np.arange(len(y)) == 5, "yes", "no")
     with refused("class 'yes' has one row only", "add rows of it, drop it, or validate on rows of your own"):
@@ -61,7 +61,7 @@ def test_a_class_with_one_row_cannot_be_split() -> None:
 
 
 @pytest.mark.parametrize("call", ["partial_fit", "backprop", "fit"])
-def test_a_label_never_seen(call: str) -> None:
+def test_unseen_label_is_refused(call: str) -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass", max_iter=1).partial_fit(X, y, classes=[10, 11, 12])
     arguments = {"X": X, "y": y, "X_val": X, "y_val": y + 1} if call == "fit" else {"X": X, "y": y + 1}
@@ -71,7 +71,7 @@ def test_a_label_never_seen(call: str) -> None:
         getattr(clf, call)(**arguments)
 
 
-def test_labels_never_seen_in_other_targets() -> None:
+def test_unseen_labels_of_other_target_types_are_refused() -> None:
     X, y = table("multioutput")
     clf = estimator("multioutput")
     with refused("y holds 9, not among the classes [5, 7]"):
@@ -84,7 +84,7 @@ def test_labels_never_seen_in_other_targets() -> None:
         clf.partial_fit(X, y[:, :2])
 
 
-def test_classes_that_are_missing_or_change() -> None:
+def test_missing_or_changed_classes_are_refused() -> None:
     X, y = table("multiclass")
     with refused("classes=None on the first call of partial_fit: give all the classes that may come"):
         estimator("multiclass").partial_fit(X, y)
@@ -103,7 +103,7 @@ def test_classes_that_are_missing_or_change() -> None:
         estimator("multioutput").partial_fit(*several, classes=[[0, 1, 2], [5, 7, 9], [0, 1]])
 
 
-def test_a_failed_first_piece_leaves_nothing_behind() -> None:
+def test_failed_first_partial_fit_leaves_the_estimator_unfitted() -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass")
     with refused("y holds 12"):
@@ -112,7 +112,7 @@ def test_a_failed_first_piece_leaves_nothing_behind() -> None:
     assert clf.n_outputs_ == 3
 
 
-def test_a_target_of_another_shape() -> None:
+def test_target_of_the_wrong_shape_is_refused() -> None:
     X, y = table("several")
     reg = estimator("several").partial_fit(X, y)
     for call in (reg.partial_fit, reg.backprop):
@@ -122,7 +122,7 @@ def test_a_target_of_another_shape() -> None:
         reg.fit(X, y, X_val=X, y_val=y[:, :2])
 
 
-def test_a_warm_start_goes_on_with_the_same_classes_and_sizes() -> None:
+def test_warm_start_requires_the_same_classes_and_sizes() -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass", warm_start=True).fit(X, y)
     with refused(
@@ -152,7 +152,7 @@ def test_a_warm_start_goes_on_with_the_same_classes_and_sizes() -> None:
     ],
     ids=str,
 )
-def test_class_weights(class_weight: Any, parts: list[str]) -> None:
+def test_invalid_class_weights_are_refused(class_weight: Any, parts: list[str]) -> None:
     with refused(*parts):
         estimator("multiclass", class_weight=class_weight).fit(*table("multiclass"))
 
@@ -160,7 +160,7 @@ def test_class_weights(class_weight: Any, parts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("label", "said"), [(None, "y holds None, first in row 3: "), (math.nan, "y contains NaN")]
 )
-def test_a_missing_label(label: object, said: str) -> None:
+def test_missing_label_is_refused(label: object, said: str) -> None:
     X, y = table("binary")
     labels = y.astype(object)
     labels[3] = label
@@ -168,7 +168,7 @@ def test_a_missing_label(label: object, said: str) -> None:
         estimator("binary").fit(X, labels)
 
 
-def test_labels_of_two_kinds() -> None:
+def test_labels_of_mixed_types_are_refused() -> None:
     X, y = table("binary")
     labels = y.astype(object)
     labels[3] = 1

@@ -1,4 +1,4 @@
-"""What scikit-learn's MLPs decline to add: targets, weights, dropout, solvers, schedules, batches, types."""
+"""Features beyond scikit-learn's MLPs: targets, weights, dropout, solvers, schedules, batches, dtypes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 SCHEDULES = ("constant", "cosine", "warmup_cosine", "one_cycle")
 
 
-def learns(model: Any, X: np.ndarray, y: np.ndarray) -> None:
-    """Assert that a fit lowers the loss by a tenth at least."""
+def check_learns(model: Any, X: np.ndarray, y: np.ndarray) -> None:
+    """Assert that a fit lowers the loss by at least 10%."""
     curve = model.fit(X, y).loss_curve_
     assert np.isfinite(curve).all()
     assert curve[-1] < 0.9 * curve[0]
@@ -30,10 +30,10 @@ def learns(model: Any, X: np.ndarray, y: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_kind_of_target_is_learnt_by_fit_and_by_partial_fit(target: str) -> None:
+def test_fit_and_partial_fit_learn_every_target_type(target: str) -> None:
     X, y = table(target)
     model = estimator(target, max_iter=60)
-    learns(model, X, y)
+    check_learns(model, X, y)
     assert model.score(X, y) > 0.6
     assert model.predict(X).shape == y.shape
     pieces = estimator(target)
@@ -47,7 +47,7 @@ def test_every_kind_of_target_is_learnt_by_fit_and_by_partial_fit(target: str) -
     assert pieces.predict(X).dtype == y.dtype
 
 
-def test_several_targets_of_several_classes() -> None:
+def test_multioutput_multiclass_targets() -> None:
     X, y = table("multioutput")
     clf = estimator("multioutput", max_iter=60).fit(X, y)
     assert [labels.tolist() for labels in clf.classes_] == [[0, 1, 2], [5, 7, 9]]
@@ -62,20 +62,20 @@ def test_several_targets_of_several_classes() -> None:
     assert clf.score(X, y, sample_weight=right.astype(float)) == 1
 
 
-def test_words_as_several_targets() -> None:
+def test_multioutput_text_targets() -> None:
     X, y = table("multioutput")
     words = np.array(["low", "middle", "high"])[y % 3]
     clf = estimator("multioutput", max_iter=30).fit(X, words)
     assert set(clf.predict(X)[:, 0]) <= set(words[:, 0])
 
 
-def test_numbers_written_as_text_are_numbers() -> None:
+def test_numeric_strings_are_converted() -> None:
     X, y = table("single")
     curves = [estimator("single").fit(X, as_text).loss_curve_ for as_text in (y, y.astype(str))]
     np.testing.assert_allclose(curves[1], curves[0])
 
 
-def test_another_solver_between_pieces_begins_without_memory() -> None:
+def test_changing_the_solver_resets_the_optimiser_state() -> None:
     X, y = table("single")
     reg = estimator("single").partial_fit(X, y).set_params(solver="sgd").partial_fit(X, y)
     fresh = estimator("single", solver="sgd", max_iter=1)
@@ -84,7 +84,7 @@ def test_another_solver_between_pieces_begins_without_memory() -> None:
     np.testing.assert_allclose(reg.coefs_[0], fresh.coefs_[0], rtol=1e-6)
 
 
-def test_answers_that_overflow_score_nan_as_in_scikit_learn() -> None:
+def test_overflowing_predictions_score_nan_as_in_scikit_learn() -> None:
     X, y = table("single")
     reg = estimator("single", max_iter=1).fit(X, y)
     assert np.isnan(reg._default_score(y, np.full((len(y), 1), np.inf), None))
@@ -94,14 +94,14 @@ def test_answers_that_overflow_score_nan_as_in_scikit_learn() -> None:
 
 
 @pytest.mark.parametrize("target", CLASS_TARGETS)
-def test_balanced_classes_are_sample_weights(target: str) -> None:
+def test_balanced_class_weight_equals_sample_weights(target: str) -> None:
     X, y = table(target)
     balanced = estimator(target, class_weight="balanced").fit(X, y)
     weighted = estimator(target).fit(X, y, sample_weight=compute_sample_weight("balanced", y))
     np.testing.assert_allclose(balanced.loss_curve_, weighted.loss_curve_, rtol=1e-12)
 
 
-def test_class_weights_are_sample_weights() -> None:
+def test_class_weight_equals_sample_weights() -> None:
     X, y = table("multiclass")
     own = np.linspace(0.5, 1.5, len(y))
     by_class = estimator("multiclass", class_weight={10: 3.0, 12: 0}).fit(X, y, sample_weight=own)
@@ -110,7 +110,7 @@ def test_class_weights_are_sample_weights() -> None:
     np.testing.assert_allclose(by_class.coefs_[0], by_row.coefs_[0], rtol=1e-12)
 
 
-def test_a_dict_for_each_target() -> None:
+def test_class_weight_accepts_a_dict_per_target() -> None:
     X, y = table("multilabel")
     listed = estimator("multilabel", class_weight=[{1: 2.0}, {0: 3.0}, {}]).fit(X, y)
     weights = np.where(y[:, 0] == 1, 2.0, 1.0) * np.where(y[:, 1] == 0, 3.0, 1.0)
@@ -119,7 +119,7 @@ def test_a_dict_for_each_target() -> None:
     )
 
 
-def test_class_weights_hold_in_pieces_that_lack_a_class() -> None:
+def test_class_weights_apply_in_partial_fits_that_lack_a_class() -> None:
     X, y = table("multiclass")
     piece = y != 10
     by_class = estimator("multiclass", class_weight={10: 5.0, 11: 2.0})
@@ -132,7 +132,7 @@ def test_class_weights_hold_in_pieces_that_lack_a_class() -> None:
 # ---- regularisers
 
 
-def test_label_smoothing_keeps_answers_from_certainty() -> None:
+def test_label_smoothing_keeps_probabilities_below_one() -> None:
     X, y = table("multiclass")
     sure = estimator("multiclass", max_iter=300, n_iter_no_change=300).fit(X, y)
     smooth = estimator("multiclass", max_iter=300, n_iter_no_change=300, label_smoothing=0.3).fit(X, y)
@@ -146,7 +146,7 @@ def test_dropout_is_reproducible_and_off_when_predicting(dropout: Any) -> None:
     X, y = table("multiclass")
     sizes = {"hidden_layer_sizes": (16, 16), "max_iter": 30}
     clf = estimator("multiclass", dropout=dropout, **sizes)
-    learns(clf, X, y)
+    check_learns(clf, X, y)
     np.testing.assert_array_equal(clf.predict_proba(X), clf.predict_proba(X))
     again = estimator("multiclass", dropout=dropout, **sizes).fit(X, y)
     assert again.loss_curve_ == clf.loss_curve_
@@ -155,7 +155,7 @@ def test_dropout_is_reproducible_and_off_when_predicting(dropout: Any) -> None:
     assert other.fit(X, y).loss_curve_ != clf.loss_curve_
 
 
-def test_dropout_draws_anew_in_every_piece() -> None:
+def test_each_partial_fit_draws_new_dropout_masks() -> None:
     X, y = table("single")
     frozen = {"learning_rate_init": 1e-12, "shuffle": False, "solver": "sgd", "momentum": 0}
     reg = estimator("single", dropout=0.5, **frozen)
@@ -164,7 +164,7 @@ def test_dropout_draws_anew_in_every_piece() -> None:
     assert len({round(loss, 6) for loss in reg.loss_curve_}) == 3
 
 
-def test_the_gradients_norm_is_cut() -> None:
+def test_gradient_norm_is_clipped() -> None:
     X, y = table("single")
     plain = {"solver": "sgd", "momentum": 0, "learning_rate_init": 1.0, "batch_size": "full", "alpha": 0}
     reg = estimator("single", **plain, max_grad_norm=0.01, max_iter=1)
@@ -179,7 +179,7 @@ def test_the_gradients_norm_is_cut() -> None:
     assert np.sqrt(sum((step**2).sum() for step in moved)) == pytest.approx(0.01, rel=1e-3)
     with pytest.raises(bp.errors.DivergedError):
         estimator("single", solver="sgd", learning_rate_init=50.0, max_iter=50).fit(1e3 * X, y)
-    # The same with short steps.
+    # The same with a small learning rate.
     estimator("single", solver="sgd", learning_rate_init=1e-3, max_iter=50, max_grad_norm=1.0).fit(1e3 * X, y)
 
 
@@ -199,10 +199,10 @@ def test_adamw_shrinks_weights() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_learns(activation: str) -> None:
-    learns(estimator("single", activation=activation, max_iter=40), *table("single"))
+    check_learns(estimator("single", activation=activation, max_iter=40), *table("single"))
 
 
-def test_one_activation_for_each_layer() -> None:
+def test_each_layer_can_have_its_own_activation() -> None:
     X, y = table("single")
     own = Activation("square", lambda Z: Z * Z, lambda Z: 2 * Z)
     reg = estimator("single", hidden_layer_sizes=(8, 6, 4), activation=["gelu", own, "tanh"])
@@ -214,11 +214,11 @@ def test_one_activation_for_each_layer() -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "lbfgs"])
-def test_every_loss_is_lowered_by_every_solver(loss: str, solver: str) -> None:
+def test_every_solver_lowers_every_loss(loss: str, solver: str) -> None:
     target = "counts" if loss == "poisson" else "single"
     X, y = table(target)
     model = estimator(target, loss=loss, solver=solver, max_iter=30, batch_size=16)
-    learns(model, X, y)
+    check_learns(model, X, y)
     assert model.out_activation_ == ("exp" if loss == "poisson" else "identity")
     assert (model.predict(X) > 0).all() or loss != "poisson"
 
@@ -231,13 +231,13 @@ def test_every_loss_is_lowered_by_every_solver(loss: str, solver: str) -> None:
         ({"loss": "quantile", "quantile": 0.5}, 3.0),
         ({"loss": "quantile", "quantile": 0.7}, 4.0),
         ({"loss": "huber", "huber_delta": 1e3}, 22.0),
-        # Where the residuals, cut to ±1, add up to 0.
+        # Where the residuals, clipped to ±1, sum to 0.
         ({"loss": "huber", "huber_delta": 1.0}, 3.0),
         ({"loss": "poisson"}, 22.0),
     ],
     ids=str,
 )
-def test_each_loss_reaches_its_statistic(parameters: dict[str, Any], wanted: float) -> None:
+def test_each_loss_converges_to_its_statistic(parameters: dict[str, Any], wanted: float) -> None:
     y = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
     reg = bp.MLPRegressor(
         **parameters,
@@ -259,12 +259,12 @@ def test_each_loss_reaches_its_statistic(parameters: dict[str, Any], wanted: flo
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_every_schedule_learns(learning_rate: Any, solver: str) -> None:
     model = estimator("single", learning_rate=learning_rate, solver=solver, max_iter=20)
-    learns(model, *table("single"))
+    check_learns(model, *table("single"))
     assert len(model.learning_rate_curve_) == 20
 
 
 @pytest.mark.parametrize("name", SCHEDULES[1:])
-def test_planned_schedules_end_with_training(name: str) -> None:
+def test_fixed_length_schedules_end_with_training(name: str) -> None:
     model = estimator("single", learning_rate=name, warmup_fraction=0.25, max_iter=20, batch_size=20)
     rates = model.fit(*table("single")).learning_rate_curve_
     assert max(rates) == pytest.approx(0.01, rel=0.05)
@@ -276,13 +276,13 @@ def test_planned_schedules_end_with_training(name: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["single", "multiclass"])
-def test_full_is_the_batch_of_all_rows(target: str) -> None:
+def test_batch_size_full_uses_all_rows(target: str) -> None:
     X, y = table(target)
     full, all_rows = (estimator(target, batch_size=size).fit(X, y) for size in ("full", len(y)))
     np.testing.assert_array_equal(full.coefs_[0], all_rows.coefs_[0])
 
 
-def test_full_batches_need_no_more_memory_for_more_rows() -> None:
+def test_full_batch_memory_does_not_grow_with_rows() -> None:
     width, peaks = 256, []
     for rows in (16_384, 65_536):
         X, y = np.ones((rows, 4), "float32"), np.ones(rows, "float32")
@@ -290,28 +290,28 @@ def test_full_batches_need_no_more_memory_for_more_rows() -> None:
         estimator("single", hidden_layer_sizes=width, batch_size="full", max_iter=1).fit(X, y)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # What one hidden matrix of the further rows would take, had it been made at once.
+    # The size of one hidden matrix of the additional rows, if it were made at once.
     assert peaks[1] - peaks[0] < 0.1 * (65_536 - 16_384) * width * 4
 
 
-# ---- types, and weights to begin with
+# ---- dtypes and initial weights
 
 
 @pytest.mark.parametrize("rows", [120, 3000])
 @pytest.mark.parametrize("given", ["float32", "float64"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", None, np.float32])
-def test_dtype(rows: int, given: str, dtype: Any) -> None:
+def test_dtype_sets_the_training_precision(rows: int, given: str, dtype: Any) -> None:
     X, y = table("single", rows, given)
     reg = estimator("single", dtype=dtype, max_iter=2).fit(X, y)
     wanted = np.dtype(given if dtype is None else dtype)
     assert {array.dtype for array in [*reg.coefs_, *reg.intercepts_]} == {wanted}
-    # Answers are as precise as the question.
+    # Predictions have the dtype of the input.
     assert reg.predict(X).dtype == given
-    # Integers are trained on as scikit-learn does, as float64.
+    # Integers are trained on as float64, as in scikit-learn.
     assert reg.set_params(dtype=None).fit(X.round().astype(int), y).coefs_[0].dtype == np.float64
 
 
-def test_float32_follows_float64() -> None:
+def test_float32_loss_curve_is_close_to_float64() -> None:
     X, y = table("single", 3000)
     short, long = (estimator("single", dtype=dtype).fit(X, y).loss_curve_ for dtype in ("float32", "float64"))
     assert short != long
@@ -319,7 +319,7 @@ def test_float32_follows_float64() -> None:
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_weights_to_begin_with(solver: str) -> None:
+def test_training_starts_from_given_weights(solver: str) -> None:
     X, y = table("multiclass")
     whole = estimator("multiclass", solver="sgd", momentum=0, shuffle=False, max_iter=6).fit(X, y)
     half = estimator("multiclass", solver="sgd", momentum=0, shuffle=False, max_iter=3).fit(X, y)

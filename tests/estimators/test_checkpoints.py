@@ -1,4 +1,4 @@
-"""Checkpoints: a fit that died goes on to the very weights that it would have had."""
+"""Checkpoints: a resumed fit ends with exactly the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class DiedError(BaseException):
-    """Nothing catches it, as nothing catches SIGKILL."""
+    """An exception that nothing catches, like SIGKILL."""
 
 
 @pytest.fixture(autouse=True)
-def pieces_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_batch_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_module, "CHUNK_SECONDS", 0.0)
 
 
 @contextmanager
 def dying_after(n_writes: int) -> Iterator[None]:
-    """Let a fit die right after a checkpoint."""
+    """Make a fit die right after a checkpoint."""
     write, left = Checkpoints.write, [n_writes]
 
     def and_die(self: Checkpoints, *given: Any) -> Path:
@@ -87,11 +87,11 @@ COMPILED = ("adam with dropout", "sgd that slows down", "early stopping by a sco
 @pytest.mark.parametrize(
     ("case", "engine"), [*((case, "numpy") for case in CASES), *((case, "jax") for case in COMPILED)]
 )
-def test_a_fit_that_died_goes_on_to_the_same_weights(case: str, engine: str, tmp_path: Path) -> None:
+def test_resumed_fit_gives_the_same_weights(case: str, engine: str, tmp_path: Path) -> None:
     model, (X, y) = model_of(case, engine)
     whole = model.fit(X, y)
     model, _ = model_of(case, engine)
-    # In epoch 1, in the middle of an epoch, at its end; and dead again before it came far.
+    # In epoch 1, in the middle of an epoch, at its end; and dying again soon after.
     for writes in (2, 5, 1, 3):
         with dying_after(writes), pytest.raises(DiedError):
             model.fit(X, y, checkpoint=Checkpoints(tmp_path, "0s"), resume=True)
@@ -101,7 +101,7 @@ def test_a_fit_that_died_goes_on_to_the_same_weights(case: str, engine: str, tmp
 
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(5)])
-def test_a_fit_without_a_seed_goes_on_as_it_began(random_state: Any, tmp_path: Path) -> None:
+def test_fit_without_a_seed_resumes_with_the_same_random_numbers(random_state: Any, tmp_path: Path) -> None:
     X, y = table("binary", 150)
     seen: list[list[Any]] = []
     for resume in (False, True):
@@ -120,7 +120,7 @@ def test_a_fit_without_a_seed_goes_on_as_it_began(random_state: Any, tmp_path: P
         assert all(np.array_equal(one, other) for one, other in zip(coefs, seen[0], strict=True))
 
 
-def test_an_interrupted_fit_is_saved_and_goes_on(tmp_path: Path) -> None:
+def test_interrupted_fit_is_saved_and_resumes(tmp_path: Path) -> None:
     X, y = table("multiclass", 150)
     whole = estimator("multiclass", max_iter=5, batch_size=32).fit(X, y)
 
@@ -137,7 +137,7 @@ def test_an_interrupted_fit_is_saved_and_goes_on(tmp_path: Path) -> None:
     same(model, whole)
 
 
-def test_a_fit_that_ended_is_not_trained_further(tmp_path: Path) -> None:
+def test_finished_fit_is_not_trained_further(tmp_path: Path) -> None:
     X, y = table("binary", 150)
     model = estimator("binary", max_iter=50, tol=10.0, n_iter_no_change=2, batch_size=32)
     ended = model.fit(X, y, checkpoint=tmp_path).coefs_
@@ -147,20 +147,20 @@ def test_a_fit_that_ended_is_not_trained_further(tmp_path: Path) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(ended, again, strict=True))
 
 
-def test_more_epochs_go_on_from_the_end(tmp_path: Path) -> None:
+def test_larger_max_iter_resumes_from_the_end(tmp_path: Path) -> None:
     X, y = table("single", 150)
     whole = estimator("single", max_iter=6, batch_size=32).fit(X, y)
     estimator("single", max_iter=3, batch_size=32).fit(X, y, checkpoint=tmp_path)
     same(estimator("single", max_iter=6, batch_size=32).fit(X, y, checkpoint=tmp_path, resume=True), whole)
 
 
-def test_resume_without_a_checkpoint_begins_anew(tmp_path: Path) -> None:
+def test_resume_without_a_checkpoint_starts_from_scratch(tmp_path: Path) -> None:
     X, y = table("single", 60)
     begun = estimator("single").fit(X, y, checkpoint=tmp_path / "new" / "deep", resume=True)
     same(begun, estimator("single").fit(X, y))
 
 
-def test_the_last_two_are_kept_by_time_or_by_epochs(tmp_path: Path) -> None:
+def test_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     X, y = table("single", 60)
     estimator("single", max_iter=7).fit(X, y, checkpoint=Checkpoints(tmp_path, every=2))
     assert [path.name for path in sorted(tmp_path.iterdir())] == [
@@ -172,7 +172,7 @@ def test_the_last_two_are_kept_by_time_or_by_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "text", "missing array"])
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(damage: str, tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_reported_and_the_previous_one_used(damage: str, tmp_path: Path) -> None:
     X, y = table("multiclass", 150)
     whole = estimator("multiclass", max_iter=6, batch_size=32).fit(X, y)
     estimator("multiclass", max_iter=4, batch_size=32).fit(X, y, checkpoint=Checkpoints(tmp_path, 1))
@@ -196,7 +196,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(damage: str, tm
     same(resumed, whole)
 
 
-def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_detected(tmp_path: Path) -> None:
     content = serialize(CheckpointData({"a": np.arange(6.0), "b": np.array(3)}, {"text": "ü"}))
     file = tmp_path / "one"
     file.write_bytes(content)
@@ -204,15 +204,15 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     for place in range(len(content)):
         file.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
         try:
-            found = deserialize(file)
+            result = deserialize(file)
         except CheckpointError:
             continue
-        # What is left is the header's own padding.
-        assert found.metadata == before.metadata
-        assert all(np.array_equal(found.arrays[name], array) for name, array in before.arrays.items())
+        # Only the header's padding remains.
+        assert result.metadata == before.metadata
+        assert all(np.array_equal(result.arrays[name], array) for name, array in before.arrays.items())
 
 
-def test_where_all_are_damaged_nothing_is_made_up(tmp_path: Path) -> None:
+def test_only_damaged_checkpoints_is_an_error(tmp_path: Path) -> None:
     X, y = table("single", 60)
     estimator("single").fit(X, y, checkpoint=Checkpoints(tmp_path, 1))
     for path in Checkpoints(tmp_path).files():
@@ -231,7 +231,7 @@ def test_a_checkpoint_of_an_older_format_is_refused(tmp_path: Path) -> None:
         estimator("single").fit(X, y, checkpoint=tmp_path, resume=True)
 
 
-def test_the_state_after_an_epoch_reaches_the_callbacks(tmp_path: Path) -> None:
+def test_callbacks_get_the_state_after_each_epoch(tmp_path: Path) -> None:
     X, y = table("multiclass", 150)
     states: list[Any] = []
     model = estimator("multiclass", max_iter=3, callbacks=[lambda epoch: states.append(epoch.fit_state)])
@@ -243,7 +243,7 @@ def test_the_state_after_an_epoch_reaches_the_callbacks(tmp_path: Path) -> None:
         states[-1].rewinds = 1
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path) -> None:
     X, y = table("multiclass", 150)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -264,18 +264,18 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     same(resumed, estimator("multiclass", max_iter=6, batch_size=32).fit(X, y))
 
 
-def test_thirty_kills_and_still_the_same_weights(tmp_path: Path) -> None:
-    found = subprocess.run(
+def test_fit_killed_thirty_times_gives_the_same_weights(tmp_path: Path) -> None:
+    result = subprocess.run(
         [sys.executable, "-m", "tests.estimators.killing", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    told = json.loads(found.stdout)
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
     assert told["kills"] == 30
     assert told["whole"] == told["resumed"]
 
 
-# ---- what is refused
+# ---- errors
 
 
 @pytest.mark.parametrize(
@@ -287,14 +287,14 @@ def test_thirty_kills_and_still_the_same_weights(tmp_path: Path) -> None:
         ({"engine": "jax"}, "engine was numpy, and now is jax"),
     ],
 )
-def test_another_fit_does_not_go_on(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_resume_with_other_settings_is_refused(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
     X, y = table("multiclass")
     first = estimator("multiclass", hidden_layer_sizes=(8,), engine="numpy").fit(X, y, checkpoint=tmp_path)
     with pytest.raises(CheckpointError, match=f"{message}.*; set it as it was, or begin anew"):
         first.set_params(**changed).fit(X, y, checkpoint=tmp_path, resume=True)
 
 
-def test_other_rows_do_not_go_on(tmp_path: Path) -> None:
+def test_resume_with_other_rows_is_refused(tmp_path: Path) -> None:
     X, y = table("multiclass")
     estimator("multiclass").fit(X, y, checkpoint=tmp_path)
     with pytest.raises(CheckpointError, match="rows was 120, and now is 119"):
@@ -303,7 +303,7 @@ def test_other_rows_do_not_go_on(tmp_path: Path) -> None:
         estimator("multiclass").fit(X + 1, y, checkpoint=tmp_path, resume=True)
 
 
-def test_other_weights_and_other_validation_rows_do_not_go_on(tmp_path: Path) -> None:
+def test_resume_with_other_sample_weights_or_validation_rows_is_refused(tmp_path: Path) -> None:
     X, y = table("multiclass")
     estimator("multiclass").fit(X, y, np.ones(len(y)), X_val=X[:9], y_val=y[:9], checkpoint=tmp_path)
     for weights, n in ((None, 9), (np.arange(len(y)), 9), (np.ones(len(y)), 8)):
@@ -313,7 +313,7 @@ def test_other_weights_and_other_validation_rows_do_not_go_on(tmp_path: Path) ->
             )
 
 
-def test_two_fits_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_second_fit_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     X, y = table("single", 60)
 
     def another(_: Any) -> None:
@@ -323,7 +323,7 @@ def test_two_fits_do_not_share_a_folder(tmp_path: Path) -> None:
     estimator("single", callbacks=[another], max_iter=1).fit(X, y, checkpoint=tmp_path / "kept")
 
 
-def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
+def test_existing_checkpoints_are_not_overwritten(tmp_path: Path) -> None:
     X, y = table("single", 60)
     estimator("single").fit(X, y, checkpoint=tmp_path)
     with pytest.raises(
@@ -350,7 +350,7 @@ def test_checkpoints_are_not_overwritten_unasked(tmp_path: Path) -> None:
         ({}, {"resume": "yes"}, "resume='yes' is not allowed: give True or False"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(
+def test_fit_that_cannot_be_checkpointed_is_refused(
     parameters: dict[str, Any], given: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     X, y = table("single", 60)
@@ -360,12 +360,12 @@ def test_what_cannot_be_kept_is_refused(
 
 
 @pytest.mark.parametrize("every", [0, -1, True, 2.5, "5", "min", "5 days", None])
-def test_how_often_has_to_make_sense(every: Any) -> None:
+def test_invalid_checkpoint_interval_is_refused(every: Any) -> None:
     with pytest.raises(ParameterError, match=r"every=.* is not allowed: give a time, as '5min'"):
         Checkpoints("folder", every)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_unwritable_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     X, y = table("single", 60)
     with pytest.raises(CheckpointError, match=r"could not be written: Not a directory|File exists"):

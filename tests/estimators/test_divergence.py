@@ -1,4 +1,4 @@
-"""A loss that is no longer finite: an error, or back to the best epoch and slower on."""
+"""Divergence: an error, or a rewind to the best epoch with a lower learning rate."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ pytestmark = quiet
 
 
 @pytest.fixture(autouse=True)
-def pieces_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_batch_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_module, "CHUNK_SECONDS", 0.0)
 
 
 def steep(**parameters: Any) -> tuple[Any, Any, Any]:
-    """Rows on which a rate of 1 diverges after a while, and of a half, and a quarter of it does not."""
+    """Rows on which rates of 1 and 1/2 diverge after a while, and a rate of 1/4 does not."""
     rng = np.random.RandomState(0)
     X = rng.randn(400, 3)
     y = X @ [1.0, 2.0, 3.0]
@@ -36,14 +36,14 @@ def steep(**parameters: Any) -> tuple[Any, Any, Any]:
     return model, X, y
 
 
-def test_divergence_is_an_error_unless_asked() -> None:
+def test_divergence_is_an_error_by_default() -> None:
     model, X, y = steep()
     with pytest.raises(DivergedError):
         model.fit(X, y)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_a_fit_that_diverges_goes_back_and_slows_down(engine: str) -> None:
+def test_diverging_fit_rewinds_and_halves_the_learning_rate(engine: str) -> None:
     model, X, y = steep(on_divergence="rewind", engine=engine)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -57,7 +57,7 @@ def test_a_fit_that_diverges_goes_back_and_slows_down(engine: str) -> None:
     assert len(model.loss_curve_) == model.n_iter_ == 12
 
 
-def test_three_times_is_enough() -> None:
+def test_three_rewinds_are_the_maximum() -> None:
     model, X, y = steep(on_divergence="rewind")
     model.set_params(learning_rate_init=1e6)
     with warnings.catch_warnings():
@@ -67,7 +67,7 @@ def test_three_times_is_enough() -> None:
 
 
 @pytest.mark.parametrize("writes", [150, 300], ids=["between two", "after two"])
-def test_a_rewind_is_remembered_by_a_checkpoint(writes: int, tmp_path: Path) -> None:
+def test_checkpoint_stores_the_rewinds(writes: int, tmp_path: Path) -> None:
     model, X, y = steep(on_divergence="rewind")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Watching a fit: validation rows, early stopping and its best weights, callbacks, printing, Ctrl-C."""
+"""Validation rows, early stopping with its best weights, callbacks, verbose output and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = quiet
 
 
 def loss_of(model: Any, X: Any, y: Any) -> float:
-    """The mean loss, without the penalty, by way of ``backprop``."""
+    """The mean loss without the penalty, by ``backprop``."""
     scale = model.n_outputs_ if getattr(model, "loss", "") == "squared_error" else 1
     return float(model.backprop(np.asarray(X), np.asarray(y)).loss) / scale
 
@@ -30,7 +30,7 @@ def loss_of(model: Any, X: Any, y: Any) -> float:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_rows_of_ones_own_are_validated_after_every_epoch(target: str, solver: str) -> None:
+def test_given_validation_rows_are_evaluated_after_every_epoch(target: str, solver: str) -> None:
     X, y = table(target)
     model = estimator(target, solver=solver).fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
     assert len(model.validation_loss_curve_) == model.n_iter_
@@ -41,7 +41,7 @@ def test_rows_of_ones_own_are_validated_after_every_epoch(target: str, solver: s
     assert alone.validation_loss_curve_ is None
 
 
-def test_validation_rows_of_other_containers() -> None:
+def test_validation_rows_may_be_any_container() -> None:
     X, y = table("binary")
     curves = [
         estimator("binary").fit(X, y, X_val=to(X[:40]), y_val=y[:40]).validation_loss_curve_
@@ -56,10 +56,10 @@ def test_validation_rows_of_other_containers() -> None:
     np.testing.assert_allclose(by_name.validation_loss_curve_, curves[0])
 
 
-def test_early_stopping_validates_on_ones_own_rows() -> None:
+def test_early_stopping_uses_the_given_validation_rows() -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass", early_stopping=True).fit(X[:80], y[:80], X_val=X[80:], y_val=y[80:])
-    # No row was held out, so every epoch saw all of them.
+    # No row is held out, so every epoch uses all of them.
     assert clf.t_ == 80 * clf.n_iter_
     assert clf.best_validation_score_ == max(clf.validation_scores_) == clf.score(X[80:], y[80:])
 
@@ -76,8 +76,8 @@ SCORERS = {
 }
 
 
-def scored(scoring: str, model: Any, X: np.ndarray, y: np.ndarray) -> float:
-    """What early stopping should have seen, computed anew."""
+def expected_scores(scoring: str, model: Any, X: np.ndarray, y: np.ndarray) -> float:
+    """The validation score that early stopping should compute."""
     if scoring == "accuracy or R²":
         return float(model.score(X, y))
     if scoring in {"loss", "name", "callable"}:
@@ -104,11 +104,13 @@ def test_the_best_weights_are_restored(scoring: str, solver: str) -> None:
     assert best < len(clf.validation_scores_) - 1
     assert clf.best_iteration_ == best + 1
     assert clf.best_validation_score_ == clf.validation_scores_[best]
-    assert scored(scoring, clf, X[80:], y[80:]) == pytest.approx(clf.best_validation_score_, rel=1e-5)
+    assert expected_scores(scoring, clf, X[80:], y[80:]) == pytest.approx(
+        clf.best_validation_score_, rel=1e-5
+    )
     assert clf.best_loss_ is None
 
 
-def test_early_stopping_a_regressor_on_any_scorer() -> None:
+def test_early_stopping_of_a_regressor_with_any_scorer() -> None:
     X, y = table("several")
     for scoring, metric in (
         ("neg_mean_absolute_error", mean_absolute_error),
@@ -120,7 +122,7 @@ def test_early_stopping_a_regressor_on_any_scorer() -> None:
         assert reg.best_validation_score_ == pytest.approx(value, rel=1e-5)
 
 
-def test_a_scorer_gets_the_weights_of_the_held_out_rows() -> None:
+def test_scorer_gets_the_weights_of_the_validation_rows() -> None:
     X, y = table("binary")
     weights = np.linspace(0.1, 2, len(y))
     seen: list[Any] = []
@@ -139,14 +141,14 @@ def test_a_scorer_gets_the_weights_of_the_held_out_rows() -> None:
 @pytest.mark.parametrize(
     "scoring", ["neg_max_error", lambda model, X, _: -float(model.predict(X).max())], ids=["name", "callable"]
 )
-def test_a_scorer_that_knows_no_weights_gets_none(scoring: Any) -> None:
+def test_scorer_without_sample_weight_gets_no_weights(scoring: Any) -> None:
     X, y = table("single")
     reg = estimator("single", early_stopping=True, scoring=scoring).fit(X, y, np.ones(len(y)))
     assert len(reg.validation_scores_) == reg.n_iter_
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_early_stopping_stops_every_kind_of_target(target: str) -> None:
+def test_early_stopping_stops_for_every_target_type(target: str) -> None:
     X, y = table(target)
     model = estimator(target, early_stopping=True, scoring="loss", tol=0.5, n_iter_no_change=2, max_iter=50)
     assert model.fit(X, y).n_iter_ < 50
@@ -154,10 +156,10 @@ def test_early_stopping_stops_every_kind_of_target(target: str) -> None:
     np.testing.assert_allclose(model.validation_loss_curve_, -np.array(model.validation_scores_))
 
 
-def test_patience_without_validation_watches_the_loss() -> None:
+def test_patience_without_validation_uses_the_training_loss() -> None:
     X, y = table("single")
     reg = estimator("single", tol=10.0, n_iter_no_change=3, max_iter=50).fit(X, y)
-    # The first epoch is progress; then 4 are one more than is borne.
+    # The first epoch improves; the next 4 exceed the patience.
     assert reg.n_iter_ == 5
     assert reg.best_loss_ == min(reg.loss_curve_)
     assert reg.best_iteration_ == 1 + int(np.argmin(reg.loss_curve_))
@@ -187,7 +189,7 @@ def test_callbacks_get_every_epochs_record(solver: str) -> None:
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("answer", [True, np.True_])
-def test_a_callback_that_returns_true_ends_training(solver: str, answer: Any) -> None:
+def test_callback_that_returns_true_stops_training(solver: str, answer: Any) -> None:
     X, y = table("multiclass")
     seen: list[int] = []
     callbacks = [lambda epoch: answer if epoch.number == 3 else None, lambda epoch: seen.append(epoch.number)]
@@ -197,20 +199,20 @@ def test_a_callback_that_returns_true_ends_training(solver: str, answer: Any) ->
     assert not clf.interrupted_
 
 
-def test_only_true_ends_training() -> None:
+def test_only_true_stops_training() -> None:
     X, y = table("single")
     reg = estimator("single", callbacks=(lambda _: 1, lambda _: "go on", lambda _: False)).fit(X, y)
     assert reg.n_iter_ == 10
 
 
-def test_callbacks_see_the_score_that_is_watched() -> None:
+def test_callbacks_get_the_validation_score() -> None:
     X, y = table("binary")
     epochs: list[EpochRecord] = []
     clf = estimator("binary", early_stopping=True, callbacks=[epochs.append]).fit(X, y)
     assert [epoch.validation_score for epoch in epochs] == clf.validation_scores_
 
 
-def test_callbacks_during_partial_fit() -> None:
+def test_partial_fit_calls_callbacks() -> None:
     X, y = table("binary")
     epochs: list[EpochRecord] = []
     clf = estimator("binary", callbacks=[epochs.append])
@@ -263,7 +265,7 @@ def test_an_interrupted_early_stopping_keeps_the_best_weights() -> None:
     assert clf.score(X[80:], y[80:]) == max(clf.validation_scores_)
 
 
-def test_an_interrupt_before_the_first_epoch_leaves_the_first_weights() -> None:
+def test_interrupt_before_the_first_epoch_keeps_the_initial_weights() -> None:
     X, y = table("single")
 
     def rate(step: int) -> float:
@@ -290,7 +292,7 @@ def test_warnings_point_at_the_callers_line() -> None:
 
 
 @quiet
-def test_an_iteration_of_lbfgs_tells_its_own_seconds() -> None:
+def test_lbfgs_iterations_report_their_own_seconds() -> None:
     records: list[EpochRecord] = []
     X, y = table("binary")
     began = perf_counter()

@@ -1,4 +1,4 @@
-"""The estimators on the JAX engine: the same fits, answers and attributes as on NumPy's, and few compiled."""
+"""The estimators on the JAX engine: the same fits, predictions and attributes as on NumPy's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pair(target: str, **parameters: Any) -> tuple[Any, Any]:
 
 
 def alike(ours: Any, theirs: Any, X: Any, y: Any, within: float = 1e-9) -> None:
-    """Assert that two estimators learned the same, and answer the same."""
+    """Assert that two estimators have the same weights and predictions."""
     assert (ours.engine_, theirs.engine_) == ("jax", "numpy")
     plain = [*theirs.coefs_, *theirs.intercepts_]
     for array, reference in zip([*ours.coefs_, *ours.intercepts_], plain, strict=True):
@@ -79,18 +79,18 @@ def same_answers(ours: Any, theirs: Any, X: Any, y: Any, within: float) -> None:
 
 
 @pytest.mark.parametrize("settings", SOLVERS)
-def test_every_solver(settings: str) -> None:
+def test_every_solver_matches_numpy(settings: str) -> None:
     # A program is compiled for each pair; those of the binary target serve the warm starts too.
     target = "single" if settings in {"adamw", "sgd", "plain"} else "binary"
     X, y = table(target)
     ours, theirs = pair(target, **SOLVERS[settings])
-    # A line search multiplies what rounds differently.
+    # A line search amplifies rounding differences.
     within = 1e-6 if settings == "lbfgs" else 1e-9
     alike(ours.fit(X, y), theirs.fit(X, y), X, y, within)
 
 
 @pytest.mark.parametrize("target", [*TARGETS, "counts"])
-def test_every_kind_of_target(target: str) -> None:
+def test_every_target_type_matches_numpy(target: str) -> None:
     X, y = table(target)
     loss = {"loss": "poisson"} if target == "counts" else {}
     ours, theirs = pair(target, max_iter=4, early_stopping=True, activation="tanh", **loss)
@@ -98,13 +98,13 @@ def test_every_kind_of_target(target: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
-def test_every_loss(loss: str) -> None:
+def test_every_loss_matches_numpy(loss: str) -> None:
     X, y = table("several")
     ours, theirs = pair("several", max_iter=4, loss=loss)
     alike(ours.fit(X, y), theirs.fit(X, y), X, y)
 
 
-def test_weights_smoothing_and_layers() -> None:
+def test_weights_smoothing_and_layers_match_numpy() -> None:
     X, y = table("multiclass")
     ours, theirs = pair(
         "multiclass",
@@ -118,14 +118,14 @@ def test_weights_smoothing_and_layers() -> None:
     alike(ours.fit(X, y, weights), theirs.fit(X, y, weights), X, y)
 
 
-def test_without_a_hidden_layer() -> None:
+def test_network_without_hidden_layers_matches_numpy() -> None:
     X, y = table("binary")
     ours, theirs = pair("binary", hidden_layer_sizes=())
     alike(ours.fit(X, y), theirs.fit(X, y), X, y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_sparse_rows(solver: str) -> None:
+def test_sparse_rows_match_numpy(solver: str) -> None:
     X, y = table("multiclass")
     thin = csr_matrix(np.where(X > 0.5, X, 0))
     ours, theirs = pair("multiclass", solver=solver, max_iter=5)
@@ -133,7 +133,7 @@ def test_sparse_rows(solver: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", None])
-def test_float32(dtype: str | None) -> None:
+def test_float32_matches_numpy(dtype: str | None) -> None:
     X, y = table("multiclass", rows=240, dtype="float32")
     ours, theirs = (
         estimator("multiclass", engine=engine, dtype=dtype).fit(X, y) for engine in ("jax", "numpy")
@@ -143,7 +143,7 @@ def test_float32(dtype: str | None) -> None:
     alike(ours, theirs, X, y, 1e-5)
 
 
-def test_rows_of_ones_own_to_validate_on() -> None:
+def test_given_validation_rows_match_numpy() -> None:
     X, y = table("multioutput")
     ours, theirs = pair("multioutput", max_iter=4)
     for model in (ours, theirs):
@@ -152,14 +152,14 @@ def test_rows_of_ones_own_to_validate_on() -> None:
 
 
 @pytest.mark.parametrize("scoring", ["loss", "neg_log_loss"])
-def test_any_scoring(scoring: str) -> None:
+def test_scoring_matches_numpy(scoring: str) -> None:
     X, y = table("multiclass")
     ours, theirs = pair("multiclass", max_iter=5, early_stopping=True, scoring=scoring)
     alike(ours.fit(X, y), theirs.fit(X, y), X, y)
 
 
 @pytest.mark.parametrize("settings", ["adam", "momentum", "lbfgs", "early stopping"])
-def test_a_warm_start(settings: str) -> None:
+def test_warm_start_matches_numpy(settings: str) -> None:
     X, y = table("binary")
     ours, theirs = pair("binary", warm_start=True, max_iter=3, **SOLVERS[settings])
     for model in (ours, theirs):
@@ -170,7 +170,7 @@ def test_a_warm_start(settings: str) -> None:
 @pytest.mark.parametrize(
     ("target", "settings"), [("multiclass", "adamw"), ("multilabel", "sgd"), ("several", "adamw")]
 )
-def test_pieces(target: str, settings: str) -> None:
+def test_partial_fit_matches_numpy(target: str, settings: str) -> None:
     X, y = table(target)
     ours, theirs = pair(target, **SOLVERS[settings])
     for model in (ours, theirs):
@@ -180,7 +180,7 @@ def test_pieces(target: str, settings: str) -> None:
     alike(ours, theirs, X, y)
 
 
-def test_pieces_may_change_engines() -> None:
+def test_engine_may_change_between_partial_fits() -> None:
     X, y = table("binary")
     ours, theirs = pair("binary")
     for engine in ("jax", "numpy", "jax"):
@@ -201,7 +201,7 @@ def test_dropout_is_seeded() -> None:
     assert len(set(losses)) == 3
 
 
-def test_a_table_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_larger_than_a_chunk_matches_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (padding, jax_engine):
         monkeypatch.setattr(module, "MICROBATCH_SIZE", 32)
     X, y = table("multilabel")
@@ -209,7 +209,7 @@ def test_a_table_larger_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     alike(ours.fit(X, y), theirs.fit(X, y), X, y)
 
 
-# ---- what is left behind
+# ---- fitted state
 
 OURS = {"batchprop.estimators.classifier.MLPClassifier", "batchprop.estimators.regressor.MLPRegressor"}
 
@@ -239,7 +239,7 @@ WAYS: dict[str, Any] = {
         ("early stopping", "float64"),
     ],
 )
-def test_all_that_is_fitted_is_plain(settings: str, dtype: str) -> None:
+def test_fitted_attributes_are_plain_arrays_and_numbers(settings: str, dtype: str) -> None:
     X, y = table("multioutput", rows=240)
     clf = estimator("multioutput", engine="jax", dtype=dtype, class_weight="balanced", **SOLVERS[settings])
     clf.fit(X, y, X_val=X[:9], y_val=y[:9])
@@ -248,7 +248,7 @@ def test_all_that_is_fitted_is_plain(settings: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("target", ["multiclass", "several"])
-def test_what_is_stored_goes_on(way: str, target: str) -> None:
+def test_stored_estimator_continues_training(way: str, target: str) -> None:
     X, y = table(target)
     model = estimator(target, engine="jax", solver="adamw", dropout=0.2).fit(X, y)
     stored = WAYS[way](model)
@@ -270,14 +270,14 @@ def test_clone_gives_an_unfitted_twin() -> None:
     assert np.array_equal(twin.fit(X, y).coefs_[0], clf.coefs_[0])
 
 
-def test_fitted_arrays_may_be_written_to() -> None:
+def test_fitted_arrays_are_writable() -> None:
     X, y = table("binary")
     clf = estimator("binary", engine="jax").fit(X, y)
     assert all(array.flags.writeable for array in (*clf.coefs_, *clf.intercepts_))
     assert clf.predict_proba(X).flags.writeable
 
 
-def test_a_fit_leaves_the_process_as_it_was() -> None:
+def test_fit_does_not_change_process_settings() -> None:
     X, y = table("binary")
     names = ("jax_enable_x64", "jax_default_device", "jax_default_matmul_precision")
     before = [getattr(jax.config, name) for name in names]
@@ -285,12 +285,12 @@ def test_a_fit_leaves_the_process_as_it_was() -> None:
     assert [getattr(jax.config, name) for name in names] == before
 
 
-# ---- which engine
+# ---- engine selection
 
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any work is worth compiling."""
+    """Make "auto" compile any work."""
     monkeypatch.setattr(auto, "WORTH_COMPILING", 0.0)
 
 
@@ -301,7 +301,7 @@ def without_jax(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("target", ["binary", "single"])
-def test_small_work_is_numpys(target: str) -> None:
+def test_small_fits_use_numpy(target: str) -> None:
     X, y = table(target)
     assert estimator(target).engine == "auto"
     assert estimator(target).fit(X, y).engine_ == "numpy"
@@ -309,7 +309,7 @@ def test_small_work_is_numpys(target: str) -> None:
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_auto_takes_jax_where_it_pays(solver: str) -> None:
+def test_auto_selects_jax_where_it_is_faster(solver: str) -> None:
     X, y = table("binary")
     model = estimator("binary", solver=solver, max_iter=3)
     assert model.fit(X, y).engine_ == "jax"
@@ -318,7 +318,7 @@ def test_auto_takes_jax_where_it_pays(solver: str) -> None:
 
 @pytest.mark.usefixtures("eager", "without_jax")
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_one_line_says_that_jax_would_pay(solver: str) -> None:
+def test_note_says_that_jax_would_be_faster(solver: str) -> None:
     X, y = table("binary")
     with pytest.warns(UserWarning, match=r"JAX.*not installed: pip install 'batchprop\[jax\]'") as caught:
         model = estimator("binary", solver=solver, max_iter=3).fit(X, y)
@@ -330,19 +330,19 @@ def test_one_line_says_that_jax_would_pay(solver: str) -> None:
 
 
 @pytest.mark.usefixtures("without_jax")
-def test_nothing_is_said_where_it_would_not_pay() -> None:
+def test_no_note_where_jax_would_not_be_faster() -> None:
     X, y = table("binary")
     assert estimator("binary").fit(X, y).engine_ == "numpy"
 
 
 @pytest.mark.usefixtures("eager", "without_jax")
-def test_nothing_is_said_to_who_asked_for_numpy() -> None:
+def test_no_note_with_engine_numpy() -> None:
     X, y = table("binary")
     assert estimator("binary", engine="numpy").fit(X, y).predict(X).shape == (120,)
 
 
 @pytest.mark.usefixtures("without_jax")
-def test_jax_that_is_not_there_is_an_error() -> None:
+def test_missing_jax_is_an_error() -> None:
     X, y = table("binary")
     with pytest.raises(ParameterError, match=r"engine='jax' needs JAX.*pip install 'batchprop\[jax\]'"):
         estimator("binary", engine="jax").fit(X, y)
@@ -362,7 +362,7 @@ def test_jax_that_is_not_there_is_an_error() -> None:
         ({"engine": "jax", "device": "tpu"}, r"device='tpu' is not there: JAX has 'cpu'"),
     ],
 )
-def test_an_engine_that_cannot_be_is_refused(parameters: dict[str, Any], message: str) -> None:
+def test_invalid_engine_is_refused(parameters: dict[str, Any], message: str) -> None:
     X, y = table("binary")
     with pytest.raises(ParameterError, match=message):
         estimator("binary", **parameters).fit(X, y)

@@ -1,4 +1,4 @@
-"""Looking inside a fitted estimator: ``backprop`` on its network, and every layer's ``activations``."""
+"""Inspecting a fitted estimator: ``backprop`` and ``activations``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fitted(target: str, **parameters: Any) -> tuple[Any, np.ndarray, np.ndarray]
 
 
 def loss_by_predictions(model: Any, target: str, X: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
-    """The mean loss as the text books have it, from nothing but what the estimator predicts."""
+    """The textbook mean loss, computed only from the estimator's predictions."""
     if target == "multioutput":
         by_target = zip(model.predict_proba(X), model.classes_, y.T, strict=True)
         losses = -sum(np.log(P[np.arange(len(X)), np.searchsorted(c, t)]) for P, c, t in by_target)
@@ -40,7 +40,7 @@ def loss_by_predictions(model: Any, target: str, X: np.ndarray, y: np.ndarray, w
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_gradient_is_that_of_the_loss_of_the_predictions(target: str) -> None:
+def test_gradient_matches_the_loss_of_the_predictions(target: str) -> None:
     model, X, y = fitted(target)
     X, y, w = X[:20], y[:20], np.linspace(0, 2, 20)
     step = model.backprop(X, y, w)
@@ -58,7 +58,7 @@ def test_the_gradient_is_that_of_the_loss_of_the_predictions(target: str) -> Non
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("to", [np.array, csr_matrix], ids=["dense", "sparse"])
-def test_it_is_the_cores_backprop_in_columns(target: str, to: Any) -> None:
+def test_backprop_equals_the_core_on_transposed_rows(target: str, to: Any) -> None:
     model, X, y = fitted(target)
     step = model.backprop(to(X[:7]), y[:7])
     layers = tuple(bp.Layer(W.T, b) for W, b in zip(model.coefs_, model.intercepts_, strict=True))
@@ -79,24 +79,24 @@ def test_it_is_the_cores_backprop_in_columns(target: str, to: Any) -> None:
     np.testing.assert_array_equal(model.coefs_[0], layers[0].W.T)
 
 
-def test_weights_enter_as_in_training() -> None:
+def test_backprop_applies_weights_as_in_training() -> None:
     model, X, y = fitted("multiclass", class_weight="balanced")
     w = np.linspace(0.5, 1, len(y))
     counts = {label: (y == label).sum() for label in model.classes_}
     balanced = np.array([len(y) / (3 * counts[label]) for label in y])
     np.testing.assert_allclose(model.backprop(X, y, w).weights, w * balanced)
-    # Balanced as in training, not anew in the few rows that are looked at.
+    # Balanced as in training, not by the few given rows.
     np.testing.assert_allclose(model.backprop(X[:4], y[:4]).weights, balanced[:4])
 
 
-def test_backprop_follows_the_precision_of_the_question() -> None:
+def test_backprop_has_the_precision_of_its_input() -> None:
     model, X, y = fitted("single")
     assert model.backprop(X.astype("float32"), y).dZ[0].dtype == np.float32
     assert model.backprop(X, y).dZ[0].dtype == np.float64
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_activations_are_every_layers_rows(target: str) -> None:
+def test_activations_has_one_row_per_example_in_every_layer(target: str) -> None:
     model, X, _ = fitted(target)
     layers = model.activations(X)
     assert [rows.shape for rows in layers] == [(120, 5), (120, 6), (120, 4), (120, model.n_outputs_)]
@@ -129,7 +129,7 @@ def test_predictions_come_in_chunks_of_rows() -> None:
 
 
 @pytest.mark.parametrize("call", ["backprop", "activations", "predict", "predict_proba", "score"])
-def test_only_a_fitted_estimator_can_be_looked_into(call: str) -> None:
+def test_unfitted_estimator_is_refused(call: str) -> None:
     X, y = table("binary")
     arguments = (X, y) if call in {"backprop", "score"} else (X,)
     with pytest.raises(NotFittedError, match="not fitted yet"):

@@ -1,4 +1,4 @@
-"""Monitors: what the gradients of each epoch say, and batches that grow with the noise scale."""
+"""Monitors: gradient statistics per epoch, and batches that grow with the noise scale."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def fitted(target: str = "multiclass", monitor: Any = MONITORS, weights: Any = N
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-def test_an_epoch_of_one_batch_is_the_gradients_own_figures(engine: str, *, weighted: bool) -> None:
-    """A fit of hardly any rate leaves the network as the seed draws it, and as it was before the step."""
+def test_monitors_of_a_one_batch_epoch_match_its_gradient(engine: str, *, weighted: bool) -> None:
+    """A tiny learning rate keeps the initial network, which is the one before the step."""
     X, y = table("multiclass")
     weights = np.random.default_rng(0).uniform(0.5, 2, len(y)) if weighted else None
     model = fitted(
         weights=weights, batch_size="full", max_iter=1, learning_rate_init=1e-12, solver="sgd", engine=engine
     )
     step = model.backprop(X, y, weights)
-    found = {name: values[0] for name, values in model.monitor_.items()}
+    result = {name: values[0] for name, values in model.monitor_.items()}
     norms = np.sqrt(step.gradient.squared_norms())
-    assert_allclose(found["noise_scale"], step.gradient.noise_scale(), rtol=1e-6)
+    assert_allclose(result["noise_scale"], step.gradient.noise_scale(), rtol=1e-6)
     shares = step.gradient.normalized_weights()
-    assert_allclose(found["gradient_snr"], 1 / (shares @ shares) / found["noise_scale"], rtol=1e-9)
-    assert_allclose(found["gradient_norm_median"], np.median(norms), rtol=1e-6)
-    assert_allclose(found["gradient_norm_95"], np.quantile(norms, 0.95), rtol=1e-6)
-    assert_allclose(found["gradient_norm_max"], norms.max(), rtol=1e-6)
+    assert_allclose(result["gradient_snr"], 1 / (shares @ shares) / result["noise_scale"], rtol=1e-9)
+    assert_allclose(result["gradient_norm_median"], np.median(norms), rtol=1e-6)
+    assert_allclose(result["gradient_norm_95"], np.quantile(norms, 0.95), rtol=1e-6)
+    assert_allclose(result["gradient_norm_max"], norms.max(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
@@ -54,7 +54,7 @@ def test_both_engines_record_the_same(solver: str) -> None:
         assert_allclose(values, theirs[name], rtol=1e-7, err_msg=name)
 
 
-def test_the_update_ratio_is_how_far_a_step_moves_a_layer() -> None:
+def test_update_ratio_is_the_relative_step_of_each_layer() -> None:
     settings: dict[str, Any] = {"batch_size": "full", "solver": "sgd", "momentum": 0.0, "alpha": 0.0}
     model = fitted(max_iter=1, **settings)
     drawn = fitted(max_iter=1, learning_rate_init=1e-300, **settings)  # a step that moves nothing
@@ -65,7 +65,7 @@ def test_the_update_ratio_is_how_far_a_step_moves_a_layer() -> None:
         assert_allclose(model.monitor_[f"update_ratio_{k}"], [ratio], rtol=1e-6)
 
 
-def test_watching_changes_no_curve_and_only_what_was_asked_for_is_there() -> None:
+def test_monitors_do_not_change_training_and_only_requested_ones_exist() -> None:
     watched, plain = fitted(), fitted(monitor=())
     assert_allclose(watched.loss_curve_, plain.loss_curve_, rtol=1e-12)
     assert plain.monitor_ == {}
@@ -90,13 +90,13 @@ def test_a_batch_of_one_has_no_noise_scale() -> None:
         ((), {"batch_size": "noise", "learning_rate": "invscaling"}, "nobody knows it"),
     ],
 )
-def test_what_cannot_be_watched_is_refused(monitor: Any, settings: dict[str, Any], message: str) -> None:
+def test_unavailable_monitors_are_refused(monitor: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         fitted(monitor=monitor, **settings)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_batches_grow_with_the_noise_scale_up_to_the_bound(engine: str) -> None:
+def test_batch_size_grows_with_the_noise_scale_up_to_its_maximum(engine: str) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2_000, 4))
     y = rng.integers(0, 2, 2_000)  # nothing to learn: all gradient is noise
@@ -112,8 +112,8 @@ def test_batches_grow_with_the_noise_scale_up_to_the_bound(engine: str) -> None:
         assert after == (min(2 * m, 256) if pays or scale == np.inf else m)
 
 
-def test_where_there_is_no_noise_batches_stay_small() -> None:
-    """All rows are the same, so every gradient is."""
+def test_batches_stay_small_without_gradient_noise() -> None:
+    """All rows are equal, so all gradients are."""
     X, y = np.ones((300, 2)), np.tile([1.0, 1.0], 150)
     model = bp.MLPRegressor(hidden_layer_sizes=(4,), batch_size="noise", max_iter=5, random_state=0)
     model.set_params(n_iter_no_change=100, dtype="float64", max_iter=5)
@@ -121,7 +121,7 @@ def test_where_there_is_no_noise_batches_stay_small() -> None:
     assert set(model.monitor_["batch_size"]) == {32}
 
 
-def test_growing_batches_take_every_row_once_in_the_order_of_plain_ones() -> None:
-    """With a bound of the first size it is plain training."""
+def test_growing_batches_use_every_row_once_in_the_plain_order() -> None:
+    """With the initial size as the maximum, training is plain."""
     growing = fitted(monitor=(), batch_size="noise", max_batch_size=16)
     assert growing.loss_curve_ == fitted(monitor=(), batch_size=16).loss_curve_

@@ -1,4 +1,4 @@
-"""Functions and settings of the user's own on the compiled engine: they work, or it says why not."""
+"""Custom functions and user settings on the compiled engine: they work, or the error says why not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def classifier(**settings: Any) -> bp.MLPClassifier:
     return bp.MLPClassifier((4,), random_state=0, max_iter=5, **settings)
 
 
-def test_left_to_itself_an_activation_of_your_own_runs_on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_activation_runs_on_numpy_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "WORTH_COMPILING", 0.0)
     assert classifier().fit(X, y).engine_ == "jax"
     clf = classifier(activation=IN_NUMPY).fit(X, y)
@@ -44,7 +44,7 @@ def test_left_to_itself_an_activation_of_your_own_runs_on_numpy(monkeypatch: pyt
     assert clf.predict(X).shape == (400,)
 
 
-def test_one_that_is_written_for_any_array_is_compiled_where_asked() -> None:
+def test_array_api_activation_is_compiled_with_engine_jax() -> None:
     compiled, plain = (
         classifier(activation=ANYWHERE, engine=engine).fit(X, y) for engine in ("jax", "numpy")
     )
@@ -56,7 +56,7 @@ def test_one_that_is_written_for_any_array_is_compiled_where_asked() -> None:
     [np.sin, lambda Z: np.where(Z > 0, Z, 0.0), lambda Z: Z if Z.sum() > 0 else -Z],
     ids=["a ufunc", "where", "if"],
 )
-def test_one_that_cannot_be_compiled_is_told(function: Any) -> None:
+def test_uncompilable_activation_is_refused(function: Any) -> None:
     own = Activation("own", function, function)
     with pytest.raises(
         ParameterError, match=r"of your own cannot be compiled \(.*arrays\.namespace\(Z\).*engine='numpy'"
@@ -65,14 +65,14 @@ def test_one_that_cannot_be_compiled_is_told(function: Any) -> None:
 
 
 class Named(NamedTuple):
-    """An optimiser with a field that is no number."""
+    """An optimiser with a non-numeric field."""
 
     name: str
     init: Any = optimizers.sgd().init
     update: Any = optimizers.sgd().update
 
 
-def test_an_optimiser_that_is_no_numbers_is_told() -> None:
+def test_optimiser_with_a_nonnumeric_field_is_refused() -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
     recipe, table = TrainConfig(net, Named("slow"), Objective()), Dataset(X, X[:, :1])
     with pytest.raises(ParameterError, match=r"Named\(name='slow'.* is no named tuple of numbers"):
@@ -103,7 +103,7 @@ for engine in ("jax", "auto"):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_forked_process_is_told_before_it_waits_for_ever() -> None:
+def test_forked_process_raises_instead_of_deadlocking() -> None:
     run = subprocess.run(
         [sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300, check=True
     )
@@ -112,12 +112,12 @@ def test_a_forked_process_is_told_before_it_waits_for_ever() -> None:
     assert warned.startswith("UserWarning this process was forked from one that uses JAX")
 
 
-def test_the_users_own_default_device_is_followed() -> None:
+def test_default_device_of_jax_is_used() -> None:
     with jax.default_device(jax.devices("cpu")[0]):
         assert get_device(None) is jax.devices("cpu")[0]
 
 
-def test_the_users_own_guards_are_left_out() -> None:
+def test_jax_guards_set_by_the_user_do_not_affect_fit() -> None:
     before = classifier(engine="jax").fit(X, y).loss_curve_
     with jax.numpy_rank_promotion("raise"), jax.transfer_guard("disallow"):
         assert classifier(engine="jax").fit(X, y).loss_curve_ == before

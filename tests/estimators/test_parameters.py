@@ -85,7 +85,7 @@ OF_ONE_CLASS: dict[str, tuple[str, list[Any]]] = {
         if hasattr(estimator(target), name)
     ],
 )
-def test_a_parameter_out_of_range_or_of_the_wrong_type(
+def test_parameter_out_of_range_or_of_the_wrong_type_is_refused(
     target: str, name: str, value: Any, allowed: str
 ) -> None:
     model = estimator(target).set_params(**{name: value})
@@ -94,7 +94,7 @@ def test_a_parameter_out_of_range_or_of_the_wrong_type(
     assert not hasattr(model, "coefs_")
 
 
-def test_every_parameter_has_its_bounds() -> None:
+def test_every_parameter_has_a_constraint() -> None:
     given = set(bp.MLPClassifier().get_params()) | set(bp.MLPRegressor().get_params())
     assert given == set(WRONG | OF_ONE_CLASS) | {"solver"}
 
@@ -111,30 +111,30 @@ def test_every_parameter_has_its_bounds() -> None:
         ("class_weight", "balance", "balanced"),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(name: str, value: str, near: str) -> None:
+def test_unknown_option_suggests_the_nearest_name(name: str, value: str, near: str) -> None:
     with refused(f"{name}={value!r} is not allowed: give ", f"did you mean {near!r}?"):
         estimator("binary", **{name: value}).fit(*table("binary"))
 
 
-def test_an_unknown_loss() -> None:
+def test_unknown_loss_is_refused() -> None:
     with refused("loss='squared' is not allowed", "did you mean 'squared_error'?"):
         estimator("single", loss="squared").fit(*table("single"))
 
 
 @pytest.mark.parametrize("name", ["activation", "dropout"])
-def test_a_list_that_does_not_fit_the_hidden_layers(name: str) -> None:
+def test_list_of_the_wrong_length_for_the_hidden_layers_is_refused(name: str) -> None:
     entry = {"activation": "relu", "dropout": 0.5}[name]
     with refused(f"{name}=[{entry!r}, {entry!r}] has 2 entries for 3 hidden layers: give one for all, or 3"):
         estimator("single", hidden_layer_sizes=(4, 4, 4), **{name: [entry] * 2}).fit(*table("single"))
 
 
 @pytest.mark.parametrize(("name", "value"), [("dropout", 0.5), ("max_grad_norm", 1.0)])
-def test_lbfgs_needs_the_same_loss_at_every_call(name: str, value: float) -> None:
+def test_lbfgs_refuses_options_that_randomise_the_loss(name: str, value: float) -> None:
     with refused(f"{name}={value} does not go with solver='lbfgs'", "use solver='adam' or 'sgd'"):
         estimator("single", solver="lbfgs", **{name: value}).fit(*table("single"))
 
 
 @pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf, "fast", None])
-def test_a_schedule_that_gives_no_rate(rate: object) -> None:
+def test_schedule_that_returns_an_invalid_rate_is_refused(rate: object) -> None:
     with refused(f"the schedule gave a learning rate of {rate!r} for step 0"):
         estimator("single", learning_rate=lambda _: rate).fit(*table("single"))

@@ -1,4 +1,4 @@
-"""Same seed, same curve: scikit-learn's MLPs are the oracle, over settings sampled with fixed seeds.
+"""Equal loss curves for equal seeds: scikit-learn's MLPs are the oracle, over sampled settings.
 
 What differs on purpose, and is therefore left out of the comparison:
 - With ``warm_start`` and ``early_stopping``, scikit-learn's remembered best weights are the very arrays that
@@ -70,7 +70,7 @@ DELICATE = {
 
 
 class Data(NamedTuple):
-    """What both estimators are given."""
+    """The data for both estimators."""
 
     X: Any
     y: np.ndarray
@@ -83,7 +83,7 @@ class Pair(NamedTuple):
     ours: Any
     theirs: Any
     improved: bool
-    """Whether the second fit of a warm start found a better validation score than the first."""
+    """Whether the second fit of a warm start actual a better validation score than the first."""
 
 
 def plain() -> dict[str, Any]:
@@ -92,9 +92,9 @@ def plain() -> dict[str, Any]:
 
 
 def one_at_a_time() -> list[dict[str, Any]]:
-    """The plain settings with one value changed, for every value of every axis and both batch solvers."""
+    """The default settings with one value changed, for every value of every axis and both batch solvers."""
     every = [
-        allowed({**plain(), "solver": solver, name: value})
+        nearest_valid_settings({**plain(), "solver": solver, name: value})
         for solver in ("adam", "sgd")
         for name, values in AXES.items()
         for value in values
@@ -106,7 +106,7 @@ def one_at_a_time() -> list[dict[str, Any]]:
 def sampled(seed: int) -> dict[str, Any]:
     """Settings drawn from all axes at once."""
     draw = np.random.RandomState(seed)
-    return allowed({name: values[draw.randint(len(values))] for name, values in AXES.items()})
+    return nearest_valid_settings({name: values[draw.randint(len(values))] for name, values in AXES.items()})
 
 
 def covering(seeds: int, times: int) -> list[int]:
@@ -125,8 +125,8 @@ def covering(seeds: int, times: int) -> list[int]:
     return sorted(chosen)
 
 
-def allowed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The nearest settings that make sense: L-BFGS has no partial_fit, which has no early stopping."""
+def nearest_valid_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The nearest valid settings: L-BFGS has no partial_fit, which has no early stopping."""
     if "partial" in settings["history"] and settings["solver"] == "lbfgs":
         settings["history"] = "warm start"
     if "partial" in settings["history"]:
@@ -134,12 +134,12 @@ def allowed(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def named(settings: dict[str, Any]) -> str:
-    """What sets the settings apart from the plain ones, as pytest prints it."""
+def format_settings(settings: dict[str, Any]) -> str:
+    """The differences from the default settings, as a test id."""
     return ", ".join(str(value) for name, value in settings.items() if value != plain()[name]) or "plain"
 
 
-def made_up(settings: dict[str, Any], dtype: str = "float64") -> Data:
+def make_data(settings: dict[str, Any], dtype: str = "float64") -> Data:
     """A table with some signal, a target of the kind asked for, and weights."""
     rng = np.random.RandomState(7)
     X = rng.randn(ROWS, COLUMNS)
@@ -182,12 +182,12 @@ def fitted(settings: dict[str, Any], data: Data, dtype: str | None = "float64", 
         parameters["activation"] = "logistic"
     theirs = getattr(neural_network, kind)(**parameters)
     for estimator in (ours, theirs):
-        improved = follow(settings["history"], estimator, data)
+        improved = run_history(settings["history"], estimator, data)
     return Pair(ours, theirs, improved)
 
 
-def follow(history: str, estimator: Any, data: Data) -> bool:
-    """Call the estimator as the history says; return whether the last fit bettered the validation score."""
+def run_history(history: str, estimator: Any, data: Data) -> bool:
+    """Make the history's calls; return whether the last fit improved the validation score."""
     if history != "partial fit":
         estimator.fit(*data)
     if history == "warm start":
@@ -195,7 +195,7 @@ def follow(history: str, estimator: Any, data: Data) -> bool:
         estimator.fit(*data)
         return before is None or estimator.best_validation_score_ > before
     if "partial" in history:
-        # Different pieces; one lacks a class, one is smaller than the batch.
+        # Different chunks; one lacks a class, one is smaller than the batch.
         ends = (0, 20, 24, 49, 61)
         for start, end in [*pairwise(ends), (0, 61)]:
             piece = slice(start, end)
@@ -206,16 +206,16 @@ def follow(history: str, estimator: Any, data: Data) -> bool:
     return True
 
 
-def agree(found: Any, wanted: Any, tolerance: float) -> None:
+def agree(actual: Any, wanted: Any, tolerance: float) -> None:
     """Assert that two arrays agree, relative to the largest entry."""
-    found, wanted = np.asarray(found, dtype=float), np.asarray(wanted, dtype=float)
-    assert found.shape == wanted.shape
+    actual, wanted = np.asarray(actual, dtype=float), np.asarray(wanted, dtype=float)
+    assert actual.shape == wanted.shape
     scale = np.abs(wanted).max(initial=0.0)
-    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * max(scale, 1e-3))
+    np.testing.assert_allclose(actual, wanted, rtol=tolerance, atol=tolerance * max(scale, 1e-3))
 
 
 def compare(settings: dict[str, Any], pair: Pair, X: Any, tolerance: float) -> None:
-    """Assert that two fitted estimators have learnt the same, by way of the same curve."""
+    """Assert that two fitted estimators have the same weights and loss curve."""
     ours, theirs, improved = pair
     agree(ours.loss_, theirs.loss_, tolerance)
     for name in ("n_iter_", "t_", "n_outputs_", "n_layers_", "n_features_in_", "out_activation_"):
@@ -247,34 +247,34 @@ def compare(settings: dict[str, Any], pair: Pair, X: Any, tolerance: float) -> N
         agree(ours.predict(X), theirs.predict(X), tolerance)
 
 
-@pytest.mark.parametrize("settings", one_at_a_time(), ids=named)
-def test_one_setting_changed(settings: dict[str, Any]) -> None:
-    data = made_up(settings)
+@pytest.mark.parametrize("settings", one_at_a_time(), ids=format_settings)
+def test_changing_one_setting_matches_scikit_learn(settings: dict[str, Any]) -> None:
+    data = make_data(settings)
     compare(settings, fitted(settings, data), data.X, 1e-6)
 
 
 # Half of the seeds: a fault of two settings together shows in either of the two fits that hold them.
 @pytest.mark.parametrize("seed", covering(220, times=2))
-def test_sampled_settings(seed: int) -> None:
+def test_random_settings_match_scikit_learn(seed: int) -> None:
     settings = sampled(seed)
-    data = made_up(settings)
+    data = make_data(settings)
     pair = fitted(settings, data, epochs=3 if seed in DELICATE else EPOCHS)
     compare(settings, pair, data.X, 1e-6)
 
 
 @pytest.mark.parametrize("seed", range(1000, 1030))
-def test_float32_follows_the_table_as_in_scikit_learn(seed: int) -> None:
+def test_float32_tables_train_in_float32_as_in_scikit_learn(seed: int) -> None:
     settings = sampled(seed) | {"early_stopping": False, "n_iter_no_change": 100}
     if settings["solver"] == "lbfgs":
         settings["solver"] = "adam"
-    data = made_up(settings, "float32")
+    data = make_data(settings, "float32")
     compare(settings, fitted(settings, data, dtype=None), data.X, 1e-3)
 
 
 def test_warm_start_with_early_stopping_keeps_the_best_weights() -> None:
-    """Where the second fit finds nothing better, ours are the best weights; scikit-learn's are the last."""
+    """Without improvement in the second fit, we keep the best weights; scikit-learn keeps the last."""
     settings = plain() | {"history": "warm start", "early_stopping": True, "target": "multiclass"}
-    data = made_up(settings)
+    data = make_data(settings)
     first = fitted(settings | {"history": "fit"}, data).ours
     pair = fitted(settings, data)
     assert not pair.improved
@@ -282,10 +282,10 @@ def test_warm_start_with_early_stopping_keeps_the_best_weights() -> None:
     assert np.abs(pair.theirs.coefs_[0] - first.coefs_[0]).max() > 1e-3
 
 
-def test_adaptive_divides_the_rate_until_it_stops() -> None:
+def test_adaptive_rate_is_divided_until_training_stops() -> None:
     settings = plain() | {"solver": "sgd", "target": "single"}
     settings |= {"learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 1.0}
-    data = made_up(settings)
+    data = make_data(settings)
     ours, theirs, _ = pair = fitted(settings, data)
     compare(settings, pair, data.X, 1e-6)
     assert ours.n_iter_ < EPOCHS
@@ -295,7 +295,7 @@ def test_adaptive_divides_the_rate_until_it_stops() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_line_search_that_meets_scikit_learns_clipped_probabilities(seed: int) -> None:
+def test_lbfgs_matches_scikit_learn_where_it_clips_probabilities(seed: int) -> None:
     X, y = load_iris(return_X_y=True)
     settings: dict[str, Any] = {
         "hidden_layer_sizes": (9,),

@@ -1,4 +1,4 @@
-"""The fitted state is plain arrays and numbers: whatever stores it gives back the same estimator."""
+"""The fitted state is plain arrays and numbers, and survives every kind of storage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def through_joblib(model: Any) -> Any:
 
 
 def through_skops(model: Any) -> Any:
-    """Load with the types trusted that are the estimator's own, and no others."""
+    """Load, trusting only the estimator's own types."""
     stored = skops.io.dumps(model)
     needed = set(skops.io.get_untrusted_types(data=stored))
     assert needed <= OURS
@@ -54,7 +54,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def same(one: Any, other: Any, X: np.ndarray) -> None:
-    """Assert that two estimators are fitted alike."""
+    """Assert that two estimators have the same fitted state."""
     for array, copied in zip(
         [*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True
     ):
@@ -67,7 +67,7 @@ def same(one: Any, other: Any, X: np.ndarray) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_kind_of_target(way: str, target: str) -> None:
+def test_every_target_type_survives_storage(way: str, target: str) -> None:
     X, y = table(target)
     model = estimator(target).fit(X, y)
     stored = WAYS[way](model)
@@ -81,7 +81,7 @@ def test_every_kind_of_target(way: str, target: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("target", ["multiclass", "single"])
-def test_training_goes_on_as_if_nothing_had_happened(way: str, settings: str, target: str) -> None:
+def test_stored_estimator_continues_training(way: str, settings: str, target: str) -> None:
     X, y = table(target)
     model = estimator(target, **SETTINGS[settings])
     model.partial_fit(X, y, **declared(target, y)).partial_fit(X, y)
@@ -92,7 +92,7 @@ def test_training_goes_on_as_if_nothing_had_happened(way: str, settings: str, ta
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_stored_warm_start_goes_on(way: str) -> None:
+def test_stored_warm_start_continues(way: str) -> None:
     X, y = table("binary")
     clf = estimator("binary", warm_start=True, early_stopping=True, class_weight={"no": 2.0}).fit(X, y)
     stored = WAYS[way](clf)
@@ -101,14 +101,14 @@ def test_a_stored_warm_start_goes_on(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_unfitted_estimator(way: str) -> None:
+def test_unfitted_estimator_survives_storage(way: str) -> None:
     X, y = table("single")
     reg = estimator("single", hidden_layer_sizes=[4, 3], activation=("relu", "tanh"))
     same(reg.fit(X, y), WAYS[way](estimator("single", **reg.get_params())).fit(X, y), X)
 
 
-def test_all_that_is_fitted_is_plain() -> None:
-    """Nothing hides a function, a network or a generator."""
+def test_fitted_attributes_are_plain_arrays_and_numbers() -> None:
+    """No attribute contains a function, a network or a generator."""
     X, y = table("multioutput")
     clf = estimator("multioutput", early_stopping=True, class_weight="balanced").fit(X, y)
     require_plain(clf)

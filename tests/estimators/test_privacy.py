@@ -1,4 +1,4 @@
-"""Private fits: the promise is kept or the fit refused, and what was spent is told."""
+"""Private fits: the guarantee holds or the fit is refused, and the spent budget is reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fitted(target: str = "multiclass", privacy: Any = NOISY, fit: Any = None, **
         *((target, "jax") for target in ("multiclass", "single")),
     ],
 )
-def test_every_kind_of_target_trains_and_tells_what_it_spent(target: str, engine: str) -> None:
+def test_every_target_type_trains_and_reports_the_spent_budget(target: str, engine: str) -> None:
     model = fitted(target, engine=engine)
     spent: PrivacySpent = model.privacy_spent_
     n = len(table(target)[0])
@@ -48,7 +48,7 @@ def test_every_kind_of_target_trains_and_tells_what_it_spent(target: str, engine
     assert len(model.predict(table(target)[0])) == n
 
 
-def test_the_noise_is_found_that_keeps_the_promise() -> None:
+def test_noise_is_calibrated_to_epsilon() -> None:
     # By the Rényi bound, which is quick; the other accountant is asked where pieces carry a budget on.
     spent, less = (
         fitted(privacy=Privacy(epsilon=epsilon, delta=1e-5, accountant="rdp")).privacy_spent_
@@ -60,8 +60,8 @@ def test_the_noise_is_found_that_keeps_the_promise() -> None:
 
 @quiet
 @pytest.mark.parametrize("engine", ENGINES)
-def test_without_limit_and_noise_on_all_rows_it_is_plain_training(engine: str) -> None:
-    """With a chance of 1 every row is in every batch, as with batch_size='full'."""
+def test_without_clipping_and_noise_full_batches_train_plainly(engine: str) -> None:
+    """With sampling rate 1, every row is in every batch, as with batch_size='full'."""
     loose = Privacy(delta=1e-5, noise_multiplier=0, max_norm=1e9)
     private = fitted(privacy=loose, batch_size="full", engine=engine, shuffle=False)
     plain = fitted(privacy=None, batch_size="full", engine=engine, shuffle=False, n_iter_no_change=100)
@@ -71,7 +71,7 @@ def test_without_limit_and_noise_on_all_rows_it_is_plain_training(engine: str) -
 
 
 @pytest.mark.parametrize("clipping", ["flat", "per_layer", "automatic"])
-def test_both_engines_take_the_same_batches_and_clip_alike(clipping: Any) -> None:
+def test_engines_sample_the_same_batches_and_clip_the_same(clipping: Any) -> None:
     privacy = Privacy(delta=1e-5, noise_multiplier=0, clipping=clipping)
     ours, theirs = (fitted(privacy=privacy, engine=engine) for engine in ENGINES)
     for one, other in zip(ours.coefs_, theirs.coefs_, strict=True):
@@ -79,7 +79,7 @@ def test_both_engines_take_the_same_batches_and_clip_alike(clipping: Any) -> Non
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_seed_repeats_a_fit_and_no_seed_does_not(engine: str) -> None:
+def test_seeded_fit_is_reproducible_and_unseeded_fit_is_not(engine: str) -> None:
     one, same = fitted(engine=engine), fitted(engine=engine)
     assert_allclose(one.coefs_[0], same.coefs_[0], rtol=0)
     np.random.seed(0)  # noqa: NPY002 the global generator, which anybody may seed, plays no part
@@ -90,7 +90,7 @@ def test_a_seed_repeats_a_fit_and_no_seed_does_not(engine: str) -> None:
     assert not first.privacy_spent_.seeded
 
 
-def test_the_training_loss_is_withheld(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_loss_is_not_recorded(capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[Any] = []
     model = fitted(verbose=True, callbacks=[seen.append])
     assert np.isnan(model.loss_curve_).all()
@@ -99,11 +99,11 @@ def test_the_training_loss_is_withheld(capsys: pytest.CaptureFixture[str]) -> No
     assert "Epoch 1: loss withheld" in capsys.readouterr().out
 
 
-def test_a_fit_ends_after_max_iter_whatever_the_loss_does() -> None:
+def test_fit_runs_max_iter_epochs_without_early_stopping() -> None:
     assert fitted(tol=1e9, n_iter_no_change=1, max_iter=6).n_iter_ == 6
 
 
-def test_rows_of_ones_own_may_be_watched() -> None:
+def test_separate_validation_rows_are_allowed() -> None:
     X, y = table("multiclass")
     own = {"X_val": X[:20] + 0.1, "y_val": y[:20]}
     model = fitted(fit=own, early_stopping=True, n_iter_no_change=2, max_iter=40, tol=0.0)
@@ -124,7 +124,7 @@ def test_rows_of_ones_own_may_be_watched() -> None:
         ({}, {"monitor": ["noise_scale"]}, "monitor=.* does not go with privacy"),
     ],
 )
-def test_what_would_break_the_promise_is_refused(
+def test_options_that_break_the_privacy_guarantee_are_refused(
     settings: dict[str, Any], fit: dict[str, Any], message: str
 ) -> None:
     if "sample_weight" in fit:
@@ -133,14 +133,14 @@ def test_what_would_break_the_promise_is_refused(
         fitted(fit=fit, **settings)
 
 
-def test_privacy_must_be_a_privacy() -> None:
+def test_privacy_of_the_wrong_type_is_refused() -> None:
     with pytest.raises(
         ParameterError, match=r"privacy=3 is not allowed: give None, or a batchprop\.privacy\.Privacy"
     ):
         fitted(privacy=3)
 
 
-def test_pieces_carry_the_budget_on_until_it_is_spent() -> None:
+def test_partial_fits_accumulate_the_budget_until_it_is_spent() -> None:
     X, y = table("multiclass")
     model = estimator("multiclass").set_params(**SETTINGS, privacy=Privacy(epsilon=2, delta=1e-5))
     spent = []
@@ -155,7 +155,7 @@ def test_pieces_carry_the_budget_on_until_it_is_spent() -> None:
     assert_allclose(model.coefs_[0], weights, rtol=0)
 
 
-def test_a_warm_start_adds_to_what_was_spent() -> None:
+def test_warm_start_adds_to_the_spent_budget() -> None:
     X, y = table("multiclass")
     model = fitted(warm_start=True)
     once = model.privacy_spent_
@@ -168,7 +168,7 @@ def test_a_warm_start_adds_to_what_was_spent() -> None:
         model.fit(X, y)
 
 
-def test_a_fresh_fit_begins_a_new_account() -> None:
+def test_refit_resets_the_privacy_budget() -> None:
     X, y = table("multiclass")
     model = fitted()
     once = model.privacy_spent_
@@ -185,27 +185,27 @@ def test_weights_from_plain_training_are_refused() -> None:
 
 
 @quiet
-def test_plain_training_from_private_weights_promises_nothing() -> None:
+def test_plain_training_from_private_weights_has_no_guarantee() -> None:
     X, y = table("multiclass")
     model = fitted(warm_start=True)
     assert model.set_params(privacy=None).fit(X, y).privacy_spent_ is None
 
 
-def test_shuffled_batches_are_labelled() -> None:
+def test_shuffled_batches_have_no_guarantee() -> None:
     spent = fitted(privacy=Privacy(delta=1e-5, noise_multiplier=1.0, sampling="shuffled")).privacy_spent_
     assert spent.epsilon == math.inf
     assert math.isfinite(spent.epsilon_if_poisson)
     assert "No epsilon is guaranteed" in str(spent)
 
 
-def test_it_can_be_cloned_pickled_and_searched_with() -> None:
+def test_private_estimator_works_with_clone_pickle_and_grid_search() -> None:
     model = fitted()
     assert clone(model).privacy == NOISY
     assert pickle.loads(pickle.dumps(model)).privacy_spent_ == model.privacy_spent_
     assert len(cross_val_score(clone(model), *table("multiclass"), cv=2)) == 2
 
 
-def test_many_sizes_of_batches_compile_one_program_and_seldom_two() -> None:
+def test_poisson_batch_sizes_share_at_most_two_programs() -> None:
     jax = pytest.importorskip("jax")
     compiled: list[float] = []
 

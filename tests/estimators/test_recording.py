@@ -1,4 +1,4 @@
-"""Recording: what ``fit(..., record_examples=True)`` keeps: against a slow loop, and by use."""
+"""Recording with ``fit(..., record_examples=True)``: against a slow loop, and in use."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def fitted(target: str = "multiclass", *, weights: Any = None, monitor: Any = ()
 
 
 def epochs_by_hand(target: str, epochs: int) -> list[list[Any]]:
-    """For every row and epoch the step of that row alone, by the network as it was before each batch.
+    """The step of every row alone in every epoch, by the network before each batch.
 
     Batches of all rows: the network before epoch t is a fit of t − 1 epochs, from the drawn weights on.
     """
     X, y = table(target)
-    found = []
+    result = []
     for t in range(epochs):
-        # No rate moves nothing: that is the network as it is drawn.
+        # A rate of 0 changes nothing: this is the initial network.
         settings = {"max_iter": max(t, 1), "batch_size": "full", "solver": "sgd", "learning_rate_init": 0.1}
         if t == 0:
             settings["learning_rate_init"] = 1e-300
         model = estimator(target).set_params(**PLAIN | settings).fit(X, y)
-        found.append([model.backprop(X[[i]], y[[i]]) for i in range(len(y))])
-    return found
+        result.append([model.backprop(X[[i]], y[[i]]) for i in range(len(y))])
+    return result
 
 
-def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
+def test_statistics_match_a_slow_loop_over_rows_and_epochs() -> None:
     T, rate = 4, 0.1
-    found = fitted(max_iter=T, batch_size="full", solver="sgd", learning_rate_init=rate).examples_
+    result = fitted(max_iter=T, batch_size="full", solver="sgd", learning_rate_init=rate).examples_
     steps = epochs_by_hand("multiclass", T)
     _, y = table("multiclass")
     codes = np.searchsorted(np.unique(y), y)
@@ -75,10 +75,10 @@ def test_the_figures_are_those_of_a_slow_loop_over_rows_and_epochs() -> None:
             "variability": p.std(),
             "aleatoric": (p * (1 - p)).mean(),
         }
-        assert_allclose([found[name][i] for name in expected], list(expected.values()), rtol=1e-7, atol=1e-9)
-        assert found["predicted_label"][i] == np.unique(y)[P.mean(axis=0).argmax()]
-    # Rows that reach no hidden unit tie, and stay in their order.
-    assert (found["mislabel_rank"] == found["loss"].rank(ascending=False, method="first")).all()
+        assert_allclose([result[name][i] for name in expected], list(expected.values()), rtol=1e-7, atol=1e-9)
+        assert result["predicted_label"][i] == np.unique(y)[P.mean(axis=0).argmax()]
+    # Rows that activate no hidden unit tie, and keep their order.
+    assert (result["mislabel_rank"] == result["loss"].rank(ascending=False, method="first")).all()
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
@@ -93,40 +93,40 @@ def test_both_engines_record_the_same(target: str, solver: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_line_for_each_row_with_its_own_target(target: str) -> None:
+def test_recording_has_one_line_per_row_with_its_target(target: str) -> None:
     _, y = table(target)
-    found = fitted(target).examples_
+    result = fitted(target).examples_
     named = [f"{{}}_{t}" for t in range(y.shape[1])] if y.ndim == 2 else ["{}"]
     rest = OF_NUMBERS if target in {"single", "several"} else [*OF_NUMBERS, *OF_LABELS]
     names = [column.format(what) for what in ("given_label", "predicted_label") for column in named]
-    assert list(found) == [*names, "mislabel_score", "mislabel_rank", *rest]
-    assert found.index.tolist() == list(range(len(y)))
-    assert found.index.name == "row"
-    assert (found[names[: len(named)]].to_numpy() == y.reshape(len(y), -1)).all()
-    assert sorted(found["mislabel_rank"]) == list(range(1, len(y) + 1))
+    assert list(result) == [*names, "mislabel_score", "mislabel_rank", *rest]
+    assert result.index.tolist() == list(range(len(y)))
+    assert result.index.name == "row"
+    assert (result[names[: len(named)]].to_numpy() == y.reshape(len(y), -1)).all()
+    assert sorted(result["mislabel_rank"]) == list(range(1, len(y) + 1))
 
 
-def test_rows_held_out_have_nothing_but_their_label() -> None:
-    found = fitted(early_stopping=True, validation_fraction=0.2).examples_
-    held = found["loss"].isna()
+def test_held_out_rows_have_only_their_label() -> None:
+    result = fitted(early_stopping=True, validation_fraction=0.2).examples_
+    held = result["loss"].isna()
     assert held.sum() == 24
-    assert found.loc[held].drop(columns="given_label").isna().all(axis=None)
-    assert found["given_label"].notna().all()
-    assert sorted(found["mislabel_rank"].dropna()) == list(range(1, 97))
+    assert result.loc[held].drop(columns="given_label").isna().all(axis=None)
+    assert result["given_label"].notna().all()
+    assert sorted(result["mislabel_rank"].dropna()) == list(range(1, 97))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_rows_that_are_not_held_out_keep_their_places(engine: str) -> None:
-    """A fit of hardly any rate leaves the network as the seed draws it."""
+def test_training_rows_keep_their_row_numbers(engine: str) -> None:
+    """A tiny learning rate keeps the initial network."""
     X, y = table("multiclass")
     settings: dict[str, Any] = {"solver": "sgd", "learning_rate_init": 1e-300, "early_stopping": True}
     model = fitted(max_iter=1, batch_size=7, engine=engine, **settings)
-    found = model.examples_["loss"]
-    there = found.notna()
-    assert_allclose(found[there], model.backprop(X, y).losses[there], rtol=1e-9)
+    result = model.examples_["loss"]
+    there = result.notna()
+    assert_allclose(result[there], model.backprop(X, y).losses[there], rtol=1e-9)
 
 
-def test_a_fit_ended_by_ctrl_c_keeps_the_epochs_it_had() -> None:
+def test_interrupted_fit_keeps_its_recorded_epochs() -> None:
     def interrupt(epoch: Any) -> None:
         if epoch.number == 3:
             raise KeyboardInterrupt
@@ -139,7 +139,7 @@ def test_a_fit_ended_by_ctrl_c_keeps_the_epochs_it_had() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_recording_changes_no_fit_and_goes_with_monitors(engine: str) -> None:
+def test_recording_does_not_change_training_and_works_with_monitors(engine: str) -> None:
     X, y = table("multiclass")
     both = fitted(engine=engine, monitor=["noise_scale", "gradient_norms"])
     alone = estimator("multiclass").set_params(**PLAIN, engine=engine)
@@ -149,23 +149,23 @@ def test_recording_changes_no_fit_and_goes_with_monitors(engine: str) -> None:
         assert_allclose(both.monitor_[name], values, rtol=1e-9, err_msg=name)
 
 
-def test_rows_of_no_weight_are_seen_too() -> None:
+def test_rows_of_zero_weight_are_recorded() -> None:
     weights = np.ones(120)
     weights[:60] = 0
-    found = fitted(weights=weights).examples_
-    assert found["loss"].notna().all()
-    assert found["loss"][:60].mean() > found["loss"][60:].mean()
+    result = fitted(weights=weights).examples_
+    assert result["loss"].notna().all()
+    assert result["loss"][:60].mean() > result["loss"][60:].mean()
 
 
 def test_growing_batches_and_short_fits_are_recorded() -> None:
     assert fitted(batch_size="noise", max_iter=3).examples_["loss"].notna().all()
-    found = fitted(max_iter=EARLY_EPOCHS + 3, batch_size=7).examples_
-    assert (found["variability"] <= 0.5).all()
+    result = fitted(max_iter=EARLY_EPOCHS + 3, batch_size=7).examples_
+    assert (result["variability"] <= 0.5).all()
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_flipped_digits_are_found_and_put_right(engine: str, rate: float) -> None:
+def test_flipped_digits_rank_first_with_their_true_label_predicted(engine: str, rate: float) -> None:
     X, y = load_digits(return_X_y=True)
     rng = np.random.default_rng(0)
     flipped = rng.random(len(y)) < rate
@@ -173,24 +173,24 @@ def test_flipped_digits_are_found_and_put_right(engine: str, rate: float) -> Non
     model = bp.MLPClassifier(random_state=0, max_iter=60, engine=engine).fit(
         X / 16, given, record_examples=True
     )
-    found = model.examples_
-    assert average_precision_score(flipped, found["mislabel_score"]) > 0.98
-    assert (found["predicted_label"][flipped] == y[flipped]).mean() > 0.93
+    result = model.examples_
+    assert average_precision_score(flipped, result["mislabel_score"]) > 0.98
+    assert (result["predicted_label"][flipped] == y[flipped]).mean() > 0.93
 
 
-def test_outliers_of_numbers_are_found() -> None:
+def test_regression_outliers_rank_first() -> None:
     X, y = load_diabetes(return_X_y=True)
     y = scale(y)
     wrong = np.random.default_rng(0).choice(len(y), 20, replace=False)
     given = y.copy()
     given[wrong] += np.where(y[wrong] > 0, -5, 5)
     model = bp.MLPRegressor(random_state=0, max_iter=60, batch_size=32, learning_rate_init=0.01)
-    found = model.fit(scale(X), given, record_examples=True).examples_
-    assert average_precision_score(np.isin(np.arange(len(y)), wrong), found["mislabel_score"]) > 0.9
-    assert np.abs(found["predicted_label"] - y)[wrong].mean() < 2
+    result = model.fit(scale(X), given, record_examples=True).examples_
+    assert average_precision_score(np.isin(np.arange(len(y)), wrong), result["mislabel_score"]) > 0.9
+    assert np.abs(result["predicted_label"] - y)[wrong].mean() < 2
 
 
-def test_only_the_fit_that_was_asked_keeps_examples() -> None:
+def test_only_the_recorded_fit_has_example_statistics() -> None:
     X, y = table("multiclass")
     model = fitted(warm_start=True)
     require_plain(model)
@@ -206,7 +206,7 @@ def test_only_the_fit_that_was_asked_keeps_examples() -> None:
 
 
 @pytest.mark.parametrize("target", ["multiclass", "single"])
-def test_what_cannot_be_recorded_is_refused(target: str) -> None:
+def test_fit_that_cannot_be_recorded_is_refused(target: str) -> None:
     X, y = table(target)
     with pytest.raises(ParameterError, match=r"solver='lbfgs', which takes no batches"):
         estimator(target, solver="lbfgs").fit(X, y, record_examples=True)
@@ -217,7 +217,7 @@ def test_what_cannot_be_recorded_is_refused(target: str) -> None:
         estimator(target, privacy=privacy).fit(X, y, record_examples=True)
 
 
-def test_without_pandas_the_remedy_is_named_before_anything_is_trained(monkeypatch: Any) -> None:
+def test_missing_pandas_is_reported_before_training(monkeypatch: Any) -> None:
     monkeypatch.setattr(recording, "find_spec", lambda _: None)
     with pytest.raises(ParameterError, match=r"needs pandas.*pip install 'batchprop\[tables\]'"):
         fitted()

@@ -1,4 +1,4 @@
-"""Drop-in means drop-in: scikit-learn's own checks, its signatures, and the tools put around it."""
+"""Compatibility with scikit-learn: its own checks, its signatures, and its tools."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_check_estimator(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-# ---- the same face
+# ---- the same interface
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_is_there_with_its_default(name: str) -> None:
+def test_parameters_and_defaults_match_scikit_learn(name: str) -> None:
     ours = inspect.signature(getattr(bp, name)).parameters
     theirs = inspect.signature(getattr(neural_network, name)).parameters
     for parameter, wanted in theirs.items():
@@ -91,7 +91,7 @@ def test_every_parameter_is_there_with_its_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_public_method_is_there_with_its_parameters(name: str) -> None:
+def test_public_methods_match_scikit_learn(name: str) -> None:
     ours, theirs = getattr(bp, name), getattr(neural_network, name)
     methods = {member for member in dir(theirs) if not member.startswith("_")}
     assert methods <= set(dir(ours))
@@ -105,7 +105,7 @@ def test_every_public_method_is_there_with_its_parameters(name: str) -> None:
 @pytest.mark.parametrize(
     "parameters", [{}, {"early_stopping": True}, {"solver": "sgd"}, {"solver": "lbfgs"}], ids=str
 )
-def test_every_fitted_attribute_is_there_and_of_its_kind(name: str, parameters: dict[str, Any]) -> None:
+def test_fitted_attributes_match_scikit_learn(name: str, parameters: dict[str, Any]) -> None:
     X, y = irises()
     parameters = {"max_iter": 3, "random_state": 0, **parameters}
     table = pd.DataFrame(X, columns=list("abcd"))
@@ -114,12 +114,12 @@ def test_every_fitted_attribute_is_there_and_of_its_kind(name: str, parameters: 
     public = [a for a in vars(theirs) if a.endswith("_") and not a.startswith("_")]
     assert {"coefs_", "intercepts_", "feature_names_in_"} <= set(public)
     for attribute in public:
-        found, wanted = getattr(ours, attribute), getattr(theirs, attribute)
+        result, wanted = getattr(ours, attribute), getattr(theirs, attribute)
         if np.isscalar(wanted):
-            assert np.isscalar(found), attribute
+            assert np.isscalar(result), attribute
         else:
-            assert type(found) is type(wanted), attribute
-            assert wanted is None or len(found) == len(wanted), attribute
+            assert type(result) is type(wanted), attribute
+            assert wanted is None or len(result) == len(wanted), attribute
     assert [coef.shape for coef in ours.coefs_] == [coef.shape for coef in theirs.coefs_]
 
 
@@ -130,7 +130,7 @@ def test_partial_fit_is_hidden_with_lbfgs() -> None:
         bp.MLPRegressor(solver="lbfgs").partial_fit([[0.0]], [0.0])
 
 
-def test_parameters_are_kept_as_given_and_printed() -> None:
+def test_parameters_are_stored_unchanged_and_printed() -> None:
     sizes: list[Any] = [64, np.int64(32)]
     clf = bp.MLPClassifier(hidden_layer_sizes=sizes, dropout=0.5)
     assert clf.hidden_layer_sizes is sizes
@@ -139,7 +139,7 @@ def test_parameters_are_kept_as_given_and_printed() -> None:
     assert "MLPClassifier" in clf._repr_html_()
 
 
-# ---- the tools around it
+# ---- scikit-learn's tools
 
 
 def test_pipeline_and_grid_search() -> None:
@@ -189,7 +189,7 @@ def test_ensembles() -> None:
     assert VotingRegressor([("mlp", reg)]).fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.9
 
 
-def test_permutation_importance_finds_the_column_that_counts() -> None:
+def test_permutation_importance_ranks_the_informative_column_first() -> None:
     X = np.random.RandomState(0).randn(200, 3)
     clf = small().fit(X, X[:, 1] > 0)
     importances = permutation_importance(clf, X, X[:, 1] > 0, random_state=0).importances_mean
@@ -197,7 +197,7 @@ def test_permutation_importance_finds_the_column_that_counts() -> None:
     assert importances[1] > 0.3
 
 
-def test_set_output_reaches_us_through_a_pipeline() -> None:
+def test_pipeline_set_output_passes_column_names() -> None:
     X, y = load_iris(return_X_y=True, as_frame=True)
     pipeline = make_pipeline(StandardScaler(), small()).set_output(transform="pandas").fit(X, y)
     assert list(pipeline[-1].feature_names_in_) == list(X.columns)
@@ -207,7 +207,7 @@ def test_set_output_reaches_us_through_a_pipeline() -> None:
     assert not hasattr(neural_network.MLPClassifier(), "set_output")
 
 
-def test_pandas_columns_are_remembered() -> None:
+def test_feature_names_of_pandas_columns_are_stored() -> None:
     X, y = load_iris(return_X_y=True, as_frame=True)
     clf = small().fit(X, y)
     assert list(clf.feature_names_in_) == list(X.columns)
@@ -228,7 +228,7 @@ def test_pandas_columns_with_a_validation_set_and_early_stopping() -> None:
     assert list(clf.feature_names_in_) == list(X.columns)
 
 
-def test_a_table_of_mixed_columns_through_a_column_transformer() -> None:
+def test_mixed_columns_through_a_column_transformer() -> None:
     rng = np.random.RandomState(0)
     table = pd.DataFrame({"size": rng.randn(120), "colour": rng.choice(["red", "blue"], 120)})
     y = np.where((table["size"] > 0) == (table["colour"] == "red"), "yes", "no")
@@ -238,7 +238,7 @@ def test_a_table_of_mixed_columns_through_a_column_transformer() -> None:
 
 @pytest.fixture
 def routing() -> Any:
-    """scikit-learn's metadata routing, for the length of one test."""
+    """scikit-learn's metadata routing, for the duration of one test."""
     with sklearn.config_context(enable_metadata_routing=True):
         yield
 

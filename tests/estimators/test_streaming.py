@@ -1,4 +1,4 @@
-"""Fits on tables that are read a part at a time."""
+"""Fits on tables that are read chunk by chunk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = quiet
 
 
 class Small(ArraySource):
-    """A source with many short runs, and little memory."""
+    """A source with many short partitions and little memory."""
 
     memory = 1 << 30
 
@@ -66,7 +66,7 @@ def mixing(monkeypatch: pytest.MonkeyPatch, rows: int, runs: int) -> None:
         ("single", "jax"),
     ],
 )
-def test_in_order_it_is_the_fit_in_memory(target: str, engine: str) -> None:
+def test_streamed_fit_without_shuffling_equals_the_in_memory_fit(target: str, engine: str) -> None:
     X, y = table(target, 150)
     parameters = {"shuffle": False, "batch_size": 32, "dtype": "float64", "engine": engine}
     within = estimator(target, **parameters).fit(X, y)
@@ -79,7 +79,7 @@ def test_in_order_it_is_the_fit_in_memory(target: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize(("rows", "runs"), [(7, 1), (64, 3), (1000, 16)])
-def test_every_epoch_takes_every_row_once_in_batches_of_one_size(
+def test_epoch_uses_every_row_once_in_equal_batches(
     rows: int, runs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = Small(np.arange(150.0)[:, None], np.arange(150.0)[:, None])
@@ -100,7 +100,7 @@ def test_every_epoch_takes_every_row_once_in_batches_of_one_size(
 
 
 @pytest.mark.parametrize("kind", ["list", "only in order", "a function", "a source"])
-def test_chunks_of_any_kind(kind: str) -> None:
+def test_chunks_may_have_any_type(kind: str) -> None:
     X, y = table("multiclass", 150)
     cut = [(X[i : i + 40], y[i : i + 40]) for i in range(0, 150, 40)]
 
@@ -120,7 +120,9 @@ def test_chunks_of_any_kind(kind: str) -> None:
     assert clf.classes_.tolist() == [10, 11, 12]
 
 
-def test_a_memmap_larger_than_memory_is_read_in_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memmap_larger_than_memory_is_read_in_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     X, y = table("binary", 150)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -130,7 +132,7 @@ def test_a_memmap_larger_than_memory_is_read_in_runs(tmp_path: Path, monkeypatch
     np.testing.assert_allclose(read.loss_curve_, within.loss_curve_)
 
 
-def test_weights_count() -> None:
+def test_sample_weights_match_the_in_memory_fit() -> None:
     X, y = table("multiclass", 150)
     weights = np.random.RandomState(0).randint(0, 3, 150).astype(float)
     parameters = {"shuffle": False, "batch_size": 32, "dtype": "float64", "class_weight": "balanced"}
@@ -148,12 +150,12 @@ def test_balanced_classes_are_counted_over_the_whole_table(target: str) -> None:
     np.testing.assert_allclose(streamed.loss_curve_, within.loss_curve_, rtol=1e-12)
 
 
-def test_validation_rows_are_the_same_at_every_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_rows_are_the_same_in_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = table("single", 400)
     seen: list[set[float]] = []
 
     class Watching(StreamingDataset):
-        """Looks at two more epochs, in other orders."""
+        """A source that checks two more epochs, in other orders."""
 
         def chunks(self, batch_size: int, rng: Any, *others: Any) -> Any:
             for seed in (1, 2):
@@ -172,7 +174,7 @@ def test_validation_rows_are_the_same_at_every_reading(monkeypatch: pytest.Monke
     assert model.t_ == model.n_iter_ * len(seen[0])
 
 
-def test_a_table_sorted_by_class_trains_nearly_as_a_shuffled_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sorted_table_trains_nearly_as_well_as_a_shuffled_one(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = load_digits(return_X_y=True)
     X = X / 16
     shuffled = np.random.RandomState(0).permutation(len(y))
@@ -197,7 +199,7 @@ def test_a_table_sorted_by_class_trains_nearly_as_a_shuffled_one(monkeypatch: py
     assert np.mean(scores["sorted"]) > np.mean(scores["in memory"]) - 0.01
 
 
-def test_a_table_that_is_hardly_mixed_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poorly_shuffled_table_gives_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = table("single", 100)
     mixing(monkeypatch, rows=20, runs=1)
     said = r"^1 of the table's 1 row groups .* and 20 of its 100 rows are shuffled: .* give more memory"
@@ -211,7 +213,7 @@ def test_a_table_that_is_hardly_mixed_is_told_of(monkeypatch: pytest.MonkeyPatch
     [{"dropout": 0.3}, {"early_stopping": True, "n_iter_no_change": 3, "solver": "sgd"}],
     ids=str,
 )
-def test_a_streamed_fit_that_died_goes_on_to_the_same_weights(
+def test_resumed_streamed_fit_gives_the_same_weights(
     parameters: dict[str, Any], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = table("multiclass", 200)
@@ -229,7 +231,7 @@ def test_a_streamed_fit_that_died_goes_on_to_the_same_weights(
     same(resumed, whole)
 
 
-def test_warm_starts_and_own_validation_rows() -> None:
+def test_warm_start_and_given_validation_rows() -> None:
     X, y = table("multiclass", 200)
     model = estimator("multiclass", warm_start=True, early_stopping=True, n_iter_no_change=99)
     model.fit(Small(X, y), X_val=X[:30], y_val=y[:30])
@@ -237,7 +239,7 @@ def test_warm_starts_and_own_validation_rows() -> None:
     assert len(model.loss_curve_) == len(model.validation_loss_curve_) == 20
 
 
-# ---- what is refused
+# ---- errors
 
 
 @pytest.mark.parametrize(
@@ -250,13 +252,15 @@ def test_warm_starts_and_own_validation_rows() -> None:
         ({}, {"record_examples": True}, "record_examples=True does not go"),
     ],
 )
-def test_what_needs_all_rows_at_once(parameters: dict[str, Any], given: dict[str, Any], message: str) -> None:
+def test_options_that_need_all_rows_are_refused(
+    parameters: dict[str, Any], given: dict[str, Any], message: str
+) -> None:
     X, y = table("single", 60)
     with pytest.raises(ParameterError, match=message):
         estimator("single", **parameters).fit(Small(X, y), **given)
 
 
-def test_chunks_that_come_once_are_refused() -> None:
+def test_chunks_that_can_be_read_only_once_are_refused() -> None:
     X, y = table("single", 60)
     with pytest.raises(InputError, match=r"gone through only once, .* give a list of them, or the function"):
         estimator("single").fit((X, y) for _ in range(2))
@@ -286,12 +290,12 @@ def test_chunks_that_come_once_are_refused() -> None:
         ),
     ],
 )
-def test_chunks_that_cannot_be_used(chunks: list[Any], message: str) -> None:
+def test_invalid_chunks_are_refused(chunks: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         estimator("single").fit(chunks)
 
 
-def test_named_columns_of_chunks_keep_their_names() -> None:
+def test_feature_names_of_chunks_are_stored() -> None:
     X, y = table("single", 60)
     frame = pd.DataFrame(X, columns=list("abcde"))
     model = estimator("single").fit([(frame, y), (frame, y)])
@@ -300,7 +304,7 @@ def test_named_columns_of_chunks_keep_their_names() -> None:
         estimator("single").fit([(frame, y), (frame[list("edcba")], y)])
 
 
-def test_sparse_chunks() -> None:
+def test_sparse_chunks_equal_dense_chunks() -> None:
     X, y = table("single", 60)
     same = estimator("single", shuffle=False).fit([(csr_matrix(X), y)])
     dense = estimator("single", shuffle=False).fit([(X, y)])
@@ -308,7 +312,7 @@ def test_sparse_chunks() -> None:
 
 
 @pytest.mark.parametrize("change", ["labels", "the last row", "weights"])
-def test_other_rows_do_not_go_on(change: str, tmp_path: Path) -> None:
+def test_resume_with_other_rows_is_refused(change: str, tmp_path: Path) -> None:
     X, y = table("multiclass", 150)
     weights = np.ones(150)
     estimator("multiclass").fit(Small(X, y, weights), checkpoint=tmp_path)
@@ -323,7 +327,7 @@ def test_other_rows_do_not_go_on(change: str, tmp_path: Path) -> None:
         estimator("multiclass").fit(Small(*given[change]), checkpoint=tmp_path, resume=True)
 
 
-def test_chunks_that_change_are_noticed() -> None:
+def test_chunks_that_change_between_epochs_are_refused() -> None:
     X, y = table("single", 60)
     chunks = [(X, y), (X, y)]
     source = IterableSource(chunks)
@@ -332,7 +336,7 @@ def test_chunks_that_change_are_noticed() -> None:
         estimator("single").fit(source)
 
 
-def test_targets_given_twice() -> None:
+def test_targets_given_beside_a_source_are_refused() -> None:
     X, y = table("single", 60)
     with pytest.raises(InputError, match="y is given beside a table that brings its own"):
         estimator("single").fit(Small(X, y), y)
@@ -340,17 +344,17 @@ def test_targets_given_twice() -> None:
         estimator("single").fit([(X, y)], sample_weight=np.ones(60))
 
 
-def test_one_class_only() -> None:
+def test_single_class_is_refused() -> None:
     with pytest.raises(InputError, match="y holds one class only"):
         estimator("binary").fit([(np.zeros((3, 2)), ["a", "a", "a"])])
 
 
-def test_matrices_of_different_lengths() -> None:
+def test_matrices_of_different_lengths_are_refused() -> None:
     with pytest.raises(InputError, match="the numbers of rows differ: X has 3, y has 4"):
         ArraySource(np.zeros((3, 1)), np.zeros(4))
 
 
-def test_a_source_without_a_target() -> None:
+def test_source_without_a_target_is_refused() -> None:
     class Blind(Small):
         def iter_blocks(self, partition: int, rows: int = 10) -> Iterator[Any]:
             return (block._replace(y=None) for block in super().iter_blocks(partition, rows))

@@ -1,4 +1,4 @@
-"""BLAS threads: a small fit takes one, a parallel loop shares the cores, and afterwards all is as before."""
+"""BLAS threads: a small fit uses one, a parallel loop shares the cores, and limits are restored."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WIDE = (784, 256, 10)
 
 
 def blas_threads() -> set[int]:
-    """How many threads each BLAS library would use now."""
+    """The current thread limit of each BLAS library."""
     return {pool["num_threads"] for pool in ThreadpoolController().info() if pool["user_api"] == "blas"}
 
 
-def seen_in_a_fit(**settings: Any) -> set[int]:
-    """BLAS threads in the middle of a fit."""
+def blas_threads_during_fit(**settings: Any) -> set[int]:
+    """The BLAS thread limits during a fit."""
     seen: set[int] = set()
     callbacks = [lambda _: seen.update(blas_threads())]
     bp.MLPClassifier(max_iter=1, tol=1e-9, callbacks=callbacks, **settings).fit(X, y)
@@ -33,36 +33,36 @@ def seen_in_a_fit(**settings: Any) -> set[int]:
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Any:
-    """Two, whatever the machine."""
+    """Two threads on any machine."""
     with threadpool_limits(limits=2, user_api="blas"):
         yield
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_a_small_fit_takes_one_thread_and_gives_the_others_back(solver: str) -> None:
-    assert seen_in_a_fit(solver=solver, engine="numpy") == {1}
+def test_small_fit_uses_one_thread_and_restores_the_limit(solver: str) -> None:
+    assert blas_threads_during_fit(solver=solver, engine="numpy") == {1}
     assert blas_threads() == {2}
 
 
-def test_an_error_gives_them_back_too() -> None:
+def test_thread_limit_is_restored_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), limit_blas_threads(NumpyEngine(), (3, 2), 10):
         raise ZeroDivisionError
     assert blas_threads() == {2}
 
 
-def test_a_large_product_keeps_them() -> None:
+def test_large_products_use_all_threads() -> None:
     with limit_blas_threads(NumpyEngine(), WIDE, 128):
         assert blas_threads() == {2}
 
 
-def test_in_a_parallel_loop_of_threads_even_a_large_product_takes_one(
+def test_large_product_in_a_parallel_thread_pool_uses_one_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     enough = Parallel(n_jobs=2, backend="threading")(delayed(use_single_thread)(WIDE, 128) for _ in range(2))
     assert enough == [True, True]
-    # joblib's own worker processes are told their part of the cores, which then counts.
+    # joblib's worker processes get their share of the cores by a variable, which takes precedence.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     told = Parallel(n_jobs=2, backend="threading")(delayed(use_single_thread)(WIDE, 128) for _ in range(2))
     assert told == [False, False]

@@ -1,4 +1,4 @@
-"""Graphs of a single step, for tests of one converter."""
+"""Single-step graphs, for tests of one converter."""
 
 import numpy as np
 import onnxruntime
@@ -9,7 +9,7 @@ from batchprop.export.onnx_graph import OPSET, Graph
 
 
 def written(write, step, inputs, dtype, width):
-    """What a graph of one step answers, a matrix (n, width)."""
+    """Run a single-step graph; returns a matrix (n, width)."""
 
     def parse(scope, model, variables, **_):
         operator = scope.declare_local_operator("Step", model)

@@ -1,4 +1,4 @@
-"""Random tables, a pipeline as `train` makes it of them, and what its ONNX graph is fed."""
+"""Random tables, a pipeline for them as in `train`, and inputs for its ONNX graph."""
 
 from functools import cache
 
@@ -15,7 +15,7 @@ from batchprop.tabular import infer_schema, make_preprocessor
 
 TOWNS = ["Ulm", "Bonn", "Jena", "Köln", "x y"]
 WORDS = [*TOWNS, "nowhere", "ULM", "(missing)", "true", "r1", "r7", "née", "城"]
-# Names that others would spell otherwise, or that the graph has for something else.
+# Names that need escaping, or that the graph uses for something else.
 NAMES = {
     "size": "size (m²)",
     "rooms": "label",
@@ -52,7 +52,7 @@ def table(n, seed, *, known=True):
 
 
 def moments(microseconds):
-    """Dates so many microseconds after 1970."""
+    """Dates from microseconds since 1970."""
     return np.asarray(microseconds, "int64").view("datetime64[us]")
 
 
@@ -77,7 +77,7 @@ def pipeline(task, seed=0, n=800, columns=None, **options):
 
 @cache
 def session_of(task, **options):
-    """The runtime of such a pipeline's graph."""
+    """A runtime for such a pipeline's graph."""
     return runtime(pipeline(task, **options))
 
 
@@ -87,13 +87,13 @@ def runtime(model, dtype=None):
 
 
 def answers(session, feeds):
-    """The outputs by name, in their order."""
+    """Run the graph, and return its outputs by name."""
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, feeds), strict=True))
 
 
 def fed(frame, kinds):
-    """A table as the graph takes it, a matrix (n, 1) for each column."""
+    """The graph's inputs for a table: one matrix (n, 1) per column."""
     return {name: _input(frame[name], kind)[:, None] for name, kind in kinds.items()}
 
 

@@ -1,4 +1,4 @@
-"""Estimators from fitted ones of scikit-learn's: the same answers, and they go on in the same way."""
+"""Estimators converted from scikit-learn: the same predictions and the same further training."""
 
 import warnings
 from typing import Any
@@ -46,7 +46,7 @@ def check_history(ours, theirs):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_the_same_classifier(kind, solver, activation, early_stopping):
+def test_converted_classifier_predicts_the_same(kind, solver, activation, early_stopping):
     options = {"solver": solver, "activation": activation, "early_stopping": early_stopping}
     theirs = MLPClassifier(**SETTINGS, **options).fit(X, TARGETS[kind])
     ours = bp.MLPClassifier.from_sklearn(theirs)
@@ -61,7 +61,7 @@ def test_the_same_classifier(kind, solver, activation, early_stopping):
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("learning_rate", ["constant", "adaptive", "invscaling"])
-def test_a_warm_start_goes_on_as_theirs_does(kind, solver, learning_rate):
+def test_warm_start_continues_as_in_scikit_learn(kind, solver, learning_rate):
     options = {"solver": solver, "learning_rate": learning_rate, "warm_start": True}
     theirs = MLPClassifier(**SETTINGS, **options).fit(X, TARGETS[kind])
     ours = bp.MLPClassifier.from_sklearn(theirs).set_params(engine="numpy")
@@ -74,7 +74,7 @@ def test_a_warm_start_goes_on_as_theirs_does(kind, solver, learning_rate):
     assert ours.t_ == theirs.t_
 
 
-def test_an_early_stopped_one_goes_on():
+def test_early_stopped_estimator_continues():
     y = TARGETS["two words"]
     theirs = MLPClassifier(**SETTINGS, early_stopping=True, warm_start=True).fit(X, y)
     ours = bp.MLPClassifier.from_sklearn(theirs).fit(X, y)
@@ -87,7 +87,7 @@ def test_an_early_stopped_one_goes_on():
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-def test_the_same_regressor(outputs, solver, loss):
+def test_converted_regressor_predicts_the_same(outputs, solver, loss):
     y = np.random.default_rng(1).poisson(2, (80, outputs)).squeeze().astype(float)
     theirs = MLPRegressor(loss=loss, solver=solver, warm_start=True, **SETTINGS).fit(X, y)
     ours = bp.MLPRegressor.from_sklearn(theirs).set_params(engine="numpy")
@@ -97,7 +97,7 @@ def test_the_same_regressor(outputs, solver, loss):
     np.testing.assert_allclose(ours.fit(X, y).predict(X), theirs.fit(X, y).predict(X), rtol=1e-6)
 
 
-def test_nothing_is_shared():
+def test_arrays_are_copied():
     theirs = MLPClassifier(**{**SETTINGS, "random_state": np.random.RandomState(0)}).fit(X, TARGETS["labels"])
     ours = bp.MLPClassifier.from_sklearn(theirs)
     before = ours.predict_proba(X)
@@ -107,7 +107,7 @@ def test_nothing_is_shared():
     assert ours.random_state is not theirs.random_state
 
 
-def test_names_of_columns_come_along():
+def test_feature_names_are_copied():
     frame = pd.DataFrame(X, columns=list("abcd"))
     theirs = MLPClassifier(**SETTINGS).fit(frame, TARGETS["two words"])
     ours = bp.MLPClassifier.from_sklearn(theirs)
@@ -115,7 +115,7 @@ def test_names_of_columns_come_along():
     np.testing.assert_array_equal(ours.predict(frame), theirs.predict(frame))
 
 
-def test_weights_in_float32_are_kept():
+def test_float32_weights_stay_float32():
     theirs = MLPClassifier(**SETTINGS).fit(X.astype("float32"), TARGETS["two words"])
     assert bp.MLPClassifier.from_sklearn(theirs).coefs_[0].dtype == np.float32
 
@@ -126,7 +126,7 @@ def test_a_clone_is_a_new_estimator():
     np.testing.assert_allclose(fresh.loss_curve_, theirs.loss_curve_, rtol=1e-6)
 
 
-def test_refused():
+def test_unsupported_estimators_are_refused():
     theirs = MLPRegressor(**SETTINGS).fit(X, X[:, 0])
     with pytest.raises(ParameterError, match="a fitted scikit-learn MLPClassifier, not a MLPRegressor"):
         bp.MLPClassifier.from_sklearn(theirs)

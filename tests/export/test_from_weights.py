@@ -20,7 +20,7 @@ def stack(*sizes, seed=0, dtype="float64"):
 
 
 def scores(layers, X):
-    """What such a stack with ReLUs between answers."""
+    """The outputs of such a stack with ReLUs between the layers."""
     for W, b in layers[:-1]:
         X = np.maximum(X @ W.T + b, 0)
     W, b = layers[-1]
@@ -38,14 +38,14 @@ X = np.random.default_rng(9).normal(size=(50, 4))
 # ---- Network.from_weights
 
 
-def test_a_network_of_plain_arrays():
+def test_network_from_plain_arrays():
     layers = stack(4, 6, 3)
     net = bp.Network.from_weights(layers)
     assert (net.sizes, net.activations[0].name, net.head.name) == ((4, 6, 3), "relu", "softmax")
     np.testing.assert_allclose(bp.backprop(net, X.T, np.eye(3)[:, [0] * 50]).P.T, softmax(scores(layers, X)))
 
 
-def test_lists_and_whole_numbers_do():
+def test_lists_and_integers_are_accepted():
     net = bp.Network.from_weights([([[1, 2]], [3])], head="squared_error")
     assert net.layers[0].W.dtype == np.float32
     assert net.sizes == (2, 1)
@@ -69,19 +69,19 @@ def test_lists_and_whole_numbers_do():
         ("weights.npz", "the ending of weights='.npz' is unknown: choose one of .safetensors"),
     ],
 )
-def test_refused(weights, message):
+def test_invalid_weights_are_refused(weights, message):
     with pytest.raises(ParameterError, match=message):
         bp.Network.from_weights(weights)
 
 
-def test_a_file_tells_activation_and_head(tmp_path):
+def test_activation_and_head_are_refused_for_a_weights_file(tmp_path):
     with pytest.raises(ParameterError, match="leave them out"):
         bp.Network.from_weights(tmp_path / "net.safetensors", activation="relu")
     with pytest.raises(ModelError, match="No such file"):
         bp.Network.from_weights(tmp_path / "net.safetensors")
 
 
-def test_unknown_names():
+def test_unknown_names_are_refused():
     with pytest.raises(ParameterError, match="did you mean 'gelu'"):
         bp.Network.from_weights(stack(4, 3, 2), activation="gelo")
     with pytest.raises(ParameterError, match="has 1 entries for 2 hidden layers"):
@@ -91,7 +91,7 @@ def test_unknown_names():
 # ---- estimators
 
 
-def test_several_classes_in_the_order_of_the_outputs():
+def test_multiclass_labels_are_in_the_order_of_the_outputs():
     layers = stack(4, 6, 3)
     clf = bp.MLPClassifier.from_weights(layers, classes=["c", "a", "b"])
     P = softmax(scores(layers, X))
@@ -101,7 +101,7 @@ def test_several_classes_in_the_order_of_the_outputs():
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [1, 0], ["yes", "no"]])
-def test_two_classes_of_two_outputs(classes):
+def test_binary_labels_with_two_outputs(classes):
     layers = stack(4, 6, 2)
     clf = bp.MLPClassifier.from_weights(layers, classes=classes)
     P = softmax(scores(layers, X))
@@ -110,20 +110,20 @@ def test_two_classes_of_two_outputs(classes):
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [1, 0]])
-def test_two_classes_of_one_output(classes):
+def test_binary_labels_with_one_output(classes):
     layers = stack(4, 6, 1)
     clf = bp.MLPClassifier.from_weights(layers, classes=classes)
     P = 1 / (1 + np.exp(-scores(layers, X)[:, 0]))
     np.testing.assert_allclose(clf.predict_proba(X)[:, list(clf.classes_).index(classes[1])], P)
 
 
-def test_labels_of_0_and_1():
+def test_multilabel_targets():
     layers = stack(4, 6, 3)
     clf = bp.MLPClassifier.from_weights(layers, classes=None)
     assert (clf.predict(X) == (scores(layers, X) > 0)).all()
 
 
-def test_several_targets():
+def test_multioutput_targets():
     layers = stack(4, 6, 5)
     clf = bp.MLPClassifier.from_weights(layers, classes=[[5, 2, 9], [7, 1]])
     Z = scores(layers, X)
@@ -133,7 +133,7 @@ def test_several_targets():
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-def test_numbers(loss):
+def test_regression_targets(loss):
     layers = stack(4, 6, 2)
     reg = bp.MLPRegressor.from_weights(layers, loss=loss)
     Z = scores(layers, X)
@@ -141,14 +141,14 @@ def test_numbers(loss):
     assert reg.out_activation_ == {"poisson": "exp"}.get(loss, "identity")
 
 
-def test_the_precision_is_that_of_the_weights():
+def test_precision_follows_the_weights():
     for dtype in ("float32", "float64"):
         reg = bp.MLPRegressor.from_weights(stack(4, 3, 1, dtype=dtype))
         assert {array.dtype for array in (*reg.coefs_, *reg.intercepts_)} == {np.dtype(dtype)}
     assert bp.MLPRegressor.from_weights(stack(4, 1), dtype="float32").coefs_[0].dtype == np.float32
 
 
-def test_they_go_back_and_train_further():
+def test_weights_round_trip_and_training_continues():
     layers = stack(4, 6, 3)
     y = np.random.default_rng(1).integers(0, 3, 50)
     clf = bp.MLPClassifier.from_weights(
@@ -177,6 +177,6 @@ def test_they_go_back_and_train_further():
         ({"classes": [0, 1, 2], "activation": ["relu", "relu"]}, "2 entries for 1 hidden"),
     ],
 )
-def test_estimators_refuse(options, message):
+def test_estimator_refuses_invalid_options(options, message):
     with pytest.raises(ParameterError, match=message):
         bp.MLPClassifier.from_weights(stack(4, 6, 3), **options)

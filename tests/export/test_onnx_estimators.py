@@ -48,15 +48,15 @@ def targets():
 
 
 def check_classes(model, X, session=None):
-    found = answers(session or runtime(model), {"X": X})
-    np.testing.assert_array_equal(found.pop("label"), model.predict(X))
+    result = answers(session or runtime(model), {"X": X})
+    np.testing.assert_array_equal(result.pop("label"), model.predict(X))
     P = model.predict_proba(X)
-    for one, another in zip(P if isinstance(P, list) else [P], found.values(), strict=True):
+    for one, another in zip(P if isinstance(P, list) else [P], result.values(), strict=True):
         np.testing.assert_allclose(another, one, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", targets())
-def test_every_kind_of_label(kind):
+def test_every_label_type_is_exported(kind):
     y = targets()[kind]
     clf = bp.MLPClassifier((5,), **BRIEF).fit(matrix(), y)
     check_classes(clf, matrix(seed=2, n=300))
@@ -66,7 +66,7 @@ def test_every_kind_of_label(kind):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation(activation, dtype):
+def test_every_activation_is_exported(activation, dtype):
     y = targets()["several integers"]
     clf = bp.MLPClassifier((6, 5), activation=(activation, "tanh"), dtype=dtype, **BRIEF).fit(matrix(), y)
     X = matrix(dtype, seed=3, n=200) * np.array([0.01, 1, 10, 1000], dtype)
@@ -77,41 +77,41 @@ def test_every_activation(activation, dtype):
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile", "poisson"])
-def test_every_loss(loss, dtype, outputs):
+def test_every_loss_is_exported(loss, dtype, outputs):
     rng = np.random.default_rng(0)
     y = rng.poisson(3, (ROWS, outputs)).squeeze().astype(float)
     reg = bp.MLPRegressor(loss, (5,), dtype=dtype, **BRIEF).fit(matrix(), y)
     X = matrix(dtype, seed=2, n=300)
-    found = answers(runtime(reg), {"X": X})["variable"]
-    assert found.dtype == dtype
-    np.testing.assert_allclose(found, reg.predict(X).reshape(300, outputs), rtol=1e-5, atol=1e-5)
+    result = answers(runtime(reg), {"X": X})["variable"]
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result, reg.predict(X).reshape(300, outputs), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_poisson_stops_where_the_head_stops(dtype):
+def test_poisson_output_is_capped_as_in_the_head(dtype):
     reg = bp.MLPRegressor.from_weights([(np.array([[1.0]], dtype), np.zeros(1, dtype))], loss="poisson")
     X = np.array([[-1e4], [0.0], [44.0], [1e4]], dtype)
-    found = answers(runtime(reg), {"X": X})["variable"]
-    np.testing.assert_allclose(found[:, 0], reg.predict(X), rtol=1e-5)
+    result = answers(runtime(reg), {"X": X})["variable"]
+    np.testing.assert_allclose(result[:, 0], reg.predict(X), rtol=1e-5)
 
 
-def test_no_hidden_layer():
+def test_network_without_hidden_layers_is_exported():
     check_classes(bp.MLPClassifier((), **BRIEF).fit(matrix(), targets()["several integers"]), matrix())
 
 
-def test_the_precision_that_is_asked_for():
+def test_requested_precision_is_used():
     clf = bp.MLPClassifier((5,), **BRIEF).fit(matrix(), targets()["two words"])
     check_classes(clf, matrix("float64"), runtime(clf, "float64"))
 
 
-def test_pipelines_of_a_matrix():
+def test_pipelines_of_a_matrix_are_exported():
     X = np.where(np.random.default_rng(0).random((ROWS, 4)) < 0.2, np.nan, matrix())
     for last in (bp.MLPClassifier((5,), **BRIEF), LogisticRegression()):
         steps = SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
         check_classes(make_pipeline(*steps, last).fit(X, targets()["several integers"]), X.astype("float32"))
 
 
-def test_a_search_is_its_best_model():
+def test_grid_search_exports_its_best_estimator():
     clf = bp.MLPClassifier((5,), **BRIEF)
     search = GridSearchCV(clf, {"alpha": [0.0, 1.0]}, cv=2).fit(matrix(), targets()["two integers"])
     check_classes(search.best_estimator_, matrix())
@@ -120,22 +120,22 @@ def test_a_search_is_its_best_model():
 @pytest.mark.parametrize(
     "scaler", [StandardScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False)]
 )
-def test_a_transformed_target_comes_back_in_its_units(scaler):
+def test_transformed_target_is_predicted_in_its_units(scaler):
     y = 1e4 + 1e3 * matrix().sum(axis=1)
     reg = TransformedTargetRegressor(bp.MLPRegressor(max_iter=15, tol=1e9), transformer=scaler)
     model = make_pipeline(StandardScaler(), reg).fit(matrix(), y)
-    found = answers(runtime(model), {"X": matrix(seed=5)})["variable"]
-    np.testing.assert_allclose(found[:, 0], model.predict(matrix(seed=5)), rtol=1e-5, atol=1e-2)
+    result = answers(runtime(model), {"X": matrix(seed=5)})["variable"]
+    np.testing.assert_allclose(result[:, 0], model.predict(matrix(seed=5)), rtol=1e-5, atol=1e-2)
 
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
 @pytest.mark.parametrize("handle_unknown", ["ignore", "infrequent_if_exist"])
-def test_categories_of_a_matrix_of_text(handle_unknown):
+def test_categories_of_a_text_matrix_are_exported(handle_unknown):
     words = np.random.default_rng(0).choice(list("aaabbbcde"), (200, 2)).astype(object)
     encoder = OneHotEncoder(handle_unknown=handle_unknown, min_frequency=40, sparse_output=False).fit(words)
     rows = np.array([["a", "b"], ["e", "zz"], ["c", "a"]], object)
-    found = written(write_one_hot, encoder, {"rows": rows}, np.float64, len(encoder.get_feature_names_out()))
-    np.testing.assert_array_equal(found, encoder.transform(rows))
+    result = written(write_one_hot, encoder, {"rows": rows}, np.float64, len(encoder.get_feature_names_out()))
+    np.testing.assert_array_equal(result, encoder.transform(rows))
 
 
 # ---- what cannot be exported
@@ -193,7 +193,7 @@ REFUSED = {
 
 @pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_before_anything_is_written(case, tmp_path):
+def test_unsupported_model_is_refused_before_writing(case, tmp_path):
     make, error, message = REFUSED[case]
     model = make()
     with pytest.raises(error, match=message):
@@ -201,13 +201,13 @@ def test_refused_before_anything_is_written(case, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_precision(tmp_path):
+def test_unknown_precision_is_refused(tmp_path):
     clf = bp.MLPClassifier((3,), **BRIEF).fit(matrix(), targets()["booleans"])
     with pytest.raises(ParameterError, match="dtype='float16' is not allowed"):
         bp.export.to_onnx(clf, tmp_path / "model.onnx", dtype="float16")
 
 
-def test_what_stood_there_stays_where_the_disk_refuses(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_existing_file(tmp_path, monkeypatch):
     file = tmp_path / "model.onnx"
     file.write_text("before")
     clf = bp.MLPClassifier((3,), **BRIEF).fit(matrix(), targets()["booleans"])
@@ -233,7 +233,7 @@ bp.export.to_onnx(clf, sys.argv[1])
 """
 
 
-def test_an_estimator_needs_neither_pandas_nor_skops(tmp_path):
+def test_export_of_an_estimator_needs_neither_pandas_nor_skops(tmp_path):
     code = WITHOUT.format(names=["pandas", "skops", "pyarrow"])
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "model.onnx")],
@@ -245,7 +245,7 @@ def test_an_estimator_needs_neither_pandas_nor_skops(tmp_path):
     assert (tmp_path / "model.onnx").stat().st_size > 0
 
 
-def test_what_is_not_installed_is_said(monkeypatch, tmp_path):
+def test_missing_package_is_reported(monkeypatch, tmp_path):
     clf = bp.MLPClassifier((3,), **BRIEF).fit(matrix(), targets()["booleans"])
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     with pytest.raises(BatchpropError, match=r'pip install "batchprop\[onnx\]"'):

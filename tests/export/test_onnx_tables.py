@@ -1,4 +1,4 @@
-"""A pipeline of a table as a graph: it answers as `predict` does, whatever stands in the table."""
+"""Table pipelines as ONNX graphs: the same predictions as `predict`, for any table."""
 
 import numpy as np
 import pandas as pd
@@ -29,34 +29,34 @@ KINDS = ["size", "town", "sold", "garden"]
 
 
 def agree(model, session, frame):
-    found = list(answers(session, fed(frame, model["columns"].kinds)).values())
+    result = list(answers(session, fed(frame, model["columns"].kinds)).values())
     if not hasattr(model, "classes_"):
         wanted = model.predict(frame)
-        np.testing.assert_allclose(found[0][:, 0], wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+        np.testing.assert_allclose(result[0][:, 0], wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
         return
     P = model.predict_proba(frame)
-    np.testing.assert_allclose(found[1], P, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result[1], P, rtol=0, atol=1e-5)
     ranked = np.sort(P, axis=1)
     sure = ranked[:, -1] - ranked[:, -2] > 1e-6
-    assert (found[0] == model.predict(frame))[sure].all()
+    assert (result[0] == model.predict(frame))[sure].all()
     assert (~sure).mean() < 0.01 or len(P) < 100
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 @pytest.mark.parametrize("known", [True, False], ids=["known words", "unknown words"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_random_tables(task, known, seed):
+def test_random_tables_match_predict(task, known, seed):
     agree(pipeline(task), session_of(task), table(2000, seed, known=known))
 
 
 @pytest.mark.parametrize("activation", ["gelu", "selu", "mish", "tanh"])
-def test_activations_in_a_pipeline(activation):
+def test_activations_in_a_pipeline_match_predict(activation):
     options = {"n": 200, "activation": activation}
     agree(pipeline("classes", **options), session_of("classes", **options), table(500, 4))
 
 
 @pytest.mark.parametrize("columns", [(kind,) for kind in KINDS] + [("size", "rooms"), ("sold", "town")])
-def test_tables_of_few_columns(columns):
+def test_tables_of_few_columns_match_predict(columns):
     options = {"n": 120, "columns": columns}
     agree(pipeline("classes", **options), session_of("classes", **options), table(200, 5))
 
@@ -94,26 +94,26 @@ def frame_of(rows):
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 @settings(max_examples=30)
 @given(rows=st.lists(ROW, min_size=1, max_size=5))
-def test_any_values(task, rows):
+def test_arbitrary_values_match_predict(task, rows):
     agree(pipeline(task), session_of(task), frame_of(rows))
 
 
-def test_no_rows_at_all():
+def test_table_without_rows():
     model = pipeline("classes")
-    found = answers(session_of("classes"), fed(table(10, 0).iloc[:0], model["columns"].kinds))
-    assert [len(value) for value in found.values()] == [0, 0]
+    result = answers(session_of("classes"), fed(table(10, 0).iloc[:0], model["columns"].kinds))
+    assert [len(value) for value in result.values()] == [0, 0]
 
 
-def test_every_day_of_some_centuries_has_its_date():
+def test_calendar_of_several_centuries_matches_pandas():
     days = np.arange(np.datetime64("1600-01-01"), np.datetime64("2500-01-01")).astype("datetime64[us]")
     frame = pd.DataFrame({"day": days + np.timedelta64(86_399_999_999, "us")})
     parts = DateParts().fit(frame)
     inputs = {"days": frame.to_numpy().view("int64")}
-    found = written(write_date_parts, parts, inputs, np.float64, 6)
-    np.testing.assert_array_equal(found, parts.transform(frame))
+    result = written(write_date_parts, parts, inputs, np.float64, 6)
+    np.testing.assert_array_equal(result, parts.transform(frame))
 
 
-def test_inputs_are_named_as_the_columns_and_say_what_they_take():
+def test_inputs_have_the_names_and_types_of_the_columns():
     session = session_of("classes")
     assert [each.name for each in session.get_inputs()] == list(NAMES.values())
     assert {each.name: each.type for each in session.get_inputs()} == {
@@ -124,15 +124,15 @@ def test_inputs_are_named_as_the_columns_and_say_what_they_take():
     assert [each.name for each in session.get_outputs()] == ["label_", "probabilities_"]
 
 
-def test_true_and_false_may_be_written_otherwise():
+def test_alternative_spellings_of_booleans_are_accepted():
     model, session = pipeline("classes"), session_of("classes")
     feeds = fed(table(4, 6), model["columns"].kinds)
     wanted = answers(session, {**feeds, "X": np.array([["true"], ["false"]] * 2, object)})
-    found = answers(session, {**feeds, "X": np.array([["True"], ["0"], ["1"], ["FALSE"]], object)})
-    np.testing.assert_array_equal(found["probabilities_"], wanted["probabilities_"])
+    result = answers(session, {**feeds, "X": np.array([["True"], ["0"], ["1"], ["FALSE"]], object)})
+    np.testing.assert_array_equal(result["probabilities_"], wanted["probabilities_"])
 
 
-def test_empty_text_that_is_a_category_stays_one():
+def test_empty_string_category_is_preserved():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"town": rng.choice([*TOWNS, ""], 300).astype(object), "x": rng.normal(size=300)})
     frame.loc[::7, "town"] = None
@@ -141,6 +141,6 @@ def test_empty_text_that_is_a_category_stays_one():
     clf = bp.MLPClassifier((8,), learning_rate_init=0.05, max_iter=50, tol=1.0, random_state=0)
     model = Pipeline([*steps.steps, ("network", clf.fit(steps.fit_transform(frame), y))])
     feeds = {"x": frame[["x"]].to_numpy(), "town": frame[["town"]].fillna("(missing)").to_numpy(object)}
-    found = answers(runtime(model), feeds)
-    assert (found["label"] == model.predict(frame)).all()
-    assert set(found["label"]) == {"empty", "other"}
+    result = answers(runtime(model), feeds)
+    assert (result["label"] == model.predict(frame)).all()
+    assert set(result["label"]) == {"empty", "other"}

@@ -1,4 +1,4 @@
-"""Weights alone: there and back, and files that are not what they should be."""
+"""Weights files: round trips, and invalid files."""
 
 import json
 import subprocess
@@ -24,22 +24,22 @@ BRIEF: Any = {"max_iter": 12, "tol": 1.0, "random_state": 0}
 
 def arrays(sizes=(4, 3, 2), dtype="float32"):
     rng = np.random.default_rng(0)
-    found = {}
+    result = {}
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
-        found[f"layers.{k}.W"] = rng.normal(size=(n_out, n_in)).astype(dtype)
-        found[f"layers.{k}.b"] = rng.normal(size=n_out).astype(dtype)
-    return found
+        result[f"layers.{k}.W"] = rng.normal(size=(n_out, n_in)).astype(dtype)
+        result[f"layers.{k}.b"] = rng.normal(size=n_out).astype(dtype)
+    return result
 
 
 def crafted(path, tensors=None, about=ABOUT, **changes):
-    """A file with other arrays, or with other things said of them."""
+    """A weights file with changed arrays or metadata."""
     told = about if isinstance(about, str) else json.dumps({**about, **changes})
     path.write_bytes(save(arrays() if tensors is None else tensors, metadata={"batchprop": told}))
     return path
 
 
 def raw(path, header, data=b""):
-    """A file of this header, whatever it says."""
+    """A file with exactly this header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
     return path
@@ -55,26 +55,26 @@ def same(one, another):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("head", HEADS)
-def test_a_network_there_and_back(head, dtype, tmp_path):
+def test_network_round_trips(head, dtype, tmp_path):
     net = bp.Network.create([4, 3, 5, 2], activation=["mish", "elu"], head=head, random_state=0, dtype=dtype)
     bp.export.save_weights(net, tmp_path / "net.safetensors")
-    found = bp.Network.from_weights(tmp_path / "net.safetensors")
-    same(found, net)
-    assert found.head is net.head
+    result = bp.Network.from_weights(tmp_path / "net.safetensors")
+    same(result, net)
+    assert result.head is net.head
     same(bp.export.load_weights(str(tmp_path / "net.safetensors")), net)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation(activation, tmp_path):
+def test_every_activation_round_trips(activation, tmp_path):
     net = bp.Network.create([2, 3, 1], activation=activation, random_state=0)
     bp.export.save_weights(net, tmp_path / "net.safetensors")
     assert bp.export.load_weights(tmp_path / "net.safetensors").activations == net.activations
 
 
-def test_the_arrays_are_called_as_documented(tmp_path):
+def test_arrays_have_the_documented_names(tmp_path):
     bp.export.save_weights(bp.Network.create([4, 3, 2], random_state=0), tmp_path / "net.safetensors")
-    found = load_file(tmp_path / "net.safetensors")
-    assert {name: array.shape for name, array in found.items()} == {
+    result = load_file(tmp_path / "net.safetensors")
+    assert {name: array.shape for name, array in result.items()} == {
         "layers.0.W": (3, 4), "layers.0.b": (3,), "layers.1.W": (2, 3), "layers.1.b": (2,),
     }  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_the_arrays_are_called_as_documented(tmp_path):
     ],
     ids=["binary", "multiclass", "labels", "targets"],
 )
-def test_a_classifier_there_and_back(y, options, tmp_path):
+def test_classifier_round_trips(y, options, tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 3))
     clf = bp.MLPClassifier((4,), **BRIEF, **options).fit(X, y)
     bp.export.save_weights(clf, tmp_path / "clf.safetensors")
@@ -104,17 +104,17 @@ def test_a_classifier_there_and_back(y, options, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson", "absolute_error", "huber", "quantile"])
-def test_a_regressor_there_and_back(loss, tmp_path):
+def test_regressor_round_trips(loss, tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 3))
     y = np.abs(X[:, 0])
     reg = bp.MLPRegressor(loss, (4,), huber_delta=0.3, quantile=0.9, **BRIEF).fit(X, y)
     bp.export.save_weights(reg, tmp_path / "reg.safetensors")
     _, batch = reg.network_and_batch(X, y)
-    found = bp.backprop(bp.export.load_weights(tmp_path / "reg.safetensors"), *batch)
-    np.testing.assert_allclose(found.losses, reg.backprop(X, y).losses, rtol=1e-6)
+    result = bp.backprop(bp.export.load_weights(tmp_path / "reg.safetensors"), *batch)
+    np.testing.assert_allclose(result.losses, reg.backprop(X, y).losses, rtol=1e-6)
 
 
-def test_arrays_of_jax_are_written_as_numbers(tmp_path):
+def test_jax_arrays_are_saved(tmp_path):
     import jax.numpy as jnp
 
     net = bp.Network.create([2, 3, 1], random_state=0)
@@ -123,7 +123,7 @@ def test_arrays_of_jax_are_written_as_numbers(tmp_path):
     same(bp.export.load_weights(tmp_path / "net.safetensors"), net)
 
 
-# ---- what is not written
+# ---- errors on saving
 
 
 OWN = Activation("tanh", np.sin, np.cos)
@@ -140,13 +140,13 @@ OWN = Activation("tanh", np.sin, np.cos)
             (bp.Layer(np.full((1, 1), np.inf), np.ones(1)),)), "not finite"),
     ],
 )  # fmt: skip
-def test_refused_before_anything_is_written(model, message, tmp_path):
+def test_invalid_network_is_refused_before_writing(model, message, tmp_path):
     with pytest.raises(ParameterError, match=message):
         bp.export.save_weights(model, tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
 
 
-# ---- what is not read
+# ---- errors on loading
 
 
 def without(name):
@@ -175,7 +175,7 @@ def with_one(name, array):
         (with_one("layers.1.b", np.array([1, np.inf], "float32")), "not finite"),
     ],
 )
-def test_arrays_of_another_kind(tensors, message, tmp_path):
+def test_invalid_arrays_are_refused(tensors, message, tmp_path):
     with pytest.raises(ModelError, match=message):
         bp.export.load_weights(crafted(tmp_path / "net.safetensors", tensors))
 
@@ -209,7 +209,7 @@ def test_arrays_of_another_kind(tensors, message, tmp_path):
         ({"head": {"name": "softmax_groups", "sizes": [1.0, 1.0]}}, "add up to 2"),
     ],
 )
-def test_metadata_of_another_kind(changes, message, tmp_path):
+def test_invalid_metadata_is_refused(changes, message, tmp_path):
     with pytest.raises(ModelError, match=message):
         bp.export.load_weights(crafted(tmp_path / "net.safetensors", **changes))
 
@@ -234,12 +234,12 @@ def tensor(shape, offsets, dtype="F32"):
         b"\xff\xfe",
     ],
 )
-def test_headers_that_lie(header, tmp_path):
+def test_inconsistent_headers_are_refused(header, tmp_path):
     with pytest.raises(ModelError, match=r"net\.safetensors holds no network that batchprop wrote"):
         bp.export.load_weights(raw(tmp_path / "net.safetensors", header, bytes(8)))
 
 
-def test_a_file_that_is_none(tmp_path):
+def test_invalid_file_is_refused(tmp_path):
     with pytest.raises(ModelError, match="No such file"):
         bp.export.load_weights(tmp_path / "none.safetensors")
     with pytest.raises(ModelError, match="Is a directory"):
@@ -250,7 +250,7 @@ def test_a_file_that_is_none(tmp_path):
         bp.export.load_weights(empty)
 
 
-def test_a_long_header_is_not_read(tmp_path):
+def test_too_long_header_is_not_read(tmp_path):
     file = tmp_path / "net.safetensors"
     file.write_bytes((1 << 62).to_bytes(8, "little") + b"{}")
     with pytest.raises(ModelError, match="a header of 4,611,686,018,427,387,904 bytes"):
@@ -258,7 +258,7 @@ def test_a_long_header_is_not_read(tmp_path):
 
 
 @given(cut=st.integers(0, 700), flipped=st.integers(0, 700), by=st.integers(1, 255))
-def test_truncated_or_flipped_anywhere(cut, flipped, by, tmp_path_factory):
+def test_truncated_and_bit_flipped_files_are_refused(cut, flipped, by, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     whole = crafted(folder / "net.safetensors").read_bytes()
     truncated = folder / "truncated.safetensors"
@@ -269,7 +269,7 @@ def test_truncated_or_flipped_anywhere(cut, flipped, by, tmp_path_factory):
     changed[flipped % len(whole)] ^= by
     damaged = folder / "damaged.safetensors"
     damaged.write_bytes(changed)
-    # A flip among the weights shows only where it makes a number that is not finite.
+    # A flipped weight bit is detected only if the weight becomes nonfinite.
     with suppress(ModelError):
         assert bp.export.load_weights(damaged).sizes[-1] == 2
 
@@ -287,7 +287,7 @@ except bp.errors.ModelError as error:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="bounds the memory as Linux does")
-def test_a_huge_shape_takes_no_memory(tmp_path):
+def test_huge_declared_shape_allocates_no_memory(tmp_path):
     header = {"layers.0.W": tensor([1 << 20, 1 << 20], [0, 1 << 42])}
     file = raw(tmp_path / "net.safetensors", header, bytes(64))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Changes of a sound model file, and the list of those that are kept as tests."""
+"""Changes of a valid model file, and the registry of those kept as tests."""
 
 import io
 import json
@@ -29,12 +29,12 @@ def schema_of(saved):
 
 
 def replaced(name, new):
-    """A change of a schema: the entry `name` becomes another node."""
+    """Return a schema change that replaces the entry `name` by another node."""
 
     def change(schema):
-        for found in dicts(schema):
-            if isinstance(found.get(name), dict):
-                found[name] = new
+        for result in dicts(schema):
+            if isinstance(result.get(name), dict):
+                result[name] = new
 
     return change
 
@@ -48,7 +48,7 @@ def array_is(saved, path, name, content, place=0):
 
 
 def values_are(saved, path, name, change, place=0):
-    """A model whose array is another, written soundly."""
+    """A model with another array, written correctly."""
     file = array_of(schema_of(saved), name, place)
     buffer = io.BytesIO()
     np.save(buffer, change(np.load(io.BytesIO(parts_of(saved)[file]))), allow_pickle=False)

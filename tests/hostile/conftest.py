@@ -1,4 +1,4 @@
-"""Every test works in a folder of its own; one sound model is trained for all that make bad ones of it."""
+"""Every test works in its own folder; tests that corrupt a model share one valid model."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files made to hurt: archives, arrays and JSON with one thing wrong, and every checksum right."""
+"""Malicious files: archives, arrays and JSON with one defect, and valid checksums."""
 
 import io
 import json
@@ -18,24 +18,24 @@ ROOM = 1 << 30
 
 
 def parts_of(path):
-    """Every part of an archive by its name."""
+    """Return the parts of an archive by name."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def archive(parts, path, compression=zipfile.ZIP_STORED):
-    """Write pairs of a name and bytes, twice the same name if need be, as an archive."""
+    """Write pairs of name and bytes as an archive; names may repeat."""
     pairs = parts.items() if isinstance(parts, dict) else parts
     with zipfile.ZipFile(path, "w", compression) as made:
         for name, content in pairs:
-            # Not writestr by name: that warns of a name that is there twice.
+            # Not writestr by name, which warns about duplicate names.
             made.NameToInfo.clear()
             made.writestr(zipfile.ZipInfo(name), content, compress_type=compression)
     return path
 
 
 def with_schema(saved, path, change):
-    """A model's archive whose schema `change` has changed, in place or by returning another."""
+    """Write a model's archive with its schema changed by `change`, in place or by its return value."""
     parts = parts_of(saved)
     schema = json.loads(parts["schema.json"])
     changed = change(schema)
@@ -44,12 +44,12 @@ def with_schema(saved, path, change):
 
 
 def with_part(saved, path, name, content):
-    """A model's archive with one part more, or another one."""
+    """Write a model's archive with one part added or replaced."""
     return archive({**parts_of(saved), name: content}, path)
 
 
 def dicts(value):
-    """Every dict in a tree of JSON, the outer ones first."""
+    """Yield every dict in a JSON tree, outer ones first."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -57,18 +57,18 @@ def dicts(value):
 
 
 def entry(schema, name):
-    """The first node that a model's schema keeps under a name, as `coefs_`."""
-    return next(found[name] for found in dicts(schema) if isinstance(found.get(name), dict))
+    """Return the first node of a schema under a name, such as `coefs_`."""
+    return next(result[name] for result in dicts(schema) if isinstance(result.get(name), dict))
 
 
 def array_of(schema, name, place=0):
-    """The archive's name of an array that the schema keeps under a name, or in a list of that name."""
-    files = [found["file"] for found in dicts(entry(schema, name)) if "file" in found]
+    """Return the file name of the array under a name in the schema, or in a list of that name."""
+    files = [result["file"] for result in dicts(entry(schema, name)) if "file" in result]
     return files[place]
 
 
 def node(value, number=1):
-    """The node of a plain value."""
+    """Make the node of a plain value."""
     return {
         "__class__": "str", "__module__": "builtins", "__loader__": "JsonNode",
         "content": json.dumps(value), "is_json": True, "__id__": number,
@@ -76,19 +76,19 @@ def node(value, number=1):
 
 
 def built_by(loader, module, name, number=2, **more):
-    """A node that has a loader build something."""
+    """Make a node that a loader turns into an object."""
     return {"__class__": name, "__module__": module, "__loader__": loader, "__id__": number, **more}
 
 
 def npy(descr, shape, data=b"", version=b"\x01\x00"):
-    """An array as NumPy writes it, whatever it declares."""
+    """An array in NumPy's format with an arbitrary header."""
     header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     return b"\x93NUMPY" + version + struct.pack("<H", len(header)) + header + data
 
 
-def doubling(levels, number=10):
-    """A list of two lists of two lists ..., of which each second one is only named: 2 ** levels in all."""
+def doubling_list(levels, number=10):
+    """Nested lists of two, each second one only a reference: 2 ** levels in total."""
     inner = node(0, number)
     for level in range(levels):
         again = {"__id__": inner["__id__"], "__loader__": "ListNode", "__class__": "list",
@@ -98,7 +98,7 @@ def doubling(levels, number=10):
 
 
 def overlapping(saved, path, copies):
-    """An archive whose directory names one part many times: copies times the bytes that are there."""
+    """An archive whose directory lists one part many times: copies times its bytes."""
     content = archive([("schema.json", b"0" * 100_000)], path).read_bytes()
     begins = content.index(b"PK\x01\x02")
     ends = content.index(b"PK\x05\x06")
@@ -111,7 +111,7 @@ def overlapping(saved, path, copies):
 
 
 def nested_zip(depth=4):
-    """Zeros in an archive in an archive, a thousand times smaller with each."""
+    """Zeros in nested archives, a thousand times smaller with each level."""
     content = bytes(10_000_000)
     for level in range(depth):
         buffer = io.BytesIO()
@@ -122,13 +122,13 @@ def nested_zip(depth=4):
 
 
 def cut(content, count, seed=0):
-    """The content cut short at places all over it, the ends among them."""
+    """Return the content truncated at random positions and at both ends."""
     places = np.random.default_rng(seed).integers(2, len(content) - 1, count)
     return [content[:place] for place in (0, 1, len(content) - 1, *places)]
 
 
 def flipped(content, count, seed=0):
-    """The content with one bit changed, at places all over it."""
+    """Yield the content with one random bit flipped."""
     rng = np.random.default_rng(seed)
     for place, bit in zip(rng.integers(len(content), size=count), rng.integers(8, size=count), strict=True):
         changed = bytearray(content)
@@ -147,11 +147,11 @@ resource.setrlimit(resource.RLIMIT_CPU, (100, 100))
 
 
 def bounded(imports, code, *words, cwd, room=ROOM):
-    """Run code in a process that cannot take more than some memory, nor run for ever.
+    """Run code in a process with limited memory and time.
 
-    The limit begins after the imports, which take what they take.
+    The limit excludes the memory of the imports.
     """
-    # Arrow's own allocator reserves more than it takes.
+    # Arrow's own allocator reserves more than it uses.
     plain = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
     return subprocess.run(
         [sys.executable, "-c", _BOUNDED.format(imports=imports, room=room, code=code), *map(str, words)],
@@ -160,8 +160,8 @@ def bounded(imports, code, *words, cwd, room=ROOM):
     )  # fmt: skip
 
 
-def calls_of(function, *arguments):
-    """How many calls a function makes before it ends, however it ends: its time, told by the work."""
+def count_calls(function, *arguments):
+    """Count the calls that a function makes until it returns or fails, as a measure of time."""
     count = 0
 
     def seen(_frame, event, _argument):
@@ -179,7 +179,7 @@ def calls_of(function, *arguments):
 
 
 def named(path, content):
-    """Write bytes to a file in a folder, which is made as needed."""
+    """Write bytes to a file, creating its folder if needed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)

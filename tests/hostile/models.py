@@ -1,4 +1,4 @@
-"""Model files made to run code, to write elsewhere, or to take all memory or time."""
+"""Malicious model files: code execution, path traversal, memory and time exhaustion."""
 
 import pickle
 import zipfile
@@ -18,7 +18,7 @@ from tests.hostile.crafting import (
     array_of,
     built_by,
     dicts,
-    doubling,
+    doubling_list,
     nested_zip,
     node,
     npy,
@@ -30,13 +30,13 @@ from tests.hostile.crafting import (
 
 
 class Harm:
-    """What a pickle would do to whoever unpickles it."""
+    """A pickle payload that runs when unpickled."""
 
     def __reduce__(self):
         return (open, ("unpickled", "w"))
 
 
-# --- what could run code ------------------------------------------------------------------------------
+# --- code execution -----------------------------------------------------------------------------------
 
 
 @crafted(DAMAGED)
@@ -125,7 +125,7 @@ def a_dict_that_calls_another_type(saved, path):
 @crafted(FOREIGN)
 def an_array_that_calls_another_type(saved, path):
     def change(schema):
-        next(found for found in dicts(schema) if "file" in found)["__class__"] = "fromfile"
+        next(result for result in dicts(schema) if "file" in result)["__class__"] = "fromfile"
 
     with_schema(saved, path, change)
 
@@ -162,7 +162,7 @@ def an_absolute_name(saved, path):
 @crafted(DAMAGED)
 def an_array_of_another_name(saved, path):
     def change(schema):
-        next(found for found in dicts(schema) if "file" in found)["file"] = "../settings.json"
+        next(result for result in dicts(schema) if "file" in result)["file"] = "../settings.json"
 
     with_schema(saved, path, change)
 
@@ -199,7 +199,7 @@ def an_encrypted_part(saved, path):
     path.write_bytes(content)
 
 
-# --- what could take all memory, or all time ----------------------------------------------------------
+# --- memory and time exhaustion -----------------------------------------------------------------------
 
 
 @crafted("compressed")
@@ -285,17 +285,17 @@ def a_value_as_deep_as_it_is_long(saved, path):
 
 @crafted("two nodes in it have the number")
 def a_list_that_doubles_with_each_level(saved, path):
-    entry_is(saved, path, "activation", doubling(60))
+    entry_is(saved, path, "activation", doubling_list(60))
 
 
 @crafted("does not say what it is")
 def a_list_that_doubles_by_bare_numbers(saved, path):
     def bare(schema):
-        replaced("activation", doubling(60))(schema)
-        for found in dicts(schema):
-            if found.get("content") == []:
-                for key in [key for key in found if key != "__id__"]:
-                    del found[key]
+        replaced("activation", doubling_list(60))(schema)
+        for result in dicts(schema):
+            if result.get("content") == []:
+                for key in [key for key in result if key != "__id__"]:
+                    del result[key]
 
     with_schema(saved, path, bare)
 

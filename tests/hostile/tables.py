@@ -1,4 +1,4 @@
-"""Tables of all that Arrow can hold: strategies by axis."""
+"""Hypothesis strategies for tables of every Arrow type."""
 
 import decimal
 from typing import Any
@@ -56,7 +56,7 @@ def _whole(kind):
 
 
 def _as_integers(kind, values):
-    """An Arrow array of values that are counts of the type's own unit."""
+    """An Arrow array from integers in the unit of its type."""
     storage = pa.int32() if kind.bit_width == 32 else pa.int64()
     low, high = (-(2**31), 2**31 - 1) if kind.bit_width == 32 else (-(2**63), 2**63 - 1)
     fitting = [None if value is None else min(max(value, low), high) for value in values]
@@ -125,7 +125,7 @@ KINDS = {
 
 @st.composite
 def columns(draw, rows, kinds=tuple(KINDS), nulls=True):
-    """One column (rows,): a type, and few values of it, so that they come more than once."""
+    """One column (rows,): a type, and few distinct values, so that they repeat."""
     types, values_of, make = KINDS[draw(st.sampled_from(kinds))]
     kind = draw(types)
     pool = draw(st.lists(values_of(kind), min_size=1, max_size=4))
@@ -137,7 +137,7 @@ def columns(draw, rows, kinds=tuple(KINDS), nulls=True):
 
 
 def _good_targets(rows):
-    """Targets that can be learned: two words or more, or numbers, in turn."""
+    """Learnable targets: two or more words, or numbers, in turn."""
     pools: Any = st.sampled_from(
         [["a", "b"], ["\u0130", "i", "\ufeff"], [1, 0], [0.5, -3.0, 1e30], [True, False]]
     )
@@ -146,7 +146,7 @@ def _good_targets(rows):
 
 @st.composite
 def tables(draw, most_rows=24, kinds=tuple(KINDS), names=NAMES, *, bad_targets=True):
-    """A table of 1 to 5 columns beside its target, which is the last of them and most often a good one."""
+    """A table of 1 to 5 columns and, as the last column, a target that is usually learnable."""
     rows = draw(st.sampled_from([most_rows, most_rows, most_rows, 10, 12, 9, 1]))
     made = [draw(columns(rows, kinds)) for _ in range(draw(st.integers(1, 5)))]
     good = not bad_targets or draw(st.sampled_from([True, True, True, False]))

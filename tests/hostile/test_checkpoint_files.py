@@ -1,4 +1,4 @@
-"""A checkpoint may be any file: going on from it ends in one line, whatever is in it, and runs nothing."""
+"""Malicious checkpoint files: resuming gives a one-line error and runs no code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Bomb:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The bytes of a checkpoint, and what it holds."""
+    """The bytes of a checkpoint, and its data."""
     folder = tmp_path_factory.mktemp("whole")
     X, y = table("multiclass")
     estimator("multiclass", dropout=0.2, max_iter=3, engine="numpy").fit(X, y, checkpoint=folder)
@@ -37,8 +37,8 @@ def whole(tmp_path_factory):
     return path.read_bytes(), deserialize(path)
 
 
-def go_on(folder, content):
-    """Fit from a folder with one checkpoint of these bytes."""
+def resume_from(folder, content):
+    """Resume a fit from a folder with one checkpoint of these bytes."""
     (folder / "checkpoint-000001.safetensors").write_bytes(content)
     X, y = table("multiclass")
     model = estimator("multiclass", dropout=0.2, max_iter=5, engine="numpy")
@@ -55,19 +55,19 @@ HEADER = {
 }
 
 
-def headed(header, data=b"\0" * 8):
+def pack_header(header, data=b"\0" * 8):
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 
 
-def test_the_one_that_is_changed_below_is_gone_on_from(whole, tmp_path):
-    assert go_on(tmp_path, whole[0]).n_iter_ == 5
+def test_unmodified_checkpoint_is_resumed(whole, tmp_path):
+    assert resume_from(tmp_path, whole[0]).n_iter_ == 5
 
 
 @pytest.mark.parametrize("header", HEADER)
-def test_headers_that_lie(header, tmp_path):
+def test_inconsistent_headers_are_refused(header, tmp_path):
     with pytest.raises(CheckpointError, match="is damaged"):
-        go_on(tmp_path, headed(HEADER[header]))
+        resume_from(tmp_path, pack_header(HEADER[header]))
 
 
 @pytest.mark.parametrize(
@@ -78,27 +78,27 @@ def test_headers_that_lie(header, tmp_path):
     ],
     ids=["empty", "a zero", "a pickle", "a header without end", "an archive", "brackets"],
 )  # fmt: skip
-def test_other_files(content, tmp_path):
+def test_other_files_are_refused(content, tmp_path):
     with pytest.raises(CheckpointError, match="is damaged"):
-        go_on(tmp_path, content)
+        resume_from(tmp_path, content)
     assert not RAN
 
 
-def test_truncated_and_flipped_files(whole, tmp_path):
+def test_truncated_and_bit_flipped_files_are_refused(whole, tmp_path):
     content, saved = whole
     for damaged in (*cut(content, 20), *flipped(content, 60)):
         file = tmp_path / "one"
         file.write_bytes(damaged)
         try:
-            found = deserialize(file)
+            result = deserialize(file)
         except CheckpointError:
             continue
-        assert found.metadata == saved.metadata
-        assert all(np.array_equal(found.arrays[name], array) for name, array in saved.arrays.items())
+        assert result.metadata == saved.metadata
+        assert all(np.array_equal(result.arrays[name], array) for name, array in saved.arrays.items())
 
 
-def changed(saved, *path_and_value):
-    """The bytes of a checkpoint whose facts have another value at a path; the checksum is right."""
+def change_metadata(saved, *path_and_value):
+    """The bytes of a checkpoint with one metadata value altered, and a valid checksum."""
     *path, value = path_and_value
     facts = copy.deepcopy(dict(saved.metadata))
     inner = facts
@@ -132,9 +132,9 @@ FACTS = [
 
 
 @pytest.mark.parametrize("change", FACTS, ids=lambda change: ".".join(map(str, change))[:60])
-def test_facts_of_another_shape(change, whole, tmp_path):
+def test_invalid_metadata_is_refused(change, whole, tmp_path):
     with pytest.raises(BatchpropError) as refused:
-        go_on(tmp_path, changed(whole[1], *change))
+        resume_from(tmp_path, change_metadata(whole[1], *change))
     assert "\n" not in str(refused.value)
 
 
@@ -149,17 +149,17 @@ def test_facts_of_another_shape(change, whole, tmp_path):
     ],
 )
 @pytest.mark.parametrize("array", [None, np.zeros((2, 2, 2)), np.array(["text"]).view(np.uint8), np.zeros(3)])
-def test_arrays_of_another_shape(name, array, whole, tmp_path):
+def test_arrays_of_the_wrong_shape_are_refused(name, array, whole, tmp_path):
     arrays = dict(whole[1].arrays)
     if array is None:
         del arrays[name]
     else:
         arrays[name] = array
     with pytest.raises(CheckpointError, match=r"of another fit|none that a fit has written"):
-        go_on(tmp_path, serialize(CheckpointData(arrays, whole[1].metadata)))
+        resume_from(tmp_path, serialize(CheckpointData(arrays, whole[1].metadata)))
 
 
-def test_facts_too_deep_to_read(whole, tmp_path):
+def test_too_deeply_nested_metadata_is_refused(whole, tmp_path):
     text = "[" * 100_000
     path = tmp_path / "one"
     path.write_bytes(save({}, {"batchprop": text, "sha256": sha256({}, text)}))
@@ -167,8 +167,8 @@ def test_facts_too_deep_to_read(whole, tmp_path):
         deserialize(path)
 
 
-def test_a_header_that_promises_much_takes_little_memory(tmp_path):
-    (tmp_path / "one").write_bytes(headed(HEADER["huge"]))
+def test_header_with_a_huge_declared_size_takes_little_memory(tmp_path):
+    (tmp_path / "one").write_bytes(pack_header(HEADER["huge"]))
     ended = bounded(
         "from batchprop.estimators.checkpoints import deserialize\nfrom pathlib import Path",
         "deserialize(Path(sys.argv[1]))",
@@ -178,7 +178,7 @@ def test_a_header_that_promises_much_takes_little_memory(tmp_path):
     assert "CheckpointError" in ended.stderr.splitlines()[-1]
 
 
-def test_names_that_are_no_checkpoints_are_left_alone(tmp_path):
+def test_files_that_are_not_checkpoints_are_ignored(tmp_path):
     for name in ("checkpoint-1.safetensors", "checkpoint-000001.pickle", "notes.txt"):
         (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
     X, y = table("single", 60)

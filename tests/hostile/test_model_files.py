@@ -1,4 +1,4 @@
-"""No model file runs code, takes more than it is long, or ends in anything but one clear line."""
+"""Malicious model files run no code, use bounded resources, and give a one-line error."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ from batchprop.tabular.persistence import MODEL, load_pipeline
 from tests.cli.commands import flowers, run
 from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
 from tests.hostile.changing import CRAFTED
-from tests.hostile.crafting import bounded, calls_of, cut, flipped, with_schema
+from tests.hostile.crafting import bounded, count_calls, cut, flipped, with_schema
 
 MAX_LINE = 600
 ENDLESS = [
@@ -25,7 +25,7 @@ ENDLESS = [
 
 
 @pytest.mark.parametrize("name", CRAFTED)
-def test_a_crafted_model_is_refused_in_one_line(saved, folder, name):
+def test_crafted_model_is_refused_with_a_one_line_error(saved, folder, name):
     make, refusal = CRAFTED[name]
     path = folder / MODEL
     make(saved, path)
@@ -37,7 +37,7 @@ def test_a_crafted_model_is_refused_in_one_line(saved, folder, name):
     assert os.listdir(folder) == [MODEL]  # noqa: PTH208 nothing was unpacked, nothing ran
 
 
-def test_the_commands_refuse_them_in_bounded_memory(saved, folder):
+def test_commands_refuse_crafted_models_in_bounded_memory(saved, folder):
     names = []
     for name, (make, _) in CRAFTED.items():
         make(saved, folder / f"{name}.skops")
@@ -61,10 +61,10 @@ def test_the_commands_refuse_them_in_bounded_memory(saved, folder):
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_the_work_is_in_proportion_to_the_file(saved, folder, name):
+def test_loading_time_is_proportional_to_the_file(saved, folder, name):
     path = folder / MODEL
     CRAFTED[name][0](saved, path)
-    assert calls_of(load_pipeline, path) < 1000 + 2 * path.stat().st_size
+    assert count_calls(load_pipeline, path) < 1000 + 2 * path.stat().st_size
 
 
 def test_a_model_cut_short_anywhere_is_refused(saved, folder):
@@ -75,8 +75,8 @@ def test_a_model_cut_short_anywhere_is_refused(saved, folder):
             load_pipeline(path)
 
 
-def test_a_bit_changed_anywhere_is_noticed_or_changes_no_answer(saved, folder):
-    # Bits of the archive's dates and versions stand for nothing; all others are under a checksum.
+def test_any_flipped_bit_is_detected_or_changes_no_prediction(saved, folder):
+    # Bits of the archive's dates and versions are unused; all others are covered by checksums.
     path, data = folder / MODEL, flowers(folder / "flowers.csv")
     sound = run("predict", saved, data).stdout
     noticed = 0
@@ -91,9 +91,9 @@ def test_a_bit_changed_anywhere_is_noticed_or_changes_no_answer(saved, folder):
     assert noticed > 100
 
 
-def test_a_pipe_that_nobody_writes_to_is_refused(folder):
+def test_named_pipe_is_refused_without_blocking(folder):
     os.mkfifo(folder / MODEL)
-    # Were it opened, it would wait for ever: so it is watched from a thread that the process may leave.
+    # Opening it would block forever, so it runs in a daemon thread.
     told = []
     watched = threading.Thread(
         target=lambda: told.append(CliRunner().invoke(app, ["predict", ".", "x.csv"]).stderr), daemon=True
@@ -103,7 +103,7 @@ def test_a_pipe_that_nobody_writes_to_is_refused(folder):
     assert "is no file" in told[0]
 
 
-def test_names_in_a_file_do_not_steer_the_terminal(saved, folder):
+def test_control_characters_in_names_are_not_printed(saved, folder):
     def change(schema):
         schema["__class__"] = "\x1b[2J\x07\u202e"
 

@@ -1,4 +1,4 @@
-"""A damaged Parquet file is refused in one line; it never ends the process, as pyarrow would let it."""
+"""Damaged Parquet files give a one-line error and never crash the process, as pyarrow might."""
 
 import pandas as pd
 import pytest
@@ -32,7 +32,7 @@ print("ended", odd)
 """
 
 
-def test_a_changed_footer_never_ends_the_process(folder):
+def test_changed_footer_never_crashes_the_process(folder):
     told = bounded(
         "import warnings\nfrom pathlib import Path\nfrom batchprop.errors import BatchpropError\n"
         "from batchprop.data.reader import read_tables",
@@ -44,7 +44,7 @@ def test_a_changed_footer_never_ends_the_process(folder):
     assert told.stdout == "ended 0\n"
 
 
-def test_a_name_that_is_no_text_is_refused(folder):
+def test_column_name_that_is_not_text_is_refused(folder):
     path = table(folder)
     named(path, path.read_bytes().replace(b"town", b"tow\xd1"))
     for reading in (read_table, read_tables):
@@ -76,7 +76,7 @@ for reader in (read_table, read_tables):
 """
 
 
-def test_a_long_word_that_stands_for_gigabytes_is_refused(folder):
+def test_dictionary_word_that_expands_to_gigabytes_is_refused(folder):
     told = bounded(
         "from batchprop.errors import BatchpropError\n"
         "from batchprop.data.reader import read_table, read_tables",

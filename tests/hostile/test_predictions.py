@@ -1,4 +1,4 @@
-"""Rows have the same answers alone, in any order and in chunks; docs/scikit-learn.md says how nearly."""
+"""Predictions do not depend on order or chunks, to the precision stated in docs/scikit-learn.md."""
 
 import numpy as np
 import pandas as pd
@@ -51,42 +51,42 @@ def fitted(kind, engine, dtype):
         return make(**how, dtype=dtype).fit(X, y), X.astype(dtype)
 
 
-# Few sizes, since each is compiled anew.
+# Few sizes, since each compiles a program.
 chunkings = st.tuples(st.permutations(range(ROWS)), st.sampled_from([1, 3, 16, ROWS]))
 
 
 def iter_row_chunks(answer, X, order, size):
-    """The answers to rows that are asked for in another order, so many at a time, put back in order."""
+    """Predict rows in another order, so many at a time, and restore the order."""
     parts = [answer(X[order[at : at + size]]) for at in range(0, len(order), size)]
-    found = np.concatenate(parts)
-    back = np.empty_like(found)
-    back[order] = found
+    result = np.concatenate(parts)
+    back = np.empty_like(result)
+    back[order] = result
     return back
 
 
 def check_near(answer, X, chunking, tolerance):
     whole, (order, size) = answer(X), chunking
-    found = iter_row_chunks(answer, X, np.array(order), size)
-    assert found.dtype == whole.dtype
-    np.testing.assert_allclose(found, whole, rtol=0, atol=tolerance * max(1.0, np.abs(whole).max()))
+    result = iter_row_chunks(answer, X, np.array(order), size)
+    assert result.dtype == whole.dtype
+    np.testing.assert_allclose(result, whole, rtol=0, atol=tolerance * max(1.0, np.abs(whole).max()))
 
 
 @pytest.mark.parametrize("dtype", NEARLY)
 @pytest.mark.parametrize("kind", CLASSES)
-def test_probabilities_and_labels_are_the_same_in_any_chunks(kind, engine, dtype):
+def test_probabilities_and_labels_do_not_depend_on_chunks(kind, engine, dtype):
     clf, X = fitted(kind, engine, dtype)
     tolerance = NEARLY[dtype]
 
     def proba(rows):
-        found = clf.predict_proba(rows)
-        return np.hstack(found) if isinstance(found, list) else found
+        result = clf.predict_proba(rows)
+        return np.hstack(result) if isinstance(result, list) else result
 
     def margin():
-        """How far each row is from a label that another rounding might choose."""
+        """The distance of each row from a label change by rounding."""
         if kind == "labels":
             return np.abs(proba(X) - 0.5).min(axis=1)
-        found = clf.predict_proba(X)
-        each = [np.sort(P, axis=1) for P in (found if isinstance(found, list) else [found])]
+        result = clf.predict_proba(X)
+        each = [np.sort(P, axis=1) for P in (result if isinstance(result, list) else [result])]
         return np.min([P[:, -1] - P[:, -2] for P in each], axis=0)
 
     clear = margin() > 2 * tolerance
@@ -106,7 +106,7 @@ def test_probabilities_and_labels_are_the_same_in_any_chunks(kind, engine, dtype
 
 @pytest.mark.parametrize("dtype", NEARLY)
 @pytest.mark.parametrize("kind", NUMBERS)
-def test_numbers_are_the_same_in_any_chunks(kind, engine, dtype):
+def test_regression_predictions_do_not_depend_on_chunks(kind, engine, dtype):
     reg, X = fitted(kind, engine, dtype)
 
     @settings(max_examples=4)
@@ -126,7 +126,7 @@ def pipelines(tmp_path_factory, saved):
 
 
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
-def test_whole_pipelines_answer_rows_alone_as_together(pipelines, kind):
+def test_pipeline_predictions_do_not_depend_on_chunks(pipelines, kind):
     path, table = pipelines[kind]
     model, frame = load_pipeline(path), read_table(table)
     whole = predict_frame(model, frame, proba=kind == "classes")
@@ -138,18 +138,18 @@ def test_whole_pipelines_answer_rows_alone_as_together(pipelines, kind):
             predict_frame(model, frame.iloc[order[at : at + size]], proba=kind == "classes")
             for at in range(0, len(frame), size)
         ]
-        found = pd.concat(parts).iloc[np.argsort(order)].reset_index(drop=True)
+        result = pd.concat(parts).iloc[np.argsort(order)].reset_index(drop=True)
         scale = max(1.0, np.abs(numbers.to_numpy()).max())
-        np.testing.assert_allclose(found[numbers.columns], numbers, rtol=0, atol=NEARLY["float32"] * scale)
+        np.testing.assert_allclose(result[numbers.columns], numbers, rtol=0, atol=NEARLY["float32"] * scale)
         if kind == "classes":
-            assert found.iloc[:, 0].tolist() == whole.iloc[:, 0].tolist()
+            assert result.iloc[:, 0].tolist() == whole.iloc[:, 0].tolist()
 
 
 CODES = ["01", "x", "1.50", "TRUE", "2020-01-01", "1e5", "7", "Yes", "0x1", "+3", "-inf"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_words_that_look_like_numbers_are_the_same_words_in_a_file_of_one_row(folder, ending):
+def test_digit_strings_stay_text_in_a_file_of_one_row(folder, ending):
     rows = len(CODES) * 5
     frame = pd.DataFrame({"code": CODES * 5, "size": np.arange(rows) % 7, "y": np.arange(rows) % len(CODES)})
     path = folder / f"all.{ending}"

@@ -1,4 +1,4 @@
-"""settings.json may be any file: `look` reads it, and says in one line that it tells nothing."""
+"""Invalid settings.json files: `look` gives a one-line error."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ LISTS = b"[" * 100_000
         b'{"format": 2, "data": {"files": ["' + b"x" * 5000 + b'"]}}', b"9" * 10_000,
     ],
 )  # fmt: skip
-def test_settings_of_another_shape_tell_nothing(model, folder, content):
+def test_invalid_settings_are_ignored_with_a_message(model, folder, content):
     there = folder / "model"
     shutil.copytree(model, there)
     (there / "settings.json").write_bytes(content)
@@ -40,7 +40,7 @@ def test_settings_of_another_shape_tell_nothing(model, folder, content):
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "nowhere.csv", "/dev/zero", "..", "/", "/**/*.csv"])
-def test_settings_that_name_no_table_are_refused(model, folder, name):
+def test_settings_that_name_an_invalid_table_are_refused(model, folder, name):
     there = folder / "model"
     shutil.copytree(model, there)
     (there / "settings.json").write_text(json.dumps({"format": 2, "data": {"files": [name]}}))
@@ -48,7 +48,7 @@ def test_settings_that_name_no_table_are_refused(model, folder, name):
     assert "is not there" in told or "refused to read" in told
 
 
-def test_settings_that_are_a_folder_tell_nothing(model, folder):
+def test_settings_folder_is_ignored_with_a_message(model, folder):
     there = folder / "model"
     shutil.copytree(model, there)
     (there / "settings.json").unlink()

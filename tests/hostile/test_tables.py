@@ -1,4 +1,4 @@
-"""Whatever a table holds, `train` and `predict` give finite answers, or one line that says why not."""
+"""For any table, `train` and `predict` give finite predictions or a one-line error."""
 
 import shutil
 from functools import cache
@@ -22,11 +22,11 @@ from tests.hostile.tables import tables
 
 QUICK = ("--engine", "numpy", "--epochs", 1, "--hidden", 2, "--batch-size", 8)
 
-# Values that a CSV file can say as they are.
+# Types whose values a CSV file represents exactly.
 SAYABLE = ("whole", "float", "few words", "bool", "day")
 PLAIN_NAMES = ["a", "b b", "é", "[red]", "x" * 300, "id", "日本", "{y}", "=1+1", "prediction"]
 
-# Without shrinking, which takes minutes: the table that failed is small as it is.
+# Without shrinking, which takes minutes: failing tables are already small.
 few = settings(
     max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
@@ -34,7 +34,7 @@ few = settings(
 
 @pytest.fixture
 def without_pictures(monkeypatch):
-    """Reports and pictures take longer than the training; a test of their own has them."""
+    """Skip reports and figures, which take longer than training and have their own test."""
     for name in ("diagnose", "build_report", "save_learning_curve"):
         monkeypatch.setattr(model_files, name, lambda *_: None)
     monkeypatch.setattr(model_files, "render", lambda _: "")
@@ -42,7 +42,7 @@ def without_pictures(monkeypatch):
 
 @pytest.fixture
 def place(folder):
-    """Empties the folder: hypothesis has one for all its examples."""
+    """Empty the folder: Hypothesis shares one between all examples."""
 
     def empty():
         for path in folder.iterdir():
@@ -52,8 +52,8 @@ def place(folder):
     return empty
 
 
-def invoked(*words):
-    """Run a command; what it refuses, it refuses in one printable line."""
+def invoke_command(*words):
+    """Run a command, and check that any error is one printable line."""
     done = CliRunner().invoke(app, [str(word) for word in words])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -66,23 +66,23 @@ def invoked(*words):
 
 
 def trained(path, target, out):
-    return invoked("train", path, f"--target={target.strip()}", "--out", out, *QUICK)
+    return invoke_command("train", path, f"--target={target.strip()}", "--out", out, *QUICK)
 
 
 def answers(model, path, out):
-    done = invoked("predict", model, path, "--out", out, "--force")
+    done = invoke_command("predict", model, path, "--out", out, "--force")
     assert done.exit_code == 0, done.stderr
     return pd.read_parquet(out).iloc[:, 0]
 
 
-def check_finite(found, rows):
-    assert len(found) == rows
-    assert not found.isna().any()
-    assert found.dtype.kind != "f" or np.isfinite(found).all()
+def check_finite(frame, rows):
+    assert len(frame) == rows
+    assert not frame.isna().any()
+    assert frame.dtype.kind != "f" or np.isfinite(frame).all()
 
 
 def written(table, path):
-    """The table in a file; some moments are beyond what a Parquet file holds."""
+    """Write the table; some times are out of range for a Parquet file."""
     try:
         pyarrow.parquet.write_table(table, path)
     except pa.ArrowInvalid:
@@ -92,7 +92,7 @@ def written(table, path):
 
 @few
 @given(table=tables())
-def test_any_table_is_answered_or_refused(place, without_pictures, table):
+def test_any_table_is_predicted_or_refused(place, without_pictures, table):
     path = written(table, place() / "table.parquet")
     if trained(path, table.column_names[-1], "model").exit_code:
         return
@@ -101,7 +101,7 @@ def test_any_table_is_answered_or_refused(place, without_pictures, table):
 
 @settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(table=tables(kinds=("float", "few words", "text"), bad_targets=False))
-def test_any_table_has_its_report(place, table):
+def test_any_table_has_a_report(place, table):
     path = written(table, place() / "table.parquet")
     done = trained(path, table.column_names[-1], "model")
     assert done.exit_code == 0 or "no column is left" in done.stderr or "at least 10" in done.stderr
@@ -109,7 +109,7 @@ def test_any_table_has_its_report(place, table):
 
 @settings(few, max_examples=10)
 @given(table=tables(kinds=SAYABLE, names=PLAIN_NAMES, bad_targets=False))
-def test_the_same_values_have_the_same_answers_from_csv_and_parquet(place, without_pictures, table):
+def test_csv_and_parquet_give_the_same_predictions(place, without_pictures, table):
     folder = place()
     parquet, text = written(table, folder / "table.parquet"), folder / "table.csv"
     pyarrow.csv.write_csv(table, text)
@@ -124,15 +124,15 @@ def test_the_same_values_have_the_same_answers_from_csv_and_parquet(place, witho
     expected = answers("of-parquet", parquet, "1.parquet")
     check_finite(expected, table.num_rows)
     for model, path in (("of-parquet", text), ("of-text", text), ("of-text", parquet)):
-        found = answers(model, path, "2.parquet")
-        pd.testing.assert_series_equal(found, expected, check_exact=True)
+        result = answers(model, path, "2.parquet")
+        pd.testing.assert_series_equal(result, expected, check_exact=True)
 
 
-# --- what such tables have found ----------------------------------------------------------------------
+# --- regressions frame by such tables -----------------------------------------------------------------
 
 
 def learn(folder, **columns):
-    """Train and predict on these columns, each repeated, and a target of two classes."""
+    """Train and predict on these repeated columns and a target of two classes."""
     rows = 24
     made = {name: column.take([i % len(column) for i in range(rows)]) for name, column in columns.items()}
     made["y"] = pa.array([i % 2 for i in range(rows)])
@@ -144,41 +144,41 @@ def learn(folder, **columns):
 
 
 @pytest.mark.parametrize("kind", [pa.duration("ns"), pa.duration("s"), pa.time64("ns")])
-def test_times_finer_than_microseconds_are_numbers(folder, without_pictures, kind):
+def test_nanosecond_times_are_read_as_numbers(folder, without_pictures, kind):
     spans = pa.array([1, 2, 2**40 + 1], pa.int64()).view(kind)
     assert learn(folder, spans=spans).exit_code == 0
 
 
 @pytest.mark.parametrize("unit", ["s", "ms"])
-def test_dates_beyond_the_calendar_are_refused(folder, without_pictures, unit):
+def test_dates_outside_the_calendar_are_refused(folder, without_pictures, unit):
     dates = pa.array([0, 1, 2**52], pa.int64()).view(pa.timestamp(unit))
     told = learn(folder, sold=dates, more=pa.array([1.5, 2.5])).stderr
     assert "column 'sold' holds " in told
     assert "where a date of the years 1 to 9999 is expected" in told
 
 
-def test_a_moment_that_its_zone_has_no_hour_for_is_refused(folder, without_pictures):
+def test_time_out_of_range_in_its_time_zone_is_refused(folder, without_pictures):
     dates = pa.array([0, 1, 2**63 - 1], pa.int64()).view(pa.timestamp("us", "Asia/Kolkata"))
     assert "a date of the years 1 to 9999 is expected" in learn(folder, sold=dates).stderr
 
 
-def test_one_date_beyond_the_calendar_is_left_out(folder, without_pictures):
+def test_column_of_one_date_outside_the_calendar_is_dropped(folder, without_pictures):
     dates = pa.array([2**52], pa.int64()).view(pa.timestamp("s", "UTC"))
     assert learn(folder, sold=dates, more=pa.array([1.5, 2.5])).exit_code == 0
 
 
-def test_a_zero_byte_in_a_name_leaves_the_column_out(folder, without_pictures):
+def test_column_with_a_zero_byte_in_its_name_is_dropped(folder, without_pictures):
     done = learn(folder, **{"a\0": pa.array([1.5, 2.5, 3.0]), "a": pa.array([1.5, 2.5])})
     assert done.exit_code == 0
     assert "zero byte in its name" in done.stdout
 
 
-def test_labels_that_differ_by_a_zero_byte_are_not_taken_for_one(folder):
+def test_labels_that_differ_by_a_zero_byte_stay_distinct(folder):
     path = written(pa.table({"x": range(20), "y": ["a", "a\0"] * 10}), folder / "t.parquet")
     assert "the target 'y' holds a zero byte in row 2" in trained(path, "y", "model").stderr
 
 
-def test_targets_of_very_different_sizes_are_trained_on_without_a_note(folder, without_pictures):
+def test_targets_of_very_different_magnitudes_train_without_warnings(folder, without_pictures):
     frame = pd.DataFrame({"x": np.arange(24) % 5 / 3, "y": [0.5, -3.0, 1e30] * 8})
     frame.to_csv(folder / "t.csv", index=False)
     assert trained(folder / "t.csv", "y", "model").stderr == ""
@@ -188,12 +188,12 @@ def test_targets_of_very_different_sizes_are_trained_on_without_a_note(folder, w
 
 
 def varint(number):
-    """A number in as few bytes as it needs, seven bits each."""
-    found = b""
+    """Encode a number as a varint: seven bits per byte."""
+    result = b""
     while number > 127:
-        found += bytes([number & 127 | 128])
+        result += bytes([number & 127 | 128])
         number >>= 7
-    return found + bytes([number])
+    return result + bytes([number])
 
 
 MILLION = 1_000_000
@@ -201,13 +201,13 @@ MILLION = 1_000_000
 
 @cache
 def schema_leaves():
-    """The schema's entries of a million columns, of which each Parquet file here takes the first."""
+    """The schema entries of a million columns; each Parquet file here uses the first of them."""
     names = (b"c%d" % i for i in range(MILLION))
     return [b"\x15\x02\x25\x00\x18" + bytes([len(name)]) + name + b"\0" for name in names]
 
 
 def wide_parquet(columns):
-    """A Parquet file of so many columns and no rows: writing it with a library takes half a minute."""
+    """A Parquet file of so many columns and no rows, which a library needs 30 seconds to write."""
     leaves = b"".join(schema_leaves()[:columns])
     root = b"\x48\x06schema\x15" + varint(2 * columns) + b"\0"
     footer = b"\x15\x04\x19\xfc" + varint(columns + 1) + root + leaves + b"\x16\0\x19\x0c\0"
@@ -220,7 +220,7 @@ def wide_csv(columns):
 
 @pytest.mark.parametrize(
     ("name", "make", "columns", "reason"),
-    # Each content is made by its own test: here, every process would make all of them to collect this file.
+    # Each test makes its own content: here, every process would make all of them during collection.
     [
         ("wide.csv", wide_csv, MILLION, "has 1,000,000 columns, and a table may have 100,000"),
         ("wide.parquet", wide_parquet, MILLION, "has more than 200,000 columns or row groups"),
@@ -229,7 +229,7 @@ def wide_csv(columns):
     ],
     ids=["csv", "parquet", "parquet, nearly", "parquet, just"],
 )
-def test_a_million_columns_are_refused_with_a_reason(folder, name, make, columns, reason):
+def test_million_columns_are_refused_with_a_reason(folder, name, make, columns, reason):
     path = named(folder / name, make(columns))
     # The last of them has its columns counted one by one, which takes a second.
     readers = (
@@ -258,7 +258,7 @@ def test_a_million_columns_are_refused_in_bounded_memory(folder):
     assert "1,000,000 columns" in told.stdout
 
 
-# --- what `make fuzz` has found -----------------------------------------------------------------------
+# --- regressions frame by `make fuzz` -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_million_columns_are_refused_in_bounded_memory(folder):
     ],
     ids=["half a letter at the end", "a lone quote", "an empty name"],
 )
-def test_odd_text_is_refused(folder, content, reason):
+def test_malformed_text_is_refused(folder, content, reason):
     path = named(folder / "odd.csv", content)
     for reading in (read_table, read_tables):
         with pytest.raises(DataError, match=reason):

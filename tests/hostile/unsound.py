@@ -1,4 +1,4 @@
-"""Model files that are sound as files, and hold no sound model."""
+"""Valid files that contain invalid models."""
 
 import numpy as np
 

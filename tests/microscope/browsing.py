@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Frame, Page
 
-    from tests.browsers import Opened
+    from tests.browsers import OpenPage
 
 
 RATE, ROWS = 0.25, 6
@@ -34,8 +34,8 @@ _NUMBERS = """async figure => {
 }"""
 
 
-def opened(browser: Browser, file: Path, **options: Any) -> Opened:
-    """Open a file from the disk, as a user would."""
+def opened(browser: Browser, file: Path, **options: Any) -> OpenPage:
+    """Open a file from disk in the browser."""
     return browsers.opened(browser, file.as_uri(), "figure", **options)
 
 
@@ -46,7 +46,7 @@ def matrix_names(page: Page) -> list[str]:
 
 
 def read_matrix(page: Page | Frame, name: str) -> np.ndarray:
-    """A matrix, read from its table of numbers."""
+    """Read a matrix from its table of numbers."""
     figure = page.locator(f'figure[data-name="{name}"]').first
     rows = figure.evaluate(_NUMBERS)
     return np.array(rows, dtype=float)
@@ -60,9 +60,9 @@ def steps(page: Page) -> list[str]:
 
 def current_step(page: Page) -> str:
     """The id of the current step."""
-    found = page.locator('[aria-current="step"]').get_attribute("data-step")
-    assert found is not None
-    return found
+    result = page.locator('[aria-current="step"]').get_attribute("data-step")
+    assert result is not None
+    return result
 
 
 def go_to(page: Page | Frame, step: str) -> None:
@@ -76,15 +76,15 @@ def go_to(page: Page | Frame, step: str) -> None:
 def library_matrices(
     model: Any, weights: np.ndarray | None = None, clip: float | None = None
 ) -> dict[str, Any]:
-    """Every matrix of the page by name; of a tensor, the slice in front."""
+    """The library's matrices by name; for a tensor, the front slice."""
     X, y = table("multiclass")
     net, batch = model.network_and_batch(X[:ROWS], y[:ROWS])
     step = bp.backprop(net, batch.B, batch.Y, weights)
     g = step.gradient if clip is None else step.gradient.clipped(clip)
     front = int(np.argmax(step.gradient.squared_norms()))
-    found = {"B": batch.B, "P": step.P, "Y": batch.Y, "losses": step.losses[None, :]}
+    result = {"B": batch.B, "P": step.P, "Y": batch.Y, "losses": step.losses[None, :]}
     for k, (layer, mean) in enumerate(zip(net.layers, g.mean(), strict=True)):
-        found |= {
+        result |= {
             f"W{k + 1}": layer.W, f"b{k + 1}": layer.b[:, None], f"Z{k + 1}": step.Z[k],
             f"dZ{k + 1}": step.dZ[k], f"Db{k + 1}": step.gradient.bias_matrix(k),
             f"DW{k + 1}": step.gradient.tensor(k)[:, :, front],
@@ -94,13 +94,13 @@ def library_matrices(
         }  # fmt: skip
         if k:
             dH = layer.W.T @ step.dZ[k]
-            found |= {
+            result |= {
                 f"H{k}": step.H[k],
                 f"W{k + 1}T": layer.W.T,
                 f"dH{k}": dH,
                 f"derivatives{k}": 1 - step.H[k] ** 2,
             }
-    return found
+    return result
 
 
 def assert_matches(page: Page, expected: dict[str, Any], names: list[str] | None = None) -> set[str]:

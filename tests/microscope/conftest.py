@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from tests.browsers import Opened
+    from tests.browsers import OpenPage
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def file(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seen(browser: Browser, file: Path) -> Iterator[Opened]:
-    found = opened(browser, file)
-    yield found
-    found.close()
-    assert found.said == []
-    assert found.asked == [file.as_uri()]
+def seen(browser: Browser, file: Path) -> Iterator[OpenPage]:
+    result = opened(browser, file)
+    yield result
+    result.close()
+    assert result.said == []
+    assert result.asked == [file.as_uri()]
 
 
 @pytest.fixture
-def page(seen: Opened) -> Page:
+def page(seen: OpenPage) -> Page:
     return seen.page

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
-    """Open playgrounds, and hold them at the end to having said nothing, and asked nobody else."""
+    """Open playgrounds; assert at the end that they logged no errors and made no external requests."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:
@@ -43,5 +43,5 @@ def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
 
 @pytest.fixture
 def playing(open_playground: Callable[..., Playing]) -> Playing:
-    """A playground as it begins, in a wide window."""
+    """A newly opened playground in a wide window."""
     return open_playground()

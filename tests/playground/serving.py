@@ -1,4 +1,4 @@
-"""A playground behind its real server, in a page, and what can be read off both."""
+"""A playground behind its real server, and helpers that read the page and the session."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
     from batchprop.backprop import Step
-    from tests.browsers import Opened
+    from tests.browsers import OpenPage
 
 TOKEN = "the-token"  # noqa: S105 of a server that lives as long as a test
 SECONDS = 30
@@ -35,12 +35,12 @@ PETS = "weight,height,age,kind\n" + "".join(
 
 
 class Served(NamedTuple):
-    """A playground that a browser can come to.
+    """A playground served to a browser.
 
     Attributes:
-        address: of its page.
-        worker: where it runs.
-        listener: to be told to end.
+        address: the address of its page.
+        worker: the worker that runs it.
+        listener: the server, to be stopped at the end.
     """
 
     address: str
@@ -48,13 +48,13 @@ class Served(NamedTuple):
     listener: uvicorn.Server
 
     def ask(self, function: Callable[[Session], Any]) -> Any:
-        """Ask the playground itself."""
+        """Query the session."""
         return self.worker.submit(function).result(SECONDS)
 
 
 @contextmanager
 def serving(**settings: Any) -> Iterator[Served]:
-    """Serve on a free port, in a thread of its own."""
+    """Serve on a free port, in a separate thread."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -80,9 +80,9 @@ def serving(**settings: Any) -> Iterator[Served]:
 
 
 class Playing(NamedTuple):
-    """A page, and the playground behind it."""
+    """A page and its playground."""
 
-    seen: Opened
+    seen: OpenPage
     served: Served
 
     @property
@@ -91,28 +91,28 @@ class Playing(NamedTuple):
         return self.seen.page
 
     def at(self, selector: str) -> Locator:
-        """What a selector finds in the page."""
+        """Return the elements of the page that match a selector."""
         return self.page.locator(selector)
 
     def readout(self, name: str) -> Locator:
-        """One of the numbers in the bar."""
+        """Return one of the numbers in the toolbar."""
         return self.at(f'dd[data-name="{name}"]')
 
     def steps(self) -> int:
-        """How many steps the page says there were."""
+        """Return the number of steps shown on the page."""
         return int(self.readout("step").inner_text().replace(",", ""))
 
     def type(self, selector: str, value: str) -> None:
-        """Type into a field, and finish with Enter."""
+        """Type into a field and press Enter."""
         self.at(selector).fill(value)
         self.at(selector).press("Enter")
 
     def load(self, name: str, content: str) -> None:
-        """Choose a file."""
+        """Upload a file."""
         self.at("#file").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content.encode()})
 
     def last_step(self) -> Step:
-        """The library's own step on the batch that was taken last."""
+        """Return the library's step on the last batch."""
 
         def backprop(playground: Session) -> Step:
             training = playground.trainer
@@ -124,7 +124,7 @@ class Playing(NamedTuple):
         return step
 
     def newest(self, panel: str) -> np.ndarray:
-        """The numbers of the newest step in the table beside a chart."""
+        """Return the numbers of the latest step in the table beside a chart."""
         details = self.at(f'section[aria-label="{panel}"] details')
         if details.get_attribute("open") is None:
             details.locator("summary").click()

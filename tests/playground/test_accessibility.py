@@ -55,7 +55,7 @@ def test_training_by_keyboard_alone(playing: Playing) -> None:
     keyboard.press("Space")
     expect(playing.at(".start")).to_have_text("Start")
     steps = playing.steps()
-    # In a field keys have their own meaning; on a button space presses that one.
+    # In a field, keys keep their own meaning; on a button, space presses the button.
     for selector in ("#seed", "#learning-rate-slider", '.speeds input[value="steady"]'):
         playing.at(selector).focus()
         keyboard.press("ArrowRight")
@@ -127,10 +127,10 @@ def test_on_a_phone_the_plot_comes_first_and_settings_are_closed(
     ]
     assert tops == sorted(tops)
     assert playing.at("details.group[open]").count() == 0
-    # Sharp where a point has two pixels each way.
+    # Sharp on screens with two device pixels per CSS pixel.
     ratio = playing.page.evaluate("devicePixelRatio")
     wide = playing.at(".decision-plot canvas").evaluate("one => [one.width, one.clientWidth]")
     assert wide[0] == pytest.approx(wide[1] * ratio, abs=1)
-    # As a wide window is when it is enlarged fourfold.
+    # The width of a wide window at 400% zoom.
     playing.page.set_viewport_size({"width": 320, "height": 256})
     assert playing.page.evaluate("document.scrollingElement.scrollWidth") <= 320

@@ -27,7 +27,7 @@ CHUNKED = JSON | {"transfer-encoding": "chunked"}
 
 
 class Served:
-    """A playground behind a server, and one who talks to it."""
+    """A playground behind a server, and its HTTP client."""
 
     def __init__(self) -> None:
         self.ends = 0
@@ -179,7 +179,7 @@ def test_microscope_without_a_batch_says_so(served: Served) -> None:
 
 
 def test_invitation_works_once(served: Served) -> None:
-    """Who reads the address in the list of processes comes too late, or is seen to have come."""
+    """Whoever reads the URL in the process list is too late, or is noticed."""
     foreign = served.client.get(f"/{INVITATION}", headers={"origin": "http://evil.example"})
     assert foreign.status_code == 403
     answer = served.client.get(f"/{INVITATION}")
@@ -216,7 +216,7 @@ def test_other_protocols_are_rejected(served: Served) -> None:
         return {"type": "websocket.connect"}
 
     scope = {"type": "websocket", "path": f"/{TOKEN}/events", "headers": []}
-    # In a thread of its own, as Playwright keeps a loop running in this one.
+    # In a separate thread, as Playwright keeps an event loop running in this one.
     talk = threading.Thread(target=lambda: asyncio.run(served.server.app(scope, receive, send)))
     talk.start()
     talk.join()

@@ -110,7 +110,7 @@ def test_toy_datasets_are_standardised_and_reproducible(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["moons", "circles", "spirals", "quarters"])
 def test_toy_datasets_without_noise_are_separable_but_not_linearly(name: str) -> None:
-    """A nearest neighbour tells them apart without a mistake, and a straight line does not."""
+    """A nearest neighbour classifies them without errors; a linear model does not."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 

@@ -22,7 +22,7 @@ SETTINGS = Settings(rows=60, batch_size=7, hidden=(5,), learning_rate=0.3)
 
 
 def train(trainer: Trainer, steps: int) -> list[list[int]]:
-    """The rows of the next batches."""
+    """Train on the next batches, and return their rows."""
     result = []
     for _ in range(steps):
         trainer.step()
@@ -32,7 +32,7 @@ def train(trainer: Trainer, steps: int) -> list[list[int]]:
 
 
 def each_gradient(trainer: Trainer) -> np.ndarray:
-    """The gradient of every example of the last batch, flat (parameters, m), each by itself."""
+    """Per-example gradients of the last batch (parameters, m), computed one by one."""
     assert trainer.last_batch is not None
     result = []
     for row in trainer.last_batch.rows:
@@ -105,7 +105,7 @@ def test_noise_scale_matches_per_example_gradients_averaged_over_batches() -> No
 
 
 def test_noise_scale_forgets_old_batches() -> None:
-    """Of a line through two points, learned to the end, the first steps' long gradients must not stay."""
+    """After fitting a line through two points, the large gradients of the first steps must not remain."""
     trainer = Trainer(
         make_toy("blobs", 40, 0.0, 0), Settings(batch_size="full", learning_rate=1.0, hidden=())
     )

@@ -1,4 +1,4 @@
-"""The data map and the contact sheet: what is drawn is what was recorded."""
+"""The data map and the contact sheet: the drawn data match the record."""
 
 import matplotlib as mpl
 import numpy as np
@@ -25,23 +25,23 @@ def clf(digits):
     return bp.MLPClassifier((16,), max_iter=8, tol=1.0, random_state=0).fit(*digits, record_examples=True)
 
 
-def test_a_data_map_holds_every_row_once_at_its_place(clf):
+def test_data_map_shows_every_row_once_at_its_position(clf):
     ax = Figure().subplots()
     display = bp.plots.DataMapDisplay.from_estimator(clf, ax=ax)
     assert display.ax_ is ax
-    found = clf.examples_
-    assert np.allclose(display.scatter_.get_offsets(), found[["variability", "confidence"]])
-    assert np.allclose(display.scatter_.get_array(), found["correctness"])
+    result = clf.examples_
+    assert np.allclose(display.scatter_.get_offsets(), result[["variability", "confidence"]])
+    assert np.allclose(display.scatter_.get_array(), result["correctness"])
 
 
-def test_rows_held_out_are_not_drawn(digits):
+def test_held_out_rows_are_not_drawn(digits):
     clf = bp.MLPClassifier((8,), max_iter=3, early_stopping=True, random_state=0)
     clf.fit(*digits, record_examples=True)
     display = bp.plots.DataMapDisplay.from_estimator(clf)
     assert len(display.scatter_.get_offsets()) == 270
 
 
-def test_a_data_map_is_of_labels(digits):
+def test_data_map_of_a_regression_is_refused(digits):
     reg = bp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=3, random_state=0).fit(
         *digits, record_examples=True
     )
@@ -60,7 +60,7 @@ def test_a_contact_sheet_shows_the_most_suspicious_first(clf, digits):
     assert [caption.endswith("?") for caption in captions] == other.tolist()
 
 
-def test_images_in_colours_are_shown_too(clf, digits):
+def test_colour_images_are_shown(clf, digits):
     colours = np.repeat(digits[0].reshape(-1, 8, 8, 1), 3, axis=3)
     sheet = bp.plots.ContactSheetDisplay.from_estimator(clf, colours, image_shape=(8, 8, 3), top=2)
     assert sheet.images_[0].get_array().shape == (8, 8, 3)
@@ -82,20 +82,20 @@ def test_images_in_colours_are_shown_too(clf, digits):
         ({"X": np.zeros((5, 64))}, InputError, "5 rows, and the training data 300"),
     ],
 )
-def test_what_cannot_be_a_sheet_is_refused(clf, digits, change, error, told):
+def test_invalid_contact_sheet_is_refused(clf, digits, change, error, told):
     given = {"X": digits[0], "image_shape": (8, 8), **change}
     with pytest.raises(error, match=told):
         bp.plots.ContactSheetDisplay.from_estimator(clf, given.pop("X"), **given)
 
 
 @pytest.mark.parametrize("columns", [0, 2.5, None])
-def test_images_stand_in_whole_columns(clf, digits, columns):
+def test_invalid_number_of_columns_is_refused(clf, digits, columns):
     sheet = bp.plots.ContactSheetDisplay.from_estimator(clf, digits[0], image_shape=(8, 8), top=2)
     with pytest.raises(ParameterError, match=r"columns=.* is not allowed: give at least 1 column"):
         sheet.plot(columns=columns)
 
 
-def test_several_targets_have_no_sheet(digits):
+def test_contact_sheet_of_several_targets_is_refused(digits):
     X, y = digits
     clf = bp.MLPClassifier((8,), max_iter=2, random_state=0)
     clf.fit(X, np.column_stack([y > 4, y % 2]).astype(int), record_examples=True)
@@ -103,7 +103,7 @@ def test_several_targets_have_no_sheet(digits):
         bp.plots.ContactSheetDisplay.from_estimator(clf, X, image_shape=(8, 8))
 
 
-def test_nothing_is_drawn_of_a_fit_without_a_record(digits):
+def test_unrecorded_fit_is_refused(digits):
     clf = bp.MLPClassifier((8,), max_iter=2, random_state=0).fit(*digits)
     with pytest.raises(AttributeError, match="record_examples=True"):
         bp.plots.DataMapDisplay.from_estimator(clf)

@@ -1,4 +1,4 @@
-"""The plots of a training: what is drawn is what the estimator holds."""
+"""The plots of a training: the drawn data match the estimator."""
 
 import sys
 from typing import Any
@@ -63,7 +63,7 @@ def reg(diabetes):
 
 
 def args_of(display, X, y):
-    """What `from_estimator` takes besides the estimator."""
+    """The arguments of `from_estimator` besides the estimator."""
     return {GradientNormDisplay: (X, y), ActivationHistogramDisplay: (X,)}.get(display, ())
 
 
@@ -74,7 +74,7 @@ def heights(line):
 # ---- the learning curve
 
 
-def test_a_learning_curve_is_the_estimators(clf):
+def test_learning_curve_matches_the_estimator(clf):
     ax = Figure().subplots()
     display = LearningCurveDisplay.from_estimator(clf, ax=ax)
     assert display.ax_ is ax
@@ -87,7 +87,7 @@ def test_a_learning_curve_is_the_estimators(clf):
     assert ax.figure.axes == [ax]
 
 
-def test_validation_its_score_and_a_changing_rate_are_drawn(digits):
+def test_validation_loss_score_and_learning_rate_are_drawn(digits):
     clf = bp.MLPClassifier((8,), max_iter=25, early_stopping=True, learning_rate="cosine", random_state=0)
     clf.fit(*digits)
     display = LearningCurveDisplay.from_estimator(clf)
@@ -102,7 +102,7 @@ def test_validation_its_score_and_a_changing_rate_are_drawn(digits):
 @pytest.mark.parametrize(
     ("scoring", "told"), [(None, "R²"), ("neg_mean_squared_error", "neg mean squared error"), ("loss", None)]
 )
-def test_a_score_is_named_and_minus_the_loss_is_not_drawn_twice(diabetes, scoring, told):
+def test_score_is_named_and_negative_loss_is_not_drawn_twice(diabetes, scoring, told):
     reg = bp.MLPRegressor(
         hidden_layer_sizes=(4,), max_iter=3, early_stopping=True, scoring=scoring, random_state=0
     )
@@ -110,14 +110,14 @@ def test_a_score_is_named_and_minus_the_loss_is_not_drawn_twice(diabetes, scorin
     assert (None if display.score_ax_ is None else display.score_ax_.get_ylabel()) == told
 
 
-def test_a_score_of_ones_own_is_a_score(diabetes):
+def test_custom_scoring_is_labelled_score(diabetes):
     reg = bp.MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, early_stopping=True, random_state=0)
     reg.set_params(scoring=lambda estimator, X, y: -float(np.abs(estimator.predict(X) - y).max()))
     display = LearningCurveDisplay.from_estimator(reg.fit(*diabetes), ax=Figure().subplots())
     assert display.score_ax_.get_ylabel() == "score"
 
 
-def test_lbfgs_has_iterations_and_no_rate(digits):
+def test_lbfgs_plot_has_iterations_and_no_learning_rate(digits):
     clf = bp.MLPClassifier((8,), solver="lbfgs", max_iter=5, random_state=0).fit(*digits)
     display = LearningCurveDisplay.from_estimator(clf, ax=Figure().subplots())
     assert heights(display.training_line_).tolist() == clf.loss_curve_
@@ -126,7 +126,7 @@ def test_lbfgs_has_iterations_and_no_rate(digits):
     assert display.best_line_.get_label() == "best: iteration 5"
 
 
-def test_panels_beneath_take_their_room_from_the_axes_given():
+def test_lower_panels_share_the_space_of_the_given_axes():
     rates: dict[str, Any] = {"loss": [3.0, 2.0, 1.0], "learning_rate": [3, 2, 1]}
     figure = Figure()
     left, right = figure.subplots(1, 2)
@@ -139,13 +139,13 @@ def test_panels_beneath_take_their_room_from_the_axes_given():
     assert display.ax_.get_position().y1 == pytest.approx(0.75)
 
 
-def test_a_wide_range_of_losses_is_logarithmic():
+def test_wide_range_of_losses_uses_a_log_scale():
     assert LearningCurveDisplay(loss=[10.0, 1.0]).plot().ax_.get_yscale() == "linear"
     assert LearningCurveDisplay(loss=[100.0, 1.0]).plot().ax_.get_yscale() == "log"
     assert LearningCurveDisplay(loss=[100.0, 0.0]).plot().ax_.get_yscale() == "linear"
 
 
-def test_a_loss_withheld_is_not_drawn_and_nothing_at_all_is_refused():
+def test_hidden_loss_is_not_drawn_and_empty_plot_is_refused():
     display = LearningCurveDisplay(loss=[np.nan, np.nan], validation_loss=[2.0, 1.0]).plot()
     assert display.training_line_ is None
     assert heights(display.validation_line_).tolist() == [2.0, 1.0]
@@ -162,7 +162,7 @@ def test_curves_of_several_lengths_are_refused():
 # ---- gradient norms
 
 
-def test_gradient_norms_are_those_of_each_checkpoint(clf, digits):
+def test_gradient_norms_match_each_snapshot(clf, digits):
     ax = Figure().subplots()
     display = GradientNormDisplay.from_estimator(clf, *digits, ax=ax)
     assert display.ax_ is ax
@@ -176,7 +176,7 @@ def test_gradient_norms_are_those_of_each_checkpoint(clf, digits):
             assert heights(display.bars_[k])[3 * c : 3 * c + 2] == pytest.approx([low, high], rel=1e-6)
 
 
-def test_rows_are_gone_through_in_chunks(clf, digits):
+def test_rows_are_processed_in_chunks(clf, digits):
     X, y = (np.tile(part, (5, 1)[: part.ndim]) if part.ndim > 1 else np.tile(part, 5) for part in digits)
     assert len(X) > CHUNK_ROWS
     whole = np.sqrt(clf.backprop(X, y).gradient.squared_norms_per_layer())
@@ -184,14 +184,14 @@ def test_rows_are_gone_through_in_chunks(clf, digits):
     assert [heights(line)[-1] for line in display.lines_] == pytest.approx(np.median(whole, axis=1), rel=1e-6)
 
 
-def test_norms_of_nothing_stand_at_the_bottom():
+def test_zero_norms_are_drawn_at_the_bottom():
     quantiles = np.array([[[0.0, 0.0, 1.0], [0.5, 1.0, 2.0]]])
     display = GradientNormDisplay(epochs=[0, 1], quantiles=quantiles).plot()
     assert display.ax_.get_ylim()[0] == pytest.approx(heights(display.lines_[0])[0])
     assert GradientNormDisplay(epochs=[0, 1], quantiles=0 * quantiles).plot().ax_.get_yscale() == "linear"
 
 
-def test_quantiles_of_another_shape_are_refused():
+def test_quantiles_of_the_wrong_shape_are_refused():
     with pytest.raises(InputError, match=r"quantiles has shape \(1, 2, 2\): give \(layers, 2, 3\)"):
         GradientNormDisplay(epochs=[0, 1], quantiles=np.ones((1, 2, 2))).plot()
 
@@ -205,7 +205,7 @@ def test_quantiles_of_another_shape_are_refused():
         ({"X": np.float64(3.0)}, "has no rows: give an array"),
     ],
 )
-def test_rows_that_cannot_be_looked_at_are_refused(clf, digits, change, told):
+def test_invalid_rows_are_refused(clf, digits, change, told):
     rows = {"X": digits[0], "y": digits[1], **change}
     with pytest.raises(InputError, match=told):
         GradientNormDisplay.from_estimator(clf, **rows)
@@ -214,24 +214,26 @@ def test_rows_that_cannot_be_looked_at_are_refused(clf, digits, change, told):
 # ---- the noise scale
 
 
-def test_the_noise_scale_is_what_was_monitored(clf, reg):
+def test_noise_scale_matches_the_monitor(clf, reg):
     for estimator, size in ((clf, AUTO_BATCH), (reg, 32)):
         ax = Figure().subplots()
         display = NoiseScaleDisplay.from_estimator(estimator, ax=ax)
         assert display.ax_ is ax
-        found = np.array(estimator.monitor_["noise_scale"])
-        assert heights(display.line_) == pytest.approx(np.where(np.isinf(found), np.nan, found), nan_ok=True)
-        assert heights(display.batch_line_).tolist() == [size] * len(found)
+        result = np.array(estimator.monitor_["noise_scale"])
+        assert heights(display.line_) == pytest.approx(
+            np.where(np.isinf(result), np.nan, result), nan_ok=True
+        )
+        assert heights(display.batch_line_).tolist() == [size] * len(result)
 
 
 @pytest.mark.parametrize(("batch_size", "rows"), [("full", 300), ("auto", 200), (100, 100)])
-def test_the_batch_size_is_that_of_the_fit(digits, batch_size, rows):
+def test_batch_size_matches_the_fit(digits, batch_size, rows):
     clf = bp.MLPClassifier((4,), max_iter=2, batch_size=batch_size, random_state=0)
     clf.fit(*digits, monitor=["noise_scale"])
     assert NoiseScaleDisplay.from_estimator(clf).batch_line_.get_ydata().tolist() == [rows, rows]
 
 
-def test_batches_that_grew_are_drawn_as_they_grew(digits):
+def test_growing_batch_sizes_are_drawn_per_epoch(digits):
     clf = bp.MLPClassifier((4,), max_iter=4, batch_size="noise", tol=0, random_state=0).fit(*digits)
     display = NoiseScaleDisplay.from_estimator(clf)
     assert heights(display.batch_line_).tolist() == clf.monitor_["batch_size"]
@@ -239,7 +241,7 @@ def test_batches_that_grew_are_drawn_as_they_grew(digits):
     assert NoiseScaleDisplay.from_estimator(clf).batch_line_ is None
 
 
-def test_what_is_infinite_or_undefined_is_a_gap_and_said():
+def test_infinite_and_undefined_values_are_gaps_with_a_note():
     display = NoiseScaleDisplay(noise_scale=[5.0, np.inf, np.nan, 7.0, np.nan], batch_size=2).plot()
     assert heights(display.line_) == pytest.approx([5, np.nan, np.nan, 7, np.nan], nan_ok=True)
     assert display.infinite_.get_xdata().tolist() == [2]
@@ -249,20 +251,20 @@ def test_what_is_infinite_or_undefined_is_a_gap_and_said():
 
 
 @pytest.mark.parametrize("scale", [[np.inf], [np.nan, np.nan], [0.0, 1.0]])
-def test_where_a_logarithm_is_not_there_the_scale_is_linear(scale):
+def test_scale_is_linear_without_positive_values(scale):
     display = NoiseScaleDisplay(noise_scale=scale).plot()
     assert display.ax_.get_yscale() == "linear"
     assert display.batch_line_ is None
 
 
-def test_figures_that_do_not_fit_each_other_are_refused():
+def test_noise_scale_and_batch_size_of_different_lengths_are_refused():
     with pytest.raises(InputError, match="noise_scale is empty"):
         NoiseScaleDisplay(noise_scale=[]).plot()
     with pytest.raises(InputError, match=r"batch_size has shape \(2,\): give one number, or one for each of"):
         NoiseScaleDisplay(noise_scale=[1.0, 2.0, 3.0], batch_size=[1, 2]).plot()
 
 
-def test_a_monitor_that_was_not_asked_for_is_named(digits):
+def test_missing_monitor_is_named(digits):
     clf = bp.MLPClassifier((4,), max_iter=1, random_state=0).fit(*digits)
     with pytest.raises(InputError, match=r"monitor_ holds nothing: fit with monitor=\('noise_scale',\)"):
         NoiseScaleDisplay.from_estimator(clf)
@@ -274,15 +276,15 @@ def test_a_monitor_that_was_not_asked_for_is_named(digits):
 # ---- histograms
 
 
-def of_ridges(ridges, size):
-    """The counts that a panel's ridges stand for, up to its scale."""
+def ridge_counts(ridges, size):
+    """The counts behind a panel's ridges, up to its scale."""
     rows = [ridge.get_data() for ridge in ridges]
     tall = np.array([data.baseline - data.values for data in rows])
     widths = np.diff(rows[0].edges)
     return tall * widths * size
 
 
-def test_weights_are_counted_at_each_checkpoint(clf):
+def test_weights_are_counted_at_each_snapshot(clf):
     given = Figure().subplots(3, 1)
     display = WeightHistogramDisplay.from_estimator(clf, bins=20, ax=given)
     assert list(display.axes_) == list(given)
@@ -291,12 +293,12 @@ def test_weights_are_counted_at_each_checkpoint(clf):
         edges = ridges[0].get_data().edges
         wanted = np.array([np.histogram(point.coefs[k], edges)[0] for point in clf.weight_snapshots_])
         assert (wanted.sum(axis=1) == clf.coefs_[k].size).all()  # the edges leave none out
-        drawn = of_ridges(ridges, clf.coefs_[k].size)
+        drawn = ridge_counts(ridges, clf.coefs_[k].size)
         assert drawn / drawn.max() == pytest.approx(wanted / wanted.max(), abs=1e-5)
     assert [text.get_text() for text in given[0].get_yticklabels()] == ["0", "1", "2", "4", "6"]
 
 
-def test_activations_are_counted_without_zeros_which_are_told(clf, digits):
+def test_zero_activations_are_excluded_and_their_share_is_shown(clf, digits):
     X = np.tile(digits[0], (5, 1))
     display = ActivationHistogramDisplay.from_estimator(clf, X)
     assert [panel.get_title() for panel in display.axes_] == ["layer 1", "layer 2", "output"]
@@ -310,7 +312,7 @@ def test_activations_are_counted_without_zeros_which_are_told(clf, digits):
     assert not display.axes_[2].texts  # softmax makes no zeros
 
 
-def test_a_layer_that_died_has_a_flat_ridge_and_is_told(digits):
+def test_dead_layer_has_a_flat_ridge_and_a_note(digits):
     clf = bp.MLPClassifier((2,), max_iter=1, random_state=0)
     begin: dict[str, Any] = {
         "coefs_init": [np.zeros((64, 2)), np.zeros((2, 10))],
@@ -321,35 +323,35 @@ def test_a_layer_that_died_has_a_flat_ridge_and_is_told(digits):
     assert [text.get_text() for text in display.axes_[0].texts] == ["100% are 0", "100% are 0"]
 
 
-def test_four_layers_stand_in_two_lines(digits):
+def test_four_layers_fill_two_rows_of_panels(digits):
     clf = bp.MLPClassifier((6, 5, 4), max_iter=1, random_state=0).fit(*digits, record_examples=True)
     display = WeightHistogramDisplay.from_estimator(clf)
     assert len(display.axes_) == len(display.figure_.axes) == 4
 
 
 @pytest.mark.parametrize("display", [WeightHistogramDisplay, ActivationHistogramDisplay])
-def test_a_panel_for_each_layer_is_asked_for(display, clf, digits):
+def test_wrong_number_of_axes_is_refused(display, clf, digits):
     with pytest.raises(InputError, match=r"ax holds 2 axes, and there are 3 layers: give one for each"):
         display.from_estimator(clf, *args_of(display, *digits), ax=Figure().subplots(1, 2))
 
 
 @pytest.mark.parametrize("bins", [0, 2.5, "x"])
-def test_bars_are_counted(clf, bins):
+def test_invalid_number_of_bins_is_refused(clf, bins):
     with pytest.raises(ParameterError, match=r"bins=.* is not allowed: give at least 1 bar"):
         WeightHistogramDisplay.from_estimator(clf, bins=bins)
 
 
-# ---- all of them
+# ---- all plots
 
 
 @pytest.mark.parametrize("display", [LearningCurveDisplay, NoiseScaleDisplay, *OF_A_RECORD])
-def test_a_regressor_is_drawn_too(display, reg, diabetes):
+def test_regressor_is_drawn(display, reg, diabetes):
     drawn = display.from_estimator(reg, *args_of(display, *diabetes))
     drawn.figure_.canvas.draw()
 
 
 @pytest.mark.parametrize("display", OF_A_RECORD)
-def test_frames_and_sparse_rows_are_taken(display, clf, digits):
+def test_accepts_data_frames_and_sparse_rows(display, clf, digits):
     import pandas as pd
     from scipy.sparse import csr_matrix
 
@@ -359,7 +361,7 @@ def test_frames_and_sparse_rows_are_taken(display, clf, digits):
 
 
 @pytest.mark.parametrize("display", OF_A_RECORD)
-def test_without_a_record_the_remedy_is_told(display, digits):
+def test_unrecorded_fit_error_says_how_to_record(display, digits):
     for solver in ("adam", "lbfgs"):
         clf = bp.MLPClassifier((4,), max_iter=1, solver=solver, random_state=0).fit(*digits)
         with pytest.raises(AttributeError, match="record_examples=True"):
@@ -367,7 +369,7 @@ def test_without_a_record_the_remedy_is_told(display, digits):
 
 
 @pytest.mark.parametrize("display", [LearningCurveDisplay, NoiseScaleDisplay, *OF_A_RECORD])
-def test_what_is_not_fitted_or_no_network_is_refused(display, digits):
+def test_unfitted_estimators_and_other_models_are_refused(display, digits):
     with pytest.raises(NotFittedError, match="not fitted"):
         display.from_estimator(bp.MLPClassifier(), *args_of(display, *digits))
     pipeline = make_pipeline(StandardScaler(), bp.MLPClassifier((4,), max_iter=1)).fit(*digits)
@@ -375,13 +377,13 @@ def test_what_is_not_fitted_or_no_network_is_refused(display, digits):
         display.from_estimator(pipeline, *args_of(display, *digits))
 
 
-def test_without_matplotlib_the_extra_is_named(clf, monkeypatch):
+def test_missing_matplotlib_error_names_the_extra(clf, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BatchpropError, match=r'pip install "batchprop\[tables\]"'):
         LearningCurveDisplay.from_estimator(clf)
 
 
-def test_forty_layers_still_leave_room_for_their_bars():
+def test_forty_layers_leave_room_for_their_quantile_bars():
     quantiles = np.tile([1.0, 2.0, 3.0], (40, 2, 1))
     low, high = GradientNormDisplay(epochs=[0, 1], quantiles=quantiles).plot().ax_.get_ylim()
     assert low < 1

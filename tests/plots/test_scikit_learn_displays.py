@@ -1,4 +1,4 @@
-"""scikit-learn's own displays take our estimators: nothing of ours is needed for these plots."""
+"""scikit-learn's own displays work with our estimators."""
 
 import matplotlib as mpl
 import numpy as np
@@ -32,20 +32,20 @@ def ax():
     return Figure().subplots()
 
 
-def test_the_confusion_matrix(clf, cancer, ax):
+def test_confusion_matrix_display(clf, cancer, ax):
     X, y = cancer
     display = ConfusionMatrixDisplay.from_estimator(clf, X, y, ax=ax)
     assert np.trace(display.confusion_matrix) == round(clf.score(X, y) * len(y))
 
 
-def test_the_calibration(clf, cancer, ax):
+def test_calibration_display(clf, cancer, ax):
     X, y = cancer
     display = CalibrationDisplay.from_estimator(clf, X, y, n_bins=5, ax=ax)
     assert np.array_equal(display.y_prob, clf.predict_proba(X)[:, 1])
 
 
 @pytest.mark.parametrize("kind", ["residual_vs_predicted", "actual_vs_predicted"])
-def test_the_residuals(kind, ax):
+def test_prediction_error_display(kind, ax):
     X, y = load_diabetes(return_X_y=True)
     reg = bp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=5, random_state=0).fit(X * 20, y / 80)
     display = PredictionErrorDisplay.from_estimator(reg, X * 20, y / 80, kind=kind, subsample=None, ax=ax)

@@ -1,4 +1,4 @@
-"""Accountants of our own for the Poisson-sampled Gaussian, written from the definitions.
+"""Reference accountants for the Poisson-sampled Gaussian, written from the definitions.
 
 P is the output with the row, ``(1 − q) N(0, σ²) + q N(1, σ²)``, Q the output without it, ``N(0, σ²)``. Their
 ratio at x is ``exp(loss(x))``, ``loss(x) = log(1 − q + q exp((2x − 1) / 2σ²))``.
@@ -52,7 +52,7 @@ def sampled_gaussian_divergence(run: SamplingRun) -> Any:
 
 
 def divergence_by_quadrature(run: SamplingRun, orders: Any = ORDERS) -> Any:
-    """The same at any orders, from the definition ``log ∫ Q (P/Q)^α dx / (α − 1)`` by the trapezoid rule.
+    """The same divergence at any orders: ``log ∫ Q (P/Q)^α dx / (α − 1)`` by the trapezoid rule.
 
     The rule converges faster than any power of the step for what falls off like a Gaussian on both sides.
     """
@@ -97,10 +97,12 @@ def numerical_epsilon(runs: Sequence[SamplingRun], delta: float, *, reach: float
     (Gopi, Lee and Wutschitz, arXiv 2106.02848), and they are convolved by FFT (Koskela et al., arXiv
     1906.03049). An estimate with an error of about ``√steps · 2 reach / bins``, not a bound.
     """
-    return max(_one_way(runs, delta, reach, bins, with_row) for with_row in (True, False))
+    return max(_epsilon_one_direction(runs, delta, reach, bins, with_row) for with_row in (True, False))
 
 
-def _one_way(runs: Sequence[SamplingRun], delta: float, reach: float, bins: int, with_row: bool) -> float:
+def _epsilon_one_direction(
+    runs: Sequence[SamplingRun], delta: float, reach: float, bins: int, with_row: bool
+) -> float:
     width = 2 * reach / bins
     levels = (np.arange(bins) - bins // 2) * width
     transform, shift = np.ones(bins // 2 + 1, complex), 0.0
@@ -119,7 +121,7 @@ def _one_way(runs: Sequence[SamplingRun], delta: float, reach: float, bins: int,
 
 
 def _masses(run: SamplingRun, levels: Any, width: float, with_row: bool) -> Any:
-    """The chance of a loss within half a width of each level; of −loss where the row is absent."""
+    """The probability of a loss within half a width of each level; of −loss if the row is absent."""
     edges = np.append(levels - width / 2, levels[-1] + width / 2)
     if with_row:
         x = where(run, edges)

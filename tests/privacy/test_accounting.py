@@ -1,4 +1,4 @@
-"""ε of a grid of runs against accountants of our own, and what holds for every accounting."""
+"""ε of a grid of runs against reference accountants, and properties of every accounting."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOISES = st.floats(0.6, 20)
 RATES = st.floats(1e-4, 0.5)
 STEPS = st.integers(1, 5000)
 
-# ε as Opacus 1.6 reckons it: its Rényi accountant, and its numerical one with an error of at most 1e-3.
+# ε by Opacus 1.6: its Rényi accountant, and its numerical one with an error of at most 1e-3.
 OPACUS = [
     (SamplingRun(0.01, 1.0, 1000), 1e-5, 2.10137, 1.82937),
     (SamplingRun(0.01, 0.8, 1000), 1e-5, 3.69543, 3.14226),
@@ -47,38 +47,38 @@ OPACUS = [
 
 
 def reach(run: SamplingRun, delta: float = DELTA) -> float:
-    """How far the numerical oracle looks: the Rényi bound twice, and the loss at nine deviations."""
+    """The range of the numerical oracle: twice the Rényi bound, and the loss at nine deviations."""
     furthest = float(oracle.loss(run, 1 + 9 * run.noise_multiplier))
     return 2 * compute_epsilon([run], delta, "rdp") + furthest
 
 
 @pytest.mark.parametrize("run", PLD_GRID, ids=str)
 def test_pld_is_the_numerical_epsilon_from_above_and_no_more_than_renyis(run: SamplingRun) -> None:
-    wanted, found = oracle.numerical_epsilon([run], DELTA, reach=reach(run)), compute_epsilon([run], DELTA)
+    wanted, result = oracle.numerical_epsilon([run], DELTA, reach=reach(run)), compute_epsilon([run], DELTA)
     # The oracle estimates to about 1e-5; ours is an upper bound at most 0.1% off by design.
-    assert wanted * (1 - 2e-5) - 1e-6 <= found <= wanted * (1 + 1e-3) + 1e-6
-    assert found <= compute_epsilon([run], DELTA, "rdp")
+    assert wanted * (1 - 2e-5) - 1e-6 <= result <= wanted * (1 + 1e-3) + 1e-6
+    assert result <= compute_epsilon([run], DELTA, "rdp")
 
 
 @pytest.mark.parametrize("run", GRID, ids=str)
-def test_rdp_is_our_own_renyi_bound_from_above(run: SamplingRun) -> None:
+def test_rdp_is_a_tight_upper_bound_of_our_renyi_bound(run: SamplingRun) -> None:
     divergence = run.steps * oracle.divergence_by_quadrature(run)
     wanted = oracle.renyi_epsilon(divergence, oracle.ORDERS, DELTA)
-    found = compute_epsilon([run], DELTA, "rdp")
-    assert found >= wanted * (1 - 1e-9)
-    # Beyond, the best order is below 2, where dp-accounting's series may fail and the order is left out.
-    assert found <= wanted * (1.002 if wanted < 30 else 1.5)
+    result = compute_epsilon([run], DELTA, "rdp")
+    assert result >= wanted * (1 - 1e-9)
+    # Beyond this, the best order is below 2, where dp-accounting's series may fail and omits the order.
+    assert result <= wanted * (1.002 if wanted < 30 else 1.5)
 
 
 @pytest.mark.parametrize("run", GRID, ids=str)
-def test_rdp_is_the_closed_form_of_whole_orders_or_below(run: SamplingRun) -> None:
+def test_rdp_is_at_most_the_closed_form_at_integer_orders(run: SamplingRun) -> None:
     divergence = run.steps * oracle.sampled_gaussian_divergence(run)
-    # Ours knows these orders, others in between, and larger ones.
+    # Ours uses these orders, others in between, and larger ones.
     whole = oracle.renyi_epsilon(divergence, oracle.WHOLE, DELTA)
     assert compute_epsilon([run], DELTA, "rdp") <= whole * (1 + 1e-9)
 
 
-def test_the_oracles_agree_with_each_other() -> None:
+def test_oracles_agree() -> None:
     for run in GRID:
         closed = oracle.sampled_gaussian_divergence(run)
         assert closed == pytest.approx(
@@ -91,46 +91,44 @@ def test_the_oracles_agree_with_each_other() -> None:
 
 @pytest.mark.parametrize("steps", [1, 100, 2000])
 @pytest.mark.parametrize("noise", [0.7, 1.1, 4.0, 50.0])
-def test_without_sampling_it_is_the_gaussian_mechanism(noise: float, steps: int) -> None:
+def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism(noise: float, steps: int) -> None:
     exact = oracle.gaussian_epsilon(math.sqrt(steps) / noise, DELTA)
     pld, rdp = (compute_epsilon([SamplingRun(1.0, noise, steps)], DELTA, kind) for kind in ACCOUNTANTS)
     assert exact <= rdp
-    # From 1000 on "pld" is the Rényi bound too.
+    # From 1000 on, "pld" is also the Rényi bound.
     assert exact * (1 - 1e-6) <= pld <= (rdp if rdp >= 1000 else exact * 1.001)
 
 
 @pytest.mark.parametrize("delta", [1e-5, 1e-8, 1e-10])
 @pytest.mark.parametrize("steps", [10**4, 10**6, 10**7])
-def test_epsilon_over_many_steps_is_above_exact_by_no_more_than_the_grid_and_the_cut_tails(
-    steps: int, delta: float
-) -> None:
+def test_epsilon_over_many_steps_is_within_its_error_bound(steps: int, delta: float) -> None:
     # One transform to the power of a million steps was 0.6% below the exact value at δ = 1e-10.
     run = SamplingRun(1.0, math.sqrt(steps) / 0.8, steps)
-    found = compute_epsilon([run], delta)
-    assert found >= oracle.gaussian_epsilon(0.8, delta)
+    result = compute_epsilon([run], delta)
+    assert result >= oracle.gaussian_epsilon(0.8, delta)
     # Two things make the bound larger than exact. A loss between two points of the grid, w apart, is split
     # between them, which adds at most w²/4 to the variance of each step's loss (w²/6 on average). And each
     # composition gives up a tail of 1e-15, which is taken as an infinite loss: at δ = 1e-10, ten thousand of
     # them are a tenth of δ.
     width = accounting._discretization_interval(compute_epsilon([run], delta, "rdp"), [run])
     tails = (steps // accounting.STEPS_PER_TRANSFORM + 1) * 1e-15
-    assert found <= oracle.gaussian_epsilon(math.sqrt(0.8**2 + steps * width**2 / 4), delta - tails)
+    assert result <= oracle.gaussian_epsilon(math.sqrt(0.8**2 + steps * width**2 / 4), delta - tails)
 
 
 @pytest.mark.parametrize(("run", "delta", "rdp", "numerical"), OPACUS, ids=str)
-def test_opacus_reckons_the_same(run: SamplingRun, delta: float, rdp: float, numerical: float) -> None:
+def test_epsilon_matches_opacus(run: SamplingRun, delta: float, rdp: float, numerical: float) -> None:
     assert compute_epsilon([run], delta, "rdp") == pytest.approx(rdp, rel=1e-4)
     assert compute_epsilon([run], delta) == pytest.approx(numerical, abs=1.5e-3)
 
 
-def test_different_runs_compose_as_the_numerical_oracle_says() -> None:
+def test_composition_of_different_runs_matches_the_numerical_oracle() -> None:
     runs = [SamplingRun(0.01, 1.0, 500), SamplingRun(0.05, 2.0, 200), SamplingRun(1.0, 20.0, 10)]
     wanted = oracle.numerical_epsilon(runs, DELTA, reach=25)
     assert compute_epsilon(runs, DELTA) == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
-def test_the_order_and_the_cutting_of_runs_are_irrelevant(accountant: Accountant) -> None:
+def test_epsilon_does_not_depend_on_order_or_splitting_of_runs(accountant: Accountant) -> None:
     runs = [SamplingRun(0.01, 1.0, 300), SamplingRun(0.02, 2.0, 100), SamplingRun(0.01, 1.0, 200)]
     every = {compute_epsilon(order, DELTA, accountant) for order in permutations(runs)}
     together = compute_epsilon([SamplingRun(0.01, 1.0, 500), SamplingRun(0.02, 2.0, 100)], DELTA, accountant)
@@ -171,7 +169,7 @@ def test_pld_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
-def test_no_steps_cost_nothing_and_steps_without_noise_everything(accountant: Accountant) -> None:
+def test_epsilon_is_zero_without_steps_and_infinite_without_noise(accountant: Accountant) -> None:
     assert compute_epsilon([], DELTA, accountant) == 0
     assert compute_epsilon([SamplingRun(0.01, 1.0, 0), SamplingRun(0.5, 0.0, 0)], DELTA, accountant) == 0
     assert (
@@ -181,7 +179,7 @@ def test_no_steps_cost_nothing_and_steps_without_noise_everything(accountant: Ac
 
 
 class Listener(logging.Handler):
-    """Keeps what is logged."""
+    """A log handler that keeps its records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +203,7 @@ class Listener(logging.Handler):
     ],
     ids=str,
 )
-def test_extremes_are_reckoned_without_a_word(run: SamplingRun, accountant: Accountant) -> None:
+def test_extreme_runs_log_nothing(run: SamplingRun, accountant: Accountant) -> None:
     listener = Listener()
     logger = logging.getLogger("absl")
     filters = list(logger.filters)
@@ -232,12 +230,12 @@ def test_extremes_are_reckoned_without_a_word(run: SamplingRun, accountant: Acco
         ((0.5, 1.0, True), "steps=True"),
     ],
 )
-def test_a_run_is_checked(values: tuple[Any, Any, Any], message: str) -> None:
+def test_invalid_runs_are_refused(values: tuple[Any, Any, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         SamplingRun(*values)
 
 
-def test_what_is_asked_of_the_accounting_is_checked() -> None:
+def test_invalid_accounting_arguments_are_refused() -> None:
     run = SamplingRun(0.01, 1.0, 1)
     with pytest.raises(ParameterError, match=r"delta=1.5 must be a number in \(0, 1\)"):
         compute_epsilon([run], 1.5)
@@ -248,7 +246,7 @@ def test_what_is_asked_of_the_accounting_is_checked() -> None:
         compute_epsilon([run], DELTA, cast("Accountant", "prv"))
 
 
-def test_without_dp_accounting_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_dp_accounting_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     with pytest.raises(BatchpropError, match=r'dp_accounting.*: pip install "batchprop\[privacy\]"$'):
         compute_epsilon([SamplingRun(0.01, 1.0, 1)], DELTA)
@@ -257,7 +255,7 @@ def test_without_dp_accounting_one_line_says_how_to_install_it(monkeypatch: pyte
     assert compute_epsilon([], DELTA) == 0
 
 
-def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+def test_slow_modules_are_imported_lazily() -> None:
     code = "import batchprop.privacy, sys; print('dp_accounting' in sys.modules, 'scipy' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert found.stdout.split() == ["False", "False"]
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.split() == ["False", "False"]

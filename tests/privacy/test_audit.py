@@ -1,4 +1,4 @@
-"""The audit in one run: the theorem's numbers exactly, and its guarantee where the true ε is known."""
+"""The one-run audit: exact numbers of the theorem, and its guarantee where the true ε is known."""
 
 from __future__ import annotations
 
@@ -21,53 +21,53 @@ DELTA = 1e-5
 
 
 def exact_p_value(m: int, r: int, v: int, right: Fraction, delta: Fraction) -> Fraction:
-    """The theorem in rational numbers; ``right`` is the chance of one guess to be right."""
+    """The theorem in rational numbers; ``right`` is the probability that one guess is right."""
     chance = [math.comb(r, k) * right**k * (1 - right) ** (r - k) for k in range(r + 1)]
     steepest = max((sum(chance[v - i : v], Fraction(0)) / i for i in range(1, v + 1)), default=Fraction(0))
     return min(Fraction(1), sum(chance[v:], Fraction(0)) + 2 * m * delta * steepest)
 
 
 def randomised_response(rng: Any, epsilon: float, m: int, delta: float = 0.0) -> tuple[Any, Any]:
-    """Coins, and an (ε, δ)-private answer for each: the truth with chance δ, else with e^ε / (1 + e^ε)."""
+    """Coins with (ε, δ)-private answers: the truth with probability δ, else with e^ε / (1 + e^ε)."""
     included = rng.choice([-1, 1], m)
     told = rng.random(m) < delta + (1 - delta) * expit(epsilon)
     return included, np.where(told, included, -included)
 
 
 @given(st.data())
-def test_the_p_value_is_the_theorems(data: st.DataObject) -> None:
+def test_p_value_matches_the_theorem(data: st.DataObject) -> None:
     m = data.draw(st.integers(1, 60), "canaries")
     r = data.draw(st.integers(0, m), "guesses")
     v = data.draw(st.integers(0, r), "correct")
     odds = data.draw(st.fractions(1, 50, max_denominator=20), "e^ε")
     delta = data.draw(st.fractions(0, 1, max_denominator=10**6).filter(lambda x: x < 1), "δ")
     wanted = float(exact_p_value(m, r, v, odds / (1 + odds), delta))
-    found = p_value(m, r, v, math.log(odds.numerator) - math.log(odds.denominator), float(delta))
-    assert found == pytest.approx(wanted, rel=1e-10)
+    result = p_value(m, r, v, math.log(odds.numerator) - math.log(odds.denominator), float(delta))
+    assert result == pytest.approx(wanted, rel=1e-10)
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.0, 1e-6, 1e-3, 0.1]))
 def test_the_p_value_rises_with_epsilon(m: int, guessed: float, right: float, delta: float) -> None:
-    # What makes the bisection's answer the bound: below it every ε is refuted.
+    # The bisection's result is the bound, since every smaller ε is refuted.
     r = int(guessed * m)
     v = int(right * r)
     along = [p_value(m, r, v, epsilon, delta) for epsilon in np.linspace(0, 10, 30)]
     assert (np.diff(along) >= -1e-12).all()
 
 
-def test_all_guesses_right_has_a_closed_form() -> None:
+def test_bound_with_all_guesses_right_has_a_closed_form() -> None:
     # 0.05 = q^r for q = e^ε / (1 + e^ε).
     included = np.repeat([1, -1], 50)
     q = 0.05 ** (1 / 100)
-    found = audit_epsilon(included, included, 50, 50, delta=0.0)
-    assert found == pytest.approx(math.log(q / (1 - q)), rel=1e-9)
+    result = audit_epsilon(included, included, 50, 50, delta=0.0)
+    assert result == pytest.approx(math.log(q / (1 - q)), rel=1e-9)
     # 0.01 = q^40 when fewer are guessed, with more confidence.
     q = 0.01 ** (1 / 40)
-    found = audit_epsilon(included, included, 30, 10, delta=0.0, confidence=0.99)
-    assert found == pytest.approx(math.log(q / (1 - q)), rel=1e-9)
+    result = audit_epsilon(included, included, 30, 10, delta=0.0, confidence=0.99)
+    assert result == pytest.approx(math.log(q / (1 - q)), rel=1e-9)
 
 
-def test_the_bound_is_where_the_p_value_crosses() -> None:
+def test_p_value_crosses_the_significance_level_at_the_bound() -> None:
     included, scores = randomised_response(np.random.default_rng(0), 2.0, 500)
     bound = audit_epsilon(included, scores, 200, 200, delta=DELTA)
     order = np.argsort(-scores, kind="stable")
@@ -78,7 +78,7 @@ def test_the_bound_is_where_the_p_value_crosses() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("m", [10, 100, 2000])
-def test_the_bound_holds_for_randomised_response_as_often_as_it_says(epsilon: float, m: int) -> None:
+def test_bound_has_its_stated_confidence_for_randomised_response(epsilon: float, m: int) -> None:
     # Exactly, over all numbers of correct guesses: the bound exceeds ε where the p-value at ε is below 0.05.
     correct = np.arange(m + 1)
     refuted = np.array([p_value(m, m, int(v), epsilon, 0.0) < 0.05 for v in correct])
@@ -99,7 +99,7 @@ def test_the_bound_holds_in_simulated_runs(epsilon: float, delta: float) -> None
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0])
-def test_many_canaries_bring_the_bound_close(epsilon: float) -> None:
+def test_many_canaries_give_a_tight_bound(epsilon: float) -> None:
     m, bounds = 100_000, []
     for seed in range(5):
         included, scores = randomised_response(np.random.default_rng(seed), epsilon, m)
@@ -108,7 +108,7 @@ def test_many_canaries_bring_the_bound_close(epsilon: float) -> None:
 
 
 @pytest.mark.parametrize("mu", [0.5, 1.0, 2.0])
-def test_the_gaussian_mechanism_meets_its_guarantee_and_without_noise_does_not(mu: float) -> None:
+def test_gaussian_mechanism_passes_and_fails_without_noise(mu: float) -> None:
     rng, m = np.random.default_rng(3), 2000
     claimed = oracle.gaussian_epsilon(mu, DELTA)
     included = rng.choice([-1, 1], m)
@@ -119,7 +119,7 @@ def test_the_gaussian_mechanism_meets_its_guarantee_and_without_noise_does_not(m
         assert audit_epsilon(included, sums, 200, 200, delta=DELTA) > claimed
 
 
-def test_knowing_nothing_shows_nothing() -> None:
+def test_uninformative_guesses_give_a_bound_of_zero() -> None:
     rng = np.random.default_rng(4)
     included = rng.choice([-1, 1], 1000)
     assert audit_epsilon(included, -included, 100, 100, delta=DELTA) == 0
@@ -155,7 +155,7 @@ def test_only_the_extreme_scores_are_guessed() -> None:
         ({"confidence": 1.0}, ParameterError, "confidence=1.0"),
     ],
 )
-def test_what_is_given_is_checked(changed: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_invalid_arguments_are_refused(changed: dict[str, Any], error: type[Exception], message: str) -> None:
     given_: dict[str, Any] = {
         "included": [1, -1, 1, -1],
         "scores": [3, 1, 2, 0],

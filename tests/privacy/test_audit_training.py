@@ -1,4 +1,4 @@
-"""An audit in one run: private training stays under its claim, and without noise it does not."""
+"""A one-run audit: private training stays below its ε, and training without noise does not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from batchprop.privacy import Privacy, audit_epsilon
 CANARIES, GUESSES, DELTA = 400, 60, 1e-5
 
 
-def audited(privacy: Privacy, engine: str) -> tuple[float, float]:
-    """Train once, on digits and the canaries that a coin lets in; return the ε claimed and the ε shown."""
+def train_and_audit(privacy: Privacy, engine: str) -> tuple[float, float]:
+    """Train once on digits and coin-flipped canaries; return the claimed ε and the lower bound on ε."""
     rng = np.random.default_rng(0)
     X, y = load_digits(return_X_y=True)
     strange, labels = rng.uniform(0, 1, (CANARIES, 64)) > 0.5, rng.integers(0, 10, CANARIES)
@@ -35,13 +35,13 @@ def audited(privacy: Privacy, engine: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_a_private_training_stays_under_its_claim(engine: str) -> None:
-    claimed, shown = audited(Privacy(epsilon=1, delta=DELTA), engine)
+def test_audit_of_private_training_stays_below_its_epsilon(engine: str) -> None:
+    claimed, shown = train_and_audit(Privacy(epsilon=1, delta=DELTA), engine)
     assert claimed <= 1
     assert shown <= claimed
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_without_the_noise_the_audit_shows_more_than_was_claimed(engine: str) -> None:
-    _, shown = audited(Privacy(noise_multiplier=0, delta=DELTA, max_norm=1e6), engine)
+def test_audit_of_training_without_noise_exceeds_its_epsilon(engine: str) -> None:
+    _, shown = train_and_audit(Privacy(noise_multiplier=0, delta=DELTA, max_norm=1e6), engine)
     assert shown > 2

@@ -1,4 +1,4 @@
-"""The record of what was spent: what it says, and what it does not guarantee."""
+"""The record of the spent budget: its contents and its limits."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def record(*, runs: Any = RUNS, seeded: bool = False, **asked: Any) -> Any:
 
 
 @pytest.mark.parametrize("accountant", ["pld", "rdp"])
-def test_it_holds_what_the_accounting_says_of_all_runs(accountant: Any) -> None:
-    found = record(accountant=accountant, clipping="per_layer", max_norm=0.5)
-    assert found.epsilon == found.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5, accountant)
-    assert (found.delta, found.accountant, found.clipping, found.max_norm) == (
+def test_record_matches_the_accounting_of_all_runs(accountant: Any) -> None:
+    result = record(accountant=accountant, clipping="per_layer", max_norm=0.5)
+    assert result.epsilon == result.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5, accountant)
+    assert (result.delta, result.accountant, result.clipping, result.max_norm) == (
         1e-5,
         accountant,
         "per_layer",
         0.5,
     )
-    assert (found.steps, found.sampling_rate, found.noise_multiplier) == (400, 0.01, 1.0)
-    assert (found.expected_batch_size, found.sampling, found.seeded) == (64.0, "poisson", False)
-    assert found.relation == "add or remove one row"
-    assert found.runs == tuple(RUNS)
+    assert (result.steps, result.sampling_rate, result.noise_multiplier) == (400, 0.01, 1.0)
+    assert (result.expected_batch_size, result.sampling, result.seeded) == (64.0, "poisson", False)
+    assert result.relation == "add or remove one row"
+    assert result.runs == tuple(RUNS)
 
 
-def test_its_runs_carry_the_budget_on() -> None:
+def test_runs_of_a_record_continue_its_budget() -> None:
     first = record()
     sigma = calibrate_noise(3.0, first.delta, 0.01, 200, past_runs=first.runs)
     then = record(runs=[*first.runs, SamplingRun(0.01, sigma, 200)])
@@ -50,20 +50,20 @@ def test_its_runs_carry_the_budget_on() -> None:
 
 
 def test_shuffled_batches_have_no_guarantee() -> None:
-    found = record(sampling="shuffled")
-    assert found.epsilon == math.inf
-    assert found.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5)
-    said = found.summary()
+    result = record(sampling="shuffled")
+    assert result.epsilon == math.inf
+    assert result.epsilon_if_poisson == compute_epsilon(RUNS, 1e-5)
+    said = result.summary()
     assert said.startswith(
         "No epsilon is guaranteed: batches were shuffled, which the accounting does not cover."
     )
-    assert f"With Poisson sampling it would be epsilon = {found.epsilon_if_poisson:.3g} at" in said
+    assert f"With Poisson sampling it would be epsilon = {result.epsilon_if_poisson:.3g} at" in said
 
 
 def test_a_run_without_noise_has_no_guarantee() -> None:
-    found = record(runs=[*RUNS, SamplingRun(0.01, 0.0, 1)])
-    assert found.epsilon == found.epsilon_if_poisson == math.inf
-    assert found.summary().startswith("No epsilon is guaranteed: a run had no noise.")
+    result = record(runs=[*RUNS, SamplingRun(0.01, 0.0, 1)])
+    assert result.epsilon == result.epsilon_if_poisson == math.inf
+    assert result.summary().startswith("No epsilon is guaranteed: a run had no noise.")
     both = record(runs=[SamplingRun(0.01, 0.0, 1)], sampling="shuffled")
     assert "epsilon = inf" in both.summary()
 
@@ -73,29 +73,29 @@ def test_before_the_first_step_nothing_is_spent() -> None:
         assert record(runs=[SamplingRun(0.01, 0.0, 0)], sampling=sampling).epsilon == 0
 
 
-def test_a_fixed_seed_is_told() -> None:
+def test_fixed_seed_is_reported() -> None:
     assert "A fixed seed was used" in record(seeded=True).summary()
     assert "seed" not in record().summary()
 
 
 def test_str_is_the_summary_and_repr_the_fields() -> None:
-    found = record()
-    assert str(found) == found.summary()
-    assert repr(found).startswith(f"PrivacySpent(epsilon={found.epsilon!r}, delta=1e-05,")
-    assert pickle.loads(pickle.dumps(found)) == found
+    result = record()
+    assert str(result) == result.summary()
+    assert repr(result).startswith(f"PrivacySpent(epsilon={result.epsilon!r}, delta=1e-05,")
+    assert pickle.loads(pickle.dumps(result)) == result
 
 
-def test_without_runs_there_is_nothing_to_say() -> None:
+def test_record_without_runs_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"runs=\(\) is empty"):
         record(runs=[])
 
 
-def test_one_shuffled_run_among_others_is_enough() -> None:
+def test_one_shuffled_run_voids_the_guarantee() -> None:
     runs = [RUNS[0], SamplingRun(0.01, 1.0, 300, "shuffled")]
     assert compute_epsilon(runs, 1e-5) == math.inf
-    found = record(runs=[*runs, RUNS[0]])
-    assert (found.epsilon, found.sampling) == (math.inf, "shuffled")
-    assert found.epsilon_if_poisson == compute_epsilon([*RUNS, RUNS[0]], 1e-5)
+    result = record(runs=[*runs, RUNS[0]])
+    assert (result.epsilon, result.sampling) == (math.inf, "shuffled")
+    assert result.epsilon_if_poisson == compute_epsilon([*RUNS, RUNS[0]], 1e-5)
     with pytest.raises(ParameterError, match=r"epsilon=9 cannot be guaranteed after a run with shuffled"):
         calibrate_noise(9.0, 1e-5, 0.01, 10, past_runs=runs)
     unknown: Any = "all"

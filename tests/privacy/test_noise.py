@@ -1,4 +1,4 @@
-"""The noise that keeps within a budget: the inverse of the accounting, on the safe side."""
+"""Noise calibration: the inverse of the accounting, on the safe side."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASKED = [
 
 @lru_cache
 def calibrated(epsilon: float, rate: float, steps: int, accountant: Accountant) -> tuple[float, int]:
-    """The noise multiplier, and how many evaluations of ε it took; two tests look at one calibration."""
+    """The noise multiplier, and the number of evaluations of ε; two tests share one calibration."""
     counted = 0
     reckon = accounting.compute_epsilon
 
@@ -49,7 +49,7 @@ def calibrated(epsilon: float, rate: float, steps: int, accountant: Accountant) 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 @pytest.mark.parametrize(("epsilon", "rate", "steps"), ASKED)
-def test_it_keeps_the_budget_and_hardly_less_noise_does(
+def test_calibrated_noise_is_just_enough_for_the_budget(
     epsilon: float, rate: float, steps: int, accountant: Accountant
 ) -> None:
     sigma, _ = calibrated(epsilon, rate, steps, accountant)
@@ -65,14 +65,14 @@ def test_renyi_noise_inverts_renyi_epsilon(epsilon: float, rate: float, steps: i
     assert compute_epsilon([SamplingRun(rate, sigma * CLOSER, steps)], DELTA, "rdp") > epsilon
 
 
-def test_without_sampling_it_is_the_noise_of_the_gaussian_mechanism() -> None:
+def test_noise_without_sampling_is_that_of_the_gaussian_mechanism() -> None:
     mu = 0.7
     sigma = calibrate_noise(oracle.gaussian_epsilon(mu, DELTA), DELTA, 1.0, 100)
     assert 1 <= sigma * mu / math.sqrt(100) <= 1.002
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
-def test_what_went_before_counts(accountant: Accountant) -> None:
+def test_past_runs_count_toward_the_budget(accountant: Accountant) -> None:
     before = [SamplingRun(0.1, 4.0, 500), SamplingRun(0.05, 3.0, 500)]  # much noise has a coarse grid
     sigma = calibrate_noise(8.0, DELTA, 0.1, 300, accountant, before)
     alone, _ = calibrated(8.0, 0.1, 300, accountant)
@@ -81,7 +81,7 @@ def test_what_went_before_counts(accountant: Accountant) -> None:
     assert compute_epsilon([*before, SamplingRun(0.1, sigma * CLOSER, 300)], DELTA, accountant) > 8.0
 
 
-def test_what_renyi_takes_for_spent_may_not_be() -> None:
+def test_pld_may_have_budget_left_where_rdp_has_none() -> None:
     before = [SamplingRun(0.1, 5.0, 1300)]  # 3.07, by the Rényi bound 3.33
     # The search begins at 1, and this ends close by.
     sigma = calibrate_noise(3.3, DELTA, 0.1, 2, "pld", before)
@@ -91,14 +91,14 @@ def test_what_renyi_takes_for_spent_may_not_be() -> None:
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
-def test_a_spent_budget_says_how_much_was_spent(accountant: Accountant) -> None:
+def test_spent_budget_error_states_the_spent_epsilon(accountant: Accountant) -> None:
     with pytest.raises(ParameterError, match=r"spent: epsilon=\d\.\d+ of 1 at delta=1e-05; allow a larger"):
         calibrate_noise(1.0, DELTA, 0.01, 10, accountant, [SamplingRun(0.01, 1.0, 1000)])
     with pytest.raises(ParameterError, match="epsilon=inf of 1 "):
         calibrate_noise(1.0, DELTA, 0.01, 10, accountant, [SamplingRun(0.01, 0.0, 1)])
 
 
-def test_what_no_noise_keeps_is_refused() -> None:
+def test_unattainable_budget_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"epsilon=0.001 .* by any noise multiplier up to 1e\+06"):
         calibrate_noise(1e-3, 1e-6, 0.01, 100, "rdp")
     before = [SamplingRun(0.01, 1.0, 1000)]
@@ -107,12 +107,12 @@ def test_what_no_noise_keeps_is_refused() -> None:
         calibrate_noise(spent * (1 + 1e-9), DELTA, 1.0, 1000, "pld", before)
 
 
-def test_nothing_to_do_needs_no_noise() -> None:
+def test_zero_steps_need_no_noise() -> None:
     assert calibrate_noise(1.0, DELTA, 0.01, 0) == 0
     assert calibrate_noise(1.0, DELTA, 0.01, 0, past_runs=[SamplingRun(0.01, 0.0, 10)]) == 0
 
 
-def test_few_evaluations_are_enough() -> None:
+def test_calibration_needs_few_evaluations() -> None:
     for asked in ASKED[::2]:
         _, evaluations = calibrated(*asked, "pld")
         assert 1 <= evaluations <= 10  # one of them for what went before
@@ -129,7 +129,7 @@ def test_few_evaluations_are_enough() -> None:
         ({"accountant": "gdp"}, "accountant='gdp'"),
     ],
 )
-def test_what_is_asked_is_checked(changed: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(changed: dict[str, Any], message: str) -> None:
     asked: dict[str, Any] = {"epsilon": 1.0, "delta": DELTA, "sampling_rate": 0.01, "steps": 10}
     with pytest.raises(ParameterError, match=message):
         calibrate_noise(**(asked | changed))

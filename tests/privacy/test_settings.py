@@ -1,4 +1,4 @@
-"""What a user asks of private training: checked, immutable, and fit for an estimator's parameter."""
+"""The privacy settings: validated, immutable, and usable as an estimator parameter."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SOME = [
 
 
 class Holder(BaseEstimator):
-    """An estimator with the record as a parameter."""
+    """An estimator with the settings as a parameter."""
 
     def __init__(self, privacy: Privacy | None = None) -> None:
         self.privacy = privacy
 
 
 @pytest.mark.parametrize("asked", SOME, ids=str)
-def test_the_repr_can_be_read_back(asked: Privacy) -> None:
+def test_repr_evaluates_to_an_equal_record(asked: Privacy) -> None:
     assert eval(repr(asked), {"Privacy": Privacy}) == asked  # noqa: S307 our own repr
 
 
@@ -52,7 +52,7 @@ def test_copies_are_equal(asked: Privacy) -> None:
 
 
 @pytest.mark.parametrize("asked", SOME, ids=str)
-def test_it_serves_as_a_parameter_of_an_estimator(asked: Privacy) -> None:
+def test_record_works_as_an_estimator_parameter(asked: Privacy) -> None:
     holder = Holder(privacy=asked)
     assert clone(holder).get_params() == {"privacy": asked}
     assert holder.set_params(privacy=SOME[0]).privacy == SOME[0]
@@ -60,18 +60,18 @@ def test_it_serves_as_a_parameter_of_an_estimator(asked: Privacy) -> None:
 
 
 @pytest.mark.parametrize("asked", SOME, ids=str)
-def test_skops_brings_it_back(asked: Privacy) -> None:
+def test_skops_round_trip(asked: Privacy) -> None:
     stored = skops.io.dumps(asked)
     assert skops.io.get_untrusted_types(data=stored) == ["batchprop.privacy.settings.Privacy"]
     assert skops.io.loads(stored, trusted=["batchprop.privacy.settings.Privacy"]) == asked
 
 
-def test_it_cannot_be_changed() -> None:
+def test_record_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(SOME[0], "epsilon", 10.0)  # noqa: B010 mypy refuses the plain assignment
 
 
-def test_numbers_of_numpy_become_numbers_of_python() -> None:
+def test_numpy_numbers_become_python_numbers() -> None:
     numbers: Any = np.float32(2), np.float64(1e-5), np.int64(3)
     asked = Privacy(*numbers)
     assert repr(asked) == repr(Privacy(2.0, 1e-5, 3.0))
@@ -106,6 +106,6 @@ def test_numbers_of_numpy_become_numbers_of_python() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_kept_is_refused_when_it_is_asked(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused_on_construction(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         Privacy(**({"delta": 1e-5} | arguments))

@@ -1,4 +1,4 @@
-"""The report in a real browser: it fits a telephone and a desk, reads well, and asks for nothing."""
+"""The report in a real browser: it fits any screen, is accessible, and makes no requests."""
 
 from __future__ import annotations
 

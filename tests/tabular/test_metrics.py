@@ -12,7 +12,7 @@ from batchprop.tabular.metrics import (
 )
 
 
-def test_the_scores_of_classes_are_scikit_learns():
+def test_classification_scores_match_scikit_learn():
     rng = np.random.default_rng(0)
     P = rng.dirichlet([1, 1, 1], 200)
     classes = np.array(["a", "b", "c"])
@@ -31,18 +31,18 @@ def test_float32_probabilities_need_not_sum_to_one_exactly():
     )
 
 
-def test_two_classes_have_an_area_under_the_curve_and_one_class_none():
+def test_roc_auc_exists_for_two_classes_and_not_for_one():
     P = np.array([[0.9, 0.1], [0.2, 0.8]])
     assert classification_scores(np.array([0, 1]), P, np.arange(2))["ROC AUC"] == 1.0
     assert "ROC AUC" not in classification_scores(np.array([0, 0]), P, np.arange(2))
 
 
-def test_the_majority_is_right_as_often_as_it_occurs():
+def test_majority_baseline_accuracy_is_the_majority_share():
     y_train, y_test = np.repeat([0, 1], [30, 10]), np.repeat([0, 1], [6, 4])
     assert dummy_classification_scores(y_train, y_test)["accuracy"] == 0.6
 
 
-def test_a_quantile_is_judged_by_its_pinball_loss_beside_the_constant_quantile():
+def test_quantile_score_is_pinball_loss_with_a_constant_baseline():
     y = np.arange(101.0)
     scores, baseline = (
         regression_scores(y, y + 1, "quantile", 0.9),
@@ -53,13 +53,13 @@ def test_a_quantile_is_judged_by_its_pinball_loss_beside_the_constant_quantile()
     assert baseline["pinball loss of quantile 0.9"] == pytest.approx(expected)
 
 
-def test_counts_are_judged_by_their_deviance_even_where_the_answer_is_0():
+def test_count_score_is_poisson_deviance_even_at_prediction_0():
     y = np.array([0.0, 1.0, 2.0])
     assert regression_scores(y, y, "poisson")["mean Poisson deviance"] == pytest.approx(0)
     assert np.isfinite(regression_scores(y, np.zeros(3, np.float32), "poisson")["mean Poisson deviance"])
 
 
-def test_the_mean_explains_nothing():
+def test_mean_baseline_has_an_r2_of_0():
     y = np.array([1.0, 2.0, 3.0])
     scores = dummy_regression_scores(y, y)
     assert scores["R²"] == 0.0

@@ -1,4 +1,4 @@
-"""A model file is whole or absent, and holds only types that a model has."""
+"""Model files are complete or absent, and contain only trusted types."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from batchprop.tabular.transformers import make_preprocessor
 
 
 class Foreign(BaseEstimator):
-    """A type that no model of ours has."""
+    """A type that is not part of any model."""
 
     def fit(self, _X, _y=None):
         return self
@@ -64,22 +64,22 @@ def saved(tmp_path_factory):
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
-def test_a_model_comes_back_with_the_same_answers(tmp_path, task):
+def test_loaded_model_predicts_the_same(tmp_path, task):
     model = model_of(task)
     save_pipeline(model, tmp_path / MODEL)
     for path in (tmp_path, tmp_path / MODEL):
         np.testing.assert_array_equal(load_pipeline(path).predict(table()), model.predict(table()))
 
 
-def refused(path, message):
+def check_refused(path, message):
     with pytest.raises(ModelError, match=message) as refusal:
         load_pipeline(path)
     assert "\n" not in str(refusal.value)
 
 
-def test_a_missing_model_names_where_it_was_looked_for(tmp_path):
-    refused(tmp_path, "there is no model .*model.skops: name the folder")
-    refused(tmp_path / "nowhere", "there is no model")
+def test_missing_model_error_names_the_path(tmp_path):
+    check_refused(tmp_path, "there is no model .*model.skops: name the folder")
+    check_refused(tmp_path / "nowhere", "there is no model")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -87,10 +87,10 @@ def test_a_truncated_model_is_refused(saved, tmp_path, share):
     content = saved.read_bytes()
     path = tmp_path / MODEL
     path.write_bytes(content[: int(share * len(content))])
-    refused(path, "is not a model file, or is truncated or damaged .* copy it again, or train")
+    check_refused(path, "is not a model file, or is truncated or damaged .* copy it again, or train")
 
 
-def test_a_changed_byte_is_noticed_wherever_it_is(saved, tmp_path):
+def test_any_changed_byte_is_detected(saved, tmp_path):
     content = bytearray(saved.read_bytes())
     path = tmp_path / MODEL
     with zipfile.ZipFile(saved) as archive:
@@ -100,11 +100,11 @@ def test_a_changed_byte_is_noticed_wherever_it_is(saved, tmp_path):
         changed = content.copy()
         changed[place] ^= 1
         path.write_bytes(changed)
-        refused(path, "truncated or damaged")
+        check_refused(path, "truncated or damaged")
 
 
-def rewritten(saved, path, change):
-    """The model's archive with its schema changed, and every checksum right again."""
+def rewrite_schema(saved, path, change):
+    """Write the model's archive with a changed schema and valid checksums."""
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
         for info in old.infolist():
             content = old.read(info)
@@ -118,37 +118,37 @@ def rewritten(saved, path, change):
 @pytest.mark.parametrize(
     ("module", "name"), [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen")]
 )
-def test_a_file_that_names_a_foreign_type_is_not_loaded(saved, tmp_path, module, name):
+def test_file_with_a_foreign_type_is_refused(saved, tmp_path, module, name):
     path = tmp_path / MODEL
 
     def change(schema):
         schema["__module__"], schema["__class__"] = module, name
 
-    rewritten(saved, path, change)
-    refused(path, f"holds types that no model of batchprop has, .*: {module}.{name}; use a model")
+    rewrite_schema(saved, path, change)
+    check_refused(path, f"holds types that no model of batchprop has, .*: {module}.{name}; use a model")
 
 
-def test_a_foreign_estimator_inside_is_not_loaded(tmp_path):
+def test_nested_foreign_estimator_is_refused(tmp_path):
     path = tmp_path / MODEL
     skops.io.dump(make_pipeline(StandardScaler(), Foreign()), path)
-    refused(path, "Foreign")
+    check_refused(path, "Foreign")
 
 
-def test_a_model_with_a_foreign_type_is_not_written_silently(tmp_path):
+def test_saving_a_model_with_a_foreign_type_is_refused(tmp_path):
     with pytest.raises(ModelError, match="Foreign"):
         save_pipeline(make_pipeline(Foreign()), tmp_path / MODEL)
 
 
-def test_a_schema_cut_apart_is_refused(saved, tmp_path):
+def test_incomplete_schema_is_refused(saved, tmp_path):
     path = tmp_path / MODEL
-    rewritten(saved, path, lambda schema: schema.pop("content"))
-    refused(path, "truncated or damaged .its part .* is used nowhere")
-    rewritten(saved, path, lambda schema: schema.pop("__loader__"))
-    refused(path, "truncated or damaged")
+    rewrite_schema(saved, path, lambda schema: schema.pop("content"))
+    check_refused(path, "truncated or damaged .its part .* is used nowhere")
+    rewrite_schema(saved, path, lambda schema: schema.pop("__loader__"))
+    check_refused(path, "truncated or damaged")
 
 
 @pytest.mark.parametrize("lacking", ["coefs_", "kinds", "classes_", "transformers_"])
-def test_a_model_that_lacks_a_part_is_refused(saved, tmp_path, lacking):
+def test_model_with_a_missing_part_is_refused(saved, tmp_path, lacking):
     path = tmp_path / MODEL
 
     def without(node):
@@ -158,43 +158,43 @@ def test_a_model_that_lacks_a_part_is_refused(saved, tmp_path, lacking):
             if isinstance(child, dict | list):
                 without(child)
 
-    rewritten(saved, path, without)
-    refused(path, "is no model|truncated or damaged")
+    rewrite_schema(saved, path, without)
+    check_refused(path, "is no model|truncated or damaged")
 
 
-def test_a_sound_file_that_is_no_model_is_refused(tmp_path):
+def test_valid_file_that_is_not_a_model_is_refused(tmp_path):
     path = tmp_path / MODEL
     for other in (StandardScaler(), make_pipeline(StandardScaler()), [1, 2]):
         skops.io.dump(other, path)
-        refused(path, "is no model as `batchprop train` writes it")
+        check_refused(path, "is no model as `batchprop train` writes it")
     skops.io.dump(LinearRegression(), path)
-    refused(path, "LinearRegression; use a model")
+    check_refused(path, "LinearRegression; use a model")
 
 
-def test_a_packed_part_that_would_unpack_to_any_size_is_refused(tmp_path):
+def test_decompression_bomb_is_refused(tmp_path):
     path = tmp_path / MODEL
     skops.io.dump(LinearRegression(), path, compression=zipfile.ZIP_DEFLATED)
-    refused(path, "its parts are compressed")
+    check_refused(path, "its parts are compressed")
 
 
-def test_an_archive_of_something_else_and_text_are_refused(tmp_path):
+def test_other_archives_and_text_files_are_refused(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("hello.txt", "hello")
     path = tmp_path / MODEL
     for content in (buffer.getvalue(), b"hello"):
         path.write_bytes(content)
-        refused(path, "is not a model file")
+        check_refused(path, "is not a model file")
 
 
-# --- written beside, then renamed -------------------------------------------------------------------
+# --- atomic writes ----------------------------------------------------------------------------------
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_folder_appears_only_when_it_is_whole(tmp_path):
+def test_folder_appears_only_when_complete(tmp_path):
     with atomic_folder(tmp_path / "deep" / "out") as folder:
         (folder / "a").write_text("a")
         assert not (tmp_path / "deep" / "out").exists()
@@ -209,14 +209,14 @@ def fail_within(place, error):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_failed_run_leaves_nothing(tmp_path, error):
+def test_failed_run_leaves_no_files(tmp_path, error):
     with pytest.raises(error):
         fail_within(atomic_folder(tmp_path / "out"), error)
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("place", [atomic_file, atomic_folder])
-def test_a_failed_run_takes_back_the_parents_it_made_and_no_other(tmp_path, place):
+def test_failed_run_removes_only_the_parents_it_created(tmp_path, place):
     (tmp_path / "here").mkdir()
     with pytest.raises(RuntimeError):
         fail_within(place(tmp_path / "here" / "new" / "deep" / "out.csv"), RuntimeError)
@@ -225,7 +225,7 @@ def test_a_failed_run_takes_back_the_parents_it_made_and_no_other(tmp_path, plac
 
 
 @pytest.mark.parametrize("place", [atomic_file, atomic_folder])
-def test_parents_that_hold_something_by_then_stay(tmp_path, place):
+def test_created_parents_with_new_content_are_kept(tmp_path, place):
     def fail():
         with place(tmp_path / "new" / "out.csv"):
             (tmp_path / "new" / "notes").write_text("of somebody else")
@@ -236,7 +236,7 @@ def test_parents_that_hold_something_by_then_stay(tmp_path, place):
     assert names(tmp_path / "new") == ["notes"]
 
 
-def test_a_name_that_cannot_be_written_leaves_no_parents(tmp_path):
+def test_unwritable_name_leaves_no_parents(tmp_path):
     with pytest.raises(DataError, match="cannot be written"), atomic_file(tmp_path / "new" / ("x" * 250)):
         pytest.fail("the block must not run")
     assert names(tmp_path) == []
@@ -248,7 +248,7 @@ def a_model_in(folder, text="old"):
     return folder
 
 
-def test_an_existing_folder_is_refused_before_anything_is_done(tmp_path):
+def test_existing_folder_is_refused_before_any_work(tmp_path):
     out = a_model_in(tmp_path / "out")
     with (
         pytest.raises(DataError, match=r"the folder .*out exists: name another with `path`, or .*force=True"),
@@ -257,7 +257,7 @@ def test_an_existing_folder_is_refused_before_anything_is_done(tmp_path):
         pytest.fail("the block must not run")
 
 
-def test_force_replaces_a_model_and_leaves_nothing_of_it(tmp_path):
+def test_force_replaces_a_model_completely(tmp_path):
     out = a_model_in(tmp_path / "out")
     (out / "more").write_text("x")
     with atomic_folder(out, force=True) as folder:
@@ -275,7 +275,7 @@ def test_force_that_fails_leaves_the_old_model(tmp_path):
     assert (out / MODEL).read_text() == "old"
 
 
-def test_force_takes_an_empty_folder_and_no_other(tmp_path):
+def test_force_replaces_only_models_and_empty_folders(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with atomic_folder(out, force=True) as folder:
@@ -291,7 +291,7 @@ def test_force_takes_an_empty_folder_and_no_other(tmp_path):
     assert names(home) == ["thesis.txt"]
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
+def test_file_at_the_folder_path_is_refused(tmp_path):
     (tmp_path / "out").write_text("x")
     for path, message in (
         (tmp_path / "out", "is not a folder"),
@@ -301,7 +301,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
             pytest.fail("the block must not run")
 
 
-def test_a_file_appears_only_when_it_is_whole(tmp_path):
+def test_file_appears_only_when_complete(tmp_path):
     out = tmp_path / "answers.csv"
     with pytest.raises(RuntimeError):
         fail_within(atomic_file(out), RuntimeError)

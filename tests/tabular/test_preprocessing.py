@@ -1,4 +1,4 @@
-"""The preprocessing learned from blocks is that of the whole table, however it is cut."""
+"""Preprocessing learned from blocks equals that of the whole table, for any blocks."""
 
 import itertools
 
@@ -21,7 +21,7 @@ from batchprop.tabular.transformers import make_preprocessor
 
 
 def people(n=400, seed=0):
-    """Columns of all kinds, with gaps."""
+    """Columns of all types, with missing values."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -50,7 +50,7 @@ def with_gaps(frame, share=0.2, seed=1):
 
 
 def cut(frame, places):
-    """The rows of the frame as blocks, cut at these places."""
+    """Split the rows of the frame into blocks at these rows."""
     ends = [0, *sorted(place % (len(frame) + 1) for place in places), len(frame)]
     return [frame.iloc[start:end] for start, end in itertools.pairwise(ends)]
 
@@ -61,7 +61,7 @@ def in_memory(frame, target="y"):
 
 
 def leaves(fitted, path=""):
-    """Every attribute of a fitted object, and of those in it, by its path."""
+    """Yield every attribute of a fitted object, recursively, with its path."""
     if isinstance(fitted, BaseEstimator):
         fitted = vars(fitted)
     if isinstance(fitted, list | tuple):
@@ -79,8 +79,8 @@ def assert_same(one, other):
 
 
 def part(encoder, name, step=None):
-    found = encoder["features"].named_transformers_[name]
-    return found if step is None else found[step]
+    result = encoder["features"].named_transformers_[name]
+    return result if step is None else result[step]
 
 
 TABLES = {
@@ -96,7 +96,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("blocks", [1, 30])
-def test_blocks_give_what_the_whole_table_gives(name, blocks):
+def test_statistics_of_blocks_equal_those_of_the_table(name, blocks):
     frame, size = TABLES[name], -(-len(TABLES[name]) // blocks)
     columns, expected = in_memory(frame)
     learned = fit_streaming(cut(frame, range(size, len(frame), size)), target="y")
@@ -106,7 +106,7 @@ def test_blocks_give_what_the_whole_table_gives(name, blocks):
     assert learned.rows == len(frame)
 
 
-def test_the_comparison_looks_inside():
+def test_comparison_detects_nested_differences():
     frame = TABLES["whole"]
     one, other = in_memory(frame)[1], in_memory(frame)[1]
     part(one, "numbers", "robustscaler").center_[0] += 1e-12
@@ -132,7 +132,7 @@ TYPES = {"n": "float", "w": "str", "d": "str", "b": "boolean", "m": "object"}
     rows=st.lists(st.fixed_dictionaries(cells), min_size=1, max_size=40),
     places=st.lists(st.integers(0, 100), max_size=6),
 )
-def test_any_cut_of_any_table_gives_the_same(rows, places):
+def test_statistics_do_not_depend_on_block_boundaries(rows, places):
     table = pd.DataFrame(rows).astype(TYPES)
     table["i"] = pd.array([row["i"] for row in rows], dtype="Int64")
     table["i"] = table["i"].astype("float" if table["i"].isna().any() else "int64")
@@ -150,7 +150,7 @@ def test_any_cut_of_any_table_gives_the_same(rows, places):
 
 
 def as_read_alone(block, whole):
-    """The block with the types of a file of its own: where the gaps of a column are not, it is narrower."""
+    """The block with the dtypes of its own file: narrower if a column has no missing values in it."""
     narrow = {"age": "int64", "void": "object", "colour": "str"}
     missing = {name: "object" for name in block if block[name].isna().all()}
     return block.astype({n: t for n, t in narrow.items() if n == "void" or block[n].notna().all()} | missing)
@@ -179,7 +179,7 @@ def test_types_may_change_from_block_to_block():
     ],
     ids=["numbers, text", "booleans, text", "booleans, numbers", "dates, text", "nested", "times, text"],
 )
-def test_a_column_of_several_kinds_is_what_it_is_in_memory(columns):
+def test_column_of_mixed_types_is_the_same_as_in_memory(columns):
     blocks = [pd.DataFrame({"it": pd.Series(column), "a": range(4), "y": 0.5}) for column in columns]
     blocks[1].index += 4
     columns, expected = in_memory(pd.concat([block.astype({"it": object}) for block in blocks]))
@@ -213,7 +213,7 @@ def large(n=300_000, seed=0):
     )
 
 
-def test_a_large_table_is_learned_within_the_stated_error():
+def test_statistics_of_a_large_table_are_within_the_stated_error():
     frame = large()
     _, expected = in_memory(frame)
     learned = fit_streaming(cut(frame, range(30_000, len(frame), 30_000)), target="y")
@@ -236,7 +236,7 @@ def test_a_large_table_is_learned_within_the_stated_error():
     np.testing.assert_allclose(learned.encoder.transform(some), expected.transform(some), atol=0.01)
 
 
-def test_a_large_table_does_not_depend_on_its_cuts_either():
+def test_large_table_does_not_depend_on_block_boundaries():
     frame = large(120_000)
     one, other = fit_streaming(cut(frame, [1, 777, 50_000]), target="y"), fit_streaming([frame], target="y")
     assert_same(one.encoder, other.encoder)
@@ -244,14 +244,14 @@ def test_a_large_table_does_not_depend_on_its_cuts_either():
 
 
 def text_columns(rng, n, most):
-    """Text of very many words, of which a few are frequent."""
+    """Text columns of very many words, of which a few are frequent."""
     frequent = rng.integers(0, 60, n)
     return np.where(
         rng.random(n) < 0.3, [f"often {i}" for i in frequent], [f"w{i}" for i in rng.integers(0, most, n)]
     )
 
 
-def test_beyond_the_cap_the_frequent_words_still_come_out():
+def test_frequent_words_are_found_beyond_the_cap():
     rng = np.random.default_rng(0)
     n = 300_000  # of which 140,000 are different words, and 100,000 are counted
     frame = pd.DataFrame(
@@ -270,7 +270,7 @@ def test_beyond_the_cap_the_frequent_words_still_come_out():
     assert learned.encoder.transform(few).sum() == 7
 
 
-def test_a_column_of_rare_words_only_is_one_feature():
+def test_column_of_only_rare_words_is_one_feature():
     n = 300_000
     frame = pd.DataFrame({"w": [f"w{i // 2}" for i in range(n)], "a": np.arange(n) % 7, "y": 0.5})
     X = fit_streaming(cut(frame, range(50_000, n, 50_000)), target="y").encoder.transform(frame.iloc[:10])
@@ -279,7 +279,7 @@ def test_a_column_of_rare_words_only_is_one_feature():
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_ids_of_a_large_table_are_left_out(shuffled):
+def test_ids_of_a_large_table_are_dropped(shuffled):
     n = 300_000
     rng = np.random.default_rng(0)
     numbers = rng.permutation(n) if shuffled else np.arange(n)
@@ -303,24 +303,24 @@ def test_ids_of_a_large_table_are_left_out(shuffled):
     }
 
 
-def test_a_row_number_is_left_out_though_rows_are_kept_to_test_on():
+def test_row_number_column_is_dropped_despite_held_out_rows():
     random = np.random.default_rng(0)
     table = pd.DataFrame({"n": random.permutation(5000), "x": random.normal(size=5000)})
     table["y"] = random.integers(0, 2, 5000)
     trains = random.random(5000) < 0.7
-    found = fit_streaming([table[trains].iloc[i : i + 500] for i in range(0, trains.sum(), 500)], target="y")
-    assert [(column.name, column.kind) for column in found.columns] == [("n", "left out"), ("x", "number")]
+    result = fit_streaming([table[trains].iloc[i : i + 500] for i in range(0, trains.sum(), 500)], target="y")
+    assert [(column.name, column.kind) for column in result.columns] == [("n", "left out"), ("x", "number")]
 
 
-def test_a_few_words_among_numbers_are_told_as_in_memory():
+def test_few_words_in_a_numeric_column_are_reported_as_in_memory():
     words = [*(str(i / 7) for i in range(500)), "abc", *(str(i) for i in range(300)), "?!"]
     table = pd.DataFrame({"size": words, "x": np.sqrt(np.arange(len(words))), "y": np.arange(len(words)) % 2})
-    found = fit_streaming([table[:400], table[400:]], target="y")
-    assert found.columns == infer_schema(table[["size", "x"]])
-    assert found.columns[0].warning == "2 of its 802 values are no numbers, 'abc' first"
+    result = fit_streaming([table[:400], table[400:]], target="y")
+    assert result.columns == infer_schema(table[["size", "x"]])
+    assert result.columns[0].warning == "2 of its 802 values are no numbers, 'abc' first"
 
 
-def test_what_is_kept_is_bounded():
+def test_memory_of_accumulators_is_bounded():
     rng = np.random.default_rng(0)
     room = MemoryBudget.split(4)
     tallies = {name: ColumnAccumulator(name, room) for name in ("number", "word", "key_id", "day")}
@@ -340,7 +340,7 @@ def test_what_is_kept_is_bounded():
     assert most["day"] <= 6 * 16_384 * 5
 
 
-def test_a_model_of_blocks_is_written_read_and_cloned(tmp_path):
+def test_streamed_preprocessing_can_be_saved_loaded_and_cloned(tmp_path):
     frame = TABLES["many rows"]
     learned = fit_streaming(cut(frame, [1000, 3000]), target="y")
     X = learned.encoder.transform(frame)
@@ -354,7 +354,7 @@ def test_a_model_of_blocks_is_written_read_and_cloned(tmp_path):
     assert_same(clone(learned.encoder).fit(features), in_memory(frame)[1])
 
 
-def test_weights_are_no_feature_and_are_summed():
+def test_weight_column_is_summed_and_not_a_feature():
     frame = people(50).assign(times=np.arange(50.0))
     learned = fit_streaming(cut(frame, [20]), target="y", weights="times")
     assert "times" not in [column.name for column in learned.columns]
@@ -375,7 +375,7 @@ def test_weights_are_no_feature_and_are_summed():
         ),
     ],
 )
-def test_what_cannot_be_learned_names_its_row(change, message):
+def test_unusable_value_error_names_its_row(change, message):
     frame = people(40).assign(times=1.0).astype({"age": float})
     blocks = cut(frame, [20])
     blocks[1] = blocks[1].assign(**change)
@@ -383,7 +383,7 @@ def test_what_cannot_be_learned_names_its_row(change, message):
         fit_streaming(blocks, target="y", weights="times")
 
 
-def test_no_rows_and_no_such_column():
+def test_empty_table_and_missing_column_are_refused():
     with pytest.raises(DataError, match="the table has no rows"):
         fit_streaming([], target="y")
     with pytest.raises(DataError, match="the table has no rows"):

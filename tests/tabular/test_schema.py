@@ -1,4 +1,4 @@
-"""What columns are taken for, and what targets."""
+"""Inference of column types and targets."""
 
 import numpy as np
 import pandas as pd
@@ -40,23 +40,23 @@ KINDS = {
 
 
 @pytest.mark.parametrize("case", KINDS)
-def test_a_column_is_what_its_values_say(case):
+def test_column_type_follows_its_values(case):
     values, kind = KINDS[case]
     assert column_of(values).kind == kind
 
 
 @pytest.mark.parametrize("name", ["id", "ID", "customer_id", "customerId", "user-id", "key", "uuid"])
-def test_distinct_whole_numbers_called_an_id_are_left_out(name):
+def test_distinct_integers_named_id_are_dropped(name):
     frame = pd.DataFrame({name: np.arange(ROWS) ** 2})
     assert infer_schema(frame)[0].note == "names the rows, like an id"
 
 
 @pytest.mark.parametrize("name", ["paid", "humid", "monkey", "area"])
-def test_a_name_that_only_ends_like_one_is_no_id(name):
+def test_name_that_merely_ends_in_id_is_not_an_id(name):
     assert infer_schema(pd.DataFrame({name: np.arange(ROWS) ** 2}))[0].kind == "number"
 
 
-def test_whole_numbers_that_count_the_rows_are_left_out_though_some_rows_are_missing():
+def test_row_numbers_are_dropped_even_with_missing_rows():
     numbers = np.random.default_rng(0).permutation(1000)
     for share in (1.0, 0.6):
         (column,) = infer_schema(pd.DataFrame({"n": numbers[numbers < 1000 * share]}))
@@ -66,7 +66,7 @@ def test_whole_numbers_that_count_the_rows_are_left_out_though_some_rows_are_mis
     assert infer_schema(pd.DataFrame({"n": kept * 3}))[0].kind == "number"
 
 
-def test_a_few_words_among_numbers_are_told():
+def test_few_words_in_a_numeric_column_are_reported():
     texts = [str(i / 7) for i in range(99)]
     (column,) = infer_schema(pd.DataFrame({"size": ["abc", *texts]}))
     assert column.warning == "1 of its 100 values is no number, 'abc' first"
@@ -76,29 +76,29 @@ def test_a_few_words_among_numbers_are_told():
         assert infer_schema(pd.DataFrame({"size": plain}))[0].warning == ""
 
 
-def test_few_rows_are_not_taken_for_keys():
+def test_columns_of_few_rows_are_not_ids():
     assert column_of(["a", "b", "c"]).kind == "category"
     assert column_of([3, 1, 2]).kind == "number"
 
 
-def test_what_is_left_out_says_why_and_gaps_are_counted():
+def test_dropped_columns_have_a_reason_and_missing_values_are_counted():
     assert column_of([7] * 30).note == "always 7"
     assert column_of([None] * 30).note == "no values"
     assert column_of([[1], [2]] * 15).note == "lists that are no single number, text or date"
     assert column_of([1.0, np.nan, 2.0, np.nan]).missing == 2
 
 
-def test_one_value_and_gaps_still_tell_something():
+def test_column_of_one_value_and_missing_values_is_a_feature():
     assert column_of([1.0, np.nan] * 20).kind == "number"
 
 
-def test_a_missing_column_suggests_near_names_whatever_the_case():
+def test_missing_column_suggests_similar_names_in_any_case():
     frame = pd.DataFrame({"Species": [1], "petal": [2]})
     with pytest.raises(DataError, match="no target column 'species'; did you mean 'Species'"):
         get_column(frame, "species", "target column")
 
 
-def test_a_missing_column_without_near_names_lists_those_there_are():
+def test_missing_column_without_similar_names_lists_all_columns():
     frame = pd.DataFrame({f"c{i:02}": [1] for i in range(20)})
     with pytest.raises(DataError, match=r"name one of: c00, .* c07 and 12 more"):
         get_column(frame, "species")
@@ -118,14 +118,14 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("case", TARGETS)
-def test_classes_are_told_from_numbers(case):
+def test_task_is_inferred_from_the_target(case):
     values, task = TARGETS[case]
     target = read_target(pd.Series(values, name="y"))
     assert target.task == task
     assert target.reason
 
 
-def test_the_task_can_be_overruled():
+def test_task_can_be_overridden():
     numbers = read_target(pd.Series([0, 1, 1], name="y"), "regression")
     assert numbers.task == "regression"
     assert numbers.values.dtype == np.float64
@@ -147,12 +147,12 @@ def test_labels_are_plain_arrays_that_a_model_file_can_hold(values, labels):
     assert target.values.dtype != object
 
 
-def test_text_as_numbers_is_refused():
+def test_text_target_for_regression_is_refused():
     with pytest.raises(DataError, match="'y' holds text such as 'cheap', and task='regression'"):
         read_target(pd.Series(["cheap", "dear"], name="y"), "regression")
 
 
-def test_dates_are_no_target():
+def test_date_target_is_refused():
     with pytest.raises(DataError, match="the target 'y' holds dates: choose"):
         read_target(pd.Series(pd.date_range("2020", periods=3), name="y"))
 
@@ -162,7 +162,7 @@ def test_an_infinite_target_names_its_row():
         read_target(pd.Series([1.0, np.inf, 2.0], name="y"))
 
 
-def test_blanks_are_no_values_and_nested_values_are_named_in_words():
+def test_blank_columns_have_no_values_and_nested_values_are_described():
     frame = pd.DataFrame({"blank": ["", ""], "lists": [np.ones(2), np.ones(1)], "records": [{}, {"a": 1}]})
     assert [column.note for column in infer_schema(frame)] == [
         "no values",

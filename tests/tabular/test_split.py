@@ -1,4 +1,4 @@
-"""Parts set aside keep the classes' shares, and never take a class's last row."""
+"""Stratified splits keep the class proportions, and never take a class's last row."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ class_counts = st.lists(st.integers(2, 60), min_size=2, max_size=6)
 
 
 @given(class_counts, st.floats(0.01, 0.9), st.integers(0, 99))
-def test_every_class_is_in_both_parts_and_in_proportion(counts, fraction, seed):
+def test_split_is_stratified(counts, fraction, seed):
     target = classes(*counts)
     rows = np.arange(len(target.values))
     stay, aside = stratified_split(target, rows, fraction, seed)
@@ -29,7 +29,7 @@ def test_every_class_is_in_both_parts_and_in_proportion(counts, fraction, seed):
         assert abs(taken - fraction * count) <= 1
 
 
-def test_a_class_of_one_row_in_the_rest_stays_there():
+def test_class_with_one_remaining_row_stays_in_training():
     target = classes(2, 20)
     rest, _ = stratified_split(target, np.arange(22), 0.2, 0)
     train, validation = stratified_split(target, rest, 0.15, 0)
@@ -59,7 +59,7 @@ def test_numbers_are_split_at_random_by_the_seed():
         ),
     ],
 )
-def test_what_cannot_be_split_is_refused_with_the_remedy(target, message):
+def test_impossible_split_is_refused_with_a_suggestion(target, message):
     def check():
         check_enough(target)
         check_each_class_twice(target)

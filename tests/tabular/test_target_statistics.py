@@ -1,4 +1,4 @@
-"""The target told from blocks is the one told from the whole column."""
+"""The target inferred from blocks equals the one inferred from the whole column."""
 
 import itertools
 from typing import Any
@@ -44,7 +44,7 @@ def learned(column, task=None, places=(7, 7, 30)):
 
 
 @pytest.mark.parametrize("case", TARGETS)
-def test_blocks_tell_what_the_whole_column_tells(case):
+def test_blocks_give_the_same_target_as_the_column(case):
     values, task = TARGETS[case]
     column = pd.Series(values, name="y")
     expected, target = read_target(column, task), learned(column, task)
@@ -70,7 +70,7 @@ def test_blocks_tell_what_the_whole_column_tells(case):
     values=st.lists(st.one_of(st.integers(0, 30), st.floats(-1e20, 1e20)), min_size=1, max_size=60),
     places=st.lists(st.integers(0, 60), max_size=5),
 )
-def test_any_cut_tells_the_same(values, places):
+def test_target_does_not_depend_on_block_boundaries(values, places):
     column = pd.Series(values, name="y", dtype=float)
     expected = read_target(column)
     target = learned(column, places=[min(place, len(values)) for place in places])
@@ -78,13 +78,13 @@ def test_any_cut_tells_the_same(values, places):
     assert target.read(column).tolist() == expected.values.tolist()
 
 
-def test_whole_blocks_of_a_target_written_shortly_are_read_alike():
+def test_blocks_of_integers_are_read_like_the_float_target():
     target = learned(pd.Series([0.5, 1.0] * 10, name="y"), "classification")
     assert target.read(pd.Series([1, 2], name="y")).tolist() == ["1", "2"]
     assert target.read(pd.Series([], dtype=float)).tolist() == []
 
 
-def test_a_small_spread_far_from_0_keeps_its_digits():
+def test_variance_of_a_small_spread_far_from_0_is_accurate():
     values = 1e9 + np.random.default_rng(0).normal(size=100_000)
     target = learned(pd.Series(values, name="y"), places=[10, 50_000])
     assert target.mean == pytest.approx(values.mean(), rel=1e-15)
@@ -109,12 +109,12 @@ def test_a_small_spread_far_from_0_keeps_its_digits():
         ),
     ],
 )
-def test_what_cannot_be_learned_is_an_error(values, task, message):
+def test_unusable_target_is_an_error(values, task, message):
     with pytest.raises(DataError, match=message):
         learned(pd.Series(values, name="y"), task, places=[1])
 
 
-def test_blocks_of_two_kinds_are_an_error():
+def test_blocks_of_different_types_are_an_error():
     tally = TargetAccumulator("y", None)
     tally.add(pd.Series([1, 2]))
     with pytest.raises(
@@ -132,13 +132,13 @@ def test_blocks_of_two_kinds_are_an_error():
         ([0.5, 2], ["x"], "the target 'y' holds text such as 'x'"),
     ],
 )
-def test_a_later_value_of_another_kind_is_an_error(known, later, message):
+def test_later_value_of_another_type_is_an_error(known, later, message):
     target = learned(pd.Series(known, name="y"), places=[1])
     with pytest.raises(DataError, match=message):
         target.read(pd.Series(later))
 
 
-def test_too_many_labels_are_refused_and_too_many_numbers_are_numbers():
+def test_too_many_text_labels_are_refused_and_many_numbers_mean_regression():
     many = pd.Series(np.arange(100_002), name="y")
     assert learned(many).reason == "it holds more than 100,000 different whole numbers"
     for labels in (many, many.astype(str)):
@@ -146,6 +146,6 @@ def test_too_many_labels_are_refused_and_too_many_numbers_are_numbers():
             learned(labels, "classification")
 
 
-def test_classes_have_no_quantiles():
+def test_classification_target_has_no_quantiles():
     with pytest.raises(DataError, match="the target 'y' holds classes, which have no quantiles"):
         learned(pd.Series(["a", "b"] * 10, name="y")).quantile(0.5)

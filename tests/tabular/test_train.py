@@ -1,4 +1,4 @@
-"""`train_table` and `load_model`: what the command does, from Python."""
+"""`train_table` and `load_model`: the command's functions in Python."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_frame_and_a_file_of_it_give_the_same_model(model, tmp_path):
     assert [epoch.loss for epoch in from_file.history] == [epoch.loss for epoch in model.history]
 
 
-def test_predictions_are_the_pipelines(model):
+def test_predictions_match_the_pipeline(model):
     frame = flowers()
     P = model.predict(frame, proba=True)
     np.testing.assert_allclose(P.iloc[:, 1:], model.pipeline.predict_proba(frame))
@@ -61,7 +61,7 @@ def test_predictions_are_the_pipelines(model):
     assert model.pipeline.score(frame, frame["species"]) == right
 
 
-def test_a_saved_model_tells_what_it_told_before(model, tmp_path):
+def test_loaded_model_has_the_same_evaluation_and_predictions(model, tmp_path):
     model.save(tmp_path / "m")
     again = load_model(tmp_path / "m")
     assert again.evaluation == model.evaluation
@@ -75,7 +75,7 @@ def test_a_saved_model_tells_what_it_told_before(model, tmp_path):
     model.save(tmp_path / "m", force=True)
 
 
-def test_what_a_folder_does_not_tell_is_said(model, tmp_path):
+def test_missing_files_of_a_model_folder_are_named(model, tmp_path):
     model.save(tmp_path / "m")
     for name in ("history.csv", "settings.json", "report.html"):
         (tmp_path / "m" / name).unlink()
@@ -97,7 +97,7 @@ def test_a_folder_of_another_format_is_refused(model, tmp_path):
             load_model(tmp_path / "m")
 
 
-def test_an_observer_sees_each_epoch():
+def test_observer_is_called_after_each_epoch():
     seen = []
 
     class Losses(Observer):
@@ -108,7 +108,7 @@ def test_an_observer_sees_each_epoch():
     assert seen == [epoch.loss for epoch in model.history]
 
 
-def test_rows_of_a_frame_without_a_target_stop_it_or_are_skipped():
+def test_frame_rows_without_a_target_are_an_error_or_skipped():
     frame = flowers()
     frame.loc[3, "species"] = None
     with pytest.raises(DataError, match="the DataFrame, row 4: its target 'species' is missing; fill it in"):
@@ -136,12 +136,12 @@ def test_checkpoints_are_resumed_and_removed_at_the_end(tmp_path):
         ({"solver": "lbfgs", "record": True}, "record=True does not go with solver='lbfgs'"),
     ],
 )
-def test_misuse_names_the_option_as_python_does(options, message):
+def test_misuse_errors_use_python_parameter_names(options, message):
     with pytest.raises(ParameterError, match=message):
         train_table(flowers(), **{"target": "species", **QUICK, **options})
 
 
-def test_the_table_of_options_allows_what_the_estimators_allow():
+def test_option_table_matches_the_estimator_constraints():
     for name, option in option_table().items():
         if (constraint := PARAMETER_CONSTRAINTS.get(option.parameter or "")) is None:
             continue
@@ -151,7 +151,7 @@ def test_the_table_of_options_allows_what_the_estimators_allow():
             if value is not None or default is None:
                 whole = isinstance(default, int) and value is not None and not isinstance(value, str)
                 given = int(value) if whole else value
-                # No bound of theirs is None; an option that may be None may be so there too.
+                # Bounds are never None; an option that may be None must also be allowed there.
                 assert given is None or constraint.is_valid(given), (name, given)
 
 
@@ -193,6 +193,6 @@ def test_the_columns_of_a_frame_are_no_paths(reader):
         READERS[reader][1](flowers())
 
 
-def test_resuming_needs_checkpoints():
+def test_resume_without_checkpoints_is_refused():
     with pytest.raises(ParameterError, match="resume needs a folder with checkpoints: give `checkpoints`"):
         train_table(flowers(), target="species", resume=True)

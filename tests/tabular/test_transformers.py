@@ -1,4 +1,4 @@
-"""Columns to numbers: any table of the same columns, whatever its order, gaps, outliers and new words."""
+"""Encoding of columns: any column order, missing values, outliers and new words."""
 
 import numpy as np
 import pandas as pd
@@ -42,26 +42,26 @@ def test_features_are_finite_float32_and_small():
     assert np.abs(X).max() <= 3
 
 
-def test_columns_may_come_in_any_order_and_more_are_ignored():
+def test_column_order_does_not_matter_and_extra_columns_are_ignored():
     frame = people()
     columns = fitted(frame)
     other = frame[frame.columns[::-1]].assign(more=1)
     np.testing.assert_array_equal(columns.transform(other), columns.transform(frame))
 
 
-def test_missing_columns_are_named_with_near_names():
+def test_missing_columns_are_reported_with_similar_names():
     frame = people()
     with pytest.raises(DataError, match=r"lacks 2 of the 6 columns .*: age, colour; .* did you mean 'Age'"):
         fitted(frame).transform(frame.drop(columns="colour").rename(columns={"age": "Age"}))
 
 
-def test_gaps_that_training_never_saw_are_no_obstacle():
+def test_missing_values_not_seen_in_training_are_accepted():
     frame = people()
     X = fitted(frame).transform(frame.mask(np.ones(frame.shape, dtype=bool)).iloc[:3])
     assert np.isfinite(X).all()
 
 
-def test_a_gap_is_marked_beside_the_median():
+def test_missing_value_becomes_the_median_with_an_indicator():
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan]})
     X = fitted(frame).transform(frame)
     assert X.shape == (4, 2)
@@ -69,7 +69,7 @@ def test_a_gap_is_marked_beside_the_median():
     assert X[3, 1] != X[0, 1]
 
 
-def test_unknown_and_rare_words_share_a_place():
+def test_unknown_and_rare_words_share_one_feature():
     words = ["a"] * 500 + ["b"] * 495 + ["c"] * 3 + ["d"] * 2
     columns = fitted(pd.DataFrame({"w": words}))
     known, rare, unknown = columns.transform(pd.DataFrame({"w": ["a", "d", "never"]}))
@@ -77,7 +77,7 @@ def test_unknown_and_rare_words_share_a_place():
     assert not np.array_equal(known, rare)
 
 
-def test_numbers_that_name_classes_stay_the_same_words():
+def test_numeric_categories_are_the_same_as_integers_and_text():
     columns = fitted(pd.DataFrame({"w": ["1", "2", "x"] * 10}))
     for values in ([1, 2], [1.0, 2.0], pd.array([1, 2], dtype="Int64"), ["1", "2"]):
         np.testing.assert_array_equal(
@@ -87,13 +87,13 @@ def test_numbers_that_name_classes_stay_the_same_words():
 
 
 @pytest.mark.parametrize("values", [["True", "FALSE"], [1, 0], [True, False], ["true", "false"]])
-def test_booleans_may_be_spelled_otherwise(values):
+def test_alternative_spellings_of_booleans_are_accepted(values):
     columns = fitted(pd.DataFrame({"b": pd.array([True, False] * 10, dtype="boolean")}))
     X = columns.transform(pd.DataFrame({"b": values}))
     np.testing.assert_array_equal(X, [[0, 1], [1, 0]])
 
 
-def test_many_words_are_capped():
+def test_number_of_categories_is_capped():
     rng = np.random.default_rng(0)
     words = rng.choice([f"w{i}" for i in range(300)], 30_000)
     frame = pd.DataFrame({"w": words})
@@ -109,25 +109,25 @@ def test_many_words_are_capped():
         ("since", ["2020-01-01", "soon"], "column 'since' holds 'soon' in row 2"),
     ],
 )
-def test_a_value_of_another_kind_names_its_column_and_row(column, values, message):
+def test_value_of_the_wrong_type_is_reported_with_column_and_row(column, values, message):
     frame = people()
     with pytest.raises(DataError, match=message):
         fitted(frame).transform(frame.iloc[:2].assign(**{column: values}))
 
 
-def test_an_empty_column_of_dates_is_a_column_of_gaps():
+def test_empty_date_column_is_all_missing():
     frame = people()
     X = fitted(frame).transform(frame.iloc[:2].assign(since=[np.nan, np.nan]))
     assert np.isfinite(X).all()
 
 
-def test_nothing_left_to_predict_from():
+def test_table_without_usable_columns_is_refused():
     frame = pd.DataFrame({"a": [1] * 30, "b": [None] * 30})
     with pytest.raises(DataError, match="no column is left to predict from"):
         make_preprocessor(infer_schema(frame), len(frame))
 
 
-def test_features_have_names():
+def test_features_are_named():
     frame = with_gaps(people())
     columns = fitted(frame)
     names = columns.get_feature_names_out()
@@ -136,7 +136,7 @@ def test_features_have_names():
     assert "dates__since_elapsed" in names
 
 
-def test_the_parts_of_dates_with_gaps_and_zones():
+def test_date_parts_with_missing_values_and_time_zones():
     dates = pd.Series(["2020-02-29T10:30:00+00:00", None, "2021-03-01T12:00:00+02:00"], name="d")
     frame = ColumnCaster({"d": "date"}).fit_transform(dates.to_frame())
     parts = DateParts().fit_transform(frame)
@@ -145,7 +145,7 @@ def test_the_parts_of_dates_with_gaps_and_zones():
     np.testing.assert_allclose(parts[2], [2021, 3, 1, 0, 10, 366 - 0.5 / 24])
 
 
-def test_dates_that_are_all_missing_in_training_are_zero_later():
+def test_date_column_missing_in_training_becomes_zero():
     dates = pd.DataFrame({"d": pd.Series([pd.NaT, pd.NaT], dtype="datetime64[ns]")})
     parts = DateParts().fit(dates)
     assert parts.first_.tolist() == [0.0]
@@ -155,7 +155,7 @@ numbers = st.floats(-1e300, 1e300)
 
 
 @given(st.lists(numbers, min_size=2, max_size=50))
-def test_clipped_numbers_keep_their_order_and_their_bounds(values):
+def test_smooth_clipping_is_monotonic_and_bounded(values):
     x = np.sort(np.array(values))[:, None]
     y = SmoothClip().fit(np.linspace(-1, 1, 9)[:, None]).transform(x)
     assert np.isfinite(y).all()
@@ -163,7 +163,7 @@ def test_clipped_numbers_keep_their_order_and_their_bounds(values):
     assert (np.diff(y[:, 0]) >= 0).all()
 
 
-def test_small_numbers_pass_and_columns_without_a_middle_get_a_scale():
+def test_smooth_clip_keeps_small_numbers_and_scales_constant_columns():
     x = np.zeros((100, 2))
     x[:, 0] = np.linspace(-0.1, 0.1, 100)
     x[-1, 1] = 1e6
