@@ -84,11 +84,11 @@ _HOMES = {
     "check_gradient": "gradcheck",
     "influence": "influence",
 }
-"""Where each name that is no module comes from."""
+"""The module of each public name that is not itself a module."""
 
 
 class _Package(ModuleType):
-    """This package, two of whose functions have the name of the file that they are in."""
+    """This package; two of its functions have the name of their own file."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Python binds a submodule here when it is first imported, wherever that happens.

@@ -1,4 +1,4 @@
-"""The activations: for each one record, its name, the function σ, and its derivative σ'.
+"""The activations: one record each, with its name, the function σ and its derivative σ'.
 
 Both act elementwise on a matrix ``Z (n_l, m)``, and both are finite for every entry from −1e4 to 1e4.
 """
@@ -182,7 +182,7 @@ def get_activation(name: str | Activation) -> Activation:
     """Return the record of an activation.
 
     Args:
-        name: a key of ``ACTIVATIONS``, or a record of your own, which is returned itself.
+        name: a key of ``ACTIVATIONS``, or a record of your own, which is returned unchanged.
 
     Returns:
         The record.

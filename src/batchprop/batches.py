@@ -21,7 +21,7 @@ EpochBatches: TypeAlias = Sequence[Indices]
 BatchSampler: TypeAlias = Iterator[EpochBatches]
 
 MICROBATCH_SIZE = 4096
-"""How many rows are worked on at once: a larger batch, which may not fit, is a sum of microbatches."""
+"""The number of rows processed at once; a larger batch, which may not fit, is a sum of microbatches."""
 
 
 class Dataset(NamedTuple):
@@ -30,7 +30,7 @@ class Dataset(NamedTuple):
     Attributes:
         X: inputs ``(n, n_0)``, dense or in SciPy's CSR form.
         Y: targets ``(n, K)``.
-        weights: how much each row counts ``(n,)``, or None for the same.
+        weights: how much each row counts ``(n,)``, or None for equal weights.
     """
 
     X: Any
@@ -149,15 +149,15 @@ def batch_sizes(batches: EpochBatches) -> NDArray[np.intp]:
 def minibatches(
     rows: Indices | int | np.integer, batch_size: int, random_state: np.random.RandomState | None = None
 ) -> BatchSampler:
-    """Sample epochs that take every row once, ``batch_size`` at a time; the last batch is what is left.
+    """Sample epochs that take every row once, ``batch_size`` at a time; the last batch holds the rest.
 
     A batch size of 1 is stochastic gradient descent, one of n is batch gradient descent.
 
     Args:
         rows: which n rows of the table take part, or the number n for its first n.
         batch_size: m, from 1 to n.
-        random_state: shuffles the last epoch's order anew before each epoch, as scikit-learn does; None keeps
-            the rows in order.
+        random_state: shuffles the last epoch's order again before each epoch, as scikit-learn does; None
+            keeps the rows in order.
 
     Yields:
         For each epoch, without end, its batches.
@@ -178,18 +178,18 @@ def minibatches(
 
 
 class GrowingBatchSampler:
-    """Samples as ``minibatches`` does, and doubles the batches while the noise scale says that it pays.
+    """Samples as ``minibatches`` does, and doubles the batch size while the noise scale favours it.
 
     With a noise scale 𝓑, a step along a batch of m makes ``1 / (1 + 𝓑 / m)`` of the progress of a step along
     the true gradient, at a learning rate that much smaller. It takes a time of ``o + m``, in rows;
-    o is what a step costs whatever its size. Doubling pays while it raises progress per time:
+    o is the fixed cost of a step. Doubling pays while it raises progress per time:
     ``(1 + 𝓑 / m) / (1 + 𝓑 / 2m) > (o + 2m) / (o + m)``, up to about ``m = √(o 𝓑)``.
 
     Args:
         rows: which rows take part.
-        batch_size: to begin with.
-        max_batch_size: where growing ends.
-        overhead: o, how many rows cost as much as a step does besides its rows.
+        batch_size: the first batch size.
+        max_batch_size: the upper bound.
+        overhead: o, the fixed cost of a step, as a number of rows.
         random_state: see ``minibatches``.
 
     Attributes:
@@ -272,8 +272,8 @@ def poisson_batches(
 
 def _poisson_indices(n: int, rate: float, random_state: np.random.RandomState) -> Indices:
     """Rows taken independently with the same chance."""
-    # The gap to the next row taken is geometric: that many draws, not one for each row of the table. Two
-    # standard deviations above the mean, they seldom have to be made twice.
+    # The gap to the next row taken is geometric: one draw for each row taken, not for each row of the table.
+    # With two standard deviations more than the mean, the draws rarely fall short.
     n_draws = int(n * rate + 2 * math.sqrt(n * rate) + 2)
     rows = random_state.geometric(rate, n_draws).cumsum() - 1
     while rows[-1] < n:
@@ -297,7 +297,7 @@ def _as_int32(rows: Indices) -> Indices:
 
 
 class Chunk(NamedTuple):
-    """Some examples, and the batches to take of them."""
+    """Examples, and the batches to take from them."""
 
     dataset: Dataset
     batches: EpochBatches
@@ -319,7 +319,7 @@ def whole_epochs(dataset: Dataset, sampler: BatchSampler) -> EpochIterator:
 
 
 def split_epochs(dataset: Dataset, sampler: BatchSampler, n_batches: int) -> EpochIterator:
-    """Return epochs in chunks of ``n_batches``: the same steps, with a moment to save them in between.
+    """Return epochs in chunks of ``n_batches``: the same steps, with a chance to save between chunks.
 
     Example:
         >>> dataset = Dataset(np.zeros((5, 1)), np.zeros((5, 1)))
@@ -334,7 +334,7 @@ def _split(dataset: Dataset, batches: EpochBatches, n_batches: int) -> Iterator[
 
 
 def skip_batches(chunks: Iterable[Chunk], n_batches: int) -> Iterator[Chunk]:
-    """Leave out the first batches of an epoch, which were taken before.
+    """Skip the first batches of an epoch, which are already done.
 
     Example:
         >>> dataset = Dataset(np.zeros((9, 1)), np.zeros((9, 1)))

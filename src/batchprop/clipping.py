@@ -2,7 +2,7 @@
 
 An example's norm is the product of two norms, ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)``, and never the root of a
 product of squares, which overflows in float32 from ``‖g_i‖`` = 1.8e19 on. A norm that still overflows is
-infinite, and its factor 0; so is the factor of a norm that is NaN because a number on the way to it
+infinite, and its factor is 0; so is the factor of a norm that is NaN because an intermediate result
 overflowed.
 """
 
@@ -40,7 +40,7 @@ def global_norm(norms: Sequence[Array]) -> Array:
     """Return ``√(Σ_layers ‖g_i‖²) (m,)`` from the norms in each layer."""
     xp = namespace(norms[0])
     largest = reduce(xp.maximum, norms)
-    # In units of the largest norm no square overflows; 1 stands in where that unit is 0 or infinite.
+    # In units of the largest norm no square overflows; 1 replaces a unit that is 0 or infinite.
     unit = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
     return unit * xp.sqrt(sum(((norm / unit) ** 2 for norm in norms), start=xp.zeros_like(unit)))
 
@@ -65,7 +65,7 @@ def automatic_clip_factors(norms: Array, max_norm: float | Array, stability: flo
 
 
 def per_layer_limits(max_norms: Sequence[float | Array] | Array, n_layers: int) -> tuple[float | Array, ...]:
-    """Return the limits as a tuple, or raise an InputError where there is not one for each layer."""
+    """Return the limits as a tuple, or raise an InputError unless there is one for each layer."""
     if hasattr(max_norms, "shape"):
         shape = tuple(max_norms.shape)
     else:
@@ -111,7 +111,7 @@ def _positive(name: str, value: float | Array, like: Array) -> Array:
 
 
 def _as_float(value: Any) -> float:
-    """Return the value as a float: NaN, which passes no comparison, for what is no number."""
+    """Return the value as a float, or NaN, which passes no comparison, if it is not a number."""
     # float(True) is 1.0 and float("2") is 2.0, but a limit of that type is a mistake.
     if isinstance(value, bool | np.bool_ | str) or getattr(value, "shape", ()) != ():
         return math.nan

@@ -104,7 +104,7 @@ class DPMechanism(NamedTuple):
         return BatchGradient(dZ, gradient.H).sum()
 
     def add_noise(self, gradient: Layers, normal: NormalSampler | None) -> Layers:
-        """Return a batch's ``g + (σ C / expected size) N(0, 1)``; it is to be called once for each batch."""
+        """Return a batch's ``g + (σ C / expected size) N(0, 1)``; call it once for each batch."""
         if self.noise_multiplier is None:
             return gradient
         if normal is None:
@@ -130,5 +130,5 @@ def _zero_where_infinite(activation: Activation) -> Activation:
         xp, H = namespace(Z), activation.function(Z)
         return xp.where(xp.isfinite(H), H, 0.0)
 
-    # The derivative stays: a dZ that is not finite makes the norm so too, and the clipping drops it.
+    # The derivative stays: a dZ that is not finite makes the norm not finite, and the clipping drops it.
     return activation._replace(function=function)

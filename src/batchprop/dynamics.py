@@ -1,6 +1,6 @@
-"""Training dynamics: numbers that tell how a network fares with each example, epoch by epoch.
+"""Training dynamics: how a network learns each example, epoch by epoch.
 
-``basic_metrics`` computes what a step offers at almost no cost; ``example_metrics`` adds the rest, for all
+``basic_metrics`` computes what a step provides at almost no cost; ``example_metrics`` adds the rest, for all
 examples of an epoch at once. Examples are columns. The rows are first ``SQUARED_NORM``, ``LOSS``, ``EL2N``;
 with labels also ``PROBABILITY`` and ``MARGIN``; last P itself, K rows. ``TrainingDynamics`` sums them over
 epochs, there with a row for each example.
@@ -18,11 +18,11 @@ SQUARED_NORM, LOSS, EL2N, PROBABILITY, MARGIN = range(5)
 """The index of each metric; ``basic_metrics`` has the first two, and then Z."""
 
 EARLY_EPOCHS = 10
-"""The number of first epochs over which EL2N is averaged: later, hard examples are learned by heart too."""
+"""The number of first epochs over which EL2N is averaged: later, hard examples are memorised too."""
 
 
 class LabelEncoding(NamedTuple):
-    """How the rows of Y stand for labels.
+    """How the rows of Y encode labels.
 
     Attributes:
         blocks: for softmax the number of rows of each target, ``(K,)`` for a single one; empty for sigmoids,
@@ -93,7 +93,7 @@ class TrainingDynamics(NamedTuple):
     """Sums over T epochs of the q metrics of n examples.
 
     Attributes:
-        labels: how Y stands for labels, or None where it holds numbers.
+        labels: how Y encodes labels, or None if it holds numbers.
         epochs: T.
         total: ``Σ x_t``, ``(n, q)``.
         early: ``Σ`` of EL2N over the early epochs, ``(n,)``.

@@ -10,11 +10,11 @@ from typing import Any
 
 
 class BatchpropError(Exception):
-    """The base of every error that batchprop raises on purpose."""
+    """The base class of every error that batchprop raises on purpose."""
 
 
 class InputError(BatchpropError, ValueError):
-    """A value handed to batchprop cannot be used as it is."""
+    """A value passed to batchprop cannot be used as it is."""
 
 
 class ParameterError(InputError, TypeError):
@@ -58,7 +58,7 @@ class GradientCheckError(BatchpropError, AssertionError):
 
 
 def unknown_option_error(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
-    """Return the error for a name that is none of the known ones; it lists them and suggests the nearest."""
+    """Return the error for an unknown name; it lists the known names and suggests the nearest."""
     names = list(known)
     near = get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -88,13 +88,13 @@ def join_truncated(names: Sequence[str], shown: int = 8) -> str:
 
 
 def check_positive_int(name: str, value: object, remedy: str) -> None:
-    """Raise a ParameterError, with the remedy, where a value is no integer of at least 1."""
+    """Raise a ParameterError, with the remedy, unless a value is an integer of at least 1."""
     if not isinstance(value, Integral) or int(value) < 1:
         raise ParameterError(f"{name}={value!r} is not allowed: give {remedy}")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's code that called batchprop, from whatever depth."""
+    """Warn at the line of the user's code that called batchprop, at any call depth."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("batchprop."):
         level, frame = level + 1, frame.f_back

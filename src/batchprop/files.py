@@ -1,7 +1,7 @@
 """Writing safely: temporary files, signals held back, and a lock against a second writer.
 
 A file or folder is written under a temporary name and renamed when it is complete, so that its final name
-never holds half of it. Whatever ends the process meanwhile, the temporary is removed.
+never holds half of it. If the process ends before that, the temporary is removed.
 """
 
 import errno
@@ -42,7 +42,7 @@ def temporary_path(path: Path, new_dirs: list[Path] | None = None) -> Iterator[N
 
 
 def atomic_write(content: bytes, path: str | os.PathLike[str]) -> None:
-    """Write a file beside its place, sync it, and rename it, so that no half-written file has the name."""
+    """Write a file next to its final path, sync it, and rename it: no half-written file gets the name."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     with temporary_path(part):
@@ -127,13 +127,13 @@ def defer_signals() -> Iterator[None]:
 
 # Locks
 #
-# The lock is the operating system's, on the file .NAME.lock beside NAME. It ends with its process, even a
-# killed one: the file that then stays behind locks nobody out, and names the process that was killed. A child
-# forked meanwhile holds the lock, too, until it ends.
+# The lock is the operating system's, on the file .NAME.lock next to NAME. It ends with its process, even a
+# killed one: the file that then stays behind blocks nobody and names the killed process. A child process
+# forked meanwhile also holds the lock until it ends.
 #
-# On a network drive two hosts lock each other out as far as the drive passes locks on. On Linux NFS and SMB
-# do, unless they are mounted with local locks (nolock, local_lock); on SMB the owner may be unreadable,
-# and is "another process" then. A host that vanished may keep its lock until the server gives it up.
+# On a network drive, hosts exclude each other only if the drive forwards locks. On Linux, NFS and SMB do,
+# unless they are mounted with local locks (nolock, local_lock); on SMB the owner may be unreadable, and is
+# then reported as "another process". A host that vanished may keep its lock until the server releases it.
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """The errors of file systems that have no locks."""
@@ -224,7 +224,7 @@ def _is_at(file: Path, descriptor: int) -> bool:
 
 
 def _write_owner(descriptor: int) -> LockOwner | None:
-    """Write this process as the owner; return the one that was killed as owner, or None."""
+    """Write this process as the owner; return the owner that was killed, or None."""
     killed = _read_owner(descriptor)
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -244,7 +244,7 @@ def _read_owner(descriptor: int) -> LockOwner | None:
 
 def _format_owner(owner: LockOwner | None) -> str:
     if owner is None:
-        # It has just begun and not written its name yet, or nobody can read the file.
+        # The owner has just begun and not written its name yet, or the file is unreadable.
         return "another process"
     host = socket.gethostname()
     if owner == (os.getpid(), host):
@@ -253,9 +253,9 @@ def _format_owner(owner: LockOwner | None) -> str:
 
 
 def _release(descriptor: int, file: Path) -> None:
-    """Remove the lock file and end the lock."""
-    # The file goes first: once the lock has ended, the file may be another's. Windows, removes no open
-    # file, and none that another process has opened meanwhile.
+    """Remove the lock file and release the lock."""
+    # The file goes first: after the release it may be another process's. Windows does not remove an open
+    # file, nor one that another process has opened meanwhile.
     if os.name == "nt":
         os.close(descriptor)
         with suppress(OSError):

@@ -590,7 +590,7 @@ def validate_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None
 
 
 def _validate_per_example(name: str, values: Array, m: int) -> None:
-    # NumPy would broadcast one number over all examples without a word.
+    # NumPy would silently broadcast one number over all examples.
     if getattr(values, "shape", None) != (m,):
         what = f"shape {values.shape}" if hasattr(values, "shape") else f"no shape, as {values!r}"
         raise InputError(f"the {name} have {what}: give an array of shape ({m},), one for each example")

@@ -1,4 +1,4 @@
-"""The output heads: for each one record, the map from Z to P, the loss of each example, and dZ.
+"""The output heads: one record each, with the map from Z to P, the loss of each example, and dZ.
 
 Every matrix has one column per example: ``Z``, ``P`` and ``Y`` are ``(K, m)``, the losses ``(m,)``. A loss is
 summed over the K outputs and belongs to one example; the mean over the batch is not taken here. For every
@@ -45,7 +45,7 @@ class Head:
         return self.output_and_losses(Z, Y)[1]
 
 
-# A maker returns one object for equal settings: a compiled program belongs to its head, and is found by it.
+# A maker returns one object for equal settings: compiled programs are cached by head.
 @cache
 def softmax(label_smoothing: float = 0.0, ceiling: float = math.inf) -> Head:
     """Softmax with cross-entropy: ``P = normalize(exp Z)``, ``loss = −Σ Y ⊙ log P``, ``dZ = P − Y``.
@@ -355,7 +355,7 @@ def get_head(name: str | Head) -> Head:
     """Return the record of a head.
 
     Args:
-        name: a key of ``HEADS``, or a record (``huber(delta=2.0)``, or your own), which is returned itself.
+        name: a key of ``HEADS``, or a record (``huber(delta=2.0)``, or your own), returned unchanged.
 
     Returns:
         The record.

@@ -41,7 +41,7 @@ def influence(
     """Return how far training on each row lowered the loss of each test row, to first order.
 
     ``I[i, j] = Σ_c α_c ⟨∇loss(train i; θ_c), ∇loss(test j; θ_c)⟩`` over the weight snapshots c, where α_c is
-    the sum of the learning rates of the epochs that c stands for. Above 0 the training row lowered the loss
+    the sum of the learning rates of the epochs that c represents. Above 0 the training row lowered the loss
     of the test row, below 0 it raised it. The inner products come from the factors; no gradient is built.
 
     Args:
@@ -80,7 +80,7 @@ def influence(
         for test in _iter_chunks(n_test, chunk):
             test_gradient = network.backprop(_take_rows(X_test, test), _take_rows(y_test, test)).gradient
             for train in _iter_chunks(n, chunk):
-                # Computed anew for each chunk of test rows: factors of all training rows would be
+                # Recomputed for each chunk of test rows: factors of all training rows would be
                 # n × (sum of the layers' widths) numbers in memory, and one chunk of test rows is the rule.
                 gradient = network.backprop(_take_rows(X_train, train), _take_rows(y_train, train)).gradient
                 result[train, test] += rate * gradient.gram(test_gradient)
@@ -88,12 +88,12 @@ def influence(
 
 
 def _iter_snapshots(estimator: SupportsBackprop) -> Iterator[tuple[SupportsBackprop, float]]:
-    """Yield the estimator with each snapshot's weights, and the sum of the learning rates it stands for."""
+    """Yield the estimator with each snapshot's weights, and the sum of the learning rates up to it."""
     if not hasattr(estimator, "weight_snapshots_"):
         yield estimator, 1.0
         return
     for snapshot in estimator.weight_snapshots_:
-        # The snapshot before the first epoch stands for no step.
+        # The snapshot before the first epoch represents no step.
         if snapshot.learning_rate_sum > 0:
             yield estimator.at_snapshot(snapshot), snapshot.learning_rate_sum
 

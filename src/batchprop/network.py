@@ -159,7 +159,7 @@ def glorot_uniform(
 
 
 def check_random_state(random_state: RandomState) -> np.random.RandomState:
-    """Return the generator of a seed or of None; a generator is returned itself."""
+    """Return the generator of a seed or of None; a generator is returned unchanged."""
     if isinstance(random_state, np.random.RandomState):
         return random_state
     if random_state is None or isinstance(random_state, int | np.integer):

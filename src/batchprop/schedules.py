@@ -94,14 +94,14 @@ class ReduceOnPlateau:
         self.learning_rate = learning_rate
 
     def __call__(self, step: int) -> float:
-        """Return the current rate, whatever the step."""
+        """Return the current rate, the same for every step."""
         return self.learning_rate
 
     def reduce(self) -> bool:
         """Divide the rate by 5, unless it is already 1e-6 or less.
 
         Returns:
-            Whether it was divided; False means that training is to stop.
+            Whether it was divided; False means that training must stop.
         """
         if self.learning_rate <= self.SMALLEST:
             return False
@@ -223,7 +223,7 @@ def one_cycle(
 
 def _cosine_interpolate(first: float, last: float, fraction: float) -> float:
     """Return half a cosine from ``first`` at 0 to ``last`` at 1, and ``last`` from there on."""
-    # Training may go on beyond the planned steps, where the cosine itself would rise again.
+    # Training may continue beyond the planned steps, where the cosine itself would rise again.
     return last if fraction >= 1 else last + 0.5 * (first - last) * (1.0 + math.cos(math.pi * fraction))
 
 

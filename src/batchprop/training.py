@@ -1,8 +1,7 @@
 """The training loop: chunks of batches, steps along their gradients, a record after every epoch.
 
-The loop is a generator: whoever consumes it decides when to stop, what to print and what to save. How the
-steps of a chunk are run is the engine's business. A ``TrainProgress`` tells where training stands, so that it
-can go on from there as if it had never stopped.
+The loop is a generator: the consumer decides when to stop, what to print and what to save. The engine runs
+the steps of a chunk. A ``TrainProgress`` is the position of a run; training can resume from it exactly.
 """
 
 import math
@@ -38,7 +37,7 @@ from batchprop.schedules import Schedule
 
 
 class TrainState(NamedTuple):
-    """Where training stands between two steps: the parameters, the optimiser's memory, the steps taken."""
+    """The state between two steps: the parameters, the optimiser's state, the number of steps taken."""
 
     layers: Layers
     optimizer: Any
@@ -75,13 +74,13 @@ NO_BATCHES: EpochBatches = ()
 
 
 class TrainConfig(NamedTuple):
-    """All that stays the same while training.
+    """The settings of a training run, which do not change while it runs.
 
     Attributes:
-        network: its structure, and where training begins.
+        network: its structure and initial parameters.
         optimizer: turns gradients into steps.
-        objective: what is minimised.
-        metric_fns: what is computed besides.
+        objective: the loss to minimise.
+        metric_fns: the metrics to compute during training.
     """
 
     network: Network
@@ -96,7 +95,7 @@ class EpochResult(NamedTuple):
     Attributes:
         state: after the last step.
         layers: its parameters as NumPy arrays.
-        losses: each batch's loss, taken before its step; the first that is not finite may be the last.
+        losses: each batch's loss, before its step; they may end at the first loss that is not finite.
         finite: whether every parameter still is.
         metrics: what ``TrainConfig.metric_fns`` ask for.
     """
@@ -109,11 +108,11 @@ class EpochResult(NamedTuple):
 
 
 class Engine(Protocol):
-    """Runs the core's functions over the rows of a dataset: how, where, and with which random numbers."""
+    """Runs the core's functions over the rows of a dataset, on a device and with a random generator."""
 
     @property
     def name(self) -> str:
-        """As the estimators call it: ``"numpy"`` or ``"jax"``."""
+        """The estimators' name for it: ``"numpy"`` or ``"jax"``."""
 
     def run_batches(
         self,
@@ -123,7 +122,7 @@ class Engine(Protocol):
         batches: EpochBatches,
         rates: Sequence[float],
     ) -> EpochResult:
-        """Take a step for each batch, at its learning rate; the state given stays as it is."""
+        """Take a step for each batch, at its learning rate; the given state does not change."""
 
     def value_and_gradient(
         self, net: Network, dataset: Dataset, rows: Indices, objective: Objective
@@ -134,20 +133,20 @@ class Engine(Protocol):
         """Return ``function(net, *columns)`` of the matrices' rows, as NumPy rows."""
 
     def rng_state(self) -> dict[str, Any] | None:
-        """Return the state of its generator; None where draws follow from the number of the step."""
+        """Return the state of its generator; None if the step number determines the draws."""
 
     def set_rng_state(self, state: dict[str, Any] | None) -> None:
-        """Go on from a state of its generator."""
+        """Restore a state of its generator."""
 
 
 class TrainProgress(NamedTuple):
-    """Where training stands, maybe amid an epoch: enough to go on from there, batch for batch.
+    """The position of a training run, possibly in the middle of an epoch; training resumes from it exactly.
 
     Attributes:
         state: after the last step.
-        epochs: how many are done.
-        losses: of the batches so far of the epoch under way.
-        sizes: how many rows these batches had.
+        epochs: the number of epochs done.
+        losses: of the batches done in the current epoch.
+        sizes: the number of rows of each of these batches.
         seconds: how long they took.
         learning_rate: the last step's.
     """
@@ -162,22 +161,22 @@ class TrainProgress(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known after an epoch; callbacks receive it.
+    """The record of an epoch; callbacks receive it.
 
     Attributes:
         number: 1, 2, ...
-        loss: the batches' losses, averaged over rows, each taken before its step.
+        loss: the batches' losses, averaged over rows, each before its step.
         learning_rate: the last step's.
-        rows: how many rows were trained on.
+        rows: the number of rows trained on.
         seconds: how long that took.
-        network: as it is now.
-        state: to go on from.
-        batches: the rows of each batch; none where the epoch was run in several chunks.
+        network: after the epoch.
+        state: after the last step.
+        batches: the rows of each batch; empty if the epoch was run in several chunks.
         metrics: of these batches.
-        validation_loss: on the validation rows, where there are any.
-        validation_score: on the validation rows, where one is watched.
-        fit_state: all that an estimator's fit needs to go on from here (``estimators.fit_state.FitState``);
-            None where no estimator trains.
+        validation_loss: on the validation rows, if there are any.
+        validation_score: on the validation rows, if one is monitored.
+        fit_state: all that an estimator's fit needs to resume here (``estimators.fit_state.FitState``);
+            None if no estimator trains.
     """
 
     number: int
@@ -211,10 +210,10 @@ def train(
 
     Args:
         config: the network's structure, the optimiser and the objective.
-        state: where to begin, from ``init_state`` or from an earlier record.
+        state: to start from, of ``init_state`` or from an earlier record.
         dataset: the examples as rows.
-        sampler: which rows make up each batch of each epoch.
-        schedule: the learning rate of each step; asked for a whole epoch when the epoch begins.
+        sampler: yields the batches of each epoch.
+        schedule: the learning rate of each step; evaluated for a whole epoch when the epoch begins.
         engine: runs the steps.
 
     Returns:
@@ -257,13 +256,13 @@ def run_epochs(
     engine: Engine,
     on_progress: Callable[[TrainProgress], None] = lambda _: None,
 ) -> Iterator[EpochRecord]:
-    """Train from some progress on, yielding a record after each epoch.
+    """Train from a position on, yielding a record after each epoch.
 
     Args:
         config: the network's structure, the optimiser and the objective.
-        progress: where to go on.
-        epochs: the chunks of every epoch, from the first one; batches that were taken are skipped.
-        schedule: the learning rate of each step; asked for a whole chunk when the chunk begins.
+        progress: the position to resume from.
+        epochs: the chunks of every epoch, from the first one; batches already done are skipped.
+        schedule: the learning rate of each step; evaluated for a whole chunk when the chunk begins.
         engine: runs the steps.
         on_progress: called after each chunk and epoch.
 
@@ -278,7 +277,7 @@ def run_epochs(
         seconds_before, started = progress.seconds, perf_counter()
         result, batches = EpochResult(progress.state, progress.state.layers, (), finite=True), NO_BATCHES
         for chunk in skip_batches(chunks, len(progress.losses)):
-            # An epoch in several chunks has no one sequence of batches to which its metrics belong.
+            # An epoch in several chunks has no single sequence of batches for its metrics.
             batches = NO_BATCHES if len(progress.losses) else chunk.batches
             progress, result = _run_chunk(config, progress, chunk, schedule, engine)
             progress = progress._replace(seconds=seconds_before + perf_counter() - started)
@@ -325,7 +324,7 @@ def _run_chunk(
 def apply_gradient(
     config: TrainConfig, state: TrainState, gradient: Layers, learning_rate: float | Array
 ) -> TrainState:
-    """Take one step along a batch's gradient, penalty included: clip its norm, then ask the optimiser."""
+    """Take one step along a batch's gradient, penalty included: clip its norm, then apply the optimiser."""
     gradient = clip_by_global_norm(gradient, config.objective.max_grad_norm)
     layers, opt_state = config.optimizer.update(state.layers, gradient, state.optimizer, learning_rate)
     return TrainState(layers, opt_state, state.steps + 1)
@@ -360,7 +359,7 @@ def _require_finite(result: EpochResult, rates: Sequence[float], progress: Train
                 f"the loss became {loss} in epoch {epoch}, batch {n_before + i + 1} "
                 f"(learning rate {rates[i]:g}): {remedy}"
             )
-    # A loss is taken before its step: the last step may have spoilt weights that no loss has seen.
+    # A loss is computed before its step, so no loss reflects the weights after the last step.
     if not result.finite:
         raise DivergedError(
             f"the weights stopped being finite in epoch {epoch}, batch {n_before + len(rates)} "

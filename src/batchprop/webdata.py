@@ -28,5 +28,5 @@ def read_asset(package: str, name: str) -> str:
 
 def json_script(value: Any) -> str:
     """Return JSON that is safe inside a script element."""
-    # A text in it may hold "</script>", which would end the element.
+    # A text in it may contain "</script>", which would end the element.
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
