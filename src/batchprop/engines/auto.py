@@ -1,7 +1,7 @@
 """The choice of an engine: a rule over the shapes of the work, so that it is the same on every machine.
 
 Compiling costs about a second, once for each structure. It pays where NumPy would take longer than
-``WORTH_COMPILING``, by a coarse estimate that only has to tell seconds from minutes.
+``WORTH_COMPILING``, by a coarse estimate that only has to separate seconds from minutes.
 """
 
 from collections.abc import Sequence
@@ -62,8 +62,8 @@ def choose_engine(
 ) -> str:
     """Choose the engine for a fit: ``"numpy"`` or ``"jax"``.
 
-    ``"auto"`` is JAX where it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or
-    where a device or a precision is given, which only JAX has.
+    ``"auto"`` is JAX if it is installed and ``estimate_numpy_seconds`` exceeds ``WORTH_COMPILING``, or
+    if a device or a precision is given, which only JAX has.
 
     Args:
         engine: ``"auto"``, ``"numpy"`` or ``"jax"``.

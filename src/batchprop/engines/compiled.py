@@ -1,6 +1,6 @@
 """The compiled programs: the core's functions over a chunk of microbatches, as one program each.
 
-A program is compiled for the *static* part of a fit: activations, head, optimiser, what is switched on, and
+A program is compiled for the *static* part of a fit: activations, head, optimiser, enabled options, and
 all shapes. Numbers (learning rate, alpha, momentum, betas, dropout, the limit of the gradient) are its
 arguments. JAX caches the programs of a process; nothing here holds state.
 """
@@ -60,7 +60,7 @@ def _matmul_by_rows(W: Array, dZ: Array) -> Array:
 
 
 class StaticConfig(NamedTuple):
-    """What a program is compiled for, besides shapes."""
+    """The static settings that a program is compiled for, besides shapes."""
 
     activations: tuple[Activation, ...]
     head: Head
@@ -72,7 +72,7 @@ class StaticConfig(NamedTuple):
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers of a fit, with the key of its random numbers (None where nothing is drawn)."""
+    """The numbers of a fit, with the key of its random numbers (None if nothing is drawn)."""
 
     optimizer: Optimizer
     objective: Objective
@@ -80,11 +80,11 @@ class Hyperparameters(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What one chunk hands to the next.
+    """The state that one chunk passes to the next.
 
     Attributes:
         state: of training.
-        open_batch: the sum over the microbatches of a batch that an earlier chunk began; None where every
+        open_batch: the sum over the microbatches of a batch that an earlier chunk began; None if every
             batch is one microbatch.
     """
 
@@ -93,7 +93,7 @@ class Carry(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """The metrics of a chunk's S microbatches; those of a step stand at its batch's last microbatch.
+    """The metrics of a chunk's S microbatches; those of a step are at the last microbatch of its batch.
 
     Attributes:
         losses: ``(S,)``, of the batches.
@@ -127,7 +127,7 @@ def _run(
     dataset: Dataset | None,
     chunk: PaddedChunk,
 ) -> ChunkResult:
-    """Take a step for each batch of a chunk; the dataset is None where the chunk holds its rows."""
+    """Take a step for each batch of a chunk; the dataset is None if the chunk holds its rows."""
     # A batch of one microbatch needs neither a sum nor a branch at its end: its program is smaller.
     run_chunk = _run_batches if carry.open_batch is None else _run_microbatches
     carry, metrics = run_chunk(static, hyperparameters, carry, dataset, chunk)
@@ -135,7 +135,7 @@ def _run(
 
 
 run = jax.jit(_run, static_argnames="static")
-# The device reuses the memory of the carry: large parameters are not held twice, and the caller's is lost.
+# The device reuses the memory of the carry: large parameters are not held twice, but the caller's become invalid.
 run_donated = jax.jit(_run, static_argnames="static", donate_argnames="carry")
 
 
@@ -232,7 +232,7 @@ def _init_metrics(
         total, of_examples = _microbatch_step(static, hyperparameters, state, dataset, chunk, 0)
         return of_examples, _optimizer_step(static, hyperparameters, state, total, chunk, 0)[2]
 
-    # The functions are the caller's own, so only a trace tells the shapes of what they return.
+    # The functions are the caller's own, so only a trace reveals the shapes of their results.
     shapes = jax.eval_shape(metrics, state)
     return StepMetrics(
         losses, *jax.tree.map(lambda one: jnp.zeros((*losses.shape, *one.shape), one.dtype), shapes)
@@ -248,7 +248,7 @@ def _batch(dataset: Dataset | None, chunk: PaddedChunk, i: Array | int) -> Batch
     if dataset is None:
         return Batch(chunk.X[i].T, chunk.Y[i].T, chunk.weights[i])
     B, Y, _ = gather(dataset, chunk.rows[i])
-    # The rows of a batch that weighs nothing may be infinite or NaN, and 0 · ∞ is NaN.
+    # The rows of a batch of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
     counts = chunk.inverse_weights[i] > 0
     return Batch(jnp.where(counts, B, 0), jnp.where(counts, Y, 0), chunk.weights[i])
 

@@ -33,7 +33,7 @@ def get_device(name: str | None) -> Any:
 def _devices(name: str | None) -> list[Any]:
     try:
         return list(jax.devices(name))
-    # JAX fails an assertion where JAX_PLATFORMS names a platform that is not there.
+    # JAX fails an assertion if JAX_PLATFORMS names a platform that does not exist.
     except (RuntimeError, AssertionError):
         return []
 
@@ -61,7 +61,7 @@ def make_key(seed: int) -> Any:
 
 def check_not_forked() -> None:
     """Raise a BatchpropError in a process forked from one in which JAX has worked."""
-    # JAX's threads do not survive the fork: a program would wait for them for ever.
+    # JAX's threads do not survive the fork: a program would wait for them forever.
     if forked_from_jax():
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: in parallel loops take joblib's "

@@ -1,4 +1,4 @@
-"""Detects a process forked from one in which JAX has worked, where JAX would wait for ever.
+"""Detects a process forked from one in which JAX has worked, where JAX would wait forever.
 
 The threads of JAX do not survive a fork. The package imports this module first, so that it sees every fork.
 """
@@ -16,7 +16,7 @@ def forked_from_jax() -> bool:
 
 def _after_fork() -> None:
     bridge = sys.modules.get("jax._src.xla_bridge")
-    # JAX keeps the backends there that it has started; a JAX that was only imported does no harm.
+    # JAX keeps its started backends there; a JAX that was only imported does no harm.
     _forked[0] = _forked[0] or bool(getattr(bridge, "_backends", None))
 
 

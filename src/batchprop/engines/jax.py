@@ -1,6 +1,6 @@
 """The JAX engine: an epoch as a few calls of one compiled program, on any device of JAX.
 
-On the processor NumPy gathers the rows of a chunk while the program works on the chunk before: XLA's own
+On the processor NumPy gathers the rows of a chunk while the program runs the previous chunk: XLA's own
 gather takes longer than a small step. On an accelerator the dataset lies in the device's memory, and the
 program gathers the rows there.
 """
@@ -64,7 +64,7 @@ class JaxEngine:
         precision: of the matrix products in float32: ``"float32"``, ``"tensorfloat32"``, ``"bfloat16"``,
             where the device has it (the processor has float32 alone); None for the device's own. Parameters
             and sums keep their type.
-        resident: whether a dense dataset is kept in the device's memory; None for yes where it fits, except
+        resident: whether a dense dataset is kept in the device's memory; None: yes if it fits, except
             on the processor.
         capacity: the batch size to compile for; smaller batches are padded and need no program of their own.
 
@@ -89,7 +89,7 @@ class JaxEngine:
         self._key = None if seed is None else make_key(seed)
         self._resident = resident
         self._capacity = capacity
-        # The last dataset on the device and the last fit's numbers, each with what it was made from.
+        # The last dataset on the device and the last fit's numbers, each with its origin.
         self._device_cache: tuple[Dataset, Dataset] | None = None
         self._hyperparameters_cache: tuple[TrainConfig, Hyperparameters] | None = None
 
@@ -110,7 +110,7 @@ class JaxEngine:
             hyperparameters = self._hyperparameters(config)
             carry, pending = Carry(state, None), list[_PendingMetrics]()
             on_device = self._on_device(dataset)
-            # A chunk's metrics of examples take memory for all S microbatches: no more than the epoch has.
+            # A chunk's metrics of examples take memory for all S microbatches: limited to the epoch's length.
             max_size = (
                 MAX_CHUNK_SIZE if config.metric_fns.examples is None else _n_microbatches(batches, width)
             )
@@ -130,7 +130,7 @@ class JaxEngine:
                 program = run_donated if pending and _is_large(carry) else run
                 carry, metrics, finite = program(static, hyperparameters, carry, on_device, chunk)
                 if pending:
-                    # Calls return at once: waiting for the chunk before keeps at most two in memory.
+                    # Calls return at once: waiting for the previous chunk keeps at most two in memory.
                     pending[-1].metrics.losses.block_until_ready()
                 pending.append(_PendingMetrics(metrics, chunk.filled, chunk.is_last))
             after = jax.tree.map(_restore_int, state, carry.state)
@@ -140,7 +140,7 @@ class JaxEngine:
             return EpochResult(after, layers, losses, bool(finite), epoch_metrics)
 
     def rng_state(self) -> None:
-        """Return None: random numbers follow from the numbers of the step and the microbatch alone."""
+        """Return None: the numbers of the step and the microbatch determine all random numbers."""
 
     def set_rng_state(self, state: dict[str, Any] | None) -> None:
         """Do nothing: see ``rng_state``."""
@@ -151,8 +151,8 @@ class JaxEngine:
         """Return the loss and the gradient of one batch (see ``training.Engine``).
 
         Raises:
-            ParameterError: the objective draws random numbers or clips single examples; the line search that
-                this serves needs the same result twice.
+            ParameterError: the objective draws random numbers or clips single examples; a line search needs
+                the same result twice.
         """
         _check_deterministic(objective)
         with self._as_configured(net):
@@ -190,9 +190,9 @@ class JaxEngine:
 
     @contextmanager
     def _as_configured(self, net: Network) -> Iterator[None]:
-        """Set JAX's options for the block alone, and explain what cannot be compiled."""
+        """Set JAX's options for the block alone, and explain compilation errors."""
         # x64 is on for networks in float64, and for scalar arguments, which then round as in Python; the
-        # user's own settings of promotion and transfers are for programs of the user's.
+        # user's own settings of promotion and transfers are for the user's programs.
         with (
             jax.enable_x64(True),
             jax.default_device(self.device),
@@ -223,7 +223,7 @@ class JaxEngine:
                 "make the engine as JaxEngine(seed=0)"
             )
         try:
-            # A float of NumPy's has a type of its own, and would lift float32 to float64.
+            # A NumPy float has its own type, and would lift float32 to float64.
             optimizer, objective = jax.tree.map(float, (config.optimizer, config.objective))
         except (TypeError, ValueError):
             raise ParameterError(
@@ -246,7 +246,7 @@ class JaxEngine:
         if not self._is_resident(dataset):
             return None
         if self._device_cache is None or self._device_cache[0] is not dataset:
-            # Given without a device: arrays committed to one commit the results too, which compiles anew.
+            # Given without a device: arrays committed to one commit the results too, which compiles again.
             self._device_cache = (dataset, Dataset(*jax.device_put((dataset.X, dataset.Y))))
         return self._device_cache[1]
 
@@ -295,7 +295,7 @@ def _padded_chunks(
     resident: bool,
     max_size: int = MAX_CHUNK_SIZE,
 ) -> Iterator[PaddedChunk]:
-    # A rate too large for float32 becomes infinite; the training loop reports what follows.
+    # A rate too large for float32 becomes infinite; the training loop reports the consequences.
     with np.errstate(over="ignore"):
         in_dtype = np.asarray(rates).astype(dataset.Y.dtype)
     S = min(max_size, chunk_size(net.sizes, width, dataset.Y.dtype.itemsize, resident=resident))

@@ -1,4 +1,4 @@
-"""The NumPy engine: the steps of an epoch as a plain loop, to read and to step through."""
+"""The NumPy engine: the steps of an epoch as a plain loop that is easy to read and debug."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -129,7 +129,7 @@ def value_and_gradient(
 
 
 def inverse_weight(dataset: Dataset, rows: Indices, objective: Objective) -> float:
-    """Return a batch's ``1 / Σw``, 0 where it weighs nothing."""
+    """Return a batch's ``1 / Σw``, 0 if its weight is 0."""
     if objective.mechanism is not None:
         return 1.0 / objective.mechanism.expected_size
     weight = len(rows) if dataset.weights is None else float(dataset.weights[rows].sum())
@@ -146,7 +146,7 @@ def accumulate_microbatches(
     metric: ExampleMetric | None = None,
 ) -> tuple[LossAndGradient, list[Array]]:
     """Return the sum over a batch's microbatches, each times ``scale``, and the metric of each."""
-    # Rows that weigh nothing may be infinite or NaN, and 0 · ∞ is NaN: they are not computed at all.
+    # Rows of weight 0 may be infinite or NaN, and 0 · ∞ is NaN: they are not computed at all.
     if scale == 0 and metric is None:
         return zero_gradient(net.layers), []
     uniform = None if random_source is None else random_source.uniform

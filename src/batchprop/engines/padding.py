@@ -27,30 +27,30 @@ from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import InputError
 
 CHUNK_BYTES = 16_000_000
-"""The size of a chunk's rows, about: enough to hide the cost of a call."""
+"""The approximate size of a chunk's rows: enough to hide the cost of a call."""
 
 CHUNK_SECONDS = 0.3
-"""The time that a chunk would take in NumPy, about, and so the longest wait for Ctrl-C."""
+"""The approximate time of a chunk in NumPy, and so the longest wait for Ctrl-C."""
 
 MAX_CHUNK_SIZE = 4096
 """The most microbatches in a chunk."""
 
 ALIGNMENT = 64
-"""JAX copies an array whose address is no multiple of so many bytes when it is handed to a processor."""
+"""On the processor JAX copies an array whose address is not a multiple of this number of bytes."""
 
 
 class PaddedChunk(NamedTuple):
-    """S microbatches of ``width`` examples each, of which the first ``filled`` are run.
+    """S microbatches of ``width`` examples each; the first ``filled`` of them are run.
 
     Attributes:
         filled: the number of microbatches to run.
-        X: inputs ``(S, width, n_0)``; None where the device has the dataset and gathers ``rows`` itself.
+        X: inputs ``(S, width, n_0)``; None if the device has the dataset and gathers ``rows`` itself.
         Y: targets ``(S, width, K)``; None likewise.
         rows: row numbers ``(S, width)``, or None.
         weights: how much each example counts ``(S, width)``; 0 for padding.
-        inverse_weights: ``1 / Σw`` over the whole batch ``(S,)``; 0 where the batch weighs nothing.
+        inverse_weights: ``1 / Σw`` over the whole batch ``(S,)``; 0 if the batch has weight 0.
         microbatch_index: the microbatch's number in its batch ``(S,)``.
-        is_last: whether it is its batch's last ``(S,)``; None where every batch is one microbatch.
+        is_last: whether it is its batch's last ``(S,)``; None if every batch is one microbatch.
         rates: the learning rate of its batch ``(S,)``.
     """
 
@@ -115,14 +115,14 @@ def microbatch_width(capacity: int) -> int:
 
 def chunk_size(sizes: Sequence[int], width: int, itemsize: int, *, resident: bool) -> int:
     """Return S, a power of two from 1 to 4096, for a network of these widths."""
-    # The number of rows plays no part, so that datasets of any length run the same program.
+    # The number of rows does not matter, so that datasets of any length run the same program.
     in_bytes = MAX_CHUNK_SIZE if resident else CHUNK_BYTES // (width * (sizes[0] + sizes[-1]) * itemsize)
     in_time = int(CHUNK_SECONDS / estimate_numpy_seconds(Workload(sizes, width, width, 1)))
     return 1 << min(max(in_bytes, 1), max(in_time, 1), MAX_CHUNK_SIZE).bit_length() - 1
 
 
 def power_of_two(number: int) -> int:
-    """Return the smallest power of two that is no less than a number."""
+    """Return the smallest power of two that is at least a number."""
     return 1 << max(number - 1, 0).bit_length()
 
 
@@ -136,7 +136,7 @@ def iter_padded_chunks(
     resident: bool = False,
     expected_size: float | None = None,
 ) -> Iterator[PaddedChunk]:
-    """Yield the microbatches of an epoch, S at a time; ``expected_size`` stands for a private batch's Σw."""
+    """Yield the microbatches of an epoch, S at a time; ``expected_size`` replaces a private batch's Σw."""
     # Batches are split as chunks are taken, so that memory holds a few chunks and one batch, not the epoch.
     parts_per_batch = -(-int(batch_sizes(batches).max()) // width)
     batches_at_once = max(S // max(parts_per_batch, 1), 1)
@@ -177,7 +177,7 @@ def split_microbatches(
 
 
 def valid_mask(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
-    """Return which entries of all microbatches ``(E, width)`` are rows of their batches and no padding."""
+    """Return which entries of all microbatches ``(E, width)`` are rows of their batches and not padding."""
     counts = np.maximum(-(-sizes // width), 1)
     ends = np.cumsum(counts)
     before = (np.arange(ends[-1]) - np.repeat(ends - counts, counts)) * width
@@ -215,7 +215,7 @@ def gather_rows(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
     n, width = part.rows.shape
     out = aligned((S, width, X.shape[1]), X.dtype)
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
-    # The rows of a batch that weighs nothing may be infinite or NaN, and 0 · ∞ is NaN.
+    # The rows of a batch of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
     out[:n][part.inverse_weights == 0] = 0
     return out
 

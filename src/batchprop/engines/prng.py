@@ -1,4 +1,4 @@
-"""Random numbers inside a compiled program, by the step and the microbatch that they are for.
+"""Random numbers inside a compiled program, determined by the step and the microbatch.
 
 The bits are Threefry's (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), those of
 ``jax.random`` for the same key. The rounds are written out: as a loop, which is how JAX compiles them for a
@@ -19,7 +19,7 @@ from batchprop.arrays import Array
 from batchprop.objective import RandomSource
 
 OF_THE_BATCH = 2**31 - 1
-"""Stands for a microbatch's number where a batch draws as a whole; no batch has so many microbatches."""
+"""Replaces the microbatch number if a batch draws as a whole; no batch has so many microbatches."""
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -45,7 +45,7 @@ class Key(NamedTuple):
         return type(self).of(jax.random.fold_in(self.for_jax(), number))
 
     def for_jax(self) -> Array:
-        """Return the key as JAX has it."""
+        """Return the key as a JAX key."""
         return jax.random.wrap_key_data(jnp.stack(self), impl="threefry2x32")
 
 
@@ -53,7 +53,7 @@ def random_source(key: Array | None, step: Array, microbatch: Array | int) -> Ra
     """Return samplers for a step's microbatch, or for ``OF_THE_BATCH``; None without a key."""
     if key is None:
         return None
-    # The numbers follow from the key, the step and the draw's index alone, so that a step can be repeated.
+    # The key, the step and the draw's index determine the numbers, so that a step can be repeated.
     index = count()
     folded = Key.of(key).fold_in(step).fold_in(microbatch)
 
