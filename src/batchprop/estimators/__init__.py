@@ -1,4 +1,4 @@
-"""scikit-learn's interface: ``MLPClassifier`` and ``MLPRegressor``, drop-ins that do more."""
+"""scikit-learn's interface: ``MLPClassifier`` and ``MLPRegressor``, drop-in replacements that do more."""
 
 from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.classifier import MLPClassifier

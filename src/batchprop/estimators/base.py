@@ -1,4 +1,4 @@
-"""What the two estimators share: scikit-learn's parameters and attributes over the core's training loop."""
+"""The base of both estimators: scikit-learn's parameters and attributes over the core's training loop."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ from batchprop.training import Engine
 FLOATS = [np.float64, np.float32]
 
 FLOAT64_MAX_SIZE = 1_000
-"""Up to so many numbers in X a fit takes milliseconds, and is trained in float64 whatever the dtype:
-scikit-learn's checks hold such fits to 1e-7, closer than float32 rounds."""
+"""With at most so many numbers in X, a fit takes milliseconds and is trained in float64 for any dtype:
+scikit-learn's checks require 1e-7 of such fits, closer than float32 rounds."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -69,12 +69,12 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class BaseMLP(FitInterface):
     """A multi-layer perceptron behind scikit-learn's interface; use ``MLPClassifier`` or ``MLPRegressor``.
 
-    What is fitted is plain arrays, lists and numbers, so that any file format holds it; ``Network`` and the
-    core's records are made from it where they are needed.
+    Fitted attributes are plain arrays, lists and numbers, which any file format can hold; ``Network`` and
+    the core's records are made from them on demand.
     """
 
     def _set_parameters(self, parameters: dict[str, Any]) -> None:
-        # scikit-learn reads the names from the constructor's signature: no second list can drift from it.
+        # scikit-learn reads the names from the constructor's signature: so no second list can drift from it.
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
 
@@ -104,24 +104,24 @@ class BaseMLP(FitInterface):
             y: targets; of a classifier labels ``(n,)``, an indicator matrix ``(n, K)`` or several targets
                 ``(n, T)``; of a regressor numbers ``(n,)`` or ``(n, K)``.
             sample_weight: how much each row counts ``(n,)``.
-            X_val: rows of your own to validate on; without them, ``early_stopping`` holds some of X out.
+            X_val: validation rows of your own; without them, ``early_stopping`` holds out some of X.
             y_val: their targets.
-            coefs_init: weights to begin with, ``(n_in, n_out)`` for each layer. With ``privacy`` they must
-                not come from these rows, or what they cost has to be added.
-            intercepts_init: biases to begin with, ``(n_out,)`` for each layer.
+            coefs_init: initial weights, ``(n_in, n_out)`` for each layer. With ``privacy`` they must
+                not come from these rows; otherwise add their privacy cost.
+            intercepts_init: initial biases, ``(n_out,)`` for each layer.
             monitor: what to record of each epoch's gradients, as ``monitor_``: some of ``"noise_scale"``,
                 ``"gradient_norms"``, ``"gradient_snr"``, ``"update_ratio"``.
             record_examples: whether to keep statistics of each row's training, as ``examples_``.
             checkpoint: a folder in which the fit keeps its state every five minutes, or a
                 ``batchprop.Checkpoints(folder, every=...)``.
-            resume: whether to go on from the last checkpoint in that folder, where there is one, to the very
-                weights that the fit would have had; with the same parameters and rows.
+            resume: whether to resume from the last checkpoint in that folder, if there is one; with the same
+                parameters and rows the fit ends with exactly the weights of an uninterrupted one.
 
         Returns:
             The estimator.
 
         Raises:
-            ValueError: a parameter, X, y or a weight cannot be used; the message says which and what can.
+            ValueError: a parameter, X, y or a weight cannot be used; the message says which, and what is allowed.
             DivergedError: the loss is no longer finite.
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
@@ -161,7 +161,7 @@ class BaseMLP(FitInterface):
             dtype = dataset.dtype
         if fresh:
             self._init_fit_attributes(dataset.n_outputs)
-        # What was recorded of the rows is of the last fit; what it goes on from stays.
+        # The records of rows belong to the last fit; the weights that this fit starts from stay.
         self._fit_state = {name: value for name, value in self._fit_state.items() if name != "records"}
         self.t_ = self.t_ if start.rows_seen is None else start.rows_seen
         self._check_n_outputs(dataset.n_outputs)
@@ -169,14 +169,14 @@ class BaseMLP(FitInterface):
         net = self._initial_network(dataset.dtype, start.rng, call, fresh=fresh)
         dataset = self._with_validation(dataset, call, start.rng)
         if self.privacy is None:
-            self.privacy_spent_ = None  # of these weights, whatever solver makes them
+            self.privacy_spent_ = None  # of these weights, for any solver
         if self.solver == "lbfgs" and isinstance(dataset, ArrayDataset):
             net = fit_lbfgs(self, net, dataset)
         else:
             net = fit(self, net, dataset, start, call)
         self._set_weights(net, dtype)
         names = getattr(source, "feature_names", None)
-        # Not before the fit, whose blocks of rows have no names and would warn of it.
+        # Not before the fit: its blocks of rows have no names, and would cause a warning.
         if names is not None and len(names) == self.n_features_in_:
             self.feature_names_in_ = np.array(names, dtype=object)
 
@@ -227,7 +227,7 @@ class BaseMLP(FitInterface):
         if self.dtype is None:
             return X
         wide = X.shape[0] * X.shape[1] <= FLOAT64_MAX_SIZE or self.solver == "lbfgs"
-        in_dtype = _as_dtype(X, self.dtype)  # refuses what does not fit, also where float64 trains it
+        in_dtype = _as_dtype(X, self.dtype)  # refuses values that do not fit, also if float64 trains it
         return _as_dtype(X, np.float64) if wide else in_dtype
 
     def _init_fit_attributes(self, n_outputs: int) -> None:
@@ -281,7 +281,7 @@ class BaseMLP(FitInterface):
     def _with_validation(
         self, dataset: ArrayDataset | StreamingDataset, call: FitArgs, rng: np.random.RandomState
     ) -> ArrayDataset | StreamingDataset:
-        """The rows with some to validate on: the user's own, or a part of those given."""
+        """The training rows with validation rows: the user's own, or a part of those given."""
         if (call.X_val is None) != (call.y_val is None):
             missing = "X_val" if call.X_val is None else "y_val"
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
@@ -368,19 +368,19 @@ class BaseMLP(FitInterface):
 
     @property
     def examples_(self) -> Any:
-        """How training went for each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
+        """Training statistics of each row of the last fit: a pandas DataFrame (see ``docs/examples.md``).
 
         Raises:
-            AttributeError: that fit was called without ``record_examples=True``.
+            AttributeError: that fit ran without ``record_examples=True``.
         """
         return to_frame(self._records())
 
     @property
     def weight_snapshots_(self) -> list[WeightSnapshot]:
-        """The weights before the last fit began, after its epochs 1, 2, 4, ... and after its last.
+        """The weights before the last fit began, after its epochs 1, 2, 4, ... and after its last epoch.
 
         Raises:
-            AttributeError: that fit was called without ``record_examples=True``.
+            AttributeError: that fit ran without ``record_examples=True``.
         """
         records = check_recorded("weight_snapshots_", self._records())
         return [WeightSnapshot(*snapshot) for snapshot in records["snapshots"]]
@@ -390,13 +390,13 @@ class BaseMLP(FitInterface):
         return records
 
     def at_snapshot(self, snapshot: WeightSnapshot) -> Self:
-        """Return the estimator as it was: it predicts and backpropagates with the weights of a snapshot.
+        """Return the estimator at a snapshot: it predicts and backpropagates with the weights of a snapshot.
 
         Args:
             snapshot: one of ``weight_snapshots_``.
 
         Returns:
-            Another estimator; this one stays as it is.
+            Another estimator; this one does not change.
         """
         earlier = copy(self)
         earlier.coefs_, earlier.intercepts_ = snapshot.coefs, snapshot.intercepts
@@ -421,7 +421,7 @@ class BaseMLP(FitInterface):
         return backprop(net, *batch)
 
     def network_and_batch(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Network, Batch]:
-        """Return the fitted network, and some rows as the columns of a batch: what ``bp.backprop`` takes.
+        """Return the arguments of ``bp.backprop``: the fitted network, and some rows as the columns of a batch.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -470,7 +470,7 @@ def _has_minibatch_solver(estimator: BaseMLP) -> bool:
 
 
 def check_partial_fit(estimator: BaseMLP) -> None:
-    """Refuse what needs more than a part of the data."""
+    """Refuse options that need more than a part of the data."""
     if estimator.early_stopping:
         raise ParameterError(
             "early_stopping=True does not go with partial_fit, which sees one piece of the data: "
@@ -488,7 +488,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _layers_from_init(init: dict[str, Any], sizes: tuple[int, ...], dtype: Any) -> Layers:
-    """The layers of two lists, of weights and of biases, by the names that errors call them."""
+    """The layers of two lists, of weights and of biases, by their names in errors."""
     shapes = list(pairwise(sizes))
     for (name, arrays), wanted in zip(init.items(), (shapes, [(n,) for _, n in shapes]), strict=True):
         actual = [np.shape(array) for array in arrays] if isinstance(arrays, list | tuple) else arrays

@@ -1,4 +1,4 @@
-"""How a fit starts, anew or from a checkpoint; and what saves its state on the way, or goes back to one."""
+"""The start of a fit, from scratch or from a checkpoint, and the manager that saves and rewinds its state."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainProgress
 
 MAX_REWINDS = 3
-"""How often a fit that diverges goes back before it gives up."""
+"""How often a diverging fit rewinds before it gives up."""
 
 _MAY_DIFFER = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
-"""Parameters that may be others when a fit goes on."""
+"""Parameters that may differ when a fit resumes."""
 
 _HORIZON_SCHEDULES = {"cosine", "warmup_cosine", "one_cycle"}
 """Schedules that plan all epochs, so that ``max_iter`` may not differ."""
@@ -53,9 +53,9 @@ class FitStart(NamedTuple):
 
     Attributes:
         rng: draws weights, split and order.
-        rng_state: where that stood at first.
+        rng_state: the initial state of ``rng``.
         checkpoints: where the fit is saved, or None.
-        resumed: the checkpoint that it goes on from, or None.
+        resumed: the checkpoint that the fit resumes from, or None.
     """
 
     rng: np.random.RandomState
@@ -65,11 +65,11 @@ class FitStart(NamedTuple):
 
     @property
     def rows_seen(self) -> int | None:
-        """How many rows earlier fits had seen when the one that goes on began."""
+        """How many rows earlier fits had seen when the resumed fit began."""
         return None if self.resumed is None else saved_rows_seen(self.resumed)
 
     def shuffle_config(self, source: DataSource, row_bytes: int) -> ShuffleConfig:
-        """Return how rows are shuffled: as when the fit was begun, whatever memory there is now."""
+        """Return how rows are shuffled: as when the fit began, for any amount of memory now."""
         if self.resumed is not None:
             return saved_shuffle_config(self.resumed, row_bytes)
         memory = getattr(source, "memory", DEFAULT_MEMORY)
@@ -84,18 +84,18 @@ class FitStart(NamedTuple):
 
 
 def prepare_start(estimator: FitInterface, call: FitArgs) -> FitStart:
-    """Return how a fit starts: anew, or in the way in which a saved one did.
+    """Return how a fit starts: from scratch, or as the saved fit did.
 
     Raises:
-        ParameterError: ``resume`` without ``checkpoint``; what is asked for besides cannot be saved.
-        CheckpointError: there are checkpoints, and nobody said to go on from them, or all are damaged.
+        ParameterError: ``resume`` without ``checkpoint``; another option cannot be saved.
+        CheckpointError: there are checkpoints and ``resume`` is not set, or all are damaged.
     """
     checkpoints, rng = Checkpoints.of(call.checkpoint), check_random_state(estimator.random_state)
     _check_resume(checkpoints, resume=call.resume)
     _check_savable(estimator, call)
     data = checkpoints.latest() if checkpoints is not None and call.resume else None
     if data is not None:
-        # Weights, split and order are drawn once more, the same: a checkpoint need not hold the rows.
+        # Weights, split and order are drawn again, with the same result: a checkpoint need not hold the rows.
         rng = np.random.RandomState()
         restore_rng(rng, data)
     return FitStart(rng, rng.get_state(legacy=False), checkpoints, data)
@@ -114,7 +114,7 @@ def _check_resume(checkpoints: Checkpoints | None, *, resume: Any) -> None:
 
 
 def _check_savable(estimator: FitInterface, call: FitArgs) -> None:
-    """Refuse to save, or to rewind, a fit that has more to it than its ``FitState``."""
+    """Refuse to save or rewind a fit whose state is more than its ``FitState``."""
     options = {
         "checkpoint": call.checkpoint is not None,
         "on_divergence='rewind'": estimator.on_divergence == "rewind",
@@ -135,18 +135,18 @@ def _check_savable(estimator: FitInterface, call: FitArgs) -> None:
                 raise ParameterError(f"{option} does not go with {other}: {reason}; leave one of them out")
 
 
-# ---- what has to be the same
+# ---- the fingerprint
 
 
 def fingerprint(
     estimator: FitInterface, net: Network, engine: str, dataset: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what has to be the same for a fit to go on, in plain data by name.
+    """Return what must be the same for a fit to resume, as plain data by name.
 
     Args:
         estimator: its parameters.
-        net: where it begins.
-        engine: what it runs on.
+        net: the initial network.
+        engine: runs the fit.
         dataset: the fingerprint of its rows.
     """
     planned = estimator.learning_rate in _HORIZON_SCHEDULES
@@ -162,7 +162,7 @@ def fingerprint(
 
 
 def _describe(value: Any) -> Any:
-    """A parameter in plain data; of functions and objects their name."""
+    """A parameter as plain data; functions and objects become their names."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Sequence | np.ndarray):
@@ -175,10 +175,10 @@ def _describe(value: Any) -> Any:
 
 
 def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
-    """Refuse to go on with another fit than the one that was saved.
+    """Refuse to resume with another fit than the saved one.
 
     Raises:
-        CheckpointError: they differ; the message says in what.
+        CheckpointError: they differ; the message says how.
     """
     with checkpoint_errors():
         saved = dict(data.metadata["fingerprint"])
@@ -190,16 +190,16 @@ def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
             )
 
 
-# ---- what a checkpoint holds
+# ---- the content of a checkpoint
 
 
 def to_checkpoint(
     states: Mapping[str, FitState], start: FitStart, rows_seen: int, fingerprint: Mapping[str, Any]
 ) -> CheckpointData:
-    """Return what a checkpoint holds of a fit.
+    """Return the content of a fit's checkpoint.
 
     Args:
-        states: where it stands, as ``now``; and ``best``, where it may go back to that.
+        states: the current state as ``now``, and the best one as ``best`` if the fit may rewind to it.
         start: how it started.
         rows_seen: by earlier fits.
         fingerprint: see ``fingerprint``.
@@ -214,11 +214,11 @@ def to_checkpoint(
 
 
 def from_checkpoint(data: CheckpointData, template: FitState) -> dict[str, FitState]:
-    """Return where a saved fit stood: ``now``, and for a fit that may go back ``best``.
+    """Return the states of a saved fit: ``now``, and ``best`` for a fit that may rewind.
 
     Args:
         data: of the checkpoint.
-        template: where this fit would begin.
+        template: the initial state of this fit.
 
     Raises:
         CheckpointError: something is missing, or has another shape or type than this fit's.
@@ -230,10 +230,10 @@ def from_checkpoint(data: CheckpointData, template: FitState) -> dict[str, FitSt
 
 
 def restore_rng(rng: np.random.RandomState, data: CheckpointData) -> None:
-    """Let a generator stand where that of a saved fit stood when it began.
+    """Set a generator to the initial state of a saved fit's generator.
 
     Raises:
-        CheckpointError: the file tells no such thing.
+        CheckpointError: the file lacks it.
     """
     with checkpoint_errors():
         state, key = data.metadata["rng"], data.arrays["rng.state.key"]
@@ -256,14 +256,14 @@ def saved_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
     """Return how a saved fit shuffles rows of so many bytes.
 
     Raises:
-        CheckpointError: the file tells no such thing, or what no fit does.
+        CheckpointError: the file lacks it, or holds a value that no fit writes.
     """
     with checkpoint_errors():
         saved = dict(data.metadata["fingerprint"])
         if "shuffle_config" not in saved:
             raise ValueError("its rows lay in memory")
         rows, partitions = map(read_count, saved["shuffle_config"])
-        # A file that names more would have it taken from the memory of this machine.
+        # A file that names more would make this machine allocate that memory.
         max_rows = max(BUFFER_BYTES // row_bytes, 1)
         if not (1 <= rows <= max_rows and 1 <= partitions <= MAX_OPEN_PARTITIONS):
             raise ValueError(f"rows are shuffled in buffers of {rows} from {partitions} partitions")
@@ -271,13 +271,13 @@ def saved_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
 
 
 class EpochSummary(NamedTuple):
-    """What a saved fit tells of an epoch that it has done.
+    """A saved fit's record of a completed epoch.
 
     Attributes:
         loss: of the training.
         learning_rate: the last step's.
         validation_loss: on the validation rows, or None.
-        rows: how many were trained on.
+        rows: the number of rows trained on.
         seconds: how long that took.
     """
 
@@ -289,10 +289,10 @@ class EpochSummary(NamedTuple):
 
 
 def epoch_summaries(data: CheckpointData) -> list[EpochSummary]:
-    """Return what a saved fit tells of its epochs, before there are rows or a network.
+    """Return a saved fit's records of its epochs; this needs no rows and no network.
 
     Raises:
-        CheckpointError: the file tells no such thing.
+        CheckpointError: the file lacks it.
     """
     with checkpoint_errors():
         state = data.metadata["states"]["now"]
@@ -319,7 +319,7 @@ def epoch_summaries(data: CheckpointData) -> list[EpochSummary]:
 
 @contextmanager
 def checkpoint_errors() -> Iterator[None]:
-    """Say of a file that is whole and lacks something that no fit has written it."""
+    """Report a file that is complete but was not written by a fit."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -330,23 +330,23 @@ def checkpoint_errors() -> Iterator[None]:
         ) from error
 
 
-# ---- on the way
+# ---- during the fit
 
 
 class CheckpointManager:
-    """Follows the state of a fit from chunk to chunk, saves it when it is time, and goes back where it must.
+    """Follows the state of a fit from chunk to chunk, saves it when due, and rewinds it after divergence.
 
     Args:
         callback: knows the state after each epoch.
-        engine: what runs the fit.
+        engine: runs the fit.
         start: how it started.
-        fingerprint: see ``fingerprint``; compared only where there are checkpoints.
+        fingerprint: see ``fingerprint``; compared only if there are checkpoints.
 
     Attributes:
-        state: where the fit stands.
+        state: the current state of the fit.
 
     Raises:
-        CheckpointError: the checkpoint to go on from is of another fit.
+        CheckpointError: the checkpoint to resume from is of another fit.
     """
 
     def __init__(
@@ -369,12 +369,12 @@ class CheckpointManager:
 
     @property
     def needs_chunks(self) -> bool:
-        """Whether epochs are run in chunks, so that the state is known in between."""
+        """Whether epochs are run in chunks, so that the state is known within an epoch."""
         return self._may_rewind or self.start.checkpoints is not None
 
     def on_progress(self, progress: TrainProgress) -> None:
-        """Take note of where training stands, and save it if it is time."""
-        # The history is that of the last epoch done, whatever interrupts what comes after it.
+        """Record the training progress, and save it if a save is due."""
+        # The history ends with the last epoch done, even if the next one is interrupted.
         self.state = replace(self.callback.state, progress=progress, rng_state=self.engine.rng_state())
         between = not len(progress.losses)
         curve = self.state.history.loss_curve
@@ -385,7 +385,7 @@ class CheckpointManager:
             self._save(checkpoints)
 
     def end(self, *, stopped: bool) -> FitState:
-        """Return where the fit ended, and save it; after Ctrl-C save where it last stood.
+        """Return the final state and save it; after Ctrl-C save the last one.
 
         Args:
             stopped: whether something else than the number of epochs ended it.
@@ -400,13 +400,13 @@ class CheckpointManager:
         return state
 
     def rewind(self, error: DivergedError) -> None:
-        """Go back to the best epoch so far, for another try at half the learning rate.
+        """Rewind to the best epoch so far, to try again at half the learning rate.
 
         Args:
             error: what happened.
 
         Raises:
-            DivergedError: that is not wanted, or was tried often enough.
+            DivergedError: rewinding is not enabled, or its limit is reached.
         """
         if not self._may_rewind:
             raise error
@@ -423,7 +423,7 @@ class CheckpointManager:
         )
 
     def scaled_schedule(self, schedule: Schedule) -> Schedule:
-        """Halve the rates of a schedule for every time that the fit went back."""
+        """Halve the rates of a schedule for each rewind of the fit."""
         factor = 0.5**self.state.rewinds
         return schedule if factor == 1 else lambda step: schedule(step) * factor
 

@@ -1,6 +1,6 @@
-"""Checkpoints: the state of a fit in files that say whether they are whole, the last two kept.
+"""Checkpoints: the state of a fit in files with a checksum; the last two are kept.
 
-A file is in the safetensors format, which holds arrays and text and nothing that could run. Its text holds a
+A file is in the safetensors format, which holds arrays and text and no code. Its text holds a
 SHA-256 of everything else in it.
 """
 
@@ -25,7 +25,7 @@ from batchprop.files import completed_paths, fsync_path, temporary_path
 FORMAT = 2
 
 MAX_TO_KEEP = 2
-"""How many checkpoints stay: should the last be damaged, there is one before it."""
+"""The number of checkpoints to keep: if the last is damaged, there is an earlier one."""
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h)")
@@ -33,7 +33,7 @@ _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
 
 
 class CheckpointData(NamedTuple):
-    """What the file of a checkpoint holds.
+    """The content of a checkpoint file.
 
     Attributes:
         arrays: by name.
@@ -48,7 +48,7 @@ class Checkpoints:
     """A folder in which a fit saves its state, so that it can resume after a crash or a stop.
 
     Args:
-        folder: where; made as needed.
+        folder: the folder, created if needed.
         every: how often: a time such as ``"5min"``, ``"30s"``, ``"2h"``, or a number of epochs.
 
     Raises:
@@ -78,7 +78,7 @@ class Checkpoints:
 
     @classmethod
     def of(cls, checkpoint: Any) -> Checkpoints | None:
-        """Take what ``fit`` was given: a folder, checkpoints, or None.
+        """Convert the argument of ``fit``: a folder, checkpoints, or None.
 
         Raises:
             ParameterError: it is none of these.
@@ -93,24 +93,24 @@ class Checkpoints:
         )
 
     def files(self) -> list[Path]:
-        """The checkpoints that are there, the oldest first."""
+        """The existing checkpoints, the oldest first."""
         if not self.folder.is_dir():
             return []
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
 
     def clear(self) -> None:
-        """Remove all checkpoints, and the folder where nothing else is in it."""
+        """Remove all checkpoints, and the folder if nothing else is in it."""
         for path in self.files():
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
 
     def should_save(self, epochs: int, *, between: bool) -> bool:
-        """Whether it is time for another one.
+        """Whether another checkpoint is due.
 
         Args:
             epochs: how many are done.
-            between: whether no epoch is under way.
+            between: whether the fit is between two epochs.
         """
         if self._epochs:
             return between and epochs >= self._last_epoch + self._epochs
@@ -120,16 +120,16 @@ class Checkpoints:
         """Write another checkpoint, and remove all but the last two.
 
         Args:
-            data: what it holds.
+            data: its content.
             epochs: how many are done.
 
         Returns:
             The file.
 
         Raises:
-            CheckpointError: it could not be written; the earlier ones are as they were.
+            CheckpointError: it could not be written; the earlier ones are unchanged.
         """
-        # Beside, flushed to the disk, then renamed: whoever is killed here leaves a whole file, or none.
+        # Written next to its final path, synced, renamed: a killed process leaves a complete file or none.
         earlier = self.files()
         number = _number(earlier[-1]) + 1 if earlier else 1
         path = self.folder / f"checkpoint-{number:06}.safetensors"
@@ -154,13 +154,13 @@ class Checkpoints:
         return path
 
     def latest(self) -> CheckpointData | None:
-        """Read the last checkpoint that is whole; warn of one that is damaged.
+        """Read the last undamaged checkpoint; warn about a damaged one.
 
         Returns:
-            What it holds; None where there is no checkpoint.
+            Its content; None if there is no checkpoint.
 
         Raises:
-            CheckpointError: all that are there are damaged, or one is of another version of batchprop.
+            CheckpointError: all are damaged, or one is of another version of batchprop.
         """
         damaged = list[str]()
         for path in reversed(self.files()):
@@ -169,7 +169,7 @@ class Checkpoints:
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
-            # Another format is no damage: the checkpoint before this one has the same.
+            # Another format is not damage: the previous checkpoint has the same.
             _check_format(data, path)
             if damaged:
                 warn(f"{damaged[0]}: the one before it, {path.name}, is used")
@@ -182,7 +182,7 @@ class Checkpoints:
 
 
 def serialize(data: CheckpointData) -> bytes:
-    """Return a checkpoint as the bytes of a file, its checksum inside."""
+    """Return a checkpoint as the bytes of a file that contains its checksum."""
     safetensors = _safetensors()
     text = json.dumps({"format": FORMAT, **data.metadata})
     arrays = {name: np.asarray(array, order="C") for name, array in data.arrays.items()}
@@ -191,10 +191,10 @@ def serialize(data: CheckpointData) -> bytes:
 
 
 def deserialize(path: Path) -> CheckpointData:
-    """Read the file of a checkpoint, and check that it is whole.
+    """Read a checkpoint file and verify its checksum.
 
     Raises:
-        CheckpointError: it is damaged, or no checkpoint.
+        CheckpointError: it is damaged, or not a checkpoint.
     """
     safetensors = _safetensors()
     try:

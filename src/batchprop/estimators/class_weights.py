@@ -1,4 +1,4 @@
-"""``class_weight``: learnt once from the target, then looked up for any rows."""
+"""``class_weight``: computed once from the target, then looked up for any rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compute_class_weights(
     classes: TargetEncoding,
     counts: Sequence[Mapping[Any, int]] | None = None,
 ) -> list[NDArray[np.floating]]:
-    """Return what each class weighs.
+    """Return the weight of each class.
 
     ``"balanced"`` is ``n / (K n_k)`` for a class of n_k rows, K the number of classes that occur.
 
@@ -29,7 +29,7 @@ def compute_class_weights(
         class_weight: ``"balanced"``, a dict ``{class: weight}``, or a list of dicts, one for each target.
         y: the target, from which ``"balanced"`` is counted.
         classes: its classes.
-        counts: how often each occurs in each column of y, where y is only some rows of it.
+        counts: how often each occurs in each column of y, if y holds only some of the rows.
 
     Returns:
         For each target (or label) the weights of its classes.
@@ -82,7 +82,7 @@ def _class_counts(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _balanced_weights(counts: NDArray[np.intp]) -> NDArray[np.floating]:
-    # A class that does not occur has no rows to weigh.
+    # A class that does not occur has no rows to weight.
     return np.asarray(counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)))
 
 

@@ -1,4 +1,4 @@
-"""Estimators from what was trained elsewhere: one of scikit-learn's, or the weights of a network."""
+"""Estimators from models trained elsewhere: fitted scikit-learn estimators, or the weights of a network."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _N_BINARY = 2
 
 
 class ConvertibleClassifier(BaseMLP):
-    """Takes in classifiers that were trained elsewhere; a base of ``MLPClassifier``."""
+    """Constructors from classifiers trained elsewhere; a base of ``MLPClassifier``."""
 
     @classmethod
     def from_sklearn(cls, fitted: Any) -> Self:
-        """Return an estimator that goes on where a fitted one of scikit-learn's stands.
+        """Return an estimator that continues a fitted scikit-learn estimator.
 
         Args:
             fitted: a fitted ``sklearn.neural_network.MLPClassifier``.
 
         Returns:
             A fitted estimator with its parameters, weights and history, and ``dtype=None``: it computes in
-            the precision of X, as scikit-learn does. What scikit-learn does not tell of an epoch is nan.
+            the precision of X, as scikit-learn does. Values that scikit-learn does not keep are nan.
 
         Raises:
             ParameterError: it is something else.
             NotFittedError: it is not fitted.
-            InputError: it knows one class only.
+            InputError: it has one class only.
 
         Example:
             >>> import batchprop, sklearn.neural_network
@@ -57,13 +57,13 @@ class ConvertibleClassifier(BaseMLP):
 
     @classmethod
     def from_weights(cls, weights: Any, *, classes: Any, **parameters: Any) -> Self:
-        """Return an estimator with the weights of a network that was trained elsewhere.
+        """Return an estimator with the weights of a network trained elsewhere.
 
         Args:
             weights: ``(W, b)`` of each layer, ``W (n_out, n_in)`` and ``b (n_out,)``, as ``torch.nn.Linear``
                 has them. Two classes may have one output (a sigmoid's) or two (a softmax's).
             classes: the labels in the order of the outputs, the second one that of a single output; a list
-                of such for several targets; None for labels of 0 and 1, an output each.
+                of these for several targets; None for labels of 0 and 1, one output each.
             parameters: of the constructor, ``activation`` above all; ``dtype`` is None unless given.
 
         Returns:
@@ -87,18 +87,18 @@ class ConvertibleClassifier(BaseMLP):
 
 
 class ConvertibleRegressor(BaseMLP):
-    """Takes in regressors that were trained elsewhere; a base of ``MLPRegressor``."""
+    """Constructors from regressors trained elsewhere; a base of ``MLPRegressor``."""
 
     @classmethod
     def from_sklearn(cls, fitted: Any) -> Self:
-        """Return an estimator that goes on where a fitted one of scikit-learn's stands.
+        """Return an estimator that continues a fitted scikit-learn estimator.
 
         Args:
             fitted: a fitted ``sklearn.neural_network.MLPRegressor``.
 
         Returns:
             A fitted estimator with its parameters, weights and history, and ``dtype=None``: it computes in
-            the precision of X, as scikit-learn does. What scikit-learn does not tell of an epoch is nan.
+            the precision of X, as scikit-learn does. Values that scikit-learn does not keep are nan.
 
         Raises:
             ParameterError: it is something else.
@@ -110,7 +110,7 @@ class ConvertibleRegressor(BaseMLP):
 
     @classmethod
     def from_weights(cls, weights: Any, **parameters: Any) -> Self:
-        """Return an estimator with the weights of a network that was trained elsewhere.
+        """Return an estimator with the weights of a network trained elsewhere.
 
         Args:
             weights: ``(W, b)`` of each layer, ``W (n_out, n_in)`` and ``b (n_out,)``, as ``torch.nn.Linear``
@@ -135,11 +135,11 @@ class ConvertibleRegressor(BaseMLP):
         return model
 
 
-# ---- scikit-learn's
+# ---- from scikit-learn
 
 
 def _copy_fitted(ours: type[EstimatorT], theirs: Any, kind: Any) -> EstimatorT:
-    """An estimator of ours with all that a fitted one of scikit-learn's has; the arrays are copies."""
+    """A batchprop estimator with the parameters and copied attributes of a fitted scikit-learn one."""
     if not isinstance(theirs, kind):
         raise ParameterError(
             f"from_sklearn takes a fitted scikit-learn {kind.__name__}, not a {type(theirs).__name__}"
@@ -165,7 +165,7 @@ def _copy_inputs(model: BaseMLP, theirs: Any) -> None:
 
 
 def _copy_history(model: BaseMLP, theirs: Any) -> None:
-    """The history as far as scikit-learn keeps it; what it does not tell of an epoch is nan."""
+    """The history that scikit-learn keeps; missing values of an epoch are nan."""
     model.loss_, model.n_iter_, model.t_ = float(theirs.loss_), int(theirs.n_iter_), int(theirs.t_)
     if model.solver == "lbfgs":
         model.loss_curve_ = [math.nan] * (model.n_iter_ - 1) + [model.loss_]
@@ -193,11 +193,11 @@ def _number(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-# ---- of weights
+# ---- from weights
 
 
 def _from_weights(ours: type[EstimatorT], weights: Any, parameters: dict[str, Any]) -> EstimatorT:
-    """An estimator that predicts with given weights, and whose history is empty."""
+    """An estimator that predicts with given weights and has an empty history."""
     net = Network.from_weights(weights)
     if "hidden_layer_sizes" in parameters:
         raise ParameterError(
@@ -218,7 +218,7 @@ def _common_dtype(layers: Layers) -> Any:
 
 
 def _set_unfitted_defaults(model: EstimatorT) -> EstimatorT:
-    """As an estimator is that no fit has interrupted, or run on an engine of its own."""
+    """Set the attributes of a fit that was not interrupted and used no engine."""
     model.interrupted_, model.engine_ = False, "numpy"
     return model
 
@@ -233,7 +233,7 @@ def _set_classes(model: Any, classes: TargetEncoding) -> None:
 
 
 def _copy_classes(theirs: Any) -> TargetEncoding:
-    """The classes of a fitted classifier of scikit-learn's."""
+    """The classes of a fitted scikit-learn classifier."""
     labels = np.array(theirs.classes_)
     if len(labels) < _N_BINARY:
         raise InputError(f"the classifier knows one class only ({labels.tolist()}): train it on two at least")
@@ -243,9 +243,9 @@ def _copy_classes(theirs: Any) -> TargetEncoding:
 
 
 def _validate_classes(classes: Any, weights: Any) -> tuple[TargetEncoding, list[Any]]:
-    """The classes that a network's outputs stand for, sorted, and its weights with the outputs in that order.
+    """The classes of a network's outputs, sorted, and its weights with the outputs in that order.
 
-    Two classes may have two outputs, under a softmax: ``softmax(z)₁ = sigmoid(z₁ − z₀)``, so that the last
+    Two classes may have two outputs, under a softmax: as ``softmax(z)₁ = sigmoid(z₁ − z₀)``, the last
     layer's rows become their difference.
     """
     layers = list(Network.from_weights(weights).layers)

@@ -1,4 +1,4 @@
-"""The rows of a fit: a table in memory, or one that is read in every epoch; both give the same chunks."""
+"""The rows of a fit: a table in memory, or one that is read in every epoch, behind one interface."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ _MIN_PARTITIONS = 4
 
 
 class TrainingRows(Protocol):
-    """What a fit asks of its rows, wherever they lie."""
+    """The interface of a fit's rows, in memory or not."""
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are to train on."""
+        """The number of training rows."""
 
     @property
     def n_outputs(self) -> int:
-        """How many outputs the targets ask for."""
+        """The number of outputs for the targets."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """In which the network is trained."""
+        """The dtype in which the network is trained."""
 
     @property
     def weights(self) -> NDArray[np.floating] | None:
-        """Of all rows of a table in memory, by their number; None where they count the same, or are read."""
+        """The weights of all rows of a table in memory; None if they are equal, or are read with the rows."""
 
     @property
     def validation(self) -> LabelledRows | None:
-        """The rows to validate on, or None."""
+        """The validation rows, or None."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return plain data that differs where the rows do: their number and a checksum, at least."""
+        """Return plain data that identifies the rows: their number and a checksum, at least."""
 
     def chunks(
         self,
@@ -72,26 +72,26 @@ class TrainingRows(Protocol):
         sampler: BatchSampler | None = None,
         batches_per_chunk: int | None = None,
     ) -> EpochIterator:
-        """Run epochs, each in chunks of rows and the batches to take of them.
+        """Yield epochs, each as chunks of rows with their batches.
 
         Args:
             batch_size: m, for batches of so many rows each.
             rng: shuffles the rows; None takes them in order.
-            sampler: other batches than these, where the rows lie in memory.
-            batches_per_chunk: how many batches to run at a time, where the rows lie in memory; None for
+            sampler: yields other batches, for rows in memory.
+            batches_per_chunk: how many batches to run at a time, for rows in memory; None for
                 a whole epoch.
         """
 
 
 @dataclass(frozen=True)
 class ArrayDataset:
-    """Some rows of a table that lies in memory.
+    """Some rows of a table in memory.
 
     Attributes:
         labelled: all rows, with the user's own weights.
-        table: the same as the network learns them, class weights among the weights.
+        table: the same rows, encoded for the network, with class weights among the weights.
         rows: which of them to train on.
-        validation: the rows to validate on, or None.
+        validation: the validation rows, or None.
     """
 
     labelled: LabelledRows
@@ -101,26 +101,26 @@ class ArrayDataset:
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are to train on."""
+        """The number of training rows."""
         return len(self.rows)
 
     @property
     def n_outputs(self) -> int:
-        """How many outputs the targets ask for."""
+        """The number of outputs for the targets."""
         return int(self.table.Y.shape[1])
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """In which the network is trained."""
+        """The dtype in which the network is trained."""
         return self.table.Y.dtype
 
     @property
     def weights(self) -> NDArray[np.floating] | None:
-        """Of all rows, by their number."""
+        """The weights of all rows, by their number."""
         return self.table.weights
 
     def hold_out(self, fraction: float, labels: Any, rng: np.random.RandomState) -> ArrayDataset:
-        """Set some rows apart to validate on, stratified by the labels, where there are any."""
+        """Hold out some rows for validation, stratified by the labels if there are any."""
         train, rows = train_valid_split(len(self.rows), fraction, labels, rng)
         validation, weights = self.labelled.subset(rows), self.labelled.weights
         if weights is not None:
@@ -141,7 +141,7 @@ class ArrayDataset:
         sampler: BatchSampler | None = None,
         batches_per_chunk: int | None = None,
     ) -> EpochIterator:
-        """Run epochs over the rows, each in one chunk unless told otherwise."""
+        """Yield epochs over the rows, each in one chunk by default."""
         sampler = minibatches(self.rows, batch_size, rng) if sampler is None else sampler
         if batches_per_chunk is None:
             return whole_epochs(self.table, sampler)
@@ -153,7 +153,7 @@ class RowEncoder(NamedTuple):
 
     Attributes:
         validate: ``(X, y, reset=...)`` to arrays.
-        encode: ``(y, dtype)`` to the targets as the network learns them, ``(m, K)``.
+        encode: ``(y, dtype)`` to the encoded targets, ``(m, K)``.
         weigh: ``(y, weights)`` to the weights with those of the classes.
     """
 
@@ -167,14 +167,14 @@ class StreamingDataset:
     """Rows that are read in every epoch.
 
     Attributes:
-        source: where they come from.
+        source: provides the rows.
         summary: the statistics of a scan of them.
-        encoder: makes examples of them.
+        encoder: turns them into examples.
         holdout_seed: decides which rows are held out, as it did in that scan.
-        n_outputs: how many outputs the targets ask for.
-        dtype: in which the network is trained.
+        n_outputs: the number of outputs for the targets.
+        dtype: the dtype in which the network is trained.
         shuffle: how the rows are shuffled.
-        validation: the rows to validate on, or None.
+        validation: the validation rows, or None.
     """
 
     source: DataSource
@@ -188,7 +188,7 @@ class StreamingDataset:
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are to train on."""
+        """The number of training rows."""
         return self.summary.n_rows
 
     @property
@@ -200,7 +200,7 @@ class StreamingDataset:
         """Validate on the rows that the scan of the source held out.
 
         Raises:
-            InputError: there are too few of them, or none is left to train on.
+            InputError: there are too few of them, or no training rows are left.
         """
         blocks, n_rows = self.summary.validation, self.n_rows
         n_validation = sum(len(y) for _, y, _ in blocks)
@@ -236,7 +236,7 @@ class StreamingDataset:
         sampler: BatchSampler | None = None,
         batches_per_chunk: int | None = None,
     ) -> EpochIterator:
-        """Run epochs over the rows as they are read and shuffled, a buffer of them in a chunk."""
+        """Yield epochs over the rows as they are read and shuffled; each chunk is one buffer."""
         if sampler is not None:
             raise ParameterError("a sampler names rows by their numbers: give it rows in memory")
         seed = None if rng is None else int(rng.randint(2**31 - 1))
@@ -245,7 +245,7 @@ class StreamingDataset:
         )
 
     def warn_if_barely_shuffled(self) -> None:
-        """Warn of a table of which the buffer sees a few neighbouring rows at a time."""
+        """Warn about a table whose shuffle buffer holds only a few neighbouring rows at a time."""
         if self.shuffle.partitions < _MIN_PARTITIONS and self.shuffle.rows < self.n_rows:
             warn(
                 f"{self.shuffle.partitions} of the table's {len(self.source.partitions)} row groups or the "
@@ -274,7 +274,7 @@ def _validation_checksum(validation: LabelledRows | None) -> dict[str, int]:
 
 
 def as_source(X: Any, y: Any, sample_weight: Any) -> DataSource | None:
-    """Return where rows come from that ``fit`` is to read bit by bit; None for rows that lie in memory.
+    """Return the source of rows that ``fit`` reads in parts; None for rows in memory.
 
     Args:
         X: as given to ``fit``: a source, an iterable of chunks or a function that makes one, or anything
@@ -311,10 +311,10 @@ def _yields_chunks(X: Any) -> bool:
 
 
 def check_streamable(estimator: FitInterface, call: FitArgs) -> None:
-    """Refuse what needs all rows at once.
+    """Refuse options that need all rows at once.
 
     Raises:
-        ParameterError: something is asked for that a table which is read in parts cannot serve.
+        ParameterError: an option needs more than a table that is read in parts can provide.
     """
     unsupported = {
         "solver='lbfgs'": (estimator.solver == "lbfgs", "use 'adam', 'adamw' or 'sgd'"),

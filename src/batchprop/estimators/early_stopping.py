@@ -22,7 +22,7 @@ from batchprop.training import Engine, EpochRecord, TrainProgress
 
 
 def count_no_improve(n_no_improve: int, score: float, best: float, tol: float) -> int:
-    """Return how many epochs in a row brought no progress, after another one's score; higher is better.
+    """Return the number of epochs in a row without progress, after another score; higher is better.
 
     Example:
         >>> (
@@ -31,7 +31,7 @@ def count_no_improve(n_no_improve: int, score: float, best: float, tol: float) -
         ... )
         (2, 0)
     """
-    # Written so that a score that is not a number is no progress.
+    # Written so that NaN counts as no progress.
     return 0 if score >= best + tol else n_no_improve + 1
 
 
@@ -39,15 +39,15 @@ class ValidationCallback:
     """Takes the state of a fit from epoch to epoch: validation, history, best weights, and whether to stop.
 
     Args:
-        estimator: whose attributes show the state, and whose callbacks get each epoch.
-        valid: the rows to validate on, or None.
-        schedule: reduced before training stops, where it is a ``ReduceOnPlateau``.
-        engine: predicts the rows to validate on.
-        state: where the fit begins.
+        estimator: its attributes show the state, and its callbacks get each epoch.
+        valid: the validation rows, or None.
+        schedule: reduced before training stops, if it is a ``ReduceOnPlateau``.
+        engine: predicts the validation rows.
+        state: the initial state of the fit.
 
     Attributes:
         state: after the last epoch.
-        last: the last epoch; None before the first one since the fit began, was resumed or went back.
+        last: the last epoch; None before the first one since the fit began, was resumed or rewound.
     """
 
     def __init__(
@@ -70,21 +70,21 @@ class ValidationCallback:
         publish(estimator, self.state)
 
     def on_epoch_end(self, epoch: EpochRecord) -> bool:
-        """Take in an epoch; return whether training should end."""
+        """Process an epoch; return whether training should end."""
         epoch = self._validate(epoch)
-        # Else Ctrl-C could come between two curves of one epoch.
+        # Otherwise Ctrl-C could interrupt between two curves of one epoch.
         with defer_signals():
             self.state, stop = self._advance(epoch)
             self.last = epoch = replace(epoch, fit_state=self.state)
             publish(self.estimator, self.state)
             if self.estimator.verbose:
                 print(_format_epoch(epoch))
-        # Every callback sees every epoch, also one that an earlier callback ends.
+        # Every callback gets every epoch, even if an earlier callback ends training.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
         return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
 
     def restore(self, state: FitState) -> None:
-        """Go back, or on, to a state."""
+        """Set the state, after a resume or a rewind."""
         self.state, self.last = state, None
         if isinstance(self.schedule, ReduceOnPlateau) and state.plateau_rate is not None:
             self.schedule.learning_rate = state.plateau_rate
@@ -109,7 +109,7 @@ class ValidationCallback:
         return replace(epoch, validation_loss=loss, validation_score=float(score))
 
     def _check_defined(self, score: float, n_rows: int) -> None:
-        """Refuse a score that no epoch so far has had: early stopping would end with untrained weights."""
+        """Refuse NaN if no epoch so far had a score: early stopping would end with untrained weights."""
         if math.isnan(score) and self.state.best_layers is None:
             raise InputError(
                 f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {n_rows} "
@@ -122,7 +122,7 @@ class ValidationCallback:
         history = state.history.append(
             epoch.loss, epoch.learning_rate, epoch.validation_loss, epoch.validation_score
         )
-        # L-BFGS takes its rows many times in an iteration: as in scikit-learn, it does not count them.
+        # L-BFGS uses its rows many times in an iteration; as in scikit-learn, they are not counted.
         rows = 0 if self.estimator.solver == "lbfgs" else epoch.rows
         state = replace(
             state,
@@ -160,7 +160,7 @@ def copy_with_weights(estimator: FitInterface, net: Network) -> FitInterface:
     """Return a shallow copy of an estimator with another network's weights, for a scorer to call."""
     fitted = copy.copy(estimator)
     fitted._set_weights(net, net.layers[0].W.dtype)
-    # A scorer hands over validated arrays, which no longer have names.
+    # A scorer passes validated arrays, which no longer have names.
     if hasattr(fitted, "feature_names_in_"):
         del fitted.feature_names_in_
     return fitted
@@ -173,7 +173,7 @@ def _scorer(estimator: FitInterface) -> Any:
 
 
 def _accepts_weights(scorer: Any) -> bool:
-    # A scorer of scikit-learn's hands them to its metric, which need not know of them.
+    # A scikit-learn scorer passes them to its metric, which may not accept them.
     return "sample_weight" in inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
 
 

@@ -1,4 +1,4 @@
-"""Which engine an estimator works on, and how it is made."""
+"""The choice and construction of an estimator's engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fit_engine(
     estimator: FitInterface, net: Network, n_rows: int, batch_size: int, entropy: list[int] | None
 ) -> Engine:
     """Return the engine for a fit, seeded with ``entropy``, and note its name as ``engine_``."""
-    # A call of partial_fit is judged by max_iter epochs as well: it seldom comes alone.
+    # A call of partial_fit is also judged by max_iter epochs, as it is rarely the only one.
     work = Workload(net.sizes, n_rows, batch_size, estimator.max_iter)
     estimator.engine_ = _choose(estimator, net, work)
     if estimator.engine == "auto" and not jax_is_installed() and worth_compiling(work) and _is_builtin(net):
@@ -43,7 +43,7 @@ def predict_engine(estimator: FitInterface, net: Network, n_rows: int) -> Engine
 
 
 def overhead_in_rows(engine: Engine) -> float:
-    """Return how many rows cost as much as a step does besides its rows."""
+    """Return the fixed cost of a step, as a number of rows."""
     # Measured (benchmarks/NOTES.md): 150 in NumPy, 50 compiled for a processor; on an accelerator nearly any
     # batch costs the same.
     platform = getattr(getattr(engine, "device", None), "platform", None)
@@ -51,7 +51,7 @@ def overhead_in_rows(engine: Engine) -> float:
 
 
 def _choose(estimator: FitInterface, net: Network, work: Workload) -> str:
-    # Of an activation of the user's own only NumPy can be trusted to run it unasked.
+    # Only NumPy is sure to run a user's own activation.
     asked = estimator.engine if _is_builtin(net) or estimator.engine != "auto" else "numpy"
     chosen = choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
     if chosen == "jax" and asked == "auto" and estimator.device is None and forked_from_jax():
@@ -73,7 +73,7 @@ def _make(estimator: FitInterface, name: str, entropy: list[int] | None) -> Engi
     from batchprop.engines.jax import JaxEngine
 
     seed = None if entropy is None else _pack_words(np.random.SeedSequence(entropy).generate_state(4))
-    # A call of partial_fit with few rows is padded to a batch, as the next one may bring more.
+    # A call of partial_fit with few rows is padded to a batch, as the next one may have more.
     named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
     capacity = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:

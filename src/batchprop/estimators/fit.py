@@ -1,4 +1,4 @@
-"""Fitting by batches, chunk by chunk: checkpoints, monitors, recording, early stopping, going back."""
+"""Fitting by batches, chunk by chunk: checkpoints, monitors, recording, early stopping, rewinding."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from batchprop.schedules import Schedule
 from batchprop.training import Engine, EpochRecord, TrainConfig, TrainState, init_state, run_epochs
 
 CHUNK_SECONDS = 0.5
-"""About how long a chunk of an epoch takes in NumPy, where a fit is saved in between."""
+"""The approximate time of a chunk in NumPy if a fit is saved within an epoch."""
 
 
 class FitPlan(NamedTuple):
-    """All that stays the same in a fit.
+    """The settings of a fit, which do not change while it runs.
 
     Attributes:
         config: the network's structure, the optimiser, the objective.
-        dataset: the rows to train and to validate on.
-        batch_size: the first one.
+        dataset: the training and validation rows.
+        batch_size: the first batch size.
         schedule: of the learning rate.
         engine: runs the steps.
-        private: what keeps the privacy guarantee, or None.
-        monitors: what is recorded of the gradients.
-        recorder: what is recorded of the rows, or None.
+        private: keeps the privacy guarantee, or None.
+        monitors: the gradient statistics to record.
+        recorder: records statistics of the rows, or None.
         rng: shuffles the rows.
     """
 
@@ -69,11 +69,11 @@ def fit(
 
     Args:
         estimator: its parameters are read, its history is written.
-        net: where to begin.
-        dataset: the rows to train and to validate on.
-        start: how the fit starts: anew, or from a checkpoint.
-        call: what ``fit`` was given; with ``partial`` one epoch only, going on with the optimiser's memory of
-            the last call.
+        net: the initial network.
+        dataset: the training and validation rows.
+        start: how the fit starts: from scratch, or from a checkpoint.
+        call: the arguments of ``fit``; with ``partial`` one epoch only, continuing with the last call's
+            optimiser state.
 
     Returns:
         The network at the end, or the best one with ``early_stopping``.
@@ -130,7 +130,7 @@ def _plan(
 
 
 def _fingerprint(estimator: FitInterface, plan: FitPlan, start: FitStart) -> dict[str, Any]:
-    # Only checkpoints compare it, and it takes a look at every row.
+    # Only checkpoints compare it, and it reads every row.
     if start.checkpoints is None:
         return {}
     return fingerprint(estimator, plan.config.network, plan.engine.name, plan.dataset.fingerprint())
@@ -151,12 +151,12 @@ def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_e
                 return _run_callbacks(estimator, shown, manager.callback)
         except DivergedError as error:
             manager.rewind(error)
-            # The epochs done are skipped, not forgotten: their orders have to be drawn once more.
+            # The epochs done are skipped, but their orders must be drawn again.
             plan.rng.set_state(order)
 
 
 def _epochs(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager) -> Iterator[EpochRecord]:
-    """Train without end from where the fit stands."""
+    """Train without end from the current state."""
     sampler = _special_sampler(estimator, plan)
     chunks = plan.dataset.chunks(
         plan.batch_size,
@@ -179,7 +179,7 @@ def _batches_per_chunk(plan: FitPlan) -> int:
 
 
 def _special_sampler(estimator: FitInterface, plan: FitPlan) -> BatchSampler | None:
-    """The batches that are not simply so many rows each: those drawn by chance, or growing ones."""
+    """The sampler if batches do not have a fixed size: Poisson-sampled or growing batches."""
     if plan.private is not None:
         return plan.private.plan(math.ceil(plan.dataset.n_rows / plan.batch_size), plan.rng)
     if estimator.batch_size == "noise" and isinstance(plan.dataset, ArrayDataset):
@@ -193,7 +193,7 @@ def _special_sampler(estimator: FitInterface, plan: FitPlan) -> BatchSampler | N
 def _run_callbacks(
     estimator: FitInterface, epochs: Iterator[EpochRecord], callback: ValidationCallback
 ) -> bool:
-    """Take in epoch after epoch; return whether something else ended them than their number."""
+    """Run the callbacks after each epoch; return whether training ended before the last epoch."""
     try:
         return any(map(callback.on_epoch_end, epochs))
     except KeyboardInterrupt:
@@ -211,7 +211,7 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
         n_rows: n, the rows trained on.
 
     Returns:
-        From 1 to n; a larger one is cut with a warning, as in scikit-learn.
+        From 1 to n; a larger one is reduced with a warning, as in scikit-learn.
     """
     if isinstance(estimator.batch_size, str):
         largest = {"auto": AUTO_BATCH, "full": n_rows, "noise": min(FIRST_BATCH, estimator.max_batch_size)}
@@ -227,12 +227,12 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
 def _initial_train_state(
     estimator: FitInterface, config: TrainConfig, *, partial: bool
 ) -> tuple[TrainState, bool]:
-    """The weights with a new optimiser, or with that of the last call; and whether it is that."""
+    """The training state, with a new or the last call's optimiser state, and whether it is the latter."""
     state, last = init_state(config), estimator._fit_state
     if not partial or "optimizer" not in last:
         return state, False
     template = tree_flatten(state.optimizer)
-    # The solver, and so what it remembers, may be another than in the last call.
+    # The solver, and so its state, may differ from the last call's.
     if [np.shape(leaf) for leaf in template] != [np.shape(leaf) for leaf in last["optimizer"]]:
         return state, False
     leaves = (_cast_like(old, new) for old, new in zip(last["optimizer"], template, strict=True))
@@ -240,7 +240,7 @@ def _initial_train_state(
 
 
 def _cast_like(value: Any, template: Any) -> Any:
-    # One piece of the data may be trained in float64 and the next, larger one in float32.
+    # One part of the data may be trained in float64 and the next, larger one in float32.
     return value.astype(template.dtype) if isinstance(template, np.ndarray) else value
 
 
@@ -248,19 +248,19 @@ def _rng_seed(estimator: FitInterface, config: TrainConfig, rng: np.random.Rando
     if not config.objective.needs_rng:
         return None
     if estimator.privacy is not None and estimator.random_state is None:
-        # Noise that hides something must not come from a generator that anybody may have seeded.
+        # Noise for privacy must not come from a generator that anybody may have seeded.
         return [int(word) for word in np.random.SeedSequence().generate_state(8)]
-    # The rows seen so far are part of the seed, lest each call of partial_fit drops the same units.
+    # The rows seen so far are part of the seed, so that each call of partial_fit drops other units.
     return [rng.randint(2**31 - 1), estimator.t_]
 
 
 @contextmanager
 def fit_callbacks(estimator: FitInterface, *, resumed: bool) -> Iterator[None]:
-    """Tell the callbacks that have ``on_fit_begin`` or ``on_fit_end`` of the fit in the block.
+    """Call ``on_fit_begin`` and ``on_fit_end`` of the callbacks that have them, around the fit in the block.
 
     Args:
-        estimator: is handed to them.
-        resumed: whether the fit goes on from the last one.
+        estimator: passed to them.
+        resumed: whether the fit continues the last one.
 
     Example:
         >>> from types import SimpleNamespace

@@ -1,7 +1,7 @@
-"""The state of a fit: one immutable record of all that it needs to go on, or to go back.
+"""The state of a fit: one immutable record of all that it needs to resume or to rewind.
 
-``to_plain`` and ``from_plain`` turn it into dicts, lists, numbers and arrays and back, field by field as the
-types are declared: a field that is added here is saved, restored and checked without another line.
+``to_plain`` and ``from_plain`` turn it into dicts, lists, numbers and arrays and back, field by field by
+their declared types: a new field is saved, restored and checked without another line.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from batchprop.training import TrainProgress, TrainState
 
 
 class History(NamedTuple):
-    """The curves of an estimator, a number for each epoch, those of the fits that it goes on from included.
+    """The curves of an estimator, a number for each epoch, including those of the fits that it continues.
 
     Attributes:
         loss_curve: see ``MLPClassifier``; so are the others.
         learning_rate_curve: likewise.
-        validation_loss_curve: likewise; None without rows to validate on.
-        validation_scores: likewise; None without a score to watch.
+        validation_loss_curve: likewise; None without validation rows.
+        validation_scores: likewise; None without a monitored score.
     """
 
     loss_curve: tuple[float, ...]
@@ -50,21 +50,21 @@ class History(NamedTuple):
 
 @dataclass(frozen=True)
 class FitState:
-    """Where a fit stands, after an epoch or amid one.
+    """The state of a fit, after an epoch or within one.
 
     Attributes:
-        progress: weights, the optimiser's memory, steps and epochs taken, losses of the epoch under way.
-        rng_state: of the engine's generator; None where its numbers follow from the number of the step.
+        progress: weights, optimiser state, steps and epochs done, losses of the current epoch.
+        rng_state: of the engine's generator; None if the step number determines its draws.
         history: the curves up to the last epoch done.
         epochs: rows and seconds of each epoch of this fit.
-        rows_seen: by this fit and those that it goes on from.
-        best_score: the highest score so far, which early stopping compares with; None without a score.
-        best_iteration: the epoch that had it, counted from 1.
-        best_layers: its weights; None before one.
-        n_no_improve: how many epochs in a row brought no progress.
-        plateau_rate: the learning rate that ``"adaptive"`` has come down to; None with other schedules.
-        rewinds: how often the fit diverged and went back.
-        ended: whether something else than the number of epochs ended it.
+        rows_seen: by this fit and those that it continues.
+        best_score: the highest score so far, the reference of early stopping; None without a score.
+        best_iteration: the epoch of that score, counted from 1.
+        best_layers: the weights of that epoch; None before one.
+        n_no_improve: the number of epochs in a row without progress.
+        plateau_rate: the current learning rate of ``"adaptive"``; None with other schedules.
+        rewinds: how often the fit diverged and was rewound.
+        ended: whether it ended before the last epoch.
     """
 
     progress: TrainProgress
@@ -81,14 +81,14 @@ class FitState:
     ended: bool
 
 
-# ---- of an estimator
+# ---- from and to an estimator
 
 
 def initial_fit_state(estimator: FitInterface, state: TrainState, *, validates: bool) -> FitState:
-    """Return where a fit begins: with the history of the estimator, which a new fit has emptied.
+    """Return the initial state of a fit, with the history of the estimator, which a new fit has emptied.
 
     Args:
-        estimator: its history, and whether something is watched that may end the fit.
+        estimator: its history, and whether a monitored score or loss may end the fit.
         state: of the training.
         validates: whether there are rows to validate on.
     """
@@ -97,7 +97,7 @@ def initial_fit_state(estimator: FitInterface, state: TrainState, *, validates: 
     watches_score = estimator.early_stopping and stochastic
     best = estimator.best_validation_score_ if watches_score else estimator.best_loss_
     best_score = -math.inf if best is None else best if watches_score else -best
-    # Whether the training loss still falls is nothing that a private fit may tell by its length.
+    # The length of a private fit must not reveal whether the training loss still falls.
     watches = watches_score or (stochastic and estimator.privacy is None)
     return FitState(
         progress=TrainProgress(state),
@@ -127,7 +127,7 @@ def _curve(curve: list[float] | None, *, begins: bool) -> tuple[float, ...] | No
 
 
 def publish(estimator: FitInterface, state: FitState) -> None:
-    """Set the attributes in which scikit-learn's users look for the history of a fit."""
+    """Set the attributes of scikit-learn that hold the history of a fit."""
     for name, curve in state.history._asdict().items():
         setattr(estimator, f"{name}_", None if curve is None else list(curve))
     if state.history.loss_curve:
@@ -143,14 +143,14 @@ def publish(estimator: FitInterface, state: FitState) -> None:
 
 
 def remainder(state: FitState, records: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what no public attribute tells of the last fit, for ``partial_fit`` and ``warm_start`` to go on.
+    """Return the private state of the last fit, from which ``partial_fit`` and ``warm_start`` continue.
 
     Args:
-        state: at its end.
+        state: the final state.
         records: see ``recording.recording_result``.
 
     Returns:
-        Plain data and arrays, which every file format holds.
+        Plain data and arrays, which every file format can hold.
     """
     return {
         "optimizer": [to_plain(leaf) for leaf in tree_flatten(state.progress.state.optimizer)],
@@ -165,7 +165,7 @@ def remainder(state: FitState, records: dict[str, Any] | None) -> dict[str, Any]
 
 
 def to_plain(value: Any) -> Any:
-    """Return a record, and all in it, as dicts, lists, numbers and NumPy arrays.
+    """Return a record and its content as dicts, lists, numbers and NumPy arrays.
 
     Example:
         >>> from batchprop.params import Layer
@@ -217,15 +217,15 @@ def join_arrays(arrays: Mapping[str, NDArray[Any]], plain: Any, path: str = "") 
 
 
 def from_plain(plain: Any, template: FitState) -> FitState:
-    """Return the state that plain data describes, which may come from any file: every field is checked.
+    """Return the state that plain data describes; as it may come from any file, every field is checked.
 
     Args:
         plain: from ``to_plain``.
-        template: where the fit begins, whose weights and optimiser have the shapes that are wanted.
+        template: the initial state of the fit, which determines the shapes of weights and optimiser state.
 
     Raises:
         CheckpointError: an array has another shape or type than this fit's.
-        LookupError: a field is missing; likewise TypeError and ValueError, where it is of another type.
+        LookupError: a field is missing; likewise TypeError and ValueError, if it has another type.
     """
     train_state = template.progress.state
     state: FitState = _read(FitState, plain, {"state": train_state, "best_layers": train_state.layers})
@@ -238,7 +238,7 @@ def from_plain(plain: Any, template: FitState) -> FitState:
 
 
 def _read(hint: Any, plain: Any, like: Mapping[str, Any]) -> Any:
-    """A value of the declared type; fields that ``like`` names are read as what it has there."""
+    """A value of the declared type; fields that ``like`` has are read with its shapes."""
     if hint in _READERS:
         return _READERS[hint](plain)
     origin, args = get_origin(hint), get_args(hint)
@@ -266,7 +266,7 @@ def _field_types(record: Any) -> dict[str, Any]:
 
 
 def _read_like(template: Any, plain: Any, path: str) -> Any:
-    """A tree of the shape of another: of its layers, arrays and numbers."""
+    """A tree with the structure of another: its layers, arrays and numbers."""
     if hasattr(template, "_asdict"):
         parts = template._asdict().items()
         return type(template)(*(_read_like(part, plain[name], f"{path}.{name}") for name, part in parts))
@@ -279,7 +279,7 @@ def _read_like(template: Any, plain: Any, path: str) -> Any:
         raise CheckpointError(
             f"the checkpoint is of another fit: its {path} {actual}, not {wanted.shape} and {wanted.dtype}"
         )
-    # A number that a compiled step has counted comes back as an array.
+    # A compiled step returns its counter as an array.
     return array if isinstance(template, np.ndarray) else _READERS[type(template)](array.item())
 
 
@@ -290,10 +290,10 @@ def _read_vector(plain: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def read_number(value: Any) -> float:
-    """Return a number of a file.
+    """Return a number from a file.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is not one.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{value!r:.40} is no number")
@@ -301,10 +301,10 @@ def read_number(value: Any) -> float:
 
 
 def read_count(value: Any) -> int:
-    """Return a whole number of a file, from 0 on.
+    """Return an integer of at least 0 from a file.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is not one.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TypeError(f"{value!r:.40} is no whole number")

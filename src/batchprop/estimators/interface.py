@@ -1,7 +1,7 @@
-"""An estimator as the training loops know it: its parameters, its fitted attributes, and its hooks.
+"""The estimator's interface to the training loops: its parameters, its fitted attributes, and its hooks.
 
 ``base`` and the two public classes implement the hooks; the loops import this module alone, so that no
-import points both ways.
+import is circular.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class FitInterface(BaseEstimator, ABC):
     privacy: Any
     on_divergence: str
 
-    # What a fit leaves behind.
+    # Set by a fit.
     coefs_: list[NDArray[np.floating]]
     intercepts_: list[NDArray[np.floating]]
     loss_: float
@@ -93,7 +93,7 @@ class FitInterface(BaseEstimator, ABC):
     privacy_spent_: Any
     _fit_state: dict[str, Any]  # see fit_state.remainder
 
-    # ---- what the public classes add
+    # ---- hooks of the public classes
 
     @property
     def _loss_scale(self) -> float:
@@ -101,11 +101,11 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _head(self) -> Head:
-        """The head that the loss or the fitted classes ask for."""
+        """The head for the loss or the fitted classes."""
 
     @abstractmethod
     def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
-        """Learn from a target what predictions look like."""
+        """Learn the form of predictions from a target."""
 
     @abstractmethod
     def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
@@ -123,25 +123,25 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
-        """Predictions in the shape that y had, for outputs P ``(n, K)``."""
+        """Predictions in the shape of the training y, for outputs P ``(n, K)``."""
 
     def _label_encoding(self) -> LabelEncoding | None:
-        """How Y stands for labels, or None where it holds numbers."""
+        """How Y encodes labels, or None if it holds numbers."""
         return None
 
     def _stratify_labels(self, y: Any) -> Any | None:
-        """What a validation split is stratified by."""
+        """The labels that stratify a validation split."""
         return None
 
-    # ---- what the loops ask for
+    # ---- hooks for the training loops
 
     @abstractmethod
     def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        """X and y as arrays; with ``reset`` X says how many columns there are."""
+        """X and y as arrays; with ``reset`` X sets the number of columns."""
 
     @abstractmethod
     def _objective(self, n_hidden: int) -> Objective:
-        """What is minimised, for a network of so many hidden layers."""
+        """The objective, for a network with this number of hidden layers."""
 
     @abstractmethod
     def _evaluate(
@@ -151,4 +151,4 @@ class FitInterface(BaseEstimator, ABC):
 
     @abstractmethod
     def _set_weights(self, net: Network, dtype: Any) -> None:
-        """Keep a network's weights as ``coefs_`` and ``intercepts_``."""
+        """Store a network's weights as ``coefs_`` and ``intercepts_``."""

@@ -32,15 +32,15 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
 
     Args:
         estimator: its parameters are read, its history is written.
-        net: where to begin, in float64.
-        dataset: the rows to train and to validate on.
+        net: the initial network, in float64.
+        dataset: the training and validation rows.
 
     Returns:
         The network at the end.
 
     Raises:
-        ParameterError: dropout or clipping is asked for, which a line search cannot follow.
-        DivergedError: the end is not finite.
+        ParameterError: dropout or clipping is set, which a line search cannot follow.
+        DivergedError: the result is not finite.
     """
     objective = estimator._objective(len(net.activations))
     _require_repeatable(estimator, objective)
@@ -104,7 +104,7 @@ def _minimised(
     value_and_gradient: Callable[[Network], LossAndGradient],
     after: Callable[[Network, float], bool],
 ) -> tuple[Network, OptimizeResult]:
-    """The network at the end and SciPy's result; ``after`` gets each iteration's network and loss."""
+    """The final network and SciPy's result; ``after`` gets each iteration's network and loss."""
     net_at = _unpacker(net)
 
     def loss_and_gradient(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -115,7 +115,7 @@ def _minimised(
         if after(net_at(intermediate_result.x), float(intermediate_result.fun)):
             raise StopIteration
 
-    # A line search may try weights so large that the loss overflows, and come back from them.
+    # A line search may try weights so large that the loss overflows, and recover from them.
     with np.errstate(over="ignore", invalid="ignore"):
         result = minimize(
             loss_and_gradient,
@@ -144,7 +144,7 @@ def _unpacker(net: Network) -> Callable[[NDArray[np.float64]], Network]:
     ends = np.cumsum(sizes)[:-1]
 
     def net_at(theta: NDArray[np.float64]) -> Network:
-        # SciPy goes on to change theta in place.
+        # SciPy keeps changing theta in place.
         parts: list[Any] = np.split(theta.copy(), ends)
         Ws, bs = parts[: len(shapes)], parts[len(shapes) :]
         return net.replace_layers(

@@ -1,4 +1,4 @@
-"""Monitors: what the gradients of an epoch say, from metrics of its examples and its steps."""
+"""Monitors: gradient statistics of an epoch, from metrics of its examples and its steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from batchprop.params import Layer, Layers
 from batchprop.training import EpochRecord, MetricFns
 
 MONITORS = ("noise_scale", "gradient_norms", "gradient_snr", "update_ratio")
-"""What ``monitor=`` takes."""
+"""The allowed values of ``monitor=``."""
 
 _UNPLANNED = {"constant", "adaptive"}
 _EXAMPLE_MONITORS = {"noise_scale", "gradient_norms", "gradient_snr"}
@@ -32,7 +32,7 @@ def check_monitors(monitors: Collection[str], solver: str) -> None:
     """Check the ``monitor`` of ``fit``.
 
     Raises:
-        ParameterError: they are no names, or can be read only once; a name is unknown, or the solver takes
+        ParameterError: they are not names, or can be read only once; a name is unknown, or the solver takes
             no batches.
 
     Example:
@@ -55,10 +55,10 @@ def check_monitors(monitors: Collection[str], solver: str) -> None:
 
 
 def active_monitors(estimator: FitInterface, call: FitArgs) -> frozenset[str]:
-    """Return the monitors of a fit: those asked for, and the one that ``batch_size="noise"`` goes by.
+    """Return the monitors of a fit: those requested, and the one that ``batch_size="noise"`` needs.
 
     Raises:
-        ParameterError: the schedule has to know the number of steps, which the noise scale will decide.
+        ParameterError: the schedule needs the number of steps, which depends on the noise scale.
     """
     if estimator.batch_size != "noise":
         return frozenset(call.monitor)
@@ -99,7 +99,7 @@ def record_monitors(
 @cache
 def metric_fns_for(monitors: frozenset[str], *, recording: bool = False) -> MetricFns:
     """Return the metrics that some monitors need, and ``recording`` the examples."""
-    # Cached: an engine compiles anew for every other function, equal or not.
+    # Cached: an engine compiles again for every other function object.
     norms = squared_norms if monitors & _EXAMPLE_MONITORS else None
     # The basic metrics begin with the squared norm, too.
     example_metric = basic_metrics if recording else norms
@@ -122,7 +122,7 @@ def squared_update_norms(gradient: Layers, before: Layers, after: Layers) -> Arr
 def summarize_epoch(
     monitors: Collection[str], epoch: EpochRecord, weights: NDArray[np.floating] | None
 ) -> dict[str, float]:
-    """Return what the monitors say of an epoch.
+    """Return the monitors' values of an epoch.
 
     Args:
         monitors: some of ``MONITORS``.
@@ -138,7 +138,7 @@ def summarize_epoch(
     values: dict[str, float] = {}
     if {"noise_scale", "gradient_snr"} & set(monitors):
         trace, signal, size = _mean_noise(epoch, weights)
-        scale = trace / signal if signal > 0 else trace * np.inf  # which stays nan where nothing is known
+        scale = trace / signal if signal > 0 else trace * np.inf  # which stays nan if nothing is known
         if "noise_scale" in monitors:
             values["noise_scale"] = scale
         if "gradient_snr" in monitors:
@@ -165,7 +165,7 @@ def _mean_noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tup
     squared = np.bincount(
         of_batch, weights=w * np.asarray(epoch.metrics.examples)[:, SQUARED_NORM], minlength=len(sizes)
     )
-    enough = total**2 > squares  # two examples at least: one says nothing about the variance
+    enough = total**2 > squares  # at least two examples: one says nothing about the variance
     if not enough.any():
         return np.nan, np.nan, np.nan
     concentration = squares[enough] / total[enough] ** 2

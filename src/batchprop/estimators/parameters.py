@@ -18,14 +18,14 @@ from batchprop.engines.auto import ENGINES, PRECISIONS
 from batchprop.errors import ParameterError
 
 AUTO_BATCH = 200
-"""Rows in a batch with ``batch_size="auto"``, where there are so many."""
+"""Rows in a batch with ``batch_size="auto"``, if there are so many."""
 
 FIRST_BATCH = 32
-"""Rows in a batch with ``batch_size="noise"``, before anything is measured."""
+"""The initial batch size with ``batch_size="noise"``."""
 
 
 class Constraint(NamedTuple):
-    """What a parameter may be.
+    """The constraint of a parameter.
 
     Attributes:
         allowed: in words, after "give".
@@ -71,14 +71,14 @@ def str_options(*names: str) -> Constraint:
 
 
 def exact_value(value: Any) -> Constraint:
-    """This very value."""
+    """Exactly this value."""
     return Constraint(
         repr(value), lambda other: other is value or (isinstance(other, float) and other == value)
     )
 
 
 def any_of(*constraints: Constraint) -> Constraint:
-    """Whatever one of the constraints allows."""
+    """Any value that one of the constraints allows."""
     return Constraint(
         ", or ".join(constraint.allowed for constraint in constraints),
         lambda value: any(constraint.is_valid(value) for constraint in constraints),
@@ -181,18 +181,18 @@ PARAMETER_CONSTRAINTS: dict[str, Constraint] = {
     ),
     "on_divergence": str_options("error", "rewind"),
 }
-"""What both estimators' parameters may be."""
+"""The constraints of both estimators' parameters."""
 
 
 def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Constraint]) -> None:
     """Check every parameter of an estimator.
 
     Args:
-        estimator: whose ``get_params`` are looked at.
+        estimator: its ``get_params`` are checked.
         rules: by parameter name.
 
     Raises:
-        ParameterError: one is not allowed; the message names it, its value and what is.
+        ParameterError: a value is not allowed; the message names it and the allowed values.
 
     Example:
         >>> from sklearn.linear_model import Ridge

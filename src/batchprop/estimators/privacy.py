@@ -1,4 +1,4 @@
-"""Private fits: what is refused because it would break the privacy guarantee, and the fit that keeps it."""
+"""Private fits: options refused because they would break the privacy guarantee, and the fit that keeps it."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from batchprop.training import EpochRecord
 class PrivacyEngine(Protocol):
     """The part of ``batchprop.privacy.settings.PrivacyEngine`` that a fit uses.
 
-    A protocol, because estimators stand below ``privacy`` and must import without its accounting.
+    A protocol, because estimators are a layer below ``privacy`` and must import without its accounting.
     """
 
     @property
     def mechanism(self) -> DPMechanism:
-        """What limits the gradients and adds the noise."""
+        """The mechanism that clips the gradients and adds the noise."""
 
     def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
-        """Plan epochs of so many batches."""
+        """Plan epochs of this number of batches."""
 
     def compute_spent(self, steps: int) -> Any:
-        """What is spent after so many steps."""
+        """The privacy spent after this number of steps."""
 
 
 def is_continuation(estimator: FitInterface, call: FitArgs) -> bool:
-    """Whether a fit goes on from the weights of the last one."""
+    """Whether a fit continues from the weights of the last one."""
     return hasattr(estimator, "coefs_") and (estimator.warm_start or call.partial)
 
 
 def check_private_options(estimator: FitInterface, X: Any, call: FitArgs) -> None:
-    """Refuse what would silently break the guarantee of ``privacy``.
+    """Refuse options that would silently break the guarantee of ``privacy``.
 
     Raises:
-        ParameterError: something else than clipped, noisy gradients would see the rows.
+        ParameterError: something other than clipped, noisy gradients would use the rows.
     """
     if estimator.privacy is None:
         return
@@ -61,7 +61,7 @@ def check_private_options(estimator: FitInterface, X: Any, call: FitArgs) -> Non
 
 
 def _incompatible_options(estimator: FitInterface, call: FitArgs) -> dict[str, tuple[bool, str]]:
-    """What would leak, each by its name: whether it is used, and why it leaks."""
+    """The options that would leak, by name: whether each is used, and why it leaks."""
     own_rows = call.X_val is not None
     return {
         "sample_weight": (
@@ -106,7 +106,7 @@ def _shares_rows(X: Any, X_val: Any) -> bool:
 
 
 def _check_no_batch_statistics(estimator: FitInterface) -> None:
-    """Refuse an activation of the user's own whose output for one row depends on the others in the batch."""
+    """Refuse a user's activation whose output for one row depends on the others in the batch."""
     # One row then changes the gradients of all the others, and clipping each of them bounds nothing.
     parameter = estimator.activation
     for activation in [parameter] if isinstance(parameter, str | Activation) else parameter:
@@ -126,14 +126,14 @@ def _check_no_batch_statistics(estimator: FitInterface) -> None:
 def start_private_fit(
     estimator: FitInterface, n_rows: int, batch_size: int, steps_per_epoch: int, call: FitArgs
 ) -> PrivacyEngine | None:
-    """Return the private fit that ``privacy`` asks for, which goes on with the budget of the last one.
+    """Return the private fit that ``privacy`` asks for, which continues the budget of the last one.
 
     Args:
         estimator: its ``privacy``, ``max_iter``, ``random_state``, and what earlier fits spent.
-        n_rows: to train on.
-        batch_size: to expect.
+        n_rows: the number of training rows.
+        batch_size: the expected batch size.
         steps_per_epoch: the number of batches.
-        call: with ``partial`` one epoch, of ``max_iter`` that are planned.
+        call: with ``partial`` one epoch of ``max_iter`` planned ones.
 
     Returns:
         The fit, or None without ``privacy``.
@@ -158,8 +158,8 @@ def start_private_fit(
         steps = steps_per_epoch * estimator.max_iter
         fit = estimator.privacy.start(n_rows, batch_size, steps, before, seeded=seeded)
     if fresh:
-        # Weights of an earlier fit have an account of their own: should this one fail, they must not be
-        # gone on from under the account begun now.
+        # Weights of an earlier fit have their own account: if this fit fails, a later one must not continue
+        # them under the new account.
         for weights in ("coefs_", "intercepts_"):
             if hasattr(estimator, weights):
                 delattr(estimator, weights)
@@ -170,12 +170,12 @@ def start_private_fit(
 def redact_epochs(
     estimator: FitInterface, private: PrivacyEngine | None, epochs: Iterator[EpochRecord]
 ) -> Iterator[Iterator[EpochRecord]]:
-    """Yield the epochs without what no noise protects, and account for them, however they end.
+    """Yield the epochs without the values that no noise protects, and account for them, however they end.
 
     Args:
-        estimator: gets ``privacy_spent_``, also where a callback raises: it has seen these networks.
-        private: the fit, or None, which withholds nothing.
-        epochs: as they were trained.
+        estimator: gets ``privacy_spent_``, even if a callback raises, as it has seen these networks.
+        private: the fit, or None to withhold nothing.
+        epochs: as trained.
     """
     if private is None:
         yield epochs
@@ -187,7 +187,7 @@ def redact_epochs(
         for epoch in epochs:
             n_batches = len(epoch.batches)
             steps += n_batches
-            # Which rows a batch holds, and how many, depends on who is in the table; so does the loss.
+            # Which rows a batch holds, and how many, depends on the rows of the table; so does the loss.
             yield replace(epoch, loss=math.nan, batches=(), rows=round(n_batches * expected))
 
     try:
@@ -197,9 +197,9 @@ def redact_epochs(
 
 
 def batch_rng(estimator: FitInterface, rng: np.random.RandomState) -> np.random.RandomState:
-    """Return what draws the batches: under privacy, and without a seed, bits of the operating system's own.
+    """Return the generator of the batches: with privacy and no seed, one seeded by the operating system.
 
-    NumPy's global generator, which serves elsewhere, may have been seeded by anybody.
+    NumPy's global generator, used otherwise, may have been seeded by anybody.
     """
     if estimator.privacy is None:
         return rng
@@ -208,5 +208,5 @@ def batch_rng(estimator: FitInterface, rng: np.random.RandomState) -> np.random.
     before = getattr(estimator, "privacy_spent_", None)
     if before is None:
         return rng
-    # The accounting takes draws for independent: a seed must not draw the batches of the last call again.
+    # The accounting assumes independent draws: a seed must not repeat the batches of the last call.
     return np.random.RandomState([rng.randint(2**31 - 1), before.steps % 2**32])

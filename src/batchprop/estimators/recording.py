@@ -35,8 +35,8 @@ class WeightSnapshot(NamedTuple):
     Attributes:
         coefs: as ``coefs_``.
         intercepts: as ``intercepts_``.
-        epoch: after how many epochs.
-        learning_rate_sum: of the epochs since the snapshot before.
+        epoch: the number of epochs done.
+        learning_rate_sum: of the epochs since the previous snapshot.
     """
 
     coefs: list[NDArray[np.floating]]
@@ -54,14 +54,14 @@ class DynamicsRecorder:
     """Updates the training dynamics of each row from epoch to epoch.
 
     Args:
-        net: as the fit begins.
-        rows: those trained on.
-        Y: the targets of all rows ``(n, K)``, as the network learns them.
-        labels: how Y stands for labels, or None.
+        net: the initial network.
+        rows: the training rows.
+        Y: the encoded targets of all rows ``(n, K)``.
+        labels: how Y encodes labels, or None.
 
     Attributes:
         dynamics: of the rows, in their order; None before the first epoch.
-        snapshots: the weights before the first epoch and on the way.
+        snapshots: the weights before the first epoch and at later points.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class DynamicsRecorder:
         self._position[rows] = np.arange(len(rows))
 
     def record(self, epochs: Iterator[EpochRecord]) -> Iterator[EpochRecord]:
-        """Take in epochs, with their metrics, whose batches name every row once; yield them on."""
+        """Record epochs, with their metrics, whose batches name every row once; yield them unchanged."""
         for epoch in epochs:
-            # The metrics come in the order in which the epoch took the rows; the dynamics are by row.
+            # The metrics come in the epoch's order of the rows; the dynamics are by row.
             shuffled = np.asarray(epoch.metrics.examples)
             basic = np.empty(shuffled.shape[::-1], dtype=shuffled.dtype)
             basic[:, self._position[_epoch_order(epoch.batches)]] = shuffled.T
@@ -93,7 +93,7 @@ class DynamicsRecorder:
     def _keep_snapshot(self, epoch: EpochRecord) -> None:
         """Keep the weights after epochs 1, 2, 4, 8, ... and after the last."""
         rate = epoch.learning_rate
-        # The last snapshot is the last epoch's; it stays only where that epoch was a power of two.
+        # The last snapshot is the last epoch's; it stays only if that epoch was a power of two.
         if not _is_power_of_two(epoch.number - 1):
             rate += self.snapshots.pop().learning_rate_sum
         self.snapshots.append(WeightSnapshot.from_network(epoch.network, epoch.number, rate))
@@ -134,11 +134,11 @@ def recording_result(
     Args:
         estimator: turns outputs into labels.
         recorder: of the fit, or None.
-        rows: those trained on.
-        y: the targets of all rows, as the user gave them.
+        rows: the training rows.
+        y: the targets of all rows, as passed by the user.
 
     Returns:
-        ``rows``, ``given_label``, ``predicted_label``, ``statistics`` and ``snapshots``, by name; None where
+        ``rows``, ``given_label``, ``predicted_label``, ``statistics`` and ``snapshots``, by name; None if
         no epoch was recorded.
     """
     if recorder is None or recorder.dynamics is None:
@@ -160,10 +160,10 @@ def to_frame(records: dict[str, Any] | None) -> Any:
     """Return the table of ``examples_``.
 
     Args:
-        records: from ``recording_result``, or None where nothing was recorded.
+        records: from ``recording_result``, or None if nothing was recorded.
 
     Returns:
-        A DataFrame with a line for each row of X; rows held out have only their target.
+        A DataFrame with one row for each row of X; held-out rows have only their target.
 
     Raises:
         AttributeError: nothing was recorded.
@@ -180,10 +180,10 @@ def to_frame(records: dict[str, Any] | None) -> Any:
 
 
 def check_recorded(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what was recorded, or say that nothing was.
+    """Return the recording, or raise if there is none.
 
     Raises:
-        AttributeError: the attribute of this name is not there.
+        AttributeError: there is no recording.
     """
     if records is None:
         raise AttributeError(f"{name} is not there: fit with record_examples=True")

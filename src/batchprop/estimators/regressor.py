@@ -1,4 +1,4 @@
-"""``MLPRegressor``: scikit-learn's, faster, and with what scikit-learn declines to add."""
+"""``MLPRegressor``: scikit-learn's, faster, and with features that scikit-learn declines to add."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from batchprop.heads import Head
 
 
 class MLPRegressor(RegressorMixin, ConvertibleRegressor):
-    """A feed-forward network for numbers: scikit-learn's ``MLPRegressor``, and what it declines to add.
+    """A feed-forward network for numbers: scikit-learn's ``MLPRegressor`` with more features.
 
     Args:
         loss: ``"squared_error"``, ``"poisson"`` (counts), ``"absolute_error"`` (the median), ``"huber"``,
@@ -34,56 +34,56 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         solver: ``"adam"``, ``"adamw"``, ``"sgd"`` (with ``momentum``), ``"lbfgs"``.
         alpha: strength of the L2 penalty ``½ α ‖W‖² / Σw`` of each batch.
         batch_size: rows in a batch; ``"auto"`` is ``min(200, n)``, ``"full"`` all rows; ``"noise"`` begins
-            with 32 and doubles while the measured noise scale says that a larger batch pays, the learning
-            rate growing with it; every call begins with 32 anew.
+            with 32 and doubles while the measured noise scale shows that a larger batch pays; the learning
+            rate grows with it. Every call begins with 32 again.
         learning_rate: ``"constant"``; ``"invscaling"`` and ``"adaptive"`` (for ``"sgd"``, as in
             scikit-learn); ``"cosine"``, ``"warmup_cosine"``, ``"one_cycle"`` over ``max_iter`` epochs; or a
             callable from the step, counted from 0, to the rate.
         learning_rate_init: the (highest) learning rate.
         power_t: the exponent of ``"invscaling"``.
-        max_iter: epochs at most (iterations with ``"lbfgs"``).
+        max_iter: the largest number of epochs (iterations with ``"lbfgs"``).
         shuffle: whether each epoch takes the rows in a new order.
         random_state: seed or ``RandomState`` of weights, split, order and dropout.
         tol: the progress that counts; the largest gradient entry that counts as zero with ``"lbfgs"``.
         verbose: whether to print a line after each epoch.
-        warm_start: whether ``fit`` goes on from the last fit's weights.
+        warm_start: whether ``fit`` continues from the last fit's weights.
         momentum: of ``"sgd"``; 0 for none.
         nesterovs_momentum: whether that momentum is Nesterov's.
         early_stopping: whether to hold out rows for validation and end with the best weights (not with
             ``"lbfgs"``).
-        validation_fraction: the part of the rows held out for it, where ``fit`` gets no ``X_val``.
+        validation_fraction: the fraction of the rows held out for it, if ``fit`` gets no ``X_val``.
         beta_1: Adam's β₁.
         beta_2: Adam's β₂.
         epsilon: Adam's ε.
         n_iter_no_change: how many epochs without progress to wait before stopping.
-        max_fun: evaluations of the loss at most, with ``"lbfgs"``.
+        max_fun: the largest number of evaluations of the loss, with ``"lbfgs"``.
         huber_delta: where ``"huber"`` turns from squared to absolute, in the units of y.
         quantile: which quantile ``"quantile"`` predicts, in (0, 1).
         dropout: the chance that a hidden unit is left out of a step; one for all hidden layers, or one each.
         weight_decay: AdamW's decoupled decay.
-        warmup_fraction: the part of training that ``"warmup_cosine"`` and ``"one_cycle"`` climb.
-        max_grad_norm: the gradient's norm over all layers is cut to this; None for no limit.
+        warmup_fraction: the fraction of training in which ``"warmup_cosine"`` and ``"one_cycle"`` rise.
+        max_grad_norm: the gradient's norm over all layers is clipped to this; None for no limit.
         scoring: the score for early stopping: None for R², ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.EpochRecord``; one that returns True ends
-            training. ``on_fit_begin`` and ``on_fit_end`` are called too, where a callback has them.
+            training. ``on_fit_begin`` and ``on_fit_end`` are called too, if a callback has them.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
-        engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX where it is installed and the shapes
-            promise that compiling pays.
+        engine: ``"numpy"``; ``"jax"``, compiled; or ``"auto"``, JAX if it is installed and the shapes
+            suggest that compiling pays.
         device: where JAX computes, ``"cpu"``, ``"gpu"``, ``"tpu"``; None for JAX's default.
         precision: of the matrix products in float32 on JAX: ``"float32"``, ``"tensorfloat32"``,
             ``"bfloat16"``; None for the device's own.
         max_batch_size: where ``batch_size="noise"`` stops growing.
         privacy: a ``batchprop.privacy.Privacy``: gradients are clipped row by row and noise is added, so that
-            the weights tell little about any one row; None for plain training.
+            the weights reveal little about any one row; None for plain training.
         on_divergence: what happens when the loss is no longer finite: ``"error"``; or ``"rewind"``, up to 3
-            times: training goes on from the best epoch so far with half the learning rate, and says so.
+            times: training continues from the best epoch so far with half the learning rate, and a warning.
 
     Attributes:
         coefs_: weights of each layer ``(n_in, n_out)``, the transpose of W.
         intercepts_: biases of each layer ``(n_out,)``.
         loss_curve_: the loss of each epoch; ``loss_`` its last, ``best_loss_`` its best (None with early
             stopping).
-        validation_loss_curve_: the loss on the validation rows, without the penalty; None where there are
+        validation_loss_curve_: the loss on the validation rows, without the penalty; None if there are
             none.
         validation_scores_: with early stopping the validation score of each epoch, else None;
             ``best_validation_score_`` is the best.
@@ -91,7 +91,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         best_iteration_: the epoch, counted from 1, that was best.
         n_iter_: epochs of the last fit.
         t_: rows seen, over all fits.
-        n_features_in_: the number of columns of X; ``feature_names_in_`` their names, where all are strings.
+        n_features_in_: the number of columns of X; ``feature_names_in_`` their names, if all are strings.
         n_layers_: the number of layers, input and output included.
         n_outputs_: the number of outputs.
         out_activation_: the output activation's name.
@@ -99,8 +99,8 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         engine_: the engine of the last fit, ``"numpy"`` or ``"jax"``.
         privacy_spent_: the ``batchprop.privacy.PrivacySpent`` of all fits so far; None without privacy.
         monitor_: what ``fit(..., monitor=...)`` recorded, a list of numbers by name, one for each epoch.
-        examples_: after ``fit(..., record_examples=True)`` a DataFrame: how training went for each row.
-        weight_snapshots_: after such a fit the weights on the way (see ``at_snapshot``).
+        examples_: after ``fit(..., record_examples=True)`` a DataFrame with training statistics of each row.
+        weight_snapshots_: after such a fit the weights at some epochs (see ``at_snapshot``).
 
     Example:
         >>> from sklearn.datasets import load_diabetes
@@ -172,7 +172,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
 
     @unless_lbfgs
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on a piece of the data, going on from the last call.
+        """Train for one epoch on a part of the data, continuing from the last call.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -183,13 +183,13 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             The estimator.
 
         Raises:
-            ValueError: as ``fit``; ``early_stopping`` is set, which a piece cannot serve.
+            ValueError: as ``fit``; ``early_stopping`` is set, which a part cannot serve.
         """
         check_partial_fit(self)
         return self._fit(X, y, FitArgs(sample_weight, partial=True))
 
     def predict(self, X: Any) -> NDArray[np.floating]:
-        """Return the predicted numbers, in the shape that y had.
+        """Return the predicted numbers, in the shape of the training y.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -199,7 +199,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         """
         return self._decode_targets(self._predict_outputs(X))
 
-    # ---- what BaseMLP asks for
+    # ---- hooks of BaseMLP
 
     def _head(self) -> Head:
         if self.loss == "huber":
@@ -210,7 +210,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
 
     @property
     def _loss_scale(self) -> float:
-        # scikit-learn reports the squared error averaged over the outputs, and follows its sum's gradient.
+        # scikit-learn reports the squared error averaged over the outputs, but uses the gradient of its sum.
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:

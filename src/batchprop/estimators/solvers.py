@@ -1,4 +1,4 @@
-"""What the estimators' parameters stand for: an optimiser, and a schedule of learning rates."""
+"""The optimiser and the learning-rate schedule that the estimators' parameters describe."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def make_schedule(
         estimator: its ``learning_rate``, ``learning_rate_init``, ``power_t``, ``max_iter``, ``t_``.
         steps_per_epoch: the number of batches.
         rows: the number of rows trained on in an epoch.
-        resumed: whether the optimiser goes on from an earlier call, as in ``partial_fit``.
-        plateau_rate: what ``"adaptive"`` had come down to in that call.
+        resumed: whether the optimiser continues from an earlier call, as in ``partial_fit``.
+        plateau_rate: the learning rate of ``"adaptive"`` at the end of that call.
 
     Returns:
         The schedule.
@@ -66,7 +66,7 @@ def make_schedule(
 def scale_for_batch_growth(
     estimator: FitInterface, schedule: Schedule, sampler: BatchSampler | None
 ) -> Schedule:
-    """Return the schedule for batches that grow: a step that is worth more goes further.
+    """Return the schedule for growing batches: a more efficient step gets a larger learning rate.
 
     Args:
         estimator: its ``solver``; SGD's rate grows as the progress of a step does, Adam's, which divides by

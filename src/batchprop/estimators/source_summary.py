@@ -1,4 +1,4 @@
-"""One look through a table that is read in every epoch: how many rows, which labels, which to validate on."""
+"""One scan of a table that is read in every epoch: its number of rows, labels and validation rows."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import check_sample_weight
 
 DEFAULT_MEMORY = 1 << 30
-"""Bytes that a fit on a source goes by, where the source names no ``memory``."""
+"""The memory of a fit on a source, in bytes, if the source names no ``memory``."""
 
 _HOLDOUT_SHARE = 8
-"""Rows to validate on stay in memory for the whole fit: they take at most the memory divided by this."""
+"""Validation rows stay in memory for the whole fit: they take at most the memory divided by this."""
 
 Rows = tuple[Any, Any, Any]
 """X, y and weights of some rows; weights may be None."""
 Validate = Callable[..., tuple[Any, Any]]
-"""``(X, y, reset=...)`` to X and y as arrays; with ``reset`` X says how many columns there are."""
+"""``(X, y, reset=...)`` to X and y as arrays; with ``reset`` X sets the number of columns."""
 
 
 class SourceSummary(NamedTuple):
-    """What one look through a source tells.
+    """The result of one scan of a source.
 
     Attributes:
-        n_rows: how many rows there are to train on.
-        n_features: how many columns X has.
+        n_rows: the number of training rows.
+        n_features: the number of columns of X.
         dtype: of X.
-        y: rows of y that between them hold every label; the first ones, where it holds numbers.
-        label_counts: for each column of y how often each label occurs; None where it holds numbers.
-        validation: blocks of the rows to validate on.
-        fraction: which part of the rows that is.
-        checksum: of all rows, where it is wanted.
+        y: rows of y that together hold every label; the first ones if it holds numbers.
+        label_counts: for each column of y how often each label occurs; None if it holds numbers.
+        validation: blocks of the validation rows.
+        fraction: the fraction of the rows held out.
+        checksum: of all rows, if requested.
     """
 
     n_rows: int
@@ -67,12 +67,12 @@ def scan_source(
 
     Args:
         source: of the rows.
-        validate: checks a block, and learns how many columns there are.
-        fraction: of the rows to hold out, as far as they take an eighth of the memory.
+        validate: checks a block, and learns the number of columns.
+        fraction: of the rows to hold out; they take at most an eighth of the memory.
         seed: decides which rows these are.
         count_labels: whether y holds labels.
-        reset: whether the first rows say how many columns there are.
-        with_checksum: whether a checksum of all rows is wanted.
+        reset: whether the first rows set the number of columns.
+        with_checksum: whether to compute a checksum of all rows.
 
     Returns:
         The summary.
@@ -138,8 +138,8 @@ def subset(rows: Rows, mask: NDArray[np.bool_]) -> Rows:
 
 
 def holdout_mask(block: RowBlock, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Whether each row of a block is held out ``(m,)``: the same at every reading."""
-    # A hash of the row's number, not a generator: blocks are read in another order in every epoch.
+    """Whether each row of a block is held out ``(m,)``: the same in every pass."""
+    # A hash of the row's number, not a generator: blocks are read in a different order in every epoch.
     return hash_uniform(block.start_row + np.arange(block.X.shape[0]), seed) < fraction
 
 
@@ -163,14 +163,14 @@ def checksum_arrays(*arrays: Any, start: int = 0) -> int:
         parts = (array.data, array.indices, array.indptr) if hasattr(array, "indptr") else (array,)
         for part in parts:
             if part is not None:
-                # The bytes of an object array are addresses, which differ from process to process.
+                # The bytes of an object array are addresses, which differ between processes.
                 plain = part.astype(str) if part.dtype == object else part
                 checksum = zlib.crc32(np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data, checksum)
     return checksum
 
 
 class LabelCounter:
-    """The labels of each column of y, counted as blocks of it pass by.
+    """The labels of each column of y, counted block by block.
 
     Attributes:
         counts: for each column.
@@ -198,7 +198,7 @@ class LabelCounter:
             counts.update(dict(zip(labels.tolist(), occurrences.tolist(), strict=True)))
 
     def representatives(self) -> NDArray[Any]:
-        """Rows of y that between them hold every label, in the shape that y has."""
+        """Rows of y that together hold every label, in the shape of y."""
         n = max(map(len, self.counts))
         columns = [np.resize(np.array(sorted(counts)), n) for counts in self.counts]
         return np.column_stack(columns) if self._is_matrix else columns[0]

@@ -1,4 +1,4 @@
-"""Targets: how labels become the matrix Y, and how P becomes labels again.
+"""Targets: how labels are encoded as the matrix Y, and how P is decoded into labels.
 
 A target is of one of four kinds, named as scikit-learn names them. Rows are examples here, as in all of
 scikit-learn.
@@ -21,7 +21,7 @@ MULTILABEL, MULTIOUTPUT = "multilabel-indicator", "multiclass-multioutput"
 
 
 MAX_LOSS = -math.log(np.finfo(np.float64).eps)
-"""36.04, what a wrong answer costs at most: scikit-learn clips P at float64's epsilon, and L-BFGS sees it."""
+"""36.04, the largest loss of a wrong answer: scikit-learn clips P at float64's epsilon; L-BFGS uses it."""
 
 
 class TargetEncoding(NamedTuple):
@@ -37,7 +37,7 @@ class TargetEncoding(NamedTuple):
 
     @classmethod
     def fit(cls, y: Any) -> TargetEncoding:
-        """Read the kind and the classes off a target.
+        """Determine the kind and the classes of a target.
 
         Args:
             y: labels ``(n,)``, an indicator matrix ``(n, K)`` (sparse too), or several targets ``(n, T)``.
@@ -64,12 +64,12 @@ class TargetEncoding(NamedTuple):
 
     @classmethod
     def from_classes(cls, classes: Any, y: Any) -> TargetEncoding:
-        """Take the classes from the caller, for a target that comes in pieces.
+        """Take the classes from the caller, for a target that comes in parts.
 
         Args:
             classes: all classes; a list of arrays for several targets; None is enough for an indicator
                 matrix.
-            y: the first piece.
+            y: the first part.
 
         Returns:
             The classes.
@@ -117,7 +117,7 @@ class TargetEncoding(NamedTuple):
         return np.array_equal(self.labels, np.unique(other.labels))
 
     def targets(self, y: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Return each target's column of y with its classes; a label of several is a target of 0 and 1.
+        """Return each target's column of y with its classes; each of several labels is a target of 0 and 1.
 
         Example:
             >>> len(TargetEncoding("multilabel-indicator", np.arange(3)).targets(np.eye(3)))
@@ -182,7 +182,7 @@ class TargetEncoding(NamedTuple):
         return (one_hot[:, 1:] if self.kind == BINARY else one_hot).astype(dtype)
 
     def decode(self, P: NDArray[np.floating]) -> NDArray[Any]:
-        """Turn rows of P ``(n, K)`` into labels, in the shape that y had."""
+        """Turn rows of P ``(n, K)`` into labels, in the shape of the training y."""
         if self.kind == MULTILABEL:
             return (P > 0.5).astype(int)
         if self.kind == MULTIOUTPUT:
@@ -210,7 +210,7 @@ class TargetEncoding(NamedTuple):
 
 
 def to_dense(y: Any) -> Any:
-    """Return a target as an ordinary array, where it may be a sparse indicator matrix."""
+    """Return a target, possibly a sparse indicator matrix, as an ordinary array."""
     return y.toarray() if hasattr(y, "toarray") else y
 
 
@@ -236,7 +236,7 @@ def _check_labels(y: Any) -> None:
 
 
 def _unique_labels(values: Any, where: str) -> NDArray[Any]:
-    """The sorted distinct labels, of which there must be two."""
+    """The sorted distinct labels; there must be at least two."""
     labels: NDArray[Any] = np.unique(values)
     if len(labels) < 2:
         raise InputError(

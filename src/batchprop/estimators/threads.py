@@ -1,4 +1,4 @@
-"""BLAS threads of a NumPy fit: as many as help, and no more than the caller's own parallel loop leaves."""
+"""BLAS threads of a NumPy fit: as many as help, within the share that the caller's own parallel loop leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batchprop.training import Engine
 _BLAS = ThreadpoolController()
 
 SINGLE_THREAD_MAX_FLOPS = 2_500_000
-"""Multiplications in a product that one thread does as fast as several, which first have to synchronise."""
+"""Up to this number of multiplications, one thread is as fast as several, which must synchronise."""
 
 
 def use_single_thread(sizes: Sequence[int], batch_size: int) -> bool:
@@ -40,7 +40,7 @@ def _in_parallel_worker() -> bool:
 
 @contextmanager
 def limit_blas_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> Iterator[None]:
-    """Limit BLAS to one thread in the block, where that is enough; JAX has threads of its own."""
+    """Limit BLAS to one thread in the block if that is enough; JAX has threads of its own."""
     if engine.name != "numpy" or not use_single_thread(sizes, batch_size):
         yield
         return

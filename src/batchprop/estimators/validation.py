@@ -26,7 +26,7 @@ class FitArgs(NamedTuple):
         classes: see ``MLPClassifier.partial_fit``.
         partial: whether it was ``partial_fit``.
         monitor: see ``fit``; so are ``record_examples``, ``checkpoint`` and ``resume``.
-        counts: how often each label of each column of y occurs, where y is only some rows of it.
+        counts: how often each label of each column of y occurs, if y holds only some of the rows.
     """
 
     sample_weight: Any = None
@@ -44,12 +44,12 @@ class FitArgs(NamedTuple):
 
 
 class LabelledRows(NamedTuple):
-    """Rows to train or to validate on.
+    """Training or validation rows.
 
     Attributes:
         X: inputs, validated.
-        y: targets as the user gave them, for scorers.
-        Y: targets as the network sees them ``(n, K)``.
+        y: targets as passed by the user, for scorers.
+        Y: encoded targets ``(n, K)``.
         weights: of the rows, or None.
     """
 
@@ -67,13 +67,13 @@ class LabelledRows(NamedTuple):
 def check_sample_weight(
     sample_weight: Any, n_rows: int, dtype: Any, *, require_positive: bool = True
 ) -> NDArray[np.floating] | None:
-    """Return the sample weights as an array, or say what is wrong with them.
+    """Return the sample weights as an array, or raise an error that names the problem.
 
     Args:
         sample_weight: one number for each row, one for all, or None.
         n_rows: n.
         dtype: of the result.
-        require_positive: whether one at least has to be positive.
+        require_positive: whether at least one must be positive.
 
     Returns:
         ``(n,)``, or None.
@@ -116,7 +116,7 @@ def check_nonzero_weight(weights: NDArray[np.floating] | None, kind: str) -> Non
 def train_valid_split(
     n_rows: int, fraction: float, labels: Any | None, random_state: np.random.RandomState
 ) -> tuple[Indices, Indices]:
-    """Split the row numbers into those to train on and those to validate on, as scikit-learn's MLPs do.
+    """Split the row numbers into training and validation rows, as scikit-learn's MLPs do.
 
     Args:
         n_rows: n.
@@ -158,10 +158,10 @@ _COLUMNS = re.compile(r"has \d+ features, but \w+ is expecting \d+ features as i
 
 @contextmanager
 def clear_errors(**arguments: Any) -> Iterator[None]:
-    """Turn what scikit-learn's validation raises inside into an ``InputError`` that names value and remedy.
+    """Turn errors of scikit-learn's validation in the block into an ``InputError`` with value and remedy.
 
     Args:
-        arguments: what is validated, by its name; the first may be a table with named columns.
+        arguments: the validated values, by name; the first may be a table with named columns.
 
     Raises:
         InputError: for text, dates, NaN, infinity or a wrong number of columns; other errors pass unchanged.
@@ -198,13 +198,13 @@ def check_no_dates(**arguments: Any) -> None:
 
 
 def check_numeric_target(y: Any) -> None:
-    """Refuse a target of text where numbers are wanted.
+    """Refuse a target of text if numbers are needed.
 
     Args:
         y: the target, not yet validated.
 
     Raises:
-        InputError: it holds text that is no number.
+        InputError: it holds text that is not a number.
 
     Example:
         >>> check_numeric_target(["cheap", "dear"])
@@ -259,7 +259,7 @@ def _in_columns(X: Any) -> str:
 
 
 def _first_not_finite(values: Any, *, short: bool) -> str:
-    """Where the first value that is not finite stands, in float32 if ``short``; nothing if unclear."""
+    """The position of the first value that is not finite, in float32 if ``short``; empty if unclear."""
     try:
         if hasattr(values, "tocoo"):
             cells = values.tocoo()
