@@ -128,7 +128,7 @@ def test_every_option_of_every_command_is_in_the_reference() -> None:
 
 
 def test_options_in_running_text_are_code() -> None:
-    assert "With `--checkpoint-every`, `--resume` goes on" in " ".join(render_commands().split())
+    assert "With `--checkpoint-every`, `--resume` continues" in " ".join(render_commands().split())
 
 
 def test_site_relabels_console_blocks_and_strips_defaults() -> None:

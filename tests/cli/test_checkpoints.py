@@ -69,7 +69,7 @@ def test_resumed_training_gives_the_same_model(folder, extra, target):
             run(*words, "--out", "m", "--resume")
         assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [KEPT, "whole"]
     said = run(*words, "--out", "m", "--resume").stdout
-    assert "Going on after " in said
+    assert "Resuming after " in said
     assert coefs("m") == coefs("whole")
     assert epochs_of("m") == epochs_of("whole")
     assert not (folder / KEPT).exists()
@@ -77,7 +77,7 @@ def test_resumed_training_gives_the_same_model(folder, extra, target):
 
 def test_resume_without_a_checkpoint_starts_training(rows):
     assert (
-        "There is no checkpoint in m.checkpoints: training begins anew."
+        "There is no checkpoint in m.checkpoints: training starts over."
         in run(*rows, "--out", "m", "--resume").stdout
     )
 
@@ -127,7 +127,7 @@ def test_existing_checkpoints_are_not_overwritten(rows, folder):
         run(*rows, "--out", "m")
     said = run(*rows, "--out", "m", code=1).stderr
     assert (
-        "m.checkpoints holds checkpoints of a training that did not end: go on with --resume, or begin anew"
+        "checkpoints holds checkpoints of a training that did not end: continue with --resume, or start over"
         in said
     )
     run(*rows, "--out", "m", "--force")
@@ -141,7 +141,7 @@ def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
         first = CliRunner().invoke(app, [*rows, "--out", "m"])
     assert first.exit_code == 130
     assert "Saved as far as it was trained in m" in first.stdout
-    assert "Go on with: batchprop train t.parquet" in " ".join(first.stdout.split())
+    assert "Resume with: batchprop train t.parquet" in " ".join(first.stdout.split())
     run(*rows, "--out", "m", "--resume")
     assert coefs("m") == coefs("whole")
     assert not json.loads((folder / "m" / "settings.json").read_text())["training"]["interrupted"]

@@ -73,11 +73,11 @@ def test_training_resumes_from_its_checkpoints(folder, table, monkeypatch):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "m/model.skops could not be written: File too large" in said
-    assert "; then the same training with --resume goes on from m.checkpoints" in said
+    assert "; then the same training with --resume continues from m.checkpoints" in said
     assert names(folder) == [table.name, "m.checkpoints"]
     monkeypatch.undo()
     monkeypatch.chdir(folder)
-    assert "Going on after 3 epochs" in run(*words, "--resume").stdout
+    assert "Resuming after 3 epochs" in run(*words, "--resume").stdout
     assert names(folder) == [table.name, "m"]
     assert names(folder / "m") == FILES
 

@@ -14,7 +14,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run `batchprop` with the arguments of the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A signal that the starter of the process ignores, as nohup does, stays ignored.
+        # A signal that the parent process ignores, as nohup does, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
     try:
@@ -29,12 +29,12 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        # Raised by whoever called this in a process with handlers of its own.
+        # Raised in a process whose caller has its own handlers.
         _leave(signal.SIGINT, None)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    # Nothing is being written before the command begins or after it ended, so there is nothing to undo; an
-    # exception in the middle of an import may be swallowed, or take any shape.
+    # Nothing is being written before the command begins or after it ends, so there is nothing to undo; an
+    # exception in the middle of an import may be swallowed, or change its type.
     os.write(2, b"batchprop: %s\n" % (b"terminated" if number == signal.SIGTERM else b"interrupted"))
     os._exit(128 + number)

@@ -44,7 +44,7 @@ class OneLine(TyperGroup):
             sys.exit(code)
         except _UsageError as error:
             if not _one_line(error):
-                # No command at all: the help was printed, and says what to do.
+                # No command: the help was printed.
                 sys.exit(MISUSE)
             command = getattr(getattr(error, "ctx", None), "command_path", "batchprop")
             _fail(f"{_one_line(error)} (see {command} --help)", MISUSE)
@@ -54,7 +54,7 @@ class OneLine(TyperGroup):
             _fail_by_system(error)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the requested command."""
         try:
             return super().invoke(ctx)
         except ParameterError as error:
@@ -90,7 +90,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _near_choice(message: str) -> str:
-    """Return the suggestion of a near choice, for the end of the message that lists them."""
+    """Return the suggestion of a similar choice, for the end of the message that lists them."""
     wrong, _, choices = message.partition(" is not one of ")
     value = re.search(r"'([^']*)'$", wrong)
     near = difflib.get_close_matches(value[1], re.findall(r"'([^']*)'", choices), n=1) if value else []
@@ -98,7 +98,7 @@ def _near_choice(message: str) -> str:
 
 
 def _invalid_value(error: Exception) -> str:
-    # Newer Typers check values with pydantic, and leave the value out of the message.
+    # Newer Typers check values with pydantic, and omit the value from the message.
     problems: Any = getattr(error.__cause__, "errors", list)()
     return str(problems[0].get("input", "")) if problems else ""
 
@@ -109,7 +109,7 @@ def _fail(message: str, code: int) -> None:
 
 
 def _printable(message: str) -> str:
-    """Escape characters that are not printable: names in a file must not steer the terminal."""
+    """Escape characters that are not printable: names in a file must not control the terminal."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
 
 
@@ -119,14 +119,14 @@ def _fail_by_system(error: OSError) -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        # Else Python flushes it once more on its way out, and prints a traceback.
+        # Otherwise Python flushes it again at exit, and prints a traceback.
         with contextlib.suppress(OSError):
             sys.stdout.close()
     _fail(f"the system refused to read or write: {reason}{where}", BAD_DATA)
 
 
 def _note(message: Warning | str, *_: Any) -> None:
-    # Not by echo, which would write across a live bar: that takes over sys.stderr, to write above itself.
+    # Not by echo, which would write across a live bar: the bar replaces sys.stderr to write above itself.
     sys.stderr.write(f"batchprop: note: {_printable(as_option_names(' '.join(str(message).split())))}\n")
 
 

@@ -1,4 +1,4 @@
-"""The cache of compiled programs: what one command compiled, the next one loads.
+"""The cache of compiled programs, which later commands load instead of compiling again.
 
 Compiling a network takes JAX about a second, often longer than the training itself. The programs are kept on
 disk by JAX's own cache, which is configured by environment variables; they are set before JAX is imported,
@@ -14,17 +14,17 @@ SWITCH = "BATCHPROP_CACHE"
 """The environment variable: "off" for no cache, a folder to move it."""
 
 MAX_BYTES = 1 << 28
-"""What all programs may take; those not used for longest go. A program of three layers has about 100 kB."""
+"""The size limit; the least recently used programs go. A program of three layers has about 100 kB."""
 
 
 def set_up_cache() -> None:
     """Let JAX keep its compiled programs in the user's cache folder."""
     folder = cache_folder()
-    # Whoever configures JAX's cache wants that one. Its bound needs the library filelock.
+    # A JAX cache that the user has configured takes precedence. The size limit needs the library filelock.
     if folder is None or "JAX_COMPILATION_CACHE_DIR" in os.environ or find_spec("filelock") is None:
         return
     try:
-        # Programs are code that is run: nobody else may write there.
+        # Programs are executable code: nobody else may write there.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return
@@ -33,7 +33,7 @@ def set_up_cache() -> None:
     settings = {
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(MAX_BYTES),
-        # By default JAX keeps only what took a second to compile, which here nothing does.
+        # By default JAX keeps only programs that took a second to compile; these take less.
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }

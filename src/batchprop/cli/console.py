@@ -1,4 +1,4 @@
-"""What `batchprop train` prints: the data, the network, how training ended, the scores."""
+"""The output of `batchprop train`: the data, the network, how training ended, the scores."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ def make_table(*headings: str, right: Iterable[int] = ()) -> Table:
 
 
 def show_data(out: Console, data: TrainingTable, rows: str) -> None:
-    """Print the table's columns, kind by kind, what they become, and what the rows are for."""
+    """Print the table's columns, kind by kind, their encoding, and the split of the rows."""
     facts = Table.grid("", "", padding=(0, 2))
     facts.add_row("Data", data.name)
     facts.add_row("Rows", rows)
@@ -74,7 +74,7 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
 
 
 def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
-    """Print warnings of columns whose type is likely not the intended one."""
+    """Print warnings about columns whose type is probably not the intended one."""
     odd = [column for column in columns if column.warning]
     for column in odd[:_MAX_WARNINGS]:
         out.print(
@@ -122,7 +122,7 @@ def _describe_training(options: TrainOptions) -> str:
 
 
 def show_end(out: Console, result: TrainingResult) -> None:
-    """Print why training ended, what it ran on, and which weights were kept."""
+    """Print why training ended, its engine, and which weights were kept."""
     out.print("", *map(as_option_names, end_reason(result)), "", sep="\n", soft_wrap=True)
 
 
@@ -137,7 +137,7 @@ def show_scores(out: Console, result: TrainingResult) -> None:
 
 @contextmanager
 def status(out: Console, what: str, *, long: bool) -> Iterator[None]:
-    """Show what is going on: in a terminal while it lasts, elsewhere a line if it may take seconds."""
+    """Show a status: in a terminal while it lasts, elsewhere a line if it may take seconds."""
     if out.is_terminal:
         with out.status(f"{what} ..."):
             yield
@@ -149,12 +149,12 @@ def status(out: Console, what: str, *, long: bool) -> Iterator[None]:
 
 
 def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequence[str]) -> None:
-    """Print where the model is, and how to go on."""
+    """Print the model's folder, and the next command."""
     cut = " as far as it was trained" if result.interrupted else ""
     tables = result.files or ()
     out.print(f"Saved{cut} in {folder}: {', '.join(files)}", soft_wrap=True)
     if result.interrupted and result.options.checkpoint_every is not None:
         again = ["batchprop", "train", *map(str, tables), "--out", str(folder), "--resume"]
-        out.print(f"Go on with: {shlex.join(again)} and the same options", soft_wrap=True)
+        out.print(f"Resume with: {shlex.join(again)} and the same options", soft_wrap=True)
     if tables:
         out.print(f"Predict with: {shlex.join(predict_words(folder, tables))}", soft_wrap=True)

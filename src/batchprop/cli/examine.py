@@ -43,7 +43,7 @@ _OUTPUT = "What comes out"
     option("hidden", value=(100,), panel=_TRAINING),
     option("learning_rate", help="The step size of Adam.", panel=_TRAINING),
     option("batch_size", value=None, default="a tenth of the rows, from 16 to 200", panel=_TRAINING),
-    option("epochs", help="The most passes over the rows; fewer where learning ends.", panel=_TRAINING),
+    option("epochs", help="At most this many passes over the rows; fewer if learning ends.", panel=_TRAINING),
     option("seed", help="Of the initial weights and the order of the rows.", panel=_TRAINING),
     option("engine", panel=_TRAINING),
     own_option("top", int, 50, metavar="ROWS", low=0, help="How many rows to print.", panel=_OUTPUT),
@@ -62,7 +62,7 @@ _OUTPUT = "What comes out"
         None,
         "--map",
         metavar="FILE",
-        help="Draw every row as a point, by what the network made of it.",
+        help="Draw every row as a point, by the network's predictions for it.",
         panel=_OUTPUT,
     ),
     own_option("force", bool, False, "--force", help="Replace those files.", panel=_OUTPUT),
@@ -72,14 +72,14 @@ def examine(
 ) -> None:
     """Find the rows of a table whose target looks wrong: mislabelled classes, or numbers far off.
 
-    A network is trained on all rows that have a target, and what it makes of each
-    row is recorded: it learns early what the rows have in common, and late, by
-    heart, what contradicts it.
+    A network is trained on all rows that have a target, and its prediction for each
+    row is recorded: it learns the common patterns early, and memorises the rows
+    that contradict them late.
     Rows are ranked by their mean loss over the epochs. Ctrl-C ends the training
-    early: rows are ranked by what was seen so far, and the exit code is 130.
+    early: rows are ranked by the epochs so far, and the exit code is 130.
 
-    Each row is named by its line in the file. Where there are no lines, in
-    Parquet and in the digits, rows are counted: row 1 is the first.
+    Each row is named by its line in the file. Parquet files and the digits have no
+    lines: their rows are counted, and row 1 is the first.
     """
     if tenth := values["batch_size"] is None:
         values["batch_size"] = "auto"

@@ -50,7 +50,7 @@ class ExamineResult:
 
 
 class ExamineFiles(NamedTuple):
-    """The table (None for the digits), the file of all rows, the map or None, and whether to replace them."""
+    """The table (None: the digits), the file of all rows, the map or None, and whether to replace them."""
 
     table: Path | None
     out: Path
@@ -71,7 +71,7 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
-        BatchpropError: whatever stops it; nothing is written then.
+        BatchpropError: for any failure; nothing is written then.
     """
     console, out, data_map = make_console(), files.out, files.data_map
     with ExitStack() as stack:
@@ -98,18 +98,18 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
 
 
 def examine(console: Console, table: TrainingTable, options: TrainOptions) -> ExamineResult:
-    """Train a network on all rows, and record how it does on each."""
+    """Train a network on all rows, and record its dynamics on each."""
     X = make_preprocessor(table.columns, len(table.frame), table.target.name).fit_transform(table.frame)
     show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
     task = table.target.task
     fit = _examine_classes if task == "classification" else _examine_numbers
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
-        # All rows are trained on: what matters is how the network fares with each of them, not a test.
+        # All rows are training rows: the network's dynamics on each of them count, not a test.
         parameters = network_parameters(options, task, len(X), history_callback(history, show))
         network, examples = fit(X, table.target.values, parameters)
     if not history:
-        # Ctrl-C came before the first epoch ended: nothing was recorded.
+        # Ctrl-C came before the end of the first epoch: nothing was recorded.
         raise KeyboardInterrupt
     examples.insert(0, *table.row_numbers)
     return ExamineResult(network, history, examples.sort_values("mislabel_rank", kind="stable"))

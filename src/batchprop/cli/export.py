@@ -1,4 +1,4 @@
-"""`batchprop export`: its options, and a model written for others."""
+"""`batchprop export`: its options, and the export of a model."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +35,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The network's weights alone, as .safetensors: without what makes numbers of the columns.",
+            help="The network's weights alone, as .safetensors: without the preprocessing of the columns.",
             show_default=False,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def export(
     pipeline = load_pipeline(model)
     network = network_of(pipeline)
     with ExitStack() as files:
-        # Both are made beside their places first: one that is there already stops the other too.
+        # Both are written to temporary files first: if one exists already, neither is written.
         if onnx is not None:
             graph = files.enter_context(atomic_file(onnx, force=force, parameter="onnx"))
         if weights is not None:

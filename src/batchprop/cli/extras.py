@@ -24,7 +24,7 @@ def require_tables() -> Iterator[None]:
 
 @contextmanager
 def require_play() -> Iterator[None]:
-    """Do the same for what the playground needs."""
+    """Do the same for the playground's requirements."""
     with _extra("play", PLAY):
         yield
 

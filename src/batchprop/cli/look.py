@@ -31,7 +31,7 @@ batchprop look flowers-model flowers.csv --out flowers.html --no-open
 
 _PAGES = (".html", ".htm")
 _BATCH, _OUTPUT = "The batch", "What comes out"
-_TRAINING = "A network trained on the spot, where no MODEL is given"
+_TRAINING = "A network trained on the spot, if no MODEL is given"
 _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
 
 
@@ -49,7 +49,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         Path | None,
         None,
         metavar="DATA",
-        help="A CSV, TSV or Parquet file. Without it: what MODEL was trained on, or the digits.",
+        help="A CSV, TSV or Parquet file. Without it: the training table of MODEL, or the digits.",
     ),
     option("target", help="The column of DATA to learn; needed without MODEL.", panel=_TRAINING),
     option(
@@ -68,7 +68,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         metavar="NUMBER",
         low=1,
         high=64,
-        help="Examples in the batch, labels in turn.",
+        help="Examples in the batch, balanced over the labels.",
         panel=_BATCH,
     ),
     own_option(
@@ -76,7 +76,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         str | None,
         None,
         metavar="SIZE",
-        help="Height and width, as 28x28, where a row is an image.",
+        help="Height and width, as 28x28, if a row is an image.",
         panel=_BATCH,
     ),
     option("seed", help="Of the rows drawn, and of the training.", panel=_BATCH),
@@ -114,7 +114,7 @@ def look(
 
     One file is written that needs no network and can be mailed. Step through the
     algorithm with the arrow keys, hover over an example or a cell, leave examples
-    out of the batch and see what becomes of the gradient.
+    out of the batch and see how the gradient changes.
     """
     with require_tables():
         from batchprop.cli import look_command as microscope

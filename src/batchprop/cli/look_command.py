@@ -37,9 +37,9 @@ class MicroscopeInput:
     Attributes:
         network: a fitted MLPClassifier or MLPRegressor.
         X: its inputs (n, k), a frame whose columns and index name features and rows.
-        y: their targets, as the network learned them (n,), by their name.
-        about: what the examples are.
-        images: what the rows look like (n, height, width), where they are images.
+        y: their targets (n,), as in the training, with their name.
+        about: a description of the examples.
+        images: the rows as images (n, height, width), or None.
     """
 
     network: Any
@@ -67,7 +67,7 @@ class LookSource(NamedTuple):
 
     Attributes:
         model: the folder of a model, or None to train a network.
-        table: its rows; None for the digits, or what the model was trained on.
+        table: its rows; None for the digits, or the table of the model's training.
         rows: examples in the batch.
         image: height and width of an example, or None.
     """
@@ -85,7 +85,7 @@ def look_command(
 
     Args:
         options: of a network trained on the spot.
-        source: what to look at.
+        source: the model and the table.
         out: the file to write.
         open_page: whether to open it.
         force: replace the file.
@@ -94,7 +94,7 @@ def look_command(
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
-        BatchpropError: whatever stops it; nothing is written then.
+        BatchpropError: for any failure; nothing is written then.
     """
     console, model = make_console(), source.model
     tables = () if source.table is None else (source.table,)
@@ -130,11 +130,11 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
     y = table.target.values if classes else _standardise(table.target.values)
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
         parameters = network_parameters(options, task, len(X), history_callback(history, show))
-        # Without momentum each update is W − α dW, as the page shows it. So small a fit never repays JAX.
+        # Without momentum each update is W − α dW, as the page shows it. Such a fit is too small for JAX.
         network = make_network(task, **{**parameters, "momentum": 0.0, "tol": 0.0, "engine": "numpy"})
         network.fit(X.to_numpy(), y, record_examples=True)
     if not history:
-        # Ctrl-C came before the first epoch ended: there is nothing to show.
+        # Ctrl-C came before the end of the first epoch: there is nothing to show.
         raise KeyboardInterrupt
     return MicroscopeInput(network, X, _series(table, y), _about(table, scaled=not classes), images)
 
@@ -177,7 +177,7 @@ def _images(data: TrainingTable, size: Size | None) -> Any:
     """Return the rows as images (n, height, width), or None.
 
     Raises:
-        ParameterError: their columns are not as many numbers as a picture has pixels.
+        ParameterError: the number of numeric columns is not the number of pixels of an image.
     """
     size = size or (_DIGITS if data.path is None else None)
     if size is None:

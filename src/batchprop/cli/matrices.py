@@ -1,4 +1,4 @@
-"""Matrices as text: name, shape and aligned values; of large ones a part, with a note."""
+"""Matrices as text: name, shape and aligned values; large ones are cut, with a note."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ _GAP, _INDENT = "  ", "  "
 
 
 def format_matrices(*named: tuple[str, Matrix]) -> Iterator[str]:
-    r"""Write matrices under their names and shapes, side by side as far as the page is wide.
+    r"""Write matrices under their names and shapes, side by side within the width of the page.
 
     >>> print("\n".join(format_matrices(("W", np.eye(2)), ("b", np.array([0.5, -1.25])))))
       W (2, 2)           b (2,)

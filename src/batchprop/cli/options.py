@@ -20,7 +20,7 @@ from batchprop.tabular.options import (
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Options of commands that are not in the table, as they are named in messages.
+# Options of commands that are not in the table, by their names in messages.
 _OWN = ("out", "force", "proba", "onnx", "image", "map")
 
 
@@ -29,8 +29,8 @@ def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -
 
     Args:
         name: of the option.
-        value: another default than the table's.
-        changes: what this command says otherwise: ``help``, ``panel``, ``default``, ``metavar``.
+        value: the default, if it differs from the table's.
+        changes: this command's other entries: ``help``, ``panel``, ``default``, ``metavar``.
     """
     entry = option_table()[name]._replace(**changes)
     value = getattr(TrainOptions, name) if value is inspect.Parameter.empty else value
@@ -54,8 +54,8 @@ def own_option(
         name: of the function's parameter.
         kind: its type.
         value: its default.
-        declarations: how it is spelled, where that is not its name.
-        entry: what is said of it; or as keywords, those of ``Option``.
+        declarations: its spelling, if it is not its name.
+        entry: its entry; or as keywords, those of ``Option``.
         says: see ``entry``.
     """
     said = entry or Option(**{"panel": "", **says})
@@ -74,7 +74,7 @@ def own_option(
 def own_argument(
     name: str, kind: Any, value: Any = inspect.Parameter.empty, **says: Any
 ) -> inspect.Parameter:
-    """Return a command's parameter for an argument: what stands without dashes."""
+    """Return a command's parameter for a positional argument."""
     return _parameter(name, Annotated[kind, typer.Argument(**says)], value)
 
 
@@ -85,7 +85,7 @@ def _parameter(name: str, annotation: Any, value: Any) -> inspect.Parameter:
 def takes(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
     """Set the signature of a function of keywords, from which Typer makes the command line.
 
-    A signature of 230 lines would repeat what the table says; Typer reads whatever ``inspect`` shows.
+    A signature of 230 lines would repeat what the table says; Typer reads the signature from ``inspect``.
     """
 
     def sign(function: Command) -> Command:
@@ -97,7 +97,7 @@ def takes(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
 
 
 def parse_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parse the values that came as text; drop those that are not in the table.
+    """Parse the values given as text; drop those that are not in the table.
 
     Raises:
         ParameterError: a text cannot be read.
@@ -111,10 +111,10 @@ def parse_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_target_given(data: object, values: Mapping[str, Any], purpose: str) -> None:
-    """Check that a column is named where there is a table, and none where there is none.
+    """Check that a column is named if there is a table, and only then.
 
     Raises:
-        ParameterError: `target` is missing, or names a column of no table.
+        ParameterError: `target` is missing, or is set without a table.
     """
     if data is not None and values.get("target") is None:
         raise ParameterError(f"--target is missing: name the column of {data} to {purpose}")
@@ -164,7 +164,7 @@ def _format_assignment(match: re.Match[str]) -> str:
     if value == "True":
         return option
     text = value[1:-1] if value[0] in "'\"" else value
-    # Quotes stay where the shell would need them too.
+    # Quotes stay if the shell needs them too.
     return f"{option} {value if not text or ' ' in text else text}"
 
 

@@ -23,11 +23,11 @@ from batchprop.playground.settings import FILE, Settings
 from batchprop.playground.worker import Worker
 
 _TOKEN_BYTES = 24
-_PATIENCE = 2  # seconds for answers that are under way when it ends
+_PATIENCE = 2  # seconds for responses in progress when it ends
 
 
 class _Server(uvicorn.Server):
-    """A server that ends its worker, whatever ends it, so that no page is kept waiting."""
+    """A server that ends its worker however it ends, so that no page waits."""
 
     def __init__(self, config: uvicorn.Config, stage: Worker) -> None:
         super().__init__(config)
@@ -45,13 +45,13 @@ class _Server(uvicorn.Server):
 
 
 def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: bool) -> int:
-    """Serve a playground until it is ended.
+    """Serve a playground until the user ends it.
 
     Args:
-        path: a table to begin with, or None.
+        path: the initial table, or None.
         target: its column to learn, or None.
         seed: of the points and the first weights.
-        port: where to listen; 0 takes a free one.
+        port: the port; 0 for a free one.
         opened: whether to open the page in the browser.
 
     Returns:
@@ -66,7 +66,7 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
         file = tools.inspect_file(path, path.name)
         settings = settings.replace({"data": FILE, "target": target})
     playground = Session(tools, settings, file)
-    # Bound before the worker starts: a port that is taken is an error at once.
+    # Bound before the worker starts, so that a port in use is an error at once.
     with _bind(port) as listening:
         stage = Worker(playground)
         try:
@@ -78,7 +78,7 @@ def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: 
 
 def _serve(console: Console, stage: Worker, listening: socket.socket, *, opened: bool) -> int:
     port = listening.getsockname()[1]
-    # Other users of the machine reach the port too, but do not know the token.
+    # Other users of the machine can reach the port, but do not know the token.
     token, invitation = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
 
     def end() -> None:
@@ -106,7 +106,7 @@ def _serve(console: Console, stage: Worker, listening: socket.socket, *, opened:
         try:
             listener.run(sockets=[listening])
         except KeyboardInterrupt:
-            # It ended well; the listener raises the signal once more when it is done.
+            # It ended well; the listener raises the signal again when it is done.
             console.print("The playground has ended.")
             return exit_code()
     console.print("The playground has ended.")
@@ -129,7 +129,7 @@ def _bind(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _handle_hangup(listener: _Server) -> Iterator[None]:
-    """End the server when the terminal hangs up, except under nohup."""
+    """End the server when the terminal closes, except under nohup."""
     number = getattr(signal, "SIGHUP", None)
     if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
         yield

@@ -35,13 +35,13 @@ class PlaygroundTools:
     """Gives the playground the readers of tables and the microscope."""
 
     def inspect_file(self, path: Path, name: str) -> File:
-        """Read a table and its column names; errors name the file as the user does."""
+        """Read a table and its column names; errors use the user's name of the file."""
         try:
             frame = self._read(path, name)
         except DataError as error:
             raise DataError(str(error).replace(str(path), name)) from error
         columns = tuple(map(str, frame.columns))
-        # The last column is the target in most tables that have none of the usual names.
+        # In most tables without one of the usual names, the last column is the target.
         suggested = next((column for column in columns if column.lower() in _TARGETS), columns[-1])
         return File(name, frame, columns, len(frame), suggested)
 
@@ -112,7 +112,7 @@ class PlaygroundTools:
 
 
 def _read_parquet(path: Path, name: str) -> pd.DataFrame:
-    """Read a Parquet file in parts: a few compressed bytes may stand for billions of values."""
+    """Read a Parquet file in parts: a few compressed bytes may expand to billions of values."""
     with open_parquet_file(path) as file:
         check_size(name, file.metadata.num_rows, file.metadata.num_columns - 1)
     frames, size = list[pd.DataFrame](), 0

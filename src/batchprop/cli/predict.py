@@ -49,8 +49,8 @@ def predict(
 ) -> None:
     """Predict the target for each row of a table, in the order of its files and rows.
 
-    Every row has its prediction: a row that cannot be read ends the command, and
-    the message says where it stands. A file is written whole or not at all.
+    Every row gets a prediction: a row that cannot be read ends the command, and
+    the message names its position. A file is written completely or not at all.
     """
     with require_tables():
         from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout

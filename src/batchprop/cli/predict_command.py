@@ -18,7 +18,7 @@ from batchprop.tabular.predictions import csv_appender, predict_blocks, predicti
 
 
 class PredictOptions(NamedTuple):
-    """What to predict: the tables, whether with probabilities, and the memory to use in bytes, if given."""
+    """The tables to predict, whether with probabilities, and the memory budget in bytes, if given."""
 
     tables: Sequence[Path]
     proba: bool
@@ -26,19 +26,19 @@ class PredictOptions(NamedTuple):
 
 
 def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> int:
-    """Write the predictions to a file, whole or not at all.
+    """Write the predictions to a file, completely or not at all.
 
     Args:
         model: its folder, or the file in it.
         options: what to predict.
-        out: the file, whose ending names its format.
+        out: the file; its suffix determines the format.
         force: replace it.
 
     Returns:
-        How many there are.
+        The number of predictions.
 
     Raises:
-        BatchpropError: whatever stops it; nothing is written then.
+        BatchpropError: for any failure; nothing is written then.
     """
     files = expand_paths(options.tables)
     with atomic_file(out, force=force, parameter="out", tables=files) as part:
@@ -65,11 +65,11 @@ def to_stdout(model: Path, options: PredictOptions) -> None:
         options: what to predict.
 
     Raises:
-        BatchpropError: whatever stops it; the rows before may have been written then.
+        BatchpropError: for any failure; earlier rows may have been written then.
     """
     pipeline = load_pipeline(model)
     _check_encodable(pipeline)
-    # In a terminal the predictions themselves show how far they are; and a file wants no bar.
+    # In a terminal the predictions themselves show the progress; otherwise a bar is not needed.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
     write = csv_appender(_write_stdout)

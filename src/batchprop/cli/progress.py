@@ -16,19 +16,19 @@ from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.training_table import TrainingTable
 
 PATIENCE = 2.0
-"""Seconds after which a pass is worth a bar."""
+"""Seconds after which a pass gets a bar."""
 
 _QUIET_SECONDS = 10.0
 
 
 class ProgressDisplay(Protocol):
-    """What shows the last epoch of a history."""
+    """A display of the last epoch of a history."""
 
     def __call__(self, history: History) -> None:
         """Show the last epoch."""
 
     def advance(self, share: float) -> None:
-        """Show how much of the current epoch is read, from 0 to 1."""
+        """Show the share of the current epoch read so far, from 0 to 1."""
 
 
 class ConsoleObserver(Observer):
@@ -39,11 +39,11 @@ class ConsoleObserver(Observer):
         self._display: ProgressDisplay | None = None
 
     def on_note(self, text: str) -> None:
-        """Print a remark."""
+        """Print a note."""
         self.console.print(text, soft_wrap=True)
 
     def on_table(self, table: TrainingTable, rows: str) -> None:
-        """Print what the table holds."""
+        """Print a description of the table."""
         show_data(self.console, table, rows)
 
     def on_network(self, sizes: Sequence[int], options: TrainOptions) -> None:
@@ -56,7 +56,7 @@ class ConsoleObserver(Observer):
             self._display(history)
 
     def on_rows(self, share: float) -> None:
-        """Show the share of the epoch that is read."""
+        """Show the share of the epoch read so far."""
         if self._display is not None:
             self._display.advance(share)
 
@@ -74,18 +74,18 @@ class ConsoleObserver(Observer):
 
     @contextmanager
     def watch_prediction(self, rows: int) -> Iterator[Callable[[int], None]]:
-        """Show predictions that take long."""
+        """Show the progress of long predictions."""
         with slow_pass_progress(self.console, "Predicting", rows) as count_rows:
             yield count_rows
 
 
 @contextmanager
 def progress(console: Console, epochs: int) -> Iterator[ProgressDisplay]:
-    """Yield a display of epochs: a bar if the console is a terminal, else a line now and then.
+    """Yield a display of epochs: a bar if the console is a terminal, else occasional lines.
 
     Args:
-        console: where to.
-        epochs: the most there can be.
+        console: the console.
+        epochs: the largest number of epochs.
     """
     if not console.is_terminal:
         yield _Lines(console, epochs)
@@ -106,23 +106,23 @@ def pass_progress(console: Console, what: str, rows: int | None) -> Iterator[Cal
     """Show a pass over a table: a bar if the console is a terminal, else one line.
 
     Args:
-        console: where to.
-        what: is done.
-        rows: how many there are; None if nobody knows.
+        console: the console.
+        what: the purpose of the pass.
+        rows: the number of rows, or None if unknown.
 
     Yields:
         A function to call with the number of rows just read.
     """
     if not console.is_terminal:
         console.print(f"{what} ...", soft_wrap=True)
-        # A pipe buffers lines, and would show them when all is done.
+        # A pipe buffers lines, and would show them only at the end.
         console.file.flush()
         yield lambda _: None
         return
     bar = Progress(
         TextColumn(what), BarColumn(bar_width=None), TaskProgressColumn(), console=console, expand=True
     )
-    # No share can be shown of an unknown number of rows.
+    # An unknown number of rows has no share to show.
     bar.columns = bar.columns if rows is not None else bar.columns[:2]
     task = bar.add_task(what, total=rows)
     with bar:
@@ -134,9 +134,9 @@ def slow_pass_progress(console: Console, what: str, rows: int) -> Iterator[Calla
     """Show a pass over a table as ``pass_progress`` does, once it has taken two seconds.
 
     Args:
-        console: where to.
-        what: is done.
-        rows: how many there are.
+        console: the console.
+        what: the purpose of the pass.
+        rows: the number of rows.
 
     Yields:
         A function to call with the number of rows just read.
@@ -183,7 +183,7 @@ def _figures(history: History, epochs: int) -> str:
 
 
 class _Lines:
-    """A line for epochs 1, 2, 5, 10, 20, 50, ... and whenever ten seconds passed without one."""
+    """A line for epochs 1, 2, 5, 10, 20, 50, ... and after ten seconds without one."""
 
     def __init__(self, console: Console, epochs: int) -> None:
         self.console = console

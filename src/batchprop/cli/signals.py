@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a command well, a second at once; each has its exit code."""
+"""Ctrl-C and SIGTERM: the first ends a command gracefully, a second at once; each has its exit code."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ _came: list[int] = []
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised by SIGTERM; a KeyboardInterrupt, so that what handles Ctrl-C handles it too."""
+    """Raised by SIGTERM; a KeyboardInterrupt, so that handlers of Ctrl-C handle it too."""
 
 
 def exit_code() -> int:
@@ -32,7 +32,7 @@ def exit_code() -> int:
 
 
 def interruption_message() -> str:
-    """Say what ended the command, and what it has written.
+    """Describe what ended the command, and what it has written.
 
     >>> with handle_signals():
     ...     interruption_message()
@@ -47,10 +47,9 @@ def handle_signals() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does; leave nothing half-written at its end.
 
     The first signal raises KeyboardInterrupt in the main thread, or Terminated, which is one. A fit keeps its
-    weights then, and the command goes on to save them. The second raises it once more, where nothing is kept
-    any longer; a third, should the second be stuck, ends the process from within the handler. A call into a
-    compiled library comes to its end first. What is ignored stays ignored, as under nohup. In another thread
-    than the main one this does nothing.
+    weights then, and the command saves them. The second raises it again, and nothing is kept; a third, if the
+    second is stuck, ends the process from within the handler. A call into a compiled library finishes first.
+    Ignored signals stay ignored, as under nohup. In a thread other than the main one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -66,7 +65,7 @@ def handle_signals() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, _note)
-        # A signal may have interrupted what removes a folder.
+        # A signal may have interrupted the removal of a folder.
         cleanup_all()
         for number in ours:
             signal.signal(number, before[number])

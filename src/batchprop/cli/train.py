@@ -51,10 +51,10 @@ batchprop train data/*.parquet --target sold --resume
 def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: Any) -> None:
     """Train a network on a table, and save it in a folder with its scores, learning curve and a report.
 
-    Columns are encoded by what they hold. Some rows are held out for the test,
-    others to stop early. Ctrl-C ends the training early: the best weights so far
+    Columns are encoded by their type. Some rows are held out for the test,
+    others for early stopping. Ctrl-C ends the training early: the best weights so far
     are saved, and the exit code is 130; SIGTERM likewise, with 143. With
-    --checkpoint-every, --resume goes on from there.
+    --checkpoint-every, --resume continues the training.
     """
     options = TrainOptions(**_with_defaults(parse_values(values), data))
     options.check()
@@ -91,7 +91,7 @@ def check_memory(amount: str | int | None) -> int | None:
     """Return how many bytes an amount of memory is, such as 4GB.
 
     Raises:
-        ParameterError: it is no amount, or less than 1 MiB.
+        ParameterError: it is not an amount, or less than 1 MiB.
     """
     if amount is None:
         return None

@@ -33,7 +33,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
-        BatchpropError: whatever stops it; nothing is written then, but for the checkpoints so far.
+        BatchpropError: for any failure; nothing is written then, except the checkpoints so far.
     """
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
@@ -46,7 +46,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
                 console.print(f"The training in {out} has ended: nothing is left to do.", soft_wrap=True)
                 return 0
         elif options.resume:
-            # The model of the interrupted run gives way to the one that it was to become.
+            # The model of the interrupted run is replaced by that of the resumed run.
             force = force or bool(_was_interrupted(out))
         with (
             checkpoint_hint(checkpoints, options),
@@ -76,7 +76,7 @@ def _write_report(console: Console, result: TrainingResult, folder: Path, out: P
 
 
 def _remove_partial(out: Path) -> None:
-    """Remove what a killed run left half-written."""
+    """Remove incomplete files of a killed run."""
     for partial in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
 

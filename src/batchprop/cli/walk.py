@@ -34,7 +34,7 @@ batchprop walk flowers.csv --target species --rows 4
 def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     """Walk one small batch through backpropagation, line by line, and see every matrix.
 
-    Each line of the algorithm stands above what it computes: forward, the loss,
+    Each line of the algorithm is printed above its result: forward, the loss,
     dZ, the tensor DW with a slice for each example, its collapse to dW, and the
     update.
     """

@@ -22,10 +22,10 @@ class ExampleBatch:
     """A batch to walk through.
 
     Attributes:
-        about: what it is.
+        about: its description.
         B: the examples (n_0, m), a column each.
         Y: the targets (K, m).
-        outputs: what the rows of Y stand for (K,).
+        outputs: the names of the rows of Y (K,).
         head: "softmax" or "squared_error".
     """
 
@@ -37,7 +37,7 @@ class ExampleBatch:
 
 
 def iris(rows: int, seed: int) -> ExampleBatch:
-    """Take some flowers of scikit-learn's iris, each measurement standardised."""
+    """Take flowers from scikit-learn's iris, with standardised measurements."""
     from sklearn.datasets import load_iris
 
     flowers = load_iris()
@@ -69,14 +69,14 @@ def sample(
     for code in range(len(names)):
         members = order[codes[order] == code]
         turn[members] = np.arange(len(members))
-    # Every class has its turn, so that a small batch shows several.
+    # The classes alternate, so that a small batch shows several.
     chosen = order[np.argsort(turn[order], kind="stable")][:rows]
     Y = np.eye(len(names))[:, codes[chosen]]
     return ExampleBatch(f"{sample_note(len(chosen), rows)} {what}", X[chosen].T, Y, names, "softmax")
 
 
 def sample_note(count: int, wanted: int) -> str:
-    """Return a note on the number of examples, and on fewer than asked for.
+    """Return a note on the number of examples, and on fewer than requested.
 
     >>> sample_note(5, 5), sample_note(150, 9999)
     ('5', 'all 150 (of 9,999 asked for)')
@@ -87,7 +87,7 @@ def sample_note(count: int, wanted: int) -> str:
 def steps(
     batch: ExampleBatch, hidden: tuple[int, ...], activation: str, rate: float, seed: int
 ) -> Iterator[str]:
-    """Walk through the batch: each line of the algorithm, and what it computes.
+    """Walk through the batch: each line of the algorithm, and its result.
 
     Args:
         batch: the examples and their targets.
@@ -186,7 +186,7 @@ def _collapse(step: bp.Step, k: int) -> Iterator[str]:
     yield from format_tensor(f"DW{this}", T)
     yield from _formula(f"dW{this} = (1/m) dZ{this} (H{below})ᵀ, the tensor collapsed by one product")
     yield from format_matrices((f"dW{this}", dW))
-    # The same number in two ways: the point of the walk.
+    # The same number computed in two ways, the purpose of the walk.
     difference = float(np.max(np.abs(T.mean(axis=-1) - dW)))
     agrees = "the same" if difference < _ROUNDING else "NOT the same"
     yield f"  the mean of the {m} slices is {agrees}, largest difference {difference:.1e}"

@@ -1,4 +1,4 @@
-"""A batch for `batchprop walk` from a table of the user's."""
+"""A batch for `batchprop walk` from the user's table."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ _UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
     """Return the table with a function applied to each column."""
-    # Numbered meanwhile: two columns of a bad file may have one name, which check_names reports later.
+    # Temporarily numbered: two columns of a bad file may have the same name, which check_names reports later.
     columns = [function(column) for column in table.columns]
     return pa.table(dict(zip(map(str, range(len(columns))), columns, strict=True))).rename_columns(
         table.column_names
@@ -31,7 +31,7 @@ def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _to_seconds(pc.cast(column, pa.time64("ns")), 1e9)
     if pa.types.is_duration(kind):
         return _to_seconds(column, _UNITS_PER_SECOND[kind.unit])
-    # UTC keeps the moment; another zone's clock cannot show the first and last hours of the range.
+    # UTC keeps the instant; another zone cannot represent the first and last hours of the range.
     has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
     if has_zone or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
         return _cast_or_refuse(column, pa.timestamp(kind.unit, "UTC") if has_zone else pa.string())

@@ -120,7 +120,7 @@ def as_paths(paths: object, parameter: str = "paths", *, or_frame: bool = False)
         or_frame: whether the parameter also takes a DataFrame, for the error.
 
     Raises:
-        ParameterError: it is no path, or holds something that is none.
+        ParameterError: it is not a path, or holds something that is not one.
 
     >>> as_paths(["a.csv", 7])
     Traceback (most recent call last):
@@ -129,7 +129,7 @@ def as_paths(paths: object, parameter: str = "paths", *, or_frame: bool = False)
     entries = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     allowed = "a file, a folder, a pattern, "
     allowed += "a list of these, or a DataFrame" if or_frame else "or a list of these"
-    # A dict's keys, a DataFrame's columns and an array's words would be taken for files without a word.
+    # Otherwise a dict's keys, a DataFrame's columns and an array's words would silently count as files.
     if not isinstance(entries, Iterable) or isinstance(entries, Mapping) or hasattr(entries, "__array__"):
         raise ParameterError(f"{parameter} is of type {type(paths).__name__}: give {allowed}")
     result = []
@@ -141,7 +141,7 @@ def as_paths(paths: object, parameter: str = "paths", *, or_frame: bool = False)
 
 
 def expand_paths(paths: Paths) -> tuple[Path, ...]:
-    r"""Return the files of a table: all of one format, none twice, in natural order of their names.
+    r"""Return the files of a table: all of one format, without duplicates, in natural order of their names.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -212,7 +212,7 @@ def _check_distinct(files: tuple[Path, ...]) -> None:
 
 @contextmanager
 def open_decompressed(path: Path) -> Iterator[BinaryIO]:
-    """Open a text file for its bytes in order, decompressed on the fly."""
+    """Open a text file for sequential reading of its bytes, decompressed on the fly."""
     compression = COMPRESSIONS.get(path.suffix.lower())
     try:
         with path.open("rb") as file:
@@ -231,14 +231,14 @@ def decompressed_size(path: Path) -> int:
     if compression is None:
         return size
     with path.open("rb") as file:
-        # Bound to a name: the stream closes the file when it is collected.
+        # Bound to a name: the stream closes the file when garbage-collected.
         reader = _DecompressedReader(path, file, compression)
         return int(size * len(reader.read(_BUFFER)) / max(file.tell(), 1))
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a text file for its lines, decompressed on the fly, each with its own line end."""
+    """Open a text file for its lines with their line ends, decompressed on the fly."""
     with open_decompressed(path) as file:
         yield io.TextIOWrapper(file, newline="", encoding="utf-8-sig")
 
@@ -252,7 +252,7 @@ class _DecompressedReader(io.RawIOBase):
         self._n_read = 0
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return True: the stream is readable."""
         return True
 
     def readinto(self, buffer: "Buffer", /) -> int:
@@ -280,7 +280,7 @@ class _DecompressedReader(io.RawIOBase):
 
 
 def check_magic(path: Path, start: bytes) -> None:
-    """Refuse a file whose first bytes are those of another format than text."""
+    """Refuse a file whose first bytes belong to a format other than text."""
     for magic, description in _MAGIC.items():
         if start.startswith(magic):
             raise DataError(f"{path} is not text, it is {description}")

@@ -14,8 +14,8 @@ def line_numbers(path: Path) -> npt.NDArray[np.intp] | None:
     r"""Return the line on which each row begins, counted from 1, the names' line included.
 
     Args:
-        path: a file that ``read`` has read: fields within quotes may go over several lines, and blank lines
-            are no rows.
+        path: a file that ``read`` has read: quoted fields may span several lines, and blank lines
+            are not rows.
 
     Returns:
         ``(n,)``; None for a Parquet file, which has no lines.

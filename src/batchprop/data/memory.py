@@ -1,4 +1,4 @@
-"""How much memory is free, and how much a table would take."""
+"""The free memory, and the memory that a table would take."""
 
 import re
 import sys
@@ -72,7 +72,7 @@ def _cgroup_free(root: Path) -> list[int]:
             continue
         base = root / "sys/fs/cgroup" / ("memory" if controllers else "")
         group = base / path.lstrip("/")
-        # The limits of all enclosing groups hold too; in a container the own path may not be visible.
+        # The limits of all enclosing groups apply too; in a container the own path may be invisible.
         groups = [group, *group.parents]
         limits = (_free(each) for each in groups[: groups.index(base) + 1])
         free += [limit for limit in limits if limit is not None]
@@ -105,7 +105,7 @@ def table_bytes(paths: Paths) -> int:
 
     Raises:
         DataError: there is no such table.
-        ParameterError: paths is no path, or holds something that is none.
+        ParameterError: paths is not a path, or holds something that is not one.
     """
     files = expand_paths(paths)
     if get_delimiter(files[0]) is None:
@@ -114,7 +114,7 @@ def table_bytes(paths: Paths) -> int:
 
 
 def exceeds_memory(paths: Paths, memory: int | None = None) -> bool:
-    """Whether a training on a table in memory would exceed a budget in bytes; None is the default budget."""
+    """Whether training on a table in memory would exceed a budget in bytes; None is the default budget."""
     return WORKING_FACTOR * table_bytes(paths) > (memory or default_memory())
 
 
@@ -130,7 +130,7 @@ def _parquet_bytes(file: ParquetFile) -> int:
 
 
 def is_fixed_width(kind: pa.DataType) -> bool:
-    """Whether all values of a type take the same space: numbers, dates and booleans do."""
+    """Whether all values of a type have the same size, as numbers, dates and booleans do."""
     return bool(pa.types.is_primitive(kind) or pa.types.is_boolean(kind))
 
 

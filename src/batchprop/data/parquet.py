@@ -25,7 +25,7 @@ CONVERTED_PAGE_BYTES = 1 << 16
 """The size of a page in a Parquet file that was converted from CSV."""
 
 _BUFFER = 1 << 16
-_DICTIONARY_RATIO = 3  # how far a compressed dictionary grows, about
+_DICTIONARY_RATIO = 3  # approximate growth of a compressed dictionary
 _SCAN_ROWS = 1 << 16  # rows of one column scanned at a time
 _HEAD_BYTES = 1 << 20
 _MAX_FOOTER = 2 * MAX_COLUMNS
@@ -63,7 +63,7 @@ class RowGroup(NamedTuple):
 
     @property
     def open_bytes(self) -> int:
-        """The estimated memory while it is read: for each column a page, and twice its dictionary."""
+        """The estimated memory for reading it: for each column a page, and twice its dictionary."""
         metadata = self.file.metadata.row_group(self.number)
         if self.file.has_lines:
             return 3 * CONVERTED_PAGE_BYTES * len(self.file.names)
@@ -100,14 +100,14 @@ def open_parquet_file(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
 
 
 def _check_chunks(file: pyarrow.parquet.ParquetFile) -> None:
-    """Start to read every column of every row group."""
-    # Where the footer is damaged, reading a column raises an error, but asking for its statistics crashes
-    # the process.
+    """Open every column of every row group."""
+    # With a damaged footer, reading a column raises an error, but reading its statistics crashes the
+    # process.
     for number in range(file.metadata.num_row_groups):
         next(file.iter_batches(batch_size=1, row_groups=[number], use_threads=False), None)
         columns = file.metadata.row_group(number)
         for i in range(columns.num_columns):
-            _ = columns.column(i).path_in_schema  # raises where it is not UTF-8
+            _ = columns.column(i).path_in_schema  # raises if it is not UTF-8
 
 
 def open_converted(path: Path, display_path: Path, types: dict[str, pa.DataType]) -> ParquetFile:
@@ -143,7 +143,7 @@ def parquet_errors(path: Path) -> Iterator[None]:
 
 
 def describe_invalid_parquet(path: Path) -> str:
-    """Return what is wrong with a file that should be Parquet, and the remedy."""
+    """Describe the problem of a file that should be Parquet, and the remedy."""
     with path.open("rb") as file:
         start = file.read(_HEAD_BYTES)
     if start.startswith(b"PAR1"):
@@ -202,7 +202,7 @@ class RowGroups:
         return any(self._group_has_missing(group, name, nan=False) for group in self.groups)
 
     def _group_has_missing(self, group: RowGroup, name: str, *, nan: bool) -> bool:
-        """Whether values are missing in a row group; by the footer's null count where there is one."""
+        """Whether values are missing in a row group; by the footer's null count if there is one."""
         count = _null_count(group, group.file.names[name])
         if count or (count == 0 and not (nan and pa.types.is_floating(group.file.types[name]))):
             return bool(count)
@@ -215,7 +215,7 @@ class RowGroups:
         """Reject the rows whose target is missing."""
         self.groups = [self._drop_missing(group, target, rejected) for group in self.groups]
         self.groups = [group for group in self.groups if group.n_rows]
-        # Integers stay integers now that no value is missing.
+        # Without missing values, integers stay integers.
         self.types[target] = self._types[target]
 
     def _drop_missing(self, group: RowGroup, target: str, rejected: RejectedRows) -> RowGroup:
@@ -301,7 +301,7 @@ def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterato
     ):
         batches = source.iter_batches(rows, row_groups=[group.number], columns=stored, use_threads=False)
         for batch in batches:
-            # Selected once more: pyarrow takes "a" for a prefix, and reads the nested column "a.b" too.
+            # Selected again: pyarrow treats "a" as a prefix, and also reads the nested column "a.b".
             yield pa.Table.from_batches([batch]).select(stored)
 
 
@@ -326,7 +326,7 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def common_type(kind: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Return the type that holds the values of both, or None where there is none, as for numbers and text."""
+    """Return the type that holds the values of both, or None if there is none, as for numbers and text."""
     if kind == other:
         return kind
     if _is_number(kind) and _is_number(other):

@@ -1,4 +1,4 @@
-"""Tables from CSV, TSV and Parquet files, with an error of one line for a file that cannot be read."""
+"""Tables from CSV, TSV and Parquet files, with a one-line error for a file that cannot be read."""
 
 import codecs
 import csv
@@ -45,14 +45,14 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     Args:
         path: a file that ends in .csv, .tsv or .tab (UTF-8, names in the first line), such a file compressed
             with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
-        text: columns of a CSV file to read as text whatever they hold. In a file of one row, nothing else
-            tells that 01 is a code and not the number 1.
+        text: columns of a CSV file to read as text, regardless of their values; a file of one row, for
+            example, does not show whether 01 is a code or the number 1.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
 
     Raises:
-        DataError: the file does not exist or is not a table; the message says where and what to do.
+        DataError: the file does not exist or is not a table; the message says where, and what to do.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "pets.csv"
@@ -112,7 +112,7 @@ def read_tables(
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
             and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
-        text: columns of CSV files to read as text whatever they hold, as in ``read_table``.
+        text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows.
         max_skipped: the share of the rows that may be skipped.
@@ -122,7 +122,7 @@ def read_tables(
 
     Raises:
         DataError: a file, a column or a row cannot be used.
-        ParameterError: paths is no path, or holds something that is none.
+        ParameterError: paths is not a path, or holds something that is not one.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -243,7 +243,7 @@ def _check_utf8(path: Path, content: Content) -> None:
 
 
 def _check_quotes(path: Path, content: Content, delimiter: str) -> None:
-    """Refuse a quote that is left open: it would swallow the lines up to the next quote, or the end."""
+    """Refuse an unclosed quote: it would span the lines up to the next quote, or the end."""
     begin = len(codecs.BOM_UTF8) if content[:3] == codecs.BOM_UTF8 else 0
     result = scan_quotes(content, quotes(delimiter), 1, last=True, begin=begin)
     if result.reason is not None:
@@ -252,7 +252,7 @@ def _check_quotes(path: Path, content: Content, delimiter: str) -> None:
 
 
 def _describe_invalid_csv(path: Path, delimiter: str, message: str) -> str:
-    """Return what is wrong with a CSV file, and in which line: pyarrow's own message has no line number."""
+    """Describe the problem of a CSV file with its line: pyarrow's own message has no line number."""
     with open_text(path) as file:
         rows = csv.reader(file, delimiter=delimiter)
         try:

@@ -20,7 +20,7 @@ _MAX_REASONS = 1000  # a reason may quote the row, and a million of those would 
 
 
 class BadRowError(DataError):
-    """A row that cannot be used, and could be skipped; ``reason`` is the message without that advice."""
+    """An unusable row that could be skipped; ``reason`` is the message without that advice."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; {_REMEDY}")
@@ -62,7 +62,7 @@ class RejectedRows(Sequence[RejectedRow]):
     def add(
         self, file: Path, line: int, reason: str, *, remedy: str = "correct the row", unit: str = "line"
     ) -> None:
-        """Skip a row, or raise ``BadRowError`` where no row may be skipped.
+        """Skip a row, or raise ``BadRowError`` if no row may be skipped.
 
         ``line`` is the line on which the row begins, or with ``unit="row"`` its number, counted from 1.
         """

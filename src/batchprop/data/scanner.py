@@ -54,7 +54,7 @@ def scan(
             format and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
         weights: the column of sample weights.
-        text: columns of CSV files to read as text whatever they hold, as in ``read_table``.
+        text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows, and lists them in ``skipped``.
         max_skipped: the share of the rows that may be skipped.
@@ -66,7 +66,7 @@ def scan(
 
     Raises:
         DataError: a file, a column or a row cannot be used, or the disk is full.
-        ParameterError: paths is no path, or holds something that is none.
+        ParameterError: paths is not a path, or holds something that is not one.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -323,7 +323,7 @@ class TableScan:
 
 
 def _as_float_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Return a column of numbers or booleans as an array ``(n,)``, nan where a value is missing."""
+    """Return a column of numbers or booleans as an array ``(n,)``, nan for a missing value."""
     if pa.types.is_boolean(column.type):
         column = pc.cast(column, pa.uint8())
     return np.asarray(column.to_numpy())

@@ -1,12 +1,12 @@
 """Shuffling rows that do not fit in memory: the epochs of a table that is read in partitions.
 
-A *partition* is a stretch of rows that are read in order, such as a row group of a Parquet file. Each epoch
-takes the partitions in another order, reads several of them at a time, and shuffles the rows that it has read
-in a buffer. That is no full shuffle, but close to one: the partitions open at one time come from all parts of
+A *partition* is a range of rows that are read in order, such as a row group of a Parquet file. Each epoch
+takes the partitions in a different order, reads several of them at a time, and shuffles their rows in a
+buffer. This is not a full shuffle, but close to one: the partitions open at one time come from all parts of
 the table.
 
 Source: Xu et al. 2022, arXiv 2206.05830 (CorgiPile), for the shuffling of partitions and then of rows in a
-buffer; that the partitions come from all parts of the table alike is ours.
+buffer; the stratification of the partitions over the table is batchprop's.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from batchprop.data.sources import BLOCK_ROWS
 Item = TypeVar("Item")
 
 MAX_OPEN_PARTITIONS = 16
-"""Partitions that are open at a time, at most."""
+"""The largest number of open partitions."""
 
 BUFFER_BYTES = 1 << 27
-"""The largest buffer: with memory enough for it, the order of the rows depends no longer on the memory."""
+"""The largest buffer: with enough memory for it, the order of the rows does not depend on the memory."""
 
 
 class ShuffleConfig(NamedTuple):
-    """How rows are shuffled: so many in a buffer, from so many open partitions."""
+    """How rows are shuffled: the number of rows in the buffer and of open partitions."""
 
     rows: int
     partitions: int
@@ -44,9 +44,9 @@ def shuffle_config(n_partitions: int, row_bytes: int, memory: int, partition_byt
 
     Args:
         n_partitions: of the table.
-        row_bytes: what a row takes, inputs and targets together.
-        memory: how many bytes there are.
-        partition_bytes: what an open partition takes.
+        row_bytes: the size of a row, inputs and targets together.
+        memory: the memory budget in bytes.
+        partition_bytes: the memory of an open partition.
 
     Returns:
         At least one row and one partition.
@@ -57,11 +57,11 @@ def shuffle_config(n_partitions: int, row_bytes: int, memory: int, partition_byt
         >>> shuffle_config(1000, 128, 10**9, partition_bytes=10**8)
         ShuffleConfig(rows=524288, partitions=2)
     """
-    # Half the memory is for four buffers: the one trained on, the next one, and what that one is made of.
+    # Half the memory is for four buffers: the current one, the next one, and the rows that it is built from.
     rows = min(memory // 8, BUFFER_BYTES) // max(row_bytes, 1)
-    # A quarter is for what the readers of open partitions hold.
+    # A quarter is for the readers of open partitions.
     partitions = min(n_partitions, MAX_OPEN_PARTITIONS, memory // 4 // max(partition_bytes, 1))
-    # Powers of two: a little more or less memory shuffles alike.
+    # Powers of two: slightly more or less memory gives the same shuffle.
     return ShuffleConfig(1 << max(rows, 1).bit_length() - 1, max(partitions, 1))
 
 
@@ -72,20 +72,20 @@ def shuffled_chunks(
     config: ShuffleConfig,
     seed: int | None,
 ) -> EpochIterator:
-    """Run epochs over shuffled partitions, whose rows are shuffled in a buffer.
+    """Yield epochs over shuffled partitions, whose rows are shuffled in a buffer.
 
-    The order of an epoch follows from the seed and the epoch's number, so that a resumed fit can skip to it.
-    Every row is taken once; every batch has ``batch_size`` rows but the last.
+    The seed and the epoch's number determine the order of an epoch, so that a resumed fit can skip to it.
+    Every row is taken once; every batch except the last has ``batch_size`` rows.
 
     Args:
-        open_partition: ``(partition, rows)`` to its rows in order, about so many at a time.
-        n_partitions: how many there are.
+        open_partition: ``(partition, rows)`` to its rows in order, about ``rows`` at a time.
+        n_partitions: the number of partitions.
         batch_size: m.
-        config: how much is shuffled.
+        config: the sizes of the shuffle.
         seed: of the order; None keeps the rows in order.
 
     Yields:
-        For each epoch its chunks; the next one is made while the engine works on one.
+        For each epoch its chunks; the next one is prepared while the engine runs the current one.
 
     Example:
         >>> def open_partition(partition, rows):
@@ -112,7 +112,7 @@ def shuffled_chunks(
 def _buffered_chunks(
     datasets: Iterator[Dataset], batch_size: int, capacity: int, rng: np.random.Generator | None
 ) -> Iterator[Chunk]:
-    """Fill the buffer, cut it into whole batches, and keep what is left for the next one."""
+    """Fill the buffer, cut it into whole batches, and keep the rest for the next buffer."""
     rest = list[Dataset]()
     for filled in _fill_buffer(datasets, capacity):
         dataset = _concat([*rest, *filled])
@@ -126,7 +126,7 @@ def _buffered_chunks(
 
 
 def _fill_buffer(datasets: Iterator[Dataset], capacity: int) -> Iterator[list[Dataset]]:
-    """Datasets that have so many rows together, or a little more."""
+    """Datasets that together have this number of rows, or slightly more."""
     filled, n_rows = list[Dataset](), 0
     for dataset in datasets:
         filled.append(dataset)
@@ -156,15 +156,15 @@ def stratified_permutation(n: int, n_strata: int, rng: np.random.Generator) -> N
         >>> stratified_permutation(8, 4, np.random.default_rng(0)) // 2
         array([3, 2, 1, 0, 1, 3, 0, 2])
     """
-    # Strata of neighbours are shuffled each, and take turns, in a new order each turn: in a table sorted by
-    # its target, a plain permutation would leave some buffers with far more of one class than of others.
+    # Each stratum of neighbours is shuffled, and the strata take turns in an order that changes each turn: in
+    # a table sorted by its target, a plain permutation would give some buffers far more rows of one class.
     strata = [rng.permutation(stratum) for stratum in np.array_split(np.arange(n), max(n_strata, 1))]
     turns = (rng.permutation([s[i] for s in strata if i < len(s)]) for i in range(len(strata[0])))
     return np.concatenate([np.empty(0, dtype=np.intp), *turns])
 
 
 def interleave(streams: Iterator[Iterator[Item]], n_open: int) -> Iterator[Item]:
-    """Take an item of each of several streams in turn; where one has ended, the next stream begins.
+    """Take items of several streams alternately; when one ends, the next stream begins.
 
     Example:
         >>> "".join(interleave(map(iter, ["aaa", "b", "ccc"]), 2))
@@ -182,7 +182,7 @@ def interleave(streams: Iterator[Iterator[Item]], n_open: int) -> Iterator[Item]
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Make the next item in another thread while the caller works on one.
+    """Compute the next item in another thread while the caller uses the current one.
 
     Example:
         >>> list(prefetch(iter("abc")))
@@ -196,7 +196,7 @@ def prefetch(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def hash_uniform(rows: Indices, seed: int = 0) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each row ``(n,)`` that depends on nothing but its number and the seed.
+    """Return a number in [0, 1) for each row ``(n,)`` that depends only on its number and the seed.
 
     Source:
         Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (SplitMix64).

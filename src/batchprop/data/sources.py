@@ -10,23 +10,23 @@ import numpy as np
 from batchprop.errors import InputError
 
 MAX_ABS_TARGET = 1e30
-"""The largest size of a target or a weight: its predictions must fit into float32, whose end is 3e38."""
+"""The largest size of a target or a weight: its predictions must fit into float32, whose limit is 3e38."""
 
 BLOCK_ROWS = 16_384
-"""Rows of a partition that are read at a time, where the buffer is large."""
+"""The rows of a partition to read at a time, for a large buffer."""
 
 PARTITION_ROWS = 1 << 16
-"""Rows of a partition of a matrix, which has none of its own."""
+"""The rows of a partition of a matrix, which has no partitions of its own."""
 
 
 class RowBlock(NamedTuple):
-    """Rows of a table, as they were read.
+    """Rows of a table, as read.
 
     Attributes:
-        start_row: the number of the first of them in the whole table.
+        start_row: the number of the first one in the whole table.
         X: inputs ``(m, n_0)``.
         y: their targets, as ``fit`` takes them.
-        weights: how much each counts ``(m,)``, or None.
+        weights: how much each row counts ``(m,)``, or None.
     """
 
     start_row: int
@@ -40,17 +40,17 @@ class DataSource(Protocol):
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        """How many rows each partition has."""
+        """The number of rows of each partition."""
 
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
-        """Read a partition in order, some ``rows`` of it at a time."""
+        """Read a partition in order, about ``rows`` rows at a time."""
 
 
 class ArraySource:
-    """Matrices of any kind that give rows for a slice, on a disk for instance, as a source.
+    """Matrices of any kind that give rows for a slice, for example on disk, as a source.
 
     Args:
-        X: inputs ``(n, n_0)``: a ``numpy.memmap``, or whatever else has a shape and gives rows for a slice.
+        X: inputs ``(n, n_0)``: a ``numpy.memmap``, or anything with a shape that gives rows for a slice.
         y: targets ``(n,)`` or ``(n, K)``.
         weights: how much each row counts ``(n,)``, or None.
 
@@ -72,7 +72,7 @@ class ArraySource:
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        """How many rows each partition has: ``PARTITION_ROWS``, the last one what is left."""
+        """The number of rows of each partition: ``PARTITION_ROWS``, and the rest in the last one."""
         n = len(self.X)
         return tuple(min(PARTITION_ROWS, n - start) for start in range(0, n, PARTITION_ROWS))
 
@@ -87,9 +87,9 @@ class ArraySource:
 
 
 class IterableSource:
-    """Chunks ``(X, y)`` or ``(X, y, weights)`` that come from anywhere, as a source.
+    """Chunks ``(X, y)`` or ``(X, y, weights)`` from anywhere, as a source.
 
-    Chunks that have an index (a list, say) are shuffled in each epoch; others, which can only be iterated
+    Chunks with an index (a list, for example) are shuffled in each epoch; others, which can only be iterated
     over, come in their own order.
 
     Args:
@@ -97,7 +97,7 @@ class IterableSource:
             iterable, a generator function for instance.
 
     Raises:
-        InputError: they can be iterated over only once; one is no such pair; there is none.
+        InputError: they can be iterated over only once; one is not such a tuple; there are none.
 
     Example:
         >>> source = IterableSource([(np.zeros((3, 2)), [1, 2, 3]), (np.zeros((1, 2)), [4])])
@@ -127,7 +127,7 @@ class IterableSource:
         for i, chunk in [(partition, chunks[partition])] if self._indexable else enumerate(chunks):
             X, *others = _validate_chunk(chunk, i)
             y, *weights = (np.asarray(part) for part in others)
-            # Named columns stay named, for the order that they are in to be seen; sparse rows stay sparse.
+            # Named columns keep their names, so that their order can be checked; sparse rows stay sparse.
             X = X if hasattr(X, "shape") else np.asarray(X)
             n = _length(X)
             if i + 1 >= len(self._starts) or n != self._starts[i + 1] - self._starts[i]:

@@ -1,7 +1,7 @@
-"""Tables in, trained models out: the extra `tables` installs what this needs.
+"""Tables in, trained models out: the extra `tables` installs the requirements.
 
-What is listed here is imported when it is first asked for: the command line reads its options from this
-package, and has to start without pandas.
+Each name is imported on first use: the command line reads its options from this package, and must start
+without pandas.
 """
 
 from importlib import import_module

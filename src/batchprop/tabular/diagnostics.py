@@ -1,4 +1,4 @@
-"""What a report shows beside the scores: intervals, important columns, suspicious rows."""
+"""The diagnostics of a report besides the scores: intervals, important columns, suspicious rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Diagnostics:
 
     Attributes:
         intervals: of its scores.
-        metric: the score that matters most for its loss, lower is better.
-        importances: of the table's columns, by that score; None where that would take too long.
-        suspicious: the rows trained on, the most suspicious first; None where nothing was recorded.
+        metric: the score closest to its loss, lower is better.
+        importances: of the table's columns, by that score; None if that would take too long.
+        suspicious: the training rows, the most suspicious first; None if nothing was recorded.
     """
 
     intervals: Intervals
@@ -37,7 +37,7 @@ class Diagnostics:
 
 
 def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
-    """Name the score that is nearest to the loss that was minimised; lower is better."""
+    """Name the score closest to the minimised loss; lower is better."""
     if table.target.task == "classification":
         return "log loss"
     loss, quantile = options.loss_and_quantile
@@ -87,7 +87,7 @@ def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
         reasons = explain_label(examples)
     else:
         last = result.pipeline[-1]
-        # The recorded labels are standardised too: take those of the table.
+        # The recorded targets are standardised too: use those of the table.
         examples["given_label"] = result.table.target.values[result.split.train]
         if hasattr(last, "transformer_"):
             # The network recorded predictions of the standardised target.
@@ -102,7 +102,7 @@ def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
 
 
 def explain_label(examples: pd.DataFrame) -> list[str]:
-    """Say how probable each row's label is to the network."""
+    """Describe how probable each row's label is to the network."""
     return [
         f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
         for confidence, right in zip(examples["confidence"], examples["correctness"], strict=True)
@@ -110,7 +110,7 @@ def explain_label(examples: pd.DataFrame) -> list[str]:
 
 
 def explain_number(examples: pd.DataFrame) -> list[str]:
-    """Say how far each row's number is from what was expected."""
+    """Describe how far each row's number is from the expected one."""
     off = examples["given_label"] - examples["predicted_label"]
     usual = off.abs().median()
     return [

@@ -1,4 +1,4 @@
-"""What a model is worth: its scores on the test rows, beside those of the simplest guess."""
+"""The evaluation of a model: its scores on the test rows, beside those of the simplest guess."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class HeldOutRows(NamedTuple):
     Attributes:
         X: features (n, k).
         y: targets (n,).
-        outputs: the model's: a probability for each class (n, classes), or numbers (n,).
+        outputs: of the model: a probability for each class (n, classes), or numbers (n,).
     """
 
     X: Any
@@ -47,7 +47,7 @@ class HeldOutRows(NamedTuple):
 
 
 def baseline_name(task: Task, options: TrainOptions) -> str:
-    """Name what the baseline always predicts."""
+    """Name the prediction of the baseline."""
     if task == "classification":
         return "always the majority"
     loss, quantile = options.loss_and_quantile
@@ -79,10 +79,10 @@ def _known_targets(table: TrainingTable, split: Split, options: TrainOptions) ->
     """Return the targets that the baseline may use, and the count of each, or None for one each."""
     stats = table.target_stats
     if stats is None:
-        # The network used both parts, to train and to stop: so may the baseline.
+        # The network used both parts, to train and to stop; the baseline may use them too.
         return table.target.values[np.concatenate([split.train, split.validation])], None
     if stats.task == "classification":
         return stats.classes, stats.counts
     loss, quantile = options.loss_and_quantile
-    # The training rows are not in memory: one value stands for them, whose mean and quantiles are itself.
+    # The training rows are not in memory: one value replaces them; its mean and quantiles are itself.
     return np.array([stats.quantile(quantile) if loss == "quantile" else stats.mean]), None

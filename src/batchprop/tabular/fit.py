@@ -36,9 +36,9 @@ OnEpoch = Callable[[EpochRecord], bool]
 
 
 class Split(NamedTuple):
-    """The rows to train on, to validate with, and to test on.
+    """The training, validation and test rows.
 
-    Positions in the frame; of a table that is larger than memory, the frame holds those of the last two.
+    Positions in the frame; for a table larger than memory, the frame holds only the last two parts.
     """
 
     train: Rows | range
@@ -47,7 +47,7 @@ class Split(NamedTuple):
 
     @property
     def description(self) -> str:
-        """How many rows each part has, in words."""
+        """The number of rows of each part, in words."""
         return (
             f"{len(self.train):,} to train, {len(self.validation):,} to validate, {len(self.test):,} to test"
         )
@@ -58,13 +58,13 @@ class TrainingData(NamedTuple):
 
     Attributes:
         columns: the fitted transformer.
-        X: features to train on (n, k), or a source of them with their targets.
+        X: training features (n, k), or a source of them with their targets.
         y: targets (n,); None with a source.
         weights: how much each row counts (n,), or None.
-        X_val: features to validate on (v, k).
+        X_val: validation features (v, k).
         y_val: their targets (v,).
         rows: n.
-        scaler: it standardised the targets of a regression; None where they are as in the table.
+        scaler: standardised the targets of a regression; None if they are as in the table.
     """
 
     columns: Pipeline
@@ -94,9 +94,9 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     """Fit the preprocessing to the training rows, encode all rows, and standardise a regression's target.
 
     Raises:
-        DataError: a column holds what its kind does not allow, or none is left.
+        DataError: a column holds a value that its kind does not allow, or no column is left.
     """
-    # Fitted to training rows only: nothing of the validation and test rows may leak into the features.
+    # Fitted to training rows only: the validation and test rows must not leak into the features.
     train = np.asarray(split.train)
     columns = make_preprocessor(table.columns, len(train), table.target.name)
     X = columns.fit_transform(table.frame.iloc[train])
@@ -112,7 +112,7 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
 
 def is_scaled(task: Task, options: TrainOptions) -> bool:
     """Whether the target is standardised."""
-    # The Poisson head's exponential is of counts: standardised, half of them would be negative.
+    # The Poisson head predicts counts: standardised, half of them would be negative.
     return task == "regression" and options.loss != "poisson"
 
 
@@ -140,15 +140,15 @@ def fit(
 
     Args:
         table: the table.
-        data: what to learn from.
+        data: the training data.
         options: of the training.
-        history: of earlier epochs, where training goes on; epochs are added to it.
+        history: of earlier epochs if training resumes; epochs are added to it.
         observer: called after each epoch.
-        checkpoints: their folder, where the training is saved as it goes.
+        checkpoints: the folder in which the training is saved as it proceeds.
 
     Raises:
         DivergedError: the loss stopped being finite.
-        BatchpropError: JAX gave up, as for want of memory; a checkpoint cannot be written.
+        BatchpropError: JAX failed, for example for lack of memory; a checkpoint cannot be written.
     """
     task = table.target.task
     # Any decrease of the loss counts as better (tol=0): patience alone decides when to stop.
@@ -178,8 +178,8 @@ def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: O
 
     Args:
         options: of the training.
-        task: which estimator.
-        rows: how many there are to train on.
+        task: "classification" or "regression".
+        rows: the number of training rows.
         on_epoch: called after each epoch.
     """
     parameters = options.estimator_parameters(task)
@@ -189,10 +189,10 @@ def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: O
 
 
 def _wrap_target_scaler(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
-    """Wrap a network trained on standardised targets, so that it predicts in their own unit."""
+    """Wrap a network trained on standardised targets, so that it predicts in their original unit."""
     whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
-    # scikit-learn offers no way to hand it a fitted regressor: fitted on two dummy rows, it has every fitted
-    # attribute, and the two that count are replaced.
+    # scikit-learn has no way to set a fitted regressor: a fit on two dummy rows creates every fitted
+    # attribute, and the two important ones are replaced.
     whole.fit(np.zeros((2, network.n_features_in_)), np.array([0.0, 1.0]))
     whole.set_params(regressor=clone(network))
     whole.regressor_, whole.transformer_ = network, scaler
@@ -226,7 +226,7 @@ def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[N
 
     Raises:
         DivergedError: the loss stopped being finite.
-        BatchpropError: JAX gave up, as for want of memory.
+        BatchpropError: JAX failed, for example for lack of memory.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

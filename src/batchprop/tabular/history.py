@@ -1,4 +1,4 @@
-"""The history of a training: one summary for each epoch, kept, read and written."""
+"""The history of a training: one summary for each epoch, recorded, read and written."""
 
 import csv
 from collections.abc import Callable
@@ -44,9 +44,9 @@ History = list[EpochSummary]
 def history_callback(history: History, show: Callable[[History], None]) -> Callable[[EpochRecord], bool]:
     """Return a callback that adds each epoch to a history and then calls ``show`` with it."""
 
-    # A plain function: scikit-learn's clone copies parameters, and leaves functions as they are.
+    # A plain function: scikit-learn's clone copies parameters, and does not copy functions.
     def on_epoch(record: EpochRecord) -> bool:
-        # A fit that rewinds after it diverged passes some epochs a second time.
+        # A fit that rewinds after divergence repeats some epochs.
         del history[record.number - 1 :]
         history.append(EpochSummary.of(record))
         show(history)
@@ -65,13 +65,13 @@ def seconds_left(history: History, epochs: int) -> float:
 
 
 def append_last_epoch(history: History, network: Any) -> None:
-    """Add the last epoch to a history that lacks it: its weights may be the best, and are the ones kept.
+    """Add the last epoch to a history that lacks it: its weights may be the best ones, which are kept.
 
-    The estimator takes in an epoch before it tells anybody of it, and a signal may come in between. How long
-    the epoch took is not known then; it is taken for as long as the one before.
+    The estimator records an epoch before it calls the callbacks, and a signal may arrive in between. The
+    epoch's duration is then unknown, and that of the previous one is used.
 
     Args:
-        history: of the fit; nothing happens to an empty one.
+        history: of the fit; an empty one does not change.
         network: the fitted MLPClassifier or MLPRegressor.
 
     Example:

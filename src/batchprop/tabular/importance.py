@@ -19,7 +19,7 @@ Score = Callable[[Any, Array], float]
 
 _MAX_ROWS, _MIN_ROWS = 1000, 100
 _MAX_REPEATS = 5
-# Features computed over all shuffles: some seconds on one core.
+# Features computed over all shuffles: a few seconds on one core.
 _MAX_NUMBERS = 400_000_000
 
 
@@ -29,10 +29,10 @@ class PermutationImportance:
 
     Attributes:
         columns: their names (c,), the most important first.
-        mean: by how much the score fell (c,), over the repeats.
+        mean: how much the score fell (c,), over the repeats.
         std: its standard deviation over the repeats (c,).
-        rows: how many of the test rows were shuffled.
-        repeats: how often each column was.
+        rows: the number of shuffled test rows.
+        repeats: how often each column was shuffled.
     """
 
     columns: tuple[str, ...]
@@ -47,15 +47,15 @@ def permutation_importance(
 ) -> PermutationImportance | None:
     """Shuffle the values of each column of the table among rows, and measure how much the score falls.
 
-    The features that come from a column are shuffled together. That is what shuffling the column before it is
-    encoded gives, as each row is encoded on its own, without encoding the table anew each time.
+    The features of a column are shuffled together. As each row is encoded independently, this equals
+    shuffling the column before the encoding, but encodes the table only once.
 
     Args:
         model: a fitted pipeline of the steps "columns", "features" and "network".
-        X: the rows as its encoder gives them (n, k).
+        X: the encoded rows (n, k).
         y: their targets (n,).
         score: of features and targets, higher is better.
-        random_state: the seed of the shuffles, and of which rows, if there are too many.
+        random_state: the seed of the shuffles, and of the choice of rows if there are too many.
 
     Returns:
         The importances; None for one row, and for a table so wide that it would take minutes.
@@ -87,15 +87,15 @@ def permutation_importance(
 
 
 def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:
-    """Return how many rows and repeats to use: fewer where the table is wide."""
+    """Return how many rows and repeats to use: fewer for a wide table."""
     each = columns * features
     rows = min(rows, _MAX_ROWS, max(1, _MAX_NUMBERS // each))
     return rows, int(np.clip(_MAX_NUMBERS // (each * rows), 1, _MAX_REPEATS))
 
 
 def _make_scorer(X: Array, owners: Array, score: Score) -> Callable[[Any, Array, Array], float]:
-    """Return a scorer of row numbers (n, c): from which row each column takes its value."""
-    # scikit-learn shuffles the row numbers; the features follow, so that no row is encoded anew.
+    """Return a scorer of row numbers (n, c): the row from which each column takes its value."""
+    # scikit-learn shuffles the row numbers; the features follow, so that no row is encoded again.
     unshuffled = np.arange(len(X))[:, None]
 
     def score_shuffled(_: Any, rows: Array, y: Array) -> float:

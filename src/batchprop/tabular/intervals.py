@@ -27,10 +27,10 @@ _EPS = 1e-12
 
 
 def resamples(rows: int) -> int:
-    """Return how many times the rows are drawn: 1000 times, less often where there are very many.
+    """Return how many times the rows are drawn: 1000 times, fewer for very many rows.
 
     Args:
-        rows: of the test.
+        rows: the number of test rows.
 
     >>> resamples(360), resamples(1_000_000)
     (1000, 200)
@@ -41,7 +41,7 @@ def resamples(rows: int) -> int:
 def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
     """Return a bootstrap interval for each of the scores that ``classification_scores`` gives.
 
-    The interval is that of the percentiles: from 2.5 to 97.5% of the scores of resamples, each of n rows
+    The interval is the percentile interval: from 2.5 to 97.5% of the scores of resamples, each of n rows
     drawn with replacement. A class that a resample lacks does not count in it; a resample in which a
     score is not defined, as the ROC AUC of one class, does not count for that score.
 
@@ -94,8 +94,8 @@ def bootstrap_regression(
     Args:
         y: the true numbers (n,).
         guess: the predicted ones (n,).
-        loss: what was minimised.
-        quantile: which, with the loss "quantile".
+        loss: the minimised loss.
+        quantile: its level, with the loss "quantile".
         random_state: the seed of the draws.
 
     Returns:
@@ -107,7 +107,7 @@ def bootstrap_regression(
     """
     y, guess = y.astype(float), guess.astype(float)
     off = y - guess
-    # Centred, so that the variance of a resample does not drown in the square of its mean.
+    # Centred, so that the variance of a resample keeps its digits beside the square of its mean.
     centred = y - y.mean()
     columns = {"off": np.abs(off), "off²": off**2, "y": centred, "y²": centred**2}
     if loss == "quantile":
@@ -161,7 +161,7 @@ def _resample(n: int, random_state: int) -> Iterator[Indices]:
 
 def _bincount(codes: Indices, kinds: int) -> Floats:
     """Count each code, 0 to kinds − 1, in each resample (r, kinds)."""
-    # One bincount for all resamples: each gets a range of codes of its own.
+    # One bincount for all resamples: each gets its own range of codes.
     shifted = codes + kinds * np.arange(len(codes))[:, None]
     return np.bincount(shifted.ravel(), minlength=kinds * len(codes)).reshape(-1, kinds).astype(float)
 

@@ -4,12 +4,12 @@ import sys
 
 
 def jax_errors() -> tuple[type[Exception], ...]:
-    """Return what JAX raises where a device fails; nothing where JAX is not imported."""
+    """Return the exceptions that JAX raises if a device fails; none if JAX is not imported."""
     return (sys.modules["jax"].errors.JaxRuntimeError,) if sys.modules.get("jax") else ()
 
 
 def format_jax_error(error: Exception) -> str:
-    """Say in one line that JAX failed, and why.
+    """Describe a failure of JAX in one line.
 
     >>> format_jax_error(RuntimeError("RESOURCE_EXHAUSTED: Out of memory."))
     'JAX gave up (RESOURCE_EXHAUSTED: Out of memory)'

@@ -43,20 +43,20 @@ def classification_scores(y: Array, P: Array, classes: Array) -> Scores:
 
 
 def regression_scores(y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5) -> Scores:
-    """Return R², the root of the mean squared error, the mean absolute error, and what the loss adds.
+    """Return R², the root of the mean squared error, the mean absolute error, and the loss's own score.
 
     One row alone has no R². The loss "quantile" adds the mean pinball loss, "poisson" the mean deviance.
 
     Args:
         y: the true numbers (n,).
         guess: the predicted ones (n,).
-        loss: what was minimised.
-        quantile: which, with the loss "quantile".
+        loss: the minimised loss.
+        quantile: its level, with the loss "quantile".
 
     >>> regression_scores(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
     {'R²': 0.0, 'root mean squared error': 1.0, 'mean absolute error': 1.0}
     """
-    # Of one number there is no variance to compare with.
+    # One number has no variance to compare with.
     scores = {"R²": metrics.r2_score(y, guess)} if len(y) > 1 else {}
     scores |= {
         "root mean squared error": metrics.root_mean_squared_error(y, guess),
@@ -72,12 +72,12 @@ def regression_scores(y: Array, guess: Array, loss: str = "squared_error", quant
 
 
 def dummy_classification_scores(y_train: Array, y_test: Array, counts: Array | None = None) -> Scores:
-    """Score the guess that every row is of the most frequent class; its log loss is that of the shares.
+    """Score the guess that every row is of the most frequent class; its log loss uses the class shares.
 
     Args:
         y_train: labels of the training rows (n,).
         y_test: of the test rows.
-        counts: how often each of the first occurs (n,); None for once.
+        counts: how often each training label occurs (n,); None for once.
     """
     nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
     prior = DummyClassifier(strategy="prior").fit(nothing_train, y_train, counts)
@@ -87,7 +87,7 @@ def dummy_classification_scores(y_train: Array, y_test: Array, counts: Array | N
 def dummy_regression_scores(
     y_train: Array, y_test: Array, loss: str = "squared_error", quantile: float = 0.5
 ) -> Scores:
-    """Score the guess that every row is the mean of the training rows, or the quantile that is sought."""
+    """Score the guess that every row is the mean of the training rows, or the quantile of the loss."""
     nothing_train, nothing_test = np.zeros((len(y_train), 1)), np.zeros((len(y_test), 1))
     if loss == "quantile":
         constant = DummyRegressor(strategy="quantile", quantile=quantile)

@@ -46,13 +46,13 @@ class ModelRecord(Protocol):
 
 
 class TrainedModel:
-    """A model of a table: a scikit-learn pipeline, how it was trained and what it is worth.
+    """A model of a table: a scikit-learn pipeline with its history, scores and report.
 
     ``train_table`` returns one, ``load_model`` reads one from a folder.
 
     Attributes:
         pipeline: the fitted ``sklearn.pipeline.Pipeline`` of the steps "columns", "features" and "network".
-            It takes data frames with the columns trained on, and has ``predict`` and ``score``.
+            It takes data frames with the training columns, and has ``predict`` and ``score``.
     """
 
     def __init__(self, pipeline: Pipeline, record: ModelRecord) -> None:
@@ -67,24 +67,24 @@ class TrainedModel:
         """Predict the target of every row.
 
         Args:
-            data: files, a folder or a pattern, or a DataFrame (n rows), with the columns trained on in any
+            data: files, a folder or a pattern, or a DataFrame (n rows), with the training columns in any
                 order.
             proba: add the probability of each class.
-            memory: that reading a table may take, such as "4GB", or in bytes; a larger one is read in parts.
+            memory: the memory budget, such as "4GB", or in bytes; a larger table is read in parts.
 
         Returns:
             A column named as the target (n,), then one ``probability CLASS`` for each class.
 
         Raises:
-            DataError: a column is missing, or a row cannot be read or holds what it may not.
-            ParameterError: data is neither a table nor names one; probabilities are wanted of a model that
+            DataError: a column is missing, or a row cannot be read or holds a value that is not allowed.
+            ParameterError: data is neither a table nor the name of one; ``proba`` is set for a model that
                 predicts numbers.
         """
         budget = None if memory is None else parse_memory(memory)
         if isinstance(data, pd.DataFrame):
             if proba:
                 check_proba(self.pipeline)
-            # In blocks, as a wide table's features may take many times its own memory.
+            # In blocks, as the features of a wide table may take many times its memory.
             rows = block_size(self.pipeline, budget or default_memory())
             starts = range(0, max(len(data), 1), rows)
             blocks = [predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba) for i in starts]
@@ -95,7 +95,7 @@ class TrainedModel:
 
     @property
     def evaluation(self) -> Evaluation:
-        """The scores on the test rows, which the training never saw, beside those of the simplest guess."""
+        """The scores on the test rows, which are not used in training, beside those of the simplest guess."""
         return self._record.evaluation()
 
     @property
@@ -104,19 +104,19 @@ class TrainedModel:
         return self._record.history()
 
     def report(self) -> str:
-        """Return a report on the training as one HTML page that needs nothing else."""
+        """Return a report on the training as one self-contained HTML page."""
         return self._record.report(None)
 
     def save(self, folder: str | PathLike[str], *, force: bool = False) -> None:
-        """Write the model with its history, scores, learning curve and report into a folder, whole or not.
+        """Write the model with its history, scores, learning curve and report into a folder, atomically.
 
         Args:
-            folder: to make; ``load_model`` and the commands read it.
+            folder: the folder to create; ``load_model`` and the commands read it.
             force: replace a folder that holds a model.
 
         Raises:
             DataError: the folder exists, or cannot be written.
-            WriteError: the system refuses, as when the disk is full.
+            WriteError: the operating system reports an error, for example a full disk.
         """
         path = Path(folder)
         with (
@@ -168,7 +168,7 @@ class StoredRecord:
         with self._require(HISTORY, "the history"):
             return read_history(self._folder / HISTORY)
 
-    def report(self, folder: Path | None) -> str:  # noqa: ARG002 it was written for its own
+    def report(self, folder: Path | None) -> str:  # noqa: ARG002 the report was written for its own folder
         """Return the report as HTML."""
         with self._require(REPORT, "the report"):
             return (self._folder / REPORT).read_text(encoding="utf-8")
@@ -176,7 +176,7 @@ class StoredRecord:
     def write(self, folder: Path, out: Path) -> None:  # noqa: ARG002
         """Write all files of a model into a folder that will be named ``out``."""
         save_pipeline(self._pipeline, folder / MODEL)
-        # The other files are copied as they are: the training that they tell of is not in memory.
+        # The other files are copied unchanged: their training is not in memory.
         for name in SAVED_FILES:
             if name != MODEL and (self._folder / name).is_file():
                 shutil.copyfile(self._folder / name, folder / name)
@@ -203,7 +203,7 @@ def load_model(folder: str | PathLike[str]) -> TrainedModel:
         folder: the model's folder, or the .skops file in it.
 
     Returns:
-        The model; its scores, history and report come from the folder when they are asked for.
+        The model; its scores, history and report are read from the folder on demand.
 
     Raises:
         ModelError: there is no model, it is damaged, another version wrote it, or it holds types that no

@@ -18,7 +18,7 @@ from batchprop.tabular.summary import FILES, SKIPPED
 HISTORY, CURVE, REPORT = "history.csv", "learning-curve.png", "report.html"
 
 SAVED_FILES = (*FILES, SKIPPED)
-"""Every file that a model's folder may hold, in the order in which they are listed."""
+"""Every file that a model's folder may hold, in their listed order."""
 
 
 def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
@@ -27,10 +27,10 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     Args:
         result: of the training.
         folder: to write into.
-        out: what it will be named, for errors.
+        out: its final name, for errors.
 
     Raises:
-        WriteError: the system refuses.
+        WriteError: the operating system reports an error.
     """
     info = result.info()
     writers: dict[str, Callable[[Path], None]] = {
@@ -41,14 +41,14 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     }
     if result.table.skipped:
         writers[SKIPPED] = lambda path: write_rejects(result.table.skipped, path)
-    # Each file has its own error: the message names the one that the system refused.
+    # Each file has its own error: the message names the file that failed.
     for name, write in writers.items():
         with write_errors(out / name):
             write(folder / name)
 
 
 def make_report(result: TrainingResult, folder: Path | None) -> str:
-    """Return the report as HTML; it lists the files of the folder, where there is one."""
+    """Return the report as HTML; it lists the files of the folder, if there is one."""
     return render(build_report(result, diagnose(result), folder))
 
 
@@ -58,10 +58,10 @@ def write_report(result: TrainingResult, folder: Path, out: Path) -> None:
     Args:
         result: of the training.
         folder: to write into.
-        out: what it will be named.
+        out: its final name.
 
     Raises:
-        WriteError: the system refuses.
+        WriteError: the operating system reports an error.
     """
     page = make_report(result, out)
     with write_errors(out / REPORT):

@@ -1,4 +1,4 @@
-"""What settings.json says of a model, read as a file that anybody may have written."""
+"""The information on a model in settings.json, read as an untrusted file."""
 
 import json
 from contextlib import suppress
@@ -9,12 +9,12 @@ from batchprop.data.files import expand_paths
 from batchprop.errors import DataError, ModelError
 
 FORMAT = 2
-"""Counts the changes of what a model's folder holds; 1 was before the first release."""
+"""The version of the folder format; 1 was before the first release."""
 
 SETTINGS = "settings.json"
 
 MAX_BYTES = 1 << 26
-"""Bytes: a table of half a million columns has fewer."""
+"""In bytes: the file for half a million columns is smaller."""
 
 MAX_NAME = 4096
 
@@ -51,7 +51,7 @@ def training_table(model: Path) -> Path | None:
         model: the model's folder, or a file in it.
 
     Raises:
-        DataError: settings.json is not there, or is none, or the table is not there.
+        DataError: settings.json or the table does not exist, or settings.json is damaged.
     """
     folder = model_folder(model)
     try:
@@ -63,20 +63,20 @@ def training_table(model: Path) -> Path | None:
         ) from None
     if name is None:
         return None
-    # A relative path was one from where `batchprop train` ran: most likely here, or where the model lies.
-    # A pattern through all folders below may have no end, and the file that names it may be anybody's.
+    # A relative path starts at the folder of `batchprop train`: most likely here, or the model's parent.
+    # A recursive pattern could search without end, and the file that names it is untrusted.
     for path in (Path(name), folder.parent / name) if "**" not in name else ():
         with suppress(DataError):
-            # Of many files the first will do to look at.
+            # Of many files the first one is enough to look at.
             return expand_paths(path)[0]
     raise DataError(f"{name}, which {model} was trained on, is not there: name a table after the model")
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """Return the parts of settings.json, each of them named values.
+    """Return the parts of settings.json, each a dict.
 
     Raises:
-        OSError, ValueError, RecursionError: there is none, or it is damaged.
+        OSError, ValueError, RecursionError: it does not exist, or is damaged.
     """
     path = folder / SETTINGS
     if not path.is_file() or path.stat().st_size > MAX_BYTES:

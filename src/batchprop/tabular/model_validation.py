@@ -1,8 +1,8 @@
-"""What a model file may hold, checked before anything of it is built.
+"""Checks the content of a model file before anything in it is built.
 
 A model is a zip archive of ``schema.json``, a tree of nodes that say what to build, and of NumPy arrays, a
-part each, ``ID.npy``. No part is unpacked, and none is read whose size is not that of bytes in the file: so
-reading a file takes memory and time in proportion to its size, whatever it declares.
+part each, ``ID.npy``. Parts must be uncompressed, and the size of each must match its bytes in the file, so
+that reading takes memory and time in proportion to the file's size, not to the sizes that it declares.
 """
 
 import json
@@ -40,8 +40,8 @@ _SCALARS = ("bool", "bool_", "str_", "int8", "int16", "int32", "int64", "uint8",
 _NUMPY = {f"numpy.{name}" for name in _SCALARS}
 _PLAIN = {f"builtins.{name}" for name in ("bool", "float", "int", "str")}
 
-# Each kind of node, and what it may build. Functions, methods, partial calls, sparse matrices, which are
-# archives within the archive, and whatever else skops knows are in no model.
+# Each kind of node, and the types it may build. No model has functions, methods, partial calls, sparse
+# matrices (archives within the archive), or the other types that skops knows.
 _BUILT_TYPES = {
     "JsonNode": {"builtins.str"},
     "DictNode": {"builtins.dict"},
@@ -59,7 +59,7 @@ MAX_DEPTH = 200
 """Levels of nesting: a model has 30."""
 
 _ARRAY = re.compile(r"\d{1,20}\.npy")
-# As NumPy itself writes it; objects, records and dates are in no model.
+# As NumPy writes it; no model has objects, records or dates.
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(..)\{'descr': '[<>|=][biufU](\d{1,9})', 'fortran_order': (?:True|False), "
     rb"'shape': \(((?:\d{1,18},? ?)*)\), \} *\n",
@@ -69,7 +69,7 @@ _BYTES_PER_CHARACTER = 4
 
 
 def validate_archive(file: BinaryIO, path: Path) -> None:
-    """Check a model file before anything of it is built.
+    """Check a model file before anything in it is built.
 
     Args:
         file: the file, open for reading.
@@ -77,7 +77,7 @@ def validate_archive(file: BinaryIO, path: Path) -> None:
 
     Raises:
         ModelError: it holds types that no model has.
-        ValueError, LookupError, zipfile.BadZipFile: it is no model, or a damaged one.
+        ValueError, LookupError, zipfile.BadZipFile: it is not a model, or is damaged.
     """
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
@@ -121,7 +121,7 @@ def _nodes(root: Any) -> Iterator[dict[str, Any]]:
             if _is_node(value):
                 yield value
             elif not isinstance(value.get("__id__", {}), dict):
-                # skops takes it for the node of that number, whatever else it lacks.
+                # skops takes it for the node of that number, even if other entries are missing.
                 raise ValueError("a node in it does not say what it is")
             waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, list):
@@ -152,14 +152,14 @@ def _check_types(nodes: Iterable[dict[str, Any]], path: Path) -> None:
 
 
 def _check_repeated(nodes: list[dict[str, Any]]) -> None:
-    """Refuse a node that stands for a larger one of its number.
+    """Refuse a node that refers to a larger node by its number.
 
-    A node whose number was there before is that node again. Were it shorter, a list of two of a list of two
-    of a list of two, and so on, would be a short file and a model without end.
+    A node with a known number is that node again. If such references were short, a short file with a list of
+    two lists of two lists, and so on, would become an endless model.
     """
     first: dict[Any, tuple[str, int]] = {}
     sizes: dict[int, int] = {}
-    # Backwards, what is inside a node comes before it.
+    # In reverse order, the content of a node comes before it.
     for node in reversed(nodes):
         size = 1 + sum(sizes[id(inner)] for inner in _children(node))
         sizes[id(node)] = size
@@ -184,7 +184,7 @@ def _children(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _check_array(archive: zipfile.ZipFile, name: str) -> None:
-    """Refuse an array that declares another size than it has: NumPy allocates it before it reads."""
+    """Refuse an array whose declared size is wrong: NumPy allocates it before it reads."""
     size = archive.getinfo(name).file_size
     with archive.open(name) as part:
         header = _HEADER.match(part.read(10_000))

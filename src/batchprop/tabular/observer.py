@@ -1,4 +1,4 @@
-"""What training and predicting report as they proceed: the one interface to whoever shows it."""
+"""The observer interface, through which training and prediction report their progress."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Observer:
     """
 
     def on_note(self, text: str) -> None:
-        """Take a remark, as that training goes on from a checkpoint."""
+        """Handle a note, for example that training resumes from a checkpoint."""
 
     def on_table(self, table: TrainingTable, rows: str) -> None:
-        """Take the table once it is read, and in words what its rows are used for."""
+        """Handle the table once it is read, with a description of the split of its rows."""
 
     def on_network(self, sizes: Sequence[int], options: TrainOptions) -> None:
-        """Take the widths of the layers, from input to output, before the first epoch."""
+        """Handle the widths of the layers, from input to output, before the first epoch."""
 
     def on_epoch(self, history: History) -> None:
-        """Take the history after each epoch; its last entry is new."""
+        """Handle the history after each epoch; its last entry is new."""
 
     def on_rows(self, share: float) -> None:
-        """Take the share of the current epoch's rows that is read, from 0 to 1."""
+        """Handle the share of the current epoch's rows read so far, from 0 to 1."""
 
     @contextmanager
-    def watch_training(self, epochs: int) -> Iterator[None]:  # noqa: ARG002 for those who override it
-        """Enclose the fit, which takes at most so many epochs."""
+    def watch_training(self, epochs: int) -> Iterator[None]:  # noqa: ARG002 for overriding methods
+        """Enclose the fit, which takes at most ``epochs`` epochs."""
         yield
 
     @contextmanager
@@ -49,15 +49,15 @@ class Observer:
         what: str,  # noqa: ARG002
         rows: int | None,  # noqa: ARG002
     ) -> Iterator[Callable[[int], None]]:
-        """Enclose one pass over the table; yield a function that takes how many more rows were read.
+        """Enclose one pass over the table; yield a function to call with the number of rows just read.
 
         Args:
-            what: the pass does, in words.
-            rows: of the table, or None where that is not known yet.
+            what: the purpose of the pass, in words.
+            rows: of the table, or None if unknown.
         """
         yield lambda _: None
 
     @contextmanager
     def watch_prediction(self, rows: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG002
-        """Enclose the predictions for so many rows; yield a function that takes how many more are done."""
+        """Enclose predictions for ``rows`` rows; yield a function to call with the number just done."""
         yield lambda _: None

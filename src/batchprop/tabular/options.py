@@ -49,7 +49,7 @@ TABLE, NETWORK, TRAINING = "The table", "The network", "The training"
 MACHINE, FILES = "The machine", "The files"
 
 DIGITS_SMOOTHING = 0.1
-"""Smooth labels gain the digits 1% accuracy; a table may need the honest probabilities more."""
+"""Label smoothing gains 1% accuracy on the digits; a table may need calibrated probabilities more."""
 
 
 class Option(NamedTuple):
@@ -57,14 +57,14 @@ class Option(NamedTuple):
 
     Attributes:
         help: a sentence or two.
-        panel: the heading under which help lists it.
-        metavar: the word for its value.
-        low: the least number allowed.
-        high: the greatest.
-        default: the default in words, where the value does not say it.
-        parse: reads the text of the command line; None where the type does.
+        panel: its heading in the help.
+        metavar: the placeholder of its value.
+        low: the smallest number allowed.
+        high: the largest number allowed.
+        default: the default in words, if the value does not show it.
+        parse: parses the text of the command line; None if the type does.
         parameter: the estimator's constructor parameter that it becomes.
-        task: the only task that it goes with.
+        task: the only task that has it.
     """
 
     help: str
@@ -83,7 +83,7 @@ def _one_of(names: object) -> str:
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
-    """Read the widths of the hidden layers; "none" is a network without any.
+    """Read the widths of the hidden layers; "none" means no hidden layer.
 
     >>> parse_hidden("256,128")
     (256, 128)
@@ -134,7 +134,8 @@ class TrainOptions:
         str | None, Option("The column to predict; needed with DATA.", TABLE, metavar="COLUMN")
     ] = None
     task: Annotated[
-        TaskOption, Option("Whether to predict classes or numbers; auto tells by the target's values.", TABLE)
+        TaskOption,
+        Option("Whether to predict classes or numbers; auto decides by the target's values.", TABLE),
     ] = "auto"
     weights: Annotated[
         str | None, Option("A column that says how much each row counts.", TABLE, metavar="COLUMN")
@@ -231,13 +232,16 @@ class TrainOptions:
         ),
     ] = 32
     epochs: Annotated[
-        int, Option("The most passes over the rows.", TRAINING, metavar="NUMBER", low=1, parameter="max_iter")
+        int,
+        Option(
+            "At most this many passes over the rows.", TRAINING, metavar="NUMBER", low=1, parameter="max_iter"
+        ),
     ] = 200
     patience: Annotated[
         int,
         Option(
             "Stop when more epochs than this pass without a better validation loss; "
-            "not with --solver lbfgs, which stops where no step lowers the loss.",
+            "not with --solver lbfgs, which stops when no step lowers the loss.",
             TRAINING,
             metavar="EPOCHS",
             low=1,
@@ -307,7 +311,7 @@ class TrainOptions:
     record: Annotated[
         bool,
         Option(
-            "Record how the network did on each row: the report lists the most suspicious ones, and "
+            "Record the training dynamics of each row: the report lists the most suspicious ones, and "
             "`batchprop look` shows the training.",
             TRAINING,
         ),
@@ -315,7 +319,7 @@ class TrainOptions:
     on_divergence: Annotated[
         OnDivergence,
         Option(
-            "If the loss stops being finite: rewind goes back to the best epoch and halves the learning "
+            "If the loss stops being finite: rewind returns to the best epoch and halves the learning "
             "rate, up to 3 times.",
             TRAINING,
             parameter="on_divergence",
@@ -324,8 +328,8 @@ class TrainOptions:
     checkpoint_every: Annotated[
         str | int | None,
         Option(
-            "Save the state of the training in OUT.checkpoints, every so often, as 5min, or every so "
-            "many epochs, as 10.",
+            "Save the state of the training in OUT.checkpoints at an interval, a time such as 5min, "
+            "or a number of epochs such as 10.",
             FILES,
             metavar="TIME",
             default="never",
@@ -335,14 +339,14 @@ class TrainOptions:
     resume: Annotated[
         bool,
         Option(
-            "Go on from the last checkpoint, if there is one, to the same model as without interruption.",
+            "Resume from the last checkpoint, if there is one; the model is that of an uninterrupted run.",
             FILES,
         ),
     ] = False
     engine: Annotated[
         Engine,
         Option(
-            "auto takes JAX where it is installed and the work repays compiling, else NumPy.",
+            "auto uses JAX if it is installed and compiling pays, else NumPy.",
             MACHINE,
             parameter="engine",
         ),
@@ -370,7 +374,7 @@ class TrainOptions:
 
     @property
     def given_task(self) -> Task | None:
-        """The task that was set; None where the target's values decide."""
+        """The given task; None if the target's values decide."""
         return None if self.task == "auto" else self.task
 
     @property
@@ -379,11 +383,11 @@ class TrainOptions:
         return self.loss or "squared_error", 0.5 if self.quantile is None else self.quantile
 
     def check(self) -> None:
-        """Check that the options go together.
+        """Check that the options are compatible.
 
         Raises:
-            ParameterError: two options do not go together, or one is infinite; the engine or the device asked
-                for is not there.
+            ParameterError: two options are incompatible, or one is infinite; the requested engine or device
+                is not available.
         """
         for name in ("learning_rate", "alpha", "max_grad_norm"):
             value = getattr(self, name)
@@ -405,7 +409,7 @@ class TrainOptions:
             raise ParameterError(f"quantile={self.quantile} needs loss='quantile': add it")
         if self.target is not None and self.target == self.weights:
             raise ParameterError(f"weights={self.weights!r} is the target: name another column")
-        # Without work to estimate, JAX is chosen only if it was asked for.
+        # Without a workload to estimate, JAX is chosen only if requested.
         if choose_engine(self.engine, _NO_WORK, device=self.device, precision=self.precision) == "jax":
             from batchprop.engines.devices import get_device, matmul_precision
 
@@ -429,7 +433,7 @@ class TrainOptions:
 
         Raises:
             ParameterError: an option of the other task is given.
-            DataError: numbers below 0, which are no counts.
+            DataError: numbers below 0, which are not counts.
         """
         for name, option in option_table().items():
             if option.task not in (None, target.task) and getattr(self, name) not in (None, 0.0):
@@ -458,13 +462,13 @@ class TrainOptions:
 
 @cache
 def option_table() -> dict[str, Option]:
-    """Return every option by its name in Python."""
+    """Return every option by its Python name."""
     hints = get_type_hints(TrainOptions, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
 
 
 def make_options(**values: Any) -> TrainOptions:
-    """Return options from keywords of Python, each of them checked.
+    """Return options from Python keywords, all checked.
 
     Raises:
         ParameterError: an option is unknown, or its value is not allowed.
@@ -483,13 +487,13 @@ def make_options(**values: Any) -> TrainOptions:
     for name in values:
         _check_value(name, getattr(options, name))
     if options.resume and options.checkpoint_every is None:
-        raise ParameterError("resume=True goes on from checkpoints: say where with `checkpoints`")
+        raise ParameterError("resume=True needs a folder with checkpoints: give `checkpoints`")
     options.check()
     return options
 
 
 def _check_value(name: str, value: Any) -> None:
-    """Check one value: by the estimator's own constraint where there is one, else by the table."""
+    """Check one value: by the estimator's own constraint if there is one, else by the table."""
     from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
 
     option = option_table()[name]
@@ -510,7 +514,7 @@ def _check_value(name: str, value: Any) -> None:
 
 
 def option_choices(name: str) -> tuple[str, ...]:
-    """Return the names that an option may have; none where it takes other values too.
+    """Return the allowed names of an option; empty if it takes other values too.
 
     >>> option_choices("on_bad_row")
     ('error', 'skip')
@@ -530,5 +534,5 @@ def option_types() -> dict[str, Any]:
 
 
 def to_dict(options: TrainOptions) -> dict[str, Any]:
-    """Return options as JSON carries them."""
+    """Return options as JSON values."""
     return {name: getattr(options, name) for name in option_table()}

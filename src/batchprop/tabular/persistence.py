@@ -66,7 +66,7 @@ def load_pipeline(path: str | Path) -> Pipeline:
 
     Raises:
         ModelError: there is no such file, it is damaged, another version wrote it, it holds types
-            that no model has, or what it holds is no model that can predict.
+            that no model has, or its content is not a model that can predict.
     """
     path = _model_file(Path(path))
     check_format(path.parent)
@@ -87,7 +87,7 @@ def _model_file(path: Path) -> Path:
     if not path.exists():
         raise ModelError(f"there is no model {path}: name the folder that `batchprop train` wrote")
     if not path.is_file():
-        # Opening a pipe waits for a writer, who may never come.
+        # Opening a pipe waits for a writer, which may never come.
         raise ModelError(f"{path} is no file: name the folder that `batchprop train` wrote")
     return path
 
@@ -104,7 +104,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _check_pipeline(model: object, path: Path) -> None:
-    """Check that the object is a whole model: known types alone do not make one."""
+    """Check that the object is a complete model; known types alone are not enough."""
     try:
         validate_model(model)
     except (*_LOAD_ERRORS, NotFittedError) as error:
@@ -119,10 +119,10 @@ def write_errors(what: str | Path) -> Iterator[None]:
     """Turn an OSError in the block into an error that names the file, the reason and a remedy.
 
     Args:
-        what: the file by its final name, or another word for what is written.
+        what: the final name of the file, or another description of it.
 
     Raises:
-        WriteError: the system refuses. A closed pipe stays an OSError, as its reader has ended.
+        WriteError: for an OSError, except for a closed pipe, whose reader has ended.
 
     >>> with write_errors("answers.csv"):
     ...     raise OSError(errno.ENOSPC, "it says")
@@ -134,7 +134,7 @@ def write_errors(what: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
-        # Libraries word the reason in their own ways, or leave it out; the errno is the system's.
+        # Libraries format the reason differently, or omit it; the errno is the system's.
         reason = os.strerror(error.errno) if error.errno else _reason(error)
         remedy = _REMEDIES.get(error.errno or 0, "make room, or name another place")
         raise WriteError(f"{what} could not be written: {reason}; {remedy}") from error
@@ -144,20 +144,20 @@ def write_errors(what: str | Path) -> Iterator[None]:
 def atomic_folder(
     path: str | Path, *, force: bool = False, parameter: str = "path", tables: Sequence[Path] = ()
 ) -> Iterator[Path]:
-    """Yield a folder to write into, which takes its name only when the block ends without an error.
+    """Yield a folder to write into, which gets its final name only if the block ends without an error.
 
     Args:
-        path: the folder to make; its parents are made as needed, and taken back if the block fails.
-        force: replace a folder that holds a model, or nothing; no other is ever replaced.
-        parameter: what the caller names `path`, for messages; the commands show "out" as --out.
+        path: the folder to create; its parents are created as needed, and removed if the block fails.
+        force: replace a folder that holds a model or is empty; no other is ever replaced.
+        parameter: the caller's name of `path`, for messages; the commands show "out" as --out.
         tables: the files that are read meanwhile.
 
     Yields:
-        A fresh folder beside it, so that the last step is a rename.
+        A new folder next to it, so that the last step is a rename.
 
     Raises:
         DataError: at once, before anything is computed: the folder exists, or cannot be written.
-        ParameterError: at once: the table is in the folder, and would go with it.
+        ParameterError: at once: the table is in the folder, and would be removed with it.
     """
     path = Path(path)
     for table in tables:
@@ -195,7 +195,7 @@ def _check_free(path: Path, parameter: str, *, force: bool) -> None:
 
 @contextmanager
 def _temporary_sibling(path: Path, what: str, parameter: str) -> Iterator[Path]:
-    """Make a temporary folder beside `path`, which also shows that one can write there."""
+    """Create a temporary folder next to `path`, which also tests that it can be written."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     made = list[Path]()
     with temporary_path(beside, made):
@@ -225,8 +225,8 @@ def _contains(folder: Path, file: Path) -> bool:
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; what is there moves aside, and comes back if that fails."""
-    # No system renames a folder over one that has files.
+    """Rename `new` to `path`; an existing folder moves aside, and is restored if the rename fails."""
+    # No system renames a folder over a non-empty one.
     if not path.exists():
         new.rename(path)
         return
@@ -243,20 +243,20 @@ def _replace(new: Path, path: Path) -> None:
 def atomic_file(
     path: str | Path, *, force: bool = False, parameter: str = "path", tables: Sequence[Path] = ()
 ) -> Iterator[Path]:
-    """Yield a file to write, which takes its name only when the block ends without an error.
+    """Yield a file to write, which gets its final name only if the block ends without an error.
 
     Args:
-        path: the file to make; its parents are made as needed, and taken back if the block fails.
-        force: replace the file that is there.
-        parameter: what the caller names `path`, for messages; the commands show "out" as --out.
+        path: the file to create; its parents are created as needed, and removed if the block fails.
+        force: replace an existing file.
+        parameter: the caller's name of `path`, for messages; the commands show "out" as --out.
         tables: the files that are read meanwhile.
 
     Yields:
-        A fresh file beside it, so that the last step is a rename.
+        A new file next to it, so that the last step is a rename.
 
     Raises:
         DataError: at once: the file exists (and `force` is not given), or cannot be written.
-        ParameterError: at once: the file is one of the tables, by whatever name.
+        ParameterError: at once: the file is one of the tables, under any name.
     """
     path = Path(path)
     if any(_same(path, table) for table in tables):

@@ -29,7 +29,7 @@ def prediction_section(target: Target, rows: HeldOutRows, classes: Array | None)
     """Return the sections on the predictions.
 
     Args:
-        target: what is predicted.
+        target: the predicted column.
         rows: the test rows with the model's outputs.
         classes: in the order of the probabilities, or None for numbers.
     """
@@ -93,7 +93,7 @@ def _calibration(rows: HeldOutRows, classes: Array) -> Section:
         return Section("Calibration", (f"Left out: {n:,} test rows of both classes are too few to tell.",))
     text = (
         f"Of the test rows that were given a probability of {label} near 0.7, about 70% should be {label}. "
-        f"Each of the {bins} points stands for as many of {n:,} test rows."
+        f"The {bins} points share the {n:,} test rows evenly."
     )
     probability = rows.outputs[:, 1].astype(float)
     drawn = draw_calibration(true, np.clip(probability, 0.0, 1.0), label, bins)

@@ -1,4 +1,4 @@
-"""A model's predictions as a table, made and written at once or in blocks."""
+"""A model's predictions as a table, computed and written at once or in blocks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,26 +23,26 @@ from batchprop.tabular.observer import Observer
 Write: TypeAlias = Callable[[pd.DataFrame], None]
 
 OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
-"""The suffixes of the files that predictions are written to; a Parquet file has no delimiter."""
+"""The suffixes of prediction files, with their delimiter; a Parquet file has none."""
 
 MAX_BLOCK_ROWS = 16_384
-"""Rows that are predicted at a time, at most."""
+"""The largest number of rows to predict at a time."""
 
-_COPIES_OF_A_ROW = 32  # Of a row's numbers, 8 bytes each, there are fewer at a time; words take more than 8.
+_COPIES_OF_A_ROW = 32  # Numbers, 8 bytes each, have fewer copies at a time; words take more than 8 bytes.
 _ROW_GROUP_ROWS = 1 << 17
 _ROW_GROUP_BYTES = 1 << 26
 
 
 def text_columns(model: Pipeline) -> list[str]:
-    """Return the columns from which a model learned words: ``read`` would take 01 alone for a number."""
+    """Return the text columns of a model: without them, ``read`` would take 01 alone for a number."""
     return [name for name, kind in model["columns"].kinds.items() if kind == "category"]
 
 
 def required_columns(model: Pipeline, file: Path) -> list[str]:
-    """Return the columns that a model was trained on; raise if a file lacks one.
+    """Return the columns of a model's training; raise if a file lacks one.
 
     Raises:
-        DataError: it lacks one, or is no table.
+        DataError: it lacks one, or is not a table.
     """
     text = get_delimiter(file) is not None
     model["columns"].check_names(CsvFile(file).names if text else list(read_parquet_footer(file).names))
@@ -50,7 +50,7 @@ def required_columns(model: Pipeline, file: Path) -> list[str]:
 
 
 def block_size(model: Pipeline, memory: int) -> int:
-    """Return how many rows to predict at a time, of wide tables fewer, to stay within a part of the memory.
+    """Return how many rows to predict at a time, to stay within a part of the memory.
 
     Args:
         model: a pipeline that `load_pipeline` returned.
@@ -62,7 +62,7 @@ def block_size(model: Pipeline, memory: int) -> int:
 
 
 def check_proba(model: Pipeline) -> None:
-    """Check that a model predicts classes, which alone have probabilities.
+    """Check that a model predicts classes; numbers have no probabilities.
 
     Raises:
         ParameterError: it predicts numbers.
@@ -79,15 +79,15 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
 
     Args:
         model: a pipeline that `load_pipeline` returned.
-        frame: the rows (n), with the columns trained on in any order.
+        frame: the rows (n), with the training columns in any order.
         proba: add the probability of each class.
 
     Returns:
         A column named as the target (n,), then one `probability CLASS` for each class.
 
     Raises:
-        ParameterError: probabilities are wanted of a model that predicts numbers.
-        DataError: a column is missing, or holds what it may not.
+        ParameterError: ``proba`` is set for a model that predicts numbers.
+        DataError: a column is missing, or holds a value that is not allowed.
     """
     target = model["columns"].target
     if not proba:
@@ -102,7 +102,7 @@ class TableRows(NamedTuple):
     """The rows of a table.
 
     Attributes:
-        n_rows: how many there are.
+        n_rows: the number of rows.
         frames: the rows in order, in blocks; the index counts them from 0.
         locate: the place of a row by its number: its file, "line" or "row", and its number there.
     """
@@ -127,15 +127,15 @@ def predict_blocks(
         model: a pipeline that `load_pipeline` returned.
         files: of the table.
         proba: add the probability of each class.
-        memory: that predicting may take, in bytes; None for a quarter of what is free.
-        observer: watches the passes over the table.
+        memory: the memory budget in bytes; None for a quarter of the free memory.
+        observer: called during the passes over the table.
 
     Yields:
-        Tables as ``predict_frame`` returns them, in the order of the rows.
+        Tables in the form of ``predict_frame``, in the order of the rows.
 
     Raises:
-        DataError: a row cannot be read, or holds what it may not; the message names its file and line.
-        ParameterError: probabilities are wanted of a model that predicts numbers.
+        DataError: a row cannot be read, or holds an invalid value; the message names its file and line.
+        ParameterError: ``proba`` is set for a model that predicts numbers.
     """
     observer = observer or Observer()
     if proba:
@@ -165,17 +165,17 @@ def _predict_rows(
 def iter_rows(
     model: Pipeline, files: Sequence[Path], columns: Sequence[str], memory: int | None, observer: Observer
 ) -> Iterator[TableRows]:
-    """Read a table at once, or scan it where it is larger than memory, to read it in blocks.
+    """Read a table at once, or scan it to read it in blocks if it is larger than memory.
 
     Args:
-        model: says which columns are text: in a file of one row nothing else tells that 01 is no number.
+        model: provides the text columns: a file of one row does not show whether 01 is a code.
         files: of the table.
-        columns: that the model needs.
+        columns: the columns that the model needs.
         memory: the largest amount to use, in bytes; None for a quarter of the free memory.
-        observer: watches the scan.
+        observer: called during the scan.
 
     Yields:
-        The rows, for as long as they may be read.
+        The rows, which can be read within the block.
 
     Raises:
         DataError: a file, a column or a row cannot be read.
@@ -217,7 +217,7 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
     """Return a function that appends tables of the same columns to one CSV text.
 
     Args:
-        put: takes the text.
+        put: called with the text.
         delimiter: between the fields.
 
     >>> write = csv_appender(lambda text: print(text, end=""))
@@ -239,9 +239,9 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
 
 @contextmanager
 def prediction_writer(path: Path) -> Iterator[Write]:
-    """Yield a function that appends tables of the same columns, in the format that the suffix names.
+    """Yield a function that appends tables of the same columns, in the format of the suffix.
 
-    The file is whole when the block has ended.
+    The file is complete when the block ends.
     """
     delimiter = OUTPUT_DELIMITERS[path.suffix.lower()]
     if delimiter:
@@ -268,7 +268,7 @@ class _RowGroups:
         if failure is None:
             self._group()
         if self._file is not None:
-            # A full disk lets no footer be written either; what failed before is what there is to say.
+            # On a full disk the footer cannot be written either; the first error is the one to report.
             with suppress(*(() if failure is None else (OSError, pa.ArrowException))):
                 self._file.close()
 
@@ -277,7 +277,7 @@ class _RowGroups:
         part = pa.Table.from_pandas(table, schema=self._schema, preserve_index=False)
         self._schema = part.schema
         self._waiting.append(part)
-        # Row groups of a block each would be small, and slow to read.
+        # One row group per block would be small, and slow to read.
         rows = sum(each.num_rows for each in self._waiting)
         if rows >= _ROW_GROUP_ROWS or sum(each.nbytes for each in self._waiting) >= _ROW_GROUP_BYTES:
             self._group()
@@ -294,6 +294,6 @@ class _RowGroups:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table to a file of the format its ending names."""
+    """Write a table to a file in the format of its suffix."""
     with prediction_writer(path) as add:
         add(table)

@@ -1,8 +1,8 @@
 """The preprocessing of a table larger than memory, fitted in one pass over its blocks.
 
-The transformers are scikit-learn's and ours, fitted by their own ``fit``, not on all rows but on a few with
-the same statistics. Five rows have the quartiles of a column of any length; and a frequent word only has to
-come often enough, not as often as in the table.
+The transformers are scikit-learn's and batchprop's. Their own ``fit`` runs on a few rows with the statistics
+of all rows: five rows can have the quartiles of a column of any length, and a frequent word only has to
+occur often enough, not as often as in the table.
 
 Index legend: n rows, c columns of a kind, k features.
 """
@@ -25,19 +25,19 @@ from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec, read_weights
 from batchprop.tabular.transformers import MAX_CATEGORIES, make_preprocessor
 
-_N_QUARTILES = 5  # the smallest and the largest value included
+_N_QUARTILES = 5  # including the smallest and the largest value
 _MIN_RARE = 2 * MAX_CATEGORIES
 _FLAGS = np.array([0.0, 1.0])
 
 
 class FittedPreprocessing(NamedTuple):
-    """The preprocessing that a pass over a table fitted.
+    """The preprocessing fitted in one pass over a table.
 
     Attributes:
-        columns: what each column is, the target and the weights aside.
+        columns: the schema of each column except the target and the weights.
         encoder: the fitted steps "columns" and "features".
-        target: what is predicted.
-        rows: how many there are.
+        target: the target's statistics.
+        rows: the number of rows.
     """
 
     columns: tuple[ColumnSchema, ...]
@@ -51,25 +51,25 @@ def fit_streaming(
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
-    The result is that of ``describe``, ``encoder(...).fit`` and ``read_target`` on all rows at once, and does
-    not depend on how they are cut into blocks. Counts, means, categories and ranges are exact. Exact only for
-    tables that are not large, and bounded in memory for any:
+    The result is that of ``infer_schema``, ``encoder(...).fit`` and ``read_target`` on all rows at once, and
+    does not depend on the blocks. Counts, means, categories and ranges are exact. The following are exact
+    for small tables only, and take bounded memory for any:
 
     - the median and the quartiles of a column of numbers, up to 16 384 of them; for 4·10⁷, their ranks are
       wrong by less than 0.04% of the rows;
-    - the words of a column of text, up to 100 000 distinct ones. Beyond, those in more than 1 of 100 000 rows
-      are kept, their counts too small by so many rows at most, and the 64 most frequent come from these;
-    - whether a column names its rows, up to 100 000 distinct words or 65 536 numbers. Beyond, the share of
-      distinct words is estimated to 0.6%, and numbers are distinct if none of those looked at, at least one
-      in every n / 32 768, comes twice.
+    - the words of a column of text, up to 100 000 distinct ones. Beyond that, those in more than 1 of 100 000
+      rows are kept, their counts too small by at most that many rows; the 64 most frequent come from these;
+    - whether a column names its rows, up to 100 000 distinct words or 65 536 numbers. Beyond that, the share
+      of distinct words is estimated to 0.6%, and numbers count as distinct if a sample of at least one in
+      every n / 32 768 has no duplicates.
 
     With more than 256 columns, or 41 for words, fewer are kept of each, and the errors grow in proportion.
 
     Args:
-        frames: the blocks of the table, in order, whose index numbers the rows from 0; none has to be kept.
+        frames: the blocks of the table, in order, whose index numbers the rows from 0; they are not kept.
         target: the column to predict, without missing values.
         task: "classification" or "regression" to overrule the rule.
-        weights: the column that says how much each row counts; it is no feature.
+        weights: the column of row weights; it is not a feature.
 
     Returns:
         The columns, the fitted transformer, the target and the number of rows.
@@ -132,7 +132,7 @@ class _Table:
 
 
 class _Vocabulary(NamedTuple):
-    """The words of a column: those that get a feature each, and those that share one."""
+    """The words of a column: those with a feature each, and those that share one."""
 
     frequent: list[str]
     rare: list[str]
@@ -145,7 +145,7 @@ class _Vocabulary(NamedTuple):
 
 
 def _split_vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabulary:
-    """Split words by the rule of scikit-learn's encoder: of equally frequent ones, the last get a feature."""
+    """Split words as scikit-learn's encoder does: among equally frequent words, the last get a feature."""
     most = text.max_categories - 1
     frequent = counts[counts >= text.min_frequency]
     if len(frequent) > most:
@@ -156,7 +156,7 @@ def _split_vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabul
 
 
 def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator]) -> Pipeline:
-    """Fit all parts on a few rows, so that they know their columns; then each part by its statistics."""
+    """Fit all parts on a few rows, so that they know their columns; then fit each part on its statistics."""
     features: ColumnTransformer = pipeline["features"]
     known = {tally.name: tally for tally in tallies}
     parts = {part: [known[name] for name in names] for part, _, names in features.transformers}
@@ -164,7 +164,7 @@ def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[Co
     text = encoders.get("text", OneHotEncoder())
     words = {tally.name: _split_vocabulary(tally.words(), text) for tally in parts.get("text", [])}
     min_frequency = text.min_frequency
-    # In these few rows, each word that has a feature of its own comes once.
+    # In these few rows, each word with its own feature occurs once.
     text.set_params(min_frequency=1)
     pipeline.fit(_prototype_rows(columns, tallies, words))
     text.set_params(min_frequency=min_frequency)
@@ -222,7 +222,7 @@ def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], min
     """Fit the encoder on rows in which the frequent words, and no others, reach its minimum frequency."""
     most = max(len(known.rare) for known in words.values())
     fewest = min((len(known.rare) for known in words.values() if not known.frequent), default=None)
-    # Rows of a column of rare words only are filled up with these, evenly; none may become frequent by it.
+    # A column of rare words only is filled up with these, evenly, so that none becomes frequent.
     times = 2 if fewest is None else 2 + (most + fewest) // (fewest - MAX_CATEGORIES)
     rows = MAX_CATEGORIES * times + most
     table = pd.DataFrame({name: known.rows(times, rows) for name, known in words.items()}, dtype=object)

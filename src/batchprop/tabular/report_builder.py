@@ -17,14 +17,14 @@ from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.summary import data_summary, end_reason, files_section, settings_section
 
 MAX_ROWS = 20
-"""So many suspicious rows are listed."""
+"""The number of suspicious rows to list."""
 
 _MAX_COLUMNS = 30
 _UNBOUNDED_SCORE = "log loss"
 
 
 def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path | None) -> Report:
-    """Return the report of a training; it lists the files of the folder, where there is one."""
+    """Return the report of a training; it lists the files of the folder, if there is one."""
     classes = getattr(result.pipeline, "classes_", None)
     sections = [
         _scores(result, diagnostics),
@@ -90,7 +90,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         ),
         right=(1, 2, 3),
     )
-    # R² has no lower end, errors no upper: only shares go together on one axis.
+    # R² has no lower bound, errors no upper one: only shares fit on one axis.
     shares = {name: value for name, value in evaluation.scores.items() if name != _UNBOUNDED_SCORE}
     parts: tuple[Table | Figure, ...] = (table,)
     if result.table.target.task == "classification":
@@ -102,11 +102,11 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
 
 def _interval_note(n: int) -> str:
     if n == 1:
-        return "One row is too few for intervals, and for much else."
+        return "One row is too few for intervals."
     return (
         f"Each interval holds the middle 95% of the scores of {resamples(n):,} resamples: {n:,} rows drawn "
-        "from these with replacement. It tells how much hangs on which rows were kept for the test, not how "
-        "much another training would differ."
+        "from these with replacement. It shows how much the score depends on which rows are in the test, "
+        "not how much another training would differ."
     )
 
 
@@ -136,15 +136,15 @@ def _importances(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     if shuffled is None:
         columns = len(result.pipeline["columns"].kinds)
         return Section(
-            title, (f"Left out: with {columns:,} columns, shuffling each in turn would take minutes.",)
+            title, (f"Left out: with {columns:,} columns, shuffling each of them would take minutes.",)
         )
     some = "" if shuffled.rows == n else f"{shuffled.rows:,} of "
     often = "once" if shuffled.repeats == 1 else f"{shuffled.repeats} times"
     text = (
         f"Permutation importance: the values of one column were shuffled among {some}the "
         f"{_rows(n, 'test row')}, {often}, and the bar says by how much the {metric} rose, which was "
-        f"{_figure(result.evaluation.scores[metric])} on all of them. A column matters little where "
-        "others tell the network the same."
+        f"{_figure(result.evaluation.scores[metric])} on all of them. A column matters little if "
+        "others carry the same information."
     )
     return Section(title, (text,), (_importance_bars(shuffled, metric),))
 
@@ -189,15 +189,15 @@ def _suspicious_section(result: TrainingResult, examples: pd.DataFrame | None) -
     )
     where = "the file" if result.files else "the table"
     text = (
-        f"How the network fared with {_rows(len(examples), 'training row')} over "
+        f"The training dynamics of {_rows(len(examples), 'training row')} over "
         f"{count_epochs(len(result.history))}, "
-        f"the rows whose target looks most wrong first; a {locator} is "
+        f"with the rows whose target looks most wrong first; a {locator} is "
         f"counted from 1 in {where}. "
     )
     if classes:
         other = int((examples["given_label"] != examples["predicted_label"]).sum())
         text += (
             "A label is held at its mean probability over them; "
-            f"another than the one given is predicted for {_rows(other, 'row')}."
+            f"another label than the given one is predicted for {_rows(other, 'row')}."
         )
     return [Section("The most suspicious rows", (text,), (table,))]

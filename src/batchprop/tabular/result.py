@@ -25,8 +25,8 @@ class TrainingResult:
     """The result of a training.
 
     Attributes:
-        table: of the rows that are not only for training.
-        split: which of its rows are for what.
+        table: the table, or only its held-out rows.
+        split: the split of its rows.
         options: of the training.
         files: of the table; empty for the digits, None for a table in memory.
         pipeline: the trained model.
@@ -57,13 +57,13 @@ class TrainingResult:
 
     @cached_property
     def device(self) -> str | None:
-        """Where JAX trained it, as "gpu (NVIDIA A100)"; None for NumPy."""
+        """The device on which JAX trained it, as "gpu (NVIDIA A100)"; None for NumPy."""
         if self.engine == "numpy":
             return None
         from batchprop.engines.devices import get_device
 
         device = get_device(self.options.device)
-        # The kind of a CPU is "cpu", and would be said twice.
+        # The kind of a CPU is "cpu", and would appear twice.
         same = device.platform == device.device_kind
         return str(device.platform) if same else f"{device.platform} ({device.device_kind})"
 
@@ -86,7 +86,7 @@ class TrainingResult:
 
     @property
     def baseline_name(self) -> str:
-        """What the baseline always predicts."""
+        """The prediction of the baseline."""
         return baseline_name(self.table.target.task, self.options)
 
     @property

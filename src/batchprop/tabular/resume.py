@@ -1,4 +1,4 @@
-"""Checkpoints of a training beside its model, and the memory that it began with."""
+"""Checkpoints of a training next to its model, and its initial memory budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 
 RESUME_FILE = "begun.json"
-"""Beside the checkpoints: the memory that a training began with, which depends on the machine."""
+"""A file next to the checkpoints with the initial memory budget, which depends on the machine."""
 
 _MAX_BYTES = 1 << 22
 
@@ -32,18 +32,18 @@ def start_or_resume(
 ) -> tuple[int | None, History]:
     """Return the memory to use, and the history of an earlier run that is resumed.
 
-    Whether a table is read in parts, and which rows are kept for the test, follows from the memory: a run
-    that goes on takes that of the first, however much is free now.
+    The memory budget determines whether a table is read in parts and which rows are held out for the test, so
+    a resumed run uses the budget of the first run, not the memory that is free now.
 
     Args:
         folder: of the checkpoints, or None.
         options: of the training.
-        memory: asked for, in bytes, or None.
+        memory: the requested budget in bytes, or None.
         observer: called with a note.
-        force: begin anew where an earlier training did not end.
+        force: start again if an earlier training did not end.
 
     Returns:
-        The memory to use; and the epochs done.
+        The memory budget, and the epochs done.
 
     Raises:
         CheckpointError: there are checkpoints, and neither `resume` nor `force` is set; or all are damaged.
@@ -55,27 +55,27 @@ def start_or_resume(
     if not options.resume:
         if checkpoints.files() and not force:
             raise CheckpointError(
-                f"the folder {folder} holds checkpoints of a training that did not end: go on with "
-                "resume=True, or begin anew with force=True"
+                f"the folder {folder} holds checkpoints of a training that did not end: continue with "
+                "resume=True, or start over with force=True"
             )
-        # Checkpoints of an earlier training would be taken for those of this one.
+        # Checkpoints of an earlier training would be mistaken for those of this one.
         remove_checkpoints(folder, options)
         return memory, []
     saved = checkpoints.latest()
     if saved is None:
-        observer.on_note(f"There is no checkpoint in {folder}: training begins anew.")
+        observer.on_note(f"There is no checkpoint in {folder}: training starts over.")
         return memory, []
     history = [
         EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
         for number, past in enumerate(epoch_summaries(saved), start=1)
     ]
-    observer.on_note(f"Going on after {count_epochs(len(history))}, from {folder}\n")
+    observer.on_note(f"Resuming after {count_epochs(len(history))}, from {folder}\n")
     return _memory_of(folder) or memory, history
 
 
 @contextmanager
 def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | None) -> Iterator[None]:
-    """Save the memory beside the checkpoints; remove it where no checkpoint was written."""
+    """Save the memory budget next to the checkpoints; remove it if no checkpoint was written."""
     if folder is None or options.checkpoint_every is None:
         yield
         return
@@ -96,28 +96,28 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
 
 @contextmanager
 def checkpoint_hint(folder: Path, options: TrainOptions) -> Iterator[None]:
-    """Add to the error of a model that cannot be written how to resume its training.
+    """Extend the error of a model that cannot be written by how to resume its training.
 
     Raises:
-        WriteError: the one that it adds to.
+        WriteError: the extended error.
     """
     try:
         yield
     except WriteError as error:
         if options.checkpoint_every is not None and _checkpoints(folder, options).files():
-            rest = f"then the same training with resume=True goes on from {folder}"
+            rest = f"then the same training with resume=True continues from {folder}"
         else:
             rest = "this training is lost: checkpoint_every='5min' keeps the next one"
         raise WriteError(f"{error}; {rest}") from error
 
 
 def has_checkpoints(folder: Path, options: TrainOptions) -> bool:
-    """Whether there is a checkpoint to go on from."""
+    """Whether there is a checkpoint to resume from."""
     return bool(_checkpoints(folder, options).files())
 
 
 def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
-    """Remove the checkpoints and the file beside them."""
+    """Remove the checkpoints and the file next to them."""
     if folder is not None and options.checkpoint_every is not None:
         with suppress(OSError):
             (folder / RESUME_FILE).unlink(missing_ok=True)
@@ -129,7 +129,7 @@ def _checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:
 
 
 def _memory_of(folder: Path) -> int | None:
-    """Return the memory that a training began with."""
+    """Return the initial memory budget of a training."""
     value = _read(folder / RESUME_FILE).get("memory")
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 

@@ -34,11 +34,11 @@ class ColumnSchema:
 
 
 def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
-    """Tell what each column is; those that cannot help to predict are left out, and say why.
+    """Infer the kind of each column; columns that cannot help to predict are left out, with a reason.
 
-    Left out are: a column with one value, with no values, with nested values, and one that names its
-    rows (text that is distinct in at least 95% of the rows; whole numbers of which none comes twice, if they
-    fill at least half of their range, as a count of the rows does, or their column is called an id).
+    A column is left out if it has one value, no values or nested values, or if it identifies its rows
+    (text that is distinct in at least 95% of the rows; distinct whole numbers, if they fill at least half
+    of their range, as a count of the rows does, or their column is called an id).
 
     >>> table = pd.DataFrame(
     ...     {"age": [30, 41, 30], "colour": ["red", "blue", "red"], "of": [1, 1, 1]}
@@ -51,22 +51,22 @@ def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
 
 @dataclass(frozen=True)
 class ColumnStats:
-    """The statistics that decide the kind of a column, of the whole column or block by block.
+    """The statistics that determine the kind of a column, from the whole column or block by block.
 
     Attributes:
         name: the column's.
-        rows: how many there are, those with a missing value among them.
-        missing: how many values are missing.
-        holds: what its values are; "mixed" are single ones of several sorts, "nested" are no single ones.
+        rows: the number of rows, including those with a missing value.
+        missing: the number of missing values.
+        holds: the type of its values; "mixed": single values of several types, "nested": lists or records.
         first: the first value that is not missing.
-        distinct: how many distinct values there are, missing ones aside.
-        exact: whether `distinct` was counted, and not estimated.
-        whole: whether the numbers are whole ones without gaps.
+        distinct: the number of distinct values, without missing ones.
+        exact: whether `distinct` was counted, not estimated.
+        whole: whether the numbers are whole and none is missing.
         dates: whether all of the text reads as dates.
         low: the smallest number, date or text of a date.
         high: the largest.
-        true: the share of the booleans that is true.
-        numerals: how many words can be read as numbers.
+        true: the share of true booleans.
+        numerals: the number of words that can be read as numbers.
         other: the first word that cannot, or None.
     """
 
@@ -98,7 +98,7 @@ def _facts(name: str, column: pd.Series) -> ColumnStats:
         return ColumnStats(name, rows, missing, "nothing")
     first, holds = present.iloc[0], value_type(present)
     if holds == "nested":
-        # Lists and records cannot be hashed, so that their distinct values cannot be counted.
+        # Lists and records cannot be hashed, so their distinct values cannot be counted.
         return ColumnStats(name, rows, missing, holds, first)
     dates = holds == "text" and is_date_text(present)
     ordered = holds in ("numbers", "dates") or dates
@@ -148,7 +148,7 @@ def value_type(present: pd.Series) -> ValueType:
 
 
 def classify_column(facts: ColumnStats) -> ColumnSchema:
-    """Return the schema of a column by its statistics.
+    """Return the schema of a column from its statistics.
 
     >>> classify_column(ColumnStats("colour", 40, 0, "text", "red", distinct=3))
     ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='')
@@ -162,7 +162,7 @@ def classify_column(facts: ColumnStats) -> ColumnSchema:
 
 
 def _make_warning(facts: ColumnStats) -> str:
-    """Warn that a few words turn a column of numbers into text, which is seldom meant."""
+    """Warn that a few words turn a column of numbers into text, which is rarely intended."""
     others = facts.present - facts.numerals
     if facts.holds != "text" or not others or facts.numerals < _MOSTLY_NUMBERS * facts.present:
         return ""
@@ -182,7 +182,7 @@ def _unusable(facts: ColumnStats) -> tuple[ColumnType, str] | None:
     if facts.distinct == 1 and not facts.missing:
         return "left out", f"always {format_value(facts.first)}"
     if "\0" in facts.name:
-        # NumPy's words end at it, so that scikit-learn would look for another column.
+        # NumPy ends text there, so scikit-learn would look for another column.
         return "left out", "a zero byte in its name"
     return ("left out", "names the rows, like an id") if _is_identifier(facts) else None
 
@@ -194,7 +194,7 @@ def _is_scalar(present: pd.Series) -> bool:
 
 
 def _is_identifier(facts: ColumnStats) -> bool:
-    # Of few rows, any column may have only distinct values.
+    # With few rows, any column may have only distinct values.
     if facts.present < _FEW_ROWS:
         return False
     if facts.holds == "text":
@@ -202,7 +202,7 @@ def _is_identifier(facts: ColumnStats) -> bool:
     # Fractions that all differ are measurements, not ids.
     if not facts.whole or facts.distinct < facts.present:
         return False
-    # Rows that were filtered out, or are kept to test on, leave gaps in a count of the rows.
+    # Rows that were filtered out or held out leave gaps in a count of the rows.
     counts_rows = int(facts.high) - int(facts.low) < 2 * facts.present
     return counts_rows or is_id_name(facts.name)
 

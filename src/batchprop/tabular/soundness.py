@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 _STEPS = ["columns", "features", "network"]
 _BINARY = 2
 
-# Of each kind, a value that is missing, and such as stretch what a model has learned.
+# For each kind, a missing value and extreme values.
 _PROBE_ROWS: Mapping[str, list[Any]] = {
     "number": [None, 0.0, 1e300, -1e300],
     "category": [None, "", "yes", "1"],
@@ -26,10 +26,10 @@ def validate_model(model: Any) -> None:
     """Check that a model has all its parts, that their shapes fit, and that it predicts numbers.
 
     Args:
-        model: what a model file held.
+        model: the content of a model file.
 
     Raises:
-        Exception: it is no model: mostly a ValueError that says why, else whatever using it raises.
+        Exception: it is not a model: usually a ValueError with the reason, else any error of its use.
     """
     if not isinstance(model, Pipeline) or [name for name, _ in model.steps] != _STEPS:
         raise ValueError("its steps are not those of a model")
@@ -51,7 +51,7 @@ def _estimators(value: Any) -> Iterator[BaseEstimator]:
     """Yield every estimator in the model, fitted or not."""
     if isinstance(value, BaseEstimator):
         yield value
-        # Fitted parts are attributes, of no fixed name.
+        # Fitted parts are attributes without fixed names.
         value = vars(value)
     if isinstance(value, Mapping):
         value = list(value.values())
@@ -112,7 +112,7 @@ def _check_network(network: Any) -> None:
 
 def _check_answers(model: Any) -> None:
     kinds = model["columns"].kinds
-    # Predicting a few extreme rows finds what no check of single parts does.
+    # Predicting a few extreme rows finds errors that checks of single parts miss.
     rows = pd.DataFrame({name: pd.Series(_PROBE_ROWS[kind]) for name, kind in kinds.items()})
     n = len(rows)
     if model.predict(rows).shape != (n,):

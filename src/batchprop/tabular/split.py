@@ -16,7 +16,7 @@ _MAX_NAMED = 3
 
 
 def check_enough(target: Target) -> None:
-    """Check that there are rows enough to learn from.
+    """Check that there are enough rows to learn from.
 
     Raises:
         DataError: fewer than 10 rows, or one class or number only.
@@ -40,7 +40,7 @@ def check_enough(target: Target) -> None:
 
 
 def check_each_class_twice(target: Target) -> None:
-    """Check that of each class there is a row to train on and one to test on.
+    """Check that each class has a row to train on and one to test on.
 
     Raises:
         DataError: a class has one row.
@@ -72,16 +72,16 @@ def _rows(count: int) -> str:
 
 
 def stratified_split(target: Target, rows: Rows, fraction: float, random_state: int) -> tuple[Rows, Rows]:
-    """Set a fraction of rows aside at random; of each class alike, and never its last row.
+    """Hold out a fraction of the rows at random; the same of each class, and never its last row.
 
     Args:
-        target: what the rows are split by.
+        target: the stratification.
         rows: the rows to split (n,), as positions in the target.
-        fraction: the share to set aside, between 0 and 1.
+        fraction: the share to hold out, between 0 and 1.
         random_state: the seed.
 
     Returns:
-        The rows that stay, in order, and those set aside, in order.
+        The rows that stay, in order, and the held-out ones, in order.
 
     >>> target = Target("ill", "classification", "", np.repeat(["no", "yes"], [90, 10]))
     >>> stay, aside = stratified_split(target, np.arange(100), 0.2, random_state=0)

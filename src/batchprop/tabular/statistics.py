@@ -1,7 +1,7 @@
 """Statistics of one column of a table that comes in blocks, for its schema and for the transformers.
 
 Values are counted by their type: numbers, booleans, text, dates, or a mix of these. The type of a column is
-known at the end only, after all of its rows.
+known only after all of its rows.
 
 Index legend: n rows in all, k of a block, c columns.
 """
@@ -33,9 +33,9 @@ from batchprop.tabular.schema import (
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
-"""How many words of a column are kept where there are too many to count."""
+"""How many words of a column are kept if there are too many to count."""
 
-_SOME_DISTINCT = 2  # stands for any number of distinct values between 1 and all
+_SOME_DISTINCT = 2  # represents any number of distinct values between 1 and all
 _TYPE_NAMES = {"mixed": "text and numbers"}
 _SCALAR_TYPES = {"numbers", "booleans", "text", "mixed"}
 
@@ -44,7 +44,7 @@ class MemoryBudget(NamedTuple):
     """How much of one column is kept, so that all columns together take bounded memory.
 
     Attributes:
-        values: how many numbers are kept as they are before quantiles become approximate.
+        values: how many numbers are kept before quantiles become approximate.
         words: how many distinct words are counted.
         word_bytes: how much memory the words may take.
     """
@@ -74,7 +74,7 @@ class NumberStats:
     """The range and the quantiles of numbers, and whether they may be an id.
 
     Args:
-        budget: how many of them may be kept.
+        budget: how many numbers may be kept.
     """
 
     def __init__(self, budget: MemoryBudget) -> None:
@@ -83,7 +83,7 @@ class NumberStats:
         self.low: Any = np.inf
         self.high: Any = -np.inf
         self.infinite: pd.Series | None = None
-        # None once a value is a fraction or repeats: only whole numbers that all differ can be an id.
+        # None once a value is a fraction or repeats: only distinct whole numbers can be an id.
         self._distinct: DistinctCounter | None = DistinctCounter()
 
     def add(self, present: pd.Series) -> None:
@@ -95,7 +95,7 @@ class NumberStats:
             low, high = int(present.min()), int(present.max())
         self.low, self.high = min(self.low, low), max(self.high, high)
         if not -MAX_ABS <= low <= high <= MAX_ABS:
-            # The error comes at the end: text further on may still make categories of the column.
+            # The error comes at the end: later text may still turn the column into categories.
             infinite = present[np.isinf(values)]
             if self.infinite is None and len(infinite):
                 self.infinite = infinite.iloc[:1]
@@ -113,7 +113,7 @@ class NumberStats:
 
     @property
     def all_distinct(self) -> bool:
-        """Whether all are whole numbers that differ from each other."""
+        """Whether all are distinct whole numbers."""
         return self._distinct is not None and not self._distinct.repeated
 
     @property
@@ -144,7 +144,7 @@ class DateStats:
 
     @property
     def first(self) -> float:
-        """The first of them, in days since 1970."""
+        """The first date, in days since 1970."""
         return self.parts[-1].low
 
     def distributions(self) -> list[WeightedSamples]:
@@ -192,7 +192,7 @@ class ColumnAccumulator:
         """Add the values of a block in (k,), whose index numbers the rows from 0.
 
         Raises:
-            DataError: text follows so many numbers that they can no longer be counted as words.
+            DataError: text follows too many numbers to count them as words.
         """
         present = column.dropna()
         self.rows += len(column)
@@ -229,7 +229,7 @@ class ColumnAccumulator:
         numerals, other = count_numeric(present)
         self._numerals, self._other = self._numerals + numerals, self._other or other
         words = self._text.add(pa.array(present, pa.large_string()))
-        # Once a word is no date, the column is text for good.
+        # Once a word is not a date, the column remains text.
         if not self._are_dates:
             return
         self._are_dates = is_date_text(words.to_pandas())
@@ -243,7 +243,7 @@ class ColumnAccumulator:
 
     @property
     def holds(self) -> ValueType:
-        """What the values are, so far."""
+        """The type of the values so far."""
         if not self._since:
             return "nothing"
         kinds = {holds for holds, _ in self._since}
@@ -282,20 +282,20 @@ class ColumnAccumulator:
         )
 
     def _distinct(self, holds: ValueType) -> float:
-        """Return the number of distinct values; of numbers and dates only whether it is 1, all or neither."""
+        """Return the number of distinct values; for numbers and dates only 1, all or ``_SOME_DISTINCT``."""
         if holds in ("numbers", "dates"):
             ordered = self.numbers if holds == "numbers" else self.dates
             if ordered.low == ordered.high:
                 return 1
-            # Between 1 and all, the number changes nothing.
+            # Between 1 and all, the number does not matter.
             return self.rows - self.missing if self.numbers.all_distinct else _SOME_DISTINCT
         numbers = np.unique(self.numbers.quantiles.ranked().values)
         return self._text.distinct + len(numbers) + sum(map(bool, self._booleans.values()))
 
     def words(self) -> "pd.Series[int]":
-        """Return the count of each word, missing values as a word of their own; the index is the words.
+        """Return the count of each word, missing values as their own word; the index is the words.
 
-        Of too many to count, only the most frequent; their counts are then slightly too small.
+        If there are too many, only the most frequent, with slightly too small counts.
         """
         values, weights = self.numbers.quantiles.ranked()
         parts = [
@@ -304,7 +304,7 @@ class ColumnAccumulator:
             pd.Series(self._booleans),
         ]
         if not self._text.exact:
-            # Counts of rare words are unreliable where some were dropped.
+            # Counts of rare words are unreliable if some were dropped.
             parts[0] = parts[0].nlargest(FREQUENT)
         together = pd.concat([*parts, pd.Series({MISSING: self.missing})])
         counts: pd.Series[int] = together[together > 0].groupby(level=0).sum()

@@ -25,7 +25,7 @@ from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import TrainingTable, dataset_name
 
 HOLDOUT_MEMORY_DIVISOR = 8
-"""Rows that are kept for validation and the test take at most the memory divided by this."""
+"""Validation and test rows take at most the memory divided by this."""
 
 TRAIN, VALID, TEST = 0, 1, 2
 
@@ -39,25 +39,25 @@ class SplitFractions(NamedTuple):
     validation: float
 
     def assign(self, rows: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
-        """Return for each row, by its number alone, whether it trains (0), validates (1) or tests (2)."""
-        # A hash of the number, not a generator's next draw: every pass, in any order, decides alike.
+        """Return the part of each row, from its number alone: training (0), validation (1) or test (2)."""
+        # A hash of the number, not a generator's next draw: every pass, in any order, has the same split.
         uniform = hash_uniform(rows, seed)
         return np.select([uniform < self.test, uniform < self.test + self.validation], [TEST, VALID], TRAIN)
 
 
 class TrainingSource:
-    """The training rows of a table as a ``DataSource``: those that are held out are passed over.
+    """The training rows of a table as a ``DataSource``: held-out rows are skipped.
 
     Args:
-        table: encoded.
+        table: the encoded table.
         fractions: of its rows that are held out.
         seed: of the split.
-        on_rows: called with how many rows were read.
+        on_rows: called with the number of rows read.
 
     Attributes:
-        partitions: how many rows each has, those that are held out among them.
-        memory: that training may take.
-        partition_bytes: that an open partition takes.
+        partitions: the number of rows of each, including held-out ones.
+        memory: the memory budget of training.
+        partition_bytes: the memory of an open partition.
     """
 
     def __init__(self, table: TableScan, fractions: SplitFractions, seed: int, on_rows: OnRows) -> None:
@@ -77,7 +77,7 @@ class TrainingSource:
 
 
 def is_large(paths: tuple[Path, ...], memory: int) -> bool:
-    """Whether the table has to be read in parts."""
+    """Whether the table must be read in parts."""
     return exceeds_memory(paths, memory)
 
 
@@ -85,16 +85,16 @@ def is_large(paths: tuple[Path, ...], memory: int) -> bool:
 def scan_table(
     paths: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
 ) -> Iterator[tuple[TableScan, SplitFractions]]:
-    """Find the partitions of a large table, and how many of its rows to hold out; text is converted for that.
+    """Find the partitions of a large table, and how many rows to hold out; this converts text files.
 
     Args:
         paths: of the table.
         options: of the training.
-        memory: that training may take, in bytes.
-        observer: watches the pass over the table.
+        memory: the memory budget of training, in bytes.
+        observer: called during the pass over the table.
 
     Yields:
-        The table, for as long as it may be read, and the shares of its rows to hold out.
+        The table, which can be read within the block, and the shares of its rows to hold out.
 
     Raises:
         DataError: a file, a column or a row cannot be used.
@@ -117,7 +117,7 @@ def scan_table(
         factor = min(1.0, budget / table_bytes(table.files) / (test + validation))
         if factor < 1:
             observer.on_note(
-                f"For want of memory, only {factor:.1%} of the usual rows are kept to validate and test."
+                f"For lack of memory, only {factor:.1%} of the usual rows are kept to validate and test."
             )
         yield table, SplitFractions(factor * test, factor * validation)
 
@@ -142,13 +142,13 @@ def fit_preprocessing(
     """Fit the preprocessing to the training rows in one pass, and keep the held-out rows in memory.
 
     Args:
-        table: scanned.
+        table: the scanned table.
         fractions: of its rows that are held out.
         options: of the training.
-        observer: watches the pass over the table.
+        observer: called during the pass over the table.
 
     Returns:
-        The held-out rows as a table, their split, and what the others fitted.
+        The held-out rows as a table, their split, and the preprocessing fitted to the others.
 
     Raises:
         DataError: the table cannot be trained on.
@@ -158,7 +158,7 @@ def fit_preprocessing(
     def training() -> Iterator[pd.DataFrame]:
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
             for frame in table.iter_frames(rows=BLOCK_ROWS):
-                # Only held-out rows are kept in memory; the training rows pass by.
+                # Only held-out rows are kept in memory; the training rows are not.
                 part = fractions.assign(frame.index.to_numpy(), options.seed)
                 held_out.append(frame[part > TRAIN])
                 parts.append(part[part > TRAIN])
@@ -201,16 +201,16 @@ def streaming_training_data(
         scan: of the whole table.
         fractions: of its rows that are held out.
         table: those rows.
-        split: which of them are for what.
+        split: their split.
         fitted: preprocessing, fitted to the other rows.
         options: of the training.
-        on_rows: called with how many rows were read.
+        on_rows: called with the number of rows read.
     """
     target, encoder, scaler = fitted.target, fitted.encoder, None
     X_val = encoder.transform(table.frame.iloc[split.validation])
     y_val, read_target = table.target.values[split.validation], target.read
     if is_scaled(target.task, options):
-        # Two numbers that have the mean and the deviation of all.
+        # Two numbers with the mean and the deviation of all.
         scaler = StandardScaler().fit([[target.mean - target.deviation], [target.mean + target.deviation]])
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
     source = TrainingSource(scan.with_transform(encoder, read_target), fractions, options.seed, on_rows)
@@ -234,10 +234,10 @@ def _read_target(fitted: FittedPreprocessing, column: pd.Series, options: TrainO
 
 
 def _check_known(name: str, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:
-    """Refuse a class that has rows to validate or test on, and none to train on."""
+    """Refuse a class that has validation or test rows, and no training rows."""
     unknown = np.setdiff1d(values, classes).tolist()
     if unknown:
         raise DataError(
-            f"the target {name!r}: class {unknown[0]!r} has no row among those to train on, so rare is it; "
+            f"the target {name!r}: class {unknown[0]!r} has no row among those to train on, as it is rare; "
             "add rows, remove or merge the class, or draw other rows by another `seed`"
         )

@@ -24,10 +24,10 @@ FILES = {
     "learning-curve.png": "the learning curve",
     "report.html": "this page",
 }
-"""What a model's folder holds, and what is in it."""
+"""The files of a model's folder, and their content."""
 
 SKIPPED = "skipped.csv"
-"""What it also holds where rows were left out."""
+"""The additional file if rows were left out."""
 
 _ENCODINGS = {
     "number": "centred, scaled, smoothly clipped; gaps marked",
@@ -94,7 +94,7 @@ def _classes(data: TrainingTable, parts: Split) -> Table:
 
 def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
     """Count the rows of each class."""
-    # The training rows of a table larger than memory are known by their statistics only.
+    # The training rows of a table larger than memory are known only by their statistics.
     if data.target_stats is not None and isinstance(rows, range):
         return data.target_stats.counts
     return np.bincount(np.searchsorted(classes, data.target.values[rows]), minlength=len(classes))
@@ -148,7 +148,7 @@ def files_section(folder: Path, result: TrainingResult) -> Section:
     commands = tuple((what, shlex.join(words)) for what, words in next_steps.items())
     tables = (
         Table(f"In the folder {folder}", ("file", "what it is"), tuple(files.items())),
-        Table("To go on", ("for", "run"), commands),
+        Table("Next steps", ("for", "run"), commands),
     )
     return Section("Files", (), tables)
 
@@ -192,7 +192,7 @@ def _left_out(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
 
 
 def end_reason(result: TrainingResult) -> tuple[str, str]:
-    """Say why training ended and what it ran on, and which weights were kept."""
+    """Describe why training ended, its engine, and which weights were kept."""
     options, last, best = result.options, result.history[-1], result.best
     seconds = format_duration(sum(epoch.seconds for epoch in result.history))
     if result.interrupted:

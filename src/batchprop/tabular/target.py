@@ -1,4 +1,4 @@
-"""The target of a table: whether it holds classes or numbers, and what they are."""
+"""The target of a table: its task, and its labels or numbers."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -15,7 +15,7 @@ Task: TypeAlias = Literal["classification", "regression"]
 Form: TypeAlias = Literal["truth", "whole", "short", "text"]
 
 MAX_CLASSES = 20
-"""Whole numbers with more distinct values than this are taken for numbers."""
+"""Whole numbers with more distinct values than this are treated as numbers."""
 
 _MAX_EXACT_INTEGER = 2.0**53
 
@@ -34,7 +34,7 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
     """Infer the task, and return the target as labels or as float64 numbers (n,).
 
     Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
-    are at most 20 distinct ones and two rows or more of each on average.
+    are at most 20 distinct ones and on average two rows or more of each.
 
     Args:
         column: the target, without missing values.
@@ -42,7 +42,7 @@ def read_target(column: pd.Series, task: Task | None = None) -> Target:
 
     Raises:
         DataError: the target holds dates, infinities, numbers beyond 1e30, or text where numbers are
-            wanted.
+            needed.
 
     >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
     'classification'
@@ -94,7 +94,7 @@ def _infer_task(column: pd.Series) -> tuple[Task, str]:
     if not types.is_numeric_dtype(column):
         return "classification", "it holds text"
     values = column.to_numpy(float)
-    # Fractions are no names of classes.
+    # Fractions are not names of classes.
     if np.any(values != np.floor(values)):
         return "regression", "it holds fractions"
     return infer_integer_task(len(np.unique(values)), len(values))
@@ -157,7 +157,7 @@ def as_numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
     """Return a target as float64 numbers (n,).
 
     Raises:
-        DataError: it holds text that is no number.
+        DataError: it holds text that is not a number.
 
     >>> as_numbers(pd.Series([1, 2]), "price").tolist()
     [1.0, 2.0]
@@ -175,7 +175,7 @@ def check_largest(number: float, name: str) -> None:
     """Check that the largest number of the target is within 1e30.
 
     Raises:
-        DataError: its size is beyond 1e30.
+        DataError: it is beyond 1e30.
 
     >>> check_largest(1e300, "mass")
     Traceback (most recent call last):

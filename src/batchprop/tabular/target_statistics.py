@@ -1,4 +1,4 @@
-"""Statistics of the target of a table that comes in blocks; the rule for the task is that of `read_target`.
+"""Statistics of the target of a table that comes in blocks; the task follows the rule of `read_target`.
 
 Index legend: n rows in all, k of a block.
 """
@@ -29,7 +29,7 @@ from batchprop.tabular.target import (
 _MAX_ABS = 1e100
 
 MAX_LABELS = 100_000
-"""More classes than this are refused, and more distinct whole numbers are not counted any further."""
+"""The largest number of classes; distinct whole numbers are counted up to it."""
 
 _TYPE_OF_FORM: dict[Form, ValueType] = {
     "truth": "booleans",
@@ -42,17 +42,17 @@ _TYPE_NAMES: dict[ValueType, str] = {"booleans": "true and false", "numbers": "n
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """The target after a pass over the table, and how its later blocks are read.
+    """The target's statistics after a pass over the table, and the reader of its later blocks.
 
     Attributes:
         name: the column's.
         task: "classification" or "regression".
-        reason: why it is that task, in words.
-        rows: how many there are, n.
+        reason: the reason for the task, in words.
+        rows: the number of rows, n.
         weight: the sum of the rows' weights; without weights their number.
-        form: how classes are written; None for numbers.
+        form: the format of the class labels; None for numbers.
         classes: the labels in order (c,); None for numbers.
-        counts: how many rows are of each (c,); None for numbers.
+        counts: the number of rows of each (c,); None for numbers.
         mean: of the numbers; nan for classes, as the next three.
         deviation: their standard deviation, √(Σ (y − mean)² / n).
         low: the smallest.
@@ -85,13 +85,13 @@ class TargetSpec:
         return self.distribution.quantile(q)
 
     def read(self, column: pd.Series) -> npt.NDArray[Any]:
-        """Return the labels or the numbers (k,) of a block, as `read_target` would of the whole column.
+        """Return the labels or the numbers (k,) of a block, as `read_target` would for the whole column.
 
         Args:
             column: values of the target, none of them missing; the index numbers the rows from 0.
 
         Raises:
-            DataError: a value is of another kind than those trained on.
+            DataError: a value is of another kind than the training values.
         """
         column = column.rename(self.name)
         check_target(column)
@@ -203,7 +203,7 @@ class TargetAccumulator:
         self.weight = 0.0
         self._holds: ValueType = "nothing"
         self._words = FrequentItems(MAX_LABELS)
-        # Distinct numbers and their counts, while labels may be made of them.
+        # Distinct numbers and their counts, while they may still become labels.
         self._distinct: pd.Series[int] | None = pd.Series(dtype=int, index=pd.Index([], dtype=float))
         self._fractions = False
         self._first: pd.Series | None = None
@@ -213,7 +213,7 @@ class TargetAccumulator:
         """Add the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
 
         Raises:
-            DataError: a value is missing or no valid target.
+            DataError: a value is missing or not a valid target.
         """
         self.rows += len(column)
         self.weight += len(column) if weights is None else float(weights.sum())
@@ -250,12 +250,12 @@ class TargetAccumulator:
     def _add_numbers(self, column: pd.Series) -> None:
         values = as_numbers(column, self.name)
         if self.task != "classification":
-            # Too large numbers are an error at the end only: the target may turn out to be classes.
+            # Too large numbers are an error only at the end: the target may turn out to be classes.
             self._moments.add(values.clip(-_MAX_ABS, _MAX_ABS))
             self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
         if self.task == "regression" or (self._fractions and self.task is None):
-            # Fractions cannot be classes unless asked for.
+            # Fractions are classes only if requested.
             self._distinct = None
         if self._distinct is not None:
             counts = pd.Series(*np.unique(values, return_counts=True)[::-1])
@@ -313,7 +313,7 @@ class TargetAccumulator:
         form, counts = self._label_form(), self._words.counted()
         if self._holds == "numbers" and self._distinct is not None:
             labels = as_labels(pd.Series(self._distinct.index), form)
-            # Different numbers may be written alike, and are one class then.
+            # Different numbers may have the same text, and are then one class.
             counts = pd.Series(self._distinct.to_numpy(), index=labels).groupby(level=0).sum()
         labels = np.array(counts.index.tolist(), dtype=np.int64 if form == "whole" else np.str_)
         order = np.argsort(labels)

@@ -1,4 +1,4 @@
-"""From a table to a trained model: all that `batchprop train` does, as one function."""
+"""From a table to a trained model: `batchprop train` as one function."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def train_table(
     observer: Observer | None = None,
     **options: Any,
 ) -> TrainedModel:
-    """Train a network on a table: what `batchprop train` does.
+    """Train a network on a table, as `batchprop train` does.
 
-    Columns are encoded by what they hold. Some rows are held out for the test, others to stop early. A table
-    of files that is larger than the memory to use is read in parts in every epoch. Ctrl-C ends the training
+    Columns are encoded by their type. Some rows are held out for the test, others for early stopping. A table
+    of files that is larger than the memory budget is read in parts in every epoch. Ctrl-C ends the training
     early, with the best weights so far.
 
     Args:
         data: CSV, TSV or Parquet files, a folder, a pattern, several of these, or a DataFrame; None for
             scikit-learn's digits.
         target: the column to predict.
-        checkpoints: a folder to save the training in as it goes; "checkpoint_every" says how often, 5 minutes
-            by default, and ``resume=True`` goes on from there. It is removed when the training has ended.
-        force: begin anew where there are checkpoints of a training that did not end.
+        checkpoints: a folder for checkpoints of the training; "checkpoint_every" is their interval, 5 minutes
+            by default, and ``resume=True`` resumes from them. The folder is removed at the end.
+        force: start again if there are checkpoints of a training that did not end.
         observer: called as the training proceeds.
         options: further options by name, those of `batchprop train` with underscores for dashes, as
             ``hidden=(256, 128)``, ``epochs=50``, ``test_fraction=0.3``; see ``TrainOptions``.
@@ -50,9 +50,9 @@ def train_table(
         The model.
 
     Raises:
-        ParameterError: an option is unknown or not allowed, or two do not go together; data is neither a
-            table nor names one.
-        DataError: the table cannot be trained on; the message says where and what to do.
+        ParameterError: an option is unknown or not allowed, or two are incompatible; data is neither a
+            table nor the name of one.
+        DataError: the table cannot be trained on; the message says where, and what to do.
         DivergedError: the loss stopped being finite.
         CheckpointError: the checkpoints cannot be used.
 
@@ -92,7 +92,7 @@ def train(
     checkpoints: Path | None = None,
     force: bool = False,
 ) -> TrainingResult:
-    """Train with options that are checked, and leave the checkpoints; see ``train_table``."""
+    """Train with checked options, and keep the checkpoints; see ``train_table``."""
     asked = None if options.memory is None else parse_memory(options.memory)
     memory, history = start_or_resume(checkpoints, options, asked, observer, force=force)
     with (
@@ -103,7 +103,7 @@ def train(
         with observer.watch_training(options.epochs):
             pipeline = fit(table, data, options, history, observer, checkpoints=checkpoints)
         if not history:
-            # Ctrl-C came before the first epoch ended: there is nothing to keep.
+            # Ctrl-C came before the end of the first epoch: there is nothing to keep.
             raise KeyboardInterrupt
         files = None if isinstance(source, pd.DataFrame) else source or ()
     return TrainingResult(table, split, options, files, pipeline, history)

@@ -23,9 +23,9 @@ class TrainingInput(NamedTuple):
     """The input of a training.
 
     Attributes:
-        table: the table, or those of its rows that are held out.
-        split: which of its rows are for what.
-        data: what the network is given to learn from.
+        table: the table, or only its held-out rows.
+        split: the split of its rows.
+        data: the network's training data.
     """
 
     table: TrainingTable
@@ -40,24 +40,24 @@ def prepare(
     memory: int | None,
     observer: Observer,
 ) -> Iterator[TrainingInput]:
-    """Read the table, or scan it where it is larger than memory.
+    """Read the table, or scan it if it is larger than memory.
 
     Args:
         source: files, folders and patterns; a table in memory; None for the digits.
         options: of the training.
-        memory: that it may take, in bytes; None for a quarter of what is free.
-        observer: shown the table.
+        memory: the memory budget in bytes; None for a quarter of the free memory.
+        observer: called with the table.
 
     Yields:
-        What the training starts from, for as long as the table may be read.
+        The input of the training; the table can be read within the block.
 
     Raises:
         DataError: the table cannot be trained on.
-        ParameterError: an option does not go with it.
+        ParameterError: an option is incompatible with it.
     """
     if isinstance(source, tuple):
         memory = memory or default_memory()
-        # Both ways read the same files: a pattern is expanded once.
+        # A pattern is expanded once, so that both ways read the same files.
         source = expand_paths(source)
         if is_large(source, memory):
             with _stream(source, options, memory, observer) as streamed:
@@ -85,7 +85,7 @@ def _stream(
 
 
 def _row_counter(rows: int, observer: Observer) -> Callable[[int], None]:
-    """Count the rows that are read, and report the share of the epoch that they are."""
+    """Count the rows read, and report their share of the epoch."""
     read = 0
 
     def count(more: int) -> None:

@@ -1,4 +1,4 @@
-"""The table of a training: read, its target and weights taken out, its columns classified."""
+"""The table of a training: read, with its target and weights separated and its columns classified."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from batchprop.tabular.target import Target, Task, read_target
 from batchprop.tabular.target_statistics import TargetSpec
 
 FRAME = "the DataFrame"
-"""What messages and reports call a table that is no file."""
+"""The name of a table without a file, in messages and reports."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class TrainingTable:
     """A table ready to train on.
 
     Attributes:
-        name: what it is called.
+        name: its name.
         path: the file; None for the digits.
         frame: n rows, without the target and the weights; its index is the rows' positions in the file.
         columns: the schema of each of its columns.
         target: what to predict (n,).
         weights: how much each row counts (n,), or None.
-        left_out: how many rows could not be used.
-        target_stats: of the target over all training rows, where most of them are not in the frame.
-        row_locator: what a row's number is called, and each row's, where the file alone does not tell.
+        left_out: the number of unusable rows.
+        target_stats: the target's statistics over all training rows, if most of them are not in the frame.
+        row_locator: the name of the row numbers, and each row's number, if the file does not define them.
         skipped: the rows that were skipped.
     """
 
@@ -91,10 +91,10 @@ def load(
     Args:
         path: the file; None is for the digits.
         target: the column to predict.
-        task: what it holds, or None to tell by its values.
+        task: the task, or None to infer it from the values.
         weights: the column of weights, or None.
-        to_train: whether there have to be rows enough to learn from.
-        text: columns to take as text whatever they hold.
+        to_train: whether to check that there are enough rows to learn from.
+        text: columns to read as text, regardless of their values.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
@@ -104,7 +104,7 @@ def load(
 
 
 def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
-    """Read the table of a training, of one file or many, that fits in memory.
+    """Read the table of a training, from one or more files, that fits in memory.
 
     Args:
         data: its files, folders and patterns; a table in memory; None for the digits.
@@ -125,7 +125,7 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
 
 def _from_frame(frame: pd.DataFrame, options: TrainOptions) -> TrainingTable:
     target = str(options.target)
-    # scikit-learn keeps the names of columns only where all of them are text.
+    # scikit-learn keeps the names of columns only if all of them are text.
     names = [str(name) for name in frame.columns]
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
         raise DataError(f"the DataFrame has two columns named {duplicates[0]!r}: rename one")

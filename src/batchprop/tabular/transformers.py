@@ -1,4 +1,4 @@
-"""Columns to numbers: scikit-learn's transformers, and three small ones of our own.
+"""Columns to numbers: scikit-learn's transformers, and three small ones of batchprop's.
 
 Index legend: n rows, c columns of a kind, k features.
 """
@@ -27,7 +27,7 @@ MAX_CATEGORIES = 64
 MIN_FREQUENCY = 10
 
 MAX_ABS = 1e100
-"""The end of numbers: those beyond are squashed all the same, and up to here nothing overflows on the way."""
+"""The limit of numbers: those beyond are clipped to it, and up to it no intermediate result overflows."""
 
 _DAY = np.timedelta64(1, "D")
 
@@ -36,14 +36,14 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
     """Build the transformer from a table to float32 features.
 
     Numbers become (x − median) / interquartile range, then x / √(1 + (x/3)²), missing ones the median
-    and a column of their own that says so; text and booleans one-hot, where missing, rare and unknown
-    values have a place; dates year, month, day, weekday and days elapsed, which then are numbers.
+    and an indicator column; text and booleans become one-hot, with categories for missing, rare and unknown
+    values; dates become year, month, day, weekday and days elapsed, which are then encoded as numbers.
 
     Args:
-        columns: what the columns are, as `describe` tells.
-        rows: how many rows it will be fitted on: text is rare that stands in less than 1% of them, or
-            in fewer than 10.
-        target: the name of what is predicted, kept with the columns.
+        columns: the schema of the columns, from `infer_schema`.
+        rows: the number of rows that it will be fitted on: text is rare if it occurs in less than 1% of them,
+            or in fewer than 10.
+        target: the name of the target, kept with the columns.
 
     Raises:
         DataError: every column is left out.
@@ -68,7 +68,7 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
 
 def _make_scaler() -> Pipeline:
     return make_pipeline(
-        # Median and quartiles, not mean and deviation: an outlier must not squeeze all other values.
+        # Median and quartiles, not mean and deviation: an outlier must not compress all other values.
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         RobustScaler(),
         SmoothClip(),
@@ -77,7 +77,7 @@ def _make_scaler() -> Pipeline:
 
 def _make_one_hot(rows: int) -> OneHotEncoder:
     return OneHotEncoder(
-        # Unknown and rare words share a feature: both are words that training says little of.
+        # Unknown and rare words share a feature: the training data has little information on either.
         handle_unknown="infrequent_if_exist",
         min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
         max_categories=MAX_CATEGORIES,
@@ -87,14 +87,14 @@ def _make_one_hot(rows: int) -> OneHotEncoder:
 
 
 class ColumnCaster(TransformerMixin, BaseEstimator):
-    """Bring any table to the columns that a model was made for: by name, in order, of their kind.
+    """Convert any table to the columns of a model: by name, in order, of the same kind.
 
-    Columns may come in any order, further ones are ignored, and a column of numbers may hold whole
-    numbers here and fractions there.
+    Columns may come in any order, extra ones are ignored, and a column of numbers may hold integers in
+    one table and fractions in another.
 
     Args:
         kinds: column name → "number", "category", "boolean" or "date".
-        target: the name of what is predicted from them.
+        target: the name of the target.
 
     >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
     >>> ColumnCaster({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
@@ -142,7 +142,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
 
 
 def cast_column(column: pd.Series, kind: str) -> pd.Series:
-    """Bring a column to its kind: numbers to float64, text and booleans to words, dates to dates.
+    """Convert a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
         column: of any type.
@@ -158,7 +158,7 @@ def cast_column(column: pd.Series, kind: str) -> pd.Series:
 
 
 def _as_number(column: pd.Series) -> pd.Series:
-    # On arrays: a large table passes here in every epoch, and pandas takes seven times as long.
+    # On arrays: this runs on a large table in every epoch, and pandas takes seven times as long.
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
     invalid = ~np.isfinite(numbers)
     if invalid.any():
@@ -203,7 +203,7 @@ def _check_valid(column: pd.Series, invalid: npt.ArrayLike, expected: str) -> No
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    """Return categories as text; 1 and 1.0 are one, as a gap turns a column of 1s into 1.0s."""
+    """Return categories as text; 1 and 1.0 are equal, as a missing value turns a column of 1s into 1.0s."""
     return column.map(_as_str, na_action="ignore").astype(object).where(column.notna(), MISSING)
 
 
@@ -229,7 +229,7 @@ _CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
 
 
 class DateParts(TransformerMixin, BaseEstimator):
-    """Dates (n, c) to numbers (n, 6c): year, month, day, weekday, hour, days since the first seen.
+    """Dates (n, c) to numbers (n, 6c): year, month, day, weekday, hour, days since the first date of the fit.
 
     A missing date is nan in each of its parts.
 
@@ -285,9 +285,9 @@ def date_parts(column: pd.Series, first: float = 0.0) -> list[Floats]:
 class SmoothClip(TransformerMixin, BaseEstimator):
     """Squash scaled numbers (n, k) smoothly into (−3, 3): x / √(1 + (x/3)²), as float32.
 
-    Near 0 that changes nothing; an outlier of a million stays below 3, so that training does not
-    diverge. A column whose interquartile range is 0 was not scaled by it: its range becomes 2 first.
-    The form is that of RealMLP (arXiv 2407.04491).
+    Values near 0 hardly change; an outlier of a million stays below 3, so that training does not
+    diverge. A column whose interquartile range is 0 is not scaled by it: its range becomes 2 first.
+    The formula is that of RealMLP (arXiv 2407.04491).
 
     >>> SmoothClip().fit_transform(np.array([[-1e300], [-0.5], [0.0], [0.5], [4.0]])).T.round(
     ...     2
