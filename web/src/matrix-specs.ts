@@ -53,7 +53,7 @@ export const specH = (s: BatchState, l: number): MatrixSpec =>
         scale: "amount", explain: (j, i) => explain.explainH(s, l, j, i),
       });
 
-/** `withY`: on the colour scale of Y, which stands beside it. */
+/** `withY`: on the colour scale of Y, which is next to it. */
 export const specP = (s: BatchState, withY = false): MatrixSpec =>
   createMatrixSpec(s, {
     name: "P", title: "P", tex: "P", matrix: s.P(), rows: s.outputLayer, columns: "examples", axes: "one row per output, one column per example",

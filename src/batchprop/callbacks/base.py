@@ -33,7 +33,7 @@ def epoch_metrics(epoch: EpochRecord) -> dict[str, float]:
         "validation_loss": epoch.validation_loss,
         "validation_score": epoch.validation_score,
     }
-    # NaN stands for "withheld" (the loss of a private fit) or "none" (the learning rate of L-BFGS). MLflow
+    # NaN means "withheld" (the loss of a private fit) or "none" (the learning rate of L-BFGS). MLflow
     # refuses it, and TensorBoard draws it as a point at 0.
     return {name: float(x) for name, x in metrics.items() if x is not None and not math.isnan(x)}
 
@@ -60,16 +60,16 @@ class LoggerCallback:
     def _init_params(self) -> list[tuple[str, Any]]:
         return [(name, value) for name, value in vars(self).items() if not name.startswith("_")]
 
-    # ---- what an estimator calls
+    # ---- called by an estimator
 
     def on_fit_begin(self, estimator: Any, *, resumed: bool) -> None:
-        """Open the log; ``estimator`` is None where a loop over the core calls this.
+        """Open the log; ``estimator`` is None if a loop over the core calls this.
 
         Raises:
             BatchpropError: the log cannot be opened.
         """
         resumed = resumed and self._has_started
-        # The epochs of a resumed fit count from 1 again, and its log continues behind the last step.
+        # The epochs of a resumed fit count from 1 again, and its log continues after the last step.
         self._first_step = self._step if resumed else 0
         self._step, self._failed = self._first_step, False
         try:
@@ -92,11 +92,11 @@ class LoggerCallback:
         if not self._open:
             return
         self._open = False
-        # The estimators catch Ctrl-C and keep what was trained: there is no error then, but an attribute.
+        # The estimators catch Ctrl-C and keep the trained weights: it sets an attribute, and is no error.
         interrupted = isinstance(error, KeyboardInterrupt) or getattr(estimator, "interrupted_", False)
         self._try(lambda: self._end("KILLED" if interrupted else "FAILED" if error else "FINISHED"))
 
-    # ---- what a subclass implements
+    # ---- implemented by a subclass
 
     def _start(self, estimator: Any, *, resumed: bool) -> None:
         raise NotImplementedError

@@ -139,11 +139,11 @@ class MlflowLogger(LoggerCallback):
         if active is not None and active.info.run_id == self._run_id:
             mlflow.end_run(status)
         else:
-            # The user may have started another run on top of ours: end_run would end that one.
+            # The user may have started another run on top of this one: end_run would end that one.
             self._client.set_terminated(self._run_id, status)
 
     def _failures(self) -> tuple[type[Exception], ...]:
-        # Not imported here: where MLflow is missing, the ImportError has its own message.
+        # Not imported here: if MLflow is missing, the ImportError has its own message.
         mlflow = sys.modules.get("mlflow")
         return (OSError, mlflow.exceptions.MlflowException) if mlflow else (OSError,)
 

@@ -80,7 +80,7 @@ def _next_run_dir(folder: Path) -> Path:
     numbers = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"fit-(\d+)", path.name))]
     for number in count(max(numbers, default=0) + 1):
         try:
-            # mkdir is atomic: of two processes that try the same number, one goes on to the next.
+            # mkdir is atomic: if two processes try the same number, one of them takes the next.
             (folder / f"fit-{number}").mkdir()
         except FileExistsError:
             continue

@@ -1,4 +1,4 @@
-"""A model as one ONNX graph, preprocessing included: skl2onnx walks the steps, our converters write ours."""
+"""A model as one ONNX graph, preprocessing included: the steps of batchprop have their own converters."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
         proto: ModelProto = skl2onnx.convert_sklearn(
             model,
             "batchprop",
-            # skl2onnx refuses names with a blank; _rename_tensors gives the columns' own.
+            # skl2onnx refuses names with a blank; _rename_tensors restores the column names.
             [(f"input_{i}" if is_table else "X", tensor_type(*each[1:3])) for i, each in enumerate(inputs)],
             target_opset=dict(OPSET),
             options=_zipmap_options(steps),
-            model_optim=False,  # takes minutes for a thousand columns; _rename_tensors does what we need
+            model_optim=False,  # takes minutes for a thousand columns; _rename_tensors does what is needed
             **converter_options(steps, context),
         )
     if is_table:
@@ -144,7 +144,7 @@ def _graph_inputs(steps: list[Any], dtype: str | None) -> list[Input]:
 
 
 def _zipmap_options(steps: list[Any]) -> dict[int, dict[str, bool]]:
-    """Return the options with which skl2onnx keeps probabilities as tensors, and makes no dicts of them."""
+    """Return the options with which skl2onnx keeps probabilities as tensors, not dicts."""
     return {
         id(step): {} if converter_key(step) else {"zipmap": False}
         for step in steps
@@ -153,7 +153,7 @@ def _zipmap_options(steps: list[Any]) -> dict[int, dict[str, bool]]:
 
 
 def _output_names(last: Any, context: ConversionContext) -> list[str]:
-    """Return the output names of a last step of ours, and none for one that skl2onnx converts."""
+    """Return the output names of a last step of batchprop's, and none for one that skl2onnx converts."""
     name = converter_key(last)
     return [output for output, _, _ in CONVERTERS[name].outputs(last, context.dtype)] if name else []
 

@@ -1,4 +1,4 @@
-"""The converter of each kind of step, and how skl2onnx gets to know them.
+"""The converter of each kind of step, and their registration with skl2onnx.
 
 A step is looked up by the name of its class, so that nothing of ``tabular`` or the estimators is imported.
 """
@@ -39,7 +39,7 @@ Outputs: TypeAlias = list[tuple[str, Any, int | None]]
 
 
 class Converter(NamedTuple):
-    """How one kind of step becomes ONNX operators.
+    """The conversion of one kind of step to ONNX operators.
 
     Attributes:
         check: raises InputError for a step that has no ONNX form.
@@ -54,7 +54,7 @@ class Converter(NamedTuple):
 
 @dataclass(frozen=True)
 class ConversionContext:
-    """What the converters need to know of the whole model.
+    """The information on the whole model that the converters need.
 
     Attributes:
         dtype: the type of the network's numbers.
@@ -66,7 +66,7 @@ class ConversionContext:
 
 
 def converter_key(step: object) -> str:
-    """Return the key in ``CONVERTERS`` of a step's class or base class, or "" where there is none.
+    """Return the key in ``CONVERTERS`` of a step's class or base class, or "" if there is none.
 
     Example:
         >>> from sklearn.impute import SimpleImputer

@@ -78,7 +78,7 @@ class Graph:
             self._add("Split", [x], [variable.full_name for variable in variables], "", {"axis": 1})
 
     def _name(self, seed: str) -> Value:
-        # Numbered here: skl2onnx tries 1, 2, 3, ... anew for each name, which is quadratic in the graph.
+        # Numbered here: skl2onnx tries 1, 2, 3, ... again for each name, which is quadratic in the graph.
         self._count += 1
         name: str = self._scope.get_unique_variable_name(f"{seed.lower()}_{self._count}")
         return name

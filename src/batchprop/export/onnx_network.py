@@ -166,7 +166,7 @@ def concat_columns(graph: Graph, matrices: Sequence[Value]) -> Value:
 
 
 def is_binary(estimator: Any) -> bool:
-    """Whether one output unit stands for two classes."""
+    """Whether one output unit represents two classes."""
     return bool(
         estimator.out_activation_ == "logistic" and len(estimator.coefs_[-1].T) < len(estimator.classes_)
     )

@@ -16,7 +16,7 @@ from batchprop.export.onnx_graph import Graph, Value
 from batchprop.export.onnx_network import as_matrix, concat_columns
 
 MISSING = "(missing)"
-"""What ``ColumnCaster`` writes for missing text."""
+"""The text that ``ColumnCaster`` writes for a missing value."""
 
 INPUTS = {
     "number": (np.float64, "a number; NaN where it is missing"),
@@ -54,7 +54,7 @@ def write_column_caster(graph: Graph, operator: Any, *, known_empty: frozenset[s
 
 
 def _clip(graph: Graph, x: Value) -> Value:
-    # Not the operator Clip: the standard does not say what it makes of NaN.
+    # Not the operator Clip: the standard does not define its result for NaN.
     high, low = graph.constant(_MAX_ABS), graph.constant(-_MAX_ABS)
     x = graph("Where", graph("Greater", x, high), high, x)
     return graph("Where", graph("Less", x, low), low, x)
@@ -139,7 +139,7 @@ def write_smooth_clip(graph: Graph, operator: Any) -> None:
     x = graph("Div", scaled, graph.constant(operator.raw_operator.scale_, np.float64))
     one = graph.constant(1.0)
     t = graph("Abs", graph("Div", x, graph.constant(3.0)))
-    # √(1 + t²) as max(t, 1) √(1 + (min/max)²): t² overflows where t does not.
+    # √(1 + t²) as max(t, 1) √(1 + (min/max)²): t² may overflow when t does not.
     large, small = graph("Max", t, one), graph("Min", t, one)
     ratio = graph("Div", small, large)
     root = graph("Sqrt", graph("Add", graph("Mul", ratio, ratio), one))
@@ -161,7 +161,7 @@ def write_imputer(graph: Graph, operator: Any, *, dtype: Any) -> None:
 
 
 def check_imputer(imputer: Any) -> None:
-    """Refuse a ``SimpleImputer`` that imputes something else than NaN in numbers, or drops columns."""
+    """Refuse a ``SimpleImputer`` that imputes anything other than NaN in numbers, or drops columns."""
     is_numeric = imputer.statistics_.dtype.kind == "f"
     imputes_nan = isinstance(imputer.missing_values, float) and np.isnan(imputer.missing_values)
     if not (is_numeric and imputes_nan) or np.isnan(imputer.statistics_).any():
@@ -212,7 +212,7 @@ def _columns(graph: Graph, variable: Any) -> list[Value]:
 def _encoder_categories(encoder: Any) -> tuple[list[Any], list[Any], list[bool]]:
     """Return each column's categories, its infrequent ones, and whether unknown ones count as infrequent."""
     categories = list(encoder.categories_)
-    # The encoder has infrequent_categories_ only where it was asked to group them.
+    # The encoder has infrequent_categories_ only if it groups them.
     has_limit = encoder.min_frequency is not None or encoder.max_categories is not None
     infrequent = list(encoder.infrequent_categories_) if has_limit else [None] * len(categories)
     unknown_is_infrequent = encoder.handle_unknown in {"infrequent_if_exist", "warn"}

@@ -103,7 +103,7 @@ def load_weights(path: str | os.PathLike[str]) -> Network:
         The network, in the precision of the file.
 
     Raises:
-        ModelError: the file cannot be read, is damaged, or holds something else than a network. Loading
+        ModelError: the file cannot be read, is damaged, or holds something other than a network. Loading
             takes no more memory than the length of the file.
         BatchpropError: safetensors is not installed.
     """
@@ -125,7 +125,7 @@ def load_weights(path: str | os.PathLike[str]) -> Network:
 
 def _as_storable(array: Any) -> NDArray[np.floating]:
     """Return an array of any library as contiguous float32 or float64."""
-    # safetensors writes the bytes as they lie in memory, and a transposed view would come back transposed.
+    # safetensors writes the bytes in their memory order, so a transposed view would be loaded transposed.
     numbers = np.asarray(array)
     return np.ascontiguousarray(
         numbers, dtype=numbers.dtype if numbers.dtype.str[1:] in {"f4", "f8"} else np.float32
@@ -236,7 +236,7 @@ def _check_activations(names: Any) -> list[str]:
 
 
 def _make_head(description: Any, n_outputs: int) -> Head:
-    """The head that the metadata tells, for so many outputs."""
+    """The head in the metadata, for this number of outputs."""
     name = description.get("name") if isinstance(description, dict) else None
     if not isinstance(name, str) or name not in _HEAD_FACTORIES:
         raise InputError(
@@ -249,7 +249,7 @@ def _make_head(description: Any, n_outputs: int) -> Head:
     if settings or not _is_number(value):
         raise InputError(f"its head {name!r} has settings that it does not know: {_truncate(description)}")
     if name != "softmax_groups":
-        # By position, and the table's own where it is the same: one object for equal settings.
+        # By position; the table's own head if it is the same: one object for equal settings.
         return HEADS[name] if value == default else _HEAD_FACTORIES[name](value)
     if not isinstance(sizes, list) or not all(map(_is_size, sizes)) or sum(sizes) != n_outputs:
         raise InputError(

@@ -1,7 +1,7 @@
 """The data of the microscope's page: every matrix of a batch, at several snapshots of the training.
 
-Levels are counted as in the text: level 0 is the batch, levels 1 to L are hidden, L + 1 is the output. Of a
-large level only some units are drawn. Norms and cosines stay exact: they come from the Gram matrix of the
+Levels are counted as in the text: level 0 is the batch, levels 1 to L are hidden, L + 1 is the output. Only
+some units of a large level are drawn. Norms and cosines stay exact: they come from the Gram matrix of the
 whole gradients.
 """
 
@@ -23,7 +23,7 @@ MAX_NUMBERS = 800_000
 """At 4 bytes each, a third more in base64, this keeps a page under 5 MB."""
 
 _UNITS = (64, 48, 32, 24, 16, 8)
-# Of more inputs than this, the page gets only the drawn ones and each example's largest.
+# With more inputs than this, the page gets only the drawn ones and each example's largest.
 _MAX_INPUTS = 2000
 _TOP_INPUTS = 12
 _MAX_SIDE = 64  # pixels of an image
@@ -139,7 +139,7 @@ def select_units(step: Step, n_snapshots: int) -> Units:
     measures = [*(np.std(H, axis=1) for H in step.H), np.abs(step.dZ[-1]).mean(axis=1)]
     sizes, m = [len(measure) for measure in measures], step.P.shape[1]
     n_units = next((n for n in _UNITS if _count_numbers(sizes, m, n_snapshots, n) <= MAX_NUMBERS), _UNITS[-1])
-    # A unit that overflowed ranks first: it is what the reader looks for.
+    # A unit that overflowed ranks first, as the reader looks for it.
     finite = (np.nan_to_num(measure, nan=np.inf, posinf=np.inf) for measure in measures)
     return tuple(np.sort(np.argsort(-measure, kind="stable")[:n_units]) for measure in finite)
 
@@ -153,7 +153,7 @@ def _count_numbers(sizes: Sequence[int], m: int, n_snapshots: int, n_units: int)
 
 
 def select_inputs(B: Any, drawn: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the inputs to send: all, or of very many the drawn ones and each example's largest.
+    """Return the inputs to send: all, or if there are very many, the drawn ones and each example's largest.
 
     Example:
         >>> select_inputs(np.ones((3, 2)), np.array([1]))

@@ -15,7 +15,7 @@ from batchprop.microscope.page import page
 from batchprop.plots.validation import check_fitted, n_rows
 
 MAX_ROWS = 64
-"""More columns than this cannot be told apart on a page."""
+"""More columns than this are indistinguishable on a page."""
 
 MAX_SNAPSHOTS = 6
 
@@ -86,7 +86,7 @@ def look(
             their order in X; a smaller X is shown whole.
         images: the rows as images ``(n, height, width)``, in any unit; the largest number is drawn darkest.
         learning_rate: α of the update; ``learning_rate_init`` of the estimator if None.
-        about: what the examples are, in a few words, for the title.
+        about: a short description of the examples, for the title.
         random_state: seed of the draw.
 
     Returns:
@@ -171,7 +171,7 @@ def _sample_rows(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDA
     labels = np.asarray(y)
     if labels.ndim > 1 or not by_label:
         return np.sort(order[:rows])
-    # Take the labels in turn, so that even a small batch shows several.
+    # Alternate the labels, so that even a small batch shows several.
     turn = np.empty(n, dtype=int)
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -180,7 +180,7 @@ def _sample_rows(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDA
 
 
 def _take_inputs(estimator: Any, X: Any, rows: NDArray[np.intp]) -> Any:
-    """Take some rows, without column names where the estimator was fitted without."""
+    """Take some rows, without column names if the estimator was fitted without."""
     selected = _take(X, rows)
     unnamed = hasattr(selected, "iloc") and not hasattr(estimator, "feature_names_in_")
     return selected.to_numpy() if unnamed else selected

@@ -23,7 +23,7 @@ _SKELETON = """<!doctype html>
 </html>
 """
 
-# The browser enforces it: nothing is fetched, whatever a label of the user's data contains.
+# The browser enforces it: nothing is fetched, even if a label in the user's data contains markup.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:"
 )

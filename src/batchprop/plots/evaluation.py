@@ -40,7 +40,7 @@ def axis_label(text: object) -> str:
     """
     line = replace_missing_glyphs(" ".join(str(text).split()))
     if len(line) > _MAX_LABEL_LENGTH:
-        # The middle goes: similar names often differ at the end.
+        # The middle is cut: similar names often differ at the end.
         line = f"{line[: _MAX_LABEL_LENGTH // 2]}…{line[1 - _MAX_LABEL_LENGTH // 2 :]}"
     return line.replace("$", r"\$")
 

@@ -39,7 +39,7 @@ class GradientNormDisplay:
     Attributes:
         ax_: the axes drawn on.
         figure_: their figure.
-        lines_: the medians, a line for each layer; at each snapshot the layers stand side by side.
+        lines_: the medians, a line for each layer; at each snapshot the layers are side by side.
         bars_: from 5 to 95%: for each layer a line with a gap after each bar.
 
     Source:

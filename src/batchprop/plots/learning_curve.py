@@ -34,12 +34,12 @@ class LearningCurveDisplay:
         score_name: the label of the score.
         learning_rate: the learning rate of each epoch ``(T,)``, or None.
         best_epoch: the best epoch, counted from 1, or None.
-        step: what an entry is: ``"epoch"``, or ``"iteration"`` of L-BFGS.
+        step: the unit of an entry: ``"epoch"``, or ``"iteration"`` of L-BFGS.
 
     Attributes:
         ax_: the axes of the losses.
         figure_: their figure.
-        training_line_: the training loss; this and the attributes below are None where nothing is drawn.
+        training_line_: the training loss; this and the attributes below are None if not drawn.
         validation_line_: the validation loss.
         best_line_: the vertical line at the best epoch.
         score_ax_: the panel of the score, ``score_line_`` its line.
@@ -130,7 +130,7 @@ class LearningCurveDisplay:
         return self
 
     def _validate_curves(self) -> list[NDArray[np.floating] | None]:
-        """Return loss, validation loss, score and learning rate, each None where it is not drawn."""
+        """Return loss, validation loss, score and learning rate, each None if not drawn."""
         inputs = (self.loss, self.validation_loss, self.validation_score, self.learning_rate)
         curves = [None if curve is None else np.asarray(curve, dtype=float) for curve in inputs]
         lengths = [len(curve) for curve in curves if curve is not None]

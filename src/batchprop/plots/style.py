@@ -1,4 +1,4 @@
-"""What all plots share: axes, colours, grid, and titles that the font can draw."""
+"""The common parts of all plots: axes, colours, grid, and titles that the font can draw."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def set_title(ax: Any, title: str) -> None:
 
 
 def replace_missing_glyphs(text: str) -> str:
-    """Return the text with `?` for each character that the font lacks, of which matplotlib would warn.
+    """Return the text with `?` for each character that the font lacks, as matplotlib would warn about it.
 
     Example:
         >>> replace_missing_glyphs("digits 城")

@@ -1,4 +1,4 @@
-"""Checks of what a display is given, and its rows a chunk at a time."""
+"""Checks of the arguments of a display, and iteration over its rows in chunks."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def calibrate_noise(
     minimum and never below.
 
     Args:
-        epsilon: the whole budget ε > 0, not what is left of it.
+        epsilon: the whole budget ε > 0, not the remaining one.
         delta: δ in (0, 1); at least 1e-10 with "pld".
         sampling_rate: q, the probability that a row is in a batch, in (0, 1].
         steps: the number of updates to come.
@@ -213,7 +213,7 @@ def _merge_runs(runs: Iterable[SamplingRun]) -> tuple[SamplingRun, ...]:
     """Return runs of one rate and noise as one run, sorted, so that the order of runs cannot change ε."""
     steps: Counter[SamplingRun] = Counter()
     for run in runs:
-        # To account for less noise than there was is safe: ε comes out larger.
+        # Accounting for less noise than there was is safe: ε becomes larger.
         noise = min(run.noise_multiplier, MAX_NOISE)
         steps[replace(run, noise_multiplier=noise, steps=0)] += run.steps
     return tuple(sorted(replace(run, steps=count) for run, count in steps.items() if count))
@@ -276,8 +276,8 @@ def _dp_event(run: SamplingRun) -> Any:
 def _pld_epsilon(runs: Sequence[SamplingRun], delta: float, interval: float) -> float:
     """Return ε by the privacy loss distribution, the larger of adding and of removing a row."""
     # A Fourier transform to the power of the steps amplifies its rounding by their number: for a million
-    # steps at δ = 1e-10, ε comes out 0.6% too small. So we compose STEPS_PER_TRANSFORM steps, transform
-    # back, truncate, and compose the result as often as needed.
+    # steps at δ = 1e-10, ε comes out 0.6% too small. Therefore STEPS_PER_TRANSFORM steps are composed,
+    # transformed back, truncated, and composed again as often as needed.
     total = _import_dp_accounting().pld.privacy_loss_distribution.identity(interval)
     for run in runs:
         step = _step_privacy_loss(run.sampling_rate, run.noise_multiplier, interval)
@@ -289,7 +289,7 @@ def _pld_epsilon(runs: Sequence[SamplingRun], delta: float, interval: float) -> 
     return float(total.get_epsilon_for_delta(delta))
 
 
-@lru_cache(maxsize=4)  # repeated calls of partial_fit ask for the same few again
+@lru_cache(maxsize=4)  # repeated calls of partial_fit need the same few again
 def _step_privacy_loss(rate: float, noise: float, interval: float) -> Any:
     distributions = _import_dp_accounting().pld.privacy_loss_distribution
     return distributions.from_gaussian_mechanism(

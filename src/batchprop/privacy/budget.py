@@ -16,7 +16,7 @@ class PrivacySpent:
     Attributes:
         epsilon: ε of all training so far; infinite, so no guarantee, with shuffled batches or without noise.
         delta: δ.
-        epsilon_if_poisson: ε as if Poisson sampling had drawn the batches: equal to ``epsilon`` where it did,
+        epsilon_if_poisson: ε as if Poisson sampling had drawn the batches: equal to ``epsilon`` if it did,
             and with shuffled batches a number for comparison, not a guarantee.
         accountant: "pld" or "rdp".
         noise_multiplier: σ of the last run, in units of ``max_norm``.
@@ -48,7 +48,7 @@ class PrivacySpent:
     runs: tuple[SamplingRun, ...]
 
     def summary(self) -> str:
-        """Return in one to three sentences what was spent, and what the guarantee does not cover.
+        """Describe in one to three sentences what was spent, and what the guarantee does not cover.
 
         Example:
             >>> from batchprop.privacy import Privacy, compute_spent

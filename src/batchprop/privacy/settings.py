@@ -176,7 +176,7 @@ class Privacy:
 
 @dataclass(frozen=True)
 class PrivacyEngine:
-    """What makes one fit private: its mechanism, its batches, its accounting; made by ``Privacy.start``."""
+    """The privacy of one fit: its mechanism, batches and accounting; made by ``Privacy.start``."""
 
     # The number of rows and the expected batch size count as public: the noise does not hide them.
 

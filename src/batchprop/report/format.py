@@ -4,7 +4,7 @@ _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
 
 
 def format_score(value: float) -> str:
-    """Write a score with four significant digits, and without decimals where it is large.
+    """Write a score with four significant digits, and without decimals if it is large.
 
     >>> format_score(0.97766), format_score(12345.6)
     ('0.9777', '12,346')
@@ -15,7 +15,7 @@ def format_score(value: float) -> str:
 
 
 def format_number(number: str) -> str:
-    """Write a number as print has it, with a minus for the hyphen.
+    """Write a number in print style, with a minus sign for the hyphen.
 
     >>> format_number("-1.5e-05")
     '−1.5e−05'

@@ -1,4 +1,4 @@
-"""A report: sections of text, tables and pictures, in one HTML file that asks for nothing else."""
+"""A report: sections of text, tables and pictures, in one self-contained HTML file."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from batchprop.webdata import read_asset
 
-# The sheet of the page is all that a browser is let have: no script, no font, no image.
+# The browser may use only the page's style sheet: no script, no font, no image.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -25,13 +25,13 @@ _OPENING = Markup(
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words and numbers, written out.
+    """A table of text cells.
 
     Attributes:
-        caption: what they are.
+        caption: its caption.
         headings: one for each column.
         rows: the first cell of each is its heading.
-        right: which columns hold numbers, counted from 0: they stand at the right.
+        right: the indices of the columns that hold numbers, which are right-aligned.
     """
 
     caption: str
@@ -42,12 +42,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, what it shows in words, and its numbers where they are few.
+    """A drawing with a caption, and its numbers if they are few.
 
     Attributes:
-        title: for those who do not see it.
-        figure: of matplotlib.
-        caption: beneath it.
+        title: the text alternative.
+        figure: the matplotlib figure.
+        caption: the text below it.
         numbers: a table to open, or None.
     """
 
@@ -62,12 +62,12 @@ Part: TypeAlias = Table | Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it.
+    """A heading with text, tables and pictures.
 
     Attributes:
         title: the heading.
         text: paragraphs.
-        parts: tables and pictures, side by side where there is room.
+        parts: tables and pictures, side by side if there is room.
     """
 
     title: str
@@ -77,12 +77,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What a page says.
+    """The content of a page.
 
     Attributes:
-        title: what it is about.
-        headline: one line that says how it went.
-        about: one line on how it came about.
+        title: the subject.
+        headline: the result in one line.
+        about: one line on how it was obtained.
         sections: in order.
     """
 
@@ -93,7 +93,7 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """Return the HTML of a report, in which every text stands as it is: none is read as markup.
+    """Return the HTML of a report; every text is escaped, so none is read as markup.
 
     Args:
         report: its contents.
@@ -123,11 +123,11 @@ def _template() -> Template:
 
 
 def to_svg(picture: Figure, name: str) -> Markup:
-    """Return a picture as an SVG element that may stand among others in one page.
+    """Return a picture as an SVG element that can share a page with others.
 
     Args:
-        picture: to be drawn; its letters become outlines, the same on every machine.
-        name: the element's id, and the head of every id within.
+        picture: the picture; its letters become outlines, the same on every machine.
+        name: the element's id, and the prefix of every id in it.
 
     Returns:
         The element, with the picture's title in it.
@@ -145,4 +145,4 @@ def to_svg(picture: Figure, name: str) -> Markup:
     drawn = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawn.replace("xlink:href", "href"))
     return _OPENING.format(
         name=name, title=picture.title, width=width, height=height, most=width * _PIXELS
-    ) + Markup(re.sub(r"\s*\n\s*", "\n", drawn))  # noqa: S704 matplotlib's own, which escapes what it quotes
+    ) + Markup(re.sub(r"\s*\n\s*", "\n", drawn))  # noqa: S704 matplotlib's own, which escapes quoted text

@@ -26,7 +26,7 @@ export class ApiClient {
 
   constructor(private readonly connection: Connection) {}
 
-  /** Connect; retry once at most, as EventSource itself would retry for ever. */
+  /** Connect; retry at most once, as EventSource itself would retry forever. */
   connect(retry = true): void {
     if (this.closedReason !== null) return;
     this.source?.close();

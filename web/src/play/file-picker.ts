@@ -61,7 +61,7 @@ async function uploadFile({ client, store }: Context, file: File): Promise<Resul
 
 const formatMegabytes = (bytes: number): string => `${formatCount(Math.ceil(bytes / 1e5) / 10)} MB`;
 
-/** Accept files dropped anywhere: beside the plot, the browser would open them in place of the page. */
+/** Accept files dropped anywhere: outside the plot, the browser would open them in place of the page. */
 function listenToDrops(onFile: (file: File) => void): void {
   const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
   const highlight = (isOver: boolean): void => void document.querySelector(".decision-plot")?.classList.toggle("drop", isOver);

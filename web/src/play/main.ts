@@ -19,7 +19,7 @@ import { createTrainingControls } from "./training-controls";
 import { createCommandRunner, createToolbar } from "./toolbar";
 import { createHeader } from "./header";
 
-/** The settings are open where they stand beside the plot, and closed where they stand below it. */
+/** The settings are open if they are beside the plot, and closed if they are below it. */
 const WIDE = "(min-width: 1000px)";
 
 function start(root: HTMLElement): void {

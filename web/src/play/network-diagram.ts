@@ -5,7 +5,7 @@ import { svg } from "./icons";
 import type { Context } from "./state";
 
 const [WIDTH, HEIGHT, TOP, LABEL_HEIGHT] = [240, 98, 6, 22];
-/** Units drawn per layer; a gap in the middle stands for the others. */
+/** Units drawn per layer; a gap in the middle represents the others. */
 const MAX_UNITS = 6;
 
 interface Column {

@@ -88,7 +88,7 @@ interface TypingHandlers {
 }
 
 /**
- * Listen to a field; the returned function tells whether the user is typing, as the field must not change meanwhile.
+ * Listen to a field; the returned function says whether the user is typing, as the field must not change meanwhile.
  * A number out of range may be the beginning of another one: it is sent only at the end.
  */
 export function listenToTyping(number: HTMLInputElement, handlers: TypingHandlers): () => boolean {

@@ -38,7 +38,7 @@ export function createTargetPicker({ store }: Context, onSelect: (table: LoadedT
   select.addEventListener("change", () => {
     if (current) onSelect(current, select.value);
   });
-  // Whoever chooses other data no longer wants this file.
+  // After a choice of other data this file is no longer needed.
   store.on(["setup"], () => {
     if (current && describeSource(store.get("setup")) !== sourceKey) hide();
   });
