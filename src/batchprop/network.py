@@ -109,7 +109,7 @@ class Network:
         if isinstance(weights, str | PathLike):
             if activation is not None or head is not None:
                 raise ParameterError(
-                    f"weights={str(weights)!r} is a file, which tells activation and head: leave them out"
+                    f"weights={str(weights)!r} is a file, which contains activation and head: leave them out"
                 )
             return _weight_loader(weights)(weights)
         layers = _validate_layers(weights)

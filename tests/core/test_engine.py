@@ -204,5 +204,5 @@ def test_restored_rng_state_continues_the_random_numbers() -> None:
     np.testing.assert_array_equal(random.random(3), first)
     NumpyEngine().set_rng_state(stood)
     runs.set_rng_state(None)
-    with pytest.raises(InputError, match=r"the random numbers cannot go on from \{'bit_"):
+    with pytest.raises(InputError, match=r"the random numbers cannot continue from \{'bit_"):
         runs.set_rng_state({"bit_generator": "PCG64"})

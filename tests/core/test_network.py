@@ -169,5 +169,5 @@ def test_invalid_weights_are_refused(weights: Any, message: str) -> None:
 
 
 def test_activation_and_head_are_refused_for_a_weights_file() -> None:
-    with pytest.raises(ParameterError, match="is a file, which tells activation and head: leave them out"):
+    with pytest.raises(ParameterError, match="is a file, which contains activation and head: leave them out"):
         Network.from_weights("net.safetensors", head="softmax")

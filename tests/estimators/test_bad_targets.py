@@ -126,16 +126,16 @@ def test_warm_start_requires_the_same_classes_and_sizes() -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass", warm_start=True).fit(X, y)
     with refused(
-        "warm_start=True goes on with the same classes: before they were array([10, 11, 12]), y has"
+        "warm_start=True continues with the same classes: before they were array([10, 11, 12]), y has"
     ):
         clf.fit(X, y + 1)
     with refused("coefs_ has shapes [(5, 8), (8, 3)]: ", "ask for [(5, 4), (4, 3)]"):
         clf.set_params(hidden_layer_sizes=4).fit(X, y)
     X, y = table("multioutput")
     clf = estimator("multioutput", warm_start=True).fit(X, y).fit(X, y)
-    with refused("warm_start=True goes on with the same classes"):
+    with refused("warm_start=True continues with the same classes"):
         clf.fit(X, y + 1)
-    with refused("warm_start=True goes on with the same classes"):
+    with refused("warm_start=True continues with the same classes"):
         clf.fit(X, y[:, 0])
 
 

@@ -141,7 +141,7 @@ def test_finished_fit_is_not_trained_further(tmp_path: Path) -> None:
     X, y = table("binary", 150)
     model = estimator("binary", max_iter=50, tol=10.0, n_iter_no_change=2, batch_size=32)
     ended = model.fit(X, y, checkpoint=tmp_path).coefs_
-    with pytest.warns(UserWarning, match=r"this fit ended after \d+ epochs: begin anew in another folder"):
+    with pytest.warns(UserWarning, match=r"this fit ended after \d+ epochs: start over in another folder"):
         again = model.fit(X, y, checkpoint=tmp_path, resume=True).coefs_
     assert model.n_iter_ < 50
     assert all(np.array_equal(one, other) for one, other in zip(ended, again, strict=True))
@@ -217,7 +217,7 @@ def test_only_damaged_checkpoints_is_an_error(tmp_path: Path) -> None:
     estimator("single").fit(X, y, checkpoint=Checkpoints(tmp_path, 1))
     for path in Checkpoints(tmp_path).files():
         path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"is damaged .* and there is no other .* begin anew"):
+    with pytest.raises(CheckpointError, match=r"is damaged .* and there is no other .* start over"):
         estimator("single").fit(X, y, checkpoint=tmp_path, resume=True)
 
 
@@ -290,7 +290,7 @@ def test_fit_killed_thirty_times_gives_the_same_weights(tmp_path: Path) -> None:
 def test_resume_with_other_settings_is_refused(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
     X, y = table("multiclass")
     first = estimator("multiclass", hidden_layer_sizes=(8,), engine="numpy").fit(X, y, checkpoint=tmp_path)
-    with pytest.raises(CheckpointError, match=f"{message}.*; set it as it was, or begin anew"):
+    with pytest.raises(CheckpointError, match=f"{message}.*; set it as it was, or start over"):
         first.set_params(**changed).fit(X, y, checkpoint=tmp_path, resume=True)
 
 

@@ -49,7 +49,7 @@ def test_diverging_fit_rewinds_and_halves_the_learning_rate(engine: str) -> None
         warnings.simplefilter("always")
         model.fit(X, y)
     messages = [str(warning.message) for warning in told]
-    assert any("training goes on from the end of epoch" in message for message in messages)
+    assert any("training continues from the end of epoch" in message for message in messages)
     rewinds = sum("of the learning rate" in message for message in messages)
     assert 1 <= rewinds <= 3
     assert model.learning_rate_curve_[-1] == 4.0 / 2**rewinds

@@ -135,7 +135,7 @@ def _run(
 
 
 run = jax.jit(_run, static_argnames="static")
-# The device reuses the memory of the carry: large parameters are not held twice, but the caller's become invalid.
+# The device reuses the memory of the carry: large parameters are not held twice; the caller's are lost.
 run_donated = jax.jit(_run, static_argnames="static", donate_argnames="carry")
 
 

@@ -91,7 +91,7 @@ class NumpyEngine:
         try:
             self._rng.bit_generator.state = state
         except (TypeError, ValueError, LookupError) as error:
-            raise InputError(f"the random numbers cannot go on from {state!r:.80}: {error}") from error
+            raise InputError(f"the random numbers cannot continue from {state!r:.80}: {error}") from error
 
     def value_and_gradient(
         self, net: Network, dataset: Dataset, rows: Indices, objective: Objective

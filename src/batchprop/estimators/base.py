@@ -114,14 +114,14 @@ class BaseMLP(FitInterface):
             record_examples: whether to keep statistics of each row's training, as ``examples_``.
             checkpoint: a folder in which the fit keeps its state every five minutes, or a
                 ``batchprop.Checkpoints(folder, every=...)``.
-            resume: whether to resume from the last checkpoint in that folder, if there is one; with the same
-                parameters and rows the fit ends with exactly the weights of an uninterrupted one.
+            resume: whether to resume from the last checkpoint in that folder, if there is one. With the same
+                parameters and rows the result is that of an uninterrupted fit.
 
         Returns:
             The estimator.
 
         Raises:
-            ValueError: a parameter, X, y or a weight cannot be used; the message says which, and what is allowed.
+            ValueError: a parameter, X, y or a weight cannot be used; the message names the allowed values.
             DivergedError: the loss is no longer finite.
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
@@ -421,7 +421,7 @@ class BaseMLP(FitInterface):
         return backprop(net, *batch)
 
     def network_and_batch(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Network, Batch]:
-        """Return the arguments of ``bp.backprop``: the fitted network, and some rows as the columns of a batch.
+        """Return the arguments of ``bp.backprop``: the fitted network, and rows as the columns of a batch.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -495,7 +495,7 @@ def _layers_from_init(init: dict[str, Any], sizes: tuple[int, ...], dtype: Any) 
         if not isinstance(actual, list) or actual != wanted:
             raise ParameterError(
                 f"{name} has shapes {actual}: hidden_layer_sizes, X and y ask for {wanted}; give a list of "
-                "arrays of these shapes, or fit anew (without warm_start, or by a new estimator)"
+                "arrays of these shapes, or fit again (without warm_start, or with a new estimator)"
             )
         if not all(np.isfinite(array).all() for array in arrays):
             raise InputError(f"{name} holds values that are not finite: begin with finite numbers")

@@ -108,7 +108,7 @@ def _check_resume(checkpoints: Checkpoints | None, *, resume: Any) -> None:
         raise ParameterError("resume=True needs checkpoint=FOLDER, where a fit was saved: name it")
     if checkpoints is not None and not resume and checkpoints.files():
         raise CheckpointError(
-            f"the folder {checkpoints.folder} holds checkpoints of an earlier fit: go on from them with "
+            f"the folder {checkpoints.folder} holds checkpoints of an earlier fit: resume from them with "
             "resume=True, or name another folder"
         )
 
@@ -186,7 +186,7 @@ def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
         if saved.get(name) != current.get(name):
             raise CheckpointError(
                 f"the checkpoint is of another fit: {name} was {saved.get(name)}, and now is "
-                f"{current.get(name)}; set it as it was, or begin anew in another folder"
+                f"{current.get(name)}; set it as it was, or start over in another folder"
             )
 
 
@@ -326,7 +326,7 @@ def checkpoint_errors() -> Iterator[None]:
         reason = " ".join(str(error).split())[:80]
         raise CheckpointError(
             f"the checkpoint is none that a fit has written ({type(error).__name__}: {reason}): remove it, "
-            "or begin anew in another folder"
+            "or start over in another folder"
         ) from error
 
 
@@ -418,7 +418,7 @@ class CheckpointManager:
             ) from error
         self._go_to(replace(self._best, rewinds=rewinds))
         warn(
-            f"{what}: training goes on from the end of epoch {self.state.progress.epochs}, "
+            f"{what}: training continues from the end of epoch {self.state.progress.epochs}, "
             f"with 1/{2**rewinds} of the learning rate"
         )
 

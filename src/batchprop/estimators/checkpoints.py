@@ -141,7 +141,7 @@ class Checkpoints:
                 part.replace(path)
             fsync_path(self.folder)
         except OSError as error:
-            remedy = f"; {earlier[-1]} is whole, and resuming goes on from it" if earlier else ""
+            remedy = f"; {earlier[-1]} is whole, and resuming continues from it" if earlier else ""
             raise CheckpointError(
                 f"the checkpoint {path} could not be written: {error.strerror or error}{remedy}; make room, "
                 "or name another folder"
@@ -176,7 +176,7 @@ class Checkpoints:
             return data
         if damaged:
             raise CheckpointError(
-                f"{damaged[0]}, and there is no other in {self.folder}: remove the folder and begin anew"
+                f"{damaged[0]}, and there is no other in {self.folder}: remove the folder and start over"
             )
         return None
 
@@ -223,7 +223,7 @@ def _check_format(data: CheckpointData, path: Path) -> None:
     if (version := data.metadata.get("format")) != FORMAT:
         raise CheckpointError(
             f"the checkpoint {path} has the format {version!r:.40}, and this version of batchprop reads "
-            f"{FORMAT}: resume with the version that wrote it, or begin anew in another folder"
+            f"{FORMAT}: resume with the version that wrote it, or start over in another folder"
         )
 
 

@@ -295,7 +295,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         known = self._classes()
         if not call.partial and not known.equals(current := TargetEncoding.fit(y)):
             raise InputError(
-                f"warm_start=True goes on with the same classes: before they were {known.labels!r}, "
+                f"warm_start=True continues with the same classes: before they were {known.labels!r}, "
                 f"y has {current.labels!r}"
             )
         if call.classes is not None and not known.equals(known._replace(labels=call.classes)):

@@ -32,7 +32,7 @@ def fit_engine(
     if estimator.engine == "auto" and not jax_is_installed() and worth_compiling(work) and _is_builtin(net):
         warn(
             "this fit may take long in NumPy, and JAX, which would compile it, is not installed: "
-            "pip install 'batchprop[jax]', or set engine='numpy' and read this no more"
+            "pip install 'batchprop[jax]', or set engine='numpy' to silence this warning"
         )
     return _make(estimator, estimator.engine_, entropy)
 

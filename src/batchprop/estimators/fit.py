@@ -140,7 +140,7 @@ def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_e
     """Train up to a number of epochs; return whether something else ended them."""
     if manager.state.ended:
         n_done = manager.state.progress.epochs
-        warn(f"this fit ended after {n_done} epochs: begin anew in another folder to train on")
+        warn(f"this fit ended after {n_done} epochs: start over in another folder to train longer")
         return True
     order = plan.rng.get_state()
     while True:

@@ -148,7 +148,7 @@ def start_private_fit(
     if before is None and not fresh:
         raise ParameterError(
             "the weights so far were trained without privacy, and a budget cannot be carried on from there: "
-            "fit anew, with warm_start=False"
+            "fit again with warm_start=False"
         )
     if call.partial and before is not None:
         fit: PrivacyEngine = estimator.privacy.resume(

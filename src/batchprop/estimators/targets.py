@@ -219,7 +219,7 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
     if len(unknown):
         raise InputError(
             f"y holds {', '.join(map(repr, unknown[:5].tolist()))}, not among the classes {labels.tolist()}: "
-            "name every class on the first call, or fit anew"
+            "name every class on the first call, or fit again"
         )
     return np.equal(np.searchsorted(labels, y)[:, None], np.arange(len(labels)))
 

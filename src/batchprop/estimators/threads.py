@@ -1,4 +1,4 @@
-"""BLAS threads of a NumPy fit: as many as help, within the share that the caller's own parallel loop leaves."""
+"""BLAS threads of a NumPy fit: as many as help, within the share that the caller's parallel loop leaves."""
 
 from __future__ import annotations
 

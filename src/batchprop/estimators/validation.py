@@ -238,7 +238,8 @@ def _translate_error(message: str, arguments: dict[str, Any]) -> str | None:
         return f"{message.rstrip('.')}: give the columns that it was fitted on, in the same order"
     if "DType" in message and _in_columns(X):
         return (
-            f"{name} holds what is not a number{_in_columns(X)}: turn dates and the like into numbers first"
+            f"{name} holds values that are not numbers{_in_columns(X)}: "
+            "turn dates and the like into numbers first"
         )
     return None
 
