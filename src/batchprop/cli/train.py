@@ -7,7 +7,7 @@ import typer
 
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import check_target_given, option, own_argument, own_option, parse_values, takes
-from batchprop.tabular.options import DIGITS_SMOOTHING, FILES, TrainOptions, option_table
+from batchprop.tabular.options import FILES, make_options, option_table
 
 EXAMPLES = """Examples:
 
@@ -56,23 +56,14 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     are saved, and the exit code is 130; SIGTERM likewise, with 143. With
     --checkpoint-every, --resume continues the training.
     """
-    options = TrainOptions(**_with_defaults(parse_values(values), data))
-    options.check()
+    with require_tables():
+        options = make_options(digits=not data, saves=values["resume"], **parse_values(values))
     check_target_given(data[0] if data else None, values, "predict")
     check_memory(options.memory)
     with require_tables():
         from batchprop.cli.train_command import train_command
     tables = tuple(data) if data else None
     raise typer.Exit(train_command(tables, options, out or Path(f"{_name(data)}-model"), force=force))
-
-
-def _with_defaults(values: dict[str, Any], data: list[Path] | None) -> dict[str, Any]:
-    """Set the defaults that depend on other options."""
-    if values["resume"] and values["checkpoint_every"] is None:
-        values["checkpoint_every"] = "5min"
-    if values["label_smoothing"] is None and not data:
-        values["label_smoothing"] = DIGITS_SMOOTHING
-    return values
 
 
 def _name(data: list[Path] | None) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral, Real
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -467,11 +468,16 @@ def option_table() -> dict[str, Option]:
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
 
 
-def make_options(**values: Any) -> TrainOptions:
-    """Return options from Python keywords, all checked.
+def make_options(*, digits: bool = False, saves: bool = False, **values: Any) -> TrainOptions:
+    """Return the options of a training, all checked.
+
+    Args:
+        digits: whether it trains on scikit-learn's digits, which have another default of ``label_smoothing``.
+        saves: whether it saves checkpoints, every 5 minutes by default.
+        values: options by name; others have their defaults.
 
     Raises:
-        ParameterError: an option is unknown, or its value is not allowed.
+        ParameterError: an option is unknown, or its value is not allowed; two options are incompatible.
 
     >>> make_options(target="species", hidden=64).hidden
     (64,)
@@ -479,38 +485,53 @@ def make_options(**values: Any) -> TrainOptions:
     unknown = [name for name in values if name not in option_table()]
     if unknown:
         raise unknown_option_error("option", unknown[0], option_table())
+    if digits and values.get("label_smoothing") is None:
+        values["label_smoothing"] = DIGITS_SMOOTHING
+    if saves and values.get("checkpoint_every") is None:
+        values["checkpoint_every"] = "5min"
     if isinstance(hidden := values.get("hidden"), int) and not isinstance(hidden, bool):
         values["hidden"] = (hidden,)
     elif isinstance(hidden, Sequence) and not isinstance(hidden, str):
         values["hidden"] = tuple(hidden)
+    if (interval := values.get("checkpoint_every")) is not None:
+        values["checkpoint_every"] = parse_interval(str(interval))
+    for name, value in values.items():
+        if value is not None or getattr(TrainOptions, name) is not None:
+            _check_value(name, value)
     options = TrainOptions(**values)
-    for name in values:
-        _check_value(name, getattr(options, name))
-    if options.resume and options.checkpoint_every is None:
-        raise ParameterError("resume=True needs a folder with checkpoints: give `checkpoints`")
     options.check()
     return options
 
 
 def _check_value(name: str, value: Any) -> None:
-    """Check one value: by the estimator's own constraint if there is one, else by the table."""
+    """Check one value: by its choices, by the estimator's constraint, or by its type and range."""
     from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
 
-    option = option_table()[name]
-    if value is None and getattr(TrainOptions, name) is None:
-        return
+    option, kind = option_table()[name], option_types()[name]
+    kinds = {kind, *get_args(kind)}
     constraint = PARAMETER_CONSTRAINTS.get(option.parameter or "")
-    if constraint is not None:
-        valid, allowed = constraint.is_valid(value), constraint.allowed
-    elif choices := option_choices(name):
+    if choices := option_choices(name):
         valid, allowed = value in choices, f"one of {', '.join(map(repr, choices))}"
-    elif option.low is not None and option.high is not None:
-        valid = isinstance(value, int | float) and option.low <= value <= option.high
+    elif kind is bool:
+        valid, allowed = isinstance(value, bool), "True or False"
+    elif kind is int and option.low is not None and option.high is not None:
+        valid = _is_number(value, Integral) and option.low <= value <= option.high
+        allowed = f"an integer from {option.low} to {option.high}"
+    elif constraint is not None:
+        valid, allowed = constraint.is_valid(value), constraint.allowed
+    elif option.parse is not None:
+        return  # read where it is used, from text and numbers alike
+    elif float in kinds and option.low is not None and option.high is not None:
+        valid = _is_number(value, Real) and option.low <= value <= option.high
         allowed = f"a number from {option.low:g} to {option.high:g}"
     else:
-        return
+        valid, allowed = isinstance(value, str), "the name of a column"
     if not valid:
         raise ParameterError(f"{name}={value!r} is not allowed: give {allowed}")
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def option_choices(name: str) -> tuple[str, ...]:

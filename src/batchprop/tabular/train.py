@@ -14,7 +14,7 @@ from batchprop.errors import ParameterError
 from batchprop.tabular.fit import fit, layer_sizes
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
-from batchprop.tabular.options import DIGITS_SMOOTHING, TrainOptions, make_options
+from batchprop.tabular.options import TrainOptions, make_options
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
 from batchprop.tabular.training_input import prepare
@@ -66,18 +66,13 @@ def train_table(
         >>> model.predict(flowers[:2])["target"].tolist()
         [0, 0]
     """
-    source = _as_source(data)
-    if checkpoints is not None:
-        options.setdefault("checkpoint_every", "5min")
-    elif options.get("checkpoint_every") is not None or options.get("resume"):
+    source, folder = _as_source(data), _as_folder(checkpoints)
+    if folder is None and (options.get("checkpoint_every") is not None or options.get("resume")):
         name = "resume" if options.get("resume") else "checkpoint_every"
         raise ParameterError(f"{name} needs a folder with checkpoints: give `checkpoints`")
-    if source is None:
-        options.setdefault("label_smoothing", DIGITS_SMOOTHING)
     if source is not None and target is None:
         raise ParameterError("`target` is missing: name the column to predict")
-    checked = make_options(target=target, **options)
-    folder = None if checkpoints is None else Path(checkpoints)
+    checked = make_options(digits=source is None, saves=folder is not None, target=target, **options)
     result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
     if not result.interrupted:
         remove_checkpoints(folder, checked)
@@ -113,3 +108,9 @@ def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:
     if data is None or isinstance(data, pd.DataFrame):
         return data
     return as_paths(data, "data", or_frame=True)
+
+
+def _as_folder(checkpoints: str | PathLike[str] | None) -> Path | None:
+    if checkpoints is not None and not isinstance(checkpoints, str | PathLike):
+        raise ParameterError(f"checkpoints={checkpoints!r} is not a folder: give its path")
+    return None if checkpoints is None else Path(checkpoints)
