@@ -91,7 +91,7 @@ def checkpoint(data: bytes) -> None:
     if kind == SCHEMA:
         content = replace_metadata(sound, content.decode(errors="replace"))
     saved = deserialize(_write_file("checkpoint-000001.safetensors", content))
-    for look in (checkpoint_manager.epoch_summaries, checkpoint_manager.saved_rows_seen):
+    for look in (checkpoint_manager.read_epochs, checkpoint_manager.saved_rows_seen):
         with suppress(BatchpropError):
             look(saved)
     with suppress(BatchpropError):

@@ -25,6 +25,7 @@ from batchprop.estimators.fit_state import (
     to_plain,
 )
 from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.solvers import HORIZON_SCHEDULES
 from batchprop.estimators.source_summary import DEFAULT_MEMORY
 from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
@@ -37,9 +38,6 @@ MAX_REWINDS = 3
 
 _MAY_DIFFER = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
 """Parameters that may differ when a fit resumes."""
-
-_HORIZON_SCHEDULES = {"cosine", "warmup_cosine", "one_cycle"}
-"""Schedules that plan all epochs, so that ``max_iter`` may not differ."""
 
 _KEY_WORDS = 624
 """The size of the Mersenne Twister's state."""
@@ -149,7 +147,7 @@ def fingerprint(
         engine: runs the fit.
         dataset: the fingerprint of its rows.
     """
-    planned = estimator.learning_rate in _HORIZON_SCHEDULES
+    planned = estimator.learning_rate in HORIZON_SCHEDULES
     free = (_MAY_DIFFER - {"max_iter"} if planned else _MAY_DIFFER) | {"engine"}
     parameters = estimator.get_params(deep=False)
     return {
@@ -270,7 +268,7 @@ def saved_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
         return ShuffleConfig(rows, partitions)
 
 
-class EpochSummary(NamedTuple):
+class SavedEpoch(NamedTuple):
     """A saved fit's record of a completed epoch.
 
     Attributes:
@@ -288,7 +286,7 @@ class EpochSummary(NamedTuple):
     seconds: float
 
 
-def epoch_summaries(data: CheckpointData) -> list[EpochSummary]:
+def read_epochs(data: CheckpointData) -> list[SavedEpoch]:
     """Return a saved fit's records of its epochs; this needs no rows and no network.
 
     Raises:
@@ -304,7 +302,7 @@ def epoch_summaries(data: CheckpointData) -> list[EpochSummary]:
         validation = history["validation_loss_curve"]
         validation = [None] * n if validation is None else validation[-n:]
         return [
-            EpochSummary(
+            SavedEpoch(
                 read_number(loss),
                 read_number(rate),
                 None if validation_loss is None else read_number(validation_loss),

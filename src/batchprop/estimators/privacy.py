@@ -19,8 +19,8 @@ from batchprop.estimators.validation import FitArgs
 from batchprop.training import EpochRecord
 
 
-class PrivacyEngine(Protocol):
-    """The part of ``batchprop.privacy.settings.PrivacyEngine`` that a fit uses.
+class PrivacyPlanLike(Protocol):
+    """The part of ``batchprop.privacy.settings.PrivacyPlan`` that a fit uses.
 
     A protocol, because estimators are a layer below ``privacy`` and must import without its accounting.
     """
@@ -29,8 +29,8 @@ class PrivacyEngine(Protocol):
     def mechanism(self) -> DPMechanism:
         """The mechanism that clips the gradients and adds the noise."""
 
-    def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
-        """Plan epochs of this number of batches."""
+    def make_sampler(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
+        """Make a sampler of epochs of this number of batches."""
 
     def compute_spent(self, steps: int) -> Any:
         """The privacy spent after this number of steps."""
@@ -125,7 +125,7 @@ def _check_no_batch_statistics(estimator: FitInterface) -> None:
 
 def start_private_fit(
     estimator: FitInterface, n_rows: int, batch_size: int, steps_per_epoch: int, call: FitArgs
-) -> PrivacyEngine | None:
+) -> PrivacyPlanLike | None:
     """Return the private fit that ``privacy`` asks for, which continues the budget of the last one.
 
     Args:
@@ -151,7 +151,7 @@ def start_private_fit(
             "fit again with warm_start=False"
         )
     if call.partial and before is not None:
-        fit: PrivacyEngine = estimator.privacy.resume(
+        fit: PrivacyPlanLike = estimator.privacy.resume(
             n_rows, batch_size, steps_per_epoch, before, seeded=seeded
         )
     else:
@@ -168,7 +168,7 @@ def start_private_fit(
 
 @contextmanager
 def redact_epochs(
-    estimator: FitInterface, private: PrivacyEngine | None, epochs: Iterator[EpochRecord]
+    estimator: FitInterface, private: PrivacyPlanLike | None, epochs: Iterator[EpochRecord]
 ) -> Iterator[Iterator[EpochRecord]]:
     """Yield the epochs without the values that no noise protects, and account for them, however they end.
 
@@ -182,7 +182,7 @@ def redact_epochs(
         return
     expected, steps = private.mechanism.expected_size, 0
 
-    def protected() -> Iterator[EpochRecord]:
+    def redact() -> Iterator[EpochRecord]:
         nonlocal steps
         for epoch in epochs:
             n_batches = len(epoch.batches)
@@ -191,7 +191,7 @@ def redact_epochs(
             yield replace(epoch, loss=math.nan, batches=(), rows=round(n_batches * expected))
 
     try:
-        yield protected()
+        yield redact()
     finally:
         estimator.privacy_spent_ = private.compute_spent(steps)
 

@@ -10,11 +10,12 @@ from batchprop.estimators.interface import FitInterface
 from batchprop.optimizers import Optimizer
 from batchprop.schedules import ReduceOnPlateau, Schedule
 
-_HORIZON_SCHEDULES: dict[str, Callable[[float, int, float], Schedule]] = {
+HORIZON_SCHEDULES: dict[str, Callable[[float, int, float], Schedule]] = {
     "cosine": lambda rate, total_steps, _: schedules.cosine(rate, total_steps),
     "warmup_cosine": schedules.warmup_cosine,
     "one_cycle": schedules.one_cycle,
 }
+"""Schedules that plan all epochs, so that ``max_iter`` may not differ when a fit resumes."""
 
 
 def make_optimizer(estimator: FitInterface) -> Optimizer:
@@ -54,8 +55,8 @@ def make_schedule(
     kind = estimator.learning_rate
     if callable(kind):
         return kind
-    if kind in _HORIZON_SCHEDULES:
-        return _HORIZON_SCHEDULES[kind](rate, total, estimator.warmup_fraction)
+    if kind in HORIZON_SCHEDULES:
+        return HORIZON_SCHEDULES[kind](rate, total, estimator.warmup_fraction)
     if kind == "adaptive" and estimator.solver == "sgd":
         return ReduceOnPlateau(plateau_rate or rate)
     if kind == "invscaling" and estimator.solver == "sgd":

@@ -1,4 +1,4 @@
-"""The settings of private training, and the engine that plans a fit within the privacy budget."""
+"""The settings of private training, and the plan of a fit within the privacy budget."""
 
 import math
 from collections.abc import Iterable
@@ -97,8 +97,8 @@ class Privacy:
 
     def start(
         self, n_rows: int, expected_batch_size: int, steps: int, spent: PrivacySpent | None, *, seeded: bool
-    ) -> "PrivacyEngine":
-        """Return the engine of a new fit, with enough noise for all its steps.
+    ) -> "PrivacyPlan":
+        """Return the plan of a new fit, with enough noise for all its steps.
 
         Args:
             n_rows: the number of rows in the table.
@@ -108,15 +108,15 @@ class Privacy:
             seeded: whether a fixed seed draws the batches and the noise.
 
         Returns:
-            The engine.
+            The plan.
 
         Raises:
             ParameterError: the budget is too small.
             BatchpropError: dp-accounting is not installed.
 
         Example:
-            >>> engine = Privacy(epsilon=3, delta=1e-5).start(1_000, 100, 50, None, seeded=True)
-            >>> round(engine.noise_multiplier, 1), engine.compute_spent(50).epsilon <= 3
+            >>> plan = Privacy(epsilon=3, delta=1e-5).start(1_000, 100, 50, None, seeded=True)
+            >>> round(plan.noise_multiplier, 1), plan.compute_spent(50).epsilon <= 3
             (1.4, True)
         """
         runs = () if spent is None else spent.runs
@@ -129,12 +129,12 @@ class Privacy:
                 self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, past_runs
             )
         seeded = seeded or (spent is not None and spent.seeded)
-        return PrivacyEngine(self, n_rows, expected_batch_size, noise, runs, seeded)
+        return PrivacyPlan(self, n_rows, expected_batch_size, noise, runs, seeded)
 
     def resume(
         self, n_rows: int, expected_batch_size: int, steps: int, spent: PrivacySpent, *, seeded: bool
-    ) -> "PrivacyEngine":
-        """Return the engine of a fit that continues with the noise of the last one.
+    ) -> "PrivacyPlan":
+        """Return the plan of a fit that continues with the noise of the last one.
 
         Args:
             n_rows: the number of rows in the table.
@@ -144,17 +144,17 @@ class Privacy:
             seeded: whether a fixed seed draws the batches and the noise.
 
         Returns:
-            The engine.
+            The plan.
 
         Raises:
             ParameterError: the steps would exceed the budget, or earlier batches were shuffled.
         """
         noise = spent.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
-        engine = PrivacyEngine(self, n_rows, expected_batch_size, noise, spent.runs, seeded or spent.seeded)
+        plan = PrivacyPlan(self, n_rows, expected_batch_size, noise, spent.runs, seeded or spent.seeded)
         if self.epsilon is None:
-            return engine
+            return plan
         # Refuse before the first step, not once the budget is exceeded: a released model cannot be recalled.
-        after = engine.compute_spent(steps)
+        after = plan.compute_spent(steps)
         if self.sampling == "poisson" and after.sampling == "shuffled":
             raise ParameterError(
                 f"epsilon={self.epsilon:g} cannot be guaranteed after a run with shuffled batches, which the "
@@ -167,7 +167,7 @@ class Privacy:
                 f"and {steps} more steps would make it {total:.4g}: plan fewer epochs (max_iter), allow a "
                 "larger epsilon, or train on other rows"
             )
-        return engine
+        return plan
 
     def _set(self, name: str, value: float) -> None:
         # The checks return a Python float also for a NumPy one, so that repr needs no NumPy to be evaluated.
@@ -175,7 +175,7 @@ class Privacy:
 
 
 @dataclass(frozen=True)
-class PrivacyEngine:
+class PrivacyPlan:
     """The privacy of one fit: its mechanism, batches and accounting; made by ``Privacy.start``."""
 
     # The number of rows and the expected batch size count as public: the noise does not hide them.
@@ -198,7 +198,7 @@ class PrivacyEngine:
         clipping: mechanism.Clipping = CLIPPINGS[self.privacy.clipping](self.privacy.max_norm)
         return DPMechanism(clipping, self.noise_multiplier or None, float(self.expected_batch_size))
 
-    def plan(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
+    def make_sampler(self, n_batches: int, random_state: np.random.RandomState) -> BatchSampler:
         """Return a sampler of epochs of ``n_batches`` batches, drawn as ``privacy.sampling`` says."""
         if self.privacy.sampling == "shuffled":
             return minibatches(self.n_rows, self.expected_batch_size, random_state)
