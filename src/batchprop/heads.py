@@ -275,16 +275,16 @@ def poisson() -> Head:
         array([0.3863])
     """
 
-    def capped(Z: Array) -> Array:
+    def cap_log_rate(Z: Array) -> Array:
         xp = namespace(Z)
         return xp.minimum(Z, 0.5 * math.log(float(xp.finfo(Z.dtype).max)))
 
     def output(Z: Array) -> Array:
-        return namespace(Z).exp(capped(Z))
+        return namespace(Z).exp(cap_log_rate(Z))
 
     def losses(Z: Array, Y: Array) -> Array:
         xp = namespace(Z)
-        deviance = output(Z) * (1.0 + Z - capped(Z)) - Y * Z
+        deviance = output(Z) * (1.0 + Z - cap_log_rate(Z)) - Y * Z
         # Y log Y is 0 at a count of 0, where log alone is infinite.
         return xp.sum(deviance + Y * xp.log(xp.where(Y > 0, Y, 1.0)) - Y, axis=0)
 

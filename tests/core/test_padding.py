@@ -16,7 +16,7 @@ from batchprop.batches import Dataset, EpochBatches, minibatches, take_columns
 from batchprop.engines import padding
 from batchprop.engines.padding import (
     PaddedChunk,
-    aligned,
+    allocate_aligned,
     chunk_size,
     copy_rows,
     iter_padded_chunks,
@@ -261,7 +261,7 @@ def copied_rows(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 1, 9)])
 def test_buffers_for_a_device_are_aligned(dtype: str, shape: tuple[int, ...]) -> None:
     for _ in range(20):
-        array = aligned(shape, dtype)
+        array = allocate_aligned(shape, dtype)
         assert array.shape == shape
         assert array.dtype.name == dtype
         assert array.ctypes.data % padding.ALIGNMENT == 0

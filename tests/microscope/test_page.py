@@ -189,7 +189,7 @@ def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, s
 def test_overflowing_network_is_drawn(browser: Browser, tmp_path: Path, model: Any) -> None:
     X, y = table("multiclass")
     broken = model.at_snapshot(model.weight_snapshots_[-1])
-    del broken._fit_state
+    del broken._extra_state
     broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
     with np.errstate(all="ignore"):
         file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")

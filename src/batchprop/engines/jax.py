@@ -29,7 +29,7 @@ from batchprop.engines.devices import check_not_forked, get_device, make_key, ma
 from batchprop.engines.padding import (
     MAX_CHUNK_SIZE,
     PaddedChunk,
-    aligned,
+    allocate_aligned,
     chunk_size,
     copy_rows,
     iter_padded_chunks,
@@ -318,7 +318,7 @@ def _map_padded_rows(
     rows: Indices,
     width: int,
 ) -> Any:
-    padded = [aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
+    padded = [allocate_aligned((width, matrix.shape[1]), matrix.dtype) for matrix in matrices]
     for matrix, out in zip(matrices, padded, strict=True):
         copy_rows(matrix, rows, out[: len(rows)])
         out[len(rows) :] = 0

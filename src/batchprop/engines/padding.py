@@ -213,7 +213,7 @@ def pad(
 def gather_rows(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
     """Return the rows of at most S microbatches in a new array ``(S, width, columns)``, unset beyond them."""
     n, width = part.rows.shape
-    out = aligned((S, width, X.shape[1]), X.dtype)
+    out = allocate_aligned((S, width, X.shape[1]), X.dtype)
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
     # The rows of a batch of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
     out[:n][part.inverse_weights == 0] = 0
@@ -229,7 +229,7 @@ def copy_rows(X: Any, rows: Indices, out: NDArray[Any]) -> None:
         out[:] = take_rows(X, rows)
 
 
-def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+def allocate_aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an empty array whose address is a multiple of ``ALIGNMENT``."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = np.empty(size + ALIGNMENT, dtype=np.uint8)

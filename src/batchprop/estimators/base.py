@@ -162,7 +162,7 @@ class BaseMLP(FitInterface):
         if fresh:
             self._init_fit_attributes(dataset.n_outputs)
         # The records of rows belong to the last fit; the weights that this fit starts from stay.
-        self._fit_state = {name: value for name, value in self._fit_state.items() if name != "records"}
+        self._extra_state = {name: value for name, value in self._extra_state.items() if name != "records"}
         self.t_ = self.t_ if start.rows_seen is None else start.rows_seen
         self._check_n_outputs(dataset.n_outputs)
         # scikit-learn draws the weights first and the split second: the order is part of the parity with it.
@@ -239,7 +239,7 @@ class BaseMLP(FitInterface):
         self.privacy_spent_ = None
         self.validation_loss_curve_ = self.validation_scores_ = None
         self.best_loss_ = self.best_validation_score_ = None
-        self._fit_state = {}
+        self._extra_state = {}
 
     def _check_n_outputs(self, n_outputs: int) -> None:
         if n_outputs != self.n_outputs_:
@@ -386,7 +386,7 @@ class BaseMLP(FitInterface):
         return [WeightSnapshot(*snapshot) for snapshot in records["snapshots"]]
 
     def _records(self) -> dict[str, Any] | None:
-        records: dict[str, Any] | None = getattr(self, "_fit_state", {}).get("records")
+        records: dict[str, Any] | None = getattr(self, "_extra_state", {}).get("records")
         return records
 
     def at_snapshot(self, snapshot: WeightSnapshot) -> Self:

@@ -181,7 +181,7 @@ def _copy_history(model: BaseMLP, theirs: Any) -> None:
             if model.validation_scores_ is None
             else np.argmax(model.validation_scores_)
         )
-        model._fit_state = {"n_no_improve": int(getattr(theirs, "_no_improvement_count", 0))}
+        model._extra_state = {"n_no_improve": int(getattr(theirs, "_no_improvement_count", 0))}
     epochs = len(model.loss_curve_)
     steady = model.solver == "adam" or (model.solver == "sgd" and model.learning_rate == "constant")
     model.learning_rate_curve_ = [float(model.learning_rate_init) if steady else math.nan] * epochs

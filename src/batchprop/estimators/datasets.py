@@ -89,13 +89,13 @@ class ArrayDataset:
 
     Attributes:
         labelled: all rows, with the user's own weights.
-        table: the same rows, encoded for the network, with class weights among the weights.
+        encoded: the same rows as the network takes them, with class weights among the weights.
         rows: which of them to train on.
         validation: the validation rows, or None.
     """
 
     labelled: LabelledRows
-    table: Dataset
+    encoded: Dataset
     rows: Indices
     validation: LabelledRows | None = None
 
@@ -107,17 +107,17 @@ class ArrayDataset:
     @property
     def n_outputs(self) -> int:
         """The number of outputs for the targets."""
-        return int(self.table.Y.shape[1])
+        return int(self.encoded.Y.shape[1])
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype in which the network is trained."""
-        return self.table.Y.dtype
+        return self.encoded.Y.dtype
 
     @property
     def weights(self) -> NDArray[np.floating] | None:
         """The weights of all rows, by their number."""
-        return self.table.weights
+        return self.encoded.weights
 
     def hold_out(self, fraction: float, labels: Any, rng: np.random.RandomState) -> ArrayDataset:
         """Hold out some rows for validation, stratified by the labels if there are any."""
@@ -130,8 +130,8 @@ class ArrayDataset:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of rows, and a checksum of all."""
-        table = self.table
-        checksum = checksum_arrays(table.X, table.Y, table.weights, self.rows)
+        encoded = self.encoded
+        checksum = checksum_arrays(encoded.X, encoded.Y, encoded.weights, self.rows)
         return {"rows": self.n_rows, "data": checksum, **_validation_checksum(self.validation)}
 
     def chunks(
@@ -144,8 +144,8 @@ class ArrayDataset:
         """Yield epochs over the rows, each in one chunk by default."""
         sampler = minibatches(self.rows, batch_size, rng) if sampler is None else sampler
         if batches_per_chunk is None:
-            return whole_epochs(self.table, sampler)
-        return split_epochs(self.table, sampler, batches_per_chunk)
+            return whole_epochs(self.encoded, sampler)
+        return split_epochs(self.encoded, sampler, batches_per_chunk)
 
 
 class RowEncoder(NamedTuple):

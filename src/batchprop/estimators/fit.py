@@ -18,11 +18,11 @@ from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart,
 from batchprop.estimators.datasets import ArrayDataset, TrainingRows
 from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
 from batchprop.estimators.engines import fit_engine, overhead_in_rows
-from batchprop.estimators.fit_state import initial_fit_state, remainder
+from batchprop.estimators.fit_state import get_extra_state, initial_fit_state
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.monitors import active_monitors, metric_fns_for, record_monitors
 from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
-from batchprop.estimators.privacy import PrivacyEngine, batch_rng, redact_epochs, start_private_fit
+from batchprop.estimators.privacy import PrivacyPlanLike, batch_rng, redact_epochs, start_private_fit
 from batchprop.estimators.recording import DynamicsRecorder, recording_result
 from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_for_batch_growth
 from batchprop.estimators.threads import limit_blas_threads
@@ -56,7 +56,7 @@ class FitPlan(NamedTuple):
     batch_size: int
     schedule: Schedule
     engine: Engine
-    private: PrivacyEngine | None
+    private: PrivacyPlanLike | None
     monitors: frozenset[str]
     recorder: DynamicsRecorder | None
     rng: np.random.RandomState
@@ -97,7 +97,7 @@ def fit(
         records = recording_result(estimator, plan.recorder, dataset.rows, dataset.labelled.y)
     layers = state.progress.state.layers
     if state.progress.state.steps:
-        estimator._fit_state = remainder(state, records)
+        estimator._extra_state = get_extra_state(state, records)
     if estimator.early_stopping:
         layers = net.layers if state.best_layers is None else state.best_layers
     return net.replace_layers(tree_map(np.asarray, layers))
@@ -115,12 +115,12 @@ def _plan(
         objective = objective._replace(mechanism=private.mechanism)
     recorder = None
     if call.record_examples and isinstance(dataset, ArrayDataset):
-        recorder = DynamicsRecorder(net, dataset.rows, dataset.table.Y, estimator._label_encoding())
+        recorder = DynamicsRecorder(net, dataset.rows, dataset.encoded.Y, estimator._label_encoding())
     metric_fns = metric_fns_for(monitors, recording=recorder is not None)
     config = TrainConfig(net, make_optimizer(estimator), objective, metric_fns)
     state, resumed = _initial_train_state(estimator, config, partial=call.partial)
     # A warm start begins with the initial rate, as in scikit-learn.
-    rate = estimator._fit_state.get("plateau_rate") if resumed else None
+    rate = estimator._extra_state.get("plateau_rate") if resumed else None
     schedule = make_schedule(estimator, steps_per_epoch, dataset.n_rows, resumed=resumed, plateau_rate=rate)
     seed = _rng_seed(estimator, config, start.rng)
     engine = fit_engine(estimator, net, dataset.n_rows, batch_size, seed)
@@ -181,7 +181,7 @@ def _batches_per_chunk(plan: FitPlan) -> int:
 def _special_sampler(estimator: FitInterface, plan: FitPlan) -> BatchSampler | None:
     """The sampler if batches do not have a fixed size: Poisson-sampled or growing batches."""
     if plan.private is not None:
-        return plan.private.plan(math.ceil(plan.dataset.n_rows / plan.batch_size), plan.rng)
+        return plan.private.make_sampler(math.ceil(plan.dataset.n_rows / plan.batch_size), plan.rng)
     if estimator.batch_size == "noise" and isinstance(plan.dataset, ArrayDataset):
         order, overhead = plan.rng if estimator.shuffle else None, overhead_in_rows(plan.engine)
         return GrowingBatchSampler(
@@ -228,7 +228,7 @@ def _initial_train_state(
     estimator: FitInterface, config: TrainConfig, *, partial: bool
 ) -> tuple[TrainState, bool]:
     """The training state, with a new or the last call's optimiser state, and whether it is the latter."""
-    state, last = init_state(config), estimator._fit_state
+    state, last = init_state(config), estimator._extra_state
     if not partial or "optimizer" not in last:
         return state, False
     template = tree_flatten(state.optimizer)

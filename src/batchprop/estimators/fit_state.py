@@ -113,7 +113,7 @@ def initial_fit_state(estimator: FitInterface, state: TrainState, *, validates: 
         best_score=best_score if watches else None,
         best_iteration=estimator.best_iteration_,
         best_layers=None,
-        n_no_improve=estimator._fit_state.get("n_no_improve", 0),
+        n_no_improve=estimator._extra_state.get("n_no_improve", 0),
         plateau_rate=None,
         rewinds=0,
         ended=False,
@@ -142,8 +142,8 @@ def publish(estimator: FitInterface, state: FitState) -> None:
         estimator.best_loss_ = -state.best_score
 
 
-def remainder(state: FitState, records: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the private state of the last fit, from which ``partial_fit`` and ``warm_start`` continue.
+def get_extra_state(state: FitState, records: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what ``partial_fit`` and ``warm_start`` need beyond the public attributes.
 
     Args:
         state: the final state.
@@ -152,6 +152,8 @@ def remainder(state: FitState, records: dict[str, Any] | None) -> dict[str, Any]
     Returns:
         Plain data and arrays, which every file format can hold.
     """
+    # A saved model holds this dict: no class of the library, which a file format would have to allow, and no
+    # weights, which are in coefs_ and intercepts_.
     return {
         "optimizer": [to_plain(leaf) for leaf in tree_flatten(state.progress.state.optimizer)],
         "steps": state.progress.state.steps,

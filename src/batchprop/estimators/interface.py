@@ -91,7 +91,7 @@ class FitInterface(BaseEstimator, ABC):
     engine_: str
     monitor_: dict[str, list[float]]
     privacy_spent_: Any
-    _fit_state: dict[str, Any]  # see fit_state.remainder
+    _extra_state: dict[str, Any]  # see fit_state.get_extra_state
 
     # ---- hooks of the public classes
 

@@ -44,7 +44,7 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
     """
     objective = estimator._objective(len(net.activations))
     _require_repeatable(estimator, objective)
-    table, rows = dataset.table, dataset.rows
+    encoded, rows = dataset.encoded, dataset.rows
     engine = fit_engine(estimator, net, len(rows), len(rows), None)
     state = initial_fit_state(
         estimator, TrainState(net.layers, (), 0), validates=dataset.validation is not None
@@ -52,7 +52,7 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
     callback = ValidationCallback(estimator, dataset.validation, None, engine, state)
     numbers, started = count(1), perf_counter()
 
-    def after(net: Network, loss: float) -> bool:
+    def on_iteration(net: Network, loss: float) -> bool:
         nonlocal started
         seconds, started = perf_counter() - started, perf_counter()
         state = TrainState(net.layers, (), 0)
@@ -62,8 +62,11 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
 
     try:
         with limit_blas_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)):
-            net, result = _minimised(
-                estimator, net, lambda net: engine.value_and_gradient(net, table, rows, objective), after
+            net, result = _minimize(
+                estimator,
+                net,
+                lambda net: engine.value_and_gradient(net, encoded, rows, objective),
+                on_iteration,
             )
     except KeyboardInterrupt:
         mark_interrupted(estimator)
@@ -98,13 +101,13 @@ def _require_repeatable(estimator: FitInterface, objective: Objective) -> None:
             )
 
 
-def _minimised(
+def _minimize(
     estimator: FitInterface,
     net: Network,
     value_and_gradient: Callable[[Network], LossAndGradient],
-    after: Callable[[Network, float], bool],
+    on_iteration: Callable[[Network, float], bool],
 ) -> tuple[Network, OptimizeResult]:
-    """The final network and SciPy's result; ``after`` gets each iteration's network and loss."""
+    """The final network and SciPy's result; ``on_iteration`` gets each iteration's network and loss."""
     net_at = _unpacker(net)
 
     def loss_and_gradient(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -112,7 +115,7 @@ def _minimised(
         return float(loss), pack(gradient)
 
     def callback(intermediate_result: OptimizeResult) -> None:
-        if after(net_at(intermediate_result.x), float(intermediate_result.fun)):
+        if on_iteration(net_at(intermediate_result.x), float(intermediate_result.fun)):
             raise StopIteration
 
     # A line search may try weights so large that the loss overflows, and recover from them.

@@ -173,9 +173,12 @@ def to_frame(records: dict[str, Any] | None) -> Any:
 
     n = len(records["given_label"])
     trained = pd.DataFrame(
-        {**_named("predicted_label", records["predicted_label"]), **records["statistics"]}, records["rows"]
+        {**_label_columns("predicted_label", records["predicted_label"]), **records["statistics"]},
+        records["rows"],
     )
-    targets = pd.DataFrame(_named("given_label", records["given_label"]), pd.RangeIndex(n, name="row"))
+    targets = pd.DataFrame(
+        _label_columns("given_label", records["given_label"]), pd.RangeIndex(n, name="row")
+    )
     return targets.join(trained)
 
 
@@ -190,6 +193,6 @@ def check_recorded(name: str, records: dict[str, Any] | None) -> dict[str, Any]:
     return records
 
 
-def _named(name: str, y: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _label_columns(name: str, y: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """One column, or one for each of several targets: ``given_label_0``, ``given_label_1``, ..."""
     return {name: y} if y.ndim == 1 else {f"{name}_{t}": column for t, column in enumerate(y.T)}

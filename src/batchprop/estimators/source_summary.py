@@ -23,7 +23,7 @@ DEFAULT_MEMORY = 1 << 30
 _HOLDOUT_SHARE = 8
 """Validation rows stay in memory for the whole fit: they take at most the memory divided by this."""
 
-Rows = tuple[Any, Any, Any]
+BlockRows = tuple[Any, Any, Any]
 """X, y and weights of some rows; weights may be None."""
 Validate = Callable[..., tuple[Any, Any]]
 """``(X, y, reset=...)`` to X and y as arrays; with ``reset`` X sets the number of columns."""
@@ -48,7 +48,7 @@ class SourceSummary(NamedTuple):
     dtype: Any
     y: NDArray[Any]
     label_counts: list[Counter[Any]] | None
-    validation: list[Rows]
+    validation: list[BlockRows]
     fraction: float
     checksum: int
 
@@ -86,7 +86,7 @@ def scan_source(
     X, y, weights = validate_block(validate, first, reset=reset)
     fraction = min(fraction, _max_holdout_fraction(source, X))
     labels = LabelCounter() if count_labels else None
-    n_rows, checksum, validation, weighted = 0, 0, list[Rows](), weights is not None
+    n_rows, checksum, validation, weighted = 0, 0, list[BlockRows](), weights is not None
     for block in _blocks(source):
         rows = validate_block(validate, block, reset=False)
         if weighted != (rows[2] is not None):
@@ -118,7 +118,7 @@ def _blocks(source: DataSource) -> Iterator[RowBlock]:
     return (block for partition in partitions for block in partition if block.X.shape[0])
 
 
-def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> Rows:
+def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> BlockRows:
     """Return X, y and weights of a block as arrays.
 
     Raises:
@@ -131,7 +131,7 @@ def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> Rows:
         return X, y, check_sample_weight(block.weights, X.shape[0], X.dtype, require_positive=False)
 
 
-def subset(rows: Rows, mask: NDArray[np.bool_]) -> Rows:
+def subset(rows: BlockRows, mask: NDArray[np.bool_]) -> BlockRows:
     """Some rows of X, y and weights."""
     X, y, weights = rows
     return X[mask], y[mask], None if weights is None else weights[mask]
