@@ -113,7 +113,7 @@ def test_resume_ignores_a_changed_memory_limit(folder, memory, now):
 def test_resume_ignores_a_damaged_resume_file(rows, folder, content):
     with dying_after(9), pytest.raises(DiedError):
         run(*rows, "--out", "m")
-    (folder / KEPT / "begun.json").write_bytes(content)
+    (folder / KEPT / "resume.json").write_bytes(content)
     run(*rows, "--out", "m", "--resume")
 
 

@@ -43,11 +43,11 @@ def set_up_cache() -> None:
 
 def cache_folder() -> Path | None:
     """Return the folder of the cache, by the rules of the operating system; None if it is switched off."""
-    asked = os.environ.get(SWITCH, "")
-    if asked.lower() in ("off", "0", "no", "false"):
+    requested = os.environ.get(SWITCH, "")
+    if requested.lower() in ("off", "0", "no", "false"):
         return None
-    if asked:
-        return Path(asked).expanduser()
+    if requested:
+        return Path(requested).expanduser()
     try:
         home = Path.home()
     except RuntimeError:

@@ -13,7 +13,7 @@ from batchprop.cli.options import (
     own_argument,
     own_option,
     parse_values,
-    takes,
+    with_parameters,
 )
 from batchprop.tabular.options import TrainOptions
 
@@ -30,7 +30,7 @@ _TRAINING = "The network and its training"
 _OUTPUT = "What comes out"
 
 
-@takes(
+@with_parameters(
     own_argument(
         "data",
         Path | None,

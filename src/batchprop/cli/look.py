@@ -15,7 +15,7 @@ from batchprop.cli.options import (
     own_argument,
     own_option,
     parse_values,
-    takes,
+    with_parameters,
 )
 from batchprop.errors import ParameterError
 from batchprop.tabular.options import TrainOptions
@@ -35,7 +35,7 @@ _TRAINING = "A network trained on the spot, if no MODEL is given"
 _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
 
 
-@takes(
+@with_parameters(
     own_argument(
         "model",
         Path | None,

@@ -46,7 +46,7 @@ def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -
 
 
 def own_option(
-    name: str, kind: Any, value: Any, *declarations: str, entry: Option | None = None, **says: Any
+    name: str, kind: Any, value: Any, *declarations: str, entry: Option | None = None, **fields: Any
 ) -> inspect.Parameter:
     """Return a command's parameter for an option that is not in the table.
 
@@ -55,34 +55,34 @@ def own_option(
         kind: its type.
         value: its default.
         declarations: its spelling, if it is not its name.
-        entry: its entry; or as keywords, those of ``Option``.
-        says: see ``entry``.
+        entry: its entry in a table of options, or None.
+        fields: those of ``Option``, without an entry.
     """
-    said = entry or Option(**{"panel": "", **says})
+    entry = entry or Option(**{"panel": "", **fields})
     info = typer.Option(
         *declarations,
-        metavar=said.metavar,
-        min=said.low if said.low is None or kind is not int else int(said.low),
-        max=said.high if said.high is None or kind is not int else int(said.high),
-        help=said.help,
-        show_default=said.default if said.default is not None else True,
-        rich_help_panel=said.panel or None,
+        metavar=entry.metavar,
+        min=entry.low if entry.low is None or kind is not int else int(entry.low),
+        max=entry.high if entry.high is None or kind is not int else int(entry.high),
+        help=entry.help,
+        show_default=entry.default if entry.default is not None else True,
+        rich_help_panel=entry.panel or None,
     )
     return _parameter(name, Annotated[kind, info], value)
 
 
 def own_argument(
-    name: str, kind: Any, value: Any = inspect.Parameter.empty, **says: Any
+    name: str, kind: Any, value: Any = inspect.Parameter.empty, **fields: Any
 ) -> inspect.Parameter:
     """Return a command's parameter for a positional argument."""
-    return _parameter(name, Annotated[kind, typer.Argument(**says)], value)
+    return _parameter(name, Annotated[kind, typer.Argument(**fields)], value)
 
 
 def _parameter(name: str, annotation: Any, value: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=annotation)
 
 
-def takes(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
+def with_parameters(*parameters: inspect.Parameter) -> Callable[[Command], Command]:
     """Set the signature of a function of keywords, from which Typer makes the command line.
 
     A signature of 230 lines would repeat what the table says; Typer reads the signature from ``inspect``.

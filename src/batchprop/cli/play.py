@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from batchprop.cli.extras import require_play
-from batchprop.cli.options import check_target_given, option, own_argument, own_option, takes
+from batchprop.cli.options import check_target_given, option, own_argument, own_option, with_parameters
 
 EXAMPLES = """Examples:
 
@@ -15,7 +15,7 @@ batchprop play flowers.csv --target species
 """
 
 
-@takes(
+@with_parameters(
     own_argument(
         "data",
         Path | None,

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.options import check_suffix, option, own_argument, own_option, takes
+from batchprop.cli.options import check_suffix, option, own_argument, own_option, with_parameters
 from batchprop.cli.train import check_memory
 
 EXAMPLES = """Examples:
@@ -18,7 +18,7 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
 """
 
 
-@takes(
+@with_parameters(
     own_argument(
         "model", Path, metavar="MODEL", help="The folder that `batchprop train` wrote, or its model.skops."
     ),
@@ -26,7 +26,7 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
         "data",
         list[Path],
         metavar="DATA",
-        help="CSV, TSV or Parquet files (text also packed, .csv.gz or .csv.zst), a folder of such, or a "
+        help="CSV, TSV or Parquet files (text also compressed, .csv.gz or .csv.zst), a folder of such, or a "
         "pattern; with the columns trained on, in any order.",
     ),
     own_option("proba", bool, False, "--proba", help="Add the probability of each class, a column each."),

@@ -14,7 +14,7 @@ INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 _PATIENCE = 2
 
-_came: list[int] = []
+_received: list[int] = []
 
 
 class Terminated(KeyboardInterrupt):
@@ -28,7 +28,7 @@ def exit_code() -> int:
     ...     exit_code()
     130
     """
-    return TERMINATED if _came[:1] == [signal.SIGTERM] else INTERRUPTED
+    return TERMINATED if _received[:1] == [signal.SIGTERM] else INTERRUPTED
 
 
 def interruption_message() -> str:
@@ -54,7 +54,7 @@ def handle_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _came.clear()
+    _received.clear()
     completed_paths.clear()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
@@ -72,12 +72,12 @@ def handle_signals() -> Iterator[None]:
 
 
 def _note(number: int, _: FrameType | None) -> None:
-    _came.append(number)
+    _received.append(number)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    _came.append(number)
-    if len(_came) > _PATIENCE:
+    _received.append(number)
+    if len(_received) > _PATIENCE:
         try:
             cleanup_all()
             os.write(2, f"{_cursor()}batchprop: {interruption_message()}\n".encode())

@@ -6,7 +6,14 @@ from typing import Any
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.options import check_target_given, option, own_argument, own_option, parse_values, takes
+from batchprop.cli.options import (
+    check_target_given,
+    option,
+    own_argument,
+    own_option,
+    parse_values,
+    with_parameters,
+)
 from batchprop.tabular.options import FILES, make_options, option_table
 
 EXAMPLES = """Examples:
@@ -27,13 +34,13 @@ batchprop train data/*.parquet --target sold --resume
 """
 
 
-@takes(
+@with_parameters(
     own_argument(
         "data",
         list[Path] | None,
         None,
         metavar="DATA",
-        help="CSV, TSV or Parquet files (text also packed, .csv.gz or .csv.zst), or a folder of such. "
+        help="CSV, TSV or Parquet files (text also compressed, .csv.gz or .csv.zst), or a folder of such. "
         "Without it: the digits.",
     ),
     *map(option, option_table()),

@@ -6,7 +6,14 @@ from typing import Any
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.options import check_target_given, option, own_argument, own_option, parse_values, takes
+from batchprop.cli.options import (
+    check_target_given,
+    option,
+    own_argument,
+    own_option,
+    parse_values,
+    with_parameters,
+)
 from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
@@ -19,7 +26,7 @@ batchprop walk flowers.csv --target species --rows 4
 """
 
 
-@takes(
+@with_parameters(
     own_argument(
         "data", Path | None, None, metavar="DATA", help="A CSV, TSV or Parquet file. Without it: iris."
     ),

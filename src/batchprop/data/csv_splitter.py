@@ -166,12 +166,12 @@ def iter_csv_blocks(
     """Cut a file of text into blocks of whole rows, about 4 MiB each.
 
     Args:
-        path: the file, packed or not.
+        path: the file, compressed or not.
         delimiter: between its fields.
         on_broken: called for each quote that is left open; it raises, or the line of the quote is left out.
 
     Raises:
-        DataError: the file is no text, is packed and damaged, or has a row of more than 64 MiB.
+        DataError: the file is no text, is compressed and damaged, or has a row of more than 64 MiB.
     """
     marks = quotes(delimiter)
     with open_decompressed(path) as file:

@@ -1,7 +1,6 @@
 """The playground's page: a frame for its script, which draws everything else."""
 
 import html
-from importlib.resources import files
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -20,7 +19,7 @@ PAGE = """<!doctype html>
 </html>
 """
 
-_SENTENCE = """<!doctype html>
+_MESSAGE_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -42,16 +41,11 @@ MICROSCOPE_POLICY = "frame-ancestors 'self'"
 """The microscope's page has a policy of its own; only the playground may frame it."""
 
 
-def sentence(text: str) -> str:
-    """Return a page with one sentence.
+def message_page(text: str) -> str:
+    """Return a page that shows one message.
 
     Example:
-        >>> "a &lt; b" in sentence("a < b")
+        >>> "a &lt; b" in message_page("a < b")
         True
     """
-    return _SENTENCE.format(html.escape(text))
-
-
-def built(name: str) -> bytes:
-    """Return a built file of the page."""
-    return files("batchprop.playground").joinpath("static", name).read_bytes()
+    return _MESSAGE_PAGE.format(html.escape(text))

@@ -17,9 +17,10 @@ from starlette.routing import Mount, Route
 from batchprop.errors import BatchpropError
 from batchprop.playground.auth import HEADERS, AuthMiddleware
 from batchprop.playground.events import MAX_FILE_BYTES, Cursor
-from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, built, sentence
+from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, message_page
 from batchprop.playground.session import File, Session
 from batchprop.playground.worker import EndedError, Worker
+from batchprop.webdata import read_asset
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Server:
             exception_handlers={
                 BatchpropError: _library_error,
                 HTTPException: _http_error,
-                EndedError: _closed,
+                EndedError: _ended_error,
             },
         )
 
@@ -68,7 +69,7 @@ class Server:
 
     async def _static(self, request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]
-        return Response(built(name), media_type=_TYPES[name], headers=HEADERS)
+        return Response(read_asset("playground", name), media_type=_TYPES[name], headers=HEADERS)
 
     async def _events(self, _: Request) -> Response:
         return StreamingResponse(self._event_stream(), media_type="text/event-stream", headers=HEADERS)
@@ -98,7 +99,7 @@ class Server:
         try:
             html = await self._submit(Session.microscope)
         except BatchpropError as error:
-            html = sentence(str(error))
+            html = message_page(str(error))
         return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": MICROSCOPE_POLICY})
 
     async def _command(self, request: Request) -> Response:
@@ -168,5 +169,5 @@ async def _http_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, HEADERS)
 
 
-async def _closed(_: Request, error: Exception) -> Response:
+async def _ended_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 410, HEADERS)

@@ -14,13 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from batchprop.batches import Indices
 from batchprop.errors import BatchpropError, DivergedError
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.tabular.history import History, append_last_epoch, history_callback
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.split import Rows, stratified_split
+from batchprop.tabular.split import stratified_split
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable
 from batchprop.tabular.transformers import make_preprocessor
@@ -41,9 +42,9 @@ class Split(NamedTuple):
     Positions in the frame; for a table larger than memory, the frame holds only the last two parts.
     """
 
-    train: Rows | range
-    validation: Rows
-    test: Rows
+    train: Indices | range
+    validation: Indices
+    test: Indices
 
     @property
     def description(self) -> str:

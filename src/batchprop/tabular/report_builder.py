@@ -46,7 +46,9 @@ def _headline(result: TrainingResult, diagnostics: Diagnostics) -> str:
     name = next(iter(evaluation.scores))
     if name == "R²" and diagnostics.metric != "root mean squared error":
         name = diagnostics.metric
-    interval = f" (95% {_ends(diagnostics, name, ' to ')})" if name in diagnostics.intervals else ""
+    interval = (
+        f" (95% {_format_interval(diagnostics, name, ' to ')})" if name in diagnostics.intervals else ""
+    )
     rows = _rows(n, "test row")
     return (
         f"{name[0].upper()}{name[1:]} {_figure(evaluation.scores[name])}{interval} on {rows}; "
@@ -70,7 +72,7 @@ def _about(result: TrainingResult) -> str:
     return f"Network {'-'.join(map(str, result.sizes))}. {' '.join(end_reason(result))}"
 
 
-def _ends(diagnostics: Diagnostics, name: str, between: str) -> str:
+def _format_interval(diagnostics: Diagnostics, name: str, between: str) -> str:
     if name not in diagnostics.intervals:
         return "none"
     return between.join(_figure(end) for end in diagnostics.intervals[name])
@@ -85,7 +87,12 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         f"Scores on {_rows(n, 'test row')}",
         ("score", "network", "95% interval", result.baseline_name),
         tuple(
-            (name, _figure(value), _ends(diagnostics, name, " to "), _of(evaluation.baseline, name))
+            (
+                name,
+                _figure(value),
+                _format_interval(diagnostics, name, " to "),
+                _format_baseline(evaluation.baseline, name),
+            )
             for name, value in evaluation.scores.items()
         ),
         right=(1, 2, 3),
@@ -110,7 +117,7 @@ def _interval_note(n: int) -> str:
     )
 
 
-def _of(scores: Scores, name: str) -> str:
+def _format_baseline(scores: Scores, name: str) -> str:
     return _figure(scores[name]) if name in scores else ""
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError, WriteError
 from batchprop.estimators import Checkpoints
-from batchprop.estimators.checkpoint_manager import epoch_summaries
+from batchprop.estimators.checkpoint_manager import read_epochs
 from batchprop.report.format import count_epochs
 from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 
-RESUME_FILE = "begun.json"
+RESUME_FILE = "resume.json"
 """A file next to the checkpoints with the initial memory budget, which depends on the machine."""
 
 _MAX_BYTES = 1 << 22
@@ -67,7 +67,7 @@ def start_or_resume(
         return memory, []
     history = [
         EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
-        for number, past in enumerate(epoch_summaries(saved), start=1)
+        for number, past in enumerate(read_epochs(saved), start=1)
     ]
     observer.on_note(f"Resuming after {count_epochs(len(history))}, from {folder}\n")
     return _memory_of(folder) or memory, history

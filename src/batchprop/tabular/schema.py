@@ -46,7 +46,7 @@ def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
     >>> [(column.name, column.kind, column.note) for column in infer_schema(table)]
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
-    return tuple(classify_column(_facts(str(name), frame[name])) for name in frame.columns)
+    return tuple(classify_column(_compute_stats(str(name), frame[name])) for name in frame.columns)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ColumnStats:
         name: the column's.
         rows: the number of rows, including those with a missing value.
         missing: the number of missing values.
-        holds: the type of its values; "mixed": single values of several types, "nested": lists or records.
+        value_type: of its values; "mixed": single values of several types, "nested": lists or records.
         first: the first value that is not missing.
         distinct: the number of distinct values, without missing ones.
         exact: whether `distinct` was counted, not estimated.
@@ -73,7 +73,7 @@ class ColumnStats:
     name: str
     rows: int
     missing: int
-    holds: ValueType
+    value_type: ValueType
     first: Any = None
     distinct: float = 0
     exact: bool = True
@@ -91,30 +91,30 @@ class ColumnStats:
         return self.rows - self.missing
 
 
-def _facts(name: str, column: pd.Series) -> ColumnStats:
+def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
         return ColumnStats(name, rows, missing, "nothing")
-    first, holds = present.iloc[0], value_type(present)
-    if holds == "nested":
+    first, value_type = present.iloc[0], infer_value_type(present)
+    if value_type == "nested":
         # Lists and records cannot be hashed, so their distinct values cannot be counted.
-        return ColumnStats(name, rows, missing, holds, first)
-    dates = holds == "text" and is_date_text(present)
-    ordered = holds in ("numbers", "dates") or dates
-    numerals, other = count_numeric(present) if holds == "text" else (0, None)
+        return ColumnStats(name, rows, missing, value_type, first)
+    dates = value_type == "text" and is_date_text(present)
+    ordered = value_type in ("numbers", "dates") or dates
+    numerals, other = count_numeric(present) if value_type == "text" else (0, None)
     return ColumnStats(
         name,
         rows,
         missing,
-        holds,
+        value_type,
         first,
         present.nunique(),
         whole=types.is_integer_dtype(present),
         dates=dates,
         low=present.min() if ordered else None,
         high=present.max() if ordered else None,
-        true=float(present.mean()) if holds == "booleans" else 0.0,
+        true=float(present.mean()) if value_type == "booleans" else 0.0,
         numerals=numerals,
         other=other,
     )
@@ -130,10 +130,10 @@ def count_numeric(words: pd.Series) -> tuple[int, str | None]:
     return int((~others).sum()), str(words.iloc[others.argmax()]) if others.any() else None
 
 
-def value_type(present: pd.Series) -> ValueType:
+def infer_value_type(present: pd.Series) -> ValueType:
     """Return the type of a column's values, none of them missing.
 
-    >>> value_type(pd.Series([0.5, 1.0])), value_type(pd.Series([[1], [2]]))
+    >>> infer_value_type(pd.Series([0.5, 1.0])), infer_value_type(pd.Series([[1], [2]]))
     ('numbers', 'nested')
     """
     if not _is_scalar(present):
@@ -147,7 +147,7 @@ def value_type(present: pd.Series) -> ValueType:
     return "text" if types.is_string_dtype(present) else "mixed"
 
 
-def classify_column(facts: ColumnStats) -> ColumnSchema:
+def classify_column(stats: ColumnStats) -> ColumnSchema:
     """Return the schema of a column from its statistics.
 
     >>> classify_column(ColumnStats("colour", 40, 0, "text", "red", distinct=3))
@@ -157,34 +157,34 @@ def classify_column(facts: ColumnStats) -> ColumnSchema:
     ... ).warning
     "1 of its 40 values is no number, 'abc' first"
     """
-    kind, note = _unusable(facts) or _kind(facts)
-    return ColumnSchema(facts.name, kind, note, facts.missing, _make_warning(facts))
+    kind, note = _unusable(stats) or _kind(stats)
+    return ColumnSchema(stats.name, kind, note, stats.missing, _make_warning(stats))
 
 
-def _make_warning(facts: ColumnStats) -> str:
+def _make_warning(stats: ColumnStats) -> str:
     """Warn that a few words turn a column of numbers into text, which is rarely intended."""
-    others = facts.present - facts.numerals
-    if facts.holds != "text" or not others or facts.numerals < _MOSTLY_NUMBERS * facts.present:
+    others = stats.present - stats.numerals
+    if stats.value_type != "text" or not others or stats.numerals < _MOSTLY_NUMBERS * stats.present:
         return ""
     are = "is no number" if others == 1 else "are no numbers"
-    return f"{others:,} of its {facts.present:,} values {are}, {facts.other!r:.40} first"
+    return f"{others:,} of its {stats.present:,} values {are}, {stats.other!r:.40} first"
 
 
-def _unusable(facts: ColumnStats) -> tuple[ColumnType, str] | None:
+def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
     """Return why a column is left out, or None."""
-    if facts.holds == "nothing":
+    if stats.value_type == "nothing":
         return "left out", "no values"
-    if facts.holds == "nested":
-        content = _NESTED.get(type(facts.first), "values")
+    if stats.value_type == "nested":
+        content = _NESTED.get(type(stats.first), "values")
         return "left out", f"{content} that are no single number, text or date"
-    if facts.distinct == 1 and not format_value(facts.first).strip():
+    if stats.distinct == 1 and not format_value(stats.first).strip():
         return "left out", "no values"
-    if facts.distinct == 1 and not facts.missing:
-        return "left out", f"always {format_value(facts.first)}"
-    if "\0" in facts.name:
+    if stats.distinct == 1 and not stats.missing:
+        return "left out", f"always {format_value(stats.first)}"
+    if "\0" in stats.name:
         # NumPy ends text there, so scikit-learn would look for another column.
         return "left out", "a zero byte in its name"
-    return ("left out", "names the rows, like an id") if _is_identifier(facts) else None
+    return ("left out", "names the rows, like an id") if _is_identifier(stats) else None
 
 
 def _is_scalar(present: pd.Series) -> bool:
@@ -193,18 +193,18 @@ def _is_scalar(present: pd.Series) -> bool:
     return all(isinstance(value, (str, bool, int, float, np.generic)) for value in present)
 
 
-def _is_identifier(facts: ColumnStats) -> bool:
+def _is_identifier(stats: ColumnStats) -> bool:
     # With few rows, any column may have only distinct values.
-    if facts.present < _FEW_ROWS:
+    if stats.present < _FEW_ROWS:
         return False
-    if facts.holds == "text":
-        return facts.distinct >= _MOSTLY_DISTINCT * facts.present and not facts.dates
+    if stats.value_type == "text":
+        return stats.distinct >= _MOSTLY_DISTINCT * stats.present and not stats.dates
     # Fractions that all differ are measurements, not ids.
-    if not facts.whole or facts.distinct < facts.present:
+    if not stats.whole or stats.distinct < stats.present:
         return False
     # Rows that were filtered out or held out leave gaps in a count of the rows.
-    counts_rows = int(facts.high) - int(facts.low) < 2 * facts.present
-    return counts_rows or is_id_name(facts.name)
+    counts_rows = int(stats.high) - int(stats.low) < 2 * stats.present
+    return counts_rows or is_id_name(stats.name)
 
 
 def is_id_name(name: str) -> bool:
@@ -216,14 +216,14 @@ def is_id_name(name: str) -> bool:
     return bool(_KEY_NAME.search(name) or _KEY_WORD.match(name))
 
 
-def _kind(facts: ColumnStats) -> tuple[ColumnType, str]:
-    if facts.holds == "booleans":
-        return "boolean", f"{facts.true:.0%} true"
-    if facts.holds == "numbers":
-        return "number", f"{facts.low:g} to {facts.high:g}"
-    if facts.holds == "dates" or facts.dates:
-        return "date", f"{_day(facts.low)} to {_day(facts.high)}"
-    return "category", f"{'' if facts.exact else 'about '}{facts.distinct:,.0f} values"
+def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
+    if stats.value_type == "booleans":
+        return "boolean", f"{stats.true:.0%} true"
+    if stats.value_type == "numbers":
+        return "number", f"{stats.low:g} to {stats.high:g}"
+    if stats.value_type == "dates" or stats.dates:
+        return "date", f"{_day(stats.low)} to {_day(stats.high)}"
+    return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} values"
 
 
 def _day(date: Any) -> str:

@@ -1,14 +1,12 @@
 """Stratified splits into training, validation and test rows."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from batchprop.batches import Indices
 from batchprop.errors import DataError
 from batchprop.tabular.target import Target
-
-Rows: TypeAlias = npt.NDArray[np.intp]
 
 MIN_ROWS = 10
 
@@ -71,7 +69,9 @@ def _rows(count: int) -> str:
     return "there is 1 row" if count == 1 else f"there are {count} rows"
 
 
-def stratified_split(target: Target, rows: Rows, fraction: float, random_state: int) -> tuple[Rows, Rows]:
+def stratified_split(
+    target: Target, rows: Indices, fraction: float, random_state: int
+) -> tuple[Indices, Indices]:
     """Hold out a fraction of the rows at random; the same of each class, and never its last row.
 
     Args:
@@ -93,14 +93,14 @@ def stratified_split(target: Target, rows: Rows, fraction: float, random_state: 
     return np.setdiff1d(rows, aside), np.sort(aside)
 
 
-def _groups(target: Target, rows: Rows) -> list[Rows]:
+def _groups(target: Target, rows: Indices) -> list[Indices]:
     if target.task == "regression":
         return [rows]
     values = target.values[rows]
     return [rows[values == value] for value in np.unique(values)]
 
 
-def _draw_holdout(group: Rows, fraction: float, generator: np.random.Generator) -> Rows:
+def _draw_holdout(group: Indices, fraction: float, generator: np.random.Generator) -> Indices:
     # At least one row is held out and at least one stays, so that each class can be trained on and tested.
     count = min(max(1, round(fraction * len(group))), len(group) - 1)
     return generator.permutation(group)[:count]

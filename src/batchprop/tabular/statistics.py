@@ -27,8 +27,8 @@ from batchprop.tabular.schema import (
     ValueType,
     classify_column,
     count_numeric,
+    infer_value_type,
     is_date_text,
-    value_type,
 )
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
@@ -199,17 +199,17 @@ class ColumnAccumulator:
         self.missing += len(column) - len(present)
         if present.empty:
             return
-        holds = value_type(present)
+        value_type = infer_value_type(present)
         if not self._since:
             self._first = present.iloc[0]
-        self._since.setdefault((holds, str(getattr(present.dtype, "tz", ""))), int(present.index[0]) + 1)
-        if self.holds not in ("nested", "nothing"):
-            self._adders[holds](present)
-        if self.holds == "mixed" and not self.numbers.quantiles.exact:
+        self._since.setdefault((value_type, str(getattr(present.dtype, "tz", ""))), int(present.index[0]) + 1)
+        if self.value_type not in ("nested", "nothing"):
+            self._adders[value_type](present)
+        if self.value_type == "mixed" and not self.numbers.quantiles.exact:
             raise DataError(self._type_change_error())
 
     def _type_change_error(self) -> str:
-        since = {holds: row for (holds, _), row in self._since.items()}
+        since = {value_type: row for (value_type, _), row in self._since.items()}
         numbers = since.pop("numbers")
         other, row = next(iter(since.items()))
         return (
@@ -242,35 +242,35 @@ class ColumnAccumulator:
         self._add_text(cast_column(present, "category"))
 
     @property
-    def holds(self) -> ValueType:
+    def value_type(self) -> ValueType:
         """The type of the values so far."""
         if not self._since:
             return "nothing"
-        kinds = {holds for holds, _ in self._since}
+        kinds = {value_type for value_type, _ in self._since}
         if len(self._since) == 1:
             return next(iter(kinds))
         return "mixed" if kinds <= _SCALAR_TYPES else "nested"
 
     def column(self) -> ColumnSchema:
         """Return the schema that `infer_schema` gives for the whole column."""
-        column = classify_column(self._facts())
+        column = classify_column(self._compute_stats())
         if column.kind == "number" and self.numbers.infinite is not None:
             # Casting the first infinite value raises the error that names its row.
             cast_column(self.numbers.infinite, "number")
         return column
 
-    def _facts(self) -> ColumnStats:
-        holds, numbers = self.holds, self.numbers
-        dates = holds == "text" and self._are_dates
-        whole = holds == "numbers" and numbers.whole
-        ordered = numbers if holds == "numbers" else self.dates
+    def _compute_stats(self) -> ColumnStats:
+        value_type, numbers = self.value_type, self.numbers
+        dates = value_type == "text" and self._are_dates
+        whole = value_type == "numbers" and numbers.whole
+        ordered = numbers if value_type == "numbers" else self.dates
         return ColumnStats(
             self.name,
             self.rows,
             self.missing,
-            holds,
-            float(self._first) if holds == "numbers" and not whole else self._first,
-            self._distinct(holds),
+            value_type,
+            float(self._first) if value_type == "numbers" and not whole else self._first,
+            self._distinct(value_type),
             exact=self._text.exact,
             whole=whole,
             dates=dates,
@@ -281,10 +281,10 @@ class ColumnAccumulator:
             other=self._other,
         )
 
-    def _distinct(self, holds: ValueType) -> float:
+    def _distinct(self, value_type: ValueType) -> float:
         """Return the number of distinct values; for numbers and dates only 1, all or ``_SOME_DISTINCT``."""
-        if holds in ("numbers", "dates"):
-            ordered = self.numbers if holds == "numbers" else self.dates
+        if value_type in ("numbers", "dates"):
+            ordered = self.numbers if value_type == "numbers" else self.dates
             if ordered.low == ordered.high:
                 return 1
             # Between 1 and all, the number does not matter.

@@ -14,7 +14,7 @@ import pyarrow as pa
 from batchprop.data.sketches import Floats, FrequentItems, QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
-from batchprop.tabular.schema import ValueType, value_type
+from batchprop.tabular.schema import ValueType, infer_value_type
 from batchprop.tabular.target import (
     Form,
     Task,
@@ -107,11 +107,11 @@ class TargetSpec:
 def _check_form(column: pd.Series, form: Form) -> None:
     if column.empty:
         return
-    holds = value_type(column)
+    value_type = infer_value_type(column)
     expected = _TYPE_OF_FORM[form]
-    if (holds == "mixed" and expected == "text") or (holds == expected and form != "whole"):
+    if (value_type == "mixed" and expected == "text") or (value_type == expected and form != "whole"):
         return
-    if holds != expected:
+    if value_type != expected:
         raise DataError(
             f"the target {str(column.name)!r} holds {_format_first(column)} in row {_row_number(column)}, "
             f"where {_TYPE_NAMES.get(expected, 'text')} came before: make it of one kind in the whole table"
@@ -201,7 +201,7 @@ class TargetAccumulator:
         self.name, self.task = name, task
         self.rows = 0
         self.weight = 0.0
-        self._holds: ValueType = "nothing"
+        self._value_type: ValueType = "nothing"
         self._words = FrequentItems(MAX_LABELS)
         # Distinct numbers and their counts, while they may still become labels.
         self._distinct: pd.Series[int] | None = pd.Series(dtype=int, index=pd.Index([], dtype=float))
@@ -226,21 +226,21 @@ class TargetAccumulator:
             )
         check_target(column)
         self._check_type(column)
-        if self._holds == "numbers" or self.task == "regression":
+        if self._value_type == "numbers" or self.task == "regression":
             self._add_numbers(column)
-        if self._holds != "numbers" and self.task != "regression":
-            form: Form = "truth" if self._holds == "booleans" else "text"
+        if self._value_type != "numbers" and self.task != "regression":
+            form: Form = "truth" if self._value_type == "booleans" else "text"
             self._words.add(pa.array(as_labels(column, form), pa.large_string()))
             # Approximate counts would lose classes.
             if not self._words.exact:
                 raise self._too_many_labels_error()
 
     def _check_type(self, column: pd.Series) -> None:
-        holds = value_type(column)
-        holds = "text" if holds in ("mixed", "nested") else holds
+        value_type = infer_value_type(column)
+        value_type = "text" if value_type in ("mixed", "nested") else value_type
         if self._first is None:
-            self._holds, self._first = holds, column.iloc[:1]
-        elif holds != self._holds:
+            self._value_type, self._first = value_type, column.iloc[:1]
+        elif value_type != self._value_type:
             raise DataError(
                 f"the target {self.name!r} holds {_format_first(self._first)} in row "
                 f"{_row_number(self._first)} and {_format_first(column)} in row {_row_number(column)}: make "
@@ -298,10 +298,10 @@ class TargetAccumulator:
         )
 
     def _infer_task(self) -> tuple[Task, str]:
-        if self._holds != "numbers":
+        if self._value_type != "numbers":
             return (
                 "classification",
-                "it holds true and false" if self._holds == "booleans" else "it holds text",
+                "it holds true and false" if self._value_type == "booleans" else "it holds text",
             )
         if self._fractions:
             return "regression", "it holds fractions"
@@ -311,7 +311,7 @@ class TargetAccumulator:
 
     def _class_spec(self, reason: str) -> TargetSpec:
         form, counts = self._label_form(), self._words.counted()
-        if self._holds == "numbers" and self._distinct is not None:
+        if self._value_type == "numbers" and self._distinct is not None:
             labels = as_labels(pd.Series(self._distinct.index), form)
             # Different numbers may have the same text, and are then one class.
             counts = pd.Series(self._distinct.to_numpy(), index=labels).groupby(level=0).sum()
@@ -329,9 +329,9 @@ class TargetAccumulator:
         )
 
     def _label_form(self) -> Form:
-        if self._holds == "numbers" and self._distinct is not None:
+        if self._value_type == "numbers" and self._distinct is not None:
             return "whole" if are_integers(self._distinct.index.to_numpy(float)) else "short"
-        return "truth" if self._holds == "booleans" else "text"
+        return "truth" if self._value_type == "booleans" else "text"
 
 
 def read_weights(column: pd.Series) -> Floats:
