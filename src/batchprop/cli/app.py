@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import inspect
 import io
 import re
 import sys
@@ -136,6 +137,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _unwrap(docstring: str | None) -> str:
+    """Join the lines of each paragraph: Typer keeps them, and a line wider than the terminal breaks twice."""
+    paragraphs = inspect.cleandoc(docstring or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 app = typer.Typer(
     name="batchprop",
     cls=OneLine,
@@ -146,13 +153,16 @@ app = typer.Typer(
     epilog="Examples:\n\nbatchprop train\n\nbatchprop examine\n\nbatchprop walk --rows 3\n\n"
     "batchprop train --help",
 )
-app.command("train", epilog=train.EXAMPLES)(train.train)
-app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
-app.command("examine", epilog=examine.EXAMPLES)(examine.examine)
-app.command("export", epilog=export.EXAMPLES)(export.export)
-app.command("look", epilog=look.EXAMPLES)(look.look)
-app.command("play", epilog=play.EXAMPLES)(play.play)
-app.command("walk", epilog=walk.EXAMPLES)(walk.walk)
+for _command, _epilog in (
+    (train.train, train.EXAMPLES),
+    (predict.predict, predict.EXAMPLES),
+    (examine.examine, examine.EXAMPLES),
+    (export.export, export.EXAMPLES),
+    (look.look, look.EXAMPLES),
+    (play.play, play.EXAMPLES),
+    (walk.walk, walk.EXAMPLES),
+):
+    app.command(_command.__name__, help=_unwrap(_command.__doc__), epilog=_epilog)(_command)
 
 
 @app.callback()

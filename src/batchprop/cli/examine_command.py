@@ -175,7 +175,7 @@ def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> No
         other = int((examples["given_label"] != examples["predicted_label"]).sum())
         out.print(
             f"{other:,} of {len(examples):,} rows are predicted to have another label than the one given.",
-            "A label is held at its mean probability over the epochs.",
+            "The probability is that of the given label, averaged over the epochs.",
             "",
             sep="\n",
         )

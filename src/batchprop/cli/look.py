@@ -59,7 +59,9 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         default="32",
         panel=_TRAINING,
     ),
-    option("activation", value=None, help="Of every hidden layer.", default="relu", panel=_TRAINING),
+    option(
+        "activation", value=None, help="Activation of the hidden layers.", default="relu", panel=_TRAINING
+    ),
     option("epochs", value=None, help="Passes over the rows.", default="30", panel=_TRAINING),
     own_option(
         "rows",
@@ -79,7 +81,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         help="Height and width, as 28x28, if a row is an image.",
         panel=_BATCH,
     ),
-    option("seed", help="Of the rows drawn, and of the training.", panel=_BATCH),
+    option("seed", help="Seed of the rows drawn and of the training.", panel=_BATCH),
     own_option(
         "out",
         Path | None,

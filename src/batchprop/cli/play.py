@@ -33,7 +33,7 @@ batchprop play flowers.csv --target species
         high=65535,
         help="Where to listen, on 127.0.0.1 alone; 0 takes a free one.",
     ),
-    option("seed", help="Of the points and the initial weights.", panel=""),
+    option("seed", help="Seed of the points and the initial weights.", panel=""),
     own_option("open_page", bool, True, "--open/--no-open", help="Open the page in the browser."),
 )
 def play(*, data: Path | None, target: str | None, port: int, seed: int, open_page: bool) -> None:

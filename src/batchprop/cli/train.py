@@ -49,7 +49,7 @@ batchprop train data/*.parquet --target sold --resume
         Path | None,
         None,
         metavar="FOLDER",
-        help="What to write.",
+        help="Folder to write.",
         default="named after DATA: flowers-model",
         panel=FILES,
     ),

@@ -34,9 +34,9 @@ batchprop walk flowers.csv --target species --rows 4
     option("task", panel=""),
     own_option("rows", int, 5, metavar="NUMBER", low=1, help="Examples in the batch."),
     option("hidden", value=(4,), help="Widths of the hidden layers, as 4 or 4,3.", panel=""),
-    option("activation", value="sigmoid", help="Of every hidden layer, as of train.", panel=""),
-    option("learning_rate", value=0.5, high=1e6, help="α of the update.", panel=""),
-    option("seed", help="Of the rows chosen and the initial weights.", panel=""),
+    option("activation", value="sigmoid", help="Activation of the hidden layers, as in train.", panel=""),
+    option("learning_rate", value=0.5, high=1e6, help="Step size of the update, α.", panel=""),
+    option("seed", help="Seed of the rows chosen and the initial weights.", panel=""),
 )
 def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     """Walk one small batch through backpropagation, line by line, and see every matrix.

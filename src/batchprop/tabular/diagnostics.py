@@ -102,9 +102,9 @@ def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
 
 
 def explain_label(examples: pd.DataFrame) -> list[str]:
-    """Describe how probable each row's label is to the network."""
+    """Describe how probable each row's given label is, and how often the prediction was right."""
     return [
-        f"held at {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
+        f"probability {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
         for confidence, right in zip(examples["confidence"], examples["correctness"], strict=True)
     ]
 

@@ -179,13 +179,16 @@ class TrainOptions:
     activation: Annotated[
         Activation,
         Option(
-            f"Of every hidden layer: {_one_of(Activation)}.", NETWORK, metavar="NAME", parameter="activation"
+            f"Activation of the hidden layers: {_one_of(Activation)}.",
+            NETWORK,
+            metavar="NAME",
+            parameter="activation",
         ),
     ] = "relu"
     loss: Annotated[
         Loss | None,
         Option(
-            f"For regression: {_one_of(Loss)}. Classification has cross-entropy. "
+            f"Loss of a regression: {_one_of(Loss)}. Classification has cross-entropy. "
             "Huber's loss is squared up to one standard deviation of the target, absolute beyond.",
             NETWORK,
             metavar="NAME",
@@ -219,7 +222,10 @@ class TrainOptions:
     schedule: Annotated[
         Schedule,
         Option(
-            f"Of the learning rate: {_one_of(Schedule)}.", TRAINING, metavar="NAME", parameter="learning_rate"
+            f"Learning-rate schedule: {_one_of(Schedule)}.",
+            TRAINING,
+            metavar="NAME",
+            parameter="learning_rate",
         ),
     ] = "constant"
     batch_size: Annotated[
@@ -301,7 +307,7 @@ class TrainOptions:
     seed: Annotated[
         int,
         Option(
-            "Of the split, the initial weights and the order of rows.",
+            "Seed of the split, the initial weights and the order of rows.",
             TRAINING,
             metavar="NUMBER",
             low=0,
@@ -320,8 +326,8 @@ class TrainOptions:
     on_divergence: Annotated[
         OnDivergence,
         Option(
-            "If the loss stops being finite: rewind returns to the best epoch and halves the learning "
-            "rate, up to 3 times.",
+            "What to do if the loss stops being finite: error ends the training; rewind returns to the best "
+            "epoch and halves the learning rate, up to 3 times.",
             TRAINING,
             parameter="on_divergence",
         ),
@@ -347,7 +353,7 @@ class TrainOptions:
     engine: Annotated[
         Engine,
         Option(
-            "auto uses JAX if it is installed and compiling pays, else NumPy.",
+            "What computes: auto uses JAX if it is installed and compiling pays, else NumPy.",
             MACHINE,
             parameter="engine",
         ),
@@ -365,7 +371,7 @@ class TrainOptions:
     precision: Annotated[
         Precision | None,
         Option(
-            f"Of matrix products, where the device offers it: {_one_of(Precision)}.",
+            f"Precision of matrix products, where the device offers it: {_one_of(Precision)}.",
             MACHINE,
             metavar="NAME",
             default="the device's own",

@@ -197,14 +197,13 @@ def _suspicious_section(result: TrainingResult, examples: pd.DataFrame | None) -
     where = "the file" if result.files else "the table"
     text = (
         f"The training dynamics of {_rows(len(examples), 'training row')} over "
-        f"{count_epochs(len(result.history))}, "
-        f"with the rows whose target looks most wrong first; a {locator} is "
-        f"counted from 1 in {where}. "
+        f"{count_epochs(len(result.history))}. The most suspicious rows come first; "
+        f"{locator} numbers count from 1 in {where}. "
     )
     if classes:
         other = int((examples["given_label"] != examples["predicted_label"]).sum())
         text += (
-            "A label is held at its mean probability over them; "
-            f"another label than the given one is predicted for {_rows(other, 'row')}."
+            "The probability is that of the given label, averaged over the epochs. "
+            f"Another label than the given one is predicted for {_rows(other, 'row')}."
         )
     return [Section("The most suspicious rows", (text,), (table,))]
