@@ -19,7 +19,7 @@ ADDED = {
     "norms as well": "plain + norms / plain",
     "clipped": "clipped / plain",
     "clipped, with noise: private": "private / plain",
-    "private, batches by chance": "private, Poisson / plain",
+    "private, Poisson sampling": "private, Poisson / plain",
     "PyTorch, plain": "PyTorch plain / plain",
 }
 PRIVATE = {

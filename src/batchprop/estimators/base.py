@@ -377,7 +377,7 @@ class BaseMLP(FitInterface):
 
     @property
     def weight_snapshots_(self) -> list[WeightSnapshot]:
-        """The weights before the last fit began, after its epochs 1, 2, 4, ... and after its last epoch.
+        """The weights after 0, 1, 2, 4, 8, ... epochs of the last fit, and after its last.
 
         Raises:
             AttributeError: that fit ran without ``record_examples=True``.

@@ -41,8 +41,8 @@ class Privacy:
     Give exactly one of ``epsilon`` and ``noise_multiplier``; the accounting computes the other.
 
     Args:
-        epsilon: the privacy guarantee, > 0. A few is usual; each unit multiplies what an outcome can reveal
-            about a row by 2.7.
+        epsilon: the privacy guarantee, > 0. A few is usual; each unit multiplies the likelihood ratio of
+            an outcome with and without a row by up to 2.7.
         delta: the probability that the guarantee fails, in (0, 1). Choose it well below 1 / rows.
         max_norm: C > 0, the clipping norm: the largest contribution of one row to the sum of gradients, as
             a norm over all layers.

@@ -51,9 +51,9 @@ def fit_streaming(
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
-    The result is that of ``infer_schema``, ``encoder(...).fit`` and ``read_target`` on all rows at once, and
-    does not depend on the blocks. Counts, means, categories and ranges are exact. The following are exact
-    for small tables only, and take bounded memory for any:
+    The result is that of ``infer_schema``, ``make_preprocessor(...).fit`` and ``read_target`` on all rows at
+    once, and does not depend on the blocks. Counts, means, categories and ranges are exact. The following
+    are exact for small tables only, and take bounded memory for any:
 
     - the median and the quartiles of a column of numbers, up to 16 384 of them; for 4·10⁷, their ranks are
       wrong by less than 0.04% of the rows;
