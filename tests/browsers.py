@@ -66,7 +66,7 @@ def chromium() -> Iterator[Browser]:
         started.close()
 
 
-def opened(
+def open_page(
     browser: Browser, address: str, ready: str, *, width: int = 1440, height: int = 1000, **options: Any
 ) -> OpenPage:
     """Open a page as a user would; its window may have shown others, of which it keeps nothing.

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 import batchprop as bp
 from batchprop.callbacks import MlflowLogger
-from tests.callbacks.training import fit, network, stopping, table
+from tests.callbacks.fits import fit, network, stop, table
 
 
 def metric(client, run_id, name="loss"):
@@ -162,7 +162,7 @@ def status(store):
 
 
 def test_stopped_fit_is_a_finished_run(store):
-    fit(network(MlflowLogger(), stopping))
+    fit(network(MlflowLogger(), stop))
     assert status(store) == "FINISHED"
 
 

@@ -19,7 +19,7 @@ import batchprop as bp
 from batchprop.callbacks import TensorBoardLogger
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.training import TrainConfig, init_state, train
-from tests.callbacks.training import fit, network, stopping, table
+from tests.callbacks.fits import fit, network, stop, table
 
 
 def scalars(path):
@@ -122,7 +122,7 @@ def test_grid_search_logs_one_run_per_fit(folder, n_jobs):
 
 
 def test_logger_never_stops_training_and_logs_the_last_epoch(folder):
-    clf = fit(network(stopping, TensorBoardLogger("logs")))
+    clf = fit(network(stop, TensorBoardLogger("logs")))
     assert clf.n_iter_ == 2
     assert scalars("logs/fit-1")["loss"][0] == [1, 2]
 

@@ -11,7 +11,7 @@ from batchprop.cli.app import app
 from batchprop.tabular.history import EpochSummary
 from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import QUICK, flowers, houses, names, run
-from tests.microscope.reading import numbers, page_data
+from tests.microscope.embedded_data import numbers, page_data
 
 
 @pytest.fixture(autouse=True)

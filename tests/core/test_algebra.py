@@ -15,7 +15,7 @@ from batchprop.batches import microbatches, minibatches
 from batchprop.clipping import clip_by_global_norm
 from batchprop.gradient import BatchGradient
 from batchprop.params import Layers, tree_map
-from tests.core.comparing import close, dot
+from tests.core.comparisons import close, dot
 from tests.core.strategies import layers_of_factors, numbers, outputs_by_examples, per_example
 
 positive = st.floats(0.01, 10)

@@ -14,7 +14,7 @@ from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Network
 from batchprop.objective import dropout_masks
-from tests.core.comparing import close, dot, moved, random_like
+from tests.core.comparisons import close, dot, move, random_like
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem
 
 DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
@@ -103,7 +103,7 @@ def test_masked_gradient_is_the_gradient_of_the_masked_loss(activation: str) -> 
     rng = np.random.default_rng(0)
     for _ in range(3):
         V = random_like(gradient, rng)
-        nets = (case.net.replace_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+        nets = (case.net.replace_layers(move(case.net.layers, V, sign * far)) for sign in (1, -1))
         ahead, behind = (backprop(net, case.B, case.Y, case.weights, masks).loss for net in nets)
         assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 

@@ -19,8 +19,8 @@ from numpy.testing import assert_allclose
 from batchprop.backprop import backprop
 from batchprop.gradient import BatchGradient
 from batchprop.params import Layers, tree_map
-from tests.core.collapsing import MAX_NORM, collapsed, expected, rows
-from tests.core.comparing import leaves, random_like
+from tests.core.all_collapses import MAX_NORM, collapse_all, expected, rows
+from tests.core.comparisons import leaves, random_like
 from tests.core.jax_oracle import example_gradients
 from tests.core.oracle import loop
 from tests.core.problems import EVERY_PAIR, SOME_PAIRS, Problem, problems, sampled_problems
@@ -29,7 +29,8 @@ over_the_table = pytest.mark.parametrize(("activation", "head"), EVERY_PAIR)
 over_a_sample = pytest.mark.parametrize(("activation", "head"), SOME_PAIRS)
 
 Answers = dict[str, Any]
-compiled = jax.jit(collapsed)  # the factors' shapes are all that a program depends on: one for each network
+# The factors' shapes are all that a program depends on: one for each network.
+compiled = jax.jit(collapse_all)
 
 
 def gradient(case: Problem) -> BatchGradient:
@@ -74,7 +75,7 @@ def loop_references(activation: str, head: str) -> list[Answers]:
 @over_the_table
 def test_every_collapse_matches_the_slow_loop(activation: str, head: str) -> None:
     for case, reference in zip(problems(activation, head), loop_references(activation, head), strict=True):
-        same(collapsed(gradient(case), direction(case), MAX_NORM, list(limits(case))), reference)
+        same(collapse_all(gradient(case), direction(case), MAX_NORM, list(limits(case))), reference)
 
 
 @over_a_sample
@@ -83,7 +84,7 @@ def test_every_collapse_uses_only_the_array_api_standard(activation: str, head: 
     for case, reference in zip(problems(activation, head), loop_references(activation, head), strict=True):
         dZ, H, weights = gradient(case)
         g = BatchGradient(tuple(map(asarray, dZ)), tuple(map(asarray, H)), asarray(weights))
-        answers = collapsed(g, tree_map(asarray, direction(case)), MAX_NORM, asarray(limits(case)))
+        answers = collapse_all(g, tree_map(asarray, direction(case)), MAX_NORM, asarray(limits(case)))
         same({name: strict_to_numpy(answer) for name, answer in answers.items()}, reference)
 
 
@@ -108,7 +109,7 @@ def test_every_collapse_matches_jax(activation: str, head: str) -> None:
         reference = expected(
             case, rows(tensors, bias_matrices, case.weights), direction(case), MAX_NORM, limits(case)
         )
-        same(collapsed(gradient(case), direction(case), MAX_NORM, limits(case)), reference)
+        same(collapse_all(gradient(case), direction(case), MAX_NORM, limits(case)), reference)
 
 
 # Many examples through few, wide layers: m × parameters far exceeds everything else.

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from batchprop.errors import InputError, ParameterError
 from batchprop.gradient import BatchGradient
 from batchprop.params import Layer, Layers, tree_map
-from tests.core.comparing import close, dot, in_dtype, leaves, random_like
+from tests.core.comparisons import close, dot, in_dtype, leaves, random_like
 from tests.core.strategies import layers_of_factors, numbers, per_example
 
 positive = st.floats(0.01, 100)

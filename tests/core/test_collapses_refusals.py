@@ -13,7 +13,7 @@ import pytest
 
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient
-from tests.core.comparing import close
+from tests.core.comparisons import close
 
 M = 5
 

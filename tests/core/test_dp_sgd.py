@@ -22,7 +22,7 @@ from batchprop.network import Network
 from batchprop.objective import Objective, microbatch_gradient
 from batchprop.params import Layer, Layers
 from batchprop.training import Engine, EpochResult, TrainConfig, init_state
-from tests.core.comparing import close, leaves, same_run
+from tests.core.comparisons import close, leaves, same_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))

@@ -19,7 +19,7 @@ from batchprop.errors import InputError, ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, dropout_masks
 from batchprop.training import EpochResult, TrainConfig, init_state
-from tests.core.comparing import close, dot, moved, random_like
+from tests.core.comparisons import close, dot, move, random_like
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SHAPES, Problem, problem, problems
 
 DEEPEST = max(SHAPES, key=lambda shape: len(shape.sizes))
@@ -68,7 +68,7 @@ def test_gradient_is_the_gradient_of_the_penalised_loss(head: str, weighted: boo
     gradient, rng = of_net(case.net).gradient, np.random.default_rng(0)
     for _ in range(3):
         V = random_like(gradient, rng)
-        nets = (case.net.replace_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+        nets = (case.net.replace_layers(move(case.net.layers, V, sign * far)) for sign in (1, -1))
         ahead, behind = (of_net(net).loss for net in nets)
         assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 
@@ -174,7 +174,7 @@ def test_each_batch_uses_its_own_learning_rate() -> None:
     for part, rate in zip(rows, [0.5, 0.0, 0.25], strict=True):
         net = case.net.replace_layers(layers)
         step = backprop(net, case.B[:, part], case.Y[:, part], case.weights[part])
-        layers = moved(layers, step.gradient.mean(), -rate)
+        layers = move(layers, step.gradient.mean(), -rate)
     close(state.layers, layers)
 
 

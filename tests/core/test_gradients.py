@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from batchprop.backprop import Step, backprop, forward
 from batchprop.params import Layers, tree_map
-from tests.core.comparing import close, dot, moved, random_like
+from tests.core.comparisons import close, dot, move, random_like
 from tests.core.jax_oracle import example_gradients
 from tests.core.oracle import loop
 from tests.core.problems import EVERY_PAIR, SOME_PAIRS, Problem, problems, sampled_problems
@@ -79,7 +79,7 @@ def test_gradient_matches_central_differences(activation: str, head: str) -> Non
         gradient = step(case, case.weights).gradient.mean()
         for _ in range(3):
             V = random_like(gradient, rng)
-            nets = (case.net.replace_layers(moved(case.net.layers, V, sign * far)) for sign in (1, -1))
+            nets = (case.net.replace_layers(move(case.net.layers, V, sign * far)) for sign in (1, -1))
             ahead, behind = (backprop(net, case.B, case.Y, case.weights).loss for net in nets)
             assert_allclose((ahead - behind) / (2 * far), dot(gradient, V), rtol=1e-6, atol=1e-8)
 

@@ -22,7 +22,7 @@ from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective, add, add_l2_penalty, dropout_masks, microbatch_gradient
 from batchprop.training import EpochResult, TrainConfig, TrainState, apply_gradient, init_state
-from tests.core.comparing import leaves, same_run
+from tests.core.comparisons import leaves, same_run
 
 N = 24
 RNG = np.random.default_rng(0)

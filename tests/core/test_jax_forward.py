@@ -18,7 +18,7 @@ from batchprop.engines.numpy import NumpyEngine
 from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.objective import Objective
-from tests.core.comparing import close, in_dtype, leaves
+from tests.core.comparisons import close, in_dtype, leaves
 from tests.core.problems import HEAD_MAKERS, SHAPES, Shape, problem
 
 CASE = problem("one per layer", "softmax", max(SHAPES, key=lambda shape: len(shape.sizes)))

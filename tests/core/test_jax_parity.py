@@ -15,7 +15,7 @@ from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.objective import Objective
 from batchprop.training import Engine, EpochResult, TrainConfig, init_state
-from tests.core.comparing import in_dtype, leaves
+from tests.core.comparisons import in_dtype, leaves
 from tests.core.problems import SHAPES, SOME_PAIRS, Problem, problem
 
 STEPS = 50

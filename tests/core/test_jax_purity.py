@@ -23,7 +23,7 @@ from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS
 from batchprop.training import EpochRecord, EpochResult, TrainConfig, init_state, train
-from tests.core.comparing import in_dtype, leaves
+from tests.core.comparisons import in_dtype, leaves
 
 N = 40
 RNG = np.random.default_rng(0)

@@ -22,7 +22,7 @@ from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS, Optimizer
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainConfig, init_state, train
-from tests.core.comparing import in_dtype, same_run
+from tests.core.comparisons import in_dtype, same_run
 
 N = 30
 RNG = np.random.default_rng(0)

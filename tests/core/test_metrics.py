@@ -19,7 +19,7 @@ from batchprop.network import Network
 from batchprop.objective import Objective
 from batchprop.params import Layers
 from batchprop.training import Engine, EpochResult, MetricFns, TrainConfig, init_state
-from tests.core.comparing import same_run
+from tests.core.comparisons import same_run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(23, 3))

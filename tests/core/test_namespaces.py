@@ -20,7 +20,7 @@ from batchprop.objective import Objective, add, add_l2_penalty, dropout_masks, m
 from batchprop.optimizers import OPTIMIZERS
 from batchprop.params import Layers, tree_map
 from batchprop.training import TrainConfig, TrainState, apply_gradient, init_state
-from tests.core.comparing import close
+from tests.core.comparisons import close
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, SOME_PAIRS, Problem, Shape, problem, problems
 
 TWO_HIDDEN = Shape((3, 4, 3, 5), 7)

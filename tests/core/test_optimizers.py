@@ -15,7 +15,7 @@ from batchprop.errors import ParameterError
 from batchprop.network import Network
 from batchprop.optimizers import OPTIMIZERS, Optimizer
 from batchprop.params import Layer, Layers, tree_map, zeros_like
-from tests.core.comparing import close, copied, random_like
+from tests.core.comparisons import close, copy_layers, random_like
 
 RATES = [0.1, 0.02, 0.3, 0.05, 0.07]
 
@@ -65,7 +65,7 @@ def scalar(optimizer: Optimizer, theta: float, steps: list[float], rate: float) 
     ids=["sgd", "momentum", "nesterov", "adam", "adam with settings"],
 )
 def test_updates_match_scikit_learn(ours: Optimizer, theirs: Any, settings: dict[str, Any]) -> None:
-    parameters = [theta for layer in copied(start()) for theta in layer]
+    parameters = [theta for layer in copy_layers(start()) for theta in layer]
     oracle = theirs(parameters, **settings)
     for gradient, rate in zip(gradients(), RATES, strict=True):
         oracle.learning_rate_init = oracle.learning_rate = rate
@@ -126,7 +126,7 @@ def test_optimisers_reduce_to_each_other_at_zero_settings() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_inputs_are_not_modified(name: str) -> None:
     optimizer, layers, gradient = OPTIMIZERS[name](), start(), gradients()[0]
-    before, slope = copied(layers), copied(gradient)
+    before, slope = copy_layers(layers), copy_layers(gradient)
     state = optimizer.init(layers)
     once = optimizer.update(layers, gradient, state, 0.1)[0]
     again = optimizer.update(layers, gradient, state, 0.1)[0]

@@ -21,7 +21,7 @@ from batchprop.objective import Objective
 from batchprop.optimizers import OPTIMIZERS, Optimizer
 from batchprop.params import tree_map
 from batchprop.training import EpochRecord, TrainConfig, TrainState, init_state, train
-from tests.core.comparing import close, dot, random_like
+from tests.core.comparisons import close, dot, random_like
 
 N = 60
 RNG = np.random.default_rng(0)

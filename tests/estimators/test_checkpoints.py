@@ -266,7 +266,7 @@ def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path) -> None:
 
 def test_fit_killed_thirty_times_gives_the_same_weights(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "tests.estimators.killing", str(tmp_path)],
+        [sys.executable, "-m", "tests.estimators.kills", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

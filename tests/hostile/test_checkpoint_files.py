@@ -15,7 +15,7 @@ import batchprop as bp
 from batchprop.errors import BatchpropError, CheckpointError
 from batchprop.estimators.checkpoints import CheckpointData, Checkpoints, deserialize, serialize, sha256
 from tests.estimators.tables import estimator, quiet, table
-from tests.hostile.crafting import bounded, cut, flipped
+from tests.hostile.crafted_files import cut, flip_bits, run_bounded
 
 pytestmark = quiet
 
@@ -86,7 +86,7 @@ def test_other_files_are_refused(content, tmp_path):
 
 def test_truncated_and_bit_flipped_files_are_refused(whole, tmp_path):
     content, saved = whole
-    for damaged in (*cut(content, 20), *flipped(content, 60)):
+    for damaged in (*cut(content, 20), *flip_bits(content, 60)):
         file = tmp_path / "one"
         file.write_bytes(damaged)
         try:
@@ -169,7 +169,7 @@ def test_too_deeply_nested_metadata_is_refused(whole, tmp_path):
 
 def test_header_with_a_huge_declared_size_takes_little_memory(tmp_path):
     (tmp_path / "one").write_bytes(pack_header(HEADER["huge"]))
-    ended = bounded(
+    ended = run_bounded(
         "from batchprop.estimators.checkpoints import deserialize\nfrom pathlib import Path",
         "deserialize(Path(sys.argv[1]))",
         tmp_path / "one",

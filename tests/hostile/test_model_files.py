@@ -11,8 +11,8 @@ from batchprop.errors import ModelError
 from batchprop.tabular.persistence import MODEL, load_pipeline
 from tests.cli.commands import flowers, run
 from tests.hostile import models, unsound  # noqa: F401 which fill CRAFTED
-from tests.hostile.changing import CRAFTED
-from tests.hostile.crafting import bounded, count_calls, cut, flipped, with_schema
+from tests.hostile.crafted_files import count_calls, cut, flip_bits, run_bounded, with_schema
+from tests.hostile.model_changes import CRAFTED
 
 MAX_LINE = 600
 ENDLESS = [
@@ -43,7 +43,7 @@ def test_commands_refuse_crafted_models_in_bounded_memory(saved, folder):
         make(saved, folder / f"{name}.skops")
         names.append(f"{name}.skops")
     data = flowers(folder / "flowers.csv")
-    told = bounded(
+    told = run_bounded(
         "from typer.testing import CliRunner\nfrom batchprop.cli.app import app\n"
         "import batchprop.cli.look_command, batchprop.tabular.predictions, batchprop.tabular.persistence",
         "data, *names = sys.argv[1:]\n"
@@ -80,7 +80,7 @@ def test_any_flipped_bit_is_detected_or_changes_no_prediction(saved, folder):
     path, data = folder / MODEL, flowers(folder / "flowers.csv")
     sound = run("predict", saved, data).stdout
     noticed = 0
-    for content in flipped(saved.read_bytes(), 120):
+    for content in flip_bits(saved.read_bytes(), 120):
         path.write_bytes(content)
         done = CliRunner().invoke(app, ["predict", str(path), str(data)])
         if done.exit_code == 0:

@@ -5,7 +5,7 @@ import pytest
 
 from batchprop.data.reader import read_table, read_tables
 from batchprop.errors import DataError
-from tests.hostile.crafting import bounded, cut, named
+from tests.hostile.crafted_files import cut, run_bounded, write_file
 
 
 def table(folder):
@@ -33,7 +33,7 @@ print("ended", odd)
 
 
 def test_changed_footer_never_crashes_the_process(folder):
-    told = bounded(
+    told = run_bounded(
         "import warnings\nfrom pathlib import Path\nfrom batchprop.errors import BatchpropError\n"
         "from batchprop.data.reader import read_tables",
         EACH_BYTE,
@@ -46,7 +46,7 @@ def test_changed_footer_never_crashes_the_process(folder):
 
 def test_column_name_that_is_not_text_is_refused(folder):
     path = table(folder)
-    named(path, path.read_bytes().replace(b"town", b"tow\xd1"))
+    write_file(path, path.read_bytes().replace(b"town", b"tow\xd1"))
     for reading in (read_table, read_tables):
         with pytest.raises(DataError, match="damaged or incomplete Parquet file"):
             reading(path)
@@ -55,7 +55,7 @@ def test_column_name_that_is_not_text_is_refused(folder):
 def test_a_file_cut_short_is_refused(folder):
     path = table(folder)
     for content in cut(path.read_bytes(), 30):
-        named(path, content)
+        write_file(path, content)
         for reading in (read_table, read_tables):
             with pytest.raises(DataError, match=r"table\.parquet"):
                 reading(path)
@@ -77,7 +77,7 @@ for reader in (read_table, read_tables):
 
 
 def test_dictionary_word_that_expands_to_gigabytes_is_refused(folder):
-    told = bounded(
+    told = run_bounded(
         "from batchprop.errors import BatchpropError\n"
         "from batchprop.data.reader import read_table, read_tables",
         LONG_WORD,

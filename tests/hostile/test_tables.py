@@ -17,7 +17,7 @@ from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from batchprop.tabular import model_files
-from tests.hostile.crafting import bounded, named
+from tests.hostile.crafted_files import run_bounded, write_file
 from tests.hostile.tables import tables
 
 QUICK = ("--engine", "numpy", "--epochs", 1, "--hidden", 2, "--batch-size", 8)
@@ -65,7 +65,7 @@ def invoke_command(*words):
     return done
 
 
-def trained(path, target, out):
+def train(path, target, out):
     return invoke_command("train", path, f"--target={target.strip()}", "--out", out, *QUICK)
 
 
@@ -94,7 +94,7 @@ def written(table, path):
 @given(table=tables())
 def test_any_table_is_predicted_or_refused(place, without_pictures, table):
     path = written(table, place() / "table.parquet")
-    if trained(path, table.column_names[-1], "model").exit_code:
+    if train(path, table.column_names[-1], "model").exit_code:
         return
     check_finite(answers("model", path, "answers.parquet"), table.num_rows)
 
@@ -103,7 +103,7 @@ def test_any_table_is_predicted_or_refused(place, without_pictures, table):
 @given(table=tables(kinds=("float", "few words", "text"), bad_targets=False))
 def test_any_table_has_a_report(place, table):
     path = written(table, place() / "table.parquet")
-    done = trained(path, table.column_names[-1], "model")
+    done = train(path, table.column_names[-1], "model")
     refusals = ("no column is left", "at least 10", "holds inf in row", "holds -inf in row")
     assert done.exit_code == 0 or any(refusal in done.stderr for refusal in refusals)
 
@@ -115,13 +115,13 @@ def test_csv_and_parquet_give_the_same_predictions(place, without_pictures, tabl
     parquet, text = written(table, folder / "table.parquet"), folder / "table.csv"
     pyarrow.csv.write_csv(table, text)
     target = table.column_names[-1]
-    refused = trained(parquet, target, "of-parquet")
+    refused = train(parquet, target, "of-parquet")
     if refused.exit_code:
-        told = trained(text, target, "of-text")
+        told = train(text, target, "of-text")
         assert told.exit_code == refused.exit_code
         assert told.stderr.replace("table.csv", "table.parquet") == refused.stderr
         return
-    assert trained(text, target, "of-text").exit_code == 0
+    assert train(text, target, "of-text").exit_code == 0
     expected = answers("of-parquet", parquet, "1.parquet")
     check_finite(expected, table.num_rows)
     for model, path in (("of-parquet", text), ("of-text", text), ("of-text", parquet)):
@@ -138,7 +138,7 @@ def learn(folder, **columns):
     made = {name: column.take([i % len(column) for i in range(rows)]) for name, column in columns.items()}
     made["y"] = pa.array([i % 2 for i in range(rows)])
     path = written(pa.table(made), folder / "table.parquet")
-    done = trained(path, "y", "model")
+    done = train(path, "y", "model")
     if done.exit_code == 0:
         check_finite(answers("model", path, "answers.parquet"), rows)
     return done
@@ -176,13 +176,13 @@ def test_column_with_a_zero_byte_in_its_name_is_dropped(folder, without_pictures
 
 def test_labels_that_differ_by_a_zero_byte_stay_distinct(folder):
     path = written(pa.table({"x": range(20), "y": ["a", "a\0"] * 10}), folder / "t.parquet")
-    assert "the target 'y' holds a zero byte in row 2" in trained(path, "y", "model").stderr
+    assert "the target 'y' holds a zero byte in row 2" in train(path, "y", "model").stderr
 
 
 def test_targets_of_very_different_magnitudes_train_without_warnings(folder, without_pictures):
     frame = pd.DataFrame({"x": np.arange(24) % 5 / 3, "y": [0.5, -3.0, 1e30] * 8})
     frame.to_csv(folder / "t.csv", index=False)
-    assert trained(folder / "t.csv", "y", "model").stderr == ""
+    assert train(folder / "t.csv", "y", "model").stderr == ""
 
 
 # --- a million columns --------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def wide_csv(columns):
     ids=["csv", "parquet", "parquet, nearly", "parquet, just"],
 )
 def test_million_columns_are_refused_with_a_reason(folder, name, make, columns, reason):
-    path = named(folder / name, make(columns))
+    path = write_file(folder / name, make(columns))
     # The last of them has its columns counted one by one, which takes a second.
     readers = (
         (read_table,)
@@ -244,9 +244,9 @@ def test_million_columns_are_refused_with_a_reason(folder, name, make, columns, 
 
 
 def test_a_million_columns_are_refused_in_bounded_memory(folder):
-    named(folder / "wide.csv", wide_csv(MILLION))
-    named(folder / "wide.parquet", wide_parquet(MILLION))
-    told = bounded(
+    write_file(folder / "wide.csv", wide_csv(MILLION))
+    write_file(folder / "wide.parquet", wide_parquet(MILLION))
+    told = run_bounded(
         "import batchprop.cli.train_command\nfrom batchprop.cli.app import app\n"
         "from typer.testing import CliRunner",
         "for name in ('wide.csv', 'wide.parquet'):\n"
@@ -272,7 +272,7 @@ def test_a_million_columns_are_refused_in_bounded_memory(folder):
     ids=["half a letter at the end", "a lone quote", "an empty name"],
 )
 def test_malformed_text_is_refused(folder, content, reason):
-    path = named(folder / "odd.csv", content)
+    path = write_file(folder / "odd.csv", content)
     for reading in (read_table, read_tables):
         with pytest.raises(DataError, match=reason):
             reading(path)

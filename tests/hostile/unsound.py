@@ -2,90 +2,90 @@
 
 import numpy as np
 
-from tests.hostile.changing import DAMAGED, NO_MODEL, crafted, entry_is, values_are
-from tests.hostile.crafting import node, with_part
+from tests.hostile.crafted_files import node, with_part
+from tests.hostile.model_changes import DAMAGED, NO_MODEL, entry_is, refused_with, values_are
 
 
-@crafted("not all finite")
+@refused_with("not all finite")
 def a_weight_that_is_no_number(saved, path):
     values_are(saved, path, "coefs_", lambda W: W * np.nan)
 
 
-@crafted("not all finite")
+@refused_with("not all finite")
 def a_bias_without_end(saved, path):
     values_are(saved, path, "intercepts_", lambda b: b + np.inf)
 
 
-@crafted("not all finite numbers")
+@refused_with("not all finite numbers")
 def weights_that_are_words(saved, path):
     values_are(saved, path, "coefs_", lambda W: W.astype(str))
 
 
-@crafted("differ in shape")
+@refused_with("differ in shape")
 def a_bias_too_short(saved, path):
     values_are(saved, path, "intercepts_", lambda b: b[:1])
 
 
-@crafted("layers do not fit")
+@refused_with("layers do not fit")
 def a_layer_too_narrow(saved, path):
     values_are(saved, path, "coefs_", lambda W: W[:-1], place=1)
 
 
-@crafted(NO_MODEL)
+@refused_with(NO_MODEL)
 def a_first_layer_for_another_table(saved, path):
     values_are(saved, path, "coefs_", lambda W: W[:-1])
 
 
-@crafted("4 classes and 3 outputs")
+@refused_with("4 classes and 3 outputs")
 def a_class_too_many(saved, path):
     values_are(saved, path, "classes_", lambda labels: np.append(labels, "more"))
 
 
-@crafted("2 classes and 3 outputs")
+@refused_with("2 classes and 3 outputs")
 def a_class_too_few(saved, path):
     values_are(saved, path, "classes_", lambda labels: labels[:-1])
 
 
-@crafted("two or more different labels")
+@refused_with("two or more different labels")
 def a_class_twice(saved, path):
     values_are(saved, path, "classes_", lambda labels: labels[[0, 0, 1]])
 
 
-@crafted(NO_MODEL)
+@refused_with(NO_MODEL)
 def a_kind_of_target_that_no_table_has(saved, path):
     entry_is(saved, path, "_target_kind", node("multilabel-indicator"))
 
 
-@crafted("center_ of its RobustScaler is not finite")
+@refused_with("center_ of its RobustScaler is not finite")
 def a_scale_that_is_no_number(saved, path):
     values_are(saved, path, "center_", lambda center: center * np.nan)
 
 
-@crafted(NO_MODEL)
+@refused_with(NO_MODEL)
 def an_unknown_activation(saved, path):
     entry_is(saved, path, "activation", node("reluu"))
 
 
-@crafted(NO_MODEL)
+@refused_with(NO_MODEL)
 def an_unknown_kind_of_column(saved, path):
     entry_is(saved, path, "sepal_width", node("numbers"))
 
 
-@crafted(DAMAGED)
+@refused_with(DAMAGED)
 def steps_that_are_a_number(saved, path):
     entry_is(saved, path, "steps", node(7))
 
 
-@crafted("truncated or damaged|no model as")
+@refused_with("truncated or damaged|no model as")
 def a_schema_that_is_a_list(saved, path):
     with_part(saved, path, "schema.json", b"[]")
 
 
-@crafted(NO_MODEL)
+@refused_with(NO_MODEL)
 def columns_that_are_a_list(saved, path):
     entry_is(saved, path, "kinds", node([1, 2]))
 
 
-@crafted(NO_MODEL)
+@refused_with(NO_MODEL)
 def a_target_that_is_a_list(saved, path):
     entry_is(saved, path, "target", node([1, 2]))

@@ -8,7 +8,7 @@ import pytest
 
 import batchprop as bp
 from tests.estimators.tables import estimator, table
-from tests.microscope.browsing import RATE, ROWS, opened
+from tests.microscope.browser_pages import RATE, ROWS, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def file(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def seen(browser: Browser, file: Path) -> Iterator[OpenPage]:
-    result = opened(browser, file)
+    result = open_file(browser, file)
     yield result
     result.close()
     assert result.said == []

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 import batchprop as bp
 from batchprop.errors import InputError, ParameterError
 from tests.estimators.tables import TARGETS, estimator, quiet, refused, table
-from tests.microscope.reading import numbers, page_data
+from tests.microscope.embedded_data import numbers, page_data
 
 pytestmark = quiet
 

@@ -13,14 +13,14 @@ import batchprop as bp
 from tests import browsers
 from tests.browsers import violations
 from tests.estimators.tables import estimator, quiet, table
-from tests.microscope.browsing import (
+from tests.microscope.browser_pages import (
     ROWS,
     assert_matches,
     current_step,
     go_to,
     library_matrices,
     matrix_names,
-    opened,
+    open_file,
     read_matrix,
     steps,
 )
@@ -60,7 +60,7 @@ def test_slider_goes_back_to_the_initial_weights(page: Page, model: Any) -> None
 
 def test_url_fragment_opens_that_step(browser: Browser, file: Path) -> None:
     for end, step in (("#collapse-2", "collapse-2"), ("#nothing", "forward-0")):
-        opened_page = browsers.opened(browser, file.as_uri() + end, "figure")
+        opened_page = browsers.open_page(browser, file.as_uri() + end, "figure")
         assert current_step(opened_page.page) == step
         opened_page.close()
 
@@ -170,7 +170,7 @@ def test_slices_collapse_to_the_mean_which_equals_the_product(page: Page) -> Non
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
-    opened_page = opened(browser, file, width=width, color_scheme=scheme)
+    opened_page = open_file(browser, file, width=width, color_scheme=scheme)
     # A step changes its own equations and which line is marked; the list of all steps, which is most of the
     # page, stays as it was looked at with the first.
     for line, parts in (
@@ -193,7 +193,7 @@ def test_overflowing_network_is_drawn(browser: Browser, tmp_path: Path, model: A
     broken.coefs_ = [broken.coefs_[0] * np.inf, *broken.coefs_[1:]]
     with np.errstate(all="ignore"):
         file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
-    opened_page = opened(browser, file)
+    opened_page = open_file(browser, file)
     for line in STEPS:
         go_to(opened_page.page, line)
         assert matrix_names(opened_page.page)
@@ -209,7 +209,7 @@ def test_labels_are_never_markup(browser: Browser, tmp_path: Path) -> None:
     file = bp.microscope.look(estimator("binary").fit(X, y), X, y, rows=3, about="<i>a</i>").save(
         tmp_path / "t.html"
     )
-    opened_page = opened(browser, file)
+    opened_page = open_file(browser, file)
     assert opened_page.page.locator("h1").inner_text() == "<i>a</i> through 5-8-1"
     assert opened_page.page.locator("main img, main b, main i").count() == 0
     assert "<img src=x onerror=alert(1)>" in opened_page.page.locator("table.examples-table").inner_text()

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import batchprop as bp
 from tests.estimators.tables import estimator, quiet, table
-from tests.microscope.browsing import ROWS, current_step, go_to, library_matrices, opened, read_matrix
+from tests.microscope.browser_pages import ROWS, current_step, go_to, library_matrices, open_file, read_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path:
     images = np.zeros((len(X), 2, 3))
     images[:, 1, 2] = 200
     file = bp.microscope.look(model, X[:3], y[:3], images=images[:3]).save(tmp_path / "images.html")
-    opened_page = opened(browser, file)
+    opened_page = open_file(browser, file)
     shown = opened_page.page.locator(".thumbnail .input-image")
     assert shown.count() == 3
     assert shown.first.get_attribute("aria-label") == "row 0 as an image, 2 × 3, colours from 0 to 200"
@@ -94,7 +94,7 @@ def test_mean_loss_uses_the_weights_of_the_batch(browser: Browser, tmp_path: Pat
     file = bp.microscope.look(model, X[:4], y[:4]).save(tmp_path / "weights.html")
     weights = model.network_and_batch(X[:4], y[:4])[1].weights
     losses = model.backprop(X[:4], y[:4]).losses
-    opened_page = opened(browser, file)
+    opened_page = open_file(browser, file)
     go_to(opened_page.page, "loss")
     expected = f"The weighted mean of the 4 losses is {np.average(losses, weights=weights):.4g}."
     assert opened_page.page.locator(".equation-note").inner_text() == expected
@@ -113,7 +113,7 @@ def test_number_columns_sort_numerically_and_stay_sorted(browser: Browser, tmp_p
     model = estimator("single").fit(X, y, record_examples=True)
     y = np.array([10.0, -3.5, 9.5, -12.0, 0.25, 1e-7])
     file = bp.microscope.look(model, X[:ROWS], y).save(tmp_path / "numbers.html")
-    opened_page = opened(browser, file)
+    opened_page = open_file(browser, file)
     for key, values in (("label", y), ("prediction", model.predict(X[:ROWS]))):
         head = opened_page.page.locator(f'th[data-key="{key}"]')
         head.locator("button").click()
@@ -138,7 +138,7 @@ def test_nan_sorts_last_in_both_directions(browser: Browser, tmp_path: Path, mod
     X[1] *= 1e308
     with np.errstate(all="ignore"):
         file = bp.microscope.look(model, X, y[:4]).save(tmp_path / "odd.html")
-    opened_page = opened(browser, file)
+    opened_page = open_file(browser, file)
     head = opened_page.page.locator('th[data-key="norm"] button')
     values = opened_page.page.eval_on_selector_all(
         'td[data-key="norm"]', "all => all.map(one => Number(one.dataset.value))"
@@ -192,7 +192,7 @@ def test_partly_drawn_matrix_states_its_full_shape_and_one_example_is_singular(
 ) -> None:
     X, y = table("binary")
     model = estimator("binary", hidden_layer_sizes=(100,), max_iter=2).fit(X, y)
-    opened_page = opened(browser, bp.microscope.look(model, X[:1], y[:1]).save(tmp_path / "part.html"))
+    opened_page = open_file(browser, bp.microscope.look(model, X[:1], y[:1]).save(tmp_path / "part.html"))
     assert opened_page.page.locator(".gradient-change").inner_text().endswith("with its 1 example.")
     go_to(opened_page.page, "forward-1")
     for name, shape in (("W1", "100 × 5, 64 × 5 drawn"), ("b1", "100 × 1, 64 × 1 drawn"), ("B", "5 × 1")):
@@ -204,7 +204,7 @@ def test_partly_drawn_matrix_states_its_full_shape_and_one_example_is_singular(
 def test_terms_of_a_poisson_loss_add_up(browser: Browser, tmp_path: Path) -> None:
     X, y = table("counts")
     model = estimator("counts", loss="poisson").fit(X, y)
-    opened_page = opened(browser, bp.microscope.look(model, X, y, rows=4).save(tmp_path / "poisson.html"))
+    opened_page = open_file(browser, bp.microscope.look(model, X, y, rows=4).save(tmp_path / "poisson.html"))
     go_to(opened_page.page, "loss")
     opened_page.page.locator('figure[data-name="losses"]').focus()
     opened_page.page.keyboard.press("ArrowDown")
@@ -221,7 +221,7 @@ def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
     browser: Browser, tmp_path: Path
 ) -> None:
     X, y = table("single")
-    opened_page = opened(
+    opened_page = open_file(
         browser,
         bp.microscope.look(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browsers import opened
-from tests.playground.serving import Playing, serving
+from tests.browsers import open_page
+from tests.playground.servers import Playing, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
         opens: list[Playing] = []
 
         def begin(settings: dict[str, Any] | None = None, **options: Any) -> Playing:
-            served = stack.enter_context(serving(**(settings or {})))
-            seen = opened(browser, served.address, ".speeds input:checked", **options)
+            served = stack.enter_context(serve(**(settings or {})))
+            seen = open_page(browser, served.address, ".speeds input:checked", **options)
             seen.page.set_default_timeout(30_000)
             stack.callback(seen.close)
             opens.append(Playing(seen, served))

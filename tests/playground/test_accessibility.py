@@ -12,7 +12,7 @@ from tests.browsers import violations
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.playground.serving import Playing
+    from tests.playground.servers import Playing
 
 expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
 expect.set_options(timeout=30_000)

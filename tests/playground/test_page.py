@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from tests.browsers import opened, violations
-from tests.microscope.browsing import go_to, read_matrix
-from tests.playground.serving import PETS
+from tests.browsers import open_page, violations
+from tests.microscope.browser_pages import go_to, read_matrix
+from tests.playground.servers import PETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.playground.serving import Playing
+    from tests.playground.servers import Playing
 
 expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
 expect.set_options(timeout=30_000)
@@ -272,7 +272,7 @@ def test_rejected_file_changes_nothing(playing: Playing) -> None:
 
 @pytest.mark.parametrize("how", ["in the page", "in its terminal"])
 def test_every_page_shows_the_end(playing: Playing, browser: Browser, how: str) -> None:
-    other = opened(browser, playing.served.address, ".speeds input:checked")
+    other = open_page(browser, playing.served.address, ".speeds input:checked")
     if how == "in the page":
         playing.at(".end").click()
     else:
@@ -294,7 +294,7 @@ def test_fifth_page_shows_the_limit(playing: Playing, browser: Browser) -> None:
     playing.page.evaluate("""window.more = Promise.all([1, 2, 3].map(
       () => new Promise(told => new EventSource("events").addEventListener("setup", told))
     ))""")
-    other = opened(browser, playing.served.address, ".connection-notice:not([hidden])")
+    other = open_page(browser, playing.served.address, ".connection-notice:not([hidden])")
     expect(other.page.locator(".connection-notice")).to_have_text(
         "4 pages of the playground are open: close one"
     )

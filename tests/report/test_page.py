@@ -11,7 +11,7 @@ import pytest
 from batchprop import report
 from tests.browsers import violations
 from tests.cli.commands import QUICK, flowers, run
-from tests.microscope.browsing import opened
+from tests.microscope.browser_pages import open_file
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,7 +27,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
-    opened_page = opened(browser, file, width=width, color_scheme=scheme)
+    opened_page = open_file(browser, file, width=width, color_scheme=scheme)
     page = opened_page.page
     for summary in page.locator("summary").all():
         summary.click()

@@ -23,7 +23,7 @@ def random_like(layers: Layers, rng: np.random.Generator) -> Layers:
     return tree_map(lambda theta: rng.normal(size=theta.shape), layers)
 
 
-def moved(layers: Layers, direction: Layers, far: float) -> Layers:
+def move(layers: Layers, direction: Layers, far: float) -> Layers:
     """Move the parameters along a direction."""
     return tree_map(lambda theta, v: theta + far * v, layers, direction)
 
@@ -33,7 +33,7 @@ def dot(a: Layers, b: Layers) -> float:
     return sum(float(np.vdot(x.W, y.W) + np.vdot(x.b, y.b)) for x, y in zip(a, b, strict=True))
 
 
-def copied(layers: Layers) -> Layers:
+def copy_layers(layers: Layers) -> Layers:
     """Copy the layers."""
     return tuple(Layer(W.copy(), b.copy()) for W, b in layers)
 

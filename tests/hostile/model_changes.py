@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.hostile.crafting import array_of, dicts, parts_of, with_part, with_schema
+from tests.hostile.crafted_files import array_of, dicts, parts_of, with_part, with_schema
 
 FOREIGN = "holds types that no model of batchprop has"
 DAMAGED = "is truncated or damaged"
@@ -16,7 +16,7 @@ NO_MODEL = "is no model as `batchprop train` writes it"
 CRAFTED: dict[str, tuple[Callable[[Path, Path], None], str]] = {}
 
 
-def crafted(refusal):
+def refused_with(refusal):
     def keep(make):
         CRAFTED[make.__name__] = (make, refusal)
         return make
@@ -28,7 +28,7 @@ def schema_of(saved):
     return json.loads(parts_of(saved)["schema.json"])
 
 
-def replaced(name, new):
+def replace_node(name, new):
     """Return a schema change that replaces the entry `name` by another node."""
 
     def change(schema):
@@ -40,7 +40,7 @@ def replaced(name, new):
 
 
 def entry_is(saved, path, name, new):
-    return with_schema(saved, path, replaced(name, new))
+    return with_schema(saved, path, replace_node(name, new))
 
 
 def array_is(saved, path, name, content, place=0):

@@ -20,7 +20,7 @@ from tests.estimators.tables import table
 KILLS = 30
 
 
-def trained(folder: Path | None) -> str:
+def train(folder: Path | None) -> str:
     """Fit, resuming from the folder's checkpoints, and return a digest of the weights."""
     warnings.simplefilter("ignore")
     X, y = table("multiclass", 200)
@@ -34,13 +34,13 @@ def trained(folder: Path | None) -> str:
     return hashlib.sha256(b"".join(coef.tobytes() for coef in model.coefs_)).hexdigest()
 
 
-def killed(folder: Path, moments: random.Random) -> bool:
+def kill_fit(folder: Path, moments: random.Random) -> bool:
     """Train in a child process, kill it at a random moment, and return whether it had finished."""
     listen, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        telling(tell)
-        trained(folder)
+        report_writes(tell)
+        train(folder)
         os._exit(0)
     os.close(tell)
     for _ in range(moments.randrange(4)):
@@ -53,7 +53,7 @@ def killed(folder: Path, moments: random.Random) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def telling(tell: int) -> None:
+def report_writes(tell: int) -> None:
     """Write one byte to the pipe for every checkpoint."""
     write = Checkpoints.write
 
@@ -70,8 +70,8 @@ def main() -> None:
     fit_module.CHUNK_SECONDS = 0.0
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     folder, moments = Path(sys.argv[1]) / "kept", random.Random(0)  # noqa: S311 no secret
-    kills = sum(killed(folder, moments) for _ in range(KILLS))
-    sys.stdout.write(json.dumps({"kills": kills, "whole": trained(None), "resumed": trained(folder)}))
+    kills = sum(kill_fit(folder, moments) for _ in range(KILLS))
+    sys.stdout.write(json.dumps({"kills": kills, "whole": train(None), "resumed": train(folder)}))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def cut(content, count, seed=0):
     return [content[:place] for place in (0, 1, len(content) - 1, *places)]
 
 
-def flipped(content, count, seed=0):
+def flip_bits(content, count, seed=0):
     """Yield the content with one random bit flipped."""
     rng = np.random.default_rng(seed)
     for place, bit in zip(rng.integers(len(content), size=count), rng.integers(8, size=count), strict=True):
@@ -146,7 +146,7 @@ resource.setrlimit(resource.RLIMIT_CPU, (100, 100))
 """
 
 
-def bounded(imports, code, *words, cwd, room=ROOM):
+def run_bounded(imports, code, *words, cwd, room=ROOM):
     """Run code in a process with limited memory and time.
 
     The limit excludes the memory of the imports.
@@ -178,7 +178,7 @@ def count_calls(function, *arguments):
     return count
 
 
-def named(path, content):
+def write_file(path, content):
     """Write bytes to a file, creating its folder if needed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

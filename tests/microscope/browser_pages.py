@@ -34,9 +34,9 @@ _NUMBERS = """async figure => {
 }"""
 
 
-def opened(browser: Browser, file: Path, **options: Any) -> OpenPage:
+def open_file(browser: Browser, file: Path, **options: Any) -> OpenPage:
     """Open a file from disk in the browser."""
-    return browsers.opened(browser, file.as_uri(), "figure", **options)
+    return browsers.open_page(browser, file.as_uri(), "figure", **options)
 
 
 def matrix_names(page: Page) -> list[str]:

@@ -46,7 +46,7 @@ def in_shape(flat: list[Any], like: Layers) -> Layers:
     )
 
 
-def collapsed(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any) -> dict[str, Any]:
+def collapse_all(g: BatchGradient, direction: Layers, max_norm: Any, max_norms: Any) -> dict[str, Any]:
     """Every collapse of `g`, computed from the factors."""
     some = BatchGradient(tuple(dZ[:, SOME] for dZ in g.dZ), tuple(H[:, SOME] for H in g.H))
     return {
@@ -78,7 +78,7 @@ def expected(
     v = np.concatenate([theta.ravel() for layer in direction for theta in layer])
     norms = np.linalg.norm(G, axis=1)
 
-    def averaged(factors: list[Any]) -> Layers:
+    def average(factors: list[Any]) -> Layers:
         return in_shape([(c * f) @ rows for f, rows in zip(factors, layers, strict=True)], like)
 
     own = [min(max_norm, length) / length if length else 1.0 for length in norms]
@@ -101,9 +101,9 @@ def expected(
         ),
         "noise": (trace, squared_norm),
         "noise_scale": np.inf if squared_norm <= 0 else trace / squared_norm,
-        "clipped": averaged([own] * len(layers)),
-        "clipped_per_layer": averaged(by_layer),
-        "normalized": averaged([max_norm / (norms + STABILITY)] * len(layers)),
+        "clipped": average([own] * len(layers)),
+        "clipped_per_layer": average(by_layer),
+        "normalized": average([max_norm / (norms + STABILITY)] * len(layers)),
         "kronecker_factors": second_moments(case, of_rows, c),
     }
 

@@ -27,6 +27,6 @@ def fit(estimator, *data, **extra):
         return estimator.fit(*(data or table()), **extra)
 
 
-def stopping(epoch):
+def stop(epoch):
     """A callback that stops training in the second epoch."""
     return epoch.number == 2

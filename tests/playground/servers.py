@@ -53,7 +53,7 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(**settings: Any) -> Iterator[Served]:
+def serve(**settings: Any) -> Iterator[Served]:
     """Serve on a free port, in a separate thread."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
