@@ -7,6 +7,8 @@ CORE   := src/batchprop/*.py,src/batchprop/engines/*.py
 # What shells share is no part of the core.
 SHARED := src/batchprop/files.py,src/batchprop/webdata.py
 OUT    ?= build/digits
+# Most of what is installed is never imported, so compiling all of it would take longer than installing it.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # Tests by which the core's coverage is measured: its doctests and tests, but for those that take long and reach
 # nothing that these do not, since a traced test takes half as long again.
 TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchprop/engines \
@@ -93,35 +95,35 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.tables: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[play]'
+	$(INSTALL) --editable '.[play]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@mkdir -p build
 	@touch $@ $(VENV)/.tables
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.tables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables,docs]'
+	$(INSTALL) --editable '.[tables,docs]'
 	@touch $@
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.tables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tables,fuzz]'
+	$(INSTALL) --editable '.[tables,fuzz]'
 	@touch $@
 
 $(VENV)/.bench: benchmarks/requirements.txt benchmarks/requirements-quick.txt $(VENV)/.tables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(INSTALL) -r benchmarks/requirements.txt
 	@touch $@
 
 $(VENV)/.bench-private: benchmarks/requirements-private.txt $(VENV)/.bench
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-private.txt
+	$(INSTALL) -r benchmarks/requirements-private.txt
 	@touch $@
 
 $(VENV)/.bench-bad-rows: benchmarks/requirements-bad-rows.txt $(VENV)/.bench-quick
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-bad-rows.txt
+	$(INSTALL) -r benchmarks/requirements-bad-rows.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.
 $(VENV)/.bench-quick: benchmarks/requirements-quick.txt $(VENV)/.tables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-quick.txt
+	$(INSTALL) -r benchmarks/requirements-quick.txt
 	@touch $@
