@@ -105,7 +105,20 @@ def library_matrices(
 
 def assert_matches(page: Page, expected: dict[str, Any], names: list[str] | None = None) -> set[str]:
     """Compare the current step's matrices with the library's."""
-    shown = names or matrix_names(page)
-    for name in shown:
-        assert_allclose(read_matrix(page, name), expected[name], rtol=2e-5, atol=2e-6, err_msg=name)
-    return set(shown)
+    # One call for all of them: each call waits for the browser to draw.
+    tables = page.evaluate(
+        f"""async names => {{
+      const all = {{}};
+      for (const figure of document.querySelectorAll("figure"))
+        if (!(figure.dataset.name in all)) all[figure.dataset.name] = figure;
+      const read = {_NUMBERS};
+      const result = {{}};
+      for (const name of names ?? Object.keys(all)) result[name] = await read(all[name]);
+      return result;
+    }}""",
+        names,
+    )
+    for name, rows in tables.items():
+        actual = np.array(rows, dtype=float)
+        assert_allclose(actual, expected[name], rtol=2e-5, atol=2e-6, err_msg=name)
+    return set(tables)
