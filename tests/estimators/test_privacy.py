@@ -58,6 +58,21 @@ def test_noise_is_calibrated_to_epsilon() -> None:
     assert less.noise_multiplier > spent.noise_multiplier
 
 
+def test_settings_without_meaning_warn_when_fitted() -> None:
+    with pytest.warns(UserWarning, match=r"delta=0\.1 is not below 1 / 120 rows"):
+        fitted(privacy=Privacy(delta=0.1, noise_multiplier=1.0))
+    with pytest.warns(UserWarning, match=r"epsilon is 0 after 32 steps with noise_multiplier=1e\+06"):
+        spent = fitted(privacy=Privacy(delta=1e-5, noise_multiplier=1e6)).privacy_spent_
+    assert spent.epsilon == 0
+
+
+def test_spent_budget_is_the_tighter_bound_at_large_epsilon() -> None:
+    spent = fitted(privacy=Privacy(delta=1e-5, noise_multiplier=0.05), max_iter=20).privacy_spent_
+    renyi = compute_epsilon(spent.runs, 1e-5, "rdp")
+    assert renyi > 1000
+    assert spent.epsilon == compute_epsilon(spent.runs, 1e-5) < 0.9 * renyi
+
+
 @quiet
 @pytest.mark.parametrize("engine", ENGINES)
 def test_without_clipping_and_noise_full_batches_train_plainly(engine: str) -> None:

@@ -32,7 +32,7 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
         outside = math.exp(epsilon + log_ndtr(-epsilon / mu - mu / 2))
         return float(ndtr(mu / 2 - epsilon / mu)) - outside - delta
 
-    return 0.0 if too_much(0.0) <= 0 else float(brentq(too_much, 0.0, 1e4, xtol=1e-13))
+    return 0.0 if too_much(0.0) <= 0 else float(brentq(too_much, 0.0, 1e9, xtol=1e-13, rtol=1e-14))
 
 
 def sampled_gaussian_divergence(run: SamplingRun) -> Any:
@@ -83,7 +83,7 @@ def loss(run: SamplingRun, x: Any) -> Any:
 def where(run: SamplingRun, level: Any) -> Any:
     """The x at which the loss is ``level``; −∞ below all losses."""
     q, sigma = run.sampling_rate, run.noise_multiplier
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if q == 1:
             return sigma**2 * level + 0.5
         odds = level + np.log(-np.expm1(math.log1p(-q) - level)) - math.log(q)

@@ -95,8 +95,63 @@ def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism(noise: float
     exact = oracle.gaussian_epsilon(math.sqrt(steps) / noise, DELTA)
     pld, rdp = (compute_epsilon([SamplingRun(1.0, noise, steps)], DELTA, kind) for kind in ACCOUNTANTS)
     assert exact <= rdp
-    # From 1000 on, "pld" is also the Rényi bound.
-    assert exact * (1 - 1e-6) <= pld <= (rdp if rdp >= 1000 else exact * 1.001)
+    assert exact * (1 - 1e-6) <= pld <= min(rdp, exact * 1.001)
+
+
+@pytest.mark.parametrize("delta", [1e-5, 1e-10])
+@pytest.mark.parametrize("steps", [1, 30, 1000, 100_000])
+@pytest.mark.parametrize("half_square", [300, 650, 700, 745, 3000, 1e5, 1e6, 8e6])
+def test_large_epsilon_is_that_of_the_gaussian_mechanism(
+    half_square: float, steps: int, delta: float
+) -> None:
+    # From ε = 708 on, exp(−ε) is below the smallest float64 with all its digits.
+    mu = math.sqrt(2 * half_square)
+    exact = oracle.gaussian_epsilon(mu, delta)
+    run = SamplingRun(1.0, math.sqrt(steps) / mu, steps)
+    assert exact * (1 - 1e-6) <= compute_epsilon([run], delta) <= exact * 1.001
+
+
+# ε from 100 to 15,000, where the Rényi bound is up to twice the exact value.
+LARGE_GRID = [
+    SamplingRun(0.5, 0.628, 1000),
+    SamplingRun(0.5, 0.3, 1000),
+    SamplingRun(0.5, 0.05, 100),
+    SamplingRun(0.1, 0.5, 3000),
+    SamplingRun(0.1, 0.4, 20_000),
+    SamplingRun(0.9, 1.0, 2000),
+    SamplingRun(0.02, 0.25, 500),
+]
+
+
+@pytest.mark.parametrize(
+    ("run", "delta"), [*((run, DELTA) for run in LARGE_GRID), (LARGE_GRID[0], 1e-9)], ids=str
+)
+def test_large_epsilon_is_the_numerical_one_from_above(run: SamplingRun, delta: float) -> None:
+    wanted = oracle.numerical_epsilon([run], delta, reach=reach(run, delta), bins=2**19)
+    result = compute_epsilon([run], delta)
+    assert wanted * (1 - 1e-4) <= result <= wanted * (1 + 1e-3)
+    assert result < compute_epsilon([run], delta, "rdp")
+
+
+def test_large_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
+    def along(runs: list[SamplingRun]) -> list[float]:
+        return [compute_epsilon([run], DELTA) for run in runs]
+
+    # Both sides of every limit of the accounting: from ε = 20 to beyond the largest that "pld" computes.
+    by_noise = along([SamplingRun(0.5, 16.0 * 0.35**i, 1000) for i in range(12)])
+    by_rate = along([SamplingRun(0.001 * 2.0**i, 0.4, 1000) for i in range(10)])
+    by_steps = along([SamplingRun(0.5, 0.628, 10 * 3**i) for i in range(9)])
+    assert by_noise == sorted(by_noise)
+    assert by_rate == sorted(by_rate)
+    assert by_steps == sorted(by_steps)
+    assert max(by_noise) > accounting.MAX_PLD_EPSILON
+    assert min(by_noise) < accounting.MAX_EXPONENT < max(by_rate) < max(by_steps)
+
+
+def test_pld_is_never_above_rdp() -> None:
+    for rate, noise, steps in product((0.03, 1.0), (0.01, 1.0), (1, 1000)):
+        run = SamplingRun(rate, noise, steps)
+        assert compute_epsilon([run], DELTA) <= compute_epsilon([run], DELTA, "rdp")
 
 
 @pytest.mark.parametrize("delta", [1e-5, 1e-8, 1e-10])

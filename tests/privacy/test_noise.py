@@ -28,6 +28,7 @@ ASKED = [
     (50.0, 0.05, 2000),
     (900.0, 0.5, 100),
     (1e6, 0.5, 10),
+    (543.4, 0.5, 1000),
 ]
 
 
@@ -69,6 +70,12 @@ def test_noise_without_sampling_is_that_of_the_gaussian_mechanism() -> None:
     mu = 0.7
     sigma = calibrate_noise(oracle.gaussian_epsilon(mu, DELTA), DELTA, 1.0, 100)
     assert 1 <= sigma * mu / math.sqrt(100) <= 1.002
+
+
+def test_large_budget_needs_the_noise_that_spends_it() -> None:
+    # Noise of 0.628 spends 543.4; by the Rényi bound, 1012.7, it took 0.884.
+    sigma, _ = calibrated(543.4, 0.5, 1000, "pld")
+    assert sigma == pytest.approx(0.628, rel=2e-3)
 
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)

@@ -109,3 +109,27 @@ def test_numpy_numbers_become_python_numbers() -> None:
 def test_invalid_settings_are_refused_on_construction(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         Privacy(**({"delta": 1e-5} | arguments))
+
+
+@pytest.mark.parametrize(("delta", "rows"), [(0.01, 100), (0.5, 100), (1e-5, 100_000), (1 / 3, 3), (0.9, 2)])
+def test_delta_of_a_row_or_more_warns_when_a_fit_starts_or_goes_on(delta: float, rows: int) -> None:
+    asked = Privacy(delta=delta, noise_multiplier=0)
+    with pytest.warns(
+        UserWarning, match=rf"delta=.* is not below 1 / {rows} rows: .*; give a smaller delta, as"
+    ):
+        engine = asked.start(rows, 1, 5, None, seeded=False)
+    with pytest.warns(UserWarning, match="is not below 1 /"):
+        asked.resume(rows, 1, 5, engine.compute_spent(5), seeded=False)
+    Privacy(delta=0.9 / rows, noise_multiplier=0).start(rows, 1, 5, None, seeded=False)
+
+
+@pytest.mark.parametrize(("rows", "noise", "steps"), [(1000, 1e6, 10), (1000, 1e300, 1000), (10**8, 50.0, 3)])
+def test_noise_that_leaves_an_epsilon_of_zero_warns(rows: int, noise: float, steps: int) -> None:
+    asked = Privacy(delta=1e-9 if rows > 1000 else 1e-5, noise_multiplier=noise)
+    with pytest.warns(
+        UserWarning, match=rf"epsilon is 0 after {steps} steps .* give a smaller noise_multiplier"
+    ):
+        engine = asked.start(rows, 1, steps, None, seeded=False)
+    assert engine.compute_spent(steps).epsilon == 0
+    asked.start(rows, 1, 0, None, seeded=False)  # no step, no noise
+    Privacy(delta=1e-5, noise_multiplier=1.0).start(1000, 100, steps, None, seeded=False)

@@ -10,7 +10,7 @@ import numpy as np
 from batchprop import dp_sgd as mechanism
 from batchprop.batches import BatchSampler, minibatches, poisson_batches
 from batchprop.dp_sgd import AutomaticClipping, DPMechanism, FlatClipping, PerLayerClipping
-from batchprop.errors import ParameterError, unknown_option_error
+from batchprop.errors import ParameterError, unknown_option_error, warn
 from batchprop.privacy.accounting import SamplingRun, as_poisson, calibrate_noise, compute_epsilon
 from batchprop.privacy.budget import RELATION, PrivacySpent
 from batchprop.privacy.validation import (
@@ -43,7 +43,8 @@ class Privacy:
     Args:
         epsilon: the privacy guarantee, > 0. A few is usual; each unit multiplies the likelihood ratio of
             an outcome with and without a row by up to 2.7.
-        delta: the probability that the guarantee fails, in (0, 1). Choose it well below 1 / rows.
+        delta: the probability that the guarantee fails, in (0, 1). Choose it well below 1 / rows; from
+            1 / rows on, a fit warns.
         max_norm: C > 0, the clipping norm: the largest contribution of one row to the sum of gradients, as
             a norm over all layers.
         noise_multiplier: the standard deviation of the noise in units of C, ≥ 0. With 0, gradients are
@@ -51,7 +52,8 @@ class Privacy:
         clipping: "flat" scales a row's gradient by ``min(1, C / ‖g_i‖)``; "per_layer" scales each of its K
             layers by ``min(1, C / (√K ‖g_i,l‖))``, which keeps the whole within C; "automatic" scales the
             gradient by ``C / (‖g_i‖ + 0.01)``, so that C merges with the learning rate.
-        accountant: "pld" (privacy loss distribution, tight) or "rdp" (Rényi, looser, for any delta).
+        accountant: "pld" (privacy loss distribution, tight, and never above "rdp") or "rdp" (Rényi, looser,
+            for any delta).
         sampling: "poisson" draws each row for each batch independently, which is what the accounting
             covers. "shuffled" takes batches from shuffled rows, as ordinary training does. **The accounting
             does not cover it**: ε is reported as infinite, beside the ε of Poisson sampling.
@@ -108,7 +110,8 @@ class Privacy:
             seeded: whether a fixed seed draws the batches and the noise.
 
         Returns:
-            The plan.
+            The plan. It warns if delta is at least 1 / rows, or if ε of all steps is 0, as with so much
+            noise nothing is learned.
 
         Raises:
             ParameterError: the budget is too small.
@@ -129,7 +132,16 @@ class Privacy:
                 self.epsilon or 0.0, self.delta or 0.0, rate, steps, self.accountant, past_runs
             )
         seeded = seeded or (spent is not None and spent.seeded)
-        return PrivacyPlan(self, n_rows, expected_batch_size, noise, runs, seeded)
+        plan = PrivacyPlan(self, n_rows, expected_batch_size, noise, runs, seeded)
+        self._warn_if_delta_is_large(n_rows)
+        # The accounting keeps the result: the record at the end of the fit needs it again.
+        if steps and plan.compute_spent(steps).epsilon_if_poisson == 0:
+            warn(
+                f"epsilon is 0 after {steps} steps with noise_multiplier={noise:.4g}, at a sampling rate of "
+                f"{plan.sampling_rate:.4g} and delta={self.delta:g}: the weights tell nothing about a row, "
+                "and so learn hardly anything: give a smaller noise_multiplier, as 1, or an epsilon, as 3"
+            )
+        return plan
 
     def resume(
         self, n_rows: int, expected_batch_size: int, steps: int, spent: PrivacySpent, *, seeded: bool
@@ -151,6 +163,7 @@ class Privacy:
         """
         noise = spent.noise_multiplier if self.noise_multiplier is None else self.noise_multiplier
         plan = PrivacyPlan(self, n_rows, expected_batch_size, noise, spent.runs, seeded or spent.seeded)
+        self._warn_if_delta_is_large(n_rows)
         if self.epsilon is None:
             return plan
         # Refuse before the first step, not once the budget is exceeded: a released model cannot be recalled.
@@ -168,6 +181,13 @@ class Privacy:
                 "larger epsilon, or train on other rows"
             )
         return plan
+
+    def _warn_if_delta_is_large(self, n_rows: int) -> None:
+        if self.delta is not None and self.delta >= 1 / n_rows:
+            warn(
+                f"delta={self.delta:g} is not below 1 / {n_rows} rows: even a model that publishes a row "
+                f"chosen at random keeps such a guarantee; give a smaller delta, as {0.1 / n_rows:.0e}"
+            )
 
     def _set(self, name: str, value: float) -> None:
         # The checks return a Python float also for a NumPy one, so that repr needs no NumPy to be evaluated.
