@@ -115,7 +115,8 @@ class BaseMLP(FitInterface):
             checkpoint: a folder in which the fit keeps its state every five minutes, or a
                 ``batchprop.Checkpoints(folder, every=...)``.
             resume: whether to resume from the last checkpoint in that folder, if there is one. With the same
-                parameters and rows the result is that of an uninterrupted fit.
+                parameters, functions, initial weights and rows the result is that of an uninterrupted fit;
+                others are refused by name.
 
         Returns:
             The estimator.

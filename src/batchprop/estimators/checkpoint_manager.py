@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from batchprop.data.sources import DataSource
 from batchprop.errors import CheckpointError, DivergedError, ParameterError, warn
 from batchprop.estimators.checkpoints import CheckpointData, Checkpoints
 from batchprop.estimators.early_stopping import ValidationCallback
+from batchprop.estimators.fingerprint import first_difference
 from batchprop.estimators.fit_state import (
     FitState,
     from_plain,
@@ -25,19 +26,14 @@ from batchprop.estimators.fit_state import (
     to_plain,
 )
 from batchprop.estimators.interface import FitInterface
-from batchprop.estimators.solvers import HORIZON_SCHEDULES
 from batchprop.estimators.source_summary import DEFAULT_MEMORY
 from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
-from batchprop.network import Network
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainProgress
 
 MAX_REWINDS = 3
 """How often a diverging fit rewinds before it gives up."""
-
-_MAY_DIFFER = {"callbacks", "max_iter", "n_iter_no_change", "random_state", "tol", "verbose", "warm_start"}
-"""Parameters that may differ when a fit resumes."""
 
 _KEY_WORDS = 624
 """The size of the Mersenne Twister's state."""
@@ -133,45 +129,6 @@ def _check_savable(estimator: FitInterface, call: FitArgs) -> None:
                 raise ParameterError(f"{option} does not go with {other}: {reason}; leave one of them out")
 
 
-# ---- the fingerprint
-
-
-def fingerprint(
-    estimator: FitInterface, net: Network, engine: str, dataset: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what must be the same for a fit to resume, as plain data by name.
-
-    Args:
-        estimator: its parameters.
-        net: the initial network.
-        engine: runs the fit.
-        dataset: the fingerprint of its rows.
-    """
-    planned = estimator.learning_rate in HORIZON_SCHEDULES
-    free = (_MAY_DIFFER - {"max_iter"} if planned else _MAY_DIFFER) | {"engine"}
-    parameters = estimator.get_params(deep=False)
-    return {
-        "estimator": type(estimator).__name__,
-        "network": f"{list(net.sizes)} in {net.layers[0].b.dtype}",
-        "engine": engine,
-        **dataset,
-        **{name: _describe(value) for name, value in parameters.items() if name not in free},
-    }
-
-
-def _describe(value: Any) -> Any:
-    """A parameter as plain data; functions and objects become their names."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Sequence | np.ndarray):
-        return [_describe(entry) for entry in value]
-    if isinstance(value, Mapping):
-        return {str(key): _describe(entry) for key, entry in value.items()}
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(getattr(value, "__qualname__", getattr(value, "name", type(value).__name__)))
-
-
 def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
     """Refuse to resume with another fit than the saved one.
 
@@ -179,13 +136,14 @@ def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
         CheckpointError: they differ; the message says how.
     """
     with checkpoint_errors():
-        saved = dict(data.metadata["fingerprint"])
-    for name in {**saved, **current}:
-        if saved.get(name) != current.get(name):
-            raise CheckpointError(
-                f"the checkpoint is of another fit: {name} was {saved.get(name)}, and now is "
-                f"{current.get(name)}; set it as it was, or start over in another folder"
-            )
+        saved = join_arrays(data.arrays, dict(data.metadata["fingerprint"]), "fingerprint")
+        difference = first_difference(saved, current)
+    if difference is not None:
+        name, was, now = difference
+        raise CheckpointError(
+            f"the checkpoint is of another fit: {name} was {was}, and now is {now}; set it as it was, or "
+            "start over in another folder"
+        )
 
 
 # ---- the content of a checkpoint
@@ -200,7 +158,7 @@ def to_checkpoint(
         states: the current state as ``now``, and the best one as ``best`` if the fit may rewind to it.
         start: how it started.
         rows_seen: by earlier fits.
-        fingerprint: see ``fingerprint``.
+        fingerprint: see ``fingerprint.fingerprint``.
     """
     plain = {
         "fingerprint": fingerprint,
@@ -338,7 +296,7 @@ class CheckpointManager:
         callback: knows the state after each epoch.
         engine: runs the fit.
         start: how it started.
-        fingerprint: see ``fingerprint``; compared only if there are checkpoints.
+        fingerprint: see ``fingerprint.fingerprint``; compared only if there are checkpoints.
 
     Attributes:
         state: the current state of the fit.

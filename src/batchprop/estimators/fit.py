@@ -14,10 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from batchprop.batches import BatchSampler, GrowingBatchSampler
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import DivergedError, warn
-from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart, fingerprint
+from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart
 from batchprop.estimators.datasets import ArrayDataset, TrainingRows
 from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
 from batchprop.estimators.engines import fit_engine, overhead_in_rows
+from batchprop.estimators.fingerprint import fingerprint
 from batchprop.estimators.fit_state import get_extra_state, initial_fit_state
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.monitors import active_monitors, metric_fns_for, record_monitors
@@ -82,7 +83,7 @@ def fit(
     state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
     callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
     with start.lock():
-        manager = CheckpointManager(callback, plan.engine, start, _fingerprint(estimator, plan, start))
+        manager = CheckpointManager(callback, plan.engine, start, _fingerprint(estimator, plan, start, call))
         with limit_blas_threads(plan.engine, net.sizes, plan.batch_size):
             stopped = _run(estimator, plan, manager, 1 if call.partial else estimator.max_iter)
         state = manager.end(stopped=stopped)
@@ -129,11 +130,13 @@ def _plan(
     return plan, state
 
 
-def _fingerprint(estimator: FitInterface, plan: FitPlan, start: FitStart) -> dict[str, Any]:
+def _fingerprint(estimator: FitInterface, plan: FitPlan, start: FitStart, call: FitArgs) -> dict[str, Any]:
     # Only checkpoints compare it, and it reads every row.
     if start.checkpoints is None:
         return {}
-    return fingerprint(estimator, plan.config.network, plan.engine.name, plan.dataset.fingerprint())
+    total_steps = estimator.max_iter * math.ceil(plan.dataset.n_rows / plan.batch_size)
+    rows, engine = plan.dataset.fingerprint(), plan.engine.name
+    return fingerprint(estimator, plan.config.network, engine, rows, total_steps, call)
 
 
 def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_epochs: int) -> bool:
