@@ -7,7 +7,7 @@ B. ``dZ[k] (n_k, m)`` holds each example's derivative of its own loss; it is nev
 
 from typing import NamedTuple
 
-from batchprop.arrays import Array, matmul_transposed
+from batchprop.arrays import Array, matmul_transposed, namespace
 from batchprop.errors import InputError
 from batchprop.gradient import BatchGradient, Matrices
 from batchprop.network import Network
@@ -38,8 +38,11 @@ class Step(NamedTuple):
 
     @property
     def loss(self) -> Array:
-        """The batch's loss ``Σ w_i loss_i / Σ w_i``, a scalar array."""
-        return self.losses @ self.gradient.normalized_weights()
+        """The batch's loss ``Σ w_i loss_i / Σ w_i``, a scalar array; a weight of 0 leaves its example out."""
+        losses = self.losses
+        if self.weights is not None:
+            losses = namespace(losses).where(self.weights != 0, losses, 0.0)  # 0 · ∞ would be NaN
+        return losses @ self.gradient.normalized_weights()
 
     @property
     def gradient(self) -> BatchGradient:
@@ -59,7 +62,8 @@ def backprop(
         net: the network.
         B: the batch ``(n_0, m)``, one column per example.
         Y: the targets ``(K, m)``, in B's dtype.
-        weights: how much each example counts ``(m,)``, or None for equal weights; 0 leaves an example out.
+        weights: how much each example counts ``(m,)``, or None for equal weights. Only their ratios matter;
+            0 leaves an example out of the loss and the means, even where its numbers are infinite or NaN.
         masks: for each hidden layer the dropout mask ``(n_l, m)`` that multiplies its H, or None.
 
     Returns:
@@ -88,13 +92,16 @@ def backprop(
 def forward_backward(
     net: Network, B: Array, Y: Array, masks: Masks, scale: float | Array | None = None
 ) -> Step:
-    """Run the pass without checks, every dZ times ``scale``, a number or ``(m,)``; None is 1."""
+    """Run the pass without checks, every dZ times ``scale``, a number or ``(m,)``; None is 1.
+
+    A scale of 0 makes an example's dZ 0, whatever its targets hold.
+    """
     Z, H = forward(net, B, masks)
     P, losses = net.head.output_and_losses(Z[-1], Y)
     dZ = net.head.dZ(P, Y)
     if scale is not None:
         # Backward is linear in each column: scaling the K rows of the head's dZ scales every layer's.
-        dZ = dZ * scale
+        dZ = dZ * scale if isinstance(scale, float) else namespace(dZ).where(scale != 0, dZ, 0.0) * scale
     return Step(losses, P, Z, H, backward(net, Z, dZ, masks), None)
 
 

@@ -24,13 +24,18 @@ MICROBATCH_SIZE = 4096
 """The number of rows processed at once; a larger batch, which may not fit, is a sum of microbatches."""
 
 
+ORDINARY_WEIGHT = 2.0**20
+"""Weights whose largest lies between this and its reciprocal keep their size, which the penalty heeds."""
+
+
 class Dataset(NamedTuple):
     """The examples as rows.
 
     Attributes:
         X: inputs ``(n, n_0)``, dense or in SciPy's CSR form.
         Y: targets ``(n, K)``.
-        weights: how much each row counts ``(n,)``, or None for equal weights.
+        weights: how much each row counts ``(n,)``, or None for equal weights. A row of weight 0 counts as
+            absent, whatever numbers it holds, NaN and infinity too.
     """
 
     X: Any
@@ -62,6 +67,29 @@ def gather(dataset: Dataset, rows: Indices) -> Batch:
     """
     weights = None if dataset.weights is None else dataset.weights[rows]
     return Batch(take_columns(dataset.X, rows), take_columns(dataset.Y, rows), weights)
+
+
+def rescale_weights(weights: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return weights in float64, in units of their largest where that is far from 1.
+
+    In a batch's loss and gradient only ratios of weights matter. The penalty ``½ α ‖W‖² / Σw`` heeds their
+    size, as in scikit-learn, as long as their largest lies between 2⁻²⁰ and 2²⁰: beyond, their sum is no
+    number of rows, it may overflow or round to 0, and their largest counts as 1.
+
+    Example:
+        >>> rescale_weights(np.array([1e-300, 0.0, 5e-301])), rescale_weights(np.array([3.0, 1.0]))
+        (array([1. , 0. , 0.5]), array([3., 1.]))
+    """
+    unit = float(weight_unit(np.max(weights, initial=0)))
+    in_float64 = np.asarray(weights, dtype=np.float64)
+    return in_float64 if unit == 1 else in_float64 / unit
+
+
+def weight_unit(largest: Any) -> NDArray[np.float64]:
+    """Return the unit of weights by their largest: itself where it is far from 1, else 1; elementwise."""
+    largest = np.asarray(largest, dtype=np.float64)
+    ordinary = (largest >= 1 / ORDINARY_WEIGHT) & (largest <= ORDINARY_WEIGHT)
+    return np.where(ordinary | (largest == 0), 1.0, largest)
 
 
 def take_columns(X: Any, rows: Indices) -> Array:

@@ -2,7 +2,8 @@
 
 The weight gradient of example i in layer k is the outer product ``dz_i h_iᵀ``; the pair ``(dZ, H)`` holds all
 of them. Index legend: ``n_l`` units in a layer, ``n_{l-1}`` in the one below, ``m`` examples, ``k`` a layer
-from 0; c the normalized weights, ``w_i / Σw`` or ``1/m``. The weights enter means, and nothing else.
+from 0; c the normalized weights, ``w_i / Σw`` or ``1/m``. The weights enter means, and nothing else; an
+example of weight 0 is left out of every mean, even where its gradient is infinite or NaN.
 """
 
 from collections.abc import Iterable, Sequence
@@ -60,7 +61,8 @@ class BatchGradient(NamedTuple):
     Attributes:
         dZ: L + 1 matrices ``(n_l, m)``, the left factors.
         H: L + 1 matrices ``(n_{l-1}, m)``, the right factors.
-        weights: how much each example counts in a mean ``(m,)``, or None for equal weights.
+        weights: how much each example counts in a mean ``(m,)``, or None for equal weights. Only their ratios
+            matter, at any size; 0 leaves an example out, whatever its gradient is.
 
     Example:
         >>> import numpy as np
@@ -94,7 +96,7 @@ class BatchGradient(NamedTuple):
             >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).mean()
             (Layer(W=array([[5.5]]), b=array([1.5])),)
         """
-        return self.collapse(self.normalized_weights())
+        return self.without_weightless().collapse(self.normalized_weights())
 
     def normalized_weights(self) -> Array:
         """Each example's coefficient in the mean, c: ``w_i / Σw``, or ``1/m``; zeros where ``Σw = 0``.
@@ -115,9 +117,36 @@ class BatchGradient(NamedTuple):
         if self.weights is None:
             m = self.dZ[0].shape[1]
             return xp.full((m,), 1.0 / max(m, 1), dtype=self.dZ[0].dtype)
-        total = xp.sum(self.weights)
-        # Chosen with where, not with if: a compiled program cannot branch on the total.
-        return self.weights / xp.where(total > 0, total, xp.ones_like(total))
+        if isinstance(self.weights, np.ndarray):
+            # In float64, where no weight of any size rounds to 0 or to infinity in units of the largest.
+            w = _in_units_of_largest(np.asarray(self.weights, dtype=np.float64))
+            return xp.asarray(_divide_unless_zero(w, np.sum(w)), dtype=self.dZ[0].dtype)
+        w = _in_units_of_largest(self.weights)
+        return _divide_unless_zero(w, xp.sum(w))
+
+    def without_weightless(self) -> Self:
+        """The same gradients, but zeros for each example of weight 0, in dZ and in H.
+
+        A product of 0 and an infinite gradient would be NaN; a mean over the result is that over the other
+        examples, whatever the ones of weight 0 held.
+
+        Returns:
+            A BatchGradient; itself without weights. Costs ``O(m n)``.
+
+        Example:
+            >>> import numpy as np
+            >>> dZ, H = (np.array([[np.inf, 2.0]]),), (np.array([[3.0, 4.0]]),)
+            >>> BatchGradient(dZ, H, np.array([0.0, 1.0])).without_weightless().dZ[0]
+            array([[0., 2.]])
+        """
+        if self.weights is None:
+            return self
+        xp, counts = namespace(self.dZ[0]), self.weights != 0
+
+        def zeroed(matrices: Matrices) -> Matrices:
+            return tuple(xp.where(counts, M, xp.zeros_like(M)) for M in matrices)
+
+        return self._replace(dZ=zeroed(self.dZ), H=zeroed(self.H))
 
     # Collapses, and their opposite: single gradients
 
@@ -344,15 +373,16 @@ class BatchGradient(NamedTuple):
             >>> BatchGradient((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),)).variance()
             (Layer(W=array([[6.25]]), b=array([0.25])),)
         """
-        xp, c = namespace(self.dZ[0]), self.normalized_weights()
-        squares = BatchGradient(tuple(dZ**2 for dZ in self.dZ), tuple(H**2 for H in self.H)).collapse(c)
+        xp, c, g = namespace(self.dZ[0]), self.normalized_weights(), self.without_weightless()
+        squares = BatchGradient(tuple(dZ**2 for dZ in g.dZ), tuple(H**2 for H in g.H)).collapse(c)
 
         def spread(second: Array, first: Array) -> Array:
             # The difference of two nearly equal numbers may round to below 0.
             return xp.maximum(second - first**2, xp.zeros_like(first))
 
         return tuple(
-            Layer(spread(s.W, g.W), spread(s.b, g.b)) for s, g in zip(squares, self.mean(), strict=True)
+            Layer(spread(square.W, mean.W), spread(square.b, mean.b))
+            for square, mean in zip(squares, g.collapse(c), strict=True)
         )
 
     def noise(self) -> GradientNoise:
@@ -374,10 +404,10 @@ class BatchGradient(NamedTuple):
             >>> [float(estimate) for estimate in g.noise()]
             [2.0, 3.0]
         """
-        xp, c = namespace(self.dZ[0]), self.normalized_weights()
+        xp, c, g = namespace(self.dZ[0]), self.normalized_weights(), self.without_weightless()
         q, zero = c @ c, xp.zeros_like(c @ c)
-        square_of_mean = sum((squared_norm(theta) for layer in self.mean() for theta in layer), start=zero)
-        return estimate_gradient_noise(c @ self.squared_norms(), square_of_mean, q)
+        square_of_mean = sum((squared_norm(theta) for layer in g.collapse(c) for theta in layer), start=zero)
+        return estimate_gradient_noise(c @ g.squared_norms(), square_of_mean, q)
 
     def noise_scale(self) -> Array:
         """The gradient noise scale ``tr Σ / ‖G‖²``: the batch size at which noise and gradient match.
@@ -425,9 +455,9 @@ class BatchGradient(NamedTuple):
             >>> g.kronecker_factors()
             (KroneckerFactors(A=array([[12.5]]), G=array([[2.5]])),)
         """
-        c = self.normalized_weights()
+        c, g = self.normalized_weights(), self.without_weightless()
         return tuple(
-            KroneckerFactors((H * c) @ H.T, (dZ * c) @ dZ.T) for dZ, H in zip(self.dZ, self.H, strict=True)
+            KroneckerFactors((H * c) @ H.T, (dZ * c) @ dZ.T) for dZ, H in zip(g.dZ, g.H, strict=True)
         )
 
     # Clipping
@@ -587,6 +617,19 @@ def validate_direction(direction: Layers, shapes: list[tuple[int, int]]) -> None
         raise InputError(f"the direction is {what}, not W and b of each layer: {must}") from error
     if shapes_given != wanted:
         raise InputError(f"the direction has shapes {shapes_given} as W and b of each layer: {must}")
+
+
+def _in_units_of_largest(weights: Array) -> Array:
+    """Return weights divided by their largest, so that no sum of them overflows."""
+    # A batch without examples has no largest weight.
+    return _divide_unless_zero(weights, namespace(weights).max(weights)) if weights.shape[0] else weights
+
+
+def _divide_unless_zero(values: Array, divisor: Array) -> Array:
+    # Chosen with where, not with if: a compiled program cannot branch on the divisor.
+    xp = namespace(values)
+    divisor = xp.asarray(divisor)
+    return values / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
 
 
 def _validate_per_example(name: str, values: Array, m: int) -> None:

@@ -87,6 +87,9 @@ def microbatch_gradient(
 ) -> tuple[LossAndGradient, Array | None]:
     """Compute one microbatch's term of its batch: ``Σ c_i loss_i`` and ``Σ c_i g_i``, ``c_i = w_i / Σw``.
 
+    An example of weight 0 adds nothing, whatever its targets hold. Its inputs may be infinite or NaN only
+    with a metric; otherwise the engines leave such examples out, or put zeros in their place.
+
     Args:
         net: the network.
         batch: the microbatch.
@@ -105,13 +108,18 @@ def microbatch_gradient(
     fused = mechanism is None and metric is None
     net = net if mechanism is None else with_finite_activations(net)
     step = forward_backward(net, batch.B, batch.Y, masks, c if fused else None)
-    c = c * namespace(step.losses).ones_like(step.losses)
+    xp, losses = namespace(step.losses), step.losses
+    if batch.weights is not None:
+        losses = xp.where(c != 0, losses, 0.0)  # 0 · ∞ would be NaN
+    c = c * xp.ones_like(losses)
     values = None if metric is None else metric(step, batch.Y)
     if mechanism is not None:
         zero = namespace(c).zeros((), dtype=c.dtype)
         return LossAndGradient(zero, mechanism.clipped_sum(step.gradient, c)), values
-    gradient = step.gradient if fused else step.gradient.scaled(c)
-    return LossAndGradient(step.losses @ c, gradient.sum()), values
+    if fused:
+        return LossAndGradient(losses @ c, step.gradient.sum()), values
+    gradient = step.gradient._replace(weights=batch.weights).without_weightless()
+    return LossAndGradient(losses @ c, gradient.scaled(c).sum()), values
 
 
 def add(a: LossAndGradient, b: LossAndGradient) -> LossAndGradient:

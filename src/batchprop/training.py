@@ -24,6 +24,7 @@ from batchprop.batches import (
     EpochIterator,
     Indices,
     batch_sizes,
+    rescale_weights,
     skip_batches,
     whole_epochs,
 )
@@ -245,6 +246,9 @@ def train(
         >>> last.number, last.loss < 1e-3, last.network.layers[0].W.round(2)
         (9, True, array([[ 1., -2.]]))
     """
+    if dataset.weights is not None:
+        # In one unit for all batches, as the penalty heeds the size of weights.
+        dataset = dataset._replace(weights=rescale_weights(dataset.weights))
     return run_epochs(config, TrainProgress(state), whole_epochs(dataset, sampler), schedule, engine)
 
 

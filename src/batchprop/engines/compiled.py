@@ -148,7 +148,7 @@ def accumulate(
     masks = (None,) * len(static.activations)
 
     def step(i: Array, total: LossAndGradient) -> LossAndGradient:
-        term, _ = microbatch_gradient(net, _batch(dataset, chunk, i), chunk.inverse_weights[i], masks)
+        term, _ = microbatch_gradient(net, _batch(static, dataset, chunk, i), chunk.inverse_weights[i], masks)
         return add(total, term)
 
     result: LossAndGradient = lax.fori_loop(0, chunk.filled, step, total)
@@ -244,13 +244,15 @@ def _set_row(metrics: Array | None, i: Array, row: Array | None) -> Array | None
     return None if metrics is None else metrics.at[i].set(row)
 
 
-def _batch(dataset: Dataset | None, chunk: PaddedChunk, i: Array | int) -> Batch:
+def _batch(static: StaticConfig, dataset: Dataset | None, chunk: PaddedChunk, i: Array | int) -> Batch:
+    weights = chunk.weights[i]
     if dataset is None:
-        return Batch(chunk.X[i].T, chunk.Y[i].T, chunk.weights[i])
+        return Batch(chunk.X[i].T, chunk.Y[i].T, weights)
     B, Y, _ = gather(dataset, chunk.rows[i])
-    # The rows of a batch of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
-    counts = chunk.inverse_weights[i] > 0
-    return Batch(jnp.where(counts, B, 0), jnp.where(counts, Y, 0), chunk.weights[i])
+    if static.metric_fns.examples is not None:  # which needs the rows as they are
+        return Batch(B, Y, weights)
+    # Rows of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
+    return Batch(jnp.where(weights != 0, B, 0), jnp.where(weights != 0, Y, 0), weights)
 
 
 def _microbatch_step(
@@ -262,7 +264,7 @@ def _microbatch_step(
     i: Array | int,
 ) -> tuple[LossAndGradient, Array | None]:
     """Return the term of microbatch i and the metric of its examples."""
-    net, batch = static.network(state.layers), _batch(dataset, chunk, i)
+    net, batch = static.network(state.layers), _batch(static, dataset, chunk, i)
     objective, metric = hyperparameters.objective, static.metric_fns.examples
     random = random_source(hyperparameters.key, state.steps, chunk.microbatch_index[i])
     uniform = None if random is None else random.uniform

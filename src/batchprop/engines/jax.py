@@ -110,10 +110,6 @@ class JaxEngine:
             hyperparameters = self._hyperparameters(config)
             carry, pending = Carry(state, None), list[_PendingMetrics]()
             on_device = self._on_device(dataset)
-            # A chunk's metrics of examples take memory for all S microbatches: limited to the epoch's length.
-            max_size = (
-                MAX_CHUNK_SIZE if config.metric_fns.examples is None else _n_microbatches(batches, width)
-            )
             for chunk in _padded_chunks(
                 config.network,
                 config.objective,
@@ -121,8 +117,8 @@ class JaxEngine:
                 batches,
                 rates,
                 width,
-                max_size=max_size,
                 resident=on_device is not None,
+                metric_fns=config.metric_fns,
             ):
                 if carry.open_batch is None and chunk.is_last is not None:
                     carry = Carry(state, zero_gradient(state.layers))
@@ -293,16 +289,38 @@ def _padded_chunks(
     width: int,
     *,
     resident: bool,
-    max_size: int = MAX_CHUNK_SIZE,
+    metric_fns: MetricFns = NO_METRIC_FNS,
 ) -> Iterator[PaddedChunk]:
+    # A metric is of the rows as they are, also of those of weight 0.
+    keep_weightless = metric_fns.examples is not None
+    # A chunk's metrics of examples take memory for all S microbatches: limited to the epoch's length.
+    max_size = _n_microbatches(batches, width) if keep_weightless else MAX_CHUNK_SIZE
     # A rate too large for float32 becomes infinite; the training loop reports the consequences.
     with np.errstate(over="ignore"):
         in_dtype = np.asarray(rates).astype(dataset.Y.dtype)
     S = min(max_size, chunk_size(net.sizes, width, dataset.Y.dtype.itemsize, resident=resident))
     expected_size = None if objective.mechanism is None else objective.mechanism.expected_size
-    return iter_padded_chunks(
-        dataset, batches, in_dtype, width, S, resident=resident, expected_size=expected_size
+    chunks = iter_padded_chunks(
+        dataset,
+        batches,
+        in_dtype,
+        width,
+        S,
+        resident=resident,
+        expected_size=expected_size,
+        keep_weightless=keep_weightless,
     )
+    if dataset.weights is None or resident or keep_weightless:
+        return chunks
+    return map(_zero_weightless, chunks)
+
+
+def _zero_weightless(chunk: PaddedChunk) -> PaddedChunk:
+    """Put zeros, in place, where rows of weight 0 may be infinite or NaN: 0 · ∞ is NaN."""
+    weightless = chunk.weights[: chunk.filled] == 0
+    chunk.X[: chunk.filled][weightless] = 0
+    chunk.Y[: chunk.filled][weightless] = 0
+    return chunk
 
 
 def _n_microbatches(batches: EpochBatches, width: int) -> int:

@@ -6,9 +6,18 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
-from batchprop.batches import Dataset, EpochBatches, Indices, gather, microbatches, take_columns
+from batchprop.batches import (
+    Batch,
+    Dataset,
+    EpochBatches,
+    Indices,
+    microbatches,
+    rescale_weights,
+    take_columns,
+)
 from batchprop.errors import InputError
 from batchprop.network import Network
 from batchprop.objective import (
@@ -56,11 +65,12 @@ class NumpyEngine:
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
                 layers = state.layers
-                scale = inverse_weight(dataset, rows, objective)
+                weights, scale = batch_weights(dataset, rows, objective)
                 total, metrics = accumulate_microbatches(
                     config.network.replace_layers(layers),
                     dataset,
                     rows,
+                    weights,
                     scale,
                     objective,
                     self._random_source,
@@ -123,36 +133,46 @@ def value_and_gradient(
     random_source: RandomSource | None = None,
 ) -> LossAndGradient:
     """Return the loss and gradient of one batch of any size, both with the penalty."""
-    scale = inverse_weight(dataset, rows, objective)
-    total, _ = accumulate_microbatches(net, dataset, rows, scale, objective, random_source)
+    weights, scale = batch_weights(dataset, rows, objective)
+    total, _ = accumulate_microbatches(net, dataset, rows, weights, scale, objective, random_source)
     return finalize_batch(total, net.layers, objective, scale, random_source)
 
 
-def inverse_weight(dataset: Dataset, rows: Indices, objective: Objective) -> float:
-    """Return a batch's ``1 / Σw``, 0 if its weight is 0."""
+def batch_weights(
+    dataset: Dataset, rows: Indices, objective: Objective
+) -> tuple[NDArray[np.floating] | None, float]:
+    """Return the weights of a batch's rows in float64, or None, and ``1 / Σw``, 0 if their weight is 0."""
+    weights = None if dataset.weights is None else dataset.weights[rows]
     if objective.mechanism is not None:
-        return 1.0 / objective.mechanism.expected_size
-    weight = len(rows) if dataset.weights is None else float(dataset.weights[rows].sum())
-    return 1.0 / weight if weight > 0 else 0.0
+        return weights, 1.0 / objective.mechanism.expected_size
+    if weights is not None:
+        weights = rescale_weights(weights)
+    total = len(rows) if weights is None else float(weights.sum())
+    return weights, 1.0 / total if total > 0 else 0.0
 
 
 def accumulate_microbatches(
     net: Network,
     dataset: Dataset,
     rows: Indices,
+    weights: NDArray[np.floating] | None,
     scale: float,
     objective: Objective,
     random_source: RandomSource | None,
     metric: ExampleMetric | None = None,
 ) -> tuple[LossAndGradient, list[Array]]:
     """Return the sum over a batch's microbatches, each times ``scale``, and the metric of each."""
-    # Rows of weight 0 may be infinite or NaN, and 0 · ∞ is NaN: they are not computed at all.
-    if scale == 0 and metric is None:
-        return zero_gradient(net.layers), []
+    # Rows of weight 0 may be infinite or NaN, and 0 · ∞ is NaN: they are not computed at all, unless for a
+    # metric, which every row of the batch gets.
+    if weights is not None and metric is None and not weights.all():
+        rows, weights = rows[weights != 0], weights[weights != 0]
     uniform = None if random_source is None else random_source.uniform
     terms, metrics = list[LossAndGradient](), list[Array]()
+    stop = 0
     for part in microbatches(rows):
-        batch = gather(dataset, part)
+        start, stop = stop, stop + len(part)
+        of_part = None if weights is None else weights[start:stop].astype(dataset.Y.dtype)
+        batch = Batch(take_columns(dataset.X, part), take_columns(dataset.Y, part), of_part)
         masks = dropout_masks(net, len(part), objective.dropout, uniform)
         term, values = microbatch_gradient(net, batch, scale, masks, objective.mechanism, metric)
         terms.append(term)

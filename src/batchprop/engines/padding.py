@@ -22,6 +22,7 @@ from batchprop.batches import (
     batch_sizes,
     microbatches,
     take_rows,
+    weight_unit,
 )
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import InputError
@@ -47,7 +48,7 @@ class PaddedChunk(NamedTuple):
         X: inputs ``(S, width, n_0)``; None if the device has the dataset and gathers ``rows`` itself.
         Y: targets ``(S, width, K)``; None likewise.
         rows: row numbers ``(S, width)``, or None.
-        weights: how much each example counts ``(S, width)``; 0 for padding.
+        weights: how much each example counts ``(S, width)``, from ``rescale_weights``; 0 for padding.
         inverse_weights: ``1 / Σw`` over the whole batch ``(S,)``; 0 if the batch has weight 0.
         microbatch_index: the microbatch's number in its batch ``(S,)``.
         is_last: whether it is its batch's last ``(S,)``; None if every batch is one microbatch.
@@ -135,8 +136,12 @@ def iter_padded_chunks(
     *,
     resident: bool = False,
     expected_size: float | None = None,
+    keep_weightless: bool = False,
 ) -> Iterator[PaddedChunk]:
-    """Yield the microbatches of an epoch, S at a time; ``expected_size`` replaces a private batch's Σw."""
+    """Yield the microbatches of an epoch, S at a time; ``expected_size`` replaces a private batch's Σw.
+
+    The rows of a batch of weight 0 are zeros, unless ``keep_weightless``.
+    """
     # Batches are split as chunks are taken, so that memory holds a few chunks and one batch, not the epoch.
     parts_per_batch = -(-int(batch_sizes(batches).max()) // width)
     batches_at_once = max(S // max(parts_per_batch, 1), 1)
@@ -145,7 +150,15 @@ def iter_padded_chunks(
         split = split_microbatches(dataset, batches[some], width, expected_size)
         for start in range(0, len(split.rows), S):
             part = split.subset(slice(start, start + S))
-            yield pad(dataset, part, rates[some], S, has_parts=parts_per_batch > 1, resident=resident)
+            yield pad(
+                dataset,
+                part,
+                rates[some],
+                S,
+                has_parts=parts_per_batch > 1,
+                resident=resident,
+                keep_weightless=keep_weightless,
+            )
 
 
 def split_microbatches(
@@ -160,7 +173,12 @@ def split_microbatches(
     microbatch_index = np.arange(len(batch_index)) - (np.cumsum(counts) - counts)[batch_index]
     rows, valid = _pad_rows(batches, sizes, width, len(batch_index))
     _check_rows(rows, dataset.n_rows)
-    weights = np.asarray(valid if dataset.weights is None else valid * dataset.weights[rows], dataset.Y.dtype)
+    weights = np.asarray(valid, dataset.Y.dtype)
+    if dataset.weights is not None:
+        weights = valid * dataset.weights[rows].astype(np.float64)
+        if expected_size is None:
+            largest = np.maximum.reduceat(weights.max(axis=1), np.cumsum(counts) - counts)
+            weights = weights / weight_unit(largest)[batch_index, None]
     # In float64: in float32 a sum of many small weights loses digits.
     totals = np.bincount(batch_index, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
     if expected_size is not None:
@@ -168,7 +186,7 @@ def split_microbatches(
     inverse_weights = np.divide(1.0, totals, out=np.zeros(len(batches)), where=totals > 0)
     return Microbatches(
         rows,
-        weights,
+        weights.astype(dataset.Y.dtype, copy=False),
         inverse_weights[batch_index].astype(dataset.Y.dtype),
         microbatch_index.astype(np.int32),
         is_last,
@@ -194,9 +212,13 @@ def pad(
     *,
     has_parts: bool,
     resident: bool,
+    keep_weightless: bool = False,
 ) -> PaddedChunk:
     """Return at most S microbatches as a chunk of S."""
-    X, Y = (None if resident else gather_rows(matrix, part, S) for matrix in (dataset.X, dataset.Y))
+    X, Y = (
+        None if resident else gather_rows(matrix, part, S, keep_weightless=keep_weightless)
+        for matrix in (dataset.X, dataset.Y)
+    )
     return PaddedChunk(
         filled=len(part.rows),
         X=X,
@@ -210,13 +232,14 @@ def pad(
     )
 
 
-def gather_rows(X: Any, part: Microbatches, S: int) -> NDArray[Any]:
+def gather_rows(X: Any, part: Microbatches, S: int, *, keep_weightless: bool = False) -> NDArray[Any]:
     """Return the rows of at most S microbatches in a new array ``(S, width, columns)``, unset beyond them."""
     n, width = part.rows.shape
     out = allocate_aligned((S, width, X.shape[1]), X.dtype)
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
     # The rows of a batch of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
-    out[:n][part.inverse_weights == 0] = 0
+    if not keep_weightless:
+        out[:n][part.inverse_weights == 0] = 0
     return out
 
 
