@@ -36,13 +36,16 @@ def influence(
     X_test: Any,
     y_test: Any,
     *,
+    sample_weight: Any = None,
     chunk: int = CHUNK_ROWS,
 ) -> NDArray[np.floating]:
     """Return how far training on each row lowered the loss of each test row, to first order.
 
-    ``I[i, j] = Σ_c α_c ⟨∇loss(train i; θ_c), ∇loss(test j; θ_c)⟩`` over the weight snapshots c, where α_c is
-    the sum of the learning rates of the epochs that c represents. Above 0 the training row lowered the loss
-    of the test row, below 0 it raised it. The inner products come from the factors; no gradient is built.
+    ``I[i, j] = v_i Σ_c α_c ⟨∇loss(train i; θ_c), ∇loss(test j; θ_c)⟩`` over the weight snapshots c, where
+    α_c is the sum of the learning rates of the epochs that c represents, and v_i the training row's weight, 1
+    on average over the rows that count: its ``sample_weight`` times its class's weight. Above 0 the training
+    row lowered the loss of the test row, below 0 it raised it. The inner products come from the factors; no
+    gradient is built.
 
     Args:
         estimator: a fitted estimator. After ``fit(..., record_examples=True)`` the sum runs over its
@@ -51,13 +54,16 @@ def influence(
         y_train: their targets.
         X_test: test inputs ``(n', n_0)``.
         y_test: their targets.
+        sample_weight: how much each training row counted in the fit ``(n,)``, or None for equal weights. A
+            row of weight 0 did not train the network: its influence is 0, whatever it holds.
         chunk: the number of rows of each side in memory at a time.
 
     Returns:
         ``(n, n')``, in units of the loss for SGD with one row a step, otherwise proportional to them.
 
     Raises:
-        InputError: an X is not a table, X and y have different numbers of rows, or do not fit the network.
+        InputError: an X is not a table, X and y have different numbers of rows, or do not fit the network;
+            ``sample_weight`` is not one finite number of at least 0 for each training row.
         NotFittedError: the estimator is not fitted.
         ParameterError: ``chunk`` is not an integer, or below 1.
 
@@ -75,16 +81,47 @@ def influence(
     """
     check_positive_int("chunk", chunk, f"at least 1 row, as {CHUNK_ROWS}")
     n, n_test = _count_rows("train", X_train, y_train), _count_rows("test", X_test, y_test)
-    result = np.zeros((n, n_test))
+    result, weights = np.zeros((n, n_test)), _check_weights(sample_weight, n)
+    counted, class_weights = np.flatnonzero(weights), np.ones(n)
     for network, rate in _iter_snapshots(estimator):
         for test in _iter_chunks(n_test, chunk):
             test_gradient = network.backprop(_take_rows(X_test, test), _take_rows(y_test, test)).gradient
-            for train in _iter_chunks(n, chunk):
+            for part in _iter_chunks(len(counted), chunk):
+                train = part if len(counted) == n else counted[part]
                 # Recomputed for each chunk of test rows: factors of all training rows would be
                 # n × (sum of the layers' widths) numbers in memory, and one chunk of test rows is the rule.
                 gradient = network.backprop(_take_rows(X_train, train), _take_rows(y_train, train)).gradient
                 result[train, test] += rate * gradient.gram(test_gradient)
-    return result
+                if gradient.weights is not None:
+                    class_weights[train] = gradient.weights
+    factors = _relative_weights(weights * class_weights)
+    result[factors == 0] = 0  # a product with 0 may be NaN
+    return result if (factors == 1).all() else result * factors[:, None]
+
+
+def _check_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
+    """Return the weights of the training rows in units of their largest; ones without weights."""
+    if sample_weight is None:
+        return np.ones(n)
+    remedy = f"give one finite number of at least 0 for each of the {n} training rows"
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"sample_weight is {sample_weight!r:.80}: {remedy}") from error
+    if weights.shape != (n,):
+        raise InputError(f"sample_weight has shape {weights.shape}: {remedy}")
+    wrong = np.flatnonzero(~((weights >= 0) & np.isfinite(weights)))
+    if len(wrong):
+        raise InputError(f"sample_weight[{wrong[0]}]={weights[wrong[0]]:g} is not allowed: {remedy}")
+    return weights / (weights.max(initial=0) or 1.0)
+
+
+def _relative_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights with a mean of 1 over those that are not 0."""
+    if (weights == weights[:1]).all() and weights.any():
+        return np.ones_like(weights)
+    scaled = weights / (weights.max(initial=0) or 1.0)
+    return scaled * (np.count_nonzero(scaled) / (scaled.sum() or 1.0))
 
 
 def _iter_snapshots(estimator: SupportsBackprop) -> Iterator[tuple[SupportsBackprop, float]]:
@@ -127,5 +164,10 @@ def _iter_chunks(n: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, n, size))
 
 
-def _take_rows(values: Any, rows: slice) -> Any:
-    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
+def _take_rows(values: Any, rows: slice | NDArray[np.intp]) -> Any:
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    # A list takes no array of numbers.
+    if isinstance(rows, np.ndarray) and not hasattr(values, "shape"):
+        return [values[i] for i in rows]
+    return values[rows]
