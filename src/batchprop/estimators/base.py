@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, get_activation
 from batchprop.backprop import Step, backprop, forward, output_and_losses, predict
-from batchprop.batches import Batch, Dataset, gather, take_columns
+from batchprop.batches import Batch, Dataset, gather, rescale_weights, take_columns
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.checkpoint_manager import FitStart, prepare_start
@@ -49,6 +49,7 @@ from batchprop.estimators.validation import (
     FitArgs,
     LabelledRows,
     check_no_dates,
+    check_nonzero_weight,
     check_sample_weight,
     clear_errors,
 )
@@ -103,7 +104,9 @@ class BaseMLP(FitInterface):
                 ``docs/large-tables.md``). A ``numpy.memmap`` of more than a gigabyte is read in the same way.
             y: targets; of a classifier labels ``(n,)``, an indicator matrix ``(n, K)`` or several targets
                 ``(n, T)``; of a regressor numbers ``(n,)`` or ``(n, K)``.
-            sample_weight: how much each row counts ``(n,)``.
+            sample_weight: how much each row counts ``(n,)``: numbers of at least 0 and of any size (see
+                ``docs/scikit-learn.md``). A row of weight 0 counts as absent from loss, gradient and scores;
+                in a regressor's y it may hold NaN or a fill value.
             X_val: validation rows of your own; without them, ``early_stopping`` holds out some of X.
             y_val: their targets.
             coefs_init: initial weights, ``(n_in, n_out)`` for each layer. With ``privacy`` they must
@@ -183,13 +186,25 @@ class BaseMLP(FitInterface):
 
     def _read_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[ArrayDataset, Any]:
         """The rows of a table in memory, and the dtype in which their weights are kept."""
-        X, y = self._validate_data(X, y, reset=fresh)
+        weights, given = self._check_weights(X, call.sample_weight), y
+        X, y = self._validate_data(X, y, reset=fresh, weights=weights)
         dtype, X = np.dtype(self.dtype or X.dtype), self._cast(X)
-        self._fit_targets(y, call, fresh=fresh)
+        self._fit_targets(y, call._replace(sample_weight=weights), fresh=fresh)
         Y = self._encode_targets(y, X.dtype)
-        rows = LabelledRows(X, y, Y, check_sample_weight(call.sample_weight, len(Y), Y.dtype))
-        table = Dataset(X, Y, self._apply_class_weight(y, rows.weights))
+        if weights is not None and not is_classifier(self):
+            y, Y = _restore_weightless(y, given, weights), _restore_weightless(Y, given, weights)
+        rows = LabelledRows(X, y, Y, weights)
+        table = Dataset(X, Y, self._apply_class_weight(y, weights))
+        if weights is not None and not call.partial:
+            check_nonzero_weight(table.weights, "row of a class with a weight above 0")
         return ArrayDataset(rows, table, np.arange(len(Y))), dtype
+
+    def _check_weights(self, X: Any, sample_weight: Any) -> NDArray[np.float64] | None:
+        """The weights of the rows of X, not yet validated, in float64 and in a unit that any dtype holds."""
+        if sample_weight is None:
+            return None
+        weights = check_sample_weight(sample_weight, _num_samples(X))
+        return None if weights is None else rescale_weights(weights)
 
     def _scan_source(
         self, source: DataSource, call: FitArgs, start: FitStart, *, fresh: bool
@@ -206,7 +221,9 @@ class BaseMLP(FitInterface):
             reset=fresh,
             with_checksum=start.checkpoints is not None,
         )
-        self._fit_targets(summary.y, call._replace(counts=summary.label_counts), fresh=fresh)
+        self._fit_targets(
+            summary.y, call._replace(counts=summary.label_counts, sample_weight=None), fresh=fresh
+        )
         dtype = np.dtype(self.dtype or summary.dtype)
         n_outputs = self._encode_targets(summary.y, dtype).shape[1]
         encoder = RowEncoder(self._validate_data, self._encode_targets, self._apply_class_weight)
@@ -216,7 +233,9 @@ class BaseMLP(FitInterface):
             dataset.warn_if_barely_shuffled()
         return dataset
 
-    def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+    def _validate_data(
+        self, X: Any, y: Any, *, reset: bool, weights: NDArray[np.floating] | None = None
+    ) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
         check_no_dates(X=X, y=y)
         with clear_errors(X=X, y=y):
@@ -437,13 +456,15 @@ class BaseMLP(FitInterface):
             ValueError: X or y do not fit the network.
         """
         check_is_fitted(self)
-        X, y = self._validate_data(X, y, reset=False)
+        weights, given = self._check_weights(X, sample_weight), y
+        X, y = self._validate_data(X, y, reset=False, weights=weights)
         net = self._network(X.dtype)
         Y = self._encode_targets(y, X.dtype)
         self._check_n_outputs(Y.shape[1])
-        table = Dataset(
-            X, Y, self._apply_class_weight(y, check_sample_weight(sample_weight, len(Y), Y.dtype))
-        )
+        if weights is not None and not is_classifier(self):
+            Y = _restore_weightless(Y, given, weights)
+        by_row = self._apply_class_weight(y, weights)
+        table = Dataset(X, Y, None if by_row is None else by_row.astype(Y.dtype))
         return net, gather(table, np.arange(len(Y)))
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -482,6 +503,17 @@ def check_partial_fit(estimator: BaseMLP) -> None:
 def _as_dtype(X: Any, dtype: Any) -> Any:
     with clear_errors(X=X), np.errstate(over="ignore", invalid="ignore"):
         return check_array(X, dtype=dtype, accept_sparse="csr", input_name="X")
+
+
+def _restore_weightless(y: NDArray[Any], given: Any, weights: NDArray[np.floating]) -> NDArray[Any]:
+    """The target of a regressor with what its rows of weight 0 held before ``blank_weightless``."""
+    if weights.all():
+        return y
+    restored = np.array(y, dtype=np.result_type(y, np.float32))
+    rows = np.flatnonzero(weights == 0)
+    with np.errstate(over="ignore"):
+        restored[rows] = np.reshape(np.array(given, dtype=float)[rows], restored[rows].shape)
+    return restored
 
 
 def _as_list(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchprop.batches import rescale_weights
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.parameters import interval
 from batchprop.estimators.targets import TargetEncoding
@@ -32,7 +33,7 @@ def compute_class_weights(
         counts: how often each occurs in each column of y, if y holds only some of the rows.
 
     Returns:
-        For each target (or label) the weights of its classes.
+        For each target (or label) the weights of its classes, from ``rescale_weights``.
 
     Raises:
         InputError: a key is no class, or there is not one dict for each target.
@@ -57,7 +58,10 @@ def compute_class_weights(
             f"class_weight={class_weight!r} does not fit the {len(targets)} columns of y: "
             'give a list with one dict {class: weight} for each, or "balanced"'
         )
-    return [_weights_from_dict(each, labels) for each, (_, labels) in zip(dicts, targets, strict=True)]
+    return [
+        rescale_weights(_weights_from_dict(each, labels))
+        for each, (_, labels) in zip(dicts, targets, strict=True)
+    ]
 
 
 def class_sample_weight(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
@@ -28,7 +29,7 @@ from batchprop.estimators.parameters import (
     str_options,
 )
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, TargetEncoding
-from batchprop.estimators.validation import FitArgs
+from batchprop.estimators.validation import FitArgs, weighted_rows
 from batchprop.heads import Head
 
 _OUTPUT_ACTIVATIONS = {
@@ -205,7 +206,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         Args:
             X: inputs ``(n, n_0)``.
             y: their labels.
-            sample_weight: ``(n,)`` or None.
+            sample_weight: ``(n,)`` or None, as for ``fit``.
             classes: on the first call, all classes that may occur: an array; for several targets a list of
                 arrays; not needed for an indicator matrix.
 
@@ -263,12 +264,16 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         Args:
             X: inputs ``(n, n_0)``.
             y: their labels.
-            sample_weight: ``(n,)`` or None.
+            sample_weight: ``(n,)`` or None; a row of weight 0 is left out, whatever its label.
 
         Returns:
             From 0 to 1.
         """
-        return self._accuracy(y, self.predict(X), sample_weight)
+        predicted = self.predict(X)
+        rows, weights = weighted_rows(sample_weight, len(predicted))
+        if rows is not None:
+            y, predicted = _safe_indexing(y, rows), predicted[rows]
+        return self._accuracy(y, predicted, weights)
 
     # ---- hooks of BaseMLP
 
@@ -284,8 +289,10 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         self._target_kind, self.classes_ = classes
         self.out_activation_ = _OUTPUT_ACTIVATIONS[classes.kind]
         weigh = self.class_weight is not None
+        # A row of weight 0 counts as absent.
+        counted = y if call.sample_weight is None else y[call.sample_weight > 0]
         self._class_weights = (
-            compute_class_weights(self.class_weight, y, classes, call.counts) if weigh else None
+            compute_class_weights(self.class_weight, counted, classes, call.counts) if weigh else None
         )
 
     def _copy_classes(self, y: Any, call: FitArgs, *, fresh: bool) -> TargetEncoding:

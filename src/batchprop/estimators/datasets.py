@@ -15,6 +15,7 @@ from batchprop.batches import (
     EpochIterator,
     Indices,
     minibatches,
+    rescale_weights,
     split_epochs,
     whole_epochs,
 )
@@ -122,11 +123,12 @@ class ArrayDataset:
     def hold_out(self, fraction: float, labels: Any, rng: np.random.RandomState) -> ArrayDataset:
         """Hold out some rows for validation, stratified by the labels if there are any."""
         train, rows = train_valid_split(len(self.rows), fraction, labels, rng)
-        validation, weights = self.labelled.subset(rows), self.labelled.weights
+        weights = self.labelled.weights
         if weights is not None:
             check_nonzero_weight(weights[train], "row that the validation set leaves to train on")
-            check_nonzero_weight(validation.weights, "row of the validation set")
-        return replace(self, rows=train, validation=validation)
+            check_nonzero_weight(weights[rows], "row of the validation set")
+            rows = rows[weights[rows] > 0]  # the others count as absent, also for a scorer without weights
+        return replace(self, rows=train, validation=self.labelled.subset(rows))
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of rows, and a checksum of all."""
@@ -152,7 +154,7 @@ class RowEncoder(NamedTuple):
     """How an estimator turns blocks of rows into examples.
 
     Attributes:
-        validate: ``(X, y, reset=...)`` to arrays.
+        validate: ``(X, y, reset=..., weights=...)`` to arrays.
         encode: ``(y, dtype)`` to the encoded targets, ``(m, K)``.
         weigh: ``(y, weights)`` to the weights with those of the classes.
     """
@@ -215,8 +217,11 @@ class StreamingDataset:
             np.concatenate([np.asarray(to_dense(block), dtype=self.dtype) for block in X]),
             labels,
             self.encoder.encode(labels, self.dtype),
-            None if weights[0] is None else np.concatenate(weights),
+            None if weights[0] is None else rescale_weights(np.concatenate(weights)),
         )
+        if validation.weights is not None:
+            check_nonzero_weight(validation.weights, "row of the validation set")
+            validation = validation.subset(np.flatnonzero(validation.weights))
         return replace(self, validation=validation)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -266,6 +271,8 @@ class StreamingDataset:
         # A target without rows may have no labels to encode, nor a shape to learn from.
         if not len(X):
             return Dataset(X, np.empty((0, self.n_outputs), dtype=self.dtype), weights)
+        # In one unit for all blocks, as the penalty heeds the size of weights.
+        weights = None if weights is None else weights / self.summary.weight_unit
         return Dataset(X, self.encoder.encode(y, self.dtype), self.encoder.weigh(y, weights))
 
 

@@ -136,8 +136,10 @@ class FitInterface(BaseEstimator, ABC):
     # ---- hooks for the training loops
 
     @abstractmethod
-    def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        """X and y as arrays; with ``reset`` X sets the number of columns."""
+    def _validate_data(
+        self, X: Any, y: Any, *, reset: bool, weights: NDArray[np.floating] | None = None
+    ) -> tuple[Any, Any]:
+        """X and y as arrays; with ``reset`` X sets the number of columns; weights say which rows count."""
 
     @abstractmethod
     def _objective(self, n_hidden: int) -> Objective:

@@ -144,7 +144,8 @@ def summarize_epoch(
         if "gradient_snr" in monitors:
             values["gradient_snr"] = size / scale if scale else np.inf
     if "gradient_norms" in monitors:
-        norms = np.sqrt(np.asarray(epoch.metrics.examples)[:, SQUARED_NORM])
+        w, squared = _weighted_squared_norms(epoch, weights)
+        norms = np.sqrt(squared[w > 0])  # a row of weight 0 counts as absent
         names = ("gradient_norm_median", "gradient_norm_95", "gradient_norm_max")
         values |= dict(zip(names, np.quantile(norms, (0.5, 0.95, 1.0)).tolist(), strict=True))
     if "update_ratio" in monitors:
@@ -159,12 +160,14 @@ def _mean_noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tup
     """The epoch's mean estimates of tr Σ and ‖G‖², and the effective size of its batches."""
     sizes = batch_sizes(epoch.batches)
     of_batch = np.repeat(np.arange(len(sizes)), sizes)
-    w = np.ones(len(of_batch)) if weights is None else weights[np.concatenate(list(epoch.batches))]
+    w, squared_norms = _weighted_squared_norms(epoch, weights)
+    largest = np.zeros(len(sizes))
+    np.maximum.at(largest, of_batch, w)
+    # In units of the batch's largest weight, no square rounds to 0 or to infinity.
+    w = w / np.where(largest > 0, largest, 1.0)[of_batch]
     total = np.bincount(of_batch, weights=w, minlength=len(sizes))
     squares = np.bincount(of_batch, weights=w**2, minlength=len(sizes))
-    squared = np.bincount(
-        of_batch, weights=w * np.asarray(epoch.metrics.examples)[:, SQUARED_NORM], minlength=len(sizes)
-    )
+    squared = np.bincount(of_batch, weights=w * squared_norms, minlength=len(sizes))
     enough = total**2 > squares  # at least two examples: one says nothing about the variance
     if not enough.any():
         return np.nan, np.nan, np.nan
@@ -172,6 +175,17 @@ def _mean_noise(epoch: EpochRecord, weights: NDArray[np.floating] | None) -> tup
     of_mean = np.asarray(epoch.metrics.steps)[enough, 0].astype(float)
     noise = estimate_gradient_noise(squared[enough] / total[enough], of_mean, concentration)
     return float(noise.trace.mean()), float(noise.squared_norm.mean()), float(1 / concentration.mean())
+
+
+def _weighted_squared_norms(
+    epoch: EpochRecord, weights: NDArray[np.floating] | None
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The weights of an epoch's rows, in its order, and their squared norms, 0 where the weight is 0."""
+    squared = np.asarray(epoch.metrics.examples)[:, SQUARED_NORM]
+    if weights is None:
+        return np.ones(len(squared)), squared
+    w = weights[np.concatenate(list(epoch.batches))]
+    return w, np.where(w > 0, squared, 0.0)  # 0 · ∞ would be NaN
 
 
 def _squared_layer_norm(layer: Layer) -> Any:

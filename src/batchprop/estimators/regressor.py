@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils import _safe_indexing
 
 from batchprop import heads
 from batchprop.activations import Activation
@@ -17,7 +18,12 @@ from batchprop.estimators.base import check_partial_fit, unless_lbfgs
 from batchprop.estimators.convert import ConvertibleRegressor
 from batchprop.estimators.interface import Callback
 from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS, Constraint, interval, str_options
-from batchprop.estimators.validation import FitArgs, check_numeric_target
+from batchprop.estimators.validation import (
+    FitArgs,
+    blank_weightless,
+    check_numeric_target,
+    weighted_rows,
+)
 from batchprop.heads import Head
 
 
@@ -177,7 +183,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         Args:
             X: inputs ``(n, n_0)``.
             y: their targets.
-            sample_weight: ``(n,)`` or None.
+            sample_weight: ``(n,)`` or None, as for ``fit``.
 
         Returns:
             The estimator.
@@ -199,6 +205,23 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         """
         return self._decode_targets(self._predict_outputs(X))
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², the fraction of the variance of y that the predictions explain.
+
+        Args:
+            X: inputs ``(n, n_0)``.
+            y: their targets.
+            sample_weight: ``(n,)`` or None; a row of weight 0 is left out, whatever its target.
+
+        Returns:
+            At most 1; averaged over several targets.
+        """
+        predicted = self.predict(X)
+        rows, weights = weighted_rows(sample_weight, len(predicted))
+        if rows is not None:
+            y, predicted = _safe_indexing(y, rows), predicted[rows]
+        return float(r2_score(y, predicted, sample_weight=weights))
+
     # ---- hooks of BaseMLP
 
     def _head(self) -> Head:
@@ -213,7 +236,10 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         # scikit-learn reports the squared error averaged over the outputs, but uses the gradient of its sum.
         return 1.0 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
-    def _validate_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+    def _validate_data(
+        self, X: Any, y: Any, *, reset: bool, weights: NDArray[np.floating] | None = None
+    ) -> tuple[Any, Any]:
+        y = blank_weightless(y, weights)
         check_numeric_target(y)
         return super()._validate_data(X, y, reset=reset)
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from batchprop.batches import weight_unit
 from batchprop.data.shuffle import hash_uniform
 from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
 from batchprop.estimators.targets import to_dense
-from batchprop.estimators.validation import check_sample_weight
+from batchprop.estimators.validation import check_nonzero_weight, check_sample_weight
 
 DEFAULT_MEMORY = 1 << 30
 """The memory of a fit on a source, in bytes, if the source names no ``memory``."""
@@ -26,7 +27,7 @@ _HOLDOUT_SHARE = 8
 BlockRows = tuple[Any, Any, Any]
 """X, y and weights of some rows; weights may be None."""
 Validate = Callable[..., tuple[Any, Any]]
-"""``(X, y, reset=...)`` to X and y as arrays; with ``reset`` X sets the number of columns."""
+"""``(X, y, reset=..., weights=...)`` to X and y as arrays; with ``reset`` X sets the number of columns."""
 
 
 class SourceSummary(NamedTuple):
@@ -41,6 +42,7 @@ class SourceSummary(NamedTuple):
         validation: blocks of the validation rows.
         fraction: the fraction of the rows held out.
         checksum: of all rows, if requested.
+        weight_unit: the unit of the rows' weights (see ``batches.rescale_weights``).
     """
 
     n_rows: int
@@ -51,6 +53,7 @@ class SourceSummary(NamedTuple):
     validation: list[BlockRows]
     fraction: float
     checksum: int
+    weight_unit: float = 1.0
 
 
 def scan_source(
@@ -87,6 +90,7 @@ def scan_source(
     fraction = min(fraction, _max_holdout_fraction(source, X))
     labels = LabelCounter() if count_labels else None
     n_rows, checksum, validation, weighted = 0, 0, list[BlockRows](), weights is not None
+    largest, largest_trained = 0.0, 0.0
     for block in _blocks(source):
         rows = validate_block(validate, block, reset=False)
         if weighted != (rows[2] is not None):
@@ -96,11 +100,17 @@ def scan_source(
             )
         checksum = checksum_arrays(*rows, start=checksum) if with_checksum else 0
         if labels is not None:
-            labels.update(rows[1])
+            labels.update(rows[1], rows[2])
         holdout = holdout_mask(block, fraction, seed)
+        if weighted:
+            largest = max(largest, float(rows[2].max()))
+            largest_trained = max(largest_trained, float(rows[2][~holdout].max(initial=0)))
         n_rows += int(np.count_nonzero(~holdout))
         if holdout.any():
             validation.append(subset(rows, holdout))
+    if weighted:
+        check_nonzero_weight(np.array([largest]), "row")
+        check_nonzero_weight(np.array([largest_trained]), "row that the validation set leaves to train on")
     return SourceSummary(
         n_rows=n_rows,
         n_features=X.shape[1],
@@ -110,6 +120,7 @@ def scan_source(
         validation=validation,
         fraction=fraction,
         checksum=checksum,
+        weight_unit=float(weight_unit(largest)),
     )
 
 
@@ -127,8 +138,9 @@ def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> Block
     if block.y is None:
         raise InputError("the table has no target: name its column, as in scan(..., target='price')")
     with _row_errors(block):
-        X, y = validate(block.X, block.y, reset=reset)
-        return X, y, check_sample_weight(block.weights, X.shape[0], X.dtype, require_positive=False)
+        weights = check_sample_weight(block.weights, block.X.shape[0], require_positive=False)
+        X, y = validate(block.X, block.y, reset=reset, weights=weights)
+        return X, y, weights
 
 
 def subset(rows: BlockRows, mask: NDArray[np.bool_]) -> BlockRows:
@@ -170,7 +182,7 @@ def checksum_arrays(*arrays: Any, start: int = 0) -> int:
 
 
 class LabelCounter:
-    """The labels of each column of y, counted block by block.
+    """The labels of each column of y, counted block by block; a row of weight 0 counts as absent.
 
     Attributes:
         counts: for each column.
@@ -187,14 +199,16 @@ class LabelCounter:
         self.counts: list[Counter[Any]] = []
         self._is_matrix = False
 
-    def update(self, y: NDArray[Any]) -> None:
-        """Count the labels of some rows."""
+    def update(self, y: NDArray[Any], weights: NDArray[np.floating] | None = None) -> None:
+        """Count the labels of some rows; one that occurs only in rows of weight 0 is a label, too."""
         matrix = y[:, None] if y.ndim == 1 else y
         if not self.counts:
             self.counts = [Counter() for _ in range(matrix.shape[1])]
             self._is_matrix = y.ndim > 1
         for counts, column in zip(self.counts, matrix.T, strict=True):
-            labels, occurrences = np.unique(column, return_counts=True)
+            labels, index = np.unique(column, return_inverse=True)
+            counted = index if weights is None else index[weights > 0]
+            occurrences = np.bincount(counted, minlength=len(labels))
             counts.update(dict(zip(labels.tolist(), occurrences.tolist(), strict=True)))
 
     def representatives(self) -> NDArray[Any]:

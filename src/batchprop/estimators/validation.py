@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
-from batchprop.batches import Indices
+from batchprop.batches import Indices, rescale_weights
 from batchprop.errors import InputError
 
 
@@ -65,33 +65,32 @@ class LabelledRows(NamedTuple):
 
 
 def check_sample_weight(
-    sample_weight: Any, n_rows: int, dtype: Any, *, require_positive: bool = True
-) -> NDArray[np.floating] | None:
+    sample_weight: Any, n_rows: int, *, require_positive: bool = True
+) -> NDArray[np.float64] | None:
     """Return the sample weights as an array, or raise an error that names the problem.
 
     Args:
         sample_weight: one number for each row, one for all, or None.
         n_rows: n.
-        dtype: of the result.
         require_positive: whether at least one must be positive.
 
     Returns:
-        ``(n,)``, or None.
+        ``(n,)`` in float64, which holds weights of any size; or None.
 
     Raises:
         InputError: the length is wrong, one is negative or not finite, or all are zero.
 
     Example:
-        >>> check_sample_weight([1, 2], 2, "float32")
-        array([1., 2.], dtype=float32)
+        >>> check_sample_weight([1, 2], 2)
+        array([1., 2.])
     """
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
     with clear_errors(sample_weight=sample_weight):
-        weights: NDArray[np.floating] = check_array(
-            sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+        weights: NDArray[np.float64] = check_array(
+            sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
         )
     if weights.shape != (n_rows,):
         raise InputError(
@@ -111,6 +110,55 @@ def check_nonzero_weight(weights: NDArray[np.floating] | None, kind: str) -> Non
         raise InputError(
             f"sample_weight is zero in every {kind}, so nothing is left: give some of them a positive weight"
         )
+
+
+def weighted_rows(
+    sample_weight: Any, n_rows: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]] | tuple[None, None]:
+    """Return which rows have a weight above 0, and their weights for a metric; None and None without weights.
+
+    A metric must not see the other rows: where they hold a fill value, its square times 0 may be NaN.
+
+    Args:
+        sample_weight: as for ``check_sample_weight``.
+        n_rows: n.
+
+    Raises:
+        InputError: as ``check_sample_weight``.
+
+    Example:
+        >>> weighted_rows([0, 1e-300, 1e-300], 3)
+        (array([1, 2]), array([1., 1.]))
+    """
+    weights = check_sample_weight(sample_weight, n_rows)
+    if weights is None:
+        return None, None
+    rows = np.flatnonzero(weights)
+    return rows, rescale_weights(weights[rows])
+
+
+def blank_weightless(y: Any, weights: NDArray[np.floating] | None) -> Any:
+    """Return a target of numbers with 0 in its rows of weight 0, which may hold NaN or a fill value.
+
+    Args:
+        y: the target, not yet validated; returned as it is where it needs no change, or is no such target.
+        weights: of the rows ``(n,)``, or None.
+
+    Example:
+        >>> blank_weightless([np.nan, 2.0], np.array([0.0, 1.0]))
+        array([0., 2.])
+    """
+    if weights is None or weights.all():
+        return y
+    try:
+        values = np.array(y)
+        values = values.astype(float) if values.dtype == object else values
+    except (TypeError, ValueError):
+        return y  # whoever validates it says what is wrong
+    if values.dtype.kind not in "iuf" or values.shape[:1] != weights.shape:
+        return y
+    values[weights == 0] = 0
+    return values
 
 
 def train_valid_split(
