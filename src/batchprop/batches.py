@@ -80,16 +80,17 @@ def rescale_weights(weights: NDArray[np.floating]) -> NDArray[np.float64]:
         >>> rescale_weights(np.array([1e-300, 0.0, 5e-301])), rescale_weights(np.array([3.0, 1.0]))
         (array([1. , 0. , 0.5]), array([3., 1.]))
     """
-    unit = float(weight_unit(np.max(weights, initial=0)))
-    in_float64 = np.asarray(weights, dtype=np.float64)
-    return in_float64 if unit == 1 else in_float64 / unit
+    in_float64, largest = np.asarray(weights, dtype=np.float64), float(np.max(weights, initial=0))
+    return in_float64 if _is_ordinary(largest) else in_float64 / largest
 
 
-def weight_unit(largest: Any) -> NDArray[np.float64]:
+def weight_unit(largest: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Return the unit of weights by their largest: itself where it is far from 1, else 1; elementwise."""
-    largest = np.asarray(largest, dtype=np.float64)
-    ordinary = (largest >= 1 / ORDINARY_WEIGHT) & (largest <= ORDINARY_WEIGHT)
-    return np.where(ordinary | (largest == 0), 1.0, largest)
+    return np.where(_is_ordinary(largest), 1.0, largest)
+
+
+def _is_ordinary(largest: Any) -> Any:
+    return (largest == 0) | ((largest >= 1 / ORDINARY_WEIGHT) & (largest <= ORDINARY_WEIGHT))
 
 
 def take_columns(X: Any, rows: Indices) -> Array:
