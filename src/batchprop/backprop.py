@@ -146,6 +146,21 @@ def predict(net: Network, B: Array) -> Array:
     return net.head.output(logits(net, B))
 
 
+def resolved_outputs(net: Network, B: Array) -> Array:
+    """Return P as ``predict`` does, with NaN where Z is not finite: a P of 0 or 1 would hide the overflow."""
+    Z = logits(net, B)
+    xp = namespace(Z)
+    return xp.where(xp.isfinite(Z), net.head.output(Z), xp.nan)
+
+
+def resolved_outputs_and_losses(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
+    """Return P as ``resolved_outputs`` does, and each example's loss ``(m,)``."""
+    Z = logits(net, B)
+    P, losses = net.head.output_and_losses(Z, Y)
+    xp = namespace(Z)
+    return xp.where(xp.isfinite(Z), P, xp.nan), losses
+
+
 def output_and_losses(net: Network, B: Array, Y: Array) -> tuple[Array, Array]:
     """Return P ``(K, m)`` and each example's loss ``(m,)``, as validation needs them."""
     return net.head.output_and_losses(logits(net, B), Y)

@@ -1,19 +1,20 @@
 """Clipping: of each example's gradient, by its norm and a factor, and of a batch's gradient.
 
-An example's norm is the product of two norms, ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)``, and never the root of a
-product of squares, which overflows in float32 from ``‖g_i‖`` = 1.8e19 on. A norm that still overflows is
-infinite, and its factor is 0; so is the factor of a norm that is NaN because an intermediate result
-overflowed.
+The limit holds for all finite numbers. In float32 the square of an entry above 1.8e19 is infinite and that of
+one below 1e-19 is 0: where that could matter, norms are measured in units of the largest entry. A norm above
+the largest number is infinite, and its factor is 0; so is the factor of a norm that is NaN because an
+intermediate result overflowed.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
+from operator import add, and_, mul
 from typing import Any
 
 import numpy as np
 
-from batchprop.arrays import Array, columnwise_dot, namespace, squared_norm
+from batchprop.arrays import Array, columnwise_dot, float_limits, namespace, shortcut_if, squared_norm
 from batchprop.errors import InputError, ParameterError
 from batchprop.params import Layers, tree_map
 
@@ -28,12 +29,92 @@ def squared_factor_norms(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tu
     )
 
 
-def layer_norms(dz_squared: Array, h_squared: Array) -> Array:
-    """Return ``‖g_i‖ (m,)`` in one layer from ``squared_factor_norms``; 0 where ``dz_i`` is 0."""
-    xp = namespace(dz_squared)
-    nonzero = dz_squared > 0  # without it a zero dz_i and an infinite h_i make NaN
-    h_squared = xp.where(nonzero, h_squared, xp.ones_like(h_squared))
-    return xp.sqrt(dz_squared) * xp.sqrt(h_squared)
+def layer_norms(
+    dZ: Sequence[Array], H: Sequence[Array], resolution: float | Array | None = None
+) -> tuple[Array, ...]:
+    """Return ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)`` in each layer, L + 1 of ``(m,)``.
+
+    Where squares would overflow or underflow, entries are measured in units of the largest.
+
+    Args:
+        dZ: L + 1 matrices ``(n_l, m)``.
+        H: L + 1 matrices ``(n_{l-1}, m)``.
+        resolution: an absolute error of ``eps · resolution`` may come on top of rounding; None for no such
+            error.
+    """
+    # The squares below may overflow and be replaced, so NumPy's warnings about them would be wrong.
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        squares, in_range = _squares(dZ, H, resolution)
+        result: tuple[Array, ...] = shortcut_if(in_range, _roots, _scaled_norms, squares, tuple(dZ), tuple(H))
+        return result
+
+
+def squared_layer_norms(dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
+    """Return ``‖g_i‖²`` in each layer, L + 1 of ``(m,)``; infinite only above the largest number."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        squares, in_range = _squares(dZ, H, None)
+        result: tuple[Array, ...] = shortcut_if(
+            in_range, lambda squares, *_: squares, _scaled_squares, squares, tuple(dZ), tuple(H)
+        )
+        return result
+
+
+def _squares(
+    dZ: Sequence[Array], H: Sequence[Array], resolution: float | Array | None
+) -> tuple[tuple[Array, ...], Array]:
+    """Return ``‖dz_i‖² (‖h_i‖² + 1)`` in each layer, and whether no overflow or underflow matters."""
+    factors = tuple(squared_factor_norms(dZ, H))
+    squares = tuple(dz_squared * h_squared for dz_squared, h_squared in factors)
+    limits = float_limits(dZ[0])
+    # Underflow takes at most n tiny from ‖dz_i‖², and nothing that counts from ‖h_i‖² + 1.
+    if resolution is None:
+        resolved = reduce(
+            and_,
+            (
+                square >= h_squared * (dZ_l.shape[0] * limits.tiny / limits.eps)
+                for dZ_l, (_, h_squared), square in zip(dZ, factors, squares, strict=True)
+            ),
+        )
+    else:
+        loss = reduce(
+            add, (h_squared * dZ_l.shape[0] for dZ_l, (_, h_squared) in zip(dZ, factors, strict=True))
+        )
+        bound = resolution * (limits.eps / math.sqrt(limits.tiny))
+        resolved = loss <= bound * bound
+    # An overflow makes the sum infinite or NaN.
+    return squares, namespace(resolved).all(resolved & (reduce(add, squares) <= limits.max))
+
+
+def _roots(squares: tuple[Array, ...], *_: Any) -> tuple[Array, ...]:
+    return tuple(namespace(square).sqrt(square) for square in squares)
+
+
+def _scaled_squares(_: Any, dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
+    return tuple(norm * norm for norm in _scaled_norms(_, dZ, H))
+
+
+def _scaled_norms(_: Any, dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
+    """Return the norms in each layer, measured in units of the largest entries of each example."""
+    return tuple(_scaled_norm(dZ_l, H_l) for dZ_l, H_l in zip(dZ, H, strict=True))
+
+
+def _scaled_norm(dZ: Array, H: Array) -> Array:
+    xp = namespace(dZ)
+    ones = xp.ones_like(dZ[0, :])
+    highest = _highest_unit(ones)
+    largest = xp.max(xp.abs(dZ), axis=-2)
+    is_zero = largest == 0  # not the negation of > 0, which would take NaN for 0
+    unit = xp.minimum(xp.where(is_zero, ones, largest), highest)
+    h_unit = xp.minimum(xp.maximum(xp.max(xp.abs(H), axis=-2), ones), highest)  # the bias's input is 1
+    dZ, H, one = dZ / unit, H / h_unit, ones / h_unit
+    norm = (unit * h_unit) * xp.sqrt(columnwise_dot(dZ, dZ) * (columnwise_dot(H, H) + one * one))
+    return xp.where(is_zero, xp.zeros_like(norm), norm)  # an infinite h_i would make NaN of a zero dz_i
+
+
+def _highest_unit(like: Array) -> Array:
+    """Return a large number whose reciprocal is normal."""
+    # XLA divides by a broadcast array as it multiplies with 1/x, and takes that for 0 if it is below normal.
+    return namespace(like).full_like(like, float_limits(like).max / 8)
 
 
 def global_norm(norms: Sequence[Array]) -> Array:
@@ -42,7 +123,8 @@ def global_norm(norms: Sequence[Array]) -> Array:
     largest = reduce(xp.maximum, norms)
     # In units of the largest norm no square overflows; 1 replaces a unit that is 0 or infinite.
     unit = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
-    return unit * xp.sqrt(sum(((norm / unit) ** 2 for norm in norms), start=xp.zeros_like(unit)))
+    with np.errstate(over="ignore"):  # a norm above the largest number is infinite
+        return unit * xp.sqrt(sum(((norm / unit) ** 2 for norm in norms), start=xp.zeros_like(unit)))
 
 
 def clip_factors(norms: Array, max_norm: float | Array) -> Array:
@@ -50,18 +132,67 @@ def clip_factors(norms: Array, max_norm: float | Array) -> Array:
     xp = namespace(norms)
     limit = _positive("max_norm", max_norm, norms)
     ones = xp.ones_like(norms)
-    exceeds = norms > limit
+    exceeds = ~(norms <= limit)  # NaN too
     # where computes both branches: the quotient of an infinite limit, or of a norm of 0, must not be taken.
     factors = xp.where(exceeds, limit / xp.where(exceeds, norms, ones), ones)
-    return xp.where(xp.isnan(norms), xp.zeros_like(norms), factors)
+    return _drop_below_normal(factors)
 
 
 def automatic_clip_factors(norms: Array, max_norm: float | Array, stability: float | Array) -> Array:
     """Return ``C / (‖g_i‖ + γ) (m,)``; 0 for an infinite norm and for NaN."""
-    xp = namespace(norms)
     gamma = _positive("stability", stability, norms)
-    factors = _positive("max_norm", max_norm, norms) / (norms + gamma)
-    return xp.where(xp.isnan(norms), xp.zeros_like(norms), factors)
+    return _drop_below_normal(_positive("max_norm", max_norm, norms) / (norms + gamma))
+
+
+def clip_columns(
+    dZ: Sequence[Array],
+    H: Sequence[Array],
+    factors_of: Callable[[tuple[Array, ...]], tuple[Array, ...]],
+    coefficients: float | Array = 1.0,
+    resolution: float | Array | None = None,
+) -> tuple[Array, ...]:
+    """Return every dZ with column i times ``c_i f_i``.
+
+    Args:
+        dZ: L + 1 matrices ``(n_l, m)``.
+        H: L + 1 matrices ``(n_{l-1}, m)``.
+        factors_of: the factors f in each layer from the norms in each layer, L + 1 of ``(m,)``.
+        coefficients: c ``(m,)``, or one number.
+        resolution: as in ``layer_norms``.
+    """
+
+    def scale(multiply: Callable[[Array, Array], Array], norms: tuple[Array, ...]) -> tuple[Array, ...]:
+        # One product makes both factors, so that XLA writes the input of a layer's two products only once.
+        return tuple(
+            multiply(dZ_l, factors * coefficients)
+            for dZ_l, factors in zip(dZ, factors_of(norms), strict=True)
+        )
+
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        squares, in_range = _squares(dZ, H, resolution)
+        result: tuple[Array, ...] = shortcut_if(
+            in_range,
+            lambda squares, *_: scale(mul, _roots(squares)),
+            lambda *operands: scale(_multiply_normal, _scaled_norms(*operands)),
+            *(squares, tuple(dZ), tuple(H)),
+        )
+        return result
+
+
+def _multiply_normal(dZ: Array, factors: Array) -> Array:
+    """Return ``dZ`` with column i times ``f_i``, and 0 for a product below the smallest normal number.
+
+    There, rounding may double a product, and JAX's compiled programs do not see it in a norm. A product that
+    is NaN, because an entry overflowed and its factor is 0, is 0 too.
+    """
+    scaled = dZ * _drop_below_normal(factors)
+    return namespace(dZ).where(namespace(dZ).abs(scaled) >= float_limits(dZ).tiny, scaled, 0.0)
+
+
+def _drop_below_normal(factors: Array) -> Array:
+    """Return the factors, 0 for NaN and for those below the smallest normal number, which have few digits."""
+    xp = namespace(factors)
+    return xp.where(factors >= float_limits(factors).tiny, factors, xp.zeros_like(factors))
 
 
 def per_layer_limits(max_norms: Sequence[float | Array] | Array, n_layers: int) -> tuple[float | Array, ...]:
@@ -95,11 +226,14 @@ def clip_by_global_norm(gradient: Layers, max_norm: float | None) -> Layers:
         return gradient
     xp = namespace(gradient[0].W)
     largest = reduce(xp.maximum, (xp.max(xp.abs(theta)) for layer in gradient for theta in layer))
-    # In units of the largest entry: in float32 the square of an entry above 1.8e19 overflows.
-    unit = xp.maximum(largest, 1.0)
+    limit = xp.asarray(max_norm, dtype=largest.dtype)
+    # In units of the largest entry: in float32 the square of an entry above 1.8e19 overflows, and that of one
+    # below 1e-19 is 0. Entries far below C need no unit, and C divided by theirs would overflow.
+    unit = xp.maximum(largest, xp.minimum(limit, xp.ones_like(limit)))
+    unit = xp.minimum(unit, _highest_unit(unit))
     norm = xp.sqrt(sum(squared_norm(theta / unit) for layer in gradient for theta in layer))
     # One quotient instead of a branch on ‖g‖ > C, which a compiled program cannot take.
-    factor = (max_norm / unit) / xp.maximum(norm, max_norm / unit)
+    factor = (limit / unit) / xp.maximum(norm, limit / unit)
     return tree_map(lambda g: factor * g, gradient)
 
 

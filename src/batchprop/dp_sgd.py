@@ -13,15 +13,17 @@ from batchprop.activations import Activation
 from batchprop.arrays import Array, namespace
 from batchprop.clipping import (
     automatic_clip_factors,
+    clip_columns,
     clip_factors,
     global_norm,
-    layer_norms,
-    squared_factor_norms,
 )
 from batchprop.errors import ParameterError
 from batchprop.gradient import BatchGradient
 from batchprop.network import Network
 from batchprop.params import Layers, tree_map
+
+_FAR_BELOW = 1024
+"""A gradient this many times shorter than C is far from being clipped, in every layer."""
 
 NormalSampler: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 """``(shape, dtype) -> `` independent standard normal numbers."""
@@ -92,14 +94,10 @@ class DPMechanism(NamedTuple):
 
     def clipped_sum(self, gradient: BatchGradient, coefficients: Array) -> Layers:
         """Return ``Σ c_i f_i g_i``, f the clipping factors and c ``(m,)``, for each layer ``Layer(W, b)``."""
-        xp = namespace(coefficients)
-        norms = tuple(layer_norms(dz, h) for dz, h in squared_factor_norms(gradient.dZ, gradient.H))
-        # One product makes both factors, so that XLA writes the input of a layer's two products only once;
-        # and where drops an example whose norm overflowed, as 0 · ∞ would be NaN. With the finite H of
-        # with_finite_activations such an example adds zeros: no row can spoil the training on the others.
-        dZ = tuple(
-            xp.where(factors > 0, dZ, 0.0) * (factors * coefficients)
-            for dZ, factors in zip(gradient.dZ, self.clipping.factors(norms), strict=True)
+        # An example whose norm overflowed adds zeros, as H is finite in with_finite_activations: no row can
+        # spoil the training on the others. Norms far below C need no digits, so nor do their squares.
+        dZ = clip_columns(
+            gradient.dZ, gradient.H, self.clipping.factors, coefficients, self.clipping.max_norm / _FAR_BELOW
         )
         return BatchGradient(dZ, gradient.H).sum()
 

@@ -16,11 +16,11 @@ import numpy as np
 from batchprop.arrays import Array, columnwise_dot, namespace, squared_norm
 from batchprop.clipping import (
     automatic_clip_factors,
+    clip_columns,
     clip_factors,
     global_norm,
-    layer_norms,
     per_layer_limits,
-    squared_factor_norms,
+    squared_layer_norms,
 )
 from batchprop.errors import InputError
 from batchprop.params import Layer, Layers
@@ -262,8 +262,8 @@ class BatchGradient(NamedTuple):
         """Each example's squared gradient norm: ``‖g_i‖² = Σ_layers ‖dz_i‖² (‖h_i‖² + 1)``, 1 for the bias.
 
         Returns:
-            ``(m,)``, of the gradients themselves; the weights play no part. Costs ``O(m n)``; no gradient is
-            built.
+            ``(m,)``, of the gradients themselves; the weights play no part. Infinite only where the result
+            exceeds the largest number. Costs ``O(m n)``; no gradient is built.
 
         Source:
             Goodfellow 2015, arXiv 1510.01799.
@@ -291,7 +291,7 @@ class BatchGradient(NamedTuple):
             ... ).squared_norms_per_layer()
             (array([10., 68.]),)
         """
-        return tuple(dz * h for dz, h in squared_factor_norms(self.dZ, self.H))
+        return squared_layer_norms(self.dZ, self.H)
 
     def dot(self, direction: Layers) -> Array:
         """Each example's inner product with a direction: ``⟨g_i, V⟩ = Σ_layers dz_iᵀ (V_W h_i + V_b)``.
@@ -491,9 +491,9 @@ class BatchGradient(NamedTuple):
             max_norm: C, above 0: a number or a scalar array (JAX may trace it); infinite for no limit.
 
         Returns:
-            A BatchGradient with the same H and weights. Costs ``O(m n)``: column i of every dZ is scaled. A
-            gradient of zeros stays; one whose ``‖dz_i‖²`` or ``‖h_i‖²`` overflows (entries above 10¹⁹ in
-            float32) becomes zeros, so the limit holds.
+            A BatchGradient with the same H and weights. Costs ``O(m n)``: column i of every dZ is scaled. The
+            limit holds for all finite factors. A gradient of zeros stays; one whose norm exceeds the largest
+            number becomes zeros, and so does an entry that scaling takes below the smallest normal number.
 
         Raises:
             ParameterError: C is not above 0, or no number.
@@ -508,7 +508,11 @@ class BatchGradient(NamedTuple):
             array([[0.6, 0.3],
                    [0.8, 0.4]])
         """
-        return self.scaled(clip_factors(global_norm(self._layer_norms()), max_norm))
+
+        def factors(norms: tuple[Array, ...]) -> tuple[Array, ...]:
+            return (clip_factors(global_norm(norms), max_norm),) * len(norms)
+
+        return self._replace(dZ=clip_columns(self.dZ, self.H, factors))
 
     def clipped_per_layer(self, max_norms: Sequence[float | Array] | Array) -> "BatchGradient":
         """Each example's gradient, clipped in each layer to that layer's own norm.
@@ -518,8 +522,8 @@ class BatchGradient(NamedTuple):
                 of an example's whole gradient is then at most ``√(Σ C_k²)``.
 
         Returns:
-            A BatchGradient with the same H and weights. Costs ``O(m n)``; overflow is handled as in
-            ``clipped``.
+            A BatchGradient with the same H and weights. Costs ``O(m n)``; the limits of floating point are
+            handled as in ``clipped``.
 
         Raises:
             InputError: there are more or fewer limits than layers.
@@ -535,8 +539,11 @@ class BatchGradient(NamedTuple):
             (array([[1.]]), array([[4.]]))
         """
         limits = per_layer_limits(max_norms, len(self.dZ))
-        layers = zip(self.dZ, self._layer_norms(), limits, strict=True)
-        return self._replace(dZ=tuple(dZ * clip_factors(norms, limit) for dZ, norms, limit in layers))
+
+        def factors(norms: tuple[Array, ...]) -> tuple[Array, ...]:
+            return tuple(map(clip_factors, norms, limits))
+
+        return self._replace(dZ=clip_columns(self.dZ, self.H, factors))
 
     def normalized(self, max_norm: float | Array, stability: float | Array = 0.01) -> "BatchGradient":
         """Each example's gradient, brought to about one norm: ``C g_i / (‖g_i‖ + γ)``, automatic clipping.
@@ -547,8 +554,8 @@ class BatchGradient(NamedTuple):
                 gradients shorter.
 
         Returns:
-            A BatchGradient with the same H and weights. Costs ``O(m n)``; overflow is handled as in
-            ``clipped``.
+            A BatchGradient with the same H and weights. Costs ``O(m n)``; the limits of floating point are
+            handled as in ``clipped``.
 
         Raises:
             ParameterError: C or γ is not above 0, or no number.
@@ -562,10 +569,11 @@ class BatchGradient(NamedTuple):
             >>> g.normalized(1.0).dZ[0]
             array([[0.99 , 0.   , 0.999]])
         """
-        return self.scaled(automatic_clip_factors(global_norm(self._layer_norms()), max_norm, stability))
 
-    def _layer_norms(self) -> tuple[Array, ...]:
-        return tuple(layer_norms(dz, h) for dz, h in squared_factor_norms(self.dZ, self.H))
+        def factors(norms: tuple[Array, ...]) -> tuple[Array, ...]:
+            return (automatic_clip_factors(global_norm(norms), max_norm, stability),) * len(norms)
+
+        return self._replace(dZ=clip_columns(self.dZ, self.H, factors))
 
 
 def estimate_gradient_noise(mean_of_squares: Array, square_of_mean: Array, q: Array) -> GradientNoise:

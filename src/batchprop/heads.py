@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from batchprop.activations import identity, sigmoid
-from batchprop.arrays import Array, columnwise_dot, namespace
+from batchprop.arrays import Array, columnwise_dot, float_limits, namespace
 from batchprop.errors import InputError, ParameterError, unknown_option_error
 
 
@@ -323,10 +323,15 @@ def _residual(P: Array, Y: Array) -> Array:
 
 
 def _stable_exp(Z: Array) -> tuple[Array, Array, Array]:
-    """Return ``S = Z − max Z``, ``exp S`` and its sum, column by column."""
+    """Return ``S = Z − max Z``, bounded below, ``exp S`` and its sum, column by column."""
     xp = namespace(Z)
+    largest = xp.max(Z, axis=0, keepdims=True)
+    # S ends at minus half the largest number, whose exponential is 0 too: the difference of 3e38 and -3e38
+    # would overflow in float32, and 0 · ∞ make NaN of the loss of a sure and correct prediction.
+    half = 0.5 * float_limits(Z).max
+    lowest = xp.maximum(largest, -half) - half
     # The largest exponent is 0, so that 1 ≤ Σ exp S ≤ K: no overflow, and no logarithm of 0.
-    S = Z - xp.max(Z, axis=0, keepdims=True)
+    S = xp.maximum(Z, lowest) - largest
     E = xp.exp(S)
     return S, E, xp.sum(E, axis=0, keepdims=True)
 

@@ -6,6 +6,7 @@ import pytest
 from batchprop.backprop import predict
 from batchprop.clipping import (
     automatic_clip_factors,
+    clip_columns,
     clip_factors,
     global_norm,
     layer_norms,
@@ -25,7 +26,15 @@ def test_squared_factor_norms_include_the_bias() -> None:
 
 
 def test_zero_derivative_has_norm_zero_whatever_the_input() -> None:
-    np.testing.assert_array_equal(layer_norms(np.array([25.0, 0.0]), np.array([4.0, np.inf])), [10.0, 0.0])
+    [norms] = layer_norms((np.array([[3.0, 0.0, 1e-200]]),), (np.array([[0.0, np.inf, 1e200]]),))
+    np.testing.assert_allclose(norms, [3.0, 0.0, 1.0])
+
+
+def test_norms_far_below_the_resolution_may_underflow_to_zero() -> None:
+    dZ, H = (np.array([[1e-30, 1.0]], "float32"),), (np.array([[1e3, 0.0]], "float32"),)
+    [exact], [coarse] = layer_norms(dZ, H), layer_norms(dZ, H, resolution=1e-3)
+    np.testing.assert_allclose(exact, [1e-27, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(coarse, [0.0, 1.0], atol=1e-10)
 
 
 def test_global_norm_does_not_overflow() -> None:
@@ -70,3 +79,10 @@ def test_noise_has_the_deviation_of_the_mechanism() -> None:
 def test_unit_that_overflows_gives_zero() -> None:
     net = Network.create([1, 1, 1], activation="identity", head="squared_error", random_state=0)
     assert predict(with_finite_activations(net), np.array([[np.inf]]))[0, 0] == net.layers[1].b[0]
+
+
+def test_products_below_the_smallest_normal_number_become_zero() -> None:
+    dZ = (np.array([[1.0, 1e-38, np.nan, 1.0]], "float32"),)
+    factors = np.array([0.5, 0.1, 0.0, 1e-40], "float32")
+    [clipped] = clip_columns(dZ, (np.zeros((1, 4), "float32"),), lambda _: (factors,))
+    np.testing.assert_array_equal(clipped, [[0.5, 0.0, 0.0, 0.0]])

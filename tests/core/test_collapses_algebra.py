@@ -290,11 +290,12 @@ def test_long_gradients_are_clipped_in_float32(clipper: str, asarray: Any) -> No
     assert_allclose(exact, most, rtol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # that is what is tried
 @pytest.mark.parametrize("clipper", CLIPPERS)
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
-@pytest.mark.parametrize(("of_dZ", "of_H"), [(1e25, 1.0), (1.0, 1e25), (1e25, 1e25), (0.0, 1e25)])
-def test_overflowing_gradients_become_zero(clipper: str, asarray: Any, of_dZ: float, of_H: float) -> None:
+@pytest.mark.parametrize(("of_dZ", "of_H"), [(1e25, 1e25), (1e37, 1e37), (0.0, 1e25)])
+def test_gradients_with_a_norm_above_the_largest_number_become_zero(
+    clipper: str, asarray: Any, of_dZ: float, of_H: float
+) -> None:
     g = narrow(some_gradient(5))
     far = np.array([1, 0, 1, 0, 0], "float32")
     long = BatchGradient(

@@ -251,3 +251,31 @@ def test_max_loss_bounds_only_the_reported_loss(make: Any) -> None:
         [min(exact.losses(Z, Y)[0], 36.0 * (1 + (make is not heads.softmax))), exact.losses(Z, Y)[1]],
     )
     assert_allclose(capped.dZ(capped.output(Z), Y), exact.dZ(exact.output(Z), Y))
+
+
+@pytest.mark.parametrize("name", ["softmax", "softmax_groups"])
+@both_dtypes
+def test_scores_at_the_limits_of_floats_have_a_loss(name: str, dtype: str) -> None:
+    most = 0.9 * float(np.finfo(dtype).max)
+    head = heads.softmax() if name == "softmax" else heads.softmax_groups([3])
+    scores = np.array([[most, -most, 0, most], [-most, -most, -most, most], [0, -most, 1, 0]], dtype)
+    right = np.zeros_like(scores)
+    right[[0, 0, 2, 0], range(4)] = 1
+    wrong = np.zeros_like(scores)
+    wrong[1] = 1
+    with np.errstate(all="raise", under="ignore"):
+        P, losses = head.output_and_losses(scores, right)
+        assert_allclose(P.sum(axis=0), 1.0, rtol=1e-6)
+        assert_allclose(losses, [0, np.log(3), np.log1p(np.exp(-1)), np.log(2)], rtol=1e-6)
+        assert_allclose(head.losses(scores, right), losses)
+        assert np.isfinite(head.losses(scores, wrong)).all()
+        assert np.all(head.losses(scores, wrong)[[0, 2]] >= most / 2)
+        assert np.isfinite(heads.log_softmax(scores)).all()
+
+
+@pytest.mark.parametrize("score", [np.inf, np.nan])
+def test_scores_that_are_not_finite_stay_visible(score: float) -> None:
+    with np.errstate(invalid="ignore"):
+        P, losses = heads.softmax().output_and_losses(np.array([[score], [0.0]]), np.array([[1.0], [0.0]]))
+    assert np.isnan(losses).all()
+    assert np.isnan(P).any()

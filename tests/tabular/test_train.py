@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import partial
 from itertools import product
@@ -27,6 +28,7 @@ from batchprop.tabular import (
 )
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import option_choices, option_table
+from batchprop.tabular.predictions import predict_blocks, predict_frame
 
 QUICK: dict[str, Any] = {"hidden": 8, "epochs": 3, "batch_size": 16}
 
@@ -50,6 +52,26 @@ def test_a_frame_and_a_file_of_it_give_the_same_model(model, tmp_path):
     assert from_file.evaluation == model.evaluation
     pd.testing.assert_frame_equal(from_file.predict(path), model.predict(flowers()))
     assert [epoch.loss for epoch in from_file.history] == [epoch.loss for epoch in model.history]
+
+
+@pytest.mark.parametrize("proba", [False, True])
+@pytest.mark.parametrize("memory", [None, 1 << 20])
+def test_row_whose_outputs_overflow_is_named(model, tmp_path, proba, memory):
+    pipeline = copy.deepcopy(model.pipeline)
+    first, last = pipeline[-1].coefs_
+    pipeline[-1].coefs_ = [np.float32(1e33) * first, np.float32(1e-33) * last]
+    frame = flowers()
+    frame.loc[75, "petal_width"] = 1e9
+    path = tmp_path / "far.csv"
+    frame.to_csv(path, index=False)
+    blocks = partial(predict_blocks, pipeline, [path], proba=proba, memory=memory)
+    with pytest.raises(DataError, match=r"far\.csv, line 77: .*not finite"), blocks() as tables:
+        list(tables)
+    by_label = frame.rename(index="row {}".format)
+    for rows in (frame, by_label):
+        with pytest.raises(DataError, match="row 76 are not finite"):
+            predict_frame(pipeline, rows, proba=proba)
+    assert len(predict_frame(pipeline, frame.drop(75), proba=proba)) == 149
 
 
 def test_predictions_match_the_pipeline(model):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from batchprop.activations import Activation
-from batchprop.arrays import Array, columnwise_dot, matmul_transposed
+from batchprop.arrays import Array, columnwise_dot, matmul_transposed, shortcut_if
 from batchprop.batches import Batch, Dataset, gather
 from batchprop.engines.padding import PaddedChunk
 from batchprop.engines.prng import OF_THE_BATCH, random_source
@@ -50,6 +50,13 @@ def _jax_matmul_transposed(W: Array, dZ: Array) -> Array:
     if dZ.shape[1] > NARROW:
         return W.T @ dZ
     return lax.platform_dependent(W, dZ, cpu=_matmul_by_rows, default=lambda W, dZ: W.T @ dZ)
+
+
+@shortcut_if.register(jax.core.Tracer)
+def _jax_shortcut_if(
+    valid: Array, shortcut: Callable[..., Any], general: Callable[..., Any], *operands: Any
+) -> Any:
+    return lax.cond(valid, shortcut, general, *operands)
 
 
 def _matmul_by_rows(W: Array, dZ: Array) -> Array:

@@ -17,7 +17,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_array, check_is_fitted, validate_data
 
 from batchprop.activations import Activation, get_activation
-from batchprop.backprop import Step, backprop, forward, output_and_losses, predict
+from batchprop.backprop import (
+    Step,
+    backprop,
+    forward,
+    resolved_outputs,
+    resolved_outputs_and_losses,
+)
 from batchprop.batches import Batch, Dataset, gather, rescale_weights, take_columns
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
@@ -48,6 +54,7 @@ from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import (
     FitArgs,
     LabelledRows,
+    check_finite_outputs,
     check_no_dates,
     check_nonzero_weight,
     check_sample_weight,
@@ -354,18 +361,21 @@ class BaseMLP(FitInterface):
         """A function of the core over the columns of X, as rows ``(n, K)``, a chunk of rows at a time."""
         X = self._validate_inputs(X)
         net = self._network(X.dtype)
-        result: NDArray[np.floating] = predict_engine(self, net, X.shape[0]).map_rows(function, net, X)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below names the rows
+            result: NDArray[np.floating] = predict_engine(self, net, X.shape[0]).map_rows(function, net, X)
+        check_finite_outputs(result)
         return result
 
     def _predict_outputs(self, X: Any) -> NDArray[np.floating]:
         """P as rows ``(n, K)``."""
-        return self._map_rows(predict, X)
+        return self._map_rows(resolved_outputs, X)
 
     def _evaluate(
         self, engine: Engine, net: Network, valid: LabelledRows
     ) -> tuple[NDArray[np.floating], float]:
         """The outputs P ``(n, K)`` and the mean loss on validation rows, without the penalty."""
-        P, losses = engine.map_rows(output_and_losses, net, valid.X, valid.Y)
+        with np.errstate(over="ignore", invalid="ignore"):  # a score of such rows is NaN
+            P, losses = engine.map_rows(resolved_outputs_and_losses, net, valid.X, valid.Y)
         return P, self._loss_scale * float(np.average(losses, weights=valid.weights))
 
     def activations(self, X: Any) -> list[NDArray[np.floating]]:

@@ -233,6 +233,9 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
 
         Returns:
             ``(n,)``, or ``(n, K)`` for several labels or targets.
+
+        Raises:
+            RowError: the network's outputs for a row overflow; so do the other methods that predict.
         """
         return self._decode_targets(self._predict_outputs(X))
 
@@ -332,6 +335,8 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         return y if self._target_kind == BINARY else None
 
     def _default_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+        if not np.isfinite(P).all():
+            return float("nan")
         return self._accuracy(y, self._classes().decode(P), weights)
 
     def _accuracy(self, y: Any, predicted: NDArray[Any], weights: Any) -> float:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 
 from batchprop.errors import InputError, warn
 from batchprop.estimators.fit_state import FitState, publish
 from batchprop.estimators.interface import FitInterface
-from batchprop.estimators.validation import LabelledRows
+from batchprop.estimators.validation import LabelledRows, describe_unresolved
 from batchprop.files import defer_signals
 from batchprop.network import Network
 from batchprop.schedules import ReduceOnPlateau, Schedule
@@ -97,24 +98,33 @@ class ValidationCallback:
         P, loss = estimator._evaluate(self.engine, epoch.network, valid)
         if not estimator.early_stopping:
             return replace(epoch, validation_loss=loss)
-        if estimator.scoring == "loss":
-            return replace(epoch, validation_loss=loss, validation_score=-loss)
-        if self._scorer is None:
-            score = estimator._default_score(valid.y, P, valid.weights)
-        else:
-            weigh = valid.weights is not None and _accepts_weights(self._scorer)
-            kwargs = {"sample_weight": valid.weights} if weigh else {}
-            score = self._scorer(copy_with_weights(estimator, epoch.network), valid.X, valid.y, **kwargs)
-        self._check_defined(score, len(valid.y))
-        return replace(epoch, validation_loss=loss, validation_score=float(score))
+        score = self._score(epoch.network, P, loss, valid)
+        self._check_defined(score, P)
+        return replace(epoch, validation_loss=loss, validation_score=score)
 
-    def _check_defined(self, score: float, n_rows: int) -> None:
+    def _score(self, net: Network, P: NDArray[np.floating], loss: float, valid: LabelledRows) -> float:
+        """The validation score; NaN, whatever the scorer, if the outputs P ``(n, K)`` are not finite."""
+        estimator = self.estimator
+        if not np.isfinite(P).all():
+            return math.nan
+        if estimator.scoring == "loss":
+            return -loss
+        if self._scorer is None:
+            return float(estimator._default_score(valid.y, P, valid.weights))
+        weigh = valid.weights is not None and _accepts_weights(self._scorer)
+        kwargs = {"sample_weight": valid.weights} if weigh else {}
+        return float(self._scorer(copy_with_weights(estimator, net), valid.X, valid.y, **kwargs))
+
+    def _check_defined(self, score: float, P: NDArray[np.floating]) -> None:
         """Refuse NaN if no epoch so far had a score: early stopping would end with untrained weights."""
-        if math.isnan(score) and self.state.best_layers is None:
-            raise InputError(
-                f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {n_rows} "
-                "rows to validate on: validate on more rows, or use scoring='loss'"
-            )
+        if not math.isnan(score) or self.state.best_layers is not None:
+            return
+        if (unresolved := describe_unresolved(P)) is not None:
+            raise InputError(f"in the rows to validate on: {unresolved[1]}")
+        raise InputError(
+            f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {len(P)} "
+            "rows to validate on: validate on more rows, or use scoring='loss'"
+        )
 
     def _advance(self, epoch: EpochRecord) -> tuple[FitState, bool]:
         """The state after an epoch, and whether training should end."""

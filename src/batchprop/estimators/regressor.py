@@ -202,6 +202,9 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
 
         Returns:
             ``(n,)``, or ``(n, K)`` for several targets.
+
+        Raises:
+            RowError: the network's outputs for a row overflow.
         """
         return self._decode_targets(self._predict_outputs(X))
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
 from batchprop.batches import Indices, rescale_weights
-from batchprop.errors import InputError
+from batchprop.errors import InputError, RowError
 
 
 class FitArgs(NamedTuple):
@@ -102,6 +102,31 @@ def check_sample_weight(
     if require_positive:
         check_nonzero_weight(weights, "row")
     return weights
+
+
+def describe_unresolved(outputs: NDArray[np.floating]) -> tuple[int, str] | None:
+    """Return the first row whose outputs ``(n, K)`` are not finite, and a message; None if all are finite."""
+    unresolved = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+    if not len(unresolved):
+        return None
+    wider = ", or give X in float64" if outputs.dtype == np.float32 else ""
+    return int(unresolved[0]), (
+        f"the outputs of the network are not finite for {len(unresolved)} of {len(outputs)} rows, first for "
+        f"row {unresolved[0]}: with the values in these rows its sums exceed what {outputs.dtype} holds; "
+        "correct or leave out such rows, scale the columns before training, as with "
+        f"make_pipeline(StandardScaler(), ...){wider}"
+    )
+
+
+def check_finite_outputs(outputs: NDArray[np.floating]) -> None:
+    """Refuse to answer for rows whose outputs ``(n, K)`` overflowed: any class would be a guess.
+
+    Raises:
+        RowError: the outputs of a row are not finite; its ``row`` is the first.
+    """
+    if (unresolved := describe_unresolved(outputs)) is not None:
+        row, message = unresolved
+        raise RowError(message, row)
 
 
 def check_nonzero_weight(weights: NDArray[np.floating] | None, kind: str) -> None:

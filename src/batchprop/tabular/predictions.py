@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -87,15 +88,27 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
 
     Raises:
         ParameterError: ``proba`` is set for a model that predicts numbers.
-        DataError: a column is missing, or holds a value that is not allowed.
+        DataError: a column is missing, or holds a value that is not allowed; the network's outputs for a row
+            overflow.
     """
     target = model["columns"].target
+    if proba:
+        check_proba(model)
+    encoded = model[:-1].transform(frame)
+    try:
+        answers = model[-1].predict_proba(encoded) if proba else model[-1].predict(encoded)
+    except RowError as error:
+        label = frame.index[error.row]  # the row's number in the table, of which the frame may be a block
+        row = int(label) if isinstance(label, int | np.integer) else error.row
+        raise RowError(
+            f"the outputs of the network for row {row + 1} are not finite: with its values the sums exceed "
+            "the largest number; correct the row or leave it out",
+            row,
+        ) from error
     if not proba:
-        return pd.DataFrame({target: model.predict(frame)})
-    check_proba(model)
-    P = model.predict_proba(frame)
-    shares = {f"probability {label}": P[:, k] for k, label in enumerate(model.classes_)}
-    return pd.DataFrame({target: model.classes_[P.argmax(axis=1)], **shares})
+        return pd.DataFrame({target: answers})
+    shares = {f"probability {label}": answers[:, k] for k, label in enumerate(model.classes_)}
+    return pd.DataFrame({target: model.classes_[answers.argmax(axis=1)], **shares})
 
 
 class TableRows(NamedTuple):
