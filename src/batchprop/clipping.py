@@ -29,26 +29,6 @@ def squared_factor_norms(dZ: Sequence[Array], H: Sequence[Array]) -> Iterator[tu
     )
 
 
-def layer_norms(
-    dZ: Sequence[Array], H: Sequence[Array], resolution: float | Array | None = None
-) -> tuple[Array, ...]:
-    """Return ``‖g_i‖ = ‖dz_i‖ √(‖h_i‖² + 1)`` in each layer, L + 1 of ``(m,)``.
-
-    Where squares would overflow or underflow, entries are measured in units of the largest.
-
-    Args:
-        dZ: L + 1 matrices ``(n_l, m)``.
-        H: L + 1 matrices ``(n_{l-1}, m)``.
-        resolution: an absolute error of ``eps · resolution`` may come on top of rounding; None for no such
-            error.
-    """
-    # The squares below may overflow and be replaced, so NumPy's warnings about them would be wrong.
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        squares, in_range = _squares(dZ, H, resolution)
-        result: tuple[Array, ...] = shortcut_if(in_range, _roots, _scaled_norms, squares, tuple(dZ), tuple(H))
-        return result
-
-
 def squared_layer_norms(dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
     """Return ``‖g_i‖²`` in each layer, L + 1 of ``(m,)``; infinite only above the largest number."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -76,11 +56,11 @@ def _squares(
             ),
         )
     else:
-        loss = reduce(
+        underflow = reduce(
             add, (h_squared * dZ_l.shape[0] for dZ_l, (_, h_squared) in zip(dZ, factors, strict=True))
         )
-        bound = resolution * (limits.eps / math.sqrt(limits.tiny))
-        resolved = loss <= bound * bound
+        bound = resolution * (limits.eps / math.sqrt(limits.tiny))  # of its root, which is measured in √tiny
+        resolved = underflow <= bound * bound
     # An overflow makes the sum infinite or NaN.
     return squares, namespace(resolved).all(resolved & (reduce(add, squares) <= limits.max))
 
@@ -128,7 +108,7 @@ def global_norm(norms: Sequence[Array]) -> Array:
 
 
 def clip_factors(norms: Array, max_norm: float | Array) -> Array:
-    """Return ``min(1, C / ‖g_i‖) (m,)``; 0 for an infinite norm and for NaN."""
+    """Return ``min(1, C / ‖g_i‖) (m,)``; 0 for NaN and where the quotient is below the normal numbers."""
     xp = namespace(norms)
     limit = _positive("max_norm", max_norm, norms)
     ones = xp.ones_like(norms)
@@ -139,7 +119,7 @@ def clip_factors(norms: Array, max_norm: float | Array) -> Array:
 
 
 def automatic_clip_factors(norms: Array, max_norm: float | Array, stability: float | Array) -> Array:
-    """Return ``C / (‖g_i‖ + γ) (m,)``; 0 for an infinite norm and for NaN."""
+    """Return ``C / (‖g_i‖ + γ) (m,)``; 0 for NaN and where the quotient is below the normal numbers."""
     gamma = _positive("stability", stability, norms)
     return _drop_below_normal(_positive("max_norm", max_norm, norms) / (norms + gamma))
 
@@ -158,7 +138,11 @@ def clip_columns(
         H: L + 1 matrices ``(n_{l-1}, m)``.
         factors_of: the factors f in each layer from the norms in each layer, L + 1 of ``(m,)``.
         coefficients: c ``(m,)``, or one number.
-        resolution: as in ``layer_norms``.
+        resolution: an absolute error of ``eps · resolution`` in the norms may come on top of rounding; None
+            for no such error. With one, columns of dZ that are nearly or wholly zero keep to the fast way.
+
+    Returns:
+        L + 1 matrices ``(n_l, m)``. A column whose factor is 0 is 0, whatever it holds.
     """
 
     def scale(multiply: Callable[[Array, Array], Array], norms: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -170,6 +154,7 @@ def clip_columns(
 
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         squares, in_range = _squares(dZ, H, resolution)
+        # One branch for the whole batch: to look for the largest entries takes as long as the squares.
         result: tuple[Array, ...] = shortcut_if(
             in_range,
             lambda squares, *_: scale(mul, _roots(squares)),

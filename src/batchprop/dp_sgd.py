@@ -23,7 +23,7 @@ from batchprop.network import Network
 from batchprop.params import Layers, tree_map
 
 _FAR_BELOW = 1024
-"""A gradient this many times shorter than C is far from being clipped, in every layer."""
+"""A norm this many times below C needs no digits: no clipping, in no layer, tells it from 0."""
 
 NormalSampler: TypeAlias = Callable[[tuple[int, ...], Any], Array]
 """``(shape, dtype) -> `` independent standard normal numbers."""
@@ -95,7 +95,7 @@ class DPMechanism(NamedTuple):
     def clipped_sum(self, gradient: BatchGradient, coefficients: Array) -> Layers:
         """Return ``Σ c_i f_i g_i``, f the clipping factors and c ``(m,)``, for each layer ``Layer(W, b)``."""
         # An example whose norm overflowed adds zeros, as H is finite in with_finite_activations: no row can
-        # spoil the training on the others. Norms far below C need no digits, so nor do their squares.
+        # spoil the training on the others.
         dZ = clip_columns(
             gradient.dZ, gradient.H, self.clipping.factors, coefficients, self.clipping.max_norm / _FAR_BELOW
         )

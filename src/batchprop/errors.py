@@ -26,7 +26,7 @@ class DataError(InputError):
 
 
 class RowError(DataError):
-    """A row of a table holds a value that is not allowed.
+    """A row of a table holds a value that is not allowed, or one with which the network overflows.
 
     Attributes:
         row: the row's number in the table, from 0.

@@ -1,15 +1,18 @@
 """Per-example gradient norms and clip factors at the limits of floating point."""
 
+from typing import Any
+
+import jax
 import numpy as np
 import pytest
 
+from batchprop.arrays import shortcut_if
 from batchprop.backprop import predict
 from batchprop.clipping import (
     automatic_clip_factors,
     clip_columns,
     clip_factors,
     global_norm,
-    layer_norms,
     per_layer_limits,
     squared_factor_norms,
 )
@@ -19,6 +22,18 @@ from batchprop.network import Network
 from batchprop.params import Layer
 
 
+def layer_norms(dZ: Any, H: Any, resolution: float | None = None) -> Any:
+    """Return the norms, in each layer, from which the clipping of one layer makes its factors."""
+    received: list[Any] = []
+
+    def factors(norms: Any) -> Any:
+        received.append(norms)
+        return norms
+
+    clip_columns((dZ,), (H,), factors, resolution=resolution)
+    return received[0]
+
+
 def test_squared_factor_norms_include_the_bias() -> None:
     [(dz, h)] = squared_factor_norms((np.array([[1.0, 2.0]]),), (np.array([[3.0, 4.0]]),))
     np.testing.assert_array_equal(dz, [1.0, 4.0])
@@ -26,12 +41,12 @@ def test_squared_factor_norms_include_the_bias() -> None:
 
 
 def test_zero_derivative_has_norm_zero_whatever_the_input() -> None:
-    [norms] = layer_norms((np.array([[3.0, 0.0, 1e-200]]),), (np.array([[0.0, np.inf, 1e200]]),))
+    [norms] = layer_norms(np.array([[3.0, 0.0, 1e-200]]), np.array([[0.0, np.inf, 1e200]]))
     np.testing.assert_allclose(norms, [3.0, 0.0, 1.0])
 
 
 def test_norms_far_below_the_resolution_may_underflow_to_zero() -> None:
-    dZ, H = (np.array([[1e-30, 1.0]], "float32"),), (np.array([[1e3, 0.0]], "float32"),)
+    dZ, H = np.array([[1e-30, 1.0]], "float32"), np.array([[1e3, 0.0]], "float32")
     [exact], [coarse] = layer_norms(dZ, H), layer_norms(dZ, H, resolution=1e-3)
     np.testing.assert_allclose(exact, [1e-27, 1.0], rtol=1e-6)
     np.testing.assert_allclose(coarse, [0.0, 1.0], atol=1e-10)
@@ -86,3 +101,11 @@ def test_products_below_the_smallest_normal_number_become_zero() -> None:
     factors = np.array([0.5, 0.1, 0.0, 1e-40], "float32")
     [clipped] = clip_columns(dZ, (np.zeros((1, 4), "float32"),), lambda _: (factors,))
     np.testing.assert_array_equal(clipped, [[0.5, 0.0, 0.0, 0.0]])
+
+
+def test_a_shortcut_that_cannot_be_decided_while_jax_traces_is_not_taken() -> None:
+    # As where no engine has registered how its compiled programs branch.
+    choose = shortcut_if.dispatch(object)
+    answers = [choose(valid, lambda x: x + 1, lambda x: x - 1, 5) for valid in (np.True_, np.False_)]
+    assert answers == [6, 4]
+    assert jax.jit(lambda valid, x: choose(valid, lambda x: x + 1, lambda x: x - 1, x))(True, 5) == 4

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -136,6 +136,7 @@ def compiled_sum(name: str) -> Callable[..., Layers]:
 @pytest.mark.parametrize("name", CLIPPINGS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("library", ["numpy", "jax"])
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), limit=st.sampled_from(LIMITS), share=st.sampled_from([1.0, 1 / 300]))
 def test_private_sum_moves_by_at_most_the_limit_for_each_example(
     library: str, name: str, dtype: str, seed: int, limit: float, share: float

@@ -235,6 +235,6 @@ def test_overflowing_row_changes_the_sum_by_at_most_the_limit(
     assert np.isfinite(with_it.losses).all()
     pairs = zip(leaves(with_it.layers), leaves(without.layers), strict=True)
     moved = np.sqrt(sum(((np.asarray(one) - other) ** 2).sum() for one, other in pairs))
-    # A tanh saturates here, so the layers above may see an ordinary row; with the target they do, in any case.
+    # A tanh saturates here, so the layers above may see an ordinary row. The target's norm is a number.
     is_clipped = activation == "tanh" or extreme == "a target"
     assert moved <= (0.5 * MIDDLE / 8.0 if is_clipped else 0.0) + 1e-5
