@@ -34,7 +34,10 @@ def squared_layer_norms(dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array,
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         squares, in_range = _squares(dZ, H, None)
         result: tuple[Array, ...] = shortcut_if(
-            in_range, lambda squares, *_: squares, _scaled_squares, squares, tuple(dZ), tuple(H)
+            namespace(in_range).all(in_range),
+            lambda squares, *_: squares,
+            lambda squares, in_range, *factors: _replace(squares, in_range, _scaled_squares(*factors)),
+            *(squares, in_range, tuple(dZ), tuple(H)),
         )
         return result
 
@@ -42,7 +45,7 @@ def squared_layer_norms(dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array,
 def _squares(
     dZ: Sequence[Array], H: Sequence[Array], resolution: float | Array | None
 ) -> tuple[tuple[Array, ...], Array]:
-    """Return ``‖dz_i‖² (‖h_i‖² + 1)`` in each layer, and whether no overflow or underflow matters."""
+    """Return ``‖dz_i‖² (‖h_i‖² + 1)`` in each layer, and where no overflow or underflow matters ``(m,)``."""
     factors = tuple(squared_factor_norms(dZ, H))
     squares = tuple(dz_squared * h_squared for dz_squared, h_squared in factors)
     limits = float_limits(dZ[0])
@@ -62,18 +65,25 @@ def _squares(
         bound = resolution * (limits.eps / math.sqrt(limits.tiny))  # of its root, which is measured in √tiny
         resolved = underflow <= bound * bound
     # An overflow makes the sum infinite or NaN.
-    return squares, namespace(resolved).all(resolved & (reduce(add, squares) <= limits.max))
+    return squares, resolved & (reduce(add, squares) <= limits.max)
 
 
-def _roots(squares: tuple[Array, ...], *_: Any) -> tuple[Array, ...]:
+def _roots(squares: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(namespace(square).sqrt(square) for square in squares)
 
 
-def _scaled_squares(_: Any, dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
-    return tuple(norm * norm for norm in _scaled_norms(_, dZ, H))
+def _replace(values: tuple[Array, ...], keep: Array, others: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return the others where ``keep`` is False; an extreme example then changes no bit of the rest."""
+    return tuple(
+        namespace(keep).where(keep, value, other) for value, other in zip(values, others, strict=True)
+    )
 
 
-def _scaled_norms(_: Any, dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
+def _scaled_squares(dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
+    return tuple(norm * norm for norm in _scaled_norms(dZ, H))
+
+
+def _scaled_norms(dZ: Sequence[Array], H: Sequence[Array]) -> tuple[Array, ...]:
     """Return the norms in each layer, measured in units of the largest entries of each example."""
     return tuple(_scaled_norm(dZ_l, H_l) for dZ_l, H_l in zip(dZ, H, strict=True))
 
@@ -152,14 +162,18 @@ def clip_columns(
             for dZ_l, factors in zip(dZ, factors_of(norms), strict=True)
         )
 
+    def shortcut(squares: tuple[Array, ...], *_: Any) -> tuple[Array, ...]:
+        return scale(mul, _roots(squares))
+
+    def general(squares: tuple[Array, ...], in_range: Array, *factors: Any) -> tuple[Array, ...]:
+        return scale(_multiply_normal, _replace(_roots(squares), in_range, _scaled_norms(*factors)))
+
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         squares, in_range = _squares(dZ, H, resolution)
         # One branch for the whole batch: to look for the largest entries takes as long as the squares.
+        operands = (squares, in_range, tuple(dZ), tuple(H))
         result: tuple[Array, ...] = shortcut_if(
-            in_range,
-            lambda squares, *_: scale(mul, _roots(squares)),
-            lambda *operands: scale(_multiply_normal, _scaled_norms(*operands)),
-            *(squares, tuple(dZ), tuple(H)),
+            namespace(in_range).all(in_range), shortcut, general, *operands
         )
         return result
 

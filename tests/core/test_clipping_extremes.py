@@ -202,6 +202,24 @@ def test_factors_of_ordinary_gradients_are_those_of_the_plain_formula(name: str,
         assert_allclose(ours, before * f, rtol=2e-6 if dtype == "float32" else 1e-14)
 
 
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_extreme_examples_change_no_bit_of_the_others(name: str, dtype: str) -> None:
+    rng, info = np.random.default_rng(0), np.finfo(dtype)
+    g = BatchGradient(
+        tuple(rng.normal(size=(n, 40)).astype(dtype) for n in (5, 4)),
+        tuple(rng.normal(size=(n, 40)).astype(dtype) for n in (6, 5)),
+    )
+    beside = BatchGradient(*(tuple(matrix.copy() for matrix in part) for part in g[:2]))
+    beside.dZ[0][:, 3], beside.H[0][:, 3] = info.tiny, info.max / 2
+    beside.dZ[1][:, 7] = info.max / 4
+    others = np.delete(np.arange(40), [3, 7])
+    with_them, alone = METHODS[name](beside, 1.0), METHODS[name](g, 1.0)
+    for ours, theirs in zip(with_them.dZ, alone.dZ, strict=True):
+        assert_array_equal(ours[:, others], theirs[:, others])
+    assert_array_equal(beside.squared_norms()[others], g.squared_norms()[others])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32), exponent=st.integers(-30, 30))
 def test_global_norm_of_a_gradient_is_clipped_at_any_exponent(dtype: str, seed: int, exponent: int) -> None:
