@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import InputError, ParameterError
+from batchprop.microscope.look import _predictions
 from tests.estimators.tables import TARGETS, estimator, quiet, refused, table
 from tests.microscope.embedded_data import numbers, page_data
 
@@ -278,3 +279,18 @@ def test_invalid_arguments_raise() -> None:
         bp.microscope.look(model, X, np.full(120, 99))
     with pytest.raises(ValueError, match="features"):
         bp.microscope.look(model, X[:, :3], y)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_predictions_of_rows_that_overflow_are_marked(engine):
+    X, y = load_iris(return_X_y=True)
+    with quiet():
+        clf = bp.MLPClassifier((4,), activation="identity", max_iter=3, random_state=0, engine=engine).fit(
+            X, y
+        )
+    rows = X[:3].copy()
+    rows[1] = 1e308 * np.array([1, -1, 1, -1])
+    clf.coefs_ = [100 * coef for coef in clf.coefs_]
+    labels = _predictions(clf, rows, y[:3])
+    assert labels[1] == "not finite"
+    assert [labels[0], labels[2]] == [str(label) for label in clf.predict(rows[[0, 2]])]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchprop.backprop import predict
+from batchprop.backprop import resolved_outputs
 from batchprop.batches import gather
 from batchprop.data.arrow import get_column
 from batchprop.data.line_numbers import line_numbers
@@ -128,8 +128,11 @@ def _read_parquet(path: Path, name: str) -> pd.DataFrame:
 
 
 def _predictions(data: PlaygroundData, network: Network, B: Any) -> list[str]:
-    P = predict(network, B)
-    return _format_targets(data, P[0] if data.task == "numbers" else P.argmax(axis=0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        P = resolved_outputs(network, B)
+    labels = _format_targets(data, P[0] if data.task == "numbers" else P.argmax(axis=0))
+    is_finite = np.isfinite(P).all(axis=0)
+    return [label if finite else "not finite" for label, finite in zip(labels, is_finite, strict=True)]
 
 
 def _format_targets(data: PlaygroundData, values: Any) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchprop.backprop import resolved_outputs
 from batchprop.errors import InputError, ParameterError
 from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import page
@@ -144,10 +145,21 @@ def _snapshots(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
     if models[0][0] == "after epoch 0":
         models[0] = ("before the first epoch", models[0][1])
     indices = np.unique(np.linspace(0, len(models) - 1, MAX_SNAPSHOTS).round().astype(int))
+    chosen = [models[index] for index in indices]
     return [
-        Snapshot(name, model.network_and_batch(X, y)[0], _format_targets(model.predict(X)))
-        for name, model in (models[index] for index in indices)
+        Snapshot(name, model.network_and_batch(X, y)[0], _predictions(model, X, y)) for name, model in chosen
     ]
+
+
+def _predictions(model: Any, X: Any, y: Any) -> list[str]:
+    """Format the prediction for each row; the page shows how a row overflows, where `predict` refuses it."""
+    network, batch = model.network_and_batch(X, y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(resolved_outputs(network, batch.B)).all(axis=0)
+    labels = np.full(len(is_finite), "not finite", dtype=object)
+    if is_finite.any():
+        labels[is_finite] = _format_targets(model.predict(_take(X, np.flatnonzero(is_finite))))
+    return [str(label) for label in labels]
 
 
 def _same_weights(recorded: list[Any], fitted: list[Any]) -> bool:
