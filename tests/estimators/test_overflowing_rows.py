@@ -33,7 +33,7 @@ def targets(kind: str) -> Any:
 
 def fitted(kind: str, **options: Any) -> Any:
     options = {"hidden_layer_sizes": (8,), "max_iter": 3, "tol": 0.0, "random_state": 0} | options
-    made = {"numbers": MLPRegressor, "counts": MLPRegressor}.get(kind, MLPClassifier)
+    made: Any = {"numbers": MLPRegressor, "counts": MLPRegressor}.get(kind, MLPClassifier)
     return made(**({"loss": "poisson"} if kind == "counts" else {}) | options).fit(X, targets(kind))
 
 
@@ -80,7 +80,7 @@ def test_validation_rows_that_overflow_are_named(kind: str, scoring: Any) -> Non
     far, y = X.copy(), targets(kind)
     far[4] = 1.7e308
     sizes = [(3, 8), (8, 3 if kind == "multiclass" else 1)]
-    start = {
+    start: dict[str, Any] = {
         "coefs_init": [np.ones(size) for size in sizes],
         "intercepts_init": [np.zeros(n) for _, n in sizes],
     }
