@@ -153,7 +153,7 @@ def test_invalid_sample_weights_are_refused(weights: Any, parts: list[str], call
 
 def test_partial_fit_refuses_options_that_need_all_rows() -> None:
     X, y = table("binary")
-    with refused("early_stopping=True does not go with partial_fit", "set it to False"):
+    with refused("partial_fit does not support early_stopping=True: it sees", "set early_stopping=False"):
         estimator("binary", early_stopping=True).partial_fit(X, y, classes=["no", "yes"])
     with refused("class_weight='balanced' cannot be computed from a piece of the data: give", "a dict"):
         estimator("binary", class_weight="balanced").partial_fit(X, y, classes=["no", "yes"])

@@ -55,8 +55,11 @@ def test_single_class_is_refused() -> None:
 def test_class_with_one_row_cannot_be_split() -> None:
     X, y = table("binary")
     y = np.where(np.arange(len(y)) == 5, "yes", "no")
-    with refused("class 'yes' has one row only", "add rows of it, drop it, or validate on rows of your own"):
-        estimator("binary", early_stopping=True).fit(X, y)
+    sentence = "The least populated classes in y have only 1 member"
+    remedy = "add rows of it, drop it, or validate on rows of your own"
+    for kind in (str, object):
+        with refused(sentence, "['True']: class 'yes' has one row only", remedy):
+            estimator("binary", early_stopping=True).fit(X, y.astype(kind))
     estimator("binary", early_stopping=True).fit(X, y, X_val=X, y_val=y)
 
 
@@ -86,10 +89,10 @@ def test_unseen_labels_of_other_target_types_are_refused() -> None:
 
 def test_missing_or_changed_classes_are_refused() -> None:
     X, y = table("multiclass")
-    with refused("classes=None on the first call of partial_fit: give all the classes that may come"):
+    with refused("classes must be passed on the first call to partial_fit: classes=None; give all"):
         estimator("multiclass").partial_fit(X, y)
     clf = estimator("multiclass").partial_fit(X, y, classes=[12, 11, 10])
-    with refused("classes=[10, 11] differ from those of before, array([10, 11, 12])"):
+    with refused("`classes=[10, 11]` is not the same as on last call", "was: array([10, 11, 12]); give the"):
         clf.partial_fit(X, y, classes=[10, 11])
     with refused("y has shape (120, 2): the target before was one column of classes"):
         clf.partial_fit(X, np.column_stack([y, y]))
@@ -125,17 +128,16 @@ def test_target_of_the_wrong_shape_is_refused() -> None:
 def test_warm_start_requires_the_same_classes_and_sizes() -> None:
     X, y = table("multiclass")
     clf = estimator("multiclass", warm_start=True).fit(X, y)
-    with refused(
-        "warm_start=True continues with the same classes: before they were array([10, 11, 12]), y has"
-    ):
+    sentence = "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+    with refused(f"{sentence}Previously got [10 11 12], `y` has [11 12 13]: give y of the same classes, or"):
         clf.fit(X, y + 1)
     with refused("coefs_ has shapes [(5, 8), (8, 3)]: ", "ask for [(5, 4), (4, 3)]"):
         clf.set_params(hidden_layer_sizes=4).fit(X, y)
     X, y = table("multioutput")
     clf = estimator("multioutput", warm_start=True).fit(X, y).fit(X, y)
-    with refused("warm_start=True continues with the same classes"):
+    with refused(sentence):
         clf.fit(X, y + 1)
-    with refused("warm_start=True continues with the same classes"):
+    with refused(sentence):
         clf.fit(X, y[:, 0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from time import perf_counter
 from typing import Any
 
@@ -224,9 +225,8 @@ def test_verbose_prints_a_line_for_each_epoch(capsys: pytest.CaptureFixture[str]
     X, y = table("binary")
     estimator("binary", verbose=True, early_stopping=True, max_iter=2).fit(X, y)
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("Epoch 1: loss 0.")
-    assert "validation loss" in second
-    assert "validation score" in second
+    assert re.fullmatch(r"Iteration 1, loss = 0\.\d{8}, validation loss = .*, Validation score: .*", first)
+    assert second.startswith("Iteration 2, ")
     estimator("binary", max_iter=2).fit(X, y)
     assert capsys.readouterr().out == ""
 

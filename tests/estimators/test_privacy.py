@@ -111,7 +111,7 @@ def test_training_loss_is_not_recorded(capsys: pytest.CaptureFixture[str]) -> No
     assert np.isnan(model.loss_curve_).all()
     assert math.isnan(model.loss_)
     assert all(math.isnan(epoch.loss) and epoch.batches == () for epoch in seen)
-    assert "Epoch 1: loss withheld" in capsys.readouterr().out
+    assert "Iteration 1, loss = withheld" in capsys.readouterr().out
 
 
 def test_fit_runs_max_iter_epochs_without_early_stopping() -> None:

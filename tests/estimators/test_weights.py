@@ -57,7 +57,7 @@ def same(actual: Any, expected: Any, bound: float) -> None:
             assert_allclose(ours, theirs, rtol=bound, atol=bound)
 
 
-@pytest.mark.filterwarnings("ignore:batch_size=.*is cut:UserWarning")
+@pytest.mark.filterwarnings("ignore:Got .batch_size.*is cut:UserWarning")
 @pytest.mark.parametrize("dtype", BOUNDS)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("loss", LOSSES)
@@ -82,7 +82,7 @@ def test_an_input_of_weight_0_may_overflow(engine: str, dtype: str) -> None:
     same(fits[0], fits[1], BOUNDS[dtype])
 
 
-@pytest.mark.filterwarnings("ignore:batch_size=.*is cut:UserWarning")
+@pytest.mark.filterwarnings("ignore:Got .batch_size.*is cut:UserWarning")
 @pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adamw"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_and_solver_leaves_out_rows_of_weight_0(target: str, solver: str) -> None:
@@ -120,7 +120,7 @@ def test_fill_values_do_not_enter_the_validation(engine: str, scoring: Any) -> N
         assert_allclose(fit.validation_scores_, fits[0].validation_scores_, rtol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:batch_size=.*is cut:UserWarning")
+@pytest.mark.filterwarnings("ignore:Got .batch_size.*is cut:UserWarning")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_partial_fit_and_streams_leave_out_rows_of_weight_0(engine: str) -> None:
     X, y = numbers("poisson")
@@ -218,7 +218,7 @@ def test_all_weights_0_in_a_stream_are_refused() -> None:
 
 def test_weights_that_leave_no_row_of_a_weighted_class_are_refused() -> None:
     X, y = table("binary", ROWS)
-    with refused("sample_weight is zero in every row of a class with a weight above 0"):
+    with refused("sample_weight times class_weight is zero in every row, so nothing is left"):
         estimator("binary", class_weight={"no": 0, "yes": 1}).fit(X, y, np.where(y == "no", 1.0, 0.0))
 
 

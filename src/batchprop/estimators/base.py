@@ -52,6 +52,7 @@ from batchprop.estimators.recording import (
 from batchprop.estimators.source_summary import holdout_seed, scan_source
 from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import (
+    NON_FINITE,
     FitArgs,
     LabelledRows,
     check_finite_outputs,
@@ -59,6 +60,8 @@ from batchprop.estimators.validation import (
     check_nonzero_weight,
     check_sample_weight,
     clear_errors,
+    non_finite_errors,
+    weighted_mean,
 )
 from batchprop.network import Network, broadcast_to_layers, glorot_uniform
 from batchprop.objective import Objective
@@ -96,6 +99,7 @@ class BaseMLP(FitInterface):
         *,
         X_val: Any = None,
         y_val: Any = None,
+        sample_weight_val: Any = None,
         coefs_init: Any = None,
         intercepts_init: Any = None,
         monitor: Collection[str] = (),
@@ -115,7 +119,9 @@ class BaseMLP(FitInterface):
                 ``docs/scikit-learn.md``). A row of weight 0 counts as absent from loss, gradient and scores;
                 in a regressor's y it may hold NaN or a fill value.
             X_val: validation rows of your own; without them, ``early_stopping`` holds out some of X.
+                Validation weighs rows as training does: class weights apply to either.
             y_val: their targets.
+            sample_weight_val: how much each of them counts ``(n_val,)``, as ``sample_weight``.
             coefs_init: initial weights, ``(n_in, n_out)`` for each layer. With ``privacy`` they must
                 not come from these rows; otherwise add their privacy cost.
             intercepts_init: initial biases, ``(n_out,)`` for each layer.
@@ -133,13 +139,14 @@ class BaseMLP(FitInterface):
 
         Raises:
             ValueError: a parameter, X, y or a weight cannot be used; the message names the allowed values.
-            DivergedError: the loss is no longer finite.
+            DivergedError: the loss is no longer finite, and there are no best weights of ``early_stopping``.
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         call = FitArgs(
             sample_weight=sample_weight,
             X_val=X_val,
             y_val=y_val,
+            sample_weight_val=sample_weight_val,
             coefs_init=coefs_init,
             intercepts_init=intercepts_init,
             monitor=monitor,
@@ -181,11 +188,12 @@ class BaseMLP(FitInterface):
         dataset = self._with_validation(dataset, call, start.rng)
         if self.privacy is None:
             self.privacy_spent_ = None  # of these weights, for any solver
-        if self.solver == "lbfgs" and isinstance(dataset, ArrayDataset):
-            net = fit_lbfgs(self, net, dataset)
-        else:
-            net = fit(self, net, dataset, start, call)
-        self._set_weights(net, dtype)
+        with non_finite_errors():
+            if self.solver == "lbfgs" and isinstance(dataset, ArrayDataset):
+                net = fit_lbfgs(self, net, dataset)
+            else:
+                net = fit(self, net, dataset, start, call)
+            self._set_weights(net, dtype)
         names = getattr(source, "feature_names", None)
         # Not before the fit: its blocks of rows have no names, and would cause a warning.
         if names is not None and len(names) == self.n_features_in_:
@@ -200,17 +208,19 @@ class BaseMLP(FitInterface):
         Y = self._encode_targets(y, X.dtype)
         if weights is not None and not is_classifier(self):
             y, Y = _restore_weightless(y, given, weights), _restore_weightless(Y, given, weights)
-        rows = LabelledRows(X, y, Y, weights)
-        table = Dataset(X, Y, self._apply_class_weight(y, weights))
-        if weights is not None and not call.partial:
-            check_nonzero_weight(table.weights, "row of a class with a weight above 0")
-        return ArrayDataset(rows, table, np.arange(len(Y))), dtype
+        by_row = self._apply_class_weight(y, weights)
+        if not call.partial:  # a piece may hold rows of a class of weight 0 only
+            check_nonzero_weight(by_row, "row", self._weights_name())
+        rows = LabelledRows(X, y, Y, by_row)
+        return ArrayDataset(rows, Dataset(X, Y, by_row), np.arange(len(Y))), dtype
 
-    def _check_weights(self, X: Any, sample_weight: Any) -> NDArray[np.float64] | None:
+    def _check_weights(
+        self, X: Any, sample_weight: Any, name: str = "sample_weight"
+    ) -> NDArray[np.float64] | None:
         """The weights of the rows of X, not yet validated, in float64 and in a unit that any dtype holds."""
         if sample_weight is None:
             return None
-        weights = check_sample_weight(sample_weight, _num_samples(X))
+        weights = check_sample_weight(sample_weight, _num_samples(X), name=name)
         return None if weights is None else rescale_weights(weights)
 
     def _scan_source(
@@ -254,7 +264,11 @@ class BaseMLP(FitInterface):
         if self.dtype is None:
             return X
         wide = X.shape[0] * X.shape[1] <= FLOAT64_MAX_SIZE or self.solver == "lbfgs"
-        in_dtype = _as_dtype(X, self.dtype)  # refuses values that do not fit, also if float64 trains it
+        try:
+            # Refuses values that do not fit, also if float64 trains it.
+            in_dtype = _as_dtype(X, self.dtype)
+        except InputError as error:
+            raise InputError(f"{NON_FINITE}: {error}") from error
         return _as_dtype(X, np.float64) if wide else in_dtype
 
     def _init_fit_attributes(self, n_outputs: int) -> None:
@@ -312,21 +326,29 @@ class BaseMLP(FitInterface):
         if (call.X_val is None) != (call.y_val is None):
             missing = "X_val" if call.X_val is None else "y_val"
             raise InputError(f"{missing} is missing: give both X_val and y_val, or neither")
+        if call.X_val is None and call.sample_weight_val is not None:
+            raise InputError(
+                "sample_weight_val weighs the rows of X_val, and X_val is missing: give X_val and y_val, or "
+                "leave it out (rows that early_stopping holds out keep their sample_weight)"
+            )
         if call.X_val is not None:
             return replace(dataset, validation=self._validate_validation_data(call, dataset.dtype))
         if not self.early_stopping or self.solver == "lbfgs":
             return dataset
         if isinstance(dataset, StreamingDataset):
-            return dataset.hold_out(self.validation_fraction)
+            return dataset.hold_out(self.validation_fraction, self._weights_name())
         labels = self._stratify_labels(dataset.labelled.y)
-        return dataset.hold_out(self.validation_fraction, labels, rng)
+        return dataset.hold_out(self.validation_fraction, labels, rng, self._weights_name())
 
     def _validate_validation_data(self, call: FitArgs, dtype: Any) -> LabelledRows:
         try:
-            X, y = self._validate_data(call.X_val, call.y_val, reset=False)
+            sample_weight = self._check_weights(call.X_val, call.sample_weight_val, "sample_weight_val")
+            X, y = self._validate_data(call.X_val, call.y_val, reset=False, weights=sample_weight)
             Y = self._encode_targets(y, dtype)
             self._check_n_outputs(Y.shape[1])
-            return LabelledRows(_as_dtype(X, dtype), y, Y, None)
+            weights = self._apply_class_weight(y, sample_weight)
+            check_nonzero_weight(weights, "row", self._weights_name("sample_weight_val"))
+            return LabelledRows(_as_dtype(X, dtype), y, Y, weights).without_weightless()
         except InputError as error:
             raise InputError(f"in X_val and y_val: {error}") from None
 
@@ -373,10 +395,10 @@ class BaseMLP(FitInterface):
     def _evaluate(
         self, engine: Engine, net: Network, valid: LabelledRows
     ) -> tuple[NDArray[np.floating], float]:
-        """The outputs P ``(n, K)`` and the mean loss on validation rows, without the penalty."""
+        """The outputs P ``(n, K)`` and the weighted mean loss on validation rows, without the penalty."""
         with np.errstate(over="ignore", invalid="ignore"):  # a score of such rows is NaN
             P, losses = engine.map_rows(resolved_outputs_and_losses, net, valid.X, valid.Y)
-        return P, self._loss_scale * float(np.average(losses, weights=valid.weights))
+        return P, self._loss_scale * weighted_mean(losses, valid.weights)
 
     def activations(self, X: Any) -> list[NDArray[np.floating]]:
         """Return the activations of every layer of the fitted network for some rows.
@@ -496,7 +518,8 @@ def unless_lbfgs(method: Method) -> Method:
 def _has_minibatch_solver(estimator: BaseMLP) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError(
-            "partial_fit is not there with solver='lbfgs', which needs all rows: use 'adam' or 'sgd'"
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic: it needs all "
+            "rows; use solver='adam' or 'sgd'"
         )
     return True
 
@@ -505,8 +528,8 @@ def check_partial_fit(estimator: BaseMLP) -> None:
     """Refuse options that need more than a part of the data."""
     if estimator.early_stopping:
         raise ParameterError(
-            "early_stopping=True does not go with partial_fit, which sees one piece of the data: "
-            "set it to False, and score validation rows of your own between the calls"
+            "partial_fit does not support early_stopping=True: it sees one piece of the data; set "
+            "early_stopping=False, and score validation rows of your own between the calls"
         )
 
 

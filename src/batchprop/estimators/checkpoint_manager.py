@@ -355,6 +355,17 @@ class CheckpointManager:
             self._save(self.start.checkpoints)
         return state
 
+    def end_with_best(self, error: DivergedError) -> bool:
+        """End a fit that diverged with its best weights, and return whether there are any.
+
+        Args:
+            error: what happened.
+        """
+        if self._may_rewind or not self.callback.end_with_best(error):
+            return False
+        self.state = replace(self.callback.state, rng_state=self.engine.rng_state(), ended=True)
+        return True
+
     def rewind(self, error: DivergedError) -> None:
         """Rewind to the best epoch so far, to try again at half the learning rate.
 

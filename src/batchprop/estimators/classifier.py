@@ -96,7 +96,8 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         max_batch_size: where ``batch_size="noise"`` stops growing.
         privacy: a ``batchprop.privacy.Privacy``: gradients are clipped row by row and noise is added, so that
             the weights reveal little about any one row; None for plain training.
-        on_divergence: what happens when the loss is no longer finite: ``"error"``; or ``"rewind"``, up to 3
+        on_divergence: what happens when the loss is no longer finite: ``"error"``, unless
+            ``early_stopping`` has best weights, which are then kept with a warning; or ``"rewind"``, up to 3
             times: training continues from the best epoch so far with half the learning rate, and a warning.
 
     Attributes:
@@ -104,8 +105,8 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         intercepts_: biases of each layer ``(n_out,)``.
         loss_curve_: the loss of each epoch; ``loss_`` its last, ``best_loss_`` its best (None with early
             stopping).
-        validation_loss_curve_: the loss on the validation rows, without the penalty; None if there are
-            none.
+        validation_loss_curve_: the loss on the validation rows, weighted as in training and without the
+            penalty; None if there are none.
         validation_scores_: with early stopping the validation score of each epoch, else None;
             ``best_validation_score_`` is the best.
         learning_rate_curve_: the last learning rate of each epoch.
@@ -251,7 +252,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         return self._classes().probabilities(self._predict_outputs(X))
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of each class's probability; finite even where the probability rounds to 0.
+        """Return the logarithm of ``predict_proba``; finite even where a probability rounds to 0.
 
         Args:
             X: inputs ``(n, n_0)``.
@@ -259,7 +260,17 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         Returns:
             As ``predict_proba``.
         """
-        return self._classes().log_probabilities(self._map_rows(logits, X))
+        classes = self._classes()
+        P = classes.probabilities(self._predict_outputs(X))
+        blocks: list[NDArray[np.floating]] = P if isinstance(P, list) else [P]
+        with np.errstate(divide="ignore"):
+            logs = [np.log(block) for block in blocks]
+        if not all(block.all() for block in blocks):
+            # Where a probability rounds to 0, only the logits still hold its size.
+            exact = classes.log_probabilities(self._map_rows(logits, X))
+            pairs = zip(blocks, logs, exact if isinstance(P, list) else [exact], strict=True)
+            logs = [np.where(block > 0, log, value) for block, log, value in pairs]
+        return logs if isinstance(P, list) else logs[0]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the fraction of the rows whose labels are all correct.
@@ -305,11 +316,15 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         known = self._classes()
         if not call.partial and not known.equals(current := TargetEncoding.fit(y)):
             raise InputError(
-                f"warm_start=True continues with the same classes: before they were {known.labels!r}, "
-                f"y has {current.labels!r}"
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {known.labels}, `y` has {current.labels}: give y of the same classes, or "
+                "fit with warm_start=False"
             )
         if call.classes is not None and not known.equals(known._replace(labels=call.classes)):
-            raise InputError(f"classes={call.classes!r} differ from those of before, {known.labels!r}")
+            raise InputError(
+                f"`classes={call.classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{known.labels!r}; give the same, or None, or begin with a new estimator"
+            )
         return known
 
     def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
@@ -329,6 +344,9 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
             return weights
         by_class = class_sample_weight(self._class_weights, y, self._classes())
         return by_class if weights is None else weights * by_class
+
+    def _weights_name(self, sample_weight: str = "sample_weight") -> str:
+        return sample_weight if self._class_weights is None else f"{sample_weight} times class_weight"
 
     def _stratify_labels(self, y: Any) -> Any | None:
         # scikit-learn stratifies two classes only; the same rows must be held out here.

@@ -179,7 +179,8 @@ def _copy_history(model: BaseMLP, theirs: Any) -> None:
         model.best_iteration_ = 1 + int(
             np.argmin(model.loss_curve_)
             if model.validation_scores_ is None
-            else np.argmax(model.validation_scores_)
+            # After a divergence, scikit-learn's scores are NaN.
+            else np.argmax(np.nan_to_num(model.validation_scores_, nan=-np.inf))
         )
         model._extra_state = {"n_no_improve": int(getattr(theirs, "_no_improvement_count", 0))}
     epochs = len(model.loss_curve_)

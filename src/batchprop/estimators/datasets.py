@@ -32,9 +32,14 @@ from batchprop.estimators.source_summary import (
     validate_block,
 )
 from batchprop.estimators.targets import to_dense
-from batchprop.estimators.validation import FitArgs, LabelledRows, check_nonzero_weight, train_valid_split
-
-_MIN_VALIDATION_ROWS = 2
+from batchprop.estimators.validation import (
+    MIN_VALIDATION_ROWS,
+    VALIDATION_TOO_SMALL,
+    FitArgs,
+    LabelledRows,
+    check_nonzero_weight,
+    train_valid_split,
+)
 
 _MIN_PARTITIONS = 4
 """With fewer partitions open at a time, a large table is hardly shuffled."""
@@ -89,8 +94,8 @@ class ArrayDataset:
     """Some rows of a table in memory.
 
     Attributes:
-        labelled: all rows, with the user's own weights.
-        encoded: the same rows as the network takes them, with class weights among the weights.
+        labelled: all rows, as scorers need them.
+        encoded: the same rows, as the network takes them.
         rows: which of them to train on.
         validation: the validation rows, or None.
     """
@@ -120,15 +125,17 @@ class ArrayDataset:
         """The weights of all rows, by their number."""
         return self.encoded.weights
 
-    def hold_out(self, fraction: float, labels: Any, rng: np.random.RandomState) -> ArrayDataset:
+    def hold_out(
+        self, fraction: float, labels: Any, rng: np.random.RandomState, weights_name: str
+    ) -> ArrayDataset:
         """Hold out some rows for validation, stratified by the labels if there are any."""
         train, rows = train_valid_split(len(self.rows), fraction, labels, rng)
         weights = self.labelled.weights
         if weights is not None:
-            check_nonzero_weight(weights[train], "row that the validation set leaves to train on")
-            check_nonzero_weight(weights[rows], "row of the validation set")
-            rows = rows[weights[rows] > 0]  # the others count as absent, also for a scorer without weights
-        return replace(self, rows=train, validation=self.labelled.subset(rows))
+            left = "row that the validation set leaves to train on"
+            check_nonzero_weight(weights[train], left, weights_name)
+            check_nonzero_weight(weights[rows], "row of the validation set", weights_name)
+        return replace(self, rows=train, validation=self.labelled.subset(rows).without_weightless())
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of rows, and a checksum of all."""
@@ -198,18 +205,19 @@ class StreamingDataset:
         """None: they are read with the rows."""
         return
 
-    def hold_out(self, fraction: float) -> StreamingDataset:
+    def hold_out(self, fraction: float, weights_name: str) -> StreamingDataset:
         """Validate on the rows that the scan of the source held out.
 
         Raises:
-            InputError: there are too few of them, or no training rows are left.
+            InputError: there are too few of them, or all have weight 0; no training rows are left.
         """
         blocks, n_rows = self.summary.validation, self.n_rows
         n_validation = sum(len(y) for _, y, _ in blocks)
-        if n_validation < _MIN_VALIDATION_ROWS or not n_rows:
+        if n_validation < MIN_VALIDATION_ROWS or not n_rows:
             raise InputError(
-                f"validation_fraction={fraction} leaves {n_rows} rows to train on and {n_validation} to "
-                "validate on: give more rows, or validate on rows of your own with X_val and y_val"
+                f"{VALIDATION_TOO_SMALL}: validation_fraction={fraction} leaves {n_rows} rows to train on "
+                f"and {n_validation} to validate on: give more rows, or validate on rows of your own with "
+                "X_val and y_val"
             )
         X, y, weights = zip(*blocks, strict=True)
         labels = np.concatenate(y)
@@ -217,12 +225,12 @@ class StreamingDataset:
             np.concatenate([np.asarray(to_dense(block), dtype=self.dtype) for block in X]),
             labels,
             self.encoder.encode(labels, self.dtype),
-            None if weights[0] is None else rescale_weights(np.concatenate(weights)),
+            self.encoder.weigh(
+                labels, None if weights[0] is None else rescale_weights(np.concatenate(weights))
+            ),
         )
-        if validation.weights is not None:
-            check_nonzero_weight(validation.weights, "row of the validation set")
-            validation = validation.subset(np.flatnonzero(validation.weights))
-        return replace(self, validation=validation)
+        check_nonzero_weight(validation.weights, "row of the validation set", weights_name)
+        return replace(self, validation=validation.without_weightless())
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of rows, a checksum of all, and how they are shuffled."""

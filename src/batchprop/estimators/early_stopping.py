@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import check_scoring
 
-from batchprop.errors import InputError, warn
+from batchprop.errors import DivergedError, InputError, warn
 from batchprop.estimators.fit_state import FitState, publish
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.validation import LabelledRows, describe_unresolved
@@ -83,6 +83,35 @@ class ValidationCallback:
         # Every callback gets every epoch, even if an earlier callback ends training.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
         return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+
+    def end_with_best(self, error: DivergedError) -> bool:
+        """Where there are best weights, record the epoch that diverged, and warn that they are kept.
+
+        Args:
+            error: what happened.
+
+        Returns:
+            Whether there are.
+        """
+        state = self.state
+        if not self.estimator.early_stopping or state.best_layers is None:
+            return False
+        n_epochs, rate = state.progress.epochs + 1, state.history.learning_rate_curve[-1]
+        self.state = replace(
+            state,
+            progress=TrainProgress(state.progress.state, n_epochs),
+            history=state.history.append(math.nan, rate, math.nan, math.nan),
+            epochs=(*state.epochs, (0, 0.0)),
+        )
+        publish(self.estimator, self.state)
+        what, _, remedy = str(error).partition(": ")
+        # The category of the overflow that scikit-learn, which goes on, warns of.
+        warn(
+            f"{what}: training ends with the best weights so far, those of epoch {state.best_iteration}; "
+            f"{remedy}",
+            RuntimeWarning,
+        )
+        return True
 
     def restore(self, state: FitState) -> None:
         """Set the state, after a resume or a rewind."""
@@ -163,7 +192,10 @@ class ValidationCallback:
 def mark_interrupted(estimator: FitInterface) -> None:
     """Note that Ctrl-C ended the fit, and warn."""
     estimator.interrupted_ = True
-    warn(f"Ctrl-C ended training after {estimator.n_iter_} epochs: the weights so far are kept")
+    warn(
+        f"Training interrupted by user. Ctrl-C ended training after {estimator.n_iter_} epochs: the weights "
+        "so far are kept"
+    )
 
 
 def copy_with_weights(estimator: FitInterface, net: Network) -> FitInterface:
@@ -188,10 +220,11 @@ def _accepts_weights(scorer: Any) -> bool:
 
 
 def _format_epoch(epoch: EpochRecord) -> str:
-    loss = "withheld" if math.isnan(epoch.loss) else f"{epoch.loss:.6f}"
-    parts = [f"Epoch {epoch.number}: loss {loss}"]
+    # As scikit-learn prints it, whose line ends with the loss.
+    loss = "withheld" if math.isnan(epoch.loss) else f"{epoch.loss:.8f}"
+    parts = [f"Iteration {epoch.number}, loss = {loss}"]
     if epoch.validation_loss is not None:
-        parts.append(f"validation loss {epoch.validation_loss:.6f}")
+        parts.append(f"validation loss = {epoch.validation_loss:.8f}")
     if epoch.validation_score is not None:
-        parts.append(f"validation score {epoch.validation_score:.6f}")
+        parts.append(f"Validation score: {epoch.validation_score:.6f}")
     return ", ".join(parts)

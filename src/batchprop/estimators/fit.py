@@ -89,8 +89,9 @@ def fit(
         state = manager.end(stopped=stopped)
     if plan.private is None and not stopped and not call.partial:
         warn(
-            f"the loss was still falling after max_iter={estimator.max_iter} epochs: raise max_iter, "
-            "or let early_stopping=True decide",
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
+            f"hasn't converged yet: the loss was still falling after max_iter={estimator.max_iter} epochs; "
+            "raise max_iter, or let early_stopping=True decide",
             ConvergenceWarning,
         )
     records = None
@@ -153,6 +154,9 @@ def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_e
             with redact_epochs(estimator, plan.private, epochs) as shown:
                 return _run_callbacks(estimator, shown, manager.callback)
         except DivergedError as error:
+            # Whether the first rows of an epoch make a private fit diverge is not accounted for.
+            if plan.private is None and manager.end_with_best(error):
+                return True
             manager.rewind(error)
             # The epochs done are skipped, but their orders must be drawn again.
             plan.rng.set_state(order)
@@ -221,8 +225,9 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
         return min(largest[estimator.batch_size], n_rows)
     if estimator.batch_size > n_rows:
         warn(
-            f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on: "
-            f"it is cut to {n_rows}"
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
+            f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on, and is cut to "
+            f"{n_rows}"
         )
     return min(estimator.batch_size, n_rows)
 

@@ -121,6 +121,10 @@ class FitInterface(BaseEstimator, ABC):
         """The rows' weights in training, class weights included."""
         return weights
 
+    def _weights_name(self, sample_weight: str = "sample_weight") -> str:
+        """What the rows' weights are made of, in errors."""
+        return sample_weight
+
     @abstractmethod
     def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
         """Predictions in the shape of the training y, for outputs P ``(n, K)``."""
@@ -149,7 +153,7 @@ class FitInterface(BaseEstimator, ABC):
     def _evaluate(
         self, engine: Engine, net: Network, valid: LabelledRows
     ) -> tuple[NDArray[np.floating], float]:
-        """The outputs P ``(n, K)`` and the mean loss on validation rows, without the penalty."""
+        """The outputs P ``(n, K)`` and the weighted mean loss on validation rows, without the penalty."""
 
     @abstractmethod
     def _set_weights(self, net: Network, dtype: Any) -> None:

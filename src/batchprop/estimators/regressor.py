@@ -81,7 +81,8 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         max_batch_size: where ``batch_size="noise"`` stops growing.
         privacy: a ``batchprop.privacy.Privacy``: gradients are clipped row by row and noise is added, so that
             the weights reveal little about any one row; None for plain training.
-        on_divergence: what happens when the loss is no longer finite: ``"error"``; or ``"rewind"``, up to 3
+        on_divergence: what happens when the loss is no longer finite: ``"error"``, unless
+            ``early_stopping`` has best weights, which are then kept with a warning; or ``"rewind"``, up to 3
             times: training continues from the best epoch so far with half the learning rate, and a warning.
 
     Attributes:
@@ -89,8 +90,8 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         intercepts_: biases of each layer ``(n_out,)``.
         loss_curve_: the loss of each epoch; ``loss_`` its last, ``best_loss_`` its best (None with early
             stopping).
-        validation_loss_curve_: the loss on the validation rows, without the penalty; None if there are
-            none.
+        validation_loss_curve_: the loss on the validation rows, weighted as in training and without the
+            penalty; None if there are none.
         validation_scores_: with early stopping the validation score of each epoch, else None;
             ``best_validation_score_`` is the best.
         learning_rate_curve_: the last learning rate of each epoch.

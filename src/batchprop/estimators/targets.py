@@ -94,7 +94,7 @@ class TargetEncoding(NamedTuple):
             return cls(MULTILABEL, labels)
         if classes is None:
             raise InputError(
-                "classes=None on the first call of partial_fit: "
+                "classes must be passed on the first call to partial_fit: classes=None; "
                 "give all the classes that may come, as np.unique(y_all)"
             )
         if several:
@@ -218,6 +218,7 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
     unknown = np.setdiff1d(y, labels)
     if len(unknown):
         raise InputError(
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {labels}. 'y' has {np.unique(y)}. "
             f"y holds {', '.join(map(repr, unknown[:5].tolist()))}, not among the classes {labels.tolist()}: "
             "name every class on the first call, or fit again"
         )

@@ -15,14 +15,29 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
 from batchprop.batches import Indices, rescale_weights
-from batchprop.errors import InputError, RowError
+from batchprop.errors import DivergedError, InputError, RowError
+
+VALIDATION_TOO_SMALL = (
+    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset"
+)
+"""scikit-learn's sentence, with which our message begins."""
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed"
+)
+"""scikit-learn's sentence about a divergence, with which ours begins."""
+
+MIN_VALIDATION_ROWS = 2
+_MIN_CLASS_ROWS = 2
 
 
 class FitArgs(NamedTuple):
     """The arguments of ``fit`` or ``partial_fit`` besides X and y, as the user gave them.
 
     Attributes:
-        sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``coefs_init`` and ``intercepts_init``.
+        sample_weight: see ``fit``; so are ``X_val``, ``y_val``, ``sample_weight_val``, ``coefs_init`` and
+            ``intercepts_init``.
         classes: see ``MLPClassifier.partial_fit``.
         partial: whether it was ``partial_fit``.
         monitor: see ``fit``; so are ``record_examples``, ``checkpoint`` and ``resume``.
@@ -32,6 +47,7 @@ class FitArgs(NamedTuple):
     sample_weight: Any = None
     X_val: Any = None
     y_val: Any = None
+    sample_weight_val: Any = None
     coefs_init: Any = None
     intercepts_init: Any = None
     classes: Any = None
@@ -50,7 +66,7 @@ class LabelledRows(NamedTuple):
         X: inputs, validated.
         y: targets as passed by the user, for scorers.
         Y: encoded targets ``(n, K)``.
-        weights: of the rows, or None.
+        weights: of the rows, class weights among them, or None.
     """
 
     X: Any
@@ -63,9 +79,15 @@ class LabelledRows(NamedTuple):
         weights = None if self.weights is None else self.weights[rows]
         return LabelledRows(self.X[rows], self.y[rows], self.Y[rows], weights)
 
+    def without_weightless(self) -> LabelledRows:
+        """Return the rows of a weight above 0: the others count as absent, for any scorer."""
+        if self.weights is None or self.weights.all():
+            return self
+        return self.subset(np.flatnonzero(self.weights))
+
 
 def check_sample_weight(
-    sample_weight: Any, n_rows: int, *, require_positive: bool = True
+    sample_weight: Any, n_rows: int, *, require_positive: bool = True, name: str = "sample_weight"
 ) -> NDArray[np.float64] | None:
     """Return the sample weights as an array, or raise an error that names the problem.
 
@@ -73,6 +95,7 @@ def check_sample_weight(
         sample_weight: one number for each row, one for all, or None.
         n_rows: n.
         require_positive: whether at least one must be positive.
+        name: of the argument, in errors.
 
     Returns:
         ``(n,)`` in float64, which holds weights of any size; or None.
@@ -88,19 +111,17 @@ def check_sample_weight(
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
-    with clear_errors(sample_weight=sample_weight):
+    with clear_errors(**{name: sample_weight}):
         weights: NDArray[np.float64] = check_array(
-            sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+            sample_weight, ensure_2d=False, dtype=np.float64, input_name=name
         )
     if weights.shape != (n_rows,):
-        raise InputError(
-            f"sample_weight has shape {weights.shape}: give one number for each of the {n_rows} rows"
-        )
+        raise InputError(f"{name} has shape {weights.shape}: give one number for each of the {n_rows} rows")
     if weights.min() < 0:
         first = int(np.argmin(weights))
-        raise InputError(f"sample_weight[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
+        raise InputError(f"{name}[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
     if require_positive:
-        check_nonzero_weight(weights, "row")
+        check_nonzero_weight(weights, "row", name)
     return weights
 
 
@@ -129,11 +150,13 @@ def check_finite_outputs(outputs: NDArray[np.floating]) -> None:
         raise RowError(message, row)
 
 
-def check_nonzero_weight(weights: NDArray[np.floating] | None, kind: str) -> None:
-    """Refuse rows all of whose weights are zero; ``kind`` names the rows in the message."""
+def check_nonzero_weight(
+    weights: NDArray[np.floating] | None, kind: str, name: str = "sample_weight"
+) -> None:
+    """Refuse rows all of whose weights are zero; ``kind`` names the rows, and ``name`` the weights."""
     if weights is not None and not weights.any():
         raise InputError(
-            f"sample_weight is zero in every {kind}, so nothing is left: give some of them a positive weight"
+            f"{name} is zero in every {kind}, so nothing is left: give some of them a positive weight"
         )
 
 
@@ -186,6 +209,19 @@ def blank_weightless(y: Any, weights: NDArray[np.floating] | None) -> Any:
     return values
 
 
+def weighted_mean(losses: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
+    """Return the mean loss of rows with weights; a row of weight 0 counts as absent, whatever its loss.
+
+    Example:
+        >>> weighted_mean(np.array([1.0, 4.0, np.inf]), np.array([2.0, 1.0, 0.0]))
+        2.0
+    """
+    if weights is None:
+        return float(np.mean(losses))
+    counted = weights > 0
+    return float(np.average(losses[counted], weights=weights[counted]))
+
+
 def train_valid_split(
     n_rows: int, fraction: float, labels: Any | None, random_state: np.random.RandomState
 ) -> tuple[Indices, Indices]:
@@ -194,34 +230,41 @@ def train_valid_split(
     Args:
         n_rows: n.
         fraction: of the rows, for validation.
-        labels: to stratify by, or None.
+        labels: two classes to stratify by, or None.
         random_state: shuffles.
 
     Raises:
-        InputError: a class has one row only, or a part would be too small.
+        InputError: a class has one row only, or a part would be too small; the message begins with
+            scikit-learn's.
     """
-    n_classes = 1 if labels is None else _check_class_counts(labels)
     n_held = math.ceil(fraction * n_rows)
-    if n_held < max(2, n_classes) or n_rows - n_held < n_classes:
-        raise InputError(
-            f"validation_fraction={fraction} of {n_rows} rows "
-            f"leaves {n_held} to validate on and {n_rows - n_held} to train on, where there must be at least "
-            f"2 and one of each class; give another fraction or more rows"
-        )
-    train, valid = train_test_split(
-        np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=labels
+    parts = (
+        f"validation_fraction={fraction} of {n_rows} rows leaves {n_held} to validate on and "
+        f"{n_rows - n_held} to train on, where there must be at least 2 and one of each class; give another "
+        "fraction or more rows"
     )
-    return train, valid
-
-
-def _check_class_counts(labels: Any) -> int:
-    classes, counts = np.unique(labels, return_counts=True)
-    if counts.min() < 2:
-        raise InputError(
-            f"class {classes[counts.argmin()].item()!r} has one row only, which cannot be in both parts "
-            "of a split: add rows of it, drop it, or validate on rows of your own with X_val and y_val"
+    classes, codes, counts = (
+        (np.empty(0), None, np.empty(0, dtype=int))
+        if labels is None
+        else np.unique(labels, return_inverse=True, return_counts=True)
+    )
+    # A column of booleans, as scikit-learn encodes two classes: its messages name True and False.
+    stratify = None if codes is None else codes.astype(bool)[:, None]
+    try:
+        train, valid = train_test_split(
+            np.arange(n_rows), test_size=fraction, random_state=random_state, stratify=stratify
         )
-    return len(classes)
+    except ValueError as error:
+        if len(counts) and counts.min() < _MIN_CLASS_ROWS:
+            rare = classes.tolist()[counts.argmin()]
+            parts = (
+                f"class {rare!r} has one row only, which cannot be in both parts of a split: add "
+                "rows of it, drop it, or validate on rows of your own with X_val and y_val"
+            )
+        raise InputError(f"{str(error).rstrip('.')}: {parts}") from error
+    if len(valid) < MIN_VALIDATION_ROWS:
+        raise InputError(f"{VALIDATION_TOO_SMALL}: {parts}")
+    return train, valid
 
 
 _NOT_FINITE = re.compile(r"Input (?:(?P<name>\w+) )?contains (?P<what>NaN|infinity)")
@@ -246,6 +289,19 @@ def clear_errors(**arguments: Any) -> Iterator[None]:
         if clearer is None or isinstance(error, InputError):
             raise
         raise InputError(clearer) from None
+
+
+@contextmanager
+def non_finite_errors() -> Iterator[None]:
+    """Let the error of a divergence in the block begin with scikit-learn's sentence.
+
+    Raises:
+        DivergedError: the loss or a weight is no longer finite.
+    """
+    try:
+        yield
+    except DivergedError as error:
+        raise DivergedError(f"{NON_FINITE}: {error}") from error
 
 
 def check_no_dates(**arguments: Any) -> None:
