@@ -196,7 +196,7 @@ SAID = {
     "one test row": "One row is too few for intervals",
     "60 classes, no numbers": "A matrix of 60 classes is too large to read; these were confused most often.",
     "poisson, one number in the test": "Mean Poisson deviance ",
-    "quantile, weights": "each counts once, whatever its weight",
+    "quantile, weights": "each counts by its weight",
 }
 
 

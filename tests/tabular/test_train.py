@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from functools import partial
 from itertools import product
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics
 from sklearn.datasets import load_iris
 
 from batchprop.data.memory import exceeds_memory
@@ -27,8 +29,9 @@ from batchprop.tabular import (
     train_table,
 )
 from batchprop.tabular.model_info import FORMAT
-from batchprop.tabular.options import option_choices, option_table
+from batchprop.tabular.options import make_options, option_choices, option_table
 from batchprop.tabular.predictions import predict_blocks, predict_frame
+from batchprop.tabular.train import train
 
 QUICK: dict[str, Any] = {"hidden": 8, "epochs": 3, "batch_size": 16}
 
@@ -229,3 +232,105 @@ def test_the_columns_of_a_frame_are_no_paths(reader):
 def test_resume_without_checkpoints_is_refused():
     with pytest.raises(ParameterError, match="resume needs a folder with checkpoints: give `checkpoints`"):
         train_table(flowers(), target="species", resume=True)
+
+
+def weighted_table(target: str, rows: int) -> pd.DataFrame:
+    """A table in which rows count 0, 1 or 9; those that count 9 follow another rule."""
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame(rng.normal(size=(rows, 20)), columns=list("abcdefghijklmnopqrst"))
+    frame["w"] = rng.choice([0.0, 1.0, 9.0], rows, p=[0.2, 0.5, 0.3])
+    y = np.where(frame.w > 1, frame.a, -0.3 * frame.a) + 0.5 * rng.normal(size=rows)
+    frame["y"] = np.where(y > 0.8, "yes", "no") if target == "classification" else y
+    return frame
+
+
+@pytest.mark.filterwarnings("ignore:.* are read at a time:UserWarning")
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("source", ["frame", "parts"])
+def test_validation_and_scores_heed_the_weights(task, source, tmp_path):
+    frame = weighted_table(task, 3000)
+    options: dict[str, Any] = {"target": "y", "weights": "w", "epochs": 4, "hidden": (8,), "batch_size": 64}
+    if task == "classification":
+        options["class_weight"] = "balanced"
+    data: Any = frame
+    if source == "parts":
+        frame.to_parquet(tmp_path / "t.parquet", row_group_size=500)
+        data, options["memory"] = (tmp_path / "t.parquet",), "1MiB"
+    result = train(data, make_options(**options), Observer())
+    assert (result.table.target_stats is not None) == (source == "parts")
+    network, table, split = result.network, result.table, result.split
+    for rows, is_test in ((split.validation, False), (split.test, True)):
+        features, y, w = table.frame.iloc[rows], table.target.values[rows], table.weights[rows]
+        original = frame.loc[features.index]
+        np.testing.assert_array_equal(w, original.w)
+        if task == "classification":
+            P, scores = result.pipeline.predict_proba(features), result.evaluation.scores
+            if is_test:
+                guess = result.pipeline.predict(features)
+                assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(y, guess, sample_weight=w))
+                wanted = metrics.log_loss(y, P, sample_weight=w)
+                assert scores["log loss"] == pytest.approx(wanted, rel=1e-5)
+                continue
+            # By hand: n / (2 n_k) of the training rows, times the row's own weight.
+            counts = class_counts(result, frame)
+            balanced = {label: sum(counts.values()) / (2 * n) for label, n in counts.items()}
+            by_class = np.array([balanced[label] for label in y])
+            wanted = metrics.log_loss(y, P, sample_weight=w * by_class)
+        elif is_test:
+            guess = result.pipeline.predict(features)
+            assert result.evaluation.scores["R²"] == pytest.approx(
+                metrics.r2_score(y, guess, sample_weight=w)
+            )
+            continue
+        else:
+            scaler = result.pipeline[-1].transformer_
+            off = scaler.transform(y[:, None])[:, 0] - network.predict(
+                result.pipeline[:-1].transform(features)
+            )
+            wanted = np.average(off**2, weights=w) / 2
+        assert result.best.validation_loss == pytest.approx(wanted, rel=1e-4)
+
+
+def class_counts(result: Any, frame: pd.DataFrame) -> dict[str, int]:
+    """The number of training rows of each class; a row of weight 0 counts as absent."""
+    held_out = result.table.frame.index[np.concatenate([result.split.validation, result.split.test])]
+    train = frame.drop(index=held_out)
+    return dict(Counter(train.y[train.w > 0].tolist()))
+
+
+@pytest.mark.filterwarnings("ignore:.* are read at a time:UserWarning")
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("source", ["frame", "parts"])
+def test_simplest_guess_heeds_the_weights(task, source, tmp_path):
+    frame = weighted_table(task, 3000)
+    # By number of rows "no" is the majority; by weight "yes" is.
+    if task == "classification":
+        frame["w"] = np.where(frame.y == "yes", 1000.0, 1.0)
+    options: dict[str, Any] = {"target": "y", "weights": "w", "epochs": 1, "hidden": (4,)}
+    data: Any = frame
+    if source == "parts":
+        frame.to_parquet(tmp_path / "t.parquet", row_group_size=500)
+        data, options["memory"] = (tmp_path / "t.parquet",), "1MiB"
+    result = train(data, make_options(**options), Observer())
+    test = frame.loc[result.table.frame.index[result.split.test]]
+    baseline = result.evaluation.baseline
+    if task == "classification":
+        assert baseline["accuracy"] == pytest.approx(np.average(test.y == "yes", weights=test.w))
+        return
+    # In memory, the guess also knows the validation rows.
+    held = result.table.frame.index[result.split.test]
+    used = frame.drop(index=held if source == "frame" else result.table.frame.index)
+    mean = np.average(used.y, weights=used.w)
+    wanted = np.average(np.abs(test.y - mean), weights=test.w)
+    assert baseline["mean absolute error"] == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("purpose", ["train", "validate", "test"])
+def test_weights_that_leave_a_part_empty_are_refused(purpose):
+    frame = weighted_table("regression", 200)
+    options: dict[str, Any] = {"target": "y", "weights": "w", "epochs": 1}
+    result = train(frame, make_options(**options), Observer())
+    rows = dict(zip(("train", "validate", "test"), result.split, strict=True))[purpose]
+    frame.loc[rows, "w"] = 0.0
+    with pytest.raises(DataError, match=f"the weights column 'w' is 0 in all .* rows to {purpose} on: give"):
+        train_table(frame, **options)

@@ -50,13 +50,20 @@ def diagnose(result: TrainingResult) -> Diagnostics:
     options, rows, seed = result.options, result.test_rows, result.options.seed
     if result.table.target.task == "classification":
         intervals = bootstrap_classification(
-            rows.y, rows.outputs, result.pipeline.classes_, random_state=seed
+            rows.y, rows.outputs, result.pipeline.classes_, random_state=seed, weights=rows.weights
         )
     else:
-        intervals = bootstrap_regression(rows.y, rows.outputs, *options.loss_and_quantile, random_state=seed)
+        intervals = bootstrap_regression(
+            rows.y, rows.outputs, *options.loss_and_quantile, random_state=seed, weights=rows.weights
+        )
     metric = headline_metric(result.table, options)
     importances = permutation_importance(
-        result.pipeline, rows.X, rows.y, _make_score_function(metric, result), random_state=seed
+        result.pipeline,
+        rows.X,
+        rows.y,
+        _make_score_function(metric, result),
+        random_state=seed,
+        weights=rows.weights,
     )
     return Diagnostics(intervals, metric, importances, _suspicious_rows(result) if options.record else None)
 
@@ -66,17 +73,17 @@ def is_slow(result: TrainingResult) -> bool:
     return len(result.split.test) > _LONG_TEST or len(result.table.columns) > _LONG_TABLE
 
 
-def _make_score_function(metric: str, result: TrainingResult) -> Callable[[Any, Any], float]:
-    """Return minus the metric as a function of features and targets: higher is better."""
+def _make_score_function(metric: str, result: TrainingResult) -> Callable[[Any, Any, Any], float]:
+    """Return minus the metric as a function of features, targets and weights: higher is better."""
     network = result.pipeline[-1]
     if result.table.target.task == "regression":
         loss = result.options.loss_and_quantile
-        return lambda X, y: -regression_scores(y, network.predict(X), *loss)[metric]
+        return lambda X, y, weights: -regression_scores(y, network.predict(X), *loss, weights=weights)[metric]
 
-    def log_likelihood(X: Any, y: Any) -> float:
+    def log_likelihood(X: Any, y: Any, weights: Any) -> float:
         # Called for every shuffle: only this one score is computed.
         P = network.predict_proba(X)[y[:, None] == result.pipeline.classes_]
-        return float(np.log(np.maximum(P, np.finfo(P.dtype).eps)).mean())
+        return float(np.average(np.log(np.maximum(P, np.finfo(P.dtype).eps)), weights=weights))
 
     return log_likelihood
 

@@ -39,11 +39,13 @@ class HeldOutRows(NamedTuple):
         X: features (n, k).
         y: targets (n,).
         outputs: of the model: a probability for each class (n, classes), or numbers (n,).
+        weights: how much each row counts in the scores (n,), or None.
     """
 
     X: Any
     y: Any
     outputs: Any
+    weights: Any = None
 
 
 def baseline_name(task: Task, options: TrainOptions) -> str:
@@ -59,30 +61,32 @@ def predict_test_rows(table: TrainingTable, split: Split, pipeline: Pipeline) ->
     X = pipeline[:-1].transform(table.frame.iloc[split.test])
     network = pipeline[-1]
     outputs = network.predict_proba(X) if table.target.task == "classification" else network.predict(X)
-    return HeldOutRows(X, table.target.values[split.test], outputs)
+    return HeldOutRows(X, table.target.values[split.test], outputs, table.weights_of(split.test))
 
 
 def evaluate(
     table: TrainingTable, split: Split, options: TrainOptions, pipeline: Pipeline, rows: HeldOutRows
 ) -> Evaluation:
-    """Score the outputs on the test rows, and the simplest guess on the same rows."""
+    """Score the outputs on the test rows, by their weights, and the simplest guess on the same rows."""
     y_train, counts = _known_targets(table, split, options)
+    weights = rows.weights
     if table.target.task == "classification":
-        scores = classification_scores(rows.y, rows.outputs, pipeline.classes_)
-        return Evaluation(scores, dummy_classification_scores(y_train, rows.y, counts))
+        scores = classification_scores(rows.y, rows.outputs, pipeline.classes_, weights)
+        return Evaluation(scores, dummy_classification_scores(y_train, rows.y, counts, weights))
     loss = options.loss_and_quantile
-    scores = regression_scores(rows.y, rows.outputs, *loss)
-    return Evaluation(scores, dummy_regression_scores(y_train, rows.y, *loss))
+    scores = regression_scores(rows.y, rows.outputs, *loss, weights=weights)
+    return Evaluation(scores, dummy_regression_scores(y_train, rows.y, *loss, counts=counts, weights=weights))
 
 
 def _known_targets(table: TrainingTable, split: Split, options: TrainOptions) -> tuple[Any, Any]:
-    """Return the targets that the baseline may use, and the count of each, or None for one each."""
+    """Return the targets that the baseline may use, and how much each counts, or None for once."""
     stats = table.target_stats
     if stats is None:
         # The network used both parts, to train and to stop; the baseline may use them too.
-        return table.target.values[np.concatenate([split.train, split.validation])], None
+        used = np.concatenate([split.train, split.validation])
+        return table.target.values[used], table.weights_of(used)
     if stats.task == "classification":
-        return stats.classes, stats.counts
+        return stats.classes, stats.class_weights
     loss, quantile = options.loss_and_quantile
     # The training rows are not in memory: one value replaces them; its mean and quantiles are itself.
-    return np.array([stats.quantile(quantile) if loss == "quantile" else stats.mean]), None
+    return np.array([stats.quantile(quantile) if loss == "quantile" else stats.weighted_mean]), None

@@ -15,8 +15,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from batchprop.batches import Indices
-from batchprop.errors import BatchpropError, DivergedError
+from batchprop.errors import BatchpropError, DataError, DivergedError
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
+from batchprop.estimators.validation import NON_FINITE
 from batchprop.tabular.history import History, append_last_epoch, history_callback
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 from batchprop.tabular.observer import Observer
@@ -64,6 +65,7 @@ class TrainingData(NamedTuple):
         weights: how much each row counts (n,), or None.
         X_val: validation features (v, k).
         y_val: their targets (v,).
+        weights_val: how much each of them counts (v,), or None.
         rows: n.
         scaler: standardised the targets of a regression; None if they are as in the table.
     """
@@ -74,6 +76,7 @@ class TrainingData(NamedTuple):
     weights: Any
     X_val: Any
     y_val: Any
+    weights_val: Any
     rows: int
     scaler: StandardScaler | None = None
 
@@ -91,6 +94,24 @@ def split_rows(target: Target, options: TrainOptions) -> Split:
     return Split(train, validation, test)
 
 
+def check_some_weight(table: TrainingTable, split: Split, name: str | None) -> None:
+    """Refuse weights that leave nothing to train on, to validate on or to test on.
+
+    Raises:
+        DataError: all rows of a part have weight 0.
+    """
+    if name is None:
+        return
+    for purpose, rows in zip(("train", "validate", "test"), split, strict=True):
+        # The training rows of a table larger than memory are known only by their statistics.
+        stats = table.target_stats if isinstance(rows, range) else None
+        if not (table.weights_of(rows).sum() if stats is None else stats.weight):
+            raise DataError(
+                f"the weights column {name!r} is 0 in all {len(rows):,} rows to {purpose} on: give more rows "
+                "a positive weight, or draw other rows by another `seed`"
+            )
+
+
 def encode(table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:
     """Fit the preprocessing to the training rows, encode all rows, and standardise a regression's target.
 
@@ -103,8 +124,8 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     X = columns.fit_transform(table.frame.iloc[train])
     X_val = columns.transform(table.frame.iloc[split.validation])
     y, y_val = table.target.values[train], table.target.values[split.validation]
-    weights = None if table.weights is None else table.weights[train]
-    data = TrainingData(columns, X, y, weights, X_val, y_val, len(train))
+    weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
+    data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train))
     if not is_scaled(table.target.task, options):
         return data
     scaler = StandardScaler().fit(y[:, None])
@@ -156,7 +177,12 @@ def fit(
     stopping = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
     parameters = network_parameters(options, task, data.rows, history_callback(history, observer.on_epoch))
     network = make_network(task, **parameters, **stopping)
-    kwargs: dict[str, Any] = {"X_val": data.X_val, "y_val": data.y_val, "record_examples": options.record}
+    kwargs: dict[str, Any] = {
+        "X_val": data.X_val,
+        "y_val": data.y_val,
+        "sample_weight_val": data.weights_val,
+        "record_examples": options.record,
+    }
     if checkpoints is not None and options.checkpoint_every is not None:
         saver = Checkpoints(checkpoints, options.checkpoint_every)
         kwargs |= {"checkpoint": saver, "resume": options.resume}
@@ -231,13 +257,13 @@ def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[N
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "Ctrl-C ended training", UserWarning)
+        warnings.filterwarnings("ignore", "Training interrupted by user", UserWarning)
         try:
             yield
         except DivergedError as error:
-            raise DivergedError(
-                f"{str(error).partition(': ')[0]}: {_remedy(options, clips=clips)}"
-            ) from error
+            # Whoever names a table has no solver to think of.
+            what = str(error).removeprefix(f"{NON_FINITE}: ").partition(": ")[0]
+            raise DivergedError(f"{what}: {_remedy(options, clips=clips)}") from error
         except jax_errors() as error:
             plainer = ", or precision=None" if options.precision else ""
             raise BatchpropError(f"{format_jax_error(error)}: try engine='numpy'{plainer}") from error

@@ -1,6 +1,7 @@
 """The history of a training: one summary for each epoch, recorded, read and written."""
 
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -87,7 +88,8 @@ def append_last_epoch(history: History, network: Any) -> None:
         >>> history[1]
         EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0)
     """
-    if not history or history[-1].epoch >= network.n_iter_:
+    # An epoch that diverged has no loss.
+    if not history or history[-1].epoch >= network.n_iter_ or math.isnan(network.loss_curve_[-1]):
         return
     curve = network.validation_loss_curve_
     history.append(

@@ -14,8 +14,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.tabular.metrics import without_zeros
+
 Array = npt.NDArray[Any]
-Score = Callable[[Any, Array], float]
+Score = Callable[[Any, Array, Array | None], float]
 
 _MAX_ROWS, _MIN_ROWS = 1000, 100
 _MAX_REPEATS = 5
@@ -43,7 +45,12 @@ class PermutationImportance:
 
 
 def permutation_importance(
-    model: Pipeline, X: Array, y: Array, score: Score, random_state: int = 0
+    model: Pipeline,
+    X: Array,
+    y: Array,
+    score: Score,
+    random_state: int = 0,
+    weights: Array | None = None,
 ) -> PermutationImportance | None:
     """Shuffle the values of each column of the table among rows, and measure how much the score falls.
 
@@ -54,8 +61,9 @@ def permutation_importance(
         model: a fitted pipeline of the steps "columns", "features" and "network".
         X: the encoded rows (n, k).
         y: their targets (n,).
-        score: of features and targets, higher is better.
+        score: of features, targets and weights, higher is better.
         random_state: the seed of the shuffles, and of the choice of rows if there are too many.
+        weights: how much each row counts (n,), at least one of them more than 0; None for once.
 
     Returns:
         The importances; None for one row, and for a table so wide that it would take minutes.
@@ -63,6 +71,7 @@ def permutation_importance(
     Source:
         Breiman, Random Forests, 2001, section 10; Fisher, Rudin and Dominici, arXiv 1801.01489.
     """
+    X, y, weights = without_zeros(weights, X, y)
     owners = source_columns(model)
     names = list(model["columns"].kinds)
     rows, repeats = _sample_sizes(len(y), len(names), len(owners))
@@ -70,7 +79,7 @@ def permutation_importance(
         return None
     if rows < len(y):
         sample = np.sort(np.random.default_rng(random_state).permutation(len(y))[:rows])
-        X, y = X[sample], y[sample]
+        X, y, weights = X[sample], y[sample], None if weights is None else weights[sample]
     result = inspection.permutation_importance(
         model[-1],
         np.tile(np.arange(rows)[:, None], (1, len(names))),
@@ -78,6 +87,7 @@ def permutation_importance(
         scoring=_make_scorer(X, owners, score),
         n_repeats=repeats,
         random_state=random_state,
+        sample_weight=weights,
     )
     order = np.argsort(-result.importances_mean, kind="stable")
     columns = tuple(names[i] for i in order)
@@ -93,17 +103,17 @@ def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:
     return rows, int(np.clip(_MAX_NUMBERS // (each * rows), 1, _MAX_REPEATS))
 
 
-def _make_scorer(X: Array, owners: Array, score: Score) -> Callable[[Any, Array, Array], float]:
+def _make_scorer(X: Array, owners: Array, score: Score) -> Callable[..., float]:
     """Return a scorer of row numbers (n, c): the row from which each column takes its value."""
     # scikit-learn shuffles the row numbers; the features follow, so that no row is encoded again.
     unshuffled = np.arange(len(X))[:, None]
 
-    def score_shuffled(_: Any, rows: Array, y: Array) -> float:
+    def score_shuffled(_: Any, rows: Array, y: Array, sample_weight: Array | None = None) -> float:
         shuffled = X.copy()
         for column in np.flatnonzero((rows != unshuffled).any(axis=0)):
             features = np.flatnonzero(owners == column)
             shuffled[:, features] = X[np.ix_(rows[:, column], features)]
-        return score(shuffled, y)
+        return score(shuffled, y, sample_weight)
 
     return score_shuffled
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 
+from batchprop.tabular.metrics import without_zeros
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -38,7 +40,9 @@ def resamples(rows: int) -> int:
     return int(np.clip(_MAX_DRAWS // max(rows, 1), _MIN_COUNT, _MAX_COUNT))
 
 
-def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: int = 0) -> Intervals:
+def bootstrap_classification(
+    y: Array, P: Array, classes: Array, random_state: int = 0, weights: Array | None = None
+) -> Intervals:
     """Return a bootstrap interval for each of the scores that ``classification_scores`` gives.
 
     The interval is the percentile interval: from 2.5 to 97.5% of the scores of resamples, each of n rows
@@ -50,6 +54,8 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
         P: a probability for each row and class (n, k).
         classes: the classes in the order of P's columns (k,).
         random_state: the seed of the draws.
+        weights: how much each row counts (n,), at least one of them more than 0; None for once. A row that is
+            drawn keeps its weight.
 
     Returns:
         Score → its lower and upper end; nothing for fewer than 2 rows.
@@ -64,7 +70,7 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
     >>> bootstrap_classification(y, P, np.array([0, 1]))["accuracy"]
     (0.25, 1.0)
     """
-    P = P.astype(float)
+    y, P, weights = without_zeros(weights, y, P.astype(float))
     P /= P.sum(axis=1, keepdims=True)
     k, label = len(classes), np.argmax(y[:, None] == classes, axis=1)
     guess = P.argmax(axis=1)
@@ -73,21 +79,27 @@ def bootstrap_classification(y: Array, P: Array, classes: Array, random_state: i
     codes = _rank_codes(label, P[:, 1]) if k == len(np.unique(y)) == _BINARY else None
 
     def scores(indices: Indices) -> dict[str, Floats]:
-        there, guessed = _bincount(label[indices], k), _bincount(guess[indices], k)
-        right = _bincount(hit[indices], k + 1)[:, :k]
+        w = None if weights is None else weights[indices]
+        there, guessed = _bincount(label[indices], k, w), _bincount(guess[indices], k, w)
+        right = _bincount(hit[indices], k + 1, w)[:, :k]
         metrics = {
-            "accuracy": right.sum(axis=1) / len(y),
+            "accuracy": right.sum(axis=1) / there.sum(axis=1),
             "balanced accuracy": _mean_of_ratios(right, there),
             "macro F1": _mean_of_ratios(2 * right, there + guessed),
-            "log loss": losses[indices].mean(axis=1),
+            "log loss": _mean(losses[indices], w),
         }
-        return metrics if codes is None else {**metrics, "ROC AUC": _auc(codes[indices], codes.max())}
+        return metrics if codes is None else {**metrics, "ROC AUC": _auc(codes[indices], codes.max(), w)}
 
     return _intervals(len(y), scores, random_state)
 
 
 def bootstrap_regression(
-    y: Array, guess: Array, loss: str = "squared_error", quantile: float = 0.5, random_state: int = 0
+    y: Array,
+    guess: Array,
+    loss: str = "squared_error",
+    quantile: float = 0.5,
+    random_state: int = 0,
+    weights: Array | None = None,
 ) -> Intervals:
     """Return a bootstrap interval for each of the scores that ``regression_scores`` gives.
 
@@ -97,6 +109,7 @@ def bootstrap_regression(
         loss: the minimised loss.
         quantile: its level, with the loss "quantile".
         random_state: the seed of the draws.
+        weights: how much each row counts (n,), as in ``bootstrap_classification``.
 
     Returns:
         Score → its lower and upper end, as in ``bootstrap_classification``; no R² where all y are one number.
@@ -105,10 +118,10 @@ def bootstrap_regression(
     >>> ends["mean absolute error"]
     (0.0, 3.0)
     """
-    y, guess = y.astype(float), guess.astype(float)
+    y, guess, weights = without_zeros(weights, y.astype(float), guess.astype(float))
     off = y - guess
     # Centred, so that the variance of a resample keeps its digits beside the square of its mean.
-    centred = y - y.mean()
+    centred = y - np.average(y, weights=weights)
     columns = {"off": np.abs(off), "off²": off**2, "y": centred, "y²": centred**2}
     if loss == "quantile":
         columns["pinball"] = np.maximum(quantile * off, (quantile - 1) * off)
@@ -117,7 +130,8 @@ def bootstrap_regression(
         columns["deviance"] = 2 * (xlogy(y, y / above_0) - y + above_0)
 
     def scores(indices: Indices) -> dict[str, Floats]:
-        mean = {name: column[indices].mean(axis=1) for name, column in columns.items()}
+        w = None if weights is None else weights[indices]
+        mean = {name: _mean(column[indices], w) for name, column in columns.items()}
         variance = mean["y²"] - mean["y"] ** 2
         varied = variance > _EPS * mean["y²"]
         metrics = {
@@ -159,11 +173,20 @@ def _resample(n: int, random_state: int) -> Iterator[Indices]:
         left -= at_once
 
 
-def _bincount(codes: Indices, kinds: int) -> Floats:
-    """Count each code, 0 to kinds − 1, in each resample (r, kinds)."""
+def _mean(values: Floats, weights: Floats | None) -> Floats:
+    """Average each resample (r,) of values (r, n)."""
+    mean: Floats = (
+        values.mean(axis=1) if weights is None else (values * weights).sum(axis=1) / weights.sum(axis=1)
+    )
+    return mean
+
+
+def _bincount(codes: Indices, kinds: int, weights: Floats | None) -> Floats:
+    """Count each code, 0 to kinds − 1, by the rows' weights in each resample (r, kinds)."""
     # One bincount for all resamples: each gets its own range of codes.
     shifted = codes + kinds * np.arange(len(codes))[:, None]
-    return np.bincount(shifted.ravel(), minlength=kinds * len(codes)).reshape(-1, kinds).astype(float)
+    flat = None if weights is None else weights.ravel()
+    return np.bincount(shifted.ravel(), flat, kinds * len(codes)).reshape(-1, kinds).astype(float)
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
@@ -185,10 +208,10 @@ def _rank_codes(label: Indices, score: Array) -> Indices:
     return 2 * rank + label
 
 
-def _auc(codes: Indices, highest: int) -> Floats:
+def _auc(codes: Indices, highest: int, weights: Floats | None) -> Floats:
     """Return the share of pairs (label 1, label 0) whose scores are in order; ties count half."""
     # Counts of ranks instead of sorting: the ranks stay the same in every resample.
-    tallies = _bincount(codes, highest + 1 + (highest + 1) % 2)
+    tallies = _bincount(codes, highest + 1 + (highest + 1) % 2, weights)
     down, up = tallies[:, ::2], tallies[:, 1::2]
     below = np.cumsum(down, axis=1) - down / 2
     return _ratio((up * below).sum(axis=1), up.sum(axis=1) * down.sum(axis=1))

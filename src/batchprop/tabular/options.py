@@ -139,7 +139,12 @@ class TrainOptions:
         Option("Whether to predict classes or numbers; auto decides by the target's values.", TABLE),
     ] = "auto"
     weights: Annotated[
-        str | None, Option("A column that says how much each row counts.", TABLE, metavar="COLUMN")
+        str | None,
+        Option(
+            "A column that says how much each row counts, in training, validation and test scores.",
+            TABLE,
+            metavar="COLUMN",
+        ),
     ] = None
     test_fraction: Annotated[
         float, Option("The share of rows kept for the test.", TABLE, metavar="SHARE", low=0.01, high=0.9)
@@ -326,8 +331,8 @@ class TrainOptions:
     on_divergence: Annotated[
         OnDivergence,
         Option(
-            "What to do if the loss stops being finite: error ends the training; rewind returns to the best "
-            "epoch and halves the learning rate, up to 3 times.",
+            "What to do if the loss stops being finite: error ends the training, with the best weights if "
+            "there are any; rewind returns to the best epoch and halves the learning rate, up to 3 times.",
             TRAINING,
             parameter="on_divergence",
         ),

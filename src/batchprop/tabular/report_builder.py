@@ -82,7 +82,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     evaluation, n = result.evaluation, len(result.test_rows.y)
     said = f"On {_rows(n, 'test row')}, which the network never saw"
     if result.options.weights is not None:
-        said += "; each counts once, whatever its weight"
+        said += "; each counts by its weight"
     table = Table(
         f"Scores on {_rows(n, 'test row')}",
         ("score", "network", "95% interval", result.baseline_name),

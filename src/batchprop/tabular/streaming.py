@@ -22,6 +22,7 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.target import Target
+from batchprop.tabular.target_statistics import read_weights
 from batchprop.tabular.training_table import TrainingTable, dataset_name
 
 HOLDOUT_MEMORY_DIVISOR = 8
@@ -175,6 +176,7 @@ def fit_preprocessing(
         frame.drop(columns=[fitted.target.name, *filter(None, [options.weights])]),
         fitted.columns,
         _read_target(fitted, frame[fitted.target.name], options),
+        None if options.weights is None else read_weights(frame[options.weights]),
         left_out=len(table.skipped),
         target_stats=fitted.target,
         skipped=table.skipped,
@@ -214,7 +216,8 @@ def streaming_training_data(
         scaler = StandardScaler().fit([[target.mean - target.deviation], [target.mean + target.deviation]])
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
     source = TrainingSource(scan.with_transform(encoder, read_target), fractions, options.seed, on_rows)
-    return TrainingData(encoder, source, None, None, X_val, y_val, fitted.rows, scaler)
+    weights_val = table.weights_of(split.validation)
+    return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)
 
 
 def _read_target(fitted: FittedPreprocessing, column: pd.Series, options: TrainOptions) -> Target:

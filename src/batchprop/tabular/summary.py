@@ -1,5 +1,6 @@
 """A training in words and tables: its data, how it ended, settings, versions, files."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -197,6 +198,8 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     seconds = format_duration(sum(epoch.seconds for epoch in result.history))
     if result.interrupted:
         why = f"Interrupted after epoch {last.epoch}"
+    elif math.isnan(result.network.loss_curve_[-1]):
+        why = f"Stopped in epoch {last.epoch + 1}, where the loss was no longer finite"
     elif last.epoch == options.epochs:
         why = f"Stopped after {count_epochs(last.epoch)}, the most allowed (epochs={options.epochs})"
     elif options.solver == "lbfgs":

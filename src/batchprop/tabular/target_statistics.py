@@ -53,7 +53,9 @@ class TargetSpec:
         form: the format of the class labels; None for numbers.
         classes: the labels in order (c,); None for numbers.
         counts: the number of rows of each (c,); None for numbers.
-        mean: of the numbers; nan for classes, as the next three.
+        class_weights: the sum of the weights of each's rows (c,); without weights their number.
+        mean: of the numbers; nan for classes, as the next four.
+        weighted_mean: by the rows' weights.
         deviation: their standard deviation, √(Σ (y − mean)² / n).
         low: the smallest.
         high: the largest.
@@ -68,7 +70,9 @@ class TargetSpec:
     form: Form | None = None
     classes: npt.NDArray[Any] | None = None
     counts: npt.NDArray[np.int64] | None = None
+    class_weights: Floats | None = None
     mean: float = np.nan
+    weighted_mean: float = np.nan
     deviation: float = np.nan
     low: float = np.nan
     high: float = np.nan
@@ -208,6 +212,10 @@ class TargetAccumulator:
         self._fractions = False
         self._first: pd.Series | None = None
         self._moments, self._quantiles = RunningMoments(), QuantileSketch()
+        # Where rows have weights: their sum for each label or distinct number, and Σ w (y − the first y).
+        self._label_weights: pd.Series[float] | None = None
+        self._first_number: float | None = None
+        self._weighted_distance = 0.0
 
     def add(self, column: pd.Series, weights: Floats | None = None) -> None:
         """Add the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
@@ -227,10 +235,12 @@ class TargetAccumulator:
         check_target(column)
         self._check_type(column)
         if self._value_type == "numbers" or self.task == "regression":
-            self._add_numbers(column)
+            self._add_numbers(column, weights)
         if self._value_type != "numbers" and self.task != "regression":
             form: Form = "truth" if self._value_type == "booleans" else "text"
-            self._words.add(pa.array(as_labels(column, form), pa.large_string()))
+            labels = as_labels(column, form)
+            self._words.add(pa.array(labels, pa.large_string()))
+            self._add_label_weights(labels, weights)
             # Approximate counts would lose classes.
             if not self._words.exact:
                 raise self._too_many_labels_error()
@@ -247,8 +257,20 @@ class TargetAccumulator:
                 "it of one kind in the whole table"
             )
 
-    def _add_numbers(self, column: pd.Series) -> None:
+    def _add_label_weights(self, labels: npt.NDArray[Any], weights: Floats | None) -> None:
+        if weights is not None:
+            sums = pd.Series(weights).groupby(labels).sum()
+            before = self._label_weights
+            self._label_weights = sums if before is None else before.add(sums, fill_value=0.0)
+
+    def _add_numbers(self, column: pd.Series, weights: Floats | None) -> None:
         values = as_numbers(column, self.name)
+        if weights is not None:
+            bounded = values.clip(-_MAX_ABS, _MAX_ABS)
+            if self._first_number is None:
+                self._first_number = float(bounded[0])
+            # From the first number, so that a large offset takes no digits.
+            self._weighted_distance += float(weights @ (bounded - self._first_number))
         if self.task != "classification":
             # Too large numbers are an error only at the end: the target may turn out to be classes.
             self._moments.add(values.clip(-_MAX_ABS, _MAX_ABS))
@@ -260,6 +282,7 @@ class TargetAccumulator:
         if self._distinct is not None:
             counts = pd.Series(*np.unique(values, return_counts=True)[::-1])
             self._distinct = self._distinct.add(counts, fill_value=0).astype(int)
+            self._add_label_weights(values, weights)
             if len(self._distinct) > MAX_LABELS:
                 if self.task == "classification":
                     raise self._too_many_labels_error()
@@ -291,11 +314,17 @@ class TargetAccumulator:
             self.rows,
             self.weight,
             mean=self._moments.mean,
+            weighted_mean=self._weighted_mean(),
             deviation=self._moments.deviation,
             low=low,
             high=high,
             distribution=self._quantiles.ranked(),
         )
+
+    def _weighted_mean(self) -> float:
+        if self._first_number is None or not self.weight:
+            return self._moments.mean
+        return self._first_number + self._weighted_distance / self.weight
 
     def _infer_task(self) -> tuple[Task, str]:
         if self._value_type != "numbers":
@@ -311,10 +340,11 @@ class TargetAccumulator:
 
     def _class_spec(self, reason: str) -> TargetSpec:
         form, counts = self._label_form(), self._words.counted()
+        weights = counts if self._label_weights is None else self._label_weights
         if self._value_type == "numbers" and self._distinct is not None:
-            labels = as_labels(pd.Series(self._distinct.index), form)
-            # Different numbers may have the same text, and are then one class.
-            counts = pd.Series(self._distinct.to_numpy(), index=labels).groupby(level=0).sum()
+            counts = _count_by_label(self._distinct, form)
+            weights = counts if self._label_weights is None else _count_by_label(self._label_weights, form)
+        weights = weights.reindex(counts.index)
         labels = np.array(counts.index.tolist(), dtype=np.int64 if form == "whole" else np.str_)
         order = np.argsort(labels)
         return TargetSpec(
@@ -326,12 +356,20 @@ class TargetAccumulator:
             form=form,
             classes=labels[order],
             counts=counts.to_numpy().astype(np.int64)[order],
+            class_weights=weights.to_numpy().astype(float)[order],
         )
 
     def _label_form(self) -> Form:
         if self._value_type == "numbers" and self._distinct is not None:
             return "whole" if are_integers(self._distinct.index.to_numpy(float)) else "short"
         return "truth" if self._value_type == "booleans" else "text"
+
+
+def _count_by_label(counts: "pd.Series[Any]", form: Form) -> "pd.Series[Any]":
+    """Sum the counts of numbers by the labels that they make."""
+    labels = as_labels(pd.Series(counts.index), form)
+    # Different numbers may have the same text, and are then one class.
+    return pd.Series(counts.to_numpy(), index=labels).groupby(level=0).sum()
 
 
 def read_weights(column: pd.Series) -> Floats:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory
-from batchprop.tabular.fit import Split, TrainingData, encode, split_rows
+from batchprop.tabular.fit import Split, TrainingData, check_some_weight, encode, split_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.split import check_each_class_twice
@@ -67,6 +67,7 @@ def prepare(
     options.check_target(table.target)
     check_each_class_twice(table.target)
     split = split_rows(table.target, options)
+    check_some_weight(table, split, options.weights)
     observer.on_table(table, split.description)
     yield TrainingInput(table, split, encode(table, split, options))
 
@@ -77,6 +78,7 @@ def _stream(
 ) -> Iterator[TrainingInput]:
     with scan_table(files, options, memory, observer) as (scan, fractions):
         table, split, fitted = fit_preprocessing(scan, fractions, options, observer)
+        check_some_weight(table, split, options.weights)
         parts = f"{len(scan.partitions):,} parts in every epoch"
         observer.on_table(table, f"{split.description}; read in {parts}")
         count_rows = _row_counter(scan.n_rows, observer)

@@ -67,6 +67,10 @@ class TrainingTable:
         known: npt.NDArray[Any] | None = None if self.target_stats is None else self.target_stats.classes
         return np.unique(self.target.values) if known is None else known
 
+    def weights_of(self, rows: Any) -> Any:
+        """Return how much each of some rows counts (k,), or None."""
+        return None if self.weights is None else self.weights[rows]
+
     @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """The name of the row numbers, and each row's: its line in a text file, else its row."""
