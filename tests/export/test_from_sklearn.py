@@ -84,6 +84,18 @@ def test_early_stopped_estimator_continues():
     assert ours.best_validation_score_ >= theirs.best_validation_score_
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_best_iteration_of_a_fit_that_diverged_has_a_score():
+    X = np.random.RandomState(0).randn(200, 3)
+    theirs = MLPRegressor(
+        activation="identity", solver="sgd", learning_rate_init=5.0, early_stopping=True, max_iter=15,
+        n_iter_no_change=99, random_state=0,
+    ).fit(10 * X, X[:, 0])  # fmt: skip
+    assert np.isnan(theirs.validation_scores_).any()
+    ours = bp.MLPRegressor.from_sklearn(theirs)
+    assert ours.best_iteration_ == 1 + int(np.nanargmax(theirs.validation_scores_))
+
+
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])

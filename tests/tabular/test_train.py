@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections import Counter
 from functools import partial
 from itertools import product
@@ -334,3 +335,15 @@ def test_weights_that_leave_a_part_empty_are_refused(purpose):
     frame.loc[rows, "w"] = 0.0
     with pytest.raises(DataError, match=f"the weights column 'w' is 0 in all .* rows to {purpose} on: give"):
         train_table(frame, **options)
+
+
+def test_training_that_diverges_after_an_epoch_keeps_its_best_weights_and_says_so(tmp_path):
+    frame = weighted_table("regression", 300)
+    options = {"solver": "sgd", "batch_size": "full", "learning_rate": 1e4, "activation": "identity"}
+    with pytest.warns(RuntimeWarning, match="training ends with the best weights so far, those of epoch 1"):
+        model = train_table(frame, target="y", **options, epochs=50)
+    assert np.isfinite(model.predict(frame)["y"]).all()
+    assert re.search(r"Stopped in epoch \d, where the loss was no longer finite", model.report())
+    assert all(np.isfinite(epoch.loss) for epoch in model.history)
+    model.save(tmp_path / "m")
+    assert load_model(tmp_path / "m").history == model.history
