@@ -62,6 +62,34 @@ def test_multioutput_multiclass_targets() -> None:
     assert clf.score(X, y, sample_weight=right.astype(float)) == 1
 
 
+@pytest.mark.parametrize("target", CLASS_TARGETS)
+@pytest.mark.parametrize(
+    ("engine", "dtype"), [("numpy", "float32"), ("numpy", "float64"), ("jax", "float32")]
+)
+def test_predict_log_proba_is_the_logarithm_of_predict_proba(target: str, engine: str, dtype: str) -> None:
+    X, y = table(target)
+    clf = estimator(target, engine=engine, dtype=dtype, max_iter=30).fit(X, y)
+    rounded = False
+    # From probabilities near one half to such that round to 0 and to 1.
+    for scale in 10.0 ** np.arange(-2, 7):
+        rows = (scale * X).astype(dtype)
+        P, logarithms = clf.predict_proba(rows), clf.predict_log_proba(rows)
+        assert type(P) is type(logarithms)
+        several = isinstance(P, list)
+        for block, logarithm in zip(P, logarithms, strict=True) if several else [(P, logarithms)]:
+            assert logarithm.dtype == block.dtype
+            # Two classes have 1 - P and P: a probability below the digits of 1 rounds to 0.
+            eps = float(np.finfo(dtype).eps)
+            np.testing.assert_allclose(np.exp(logarithm.astype(float)), block, rtol=1e-4, atol=eps)
+            there = block > 0
+            np.testing.assert_array_equal(logarithm[there], np.log(block[there]))
+            # Where the probability is 0, the logits still say how unlikely a class is.
+            assert np.isfinite(logarithm).all()
+            assert (logarithm <= 0).all()
+            rounded |= not there.all()
+    assert rounded
+
+
 def test_multioutput_text_targets() -> None:
     X, y = table("multioutput")
     words = np.array(["low", "middle", "high"])[y % 3]

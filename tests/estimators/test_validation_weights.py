@@ -64,7 +64,7 @@ def test_class_weights_validate_like_the_same_sample_weights(
     weights = np.linspace(0.5, 2.0, 300)
     parameters = {"early_stopping": True, "scoring": "loss", "engine": engine, "dtype": dtype, "max_iter": 6}
     own = {"X_val": X[200:], "y_val": y[200:]} if rows == "own" else {}
-    fits = []
+    fits = list[Any]()
     for class_weight, total in (
         (CLASS_WEIGHTS[target], weights),
         (None, weights * weights_of_classes(target, y)),
@@ -77,7 +77,7 @@ def test_class_weights_validate_like_the_same_sample_weights(
             fits.append(model.fit(X, y, total))
         else:
             fits.append(model.fit(Small(X, y, total)))
-    check_same_curves(*fits, 1e-10 if dtype == "float64" else 2e-5)
+    check_same_curves(fits[0], fits[1], 1e-10 if dtype == "float64" else 2e-5)
 
 
 @pytest.mark.parametrize("target", ["binary", "multiclass"])
@@ -97,7 +97,7 @@ def test_class_weights_choose_the_best_epoch_as_scikit_learn_does_with_sample_we
         "random_state": 1,
     }
     theirs = neural_network.MLPClassifier(**parameters).fit(X, y, weights)
-    ours = bp.MLPClassifier(**parameters, class_weight=CLASS_WEIGHTS[target], dtype="float64").fit(X, y)
+    ours: Any = bp.MLPClassifier(**parameters, class_weight=CLASS_WEIGHTS[target], dtype="float64").fit(X, y)
     np.testing.assert_allclose(ours.validation_scores_, theirs.validation_scores_, rtol=1e-6)
     assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
     assert ours.n_iter_ == theirs.n_iter_
@@ -143,7 +143,7 @@ def test_validation_row_of_weight_n_equals_n_rows(
             model.set_params(class_weight=CLASS_WEIGHTS[target])
         own = {"X_val": X[part], "y_val": y[part]}
         fits.append(model.fit(X[:60], y[:60], **own, sample_weight_val=weights))
-    check_same_curves(*fits, 1e-9)
+    check_same_curves(fits[0], fits[1], 1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -219,6 +219,8 @@ def test_class_weights_that_leave_nothing_to_validate_on_are_refused() -> None:
         clf.fit(X, y, X_val=X[y == "no"], y_val=y[y == "no"])
     with refused("sample_weight times class_weight is zero in every row, so nothing is left"):
         clf.fit(X, y, (y == "no").astype(float))
+    # A piece of the data may hold such rows only.
+    clf.partial_fit(X, y, classes=["no", "yes"]).partial_fit(X[y == "no"], y[y == "no"])
     X, y = table("multiclass", 60)
     held = estimator("multiclass", early_stopping=True, class_weight={10: 0, 11: 0, 12: 1})
     rare = np.where(np.arange(60) == 59, 12, np.where(y == 12, 11, y))

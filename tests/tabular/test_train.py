@@ -339,7 +339,8 @@ def test_weights_that_leave_a_part_empty_are_refused(purpose):
 
 def test_training_that_diverges_after_an_epoch_keeps_its_best_weights_and_says_so(tmp_path):
     frame = weighted_table("regression", 300)
-    options = {"solver": "sgd", "batch_size": "full", "learning_rate": 1e4, "activation": "identity"}
+    options: dict[str, Any] = {"solver": "sgd", "batch_size": "full", "learning_rate": 1e4}
+    options["activation"] = "identity"
     with pytest.warns(RuntimeWarning, match="training ends with the best weights so far, those of epoch 1"):
         model = train_table(frame, target="y", **options, epochs=50)
     assert np.isfinite(model.predict(frame)["y"]).all()
