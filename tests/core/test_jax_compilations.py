@@ -220,7 +220,7 @@ def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name
     assert compiled[first:] == []
 
 
-@pytest.mark.filterwarnings("ignore:batch_size=64 is larger:UserWarning")
+@pytest.mark.filterwarnings("ignore:Got .batch_size.*is cut:UserWarning")
 def test_partial_fit_chunks_of_any_size_share_a_program(compiled: list[str]) -> None:
     rng = np.random.RandomState(0)
     X, y = rng.randn(5000, next(WIDTHS)), np.arange(5000) % 2

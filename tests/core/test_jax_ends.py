@@ -54,7 +54,7 @@ def interrupt_in(epoch_number: int) -> Any:
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.filterwarnings("ignore:Ctrl-C")
+@pytest.mark.filterwarnings("ignore:Training interrupted by user. Ctrl-C")
 def test_an_interrupted_fit_keeps_its_weights(solver: str) -> None:
     X, y = table("binary")
     ours, theirs = pair("binary", solver=solver, callbacks=[interrupt_in(4)])
