@@ -15,7 +15,10 @@ TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchpr
   $(filter-out $(patsubst %,tests/core/test_%.py,algebra collapses files gradients jax_compilations jax_parity \
   jax_purity jax_steps namespaces prng webdata),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
   tests/test_house.py::test_dir_lists_what_is_imported_lazily tests/export/test_from_weights.py \
-  tests/estimators/test_engines.py::test_clone_gives_an_unfitted_twin
+  tests/estimators/test_engines.py::test_clone_gives_an_unfitted_twin \
+  $(addprefix tests/estimators/test_weights.py::test_,influence_of_a_row_is_in_proportion_to_its_weight \
+  a_row_of_weight_0_has_no_influence_whatever_it_holds a_class_of_weight_0_has_no_influence \
+  influence_refuses_unusable_weights)
 # Each process takes tests that stand together, and so shares what a module sets up; whoever is done takes from
 # the others.
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
