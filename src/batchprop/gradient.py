@@ -143,10 +143,10 @@ class BatchGradient(NamedTuple):
             return self
         xp, counts = namespace(self.dZ[0]), self.weights != 0
 
-        def zeroed(matrices: Matrices) -> Matrices:
+        def blank(matrices: Matrices) -> Matrices:
             return tuple(xp.where(counts, M, xp.zeros_like(M)) for M in matrices)
 
-        return self._replace(dZ=zeroed(self.dZ), H=zeroed(self.H))
+        return self._replace(dZ=blank(self.dZ), H=blank(self.H))
 
     # Collapses, and their opposite: single gradients
 

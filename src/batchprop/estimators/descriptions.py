@@ -89,7 +89,7 @@ class _Describer:
         if self._n_parts > MAX_PARTS:
             raise self.refusal(value, f"has more than {MAX_PARTS:,} parts")
         if (text := self._scalar(value)) is not None:
-            return _shortened(text)
+            return _shorten(text)
         if type(value) in (tuple, list, dict, MappingProxyType):
             # Not remembered: whether two equal lists are one object is no part of what they are.
             return self._collection(value)
@@ -97,7 +97,7 @@ class _Describer:
             return f"object {self._seen[id(value)][0]}"
         self._seen[id(value)] = len(self._seen), value
         describers = (describer for kind, describer in _DESCRIBERS.items() if isinstance(value, kind))
-        return _shortened(next(describers, _Describer._state)(self, value))
+        return _shorten(next(describers, _Describer._state)(self, value))
 
     def _scalar(self, value: Any) -> Any:
         """A value without parts as text; a set as the sorted texts of its parts, as its order changes."""
@@ -117,29 +117,29 @@ class _Describer:
             return f"collection {self._open[id(value)]} around it"
         self._open[id(value)] = len(self._open)
         named = not isinstance(value, tuple | list)
-        result = self._named(value) if named else self._all(value)
+        result = self._describe_items(value) if named else self._describe_parts(value)
         del self._open[id(value)]
-        return _shortened(result)
+        return _shorten(result)
 
     def _tuple(self, value: Any) -> Any:
         if hasattr(value, "_asdict"):
             # No field can have the name of a keyword.
-            return self._named({"class": type(value), **value._asdict()})
+            return self._describe_items({"class": type(value), **value._asdict()})
         return self._state(value)
 
     def _method(self, value: Any) -> Any:
-        return self._named({"self": value.__self__, "function": value.__func__})
+        return self._describe_items({"self": value.__self__, "function": value.__func__})
 
     def _builtin(self, value: Any) -> Any:
         if isinstance(value.__self__, ModuleType | None):
             return self._state(value)
-        return self._named({"self": value.__self__, "method": value.__name__})
+        return self._describe_items({"self": value.__self__, "method": value.__name__})
 
     def _partial(self, value: Any) -> Any:
-        return self._named({"function": value.func, "args": value.args, "keywords": value.keywords})
+        return self._describe_items({"function": value.func, "args": value.args, "keywords": value.keywords})
 
     def _property(self, value: Any) -> Any:
-        return self._all((value.fget, value.fset, value.fdel))
+        return self._describe_parts((value.fget, value.fset, value.fdel))
 
     def _function(self, function: FunctionType) -> dict[str, Any]:
         name = _library_name(function)
@@ -167,7 +167,7 @@ class _Describer:
             return f"{cls.__module__}.{cls.__qualname__}"
         bases = [base for base in cls.__bases__ if base is not object]
         own = {name: part for name, part in vars(cls).items() if _is_own(name, part)}
-        return {"class": cls.__qualname__, **self._named({"__bases__": bases, **own})}
+        return {"class": cls.__qualname__, **self._describe_items({"__bases__": bases, **own})}
 
     def _state(self, value: Any) -> Any:
         """Take an object apart as pickle does."""
@@ -177,7 +177,7 @@ class _Describer:
             # A decorator of a library, as functools.lru_cache, jax.jit or numba.njit, changes no result.
             for name in ("__wrapped__", "py_func"):
                 if callable(function := getattr(value, name, None)):
-                    return self._named({"type": type(value), "function": function})
+                    return self._describe_items({"type": type(value), "function": function})
         try:
             reduced = value.__reduce_ex__(4)
         except Exception as error:
@@ -193,7 +193,9 @@ class _Describer:
             "items": None if items is None else list(items),
             "entries": None if entries is None else dict(entries),
         }
-        return self._named({name: part for name, part in parts.items() if part is not None and part != ()})
+        return self._describe_items(
+            {name: part for name, part in parts.items() if part is not None and part != ()}
+        )
 
     def _global(self, value: Any, name: str) -> str:
         """An object that pickle keeps as the name of a global."""
@@ -202,7 +204,7 @@ class _Describer:
             raise self.refusal(value, "is known by its name alone")
         return f"{module}.{name}"
 
-    def _named(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+    def _describe_items(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         items = list(values.items())
         if all(isinstance(key, str) for key in values):
             # As keyword arguments, which may come in any order.
@@ -212,7 +214,7 @@ class _Describer:
             for key, value in items
         }
 
-    def _all(self, values: Iterable[Any]) -> list[Any]:
+    def _describe_parts(self, values: Iterable[Any]) -> list[Any]:
         return [self._part(str(number), value) for number, value in enumerate(values)]
 
     def _part(self, name: str, value: Any) -> Any:
@@ -335,7 +337,7 @@ def _is_library(module: str) -> bool:
     return any({"site-packages", "dist-packages"} & set(Path(path).parts) for path in paths if path)
 
 
-def _shortened(plain: Any) -> Any:
+def _shorten(plain: Any) -> Any:
     if len(plain) <= MAX_SHOWN:
         return plain
     what = "characters" if isinstance(plain, str) else "parts"
