@@ -53,6 +53,10 @@ class DivergedError(BatchpropError, ArithmeticError, ValueError):
     """The loss or a parameter is no longer finite."""
 
 
+class UnseenValueWarning(UserWarning):
+    """Rows to predict hold values that the training had not."""
+
+
 class GradientCheckError(BatchpropError, AssertionError):
     """A gradient disagrees with the finite differences of its loss."""
 

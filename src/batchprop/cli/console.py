@@ -18,6 +18,7 @@ from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.summary import (
     LEFT_OUT,
+    describe_reading,
     describe_target,
     end_reason,
     predict_words,
@@ -74,7 +75,12 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
 
 
 def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
-    """Print warnings about columns whose type is probably not the intended one."""
+    """Print how text was read as numbers and dates, and which columns are probably not what they should be."""
+    read = [column for column in columns if column.reading and column.kind != LEFT_OUT]
+    for column in read[:_MAX_WARNINGS]:
+        out.print(f"Note: {describe_reading(column)}.", soft_wrap=True, markup=False)
+    if len(read) > _MAX_WARNINGS:
+        out.print(f"{len(read) - _MAX_WARNINGS:,} more columns are read from text.", soft_wrap=True)
     odd = [column for column in columns if column.warning]
     for column in odd[:_MAX_WARNINGS]:
         out.print(
@@ -85,7 +91,7 @@ def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
         )
     if len(odd) > _MAX_WARNINGS:
         out.print(f"{len(odd) - _MAX_WARNINGS:,} more columns are alike.", style="yellow", soft_wrap=True)
-    if odd:
+    if odd or read:
         out.print("")
 
 

@@ -23,6 +23,9 @@ Result = TypeVar("Result")
 LINE = "line"
 """The column of a read table that holds on which line each row begins; the others are called 0, 1, ..."""
 
+INDEX = "Unnamed: 0"
+"""The first column if it has no name: the index of a table that pandas wrote, which reads it by this name."""
+
 
 class TypeMismatch(Exception):  # noqa: N818 not an error: the reading begins anew
     """A column holds something that what was seen of it did not let expect."""
@@ -165,6 +168,8 @@ def check_delimiter(names: Sequence[str], path: Path, delimiter: str) -> None:
 def check_names(names: Sequence[str], path: Path) -> list[str]:
     """Return the names of columns without blanks around them, each of them there and there once."""
     trimmed = [name.strip() for name in names]
+    if len(trimmed) > 1 and trimmed[0] == "" and INDEX not in trimmed:
+        trimmed[0] = INDEX
     if "" in trimmed:
         raise DataError(
             f"{path}: column {trimmed.index('') + 1} of {len(trimmed)} has no name; "

@@ -20,8 +20,15 @@ from batchprop.tabular.history import History, read_history
 from batchprop.tabular.model_files import HISTORY, REPORT, SAVED_FILES, make_report, write_model, write_report
 from batchprop.tabular.model_info import model_folder, read_info
 from batchprop.tabular.persistence import MODEL, atomic_folder, load_pipeline, save_pipeline
-from batchprop.tabular.predictions import block_size, check_proba, predict_blocks, predict_frame
+from batchprop.tabular.predictions import (
+    block_size,
+    check_proba,
+    predict_blocks,
+    predict_frame,
+    warn_unseen,
+)
 from batchprop.tabular.result import TrainingResult
+from batchprop.tabular.unseen import UnseenCounter
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -79,6 +86,9 @@ class TrainedModel:
             DataError: a column is missing, or a row cannot be read or holds a value that is not allowed.
             ParameterError: data is neither a table nor the name of one; ``proba`` is set for a model that
                 predicts numbers.
+
+        Warns:
+            UnseenValueWarning: rows hold values that the training had not.
         """
         budget = None if memory is None else parse_memory(memory)
         if isinstance(data, pd.DataFrame):
@@ -87,7 +97,12 @@ class TrainedModel:
             # In blocks, as the features of a wide table may take many times its memory.
             rows = block_size(self.pipeline, budget or default_memory())
             starts = range(0, max(len(data), 1), rows)
-            blocks = [predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba) for i in starts]
+            unseen = UnseenCounter(self.pipeline)
+            blocks = [
+                predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba, unseen=unseen)
+                for i in starts
+            ]
+            warn_unseen(unseen)
             return pd.concat(blocks, ignore_index=True)
         files = expand_paths(as_paths(data, "data", or_frame=True))
         with predict_blocks(self.pipeline, files, proba=proba, memory=budget) as tables:

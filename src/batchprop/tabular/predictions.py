@@ -18,8 +18,9 @@ from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
-from batchprop.errors import DataError, ParameterError, RowError
+from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
 from batchprop.tabular.observer import Observer
+from batchprop.tabular.unseen import UnseenCounter
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
 
@@ -35,8 +36,10 @@ _ROW_GROUP_BYTES = 1 << 26
 
 
 def text_columns(model: Pipeline) -> list[str]:
-    """Return the text columns of a model: without them, ``read`` would take 01 alone for a number."""
-    return [name for name, kind in model["columns"].kinds.items() if kind == "category"]
+    """Return the columns to read as text, whatever a file makes of 01 alone, or of 1.234 for 1234."""
+    columns = model["columns"]
+    spelled = columns.spellings or {}
+    return [name for name, kind in columns.kinds.items() if kind == "category" or name in spelled]
 
 
 def required_columns(model: Pipeline, file: Path) -> list[str]:
@@ -75,13 +78,22 @@ def check_proba(model: Pipeline) -> None:
         )
 
 
-def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) -> pd.DataFrame:
+def warn_unseen(unseen: UnseenCounter) -> None:
+    """Warn of the columns with values that the training had not."""
+    for note in unseen.notes():
+        warn(note, UnseenValueWarning)
+
+
+def predict_frame(
+    model: Pipeline, frame: pd.DataFrame, *, proba: bool = False, unseen: UnseenCounter | None = None
+) -> pd.DataFrame:
     """Predict the target of each row.
 
     Args:
         model: a pipeline that `load_pipeline` returned.
         frame: the rows (n), with the training columns in any order.
         proba: add the probability of each class.
+        unseen: counts the values that the training had not; without it there are warnings of them.
 
     Returns:
         A column named as the target (n,), then one `probability CLASS` for each class.
@@ -94,7 +106,10 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
     target = model["columns"].target
     if proba:
         check_proba(model)
-    encoded = model[:-1].transform(frame)
+    counter = unseen or UnseenCounter(model)
+    columns = model["columns"].transform(frame)
+    counter.add(columns)
+    encoded = model["features"].transform(columns)
     try:
         answers = model[-1].predict_proba(encoded) if proba else model[-1].predict(encoded)
     except RowError as error:
@@ -105,6 +120,8 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
             "the largest number; correct the row or leave it out",
             row,
         ) from error
+    if unseen is None:
+        warn_unseen(counter)
     if not proba:
         return pd.DataFrame({target: answers})
     shares = {f"probability {label}": answers[:, k] for k, label in enumerate(model.classes_)}
@@ -158,15 +175,22 @@ def predict_blocks(
         iter_rows(model, files, columns, memory, observer) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,
     ):
-        yield _predict_rows(model, rows, count_rows, proba=proba)
+        unseen = UnseenCounter(model)
+        yield _predict_rows(model, rows, count_rows, unseen, proba=proba)
+        warn_unseen(unseen)
 
 
 def _predict_rows(
-    model: Pipeline, rows: TableRows, count_rows: Callable[[int], None], *, proba: bool
+    model: Pipeline,
+    rows: TableRows,
+    count_rows: Callable[[int], None],
+    unseen: UnseenCounter,
+    *,
+    proba: bool,
 ) -> Iterator[pd.DataFrame]:
     for frame in rows.frames:
         try:
-            predictions = predict_frame(model, frame, proba=proba)
+            predictions = predict_frame(model, frame, proba=proba, unseen=unseen)
         except RowError as error:
             file, unit, number = rows.locate(error.row)
             raise DataError(f"{file}, {unit} {number}: {error}") from error

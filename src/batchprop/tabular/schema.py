@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.api import types
 
 from batchprop.errors import format_value
+from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
@@ -16,28 +17,42 @@ ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "date
 _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
+_FEW_WORDS = 3
 _NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
-_ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?"
 _KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.ASCII)
+# The names that pandas gives to an index without a name, in CSV and in Parquet files.
+_INDEX = re.compile(r"Unnamed: 0(\.\d+)?|__index_level_\d+__")
 _KEY_WORD = re.compile(r"^(id|uuid|guid|key|index)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ColumnSchema:
-    """A column: its name, kind, the reason for it, the number of missing values, and a warning."""
+    """What a column of a table holds, and what becomes of it.
+
+    Attributes:
+        name: the column's.
+        kind: what it is taken for.
+        note: the reason, or its range.
+        missing: the number of missing values.
+        warning: what is probably wrong with it.
+        spelling: how its text spells numbers or dates, one of ``SPELLINGS``; "" for the plain one.
+        reading: what is special about the spelling, for people.
+    """
 
     name: str
     kind: ColumnType
     note: str
     missing: int = 0
     warning: str = ""
+    spelling: str = ""
+    reading: str = ""
 
 
 def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
     """Infer the kind of each column; columns that cannot help to predict are left out, with a reason.
 
-    A column is left out if it has one value, no values or nested values, or if it identifies its rows
-    (text that is distinct in at least 95% of the rows; distinct whole numbers, if they fill at least half
+    A column is left out if it has one value, no values or nested values, if it is the index that pandas
+    wrote, or if it identifies its rows (text that is distinct in at least 95% of the rows; distinct whole numbers, if they fill at least half
     of their range, as a count of the rows does, or their column is called an id).
 
     >>> table = pd.DataFrame(
@@ -62,12 +77,14 @@ class ColumnStats:
         distinct: the number of distinct values, without missing ones.
         exact: whether `distinct` was counted, not estimated.
         whole: whether the numbers are whole and none is missing.
-        dates: whether all of the text reads as dates.
-        low: the smallest number, date or text of a date.
+        spelling: how text spells numbers or dates, which are then what the column holds; or "".
+        reading: what is special about the spelling, for people.
+        low: the smallest number or date.
         high: the largest.
         true: the share of true booleans.
         numerals: the number of words that can be read as numbers.
         other: the first word that cannot, or None.
+        words: the mean number of words of a text.
     """
 
     name: str
@@ -78,12 +95,14 @@ class ColumnStats:
     distinct: float = 0
     exact: bool = True
     whole: bool = False
-    dates: bool = False
+    spelling: str = ""
+    reading: str = ""
     low: Any = None
     high: Any = None
     true: float = 0.0
     numerals: int = 0
     other: str | None = None
+    words: float = 1.0
 
     @property
     def present(self) -> int:
@@ -92,6 +111,7 @@ class ColumnStats:
 
 
 def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
+    column = clean(column)
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
@@ -100,8 +120,18 @@ def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
     if value_type == "nested":
         # Lists and records cannot be hashed, so their distinct values cannot be counted.
         return ColumnStats(name, rows, missing, value_type, first)
-    dates = value_type == "text" and is_date_text(present)
-    ordered = value_type in ("numbers", "dates") or dates
+    spelling, reading = None, ""
+    if value_type == "text":
+        candidates = SpellingCandidates()
+        candidates.narrow(present)
+        spelling = candidates.decide(name)
+        if spelling is not None:
+            reading = candidates.describe(spelling)
+            values = candidates.parsed[spelling].dropna()
+            value_type = "numbers" if SPELLINGS[spelling].kind == "number" else "dates"
+            missing += len(present) - len(values)
+            present = as_whole(values, present) if value_type == "numbers" else values
+    ordered = value_type in ("numbers", "dates")
     numerals, other = count_numeric(present) if value_type == "text" else (0, None)
     return ColumnStats(
         name,
@@ -111,13 +141,35 @@ def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
         first,
         present.nunique(),
         whole=types.is_integer_dtype(present),
-        dates=dates,
+        spelling="" if spelling in PLAIN.values() else spelling or "",
+        reading=reading,
         low=present.min() if ordered else None,
         high=present.max() if ordered else None,
         true=float(present.mean()) if value_type == "booleans" else 0.0,
         numerals=numerals,
         other=other,
+        words=1 + float(count_blanks(present)) / len(present) if value_type == "text" else 1.0,
     )
+
+
+def count_blanks(text: pd.Series) -> int:
+    """Return how many runs of blanks are within texts.
+
+    >>> count_blanks(pd.Series(["two words", "word"]))
+    1
+    """
+    return int(text.str.count(r"\s+").sum())
+
+
+def as_whole(numbers: pd.Series, words: pd.Series) -> pd.Series:
+    """Return numbers as integers if the words that spelled them, none of them a gap, are plain integers.
+
+    >>> as_whole(pd.Series([1.0, 2.0]), pd.Series(["1", "2"])).dtype
+    dtype('int64')
+    """
+    if len(numbers) == len(words) and words.str.fullmatch(r"[+-]?\d{1,18}").all():
+        return words.astype(np.int64)
+    return numbers
 
 
 def count_numeric(words: pd.Series) -> tuple[int, str | None]:
@@ -151,14 +203,15 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
     """Return the schema of a column from its statistics.
 
     >>> classify_column(ColumnStats("colour", 40, 0, "text", "red", distinct=3))
-    ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='')
+    ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='', spelling='', reading='')
     >>> classify_column(
     ...     ColumnStats("size", 40, 0, "text", "1", distinct=39, numerals=39, other="abc")
     ... ).warning
     "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(stats) or _kind(stats)
-    return ColumnSchema(stats.name, kind, note, stats.missing, _make_warning(stats))
+    warning = _make_warning(stats)
+    return ColumnSchema(stats.name, kind, note, stats.missing, warning, stats.spelling, stats.reading)
 
 
 def _make_warning(stats: ColumnStats) -> str:
@@ -184,7 +237,13 @@ def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
     if "\0" in stats.name:
         # NumPy ends text there, so scikit-learn would look for another column.
         return "left out", "a zero byte in its name"
-    return ("left out", "names the rows, like an id") if _is_identifier(stats) else None
+    if _INDEX.fullmatch(stats.name):
+        return "left out", "the index of the rows"
+    if not _is_identifier(stats):
+        return None
+    if stats.words > _FEW_WORDS:
+        return "left out", f"sentences, {stats.words:.0f} words on average"
+    return "left out", "names the rows, like an id"
 
 
 def _is_scalar(present: pd.Series) -> bool:
@@ -198,7 +257,7 @@ def _is_identifier(stats: ColumnStats) -> bool:
     if stats.present < _FEW_ROWS:
         return False
     if stats.value_type == "text":
-        return stats.distinct >= _MOSTLY_DISTINCT * stats.present and not stats.dates
+        return stats.distinct >= _MOSTLY_DISTINCT * stats.present
     # Fractions that all differ are measurements, not ids.
     if not stats.whole or stats.distinct < stats.present:
         return False
@@ -221,22 +280,10 @@ def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
         return "boolean", f"{stats.true:.0%} true"
     if stats.value_type == "numbers":
         return "number", f"{stats.low:g} to {stats.high:g}"
-    if stats.value_type == "dates" or stats.dates:
+    if stats.value_type == "dates":
         return "date", f"{_day(stats.low)} to {_day(stats.high)}"
     return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} values"
 
 
 def _day(date: Any) -> str:
     return format_value(date).partition("T")[0].partition(" ")[0]
-
-
-def is_date_text(present: pd.Series) -> bool:
-    """Whether all of a column's text reads as dates, such as 2020-02-29T10:30.
-
-    >>> is_date_text(pd.Series(["2020-02-29"])), is_date_text(pd.Series(["2021-02-29"]))
-    (True, False)
-    """
-    if not present.str.fullmatch(_ISO_DATE).all():
-        return False
-    # The pattern also matches dates that do not exist, such as 2021-02-29.
-    return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())

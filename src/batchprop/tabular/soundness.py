@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.tabular.spelling import SPELLINGS
+
 _STEPS = ["columns", "features", "network"]
 _BINARY = 2
 
@@ -45,6 +47,9 @@ def _check_columns(columns: Any) -> None:
     names, kinds = [columns.target, *columns.kinds], columns.kinds.values()
     if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBE_ROWS):
         raise ValueError("its columns are not names with a kind each")
+    for name, spelling in (columns.spellings or {}).items():
+        if spelling not in SPELLINGS or SPELLINGS[spelling].kind != columns.kinds.get(name):
+            raise ValueError("a column in it is not spelled as its kind")
 
 
 def _estimators(value: Any) -> Iterator[BaseEstimator]:

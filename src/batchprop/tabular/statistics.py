@@ -25,11 +25,13 @@ from batchprop.tabular.schema import (
     ColumnSchema,
     ColumnStats,
     ValueType,
+    as_whole,
     classify_column,
+    count_blanks,
     count_numeric,
     infer_value_type,
-    is_date_text,
 )
+from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
@@ -135,7 +137,7 @@ class DateStats:
         self.high: Any = None
 
     def add(self, present: pd.Series) -> None:
-        """Add dates in (k,), or text that reads as dates, none of them missing."""
+        """Add dates in (k,), none of them missing."""
         low, high = present.min(), present.max()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
@@ -164,7 +166,7 @@ class ColumnAccumulator:
     >>> tally.add(pd.Series([30, 41]))
     >>> tally.add(pd.Series([np.nan, 30.5]))
     >>> tally.column()
-    ColumnSchema(name='age', kind='number', note='30 to 41', missing=1, warning='')
+    ColumnSchema(name='age', kind='number', note='30 to 41', missing=1, warning='', ...)
     """
 
     def __init__(self, name: str, budget: MemoryBudget) -> None:
@@ -174,7 +176,12 @@ class ColumnAccumulator:
         self.numbers, self.dates = NumberStats(budget), DateStats(budget)
         self._booleans = {"false": 0, "true": 0}
         self._text = FrequentItems(budget.words, budget.word_bytes)
-        self._are_dates = True
+        self._candidates = SpellingCandidates()
+        self._spelled: dict[str, NumberStats | DateStats] = {
+            key: NumberStats(budget) if SPELLINGS[key].kind == "number" else DateStats(budget)
+            for key in self._candidates.parsed
+        }
+        self._gaps = self._blanks = 0
         self._numerals = 0
         self._other: str | None = None
         self._first: Any = None
@@ -194,7 +201,7 @@ class ColumnAccumulator:
         Raises:
             DataError: text follows too many numbers to count them as words.
         """
-        present = column.dropna()
+        present = clean(column).dropna()
         self.rows += len(column)
         self.missing += len(column) - len(present)
         if present.empty:
@@ -226,17 +233,19 @@ class ColumnAccumulator:
         self.dates.add(present)
 
     def _add_text(self, present: pd.Series) -> None:
+        self._blanks += count_blanks(present)
         numerals, other = count_numeric(present)
         self._numerals, self._other = self._numerals + numerals, self._other or other
-        words = self._text.add(pa.array(present, pa.large_string()))
-        # Once a word is not a date, the column remains text.
-        if not self._are_dates:
-            return
-        self._are_dates = is_date_text(words.to_pandas())
-        if self._are_dates:
-            self.dates.add(present)
-        else:
-            self.dates = DateStats(self._budget)
+        self._text.add(pa.array(present, pa.large_string()))
+        self._candidates.narrow(present)
+        self._spelled = {key: self._spelled[key] for key in self._candidates.parsed}
+        for key, statistics in self._spelled.items():
+            values = self._candidates.parsed[key].dropna()
+            if len(values):
+                is_number = isinstance(statistics, NumberStats)
+                statistics.add(as_whole(values, present) if is_number else values)
+        if self._spelled:
+            self._gaps += len(present) - len(values)
 
     def _add_mixed(self, present: pd.Series) -> None:
         self._add_text(cast_column(present, "category"))
@@ -253,33 +262,50 @@ class ColumnAccumulator:
 
     def column(self) -> ColumnSchema:
         """Return the schema that `infer_schema` gives for the whole column."""
-        column = classify_column(self._compute_stats())
+        stats = self._compute_stats()
+        column = classify_column(stats)
         if column.kind == "number" and self.numbers.infinite is not None:
             # Casting the first infinite value raises the error that names its row.
             cast_column(self.numbers.infinite, "number")
         return column
 
     def _compute_stats(self) -> ColumnStats:
-        value_type, numbers = self.value_type, self.numbers
-        dates = value_type == "text" and self._are_dates
+        value_type, spelling = self.value_type, None
+        if value_type == "text" and (spelling := self._candidates.decide(self.name)) is not None:
+            value_type = self._take_spelled(spelling)
+        numbers = self.numbers
         whole = value_type == "numbers" and numbers.whole
         ordered = numbers if value_type == "numbers" else self.dates
+        is_typed = value_type == "numbers" and not whole and spelling is None
         return ColumnStats(
             self.name,
             self.rows,
             self.missing,
             value_type,
-            float(self._first) if value_type == "numbers" and not whole else self._first,
+            float(self._first) if is_typed else self._first,
             self._distinct(value_type),
             exact=self._text.exact,
             whole=whole,
-            dates=dates,
+            spelling="" if spelling in PLAIN.values() else spelling or "",
+            reading="" if spelling is None else self._candidates.describe(spelling),
             low=ordered.low,
             high=ordered.high,
             true=self._booleans["true"] / max(self.rows - self.missing, 1),
             numerals=self._numerals,
             other=self._other,
+            words=1 + self._blanks / max(self.rows - self.missing, 1) if value_type == "text" else 1.0,
         )
+
+    def _take_spelled(self, spelling: str) -> ValueType:
+        """Take the numbers or dates that the text spells for the values of the column."""
+        statistics = self._spelled[spelling]
+        self.missing += self._gaps
+        self._gaps = 0
+        if isinstance(statistics, NumberStats):
+            self.numbers = statistics
+            return "numbers"
+        self.dates = statistics
+        return "dates"
 
     def _distinct(self, value_type: ValueType) -> float:
         """Return the number of distinct values; for numbers and dates only 1, all or ``_SOME_DISTINCT``."""

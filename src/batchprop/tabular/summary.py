@@ -59,6 +59,9 @@ def data_summary(data: TrainingTable, parts: Split) -> Section:
     ]
     if data.left_out:
         text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
+    if read := [column for column in data.columns if column.reading and column.kind != LEFT_OUT]:
+        rows = [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
+        tables.append(Table("Columns read from text", ("column", "read as"), tuple(rows)))
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)
@@ -170,6 +173,17 @@ def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, s
     for note, names in _left_out(columns).items():
         summary.append((f"{len(names):,}", note, join_truncated(names, 5), LEFT_OUT))
     return summary
+
+
+def describe_reading(column: ColumnSchema) -> str:
+    """Describe how the text of a column was read, for people.
+
+    >>> price = ColumnSchema("price", "number", "1 to 9", 4, "", "point", "',' between thousands")
+    >>> describe_reading(price)
+    "price is read as numbers, ',' between thousands; 4 are missing"
+    """
+    missing = f"; {column.missing:,} are missing" if column.missing else ""
+    return f"{column.name} is read as {_PLURAL[column.kind]}, {column.reading}{missing}"
 
 
 def describe_target(data: TrainingTable) -> str:

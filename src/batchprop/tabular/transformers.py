@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.spelling import MISSING_NUMBERS, PLAIN, SPELLINGS, clean, is_text, parse
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,7 +49,9 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
     Raises:
         DataError: every column is left out.
     """
-    used = {column.name: column.kind for column in columns if column.kind != "left out"}
+    columns = [column for column in columns if column.kind != "left out"]
+    used = {column.name: column.kind for column in columns}
+    spellings = {column.name: column.spelling for column in columns if column.spelling}
     if not used:
         raise DataError("no column is left to predict from: add columns whose values differ")
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
@@ -60,7 +63,7 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
     ]
     return Pipeline(
         [
-            ("columns", ColumnCaster(used, target)),
+            ("columns", ColumnCaster(used, target, spellings)),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
@@ -95,15 +98,19 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
     Args:
         kinds: column name → "number", "category", "boolean" or "date".
         target: the name of the target.
+        spellings: column name → how its text spells numbers or dates, as `infer_schema` found it.
 
     >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
     >>> ColumnCaster({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
     [[1.0, 'x'], [2.0, '(missing)']]
     """
 
-    def __init__(self, kinds: Mapping[str, str], target: str = "prediction") -> None:
+    def __init__(
+        self, kinds: Mapping[str, str], target: str = "prediction", spellings: Mapping[str, str] | None = None
+    ) -> None:
         self.kinds = kinds
         self.target = target
+        self.spellings = spellings
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
         """Do nothing: the kinds are parameters."""
@@ -117,7 +124,10 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
             DataError: a column is missing, or holds a value that is not of its kind.
         """
         self.check_names([str(name) for name in X.columns])
-        return pd.DataFrame({name: cast_column(X[name], kind) for name, kind in self.kinds.items()})
+        spellings = self.spellings or {}
+        return pd.DataFrame(
+            {name: cast_column(X[name], kind, spellings.get(name, "")) for name, kind in self.kinds.items()}
+        )
 
     def check_names(self, names: Sequence[str]) -> None:
         """Check that a table has the known columns.
@@ -141,23 +151,39 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
-def cast_column(column: pd.Series, kind: str) -> pd.Series:
+def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
     """Convert a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
         column: of any type.
         kind: "number", "category", "boolean" or "date".
+        spelling: how text spells the numbers or dates; "" for plain numbers and ISO dates.
 
     Raises:
         DataError: it holds a value that is not of its kind; the row is the index + 1.
 
     >>> cast_column(pd.Series([1.0, None]), "category").tolist()
     ['1', '(missing)']
+    >>> cast_column(pd.Series(["1.234,5", None]), "number", "comma").tolist()
+    [1234.5, nan]
     """
+    column = clean(column)
+    if kind in PLAIN and is_text(column):
+        column = _read_text(column, spelling or PLAIN[kind])
     return _CONVERT[kind](column)
 
 
+def _read_text(column: pd.Series, spelling: str) -> pd.Series:
+    """Return the numbers or dates that text spells."""
+    values = parse(column, spelling)
+    wrong = values.isna() & column.notna() & ~column.isin(MISSING_NUMBERS)
+    _check_valid(column, wrong, f"{SPELLINGS[spelling].example} is")
+    return values
+
+
 def _as_number(column: pd.Series) -> pd.Series:
+    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
+        _check_valid(column, column.notna(), "a number is")
     # On arrays: this runs on a large table in every epoch, and pandas takes seven times as long.
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
     invalid = ~np.isfinite(numbers)

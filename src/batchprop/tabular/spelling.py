@@ -1,0 +1,266 @@
+"""How the text of a column spells numbers and dates, such as 1.234,50 € or 31/12/2020.
+
+A spelling is decided once, from the whole column: every word has to fit it. The same rule holds for text from
+every source, a CSV file, a Parquet file or a DataFrame, and for the rows to predict.
+
+Index legend: k words.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandas.api import types
+
+from batchprop.data.csv_types import MISSING
+from batchprop.errors import DataError
+
+MISSING_NUMBERS = ("None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…")  # noqa: RUF001 as typed
+"""What also means "unknown" among numbers and dates, and is a word among other words."""
+
+_HEAD = 64  # words that are tried before all: most columns of words fit no spelling
+_MINUS = ("[−–]", "-")  # noqa: RUF001 signs as people type them
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+_BLANK = "[ \u00a0\u2009\u202f]"
+_UNIT = "[$¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN"
+_ANY_UNIT = rf"{_UNIT}|%"
+_CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
+_TIME = rf"(?:(?:,? +|T){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+_DAY, _MONTH, _YEAR = r"(?P<d>\d{1,2})", r"(?P<m>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
+_NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.?"
+
+
+def _number(point: str, separator: str) -> str:
+    """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
+    # One separator in a number: "1,234 567" is none.
+    groups = "|".join(rf"\d{{1,3}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))  # noqa: RUF001
+    digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
+    amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
+    return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\))$"
+
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A way to write numbers or dates.
+
+    Attributes:
+        kind: what the words become.
+        pattern: what each word matches; its groups are the parts of a date.
+        example: such a value, for messages.
+        note: what a reader of the table may not expect.
+    """
+
+    kind: Literal["number", "date"]
+    pattern: str
+    example: str
+    note: str = ""
+
+
+_Y4 = r"(?P<y>\d{4})"
+_SIGNS = "[./-]"
+SPELLINGS = {
+    "point": Spelling("number", _number(r"\.", ","), "a finite number"),
+    "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
+    "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?$", "a date like 2020-02-29"),
+    "yearfirst": Spelling(
+        "date", f"^{_Y4}{_SIGNS}{_MONTH}{_SIGNS}{_DAY}{_TIME}$", "a date like 2020/02/29"
+    ),
+    "dayfirst": Spelling(
+        "date", f"^{_DAY}{_SIGNS}{_MONTH}{_SIGNS}{_YEAR}{_TIME}$", "a date like 29/02/2020", "the day first"
+    ),
+    # With points between, the day comes first everywhere.
+    "monthfirst": Spelling(
+        "date", f"^{_MONTH}[/-]{_DAY}[/-]{_YEAR}{_TIME}$", "a date like 02/29/2020", "the month first"
+    ),
+    "daynamed": Spelling(
+        "date", rf"^{_DAY}\.?[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
+    ),
+    "monthnamed": Spelling("date", f"^{_NAME} {_DAY},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"),
+}
+"""The spellings, the preferred one first where several fit."""
+
+PLAIN = {"number": "point", "date": "iso"}
+"""For each kind the spelling of text for which no other was decided."""
+
+_FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
+
+
+def clean(column: pd.Series) -> pd.Series:
+    """Return a column of text without blanks around the words, in Unicode's form NFC; other columns unchanged.
+
+    What then means "unknown" is missing.
+
+    >>> clean(pd.Series([" cafe\\u0301", "NA", None])).tolist()
+    ['café', None, None]
+    """
+    if not is_text(column):
+        return column
+    words = pc.utf8_normalize(pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True)), form="NFC")
+    words = pc.if_else(pc.is_in(words, pa.array(MISSING, words.type)), None, words)
+    return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether all values of a column that are not missing are text."""
+    if column.dtype == object:
+        return types.infer_dtype(column, skipna=True) == "string"
+    return isinstance(column.dtype, pd.StringDtype)
+
+
+def parse(words: pd.Series, spelling: str) -> pd.Series:
+    """Return the numbers or dates (k,) that words spell; missing where one does not fit.
+
+    >>> parse(pd.Series(["1.234,50 €", "(3)", "x"]), "comma").tolist()
+    [1234.5, -3.0, nan]
+    >>> parse(pd.Series(["31/12/2020", "31/02/2020"]), "dayfirst").dt.day.tolist()
+    [31.0, nan]
+    """
+    text = _typed(words)
+    text = pc.if_else(_is_gap(text), None, text)
+    values = _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
+    return pd.Series(values, words.index, name=words.name)
+
+
+def _typed(words: pd.Series) -> pa.Array:
+    """Return words with the minus sign of keyboards."""
+    array = pa.array(words, pa.large_string(), from_pandas=True)
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return pc.replace_substring_regex(array, *_MINUS)
+
+
+def _is_gap(text: pa.Array) -> pa.Array:
+    gaps = pc.replace_substring_regex(pa.array(MISSING_NUMBERS, text.type), *_MINUS)
+    return pc.is_in(text, gaps)
+
+
+def _to_number(text: pa.Array, spelling: str) -> Floats:
+    fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
+    text = pc.if_else(fits, text, None)
+    separator = "." if spelling == "comma" else ","
+    plain = pc.replace_substring_regex(text, rf"{_UNIT}|[%+()'’{separator}]|{_BLANK}", "")  # noqa: RUF001
+    numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
+    negative = pc.starts_with(text, "(").fill_null(False).to_numpy(zero_copy_only=False)
+    return np.where(negative, -numbers, numbers)
+
+
+def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
+    pattern = SPELLINGS[spelling].pattern
+    if spelling == "iso":
+        words = pc.if_else(pc.match_substring_regex(text, pattern), text, None).to_pandas()
+        dates = pd.to_datetime(words, format="ISO8601", errors="coerce", utc=True)
+        return np.asarray(dates.dt.tz_localize(None).to_numpy())
+    parts = pc.extract_regex(text, pattern)
+    words = dict(zip((part.name for part in parts.type), parts.flatten(), strict=True))
+    year, month = words["y"], words["m"]
+    if pc.any(short := pc.equal(pc.utf8_length(year), 2)).as_py():
+        # 69 is 2069, and 70 is 1970, as in POSIX.
+        century = pc.if_else(pc.less(year, "70"), "20", "19").cast(year.type)
+        year = pc.if_else(short, _join(century, year), year)
+    if spelling.endswith("named"):
+        month = pc.cast(pc.index_in(pc.utf8_lower(month), pa.array(_MONTHS, month.type)), pa.int64())
+        month = pc.cast(pc.add(month, 1), year.type)
+    days = pd.to_datetime(_join(year, month, words["d"], "-").to_pandas(), format="%Y-%m-%d", errors="coerce")
+    if pc.any(pc.greater(pc.utf8_length(words["H"]), 0)).as_py():
+        days += _to_time({name: part.to_pandas() for name, part in words.items()})
+    return np.asarray(days.to_numpy())
+
+
+def _join(*parts: pa.Array | str) -> pa.Array:
+    """Join texts element by element; the last part, a plain text, stands between them."""
+    *parts, between = parts if isinstance(parts[-1], str) else (*parts, "")
+    return pc.binary_join_element_wise(*parts, pa.scalar(between, parts[0].type))
+
+
+def _to_time(words: dict[str, pd.Series]) -> pd.Series:
+    """Return the time of day (k,): 0:00 where none is given, missing where it does not exist."""
+    hour, minute, second = (pd.to_numeric(words[part].replace("", "0")).fillna(0) for part in ("H", "M", "S"))
+    half = words["half"].str.lower().fillna("")
+    valid = (hour < 24) & (minute < 60) & (second < 60)  # noqa: PLR2004 a day's
+    valid &= (half == "") | hour.between(1, 12)
+    hour = hour.where(half == "", hour % 12 + 12 * (half == "p"))
+    return pd.to_timedelta((3600 * hour + 60 * minute + second).where(valid), unit="s")
+
+
+class SpellingCandidates:
+    """The spellings that all words of a column so far fit.
+
+    Args:
+        kind: "number" or "date" to try only these, "dayfirst" or another spelling to try only that.
+
+    Attributes:
+        parsed: the last words in each of the spellings.
+
+    >>> candidates = SpellingCandidates()
+    >>> candidates.narrow(pd.Series(["1,234", "-"])), candidates.narrow(pd.Series(["1,234,567"]))
+    (None, None)
+    >>> candidates.decide("price"), candidates.describe("point")
+    ('point', "',' between thousands")
+    """
+
+    def __init__(self, kind: str | None = None) -> None:
+        tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, key}]
+        self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
+        self._units, self._separators = set[str](), set[str]()
+        self._numbers = self._percents = 0
+        self._has_value = False
+
+    def narrow(self, words: pd.Series) -> None:
+        """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
+        # Arrow is for many words: a few of them show that most columns of words fit no spelling.
+        head = [re.sub(*_MINUS, word) for word in words.iloc[:_HEAD] if word not in MISSING_NUMBERS]
+        self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
+        if not self.parsed:
+            return
+        gaps = words.isin(MISSING_NUMBERS)
+        parsed = {key: parse(words, key) for key in self.parsed}
+        self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
+        self._has_value |= not gaps.all()
+        if any(SPELLINGS[key].kind == "number" for key in self.parsed):
+            self._compare(_typed(words))
+
+    def _compare(self, text: pa.Array) -> None:
+        """Drop numbers of several units, of which some are percentages, or of which 007 is one, a code."""
+        text = text.filter(pc.invert(_is_gap(text)))
+        with_unit = text.filter(pc.match_substring_regex(text, _ANY_UNIT))
+        units = pc.extract_regex(with_unit, f"(?P<unit>{_ANY_UNIT})").field("unit")
+        self._numbers += len(text)
+        self._percents += pc.sum(pc.equal(units, "%")).as_py() or 0
+        self._units |= set(pc.unique(units).to_pylist())
+        grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))  # noqa: RUF001
+        signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()  # noqa: RUF001
+        self._separators |= {sign for each in signs for sign in each}
+        zero_led = bool(pc.any(pc.match_substring_regex(text, "^[^0-9.,]*0[0-9]")).as_py())
+        if len(self._units) > 1 or 0 < self._percents < self._numbers or zero_led:
+            self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind == "date"}
+
+    def decide(self, name: str) -> str | None:
+        """Return the spelling of the column, None if its words are words.
+
+        Raises:
+            DataError: each of its dates may begin with the day or with the month.
+        """
+        if not self._has_value or not self.parsed:
+            return None
+        if {"dayfirst", "monthfirst"} <= self.parsed.keys():
+            raise DataError(
+                f"in the column {name!r} each date can begin with the day or with the month: say which by "
+                f"type {name}=date:dayfirst or {name}=date:monthfirst"
+            )
+        return next(iter(self.parsed))
+
+    def describe(self, spelling: str) -> str:
+        """Return what is special about the spelling of the column, for people; "" if nothing is."""
+        of = SPELLINGS[spelling]
+        between = sorted(self._separators - {"," if spelling == "comma" else "."})
+        separators = " and ".join("blanks" if sign.isspace() else f"{sign!r}" for sign in between)
+        parts = [f"{separators} between thousands"] if between and of.kind == "number" else []
+        return ", ".join([*parts, *filter(None, [of.note]), *(f"in {unit}" for unit in sorted(self._units))])

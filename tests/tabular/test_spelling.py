@@ -1,0 +1,191 @@
+"""Numbers and dates in text are read as people write them, from every source, in training and prediction."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchprop.data.reader import read_table
+from batchprop.errors import DataError, UnseenValueWarning
+from batchprop.tabular import fit_streaming, train_table
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.transformers import cast_column, make_preprocessor
+
+
+def swap(text):
+    return text.translate(str.maketrans(",.", ".,"))
+
+
+NUMBERS = {
+    "commas": lambda x: f"{x:,.2f}",
+    "points": lambda x: swap(f"{x:,.2f}"),
+    "blanks": lambda x: f"{x:,.2f}".replace(",", " "),
+    "narrow blanks": lambda x: swap(f"{x:_.2f}").replace("_", "\u202f"),
+    "apostrophes": lambda x: f"{x:,.2f}".replace(",", "’"),
+    "decimal comma": lambda x: swap(f"{x:.2f}"),
+    "dollars": lambda x: f"${x:,.2f}" if x >= 0 else f"-${-x:,.2f}",
+    "euros": lambda x: swap(f"{x:,.2f}") + " €",
+    "currency code": lambda x: f"CHF {x:.2f}",
+    "percent": lambda x: f"{x:.2f}%",
+    "minus sign": lambda x: f"{x:.2f}".replace("-", "−"),
+    "accountants": lambda x: f"{x:,.2f}" if x >= 0 else f"({-x:,.2f})",
+    "blanks around": lambda x: f"  {x:.2f}\t",
+    "exponent": lambda x: f"{x:.8e}",
+}
+DATES = {
+    "day first": "%d/%m/%Y",
+    "points": "%d.%m.%Y",
+    "month first": "%m/%d/%Y",
+    "year first": "%Y/%m/%d",
+    "short year": "%d-%m-%y",
+    "named": "%d %b %Y",
+    "American": "%B %d, %Y",
+    "clock": "%d/%m/%Y %H:%M",
+    "half day": "%m/%d/%Y %I:%M:%S %p",
+    "ISO": "%Y-%m-%dT%H:%M:%S",
+}
+
+
+@pytest.mark.parametrize("spelling", NUMBERS)
+@settings(max_examples=10)
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=30, max_size=40, unique=True))
+def test_numbers_in_text_are_the_numbers(spelling, hundredths):
+    numbers = [hundredths[0] / 100 + 12_345_678.5, *(x / 100 for x in hundredths)]
+    words = pd.Series([*map(NUMBERS[spelling], numbers), None, "-"], name="x")
+    (column,) = infer_schema(words.to_frame())
+    assert (column.kind, column.missing) == ("number", 2)
+    values = cast_column(words, column.kind, column.spelling)
+    assert values.tolist()[:-2] == pytest.approx([round(x, 2) for x in numbers], rel=1e-8, abs=1e-9)
+    assert values[-2:].isna().all()
+
+
+@pytest.mark.parametrize("spelling", DATES)
+def test_dates_in_text_are_the_dates(spelling):
+    step = pd.Timedelta(days=1) if "%H" not in DATES[spelling] and "%I" not in DATES[spelling] else "37min"
+    dates = pd.Series(pd.date_range("2019-11-25", periods=400, freq=step))
+    words = dates.dt.strftime(DATES[spelling]).rename("x")
+    (column,) = infer_schema(words.to_frame())
+    assert column.kind == "date"
+    wanted = dates.dt.floor("min") if "%S" not in DATES[spelling] else dates
+    assert (cast_column(words, "date", column.spelling) == wanted).all()
+
+
+STAYS_TEXT = {
+    "codes": ["007", "012", "120"],
+    "two units": ["$5", "€6", "$7"],
+    "some percentages": ["5%", "6", "7%"],
+    "two separators": ["1,234 567", "1,234", "2"],
+    "a unit of measure": ["5 kg", "6 kg", "7 kg"],
+    "groups of two": ["12,34,567.5", "1,1", "2"],
+    "no date": ["31/02/2020", "01/13/2020", "05/06/2020"],
+    "hours without a day": ["10:30", "11:30", "12:00"],
+}
+
+
+@pytest.mark.parametrize("case", STAYS_TEXT)
+def test_what_is_no_number_and_no_date_stays_text(case):
+    words = pd.Series(STAYS_TEXT[case] * 10, name="x")
+    assert infer_schema(words.to_frame())[0].kind == "category"
+
+
+def test_dates_that_may_begin_with_day_or_month_are_asked_for():
+    words = pd.DataFrame({"when": ["03/04/2020", "05/06/2020"] * 9})
+    with pytest.raises(DataError, match="column 'when'.* when=date:dayfirst or when=date:monthfirst"):
+        infer_schema(words)
+
+
+def spelled_table(rows=300):
+    rng = np.random.default_rng(0)
+    dates = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 700, rows), "D")
+    return pd.DataFrame(
+        {
+            "price": [NUMBERS["euros"](x) for x in rng.normal(0, 1e6, rows).round(2)],
+            "share": [NUMBERS["percent"](x) for x in rng.normal(0, 9, rows).round(2)],
+            "when": dates.strftime("%d.%m.%Y"),
+            "word": rng.choice([" Café", "the  bar", "NA", "club "], rows),
+            "whole": rng.integers(0, 10**6, rows).astype(str),
+        }
+    )
+
+
+def test_every_source_gives_the_same_features(tmp_path):
+    table = spelled_table()
+    table.to_csv(tmp_path / "t.csv", index=False)
+    decomposed = table.assign(word=table["word"].str.normalize("NFD"))
+    arrow = pa.Table.from_pandas(decomposed)
+    pa.parquet.write_table(arrow, tmp_path / "t.parquet")
+    large = arrow.cast(pa.schema([(name, pa.large_string()) for name in table]))
+    pa.parquet.write_table(large, tmp_path / "large.parquet")
+    frames = [
+        read_table(tmp_path / "t.csv", text=list(table)),
+        read_table(tmp_path / "t.csv"),
+        read_table(tmp_path / "t.parquet"),
+        read_table(tmp_path / "large.parquet"),
+        table.astype("string"),
+        table.astype(object),
+    ]
+    columns = infer_schema(frames[0])
+    assert [column.kind for column in columns] == ["number", "number", "date", "category", "number"]
+    encoder = make_preprocessor(columns, len(table)).fit(frames[0])
+    wanted = encoder.transform(frames[0])
+    for frame in frames[1:]:
+        assert infer_schema(frame) == columns
+        assert np.array_equal(encoder.transform(frame), wanted)
+
+
+@pytest.mark.parametrize("rows", [7, 100, 300])
+def test_blocks_of_any_size_give_the_same_columns(rows):
+    table = spelled_table().assign(y=np.arange(300.0) % 3)
+    whole = infer_schema(table.drop(columns="y"))
+    learned = fit_streaming((table[i : i + rows] for i in range(0, 300, rows)), target="y")
+    assert [(c.name, c.kind, c.missing, c.spelling, c.reading) for c in learned.columns] == [
+        (c.name, c.kind, c.missing, c.spelling, c.reading) for c in whole
+    ]
+    wanted = make_preprocessor(whole, 300).fit(table).transform(table)
+    assert np.allclose(learned.encoder.transform(table), wanted, atol=1e-6)
+
+
+def test_a_spelling_that_changes_is_refused_in_prediction():
+    encoder = make_preprocessor(infer_schema(spelled_table()), 300).fit(spelled_table())
+    with pytest.raises(DataError, match=r"'1,234.5' in row 2, where a number like 1.234,5 is expected"):
+        encoder.transform(spelled_table(3).assign(price=["1,5", "1,234.5", "2"]))
+    with pytest.raises(DataError, match=r"'12/31/2020' in row 1, where a date like 29/02/2020 is expected"):
+        encoder.transform(spelled_table(3).assign(when="12/31/2020"))
+    with pytest.raises(DataError, match="column 'price' holds 2020-01-01 .* in row 1, where a number is"):
+        encoder.transform(spelled_table(3).assign(price=pd.Timestamp("2020-01-01")))
+
+
+@pytest.fixture(scope="module")
+def model():
+    table = pd.DataFrame({"home": ["hut", "flat"] * 40, "rooms": [1.0, 2.0, 3.0, 4.0] * 20})
+    return train_table(table, target="rooms", epochs=1), table
+
+
+def test_values_not_seen_in_training_are_told(model):
+    trained, table = model
+    new = table.assign(home=["castle"] * 3 + ["hut"] * 77)
+    with pytest.warns(UnseenValueWarning, match=r"home: 3 of 80 rows hold values not seen .* \(castle\)"):
+        trained.predict(new)
+    with pytest.warns(UnseenValueWarning, match=r"home: 1 of 80 .* \(\(missing\)\)"):
+        trained.predict(table.assign(home=[None, *table["home"][1:]]))
+    trained.predict(table.assign(home=table["home"] + " "))  # no warning, which would be an error
+
+
+def test_an_index_that_pandas_wrote_is_left_out(tmp_path):
+    table = pd.DataFrame({"x": [1.5, 2.5] * 20, "y": ["a", "b"] * 20})
+    table.to_csv(tmp_path / "t.csv")
+    table.sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        columns = infer_schema(read_table(tmp_path / name))
+        left_out = [column.note for column in columns if column.kind == "left out"]
+        assert left_out == ["the index of the rows"]
+
+
+def test_sentences_are_not_taken_for_an_id():
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(["a", "fine", "old", "red", "house"], 12)) for _ in range(50)]
+    (column,) = infer_schema(pd.DataFrame({"text": texts}))
+    assert column.note == "sentences, 12 words on average"
