@@ -93,7 +93,7 @@ def test_what_is_no_number_and_no_date_stays_text(case):
 
 def test_dates_that_may_begin_with_day_or_month_are_asked_for():
     words = pd.DataFrame({"when": ["03/04/2020", "05/06/2020"] * 9})
-    with pytest.raises(DataError, match="column 'when'.* when=date:dayfirst or when=date:monthfirst"):
+    with pytest.raises(DataError, match=r"column 'when'.* when=date:dayfirst or when=date:monthfirst"):
         infer_schema(words)
 
 
@@ -154,7 +154,7 @@ def test_a_spelling_that_changes_is_refused_in_prediction():
         encoder.transform(spelled_table(3).assign(price=["1,5", "1,234.5", "2"]))
     with pytest.raises(DataError, match=r"'12/31/2020' in row 1, where a date like 29/02/2020 is expected"):
         encoder.transform(spelled_table(3).assign(when="12/31/2020"))
-    with pytest.raises(DataError, match="column 'price' holds 2020-01-01 .* in row 1, where a number is"):
+    with pytest.raises(DataError, match=r"column 'price' holds 2020-01-01 .* in row 1, where a number is"):
         encoder.transform(spelled_table(3).assign(price=pd.Timestamp("2020-01-01")))
 
 
@@ -189,3 +189,48 @@ def test_sentences_are_not_taken_for_an_id():
     texts = [" ".join(rng.choice(["a", "fine", "old", "red", "house"], 12)) for _ in range(50)]
     (column,) = infer_schema(pd.DataFrame({"text": texts}))
     assert column.note == "sentences, 12 words on average"
+
+
+def test_types_overrule_what_columns_look_like():
+    frame = pd.DataFrame(
+        {
+            "zip": [1234, 4321] * 20,
+            "code": ["007", "012"] * 20,
+            "day": ["03/04/2020", "05/06/2020"] * 20,
+            "price": ["1.234", "2.345"] * 20,
+            "id": [f"a{i}" for i in range(40)],
+        }
+    )
+    types = {
+        "zip": "text",
+        "code": "number",
+        "day": "date:monthfirst",
+        "price": "number:comma",
+        "id": "text",
+    }
+    columns = infer_schema(frame, types)
+    kinds = {column.name: (column.kind, column.spelling) for column in columns}
+    assert kinds == {
+        "zip": ("category", ""),
+        "code": ("number", ""),
+        "day": ("date", "monthfirst"),
+        "price": ("number", "comma"),
+        "id": ("category", ""),
+    }
+    read = make_preprocessor(columns, 40)["columns"].transform(frame)
+    assert read["price"].tolist()[:2] == [1234, 2345]
+    assert read["day"].dt.month.tolist()[:2] == [3, 5]
+    assert read["zip"].tolist()[:2] == ["1234", "4321"]
+    blocks = (frame.assign(y=range(40))[i : i + 7] for i in range(0, 40, 7))
+    learned = fit_streaming(blocks, target="y", types=types)
+    assert [(c.kind, c.spelling, c.note) for c in learned.columns] == [
+        (c.kind, c.spelling, c.note) for c in columns
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "holds"), [("number", "'x'"), ("date", "words"), ("date:dayfirst", "words")]
+)
+def test_a_column_that_is_not_of_its_type_is_refused(type_, holds):
+    with pytest.raises(DataError, match=f"column 'a' holds .*{holds}.* read as {type_}: correct"):
+        infer_schema(pd.DataFrame({"a": ["1", "x", "y"] * 9}), {"a": type_})

@@ -75,7 +75,7 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
 
 
 def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
-    """Print how text was read as numbers and dates, and which columns are probably not what they should be."""
+    """Print how text was read as numbers and dates, and which columns are probably not as intended."""
     read = [column for column in columns if column.reading and column.kind != LEFT_OUT]
     for column in read[:_MAX_WARNINGS]:
         out.print(f"Note: {describe_reading(column)}.", soft_wrap=True, markup=False)

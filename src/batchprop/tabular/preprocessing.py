@@ -7,7 +7,7 @@ occur often enough, not as often as in the table.
 Index legend: n rows, c columns of a kind, k features.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,12 @@ class FittedPreprocessing(NamedTuple):
 
 
 def fit_streaming(
-    frames: Iterable[pd.DataFrame], *, target: str, task: Task | None = None, weights: str | None = None
+    frames: Iterable[pd.DataFrame],
+    *,
+    target: str,
+    task: Task | None = None,
+    weights: str | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
@@ -70,6 +75,7 @@ def fit_streaming(
         target: the column to predict, without missing values.
         task: "classification" or "regression" to overrule the rule.
         weights: the column of row weights; it is not a feature.
+        types: column name → what it holds, whatever it looks like; see ``infer_schema``.
 
     Returns:
         The columns, the fitted transformer, the target and the number of rows.
@@ -88,7 +94,7 @@ def fit_streaming(
     """
     table: _Table | None = None
     for frame in frames:
-        table = table or _Table(frame, target, task, weights)
+        table = table or _Table(frame, target, task, weights, types or {})
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
@@ -98,7 +104,14 @@ def fit_streaming(
 class _Table:
     """The statistics of all columns and of the target."""
 
-    def __init__(self, frame: pd.DataFrame, target: str, task: Task | None, weights: str | None) -> None:
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        target: str,
+        task: Task | None,
+        weights: str | None,
+        types: Mapping[str, str],
+    ) -> None:
         self.weights = weights
         self.names = list(frame.columns)
         get_column(frame, target, "target column")
@@ -106,7 +119,7 @@ class _Table:
             get_column(frame, weights, "weights column")
         features = [name for name in self.names if name not in (target, weights)]
         budget = MemoryBudget.split(len(features))
-        self.tallies = {name: ColumnAccumulator(str(name), budget) for name in features}
+        self.tallies = {name: ColumnAccumulator(str(name), budget, types.get(str(name))) for name in features}
         self.target = TargetAccumulator(target, task)
 
     def add(self, frame: pd.DataFrame) -> None:

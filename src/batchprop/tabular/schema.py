@@ -1,19 +1,34 @@
 """The type of each column of a table: numbers, categories, dates, or left out."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.errors import format_value
+from batchprop.errors import DataError, format_value
 from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
 
+_KINDS: dict[str, ColumnType] = {
+    "number": "number",
+    "number:comma": "number",
+    "text": "category",
+    "date": "date",
+    "date:dayfirst": "date",
+    "date:monthfirst": "date",
+}
+COLUMN_TYPES = tuple(_KINDS)
+"""What a column can be said to hold."""
+
+_PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false", "date": "dates"}
 _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
@@ -48,12 +63,20 @@ class ColumnSchema:
     reading: str = ""
 
 
-def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
+def infer_schema(frame: pd.DataFrame, types: Mapping[str, str] | None = None) -> tuple[ColumnSchema, ...]:
     """Infer the kind of each column; columns that cannot help to predict are left out, with a reason.
 
     A column is left out if it has one value, no values or nested values, if it is the index that pandas
-    wrote, or if it identifies its rows (text that is distinct in at least 95% of the rows; distinct whole numbers, if they fill at least half
-    of their range, as a count of the rows does, or their column is called an id).
+    wrote, or if it identifies its rows: text that is distinct in at least 95% of the rows; distinct whole
+    numbers, if they fill at least half of their range, as a count of the rows does, or their column is called
+    an id.
+
+    Args:
+        frame: the columns (n,).
+        types: column name → what it holds, one of ``COLUMN_TYPES``, whatever it looks like.
+
+    Raises:
+        DataError: dates may begin with the day or the month; a value is not of the type given for its column.
 
     >>> table = pd.DataFrame(
     ...     {"age": [30, 41, 30], "colour": ["red", "blue", "red"], "of": [1, 1, 1]}
@@ -61,7 +84,9 @@ def infer_schema(frame: pd.DataFrame) -> tuple[ColumnSchema, ...]:
     >>> [(column.name, column.kind, column.note) for column in infer_schema(table)]
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
-    return tuple(classify_column(_compute_stats(str(name), frame[name])) for name in frame.columns)
+    types = types or {}
+    stats = (_compute_stats(str(name), frame[name], types.get(str(name))) for name in frame.columns)
+    return tuple(classify_column(each) for each in stats)
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,7 @@ class ColumnStats:
         numerals: the number of words that can be read as numbers.
         other: the first word that cannot, or None.
         words: the mean number of words of a text.
+        type: the type given for it, or None.
     """
 
     name: str
@@ -103,6 +129,7 @@ class ColumnStats:
     numerals: int = 0
     other: str | None = None
     words: float = 1.0
+    type: str | None = None
 
     @property
     def present(self) -> int:
@@ -110,7 +137,7 @@ class ColumnStats:
         return self.rows - self.missing
 
 
-def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
+def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnStats:
     column = clean(column)
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
@@ -121,8 +148,10 @@ def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
         # Lists and records cannot be hashed, so their distinct values cannot be counted.
         return ColumnStats(name, rows, missing, value_type, first)
     spelling, reading = None, ""
-    if value_type == "text":
-        candidates = SpellingCandidates()
+    if wanted == "text":
+        value_type = "text"
+    elif value_type == "text":
+        candidates = SpellingCandidates(wanted)
         candidates.narrow(present)
         spelling = candidates.decide(name)
         if spelling is not None:
@@ -132,7 +161,8 @@ def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
             missing += len(present) - len(values)
             present = as_whole(values, present) if value_type == "numbers" else values
     ordered = value_type in ("numbers", "dates")
-    numerals, other = count_numeric(present) if value_type == "text" else (0, None)
+    judged = value_type == "text" and wanted != "text"
+    numerals, other = count_numeric(present) if judged else (0, None)
     return ColumnStats(
         name,
         rows,
@@ -148,7 +178,8 @@ def _compute_stats(name: str, column: pd.Series) -> ColumnStats:
         true=float(present.mean()) if value_type == "booleans" else 0.0,
         numerals=numerals,
         other=other,
-        words=1 + float(count_blanks(present)) / len(present) if value_type == "text" else 1.0,
+        words=1 + count_blanks(present) / len(present) if judged else 1.0,
+        type=wanted,
     )
 
 
@@ -158,7 +189,8 @@ def count_blanks(text: pd.Series) -> int:
     >>> count_blanks(pd.Series(["two words", "word"]))
     1
     """
-    return int(text.str.count(r"\s+").sum())
+    array = pa.array(text, pa.large_string(), from_pandas=True)
+    return int(pc.sum(pc.count_substring_regex(array, r"\s+")).as_py() or 0)
 
 
 def as_whole(numbers: pd.Series, words: pd.Series) -> pd.Series:
@@ -203,13 +235,21 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
     """Return the schema of a column from its statistics.
 
     >>> classify_column(ColumnStats("colour", 40, 0, "text", "red", distinct=3))
-    ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='', spelling='', reading='')
+    ColumnSchema(name='colour', kind='category', note='3 values', missing=0, warning='', ...)
     >>> classify_column(
     ...     ColumnStats("size", 40, 0, "text", "1", distinct=39, numerals=39, other="abc")
     ... ).warning
     "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(stats) or _kind(stats)
+    if kind != "left out" and stats.type is not None and kind != _KINDS[stats.type]:
+        such = (
+            f", such as {stats.other!r:.40}" if stats.other is not None and "date" not in stats.type else ""
+        )
+        raise DataError(
+            f"the column {stats.name!r} holds {_PLURALS[kind]}{such}, and is to be read as {stats.type}: "
+            "correct what is something else, or give the column another type"
+        )
     warning = _make_warning(stats)
     return ColumnSchema(stats.name, kind, note, stats.missing, warning, stats.spelling, stats.reading)
 
@@ -217,7 +257,12 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
 def _make_warning(stats: ColumnStats) -> str:
     """Warn that a few words turn a column of numbers into text, which is rarely intended."""
     others = stats.present - stats.numerals
-    if stats.value_type != "text" or not others or stats.numerals < _MOSTLY_NUMBERS * stats.present:
+    if (
+        stats.type is not None
+        or stats.value_type != "text"
+        or not others
+        or stats.numerals < _MOSTLY_NUMBERS * stats.present
+    ):
         return ""
     are = "is no number" if others == 1 else "are no numbers"
     return f"{others:,} of its {stats.present:,} values {are}, {stats.other!r:.40} first"
@@ -237,6 +282,11 @@ def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
     if "\0" in stats.name:
         # NumPy ends text there, so scikit-learn would look for another column.
         return "left out", "a zero byte in its name"
+    return None if stats.type is not None else _names_rows(stats)
+
+
+def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
+    """Return why a column names its rows, or None."""
     if _INDEX.fullmatch(stats.name):
         return "left out", "the index of the rows"
     if not _is_identifier(stats):

@@ -20,11 +20,11 @@ from pandas.api import types
 from batchprop.data.csv_types import MISSING
 from batchprop.errors import DataError
 
-MISSING_NUMBERS = ("None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…")  # noqa: RUF001 as typed
+MISSING_NUMBERS = ("None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…")
 """What also means "unknown" among numbers and dates, and is a word among other words."""
 
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
-_MINUS = ("[−–]", "-")  # noqa: RUF001 signs as people type them
+_MINUS = ("[−–]", "-")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _BLANK = "[ \u00a0\u2009\u202f]"
@@ -39,7 +39,7 @@ _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.
 def _number(point: str, separator: str) -> str:
     """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
     # One separator in a number: "1,234 567" is none.
-    groups = "|".join(rf"\d{{1,3}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))  # noqa: RUF001
+    groups = "|".join(rf"\d{{1,3}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
     digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
     return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\))$"
@@ -71,9 +71,7 @@ SPELLINGS = {
     "point": Spelling("number", _number(r"\.", ","), "a finite number"),
     "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
     "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?$", "a date like 2020-02-29"),
-    "yearfirst": Spelling(
-        "date", f"^{_Y4}{_SIGNS}{_MONTH}{_SIGNS}{_DAY}{_TIME}$", "a date like 2020/02/29"
-    ),
+    "yearfirst": Spelling("date", f"^{_Y4}{_SIGNS}{_MONTH}{_SIGNS}{_DAY}{_TIME}$", "a date like 2020/02/29"),
     "dayfirst": Spelling(
         "date", f"^{_DAY}{_SIGNS}{_MONTH}{_SIGNS}{_YEAR}{_TIME}$", "a date like 29/02/2020", "the day first"
     ),
@@ -81,9 +79,7 @@ SPELLINGS = {
     "monthfirst": Spelling(
         "date", f"^{_MONTH}[/-]{_DAY}[/-]{_YEAR}{_TIME}$", "a date like 02/29/2020", "the month first"
     ),
-    "daynamed": Spelling(
-        "date", rf"^{_DAY}\.?[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
-    ),
+    "daynamed": Spelling("date", rf"^{_DAY}\.?[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"),
     "monthnamed": Spelling("date", f"^{_NAME} {_DAY},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"),
 }
 """The spellings, the preferred one first where several fit."""
@@ -95,16 +91,18 @@ _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.
 
 
 def clean(column: pd.Series) -> pd.Series:
-    """Return a column of text without blanks around the words, in Unicode's form NFC; other columns unchanged.
+    r"""Return text without blanks around the words, in Unicode's form NFC; other columns unchanged.
 
     What then means "unknown" is missing.
 
-    >>> clean(pd.Series([" cafe\\u0301", "NA", None])).tolist()
+    >>> clean(pd.Series([" cafe\u0301", "NA", None])).tolist()
     ['café', None, None]
     """
     if not is_text(column):
         return column
-    words = pc.utf8_normalize(pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True)), form="NFC")
+    words = pc.utf8_normalize(
+        pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True)), form="NFC"
+    )
     words = pc.if_else(pc.is_in(words, pa.array(MISSING, words.type)), None, words)
     return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
 
@@ -146,10 +144,10 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
     text = pc.if_else(fits, text, None)
     separator = "." if spelling == "comma" else ","
-    plain = pc.replace_substring_regex(text, rf"{_UNIT}|[%+()'’{separator}]|{_BLANK}", "")  # noqa: RUF001
+    plain = pc.replace_substring_regex(text, rf"{_UNIT}|[%+()'’{separator}]|{_BLANK}", "")
     numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
     negative = pc.starts_with(text, "(").fill_null(False).to_numpy(zero_copy_only=False)
-    return np.where(negative, -numbers, numbers)
+    return np.asarray(np.where(negative, -numbers, numbers))
 
 
 def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
@@ -164,19 +162,18 @@ def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
     if pc.any(short := pc.equal(pc.utf8_length(year), 2)).as_py():
         # 69 is 2069, and 70 is 1970, as in POSIX.
         century = pc.if_else(pc.less(year, "70"), "20", "19").cast(year.type)
-        year = pc.if_else(short, _join(century, year), year)
+        year = pc.if_else(short, _join("", century, year), year)
     if spelling.endswith("named"):
         month = pc.cast(pc.index_in(pc.utf8_lower(month), pa.array(_MONTHS, month.type)), pa.int64())
         month = pc.cast(pc.add(month, 1), year.type)
-    days = pd.to_datetime(_join(year, month, words["d"], "-").to_pandas(), format="%Y-%m-%d", errors="coerce")
+    days = pd.to_datetime(_join("-", year, month, words["d"]).to_pandas(), format="%Y-%m-%d", errors="coerce")
     if pc.any(pc.greater(pc.utf8_length(words["H"]), 0)).as_py():
         days += _to_time({name: part.to_pandas() for name, part in words.items()})
     return np.asarray(days.to_numpy())
 
 
-def _join(*parts: pa.Array | str) -> pa.Array:
-    """Join texts element by element; the last part, a plain text, stands between them."""
-    *parts, between = parts if isinstance(parts[-1], str) else (*parts, "")
+def _join(between: str, *parts: pa.Array) -> pa.Array:
+    """Join texts (k,) element by element."""
     return pc.binary_join_element_wise(*parts, pa.scalar(between, parts[0].type))
 
 
@@ -194,24 +191,27 @@ class SpellingCandidates:
     """The spellings that all words of a column so far fit.
 
     Args:
-        kind: "number" or "date" to try only these, "dayfirst" or another spelling to try only that.
+        kind: "number" or "date" to try only these, "date:dayfirst" and the like to try only one.
 
     Attributes:
         parsed: the last words in each of the spellings.
 
     >>> candidates = SpellingCandidates()
-    >>> candidates.narrow(pd.Series(["1,234", "-"])), candidates.narrow(pd.Series(["1,234,567"]))
+    >>> (
+    ...     candidates.narrow(pd.Series(["1,234", "-"])),
+    ...     candidates.narrow(pd.Series(["1,234,567"])),
+    ... )
     (None, None)
     >>> candidates.decide("price"), candidates.describe("point")
     ('point', "',' between thousands")
     """
 
     def __init__(self, kind: str | None = None) -> None:
-        tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, key}]
+        tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators = set[str](), set[str]()
         self._numbers = self._percents = 0
-        self._has_value = False
+        self._has_value, self._inferred = False, kind is None
 
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
@@ -235,10 +235,11 @@ class SpellingCandidates:
         self._numbers += len(text)
         self._percents += pc.sum(pc.equal(units, "%")).as_py() or 0
         self._units |= set(pc.unique(units).to_pylist())
-        grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))  # noqa: RUF001
-        signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()  # noqa: RUF001
+        grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
+        signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
-        zero_led = bool(pc.any(pc.match_substring_regex(text, "^[^0-9.,]*0[0-9]")).as_py())
+        # Whoever says that a column holds numbers says so of 007, too.
+        zero_led = self._inferred and bool(pc.any(pc.match_substring_regex(text, "^[^0-9.,]*0[0-9]")).as_py())
         if len(self._units) > 1 or 0 < self._percents < self._numbers or zero_led:
             self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind == "date"}
 

@@ -161,6 +161,7 @@ class ColumnAccumulator:
     Args:
         name: the column's.
         budget: how much may be kept of it.
+        wanted: the type given for it, or None.
 
     >>> tally = ColumnAccumulator("age", MemoryBudget.split(1))
     >>> tally.add(pd.Series([30, 41]))
@@ -169,14 +170,14 @@ class ColumnAccumulator:
     ColumnSchema(name='age', kind='number', note='30 to 41', missing=1, warning='', ...)
     """
 
-    def __init__(self, name: str, budget: MemoryBudget) -> None:
-        self.name = name
+    def __init__(self, name: str, budget: MemoryBudget, wanted: str | None = None) -> None:
+        self.name, self._wanted = name, wanted
         self.rows = self.missing = 0
         self._budget = budget
         self.numbers, self.dates = NumberStats(budget), DateStats(budget)
         self._booleans = {"false": 0, "true": 0}
         self._text = FrequentItems(budget.words, budget.word_bytes)
-        self._candidates = SpellingCandidates()
+        self._candidates = SpellingCandidates(wanted)
         self._spelled: dict[str, NumberStats | DateStats] = {
             key: NumberStats(budget) if SPELLINGS[key].kind == "number" else DateStats(budget)
             for key in self._candidates.parsed
@@ -206,6 +207,8 @@ class ColumnAccumulator:
         self.missing += len(column) - len(present)
         if present.empty:
             return
+        if self._wanted == "text" and infer_value_type(present) != "nested":
+            present = cast_column(present, "category")
         value_type = infer_value_type(present)
         if not self._since:
             self._first = present.iloc[0]
@@ -294,6 +297,7 @@ class ColumnAccumulator:
             numerals=self._numerals,
             other=self._other,
             words=1 + self._blanks / max(self.rows - self.missing, 1) if value_type == "text" else 1.0,
+            type=self._wanted,
         )
 
     def _take_spelled(self, spelling: str) -> ValueType:

@@ -60,8 +60,8 @@ def data_summary(data: TrainingTable, parts: Split) -> Section:
     if data.left_out:
         text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
     if read := [column for column in data.columns if column.reading and column.kind != LEFT_OUT]:
-        rows = [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
-        tables.append(Table("Columns read from text", ("column", "read as"), tuple(rows)))
+        readings = [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
+        tables.append(Table("Columns read from text", ("column", "read as"), tuple(readings)))
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)
@@ -178,7 +178,9 @@ def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, s
 def describe_reading(column: ColumnSchema) -> str:
     """Describe how the text of a column was read, for people.
 
-    >>> price = ColumnSchema("price", "number", "1 to 9", 4, "", "point", "',' between thousands")
+    >>> price = ColumnSchema(
+    ...     "price", "number", "1 to 9", 4, "", "point", "',' between thousands"
+    ... )
     >>> describe_reading(price)
     "price is read as numbers, ',' between thousands; 4 are missing"
     """
