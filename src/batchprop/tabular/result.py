@@ -91,14 +91,16 @@ class TrainingResult:
 
     def test_predictions(self) -> pd.DataFrame:
         """Return the number of each test row, its target and answer, and the probabilities of classes."""
-        name, numbers = self.table.row_numbers
+        name, numbers = self.table.test_locator or self.table.row_numbers
+        if self.table.test_locator is None:
+            numbers = numbers[self.split.test]
         target, outputs = self.table.target.name, self.test_rows.outputs
         classes = getattr(self.pipeline, "classes_", None)
         answers = outputs if classes is None else classes[outputs.argmax(axis=1)]
         shares = [] if classes is None else [f"probability {label}" for label in classes]
         names = distinct_names([target, f"predicted {target}", *shares, name])
         columns = [self.test_rows.y, answers, *(outputs.T if shares else [])]
-        number = {names[-1]: numbers[self.split.test]}
+        number = {names[-1]: numbers}
         return pd.DataFrame(number | dict(zip(names[:-1], columns, strict=True)))
 
     @property

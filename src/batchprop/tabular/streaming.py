@@ -38,7 +38,7 @@ from batchprop.tabular.training_table import (
     explain_bad_rows,
     get_test_source,
     join_frames,
-    place_names,
+    name_places,
     read_whole,
     text_names,
 )
@@ -339,20 +339,19 @@ def _with_test_rows(
         fitted: to the training rows.
         options: of the training.
     """
-    source = get_test_source(held_out, options, table.files)
-    test, places, skipped = _test_rows(source, text_names(held_out, column), table.memory, splitter, options)
+    test, locator, files, skipped = _read_test_rows(
+        get_test_source(held_out, options, table.files),
+        text_names(held_out, column),
+        table.memory,
+        splitter.fractions.test_file,
+        options,
+    )
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
     if options.weights is not None:
         weights = np.concatenate([weights, read_weights(test[options.weights])])
     if options.group is not None:
-        tested = read_groups(test[options.group])
-        hashes = np.unique(hash_groups(test[options.group]))
-        for frame in table.iter_frames(columns=[options.group], rows=BLOCK_ROWS):
-            shared = np.isin(hash_groups(frame[options.group]), hashes)
-            if shared.any():
-                check_groups_apart(read_groups(frame.loc[shared, options.group]), tested, options.group)
-    name, numbers = held_out.row_numbers
-    first = [place if name == "place" else f"{table.files[0].name}, {name} {place}" for place in numbers]
+        _check_groups(table, test[options.group], options.group)
+    places = name_places(locator, files)
     return replace(
         held_out,
         frame=join_frames(held_out, test, places),
@@ -360,32 +359,46 @@ def _with_test_rows(
         weights=weights,
         left_out=held_out.left_out + len(skipped),
         skipped=[*held_out.skipped, *skipped],
-        row_locator=("place", np.array([*first, *places])),
+        row_locator=("place", np.array([*name_places(held_out.row_numbers, table.files), *places])),
         n_test=len(test),
+        test_locator=locator,
     )
 
 
-def _test_rows(
+def _check_groups(table: TableScan, tested: pd.Series, name: str) -> None:
+    """Refuse test rows of a group that also has other rows; this reads the column once more."""
+    groups, hashes = read_groups(tested), np.unique(hash_groups(tested))
+    for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
+        shared = np.isin(hash_groups(frame[name]), hashes)
+        if shared.any():
+            check_groups_apart(read_groups(frame.loc[shared, name]), groups, name)
+
+
+class _TestRows(NamedTuple):
+    """Test rows, the name of their numbers with each one's, their files, and the rejected rows."""
+
+    frame: pd.DataFrame
+    locator: tuple[str, npt.NDArray[Any]]
+    files: tuple[Path, ...]
+    skipped: Sequence[RejectedRow]
+
+
+def _read_test_rows(
     source: tuple[Path, ...] | pd.DataFrame,
     text: Sequence[str],
     memory: int,
-    splitter: RowSplitter,
+    share: float,
     options: TrainOptions,
-) -> tuple[pd.DataFrame, list[str], Sequence[RejectedRow]]:
-    """Return the test rows that fit in memory, the place of each, and the rejected ones."""
+) -> _TestRows:
+    """Read a share of the test rows, drawn at random: they stay in memory."""
     if isinstance(source, pd.DataFrame):
         whole = read_whole(source, options, name=TEST_FRAME)
-        return whole.frame, place_names(whole), whole.skipped
+        return _TestRows(whole.frame, (whole.unit, whole.row_numbers), whole.files, whole.skipped)
     with _scan(source, options, [*text, *filter(None, [options.group])], memory) as test:
-        share = splitter.fractions.test_file
         blocks = test.iter_frames(rows=BLOCK_ROWS)
-        frame = pd.concat(
-            [each[hash_uniform(each.index.to_numpy(), options.seed) < share] for each in blocks]
-        )
-        unit, numbers = _row_locator(test, frame.index.to_numpy())
-        name = test.files[0].name
-        places = [each if unit == "place" else f"{name}, {unit} {each}" for each in numbers.tolist()]
-        return frame, places, test.skipped
+        used = [each[hash_uniform(each.index.to_numpy(), options.seed) < share] for each in blocks]
+        frame = pd.concat(used)
+        return _TestRows(frame, _row_locator(test, frame.index.to_numpy()), test.files, test.skipped)
 
 
 def _row_locator(table: TableScan, rows: npt.NDArray[np.intp]) -> tuple[str, npt.NDArray[Any]]:

@@ -91,9 +91,9 @@ def describe_split(split: Split, options: TrainOptions) -> str:
     """Describe the number of rows of each part, and what parts them."""
     parts = [split.description]
     if options.group is not None:
-        parts.append(f"no {options.group} in two of them")
+        parts.append(f"each {options.group} is in one of them")
     if options.time is not None:
-        parts.append(f"each later by {options.time}")
+        parts.append(f"the latest by {options.time}")
     if isinstance(options.test, tuple):
         parts.append(f"the test rows from {join_truncated(options.test, 3)}")
     return "; ".join(parts)

@@ -58,6 +58,7 @@ class TrainingTable:
         groups: the group of each row (n,) as a word, or None.
         times: the time of each row to train, validate or test on (n − n_test,) as a number, or None.
         n_test: the number of test rows that come from files of their own; they are the last rows.
+        test_locator: the name of their numbers there, and each one's; None without such files.
     """
 
     name: str
@@ -73,6 +74,7 @@ class TrainingTable:
     groups: npt.NDArray[Any] | None = None
     times: npt.NDArray[Any] | None = None
     n_test: int = 0
+    test_locator: tuple[str, npt.NDArray[Any]] | None = None
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -248,7 +250,8 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     name = table.target.name
     words = text_names(table, whole.frame[name])
     test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
-    frame, n_train = join_frames(table, test.frame, place_names(test)), len(table.frame)
+    places = name_places(_row_locator(test), test.files)
+    frame, n_train = join_frames(table, test.frame, places), len(table.frame)
     labels = pd.concat([whole.frame[name], test.frame[name]], ignore_index=True)
     # Read together, as the labels of both have one spelling; the task is that of the training rows.
     values = read_target(labels, table.target.task).values
@@ -265,9 +268,10 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
         weights=weights,
         left_out=len(whole.skipped) + len(test.skipped),
         skipped=[*whole.skipped, *test.skipped],
-        row_locator=("place", np.array([*place_names(whole), *place_names(test)])),
+        row_locator=("place", np.array([*name_places(_row_locator(whole), whole.files), *places])),
         groups=groups,
         n_test=len(test.frame),
+        test_locator=_row_locator(test),
     )
 
 
@@ -387,15 +391,21 @@ def dataset_name(files: Sequence[Path]) -> str:
 
 
 def _row_locator(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
-    return (
-        (whole.unit, whole.row_numbers) if len(whole.files) == 1 else ("place", np.array(place_names(whole)))
-    )
-
-
-def place_names(whole: LoadedTable) -> list[str]:
-    """Return the place of each row (n,) in words."""
+    if len(whole.files) == 1:
+        return whole.unit, whole.row_numbers
     pairs = zip(whole.file_index.tolist(), whole.row_numbers.tolist(), strict=True)
-    return [f"{whole.files[i].name}, {whole.unit} {row}" for i, row in pairs]
+    return "place", np.array([f"{whole.files[i].name}, {whole.unit} {row}" for i, row in pairs])
+
+
+def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) -> list[str]:
+    """Return the place of each row (n,) in words, also of one file.
+
+    >>> name_places(("line", np.array([2, 3])), [Path("more/a.csv")])
+    ['a.csv, line 2', 'a.csv, line 3']
+    """
+    unit, numbers = locator
+    values = numbers.tolist()
+    return values if unit == "place" else [f"{files[0].name}, {unit} {number}" for number in values]
 
 
 def _make_table(
