@@ -21,7 +21,7 @@ from batchprop.tabular.training_table import load_training_table
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
 
 ROWS = 600
-QUICK: dict[str, Any] = {"hidden": 4, "epochs": 2, "target": "kind"}
+QUICK: dict[str, Any] = {"hidden": 4, "epochs": 2, "batch_size": 100, "target": "kind"}
 SOURCES = ["frame", "csv", "csv in parts", "parquet in parts"]
 
 
@@ -148,9 +148,17 @@ def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch)
             train_table(data, test=data, **QUICK)
 
 
-@pytest.mark.parametrize("by", [{}, {"group": "house"}, {"time": "day"}, {"weights": "year"}])
-@pytest.mark.parametrize("target", ["kind", "price"])
-def test_folds_score_networks_on_rows_they_never_saw(by, target):
+@pytest.mark.parametrize(
+    ("target", "by"),
+    [
+        ("kind", {}),
+        ("price", {"weights": "year"}),
+        ("kind", {"group": "house"}),
+        ("price", {"group": "house"}),
+        ("kind", {"time": "day"}),
+    ],
+)
+def test_folds_score_networks_on_rows_they_never_saw(target, by):
     frame = houses().drop(columns="kind" if target == "price" else "price")
     values = QUICK | {"target": target, "folds": 3, **by}
     result = train(frame, make_options(**values), Observer())
@@ -204,7 +212,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "group as column": ({"columns": "house", "group": "house"}, "names 'house', which is the group"),
     "named twice": ({"drop": "x,x"}, "`drop` names 'x' twice"),
     "no name": ({"drop": ""}, "`drop` holds an empty name"),
-    "no names": ({"columns": 7}, r"columns=7 is not allowed: give the names of columns, as \['age', 'height'\]"),
+    "no names": ({"columns": 7}, r"columns=7 is not allowed: give the names of columns, as \['age',"),
     "open quote": ({"drop": '"x'}, "is not a list of columns"),
     "drop and columns": ({"drop": "x", "columns": "room"}, "`drop` does not go with `columns`"),
     "group is target": ({"group": "kind"}, "group='kind' is the target: name another column"),
@@ -280,6 +288,25 @@ def test_resume_refuses_another_split(tmp_path, monkeypatch):
         with pytest.raises(CheckpointError, match=message):
             train_table(data, checkpoints=folder, resume=True, **QUICK, **options)
     train_table(data, test=extra, drop="year", checkpoints=folder, resume=True, **QUICK)
+
+
+@pytest.mark.parametrize("how", SOURCES)
+@pytest.mark.parametrize("few", [False, True])
+def test_one_message_counts_the_missing_targets_and_has_both_remedies(how, few, tmp_path, monkeypatch):
+    frame = houses()[["x", "year", "kind"]]
+    frame.loc[[8, 20] if few else list(range(8, 39)), "kind"] = None
+    data = source(frame, how, tmp_path, monkeypatch)
+    place = "line 10" if "csv" in how else "row 9"
+    bad = "2 of 600" if few else "31 of 600"
+    remedy = "on_bad_row='skip'" + ("" if few else " and max_skipped=0.052")
+    message = (
+        f"{place}: its target 'kind' is missing; fill it in; {bad} rows cannot be used: correct them, or leave "
+        f"them out with {remedy}$"
+    )
+    with pytest.raises(DataError, match=message):
+        train_table(data, **QUICK)
+    model = train_table(data, on_bad_row="skip", **QUICK, **({} if few else {"max_skipped": 0.052}))
+    assert len(model.history) == 2
 
 
 @pytest.mark.parametrize("how", SOURCES)
