@@ -300,8 +300,8 @@ def test_one_message_counts_the_missing_targets_and_has_both_remedies(how, few, 
     bad = "2 of 600" if few else "31 of 600"
     remedy = "on_bad_row='skip'" + ("" if few else " and max_skipped=0.052")
     message = (
-        f"{place}: its target 'kind' is missing; fill it in; {bad} rows cannot be used: correct them, or leave "
-        f"them out with {remedy}$"
+        f"{place}: its target 'kind' is missing; fill it in; {bad} rows cannot be used: correct them, or "
+        f"leave them out with {remedy}$"
     )
     with pytest.raises(DataError, match=message):
         train_table(data, **QUICK)

@@ -46,7 +46,8 @@ def train_table(
         force: start again if there are checkpoints of a training that did not end.
         observer: called as the training proceeds.
         options: further options by name, those of `batchprop train` with underscores for dashes, as
-            ``hidden=(256, 128)``, ``epochs=50``, ``test_fraction=0.3``; see ``TrainOptions``.
+            ``hidden=(256, 128)``, ``epochs=50``, ``drop=["id"]``; see ``TrainOptions``. ``test``
+            takes files or a DataFrame.
 
     Returns:
         The model.
