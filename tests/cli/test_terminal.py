@@ -10,7 +10,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from batchprop.cli.progress import progress
+from batchprop.cli.progress import _Bar, progress
 from batchprop.tabular import EpochSummary
 from tests.cli.commands import FILES, WITHOUT_JAX, flowers, names
 
@@ -58,8 +58,9 @@ def test_terminal_shows_a_progress_bar_with_all_metrics(origin, folder):
 def test_bar_ends_where_training_stopped_and_compiling_is_no_pace():
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100)
-    history = []
+    history = list[EpochSummary]()
     with progress(console, 200) as show:
+        assert isinstance(show, _Bar)
         for number in range(1, 25):
             history.append(EpochSummary(number, 0.5, 0.6, 0.1, 1000, 60.0 if number == 1 else 0.5))
             show(history)

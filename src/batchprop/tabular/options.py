@@ -570,9 +570,8 @@ class TrainOptions:
             barred = ("target", "weights", "group") if name == "columns" else ("target", "weights")
             for role in barred:
                 if roles[role] in names:
-                    what = {"target": "the target", "weights": "the weights", "group": "the group"}[role]
                     raise ParameterError(
-                        f"`{name}` names {roles[role]!r}, which is {what}: leave it out there"
+                        f"`{name}` names {roles[role]!r}, which is the {role}: leave it out there"
                     )
 
     def _check_split(self) -> None:

@@ -74,13 +74,8 @@ class RowSplitter:
     def __init__(
         self, fractions: SplitFractions, options: TrainOptions, n_rows: int, cuts: tuple[float, float] | None
     ) -> None:
-        self.fractions, self.group, self.time, self._seed = (
-            fractions,
-            options.group,
-            options.time,
-            options.seed,
-        )
-        self._cuts = cuts
+        self.fractions, self.group, self.time = fractions, options.group, options.time
+        self._seed, self._cuts = options.seed, cuts
         by_column = self.group is not None or self.time is not None
         # An encoded block has no column of groups or times: one bit of each row says whether it is held out.
         self._held_out = np.zeros(n_rows // 8 + 1 if by_column else 0, np.uint8)
@@ -221,8 +216,9 @@ def _time_cuts(
     ranked = sketch.ranked()
     times, places = np.unique(ranked.values, return_inverse=True)
     counts = np.bincount(places, ranked.weights)
-    test = latest_cut(times, counts, fractions.test) if fractions.test else np.inf
-    rest = times < test
+    # Nothing is later than nan: with a file of test rows no other row tests.
+    test = latest_cut(times, counts, fractions.test) if fractions.test else np.nan
+    rest = ~(times >= test)
     return latest_cut(times[rest], counts[rest], fractions.validation / (1 - fractions.test)), test
 
 

@@ -60,7 +60,8 @@ def prepare(
         memory = memory or default_memory()
         # A pattern is expanded once, so that both ways read the same files.
         source = expand_paths(source)
-        if is_large(source, memory):
+        test = expand_paths(options.test) if isinstance(options.test, tuple) else ()
+        if is_large(source, memory) or (test and is_large(test, memory)):
             with _stream(source, options, memory, observer) as streamed:
                 yield streamed
             return
