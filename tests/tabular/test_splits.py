@@ -248,7 +248,7 @@ def test_impossible_splits_and_columns_are_refused(case):
 def test_options_of_a_table_are_refused_for_the_digits():
     for name in ("drop", "columns", "test", "group", "time"):
         with pytest.raises(ParameterError, match=f"`{name}` is for a table, but there is no DATA"):
-            make_options(digits=True, **{name: "pixel_0_0"})
+            make_options(**dict[str, Any]({"digits": True, name: "pixel_0_0"}))
 
 
 def test_a_group_too_large_for_memory_and_folds_in_parts_are_refused(tmp_path, monkeypatch):
