@@ -112,11 +112,12 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     >>> distinct_names(["probability hi", "probability hi", "probability lo"])
     ['probability hi', 'probability hi (2)', 'probability lo']
     """
-    result = list[str]()
+    # The keys of a dict are in order, and quick to look up.
+    result = dict[str, None]()
     for name in names:
         others = (name if number == 1 else f"{name} ({number})" for number in count(1))
-        result.append(next(other for other in others if other not in result))
-    return result
+        result[next(other for other in others if other not in result)] = None
+    return list(result)
 
 
 def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) -> pd.DataFrame:
