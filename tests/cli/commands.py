@@ -13,7 +13,14 @@ from typer.testing import CliRunner
 from batchprop.cli.app import app
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--batch-size", "16")
-FILES = ["history.csv", "learning-curve.png", "model.skops", "report.html", "settings.json"]
+FILES = [
+    "history.csv",
+    "learning-curve.png",
+    "model.skops",
+    "report.html",
+    "settings.json",
+    "test-predictions.csv",
+]
 START = "from batchprop.cli import main; main()"
 WITHOUT_JAX = f"import sys; sys.modules['jax'] = None; {START}"
 SOURCES = Path(__file__).parents[2] / "src"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 
 import numpy as np
@@ -134,17 +135,24 @@ def test_existing_checkpoints_are_not_overwritten(rows, folder):
     assert not (folder / KEPT).exists()
 
 
-def test_ctrl_c_keeps_the_model_and_the_checkpoint(rows, folder):
+def test_ctrl_c_keeps_the_model_and_the_checkpoint_and_prints_how_to_go_on(rows, folder, monkeypatch):
+    frame = pd.read_parquet("t.parquet").rename(columns={"x3": "x, 3"})
+    frame.to_parquet("my t.parquet", row_group_size=50)
+    more = ["--drop", 'x0,"x, 3"', "--hidden", "8,4", "--class-weight", "balanced", "--test-fraction", "0.25"]
+    rows = ["train", "my t.parquet", *rows[2:], *more, "--memory", "1GB"]
     run(*rows, "--out", "whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("batchprop.tabular.fit.history_callback", interrupting(after=2))
-        first = CliRunner().invoke(app, [*rows, "--out", "m"])
+        first = CliRunner().invoke(app, [*rows, "--out", "my m"])
     assert first.exit_code == 130
-    assert "Saved as far as it was trained in m" in first.stdout
-    assert "Resume with: batchprop train t.parquet" in " ".join(first.stdout.split())
-    run(*rows, "--out", "m", "--resume")
-    assert coefs("m") == coefs("whole")
-    assert not json.loads((folder / "m" / "settings.json").read_text())["training"]["interrupted"]
+    assert "Saved as far as it was trained in my m" in first.stdout
+    # The settings of a very wide table take megabytes.
+    settings = folder / "my m" / "settings.json"
+    settings.write_text(settings.read_text().rstrip() + " " * (1 << 23))
+    printed = next(line for line in first.stdout.splitlines() if line.startswith("Resume with: "))
+    run(*shlex.split(printed.removeprefix("Resume with: "))[1:])
+    assert coefs("my m") == coefs("whole")
+    assert not json.loads(settings.read_text())["training"]["interrupted"]
 
 
 def interrupting(after):

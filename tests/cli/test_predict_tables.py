@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from batchprop.cli import progress
-from batchprop.tabular import load_model, predictions
+from batchprop.tabular import load_model, predictions, train_table
 from tests.cli.commands import QUICK, names, run, write
 from tests.cli.test_large_tables import table
 
@@ -129,6 +129,64 @@ def test_unparsable_row_is_reported_and_nothing_is_written(folder, kinds, either
     assert "--on-bad-row" not in said
     assert names(folder) == ["parts"]
     assert either_way
+
+
+@pytest.mark.parametrize("out", ["answers.csv", "answers.parquet"])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_kept_columns_and_row_numbers_come_before_the_answers(folder, kinds, ending, out, either_way):
+    frame = table(ROWS).assign(
+        id=[f"{i:04d}" for i in range(ROWS)], note=None, n=np.arange(ROWS) + 0.123456789
+    )
+    frame.loc[400:, "note"] = "late, with a comma"
+    frame.loc[3, "kind"] = None
+    frame["stamp"] = frame["born"] + pd.Timedelta("90min")
+    cut(folder, frame, ending)
+    keep = ["id", "note", "x0", "n", "born", "stamp", "kind"]
+    said = run(
+        "predict", kinds, "parts", "--keep", ",".join(keep), "--number", "--proba", "--out", out
+    ).stdout
+    assert f"480 predictions in {out}" in said
+    result = pd.read_csv(out, dtype={"id": str}) if out.endswith("csv") else pd.read_parquet(out)
+    answers = ["predicted kind", "probability no", "probability yes"]
+    assert list(result) == ["row", *keep, *answers]
+    assert result["row"].tolist() == list(range(1, ROWS + 1))
+    for name in ("id", "note", "kind"):
+        assert result[name].fillna("?").tolist() == frame[name].fillna("?").tolist()
+    for name in ("x0", "n"):
+        assert result[name].astype(float).tolist() == frame[name].tolist()
+    for name in ("born", "stamp"):
+        assert pd.to_datetime(result[name]).tolist() == frame[name].tolist()
+    wanted = load_model(kinds).predict(frame, proba=True)
+    assert result["predicted kind"].tolist() == wanted["kind"].tolist()
+    np.testing.assert_allclose(result[answers[1:]], wanted.iloc[:, 1:], atol=1e-6)
+    in_python = load_model(kinds).predict(frame, proba=True, keep=keep, number=True)
+    assert list(in_python) == list(result)
+    assert in_python["n"].tolist() == frame["n"].tolist()
+    assert either_way
+
+
+def test_columns_to_keep_that_are_not_there_are_refused(folder, kinds):
+    write(table(9).assign(tags=[["a"]] * 9), folder / "t.parquet")
+    for keep, message, code in (
+        ("colur", "there is no column to keep: 'colur'; did you mean 'colour'?", 1),
+        ("x0,x0", "--keep names 'x0' twice: name each column once", 2),
+        ("", "--keep holds an empty name", 2),
+        ("tags", "the column 'tags' to keep holds lists or records", 1),
+    ):
+        assert message in run("predict", kinds, "t.parquet", "--keep", keep, code=code).stderr
+
+
+@pytest.mark.parametrize("how", ["frame", "csv"])
+def test_a_target_named_like_a_probability_keeps_its_answers(folder, how):
+    frame = table(200)[["x0", "x1"]].assign(row=7.5)
+    frame["probability hi"] = np.where(frame.x0 > 0, "hi", "lo")
+    model = train_table(frame, target="probability hi", epochs=2, hidden=4)
+    data = frame if how == "frame" else write(frame, folder / "t.csv")
+    P = model.predict(data, proba=True, keep="row", number=True)
+    assert list(P) == ["row (2)", "row", "probability hi", "probability hi (2)", "probability lo"]
+    assert P["probability hi"].tolist() == model.pipeline.predict(frame).tolist()
+    np.testing.assert_allclose(P.iloc[:, 3:], model.pipeline.predict_proba(frame), atol=1e-6)
+    assert set(P["row"].astype(float)) == {7.5}
 
 
 @pytest.mark.parametrize(("ending", "place"), [(".csv", "line 4"), (".parquet", "row 3")])

@@ -1,5 +1,6 @@
 """In a terminal, a progress bar is shown; Ctrl-C stops training and keeps the model."""
 
+import io
 import json
 import os
 import pty
@@ -7,7 +8,10 @@ import re
 import signal
 
 import pytest
+from rich.console import Console
 
+from batchprop.cli.progress import _Bar, progress
+from batchprop.tabular import EpochSummary
 from tests.cli.commands import FILES, WITHOUT_JAX, flowers, names
 
 LONG = ("--epochs", "1000000", "--patience", "1000000")
@@ -49,6 +53,25 @@ def test_terminal_shows_a_progress_bar_with_all_metrics(origin, folder):
     for figure in (r"loss [\d.]+", r"validation [\d.]+", r"[\d,]+ rows/s", r"≤ \d+:\d\d left"):
         assert any(re.search(figure, bar) for bar in bars)
     assert names(folder / "flowers-model") == FILES
+
+
+def test_bar_ends_where_training_stopped_and_compiling_is_no_pace():
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100)
+    history = list[EpochSummary]()
+    with progress(console, 200) as show:
+        assert isinstance(show, _Bar)
+        for number in range(1, 25):
+            history.append(EpochSummary(number, 0.5, 0.6, 0.1, 1000, 60.0 if number == 1 else 0.5))
+            show(history)
+            if number < 3:
+                show.bar.refresh()
+    bars = [line for line in re.split(r"[\r\n]", file.getvalue()) if "epoch" in line]
+    first, second = (next(bar for bar in bars if f"epoch   {n}/200" in bar) for n in (1, 2))
+    assert "left" not in first
+    assert "≤ 1:39 left" in second
+    assert "epoch  24/24" in bars[-1]
+    assert "left" not in bars[-1]
 
 
 def test_note_is_printed_on_its_own_lines_above_the_bar(origin, folder):

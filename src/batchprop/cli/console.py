@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from rich.table import Table
 
 from batchprop.cli.options import as_option_names
 from batchprop.report.format import format_score
-from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.cross_validation import CrossValidation
+from batchprop.tabular.options import TrainOptions, to_words
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.summary import (
@@ -139,6 +141,16 @@ def show_scores(out: Console, result: TrainingResult) -> None:
         other = result.evaluation.baseline.get(name)
         table.add_row(name, format_score(value), "" if other is None else format_score(other))
     out.print(table, "")
+    if result.cross_validation is not None:
+        show_folds(out, result.cross_validation)
+
+
+def show_folds(out: Console, scores: CrossValidation) -> None:
+    """Print the mean of each score over the folds, and its standard deviation."""
+    table = make_table(f"on {len(scores.folds)} folds", "mean", "± deviation", right=[1, 2])
+    for name, mean in scores.mean.items():
+        table.add_row(name, format_score(mean), format_score(scores.std[name]))
+    out.print(table, "")
 
 
 @contextmanager
@@ -160,7 +172,8 @@ def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequen
     tables = result.files or ()
     out.print(f"Saved{cut} in {folder}: {', '.join(files)}", soft_wrap=True)
     if result.interrupted and result.options.checkpoint_every is not None:
-        again = ["batchprop", "train", *map(str, tables), "--out", str(folder), "--resume"]
-        out.print(f"Resume with: {shlex.join(again)} and the same options", soft_wrap=True)
+        options = to_words(replace(result.options, resume=True))
+        again = ["batchprop", "train", *map(str, tables), *options, "--out", str(folder)]
+        out.print(f"Resume with: {shlex.join(again)}", soft_wrap=True)
     if tables:
         out.print(f"Predict with: {shlex.join(predict_words(folder, tables))}", soft_wrap=True)

@@ -14,6 +14,7 @@ from batchprop.errors import ParameterError
 from batchprop.tabular.options import (
     Option,
     TrainOptions,
+    format_text,
     option_table,
     option_types,
 )
@@ -21,7 +22,7 @@ from batchprop.tabular.options import (
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Options of commands that are not in the table, by their names in messages.
-_OWN = ("out", "force", "proba", "onnx", "image", "map")
+_OWN = ("out", "force", "proba", "onnx", "image", "map", "keep", "number")
 
 
 def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -> inspect.Parameter:
@@ -37,8 +38,10 @@ def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -
     kind = option_types()[name]
     if entry.parse is not None:
         # The command line has text, which `parse_values` reads.
-        value = None if value is None else _as_text(value)
+        value = None if value is None else format_text(value)
         kind = str if value is not None else str | None
+    elif entry.several:
+        kind = list[str] | None
     elif value is None and type(None) not in get_args(kind):
         kind = kind | None
     flag = (f"--{name.replace('_', '-')}",) if kind is bool else ()
@@ -117,10 +120,20 @@ def check_target_given(data: object, values: Mapping[str, Any], purpose: str) ->
         ParameterError: `target` is missing, or is set without a table.
     """
     if data is not None and values.get("target") is None:
-        raise ParameterError(f"--target is missing: name the column of {data} to {purpose}")
+        columns = list_columns(data) if isinstance(data, Path) else ""
+        raise ParameterError(f"--target is missing: name the column of {data} to {purpose}{columns}")
     for name in ("target", "weights"):
         if data is None and values.get(name) is not None:
             raise ParameterError(f"--{name} names a column, but there is no DATA: name a file before it")
+
+
+def list_columns(data: Path) -> str:
+    """Return the columns of a table for the end of a message."""
+    try:
+        from batchprop.tabular import training_table
+    except ModuleNotFoundError:
+        return ""  # the extra is not installed, which another message says once there is a target
+    return training_table.list_columns((data,))
 
 
 def check_suffix(option: str, path: Path, suffixes: tuple[str, ...], what: str = "format") -> None:
@@ -131,12 +144,6 @@ def check_suffix(option: str, path: Path, suffixes: tuple[str, ...], what: str =
     """
     if path.suffix.lower() not in suffixes:
         raise ParameterError(f"{option} {path} names no {what}: end it in {', '.join(suffixes)}")
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    return str(value)
 
 
 _NAMES = "|".join(sorted((*option_table(), *_OWN), key=len, reverse=True))

@@ -14,6 +14,8 @@ batchprop predict flowers-model flowers.csv
 
 batchprop predict flowers-model flowers.csv --proba --out answers.parquet
 
+batchprop predict flowers-model flowers.csv --number --keep petal_width,petal_length
+
 batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
 """
 
@@ -30,6 +32,17 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
         "pattern; with the columns trained on, in any order.",
     ),
     own_option("proba", bool, False, "--proba", help="Add the probability of each class, a column each."),
+    own_option(
+        "keep",
+        str | None,
+        None,
+        metavar="NAMES",
+        help="Columns of DATA to copy before the answers, as id,name; quote a name that holds a comma.",
+        default="none",
+    ),
+    own_option(
+        "number", bool, False, "--number", help="Begin each line with the row's number, 1 for the first row."
+    ),
     option(
         "memory",
         help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
@@ -45,7 +58,15 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
     own_option("force", bool, False, "--force", help="Replace that file."),
 )
 def predict(
-    *, model: Path, data: list[Path], proba: bool, memory: str | None, out: Path | None, force: bool
+    *,
+    model: Path,
+    data: list[Path],
+    proba: bool,
+    keep: str | None,
+    number: bool,
+    memory: str | None,
+    out: Path | None,
+    force: bool,
 ) -> None:
     """Predict the target for each row of a table, in the order of its files and rows.
 
@@ -54,8 +75,8 @@ def predict(
     """
     with require_tables():
         from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
-        from batchprop.tabular.predictions import OUTPUT_DELIMITERS
-    options = PredictOptions(data, proba, check_memory(memory))
+        from batchprop.tabular.predictions import OUTPUT_DELIMITERS, read_kept
+    options = PredictOptions(data, proba, read_kept(keep), number, check_memory(memory))
     if out is None:
         to_stdout(model, options)
         return

@@ -1,10 +1,12 @@
 """`batchprop predict`, from the model and a table of any size to the predictions, in blocks of rows."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import typer
 from rich.console import Console
 from sklearn.pipeline import Pipeline
@@ -13,16 +15,41 @@ from batchprop.cli.console import make_console
 from batchprop.cli.progress import ConsoleObserver
 from batchprop.data.files import expand_paths
 from batchprop.errors import DataError
+from batchprop.tabular.observer import Observer
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
 from batchprop.tabular.predictions import csv_appender, predict_blocks, prediction_writer
 
 
 class PredictOptions(NamedTuple):
-    """The tables to predict, whether with probabilities, and the memory budget in bytes, if given."""
+    """What to predict and to write.
+
+    Attributes:
+        tables: files, folders and patterns.
+        proba: whether to add probabilities.
+        keep: columns of the tables to copy.
+        number: whether to number the rows.
+        memory: the memory budget in bytes, if given.
+    """
 
     tables: Sequence[Path]
     proba: bool
+    keep: Sequence[str]
+    number: bool
     memory: int | None
+
+    def predict(
+        self, model: Pipeline, files: Sequence[Path], observer: Observer
+    ) -> AbstractContextManager[Iterator[pd.DataFrame]]:
+        """Predict the rows in blocks."""
+        return predict_blocks(
+            model,
+            files,
+            proba=self.proba,
+            keep=self.keep,
+            number=self.number,
+            memory=self.memory,
+            observer=observer,
+        )
 
 
 def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> int:
@@ -45,11 +72,9 @@ def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> 
         pipeline, count = load_pipeline(model), 0
         observer = ConsoleObserver(make_console())
         with (
-            predict_blocks(
-                pipeline, files, proba=options.proba, memory=options.memory, observer=observer
-            ) as tables,
+            options.predict(pipeline, files, observer) as tables,
             write_errors(out),
-            prediction_writer(part) as write,
+            prediction_writer(part, options.keep) as write,
         ):
             for table in tables:
                 write(table)
@@ -68,20 +93,20 @@ def to_stdout(model: Path, options: PredictOptions) -> None:
         BatchpropError: for any failure; earlier rows may have been written then.
     """
     pipeline = load_pipeline(model)
-    _check_encodable(pipeline)
+    _check_encodable("".join(map(str, [pipeline["columns"].target, *getattr(pipeline, "classes_", [])])))
     # In a terminal the predictions themselves show the progress; otherwise a bar is not needed.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
-    write = csv_appender(_write_stdout)
+    write = csv_appender(_write_stdout, exact=options.keep)
     files, observer = expand_paths(options.tables), ConsoleObserver(console)
-    with predict_blocks(
-        pipeline, files, proba=options.proba, memory=options.memory, observer=observer
-    ) as tables:
+    with options.predict(pipeline, files, observer) as tables:
         for table in tables:
             write(table)
 
 
 def _write_stdout(text: str) -> None:
+    # Kept columns may hold any character.
+    _check_encodable(text)
     try:
         typer.echo(text, nl=False)
     except OSError as error:
@@ -89,10 +114,9 @@ def _write_stdout(text: str) -> None:
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 
-def _check_encodable(model: Pipeline) -> None:
+def _check_encodable(text: str) -> None:
     """Refuse an encoding that lacks a character of the predictions; only messages may lose one."""
     encoding = sys.stdout.encoding or "utf-8"
-    text = "".join(map(str, [model["columns"].target, *getattr(model, "classes_", [])]))
     try:
         text.encode(encoding)
     except UnicodeEncodeError as error:

@@ -91,14 +91,16 @@ def progress(console: Console, epochs: int) -> Iterator[ProgressDisplay]:
         yield _Lines(console, epochs)
         return
     bar = Progress(
-        TextColumn(f"epoch {{task.fields[done]:>{len(str(epochs))}}}/{epochs}"),
+        TextColumn(f"epoch {{task.fields[done]:>{len(str(epochs))}}}/{{task.total}}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[figures]}"),
         console=console,
         expand=True,
     )
     with bar:
-        yield _Bar(bar, epochs)
+        shown = _Bar(bar, epochs)
+        yield shown
+        shown.end()
 
 
 @contextmanager
@@ -164,22 +166,31 @@ class _Bar:
     def __init__(self, bar: Progress, epochs: int) -> None:
         self.bar, self.epochs, self.done = bar, epochs, 0
         self.task = bar.add_task("training", total=epochs, figures="starting", done=0)
+        self.losses = ""
 
     def __call__(self, history: History) -> None:
-        self.done = len(history)
+        self.done, self.losses = len(history), _losses(history)
         figures = _figures(history, self.epochs)
         self.bar.update(self.task, completed=self.done, done=self.done, figures=figures)
 
     def advance(self, share: float) -> None:
         self.bar.update(self.task, completed=self.done + share)
 
+    def end(self) -> None:
+        """Fill the bar where training ended, which may be early: no time is left."""
+        if self.done:
+            self.bar.update(self.task, total=self.done, completed=self.done, figures=self.losses)
+
 
 def _figures(history: History, epochs: int) -> str:
+    left = seconds_left(history, epochs)
+    return _losses(history) + ("" if left is None else f", ≤ {format_duration(left)} left")
+
+
+def _losses(history: History) -> str:
     last = history[-1]
     validation = "" if last.validation_loss is None else f"validation {last.validation_loss:<8.4g} "
-    pace = f"{last.rows_per_second:,.0f} rows/s"
-    left = f"≤ {format_duration(seconds_left(history, epochs))} left"
-    return f"loss {last.loss:<8.4g} {validation}{pace}, {left}"
+    return f"loss {last.loss:<8.4g} {validation}{last.rows_per_second:,.0f} rows/s"
 
 
 class _Lines:

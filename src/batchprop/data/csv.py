@@ -15,6 +15,7 @@ import pyarrow.csv
 from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, iter_csv_blocks
 from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, infer_csv_type
 from batchprop.data.files import DELIMITERS, check_width, file_suffix
+from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError, did_you_mean
 
@@ -167,7 +168,7 @@ def check_delimiter(names: Sequence[str], path: Path, delimiter: str) -> None:
 
 def check_names(names: Sequence[str], path: Path) -> list[str]:
     """Return the names of columns without blanks around them, each of them there and there once."""
-    trimmed = [name.strip() for name in names]
+    trimmed = [normalize_name(name.strip()) for name in names]
     if len(trimmed) > 1 and trimmed[0] == "" and INDEX not in trimmed:
         trimmed[0] = INDEX
     if "" in trimmed:

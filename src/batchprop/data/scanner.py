@@ -234,9 +234,13 @@ class TableScan:
         ('line', 4)
         """
         partition = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        file, unit, numbers = self.row_numbers(partition)
+        return file, unit, int(numbers[row - self._first_rows[partition]])
+
+    def row_numbers(self, partition: int) -> tuple[Path, str, npt.NDArray[np.intp]]:
+        """Return the file of a partition, "line" or "row", and the number of each of its rows there."""
         file = self._row_groups.groups[partition].file
-        number = int(self._row_groups.row_numbers(partition)[row - self._first_rows[partition]])
-        return file.display_path, "line" if file.has_lines else "row", number
+        return file.display_path, "line" if file.has_lines else "row", self._row_groups.row_numbers(partition)
 
     @property
     def partition_bytes(self) -> int:

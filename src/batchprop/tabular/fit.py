@@ -22,7 +22,7 @@ from batchprop.tabular.history import History, append_last_epoch, history_callba
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.split import stratified_split
+from batchprop.tabular.split import check_known_classes, group_split, latest_split, stratified_split
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable
 from batchprop.tabular.transformers import make_preprocessor
@@ -86,12 +86,53 @@ class TrainingData(NamedTuple):
         return int(self.X_val.shape[1])
 
 
-def split_rows(target: Target, options: TrainOptions) -> Split:
-    """Split the rows into training, validation and test rows."""
-    rows = np.arange(len(target.values))
-    rest, test = stratified_split(target, rows, options.test_fraction, options.seed)
-    train, validation = stratified_split(target, rest, VALIDATION_FRACTION, options.seed)
-    return Split(train, validation, test)
+def split_rows(table: TrainingTable, options: TrainOptions) -> Split:
+    """Split the rows into training, validation and test rows.
+
+    Raises:
+        DataError: there are too few groups or times, or a class is left without training rows.
+    """
+    rows: Indices = np.arange(len(table.target.values) - table.n_test)
+    test: Indices
+    if options.test_share is None:
+        rest, test = rows, len(rows) + np.arange(table.n_test)
+    else:
+        rest, test = hold_out(table, rows, options.test_share, options.seed)
+    train, validation = hold_out(table, rest, VALIDATION_FRACTION, options.seed)
+    split = Split(train, validation, test)
+    check_classes(table.target, split, options)
+    return split
+
+
+def hold_out(
+    table: TrainingTable, rows: Indices, fraction: float, random_state: int
+) -> tuple[Indices, Indices]:
+    """Return the rows that stay, and a fraction that is held out: by group, by time, or at random."""
+    if table.groups is not None:
+        return group_split(table.target, table.groups, rows, fraction, random_state)
+    if table.times is not None:
+        return latest_split(table.times, rows, fraction)
+    return stratified_split(table.target, rows, fraction, random_state)
+
+
+def check_classes(target: Target, split: Split, options: TrainOptions) -> None:
+    """Refuse a class that has validation or test rows, and no training rows.
+
+    Raises:
+        DataError: there is such a class.
+    """
+    if target.task == "classification":
+        held_out = target.values[np.concatenate([split.validation, split.test])]
+        check_known_classes(
+            target.name, held_out, np.unique(target.values[np.asarray(split.train)]), other_rows(options)
+        )
+
+
+def other_rows(options: TrainOptions) -> str:
+    """Suggest how to have other training rows."""
+    if options.time is not None:
+        return "split the rows by another `time`, or at random"
+    return "draw other rows by another `seed`"
 
 
 def check_some_weight(table: TrainingTable, split: Split, name: str | None) -> None:

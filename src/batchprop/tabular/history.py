@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from batchprop.training import EpochRecord
@@ -56,13 +57,19 @@ def history_callback(history: History, show: Callable[[History], None]) -> Calla
     return on_epoch
 
 
-def seconds_left(history: History, epochs: int) -> float:
-    """Return how long the epochs still allowed would take, at the mean pace so far.
+def seconds_left(history: History, epochs: int) -> float | None:
+    """Return how long the epochs still allowed would take, at the median pace of all but the first.
 
-    >>> seconds_left([EpochSummary(1, 1.0, None, 0.1, 10, 2.0)], epochs=4)
-    6.0
+    The first epoch of a process may include compiling, which takes minutes where an epoch takes a second; the
+    median heeds no later one. With one epoch only the time left is unknown: None.
+
+    >>> past = [EpochSummary(i + 1, 1.0, None, 0.1, 10, t) for i, t in enumerate([90.0, 2.0])]
+    >>> seconds_left(past[:1], epochs=4), seconds_left(past, epochs=4)
+    (None, 4.0)
     """
-    return (epochs - len(history)) * sum(moment.seconds for moment in history) / len(history)
+    if len(history) == 1:
+        return None
+    return (epochs - len(history)) * median(epoch.seconds for epoch in history[1:])
 
 
 def append_last_epoch(history: History, network: Any) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from batchprop.data.files import as_paths, expand_paths
 from batchprop.data.memory import default_memory, parse_memory
+from batchprop.data.names import normalize_columns
 from batchprop.errors import ModelError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
@@ -21,10 +22,13 @@ from batchprop.tabular.model_files import HISTORY, REPORT, SAVED_FILES, make_rep
 from batchprop.tabular.model_info import model_folder, read_info
 from batchprop.tabular.persistence import MODEL, atomic_folder, load_pipeline, save_pipeline
 from batchprop.tabular.predictions import (
+    add_columns,
     block_size,
+    check_kept,
     check_proba,
     predict_blocks,
     predict_frame,
+    read_kept,
     warn_unseen,
 )
 from batchprop.tabular.result import TrainingResult
@@ -70,17 +74,29 @@ class TrainedModel:
         columns = self.pipeline["columns"]
         return f"<TrainedModel of {columns.target!r} from {len(columns.kinds)} columns>"
 
-    def predict(self, data: Data, *, proba: bool = False, memory: str | int | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        data: Data,
+        *,
+        proba: bool = False,
+        keep: str | Iterable[str] | None = None,
+        number: bool = False,
+        memory: str | int | None = None,
+    ) -> pd.DataFrame:
         """Predict the target of every row.
 
         Args:
             data: files, a folder or a pattern, or a DataFrame (n rows), with the training columns in any
                 order.
             proba: add the probability of each class.
+            keep: columns of the data to put before the predictions, as ["id", "name"] or "id,name". With the
+                target among them, the predictions are "predicted TARGET".
+            number: put the number of each row, counted from 1, before them.
             memory: the memory budget, such as "4GB", or in bytes; a larger table is read in parts.
 
         Returns:
-            A column named as the target (n,), then one ``probability CLASS`` for each class.
+            A column named as the target (n,), then one ``probability CLASS`` for each class. If the target
+            itself is called so, that probability is ``probability CLASS (2)``.
 
         Raises:
             DataError: a column is missing, or a row cannot be read or holds a value that is not allowed.
@@ -90,6 +106,7 @@ class TrainedModel:
         Warns:
             UnseenValueWarning: rows hold values that the training had not.
         """
+        names = read_kept(keep)
         budget = None if memory is None else parse_memory(memory)
         if isinstance(data, pd.DataFrame):
             if proba:
@@ -97,15 +114,21 @@ class TrainedModel:
             # In blocks, as the features of a wide table may take many times its memory.
             rows = block_size(self.pipeline, budget or default_memory())
             starts = range(0, max(len(data), 1), rows)
+            data = normalize_columns(data)
+            check_kept(list(data.columns), names)
             unseen = UnseenCounter(self.pipeline)
             blocks = [
                 predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba, unseen=unseen)
                 for i in starts
             ]
             warn_unseen(unseen)
-            return pd.concat(blocks, ignore_index=True)
+            predictions = pd.concat(blocks, ignore_index=True)
+            plain = not names and not number
+            return predictions if plain else add_columns(predictions, data, names, 1 if number else None)
         files = expand_paths(as_paths(data, "data", or_frame=True))
-        with predict_blocks(self.pipeline, files, proba=proba, memory=budget) as tables:
+        with predict_blocks(
+            self.pipeline, files, proba=proba, keep=names, number=number, memory=budget
+        ) as tables:
             return pd.concat(list(tables), ignore_index=True)
 
     @property

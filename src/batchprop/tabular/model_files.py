@@ -11,11 +11,13 @@ from batchprop.tabular.history import write_history
 from batchprop.tabular.learning_curve import save_learning_curve
 from batchprop.tabular.model_info import SETTINGS
 from batchprop.tabular.persistence import MODEL, save_pipeline, write_errors, write_json
+from batchprop.tabular.predictions import prediction_writer
 from batchprop.tabular.report_builder import build_report
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.summary import FILES, SKIPPED
 
 HISTORY, CURVE, REPORT = "history.csv", "learning-curve.png", "report.html"
+PREDICTIONS = "test-predictions.csv"
 
 SAVED_FILES = (*FILES, SKIPPED)
 """Every file that a model's folder may hold, in their listed order."""
@@ -37,6 +39,7 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
         MODEL: lambda path: save_pipeline(reset_engine(result.pipeline), path),
         HISTORY: lambda path: write_history(result.history, path),
         SETTINGS: lambda path: write_json(info, path),
+        PREDICTIONS: lambda path: _write_predictions(result, path),
         CURVE: lambda path: save_learning_curve(result.history, result.best.epoch, result.title, path),
     }
     if result.table.skipped:
@@ -45,6 +48,13 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     for name, write in writers.items():
         with write_errors(out / name):
             write(folder / name)
+
+
+def _write_predictions(result: TrainingResult, path: Path) -> None:
+    table = result.test_predictions()
+    # The place, and the target as it is in the table.
+    with prediction_writer(path, exact=table.columns[:2]) as write:
+        write(table)
 
 
 def make_report(result: TrainingResult, folder: Path | None) -> str:

@@ -6,12 +6,15 @@ settings.json list them. Nothing here imports pandas or scikit-learn, so ``batch
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from numbers import Integral, Real
+from os import PathLike
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -24,6 +27,7 @@ from typing import (
     get_type_hints,
 )
 
+from batchprop.data.names import normalize_name
 from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
 
@@ -49,6 +53,9 @@ BatchSize: TypeAlias = int | Literal["auto", "full"]
 TABLE, NETWORK, TRAINING = "The table", "The network", "The training"
 MACHINE, FILES = "The machine", "The files"
 
+TEST_FRACTION = 0.2
+"""The default share of the rows for the test."""
+
 DIGITS_SMOOTHING = 0.1
 """Label smoothing gains 1% accuracy on the digits; a table may need calibrated probabilities more."""
 
@@ -66,6 +73,7 @@ class Option(NamedTuple):
         parse: parses the text of the command line; None if the type does.
         parameter: the estimator's constructor parameter that it becomes.
         task: the only task that has it.
+        several: whether the command line takes it several times.
     """
 
     help: str
@@ -77,6 +85,7 @@ class Option(NamedTuple):
     parse: Callable[[str], Any] | None = None
     parameter: str | None = None
     task: Literal["classification", "regression"] | None = None
+    several: bool = False
 
 
 def _one_of(names: object) -> str:
@@ -127,6 +136,35 @@ def parse_interval(text: str) -> str | int:
     return text.strip()
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """Read the names of columns, separated by commas; a name that holds a comma is quoted.
+
+    >>> parse_names('age, "last, first"')
+    ('age', 'last, first')
+    """
+    try:
+        return tuple(next(csv.reader([text], skipinitialspace=True, strict=True), ()))
+    except csv.Error as error:
+        raise ParameterError(f"{text!r} is not a list of columns ({error}): write age,height") from error
+
+
+def check_names(option: str, names: Sequence[str]) -> None:
+    """Check that an option names columns, each once.
+
+    Raises:
+        ParameterError: it names none, or one twice.
+
+    >>> check_names("drop", ("id", "id"))
+    Traceback (most recent call last):
+    batchprop.errors.ParameterError: `drop` names 'id' twice: name each column once
+    """
+    if not names or "" in names:
+        raise ParameterError(f"`{option}` holds an empty name: name a column, or leave it out")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise ParameterError(f"`{option}` names {name!r} twice: name each column once")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """The options of one training; each is one of ``batchprop train``, with dashes for underscores."""
@@ -146,9 +184,78 @@ class TrainOptions:
             metavar="COLUMN",
         ),
     ] = None
+    drop: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "Columns that are not used, as id,name; quote a name that holds a comma.",
+            TABLE,
+            metavar="NAMES",
+            default="none",
+            parse=parse_names,
+        ),
+    ] = None
+    columns: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "The only columns to predict from, as age,height.",
+            TABLE,
+            metavar="NAMES",
+            default="all",
+            parse=parse_names,
+        ),
+    ] = None
     test_fraction: Annotated[
-        float, Option("The share of rows kept for the test.", TABLE, metavar="SHARE", low=0.01, high=0.9)
-    ] = 0.2
+        float | None,
+        Option(
+            "The share of rows kept for the test.",
+            TABLE,
+            metavar="SHARE",
+            low=0.01,
+            high=0.9,
+            default=str(TEST_FRACTION),
+        ),
+    ] = None
+    test: Annotated[
+        Any,
+        Option(
+            "A file, a folder or a quoted pattern with the test rows; may be given several times. "
+            "No row of DATA is then kept for the test.",
+            TABLE,
+            metavar="FILE",
+            default="rows of DATA",
+            several=True,
+        ),
+    ] = field(default=None, compare=False)
+    group: Annotated[
+        str | None,
+        Option(
+            "A column whose equal values stay together: no group is on both sides of a split. "
+            "It is not used to predict.",
+            TABLE,
+            metavar="COLUMN",
+        ),
+    ] = None
+    time: Annotated[
+        str | None,
+        Option(
+            "A column of dates or numbers: the latest rows are the test, the latest of the others "
+            "validate. It is used to predict as well; --drop leaves it out.",
+            TABLE,
+            metavar="COLUMN",
+        ),
+    ] = None
+    folds: Annotated[
+        int | None,
+        Option(
+            "Also train and test on this many folds of the rows, and show the mean score and its "
+            "standard deviation; by --group whole groups, by --time each fold after those it learns from.",
+            TABLE,
+            metavar="NUMBER",
+            low=2,
+            high=100,
+            default="no cross-validation",
+        ),
+    ] = None
     memory: Annotated[
         str | int | None,
         Option(
@@ -384,10 +491,24 @@ class TrainOptions:
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        # Names are compared in one Unicode form, that of the tables read.
+        for name in _COLUMN_OPTIONS:
+            if (value := getattr(self, name)) is not None:
+                names = normalize_name(value) if isinstance(value, str) else tuple(map(normalize_name, value))
+                object.__setattr__(self, name, names)
+
     @property
     def given_task(self) -> Task | None:
         """The given task; None if the target's values decide."""
         return None if self.task == "auto" else self.task
+
+    @property
+    def test_share(self) -> float | None:
+        """The share of the rows for the test; None if the test rows are given."""
+        if self.test is not None:
+            return None
+        return TEST_FRACTION if self.test_fraction is None else self.test_fraction
 
     @property
     def loss_and_quantile(self) -> tuple[str, float]:
@@ -419,13 +540,51 @@ class TrainOptions:
         self._check_checkpoints()
         if self.quantile is not None and self.loss != "quantile":
             raise ParameterError(f"quantile={self.quantile} needs loss='quantile': add it")
-        if self.target is not None and self.target == self.weights:
-            raise ParameterError(f"weights={self.weights!r} is the target: name another column")
+        self._check_columns()
+        self._check_split()
         # Without a workload to estimate, JAX is chosen only if requested.
         if choose_engine(self.engine, _NO_WORK, device=self.device, precision=self.precision) == "jax":
             from batchprop.engines.devices import get_device, matmul_precision
 
             matmul_precision(self.precision, get_device(self.device))
+
+    def _check_columns(self) -> None:
+        """Check that each column has one role."""
+        if self.drop is not None and self.columns is not None:
+            raise ParameterError(
+                "`drop` does not go with `columns`, which leaves out all others: leave one of them out"
+            )
+        roles = {name: getattr(self, name) for name in ("target", "weights", "group", "time")}
+        used = dict[str, str]()
+        for role, column in roles.items():
+            if column in used:
+                other = "target" if used[column] == "target" else f"column of `{used[column]}`"
+                raise ParameterError(f"{role}={column!r} is the {other}: name another column")
+            if column is not None:
+                used[column] = role
+        for name in ("drop", "columns"):
+            names = getattr(self, name) or ()
+            if getattr(self, name) is not None:
+                check_names(name, names)
+            # A column of times is a feature like any other.
+            barred = ("target", "weights", "group") if name == "columns" else ("target", "weights")
+            for role in barred:
+                if roles[role] in names:
+                    raise ParameterError(
+                        f"`{name}` names {roles[role]!r}, which is the {role}: leave it out there"
+                    )
+
+    def _check_split(self) -> None:
+        if self.test is not None and self.test_fraction is not None:
+            raise ParameterError(
+                f"test_fraction={self.test_fraction:g} does not go with `test`, which gives the test rows: "
+                "leave one of them out"
+            )
+        if self.group is not None and self.time is not None:
+            raise ParameterError(
+                f"group={self.group!r} does not go with time={self.time!r}, as the rows of a group may "
+                "come from all times: leave one of them out"
+            )
 
     def _check_checkpoints(self) -> None:
         savers = {
@@ -472,6 +631,15 @@ class TrainOptions:
         return values | {"label_smoothing": self.label_smoothing or 0.0}
 
 
+_COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns")
+
+_TABLE_OPTIONS = ("group", "time", "drop", "columns", "test")
+"""Options that need a table of the user's."""
+
+SPLIT_OPTIONS = ("target", "weights", "drop", "columns", "test_share", "test", "group", "time", "seed")
+"""What decides which rows train, and on which columns."""
+
+
 @cache
 def option_table() -> dict[str, Option]:
     """Return every option by its Python name."""
@@ -496,22 +664,67 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
     unknown = [name for name in values if name not in option_table()]
     if unknown:
         raise unknown_option_error("option", unknown[0], option_table())
+    for name in _TABLE_OPTIONS:
+        if digits and values.get(name) is not None:
+            raise ParameterError(f"`{name}` is for a table, but there is no DATA: name a file before it")
     if digits and values.get("label_smoothing") is None:
         values["label_smoothing"] = DIGITS_SMOOTHING
     if saves and values.get("checkpoint_every") is None:
         values["checkpoint_every"] = "5min"
-    if isinstance(hidden := values.get("hidden"), int) and not isinstance(hidden, bool):
-        values["hidden"] = (hidden,)
-    elif isinstance(hidden, Sequence) and not isinstance(hidden, str):
-        values["hidden"] = tuple(hidden)
-    if (interval := values.get("checkpoint_every")) is not None:
-        values["checkpoint_every"] = parse_interval(str(interval))
+    values |= {name: read(values[name]) for name, read in _READERS.items() if values.get(name) is not None}
     for name, value in values.items():
         if value is not None or getattr(TrainOptions, name) is not None:
             _check_value(name, value)
     options = TrainOptions(**values)
     options.check()
     return options
+
+
+def _as_widths(value: Any) -> Any:
+    """Return the widths of the hidden layers as a tuple, also of one; what they are not, as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value,)
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def read_names(name: str, value: Any) -> tuple[str, ...]:
+    """Return the names of columns, in Unicode's composed form; text has commas between them.
+
+    Raises:
+        ParameterError: they are no names.
+
+    >>> read_names("drop", "id, name")
+    ('id', 'name')
+    """
+    if isinstance(value, str):
+        return tuple(map(normalize_name, parse_names(value)))
+    names = tuple(value) if isinstance(value, Iterable) else ()
+    if not all(isinstance(each, str) for each in names) or not isinstance(value, Iterable):
+        raise ParameterError(
+            f"{name}={value!r} is not allowed: give the names of columns, as ['age', 'height']"
+        )
+    return tuple(map(normalize_name, names))
+
+
+def _as_test(value: Any) -> Any:
+    """Return the files of the test as text; a DataFrame as it is."""
+    if isinstance(value, str | PathLike):
+        return (str(value),)
+    if isinstance(value, list | tuple):
+        if not all(isinstance(each, str | PathLike) for each in value):
+            raise ParameterError(f"test={value!r} is not allowed: give files, a folder, or a pattern")
+        return tuple(map(str, value)) or None
+    return value
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "hidden": _as_widths,
+    "drop": partial(read_names, "drop"),
+    "columns": partial(read_names, "columns"),
+    "test": _as_test,
+    "checkpoint_every": lambda value: parse_interval(str(value)),
+}
+"""How values are read that may have several forms in Python."""
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -525,13 +738,13 @@ def _check_value(name: str, value: Any) -> None:
         valid, allowed = value in choices, f"one of {', '.join(map(repr, choices))}"
     elif kind is bool:
         valid, allowed = isinstance(value, bool), "True or False"
-    elif kind is int and option.low is not None and option.high is not None:
+    elif int in kinds and option.parse is None and option.low is not None and option.high is not None:
         valid = _is_number(value, Integral) and option.low <= value <= option.high
         allowed = f"an integer from {option.low} to {option.high}"
     elif constraint is not None:
         valid, allowed = constraint.is_valid(value), constraint.allowed
-    elif option.parse is not None:
-        return  # read where it is used, from text and numbers alike
+    elif option.parse is not None or option.several:
+        return  # read where it is used, from text and other values alike
     elif float in kinds and option.low is not None and option.high is not None:
         valid = _is_number(value, Real) and option.low <= value <= option.high
         allowed = f"a number from {option.low:g} to {option.high:g}"
@@ -567,4 +780,45 @@ def option_types() -> dict[str, Any]:
 
 def to_dict(options: TrainOptions) -> dict[str, Any]:
     """Return options as JSON values."""
-    return {name: getattr(options, name) for name in option_table()}
+    values = {name: getattr(options, name) for name in option_table()}
+    return values | {"test": describe_test(options.test), "test_fraction": options.test_share}
+
+
+def describe_test(test: Any) -> Any:
+    """Return the given test rows as JSON: the names of files, or that it is a DataFrame."""
+    return list(test) if isinstance(test, tuple) else None if test is None else "a DataFrame"
+
+
+def to_words(options: TrainOptions) -> list[str]:
+    """Return options as words of the command line; those that have their defaults are left out.
+
+    >>> to_words(
+    ...     TrainOptions(target="price", drop=("id", "last, first"), hidden=(), record=True)
+    ... )
+    ['--target', 'price', '--drop', 'id,"last, first"', '--hidden', 'none', '--record']
+    """
+    words = list[str]()
+    for name, option in option_table().items():
+        value, flag = getattr(options, name), f"--{name.replace('_', '-')}"
+        if value is None or value == getattr(TrainOptions, name):
+            continue
+        if isinstance(value, bool):
+            words.append(flag)
+        elif option.several:
+            words += [word for each in value for word in (flag, str(each))]
+        else:
+            words += [flag, format_text(value)]
+    return words
+
+
+def format_text(value: Any) -> str:
+    """Return a value as the command line takes it.
+
+    >>> format_text((256, 128)), format_text(0.1)
+    ('256,128', '0.1')
+    """
+    if not isinstance(value, tuple):
+        return str(value)
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(value)
+    return buffer.getvalue() if value else "none"

@@ -1,25 +1,29 @@
 """A model's predictions as a table, computed and written at once or in blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+from pandas.api import types
 from sklearn.pipeline import Pipeline
 
-from batchprop.data.csv import CsvFile
-from batchprop.data.files import get_delimiter
+from batchprop.data.arrow import get_column
 from batchprop.data.memory import default_memory, exceeds_memory
-from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
 from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import check_names, read_names
+from batchprop.tabular.schema import infer_value_type
+from batchprop.tabular.training_table import column_names
 from batchprop.tabular.unseen import UnseenCounter
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
@@ -42,15 +46,42 @@ def text_columns(model: Pipeline) -> list[str]:
     return [name for name, kind in columns.kinds.items() if kind == "category" or name in spelled]
 
 
-def required_columns(model: Pipeline, file: Path) -> list[str]:
-    """Return the columns of a model's training; raise if a file lacks one.
+def required_columns(model: Pipeline, file: Path, keep: Sequence[str] = ()) -> list[str]:
+    """Return the columns of a model's training, and those to keep; raise if a file lacks one.
 
     Raises:
         DataError: it lacks one, or is not a table.
     """
-    text = get_delimiter(file) is not None
-    model["columns"].check_names(CsvFile(file).names if text else list(read_parquet_footer(file).names))
-    return list(model["columns"].kinds)
+    names = column_names(file)
+    model["columns"].check_names(names)
+    check_kept(names, keep)
+    return list(dict.fromkeys([*model["columns"].kinds, *keep]))
+
+
+def check_kept(names: Sequence[str], keep: Sequence[str]) -> None:
+    """Check that a table has the columns to keep.
+
+    Raises:
+        DataError: it lacks one; the message suggests a similar name.
+    """
+    empty = pd.DataFrame(columns=list(names))
+    for name in keep:
+        get_column(empty, name, "column to keep:")
+
+
+def read_kept(keep: object) -> tuple[str, ...]:
+    """Return the names of the columns to keep; text has commas between them.
+
+    Raises:
+        ParameterError: they are no names, or one is named twice.
+
+    >>> read_kept("id, name"), read_kept(["last, first"])
+    (('id', 'name'), ('last, first',))
+    """
+    names = read_names("keep", keep) if keep is not None else ()
+    if keep is not None:
+        check_names("keep", names)
+    return names
 
 
 def block_size(model: Pipeline, memory: int) -> int:
@@ -76,6 +107,20 @@ def check_proba(model: Pipeline) -> None:
         raise ParameterError(
             f"proba=True needs classes, and this model predicts {target!r}, a number: leave it out"
         )
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are equal: one that an earlier one has gets a number.
+
+    >>> distinct_names(["probability hi", "probability hi", "probability lo"])
+    ['probability hi', 'probability hi (2)', 'probability lo']
+    """
+    # The keys of a dict are in order, and quick to look up.
+    result = dict[str, None]()
+    for name in names:
+        others = (name if number == 1 else f"{name} ({number})" for number in count(1))
+        result[next(other for other in others if other not in result)] = None
+    return list(result)
 
 
 def warn_unseen(unseen: UnseenCounter) -> None:
@@ -124,8 +169,47 @@ def predict_frame(
         warn_unseen(counter)
     if not proba:
         return pd.DataFrame({target: answers})
-    shares = {f"probability {label}": answers[:, k] for k, label in enumerate(model.classes_)}
-    return pd.DataFrame({target: model.classes_[answers.argmax(axis=1)], **shares})
+    names = distinct_names([target, *(f"probability {label}" for label in model.classes_)])
+    columns = [model.classes_[answers.argmax(axis=1)], *answers.T]
+    return pd.DataFrame(dict(zip(names, columns, strict=True)))
+
+
+def add_columns(
+    predictions: pd.DataFrame, frame: pd.DataFrame, keep: Sequence[str], first: int | None
+) -> pd.DataFrame:
+    """Put row numbers and columns of the data before the predictions.
+
+    Args:
+        predictions: of the rows (n), in the form of ``predict_frame``.
+        frame: the rows.
+        keep: the columns of the data; with the target among them, the predictions are "predicted TARGET".
+        first: the number of the first row; None for no column of row numbers.
+
+    Returns:
+        The row numbers, the kept columns, and the predictions (n,).
+
+    Raises:
+        DataError: a column holds lists or records.
+    """
+    target, *shares = map(str, predictions.columns)
+    answer = f"predicted {target}" if target in keep else target
+    # Columns of the data and answers have their names; probabilities and row numbers give way.
+    names = distinct_names([*keep, answer, *shares, "row"])
+    columns = [
+        *(_copy_column(frame[name]) for name in keep),
+        *(predictions[name].array for name in predictions),
+    ]
+    numbers = {} if first is None else {names[-1]: first + np.arange(len(frame))}
+    return pd.DataFrame(numbers | dict(zip(names[:-1], columns, strict=True)))
+
+
+def _copy_column(column: "pd.Series[Any]") -> Any:
+    if not types.is_object_dtype(column):
+        return column.array
+    if infer_value_type(column.dropna()) == "nested":
+        raise DataError(f"the column {str(column.name)!r} to keep holds lists or records: keep others")
+    # All blocks of a column need one type, and one without a value would have none.
+    return column.astype("string").array
 
 
 class TableRows(NamedTuple):
@@ -148,6 +232,8 @@ def predict_blocks(
     files: Sequence[Path],
     *,
     proba: bool = False,
+    keep: Sequence[str] = (),
+    number: bool = False,
     memory: int | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Iterator[pd.DataFrame]]:
@@ -157,11 +243,13 @@ def predict_blocks(
         model: a pipeline that `load_pipeline` returned.
         files: of the table.
         proba: add the probability of each class.
+        keep: columns of the table to put before the predictions.
+        number: put the number of each row, counted from 1 over all files, before them.
         memory: the memory budget in bytes; None for a quarter of the free memory.
         observer: called during the passes over the table.
 
     Yields:
-        Tables in the form of ``predict_frame``, in the order of the rows.
+        Tables in the form of ``predict_frame`` or ``add_columns``, in the order of the rows.
 
     Raises:
         DataError: a row cannot be read, or holds an invalid value; the message names its file and line.
@@ -170,13 +258,20 @@ def predict_blocks(
     observer = observer or Observer()
     if proba:
         check_proba(model)
-    columns = required_columns(model, files[0])
+    columns = required_columns(model, files[0], keep)
+    # As text, columns that no number is read from stay as the file spells them.
+    text = [name for name in keep if model["columns"].kinds.get(name) != "number"]
     with (
-        iter_rows(model, files, columns, memory, observer) as rows,
+        iter_rows(model, files, columns, memory, observer, text=text) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,
     ):
         unseen = UnseenCounter(model)
-        yield _predict_rows(model, rows, count_rows, unseen, proba=proba)
+        predicted = _predict_rows(model, rows, count_rows, unseen, proba=proba)
+        plain = not keep and not number
+        yield (
+            table if plain else add_columns(table, frame, keep, frame.index[0] + 1 if number else None)
+            for frame, table in predicted
+        )
         warn_unseen(unseen)
 
 
@@ -187,20 +282,26 @@ def _predict_rows(
     unseen: UnseenCounter,
     *,
     proba: bool,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     for frame in rows.frames:
         try:
             predictions = predict_frame(model, frame, proba=proba, unseen=unseen)
         except RowError as error:
             file, unit, number = rows.locate(error.row)
             raise DataError(f"{file}, {unit} {number}: {error}") from error
-        yield predictions
+        yield frame, predictions
         count_rows(len(frame))
 
 
 @contextmanager
 def iter_rows(
-    model: Pipeline, files: Sequence[Path], columns: Sequence[str], memory: int | None, observer: Observer
+    model: Pipeline,
+    files: Sequence[Path],
+    columns: Sequence[str],
+    memory: int | None,
+    observer: Observer,
+    *,
+    text: Sequence[str] = (),
 ) -> Iterator[TableRows]:
     """Read a table at once, or scan it to read it in blocks if it is larger than memory.
 
@@ -210,6 +311,7 @@ def iter_rows(
         columns: the columns that the model needs.
         memory: the largest amount to use, in bytes; None for a quarter of the free memory.
         observer: called during the scan.
+        text: further text columns.
 
     Yields:
         The rows, which can be read within the block.
@@ -218,7 +320,7 @@ def iter_rows(
         DataError: a file, a column or a row cannot be read.
     """
     memory = memory or default_memory()
-    n, words = block_size(model, memory), text_columns(model)
+    n, words = block_size(model, memory), [*text_columns(model), *text]
     if not exceeds_memory(files, memory):
         with _keep_all_rows():
             whole = read_tables(files, text=words)
@@ -245,17 +347,29 @@ def _keep_all_rows() -> Iterator[None]:
         raise DataError(error.reason) from error
 
 
-def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
-    """Write a table as CSV text; float32 has 7 digits worth writing."""
+def to_csv(
+    table: pd.DataFrame, delimiter: str = ",", *, names: bool = True, exact: Collection[str] = ()
+) -> str:
+    """Write a table as CSV text: 7 digits, which float32 has, and all digits in the columns of ``exact``."""
+    floats = [name for name in table if name in exact and types.is_float_dtype(table[name])]
+    if floats:
+        table = table.copy()
+        for name in floats:
+            table[name] = [_format_exact(value) for value in table[name].tolist()]
     return table.to_csv(index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n")
 
 
-def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
+def _format_exact(value: float) -> str:
+    return "" if math.isnan(value) else repr(value).removesuffix(".0")
+
+
+def csv_appender(put: Callable[[str], object], delimiter: str = ",", exact: Collection[str] = ()) -> Write:
     """Return a function that appends tables of the same columns to one CSV text.
 
     Args:
         put: called with the text.
         delimiter: between the fields.
+        exact: columns whose numbers have all their digits.
 
     >>> write = csv_appender(lambda text: print(text, end=""))
     >>> write(pd.DataFrame({"kind": ["cat"]})), write(pd.DataFrame({"kind": ["dog"]}))
@@ -268,22 +382,22 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
 
     def add(table: pd.DataFrame) -> None:
         nonlocal first
-        put(to_csv(table, delimiter, names=first))
+        put(to_csv(table, delimiter, names=first, exact=exact))
         first = False
 
     return add
 
 
 @contextmanager
-def prediction_writer(path: Path) -> Iterator[Write]:
+def prediction_writer(path: Path, exact: Collection[str] = ()) -> Iterator[Write]:
     """Yield a function that appends tables of the same columns, in the format of the suffix.
 
-    The file is complete when the block ends.
+    The file is complete when the block ends. In text, the columns of ``exact`` have all their digits.
     """
     delimiter = OUTPUT_DELIMITERS[path.suffix.lower()]
     if delimiter:
         with path.open("w", encoding="utf-8", newline="") as file:
-            yield csv_appender(file.write, delimiter)
+            yield csv_appender(file.write, delimiter, exact)
     else:
         with _RowGroups(path) as groups:
             yield groups.add

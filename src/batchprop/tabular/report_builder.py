@@ -7,6 +7,7 @@ import pandas as pd
 from batchprop.plots.evaluation import draw_importances, draw_scores
 from batchprop.report.format import count_epochs, format_number, format_score
 from batchprop.report.page import Figure, Report, Section, Table
+from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.diagnostics import Diagnostics
 from batchprop.tabular.importance import PermutationImportance
 from batchprop.tabular.intervals import resamples
@@ -28,6 +29,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
     classes = getattr(result.pipeline, "classes_", None)
     sections = [
         _scores(result, diagnostics),
+        *_folds(result.cross_validation),
         _curve(result),
         *prediction_section(result.table.target, result.test_rows, classes),
         _importances(result, diagnostics),
@@ -105,6 +107,26 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         caption = "Dot: the network, with its 95% interval. Diamond: the simplest guess."
         parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
     return Section("The test", (f"{said}. {_interval_note(n)}",), parts)
+
+
+def _folds(scores: CrossValidation | None) -> list[Section]:
+    if scores is None:
+        return []
+    n_folds = len(scores.folds)
+    table = Table(
+        f"Scores on {n_folds} folds",
+        ("score", "mean", "standard deviation", *(f"fold {k + 1}" for k in range(n_folds))),
+        tuple(
+            (name, *map(_figure, (mean, scores.std[name], *(fold[name] for fold in scores.folds))))
+            for name, mean in scores.mean.items()
+        ),
+        right=tuple(range(1, n_folds + 3)),
+    )
+    text = (
+        f"{n_folds} networks, each trained without one fold of the rows and tested on it. The standard "
+        "deviation shows how much a score depends on the rows."
+    )
+    return [Section("Cross-validation", (text,), (table,))]
 
 
 def _interval_note(n: int) -> str:

@@ -7,14 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from batchprop import __version__
+from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.evaluation import Evaluation, HeldOutRows, baseline_name, evaluate, predict_test_rows
 from batchprop.tabular.fit import Split, network_of
 from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import TrainOptions, to_dict
+from batchprop.tabular.predictions import distinct_names
 from batchprop.tabular.training_table import TrainingTable
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
@@ -31,6 +34,7 @@ class TrainingResult:
         files: of the table; empty for the digits, None for a table in memory.
         pipeline: the trained model.
         history: a summary of each epoch.
+        cross_validation: the scores of networks trained on folds of the rows, or None.
     """
 
     table: TrainingTable
@@ -39,6 +43,7 @@ class TrainingResult:
     files: tuple[Path, ...] | None
     pipeline: Pipeline
     history: History
+    cross_validation: CrossValidation | None = None
 
     @property
     def network(self) -> Any:
@@ -84,6 +89,20 @@ class TrainingResult:
         """The scores on the test rows."""
         return evaluate(self.table, self.split, self.options, self.pipeline, self.test_rows)
 
+    def test_predictions(self) -> pd.DataFrame:
+        """Return the number of each test row, its target and answer, and the probabilities of classes."""
+        name, numbers = self.table.test_locator or self.table.row_numbers
+        if self.table.test_locator is None:
+            numbers = numbers[self.split.test]
+        target, outputs = self.table.target.name, self.test_rows.outputs
+        classes = getattr(self.pipeline, "classes_", None)
+        answers = outputs if classes is None else classes[outputs.argmax(axis=1)]
+        shares = [] if classes is None else [f"probability {label}" for label in classes]
+        names = distinct_names([target, f"predicted {target}", *shares, name])
+        columns = [self.test_rows.y, answers, *(outputs.T if shares else [])]
+        number = {names[-1]: numbers}
+        return pd.DataFrame(number | dict(zip(names[:-1], columns, strict=True)))
+
     @property
     def baseline_name(self) -> str:
         """The prediction of the baseline."""
@@ -109,7 +128,7 @@ class TrainingResult:
 
     def info(self) -> dict[str, Any]:
         """Return the content of settings.json."""
-        table, target = self.table, self.table.target
+        table, target, scores = self.table, self.table.target, self.cross_validation
         classes = {"classes": self.pipeline.classes_.tolist()} if target.task == "classification" else {}
         return {
             "format": FORMAT,
@@ -134,4 +153,4 @@ class TrainingResult:
             },
             "test": self.evaluation.scores,
             "baseline": self.evaluation.baseline,
-        }
+        } | ({} if scores is None else {"cross-validation": scores.info()})

@@ -14,10 +14,10 @@ from batchprop.estimators.checkpoint_manager import read_epochs
 from batchprop.report.format import count_epochs
 from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.observer import Observer
-from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.options import SPLIT_OPTIONS, TrainOptions, describe_test
 
 RESUME_FILE = "resume.json"
-"""A file next to the checkpoints with the initial memory budget, which depends on the machine."""
+"""A file next to the checkpoints: the initial memory budget, which depends on the machine, and the split."""
 
 _MAX_BYTES = 1 << 22
 
@@ -46,7 +46,8 @@ def start_or_resume(
         The memory budget, and the epochs done.
 
     Raises:
-        CheckpointError: there are checkpoints, and neither `resume` nor `force` is set; or all are damaged.
+        CheckpointError: there are checkpoints, and neither `resume` nor `force` is set; or all are damaged,
+            or are of other rows.
     """
     memory = memory or default_memory()
     if folder is None or options.checkpoint_every is None:
@@ -65,12 +66,47 @@ def start_or_resume(
     if saved is None:
         observer.on_note(f"There is no checkpoint in {folder}: training starts over.")
         return memory, []
+    info = _read(folder / RESUME_FILE)
+    _check_split(info.get("split"), options, folder)
     history = [
         EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
         for number, past in enumerate(read_epochs(saved), start=1)
     ]
     observer.on_note(f"Resuming after {count_epochs(len(history))}, from {folder}\n")
-    return _memory_of(folder) or memory, history
+    return _memory_of(info) or memory, history
+
+
+def _split_info(options: TrainOptions) -> dict[str, object]:
+    """Return what decides the rows and columns to train on, as JSON."""
+    values = {name: getattr(options, name) for name in SPLIT_OPTIONS}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return values | {"test": describe_test(options.test)}
+
+
+def _check_split(saved: object, options: TrainOptions, folder: Path) -> None:
+    """Refuse to resume with another split or other columns; the test rows are in no other comparison.
+
+    Raises:
+        CheckpointError: an option differs.
+    """
+    if not isinstance(saved, dict):
+        return
+    for name, value in _split_info(options).items():
+        if name in saved and saved[name] != value:
+            option = "test_fraction" if name == "test_share" else name
+            raise CheckpointError(
+                f"the checkpoints in {folder} are of another training: `{option}` was "
+                f"{_describe(saved[name])}, and now is {_describe(value)}; set it as it was, or start over "
+                "with force=True, without `resume`"
+            )
+
+
+def _describe(value: object) -> str:
+    return (
+        "not given"
+        if value is None
+        else repr(", ".join(map(str, value)) if isinstance(value, list) else value)
+    )
 
 
 @contextmanager
@@ -81,7 +117,8 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RESUME_FILE).write_text(json.dumps({"memory": memory}) + "\n", encoding="utf-8")
+        info = {"memory": memory, "split": _split_info(options)}
+        (folder / RESUME_FILE).write_text(json.dumps(info) + "\n", encoding="utf-8")
     except OSError as error:
         raise CheckpointError(
             f"the folder {folder} cannot be written: {error.strerror or error}; name another"
@@ -128,9 +165,9 @@ def _checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:
     return Checkpoints(folder, options.checkpoint_every or "5min")
 
 
-def _memory_of(folder: Path) -> int | None:
+def _memory_of(info: dict[str, object]) -> int | None:
     """Return the initial memory budget of a training."""
-    value = _read(folder / RESUME_FILE).get("memory")
+    value = info.get("memory")
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

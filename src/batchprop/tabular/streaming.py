@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +16,32 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from batchprop.data.memory import exceeds_memory, table_bytes
+from batchprop.data.rejects import RejectedRow
 from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
+from batchprop.data.sketches import QuantileSketch
 from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.errors import DataError, ParameterError
-from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, scale
+from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
+from batchprop.tabular.roles import feature_names, read_groups, read_times
+from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target
 from batchprop.tabular.target_statistics import read_weights
-from batchprop.tabular.training_table import TrainingTable, dataset_name
+from batchprop.tabular.training_table import (
+    TEST_FRAME,
+    TrainingTable,
+    check_groups_apart,
+    dataset_name,
+    explain_bad_rows,
+    get_test_source,
+    join_frames,
+    name_places,
+    read_whole,
+    text_names,
+)
 
 HOLDOUT_MEMORY_DIVISOR = 8
 """Validation and test rows take at most the memory divided by this."""
@@ -34,16 +52,65 @@ OnRows = Callable[[int], None]
 
 
 class SplitFractions(NamedTuple):
-    """The shares of the rows for the test and for validation."""
+    """The shares of the rows for the test and for validation, and of a test file's rows that are used."""
 
     test: float
     validation: float
+    test_file: float = 1.0
 
-    def assign(self, rows: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
-        """Return the part of each row, from its number alone: training (0), validation (1) or test (2)."""
-        # A hash of the number, not a generator's next draw: every pass, in any order, has the same split.
-        uniform = hash_uniform(rows, seed)
-        return np.select([uniform < self.test, uniform < self.test + self.validation], [TEST, VALID], TRAIN)
+
+class RowSplitter:
+    """Assigns each row of a table to a part: training (0), validation (1) or test (2).
+
+    A hash of its group or its number assigns a row: in any order, every pass has the same split.
+
+    Args:
+        fractions: of the rows that are held out.
+        options: of the training.
+        n_rows: the number of rows of the table.
+        cuts: the times from which on rows validate and test, with ``time``.
+    """
+
+    def __init__(
+        self, fractions: SplitFractions, options: TrainOptions, n_rows: int, cuts: tuple[float, float] | None
+    ) -> None:
+        self.fractions, self.group, self.time = fractions, options.group, options.time
+        self._seed, self._cuts = options.seed, cuts
+        by_column = self.group is not None or self.time is not None
+        # An encoded block has no column of groups or times: one bit of each row says whether it is held out.
+        self._held_out = np.zeros(n_rows // 8 + 1 if by_column else 0, np.uint8)
+
+    def assign(self, frame: pd.DataFrame) -> npt.NDArray[np.intp]:
+        """Return the part of each row of a block, whose index numbers the rows."""
+        rows = frame.index.to_numpy()
+        if self._cuts is not None:
+            times = read_times(frame[self.time]).astype(float)
+            part = np.select([times >= self._cuts[1], times >= self._cuts[0]], [TEST, VALID], TRAIN)
+        else:
+            part = self._by_hash(rows if self.group is None else hash_groups(frame[self.group]))
+        if len(self._held_out):
+            held = rows[part > TRAIN]
+            np.bitwise_or.at(self._held_out, held >> 3, (1 << (held & 7)).astype(np.uint8))
+        return part
+
+    def trains(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Return which rows are training rows, once each was assigned."""
+        if len(self._held_out):
+            return np.asarray((self._held_out[rows >> 3] >> (rows & 7)) & 1 == 0)
+        return np.asarray(self._by_hash(rows) == TRAIN)
+
+    def _by_hash(self, keys: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        uniform, (test, validation, _) = hash_uniform(keys, self._seed), self.fractions
+        return np.select([uniform < test, uniform < test + validation], [TEST, VALID], TRAIN)
+
+
+def hash_groups(column: pd.Series) -> npt.NDArray[np.uint64]:
+    """Return a number for each row (k,) that depends only on its group.
+
+    Raises:
+        DataError: a group is missing.
+    """
+    return np.asarray(pd.util.hash_array(read_groups(column), categorize=False))
 
 
 class TrainingSource:
@@ -51,8 +118,7 @@ class TrainingSource:
 
     Args:
         table: the encoded table.
-        fractions: of its rows that are held out.
-        seed: of the split.
+        splitter: assigns its rows.
         on_rows: called with the number of rows read.
 
     Attributes:
@@ -61,8 +127,8 @@ class TrainingSource:
         partition_bytes: the memory of an open partition.
     """
 
-    def __init__(self, table: TableScan, fractions: SplitFractions, seed: int, on_rows: OnRows) -> None:
-        self._table, self._fractions, self._seed, self._on_rows = table, fractions, seed, on_rows
+    def __init__(self, table: TableScan, splitter: RowSplitter, on_rows: OnRows) -> None:
+        self._table, self._splitter, self._on_rows = table, splitter, on_rows
         self.partitions, self.memory = table.partitions, table.memory
         self.partition_bytes = table.partition_bytes
 
@@ -71,8 +137,7 @@ class TrainingSource:
         # Held-out rows are dropped after reading: a block may be smaller, even empty.
         for block in self._table.iter_blocks(partition, rows):
             self._on_rows(len(block.X))
-            numbers = block.start_row + np.arange(len(block.X))
-            trains = self._fractions.assign(numbers, self._seed) == TRAIN
+            trains = self._splitter.trains(block.start_row + np.arange(len(block.X)))
             weights = None if block.weights is None else block.weights[trains]
             yield RowBlock(block.start_row, block.X[trains], block.y[trains], weights)
 
@@ -85,8 +150,8 @@ def is_large(paths: tuple[Path, ...], memory: int) -> bool:
 @contextmanager
 def scan_table(
     paths: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
-) -> Iterator[tuple[TableScan, SplitFractions]]:
-    """Find the partitions of a large table, and how many rows to hold out; this converts text files.
+) -> Iterator[tuple[TableScan, RowSplitter]]:
+    """Find the partitions of a large table, and which rows to hold out; this converts text files.
 
     Args:
         paths: of the table.
@@ -95,32 +160,66 @@ def scan_table(
         observer: called during the pass over the table.
 
     Yields:
-        The table, which can be read within the block, and the shares of its rows to hold out.
+        The table, which can be read within the block, and what assigns its rows.
 
     Raises:
         DataError: a file, a column or a row cannot be used.
         ParameterError: an option needs all rows at once.
     """
     _check_streamable(options)
+    text = () if options.group is None else (options.group,)
     with observer.watch_pass("Scanning the table", None):
-        table = scan(
-            paths,
-            options.target,
-            options.weights,
-            on_bad_row=options.on_bad_row,
-            max_skipped=options.max_skipped,
-            memory=memory,
-        )
+        table = _scan(paths, options, text, memory)
     with table:
-        test, validation = options.test_fraction, VALIDATION_FRACTION * (1 - options.test_fraction)
-        # The held-out rows stay in memory, so a huge table holds out a smaller share of its rows.
-        budget = table.memory / HOLDOUT_MEMORY_DIVISOR
-        factor = min(1.0, budget / table_bytes(table.files) / (test + validation))
-        if factor < 1:
+        feature_names(table.names, options)
+        fractions = _fractions(table, options)
+        if fractions.test_file < 1:
             observer.on_note(
-                f"For lack of memory, only {factor:.1%} of the usual rows are kept to validate and test."
+                f"For lack of memory, only {fractions.test_file:.1%} of the usual rows are kept to validate "
+                "and test."
             )
-        yield table, SplitFractions(factor * test, factor * validation)
+        cuts = None if options.time is None else _time_cuts(table, fractions, options.time, observer)
+        yield table, RowSplitter(fractions, options, table.n_rows, cuts)
+
+
+def _scan(paths: tuple[Path, ...], options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
+    read = partial(scan, paths, options.target, options.weights, text=text, memory=memory)
+
+    def count() -> tuple[int, int]:
+        with read(on_bad_row="skip", max_skipped=1.0) as table:
+            return len(table.skipped), table.n_rows + len(table.skipped)
+
+    with explain_bad_rows(options, count):
+        return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
+
+
+def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
+    """Return the shares of the rows that are held out: they stay in memory, so fewer of a huge table."""
+    test = options.test_share or 0.0
+    validation = VALIDATION_FRACTION * (1 - test)
+    held_out = table_bytes(table.files) * (test + validation)
+    if isinstance(options.test, tuple):
+        held_out += table_bytes(options.test)
+    factor = min(1.0, table.memory / HOLDOUT_MEMORY_DIVISOR / held_out)
+    return SplitFractions(factor * test, factor * validation, factor)
+
+
+def _time_cuts(
+    table: TableScan, fractions: SplitFractions, time: str, observer: Observer
+) -> tuple[float, float]:
+    """Return the times from which on rows validate and test, from one pass over the column."""
+    sketch = QuantileSketch()
+    with observer.watch_pass("Ordering the rows by time", table.n_rows) as count_rows:
+        for frame in table.iter_frames(columns=[time], rows=BLOCK_ROWS):
+            sketch.add(read_times(frame[time]).astype(float))
+            count_rows(len(frame))
+    ranked = sketch.ranked()
+    times, places = np.unique(ranked.values, return_inverse=True)
+    counts = np.bincount(places, ranked.weights)
+    # Nothing is later than nan: with a file of test rows no other row tests.
+    test = latest_cut(times, counts, fractions.test) if fractions.test else np.nan
+    rest = ~(times >= test)
+    return latest_cut(times[rest], counts[rest], fractions.validation / (1 - fractions.test)), test
 
 
 def _check_streamable(options: TrainOptions) -> None:
@@ -128,6 +227,7 @@ def _check_streamable(options: TrainOptions) -> None:
         "record=True": options.record,
         "solver='lbfgs'": options.solver == "lbfgs",
         "batch_size='full'": options.batch_size == "full",
+        f"folds={options.folds}": options.folds is not None,
     }
     for option, is_set in whole.items():
         if is_set:
@@ -138,13 +238,13 @@ def _check_streamable(options: TrainOptions) -> None:
 
 
 def fit_preprocessing(
-    table: TableScan, fractions: SplitFractions, options: TrainOptions, observer: Observer
+    table: TableScan, splitter: RowSplitter, options: TrainOptions, observer: Observer
 ) -> tuple[TrainingTable, Split, FittedPreprocessing]:
     """Fit the preprocessing to the training rows in one pass, and keep the held-out rows in memory.
 
     Args:
         table: the scanned table.
-        fractions: of its rows that are held out.
+        splitter: assigns its rows.
         options: of the training.
         observer: called during the pass over the table.
 
@@ -155,32 +255,42 @@ def fit_preprocessing(
         DataError: the table cannot be trained on.
     """
     held_out, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
+    features = feature_names(table.names, options)
+    learned = [*features, str(options.target), *filter(None, [options.weights])]
+    others = [name for name in (options.group, options.time) if name is not None and name not in learned]
 
     def training() -> Iterator[pd.DataFrame]:
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
-            for frame in table.iter_frames(rows=BLOCK_ROWS):
+            for frame in table.iter_frames(columns=[*learned, *others], rows=BLOCK_ROWS):
                 # Only held-out rows are kept in memory; the training rows are not.
-                part = fractions.assign(frame.index.to_numpy(), options.seed)
-                held_out.append(frame[part > TRAIN])
+                part = splitter.assign(frame)
+                held_out.append(frame.loc[part > TRAIN, learned])
                 parts.append(part[part > TRAIN])
-                yield frame[part == TRAIN]
+                _check_fits(table, sum(map(len, parts)), options)
+                yield frame.loc[part == TRAIN, learned]
                 count_rows(len(frame))
 
     fitted = fit_streaming(
         training(), target=str(options.target), task=options.given_task, weights=options.weights
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
+    _check_some_held_out(part, options)
+    column, weights = frame[fitted.target.name], options.weights
     held_out_table = TrainingTable(
         dataset_name(table.files),
         table.files[0],
-        frame.drop(columns=[fitted.target.name, *filter(None, [options.weights])]),
+        frame[features],
         fitted.columns,
-        _read_target(fitted, frame[fitted.target.name], options),
-        None if options.weights is None else read_weights(frame[options.weights]),
+        _read_target(fitted, column, options),
+        None if weights is None else read_weights(frame[weights]),
         left_out=len(table.skipped),
         target_stats=fitted.target,
+        row_locator=_row_locator(table, frame.index.to_numpy()),
         skipped=table.skipped,
     )
+    if options.test is not None:
+        held_out_table = _with_test_rows(held_out_table, column, table, splitter, fitted, options)
+        part = np.concatenate([part, np.repeat(TEST, held_out_table.n_test)])
     return (
         held_out_table,
         Split(range(fitted.rows), np.flatnonzero(part == VALID), np.flatnonzero(part == TEST)),
@@ -188,9 +298,121 @@ def fit_preprocessing(
     )
 
 
+def _check_fits(table: TableScan, rows: int, options: TrainOptions) -> None:
+    """Refuse held-out rows that are far more than their share, as whole groups and times stay together."""
+    most = 2 * table.memory / HOLDOUT_MEMORY_DIVISOR / table_bytes(table.files) * table.n_rows + BLOCK_ROWS
+    if rows > most and (options.group is not None or options.time is not None):
+        kind = "group" if options.group is not None else "time"
+        raise DataError(
+            f"more than {int(most):,} rows to validate and test do not fit in memory, as all rows of one "
+            f"`{kind}` stay together: give more `memory`, or another column"
+        )
+
+
+def _check_some_held_out(part: npt.NDArray[np.intp], options: TrainOptions) -> None:
+    for purpose, number in (("validate", VALID), ("test", TEST)):
+        if not (part == number).any() and (number == VALID or options.test is None):
+            raise DataError(
+                f"no row is left to {purpose} on: {other_rows(options)}, or give more rows, or more `memory`"
+            )
+
+
+def _with_test_rows(
+    held_out: TrainingTable,
+    column: pd.Series,
+    table: TableScan,
+    splitter: RowSplitter,
+    fitted: FittedPreprocessing,
+    options: TrainOptions,
+) -> TrainingTable:
+    """Return the validation rows with the test rows of other files behind them.
+
+    Args:
+        held_out: the validation rows.
+        column: their target.
+        table: the scan of the training and validation rows.
+        splitter: assigned them.
+        fitted: to the training rows.
+        options: of the training.
+    """
+    test, locator, files, skipped = _read_test_rows(
+        get_test_source(held_out, options, table.files),
+        text_names(held_out, column),
+        table.memory,
+        splitter.fractions.test_file,
+        options,
+    )
+    target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
+    if options.weights is not None:
+        weights = np.concatenate([weights, read_weights(test[options.weights])])
+    if options.group is not None:
+        _check_groups(table, test[options.group], options.group)
+    places = name_places(locator, files)
+    return replace(
+        held_out,
+        frame=join_frames(held_out, test, places),
+        target=_read_target(fitted, target, options),
+        weights=weights,
+        left_out=held_out.left_out + len(skipped),
+        skipped=[*held_out.skipped, *skipped],
+        row_locator=("place", np.array([*name_places(held_out.row_numbers, table.files), *places])),
+        n_test=len(test),
+        test_locator=locator,
+    )
+
+
+def _check_groups(table: TableScan, tested: pd.Series, name: str) -> None:
+    """Refuse test rows of a group that also has other rows; this reads the column once more."""
+    groups, hashes = read_groups(tested), np.unique(hash_groups(tested))
+    for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
+        shared = np.isin(hash_groups(frame[name]), hashes)
+        if shared.any():
+            check_groups_apart(read_groups(frame.loc[shared, name]), groups, name)
+
+
+class _TestRows(NamedTuple):
+    """Test rows, the name of their numbers with each one's, their files, and the rejected rows."""
+
+    frame: pd.DataFrame
+    locator: tuple[str, npt.NDArray[Any]]
+    files: tuple[Path, ...]
+    skipped: Sequence[RejectedRow]
+
+
+def _read_test_rows(
+    source: tuple[Path, ...] | pd.DataFrame,
+    text: Sequence[str],
+    memory: int,
+    share: float,
+    options: TrainOptions,
+) -> _TestRows:
+    """Read a share of the test rows, drawn at random: they stay in memory."""
+    if isinstance(source, pd.DataFrame):
+        whole = read_whole(source, options, name=TEST_FRAME)
+        return _TestRows(whole.frame, (whole.unit, whole.row_numbers), whole.files, whole.skipped)
+    with _scan(source, options, [*text, *filter(None, [options.group])], memory) as test:
+        blocks = test.iter_frames(rows=BLOCK_ROWS)
+        used = [each[hash_uniform(each.index.to_numpy(), options.seed) < share] for each in blocks]
+        frame = pd.concat(used)
+        return _TestRows(frame, _row_locator(test, frame.index.to_numpy()), test.files, test.skipped)
+
+
+def _row_locator(table: TableScan, rows: npt.NDArray[np.intp]) -> tuple[str, npt.NDArray[Any]]:
+    """Return the name of the row numbers, and those of some rows (k,) in order."""
+    starts = np.cumsum([0, *table.partitions])
+    ends = np.searchsorted(rows, starts)
+    unit, numbers = "row", list[Any]()
+    for i, (first, last) in enumerate(pairwise(ends.tolist())):
+        if first < last:
+            file, unit, lines = table.row_numbers(i)
+            own = lines[rows[first:last] - starts[i]].tolist()
+            numbers += own if len(table.files) == 1 else [f"{file.name}, {unit} {line}" for line in own]
+    return unit if len(table.files) == 1 else "place", np.array(numbers)
+
+
 def streaming_training_data(
     scan: TableScan,
-    fractions: SplitFractions,
+    splitter: RowSplitter,
     table: TrainingTable,
     split: Split,
     fitted: FittedPreprocessing,
@@ -201,7 +423,7 @@ def streaming_training_data(
 
     Args:
         scan: of the whole table.
-        fractions: of its rows that are held out.
+        splitter: assigns its rows.
         table: those rows.
         split: their split.
         fitted: preprocessing, fitted to the other rows.
@@ -215,7 +437,7 @@ def streaming_training_data(
         # Two numbers with the mean and the deviation of all.
         scaler = StandardScaler().fit([[target.mean - target.deviation], [target.mean + target.deviation]])
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
-    source = TrainingSource(scan.with_transform(encoder, read_target), fractions, options.seed, on_rows)
+    source = TrainingSource(scan.with_transform(encoder, read_target), splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)
 
@@ -232,15 +454,5 @@ def _read_target(fitted: FittedPreprocessing, column: pd.Series, options: TrainO
     options.check_target(Target(stats.name, stats.task, stats.reason, ends))
     values = stats.read(column)
     if stats.task == "classification":
-        _check_known(stats.name, values, ends)
+        check_known_classes(stats.name, values, ends, other_rows(options))
     return Target(stats.name, stats.task, stats.reason, values)
-
-
-def _check_known(name: str, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:
-    """Refuse a class that has validation or test rows, and no training rows."""
-    unknown = np.setdiff1d(values, classes).tolist()
-    if unknown:
-        raise DataError(
-            f"the target {name!r}: class {unknown[0]!r} has no row among those to train on, as it is rare; "
-            "add rows, remove or merge the class, or draw other rows by another `seed`"
-        )

@@ -22,6 +22,7 @@ FILES = {
     MODEL: "the model: a scikit-learn Pipeline that loads without running code",
     "history.csv": "loss and learning rate of each epoch",
     "settings.json": "settings, data, scores and versions, to be read by programs",
+    "test-predictions.csv": "the number, target and answer of each test row",
     "learning-curve.png": "the learning curve",
     "report.html": "this page",
 }

@@ -11,6 +11,7 @@ import pandas as pd
 from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
 from batchprop.errors import ParameterError
+from batchprop.tabular.cross_validation import cross_validate
 from batchprop.tabular.fit import fit, layer_sizes
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
@@ -18,6 +19,7 @@ from batchprop.tabular.options import TrainOptions, make_options
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
 from batchprop.tabular.training_input import prepare
+from batchprop.tabular.training_table import list_columns
 
 
 def train_table(
@@ -44,7 +46,8 @@ def train_table(
         force: start again if there are checkpoints of a training that did not end.
         observer: called as the training proceeds.
         options: further options by name, those of `batchprop train` with underscores for dashes, as
-            ``hidden=(256, 128)``, ``epochs=50``, ``test_fraction=0.3``; see ``TrainOptions``.
+            ``hidden=(256, 128)``, ``epochs=50``, ``drop=["id"]``; see ``TrainOptions``. ``test``
+            takes files or a DataFrame.
 
     Returns:
         The model.
@@ -71,7 +74,9 @@ def train_table(
         name = "resume" if options.get("resume") else "checkpoint_every"
         raise ParameterError(f"{name} needs a folder with checkpoints: give `checkpoints`")
     if source is not None and target is None:
-        raise ParameterError("`target` is missing: name the column to predict")
+        raise ParameterError(f"`target` is missing: name the column to predict{list_columns(source)}")
+    if not isinstance(test := options.get("test"), pd.DataFrame | None):
+        options["test"] = as_paths(test, "test", or_frame=True)
     checked = make_options(digits=source is None, saves=folder is not None, target=target, **options)
     result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
     if not result.interrupted:
@@ -94,6 +99,7 @@ def train(
         save_resume_info(checkpoints, options, memory),
         prepare(source, options, memory, observer) as (table, split, data),
     ):
+        scores = None if options.folds is None else cross_validate(table, options, observer)
         observer.on_network(layer_sizes(table, data.features, options.hidden), options)
         with observer.watch_training(options.epochs):
             pipeline = fit(table, data, options, history, observer, checkpoints=checkpoints)
@@ -101,7 +107,7 @@ def train(
             # Ctrl-C came before the end of the first epoch: there is nothing to keep.
             raise KeyboardInterrupt
         files = None if isinstance(source, pd.DataFrame) else source or ()
-    return TrainingResult(table, split, options, files, pipeline, history)
+    return TrainingResult(table, split, options, files, pipeline, history, scores)
 
 
 def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory
+from batchprop.errors import join_truncated
 from batchprop.tabular.fit import Split, TrainingData, check_some_weight, encode, split_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
@@ -59,16 +60,17 @@ def prepare(
         memory = memory or default_memory()
         # A pattern is expanded once, so that both ways read the same files.
         source = expand_paths(source)
-        if is_large(source, memory):
+        test = expand_paths(options.test) if isinstance(options.test, tuple) else ()
+        if is_large(source, memory) or (test and is_large(test, memory)):
             with _stream(source, options, memory, observer) as streamed:
                 yield streamed
             return
     table = load_training_table(source, options)
     options.check_target(table.target)
     check_each_class_twice(table.target)
-    split = split_rows(table.target, options)
+    split = split_rows(table, options)
     check_some_weight(table, split, options.weights)
-    observer.on_table(table, split.description)
+    observer.on_table(table, describe_split(split, options))
     yield TrainingInput(table, split, encode(table, split, options))
 
 
@@ -76,14 +78,26 @@ def prepare(
 def _stream(
     files: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
 ) -> Iterator[TrainingInput]:
-    with scan_table(files, options, memory, observer) as (scan, fractions):
-        table, split, fitted = fit_preprocessing(scan, fractions, options, observer)
+    with scan_table(files, options, memory, observer) as (scan, rows):
+        table, split, fitted = fit_preprocessing(scan, rows, options, observer)
         check_some_weight(table, split, options.weights)
         parts = f"{len(scan.partitions):,} parts in every epoch"
-        observer.on_table(table, f"{split.description}; read in {parts}")
+        observer.on_table(table, f"{describe_split(split, options)}; read in {parts}")
         count_rows = _row_counter(scan.n_rows, observer)
-        data = streaming_training_data(scan, fractions, table, split, fitted, options, count_rows)
+        data = streaming_training_data(scan, rows, table, split, fitted, options, count_rows)
         yield TrainingInput(table, split, data)
+
+
+def describe_split(split: Split, options: TrainOptions) -> str:
+    """Describe the number of rows of each part, and what parts them."""
+    parts = [split.description]
+    if options.group is not None:
+        parts.append(f"each {options.group} is in one of them")
+    if options.time is not None:
+        parts.append(f"the latest by {options.time}")
+    if isinstance(options.test, tuple):
+        parts.append(f"the test rows from {join_truncated(options.test, 3)}")
+    return "; ".join(parts)
 
 
 def _row_counter(rows: int, observer: Observer) -> Callable[[int], None]:

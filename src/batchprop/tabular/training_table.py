@@ -1,29 +1,43 @@
 """The table of a training: read, with its target and weights separated and its columns classified."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api import types
 from sklearn.datasets import load_digits
 
 from batchprop.data.arrow import get_column
+from batchprop.data.csv import CsvFile
+from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.line_numbers import line_numbers
+from batchprop.data.names import normalize_name
+from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_table, read_tables
-from batchprop.data.rejects import RejectedRow, RejectedRows
+from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET
-from batchprop.errors import DataError
+from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.schema import ColumnSchema, infer_schema
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, read_target
 from batchprop.tabular.target_statistics import TargetSpec
+from batchprop.tabular.transformers import cast_column
 
 FRAME = "the DataFrame"
 """The name of a table without a file, in messages and reports."""
+
+TEST_FRAME = "the test DataFrame"
+
+_MAX_LISTED = 50
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,10 @@ class TrainingTable:
         target_stats: the target's statistics over all training rows, if most of them are not in the frame.
         row_locator: the name of the row numbers, and each row's number, if the file does not define them.
         skipped: the rows that were skipped.
+        groups: the group of each row (n,) as a word, or None.
+        times: the time of each row to train, validate or test on (n − n_test,) as a number, or None.
+        n_test: the number of test rows that come from files of their own; they are the last rows.
+        test_locator: the name of their numbers there, and each one's; None without such files.
     """
 
     name: str
@@ -53,6 +71,15 @@ class TrainingTable:
     target_stats: TargetSpec | None = None
     row_locator: tuple[str, npt.NDArray[Any]] | None = None
     skipped: Sequence[RejectedRow] = ()
+    groups: npt.NDArray[Any] | None = None
+    times: npt.NDArray[Any] | None = None
+    n_test: int = 0
+    test_locator: tuple[str, npt.NDArray[Any]] | None = None
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each column."""
+        return {column.name: column.kind for column in self.columns}
 
     @property
     def why_left_out(self) -> tuple[str, str]:
@@ -120,28 +147,236 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
     task, weights = options.given_task, options.weights
     if data is None or options.target is None:
         return load(None, options.target, task, weights)
+    whole = read_whole(data, options)
+    path = FRAME if isinstance(data, pd.DataFrame) else data[0]
+    features = feature_names(list(whole.frame.columns), options)
+    table = _make_table(
+        dataset_name(whole.files), Path(path), whole.frame, options.target, task, weights, features=features
+    )
+    table = replace(
+        table,
+        left_out=len(whole.skipped),
+        skipped=whole.skipped,
+        row_locator=_row_locator(whole),
+        groups=None if options.group is None else read_groups(whole.frame[options.group]),
+        times=None if options.time is None else read_times(whole.frame[options.time]),
+    )
+    return table if options.test is None else _with_test_rows(table, whole, options)
+
+
+def read_whole(
+    data: tuple[Path, ...] | pd.DataFrame,
+    options: TrainOptions,
+    text: Collection[str] = (),
+    name: str = FRAME,
+) -> LoadedTable:
+    """Read rows with a target at once; a DataFrame as if it came from a file of that name.
+
+    Raises:
+        DataError: a file, a row or the target cannot be used; the message counts the bad rows.
+    """
     if isinstance(data, pd.DataFrame):
-        return _from_frame(data, options)
-    whole = read_tables(data, options.target, on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
-    table = _make_table(dataset_name(whole.files), data[0], whole.frame, options.target, task, weights)
-    return replace(table, left_out=len(whole.skipped), skipped=whole.skipped, row_locator=_row_locator(whole))
+        return _from_frame(data, options, name)
+    # As text, a group's words are those of the file, whatever the groups in other files are.
+    text = [*text, *filter(None, [options.group])]
+    read = partial(read_tables, data, options.target, text=text)
+    with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
+        return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
 
 
-def _from_frame(frame: pd.DataFrame, options: TrainOptions) -> TrainingTable:
+def _count_bad(whole: LoadedTable) -> tuple[int, int]:
+    return len(whole.skipped), len(whole.frame) + len(whole.skipped)
+
+
+@contextmanager
+def explain_bad_rows(options: TrainOptions, count: Callable[[], tuple[int, int]]) -> Iterator[None]:
+    """Extend the error of the first bad row by how many there are, and what would skip them all.
+
+    Args:
+        options: of the training.
+        count: looks through the table, and returns the number of its bad rows, and of all its rows.
+
+    Raises:
+        DataError: the extended error.
+    """
+    try:
+        yield
+    except BadRowError as error:
+        try:
+            bad, rows = count()
+        except DataError:
+            raise error from None
+        share = math.ceil(1000 * bad / rows) / 1000
+        more = f" and max_skipped={share:g}" if bad > options.max_skipped * rows else ""
+        if bad == 1 and not more:
+            raise
+        raise DataError(
+            f"{error.reason}; {bad:,} of {rows:,} rows cannot be used: correct them, or leave them out with "
+            f"on_bad_row='skip'{more}"
+        ) from error
+
+
+def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -> LoadedTable:
+    """Return a table in memory as if it were read: without the rows that have no target."""
     target = str(options.target)
     # scikit-learn keeps the names of columns only if all of them are text.
-    names = [str(name) for name in frame.columns]
+    names = [normalize_name(name) for name in frame.columns]
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
-        raise DataError(f"the DataFrame has two columns named {duplicates[0]!r}: rename one")
+        raise DataError(f"{name} has two columns named {duplicates[0]!r}: rename one")
     frame = frame.set_axis(names, axis=1).reset_index(drop=True)
-    rejects = RejectedRows(options.on_bad_row, options.max_skipped)
-    for row in np.flatnonzero(get_column(frame, target, "target column").isna()):
-        reason = f"its target {target!r} is missing"
-        rejects.add(Path(FRAME), int(row) + 1, reason, remedy="fill it in", unit="row")
+    missing = get_column(frame, target, "target column").isna().to_numpy()
+    with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
+        rejects = RejectedRows(options.on_bad_row, options.max_skipped)
+        for row in np.flatnonzero(missing).tolist():
+            reason = f"its target {target!r} is missing"
+            rejects.add(Path(name), row + 1, reason, remedy="fill it in", unit="row")
     rejects.check_share(len(frame))
-    table = _make_table(FRAME, Path(FRAME), frame, target, options.given_task, options.weights)
-    rows = table.frame.index.to_numpy() + 1
-    return replace(table, skipped=rejects, row_locator=("row", rows))
+    rows = np.flatnonzero(~missing) + 1
+    whole = frame[~missing]
+    return LoadedTable(whole, (Path(name),), np.zeros(len(whole), np.intp), "row", rows, rejects)
+
+
+def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptions) -> TrainingTable:
+    """Return a table with the test rows, from files or a table of their own, as its last rows.
+
+    Args:
+        table: the rows to train on.
+        whole: all columns of them.
+        options: of the training.
+
+    Raises:
+        DataError: the test rows lack a column, or hold a value of another kind.
+    """
+    name = table.target.name
+    words = text_names(table, whole.frame[name])
+    test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
+    places = name_places(_row_locator(test), test.files)
+    frame, n_train = join_frames(table, test.frame, places), len(table.frame)
+    labels = pd.concat([whole.frame[name], test.frame[name]], ignore_index=True)
+    # Read together, as the labels of both have one spelling; the task is that of the training rows.
+    values = read_target(labels, table.target.task).values
+    weights, groups = table.weights, table.groups
+    if options.weights is not None:
+        weights = np.concatenate([weights, _weights(test.frame, options.weights)])
+    if options.group is not None and groups is not None:
+        groups = np.concatenate([groups, read_groups(test.frame[options.group])])
+        check_groups_apart(groups[:n_train], groups[n_train:], options.group)
+    return replace(
+        table,
+        frame=frame,
+        target=replace(table.target, values=values),
+        weights=weights,
+        left_out=len(whole.skipped) + len(test.skipped),
+        skipped=[*whole.skipped, *test.skipped],
+        row_locator=("place", np.array([*name_places(_row_locator(whole), whole.files), *places])),
+        groups=groups,
+        n_test=len(test.frame),
+        test_locator=_row_locator(test),
+    )
+
+
+def get_test_source(
+    table: TrainingTable, options: TrainOptions, files: Sequence[Path]
+) -> tuple[Path, ...] | pd.DataFrame:
+    """Return the test rows' files, or their table in memory, with all columns that are needed.
+
+    Args:
+        table: the rows to train on.
+        options: of the training.
+        files: of the training rows.
+
+    Raises:
+        DataError: a file is also one of the training, or a column is missing.
+    """
+    needed = [name for name, kind in table.kinds.items() if kind != "left out"]
+    needed += [name for name in (options.target, options.weights, options.group) if name is not None]
+    test = options.test
+    if isinstance(test, pd.DataFrame):
+        _check_test_names(needed, [normalize_name(name) for name in test.columns], TEST_FRAME)
+        return test
+    test = expand_paths(test)
+    known = {file.resolve() for file in files}
+    for file in test:
+        if file.resolve() in known:
+            raise DataError(
+                f"{file} is in DATA and in `test`: a row that trains cannot test; take it out of one"
+            )
+        _check_test_names(needed, column_names(file), str(file))
+    return test
+
+
+def _check_test_names(needed: Sequence[str], names: Sequence[str], where: str) -> None:
+    missing = [name for name in needed if name not in names]
+    if missing:
+        near = did_you_mean(missing[0], [name for name in names if name not in needed])
+        raise DataError(
+            f"{where} lacks {len(missing)} of the columns of DATA: {join_truncated(missing)}; add or rename "
+            f"them{near}"
+        )
+
+
+def text_names(table: TrainingTable, target: "pd.Series[Any]") -> list[str]:
+    """Return the columns that are text in the training rows, and so in the test rows too."""
+    names = [name for name, kind in table.kinds.items() if kind == "category"]
+    return [*names, table.target.name] if types.is_string_dtype(target) else names
+
+
+def join_frames(table: TrainingTable, test: pd.DataFrame, places: Sequence[str]) -> pd.DataFrame:
+    """Return the features of a table and of its test rows, each column cast to its kind in the table.
+
+    Args:
+        table: the rows to train on.
+        test: the test rows (t,).
+        places: the place of each test row (t,).
+
+    Raises:
+        DataError: a value is not of its column's kind.
+    """
+    kinds = {name: kind for name, kind in table.kinds.items() if kind != "left out"}
+    test = test.reset_index(drop=True)
+    try:
+        tested = {name: cast_column(test[name], kind) for name, kind in kinds.items()}
+    except RowError as error:
+        raise DataError(f"{places[error.row]}: {error}") from error
+    trained = {name: cast_column(table.frame[name], kind) for name, kind in kinds.items()}
+    return pd.concat([pd.DataFrame(trained), pd.DataFrame(tested)], ignore_index=True)
+
+
+def check_groups_apart(trained: npt.NDArray[Any], tested: npt.NDArray[Any], name: str) -> None:
+    """Refuse test rows of a group that also has training rows.
+
+    Raises:
+        DataError: there is such a group.
+    """
+    shared = np.intersect1d(trained, tested)
+    if len(shared):
+        groups = "1 group is" if len(shared) == 1 else f"{len(shared):,} groups are"
+        raise DataError(
+            f"{groups} in DATA and in `test`, {shared[0]!r} of group={name!r} first: take their rows out of "
+            "one, or leave out `group`"
+        )
+
+
+def column_names(file: Path) -> list[str]:
+    """Return the names of a file's columns.
+
+    Raises:
+        DataError: it is not a table.
+    """
+    return CsvFile(file).names if get_delimiter(file) is not None else list(read_parquet_footer(file).names)
+
+
+def list_columns(data: tuple[Path, ...] | pd.DataFrame) -> str:
+    """Return the columns of a table's first file for the end of a message; nothing if it is no table."""
+    try:
+        names = (
+            [str(name) for name in data.columns]
+            if isinstance(data, pd.DataFrame)
+            else column_names(expand_paths(data)[0])
+        )
+    except (DataError, OSError):
+        return ""
+    return f", one of {join_truncated(names, _MAX_LISTED)}"
 
 
 def dataset_name(files: Sequence[Path]) -> str:
@@ -162,6 +397,17 @@ def _row_locator(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
     return "place", np.array([f"{whole.files[i].name}, {whole.unit} {row}" for i, row in pairs])
 
 
+def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) -> list[str]:
+    """Return the place of each row (n,) in words, also of one file.
+
+    >>> name_places(("line", np.array([2, 3])), [Path("more/a.csv")])
+    ['a.csv, line 2', 'a.csv, line 3']
+    """
+    unit, numbers = locator
+    values = numbers.tolist()
+    return values if unit == "place" else [f"{files[0].name}, {unit} {number}" for number in values]
+
+
 def _make_table(
     name: str,
     path: Path | None,
@@ -171,8 +417,9 @@ def _make_table(
     weights: str | None,
     *,
     to_train: bool = True,
+    features: Sequence[str] | None = None,
 ) -> TrainingTable:
-    """Split a table into columns, target and weights, and classify the columns."""
+    """Split a table into columns, target and weights, and classify the columns; None for all others."""
     column = get_column(frame, target, "target column")
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
@@ -180,12 +427,13 @@ def _make_table(
     wanted = read_target(column[known], task)
     if to_train:
         check_enough(wanted)
-    features = frame[known].drop(columns=[target, *filter(None, [weights])])
+    others = [name for name in frame.columns if name not in (target, weights)]
+    used = frame.loc[known, others if features is None else list(features)]
     return TrainingTable(
         name,
         path,
-        features,
-        infer_schema(features),
+        used,
+        infer_schema(used),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),

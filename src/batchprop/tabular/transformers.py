@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
+from batchprop.data.names import normalize_columns
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import MISSING_NUMBERS, PLAIN, SPELLINGS, clean, is_text, parse
@@ -123,7 +124,8 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         Raises:
             DataError: a column is missing, or holds a value that is not of its kind.
         """
-        self.check_names([str(name) for name in X.columns])
+        X = normalize_columns(X)
+        self.check_names(list(X.columns))
         spellings = self.spellings or {}
         return pd.DataFrame(
             {name: cast_column(X[name], kind, spellings.get(name, "")) for name, kind in self.kinds.items()}
