@@ -1,6 +1,10 @@
 """Numbers, durations and counts as reports and the command line write them."""
 
+import math
+
 _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
+_SMALL, _LARGE = 1e-4, 1e15
+_DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 3, 15
 
 
 def format_score(value: float) -> str:
@@ -21,6 +25,29 @@ def format_number(number: str) -> str:
     '−1.5e−05'
     """
     return number.replace("-", "−")
+
+
+def format_target(value: float, spread: float) -> str:
+    """Write a number of a target with the digits that tell apart numbers of its spread, at least six.
+
+    Args:
+        value: the number.
+        spread: the largest number of the target less the smallest.
+
+    >>> (
+    ...     format_target(1700000123.0, 600.0),
+    ...     format_target(2460001.07, 6.0),
+    ...     format_target(341000.4, 9e5),
+    ... )
+    ('1700000123', '2460001.07', '341000')
+    """
+    size = abs(value)
+    if size and not _SMALL <= size < _LARGE:
+        return f"{value:.6g}"
+    whole = math.floor(math.log10(size)) if size else 0
+    decimals = max(_DIGITS - 1 - whole, _SPREAD_DIGITS - math.floor(math.log10(spread)) if spread else 0)
+    text = f"{value:.{min(max(decimals, 0), _EXACT_DIGITS - 1 - whole)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_duration(seconds: float) -> str:

@@ -107,7 +107,7 @@ def predict_frame(model: Pipeline, frame: pd.DataFrame, *, proba: bool = False) 
         ) from error
     if not proba:
         return pd.DataFrame({target: answers})
-    shares = {f"probability {label}": answers[:, k] for k, label in enumerate(model.classes_)}
+    shares = {f"probability {label!s}": answers[:, k] for k, label in enumerate(model.classes_)}
     return pd.DataFrame({target: model.classes_[answers.argmax(axis=1)], **shares})
 
 
@@ -222,8 +222,15 @@ def _keep_all_rows() -> Iterator[None]:
 
 
 def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
-    """Write a table as CSV text; float32 has 7 digits worth writing."""
-    return table.to_csv(index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n")
+    """Write a table as CSV text: float32 with its 7 digits, float64 with as many as tell it apart."""
+    text = {
+        name: pa.array(table[name]).cast(pa.string()).to_pandas()
+        for name in table.columns
+        if table[name].dtype == np.float64
+    }
+    return table.assign(**text).to_csv(
+        index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n"
+    )
 
 
 def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:

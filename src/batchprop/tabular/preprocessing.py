@@ -47,7 +47,12 @@ class FittedPreprocessing(NamedTuple):
 
 
 def fit_streaming(
-    frames: Iterable[pd.DataFrame], *, target: str, task: Task | None = None, weights: str | None = None
+    frames: Iterable[pd.DataFrame],
+    *,
+    target: str,
+    task: Task | None = None,
+    weights: str | None = None,
+    from_text: bool = False,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
@@ -70,6 +75,8 @@ def fit_streaming(
         target: the column to predict, without missing values.
         task: "classification" or "regression" to overrule the rule.
         weights: the column of row weights; it is not a feature.
+        from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
+            ``read_target``.
 
     Returns:
         The columns, the fitted transformer, the target and the number of rows.
@@ -88,7 +95,7 @@ def fit_streaming(
     """
     table: _Table | None = None
     for frame in frames:
-        table = table or _Table(frame, target, task, weights)
+        table = table or _Table(frame, TargetAccumulator(target, task, from_text=from_text), weights)
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
@@ -98,16 +105,15 @@ def fit_streaming(
 class _Table:
     """The statistics of all columns and of the target."""
 
-    def __init__(self, frame: pd.DataFrame, target: str, task: Task | None, weights: str | None) -> None:
-        self.weights = weights
+    def __init__(self, frame: pd.DataFrame, target: TargetAccumulator, weights: str | None) -> None:
+        self.weights, self.target = weights, target
         self.names = list(frame.columns)
-        get_column(frame, target, "target column")
+        get_column(frame, target.name, "target column")
         if weights is not None:
             get_column(frame, weights, "weights column")
-        features = [name for name in self.names if name not in (target, weights)]
+        features = [name for name in self.names if name not in (target.name, weights)]
         budget = MemoryBudget.split(len(features))
         self.tallies = {name: ColumnAccumulator(str(name), budget) for name in features}
-        self.target = TargetAccumulator(target, task)
 
     def add(self, frame: pd.DataFrame) -> None:
         """Add the rows of a block."""

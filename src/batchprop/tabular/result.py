@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from batchprop import __version__
@@ -16,6 +17,12 @@ from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import TrainOptions, to_dict
 from batchprop.tabular.training_table import TrainingTable
+
+
+def _plain(labels: npt.NDArray[Any]) -> list[Any]:
+    """Return labels as Python's own values; 0.1 in float32 stays 0.1."""
+    return [float(str(label)) for label in labels] if labels.dtype.kind == "f" else labels.tolist()
+
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
 
@@ -110,7 +117,7 @@ class TrainingResult:
     def info(self) -> dict[str, Any]:
         """Return the content of settings.json."""
         table, target = self.table, self.table.target
-        classes = {"classes": self.pipeline.classes_.tolist()} if target.task == "classification" else {}
+        classes = {"classes": _plain(self.pipeline.classes_)} if target.task == "classification" else {}
         return {
             "format": FORMAT,
             "versions": self.versions,

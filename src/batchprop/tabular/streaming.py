@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
+from batchprop.data.files import get_delimiter
 from batchprop.data.memory import exceeds_memory, table_bytes
 from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
@@ -24,6 +24,7 @@ from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.target import Target
 from batchprop.tabular.target_statistics import read_weights
 from batchprop.tabular.training_table import TrainingTable, dataset_name
+from batchprop.tabular.transformers import TargetScaler
 
 HOLDOUT_MEMORY_DIVISOR = 8
 """Validation and test rows take at most the memory divided by this."""
@@ -110,6 +111,7 @@ def scan_table(
             on_bad_row=options.on_bad_row,
             max_skipped=options.max_skipped,
             memory=memory,
+            text=[str(options.target)],
         )
     with table:
         test, validation = options.test_fraction, VALIDATION_FRACTION * (1 - options.test_fraction)
@@ -167,7 +169,11 @@ def fit_preprocessing(
                 count_rows(len(frame))
 
     fitted = fit_streaming(
-        training(), target=str(options.target), task=options.given_task, weights=options.weights
+        training(),
+        target=str(options.target),
+        task=options.given_task,
+        weights=options.weights,
+        from_text=get_delimiter(table.files[0]) is not None,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
     held_out_table = TrainingTable(
@@ -211,9 +217,11 @@ def streaming_training_data(
     target, encoder, scaler = fitted.target, fitted.encoder, None
     X_val = encoder.transform(table.frame.iloc[split.validation])
     y_val, read_target = table.target.values[split.validation], target.read
+    if (classes := target.classes) is not None:
+        y_val = np.searchsorted(classes, y_val)
+        read_target = lambda column: np.searchsorted(classes, target.read(column))  # noqa: E731
     if is_scaled(target.task, options):
-        # Two numbers with the mean and the deviation of all.
-        scaler = StandardScaler().fit([[target.mean - target.deviation], [target.mean + target.deviation]])
+        scaler = TargetScaler().set_statistics(target.mean, target.deviation)
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
     source = TrainingSource(scan.with_transform(encoder, read_target), fractions, options.seed, on_rows)
     weights_val = table.weights_of(split.validation)

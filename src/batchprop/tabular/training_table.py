@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.datasets import load_digits
 
 from batchprop.data.arrow import get_column
+from batchprop.data.files import get_delimiter
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import LoadedTable, read_table, read_tables
 from batchprop.data.rejects import RejectedRow, RejectedRows
@@ -19,8 +20,8 @@ from batchprop.errors import DataError
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.schema import ColumnSchema, infer_schema
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import Target, Task, read_target
-from batchprop.tabular.target_statistics import TargetSpec
+from batchprop.tabular.target import Target, Task, mask_unknown
+from batchprop.tabular.target_statistics import TargetSpec, read_target
 
 FRAME = "the DataFrame"
 """The name of a table without a file, in messages and reports."""
@@ -72,6 +73,12 @@ class TrainingTable:
         return None if self.weights is None else self.weights[rows]
 
     @property
+    def target_range(self) -> tuple[float, float]:
+        """The smallest and the largest number of the target."""
+        stats, values = self.target_stats, self.target.values
+        return (stats.low, stats.high) if stats is not None else (float(values.min()), float(values.max()))
+
+    @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """The name of the row numbers, and each row's: its line in a text file, else its row."""
         if self.row_locator is not None:
@@ -103,8 +110,18 @@ def load(
     Raises:
         DataError: the file, the target or the weights cannot be used.
     """
-    name, frame = _table(path, text)
-    return _make_table(name, path, frame, target or "digit", task, weights, to_train=to_train)
+    if path is None:
+        digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
+        return _make_table("digits (from scikit-learn)", None, digits, target or "digit", task, weights)
+    target = str(target)
+    if get_delimiter(path) is not None:
+        frame = read_table(path, text=[*text, target])
+        return _make_table(path.name, path, frame, target, task, weights, to_train=to_train, from_text=True)
+    # Missing values would turn the integers of the target into floats, which merge long ones.
+    whole = read_tables(path, target, on_bad_row="skip", max_skipped=1.0)
+    frame = whole.frame.set_axis(whole.row_numbers - 1)
+    table = _make_table(path.name, path, frame, target, task, weights, to_train=to_train)
+    return replace(table, left_out=len(whole.skipped))
 
 
 def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
@@ -122,9 +139,33 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
         return load(None, options.target, task, weights)
     if isinstance(data, pd.DataFrame):
         return _from_frame(data, options)
-    whole = read_tables(data, options.target, on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
-    table = _make_table(dataset_name(whole.files), data[0], whole.frame, options.target, task, weights)
+    whole = read_tables(
+        data,
+        options.target,
+        text=[options.target],
+        on_bad_row=options.on_bad_row,
+        max_skipped=options.max_skipped,
+    )
+    from_text = whole.unit == "line"
+    if from_text:
+        whole = _reject_unknown(whole, options.target)
+    name = dataset_name(whole.files)
+    table = _make_table(name, data[0], whole.frame, options.target, task, weights, from_text=from_text)
     return replace(table, left_out=len(whole.skipped), skipped=whole.skipped, row_locator=_row_locator(whole))
+
+
+def _reject_unknown(whole: LoadedTable, target: str) -> LoadedTable:
+    """Reject the rows of a CSV file whose target is a word that means "missing" among numbers."""
+    known = mask_unknown(whole.frame[target]).notna().to_numpy()
+    for row in np.flatnonzero(~known):
+        file, line = whole.files[whole.file_index[row]], int(whole.row_numbers[row])
+        whole.skipped.add(file, line, f"its target {target!r} is missing", remedy="fill it in")
+    whole.skipped.check_share(known.sum() + len(whole.skipped))
+    return whole._replace(
+        frame=whole.frame[known].reset_index(drop=True),
+        file_index=whole.file_index[known],
+        row_numbers=whole.row_numbers[known],
+    )
 
 
 def _from_frame(frame: pd.DataFrame, options: TrainOptions) -> TrainingTable:
@@ -171,13 +212,16 @@ def _make_table(
     weights: str | None,
     *,
     to_train: bool = True,
+    from_text: bool = False,
 ) -> TrainingTable:
     """Split a table into columns, target and weights, and classify the columns."""
     column = get_column(frame, target, "target column")
+    if from_text:
+        column = mask_unknown(column)
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
-    wanted = read_target(column[known], task)
+    wanted = read_target(column[known], task, from_text=from_text)
     if to_train:
         check_enough(wanted)
     features = frame[known].drop(columns=[target, *filter(None, [weights])])
@@ -190,13 +234,6 @@ def _make_table(
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
     )
-
-
-def _table(path: Path | None, text: Collection[str]) -> tuple[str, pd.DataFrame]:
-    if path is not None:
-        return path.name, read_table(path, text=text)
-    digits = load_digits(as_frame=True)
-    return "digits (from scikit-learn)", digits.frame.rename(columns={"target": "digit"})
 
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
