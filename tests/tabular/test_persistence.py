@@ -17,7 +17,7 @@ import batchprop as bp
 from batchprop.errors import DataError, ModelError
 from batchprop.tabular.persistence import MODEL, atomic_file, atomic_folder, load_pipeline, save_pipeline
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.transformers import make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 
 
 class Foreign(BaseEstimator):

@@ -175,9 +175,9 @@ def _warn_of_offsets(steps: list[Any]) -> None:
         columns = [str(index) if names is None else repr(str(names[index])) for index in lost]
         worst = lost[ratio[lost].argmax()]
         warn(
-            f"X is float32 in the graph, which rounds column{'s' * (len(lost) > 1)} {join_truncated(columns)} of "
-            f"{type(step).__name__} by much of their spread (about {offset[worst]:g} ± {spread[worst]:g}): export "
-            "with dtype='float64', or subtract the offset before"
+            f"X is float32 in the graph, which loses much of the spread of column"
+            f"{'s' * (len(lost) > 1)} {join_truncated(columns)} before the {type(step).__name__} (about "
+            f"{offset[worst]:g} ± {spread[worst]:g}): export with dtype='float64', or subtract it first"
         )
 
 

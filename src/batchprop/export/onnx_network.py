@@ -180,8 +180,8 @@ def label_type(estimator: Any) -> Any:
     kinds = {_as_typed(labels).dtype.kind for labels in classes}
     if kinds == {"u"} and any(labels.max() > _MAX_INT64 for labels in classes):
         raise InputError(
-            f"the classes {estimator.classes_!r} hold integers of 2⁶³ and more, which int64, the type of labels "
-            "in ONNX, does not hold: train on their text, as y.astype(str)"
+            f"the classes {estimator.classes_!r} hold integers from 2⁶³ on, too large for int64, the type of "
+            "labels in ONNX: train on their text, as y.astype(str)"
         )
     if len(kinds) != 1 or not kinds <= set(_LABEL_TYPES):
         raise InputError(

@@ -24,7 +24,7 @@ def check_target(model: Any) -> None:
 
 
 def write_target(graph: Graph, operator: Any) -> None:
-    """Write the inverse transform to the target's own units, in float64: ``y = scale · prediction + mean``."""
+    """Write the inverse transform to the target's units, in float64: ``y = scale · prediction + mean``."""
     scaler = operator.raw_operator.transformer_
     y = graph.cast(operator.inputs[0].full_name, np.float64)
     if scaler.scale_ is not None:

@@ -222,15 +222,13 @@ def _keep_all_rows() -> Iterator[None]:
 
 
 def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
-    """Write a table as CSV text: float32 with its 7 digits, float64 with as many as tell it apart."""
+    """Write a table as CSV text; a number has as many digits as tell it apart from any other of its type."""
     text = {
         name: pa.array(table[name]).cast(pa.string()).to_pandas()
         for name in table.columns
-        if table[name].dtype == np.float64
+        if table[name].dtype.kind == "f"
     }
-    return table.assign(**text).to_csv(
-        index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n"
-    )
+    return table.assign(**text).to_csv(index=False, header=names, sep=delimiter, lineterminator="\n")
 
 
 def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
