@@ -4,7 +4,7 @@ import math
 
 _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
 _SMALL, _LARGE = 1e-4, 1e15
-_DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 3, 15
+_DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 5, 17
 
 
 def format_score(value: float) -> str:
@@ -34,19 +34,18 @@ def format_target(value: float, spread: float) -> str:
         value: the number.
         spread: the largest number of the target less the smallest.
 
-    >>> (
-    ...     format_target(1700000123.0, 600.0),
-    ...     format_target(2460001.07, 6.0),
-    ...     format_target(341000.4, 9e5),
-    ... )
-    ('1700000123', '2460001.07', '341000')
+    >>> format_target(1700000123.0, 600.0), format_target(2460001.07, 6.0)
+    ('1700000123', '2460001.07')
+    >>> format_target(341000.4, 9e5), format_target(1.25e15, 3e15)
+    ('341000', '1.25e+15')
     """
     size = abs(value)
-    if size and not _SMALL <= size < _LARGE:
-        return f"{value:.6g}"
-    whole = math.floor(math.log10(size)) if size else 0
-    decimals = max(_DIGITS - 1 - whole, _SPREAD_DIGITS - math.floor(math.log10(spread)) if spread else 0)
-    text = f"{value:.{min(max(decimals, 0), _EXACT_DIGITS - 1 - whole)}f}"
+    place = math.floor(math.log10(size)) if size else 0  # of the first digit
+    last = place - math.floor(math.log10(spread)) + _SPREAD_DIGITS if spread else 0
+    digits = min(max(_DIGITS, last), _EXACT_DIGITS)
+    if size and not _SMALL <= size < _LARGE and digits <= max(place, _DIGITS):
+        return f"{value:.{digits}g}"
+    text = f"{value:.{max(digits - 1 - place, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -224,7 +224,7 @@ def _keep_all_rows() -> Iterator[None]:
 def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
     """Write a table as CSV text; a number has as many digits as tell it apart from any other of its type."""
     text = {
-        name: pa.array(table[name]).cast(pa.string()).to_pandas()
+        name: pa.array(table[name]).cast(pa.string()).to_numpy(zero_copy_only=False)
         for name in table.columns
         if table[name].dtype.kind == "f"
     }
