@@ -186,7 +186,7 @@ def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> No
     spread = 0.0 if task == "classification" else float(np.ptp(examples["given_label"]))
     written = str if task == "classification" else partial(format_target, spread=spread)
     most = examples.head(top)
-    columns = (most[name] for name in (locator, "given_label", "predicted_label", "why"))
+    columns = (most[name].to_numpy() for name in (locator, "given_label", "predicted_label", "why"))
     for number, (row, label, prediction, why) in enumerate(zip(*columns, strict=True), start=1):
         table.add_row(str(number), str(row), written(label), written(prediction), why)
     out.print(table, "")

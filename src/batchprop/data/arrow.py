@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from batchprop.errors import DataError, did_you_mean, join_truncated
 
+_INT64_DIGITS = 18
 _UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -25,6 +26,8 @@ def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return simplify(_cast_or_refuse(column, kind.value_type))
+    if pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS:
+        return pc.cast(column, pa.int64())  # float64 would merge long ids
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_time(kind):

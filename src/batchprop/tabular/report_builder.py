@@ -184,7 +184,8 @@ def _suspicious_section(result: TrainingResult, examples: pd.DataFrame | None) -
     low, high = (0.0, 0.0) if classes else result.table.target_range
     written = str if classes else lambda value: format_number(format_target(value, high - low))
     predicted = "predicted" if classes else "expected"
-    rows = zip(*(most[name] for name in (locator, "given_label", "predicted_label", "why")), strict=True)
+    columns = (most[name].to_numpy() for name in (locator, "given_label", "predicted_label", "why"))
+    rows = zip(*columns, strict=True)
     table = Table(
         f"The {len(most)} most suspicious of {_rows(len(examples), 'training row')}",
         (str(locator), "given", predicted, "why"),
