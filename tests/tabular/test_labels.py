@@ -2,6 +2,8 @@
 
 import csv
 import io
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -59,6 +61,7 @@ TYPES = {
     pa.binary(): st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5).map(
         str.encode
     ),
+    pa.decimal128(18): st.integers(10**17, 10**17 + 9).map(Decimal),
     pa.dictionary(pa.int8(), pa.string()): st.sampled_from(["007", "7", " 7", "NA"]),
 }
 
@@ -108,13 +111,15 @@ def test_label_of_a_typed_column_keeps_its_type(kind, data, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "labels.parquet"
     pa.parquet.write_table(pa.table({"x": [i % 7 for i in range(ROWS)], "y": column}), path)
     labels = [label.decode() if isinstance(label, bytes) else label for label in column.to_pylist()]
-    dtype = kind.to_pandas_dtype() if pa.types.is_primitive(kind) else np.str_
+    dtype = np.int64 if pa.types.is_decimal(kind) else np.str_
+    dtype = kind.to_pandas_dtype() if pa.types.is_primitive(kind) and dtype is np.str_ else dtype
     targets = [
         read_tables(path, "y").frame["y"],
         column.to_pandas(),
         pd.Series(column.to_pylist(), dtype=object),
     ]
-    for target in targets[: 3 if kind in {pa.bool_(), pa.string()} else 2]:
+    n_frames = {pa.bool_(): 2, pa.string(): 2, pa.decimal128(18): 0}.get(kind, 1)
+    for target in targets[: 1 + n_frames]:
         values = read_target(target.rename("y"), "classification").values
         assert (values.tolist(), values.dtype.type) == (labels, np.dtype(dtype).type)
     spec, read = streamed(path, from_text=False)
@@ -241,7 +246,8 @@ def test_word_for_missing_among_the_numbers_of_a_csv_target_is_a_row_without_a_t
 
 
 def test_onnx_refuses_labels_beyond_its_integers_and_warns_of_lost_digits():
-    X, options = np.array([[1e9], [1e9 + 20]] * 10), {"max_iter": 300, "learning_rate_init": 0.1, "tol": 0.01}
+    X = np.array([[1e9], [1e9 + 20]] * 10)
+    options: dict[str, Any] = {"max_iter": 300, "learning_rate_init": 0.1, "tol": 0.01}
     clf = bp.MLPClassifier((), **options).fit(X - 1e9, np.array([2**63, 1] * 10, dtype=np.uint64))
     with pytest.raises(InputError, match="integers from 2⁶³ on"):
         convert_model(clf)

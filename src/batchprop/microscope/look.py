@@ -233,7 +233,7 @@ def _outputs(estimator: Any, y: Any, K: int) -> list[str]:
 
 
 def _format_targets(y: NDArray[Any]) -> list[str]:
-    """Format each row's target: a class as it is, a number with 6 digits or more, several joined by commas."""
+    """Format each row's target: a class as it is, a number with 6 digits or more, several with commas."""
     rows = (y[:, None] if y.ndim == 1 else y).tolist()
     numbers = {value for row in rows for value in row if isinstance(value, float)}
     # As many digits as tell the numbers apart: they may share the first six.
