@@ -375,6 +375,9 @@ class TargetAccumulator:
         Raises:
             DataError: it holds dates, infinities, whole numbers beyond 64 bits, or numbers beyond 1e30.
         """
+        if self._spelling == Spelling():
+            # Nothing but "None", or no rows.
+            self._spelling = Spelling(numbers=False, integers=False, dates=False)
         self._check_words()
         task, reason = self._infer_task() if self.task is None else (self.task, "as asked for")
         if task == "classification":
