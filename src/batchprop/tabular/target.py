@@ -212,7 +212,8 @@ def read_spelling(words: pd.Series) -> Spelling:
 
 def as_text(words: pd.Series) -> pa.Array:
     """Return words (n,) as Arrow's text."""
-    return pa.array(words.to_numpy(object), pa.large_string())
+    # pandas keeps its own type of text as Arrow's: there is nothing to copy.
+    return pa.array(words if words.dtype != object else words.to_numpy(), pa.large_string())
 
 
 def _are_integers(text: pa.Array) -> bool:
@@ -297,7 +298,7 @@ def read_numbers(column: pd.Series, values: npt.NDArray[Any]) -> Floats:
     """
     if values.dtype.kind not in "OU":
         return values.astype(np.float64)
-    numbers = parse_numbers(pd.Series(values, dtype=object))
+    numbers = parse_numbers(column if values.dtype == object else pd.Series(values, dtype=object))
     if numbers is None or np.isnan(numbers).any():
         plain = pc.match_substring_regex(pa.array(values.tolist(), pa.large_string()), _NUMBER)
         first = values[int(np.argmin(plain.to_numpy(zero_copy_only=False)))]
