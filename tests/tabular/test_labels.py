@@ -260,3 +260,19 @@ def test_onnx_refuses_labels_beyond_its_integers_and_warns_of_lost_digits():
         convert_model(model)
     graph = onnxruntime.InferenceSession(convert_model(model, "float64").SerializeToString())
     assert graph.run(None, {"X": X})[0].tolist() == model.predict(frame).tolist() == [0, 1] * 10
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0.5], "give one label for each class"),
+        ([0.5, 0.25], "not in ascending order"),
+    ],
+)
+def test_relabel_takes_one_label_for_each_class_in_order(labels, message):
+    clf = bp.MLPClassifier((), max_iter=20, tol=1.0).fit([[0.0], [1.0]], [0, 1], record_examples=True)
+    with pytest.raises(InputError, match=message):
+        clf.relabel(labels)
+    assert clf.relabel([0.25, 0.5]).examples_["given_label"].tolist() == [0.25, 0.5]
+    X = np.array([[0.0], [1.0]])
+    assert clf.score(X, np.append(clf.predict(X[:1]), 7.5), sample_weight=[3, 1]) == 0.75

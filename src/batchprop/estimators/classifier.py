@@ -395,6 +395,9 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
     def _accuracy(self, y: Any, predicted: NDArray[Any], weights: Any) -> float:
         if self._target_kind == MULTIOUTPUT:
             return float(np.average(np.all(np.asarray(y) == predicted, axis=1), weights=weights))
+        if predicted.dtype.kind == "f":
+            # Of `relabel`: scikit-learn refuses fractions as labels.
+            return float(np.average(np.asarray(y) == predicted, weights=weights))
         return float(accuracy_score(y, predicted, sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:
