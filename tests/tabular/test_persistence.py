@@ -12,13 +12,12 @@ from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
 from batchprop.errors import DataError, ModelError
 from batchprop.tabular.persistence import MODEL, atomic_file, atomic_folder, load_pipeline, save_pipeline
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.transformers import make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 
 
 class Foreign(BaseEstimator):
@@ -47,7 +46,7 @@ def model_of(task):
     network = {
         "classes": bp.MLPClassifier((3,), solver="sgd", learning_rate_init=0.1, max_iter=2, tol=0),
         "numbers": TransformedTargetRegressor(
-            bp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2), transformer=StandardScaler()
+            bp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2), transformer=TargetScaler()
         ),
     }[task]
     y = frame["b"].to_numpy(str) if task == "classes" else frame["a"].to_numpy()
@@ -130,7 +129,7 @@ def test_file_with_a_foreign_type_is_refused(saved, tmp_path, module, name):
 
 def test_nested_foreign_estimator_is_refused(tmp_path):
     path = tmp_path / MODEL
-    skops.io.dump(make_pipeline(StandardScaler(), Foreign()), path)
+    skops.io.dump(make_pipeline(TargetScaler(), Foreign()), path)
     check_refused(path, "Foreign")
 
 
@@ -164,7 +163,7 @@ def test_model_with_a_missing_part_is_refused(saved, tmp_path, lacking):
 
 def test_valid_file_that_is_not_a_model_is_refused(tmp_path):
     path = tmp_path / MODEL
-    for other in (StandardScaler(), make_pipeline(StandardScaler()), [1, 2]):
+    for other in (TargetScaler(), make_pipeline(TargetScaler()), [1, 2]):
         skops.io.dump(other, path)
         check_refused(path, "is no model as `batchprop train` writes it")
     skops.io.dump(LinearRegression(), path)

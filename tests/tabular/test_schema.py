@@ -7,7 +7,7 @@ import pytest
 from batchprop.data.arrow import get_column
 from batchprop.errors import DataError
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.target import read_target
+from batchprop.tabular.target_statistics import read_target
 
 ROWS = 40
 
@@ -130,14 +130,14 @@ def test_task_can_be_overridden():
     assert numbers.task == "regression"
     assert numbers.values.dtype == np.float64
     classes = read_target(pd.Series([0.5, 1.5, 0.5], name="y"), "classification")
-    assert classes.values.tolist() == ["0.5", "1.5", "0.5"]
+    assert classes.values.tolist() == [0.5, 1.5, 0.5]
 
 
 @pytest.mark.parametrize(
     ("values", "labels"),
     [
-        ([0.0, 1.0], [0, 1]),
-        (pd.array([True, False], dtype="boolean"), ["true", "false"]),
+        ([0.0, 1.0], [0.0, 1.0]),
+        (pd.array([True, False], dtype="boolean"), [True, False]),
         (["a", "b"], ["a", "b"]),
     ],
 )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
-from batchprop.tabular.target import Task, read_target
-from batchprop.tabular.target_statistics import TargetAccumulator
+from batchprop.tabular.target import Task
+from batchprop.tabular.target_statistics import TargetAccumulator, read_target
 
 ROWS = 60
 
@@ -80,7 +80,7 @@ def test_target_does_not_depend_on_block_boundaries(values, places):
 
 def test_blocks_of_integers_are_read_like_the_float_target():
     target = learned(pd.Series([0.5, 1.0] * 10, name="y"), "classification")
-    assert target.read(pd.Series([1, 2], name="y")).tolist() == ["1", "2"]
+    assert target.read(pd.Series([1, 2], name="y")).tolist() == [1.0, 2.0]
     assert target.read(pd.Series([], dtype=float)).tolist() == []
 
 

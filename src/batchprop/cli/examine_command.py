@@ -6,19 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from sklearn.metrics import PredictionErrorDisplay
-from sklearn.preprocessing import StandardScaler
 
 from batchprop.cli.console import make_console, make_table, show_data, show_network
 from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
-from batchprop.report.format import count_epochs, format_duration
+from batchprop.report.format import count_epochs, format_duration, format_target
 from batchprop.tabular.diagnostics import explain_label, explain_number
 from batchprop.tabular.fit import layer_sizes, make_network, network_parameters, translate_errors
 from batchprop.tabular.history import History, history_callback
@@ -27,7 +27,7 @@ from batchprop.tabular.persistence import atomic_file, write_errors
 from batchprop.tabular.predictions import write
 from batchprop.tabular.target import Task
 from batchprop.tabular.training_table import TrainingTable, load
-from batchprop.tabular.transformers import make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 
 IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -116,14 +116,15 @@ def examine(console: Console, table: TrainingTable, options: TrainOptions) -> Ex
 
 
 def _examine_classes(X: Any, y: Any, parameters: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
-    network = make_network("classification", **parameters).fit(X, y, record_examples=True)
-    examples = network.examples_
+    classes, indices = np.unique(y, return_inverse=True)
+    network = make_network("classification", **parameters).fit(X, indices, record_examples=True)
+    examples = network.relabel(classes).examples_
     examples.insert(2, "why", explain_label(examples))
     return network, examples
 
 
 def _examine_numbers(X: Any, y: Any, parameters: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
-    scaler = StandardScaler()
+    scaler = TargetScaler()
     scaled = scaler.fit_transform(y[:, None])[:, 0]
     network = make_network("regression", **parameters).fit(X, scaled, record_examples=True)
     examples = network.examples_
@@ -182,9 +183,10 @@ def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> No
     if not top:
         return
     table = make_table("", locator, "given", predicted, "why", right=[0, 1])
-    written = str if task == "classification" else "{:.6g}".format
+    spread = 0.0 if task == "classification" else float(np.ptp(examples["given_label"]))
+    written = str if task == "classification" else partial(format_target, spread=spread)
     most = examples.head(top)
-    columns = (most[name] for name in (locator, "given_label", "predicted_label", "why"))
+    columns = (most[name].to_numpy() for name in (locator, "given_label", "predicted_label", "why"))
     for number, (row, label, prediction, why) in enumerate(zip(*columns, strict=True), start=1):
         table.add_row(str(number), str(row), written(label), written(prediction), why)
     out.print(table, "")

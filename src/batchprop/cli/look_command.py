@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from batchprop.cli.console import make_console, show_data, show_network
 from batchprop.cli.progress import progress
@@ -23,7 +23,7 @@ from batchprop.tabular.persistence import atomic_file, load_pipeline, write_erro
 from batchprop.tabular.predictions import OUTPUT_DELIMITERS, text_columns
 from batchprop.tabular.target import Task
 from batchprop.tabular.training_table import TrainingTable, load
-from batchprop.tabular.transformers import make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 
 Size = tuple[int, int]
 
@@ -126,17 +126,20 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
     show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
     task = table.target.task
-    classes = task == "classification"
-    y = table.target.values if classes else _standardise(table.target.values)
+    classes = table.classes if task == "classification" else None
+    y = _standardise(table.target.values) if classes is None else table.target.values
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
         parameters = network_parameters(options, task, len(X), history_callback(history, show))
         # Without momentum each update is W − α dW, as the page shows it. Such a fit is too small for JAX.
         network = make_network(task, **{**parameters, "momentum": 0.0, "tol": 0.0, "engine": "numpy"})
-        network.fit(X.to_numpy(), y, record_examples=True)
+        fitted = y if classes is None else np.searchsorted(classes, y)
+        network.fit(X.to_numpy(), fitted, record_examples=True)
     if not history:
         # Ctrl-C came before the end of the first epoch: there is nothing to show.
         raise KeyboardInterrupt
-    return MicroscopeInput(network, X, _series(table, y), _about(table, scaled=not classes), images)
+    if classes is not None:
+        network.relabel(classes)
+    return MicroscopeInput(network, X, _series(table, y), _about(table, scaled=classes is None), images)
 
 
 def _pixels(data: TrainingTable) -> pd.DataFrame:
@@ -154,7 +157,7 @@ def _series(data: TrainingTable, y: Any) -> pd.Series:
 
 
 def _standardise(y: Any) -> Any:
-    return StandardScaler().fit_transform(y[:, None])[:, 0]
+    return TargetScaler().fit_transform(y[:, None])[:, 0]
 
 
 def _to_feature_frame(columns: Pipeline, data: TrainingTable) -> pd.DataFrame:
@@ -200,6 +203,10 @@ def _load(model: Path, source: LookSource) -> MicroscopeInput:
     target = pipeline["columns"].target if path else None
     table = load(path, target, task, to_train=False, text=text_columns(pipeline))
     y: Any = table.target.values
+    if task == "classification":
+        # A file of few rows does not show whether 12 is a number or one of several codes.
+        labels = {str(label): label for label in pipeline.classes_}
+        y = np.array([labels.get(str(label), label) for label in y])
     scaled = hasattr(last, "transformer_")
     if scaled:
         y = last.transformer_.transform(y[:, None])[:, 0]

@@ -23,7 +23,7 @@ from batchprop.playground.session import File
 from batchprop.playground.trainer import LastBatch
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import read_target
+from batchprop.tabular.target_statistics import read_target
 from batchprop.tabular.transformers import make_preprocessor
 
 _TEXT, _PARQUET = (".csv", ".tsv", ".tab"), (".parquet", ".pq")

@@ -74,7 +74,7 @@ def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> 
         with (
             options.predict(pipeline, files, observer) as tables,
             write_errors(out),
-            prediction_writer(part, options.keep) as write,
+            prediction_writer(part) as write,
         ):
             for table in tables:
                 write(table)
@@ -97,7 +97,7 @@ def to_stdout(model: Path, options: PredictOptions) -> None:
     # In a terminal the predictions themselves show the progress; otherwise a bar is not needed.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
-    write = csv_appender(_write_stdout, exact=options.keep)
+    write = csv_appender(_write_stdout)
     files, observer = expand_paths(options.tables), ConsoleObserver(console)
     with options.predict(pipeline, files, observer) as tables:
         for table in tables:

@@ -6,9 +6,11 @@ import numpy as np
 
 from batchprop.cli.walk_command import ExampleBatch, sample, sample_note
 from batchprop.data.arrow import get_column
+from batchprop.data.files import get_delimiter
 from batchprop.data.reader import read_table
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.target import Task, read_target
+from batchprop.tabular.target import Task, mask_unknown
+from batchprop.tabular.target_statistics import read_target
 from batchprop.tabular.transformers import make_preprocessor
 
 
@@ -18,10 +20,12 @@ def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed:
     Raises:
         DataError: the table or its target cannot be used.
     """
-    frame = read_table(path)
+    from_text = get_delimiter(path) is not None
+    frame = read_table(path, text=[target_name])
     column = get_column(frame, target_name, "target column")
-    frame = frame[column.notna()]
-    target = read_target(frame[target_name], task)
+    column = mask_unknown(column) if from_text else column
+    frame, column = frame[column.notna()], column[column.notna()]
+    target = read_target(column, task, from_text=from_text)
     features = frame.drop(columns=target_name)
     X = make_preprocessor(infer_schema(features), len(features)).fit_transform(features).astype(np.float64)
     encoded = "1 feature" if X.shape[1] == 1 else f"{X.shape[1]} features"

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from batchprop.errors import DataError, did_you_mean, join_truncated
 
+_INT64_DIGITS = 18
 _UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -26,7 +27,9 @@ def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         return simplify(_cast_or_refuse(column, kind.value_type))
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
-        return pc.cast(column, pa.float64())
+        # Whole decimals may be long ids, which float64 would merge.
+        is_whole = pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS
+        return pc.cast(column, pa.int64() if is_whole else pa.float64())
     if pa.types.is_time(kind):
         return _to_seconds(pc.cast(column, pa.time64("ns")), 1e9)
     if pa.types.is_duration(kind):

@@ -289,6 +289,41 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
             y, predicted = _safe_indexing(y, rows), predicted[rows]
         return self._accuracy(y, predicted, weights)
 
+    def relabel(self, labels: Any) -> Self:
+        """Give the classes other labels, in the same order, of any type.
+
+        ``fit`` takes the labels that scikit-learn's classifiers take. A network for others, such as
+        fractions, is fitted to their indices and then relabelled.
+
+        Args:
+            labels: ``(K,)``, different from each other and in ascending order.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: there are not as many labels as classes, they are not sorted, or there are several
+                targets.
+
+        Example:
+            >>> clf = MLPClassifier((), max_iter=20, tol=1.0).fit([[0.0], [1.0]], [0, 1])
+            >>> clf.relabel([0.25, 0.5]).classes_.tolist()
+            [0.25, 0.5]
+        """
+        before, labels = self._classes(), np.asarray(labels)
+        if before.kind not in {BINARY, MULTICLASS} or labels.shape != before.labels.shape:
+            raise InputError(
+                f"labels has shape {labels.shape}, and the {before.kind} network has the classes "
+                f"{before.labels}: give one label for each class"
+            )
+        if not (labels[:-1] < labels[1:]).all():
+            raise InputError(f"labels={labels} are not in ascending order: sort them, each once")
+        self.classes_ = labels
+        if (records := self._records()) is not None:
+            for name in ("given_label", "predicted_label"):
+                records[name] = labels[np.searchsorted(before.labels, records[name])]
+        return self
+
     # ---- hooks of BaseMLP
 
     def _classes(self) -> TargetEncoding:
@@ -360,6 +395,9 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
     def _accuracy(self, y: Any, predicted: NDArray[Any], weights: Any) -> float:
         if self._target_kind == MULTIOUTPUT:
             return float(np.average(np.all(np.asarray(y) == predicted, axis=1), weights=weights))
+        if predicted.dtype.kind == "f":
+            # Of `relabel`: scikit-learn refuses fractions as labels.
+            return float(np.average(np.asarray(y) == predicted, weights=weights))
         return float(accuracy_score(y, predicted, sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from batchprop.errors import BatchpropError, InputError, ParameterError, require_extra
+from batchprop.errors import BatchpropError, InputError, ParameterError, join_truncated, require_extra, warn
 from batchprop.export.onnx_converters import (
     CONVERTERS,
     ConversionContext,
@@ -26,6 +26,16 @@ from batchprop.files import atomic_write
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+_OFFSETS = {
+    "StandardScaler": ("mean_", "scale_"),
+    "RobustScaler": ("center_", "scale_"),
+    "MinMaxScaler": ("data_min_", "data_range_"),
+}
+"""The attributes of scikit-learn's scalers that hold the offset and the spread of each column."""
+
+_MAX_OFFSET = 1e-3 * 2.0**24
+"""In spreads: beyond it, float32 rounds by more than a thousandth of the spread."""
 
 _CONVERSION_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -47,13 +57,17 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = Non
     missing), int64 microseconds since 1970 for dates (−2⁶³ where missing). Any other model has one input
     ``X`` ``(n, n_0)``. A classifier has the outputs ``label`` ``(n,)`` and ``probabilities`` ``(n, K)``, and
     for several targets ``label`` ``(n, T)``, ``probabilities_0``, ``probabilities_1``, ...; a regressor has
-    the output ``variable`` ``(n, K)``.
+    the output ``variable`` ``(n, K)``, float64 where the target was standardised.
 
     Args:
         model: a fitted ``MLPClassifier`` or ``MLPRegressor``, or a pipeline that ends in one.
         path: the file to write; an existing file is replaced.
         dtype: the type of ``X`` and of the network, ``"float32"`` or ``"float64"``; None takes that of the
             weights. A pipeline of ``batchprop train`` ignores it.
+
+    Warns:
+        UserWarning: ``X`` is float32, and a scaler takes an offset from a column that is so large beside the
+            column's spread that float32 rounds most of it away.
 
     Raises:
         NotFittedError: the model is not fitted.
@@ -89,6 +103,8 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
             CONVERTERS[name].check(step)
     inputs = _graph_inputs(steps, dtype)
     is_table = bool(inputs[0].kind)
+    if not is_table and inputs[0].dtype is np.float32:
+        _warn_of_offsets(steps)
     context = make_context(steps, np.float32 if is_table else inputs[0].dtype)
     with _conversion_errors():
         proto: ModelProto = skl2onnx.convert_sklearn(
@@ -141,6 +157,28 @@ def _graph_inputs(steps: list[Any], dtype: str | None) -> list[Input]:
     weights = next((step.coefs_[0].dtype for step in steps if hasattr(step, "coefs_")), "float32")
     width = next(int(step.n_features_in_) for step in steps if hasattr(step, "n_features_in_"))
     return [Input("X", np.dtype(dtype or weights).type, width)]
+
+
+def _warn_of_offsets(steps: list[Any]) -> None:
+    """Warn of columns whose values, far from 0 beside their spread, float32 does not tell apart."""
+    for step in steps:
+        name = next((name for name in _OFFSETS if name == type(step).__name__), None)
+        if name is None:
+            continue
+        offset, spread = (getattr(step, attribute) for attribute in _OFFSETS[name])
+        if offset is None or spread is None:
+            continue
+        ratio = np.abs(offset) / np.where(spread == 0, np.inf, spread)
+        if not (lost := np.flatnonzero(ratio > _MAX_OFFSET)).size:
+            continue
+        names = getattr(step, "feature_names_in_", None)
+        columns = [str(index) if names is None else repr(str(names[index])) for index in lost]
+        worst = lost[ratio[lost].argmax()]
+        warn(
+            f"X is float32 in the graph, which loses much of the spread of column"
+            f"{'s' * (len(lost) > 1)} {join_truncated(columns)} before the {type(step).__name__} (about "
+            f"{offset[worst]:g} ± {spread[worst]:g}): export with dtype='float64', or subtract it first"
+        )
 
 
 def _zipmap_options(steps: list[Any]) -> dict[int, dict[str, bool]]:

@@ -189,8 +189,9 @@ CONVERTERS: dict[str, Converter] = {
     ),
     "sklearn TransformedTargetRegressor": Converter(
         _check_target,
-        lambda model, dtype: [("variable", dtype, model.regressor_.n_outputs_)],
-        lambda graph, operator, context: write_target(graph, operator, dtype=context.dtype),
+        # Not the network's type: a target with a large offset needs more digits than float32 has.
+        lambda model, _: [("variable", np.float64, model.regressor_.n_outputs_)],
+        lambda graph, operator, _: write_target(graph, operator),
     ),
 }
 """The converter of each kind of step, by its package and class."""

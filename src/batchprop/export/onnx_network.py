@@ -28,6 +28,7 @@ from batchprop.network import broadcast_to_layers
 
 Formula = Callable[["TypedGraph", Value], Value]
 
+_MAX_INT64 = np.iinfo(np.int64).max
 _LABEL_TYPES = {"i": np.int64, "u": np.int64, "b": np.bool_, "f": np.float64, "U": np.str_}
 
 
@@ -177,6 +178,11 @@ def label_type(estimator: Any) -> Any:
     multioutput = isinstance(estimator.classes_, list)
     classes = estimator.classes_ if multioutput else [estimator.classes_]
     kinds = {_as_typed(labels).dtype.kind for labels in classes}
+    if kinds == {"u"} and any(labels.max() > _MAX_INT64 for labels in classes):
+        raise InputError(
+            f"the classes {estimator.classes_!r} hold integers from 2⁶³ on, too large for int64, the type of "
+            "labels in ONNX: train on their text, as y.astype(str)"
+        )
     if len(kinds) != 1 or not kinds <= set(_LABEL_TYPES):
         raise InputError(
             f"the classes {estimator.classes_!r} do not have one type that ONNX supports: "

@@ -21,6 +21,7 @@ MAX_ROWS = 64
 MAX_SNAPSHOTS = 6
 
 _IMAGE_DIMENSIONS = 3
+_DIGITS = (6, 9, 12, 17)
 
 
 @dataclass(frozen=True)
@@ -232,10 +233,16 @@ def _outputs(estimator: Any, y: Any, K: int) -> list[str]:
 
 
 def _format_targets(y: NDArray[Any]) -> list[str]:
-    """Format each row's target: a class as it is, a number with 6 digits, several joined by commas."""
+    """Format each row's target: a class as it is, a number with 6 digits or more, several with commas."""
     rows = (y[:, None] if y.ndim == 1 else y).tolist()
+    numbers = {value for row in rows for value in row if isinstance(value, float)}
+    # As many digits as tell the numbers apart: they may share the first six.
+    for digits in _DIGITS:
+        if len({f"{value:.{digits}g}" for value in numbers}) == len(numbers):
+            break
     return [
-        ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row) for row in rows
+        ", ".join(f"{value:.{digits}g}" if isinstance(value, float) else str(value) for value in row)
+        for row in rows
     ]
 
 

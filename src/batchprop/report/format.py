@@ -1,6 +1,10 @@
 """Numbers, durations and counts as reports and the command line write them."""
 
+import math
+
 _WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
+_SMALL, _LARGE = 1e-4, 1e15
+_DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 5, 17
 
 
 def format_score(value: float) -> str:
@@ -21,6 +25,28 @@ def format_number(number: str) -> str:
     '−1.5e−05'
     """
     return number.replace("-", "−")
+
+
+def format_target(value: float, spread: float) -> str:
+    """Write a number of a target with the digits that tell apart numbers of its spread, at least six.
+
+    Args:
+        value: the number.
+        spread: the largest number of the target less the smallest.
+
+    >>> format_target(1700000123.0, 600.0), format_target(2460001.07, 6.0)
+    ('1700000123', '2460001.07')
+    >>> format_target(341000.4, 9e5), format_target(1.25e15, 3e15)
+    ('341000', '1.25e+15')
+    """
+    size = abs(value)
+    place = math.floor(math.log10(size)) if size else 0  # of the first digit
+    last = place - math.floor(math.log10(spread)) + _SPREAD_DIGITS if spread else 0
+    digits = min(max(_DIGITS, last), _EXACT_DIGITS)
+    if size and not _SMALL <= size < _LARGE and digits <= max(place, _DIGITS):
+        return f"{value:.{digits}g}"
+    text = f"{value:.{max(digits - 1 - place, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_duration(seconds: float) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
     from batchprop.tabular.schema import ColumnSchema, infer_schema
     from batchprop.tabular.split import stratified_split
-    from batchprop.tabular.target import Target, read_target
+    from batchprop.tabular.target import Target
+    from batchprop.tabular.target_statistics import read_target
     from batchprop.tabular.train import train_table
     from batchprop.tabular.transformers import make_preprocessor
 
@@ -39,7 +40,8 @@ _HOMES = {
     "tabular.preprocessing": ("FittedPreprocessing", "fit_streaming"),
     "tabular.schema": ("ColumnSchema", "infer_schema"),
     "tabular.split": ("stratified_split",),
-    "tabular.target": ("Target", "read_target"),
+    "tabular.target": ("Target",),
+    "tabular.target_statistics": ("read_target",),
     "tabular.train": ("train_table",),
     "tabular.transformers": ("make_preprocessor",),
 }

@@ -12,7 +12,6 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from batchprop.batches import Indices
 from batchprop.errors import BatchpropError, DataError, DivergedError
@@ -25,7 +24,7 @@ from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.split import check_known_classes, group_split, latest_split, stratified_split
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable
-from batchprop.tabular.transformers import make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.training import EpochRecord
 
 VALIDATION_FRACTION = 0.1
@@ -61,7 +60,7 @@ class TrainingData(NamedTuple):
     Attributes:
         columns: the fitted transformer.
         X: training features (n, k), or a source of them with their targets.
-        y: targets (n,); None with a source.
+        y: targets (n,), for classes their indices; None with a source.
         weights: how much each row counts (n,), or None.
         X_val: validation features (v, k).
         y_val: their targets (v,).
@@ -78,7 +77,7 @@ class TrainingData(NamedTuple):
     y_val: Any
     weights_val: Any
     rows: int
-    scaler: StandardScaler | None = None
+    scaler: TargetScaler | None = None
 
     @property
     def features(self) -> int:
@@ -167,9 +166,12 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     y, y_val = table.target.values[train], table.target.values[split.validation]
     weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
     data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train))
+    if table.target.task == "classification":
+        classes = table.classes
+        return data._replace(y=np.searchsorted(classes, y), y_val=np.searchsorted(classes, y_val))
     if not is_scaled(table.target.task, options):
         return data
-    scaler = StandardScaler().fit(y[:, None])
+    scaler = TargetScaler().fit(y[:, None])
     return data._replace(y=scale(scaler, y), y_val=scale(scaler, y_val), scaler=scaler)
 
 
@@ -179,7 +181,7 @@ def is_scaled(task: Task, options: TrainOptions) -> bool:
     return task == "regression" and options.loss != "poisson"
 
 
-def scale(scaler: StandardScaler, y: Any) -> Any:
+def scale(scaler: TargetScaler, y: Any) -> Any:
     """Standardise numbers (n,) with a fitted scaler."""
     return scaler.transform(y[:, None])[:, 0]
 
@@ -232,6 +234,9 @@ def fit(
         append_last_epoch(history, network)
         # A callback is a function of this process: it cannot be saved with the model.
         network.set_params(callbacks=None)
+        if task == "classification":
+            # It was trained on indices: scikit-learn refuses fractions as labels.
+            network.relabel(table.classes)
         last = network if data.scaler is None else _wrap_target_scaler(network, data.scaler)
     return Pipeline([*data.columns.steps, ("network", last)])
 
@@ -256,7 +261,7 @@ def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: O
     return {**parameters, "callbacks": (on_epoch,)}
 
 
-def _wrap_target_scaler(network: Any, scaler: StandardScaler) -> TransformedTargetRegressor:
+def _wrap_target_scaler(network: Any, scaler: TargetScaler) -> TransformedTargetRegressor:
     """Wrap a network trained on standardised targets, so that it predicts in their original unit."""
     whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
     # scikit-learn has no way to set a fitted regressor: a fit on two dummy rows creates every fitted

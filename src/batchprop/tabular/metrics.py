@@ -27,9 +27,11 @@ def classification_scores(y: Array, P: Array, classes: Array, weights: Array | N
     ... )["accuracy"]
     1.0
     """
+    # Their indices: scikit-learn refuses fractions as labels.
+    y, classes = np.searchsorted(classes, y), np.arange(len(classes))
     y, P, weights = without_zeros(weights, y, P.astype(float))
     P /= P.sum(axis=1, keepdims=True)
-    guess = classes[P.argmax(axis=1)]
+    guess = P.argmax(axis=1)
     # Over the classes among the test rows, as balanced_accuracy_score, but without its warning.
     labels = np.unique(y)
     recalls = [_weighted_share(guess == label, weights, y == label) for label in labels]

@@ -52,8 +52,7 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
 
 def _write_predictions(result: TrainingResult, path: Path) -> None:
     table = result.test_predictions()
-    # The place, and the target as it is in the table.
-    with prediction_writer(path, exact=table.columns[:2]) as write:
+    with prediction_writer(path) as write:
         write(table)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from batchprop.data.files import expand_paths
 from batchprop.errors import DataError, ModelError
 
-FORMAT = 2
-"""The version of the folder format; 1 was before the first release."""
+FORMAT = 3
+"""The version of the folder format; 1 and 2 were before the first release."""
 
 SETTINGS = "settings.json"
 

@@ -22,6 +22,7 @@ TRUSTED_TYPES = (
     "batchprop.tabular.transformers.ColumnCaster",
     "batchprop.tabular.transformers.DateParts",
     "batchprop.tabular.transformers.SmoothClip",
+    "batchprop.tabular.transformers.TargetScaler",
 )
 
 SCIKIT_LEARN = (
@@ -31,7 +32,6 @@ SCIKIT_LEARN = (
     "sklearn.impute._base.SimpleImputer",
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.RobustScaler",
-    "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._encoders.OneHotEncoder",
 )
 

@@ -615,7 +615,7 @@ class TrainOptions:
                 )
         if self.loss == "poisson" and target.values.min() < 0:
             raise DataError(
-                f"the target {target.name!r} holds {target.values.min():g}, and loss='poisson' is for "
+                f"the target {target.name!r} holds {target.values.min()}, and loss='poisson' is for "
                 "counts, 0 or more: correct it, or choose another `loss`"
             )
 

@@ -13,7 +13,7 @@ from batchprop.plots.evaluation import (
     draw_confusion,
     draw_predictions,
 )
-from batchprop.report.format import format_number, format_score
+from batchprop.report.format import format_number, format_score, format_target
 from batchprop.report.page import Figure, Section, Table
 from batchprop.tabular.evaluation import HeldOutRows
 from batchprop.tabular.target import Target
@@ -42,8 +42,8 @@ def prediction_section(target: Target, rows: HeldOutRows, classes: Array | None)
 
 
 def _confusion(rows: HeldOutRows, classes: Array) -> Section:
-    guess = classes[rows.outputs.argmax(axis=1)]
-    counts = confusion_matrix(rows.y, guess, labels=classes)
+    indices = np.arange(len(classes))
+    counts = confusion_matrix(np.searchsorted(classes, rows.y), rows.outputs.argmax(axis=1), labels=indices)
     right, n = int(np.trace(counts)), len(rows.y)
     pairs = _confused_pairs(counts, classes)
     text = f"Right on {right:,} of {n:,} test rows."
@@ -86,8 +86,8 @@ def _confused_pairs(counts: Array, classes: Array) -> list[tuple[str, str, str]]
 
 def _calibration(rows: HeldOutRows, classes: Array) -> Section:
     """Return the section on calibration: predicted probability against observed frequency."""
-    label, n = classes[1], len(rows.y)
-    true = rows.y == label
+    label, n = str(classes[1]), len(rows.y)
+    true = rows.y == classes[1]
     bins = min(_MAX_BINS, n // _ROWS_A_BIN)
     if bins < _BINARY or true.all() or not true.any():
         return Section("Calibration", (f"Left out: {n:,} test rows of both classes are too few to tell.",))
@@ -103,11 +103,11 @@ def _calibration(rows: HeldOutRows, classes: Array) -> Section:
 
 def _regression_section(target: Target, rows: HeldOutRows) -> Section:
     y, guess = rows.y.astype(float), rows.outputs.astype(float)
-    n = len(y)
+    n, spread = len(y), float(np.ptp(target.values))
     if n == 1:
         text = (
-            f"The one test row holds {format_number(format_score(y[0]))}; "
-            f"{format_number(format_score(guess[0]))} was predicted."
+            f"The one test row holds {format_number(format_target(y[0], spread))}; "
+            f"{format_number(format_target(guess[0], spread))} was predicted."
         )
         return Section("Residuals", (text,))
     quantiles = np.quantile(y - guess, [0.025, 0.25, 0.5, 0.75, 0.975])

@@ -169,7 +169,7 @@ def predict_frame(
         warn_unseen(counter)
     if not proba:
         return pd.DataFrame({target: answers})
-    names = distinct_names([target, *(f"probability {label}" for label in model.classes_)])
+    names = distinct_names([target, *(f"probability {label!s}" for label in model.classes_)])
     columns = [model.classes_[answers.argmax(axis=1)], *answers.T]
     return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
@@ -347,29 +347,22 @@ def _keep_all_rows() -> Iterator[None]:
         raise DataError(error.reason) from error
 
 
-def to_csv(
-    table: pd.DataFrame, delimiter: str = ",", *, names: bool = True, exact: Collection[str] = ()
-) -> str:
-    """Write a table as CSV text: 7 digits, which float32 has, and all digits in the columns of ``exact``."""
-    floats = [name for name in table if name in exact and types.is_float_dtype(table[name])]
-    if floats:
-        table = table.copy()
-        for name in floats:
-            table[name] = [_format_exact(value) for value in table[name].tolist()]
-    return table.to_csv(index=False, header=names, sep=delimiter, float_format="%.7g", lineterminator="\n")
+def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
+    """Write a table as CSV text; a number has as many digits as tell it apart from any other of its type."""
+    text = {
+        name: pa.array(table[name]).cast(pa.string()).to_numpy(zero_copy_only=False)
+        for name in table.columns
+        if isinstance(table[name].dtype, np.dtype) and table[name].dtype.kind == "f"
+    }
+    return table.assign(**text).to_csv(index=False, header=names, sep=delimiter, lineterminator="\n")
 
 
-def _format_exact(value: float) -> str:
-    return "" if math.isnan(value) else repr(value).removesuffix(".0")
-
-
-def csv_appender(put: Callable[[str], object], delimiter: str = ",", exact: Collection[str] = ()) -> Write:
+def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
     """Return a function that appends tables of the same columns to one CSV text.
 
     Args:
         put: called with the text.
         delimiter: between the fields.
-        exact: columns whose numbers have all their digits.
 
     >>> write = csv_appender(lambda text: print(text, end=""))
     >>> write(pd.DataFrame({"kind": ["cat"]})), write(pd.DataFrame({"kind": ["dog"]}))
@@ -382,22 +375,22 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",", exact: Coll
 
     def add(table: pd.DataFrame) -> None:
         nonlocal first
-        put(to_csv(table, delimiter, names=first, exact=exact))
+        put(to_csv(table, delimiter, names=first))
         first = False
 
     return add
 
 
 @contextmanager
-def prediction_writer(path: Path, exact: Collection[str] = ()) -> Iterator[Write]:
+def prediction_writer(path: Path) -> Iterator[Write]:
     """Yield a function that appends tables of the same columns, in the format of the suffix.
 
-    The file is complete when the block ends. In text, the columns of ``exact`` have all their digits.
+    The file is complete when the block ends.
     """
     delimiter = OUTPUT_DELIMITERS[path.suffix.lower()]
     if delimiter:
         with path.open("w", encoding="utf-8", newline="") as file:
-            yield csv_appender(file.write, delimiter, exact)
+            yield csv_appender(file.write, delimiter)
     else:
         with _RowGroups(path) as groups:
             yield groups.add

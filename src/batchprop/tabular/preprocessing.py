@@ -53,6 +53,7 @@ def fit_streaming(
     task: Task | None = None,
     weights: str | None = None,
     types: Mapping[str, str] | None = None,
+    from_text: bool = False,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
@@ -76,6 +77,8 @@ def fit_streaming(
         task: "classification" or "regression" to overrule the rule.
         weights: the column of row weights; it is not a feature.
         types: column name → what it holds, whatever it looks like; see ``infer_schema``.
+        from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
+            ``read_target``.
 
     Returns:
         The columns, the fitted transformer, the target and the number of rows.
@@ -94,7 +97,9 @@ def fit_streaming(
     """
     table: _Table | None = None
     for frame in frames:
-        table = table or _Table(frame, target, task, weights, types or {})
+        if table is None:
+            accumulator = TargetAccumulator(target, task, from_text=from_text)
+            table = _Table(frame, accumulator, weights, types or {})
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
@@ -105,22 +110,16 @@ class _Table:
     """The statistics of all columns and of the target."""
 
     def __init__(
-        self,
-        frame: pd.DataFrame,
-        target: str,
-        task: Task | None,
-        weights: str | None,
-        types: Mapping[str, str],
+        self, frame: pd.DataFrame, target: TargetAccumulator, weights: str | None, types: Mapping[str, str]
     ) -> None:
-        self.weights = weights
+        self.weights, self.target = weights, target
         self.names = list(frame.columns)
-        get_column(frame, target, "target column")
+        get_column(frame, target.name, "target column")
         if weights is not None:
             get_column(frame, weights, "weights column")
-        features = [name for name in self.names if name not in (target, weights)]
+        features = [name for name in self.names if name not in (target.name, weights)]
         budget = MemoryBudget.split(len(features))
         self.tallies = {name: ColumnAccumulator(str(name), budget, types.get(str(name))) for name in features}
-        self.target = TargetAccumulator(target, task)
 
     def add(self, frame: pd.DataFrame) -> None:
         """Add the rows of a block."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from batchprop.plots.evaluation import draw_importances, draw_scores
-from batchprop.report.format import count_epochs, format_number, format_score
+from batchprop.report.format import count_epochs, format_number, format_score, format_target
 from batchprop.report.page import Figure, Report, Section, Table
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.diagnostics import Diagnostics
@@ -60,10 +60,6 @@ def _headline(result: TrainingResult, diagnostics: Diagnostics) -> str:
 
 def _figure(value: float) -> str:
     return format_number(format_score(value))
-
-
-def _number(value: float) -> str:
-    return format_number(f"{value:.6g}")
 
 
 def _rows(count: int, what: str) -> str:
@@ -207,9 +203,11 @@ def _suspicious_section(result: TrainingResult, examples: pd.DataFrame | None) -
         return []
     classes = result.table.target.task == "classification"
     locator, most = examples.columns[0], examples.head(MAX_ROWS)
-    written = str if classes else _number
+    low, high = (0.0, 0.0) if classes else result.table.target_range
+    written = str if classes else lambda value: format_number(format_target(value, high - low))
     predicted = "predicted" if classes else "expected"
-    rows = zip(*(most[name] for name in (locator, "given_label", "predicted_label", "why")), strict=True)
+    columns = (most[name].to_numpy() for name in (locator, "given_label", "predicted_label", "why"))
+    rows = zip(*columns, strict=True)
     table = Table(
         f"The {len(most)} most suspicious of {_rows(len(examples), 'training row')}",
         (str(locator), "given", predicted, "why"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from batchprop import __version__
@@ -19,6 +20,12 @@ from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import TrainOptions, to_dict
 from batchprop.tabular.predictions import distinct_names
 from batchprop.tabular.training_table import TrainingTable
+
+
+def _plain(labels: npt.NDArray[Any]) -> list[Any]:
+    """Return labels as Python's own values; 0.1 in float32 stays 0.1."""
+    return [float(str(label)) for label in labels] if labels.dtype.kind == "f" else labels.tolist()
+
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
 
@@ -129,7 +136,7 @@ class TrainingResult:
     def info(self) -> dict[str, Any]:
         """Return the content of settings.json."""
         table, target, scores = self.table, self.table.target, self.cross_validation
-        classes = {"classes": self.pipeline.classes_.tolist()} if target.task == "classification" else {}
+        classes = {"classes": _plain(self.pipeline.classes_)} if target.task == "classification" else {}
         return {
             "format": FORMAT,
             "versions": self.versions,

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
+from batchprop.data.files import get_delimiter
 from batchprop.data.memory import exceeds_memory, table_bytes
 from batchprop.data.rejects import RejectedRow
 from batchprop.data.scanner import TableScan, scan
@@ -42,6 +42,7 @@ from batchprop.tabular.training_table import (
     read_whole,
     text_names,
 )
+from batchprop.tabular.transformers import TargetScaler
 
 HOLDOUT_MEMORY_DIVISOR = 8
 """Validation and test rows take at most the memory divided by this."""
@@ -167,7 +168,7 @@ def scan_table(
         ParameterError: an option needs all rows at once.
     """
     _check_streamable(options)
-    text = () if options.group is None else (options.group,)
+    text = [str(options.target), *filter(None, [options.group])]
     with observer.watch_pass("Scanning the table", None):
         table = _scan(paths, options, text, memory)
     with table:
@@ -271,7 +272,11 @@ def fit_preprocessing(
                 count_rows(len(frame))
 
     fitted = fit_streaming(
-        training(), target=str(options.target), task=options.given_task, weights=options.weights
+        training(),
+        target=str(options.target),
+        task=options.given_task,
+        weights=options.weights,
+        from_text=get_delimiter(table.files[0]) is not None,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
     _check_some_held_out(part, options)
@@ -433,9 +438,11 @@ def streaming_training_data(
     target, encoder, scaler = fitted.target, fitted.encoder, None
     X_val = encoder.transform(table.frame.iloc[split.validation])
     y_val, read_target = table.target.values[split.validation], target.read
+    if (classes := target.classes) is not None:
+        y_val = np.searchsorted(classes, y_val)
+        read_target = lambda column: np.searchsorted(classes, target.read(column))  # noqa: E731
     if is_scaled(target.task, options):
-        # Two numbers with the mean and the deviation of all.
-        scaler = StandardScaler().fit([[target.mean - target.deviation], [target.mean + target.deviation]])
+        scaler = TargetScaler().set_statistics(target.mean, target.deviation)
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
     source = TrainingSource(scan.with_transform(encoder, read_target), splitter, on_rows)
     weights_val = table.weights_of(split.validation)

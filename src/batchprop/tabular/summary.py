@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from batchprop.errors import join_truncated
-from batchprop.report.format import count_epochs, format_duration, format_number, format_score
+from batchprop.report.format import count_epochs, format_duration, format_number, format_target
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
 from batchprop.tabular.options import TrainOptions, to_dict
@@ -107,10 +107,10 @@ def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
 
 def _spread(data: TrainingTable, parts: Split) -> Table:
     """Return the target's range in each part of the split."""
-    rows = []
+    rows = list[tuple[str, ...]]()
+    low, high = data.target_range
     for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
-        least, median, mean, most = _range(data, part)
-        values = [f"{least:.6g}", format_score(median), format_score(mean), f"{most:.6g}"]
+        values = [format_target(value, high - low) for value in _range(data, part)]
         rows.append((purpose, f"{len(part):,}", *map(format_number, values)))
     headings = ("rows", "number", "least", "median", "mean", "most")
     return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
@@ -193,11 +193,11 @@ def describe_target(data: TrainingTable) -> str:
     """Describe the target: the range of its numbers, or its classes with their rows."""
     stats, values = data.target_stats, data.target.values
     if data.target.task == "regression":
-        low, high = (values.min(), values.max()) if stats is None else (stats.low, stats.high)
-        return f"{low:g} to {high:g}"
+        low, high = data.target_range
+        return f"{format_target(low, high - low)} to {format_target(high, high - low)}"
     classes: Any = data.classes
     counts: Any = np.unique(values, return_counts=True)[1] if stats is None else stats.counts
-    named = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)]
+    named = [f"{label!s} ({count:,})" for label, count in zip(classes, counts, strict=True)]
     return f"{len(classes)} classes, {join_truncated(named, 6)}"
 
 

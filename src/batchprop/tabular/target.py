@@ -1,23 +1,40 @@
-"""The target of a table: its task, and its labels or numbers."""
+"""The target of a table: its task, and its labels or numbers, each of the column's own type.
 
+A CSV file spells its values as text. Its target is read as text, so that no spelling is lost, and becomes
+numbers or labels here; the target of any other table has a type already.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api import types
 
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
+from batchprop.tabular.schema import is_date_text
 
 Task: TypeAlias = Literal["classification", "regression"]
-Form: TypeAlias = Literal["truth", "whole", "short", "text"]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 MAX_CLASSES = 20
 """Whole numbers with more distinct values than this are treated as numbers."""
 
-_MAX_EXACT_INTEGER = 2.0**53
+_UNKNOWN = ("None", "none", "NONE", "Nan", "NAN")
+"""Words that mean "missing" among numbers, and are labels among words."""
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_INTEGER = "^(0|-?[1-9][0-9]{0,18})$"
+_WHOLE = "^[+-]?[0-9]+$"
+_BEYOND_64_BITS = 2.0**63
+_PADDED = "^[+-]?0[0-9]+$"
+_NESTED = {np.ndarray: "lists", list: "lists", tuple: "lists", set: "sets", dict: "records"}
 
 
 @dataclass(frozen=True)
@@ -28,76 +45,6 @@ class Target:
     task: Task
     reason: str
     values: npt.NDArray[Any]
-
-
-def read_target(column: pd.Series, task: Task | None = None) -> Target:
-    """Infer the task, and return the target as labels or as float64 numbers (n,).
-
-    Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
-    are at most 20 distinct ones and on average two rows or more of each.
-
-    Args:
-        column: the target, without missing values.
-        task: "classification" or "regression" to overrule the rule.
-
-    Raises:
-        DataError: the target holds dates, infinities, numbers beyond 1e30, or text where numbers are
-            needed.
-
-    >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
-    'classification'
-    >>> read_target(pd.Series([0.5, 1.0, 2.5], name="price")).reason
-    'it holds fractions'
-    """
-    name = str(column.name)
-    check_target(column)
-    inferred, reason = _infer_task(column)
-    if task is not None:
-        inferred, reason = task, "as asked for"
-    values = _labels(column) if inferred == "classification" else _numbers(column, name)
-    return Target(name, inferred, reason, values)
-
-
-def check_target(column: pd.Series) -> None:
-    """Check that a target holds no dates and nothing infinite.
-
-    Raises:
-        DataError: it does; the message names the row, which is the index + 1.
-
-    >>> check_target(pd.Series([1.0, np.inf], name="price"))
-    Traceback (most recent call last):
-    batchprop.errors.DataError: the target 'price' holds inf in row 2: correct it, ...
-    """
-    name = str(column.name)
-    if types.is_datetime64_any_dtype(column):
-        raise DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
-    zero = np.array(
-        ["\0" in str(word) for word in column] if types.is_string_dtype(column) else [], dtype=bool
-    )
-    if zero.any():
-        where = int(str(column.index[zero][0])) + 1
-        raise DataError(f"the target {name!r} holds a zero byte in row {where}: correct it")
-    if not types.is_float_dtype(column):
-        return
-    infinite = np.flatnonzero(np.isinf(column.to_numpy(float)))
-    if infinite.size:
-        where = int(str(column.index[infinite[0]])) + 1
-        raise DataError(
-            f"the target {name!r} holds {column.iloc[infinite[0]]} in row {where}: "
-            "correct it, or leave it empty and the row is left out"
-        )
-
-
-def _infer_task(column: pd.Series) -> tuple[Task, str]:
-    if types.is_bool_dtype(column):
-        return "classification", "it holds true and false"
-    if not types.is_numeric_dtype(column):
-        return "classification", "it holds text"
-    values = column.to_numpy(float)
-    # Fractions are not names of classes.
-    if np.any(values != np.floor(values)):
-        return "regression", "it holds fractions"
-    return infer_integer_task(len(np.unique(values)), len(values))
 
 
 def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
@@ -111,64 +58,256 @@ def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
     return "regression", f"it holds {distinct:,} different whole numbers"
 
 
-def _labels(column: pd.Series) -> npt.NDArray[Any]:
-    if types.is_bool_dtype(column):
-        return as_labels(column, "truth")
-    if types.is_numeric_dtype(column):
-        return as_labels(column, "whole" if are_integers(column.to_numpy(float)) else "short")
-    return as_labels(column, "text")
+def row_name(column: pd.Series) -> str:
+    """Name the first row of a column: its number, counted from 1, or the label that its index has.
 
-
-def are_integers(values: npt.NDArray[np.float64]) -> bool:
-    """Whether numbers (n,) are integers that float64 holds exactly.
-
-    >>> are_integers(np.array([1.0, -2.0])), are_integers(np.array([1e300]))
-    (True, False)
+    >>> row_name(pd.Series([7], index=[4])), row_name(pd.Series([7], index=["line 6"]))
+    ('row 5', 'line 6')
     """
-    return bool(np.all((values == np.floor(values)) & (np.abs(values) <= _MAX_EXACT_INTEGER)))
+    label = column.index[0]
+    return f"row {label + 1}" if isinstance(label, int | np.integer) else str(label)
 
 
-def as_labels(column: pd.Series, form: Form) -> npt.NDArray[Any]:
-    """Return the labels (n,) of a target: booleans as words, whole numbers as such, others as text.
+def target_values(column: pd.Series) -> npt.NDArray[Any]:
+    """Return a typed target as an array (n,) of its own type: booleans, integers, floats or text.
+
+    Args:
+        column: the target, without missing values; bytes of UTF-8 are text.
+
+    Raises:
+        DataError: it holds dates, durations, lists, records, infinities, or values of several types; the
+            message names the row.
 
     >>> (
-    ...     as_labels(pd.Series([1.0, 2.0]), "whole").tolist(),
-    ...     as_labels(pd.Series([0.5, 2]), "short").tolist(),
+    ...     target_values(pd.Series([True, False])).dtype,
+    ...     target_values(pd.Series([b"hi"])).tolist(),
     ... )
-    ([1, 2], ['0.5', '2'])
+    (dtype('bool'), ['hi'])
     """
-    if form == "truth":
-        return np.where(column.to_numpy(bool), "true", "false")
-    if form == "whole":
-        return column.to_numpy(np.int64)
-    if form == "short":
-        # As short as possible: the labels appear in files and reports.
-        return np.array([f"{value:g}" for value in column.to_numpy(float)])
-    return np.array([str(value) for value in column])
+    name = str(column.name)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    # pandas keeps booleans and numbers that were once beside others as objects.
+    column = column.infer_objects()
+    if types.is_datetime64_any_dtype(column):
+        raise dates_error(name)
+    if types.is_bool_dtype(column):
+        return column.to_numpy(bool)
+    kind = column.dtype.kind
+    if kind in "iuf":
+        values = column.to_numpy(_numpy_dtype(column))
+        _check_finite(column, values)
+        return values
+    if kind == "O":
+        return _text(column)
+    raise DataError(f"the target {name!r} holds {column.dtype}: choose a column of classes or numbers")
 
 
-def _numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
-    values = as_numbers(column, name)
-    check_largest(values[np.abs(values).argmax()] if len(values) else 0.0, name)
+def _numpy_dtype(column: pd.Series) -> np.dtype[Any]:
+    dtype: Any = column.dtype
+    plain: np.dtype[Any] = getattr(dtype, "numpy_dtype", dtype)
+    return plain
+
+
+def dates_error(name: str) -> DataError:
+    """Return the error of a target of dates."""
+    return DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
+
+
+def _check_finite(column: pd.Series, values: npt.NDArray[Any]) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise DataError(
+            f"the target {str(column.name)!r} holds {column[infinite].iloc[0]} in "
+            f"{row_name(column[infinite])}: correct it, or leave it empty and the row is left out"
+        )
+
+
+def _text(column: pd.Series) -> npt.NDArray[np.str_]:
+    values, name = column.to_numpy(object), str(column.name)
+    kinds = {type(value): value for value in reversed(values)}
+    for kind in kinds:
+        if kind in _NESTED:
+            raise DataError(
+                f"the target {name!r} holds {_NESTED[kind]}: choose a column of classes or numbers"
+            )
+        if kind.__module__ == "datetime":
+            raise dates_error(name)
+    if set(kinds) == {bytes}:
+        values = _decode(column)
+    elif not all(issubclass(kind, str) for kind in kinds):
+        several = " and ".join(f"{value!r} ({kind.__name__})" for kind, value in list(kinds.items())[-2:])
+        raise DataError(
+            f"the target {name!r} holds values such as {several}: make all of them text, or all numbers"
+        )
+    zero = np.array(["\0" in value for value in values], dtype=bool)
+    if zero.any():
+        raise DataError(f"the target {name!r} holds a zero byte in {row_name(column[zero])}: correct it")
+    return values.astype(str)
+
+
+def _decode(column: pd.Series) -> npt.NDArray[np.object_]:
+    values = np.empty(len(column), dtype=object)
+    for i, value in enumerate(column):
+        try:
+            values[i] = value.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"the target {str(column.name)!r} holds bytes that are no UTF-8 text in "
+                f"{row_name(column[i:])}: choose a column of classes or numbers"
+            ) from error
     return values
 
 
-def as_numbers(column: pd.Series, name: str) -> npt.NDArray[np.float64]:
+class Spelling(NamedTuple):
+    """What the words of a target in a CSV file spell.
+
+    Attributes:
+        numbers: whether all of them are numbers.
+        integers: whether all are whole numbers of 64 bits, each in the one way that Python writes it.
+        padded: whether one is a whole number with leading zeros, as codes have: then they are labels.
+        dates: whether all are dates.
+        wide: whether one is a whole number of more than 64 bits.
+    """
+
+    numbers: bool = True
+    integers: bool = True
+    padded: bool = False
+    dates: bool = True
+    wide: bool = False
+
+    def merge(self, other: "Spelling") -> "Spelling":
+        """Return what the words of both spell."""
+        return Spelling(
+            self.numbers and other.numbers,
+            self.integers and other.integers,
+            self.padded or other.padded,
+            self.dates and other.dates,
+            self.wide or other.wide,
+        )
+
+
+def read_spelling(words: pd.Series) -> Spelling:
+    """Return what some words spell; those that may mean "missing" are not looked at.
+
+    >>> (
+    ...     read_spelling(pd.Series(["7", "-12"])).integers,
+    ...     read_spelling(pd.Series(["7", "007"])).padded,
+    ... )
+    (True, True)
+    """
+    words = words[~words.isin(_UNKNOWN)]
+    if words.empty:
+        # Of "None" alone a target is text, but what other blocks hold may say otherwise.
+        return Spelling()
+    numbers = parse_numbers(words)
+    if numbers is None:
+        return Spelling(numbers=False, integers=False, dates=is_date_text(pd.Series(words.unique())))
+    text = as_text(words)
+    padded = pc.any(pc.match_substring_regex(text, _PADDED)).as_py()
+    large = np.flatnonzero(np.abs(numbers) >= _BEYOND_64_BITS)
+    wide = bool(large.size) and pc.any(pc.match_substring_regex(text.take(large), _WHOLE)).as_py()
+    return Spelling(integers=_are_integers(text), padded=bool(padded), dates=False, wide=bool(wide))
+
+
+def as_text(words: pd.Series) -> pa.Array:
+    """Return words (n,) as Arrow's text."""
+    # pandas keeps its own type of text as Arrow's: there is nothing to copy.
+    return pa.array(words if words.dtype != object else words.to_numpy(), pa.large_string())
+
+
+def _are_integers(text: pa.Array) -> bool:
+    if not pc.all(pc.match_substring_regex(text, _INTEGER)).as_py():
+        return False
+    try:
+        pc.cast(text, pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def parse_numbers(words: pd.Series) -> Floats | None:
+    """Return the numbers (n,) that words spell, nan for "None"; None if one of them is another word.
+
+    >>> parse_numbers(pd.Series(["1", "2.5e3", "None"])), parse_numbers(pd.Series(["1", "x"]))
+    (array([1.0e+00, 2.5e+03,     nan]), None)
+    """
+    text = pc.utf8_trim_whitespace(as_text(words))
+    unknown = pc.is_in(text, pa.array(_UNKNOWN, text.type))
+    try:
+        numbers = pc.cast(pc.if_else(unknown, None, text), pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    # Arrow reads "-NaN" as a number.
+    if pc.any(pc.is_nan(numbers)).as_py():
+        return None
+    values: Floats = numbers.to_numpy(zero_copy_only=False)
+    return values
+
+
+def mask_unknown(words: pd.Series) -> pd.Series:
+    """Return the target of a CSV file with the words missing that mean that among numbers.
+
+    >>> mask_unknown(pd.Series(["1", "None"])).isna().tolist()
+    [False, True]
+    >>> mask_unknown(pd.Series(["a", "None"])).tolist()
+    ['a', 'None']
+    """
+    unknown = words.isin(_UNKNOWN)
+    others = words[words.notna() & ~unknown]
+    if not unknown.any() or others.empty or parse_numbers(others) is None:
+        return words
+    return words.mask(unknown)
+
+
+def merge_spellings(words: Iterable[str]) -> dict[str, str]:
+    """Map each spelling of a number to the shortest of the same number: 1 and 1.0 are one class.
+
+    >>> merge_spellings(["1.0", "1", "2.50"])
+    {'1': '1', '1.0': '1', '2.50': '2.50'}
+    """
+    shortest = dict[Decimal, str]()
+    # Not as floats, which would merge long ids.
+    return {
+        word: shortest.setdefault(Decimal(word), word)
+        for word in sorted(words, key=lambda word: (len(word), word))
+    }
+
+
+def as_labels(words: list[str]) -> npt.NDArray[Any]:
+    """Return words as labels (n,): integers if all are spelled as Python writes them, else text.
+
+    >>> as_labels(["7", "12"]).tolist(), as_labels(["007", "12"]).tolist()
+    ([7, 12], ['007', '12'])
+    """
+    return np.array(words, np.int64 if _are_integers(pa.array(words, pa.large_string())) else np.str_)
+
+
+def read_numbers(column: pd.Series, values: npt.NDArray[Any]) -> Floats:
     """Return a target as float64 numbers (n,).
 
-    Raises:
-        DataError: it holds text that is not a number.
+    Args:
+        column: the target, for messages.
+        values: its values: numbers, or words.
 
-    >>> as_numbers(pd.Series([1, 2]), "price").tolist()
+    Raises:
+        DataError: it holds text that is not a number, or an infinity.
+
+    >>> read_numbers(column := pd.Series(["1", "2"]), column.to_numpy(str)).tolist()
     [1.0, 2.0]
     """
-    try:
-        return column.to_numpy(float)
-    except (TypeError, ValueError) as error:
+    if values.dtype.kind not in "OU":
+        return values.astype(np.float64)
+    numbers = parse_numbers(column if values.dtype == object else pd.Series(values, dtype=object))
+    if numbers is None or np.isnan(numbers).any():
+        plain = pc.match_substring_regex(pa.array(values.tolist(), pa.large_string()), _NUMBER)
+        first = values[int(np.argmin(plain.to_numpy(zero_copy_only=False)))]
         raise DataError(
-            f"the target {name!r} holds text such as {column.iloc[0]!r}, and task='regression' needs "
+            f"the target {str(column.name)!r} holds text such as {str(first)!r}, and task='regression' needs "
             "numbers: correct it or use task='classification'"
-        ) from error
+        )
+    _check_finite(column, numbers)
+    return numbers
 
 
 def check_largest(number: float, name: str) -> None:

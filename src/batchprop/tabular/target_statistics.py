@@ -1,29 +1,35 @@
-"""Statistics of the target of a table that comes in blocks; the task follows the rule of `read_target`.
+"""Statistics of the target of a table, computed block by block, and the one rule for its task.
 
-Index legend: n rows in all, k of a block.
+Index legend: n rows in all, k of a block, c classes.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from batchprop.data.sketches import Floats, FrequentItems, QuantileSketch, WeightedSamples
+from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
-from batchprop.tabular.schema import ValueType, infer_value_type
 from batchprop.tabular.target import (
-    Form,
+    Floats,
+    Spelling,
+    Target,
     Task,
-    are_integers,
     as_labels,
-    as_numbers,
     check_largest,
-    check_target,
+    dates_error,
     infer_integer_task,
+    merge_spellings,
+    parse_numbers,
+    read_numbers,
+    read_spelling,
+    row_name,
+    target_values,
 )
 
 _MAX_ABS = 1e100
@@ -31,13 +37,40 @@ _MAX_ABS = 1e100
 MAX_LABELS = 100_000
 """The largest number of classes; distinct whole numbers are counted up to it."""
 
-_TYPE_OF_FORM: dict[Form, ValueType] = {
-    "truth": "booleans",
-    "whole": "numbers",
-    "short": "numbers",
-    "text": "text",
-}
-_TYPE_NAMES: dict[ValueType, str] = {"booleans": "true and false", "numbers": "numbers"}
+_BLOCK_ROWS = 1 << 16
+_KINDS = {"b": "true and false", "i": "numbers", "u": "numbers", "f": "numbers", "U": "text"}
+
+
+def read_target(column: pd.Series, task: Task | None = None, *, from_text: bool = False) -> Target:
+    """Infer the task, and return the target as labels of the column's own type, or as float64 numbers (n,).
+
+    Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
+    are at most 20 distinct ones and on average two rows or more of each. In a CSV file, whole numbers with
+    leading zeros are text, and so are labels that are not whole numbers: each comes back as it is spelled.
+
+    Args:
+        column: the target, without missing values.
+        task: "classification" or "regression" to overrule the rule.
+        from_text: whether it is the text of a CSV file, in which numbers are spelled.
+
+    Raises:
+        DataError: the target holds dates, lists, infinities, numbers beyond 1e30, values of several types, or
+            text where numbers are needed.
+
+    >>> read_target(pd.Series([0, 1, 1, 0], name="ill")).task
+    'classification'
+    >>> read_target(pd.Series([0.5, 1.0, 2.5], name="price")).reason
+    'it holds fractions'
+    >>> read_target(pd.Series(["007", "7"] * 5, name="agent"), from_text=True).values[
+    ...     :2
+    ... ].tolist()
+    ['007', '7']
+    """
+    accumulator = TargetAccumulator(str(column.name), task, from_text=from_text)
+    for start in range(0, len(column), _BLOCK_ROWS):
+        accumulator.add(column.iloc[start : start + _BLOCK_ROWS])
+    spec = accumulator.finish()
+    return Target(spec.name, spec.task, spec.reason, spec.read(column))
 
 
 @dataclass(frozen=True)
@@ -50,8 +83,8 @@ class TargetSpec:
         reason: the reason for the task, in words.
         rows: the number of rows, n.
         weight: the sum of the rows' weights; without weights their number.
-        form: the format of the class labels; None for numbers.
-        classes: the labels in order (c,); None for numbers.
+        spelling: what the words of a CSV file spell; None for a target that has a type.
+        classes: the labels in order (c,), of the column's own type; None for numbers.
         counts: the number of rows of each (c,); None for numbers.
         class_weights: the sum of the weights of each's rows (c,); without weights their number.
         mean: of the numbers; nan for classes, as the next four.
@@ -67,7 +100,7 @@ class TargetSpec:
     reason: str
     rows: int
     weight: float
-    form: Form | None = None
+    spelling: Spelling | None = None
     classes: npt.NDArray[Any] | None = None
     counts: npt.NDArray[np.int64] | None = None
     class_weights: Floats | None = None
@@ -98,39 +131,68 @@ class TargetSpec:
             DataError: a value is of another kind than the training values.
         """
         column = column.rename(self.name)
-        check_target(column)
-        if self.task == "regression":
-            values = as_numbers(column, self.name)
-            check_largest(_max_abs(values), self.name)
-            return values
-        form = self.form or "text"
-        _check_form(column, form)
-        return as_labels(column, form)
+        if self.spelling is not None and self.classes is not None:
+            return self._read_words(column, self.classes)
+        values = column.to_numpy(object) if self.spelling is not None else target_values(column)
+        if self.classes is None:
+            numbers = read_numbers(column, values)
+            check_largest(_max_abs(numbers), self.name)
+            return numbers
+        return _like_classes(column, values, self.classes)
+
+    def _read_words(self, column: pd.Series, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the labels (k,) that words of a CSV file spell."""
+        codes, words = pd.factorize(column.to_numpy(object))
+        if not _spells_numbers(self.spelling):
+            return np.array(words, dtype=str)[codes] if len(words) else np.empty(0, classes.dtype)
+        spelling = read_spelling(pd.Series(words, dtype=object))
+        if not _spells_numbers(spelling) or parse_numbers(pd.Series(words, dtype=object)) is None:
+            odd = [not _spells_numbers(read_spelling(pd.Series([word]))) for word in words]
+            raise _kind_error(column[np.isin(codes, np.flatnonzero(odd))], classes)
+        labels = [self._labels_of_numbers.get(Decimal(word), word) for word in words]
+        if classes.dtype.kind == "U":
+            return np.array(labels, dtype=str)[codes] if len(words) else np.empty(0, classes.dtype)
+        rest = as_labels([str(label) for label in labels])
+        if rest.dtype.kind == "U" and len(words):
+            odd = [as_labels([str(label)]).dtype.kind == "U" for label in labels]
+            raise _fraction_error(column[np.isin(codes, np.flatnonzero(odd))])
+        return rest.astype(classes.dtype)[codes]
+
+    @cached_property
+    def _labels_of_numbers(self) -> dict[Decimal, Any]:
+        return {} if self.classes is None else {Decimal(str(label)): label for label in self.classes}
 
 
-def _check_form(column: pd.Series, form: Form) -> None:
-    if column.empty:
-        return
-    value_type = infer_value_type(column)
-    expected = _TYPE_OF_FORM[form]
-    if (value_type == "mixed" and expected == "text") or (value_type == expected and form != "whole"):
-        return
-    if value_type != expected:
-        raise DataError(
-            f"the target {str(column.name)!r} holds {_format_first(column)} in row {_row_number(column)}, "
-            f"where {_TYPE_NAMES.get(expected, 'text')} came before: make it of one kind in the whole table"
-        )
-    values = column.to_numpy(float)
-    if not are_integers(values):
-        fractions = column[[not are_integers(np.array([value])) for value in values]]
-        raise DataError(
-            f"the target {str(column.name)!r} holds {fractions.iloc[0]} in row {_row_number(fractions)}, "
-            "where whole numbers that name classes came before: correct it, or use task='regression'"
-        )
+def _spells_numbers(spelling: Spelling | None) -> bool:
+    return spelling is not None and spelling.numbers and not spelling.padded
 
 
-def _row_number(column: pd.Series) -> int:
-    return int(str(column.index[0])) + 1
+def _like_classes(column: pd.Series, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return typed labels in the type of the classes."""
+    if not len(values):
+        return classes[:0]
+    if _KINDS[values.dtype.kind] != _KINDS[classes.dtype.kind]:
+        raise _kind_error(column, classes)
+    if values.dtype.kind == "U":
+        return values
+    same = values.astype(classes.dtype)
+    if (same != values).any():
+        raise _fraction_error(column[same != values])
+    return same
+
+
+def _kind_error(column: pd.Series, classes: npt.NDArray[Any]) -> DataError:
+    return DataError(
+        f"the target {str(column.name)!r} holds {_format_first(column)} in {row_name(column)}, "
+        f"where {_KINDS[classes.dtype.kind]} came before: make it of one kind in the whole table"
+    )
+
+
+def _fraction_error(column: pd.Series) -> DataError:
+    return DataError(
+        f"the target {str(column.name)!r} holds {column.iloc[0]} in {row_name(column)}, "
+        "where whole numbers that name classes came before: correct it, or use task='regression'"
+    )
 
 
 def _format_first(column: pd.Series) -> str:
@@ -187,33 +249,32 @@ class TargetAccumulator:
     Args:
         name: the column's.
         task: "classification" or "regression", or None to infer it from the values.
+        from_text: whether it is the text of a CSV file, in which numbers are spelled.
 
     >>> tally = TargetAccumulator("ill", None)
-    >>> tally.add(pd.Series([0, 1, 1], name="ill"))
-    >>> tally.add(pd.Series([1.0], name="ill"))
+    >>> tally.add(pd.Series([False, True, True], name="ill"))
+    >>> tally.add(pd.Series([True], name="ill"))
     >>> target = tally.finish()
-    >>> (
-    ...     target.task,
-    ...     target.classes.tolist(),
-    ...     target.counts.tolist(),
-    ...     target.read(pd.Series([1.0])),
-    ... )
-    ('classification', [0, 1], [1, 3], array([1]))
+    >>> target.task, target.classes.tolist(), target.counts.tolist()
+    ('classification', [False, True], [1, 3])
+    >>> target.read(pd.Series([True]))
+    array([ True])
     """
 
-    def __init__(self, name: str, task: Task | None) -> None:
+    def __init__(self, name: str, task: Task | None, *, from_text: bool = False) -> None:
         self.name, self.task = name, task
         self.rows = 0
         self.weight = 0.0
-        self._value_type: ValueType = "nothing"
-        self._words = FrequentItems(MAX_LABELS)
-        # Distinct numbers and their counts, while they may still become labels.
-        self._distinct: pd.Series[int] | None = pd.Series(dtype=int, index=pd.Index([], dtype=float))
-        self._fractions = False
+        self._spelling = Spelling() if from_text else None
+        self._dtype: np.dtype[Any] | None = None
         self._first: pd.Series | None = None
+        # The first of a CSV file's words that must not be among numbers: "None", "inf".
+        self._odd: pd.Series | None = None
+        # The number of rows and their weight for each label or distinct number, while these may be classes.
+        self._labels: pd.DataFrame | None = pd.DataFrame({"rows": [], "weight": []})
+        self._fractions = False
         self._moments, self._quantiles = RunningMoments(), QuantileSketch()
-        # Where rows have weights: their sum for each label or distinct number, and Σ w (y − the first y).
-        self._label_weights: pd.Series[float] | None = None
+        # Where rows have weights: Σ w (y − the first y).
         self._first_number: float | None = None
         self._weighted_distance = 0.0
 
@@ -227,66 +288,80 @@ class TargetAccumulator:
         self.weight += len(column) if weights is None else float(weights.sum())
         if column.empty:
             return
+        column = column.rename(self.name)
         if column.isna().any():
             raise DataError(
-                f"the target {self.name!r} is missing in row {_row_number(column[column.isna()])}: "
+                f"the target {self.name!r} is missing in {row_name(column[column.isna()])}: "
                 "leave out the rows without a target"
             )
-        check_target(column)
-        self._check_type(column)
-        if self._value_type == "numbers" or self.task == "regression":
-            self._add_numbers(column, weights)
-        if self._value_type != "numbers" and self.task != "regression":
-            form: Form = "truth" if self._value_type == "booleans" else "text"
-            labels = as_labels(column, form)
-            self._words.add(pa.array(labels, pa.large_string()))
-            self._add_label_weights(labels, weights)
-            # Approximate counts would lose classes.
-            if not self._words.exact:
-                raise self._too_many_labels_error()
+        values, numbers = self._read(column)
+        if self.task != "regression" and self._labels is not None:
+            self._add_labels(values, weights)
+        if self.task != "classification" and numbers is not None:
+            self._add_numbers(numbers, weights)
 
-    def _check_type(self, column: pd.Series) -> None:
-        value_type = infer_value_type(column)
-        value_type = "text" if value_type in ("mixed", "nested") else value_type
-        if self._first is None:
-            self._value_type, self._first = value_type, column.iloc[:1]
-        elif value_type != self._value_type:
+    def _read(self, column: pd.Series) -> tuple[npt.NDArray[Any], Floats | None]:
+        """Return the values of a block, and the numbers among them if all blocks may hold numbers."""
+        if self._spelling is None:
+            values = target_values(column)
+            self._check_kind(column, values)
+            is_number = values.dtype.kind in "iuf" or self.task == "regression"
+            return values, read_numbers(column, values) if is_number else None
+        values = column.to_numpy(object)
+        self._spelling = self._spelling.merge(read_spelling(column))
+        if self.task == "regression":
+            return values, read_numbers(column, values)
+        numbers = parse_numbers(column) if self._spelling.numbers else None
+        if numbers is None:
+            return values, None
+        finite = np.isfinite(numbers)
+        if self._odd is None and not finite.all():
+            self._odd = column[~finite].iloc[:1]
+        return values, np.where(finite, numbers, 0.0)
+
+    def _check_kind(self, column: pd.Series, values: npt.NDArray[Any]) -> None:
+        if self._first is None or self._dtype is None:
+            self._dtype, self._first = values.dtype, column.iloc[:1]
+        elif _KINDS[self._dtype.kind] != _KINDS[values.dtype.kind]:
             raise DataError(
-                f"the target {self.name!r} holds {_format_first(self._first)} in row "
-                f"{_row_number(self._first)} and {_format_first(column)} in row {_row_number(column)}: make "
-                "it of one kind in the whole table"
+                f"the target {self.name!r} holds {_format_first(self._first)} in {row_name(self._first)} "
+                f"and {_format_first(column)} in {row_name(column)}: make it of one kind in the whole table"
             )
+        elif values.dtype.kind != "U":
+            self._dtype = np.result_type(self._dtype, values.dtype)
 
-    def _add_label_weights(self, labels: npt.NDArray[Any], weights: Floats | None) -> None:
-        if weights is not None:
-            sums = pd.Series(weights).groupby(labels).sum()
-            before = self._label_weights
-            self._label_weights = sums if before is None else before.add(sums, fill_value=0.0)
+    def _add_labels(self, values: npt.NDArray[Any], weights: Floats | None) -> None:
+        ones = np.ones(len(values))
+        block = pd.DataFrame({"rows": ones, "weight": ones if weights is None else weights})
+        sums = block.groupby(values).sum()
+        self._labels = (
+            sums if self._labels is None or self._labels.empty else self._labels.add(sums, fill_value=0.0)
+        )
+        if len(self._labels) > MAX_LABELS:
+            if self.task == "classification" or not self._may_be_numbers:
+                raise self._too_many_labels_error()
+            self._labels = None
 
-    def _add_numbers(self, column: pd.Series, weights: Floats | None) -> None:
-        values = as_numbers(column, self.name)
+    @property
+    def _may_be_numbers(self) -> bool:
+        if self._spelling is not None:
+            return _spells_numbers(self._spelling)
+        return self._dtype is not None and self._dtype.kind in "iuf"
+
+    def _add_numbers(self, values: Floats, weights: Floats | None) -> None:
         if weights is not None:
             bounded = values.clip(-_MAX_ABS, _MAX_ABS)
             if self._first_number is None:
                 self._first_number = float(bounded[0])
             # From the first number, so that a large offset takes no digits.
             self._weighted_distance += float(weights @ (bounded - self._first_number))
-        if self.task != "classification":
-            # Too large numbers are an error only at the end: the target may turn out to be classes.
-            self._moments.add(values.clip(-_MAX_ABS, _MAX_ABS))
-            self._quantiles.add(values)
+        # Too large numbers are an error only at the end: the target may turn out to be classes.
+        self._moments.add(values.clip(-_MAX_ABS, _MAX_ABS))
+        self._quantiles.add(values)
         self._fractions |= bool(np.any(values != np.floor(values)))
-        if self.task == "regression" or (self._fractions and self.task is None):
-            # Fractions are classes only if requested.
-            self._distinct = None
-        if self._distinct is not None:
-            counts = pd.Series(*np.unique(values, return_counts=True)[::-1])
-            self._distinct = self._distinct.add(counts, fill_value=0).astype(int)
-            self._add_label_weights(values, weights)
-            if len(self._distinct) > MAX_LABELS:
-                if self.task == "classification":
-                    raise self._too_many_labels_error()
-                self._distinct = None
+        if self._fractions and self.task is None and self._spelling is None:
+            # Typed fractions are classes only if requested; those of a CSV file may yet turn out to be words.
+            self._labels = None
 
     def _too_many_labels_error(self) -> DataError:
         return DataError(
@@ -298,11 +373,13 @@ class TargetAccumulator:
         """Return the statistics of the whole target.
 
         Raises:
-            DataError: it holds numbers beyond 1e30.
+            DataError: it holds dates, infinities, whole numbers beyond 64 bits, or numbers beyond 1e30.
         """
-        task, reason = self._infer_task()
-        if self.task is not None:
-            task, reason = self.task, "as asked for"
+        if self._spelling == Spelling():
+            # Nothing but "None", or no rows.
+            self._spelling = Spelling(numbers=False, integers=False, dates=False)
+        self._check_words()
+        task, reason = self._infer_task() if self.task is None else (self.task, "as asked for")
         if task == "classification":
             return self._class_spec(reason)
         low, high = self._quantiles.low, self._quantiles.high
@@ -313,6 +390,7 @@ class TargetAccumulator:
             reason,
             self.rows,
             self.weight,
+            spelling=self._spelling,
             mean=self._moments.mean,
             weighted_mean=self._weighted_mean(),
             deviation=self._moments.deviation,
@@ -321,55 +399,68 @@ class TargetAccumulator:
             distribution=self._quantiles.ranked(),
         )
 
-    def _weighted_mean(self) -> float:
-        if self._first_number is None or not self.weight:
-            return self._moments.mean
-        return self._first_number + self._weighted_distance / self.weight
+    def _check_words(self) -> None:
+        """Refuse what only the whole column shows: dates, and words among numbers."""
+        spelling = self._spelling
+        if spelling is None or not self.rows:
+            return
+        if spelling.dates and not spelling.numbers:
+            raise dates_error(self.name)
+        if _spells_numbers(spelling) and self._odd is not None:
+            raise DataError(
+                f"the target {self.name!r} holds {self._odd.iloc[0]} in {row_name(self._odd)}, where numbers "
+                "are: correct it, or leave it empty and the row is left out"
+            )
 
     def _infer_task(self) -> tuple[Task, str]:
-        if self._value_type != "numbers":
-            return (
-                "classification",
-                "it holds true and false" if self._value_type == "booleans" else "it holds text",
-            )
+        if not self._may_be_numbers:
+            is_bool = self._dtype is not None and self._dtype.kind == "b"
+            return "classification", "it holds true and false" if is_bool else "it holds text"
         if self._fractions:
             return "regression", "it holds fractions"
-        if self._distinct is None:
+        if self._labels is None:
             return "regression", f"it holds more than {MAX_LABELS:,} different whole numbers"
-        return infer_integer_task(len(self._distinct), self.rows)
+        task, reason = infer_integer_task(len(self._count_classes()[0]), self.rows)
+        if task == "regression" and self._spelling is not None and self._spelling.wide:
+            raise DataError(
+                f"the target {self.name!r} holds whole numbers of more than 64 bits, which lose digits as "
+                "numbers: use task='classification' if they name classes, or task='regression' to round them"
+            )
+        return task, reason
+
+    def _count_classes(self) -> tuple[npt.NDArray[Any], pd.DataFrame]:
+        """Return the labels in order (c,), with the number and the weight of the rows of each."""
+        if self._labels is None:
+            raise self._too_many_labels_error()
+        sums = self._labels
+        if _spells_numbers(self._spelling):
+            sums = sums.rename(index=merge_spellings(sums.index)).groupby(level=0).sum()
+            labels = as_labels(sums.index.tolist())
+        elif self._dtype is None or self._dtype.kind == "U":
+            labels = np.array(sums.index.tolist(), dtype=np.str_)
+        else:
+            labels = np.array(sums.index.tolist(), dtype=self._dtype)
+        order = np.argsort(labels)
+        return labels[order], sums.iloc[order]
 
     def _class_spec(self, reason: str) -> TargetSpec:
-        form, counts = self._label_form(), self._words.counted()
-        weights = counts if self._label_weights is None else self._label_weights
-        if self._value_type == "numbers" and self._distinct is not None:
-            counts = _count_by_label(self._distinct, form)
-            weights = counts if self._label_weights is None else _count_by_label(self._label_weights, form)
-        weights = weights.reindex(counts.index)
-        labels = np.array(counts.index.tolist(), dtype=np.int64 if form == "whole" else np.str_)
-        order = np.argsort(labels)
+        labels, sums = self._count_classes()
         return TargetSpec(
             self.name,
             "classification",
             reason,
             self.rows,
             self.weight,
-            form=form,
-            classes=labels[order],
-            counts=counts.to_numpy().astype(np.int64)[order],
-            class_weights=weights.to_numpy().astype(float)[order],
+            spelling=self._spelling,
+            classes=labels,
+            counts=sums["rows"].to_numpy().astype(np.int64),
+            class_weights=sums["weight"].to_numpy(float),
         )
 
-    def _label_form(self) -> Form:
-        if self._value_type == "numbers" and self._distinct is not None:
-            return "whole" if are_integers(self._distinct.index.to_numpy(float)) else "short"
-        return "truth" if self._value_type == "booleans" else "text"
-
-
-def _count_by_label(counts: "pd.Series[Any]", form: Form) -> "pd.Series[Any]":
-    """Sum the counts of numbers by the labels that they make."""
-    labels = as_labels(pd.Series(counts.index), form)
-    # Different numbers may have the same text, and are then one class.
-    return pd.Series(counts.to_numpy(), index=labels).groupby(level=0).sum()
+    def _weighted_mean(self) -> float:
+        if self._first_number is None or not self.weight:
+            return self._moments.mean
+        return self._first_number + self._weighted_distance / self.weight
 
 
 def read_weights(column: pd.Series) -> Floats:
@@ -390,7 +481,7 @@ def read_weights(column: pd.Series) -> Floats:
     if wrong.any():
         where = column[wrong]
         raise DataError(
-            f"the weights column {str(column.name)!r} holds {where.iloc[0]} in row {_row_number(where)}: "
+            f"the weights column {str(column.name)!r} holds {where.iloc[0]} in {row_name(where)}: "
             f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
         )
     return weights

@@ -28,8 +28,8 @@ from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.schema import ColumnSchema, infer_schema
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import Target, Task, read_target
-from batchprop.tabular.target_statistics import TargetSpec
+from batchprop.tabular.target import Target, Task, mask_unknown
+from batchprop.tabular.target_statistics import TargetSpec, read_target
 from batchprop.tabular.transformers import cast_column
 
 FRAME = "the DataFrame"
@@ -99,6 +99,12 @@ class TrainingTable:
         return None if self.weights is None else self.weights[rows]
 
     @property
+    def target_range(self) -> tuple[float, float]:
+        """The smallest and the largest number of the target."""
+        stats, values = self.target_stats, self.target.values
+        return (stats.low, stats.high) if stats is not None else (float(values.min()), float(values.max()))
+
+    @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """The name of the row numbers, and each row's: its line in a text file, else its row."""
         if self.row_locator is not None:
@@ -130,8 +136,18 @@ def load(
     Raises:
         DataError: the file, the target or the weights cannot be used.
     """
-    name, frame = _table(path, text)
-    return _make_table(name, path, frame, target or "digit", task, weights, to_train=to_train)
+    if path is None:
+        digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
+        return _make_table("digits (from scikit-learn)", None, digits, target or "digit", task, weights)
+    target = str(target)
+    if get_delimiter(path) is not None:
+        frame = read_table(path, text=[*text, target])
+        return _make_table(path.name, path, frame, target, task, weights, to_train=to_train, from_text=True)
+    # Missing values would turn the integers of the target into floats, which merge long ones.
+    whole = read_tables(path, target, on_bad_row="skip", max_skipped=1.0)
+    frame = whole.frame.set_axis(whole.row_numbers - 1)
+    table = _make_table(path.name, path, frame, target, task, weights, to_train=to_train)
+    return replace(table, left_out=len(whole.skipped))
 
 
 def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
@@ -151,7 +167,14 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
     path = FRAME if isinstance(data, pd.DataFrame) else data[0]
     features = feature_names(list(whole.frame.columns), options)
     table = _make_table(
-        dataset_name(whole.files), Path(path), whole.frame, options.target, task, weights, features=features
+        dataset_name(whole.files),
+        Path(path),
+        whole.frame,
+        options.target,
+        task,
+        weights,
+        features=features,
+        from_text=whole.unit == "line",
     )
     table = replace(
         table,
@@ -178,14 +201,34 @@ def read_whole(
     if isinstance(data, pd.DataFrame):
         return _from_frame(data, options, name)
     # As text, a group's words are those of the file, whatever the groups in other files are.
-    text = [*text, *filter(None, [options.group])]
-    read = partial(read_tables, data, options.target, text=text)
+    target = str(options.target)
+    text = [*text, target, *filter(None, [options.group])]
+
+    def read(**rejects: Any) -> LoadedTable:
+        return _reject_unknown(read_tables(data, target, text=text, **rejects), target)
+
     with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
         return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
 
 
 def _count_bad(whole: LoadedTable) -> tuple[int, int]:
     return len(whole.skipped), len(whole.frame) + len(whole.skipped)
+
+
+def _reject_unknown(whole: LoadedTable, target: str) -> LoadedTable:
+    """Reject the rows of a CSV file whose target is a word that means "missing" among numbers."""
+    if whole.unit != "line":
+        return whole
+    known = mask_unknown(whole.frame[target]).notna().to_numpy()
+    for row in np.flatnonzero(~known):
+        file, line = whole.files[whole.file_index[row]], int(whole.row_numbers[row])
+        whole.skipped.add(file, line, f"its target {target!r} is missing", remedy="fill it in")
+    whole.skipped.check_share(known.sum() + len(whole.skipped))
+    return whole._replace(
+        frame=whole.frame[known].reset_index(drop=True),
+        file_index=whole.file_index[known],
+        row_numbers=whole.row_numbers[known],
+    )
 
 
 @contextmanager
@@ -252,9 +295,7 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
     places = name_places(_row_locator(test), test.files)
     frame, n_train = join_frames(table, test.frame, places), len(table.frame)
-    labels = pd.concat([whole.frame[name], test.frame[name]], ignore_index=True)
-    # Read together, as the labels of both have one spelling; the task is that of the training rows.
-    values = read_target(labels, table.target.task).values
+    values = _read_together(table.target, whole, test)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
         weights = np.concatenate([weights, _weights(test.frame, options.weights)])
@@ -273,6 +314,17 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
         n_test=len(test.frame),
         test_locator=_row_locator(test),
     )
+
+
+def _read_together(target: Target, whole: LoadedTable, test: LoadedTable) -> npt.NDArray[Any]:
+    """Return the labels or numbers of the rows to train on, then of the test rows; the task is the first's."""
+    if whole.unit != test.unit:  # text of one file, and values of the other
+        column, from_text = test.frame[target.name], test.unit == "line"
+        values = read_target(column, target.task, from_text=from_text).values
+        return np.concatenate([target.values, values])
+    # Together, as the labels of both have one spelling.
+    labels = pd.concat([whole.frame[target.name], test.frame[target.name]], ignore_index=True)
+    return read_target(labels, target.task, from_text=whole.unit == "line").values
 
 
 def get_test_source(
@@ -418,13 +470,16 @@ def _make_table(
     *,
     to_train: bool = True,
     features: Sequence[str] | None = None,
+    from_text: bool = False,
 ) -> TrainingTable:
     """Split a table into columns, target and weights, and classify the columns; None for all others."""
     column = get_column(frame, target, "target column")
+    if from_text:
+        column = mask_unknown(column)
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
-    wanted = read_target(column[known], task)
+    wanted = read_target(column[known], task, from_text=from_text)
     if to_train:
         check_enough(wanted)
     others = [name for name in frame.columns if name not in (target, weights)]
@@ -438,13 +493,6 @@ def _make_table(
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
     )
-
-
-def _table(path: Path | None, text: Collection[str]) -> tuple[str, pd.DataFrame]:
-    if path is not None:
-        return path.name, read_table(path, text=text)
-    digits = load_digits(as_frame=True)
-    return "digits (from scikit-learn)", digits.frame.rename(columns={"target": "digit"})
 
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""Columns to numbers: scikit-learn's transformers, and three small ones of batchprop's.
+"""Columns to numbers: scikit-learn's transformers, and small ones of batchprop's; one for the target.
 
 Index legend: n rows, c columns of a kind, k features.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ MAX_ABS = 1e100
 """The limit of numbers: those beyond are clipped to it, and up to it no intermediate result overflows."""
 
 _DAY = np.timedelta64(1, "D")
+_FLOAT32_DIGITS, _MAX_DECIMALS = 7, 15
 
 
 def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = "prediction") -> Pipeline:
@@ -88,6 +90,40 @@ def _make_one_hot(rows: int) -> OneHotEncoder:
         sparse_output=False,
         dtype=np.float32,
     )
+
+
+class TargetScaler(TransformerMixin, BaseEstimator):
+    """Standardise a target, ``(y − mean) / deviation``, and answer in its own unit, all in float64.
+
+    The network answers in float32, whose 7 digits a target with a large offset needs for the offset alone.
+    Its answers are therefore scaled back in float64, and rounded to the digits of the deviation that float32
+    holds: those behind them mean nothing.
+
+    >>> scaler = TargetScaler().fit(2460000.5 + np.arange(600)[:, None] / 100)
+    >>> scaler.inverse_transform(np.float32([[0.1], [0.2]]))[:, 0].tolist()
+    [2460003.6682048, 2460003.8414097]
+    """
+
+    def fit(self, y: npt.ArrayLike, _: object = None) -> Self:
+        """Take the mean and the deviation of numbers (n, 1)."""
+        values = np.asarray(y, dtype=np.float64)
+        return self.set_statistics(float(values.mean()), float(values.std()))
+
+    def set_statistics(self, mean: float, deviation: float) -> Self:
+        """Take the mean and the deviation of a target that does not fit in memory."""
+        self.mean_ = mean
+        # Of a single number there is no deviation to divide by.
+        self.scale_ = deviation or 1.0
+        return self
+
+    def transform(self, y: npt.ArrayLike) -> Floats:
+        """Return numbers (n, 1), standardised."""
+        return (np.asarray(y, dtype=np.float64) - self.mean_) / self.scale_
+
+    def inverse_transform(self, z: npt.ArrayLike) -> Floats:
+        """Return standardised numbers (n, 1) in the target's unit."""
+        y: Floats = np.asarray(z, dtype=np.float64) * self.scale_ + self.mean_
+        return y.round(min(_FLOAT32_DIGITS - math.floor(math.log10(self.scale_)), _MAX_DECIMALS))
 
 
 class ColumnCaster(TransformerMixin, BaseEstimator):
