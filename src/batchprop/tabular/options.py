@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from numbers import Integral, Real
@@ -55,6 +55,9 @@ MACHINE, FILES = "The machine", "The files"
 
 TEST_FRACTION = 0.2
 """The default share of the rows for the test."""
+
+COLUMN_TYPES = ("number", "number:comma", "text", "date", "date:dayfirst", "date:monthfirst")
+"""What a column can be said to hold; "number:comma" has its decimals behind a comma, as 1.234,50."""
 
 DIGITS_SMOOTHING = 0.1
 """Label smoothing gains 1% accuracy on the digits; a table may need calibrated probabilities more."""
@@ -148,6 +151,27 @@ def parse_names(text: str) -> tuple[str, ...]:
         raise ParameterError(f"{text!r} is not a list of columns ({error}): write age,height") from error
 
 
+def read_types(value: Any) -> tuple[str, ...]:
+    """Return the types of columns as texts ``NAME=TYPE``, from such texts or from a mapping.
+
+    Raises:
+        ParameterError: they are not such types.
+
+    >>> read_types("zip=text, when=date:dayfirst"), read_types({"zip": "text"})
+    (('zip=text', 'when=date:dayfirst'), ('zip=text',))
+    """
+    if isinstance(value, Mapping):
+        value = [f"{name}={kind}" for name, kind in value.items()]
+    types = read_names("type", value)
+    for each in types:
+        if "=" not in each or each.rpartition("=")[2] not in COLUMN_TYPES:
+            raise ParameterError(
+                f"type={each!r} is not allowed: write zip=text, or another of {', '.join(COLUMN_TYPES)}"
+            )
+    check_names("type", [each.rpartition("=")[0] for each in types])
+    return types
+
+
 def check_names(option: str, names: Sequence[str]) -> None:
     """Check that an option names columns, each once.
 
@@ -201,6 +225,17 @@ class TrainOptions:
             TABLE,
             metavar="NAMES",
             default="all",
+            parse=parse_names,
+        ),
+    ] = None
+    type: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "What columns hold, whatever they look like, as zip=text,price=number,when=date:dayfirst: "
+            f"{', '.join(COLUMN_TYPES)}.",
+            TABLE,
+            metavar="TYPES",
+            default="as they look",
             parse=parse_names,
         ),
     ] = None
@@ -504,6 +539,16 @@ class TrainOptions:
         return None if self.task == "auto" else self.task
 
     @property
+    def column_types(self) -> dict[str, str]:
+        """The type given for each column."""
+        return {name: kind for name, _, kind in (each.rpartition("=") for each in self.type or ())}
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The columns to read as text, whatever their words look like: 1.234 may be 1234."""
+        return [name for name, kind in self.column_types.items() if kind not in ("number", "date")]
+
+    @property
     def test_share(self) -> float | None:
         """The share of the rows for the test; None if the test rows are given."""
         if self.test is not None:
@@ -631,12 +676,23 @@ class TrainOptions:
         return values | {"label_smoothing": self.label_smoothing or 0.0}
 
 
-_COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns")
+_COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "type")
 
-_TABLE_OPTIONS = ("group", "time", "drop", "columns", "test")
+_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "test")
 """Options that need a table of the user's."""
 
-SPLIT_OPTIONS = ("target", "weights", "drop", "columns", "test_share", "test", "group", "time", "seed")
+SPLIT_OPTIONS = (
+    "target",
+    "weights",
+    "drop",
+    "columns",
+    "type",
+    "test_share",
+    "test",
+    "group",
+    "time",
+    "seed",
+)
 """What decides which rows train, and on which columns."""
 
 
@@ -721,6 +777,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hidden": _as_widths,
     "drop": partial(read_names, "drop"),
     "columns": partial(read_names, "columns"),
+    "type": read_types,
     "test": _as_test,
     "checkpoint_every": lambda value: parse_interval(str(value)),
 }

@@ -1,7 +1,6 @@
 """A model's predictions as a table, computed and written at once or in blocks."""
 
-import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path

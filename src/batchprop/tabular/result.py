@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import numpy.typing as npt
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from batchprop import __version__

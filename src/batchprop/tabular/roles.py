@@ -10,7 +10,8 @@ import pandas as pd
 from batchprop.data.arrow import get_column
 from batchprop.errors import DataError
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.schema import infer_value_type, is_date_text
+from batchprop.tabular.schema import infer_value_type
+from batchprop.tabular.spelling import is_date_text
 from batchprop.tabular.transformers import cast_column
 
 
@@ -31,8 +32,8 @@ def feature_names(names: Sequence[str], options: TrainOptions) -> list[str]:
     for role, what in (("target", "target column"), ("weights", "weights column")):
         if (name := getattr(options, role)) is not None:
             get_column(empty, name, what)
-    for role in ("group", "time", "drop", "columns"):
-        value = getattr(options, role)
+    for role in ("group", "time", "drop", "columns", "type"):
+        value = options.column_types if role == "type" else getattr(options, role)
         for name in (value,) if isinstance(value, str) else value or ():
             get_column(empty, name, f"column for `{role}`:")
     other = {options.target, options.weights, options.group, *(options.drop or ())}

@@ -17,17 +17,7 @@ from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, cle
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
 
-_KINDS: dict[str, ColumnType] = {
-    "number": "number",
-    "number:comma": "number",
-    "text": "category",
-    "date": "date",
-    "date:dayfirst": "date",
-    "date:monthfirst": "date",
-}
-COLUMN_TYPES = tuple(_KINDS)
-"""What a column can be said to hold."""
-
+_KINDS: dict[str, ColumnType] = {"number": "number", "text": "category", "date": "date"}
 _PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false", "date": "dates"}
 _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
@@ -73,7 +63,8 @@ def infer_schema(frame: pd.DataFrame, types: Mapping[str, str] | None = None) ->
 
     Args:
         frame: the columns (n,).
-        types: column name → what it holds, one of ``COLUMN_TYPES``, whatever it looks like.
+        types: column name → what it holds, whatever it looks like: "number", "number:comma", "text", "date",
+            "date:dayfirst" or "date:monthfirst".
 
     Raises:
         DataError: dates may begin with the day or the month; a value is not of the type given for its column.
@@ -242,7 +233,7 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
     "1 of its 40 values is no number, 'abc' first"
     """
     kind, note = _unusable(stats) or _kind(stats)
-    if kind != "left out" and stats.type is not None and kind != _KINDS[stats.type]:
+    if kind != "left out" and stats.type is not None and kind != _KINDS[stats.type.partition(":")[0]]:
         such = (
             f", such as {stats.other!r:.40}" if stats.other is not None and "date" not in stats.type else ""
         )

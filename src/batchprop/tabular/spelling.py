@@ -187,11 +187,21 @@ def _to_time(words: dict[str, pd.Series]) -> pd.Series:
     return pd.to_timedelta((3600 * hour + 60 * minute + second).where(valid), unit="s")
 
 
+def is_date_text(words: pd.Series) -> bool:
+    """Whether all words, none of them missing, are dates such as 2020-02-29T10:30.
+
+    >>> is_date_text(pd.Series(["2020-02-29"])), is_date_text(pd.Series(["2021-02-29"]))
+    (True, False)
+    """
+    return bool(parse(words, "iso").notna().all())
+
+
 class SpellingCandidates:
     """The spellings that all words of a column so far fit.
 
     Args:
         kind: "number" or "date" to try only these, "date:dayfirst" and the like to try only one.
+        infer: whether 007 is a code; whoever gives a kind says otherwise.
 
     Attributes:
         parsed: the last words in each of the spellings.
@@ -206,12 +216,12 @@ class SpellingCandidates:
     ('point', "',' between thousands")
     """
 
-    def __init__(self, kind: str | None = None) -> None:
+    def __init__(self, kind: str | None = None, *, infer: bool = False) -> None:
         tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators = set[str](), set[str]()
         self._numbers = self._percents = 0
-        self._has_value, self._inferred = False, kind is None
+        self._has_value, self._inferred = False, infer or kind is None
 
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
@@ -238,7 +248,6 @@ class SpellingCandidates:
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
         signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
-        # Whoever says that a column holds numbers says so of 007, too.
         zero_led = self._inferred and bool(pc.any(pc.match_substring_regex(text, "^[^0-9.,]*0[0-9]")).as_py())
         if len(self._units) > 1 or 0 < self._percents < self._numbers or zero_led:
             self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind == "date"}

@@ -168,7 +168,7 @@ def scan_table(
         ParameterError: an option needs all rows at once.
     """
     _check_streamable(options)
-    text = [str(options.target), *filter(None, [options.group])]
+    text = [str(options.target), *options.text_columns, *filter(None, [options.group])]
     with observer.watch_pass("Scanning the table", None):
         table = _scan(paths, options, text, memory)
     with table:
@@ -276,6 +276,7 @@ def fit_preprocessing(
         target=str(options.target),
         task=options.given_task,
         weights=options.weights,
+        types=options.column_types,
         from_text=get_delimiter(table.files[0]) is not None,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)

@@ -18,7 +18,7 @@ from pandas.api import types
 
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
-from batchprop.tabular.schema import is_date_text
+from batchprop.tabular.spelling import SpellingCandidates, is_date_text
 
 Task: TypeAlias = Literal["classification", "regression"]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -159,7 +159,7 @@ def _decode(column: pd.Series) -> npt.NDArray[np.object_]:
     return values
 
 
-class Spelling(NamedTuple):
+class TargetSpelling(NamedTuple):
     """What the words of a target in a CSV file spell.
 
     Attributes:
@@ -176,9 +176,9 @@ class Spelling(NamedTuple):
     dates: bool = True
     wide: bool = False
 
-    def merge(self, other: "Spelling") -> "Spelling":
+    def merge(self, other: "TargetSpelling") -> "TargetSpelling":
         """Return what the words of both spell."""
-        return Spelling(
+        return TargetSpelling(
             self.numbers and other.numbers,
             self.integers and other.integers,
             self.padded or other.padded,
@@ -187,7 +187,7 @@ class Spelling(NamedTuple):
         )
 
 
-def read_spelling(words: pd.Series) -> Spelling:
+def read_spelling(words: pd.Series) -> TargetSpelling:
     """Return what some words spell; those that may mean "missing" are not looked at.
 
     >>> (
@@ -199,15 +199,15 @@ def read_spelling(words: pd.Series) -> Spelling:
     words = words[~words.isin(_UNKNOWN)]
     if words.empty:
         # Of "None" alone a target is text, but what other blocks hold may say otherwise.
-        return Spelling()
+        return TargetSpelling()
     numbers = parse_numbers(words)
     if numbers is None:
-        return Spelling(numbers=False, integers=False, dates=is_date_text(pd.Series(words.unique())))
+        return TargetSpelling(numbers=False, integers=False, dates=is_date_text(pd.Series(words.unique())))
     text = as_text(words)
     padded = pc.any(pc.match_substring_regex(text, _PADDED)).as_py()
     large = np.flatnonzero(np.abs(numbers) >= _BEYOND_64_BITS)
     wide = bool(large.size) and pc.any(pc.match_substring_regex(text.take(large), _WHOLE)).as_py()
-    return Spelling(integers=_are_integers(text), padded=bool(padded), dates=False, wide=bool(wide))
+    return TargetSpelling(integers=_are_integers(text), padded=bool(padded), dates=False, wide=bool(wide))
 
 
 def as_text(words: pd.Series) -> pa.Array:
@@ -243,6 +243,31 @@ def parse_numbers(words: pd.Series) -> Floats | None:
         return None
     values: Floats = numbers.to_numpy(zero_copy_only=False)
     return values
+
+
+def spell_plainly(words: pd.Series) -> pd.Series:
+    """Return the words of numbers to predict, such as 1,200.00 or 12 %, as 1200.0 and 12.0; others unchanged.
+
+    Classes keep their words: numbers are classes here by the same rule as those that are spelled plainly.
+
+    >>> prices = pd.Series([f"1,{n}00.50" for n in range(9)])
+    >>> (
+    ...     spell_plainly(prices).tolist()[:2],
+    ...     spell_plainly(pd.Series(["5%", "9%"] * 9)).tolist()[:2],
+    ... )
+    (['1000.5', '1100.5'], ['5%', '9%'])
+    """
+    present = words.dropna()
+    candidates = SpellingCandidates("number", infer=True)
+    candidates.narrow(present)
+    if (key := candidates.decide(str(words.name))) is None or parse_numbers(present) is not None:
+        return words
+    values = candidates.parsed[key]
+    numbers = values.dropna()
+    whole = bool((numbers == np.floor(numbers)).all())
+    if whole and infer_integer_task(numbers.nunique(), len(numbers))[0] == "classification":
+        return words
+    return values.map(repr, na_action="ignore").reindex(words.index)
 
 
 def mask_unknown(words: pd.Series) -> pd.Series:

@@ -17,8 +17,8 @@ from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
 from batchprop.tabular.target import (
     Floats,
-    Spelling,
     Target,
+    TargetSpelling,
     Task,
     as_labels,
     check_largest,
@@ -29,6 +29,7 @@ from batchprop.tabular.target import (
     read_numbers,
     read_spelling,
     row_name,
+    spell_plainly,
     target_values,
 )
 
@@ -100,7 +101,7 @@ class TargetSpec:
     reason: str
     rows: int
     weight: float
-    spelling: Spelling | None = None
+    spelling: TargetSpelling | None = None
     classes: npt.NDArray[Any] | None = None
     counts: npt.NDArray[np.int64] | None = None
     class_weights: Floats | None = None
@@ -163,7 +164,7 @@ class TargetSpec:
         return {} if self.classes is None else {Decimal(str(label)): label for label in self.classes}
 
 
-def _spells_numbers(spelling: Spelling | None) -> bool:
+def _spells_numbers(spelling: TargetSpelling | None) -> bool:
     return spelling is not None and spelling.numbers and not spelling.padded
 
 
@@ -265,7 +266,7 @@ class TargetAccumulator:
         self.name, self.task = name, task
         self.rows = 0
         self.weight = 0.0
-        self._spelling = Spelling() if from_text else None
+        self._spelling = TargetSpelling() if from_text else None
         self._dtype: np.dtype[Any] | None = None
         self._first: pd.Series | None = None
         # The first of a CSV file's words that must not be among numbers: "None", "inf".
@@ -375,9 +376,9 @@ class TargetAccumulator:
         Raises:
             DataError: it holds dates, infinities, whole numbers beyond 64 bits, or numbers beyond 1e30.
         """
-        if self._spelling == Spelling():
+        if self._spelling == TargetSpelling():
             # Nothing but "None", or no rows.
-            self._spelling = Spelling(numbers=False, integers=False, dates=False)
+            self._spelling = TargetSpelling(numbers=False, integers=False, dates=False)
         self._check_words()
         task, reason = self._infer_task() if self.task is None else (self.task, "as asked for")
         if task == "classification":
@@ -406,6 +407,14 @@ class TargetAccumulator:
             return
         if spelling.dates and not spelling.numbers:
             raise dates_error(self.name)
+        if not spelling.numbers and self.task is None and self._labels is not None:
+            words = pd.Series(self._labels.index, name=self.name)
+            if (plain := spell_plainly(words)).iloc[0] != words.iloc[0]:
+                raise DataError(
+                    f"the target {self.name!r} holds numbers spelled as {words.iloc[0]!r}, and a table "
+                    f"that is read in parts needs {plain.iloc[0]!r}: write them so, give more memory, or use "
+                    "task='classification'"
+                )
         if _spells_numbers(spelling) and self._odd is not None:
             raise DataError(
                 f"the target {self.name!r} holds {self._odd.iloc[0]} in {row_name(self._odd)}, where numbers "

@@ -1,10 +1,9 @@
 """The table of a training: read, with its target and weights separated and its columns classified."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.schema import ColumnSchema, infer_schema
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import Target, Task, mask_unknown
+from batchprop.tabular.target import Target, Task, mask_unknown, spell_plainly
 from batchprop.tabular.target_statistics import TargetSpec, read_target
 from batchprop.tabular.transformers import cast_column
 
@@ -142,12 +141,16 @@ def load(
     target = str(target)
     if get_delimiter(path) is not None:
         frame = read_table(path, text=[*text, target])
-        return _make_table(path.name, path, frame, target, task, weights, to_train=to_train, from_text=True)
-    # Missing values would turn the integers of the target into floats, which merge long ones.
-    whole = read_tables(path, target, on_bad_row="skip", max_skipped=1.0)
-    frame = whole.frame.set_axis(whole.row_numbers - 1)
-    table = _make_table(path.name, path, frame, target, task, weights, to_train=to_train)
-    return replace(table, left_out=len(whole.skipped))
+        table = _make_table(path.name, path, frame, target, task, weights, from_text=True)
+    else:
+        # Missing values would turn the integers of the target into floats, which merge long ones.
+        whole = read_tables(path, target, on_bad_row="skip", max_skipped=1.0)
+        frame = whole.frame.set_axis(whole.row_numbers - 1)
+        table = _make_table(path.name, path, frame, target, task, weights)
+        table = replace(table, left_out=len(whole.skipped))
+    if to_train:
+        check_enough(table.target)
+    return table
 
 
 def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
@@ -169,13 +172,14 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
     table = _make_table(
         dataset_name(whole.files),
         Path(path),
-        whole.frame,
+        whole.frame[[*features, options.target, *filter(None, [weights])]],
         options.target,
         task,
         weights,
-        features=features,
         from_text=whole.unit == "line",
+        column_types=options.column_types,
     )
+    check_enough(table.target)
     table = replace(
         table,
         left_out=len(whole.skipped),
@@ -202,7 +206,7 @@ def read_whole(
         return _from_frame(data, options, name)
     # As text, a group's words are those of the file, whatever the groups in other files are.
     target = str(options.target)
-    text = [*text, target, *filter(None, [options.group])]
+    text = [*text, target, *options.text_columns, *filter(None, [options.group])]
 
     def read(**rejects: Any) -> LoadedTable:
         return _reject_unknown(read_tables(data, target, text=text, **rejects), target)
@@ -317,13 +321,15 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
 
 
 def _read_together(target: Target, whole: LoadedTable, test: LoadedTable) -> npt.NDArray[Any]:
-    """Return the labels or numbers of the rows to train on, then of the test rows; the task is the first's."""
+    """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
     if whole.unit != test.unit:  # text of one file, and values of the other
         column, from_text = test.frame[target.name], test.unit == "line"
         values = read_target(column, target.task, from_text=from_text).values
         return np.concatenate([target.values, values])
     # Together, as the labels of both have one spelling.
     labels = pd.concat([whole.frame[target.name], test.frame[target.name]], ignore_index=True)
+    if whole.unit == "line" and target.task == "regression":
+        labels = spell_plainly(labels)
     return read_target(labels, target.task, from_text=whole.unit == "line").values
 
 
@@ -369,7 +375,7 @@ def _check_test_names(needed: Sequence[str], names: Sequence[str], where: str) -
 
 def text_names(table: TrainingTable, target: "pd.Series[Any]") -> list[str]:
     """Return the columns that are text in the training rows, and so in the test rows too."""
-    names = [name for name, kind in table.kinds.items() if kind == "category"]
+    names = [column.name for column in table.columns if column.kind == "category" or column.spelling]
     return [*names, table.target.name] if types.is_string_dtype(target) else names
 
 
@@ -384,13 +390,13 @@ def join_frames(table: TrainingTable, test: pd.DataFrame, places: Sequence[str])
     Raises:
         DataError: a value is not of its column's kind.
     """
-    kinds = {name: kind for name, kind in table.kinds.items() if kind != "left out"}
+    columns = [column for column in table.columns if column.kind != "left out"]
     test = test.reset_index(drop=True)
     try:
-        tested = {name: cast_column(test[name], kind) for name, kind in kinds.items()}
+        tested = {of.name: cast_column(test[of.name], of.kind, of.spelling) for of in columns}
     except RowError as error:
         raise DataError(f"{places[error.row]}: {error}") from error
-    trained = {name: cast_column(table.frame[name], kind) for name, kind in kinds.items()}
+    trained = {of.name: cast_column(table.frame[of.name], of.kind, of.spelling) for of in columns}
     return pd.concat([pd.DataFrame(trained), pd.DataFrame(tested)], ignore_index=True)
 
 
@@ -468,27 +474,23 @@ def _make_table(
     task: Task | None,
     weights: str | None,
     *,
-    to_train: bool = True,
-    features: Sequence[str] | None = None,
     from_text: bool = False,
+    column_types: Mapping[str, str] | None = None,
 ) -> TrainingTable:
     """Split a table into columns, target and weights, and classify the columns; None for all others."""
     column = get_column(frame, target, "target column")
     if from_text:
-        column = mask_unknown(column)
+        column = mask_unknown(column if task == "classification" else spell_plainly(column))
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
     wanted = read_target(column[known], task, from_text=from_text)
-    if to_train:
-        check_enough(wanted)
-    others = [name for name in frame.columns if name not in (target, weights)]
-    used = frame.loc[known, others if features is None else list(features)]
+    used = frame[known].drop(columns=[target, *filter(None, [weights])])
     return TrainingTable(
         name,
         path,
         used,
-        infer_schema(used),
+        infer_schema(used, column_types),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
