@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from batchprop.tabular.model_info import FORMAT
 from tests.cli.commands import run
 
 
@@ -20,14 +21,14 @@ LISTS = b"[" * 100_000
     "content",
     [
         b"", b"\xff\xfe", b"null", b"[]", b'"settings"', b"7", LISTS, b'{"data":' * 100_000, b"\0" * 100,
-        b'{"format": 2, "data": null}', b'{"format": 2, "data": {}}', b'{"format": 2, "data": []}',
-        b'{"format": 2, "data": {"files": 7}}', b'{"format": 2, "data": {"files": "flowers.csv"}}',
-        b'{"format": 2, "data": {"files": [["flowers.csv"]]}}', b'{"format": 2, "data": {"files": [""]}}',
-        b'{"format": 2, "data": {"files": null}}', b'{"format": 2, "data": {"files": {"0": "flowers.csv"}}}',
-        b'{"format": 2, "data": {"files": ["a\\u0000b"]}}', b'{"format": 2, "data": {"files": ["a\\nb"]}}',
-        b'{"format": 2, "data": {"files": ["\\u001b[2J"]}}', b'{"format": 2, "data": {"files": ["\\ud800"]}}',
-        b'{"format": 2, "data": {"files": ["flowers.csv"]}, "target": 7}',
-        b'{"format": 2, "data": {"files": ["' + b"x" * 5000 + b'"]}}', b"9" * 10_000,
+        b'{"format": 3, "data": null}', b'{"format": 3, "data": {}}', b'{"format": 3, "data": []}',
+        b'{"format": 3, "data": {"files": 7}}', b'{"format": 3, "data": {"files": "flowers.csv"}}',
+        b'{"format": 3, "data": {"files": [["flowers.csv"]]}}', b'{"format": 3, "data": {"files": [""]}}',
+        b'{"format": 3, "data": {"files": null}}', b'{"format": 3, "data": {"files": {"0": "flowers.csv"}}}',
+        b'{"format": 3, "data": {"files": ["a\\u0000b"]}}', b'{"format": 3, "data": {"files": ["a\\nb"]}}',
+        b'{"format": 3, "data": {"files": ["\\u001b[2J"]}}', b'{"format": 3, "data": {"files": ["\\ud800"]}}',
+        b'{"format": 3, "data": {"files": ["flowers.csv"]}, "target": 7}',
+        b'{"format": 3, "data": {"files": ["' + b"x" * 5000 + b'"]}}', b"9" * 10_000,
     ],
 )  # fmt: skip
 def test_invalid_settings_are_ignored_with_a_message(model, folder, content):
@@ -43,7 +44,7 @@ def test_invalid_settings_are_ignored_with_a_message(model, folder, content):
 def test_settings_that_name_an_invalid_table_are_refused(model, folder, name):
     there = folder / "model"
     shutil.copytree(model, there)
-    (there / "settings.json").write_text(json.dumps({"format": 2, "data": {"files": [name]}}))
+    (there / "settings.json").write_text(json.dumps({"format": FORMAT, "data": {"files": [name]}}))
     told = run("look", there, "--no-open", code=1).stderr
     assert "is not there" in told or "refused to read" in told
 
