@@ -174,14 +174,16 @@ def test_values_not_seen_in_training_are_told(model):
     trained.predict(table.assign(home=table["home"] + " "))  # no warning, which would be an error
 
 
-def test_an_index_that_pandas_wrote_is_left_out(tmp_path):
-    table = pd.DataFrame({"x": [1.5, 2.5] * 20, "y": ["a", "b"] * 20})
+@pytest.mark.parametrize(("name", "index"), [("t.csv", "Unnamed: 0"), ("t.parquet", "__index_level_0__")])
+def test_an_index_that_pandas_wrote_stays_beside_the_answers(tmp_path, name, index):
+    table = pd.DataFrame({"x": [1.5, 2.5] * 20, "y": ["a", "b"] * 20}).sample(frac=1, random_state=0)
     table.to_csv(tmp_path / "t.csv")
-    table.sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet")
-    for name in ("t.csv", "t.parquet"):
-        columns = infer_schema(read_table(tmp_path / name))
-        left_out = [column.note for column in columns if column.kind == "left out"]
-        assert left_out == ["the index of the rows"]
+    table.to_parquet(tmp_path / "t.parquet")
+    columns = infer_schema(read_table(tmp_path / name).drop(columns="y"))
+    assert [column.note for column in columns if column.kind == "left out"] == ["the index of the rows"]
+    answers = train_table(tmp_path / name, target="y", epochs=1).predict(tmp_path / name)
+    assert list(answers) == [index, "y"]
+    assert answers[index].tolist() == table.index.tolist()
 
 
 def test_sentences_are_not_taken_for_an_id():

@@ -24,8 +24,8 @@ from batchprop.tabular.persistence import MODEL, atomic_folder, load_pipeline, s
 from batchprop.tabular.predictions import (
     add_columns,
     block_size,
-    check_kept,
     check_proba,
+    kept_columns,
     predict_blocks,
     predict_frame,
     read_kept,
@@ -115,7 +115,7 @@ class TrainedModel:
             rows = block_size(self.pipeline, budget or default_memory())
             starts = range(0, max(len(data), 1), rows)
             data = normalize_columns(data)
-            check_kept(list(data.columns), names)
+            names = kept_columns(list(data.columns), names)
             unseen = UnseenCounter(self.pipeline)
             blocks = [
                 predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba, unseen=unseen)

@@ -21,7 +21,7 @@ from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
-from batchprop.tabular.schema import infer_value_type
+from batchprop.tabular.schema import infer_value_type, is_index_name
 from batchprop.tabular.training_table import column_names
 from batchprop.tabular.unseen import UnseenCounter
 
@@ -45,27 +45,19 @@ def text_columns(model: Pipeline) -> list[str]:
     return [name for name, kind in columns.kinds.items() if kind == "category" or name in spelled]
 
 
-def required_columns(model: Pipeline, file: Path, keep: Sequence[str] = ()) -> list[str]:
-    """Return the columns of a model's training, and those to keep; raise if a file lacks one.
+def kept_columns(names: Sequence[str], keep: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns to put before the predictions: the index that pandas wrote, and those to keep.
 
     Raises:
-        DataError: it lacks one, or is not a table.
-    """
-    names = column_names(file)
-    model["columns"].check_names(names)
-    check_kept(names, keep)
-    return list(dict.fromkeys([*model["columns"].kinds, *keep]))
+        DataError: the table lacks one; the message suggests a similar name.
 
-
-def check_kept(names: Sequence[str], keep: Sequence[str]) -> None:
-    """Check that a table has the columns to keep.
-
-    Raises:
-        DataError: it lacks one; the message suggests a similar name.
+    >>> kept_columns(["Unnamed: 0", "age", "id"], ["id"])
+    ('Unnamed: 0', 'id')
     """
     empty = pd.DataFrame(columns=list(names))
     for name in keep:
         get_column(empty, name, "column to keep:")
+    return (*(name for name in names if is_index_name(name) and name not in keep), *keep)
 
 
 def read_kept(keep: object) -> tuple[str, ...]:
@@ -257,9 +249,12 @@ def predict_blocks(
     observer = observer or Observer()
     if proba:
         check_proba(model)
-    columns = required_columns(model, files[0], keep)
+    kinds, names = model["columns"].kinds, column_names(files[0])
+    model["columns"].check_names(names)
     # As text, columns that no number is read from stay as the file spells them.
-    text = [name for name in keep if model["columns"].kinds.get(name) != "number"]
+    text = [name for name in keep if kinds.get(name) != "number"]
+    keep = kept_columns(names, keep)
+    columns = list(dict.fromkeys([*kinds, *keep]))
     with (
         iter_rows(model, files, columns, memory, observer, text=text) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,

@@ -278,13 +278,22 @@ def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
 
 def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
     """Return why a column names its rows, or None."""
-    if _INDEX.fullmatch(stats.name):
+    if is_index_name(stats.name):
         return "left out", "the index of the rows"
     if not _is_identifier(stats):
         return None
     if stats.words > _FEW_WORDS:
         return "left out", f"sentences, {stats.words:.0f} words on average"
     return "left out", "names the rows, like an id"
+
+
+def is_index_name(name: str) -> bool:
+    """Whether a column has the name that pandas gives to an index without one.
+
+    >>> is_index_name("Unnamed: 0"), is_index_name("__index_level_0__"), is_index_name("index")
+    (True, True, False)
+    """
+    return _INDEX.fullmatch(name) is not None
 
 
 def _is_scalar(present: pd.Series) -> bool:

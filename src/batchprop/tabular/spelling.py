@@ -245,6 +245,7 @@ class SpellingCandidates:
         self._numbers += len(text)
         self._percents += pc.sum(pc.equal(units, "%")).as_py() or 0
         self._units |= set(pc.unique(units).to_pylist())
+        text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_ANY_UNIT}){_BLANK}?", "")
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
         signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
