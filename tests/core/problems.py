@@ -138,9 +138,9 @@ SOME_PAIRS = sample_pairs()
 
 
 def sampled_problems(activation: str, head: str) -> list[tuple[Problem, Shape]]:
-    """Return two shapes per sampled pair, in turn, so that eight pairs have each."""
+    """Return a shape for each sampled pair, in turn, so that four pairs have each."""
     turn = SOME_PAIRS.index((activation, head))
-    return [(problem(activation, head, shape), shape) for shape in SHAPES[turn % 3 :: 3]]
+    return [(problem(activation, head, shape), shape) for shape in SHAPES[turn % 6 :: 6]]
 
 
 def problems(activation: str, head: str) -> list[Problem]:
