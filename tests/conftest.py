@@ -49,8 +49,8 @@ hypothesis.settings.register_profile("traced", same_everywhere, max_examples=8)
 hypothesis.settings.load_profile("batchprop")
 
 
-# Collecting the tests makes objects that stay: to look for garbage among them would be for nothing, both while
-# they are made and, once they are frozen, in every test.
+# What collecting the tests makes stays: looking for garbage among it would be in vain, while it is made and,
+# once it is frozen, in every test.
 gc.disable()
 
 
