@@ -267,9 +267,7 @@ def _discretization_interval(epsilon: float, runs: Sequence[SamplingRun]) -> flo
 def _rdp_epsilon(runs: Sequence[SamplingRun], delta: float) -> float:
     rdp = _import_dp_accounting().rdp
     orders = rdp.RdpAccountant().orders
-    divergences = sum(
-        run.steps * _step_divergences(run.sampling_rate, run.noise_multiplier) for run in runs
-    )
+    divergences = sum(run.steps * _step_divergences(run.sampling_rate, run.noise_multiplier) for run in runs)
     # Rounding can make a divergence too small, even negative, and ε with it: bound it from above.
     rounding = ROUNDING_PER_STEP * sum(run.steps for run in runs)
     return float(rdp.compute_epsilon(orders, np.clip(divergences, 0.0, None) + rounding, delta)[0])
