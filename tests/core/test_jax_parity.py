@@ -16,7 +16,7 @@ from batchprop.engines.numpy import NumpyEngine
 from batchprop.objective import Objective
 from batchprop.training import Engine, EpochResult, TrainConfig, init_state
 from tests.core.comparisons import in_dtype, leaves
-from tests.core.problems import SHAPES, SOME_PAIRS, Problem, problem
+from tests.core.problems import SOME_PAIRS, Problem, problem, shapes_in_turn
 
 STEPS = 50
 
@@ -44,27 +44,29 @@ def train(engine: Engine, case: Problem, dtype: str, *, weighted: bool) -> Epoch
     return engine.run_batches(recipe, init_state(recipe), table, plan(len(table.Y)), [RATE] * STEPS)
 
 
-def selected_problem(activation: str, head: str, dtype: str) -> tuple[Problem, Any, bool]:
-    """One shape in either type, weighted or not: in turn over the sample of pairs, each four times.
+def selected_problems(activation: str, head: str, dtype: str) -> list[tuple[Problem, Any, bool]]:
+    """One shape or two in either type, weighted or not: in turn over the sample of pairs.
 
-    Compiling dominates: 48 programs here, 1728 for all problems.
+    Compiling dominates: 52 programs here, 1728 for all problems.
     """
-    turn = SOME_PAIRS.index((activation, head))
-    shape = SHAPES[(turn + 3 * (dtype == "float64")) % len(SHAPES)]
-    return problem(activation, head, shape), shape, bool((turn // len(SHAPES) + (dtype == "float64")) % 2)
+    turn = SOME_PAIRS.index((activation, head)) + 2 * (dtype == "float64")
+    weighted = bool(turn // 4 % 2)
+    return [(problem(activation, head, shape), shape, weighted) for shape in shapes_in_turn(turn)]
 
 
 @pytest.mark.parametrize("dtype", WITHIN)
 @pytest.mark.parametrize(("activation", "head"), SOME_PAIRS)
 def test_loss_curve_matches_numpy(activation: str, head: str, dtype: str) -> None:
     within = WITHIN[dtype]
-    case, shape, weighted = selected_problem(activation, head, dtype)
-    ours, theirs = (train(engine, case, dtype, weighted=weighted) for engine in (JaxEngine(), NumpyEngine()))
-    about = f"{shape}, {weighted=}"
-    assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg=about)
-    # Constant curves would agree for any engine.
-    assert np.ptp(theirs.losses) >= 0.01 * max(theirs.losses)
-    assert (len(ours.losses), ours.state.steps, ours.finite) == (STEPS, STEPS, True)
-    for leaf, reference in zip(leaves(ours.state.layers), leaves(theirs.state.layers), strict=True):
-        assert leaf.dtype == dtype
-        assert_allclose(leaf, reference, rtol=10 * within, atol=10 * within, err_msg=about)
+    for case, shape, weighted in selected_problems(activation, head, dtype):
+        ours, theirs = (
+            train(engine, case, dtype, weighted=weighted) for engine in (JaxEngine(), NumpyEngine())
+        )
+        about = f"{shape}, {weighted=}"
+        assert_allclose(ours.losses, theirs.losses, rtol=within, atol=within, err_msg=about)
+        # Constant curves would agree for any engine.
+        assert np.ptp(theirs.losses) >= 0.01 * max(theirs.losses)
+        assert (len(ours.losses), ours.state.steps, ours.finite) == (STEPS, STEPS, True)
+        for leaf, reference in zip(leaves(ours.state.layers), leaves(theirs.state.layers), strict=True):
+            assert leaf.dtype == dtype
+            assert_allclose(leaf, reference, rtol=10 * within, atol=10 * within, err_msg=about)
