@@ -144,7 +144,7 @@ def sampled_problems(activation: str, head: str) -> list[tuple[Problem, Shape]]:
 
 
 def shapes_in_turn(turn: int) -> list[Shape]:
-    """Return a shape with hidden layers, since only there an activation shows; in two turns of 24 one without too."""
+    """Return a shape with hidden layers, where an activation shows, and in two turns of 24 one without."""
     turn %= len(SOME_PAIRS)
     with_hidden = [shape for shape in SHAPES if len(shape.sizes) > 2]
     without = [shape for shape in SHAPES if len(shape.sizes) == 2]

@@ -156,8 +156,12 @@ def test_large_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
 
 def test_pld_is_never_above_rdp() -> None:
     # By itself the distribution of the last would give 600: its transforms' tails add up.
-    for *run, delta in ((0.03, 1.0, 1000, DELTA), (1.0, 0.01, 1000, DELTA), (1.0, 1e5, 10**8, 1e-10)):
-        runs = [SamplingRun(*run)]
+    for rate, noise, steps, delta in (
+        (0.03, 1.0, 1000, DELTA),
+        (1.0, 0.01, 1000, DELTA),
+        (1.0, 1e5, 10**8, 1e-10),
+    ):
+        runs = [SamplingRun(rate, noise, steps)]
         assert compute_epsilon(runs, delta) <= compute_epsilon(runs, delta, "rdp")
 
 
