@@ -23,6 +23,8 @@ TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchpr
 # the others.
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 FUZZ_SECONDS ?= 60
+# pip installs without compiling, so a Python that keeps no bytecode compiles all it imports in every process.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -46,6 +47,17 @@ hypothesis.settings.register_profile("batchprop", same_everywhere)
 # The first few examples reach every branch that all of them reach.
 hypothesis.settings.register_profile("traced", same_everywhere, max_examples=8)
 hypothesis.settings.load_profile("batchprop")
+
+
+# What collecting the tests makes stays: looking for garbage among it would be in vain, while it is made and,
+# once it is frozen, in every test.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, and only among what tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 SLOWEST = 20

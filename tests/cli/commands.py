@@ -11,6 +11,7 @@ from sklearn.datasets import load_iris
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
+from batchprop.tabular import model_files
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--batch-size", "16")
 FILES = [
@@ -37,6 +38,14 @@ def run(*words, code=0):
         assert len(result.stderr.splitlines()) == 1, result.stderr
         assert "Traceback" not in result.output
     return result
+
+
+def skip_figures(monkeypatch):
+    """Write empty figures and reports."""
+    for name in ("diagnose", "build_report"):
+        monkeypatch.setattr(model_files, name, lambda *_: None)
+    monkeypatch.setattr(model_files, "render", lambda _: "")
+    monkeypatch.setattr(model_files, "save_learning_curve", lambda *args: args[-1].write_bytes(b""))
 
 
 def command(*words, start=START):

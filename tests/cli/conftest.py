@@ -2,8 +2,7 @@
 
 import pytest
 
-from batchprop.tabular import model_files
-from tests.cli.commands import QUICK, flowers, houses, run
+from tests.cli.commands import QUICK, flowers, houses, run, skip_figures
 from tests.cli.forks import Origin
 
 
@@ -17,10 +16,7 @@ def folder(tmp_path, monkeypatch):
 def quick_to_draw(request, monkeypatch):
     """Skip figures, which take 80% of a small training, in tests without the marker."""
     if request.node.get_closest_marker("pictures") is None:
-        for name in ("diagnose", "build_report"):
-            monkeypatch.setattr(model_files, name, lambda *_: None)
-        monkeypatch.setattr(model_files, "render", lambda _: "")
-        monkeypatch.setattr(model_files, "save_learning_curve", lambda *args: args[-1].write_bytes(b""))
+        skip_figures(monkeypatch)
 
 
 @pytest.fixture(scope="session")

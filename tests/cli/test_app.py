@@ -158,7 +158,7 @@ main()
 
 @pytest.mark.parametrize("name", ["typer", "pandas", "matplotlib.figure"])
 def test_ctrl_c_during_imports_prints_one_line(folder, name):
-    done = process("train", cwd=folder, start=IMPORTING.replace("{name}", name))
+    done = process("train", *QUICK, cwd=folder, start=IMPORTING.replace("{name}", name))
     assert done.returncode == 130
     assert done.stderr.startswith("batchprop: interrupted")
     assert len(done.stderr.splitlines()) == 1

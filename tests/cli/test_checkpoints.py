@@ -47,8 +47,9 @@ def epochs_of(model):
     return pd.read_csv(f"{model}/history.csv").drop(columns="seconds").to_numpy().tolist()
 
 
-@pytest.mark.parametrize("extra", [(), STREAM[:2]], ids=["in memory", "in parts"])
-@pytest.mark.parametrize("target", ["kind", "price"])
+@pytest.mark.parametrize(
+    ("target", "extra"), [("price", ()), ("kind", STREAM[:2])], ids=["in memory", "in parts"]
+)
 def test_resumed_training_gives_the_same_model(folder, extra, target):
     other = {"kind": "price", "price": "kind"}[target]
     table(2000).drop(columns=other).to_parquet(folder / "t.parquet", row_group_size=500)
@@ -99,7 +100,7 @@ def test_resume_does_not_replace_a_complete_model(rows):
     assert "the folder m exists" in run(*rows, "--out", "m", "--resume", code=1).stderr
 
 
-@pytest.mark.parametrize(("memory", "now"), [("2MB", "4GB"), ("2MB", "3MB"), ("4GB", "2MB")])
+@pytest.mark.parametrize(("memory", "now"), [("2MB", "3MB"), ("4GB", "2MB")])
 def test_resume_ignores_a_changed_memory_limit(folder, memory, now):
     table(1500).drop(columns="price").to_parquet(folder / "t.parquet", row_group_size=250)
     words = ["train", "t.parquet", "--target", "kind", *QUICK, "--epochs", "2"]

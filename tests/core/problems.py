@@ -138,9 +138,17 @@ SOME_PAIRS = sample_pairs()
 
 
 def sampled_problems(activation: str, head: str) -> list[tuple[Problem, Shape]]:
-    """Return two shapes per sampled pair, in turn, so that eight pairs have each."""
-    turn = SOME_PAIRS.index((activation, head))
-    return [(problem(activation, head, shape), shape) for shape in SHAPES[turn % 3 :: 3]]
+    """Return a problem for each sampled pair, sometimes two."""
+    shapes = shapes_in_turn(SOME_PAIRS.index((activation, head)))
+    return [(problem(activation, head, shape), shape) for shape in shapes]
+
+
+def shapes_in_turn(turn: int) -> list[Shape]:
+    """Return a shape with hidden layers, where an activation shows, and in two turns of 24 one without."""
+    turn %= len(SOME_PAIRS)
+    with_hidden = [shape for shape in SHAPES if len(shape.sizes) > 2]
+    without = [shape for shape in SHAPES if len(shape.sizes) == 2]
+    return [with_hidden[turn % len(with_hidden)], *without[turn : turn + 1]]
 
 
 def problems(activation: str, head: str) -> list[Problem]:

@@ -61,7 +61,11 @@ def refused(*parts: str, kind: type[Exception] = InputError) -> Any:
 def with_checks(names_of: dict[Any, str]) -> pytest.MarkDecorator:
     """scikit-learn's own checks of some estimators, for each those whose names a pattern is found in."""
     mark = parametrize_with_checks(list(names_of))
-    chosen = [(one, check) for one, check in mark.args[1] if re.search(names_of[one], check.func.__name__)]
+
+    def name_of(check: Any) -> str:
+        return str(check.func.__name__) + "_readonly" * bool(check.keywords.get("readonly_memmap"))
+
+    chosen = [(one, check) for one, check in mark.args[1] if re.search(names_of[one], name_of(check))]
     return pytest.mark.parametrize(mark.args[0], chosen, **mark.kwargs)
 
 

@@ -273,7 +273,7 @@ def test_each_loss_converges_to_its_statistic(parameters: dict[str, Any], wanted
         alpha=0,
         learning_rate="cosine",
         learning_rate_init=0.3,
-        max_iter=3000,
+        max_iter=800,
         tol=0,
         n_iter_no_change=np.inf,
         random_state=0,

@@ -375,7 +375,10 @@ def test_invalid_engine_is_refused(parameters: dict[str, Any], message: str) -> 
 # asked, and those checks are on NumPy's alone; a regressor has the few where its own numbers count, which
 # with dtype=None are of the table's type. A few large steps learn what the checks ask for.
 BRIEF: dict[str, Any] = {"engine": "jax", "max_iter": 30, "learning_rate_init": 0.01}
-READ_BEFORE = "sparse_array|dtype_object|pipeline|fit_score|pandas|n_features|classes$|y_2d|an_array|nan_inf"
+READ_BEFORE = (
+    "sparse|dtype_object|pipeline|fit_score|pandas|n_features|classes$|y_2d|an_array|nan_inf|overwrite|one_label|"
+    "1feature|positive_only|class_weight|weights_shape"
+)
 
 
 @pytest.mark.filterwarnings("ignore")

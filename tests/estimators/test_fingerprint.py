@@ -63,15 +63,15 @@ def test_functions_that_differ_are_told_apart(kind: str) -> None:
 
 def test_functions_are_the_same_in_every_process() -> None:
     """Neither addresses nor the seed of the hashes enter, nor what Python has compiled before."""
-    found = set()
-    for seed in ("0", "1", "77"):
+    told = set()
+    for seed in ("0", "77"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
         result = subprocess.run(
             [sys.executable, "-m", "tests.estimators.functions"],
             cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        found.add(result.stdout)
-    (one,) = found
+        told.add(result.stdout)
+    (one,) = told
     described = json.loads(one)
     assert set(described) == {*functions.PAIRS, *functions.ALONE}
     assert all(one != other for one, other in (described[kind] for kind in functions.PAIRS))
@@ -371,27 +371,31 @@ def test_callbacks_may_differ_and_may_hold_anything(tmp_path: Path) -> None:
     resume(tmp_path, {"callbacks": [lambda _: lock.locked()]}, {"callbacks": None})
 
 
-HALF = """
+def fit_with_functions(folder: str, epochs: int) -> tuple[int, list[float]]:
+    """Fit or resume with functions of every kind; the epochs and the sums of the weights."""
+    made = model(
+        max_iter=epochs, activation=scaled(1.5), learning_rate=Decay(0.9), early_stopping=True,
+        n_iter_no_change=100, scoring=functions.PAIRS["keyword of make_scorer"][0](),
+    )  # fmt: skip
+    made.fit(X, Y, checkpoint=folder, resume=True, **initial(3))
+    return made.n_iter_, [float(np.sum(coef)) for coef in made.coefs_]
+
+
+RESUME = """
 import sys, warnings
-import numpy as np
-from tests.estimators.test_fingerprint import Decay, X, Y, functions, initial, model, scaled
+from tests.estimators.test_fingerprint import fit_with_functions
 
 warnings.simplefilter("ignore")
-made = model(
-    max_iter=int(sys.argv[2]), activation=scaled(1.5), learning_rate=Decay(0.9), early_stopping=True,
-    n_iter_no_change=100, scoring=functions.PAIRS["keyword of make_scorer"][0](),
-)
-made.fit(X, Y, checkpoint=sys.argv[1], resume=True, **initial(3))
-print(made.n_iter_, [float(np.sum(coef)) for coef in made.coefs_])
+print(fit_with_functions(sys.argv[1], 4))
 """
 
 
 def test_a_new_process_resumes_with_the_same_functions(tmp_path: Path) -> None:
-    def run(folder: str, epochs: int, seed: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-c", HALF, str(tmp_path / folder), str(epochs)],
-            cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-
-    run("kept", 2, "1")
-    assert run("kept", 4, "2") == run("whole", 4, "3")
+    fit_with_functions(str(tmp_path / "kept"), 2)
+    # A seed that this process does not have: the hashes of text are others.
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    resumed = subprocess.run(
+        [sys.executable, "-c", RESUME, str(tmp_path / "kept")],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert resumed.strip() == str(fit_with_functions(str(tmp_path / "whole"), 4))

@@ -84,9 +84,10 @@ FORKS = """
 import multiprocessing, sys, warnings
 import jax, numpy as np
 import batchprop as bp
+from batchprop import MLPClassifier  # once for both children
 
 def fitted(engine):
-    model = bp.MLPClassifier((300,), max_iter=int(1e9), n_iter_no_change=1, tol=1e9, engine=engine)
+    model = MLPClassifier((300,), max_iter=int(1e9), n_iter_no_change=1, tol=1e9, engine=engine)
     warnings.simplefilter("error")
     try:
         model.fit(np.eye(40), np.arange(40) % 2)

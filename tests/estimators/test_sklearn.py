@@ -62,8 +62,8 @@ OF_NUMBERS = "dtype|train|weight|invariance|pipeline|partial_fit|overwrite"
 @pytest.mark.filterwarnings("ignore")
 @with_checks(
     {
-        bp.MLPClassifier(): "train|param",
-        bp.MLPRegressor(): "train|param",
+        bp.MLPClassifier(): "train$|param",
+        bp.MLPRegressor(): "train$|param",
         bp.MLPClassifier(**BRIEF): "",
         bp.MLPRegressor(**BRIEF): "",
         bp.MLPClassifier(**BRIEF, dtype="float64"): f"{OF_NUMBERS}|sparse_matrix",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,14 @@ def check_same_curves(one: Any, other: Any, tolerance: float = 1e-6) -> None:
     assert one.best_iteration_ == other.best_iteration_
 
 
-@pytest.mark.parametrize("rows", ["held out", "own", "streamed"])
+ROWS = ["held out", "own", "streamed"]
+
+
 @pytest.mark.parametrize(
-    ("target", "engine", "dtype"),
+    ("target", "engine", "dtype", "rows"),
     [
-        *((target, "numpy", dtype) for target in CLASS_TARGETS for dtype in ("float64", "float32")),
-        ("binary", "jax", "float32"),
-        ("multiclass", "jax", "float64"),
+        *product(CLASS_TARGETS, ["numpy"], ["float64", "float32"], ROWS),
+        *zip(cycle(["binary", "multiclass"]), ["jax"] * 3, cycle(["float32", "float64"]), ROWS, strict=False),
     ],
 )
 def test_class_weights_validate_like_the_same_sample_weights(

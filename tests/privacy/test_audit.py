@@ -98,10 +98,10 @@ def test_the_bound_holds_in_simulated_runs(epsilon: float, delta: float) -> None
     assert np.median(bounds) > 0
 
 
-@pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("epsilon", [0.5, 2.0])
 def test_many_canaries_give_a_tight_bound(epsilon: float) -> None:
     m, bounds = 100_000, []
-    for seed in range(5):
+    for seed in range(3):
         included, scores = randomised_response(np.random.default_rng(seed), epsilon, m)
         bounds.append(audit_epsilon(included, scores, 40_000, 40_000, delta=0.0))
     assert 0.95 * epsilon < np.median(bounds) <= epsilon

@@ -15,6 +15,8 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, get_args
 
+import numpy as np
+
 from batchprop.errors import ParameterError, require_extra, unknown_option_error
 from batchprop.privacy.validation import (
     Accountant,
@@ -264,20 +266,22 @@ def _discretization_interval(epsilon: float, runs: Sequence[SamplingRun]) -> flo
 
 def _rdp_epsilon(runs: Sequence[SamplingRun], delta: float) -> float:
     rdp = _import_dp_accounting().rdp
-    accountant = rdp.RdpAccountant()
-    with _silence_skipped_orders():
-        for run in runs:
-            accountant.compose(_dp_event(run), run.steps)
+    orders = rdp.RdpAccountant().orders
+    divergences = sum(run.steps * _step_divergences(run.sampling_rate, run.noise_multiplier) for run in runs)
     # Rounding can make a divergence too small, even negative, and ε with it: bound it from above.
     rounding = ROUNDING_PER_STEP * sum(run.steps for run in runs)
-    return float(rdp.compute_epsilon(accountant.orders, accountant.rdp.clip(0.0) + rounding, delta)[0])
+    return float(rdp.compute_epsilon(orders, np.clip(divergences, 0.0, None) + rounding, delta)[0])
 
 
-def _dp_event(run: SamplingRun) -> Any:
+# Past runs come again at every step of a calibration and of partial_fit, and take longer than all else.
+@lru_cache(maxsize=64)
+def _step_divergences(rate: float, noise: float) -> Any:
+    """Return one step's Rényi divergence at each of the accountant's orders."""
     accounting = _import_dp_accounting()
-    return accounting.PoissonSampledDpEvent(
-        run.sampling_rate, accounting.GaussianDpEvent(run.noise_multiplier)
-    )
+    accountant = accounting.rdp.RdpAccountant()
+    with _silence_skipped_orders():
+        accountant.compose(accounting.PoissonSampledDpEvent(rate, accounting.GaussianDpEvent(noise)))
+    return accountant.rdp
 
 
 def _pld_epsilon(runs: Sequence[SamplingRun], delta: float, interval: float, bound: float) -> float:
