@@ -157,7 +157,7 @@ CONVERTERS: dict[str, Converter] = {
     ),
     "batchprop MLPRegressor": Converter(
         activation_names,
-        lambda estimator, dtype: [("variable", dtype, estimator.n_outputs_)],
+        lambda estimator, dtype: [("prediction", dtype, estimator.n_outputs_)],
         lambda graph, operator, context: write_regressor(graph, operator, dtype=context.dtype),
     ),
     "batchprop ColumnCaster": Converter(
@@ -189,7 +189,7 @@ CONVERTERS: dict[str, Converter] = {
     ),
     "sklearn TransformedTargetRegressor": Converter(
         _check_target,
-        lambda model, dtype: [("variable", dtype, model.regressor_.n_outputs_)],
+        lambda model, dtype: [("prediction", dtype, model.regressor_.n_outputs_)],
         lambda graph, operator, context: write_target(graph, operator, dtype=context.dtype),
     ),
 }
