@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _NO_FRAMES = {"builtins", "numpy", "scipy"}
 
 
-def read_native(data: Any) -> nw.DataFrame[Any] | nw.Series[Any] | None:
+def read_native(data: Any) -> Any:
     """Return a data frame or a column as narwhals sees it, collected if lazy; None for anything else."""
     # Most data are arrays, and need not wait for an import.
     if type(data).__module__.partition(".")[0] in _NO_FRAMES:
@@ -29,7 +29,7 @@ def read_frame(data: Any) -> nw.DataFrame[Any] | None:
     >>> read_frame(pa.table({"age": [30, 41]})).columns, read_frame([[30], [41]])
     (['age'], None)
     """
-    native = read_native(data)
+    native: Any = read_native(data)
     return native if hasattr(native, "iter_columns") else None
 
 

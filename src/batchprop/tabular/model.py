@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pandas as pd
 
 from batchprop.data.files import as_paths, expand_paths
+from batchprop.data.frames import read_frame
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.errors import ModelError
+from batchprop.errors import ModelError, RowError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
+from batchprop.tabular.frames import format_label, frame_to_pandas, restore_frame
 from batchprop.tabular.history import History, read_history
 from batchprop.tabular.model_files import HISTORY, REPORT, SAVED_FILES, make_report, write_model, write_report
 from batchprop.tabular.model_info import model_folder, read_info
@@ -31,9 +33,10 @@ from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.unseen import UnseenCounter
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
     from sklearn.pipeline import Pipeline
 
-Data = str | PathLike[str] | Iterable[str | PathLike[str]] | pd.DataFrame
+Data: TypeAlias = "str | PathLike[str] | Iterable[str | PathLike[str]] | IntoFrame"
 
 
 class ModelRecord(Protocol):
@@ -70,17 +73,18 @@ class TrainedModel:
         columns = self.pipeline["columns"]
         return f"<TrainedModel of {columns.target!r} from {len(columns.kinds)} columns>"
 
-    def predict(self, data: Data, *, proba: bool = False, memory: str | int | None = None) -> pd.DataFrame:
+    def predict(self, data: Data, *, proba: bool = False, memory: str | int | None = None) -> Any:
         """Predict the target of every row.
 
         Args:
-            data: files, a folder or a pattern, or a DataFrame (n rows), with the training columns in any
-                order.
+            data: files, a folder or a pattern, or a data frame (n rows) of pandas, polars, pyarrow or another
+                library that narwhals knows, with the training columns in any order.
             proba: add the probability of each class.
             memory: the memory budget, such as "4GB", or in bytes; a larger table is read in parts.
 
         Returns:
-            A column named as the target (n,), then one ``probability CLASS`` for each class.
+            A column named as the target (n,), then one ``probability CLASS`` for each class: a data frame of
+            the library that the data came from, with their index in pandas; for files one of pandas.
 
         Raises:
             DataError: a column is missing, or a row cannot be read or holds a value that is not allowed.
@@ -91,22 +95,32 @@ class TrainedModel:
             UnseenValueWarning: rows hold values that the training had not.
         """
         budget = None if memory is None else parse_memory(memory)
-        if isinstance(data, pd.DataFrame):
-            if proba:
-                check_proba(self.pipeline)
-            # In blocks, as the features of a wide table may take many times its memory.
-            rows = block_size(self.pipeline, budget or default_memory())
-            starts = range(0, max(len(data), 1), rows)
-            unseen = UnseenCounter(self.pipeline)
-            blocks = [
-                predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba, unseen=unseen)
-                for i in starts
-            ]
-            warn_unseen(unseen)
-            return pd.concat(blocks, ignore_index=True)
+        if (frame := read_frame(data)) is not None:
+            predictions = self._predict_table(frame_to_pandas(frame), budget, proba=proba)
+            return restore_frame(predictions, frame, data)
         files = expand_paths(as_paths(data, "data", or_frame=True))
         with predict_blocks(self.pipeline, files, proba=proba, memory=budget) as tables:
             return pd.concat(list(tables), ignore_index=True)
+
+    def _predict_table(self, table: pd.DataFrame, memory: int | None, *, proba: bool) -> pd.DataFrame:
+        if proba:
+            check_proba(self.pipeline)
+        # In blocks, as the features of a wide table may take many times its memory.
+        rows = block_size(self.pipeline, memory or default_memory())
+        starts = range(0, max(len(table), 1), rows)
+        unseen = UnseenCounter(self.pipeline)
+        numbered = table.reset_index(drop=True)
+        try:
+            blocks = [
+                predict_frame(self.pipeline, numbered.iloc[i : i + rows], proba=proba, unseen=unseen)
+                for i in starts
+            ]
+        except RowError as error:
+            if table.index.equals(numbered.index):
+                raise
+            raise RowError(f"{format_label(table.index[error.row])}: {error}", error.row) from error
+        warn_unseen(unseen)
+        return pd.concat(blocks).set_axis(table.index)
 
     @property
     def evaluation(self) -> Evaluation:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api import types
 from sklearn.datasets import load_digits
 
 from batchprop.data.arrow import get_column
@@ -16,8 +17,9 @@ from batchprop.data.reader import LoadedTable, read_table, read_tables
 from batchprop.data.rejects import RejectedRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
+from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.schema import ColumnSchema, infer_schema
+from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, read_target
 from batchprop.tabular.target_statistics import TargetSpec
@@ -177,7 +179,7 @@ def _make_table(
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
-    wanted = read_target(column[known], task)
+    wanted = read_target(simplify_column(column[known]), task)
     if to_train:
         check_enough(wanted)
     features = frame[known].drop(columns=[target, *filter(None, [weights])])
@@ -200,7 +202,15 @@ def _table(path: Path | None, text: Collection[str]) -> tuple[str, pd.DataFrame]
 
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
-    weights = pd.to_numeric(get_column(frame, name, "weights column"), errors="coerce").to_numpy(float)
+    column = simplify_column(get_column(frame, name, "weights column"))
+    present = column.dropna()
+    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
+        raise DataError(f"the weights column {name!r} holds dates: a weight is a number, 0 or more")
+    if infer_value_type(present) == "nested":
+        raise DataError(
+            f"the weights column {name!r} holds {present.iloc[0]!r:.60}: a weight is a number, 0 or more"
+        )
+    weights = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
     wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
     if wrong.any():
         row = int(wrong.argmax())
