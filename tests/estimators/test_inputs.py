@@ -31,6 +31,7 @@ SERIES: dict[str, Callable[[Any], Any]] = {
     "pandas": pd.Series,
     "polars": pl.Series,
     "pyarrow": lambda values: pa.chunked_array([values]),
+    "array": pa.array,
 }
 
 

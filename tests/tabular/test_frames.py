@@ -94,10 +94,10 @@ def test_columns_hold_the_kinds_of_their_values() -> None:
         }
     )
     kinds = {column.name: column.kind for column in infer_schema(frame)}
-    assert kinds == {
-        "month": "date", "months": "date", "moments": "date", "band": "category", "bands": "category", "count": "number",
-        "share": "number", "large": "number", "on": "boolean", "sparse": "number",
-    }  # fmt: skip
+    dates, words = ["month", "months", "moments"], ["band", "bands"]
+    numbers = ["count", "share", "large", "sparse"]
+    expected = {"date": dates, "category": words, "number": numbers, "boolean": ["on"]}
+    assert kinds == {name: kind for kind, names in expected.items() for name in names}
     gaps = {name: int(cast_column(frame[name], kind).isna().sum()) for name, kind in kinds.items()}
     # Of words and booleans, a gap is a word of its own.
     assert gaps == {**dict.fromkeys(kinds, 0), "months": 2, "moments": 1, "count": 1, "share": 3, "large": 1}
@@ -159,7 +159,12 @@ def test_weights_of_another_kind_are_refused(value: Any) -> None:
         train_table(frame, target="rent", weights="w", epochs=1)
 
 
-def test_complex_numbers_and_python_objects_are_refused() -> None:
+def test_table_that_no_model_takes_is_refused(model: TrainedModel) -> None:
+    frame = pd.DataFrame(COLUMNS)
+    with pytest.raises(DataError, match="the table has 2 columns named 'size': rename one"):
+        model.predict(frame.assign(again=1.0).rename(columns={"again": "size"}))
+    with pytest.raises(DataError, match="the data frame has no rows"):
+        model.predict(pl.DataFrame(frame[:0]))
     with pytest.raises(DataError, match="column 'z' holds complex numbers"):
         train_table(pd.DataFrame({"z": [1j] * N, "rent": TARGET}), target="rent")
     with pytest.raises(DataError, match="column 'o' holds Python objects"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchprop.errors import DataError
+
 if TYPE_CHECKING:
     import narwhals as nw
 
@@ -16,8 +18,12 @@ def read_native(data: Any) -> Any:
     if type(data).__module__.partition(".")[0] in _NO_FRAMES:
         return None
     import narwhals as nw
+    from narwhals.exceptions import DuplicateError
 
-    native = nw.from_native(data, pass_through=True, allow_series=True)
+    try:
+        native = nw.from_native(data, pass_through=True, allow_series=True)
+    except DuplicateError as error:
+        raise DataError(f"two columns of a data frame have the same name, rename one: {error}") from error
     native = native.collect() if isinstance(native, nw.LazyFrame) else native
     return native if isinstance(native, nw.DataFrame | nw.Series) else None
 

@@ -67,12 +67,16 @@ def _iter_columns(values: Any) -> Iterator[tuple[int | None, str | None, NDArray
 
 
 def _as_array(values: Any) -> NDArray[Any] | None:
-    if isinstance(values, list | tuple):
-        try:
-            return np.asarray(values)
-        except ValueError:  # rows of several lengths, as whoever validates them says
-            return None
-    return values if isinstance(values, np.ndarray) else None
+    if values is None or hasattr(values, "tocoo"):
+        return None
+    try:
+        return np.atleast_1d(np.asarray(values))
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ):  # as rows of several lengths; whoever validates them says so
+        return None
 
 
 def _has(array: NDArray[Any], types: tuple[type, ...]) -> bool:
@@ -94,9 +98,9 @@ def _check_objects(array: NDArray[Any], name: str, index: int | None, label: str
         where += "" if label is None else f" ({label!r})"
         if isinstance(value, wrong):
             what = "number or label" if is_target else "number"
+            sentence = f"{_NOT_A_NUMBER} {type(value).__name__!r}: " if name.startswith("X") else ""
             raise InputTypeError(
-                f"{_NOT_A_NUMBER} {type(value).__name__!r}: {name} holds {value!r:.60} in {where}, which is "
-                f"no {what}: {_object_remedy(name)}"
+                f"{sentence}{name} holds {value!r:.60} in {where}, which is no {what}: {_object_remedy(name)}"
             )
         # None and NaN in X are left to scikit-learn's check, which takes them for one.
         if isinstance(value, gaps) and (not isinstance(value, float) or math.isnan(value)):

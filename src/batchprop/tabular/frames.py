@@ -52,8 +52,6 @@ def restore_frame(result: pd.DataFrame, frame: nw.DataFrame[Any], data: Any) -> 
     >>> restore_frame(pd.DataFrame({"rent": [1.5]}), read_frame(data), data).to_pydict()
     {'rent': [1.5]}
     """
-    if isinstance(data, pd.DataFrame):
-        return result
     import narwhals as nw
 
     table = pa.Table.from_pandas(result, preserve_index=False)

@@ -14,7 +14,7 @@ import pandas as pd
 from batchprop.data.files import as_paths, expand_paths
 from batchprop.data.frames import read_frame
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.errors import ModelError, RowError
+from batchprop.errors import DataError, ModelError, RowError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.frames import format_label, frame_to_pandas, restore_frame
@@ -95,6 +95,8 @@ class TrainedModel:
             UnseenValueWarning: rows hold values that the training had not.
         """
         budget = None if memory is None else parse_memory(memory)
+        if isinstance(data, pd.DataFrame):
+            return self._predict_table(data, budget, proba=proba)
         if (frame := read_frame(data)) is not None:
             predictions = self._predict_table(frame_to_pandas(frame), budget, proba=proba)
             return restore_frame(predictions, frame, data)
@@ -105,9 +107,11 @@ class TrainedModel:
     def _predict_table(self, table: pd.DataFrame, memory: int | None, *, proba: bool) -> pd.DataFrame:
         if proba:
             check_proba(self.pipeline)
+        if not len(table):
+            raise DataError("the data frame has no rows: give at least one to predict")
         # In blocks, as the features of a wide table may take many times its memory.
         rows = block_size(self.pipeline, memory or default_memory())
-        starts = range(0, max(len(table), 1), rows)
+        starts = range(0, len(table), rows)
         unseen = UnseenCounter(self.pipeline)
         numbered = table.reset_index(drop=True)
         try:

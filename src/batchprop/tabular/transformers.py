@@ -142,8 +142,13 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         """Check that a table has the known columns.
 
         Raises:
-            DataError: it lacks one; the message suggests a near name.
+            DataError: it lacks one, and the message suggests a near name; or has one twice.
         """
+        duplicates = [name for name in self.kinds if names.count(name) > 1]
+        if duplicates:
+            raise DataError(
+                f"the table has {names.count(duplicates[0])} columns named {duplicates[0]!r}: rename one"
+            )
         missing = [name for name in self.kinds if name not in names]
         if missing:
             near = did_you_mean(missing[0], [name for name in names if name not in self.kinds])
