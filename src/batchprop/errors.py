@@ -21,6 +21,10 @@ class ParameterError(InputError, TypeError):
     """A parameter has the wrong type or lies outside its bounds."""
 
 
+class InputTypeError(InputError, TypeError):
+    """A value is of a type that is neither a number nor a label."""
+
+
 class DataError(InputError):
     """A table, a column or a row cannot be trained on."""
 

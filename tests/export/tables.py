@@ -20,7 +20,7 @@ NAMES = {
     "size": "size (m²)",
     "rooms": "label",
     "price": "probabilities",
-    "flat": "variable",
+    "flat": "prediction",
     "town": "a b",
     "rare": "a_b",
     "sold": "constant",

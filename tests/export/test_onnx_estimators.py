@@ -1,6 +1,7 @@
 """Estimators and pipelines of a matrix as graphs: every activation, head and kind of label."""
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -18,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 import batchprop as bp
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.errors import BatchpropError, InputError, ParameterError
+from batchprop.export.onnx import convert_model
 from batchprop.export.onnx_transformers import write_one_hot
 from tests.export.graphs import written
 from tests.export.tables import answers, runtime
@@ -82,7 +84,7 @@ def test_every_loss_is_exported(loss, dtype, outputs):
     y = rng.poisson(3, (ROWS, outputs)).squeeze().astype(float)
     reg = bp.MLPRegressor(loss, (5,), dtype=dtype, **BRIEF).fit(matrix(), y)
     X = matrix(dtype, seed=2, n=300)
-    result = answers(runtime(reg), {"X": X})["variable"]
+    result = answers(runtime(reg), {"X": X})["prediction"]
     assert result.dtype == dtype
     np.testing.assert_allclose(result, reg.predict(X).reshape(300, outputs), rtol=1e-5, atol=1e-5)
 
@@ -91,7 +93,7 @@ def test_every_loss_is_exported(loss, dtype, outputs):
 def test_poisson_output_is_capped_as_in_the_head(dtype):
     reg = bp.MLPRegressor.from_weights([(np.array([[1.0]], dtype), np.zeros(1, dtype))], loss="poisson")
     X = np.array([[-1e4], [0.0], [44.0], [1e4]], dtype)
-    result = answers(runtime(reg), {"X": X})["variable"]
+    result = answers(runtime(reg), {"X": X})["prediction"]
     np.testing.assert_allclose(result[:, 0], reg.predict(X), rtol=1e-5)
 
 
@@ -115,6 +117,13 @@ def test_grid_search_exports_its_best_estimator():
     clf = bp.MLPClassifier((5,), **BRIEF)
     search = GridSearchCV(clf, {"alpha": [0.0, 1.0]}, cv=2).fit(matrix(), targets()["two integers"])
     check_classes(search.best_estimator_, matrix())
+    with pytest.raises(InputError, match=r"GridSearchCV has no ONNX form.* export model\.best_estimator_"):
+        convert_model(search)
+    model = make_pipeline(StandardScaler(), search).fit(matrix(), targets()["two integers"])
+    remedy = "make_pipeline(*model[:-1], model[-1].best_estimator_)"
+    with pytest.raises(InputError, match=re.escape(f"export {remedy}")):
+        convert_model(model)
+    check_classes(make_pipeline(*model[:-1], model[-1].best_estimator_), matrix())
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ def test_transformed_target_is_predicted_in_its_units(scaler):
     y = 1e4 + 1e3 * matrix().sum(axis=1)
     reg = TransformedTargetRegressor(bp.MLPRegressor(max_iter=15, tol=1e9), transformer=scaler)
     model = make_pipeline(StandardScaler(), reg).fit(matrix(), y)
-    result = answers(runtime(model), {"X": matrix(seed=5)})["variable"]
+    result = answers(runtime(model), {"X": matrix(seed=5)})["prediction"]
     np.testing.assert_allclose(result[:, 0], model.predict(matrix(seed=5)), rtol=1e-5, atol=1e-2)
 
 

@@ -56,7 +56,9 @@ def make_key(seed: int) -> Any:
     """Return JAX's random key of a seed."""
     # jax.random.key would compile a program; the seed sequence also mixes the bits of small seeds.
     state: Any = np.random.SeedSequence(seed).generate_state(2)
-    return jax.random.wrap_key_data(state, impl="threefry2x32")
+    # The user's guard of transfers is for the user's programs, as in JaxEngine.
+    with jax.transfer_guard("allow"):
+        return jax.random.wrap_key_data(state, impl="threefry2x32")
 
 
 def check_not_forked() -> None:

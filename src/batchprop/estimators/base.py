@@ -25,6 +25,7 @@ from batchprop.backprop import (
     resolved_outputs_and_losses,
 )
 from batchprop.batches import Batch, Dataset, gather, rescale_weights, take_columns
+from batchprop.data.frames import to_eager
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.checkpoint_manager import FitStart, prepare_start
@@ -39,6 +40,7 @@ from batchprop.estimators.datasets import (
 from batchprop.estimators.engines import predict_engine
 from batchprop.estimators.fit import fit, fit_callbacks
 from batchprop.estimators.interface import FitInterface
+from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.lbfgs import fit_lbfgs
 from batchprop.estimators.monitors import check_monitors
 from batchprop.estimators.parameters import check_parameters, hidden_layer_widths
@@ -56,7 +58,6 @@ from batchprop.estimators.validation import (
     FitArgs,
     LabelledRows,
     check_finite_outputs,
-    check_no_dates,
     check_nonzero_weight,
     check_sample_weight,
     clear_errors,
@@ -161,6 +162,7 @@ class BaseMLP(FitInterface):
         check_monitors(call.monitor, self.solver)
         check_private_options(self, X, call)
         check_recording(self, call)
+        X = to_eager(X)  # once: a query need not return its rows in the same order again
         fresh = not is_continuation(self, call)
         with fit_callbacks(self, resumed=not fresh):
             self._fit_rows(X, y, call, fresh=fresh)
@@ -254,7 +256,8 @@ class BaseMLP(FitInterface):
         self, X: Any, y: Any, *, reset: bool, weights: NDArray[np.floating] | None = None
     ) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
-        check_no_dates(X=X, y=y)
+        check_kinds(X, "X")
+        check_kinds(y, "y")
         with clear_errors(X=X, y=y):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
         y = to_dense(y)
@@ -342,8 +345,9 @@ class BaseMLP(FitInterface):
 
     def _validate_validation_data(self, call: FitArgs, dtype: Any) -> LabelledRows:
         try:
-            sample_weight = self._check_weights(call.X_val, call.sample_weight_val, "sample_weight_val")
-            X, y = self._validate_data(call.X_val, call.y_val, reset=False, weights=sample_weight)
+            X_val = to_eager(call.X_val)
+            sample_weight = self._check_weights(X_val, call.sample_weight_val, "sample_weight_val")
+            X, y = self._validate_data(X_val, call.y_val, reset=False, weights=sample_weight)
             Y = self._encode_targets(y, dtype)
             self._check_n_outputs(Y.shape[1])
             weights = self._apply_class_weight(y, sample_weight)
@@ -376,6 +380,8 @@ class BaseMLP(FitInterface):
 
     def _validate_inputs(self, X: Any) -> Any:
         check_is_fitted(self)
+        X = to_eager(X)
+        check_kinds(X, "X")
         with clear_errors(X=X):
             return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
 
@@ -488,6 +494,7 @@ class BaseMLP(FitInterface):
             ValueError: X or y do not fit the network.
         """
         check_is_fitted(self)
+        X = to_eager(X)
         weights, given = self._check_weights(X, sample_weight), y
         X, y = self._validate_data(X, y, reset=False, weights=weights)
         net = self._network(X.dtype)

@@ -20,6 +20,7 @@ from batchprop.estimators.base import check_partial_fit, unless_lbfgs
 from batchprop.estimators.class_weights import class_sample_weight, compute_class_weights
 from batchprop.estimators.convert import ConvertibleClassifier
 from batchprop.estimators.interface import Callback
+from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import (
     PARAMETER_CONSTRAINTS,
     Constraint,
@@ -287,6 +288,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         rows, weights = weighted_rows(sample_weight, len(predicted))
         if rows is not None:
             y, predicted = _safe_indexing(y, rows), predicted[rows]
+        check_kinds(y, "y")
         return self._accuracy(y, predicted, weights)
 
     def relabel(self, labels: Any) -> Self:

@@ -17,6 +17,7 @@ from batchprop.errors import InputError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
 from batchprop.estimators.convert import ConvertibleRegressor
 from batchprop.estimators.interface import Callback
+from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS, Constraint, interval, str_options
 from batchprop.estimators.validation import (
     FitArgs,
@@ -224,6 +225,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         rows, weights = weighted_rows(sample_weight, len(predicted))
         if rows is not None:
             y, predicted = _safe_indexing(y, rows), predicted[rows]
+        check_kinds(y, "y")
         return float(r2_score(y, predicted, sample_weight=weights))
 
     # ---- hooks of BaseMLP

@@ -228,9 +228,6 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
 def _check_labels(y: Any) -> None:
     if np.ndim(y) != 1 or y.dtype != object:
         return
-    for row, label in enumerate(y):
-        if label is None or (isinstance(label, float) and math.isnan(label)):
-            raise InputError(f"y holds {label!r}, first in row {row}: leave out rows without a label")
     kinds = {type(label).__name__ for label in y}
     if "str" in kinds and len(kinds) > 1:
         raise InputError(f"y mixes {' and '.join(sorted(kinds))}: give labels of one kind, as y.astype(str)")

@@ -15,7 +15,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
 from batchprop.batches import Indices, rescale_weights
+from batchprop.data.frames import read_frame, read_native
 from batchprop.errors import DivergedError, InputError, RowError
+from batchprop.estimators.kinds import check_kinds
 
 VALIDATION_TOO_SMALL = (
     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset"
@@ -111,6 +113,7 @@ def check_sample_weight(
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
+    check_kinds(sample_weight, name)
     with clear_errors(**{name: sample_weight}):
         weights: NDArray[np.float64] = check_array(
             sample_weight, ensure_2d=False, dtype=np.float64, input_name=name
@@ -199,7 +202,7 @@ def blank_weightless(y: Any, weights: NDArray[np.floating] | None) -> Any:
     if weights is None or weights.all():
         return y
     try:
-        values = np.array(y)
+        values = np.array(np.asarray(y))  # a copy, also of what only gives a view
         values = values.astype(float) if values.dtype == object else values
     except (TypeError, ValueError):
         return y  # whoever validates it says what is wrong
@@ -304,28 +307,6 @@ def non_finite_errors() -> Iterator[None]:
         raise DivergedError(f"{NON_FINITE}: {error}") from error
 
 
-def check_no_dates(**arguments: Any) -> None:
-    """Refuse dates and durations, which NumPy would silently turn into nanoseconds.
-
-    Args:
-        arguments: tables and arrays, by their names.
-
-    Raises:
-        InputError: one holds dates or durations.
-
-    Example:
-        >>> check_no_dates(X=np.array(["2026-11-22"], dtype="datetime64[D]"))
-        Traceback (most recent call last):
-        batchprop.errors.InputError: X holds dates: turn them into numbers first, as year and month
-    """
-    for name, values in arguments.items():
-        dtypes = values.dtypes if hasattr(values, "select_dtypes") else [getattr(values, "dtype", None)]
-        if any(getattr(dtype, "kind", "") in ("m", "M") for dtype in dtypes):
-            raise InputError(
-                f"{name} holds dates{_in_columns(values)}: turn them into numbers first, as year and month"
-            )
-
-
 def check_numeric_target(y: Any) -> None:
     """Refuse a target of text if numbers are needed.
 
@@ -382,27 +363,32 @@ def _remedy(name: str, what: str) -> str:
 
 
 def _in_columns(X: Any) -> str:
-    if not hasattr(X, "select_dtypes"):
-        return ""
-    names = [repr(name) for name in X.select_dtypes(exclude=["number", "bool"]).columns]
+    frame = read_frame(X)
+    schema = {} if frame is None else frame.schema
+    names = [
+        repr(name) for name, dtype in schema.items() if not dtype.is_numeric() and str(dtype) != "Boolean"
+    ]
     return f" in column{'s' * (len(names) > 1)} {', '.join(names[:5])}" if names else ""
 
 
 def _first_not_finite(values: Any, *, short: bool) -> str:
     """The position of the first value that is not finite, in float32 if ``short``; empty if unclear."""
+    native = None
     try:
         if hasattr(values, "tocoo"):
             cells = values.tocoo()
             rows = np.column_stack([cells.row, cells.col])[~_finite(cells.data, short=short)]
         else:
-            array = values.to_numpy(dtype=float, na_value=np.nan) if hasattr(values, "to_numpy") else values
+            native = read_native(values)
+            array = values if native is None else native
+            array = array.to_numpy() if hasattr(array, "to_numpy") else array
             rows = np.argwhere(~_finite(np.asarray(array, dtype=float), short=short))
         row, *column = rows[0].tolist()
     except (IndexError, TypeError, ValueError):
         return ""
     if not column:
         return f", first in row {row}"
-    named = f" ({values.columns[column[0]]!r})" if hasattr(values, "columns") else ""
+    named = f" ({native.columns[column[0]]!r})" if native is not None else ""
     return f", first in row {row}, column {column[0]}{named}"
 
 

@@ -57,7 +57,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = Non
     missing), int64 microseconds since 1970 for dates (−2⁶³ where missing). Any other model has one input
     ``X`` ``(n, n_0)``. A classifier has the outputs ``label`` ``(n,)`` and ``probabilities`` ``(n, K)``, and
     for several targets ``label`` ``(n, T)``, ``probabilities_0``, ``probabilities_1``, ...; a regressor has
-    the output ``variable`` ``(n, K)``, float64 where the target was standardised.
+    the output ``prediction`` ``(n, K)``, float64 where the target was standardised.
 
     Args:
         model: a fitted ``MLPClassifier`` or ``MLPRegressor``, or a pipeline that ends in one.
@@ -97,6 +97,7 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
 
     _check_model(model, dtype)
     check_is_fitted(model)
+    _check_search(model)
     steps = list(iter_steps(model))
     for step in steps:
         if name := converter_key(step):
@@ -148,6 +149,19 @@ def _check_model(model: Any, dtype: str | None) -> None:
             f"a {type(model).__name__} has no ONNX form: give a fitted estimator, or a pipeline that ends in "
             "one"
         )
+
+
+def _check_search(model: Any) -> None:
+    """Refuse a search for the parameters of an estimator, which skl2onnx knows of its own estimators only."""
+    search = model[-1] if hasattr(model, "steps") else model
+    if not converter_key(getattr(search, "best_estimator_", None)).startswith("batchprop"):
+        return
+    best = "model.best_estimator_"
+    if search is not model:
+        best = "make_pipeline(*model[:-1], model[-1].best_estimator_)"
+    raise InputError(
+        f"a {type(search).__name__} has no ONNX form, but the estimator that it found has: export {best}"
+    )
 
 
 def _graph_inputs(steps: list[Any], dtype: str | None) -> list[Input]:

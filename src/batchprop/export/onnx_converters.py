@@ -157,7 +157,7 @@ CONVERTERS: dict[str, Converter] = {
     ),
     "batchprop MLPRegressor": Converter(
         activation_names,
-        lambda estimator, dtype: [("variable", dtype, estimator.n_outputs_)],
+        lambda estimator, dtype: [("prediction", dtype, estimator.n_outputs_)],
         lambda graph, operator, context: write_regressor(graph, operator, dtype=context.dtype),
     ),
     "batchprop ColumnCaster": Converter(
@@ -190,7 +190,7 @@ CONVERTERS: dict[str, Converter] = {
     "sklearn TransformedTargetRegressor": Converter(
         _check_target,
         # Not the network's type: a target with a large offset needs more digits than float32 has.
-        lambda model, _: [("variable", np.float64, model.regressor_.n_outputs_)],
+        lambda model, _: [("prediction", np.float64, model.regressor_.n_outputs_)],
         lambda graph, operator, _: write_target(graph, operator),
     ),
 }

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pandas as pd
 
 from batchprop.data.files import as_paths, expand_paths
+from batchprop.data.frames import read_frame
 from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.names import normalize_columns
-from batchprop.errors import ModelError
+from batchprop.errors import DataError, ModelError, RowError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
+from batchprop.tabular.frames import format_label, frame_to_pandas, restore_frame
 from batchprop.tabular.history import History, read_history
 from batchprop.tabular.model_files import HISTORY, REPORT, SAVED_FILES, make_report, write_model, write_report
 from batchprop.tabular.model_info import model_folder, read_info
@@ -35,9 +37,10 @@ from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.unseen import UnseenCounter
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
     from sklearn.pipeline import Pipeline
 
-Data = str | PathLike[str] | Iterable[str | PathLike[str]] | pd.DataFrame
+Data: TypeAlias = "str | PathLike[str] | Iterable[str | PathLike[str]] | IntoFrame"
 
 
 class ModelRecord(Protocol):
@@ -82,12 +85,12 @@ class TrainedModel:
         keep: str | Iterable[str] | None = None,
         number: bool = False,
         memory: str | int | None = None,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Predict the target of every row.
 
         Args:
-            data: files, a folder or a pattern, or a DataFrame (n rows), with the training columns in any
-                order.
+            data: files, a folder or a pattern, or a data frame (n rows) of pandas, polars, pyarrow or another
+                library that narwhals knows, with the training columns in any order.
             proba: add the probability of each class.
             keep: columns of the data to put before the predictions, as ["id", "name"] or "id,name". With the
                 target among them, the predictions are "predicted TARGET".
@@ -95,8 +98,9 @@ class TrainedModel:
             memory: the memory budget, such as "4GB", or in bytes; a larger table is read in parts.
 
         Returns:
-            A column named as the target (n,), then one ``probability CLASS`` for each class. If the target
-            itself is called so, that probability is ``probability CLASS (2)``.
+            A column named as the target (n,), then one ``probability CLASS`` for each class: a data frame of
+            the library that the data came from, with their index in pandas; for files one of pandas. If the
+            target itself is called so, that probability is ``probability CLASS (2)``.
 
         Raises:
             DataError: a column is missing, or a row cannot be read or holds a value that is not allowed.
@@ -109,27 +113,44 @@ class TrainedModel:
         names = read_kept(keep)
         budget = None if memory is None else parse_memory(memory)
         if isinstance(data, pd.DataFrame):
-            if proba:
-                check_proba(self.pipeline)
-            # In blocks, as the features of a wide table may take many times its memory.
-            rows = block_size(self.pipeline, budget or default_memory())
-            starts = range(0, max(len(data), 1), rows)
-            data = normalize_columns(data)
-            names = kept_columns(list(data.columns), names)
-            unseen = UnseenCounter(self.pipeline)
-            blocks = [
-                predict_frame(self.pipeline, data.iloc[i : i + rows], proba=proba, unseen=unseen)
-                for i in starts
-            ]
-            warn_unseen(unseen)
-            predictions = pd.concat(blocks, ignore_index=True)
-            plain = not names and not number
-            return predictions if plain else add_columns(predictions, data, names, 1 if number else None)
+            return self._predict_table(data, budget, names, proba=proba, number=number)
+        if (frame := read_frame(data)) is not None:
+            table = frame_to_pandas(frame)
+            predictions = self._predict_table(table, budget, names, proba=proba, number=number)
+            return restore_frame(predictions, frame, data)
         files = expand_paths(as_paths(data, "data", or_frame=True))
         with predict_blocks(
             self.pipeline, files, proba=proba, keep=names, number=number, memory=budget
         ) as tables:
             return pd.concat(list(tables), ignore_index=True)
+
+    def _predict_table(
+        self, table: pd.DataFrame, memory: int | None, keep: Sequence[str], *, proba: bool, number: bool
+    ) -> pd.DataFrame:
+        if proba:
+            check_proba(self.pipeline)
+        if not len(table):
+            raise DataError("the data frame has no rows: give at least one to predict")
+        # In blocks, as the features of a wide table may take many times its memory.
+        rows = block_size(self.pipeline, memory or default_memory())
+        starts = range(0, len(table), rows)
+        unseen = UnseenCounter(self.pipeline)
+        numbered = normalize_columns(table.reset_index(drop=True))
+        keep = kept_columns(list(numbered.columns), keep)
+        try:
+            blocks = [
+                predict_frame(self.pipeline, numbered.iloc[i : i + rows], proba=proba, unseen=unseen)
+                for i in starts
+            ]
+        except RowError as error:
+            if table.index.equals(numbered.index):
+                raise
+            raise RowError(f"{format_label(table.index[error.row])}: {error}", error.row) from error
+        warn_unseen(unseen)
+        predictions = pd.concat(blocks, ignore_index=True)
+        if keep or number:
+            predictions = add_columns(predictions, numbered, keep, 1 if number else None)
+        return predictions.set_axis(table.index)
 
     @property
     def evaluation(self) -> Evaluation:

@@ -19,6 +19,7 @@ from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name
@@ -42,7 +43,11 @@ def text_columns(model: Pipeline) -> list[str]:
     """Return the columns to read as text, whatever a file makes of 01 alone, or of 1.234 for 1234."""
     columns = model["columns"]
     spelled = columns.spellings or {}
-    return [name for name, kind in columns.kinds.items() if kind == "category" or name in spelled]
+    return [
+        name
+        for name, kind in columns.kinds.items()
+        if kind == "category" or spelled.get(name, SECONDS) != SECONDS
+    ]
 
 
 def kept_columns(names: Sequence[str], keep: Sequence[str]) -> tuple[str, ...]:

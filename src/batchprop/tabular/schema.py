@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pandas.api import types
 
 from batchprop.errors import DataError, format_value
+from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
@@ -141,6 +142,8 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnSt
     spelling, reading = None, ""
     if wanted == "text":
         value_type = "text"
+    elif types.is_timedelta64_dtype(present):
+        present, value_type, spelling, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
     elif value_type == "text":
         candidates = SpellingCandidates(wanted)
         candidates.narrow(present)
@@ -299,7 +302,7 @@ def is_index_name(name: str) -> bool:
 def _is_scalar(present: pd.Series) -> bool:
     if present.dtype != object:
         return True
-    return all(isinstance(value, (str, bool, int, float, np.generic)) for value in present)
+    return all(map(is_scalar, present))
 
 
 def _is_identifier(stats: ColumnStats) -> bool:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.spelling import SPELLINGS
 
 _STEPS = ["columns", "features", "network"]
@@ -48,7 +49,8 @@ def _check_columns(columns: Any) -> None:
     if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBE_ROWS):
         raise ValueError("its columns are not names with a kind each")
     for name, spelling in (columns.spellings or {}).items():
-        if spelling not in SPELLINGS or SPELLINGS[spelling].kind != columns.kinds.get(name):
+        spelled = "number" if spelling == SECONDS else getattr(SPELLINGS.get(spelling), "kind", None)
+        if spelled is None or spelled != columns.kinds.get(name):
             raise ValueError("a column in it is not spelled as its kind")
 
 

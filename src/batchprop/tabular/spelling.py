@@ -19,6 +19,7 @@ from pandas.api import types
 
 from batchprop.data.csv_types import MISSING
 from batchprop.errors import DataError
+from batchprop.tabular.dtypes import simplify_column
 
 MISSING_NUMBERS = ("None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…")
 """What also means "unknown" among numbers and dates, and is a word among other words."""
@@ -91,13 +92,14 @@ _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.
 
 
 def clean(column: pd.Series) -> pd.Series:
-    r"""Return text without blanks around the words, in Unicode's form NFC; other columns unchanged.
+    r"""Return text without blanks around the words, in Unicode's form NFC; other columns in a plain type.
 
     What then means "unknown" is missing.
 
     >>> clean(pd.Series([" cafe\u0301", "NA", None])).tolist()
     ['café', None, None]
     """
+    column = simplify_column(column)
     if not is_text(column):
         return column
     words = pc.utf8_normalize(

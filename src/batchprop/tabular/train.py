@@ -13,6 +13,7 @@ from batchprop.data.memory import parse_memory
 from batchprop.errors import ParameterError
 from batchprop.tabular.cross_validation import cross_validate
 from batchprop.tabular.fit import fit, layer_sizes
+from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions, make_options
@@ -38,8 +39,8 @@ def train_table(
     early, with the best weights so far.
 
     Args:
-        data: CSV, TSV or Parquet files, a folder, a pattern, several of these, or a DataFrame; None for
-            scikit-learn's digits.
+        data: CSV, TSV or Parquet files, a folder, a pattern, several of these, or a data frame of
+            pandas, polars, pyarrow or another library that narwhals knows; None for scikit-learn's digits.
         target: the column to predict.
         checkpoints: a folder for checkpoints of the training; "checkpoint_every" is their interval, 5 minutes
             by default, and ``resume=True`` resumes from them. The folder is removed at the end.
@@ -111,6 +112,7 @@ def train(
 
 
 def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:
+    data = as_pandas(data)
     if data is None or isinstance(data, pd.DataFrame):
         return data
     return as_paths(data, "data", or_frame=True)

@@ -23,9 +23,10 @@ from batchprop.data.reader import LoadedTable, read_table, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
+from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
-from batchprop.tabular.schema import ColumnSchema, infer_schema
+from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown, spell_plainly
 from batchprop.tabular.target_statistics import TargetSpec, read_target
@@ -481,6 +482,8 @@ def _make_table(
     column = get_column(frame, target, "target column")
     if from_text:
         column = mask_unknown(column if task == "classification" else spell_plainly(column))
+    else:
+        column = simplify_column(column)
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
@@ -498,7 +501,15 @@ def _make_table(
 
 
 def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
-    weights = pd.to_numeric(get_column(frame, name, "weights column"), errors="coerce").to_numpy(float)
+    column = simplify_column(get_column(frame, name, "weights column"))
+    present = column.dropna()
+    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
+        raise DataError(f"the weights column {name!r} holds dates: a weight is a number, 0 or more")
+    if infer_value_type(present) == "nested":
+        raise DataError(
+            f"the weights column {name!r} holds {present.iloc[0]!r:.60}: a weight is a number, 0 or more"
+        )
+    weights = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
     wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
     if wrong.any():
         row = int(wrong.argmax())

@@ -20,6 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.data.names import normalize_columns
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
+from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
+from batchprop.tabular.frames import as_pandas, format_label
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import MISSING_NUMBERS, PLAIN, SPELLINGS, clean, is_text, parse
 
@@ -34,6 +36,12 @@ MAX_ABS = 1e100
 
 _DAY = np.timedelta64(1, "D")
 _FLOAT32_DIGITS, _MAX_DECIMALS = 7, 15
+_EXPECTED = {
+    "number": "a number is",
+    "date": "a date like 2020-02-29 is",
+    "category": "text is",
+    "boolean": "true or false is",
+}
 
 
 def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = "prediction") -> Pipeline:
@@ -160,7 +168,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         Raises:
             DataError: a column is missing, or holds a value that is not of its kind.
         """
-        X = normalize_columns(X)
+        X = normalize_columns(as_pandas(X))
         self.check_names(list(X.columns))
         spellings = self.spellings or {}
         return pd.DataFrame(
@@ -171,8 +179,13 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         """Check that a table has the known columns.
 
         Raises:
-            DataError: it lacks one; the message suggests a near name.
+            DataError: it lacks one, and the message suggests a near name; or has one twice.
         """
+        duplicates = [name for name in self.kinds if names.count(name) > 1]
+        if duplicates:
+            raise DataError(
+                f"the table has {names.count(duplicates[0])} columns named {duplicates[0]!r}: rename one"
+            )
         missing = [name for name in self.kinds if name not in names]
         if missing:
             near = did_you_mean(missing[0], [name for name in names if name not in self.kinds])
@@ -198,7 +211,8 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
         spelling: how text spells the numbers or dates; "" for plain numbers and ISO dates.
 
     Raises:
-        DataError: it holds a value that is not of its kind; the row is the index + 1.
+        DataError: it holds a value that is not of its kind; the row is the index + 1, or the position beside
+            an index of text or dates.
 
     >>> cast_column(pd.Series([1.0, None]), "category").tolist()
     ['1', '(missing)']
@@ -206,8 +220,14 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
     [1234.5, nan]
     """
     column = clean(column)
-    if kind in PLAIN and is_text(column):
-        column = _read_text(column, spelling or PLAIN[kind])
+    if types.is_timedelta64_dtype(column):
+        if kind in PLAIN and spelling != SECONDS:
+            _check_valid(column, column.notna(), _EXPECTED[kind])
+        column = to_seconds(column)
+    elif kind in PLAIN and is_text(column):
+        column = _read_text(column, PLAIN[kind] if spelling in {"", SECONDS} else spelling)
+    elif column.dtype == object and not is_text(column):
+        _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
 
 
@@ -220,7 +240,7 @@ def _read_text(column: pd.Series, spelling: str) -> pd.Series:
 
 
 def _as_number(column: pd.Series) -> pd.Series:
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
+    if types.is_datetime64_any_dtype(column):
         _check_valid(column, column.notna(), "a number is")
     # On arrays: this runs on a large table in every epoch, and pandas takes seven times as long.
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
@@ -258,11 +278,14 @@ def _check_valid(column: pd.Series, invalid: npt.ArrayLike, expected: str) -> No
     where = int(invalid.argmax())
     value = column.iloc[where]
     shown = repr(value) if isinstance(value, str) else format_value(value)
-    row = column.index[where]
+    label = column.index[where]
+    # The index of rows from a file counts them; that of a user's own table may be anything.
+    counted = isinstance(label, int | np.integer)
+    place = f"row {label + 1}" if counted else f"row {where + 1} ({format_label(label)})"
     raise RowError(
-        f"column {str(column.name)!r} holds {shown} in row {row + 1}, where {expected} "
+        f"column {str(column.name)!r} holds {shown} in {place}, where {expected} "
         "expected: correct it, or leave it empty if it is unknown",
-        int(row),
+        int(label) if counted else where,
     )
 
 

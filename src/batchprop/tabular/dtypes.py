@@ -1,0 +1,113 @@
+"""Columns of any type that pandas has in its plain ones: numbers, text, booleans, dates and durations.
+
+A column becomes what it is read as from a Parquet file: Python's objects of one kind, Arrow's types, periods
+and intervals included. So a table gives the same features, whatever library it comes from.
+"""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pandas.api import types
+
+from batchprop.data.arrow import simplify, to_pandas
+from batchprop.errors import DataError
+
+SECONDS = "seconds"
+"""The spelling of a column of numbers that were durations or times of day in the training."""
+
+_NUMBERS = {"decimal", "integer", "floating", "mixed-integer-float"}
+_OBJECTS = _NUMBERS | {"boolean", "date", "datetime", "datetime64", "time", "timedelta", "timedelta64"}
+
+
+def simplify_column(column: pd.Series) -> pd.Series:
+    """Return a column in a plain type: periods as their first moment, intervals as text, times as durations.
+
+    Text, and objects of several kinds, stay as they are.
+
+    Raises:
+        DataError: it holds complex numbers.
+
+    >>> from datetime import date, time
+    >>> simplify_column(pd.Series([date(2020, 2, 29), None])).dt.day.tolist()
+    [29.0, nan]
+    >>> simplify_column(pd.Series([time(1, 30)])).dt.total_seconds().tolist()
+    [5400.0]
+    >>> simplify_column(pd.Series([1, pd.NA], dtype=object)).tolist()
+    [1.0, nan]
+    """
+    dtype: Any = column.dtype
+    kind = types.infer_dtype(column, skipna=True) if column.dtype == object else ""
+    if kind == "mixed":
+        kind = _infer_mixed(column)
+    if types.is_complex_dtype(dtype) or kind == "complex":
+        raise DataError(f"column {str(column.name)!r} holds complex numbers: give two columns of numbers")
+    if isinstance(dtype, pd.SparseDtype):
+        return pd.Series(np.asarray(column), column.index, name=column.name)
+    if isinstance(dtype, pd.PeriodDtype) or kind == "period":
+        moments = [pd.NaT if pd.isna(period) else period.to_timestamp() for period in column]
+        return pd.Series(moments, column.index, dtype="datetime64[ns]", name=column.name)
+    if kind == "moments":
+        return pd.to_datetime(column, utc=True)
+    if isinstance(dtype, pd.IntervalDtype) or kind == "interval":
+        words = [None if pd.isna(interval) else str(interval) for interval in column]
+        return pd.Series(words, column.index, dtype=object, name=column.name)
+    if isinstance(dtype, pd.ArrowDtype) or kind in _OBJECTS:
+        return _through_arrow(column, kind)
+    return column
+
+
+def _infer_mixed(column: pd.Series) -> str:
+    """Return the kind of Python objects that pandas takes for mixed, as periods of months and of days."""
+    gaps = (None, pd.NA, pd.NaT)
+    present = {type(value) for value in column if not any(value is gap for gap in gaps)}
+    kinds = {"period": pd.Period, "interval": pd.Interval, "moments": date}
+    return next(
+        (name for name, kind in kinds.items() if all(issubclass(of, kind) for of in present)), "mixed"
+    )
+
+
+def _through_arrow(column: pd.Series, kind: str) -> pd.Series:
+    try:
+        array = pa.array(column, from_pandas=True)
+    except (pa.ArrowException, OverflowError, TypeError):
+        if kind not in _NUMBERS:
+            return column
+        # Numbers of more digits than Arrow holds.
+        array = pa.array([None if pd.isna(number) else float(number) for number in column], pa.float64())
+    chunks = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    values = to_pandas(pa.table({"": simplify_chunks(chunks)}))[""]
+    return pd.Series(values.array, column.index, name=column.name)
+
+
+def simplify_chunks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Reduce a column's Arrow type as ``data.arrow.simplify`` does, but keep durations; times become such."""
+    if pa.types.is_time(column.type):
+        return pc.cast(pc.cast(pc.cast(column, pa.time64("ns")), pa.int64()), pa.duration("ns"))
+    return column if pa.types.is_duration(column.type) else simplify(column)
+
+
+def to_seconds(column: pd.Series) -> pd.Series:
+    """Return durations (n,) in seconds, as float64.
+
+    >>> to_seconds(pd.Series([pd.Timedelta(minutes=1), None])).tolist()
+    [60.0, nan]
+    """
+    seconds: pd.Series = column.dt.total_seconds()
+    return seconds
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a value is one number, text or truth value, or missing.
+
+    >>> is_scalar("a"), is_scalar([1])
+    (True, False)
+    """
+    return (
+        isinstance(value, (str, bool, int, float, np.bool_, np.number, type(None)))
+        or value is pd.NA
+        or value is pd.NaT
+    )

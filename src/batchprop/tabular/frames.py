@@ -1,0 +1,68 @@
+"""Data frames of any library as pandas, and answers as a data frame of the same library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from batchprop.data.arrow import map_columns, to_pandas
+from batchprop.data.frames import read_frame
+from batchprop.errors import DataError, format_value
+from batchprop.tabular.dtypes import simplify_chunks
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+
+def as_pandas(data: Any) -> Any:
+    """Return a data frame of any library as one of pandas; anything else unchanged.
+
+    Raises:
+        DataError: a column of polars holds Python objects.
+
+    >>> as_pandas(pa.table({"age": [30, None]}))["age"].tolist()
+    [30.0, nan]
+    """
+    if isinstance(data, pd.DataFrame) or (frame := read_frame(data)) is None:
+        return data
+    return frame_to_pandas(frame)
+
+
+def frame_to_pandas(frame: nw.DataFrame[Any]) -> pd.DataFrame:
+    """Return a data frame of narwhals as one of pandas, with the types that a Parquet file gives."""
+    if frame.implementation.is_pandas_like():
+        return frame.to_pandas()
+    for name, dtype in frame.schema.items():
+        if str(dtype) == "Object":
+            raise DataError(f"column {name!r} holds Python objects: give numbers, text, dates or booleans")
+    return to_pandas(map_columns(frame.to_arrow(), simplify_chunks))
+
+
+def restore_frame(result: pd.DataFrame, frame: nw.DataFrame[Any], data: Any) -> Any:
+    """Return a table of results as a data frame of the library that the data came from.
+
+    Args:
+        result: the table.
+        frame: the data as narwhals sees it.
+        data: as it came: for a frame of narwhals the result is one, for a lazy frame it is in memory.
+
+    >>> data = pa.table({"age": [30]})
+    >>> restore_frame(pd.DataFrame({"rent": [1.5]}), read_frame(data), data).to_pydict()
+    {'rent': [1.5]}
+    """
+    import narwhals as nw
+
+    table = pa.Table.from_pandas(result, preserve_index=False)
+    restored = nw.from_arrow(table, backend=frame.implementation)
+    return restored if isinstance(data, nw.DataFrame | nw.LazyFrame) else restored.to_native()
+
+
+def format_label(label: Any) -> str:
+    """Return the label of a row in a data frame's index, for messages.
+
+    >>> format_label("a"), format_label(pd.Timestamp("2020-02-29"))
+    ("index 'a'", 'index 2020-02-29 00:00:00')
+    """
+    return f"index {label!r}" if isinstance(label, str) else f"index {format_value(label)}"
