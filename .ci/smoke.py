@@ -1,4 +1,4 @@
-"""Train on a table, predict, examine and export, in one process: what any supported set of versions must do."""
+"""Train on a table, predict, examine and export: what must work with every set of supported versions."""
 
 import contextlib
 import platform
@@ -6,6 +6,7 @@ import random
 import sys
 import tempfile
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from batchprop.cli import main
@@ -20,7 +21,8 @@ def write_table(path: Path) -> None:
     for _ in range(ROWS):
         width = draw.gauss(0, 1)
         word, day = draw.choice(["red", "blue"]), draw.randrange(1, 28)
-        lines.append(f"{width:.3f},{word},2020-01-{day:02d},{'wide' if width > 0 else 'narrow'},{3 * width:.3f}")
+        kind = "wide" if width > 0 else "narrow"
+        lines.append(f"{width:.3f},{word},2020-01-{day:02d},{kind},{3 * width:.3f}")
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -39,6 +41,8 @@ with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
     train = ("train", "shapes.csv", "--engine", "numpy", "--hidden", "8")
     run(*train, "--target", "kind", "--epochs", "30", "--learning-rate", "0.01", "--out", "kinds")
     run(*train, "--target", "size", "--epochs", "3", "--out", "sizes", "--checkpoint-every", "1")
+    if find_spec("jax"):
+        run(*train, "--target", "kind", "--epochs", "2", "--engine", "jax", "--out", "compiled")
     run("predict", "kinds", "shapes.csv", "--proba", "--out", "kinds.csv")
     run("predict", "sizes", "shapes.csv", "--out", "sizes.parquet")
     run("examine", "shapes.csv", "--target", "kind", "--epochs", "2", "--engine", "numpy")
