@@ -228,7 +228,7 @@ def test_without_the_extra_help_works_and_commands_name_the_extra(folder):
     for (line, wanted), (code, said) in zip(codes.items(), done, strict=True):
         assert code == wanted, (line, said)
         if code:
-            # All extras at once: whoever exports to ONNX needs one to read the model, and one to write the graph.
+            # All extras at once: one to read the model, one to write the graph.
             extras = "onnx,tables" if "--onnx" in line else "tables"
             assert said.endswith(f'which is not installed: pip install "batchprop[{extras}]"\n')
             assert len(said.splitlines()) == 1

@@ -18,7 +18,7 @@ from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
-from batchprop.report.format import count_epochs, format_duration
+from batchprop.report.format import count_epochs, format_duration, format_significant
 from batchprop.tabular.diagnostics import explain_label, explain_number
 from batchprop.tabular.fit import layer_sizes, make_network, network_parameters, translate_errors
 from batchprop.tabular.history import History, history_callback
@@ -182,7 +182,7 @@ def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> No
     if not top:
         return
     table = make_table("", locator, "given", predicted, "why", right=[0, 1])
-    written = str if task == "classification" else "{:.6g}".format
+    written = str if task == "classification" else format_significant
     most = examples.head(top)
     columns = (most[name] for name in (locator, "given_label", "predicted_label", "why"))
     for number, (row, label, prediction, why) in enumerate(zip(*columns, strict=True), start=1):

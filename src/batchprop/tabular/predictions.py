@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import get_delimiter
+from batchprop.data.hive import folder_values
 from batchprop.data.memory import default_memory, exceeds_memory
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import read_tables
@@ -46,7 +47,8 @@ def required_columns(model: Pipeline, file: Path) -> list[str]:
         DataError: it lacks one, or is not a table.
     """
     text = get_delimiter(file) is not None
-    model["columns"].check_names(CsvFile(file).names if text else list(read_parquet_footer(file).names))
+    names = CsvFile(file).names if text else list(read_parquet_footer(file).names)
+    model["columns"].check_names([*names, *folder_values(file)])
     return list(model["columns"].kinds)
 
 

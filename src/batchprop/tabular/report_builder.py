@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from batchprop.plots.evaluation import draw_importances, draw_scores
-from batchprop.report.format import count_epochs, format_number, format_score
+from batchprop.report.format import count_epochs, format_number, format_score, format_significant
 from batchprop.report.page import Figure, Report, Section, Table
 from batchprop.tabular.diagnostics import Diagnostics
 from batchprop.tabular.importance import PermutationImportance
@@ -61,7 +61,7 @@ def _figure(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return format_number(f"{value:.6g}")
+    return format_number(format_significant(value))
 
 
 def _rows(count: int, what: str) -> str:
@@ -83,6 +83,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     said = f"On {_rows(n, 'test row')}, which the network never saw"
     if result.options.weights is not None:
         said += "; each counts by its weight"
+    note = "" if result.one_class_note is None else f" Note: {result.one_class_note}."
     table = Table(
         f"Scores on {_rows(n, 'test row')}",
         ("score", "network", "95% interval", result.baseline_name),
@@ -104,7 +105,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         figure = draw_scores(shares, evaluation.baseline, diagnostics.intervals)
         caption = "Dot: the network, with its 95% interval. Diamond: the simplest guess."
         parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
-    return Section("The test", (f"{said}. {_interval_note(n)}",), parts)
+    return Section("The test", (f"{said}. {_interval_note(n)}{note}",), parts)
 
 
 def _interval_note(n: int) -> str:
@@ -170,7 +171,7 @@ def _importance_bars(importance: PermutationImportance, metric: str) -> Figure:
         f"Rise of {metric}",
         ("column", "mean", "standard deviation"),
         tuple(
-            (name, format_number(f"{mean:.4g}"), f"{std:.2g}")
+            (name, format_number(format_significant(mean, 4)), format_significant(std, 2))
             for name, mean, std in zip(importance.columns, importance.mean, importance.std, strict=True)
         ),
         right=(1, 2),

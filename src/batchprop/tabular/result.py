@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from batchprop import __version__
@@ -83,6 +84,23 @@ class TrainingResult:
     def evaluation(self) -> Evaluation:
         """The scores on the test rows."""
         return evaluate(self.table, self.split, self.options, self.pipeline, self.test_rows)
+
+    @cached_property
+    def one_class_note(self) -> str | None:
+        """A note with a remedy, if the network answers all test rows with one class where they hold several."""
+        if self.table.target.task != "classification":
+            return None
+        y, options = self.test_rows.y, self.options
+        answers = np.unique(self.test_rows.outputs.argmax(axis=1))
+        if len(answers) > 1 or len(np.unique(y)) == 1:
+            return None
+        label = self.pipeline.classes_[answers[0]]
+        balance = "" if options.class_weight else "class_weight='balanced', "
+        return (
+            f"the network answers {str(label)!r} for each of the {len(y):,} test rows, of which "
+            f"{int((y == label).sum()):,} are: it does not tell the classes apart; try {balance}another "
+            f"learning rate than {options.learning_rate:g}, or more epochs than {len(self.history):,}"
+        )
 
     @property
     def baseline_name(self) -> str:

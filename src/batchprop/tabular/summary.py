@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from batchprop.errors import join_truncated
-from batchprop.report.format import count_epochs, format_duration, format_number, format_score
+from batchprop.report.format import count_epochs, format_duration, format_number, format_significant
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
 from batchprop.tabular.options import TrainOptions, to_dict
@@ -106,7 +106,7 @@ def _spread(data: TrainingTable, parts: Split) -> Table:
     rows = []
     for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
         least, median, mean, most = _range(data, part)
-        values = [f"{least:.6g}", format_score(median), format_score(mean), f"{most:.6g}"]
+        values = map(format_significant, (least, median, mean, most))
         rows.append((purpose, f"{len(part):,}", *map(format_number, values)))
     headings = ("rows", "number", "least", "median", "mean", "most")
     return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
@@ -177,7 +177,7 @@ def describe_target(data: TrainingTable) -> str:
     stats, values = data.target_stats, data.target.values
     if data.target.task == "regression":
         low, high = (values.min(), values.max()) if stats is None else (stats.low, stats.high)
-        return f"{low:g} to {high:g}"
+        return f"{format_significant(low)} to {format_significant(high)}"
     classes: Any = data.classes
     counts: Any = np.unique(values, return_counts=True)[1] if stats is None else stats.counts
     named = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)]
@@ -209,7 +209,11 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
             f"Stopped after {count_epochs(last.epoch)}, "
             f"the last {last.epoch - best.epoch} without a better loss"
         )
-    loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
+    loss = (
+        ""
+        if best.validation_loss is None
+        else f", validation loss {format_significant(best.validation_loss, 4)}"
+    )
     weights = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
     return f"{why}, {seconds} with {engine}.", weights

@@ -1,4 +1,4 @@
-"""A finished training whose model cannot be saved: its network and settings are kept in a folder beside it."""
+"""A finished training whose model cannot be saved: its network and settings are kept."""
 
 import itertools
 import shutil
@@ -69,7 +69,7 @@ def _describe(error: Exception) -> str:
 
 
 def _keep(result: TrainingResult, out: Path, error: Exception) -> Path | None:
-    """Write the network into a new folder next to `out`, else among the temporary files; None if neither can."""
+    """Write the network into a new folder next to `out`, else with the temporary files; else return None."""
     for parent in (out.parent, Path(tempfile.gettempdir())):
         # An earlier network that was kept is never replaced.
         names = (f"{out.name}.unsaved{'' if i == 1 else f'-{i}'}" for i in itertools.count(1))
