@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
+import batchprop as bp
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet

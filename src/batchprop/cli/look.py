@@ -100,7 +100,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         panel=_OUTPUT,
     ),
     own_option(
-        "force", bool, False, "--force", help="Replace that file, even if it is no such page.", panel=_OUTPUT
+        "force", bool, False, "--force", help="Replace any other file of that name, too.", panel=_OUTPUT
     ),
 )
 def look(

@@ -86,8 +86,8 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
             + unscaled_remedy(
                 estimator,
                 dataset,
-                f"raise max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the columns "
-                "of X",
+                f"raise max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the "
+                "columns of X",
             ),
             ConvergenceWarning,
         )

@@ -87,7 +87,7 @@ class TrainingResult:
 
     @cached_property
     def one_class_note(self) -> str | None:
-        """A note with a remedy, if the network answers all test rows with one class where they hold several."""
+        """A note with a remedy, if the network answers one class for test rows of several."""
         if self.table.target.task != "classification":
             return None
         y, options = self.test_rows.y, self.options
