@@ -40,7 +40,7 @@ def test_text_target_of_a_regressor_is_refused() -> None:
 def test_large_targets_are_to_be_standardised_before_max_iter_is_raised(solver: str, size: float) -> None:
     X = np.random.default_rng(0).normal(size=(60, 3))
     y = size * (1 + np.tanh(X[:, 0]))
-    network = bp.MLPRegressor((4,), solver=solver, max_iter=3, random_state=0)
+    network = bp.MLPRegressor(hidden_layer_sizes=(4,), solver=solver, max_iter=3, random_state=0)
     with pytest.warns(ConvergenceWarning) as warned:
         network.fit(X, y)
     said = str(warned[0].message)
