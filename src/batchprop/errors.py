@@ -65,6 +65,10 @@ class GradientCheckError(BatchpropError, AssertionError):
     """A gradient disagrees with the finite differences of its loss."""
 
 
+class OneClassWarning(UserWarning):
+    """A trained network answers every test row with the same class."""
+
+
 def unknown_option_error(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
     """Return the error for an unknown name; it lists the known names and suggests the nearest."""
     names = list(known)

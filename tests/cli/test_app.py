@@ -183,15 +183,15 @@ def test_full_disk_is_a_one_line_error_and_leaves_no_files(origin, folder, words
         ("save_learning_curve", "digits-model/learning-curve.png"),
     ],
 )
-def test_disk_that_fills_up_while_writing_leaves_no_files(folder, monkeypatch, place, file):
+def test_disk_that_fills_up_while_writing_leaves_the_network_only(folder, monkeypatch, place, file):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "some file")
 
     monkeypatch.setattr(f"batchprop.tabular.model_files.{place}", refuse)
     result = run("train", *QUICK, code=1)
     assert f"{file} could not be written: No space left on device; make room" in result.stderr
-    assert "this training is lost: --checkpoint-every 5min keeps the next one" in result.stderr
-    assert names(folder) == []
+    assert "the trained network is kept in digits-model.unsaved: " in result.stderr
+    assert names(folder) == ["digits-model.unsaved"]
 
 
 WITHOUT = """
@@ -218,6 +218,7 @@ print(json.dumps(done))
 def test_without_the_extra_help_works_and_commands_name_the_extra(folder):
     codes = {"--help": 0, "train --help": 0, "walk": 0}
     codes |= {"train": 1, "predict m t.csv": 1, "walk t.csv --target y": 1}
+    codes |= {"export m --onnx m.onnx": 1, "export m --weights w.safetensors": 1}
     lines = json.dumps([line.split() for line in codes])
     # One process for all commands, since starting it takes longest.
     printed = process(lines, cwd=folder, start=WITHOUT)
@@ -227,8 +228,38 @@ def test_without_the_extra_help_works_and_commands_name_the_extra(folder):
     for (line, wanted), (code, said) in zip(codes.items(), done, strict=True):
         assert code == wanted, (line, said)
         if code:
-            assert said.endswith('which is not installed: pip install "batchprop[tables]"\n')
+            # All extras at once: one to read the model, one to write the graph.
+            extras = "onnx,tables" if "--onnx" in line else "tables"
+            assert said.endswith(f'which is not installed: pip install "batchprop[{extras}]"\n')
             assert len(said.splitlines()) == 1
+
+
+def test_advised_installation_adds_an_extra_to_an_installed_checkout(folder):
+    # Without an index, as batchprop may be in none: pip takes the extras from the installed copy.
+    words = ["-m", "pip", "install", "--no-index", "--dry-run", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [sys.executable, *words, "batchprop[tables]"],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_module_runs_the_commands_and_completes_their_names(folder):
+    def run_module(*words, **variables):
+        done = subprocess.run(
+            [sys.executable, "-m", "batchprop", *words],
+            cwd=folder, env={**environment(), **variables}, capture_output=True, text=True, check=False,
+            timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    shell = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    script = run_module("--show-completion", "bash", **shell)
+    assert "_BATCHPROP_COMPLETE=complete_bash" in script
+    assert script.rstrip().endswith(" batchprop")
+    asked = {"_BATCHPROP_COMPLETE": "complete_bash", "COMP_WORDS": "batchprop ex", "COMP_CWORD": "1"}
+    assert run_module(**asked).split() == ["examine", "export"]
 
 
 def test_help_imports_no_slow_modules(folder):

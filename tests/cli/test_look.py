@@ -208,6 +208,21 @@ def test_invalid_input_is_refused_and_leaves_no_files(folder, opened, words, cod
     assert opened == []
 
 
+def test_own_page_is_replaced_and_no_other_file(folder, opened):
+    words = ["look", flowers(folder / "flowers.csv"), "--target", "species", "--epochs", "2", "--no-open"]
+    run(*words)
+    first = (folder / "flowers.html").read_bytes()
+    run(*words, "--rows", "3")
+    assert (folder / "flowers.html").read_bytes() != first
+    for other in (b"", b"<!doctype html>\n<html>mine</html>", first[1:]):
+        (folder / "flowers.html").write_bytes(other)
+        assert "the file flowers.html exists" in run(*words, code=1).stderr
+        assert (folder / "flowers.html").read_bytes() == other
+    run(*words, "--force")
+    assert (folder / "flowers.html").read_bytes() == first
+    assert opened == []
+
+
 def test_training_options_are_refused_with_a_model(models):
     for option, value in (("--hidden", "3"), ("--epochs", "2"), ("--target", "x"), ("--activation", "tanh")):
         result = run("look", models / "flowers-model", option, value, code=2)

@@ -38,6 +38,18 @@ def test_classification_trains_from_each_file_format(folder, ending):
     assert np.mean(model.predict(frame) == frame["species"]) > 0.9
 
 
+@pytest.mark.parametrize(("rate", "noted"), [(1e-9, True), (0.05, False)])
+def test_network_that_answers_one_class_only_is_noted(folder, rate, noted):
+    often = np.arange(100) < 80
+    frame = pd.DataFrame({"a": np.where(often, 1.0, 2.0), "kind": np.where(often, "often", "rare")})
+    data = write(frame, folder / "t.csv")
+    result = run("train", data, "--target", "kind", "--epochs", 20, "--learning-rate", rate, "--hidden", "4")
+    said = " ".join(result.stdout.split())
+    assert ("Note: the network answers " in said) == noted
+    assert ("try --class-weight balanced, another learning rate than 1e-09, or more" in said) == noted
+    assert result.stderr == ""
+
+
 def test_regression_trains_and_reports_every_column_type(folder):
     data = houses(folder / "houses.parquet", n=400)
     result = run("train", data, "--target", "price", "--epochs", 60, "--out", "m", "--hidden", "32,16")

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
+import batchprop as bp
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -31,6 +33,21 @@ def test_text_target_of_a_regressor_is_refused() -> None:
             estimator("single").fit(X, np.where(target == "no", "1.5", target))
     with refused("Unknown label type: continuous", kind=ValueError):
         estimator("binary").fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("size", [1, 250_000])
+def test_large_targets_are_to_be_standardised_before_max_iter_is_raised(solver: str, size: float) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = size * (1 + np.tanh(X[:, 0]))
+    network = bp.MLPRegressor(hidden_layer_sizes=(4,), solver=solver, max_iter=3, random_state=0)
+    with pytest.warns(ConvergenceWarning) as warned:
+        network.fit(X, y)
+    said = str(warned[0].message)
+    assert "raise max_iter" in said
+    assert ("TransformedTargetRegressor(" in said) == (size > 1)
+    if size > 1:
+        assert f"the targets are as large as {y.max():,.6g}" in said
 
 
 def test_negative_counts_are_refused() -> None:

@@ -17,7 +17,7 @@ from sklearn import metrics
 from sklearn.datasets import load_iris
 
 from batchprop.data.memory import exceeds_memory
-from batchprop.errors import DataError, ModelError, ParameterError
+from batchprop.errors import DataError, ModelError, OneClassWarning, ParameterError
 from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
 from batchprop.tabular import (
     Observer,
@@ -78,6 +78,26 @@ def test_row_whose_outputs_overflow_is_named(model, tmp_path, proba, memory):
         with pytest.raises(DataError, match="row 76 are not finite"):
             predict_frame(pipeline, rows, proba=proba)
     assert len(predict_frame(pipeline, frame.drop(75), proba=proba)) == 149
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_network_that_answers_one_class_only_is_remarked_on(balanced):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=200), "kind": np.where(np.arange(200) < 20, "rare", "often")})
+    options: dict[str, Any] = {"hidden": 4, "epochs": 2, "learning_rate": 1e-9 if balanced else 1e-3}
+    options["class_weight"] = "balanced" if balanced else None
+    with pytest.warns(OneClassWarning) as warned:
+        model = train_table(frame, target="kind", **options)
+    label = model.predict(frame)["kind"].unique().tolist()
+    assert len(label) == 1
+    note = str(warned[0].message)
+    assert note.startswith(f"the network answers {label[0]!r} for each of the 40 test rows")
+    assert ("class_weight='balanced'" in note) == (not balanced)
+    assert "another learning rate than" in note
+    assert "more epochs than 2" in note
+    assert warned[0].filename == __file__
+    # The report says the same; the apostrophes are escaped there.
+    assert "does not tell the classes apart" in model.report()
 
 
 def test_predictions_match_the_pipeline(model):

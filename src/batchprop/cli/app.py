@@ -147,7 +147,6 @@ app = typer.Typer(
     name="batchprop",
     cls=OneLine,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     epilog="Examples:\n\nbatchprop train\n\nbatchprop examine\n\nbatchprop walk --rows 3\n\n"
@@ -180,4 +179,5 @@ def _batchprop(
 
 def main() -> None:
     """Run the command line of the process."""
-    app()
+    # By `python -m batchprop` too: the shell completes the installed command's name.
+    app(prog_name="batchprop")

@@ -141,6 +141,8 @@ def show_scores(out: Console, result: TrainingResult) -> None:
         other = result.evaluation.baseline.get(name)
         table.add_row(name, format_score(value), "" if other is None else format_score(other))
     out.print(table, "")
+    if (note := result.one_class_note) is not None:
+        out.print(f"Note: {as_option_names(note)}.", "", sep="\n", style="yellow", soft_wrap=True)
     if result.cross_validation is not None:
         show_folds(out, result.cross_validation)
 

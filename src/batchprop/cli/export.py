@@ -46,7 +46,8 @@ def export(
         raise ParameterError("nothing to export: name a file with --onnx or --weights")
     _check_ending(onnx, "--onnx", ".onnx")
     _check_ending(weights, "--weights", ".safetensors")
-    with require_tables():
+    # A model is read by the packages of `tables`; its graph is written by those of `onnx`.
+    with require_tables(*([] if onnx is None else ["onnx"])):
         from batchprop.tabular.fit import network_of
         from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
     import batchprop

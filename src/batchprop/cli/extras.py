@@ -10,15 +10,18 @@ PLAY = (*TABLES, "starlette", "uvicorn")
 
 
 @contextmanager
-def require_tables() -> Iterator[None]:
+def require_tables(*others: str) -> Iterator[None]:
     """Turn the failed import of a package of the extra into one line that says how to install it.
+
+    Args:
+        others: the further extras that the command needs.
 
     >>> with require_tables():
     ...     raise ModuleNotFoundError("No module named 'skops'", name="skops")
     Traceback (most recent call last):
     batchprop.errors.BatchpropError: this needs skops, ...: pip install "batchprop[tables]"
     """
-    with _extra("tables", TABLES):
+    with _extra(",".join(sorted({"tables", *others})), TABLES):
         yield
 
 

@@ -87,7 +87,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         Path | None,
         None,
         metavar="FILE",
-        help="The page to write, .html.",
+        help="The page to write, .html; an earlier page of this command is replaced.",
         default="named after DATA: flowers.html",
         panel=_OUTPUT,
     ),
@@ -99,7 +99,9 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         help="Open the page in the browser when it is written.",
         panel=_OUTPUT,
     ),
-    own_option("force", bool, False, "--force", help="Replace that file.", panel=_OUTPUT),
+    own_option(
+        "force", bool, False, "--force", help="Replace any other file of that name, too.", panel=_OUTPUT
+    ),
 )
 def look(
     *,

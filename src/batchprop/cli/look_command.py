@@ -15,6 +15,7 @@ from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.errors import ParameterError
 from batchprop.microscope import look
+from batchprop.microscope.page import is_page
 from batchprop.tabular.fit import layer_sizes, make_network, network_of, network_parameters, translate_errors
 from batchprop.tabular.history import History, history_callback
 from batchprop.tabular.model_info import training_table
@@ -88,7 +89,7 @@ def look_command(
         source: the model and the table.
         out: the file to write.
         open_page: whether to open it.
-        force: replace the file.
+        force: replace any file, not only such a page.
 
     Returns:
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
@@ -98,6 +99,8 @@ def look_command(
     """
     console, model = make_console(), source.model
     tables = () if source.table is None else (source.table,)
+    # A page of an earlier look can be made again; no other file is replaced unasked.
+    force = force or is_page(out)
     with atomic_file(out, force=force, parameter="out", tables=tables) as part:
         shown = _train(console, options, source) if model is None else _load(model, source)
         page = look(

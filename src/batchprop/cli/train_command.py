@@ -16,8 +16,9 @@ from batchprop.tabular.model_info import read_info
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_folder
 from batchprop.tabular.result import TrainingResult
-from batchprop.tabular.resume import checkpoint_hint, has_checkpoints, remove_checkpoints
+from batchprop.tabular.resume import has_checkpoints, remove_checkpoints
 from batchprop.tabular.train import train
+from batchprop.tabular.unsaved import keep_unsaved
 
 
 def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: Path, *, force: bool) -> int:
@@ -33,7 +34,8 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
         The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
 
     Raises:
-        BatchpropError: for any failure; nothing is written then, except the checkpoints so far.
+        BatchpropError: for any failure; nothing is written then, except the checkpoints so far, and the
+            network of a training that finished.
     """
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
@@ -49,11 +51,13 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
             # The model of the interrupted run is replaced by that of the resumed run.
             force = force or bool(_was_interrupted(out))
         with (
-            checkpoint_hint(checkpoints, options),
+            # Outside the folder, whose removal makes room on a full disk.
+            keep_unsaved(out, checkpoints, options) as finished,
             atomic_folder(out, force=force, parameter="out", tables=tables or ()) as folder,
         ):
             observer = ConsoleObserver(console)
             result = train(tables, options, observer, checkpoints=checkpoints, force=force)
+            finished.append(result)
             output.show_end(console, result)
             output.show_scores(console, result)
             write_model(result, folder, out)

@@ -174,15 +174,23 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _list_folder(folder: Path) -> list[Path]:
-    files = sorted(
-        (file for file in folder.iterdir() if not file.name.startswith(".") and _is_table(file)),
-        key=_natural_sort_key,
-    )
+    files = sorted(_iter_folder(folder), key=_natural_sort_key)
     if not files:
         has_folders = any(inner.is_dir() for inner in folder.iterdir())
         remedy = f"name a pattern such as {folder}/**/*.parquet" if has_folders else "name another folder"
         raise DataError(f"the folder {folder} holds no table ({', '.join(SUFFIXES)}): {remedy}")
     return files
+
+
+def _iter_folder(folder: Path) -> Iterator[Path]:
+    """Yield the tables in a folder, and in folders whose names give a column, such as region=north."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if _is_table(path):
+            yield path
+        elif "=" in path.name and path.is_dir():
+            yield from _iter_folder(path)
 
 
 def _natural_sort_key(path: Path) -> list[tuple[str, int]]:

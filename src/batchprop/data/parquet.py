@@ -1,8 +1,9 @@
 """Parquet files that make up one table, read a row group at a time, each in blocks of a few megabytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.parquet
 from batchprop.data.arrow import get_column, simplified_type, simplify
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
+from batchprop.data.hive import folder_columns
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
@@ -42,6 +44,7 @@ class ParquetFile(NamedTuple):
         names: the name in the file of each column of the table.
         types: the simplified type of each column in this file.
         has_lines: whether a column holds each row's line in ``display_path``.
+        constants: the value of each column that the names of its folders give.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class ParquetFile(NamedTuple):
     names: dict[str, str]
     types: dict[str, pa.DataType]
     has_lines: bool = False
+    constants: Mapping[str, pa.Scalar] = MappingProxyType({})
 
 
 class RowGroup(NamedTuple):
@@ -84,8 +88,29 @@ def read_parquet_footer(path: Path) -> ParquetFile:
         _check_chunks(file)
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
-    types = {name: simplified_type(field.type) for name, field in zip(names, schema, strict=True)}
+    types = {name: _type_in_file(field.type) for name, field in zip(names, schema, strict=True)}
     return ParquetFile(path, path, metadata, dict(zip(names, schema.names, strict=True)), types)
+
+
+def _type_in_file(kind: pa.DataType) -> pa.DataType:
+    # A column without any value: another file may tell what it is.
+    return kind if pa.types.is_null(kind) else simplified_type(kind)
+
+
+def add_folder_columns(
+    files: Sequence[ParquetFile], target: str | None = None, *, text: Collection[str] = ()
+) -> list[ParquetFile]:
+    """Return the files with the columns that the names of their folders give; see ``folder_columns``."""
+    if not files:
+        return []
+    columns = folder_columns([file.display_path for file in files], files[0].types, target, text=text)
+    types = {name: column.type for name, column in columns.items()}
+    return [
+        file._replace(
+            types=file.types | types, constants={name: column[i] for name, column in columns.items()}
+        )
+        for i, file in enumerate(files)
+    ]
 
 
 @contextmanager
@@ -182,17 +207,22 @@ class RowGroups:
         self.types = {name: self._nullable_type(name, kind) for name, kind in self._types.items()}
 
     def _common_type(self, name: str, files: Sequence[ParquetFile]) -> pa.DataType:
-        kind = files[0].types[name]
-        for file in files[1:]:
+        kind, first = pa.null(), files[0]
+        for file in files:
             common = common_type(kind, file.types[name])
             if common is None:
+                # The type of a column without a value says nothing.
+                others = [each for each in files if not _is_empty(each, name)]
+                if len(others) < len(files):
+                    return self._common_type(name, others or files[:1])
                 raise DataError(
-                    f"the column {name!r} holds {_describe_type(kind)} in {files[0].display_path} and "
-                    f"{_describe_type(file.types[name])} in {file.display_path}: "
-                    "make it the same in all files"
+                    f"the column {name!r} holds {_describe_type(kind, file.types[name])} in "
+                    f"{first.display_path} and {_describe_type(file.types[name], kind)} in "
+                    f"{file.display_path}: make it the same in all files"
                 )
+            first = file if pa.types.is_null(kind) else first
             kind = common
-        return kind
+        return pa.string() if pa.types.is_null(kind) else kind
 
     def _nullable_type(self, name: str, kind: pa.DataType) -> pa.DataType:
         """Return float64 for integers with missing values, as pandas does."""
@@ -203,6 +233,8 @@ class RowGroups:
 
     def _group_has_missing(self, group: RowGroup, name: str, *, nan: bool) -> bool:
         """Whether values are missing in a row group; by the footer's null count if there is one."""
+        if name in group.file.constants:
+            return not group.file.constants[name].is_valid
         count = _null_count(group, group.file.names[name])
         if count or (count == 0 and not (nan and pa.types.is_floating(group.file.types[name]))):
             return bool(count)
@@ -288,7 +320,7 @@ def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterato
     # No threads and no read-ahead, one page of each column in memory: shuffling has many row groups open at
     # once.
     file = group.file
-    stored = [file.names[name] for name in names]
+    stored = [file.names[name] for name in names if name not in file.constants]
     with (
         parquet_errors(file.path),
         pyarrow.parquet.ParquetFile(
@@ -302,7 +334,15 @@ def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterato
         batches = source.iter_batches(rows, row_groups=[group.number], columns=stored, use_threads=False)
         for batch in batches:
             # Selected again: pyarrow treats "a" as a prefix, and also reads the nested column "a.b".
-            yield pa.Table.from_batches([batch]).select(stored)
+            table = pa.Table.from_batches([batch]).select(stored)
+            yield _insert_constants(table, batch.num_rows, file, names) if file.constants else table
+
+
+def _insert_constants(table: pa.Table, rows: int, file: ParquetFile, names: Sequence[str]) -> pa.Table:
+    """Return the columns of these names: those of the file, and those of its folders' names."""
+    columns = {name: pa.repeat(value, rows) for name, value in file.constants.items()}
+    columns |= {name: table[file.names[name]] for name in names if name not in columns}
+    return pa.table([columns[name] for name in names], names=list(names)) if names else table
 
 
 def iter_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
@@ -322,13 +362,17 @@ def iter_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     # safe=False: integers beyond 2^53 lose their last digits as float64, as they do in pandas.
-    return column if column.type == kind else pc.cast(column, kind, safe=False)
+    if column.type == kind:
+        return column
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    return pc.cast(column, kind, safe=False)
 
 
 def common_type(kind: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     """Return the type that holds the values of both, or None if there is none, as for numbers and text."""
-    if kind == other:
-        return kind
+    if kind == other or pa.types.is_null(kind) or pa.types.is_null(other):
+        return other if pa.types.is_null(kind) else kind
     if _is_number(kind) and _is_number(other):
         if pa.types.is_signed_integer(kind) and pa.types.is_signed_integer(other):
             return pa.int64()
@@ -349,10 +393,19 @@ def _is_date(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
-def _describe_type(kind: pa.DataType) -> str:
+def _is_empty(file: ParquetFile, name: str) -> bool:
+    """Whether the footer says that a column of a file has no value."""
+    return name not in file.constants and all(
+        _null_count(group, file.names[name]) == group.rows for group in _iter_row_groups(file)
+    )
+
+
+def _describe_type(kind: pa.DataType, other: pa.DataType) -> str:
+    """Describe a type in words, which tell it from the other."""
     if _is_number(kind):
         return "numbers"
     if _is_date(kind):
-        return "dates"
+        zone = "with" if getattr(kind, "tz", None) else "without"
+        return f"dates {zone} a time zone" if _is_date(other) else "dates"
     words = {pa.string(): "text", pa.bool_(): "true and false"}
     return words.get(kind, f"values of type {kind}")

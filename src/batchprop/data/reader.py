@@ -32,7 +32,14 @@ from batchprop.data.files import (
     open_decompressed,
     open_text,
 )
-from batchprop.data.parquet import RowGroups, check_columns, open_parquet_file, read_parquet_footer
+from batchprop.data.hive import folder_columns
+from batchprop.data.parquet import (
+    RowGroups,
+    add_folder_columns,
+    check_columns,
+    open_parquet_file,
+    read_parquet_footer,
+)
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.errors import DataError
 
@@ -67,7 +74,18 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
         table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text)
     table = table.rename_columns(check_names(table.column_names, path))
     check_rows(path, table.num_rows)
-    return to_pandas(map_columns(table, simplify))
+    in_folders = folder_columns([path], table.column_names, text=text)
+    only_file = np.zeros(table.num_rows, dtype=np.intp)
+    return to_pandas(_append_columns(map_columns(table, simplify), in_folders, only_file))
+
+
+def _append_columns(
+    table: pa.Table, columns: dict[str, pa.ChunkedArray], file_index: npt.NDArray[np.intp]
+) -> pa.Table:
+    """Append columns with a value for each file, by the file of each row (n,)."""
+    for name, column in columns.items():
+        table = table.append_column(name, column.take(pa.array(file_index)))
+    return table
 
 
 @contextmanager
@@ -136,7 +154,7 @@ def read_tables(
     table, file_index, row_numbers = (
         _read_csv_files(files, target, rejected, text)
         if lines
-        else _read_parquet_files(files, target, rejected)
+        else _read_parquet_files(files, target, rejected, text)
     )
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
@@ -150,18 +168,22 @@ def _read_csv_files(
     files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
 ) -> _Read:
     texts = CsvTable(files, rejected, text)
-    check_columns(texts.names, target)
-    parts = texts.read(target, list)
+    in_folders = folder_columns(files, texts.names, target, text=text)
+    check_columns([*texts.names, *in_folders], target)
+    parts = texts.read(None if target in in_folders else target, list)
     file_index = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
     if not parts:
         return pa.table({}), file_index, file_index
     table = pa.concat_tables([part for _, part in parts])
     columns = table.drop_columns([LINE]).rename_columns(texts.names)
-    return map_columns(columns, simplify), file_index, table[LINE].to_numpy()
+    whole = _append_columns(map_columns(columns, simplify), in_folders, file_index)
+    return whole, file_index, table[LINE].to_numpy()
 
 
-def _read_parquet_files(files: tuple[Path, ...], target: str | None, rejected: RejectedRows) -> _Read:
-    groups = RowGroups([read_parquet_footer(file) for file in files])
+def _read_parquet_files(
+    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+) -> _Read:
+    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text))
     check_columns(groups.names, target)
     if target is not None:
         groups.drop_missing_target(target, rejected)
@@ -280,4 +302,4 @@ def _field_count_error(path: Path, line: int, count: int, expected: int) -> str:
 
 def _read_parquet(path: Path) -> pa.Table:
     with open_parquet_file(path):
-        return pyarrow.parquet.read_table(path, page_checksum_verification=True)
+        return pyarrow.parquet.read_table(path, partitioning=None, page_checksum_verification=True)

@@ -13,8 +13,9 @@ from batchprop.data.arrow import to_pandas
 from batchprop.data.csv import CsvTable
 from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
+from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.data.parquet import RowGroups, check_columns, read_parquet_footer
+from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.errors import DataError
@@ -82,16 +83,18 @@ def scan(
     files = expand_paths(paths)
     folder = None
     if get_delimiter(files[0]) is None:
-        groups = RowGroups([read_parquet_footer(file) for file in files])
+        groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text))
         check_columns(groups.names, target, weights)
         if target is not None:
             groups.drop_missing_target(target, rejected)
     else:
         texts = CsvTable(files, rejected, text)
-        check_columns(texts.names, target, weights)
+        in_folders = folder_columns(files, texts.names, target, text=text)
+        check_columns([*texts.names, *in_folders], target, weights)
         check_rows(files[0], texts.rows)
         folder = TemporaryDirectory()
-        groups = RowGroups(csv_to_parquet(texts, target, folder))
+        converted = csv_to_parquet(texts, None if target in in_folders else target, folder)
+        groups = RowGroups(add_folder_columns(converted, target, text=text))
     rows = sum(group.n_rows for group in groups.groups)
     rejected.check_share(rows + len(rejected))
     check_rows(files[0], rows)

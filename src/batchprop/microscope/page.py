@@ -1,6 +1,7 @@
 """The page: data, style and script in one HTML file that loads nothing else."""
 
 import html
+from pathlib import Path
 from typing import Any
 
 from batchprop.webdata import json_script, read_asset
@@ -9,6 +10,7 @@ _SKELETON = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="batchprop microscope">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{title}</title>
@@ -27,6 +29,17 @@ _SKELETON = """<!doctype html>
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:"
 )
+
+
+_START = _SKELETON.partition('<meta name="viewport"')[0].encode()
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of the microscope, by its first bytes."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_START)) == _START
 
 
 def page(document: dict[str, Any]) -> str:

@@ -2,20 +2,43 @@
 
 import math
 
-_WHOLE_FROM, _POWERS_FROM = 1e3, 1e9
-_SMALL, _LARGE = 1e-4, 1e15
+_WHOLE_FROM, _POWERS_BELOW, _POWERS_FROM = 1e3, 1e-4, 1e15
 _DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 5, 17
 
 
 def format_score(value: float) -> str:
     """Write a score with four significant digits, and without decimals if it is large.
 
-    >>> format_score(0.97766), format_score(12345.6)
-    ('0.9777', '12,346')
+    >>> format_score(0.97766), format_score(12345.6), format_score(1179200.4)
+    ('0.9777', '12,346', '1,179,200')
     """
     if _WHOLE_FROM <= abs(value) < _POWERS_FROM:
         return f"{value:,.0f}"
     return f"{value:#.4g}"
+
+
+def format_significant(value: float, digits: int = 6) -> str:
+    """Write a number with so many significant digits, all of its whole part, and commas between thousands.
+
+    >>> format_significant(1179200.0), format_significant(341000.25), format_significant(-12.5)
+    ('1,179,200', '341,000', '-12.5')
+    >>> (
+    ...     format_significant(0.0012345678, 4),
+    ...     format_significant(1.5e-07),
+    ...     format_significant(2e15),
+    ... )
+    ('0.001235', '1.5e-07', '2e+15')
+    """
+    size = abs(value)
+    if not size:
+        return "0"
+    if not _POWERS_BELOW <= size < _POWERS_FROM:
+        return f"{value:.{digits}g}"
+    # Rounded first: 9.9999996 has one more digit before the point than it seems.
+    rounded = float(f"{value:.{digits}g}")
+    decimals = max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_number(number: str) -> str:
@@ -35,18 +58,13 @@ def format_target(value: float, spread: float) -> str:
         spread: the largest number of the target less the smallest.
 
     >>> format_target(1700000123.0, 600.0), format_target(2460001.07, 6.0)
-    ('1700000123', '2460001.07')
+    ('1,700,000,123', '2,460,001.07')
     >>> format_target(341000.4, 9e5), format_target(1.25e15, 3e15)
-    ('341000', '1.25e+15')
+    ('341,000', '1.25e+15')
     """
-    size = abs(value)
-    place = math.floor(math.log10(size)) if size else 0  # of the first digit
+    place = math.floor(math.log10(abs(value))) if value else 0  # of the first digit
     last = place - math.floor(math.log10(spread)) + _SPREAD_DIGITS if spread else 0
-    digits = min(max(_DIGITS, last), _EXACT_DIGITS)
-    if size and not _SMALL <= size < _LARGE and digits <= max(place, _DIGITS):
-        return f"{value:.{digits}g}"
-    text = f"{value:.{max(digits - 1 - place, 0)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return format_significant(value, min(max(_DIGITS, last), _EXACT_DIGITS))
 
 
 def format_duration(seconds: float) -> str:

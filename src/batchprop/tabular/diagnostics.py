@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batchprop.report.format import format_significant
 from batchprop.tabular.importance import PermutationImportance, permutation_importance
 from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
 from batchprop.tabular.metrics import regression_scores
@@ -121,7 +122,7 @@ def explain_number(examples: pd.DataFrame) -> list[str]:
     off = examples["given_label"] - examples["predicted_label"]
     usual = off.abs().median()
     return [
-        f"{abs(distance):.4g} too {'high' if distance > 0 else 'low'}"
-        + (f", {abs(distance) / usual:.1f}× the usual distance" if usual else "")
+        f"{format_significant(abs(distance), 4)} too {'high' if distance > 0 else 'low'}"
+        + (f", {abs(distance) / usual:,.1f}× the usual distance" if usual else "")
         for distance in off
     ]

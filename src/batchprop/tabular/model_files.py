@@ -36,7 +36,7 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     """
     info = result.info()
     writers: dict[str, Callable[[Path], None]] = {
-        MODEL: lambda path: save_pipeline(reset_engine(result.pipeline), path),
+        MODEL: lambda path: save_pipeline(reset_engine(result.pipeline), path, out / MODEL),
         HISTORY: lambda path: write_history(result.history, path),
         SETTINGS: lambda path: write_json(info, path),
         PREDICTIONS: lambda path: _write_predictions(result, path),

@@ -47,15 +47,34 @@ _LOAD_ERRORS = (
 )
 
 
-def save_pipeline(model: Pipeline, path: Path) -> None:
+def save_pipeline(model: Pipeline, path: Path, out: Path | None = None) -> None:
     """Write a fitted pipeline in skops format, and check that it can be read back.
 
+    Args:
+        model: the pipeline.
+        path: the file to write.
+        out: its final name, for the error.
+
     Raises:
-        ModelError: the pipeline holds a type that `load_pipeline` would refuse.
+        ModelError: `load_pipeline` would refuse it.
     """
-    skops.io.dump(model, path)
-    with path.open("rb") as file:
-        validate_archive(file, path)
+    out = out or path
+    try:
+        skops.io.dump(model, path)
+        with path.open("rb") as file:
+            validate_archive(file, out)
+    except ModelError as error:
+        # Its remedy is for who reads a model.
+        reason = str(error).partition("; ")[0]
+        raise ModelError(
+            f"{reason}: install another scikit-learn or skops, such as those that batchprop's tests use"
+        ) from error
+    try:
+        validate_model(model)
+    except (*_LOAD_ERRORS, NotFittedError) as error:
+        raise ModelError(
+            f"{out} would be refused when it is read ({_reason(error)}): train it with other options"
+        ) from error
 
 
 def load_pipeline(path: str | Path) -> Pipeline:

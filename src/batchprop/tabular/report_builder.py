@@ -5,7 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from batchprop.plots.evaluation import draw_importances, draw_scores
-from batchprop.report.format import count_epochs, format_number, format_score, format_target
+from batchprop.report.format import (
+    count_epochs,
+    format_number,
+    format_score,
+    format_significant,
+    format_target,
+)
 from batchprop.report.page import Figure, Report, Section, Table
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.diagnostics import Diagnostics
@@ -81,6 +87,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     said = f"On {_rows(n, 'test row')}, which the network never saw"
     if result.options.weights is not None:
         said += "; each counts by its weight"
+    note = "" if result.one_class_note is None else f" Note: {result.one_class_note}."
     table = Table(
         f"Scores on {_rows(n, 'test row')}",
         ("score", "network", "95% interval", result.baseline_name),
@@ -102,7 +109,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         figure = draw_scores(shares, evaluation.baseline, diagnostics.intervals)
         caption = "Dot: the network, with its 95% interval. Diamond: the simplest guess."
         parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
-    return Section("The test", (f"{said}. {_interval_note(n)}",), parts)
+    return Section("The test", (f"{said}. {_interval_note(n)}{note}",), parts)
 
 
 def _folds(scores: CrossValidation | None) -> list[Section]:
@@ -188,7 +195,7 @@ def _importance_bars(importance: PermutationImportance, metric: str) -> Figure:
         f"Rise of {metric}",
         ("column", "mean", "standard deviation"),
         tuple(
-            (name, format_number(f"{mean:.4g}"), f"{std:.2g}")
+            (name, format_number(format_significant(mean, 4)), format_significant(std, 2))
             for name, mean, std in zip(importance.columns, importance.mean, importance.std, strict=True)
         ),
         right=(1, 2),

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
@@ -109,6 +110,23 @@ class TrainingResult:
         columns = [self.test_rows.y, answers, *(outputs.T if shares else [])]
         number = {names[-1]: numbers}
         return pd.DataFrame(number | dict(zip(names[:-1], columns, strict=True)))
+
+    @cached_property
+    def one_class_note(self) -> str | None:
+        """A note with a remedy, if the network answers one class for test rows of several."""
+        if self.table.target.task != "classification":
+            return None
+        y, options = self.test_rows.y, self.options
+        answers = np.unique(self.test_rows.outputs.argmax(axis=1))
+        if len(answers) > 1 or len(np.unique(y)) == 1:
+            return None
+        label = self.pipeline.classes_[answers[0]]
+        balance = "" if options.class_weight else "class_weight='balanced', "
+        return (
+            f"the network answers {str(label)!r} for each of the {len(y):,} test rows, of which "
+            f"{int((y == label).sum()):,} are: it does not tell the classes apart; try {balance}another "
+            f"learning rate than {options.learning_rate:g}, or more epochs than {len(self.history):,}"
+        )
 
     @property
     def baseline_name(self) -> str:

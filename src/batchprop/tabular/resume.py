@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batchprop.data.memory import default_memory
-from batchprop.errors import CheckpointError, WriteError
+from batchprop.errors import CheckpointError
 from batchprop.estimators import Checkpoints
 from batchprop.estimators.checkpoint_manager import read_epochs
 from batchprop.report.format import count_epochs
@@ -129,23 +129,6 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
         # A training that fails before its first checkpoint leaves no folder behind.
         if not _checkpoints(folder, options).files():
             remove_checkpoints(folder, options)
-
-
-@contextmanager
-def checkpoint_hint(folder: Path, options: TrainOptions) -> Iterator[None]:
-    """Extend the error of a model that cannot be written by how to resume its training.
-
-    Raises:
-        WriteError: the extended error.
-    """
-    try:
-        yield
-    except WriteError as error:
-        if options.checkpoint_every is not None and _checkpoints(folder, options).files():
-            rest = f"then the same training with resume=True continues from {folder}"
-        else:
-            rest = "this training is lost: checkpoint_every='5min' keeps the next one"
-        raise WriteError(f"{error}; {rest}") from error
 
 
 def has_checkpoints(folder: Path, options: TrainOptions) -> bool:

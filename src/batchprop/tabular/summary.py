@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from batchprop.errors import join_truncated
-from batchprop.report.format import count_epochs, format_duration, format_number, format_target
+from batchprop.report.format import (
+    count_epochs,
+    format_duration,
+    format_number,
+    format_significant,
+    format_target,
+)
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
 from batchprop.tabular.options import TrainOptions, to_dict
@@ -226,7 +232,11 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
             f"Stopped after {count_epochs(last.epoch)}, "
             f"the last {last.epoch - best.epoch} without a better loss"
         )
-    loss = "" if best.validation_loss is None else f", validation loss {best.validation_loss:.4g}"
+    loss = (
+        ""
+        if best.validation_loss is None
+        else f", validation loss {format_significant(best.validation_loss, 4)}"
+    )
     weights = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
     return f"{why}, {seconds} with {engine}.", weights

@@ -10,7 +10,7 @@ import pandas as pd
 
 from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
-from batchprop.errors import ParameterError
+from batchprop.errors import OneClassWarning, ParameterError, warn
 from batchprop.tabular.cross_validation import cross_validate
 from batchprop.tabular.fit import fit, layer_sizes
 from batchprop.tabular.frames import as_pandas
@@ -82,6 +82,8 @@ def train_table(
     result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
     if not result.interrupted:
         remove_checkpoints(folder, checked)
+    if (note := result.one_class_note) is not None:
+        warn(note, OneClassWarning)
     return TrainedModel(result.pipeline, FreshRecord(result))
 
 

@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from batchprop.data.arrow import get_column
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
+from batchprop.data.hive import folder_values
 from batchprop.data.line_numbers import line_numbers
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
@@ -417,12 +418,14 @@ def check_groups_apart(trained: npt.NDArray[Any], tested: npt.NDArray[Any], name
 
 
 def column_names(file: Path) -> list[str]:
-    """Return the names of a file's columns.
+    """Return the names of a file's columns, those of its Hive folders among them.
 
     Raises:
         DataError: it is not a table.
     """
-    return CsvFile(file).names if get_delimiter(file) is not None else list(read_parquet_footer(file).names)
+    is_text = get_delimiter(file) is not None
+    names = CsvFile(file).names if is_text else list(read_parquet_footer(file).names)
+    return [*names, *folder_values(file)]
 
 
 def list_columns(data: tuple[Path, ...] | pd.DataFrame) -> str:
