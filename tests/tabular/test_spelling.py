@@ -31,6 +31,7 @@ NUMBERS = {
     "currency code": lambda x: f"CHF {x:.2f}",
     "percent": lambda x: f"{x:.2f}%",
     "minus sign": lambda x: f"{x:.2f}".replace("-", "−"),
+    "minus behind": lambda x: f"{x:,.2f}" if x >= 0 else f"{-x:,.2f}-",
     "accountants": lambda x: f"{x:,.2f}" if x >= 0 else f"({-x:,.2f})",
     "blanks around": lambda x: f"  {x:.2f}\t",
     "exponent": lambda x: f"{x:.8e}",
@@ -79,7 +80,7 @@ STAYS_TEXT = {
     "some percentages": ["5%", "6", "7%"],
     "two separators": ["1,234 567", "1,234", "2"],
     "a unit of measure": ["5 kg", "6 kg", "7 kg"],
-    "groups of two": ["12,34,567.5", "1,1", "2"],
+    "groups of one": ["12,3,4", "1,1", "2"],
     "no date": ["31/02/2020", "01/13/2020", "05/06/2020"],
     "hours without a day": ["10:30", "11:30", "12:00"],
 }

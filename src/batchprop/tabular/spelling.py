@@ -21,7 +21,9 @@ from batchprop.data.csv_types import MISSING
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import simplify_column
 
-MISSING_NUMBERS = ("None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…")
+MISSING_NUMBERS = (
+    "None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "unknown", "Unknown",
+)  # fmt: skip
 """What also means "unknown" among numbers and dates, and is a word among other words."""
 
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
@@ -29,7 +31,7 @@ _MINUS = ("[−–]", "-")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _BLANK = "[ \u00a0\u2009\u202f]"
-_UNIT = "[$¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN"
+_UNIT = "[$¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|kr|zł|Kč|Ft|Rs"
 _ANY_UNIT = rf"{_UNIT}|%"
 _CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
 _TIME = rf"(?:(?:,? +|T){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
@@ -41,9 +43,11 @@ def _number(point: str, separator: str) -> str:
     """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
     # One separator in a number: "1,234 567" is none.
     groups = "|".join(rf"\d{{1,3}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
+    if separator == ",":
+        groups += r"|\d{1,2}(?:,\d{2})+,\d{3}"  # lakhs and crores
     digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
-    return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\))$"
+    return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-)$"
 
 
 Floats = npt.NDArray[np.float64]
@@ -146,10 +150,10 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
     text = pc.if_else(fits, text, None)
     separator = "." if spelling == "comma" else ","
-    plain = pc.replace_substring_regex(text, rf"{_UNIT}|[%+()'’{separator}]|{_BLANK}", "")
+    plain = pc.replace_substring_regex(text, rf"{_UNIT}|-$|[%+()'’{separator}]|{_BLANK}", "")
     numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
-    negative = pc.starts_with(text, "(").fill_null(False).to_numpy(zero_copy_only=False)
-    return np.asarray(np.where(negative, -numbers, numbers))
+    behind = pc.match_substring_regex(text, r"^\(|-$")  # as accountants write less than nothing
+    return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
 
 
 def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
@@ -215,13 +219,13 @@ class SpellingCandidates:
     ... )
     (None, None)
     >>> candidates.decide("price"), candidates.describe("point")
-    ('point', "',' between thousands")
+    ('point', "',' between thousands, '-' for missing")
     """
 
     def __init__(self, kind: str | None = None, *, infer: bool = False) -> None:
         tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
-        self._units, self._separators = set[str](), set[str]()
+        self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
         self._numbers = self._percents = 0
         self._has_value, self._inferred = False, infer or kind is None
 
@@ -233,6 +237,7 @@ class SpellingCandidates:
         if not self.parsed:
             return
         gaps = words.isin(MISSING_NUMBERS)
+        self._gaps |= set(words[gaps].unique())
         parsed = {key: parse(words, key) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
         self._has_value |= not gaps.all()
@@ -276,4 +281,6 @@ class SpellingCandidates:
         between = sorted(self._separators - {"," if spelling == "comma" else "."})
         separators = " and ".join("blanks" if sign.isspace() else f"{sign!r}" for sign in between)
         parts = [f"{separators} between thousands"] if between and of.kind == "number" else []
-        return ", ".join([*parts, *filter(None, [of.note]), *(f"in {unit}" for unit in sorted(self._units))])
+        units = [f"in {unit}" for unit in sorted(self._units)]
+        gaps = [f"{' and '.join(map(repr, sorted(self._gaps)))} for missing"] if self._gaps else []
+        return ", ".join([*parts, *filter(None, [of.note]), *units, *gaps])
