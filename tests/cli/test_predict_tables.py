@@ -180,7 +180,7 @@ def test_columns_to_keep_that_are_not_there_are_refused(folder, kinds):
 def test_a_target_named_like_a_probability_keeps_its_answers(folder, how):
     frame = table(200)[["x0", "x1"]].assign(row=7.5)
     frame["probability hi"] = np.where(frame.x0 > 0, "hi", "lo")
-    model = train_table(frame, target="probability hi", epochs=2, hidden=4)
+    model = train_table(frame, target="probability hi", epochs=20, hidden=4, learning_rate=0.1)
     data = frame if how == "frame" else write(frame, folder / "t.csv")
     P = model.predict(data, proba=True, keep="row", number=True)
     assert list(P) == ["row (2)", "row", "probability hi", "probability hi (2)", "probability lo"]

@@ -17,8 +17,12 @@ from batchprop.tabular.options import make_options
 from batchprop.tabular.train import train
 from batchprop.tabular.training_table import load_training_table
 
-# The small memory of these tests opens few partitions, and the fit warns about it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
+pytestmark = [
+    # The small memory of these tests opens few partitions, and the fit warns about it.
+    pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning"),
+    # Two epochs teach a network little.
+    pytest.mark.filterwarnings("ignore::batchprop.errors.OneClassWarning"),
+]
 
 ROWS = 600
 QUICK: dict[str, Any] = {"hidden": 4, "epochs": 2, "batch_size": 100, "target": "kind"}

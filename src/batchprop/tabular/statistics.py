@@ -319,8 +319,13 @@ class ColumnAccumulator:
                 return 1
             # Between 1 and all, the number does not matter.
             return self.rows - self.missing if self.numbers.all_distinct else _SOME_DISTINCT
-        numbers = np.unique(self.numbers.quantiles.ranked().values)
-        return self._text.distinct + len(numbers) + sum(map(bool, self._booleans.values()))
+        # Blocks of numbers or of booleans may come before blocks that hold the same among words.
+        numbers = pd.Series(np.unique(self.numbers.quantiles.ranked().values))
+        words = {
+            *cast_column(numbers, "category"),
+            *(word for word in self._booleans if self._booleans[word]),
+        }
+        return self._text.distinct + len(words.difference(self._text.counted().index) if words else ())
 
     def words(self) -> "pd.Series[int]":
         """Return the count of each word, missing values as their own word; the index is the words.

@@ -57,7 +57,7 @@ class UnseenCounter:
         """Return a sentence for each column with such rows.
 
         >>> from batchprop.tabular import train_table
-        >>> pets = pd.DataFrame({"kind": ["cat", "dog"] * 20, "fur": [0.0, 1.0] * 20})
+        >>> pets = pd.DataFrame({"kind": ["cat", "dog"] * 20, "fur": [0.5, 1.0] * 20})
         >>> pipeline = train_table(pets, target="fur", epochs=1).pipeline
         >>> counter = UnseenCounter(pipeline)
         >>> counter.add(pd.DataFrame({"kind": ["cat", "eel", "elk"]}))
