@@ -332,7 +332,8 @@ def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
     if stats.value_type == "booleans":
         return "boolean", f"{stats.true:.0%} true"
     if stats.value_type == "numbers":
-        return "number", f"{stats.low:g} to {stats.high:g}"
+        # -0.0 is 0, whichever of the two comes first.
+        return "number", f"{stats.low + 0:g} to {stats.high + 0:g}"
     if stats.value_type == "dates":
         return "date", f"{_day(stats.low)} to {_day(stats.high)}"
     return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} values"
