@@ -148,8 +148,7 @@ class TrainedModel:
             raise RowError(f"{format_label(table.index[error.row])}: {error}", error.row) from error
         warn_unseen(unseen)
         predictions = pd.concat(blocks, ignore_index=True)
-        if keep or number:
-            predictions = add_columns(predictions, numbered, keep, 1 if number else None)
+        predictions = add_columns(predictions, numbered, keep, 1 if number else None)
         return predictions.set_axis(table.index)
 
     @property

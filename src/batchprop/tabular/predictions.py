@@ -19,10 +19,9 @@ from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
-from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
-from batchprop.tabular.schema import infer_value_type, is_index_name
+from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
 from batchprop.tabular.training_table import column_names
 from batchprop.tabular.unseen import UnseenCounter
 
@@ -40,14 +39,10 @@ _ROW_GROUP_BYTES = 1 << 26
 
 
 def text_columns(model: Pipeline) -> list[str]:
-    """Return the columns to read as text, whatever a file makes of 01 alone, or of 1.234 for 1234."""
+    """Return the columns to read as text, whatever a file makes of their values."""
     columns = model["columns"]
-    spelled = columns.spellings or {}
-    return [
-        name
-        for name, kind in columns.kinds.items()
-        if kind == "category" or spelled.get(name, SECONDS) != SECONDS
-    ]
+    spellings = columns.spellings or {}
+    return [name for name, kind in columns.kinds.items() if is_read_as_text(kind, spellings.get(name, ""))]
 
 
 def kept_columns(names: Sequence[str], keep: Sequence[str]) -> tuple[str, ...]:
@@ -74,9 +69,10 @@ def read_kept(keep: object) -> tuple[str, ...]:
     >>> read_kept("id, name"), read_kept(["last, first"])
     (('id', 'name'), ('last, first',))
     """
-    names = read_names("keep", keep) if keep is not None else ()
-    if keep is not None:
-        check_names("keep", names)
+    if keep is None:
+        return ()
+    names = read_names("keep", keep)
+    check_names("keep", names)
     return names
 
 
@@ -187,6 +183,8 @@ def add_columns(
     Raises:
         DataError: a column holds lists or records.
     """
+    if not keep and first is None:
+        return predictions
     target, *shares = map(str, predictions.columns)
     answer = f"predicted {target}" if target in keep else target
     # Columns of the data and answers have their names; probabilities and row numbers give way.
@@ -266,9 +264,8 @@ def predict_blocks(
     ):
         unseen = UnseenCounter(model)
         predicted = _predict_rows(model, rows, count_rows, unseen, proba=proba)
-        plain = not keep and not number
         yield (
-            table if plain else add_columns(table, frame, keep, frame.index[0] + 1 if number else None)
+            add_columns(table, frame, keep, frame.index[0] + 1 if number else None)
             for frame, table in predicted
         )
         warn_unseen(unseen)

@@ -152,7 +152,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnSt
             reading = candidates.describe(spelling)
             values = candidates.parsed[spelling].dropna()
             value_type = "numbers" if SPELLINGS[spelling].kind == "number" else "dates"
-            missing += len(present) - len(values)
+            missing += candidates.n_gaps
             present = as_whole(values, present) if value_type == "numbers" else values
     ordered = value_type in ("numbers", "dates")
     judged = value_type == "text" and wanted != "text"
@@ -165,7 +165,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnSt
         first,
         present.nunique(),
         whole=types.is_integer_dtype(present),
-        spelling="" if spelling in PLAIN.values() else spelling or "",
+        spelling=spelling or "",
         reading=reading,
         low=present.min() if ordered else None,
         high=present.max() if ordered else None,
@@ -244,8 +244,8 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
             f"the column {stats.name!r} holds {_PLURALS[kind]}{such}, and is to be read as {stats.type}: "
             "correct what is something else, or give the column another type"
         )
-    warning = _make_warning(stats)
-    return ColumnSchema(stats.name, kind, note, stats.missing, warning, stats.spelling, stats.reading)
+    warning, spelling = _make_warning(stats), "" if stats.spelling in PLAIN.values() else stats.spelling
+    return ColumnSchema(stats.name, kind, note, stats.missing, warning, spelling, stats.reading)
 
 
 def _make_warning(stats: ColumnStats) -> str:
@@ -288,6 +288,19 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
     if stats.words > _FEW_WORDS:
         return "left out", f"sentences, {stats.words:.0f} words on average"
     return "left out", "names the rows, like an id"
+
+
+def is_read_as_text(kind: str, spelling: str) -> bool:
+    """Whether a column of a CSV file is to be read as text: 01 alone may be a code, and 1.234 be 1234.
+
+    >>> (
+    ...     is_read_as_text("category", ""),
+    ...     is_read_as_text("number", "comma"),
+    ...     is_read_as_text("number", ""),
+    ... )
+    (True, True, False)
+    """
+    return kind == "category" or spelling not in {"", SECONDS}
 
 
 def is_index_name(name: str) -> bool:

@@ -128,13 +128,15 @@ def parse(words: pd.Series, spelling: str) -> pd.Series:
     >>> parse(pd.Series(["31/12/2020", "31/02/2020"]), "dayfirst").dt.day.tolist()
     [31.0, nan]
     """
-    text = _typed(words)
+    return pd.Series(_parse(_normalize_minus(words), spelling), words.index, name=words.name)
+
+
+def _parse(text: pa.Array, spelling: str) -> Floats | npt.NDArray[np.datetime64]:
     text = pc.if_else(_is_gap(text), None, text)
-    values = _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
-    return pd.Series(values, words.index, name=words.name)
+    return _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
 
 
-def _typed(words: pd.Series) -> pa.Array:
+def _normalize_minus(words: pd.Series) -> pa.Array:
     """Return words with the minus sign of keyboards."""
     array = pa.array(words, pa.large_string(), from_pandas=True)
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
@@ -211,6 +213,7 @@ class SpellingCandidates:
 
     Attributes:
         parsed: the last words in each of the spellings.
+        n_gaps: how many words mean that a value is missing.
 
     >>> candidates = SpellingCandidates()
     >>> (
@@ -226,7 +229,7 @@ class SpellingCandidates:
         tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
-        self._numbers = self._percents = 0
+        self.n_gaps = self._numbers = self._percents = 0
         self._has_value, self._inferred = False, infer or kind is None
 
     def narrow(self, words: pd.Series) -> None:
@@ -238,11 +241,13 @@ class SpellingCandidates:
             return
         gaps = words.isin(MISSING_NUMBERS)
         self._gaps |= set(words[gaps].unique())
-        parsed = {key: parse(words, key) for key in self.parsed}
+        self.n_gaps += int(gaps.sum())
+        text = _normalize_minus(words)
+        parsed = {key: pd.Series(_parse(text, key), words.index, name=words.name) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
         self._has_value |= not gaps.all()
         if any(SPELLINGS[key].kind == "number" for key in self.parsed):
-            self._compare(_typed(words))
+            self._compare(text)
 
     def _compare(self, text: pa.Array) -> None:
         """Drop numbers of several units, of which some are percentages, or of which 007 is one, a code."""

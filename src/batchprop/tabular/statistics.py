@@ -31,7 +31,7 @@ from batchprop.tabular.schema import (
     count_numeric,
     infer_value_type,
 )
-from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
+from batchprop.tabular.spelling import SPELLINGS, SpellingCandidates, clean
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
@@ -172,7 +172,8 @@ class ColumnAccumulator:
 
     def __init__(self, name: str, budget: MemoryBudget, wanted: str | None = None) -> None:
         self.name, self._wanted = name, wanted
-        self.rows = self.missing = 0
+        self.rows = self._empty = 0
+        self._spelling: str | None = None
         self._budget = budget
         self.numbers, self.dates = NumberStats(budget), DateStats(budget)
         self._booleans = {"false": 0, "true": 0}
@@ -182,7 +183,7 @@ class ColumnAccumulator:
             key: NumberStats(budget) if SPELLINGS[key].kind == "number" else DateStats(budget)
             for key in self._candidates.parsed
         }
-        self._gaps = self._blanks = 0
+        self._blanks = 0
         self._numerals = 0
         self._other: str | None = None
         self._first: Any = None
@@ -204,7 +205,7 @@ class ColumnAccumulator:
         """
         present = clean(column).dropna()
         self.rows += len(column)
-        self.missing += len(column) - len(present)
+        self._empty += len(column) - len(present)
         if present.empty:
             return
         if self._wanted == "text" and infer_value_type(present) != "nested":
@@ -247,8 +248,6 @@ class ColumnAccumulator:
             if len(values):
                 is_number = isinstance(statistics, NumberStats)
                 statistics.add(as_whole(values, present) if is_number else values)
-        if self._spelled:
-            self._gaps += len(present) - len(values)
 
     def _add_mixed(self, present: pd.Series) -> None:
         self._add_text(cast_column(present, "category"))
@@ -265,8 +264,7 @@ class ColumnAccumulator:
 
     def column(self) -> ColumnSchema:
         """Return the schema that `infer_schema` gives for the whole column."""
-        stats = self._compute_stats()
-        column = classify_column(stats)
+        column = classify_column(self._compute_stats())
         if column.kind == "number" and self.numbers.infinite is not None:
             # Casting the first infinite value raises the error that names its row.
             cast_column(self.numbers.infinite, "number")
@@ -289,7 +287,7 @@ class ColumnAccumulator:
             self._distinct(value_type),
             exact=self._text.exact,
             whole=whole,
-            spelling="" if spelling in PLAIN.values() else spelling or "",
+            spelling=spelling or "",
             reading="" if spelling is None else self._candidates.describe(spelling),
             low=ordered.low,
             high=ordered.high,
@@ -300,11 +298,15 @@ class ColumnAccumulator:
             type=self._wanted,
         )
 
+    @property
+    def missing(self) -> int:
+        """The number of missing values, with the words that mean so among numbers and dates."""
+        return self._empty + (0 if self._spelling is None else self._candidates.n_gaps)
+
     def _take_spelled(self, spelling: str) -> ValueType:
         """Take the numbers or dates that the text spells for the values of the column."""
         statistics = self._spelled[spelling]
-        self.missing += self._gaps
-        self._gaps = 0
+        self._spelling = spelling
         if isinstance(statistics, NumberStats):
             self.numbers = statistics
             return "numbers"

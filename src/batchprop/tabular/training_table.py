@@ -27,7 +27,7 @@ from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
-from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type
+from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown, spell_plainly
 from batchprop.tabular.target_statistics import TargetSpec, read_target
@@ -377,7 +377,7 @@ def _check_test_names(needed: Sequence[str], names: Sequence[str], where: str) -
 
 def text_names(table: TrainingTable, target: "pd.Series[Any]") -> list[str]:
     """Return the columns that are text in the training rows, and so in the test rows too."""
-    names = [column.name for column in table.columns if column.kind == "category" or column.spelling]
+    names = [column.name for column in table.columns if is_read_as_text(column.kind, column.spelling)]
     return [*names, table.target.name] if types.is_string_dtype(target) else names
 
 
