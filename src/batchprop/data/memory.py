@@ -137,7 +137,7 @@ def is_fixed_width(kind: pa.DataType) -> bool:
 def _csv_bytes(path: Path) -> int:
     """Extrapolate from the first rows of a file to all of it."""
     file = CsvFile(path)
-    for rows in file.rows(RejectedRows("skip"), known=True):
+    for rows in file.rows(RejectedRows("skip")):
         labels = [str(i) for i in range(len(file.names))]
         table = parse(rows.content, labels, file.delimiter, {}, lambda _: "skip")
         return int(table.nbytes * max(decompressed_size(path) / len(rows.content), 1.0))

@@ -17,10 +17,9 @@ from batchprop.data.arrow import get_column
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
-from batchprop.data.line_numbers import line_numbers
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
-from batchprop.data.reader import LoadedTable, read_table, read_tables
+from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
@@ -108,11 +107,7 @@ class TrainingTable:
     @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """The name of the row numbers, and each row's: its line in a text file, else its row."""
-        if self.row_locator is not None:
-            return self.row_locator
-        rows = self.frame.index.to_numpy()
-        lines = None if self.path is None else line_numbers(self.path)
-        return ("row", rows + 1) if lines is None else ("line", lines[rows])
+        return self.row_locator or ("row", self.frame.index.to_numpy() + 1)
 
 
 def load(
@@ -142,8 +137,9 @@ def load(
         return _make_table("digits (from scikit-learn)", None, digits, target or "digit", task, weights)
     target = str(target)
     if get_delimiter(path) is not None:
-        frame = read_table(path, text=[*text, target])
-        table = _make_table(path.name, path, frame, target, task, weights, from_text=True)
+        whole = read_file(path, [*text, target])
+        table = _make_table(path.name, path, whole.frame, target, task, weights, from_text=True)
+        table = replace(table, row_locator=("line", whole.row_numbers[table.frame.index]))
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
         whole = read_tables(path, target, on_bad_row="skip", max_skipped=1.0)
