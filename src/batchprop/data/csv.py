@@ -1,6 +1,5 @@
 """Files of text as one table, in bounded memory: read once to find what its columns are, then as those."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, infer
 from batchprop.data.files import DELIMITERS, check_width, decompressed_size, file_state, file_suffix
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
+from batchprop.data.separators import SEPARATORS
 from batchprop.errors import DataError, did_you_mean
 
 Result = TypeVar("Result")
@@ -48,40 +48,51 @@ class CsvRows(NamedTuple):
 
 
 class CsvFile:
-    """A file of text: the names of its columns, and its rows, some at a time."""
+    """A file of text: the names of its columns, and its rows, some at a time.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        path: the file.
+        delimiter: what separates its fields: as given, or as its ending says, or, where that would leave a
+            single column, what parts its names.
+        names: of its columns.
+    """
+
+    def __init__(self, path: Path, delimiter: str | None = None) -> None:
         self.path = path
-        self.delimiter = DELIMITERS[file_suffix(path)]
-        self._header = self._read_header()
-        self.names = check_names(self._names(), path)
+        self.delimiter = delimiter or DELIMITERS[file_suffix(path)]
+        header = self._read_header()
+        names = self._split_names(header, self.delimiter)
+        if delimiter is None and len(names) == 1:
+            others = [each for each in SEPARATORS if len(self._split_names(header, each)) > 1]
+            if len(others) == 1:
+                self.delimiter = others[0]
+                names = self._split_names(header, self.delimiter)
+        self.names = check_names(names, path)
 
     def _read_header(self) -> bytes:
-        for piece in iter_csv_blocks(self.path, self.delimiter, self._refuse_quote):
-            begins, _ = piece.starts()
+        for block in iter_csv_blocks(self.path, self.delimiter, self._refuse_quote):
+            begins, _ = block.starts()
             if len(begins):
-                header = piece.content[: begins[1] if len(begins) > 1 else None]
-                check_text(self.path, header, piece.line)
+                header = block.content[: begins[1] if len(begins) > 1 else None]
+                check_text(self.path, header, block.line)
                 check_width(1 + header.count(self.delimiter.encode()), self.path)
-                return header
+                return header.rstrip(b"\r\n") + b"\n"  # what pyarrow takes for names ends with a line
         raise DataError(f"{self.path} holds only blank lines: it needs column names and rows")
 
     def _refuse_quote(self, broken: UnclosedQuote) -> None:
         raise DataError(f"{self.path}, line {broken.line}: {broken.reason}")
 
-    def _names(self) -> list[str]:
-        # What pyarrow takes for names ends with a line.
+    def _split_names(self, header: bytes, delimiter: str) -> list[str]:
         try:
             table = pyarrow.csv.read_csv(
-                io.BytesIO(self._header.rstrip(b"\r\n") + b"\n"),
-                read_options=pyarrow.csv.ReadOptions(block_size=len(self._header) + 2),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+                pa.BufferReader(header),
+                read_options=pyarrow.csv.ReadOptions(block_size=len(header) + 1),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             )
         except pa.ArrowInvalid as error:
             raise DataError(
                 f"{self.path} has no names in its first line ({error}): name every column"
             ) from error
-        check_delimiter(table.column_names, self.path, self.delimiter)
         return list(table.column_names)
 
     def rows(self, rejected: RejectedRows) -> Iterator[CsvRows]:
@@ -151,19 +162,6 @@ def check_text(path: Path, content: bytes, first_line: int) -> None:
         raise DataError(f"{path} is not text: line {line} holds a zero byte; export it as CSV")
 
 
-def check_delimiter(names: Sequence[str], path: Path, delimiter: str) -> None:
-    """Check that a single name does not look like several that something else separates."""
-    if len(names) > 1:
-        return
-    for other, word in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if other != delimiter and other in names[0]:
-            expected = "commas" if delimiter == "," else "tabs"
-            raise DataError(
-                f"{path} has one column, {names[0]!r}, that looks separated by {word}: "
-                f"separate the fields by {expected}, as the ending {file_suffix(path)} says"
-            )
-
-
 def check_names(names: Sequence[str], path: Path) -> list[str]:
     """Return the names of columns without blanks around them, each of them there and there once."""
     trimmed = [normalize_name(name.strip()) for name in names]
@@ -207,8 +205,14 @@ class CsvTable:
         expected_rows: about how many rows there are, once the first ones are read.
     """
 
-    def __init__(self, paths: Sequence[Path], rejected: RejectedRows, text: Collection[str] = ()) -> None:
-        self.files = [CsvFile(path) for path in paths]
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        rejected: RejectedRows,
+        text: Collection[str] = (),
+        separator: str | None = None,
+    ) -> None:
+        self.files = [CsvFile(path, separator) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)

@@ -15,12 +15,13 @@ from batchprop.data.files import Paths, check_file, check_rows, expand_paths, ge
 from batchprop.data.hive import folder_columns
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.errors import DataError
 
 _CHUNK_ROWS = 1 << 20
 
 
-def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
+def read_table(path: str | Path, *, text: Collection[str] = (), separator: str | None = None) -> pd.DataFrame:
     r"""Read a table of numbers, text, dates and booleans from a file.
 
     Args:
@@ -28,6 +29,8 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
             with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
         text: columns of a CSV file to read as text, regardless of their values; a file of one row, for
             example, does not show whether 01 is a code or the number 1.
+        separator: between the fields of a CSV file, such as ";" or "tab"; None for the one that parts the
+            names in the first line.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
@@ -41,7 +44,7 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     >>> read_table(file)["weight"].tolist()
     [4.2, nan]
     """
-    return read_file(Path(path), text).frame
+    return read_file(Path(path), text, separator).frame
 
 
 def _append_columns(
@@ -73,11 +76,11 @@ class LoadedTable(NamedTuple):
     skipped: RejectedRows
 
 
-def read_file(path: Path, text: Collection[str] = ()) -> LoadedTable:
+def read_file(path: Path, text: Collection[str] = (), separator: str | None = None) -> LoadedTable:
     """Read a table as ``read_table``, with the line or the row of each of its rows."""
     check_file(path)
     try:
-        return _read((path,), None, RejectedRows("error"), text)
+        return _read((path,), None, RejectedRows("error"), text, separator)
     except BadRowError as error:
         # The advice to skip such rows is for those who can.
         raise DataError(error.reason) from error
@@ -88,6 +91,7 @@ def read_tables(
     target: str | None = None,
     *,
     text: Collection[str] = (),
+    separator: str | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
 ) -> LoadedTable:
@@ -98,6 +102,7 @@ def read_tables(
             and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
         text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
+        separator: between the fields of CSV files, as in ``read_table``.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows.
         max_skipped: the share of the rows that may be skipped.
@@ -116,15 +121,19 @@ def read_tables(
     >>> read_tables(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    return _read(expand_paths(paths), target, RejectedRows(on_bad_row, max_skipped), text)
+    return _read(expand_paths(paths), target, RejectedRows(on_bad_row, max_skipped), text, separator)
 
 
 def _read(
-    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+    files: tuple[Path, ...],
+    target: str | None,
+    rejected: RejectedRows,
+    text: Collection[str],
+    separator: str | None,
 ) -> LoadedTable:
     lines = get_delimiter(files[0]) is not None
     table, file_index, row_numbers = (
-        _read_csv_files(files, target, rejected, text)
+        _read_csv_files(CsvTable(files, rejected, text, check_separator(separator)), target, text)
         if lines
         else _read_parquet_files(files, target, rejected, text)
     )
@@ -136,11 +145,8 @@ def _read(
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
-def _read_csv_files(
-    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
-) -> _Read:
-    texts = CsvTable(files, rejected, text)
-    in_folders = folder_columns(files, texts.names, target, text=text)
+def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str]) -> _Read:
+    in_folders = folder_columns([file.path for file in texts.files], texts.names, target, text=text)
     check_columns([*texts.names, *in_folders], target)
     parts = texts.read(None if target in in_folders else target, list)
     file_index = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
