@@ -13,8 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, iter_csv_blocks
-from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, infer_csv_type
+from batchprop.data.csv_types import (
+    RAW,
+    CsvType,
+    cast,
+    convert_options,
+    find_doubtful,
+    infer_csv_type,
+    keep_text,
+)
 from batchprop.data.files import DELIMITERS, check_width, file_suffix
+from batchprop.data.missing import USUAL, MissingWords, is_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError, did_you_mean
@@ -196,7 +205,7 @@ def check_same_names(first: Path, names: Sequence[str], other: Path, others: Seq
 
 
 class CsvTable:
-    """Files of text as one table; columns named in ``text`` are of text, whatever they hold.
+    """Files of text as one table; columns named in ``text`` are of text, exactly as it is in the files.
 
     Attributes:
         names: of its columns, as in the first file.
@@ -205,16 +214,22 @@ class CsvTable:
         files: the files.
     """
 
-    def __init__(self, paths: Sequence[Path], bad: RejectedRows, text: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        bad: RejectedRows,
+        text: Collection[str] = (),
+        missing: MissingWords = USUAL,
+    ) -> None:
         self.files = [CsvFile(path) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
-        self.names, self._bad = first.names, bad
+        self.names, self._bad, self._missing = first.names, bad, missing
         place = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [place[name] for name in file.names] for file in self.files}
         self.kinds, self.rows = (
-            [CsvType(TEXT, known=True) if name in text else CsvType() for name in self.names],
+            [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names],
             0,
         )
         for file in self.files:
@@ -225,7 +240,10 @@ class CsvTable:
     def _infer_types(self, file: CsvFile) -> None:
         for rows in file.rows(self._bad, known=False):
             table, _ = self._parsed(file, rows, {}, known=False)
-            self.kinds = [kind.merge(infer_csv_type(table[str(i)])) for i, kind in enumerate(self.kinds)]
+            if doubtful := find_doubtful(table, rows.content):
+                table = keep_text(table, self._parsed(file, rows, doubtful, known=True)[0], doubtful)
+            found = [infer_csv_type(table[str(i)], self._missing) for i in range(len(self.kinds))]
+            self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
             self.rows += table.num_rows
 
     def _parsed(
@@ -234,13 +252,13 @@ class CsvTable:
         """The rows as a table, its columns numbered; and their lines. Rows of other lengths are left out."""
         labels = self._labels[file.path]
         try:
-            table = parse(rows.content, labels, file.delimiter, types)
+            table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
         except pa.ArrowInvalid as error:
             rows = self._of_length(file, rows, labels, known=known)
             if not len(rows.begins):
                 return _nothing(labels), rows.lines
             try:
-                table = parse(rows.content, labels, file.delimiter, types)
+                table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
             except pa.ArrowInvalid as again:
                 if not types:
                     raise DataError(f"{file.path} is not a table: {error}") from error
@@ -302,7 +320,7 @@ class CsvTable:
 
     def _typed(self, file: CsvFile, rows: CsvRows) -> pa.Table:
         parsed, lines = self._parsed(file, rows, self._types, known=True)
-        columns = [cast(parsed[str(i)], kind) for i, kind in enumerate(self.kinds)]
+        columns = [cast(parsed[str(i)], kind, self._missing) for i, kind in enumerate(self.kinds)]
         if any(column is None for column in columns):
             raise TypeMismatch
         return pa.table([*columns, pa.array(lines)], names=[*map(str, range(len(columns))), LINE])
@@ -314,7 +332,7 @@ class CsvTable:
     def _with_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
-        missing = pc.is_null(table[str(self.names.index(target))], nan_is_null=True)
+        missing = is_missing(table[str(self.names.index(target))], self._missing)
         if not pc.any(missing).as_py():
             return table
         for line in pc.filter(table[LINE], missing).to_pylist():
@@ -352,7 +370,7 @@ class CsvTable:
             table, _ = self._parsed(file, rows, types, known=True)
         except TypeMismatch:
             return False
-        return cast(table[str(column)], kind) is not None
+        return cast(table[str(column)], kind, self._missing) is not None
 
 
 def _nothing(labels: list[str]) -> pa.Table:
@@ -365,6 +383,7 @@ def parse(
     delimiter: str,
     types: dict[str, pa.DataType],
     on_invalid: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
+    missing: MissingWords = USUAL,
 ) -> pa.Table:
     """Parse whole rows.
 
@@ -374,6 +393,7 @@ def parse(
         delimiter: between fields.
         types: of columns; those that have none are given one by their fields.
         on_invalid: is asked whether to "skip" a row with another number of fields.
+        missing: the words that mean "missing".
 
     Raises:
         pa.ArrowInvalid: such a row, or a field that does not convert.
@@ -387,5 +407,5 @@ def parse(
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
         ),
-        convert_options=convert_options(types),
+        convert_options=convert_options(types, missing),
     )

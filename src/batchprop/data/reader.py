@@ -19,7 +19,13 @@ import pyarrow.parquet
 from batchprop.data.arrow import map_columns, simplify, to_pandas
 from batchprop.data.csv import LINE, CsvTable, check_delimiter, check_names
 from batchprop.data.csv_splitter import Content, count_lines, quotes, scan_quotes
-from batchprop.data.csv_types import convert_options, parse_text, strip
+from batchprop.data.csv_types import (
+    convert_options,
+    empty_to_null,
+    find_doubtful,
+    keep_text,
+    parse_text,
+)
 from batchprop.data.files import (
     COMPRESSIONS,
     Paths,
@@ -33,6 +39,7 @@ from batchprop.data.files import (
     open_text,
 )
 from batchprop.data.hive import folder_columns
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.parquet import (
     RowGroups,
     add_folder_columns,
@@ -52,8 +59,9 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     Args:
         path: a file that ends in .csv, .tsv or .tab (UTF-8, names in the first line), such a file compressed
             with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
-        text: columns of a CSV file to read as text, regardless of their values; a file of one row, for
-            example, does not show whether 01 is a code or the number 1.
+        text: columns of a CSV file to read as text, exactly as the file has it; only an empty field is
+            missing. A file of one row, for example, does not show whether 1 is a code or the number 1. In a
+            Parquet file, decimals of more digits than float64 holds, too.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
@@ -121,6 +129,7 @@ def read_tables(
     target: str | None = None,
     *,
     text: Collection[str] = (),
+    missing: MissingWords | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
 ) -> LoadedTable:
@@ -130,7 +139,9 @@ def read_tables(
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
             and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
-        text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
+        text: columns to read as text, regardless of their values, as in ``read_table``.
+        missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
+            Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows.
         max_skipped: the share of the rows that may be skipped.
@@ -151,11 +162,8 @@ def read_tables(
     """
     rejected, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)
     lines = get_delimiter(files[0]) is not None
-    table, file_index, row_numbers = (
-        _read_csv_files(files, target, rejected, text)
-        if lines
-        else _read_parquet_files(files, target, rejected, text)
-    )
+    read = _read_csv_files if lines else _read_parquet_files
+    table, file_index, row_numbers = read(files, target, rejected, text, missing)
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
     return LoadedTable(to_pandas(table), files, file_index, "line" if lines else "row", row_numbers, rejected)
@@ -165,9 +173,13 @@ _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 def _read_csv_files(
-    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+    files: tuple[Path, ...],
+    target: str | None,
+    rejected: RejectedRows,
+    text: Collection[str],
+    missing: MissingWords | None,
 ) -> _Read:
-    texts = CsvTable(files, rejected, text)
+    texts = CsvTable(files, rejected, text, missing or USUAL)
     in_folders = folder_columns(files, texts.names, target, text=text)
     check_columns([*texts.names, *in_folders], target)
     parts = texts.read(None if target in in_folders else target, list)
@@ -181,12 +193,16 @@ def _read_csv_files(
 
 
 def _read_parquet_files(
-    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+    files: tuple[Path, ...],
+    target: str | None,
+    rejected: RejectedRows,
+    text: Collection[str],
+    missing: MissingWords | None,
 ) -> _Read:
-    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text))
+    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text), text)
     check_columns(groups.names, target)
     if target is not None:
-        groups.drop_missing_target(target, rejected)
+        groups.drop_missing_target(target, rejected, missing)
     partitions = range(len(groups.groups))
     parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
     file_index = np.repeat(
@@ -205,12 +221,14 @@ def _read_csv(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
         table = _parse_csv(path, source, delimiter, {})
         # Stripped here: the names in the file may have blanks around them.
         words = {name: pa.string() for name in table.column_names if name.strip() in text}
-        if any(field.name in words and not pa.types.is_string(field.type) for field in table.schema):
+        doubtful = find_doubtful(table, content) | words
+        if any(field.name in doubtful and not pa.types.is_string(field.type) for field in table.schema):
             source = io.BytesIO(content) if isinstance(content, bytes) else path
-            table = _parse_csv(path, source, delimiter, words)
+            other = _parse_csv(path, source, delimiter, doubtful)
+            table = keep_text(table, other, doubtful, always=words)
     check_delimiter(table.column_names, path, delimiter)
     columns = [
-        (strip if name in words else parse_text)(column)
+        (empty_to_null if name in words else parse_text)(column)
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     return pa.Table.from_arrays(columns, names=table.column_names)

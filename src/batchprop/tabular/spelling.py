@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.csv_types import MISSING
+from batchprop.data.missing import MISSING
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import simplify_column
 
