@@ -12,8 +12,18 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, iter_csv_blocks
-from batchprop.data.csv_types import TEXT, CsvType, cast, convert_options, infer_csv_type
+from batchprop.data.csv_types import (
+    RAW,
+    CsvType,
+    cast,
+    convert_options,
+    find_doubtful,
+    holds_codes,
+    infer_csv_type,
+    keep_text,
+)
 from batchprop.data.files import DELIMITERS, check_width, decompressed_size, file_state, file_suffix
+from batchprop.data.missing import USUAL, MissingWords, is_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
@@ -192,7 +202,7 @@ def check_same_names(first: Path, names: Sequence[str], other: Path, others: Seq
 
 
 class CsvTable:
-    """Files of text as one table, read in one pass; columns named in ``text`` are text, whatever they hold.
+    """Files of text as one table, read in one pass; columns named in ``text`` are text, exactly as it is.
 
     Each block is parsed as what its columns were so far. Where one does not fit, the rest is only looked
     through for the types it asks for, and the reading begins anew: twice in all, but for rare tables. So each
@@ -211,15 +221,16 @@ class CsvTable:
         rejected: RejectedRows,
         text: Collection[str] = (),
         separator: str | None = None,
+        missing: MissingWords = USUAL,
     ) -> None:
         self.files = [CsvFile(path, separator) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
-        self.names, self.expected_rows, self._rejected = first.names, 0, rejected
+        self.names, self.expected_rows, self._rejected, self._missing = first.names, 0, rejected, missing
         number = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [number[name] for name in file.names] for file in self.files}
-        self.kinds = [CsvType(TEXT, known=True) if name in text else CsvType() for name in self.names]
+        self.kinds = [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names]
 
     def read(self, target: str | None, consume: Callable[[Iterator[tuple[int, pa.Table]]], Result]) -> Result:
         """Read all files, and hand their rows on.
@@ -261,13 +272,13 @@ class CsvTable:
     def _typed(self, file: CsvFile, rows: CsvRows) -> tuple[pa.Table, bool]:
         """Return the rows as a table of the columns' types, and whether it fitted them as they were."""
         before = [kind.rank for kind in self.kinds]
-        columns = self._columns(file, rows)
+        columns = self._columns(file, rows, self.kinds)
         if columns is None:
             rows = self._drop_ragged(file, rows)
-            columns = self._columns(file, rows)
+            columns = self._columns(file, rows, self.kinds)
         if columns is None:
             self._widen_types(file, rows)
-            columns = self._columns(file, rows) or []
+            columns = self._columns(file, rows, self.kinds) or []
         self.kinds = [
             kind._replace(known=kind.known or column.null_count < len(column))
             for kind, column in zip(self.kinds, columns, strict=True)
@@ -277,14 +288,22 @@ class CsvTable:
             kind.rank for kind in self.kinds
         ]
 
-    def _columns(self, file: CsvFile, rows: CsvRows) -> list[pa.ChunkedArray] | None:
-        """Return the columns of some rows as what they hold; None where a field does not fit."""
-        parsed = self._parsed(file, rows, {str(i): kind.parsed for i, kind in enumerate(self.kinds)})
+    def _columns(
+        self, file: CsvFile, rows: CsvRows, kinds: Sequence[CsvType]
+    ) -> list[pa.ChunkedArray] | None:
+        """Return the columns of some rows as what they are said to hold; None where a field does not fit."""
+        parsed = self._parsed(file, rows, {str(i): kind.parsed for i, kind in enumerate(kinds)})
         if parsed is None:
             return None
-        columns = [cast(parsed[str(i)], kind) for i, kind in enumerate(self.kinds)]
+        columns = [cast(parsed[str(i)], kind, self._missing) for i, kind in enumerate(kinds)]
         fitting = [column for column in columns if column is not None]
-        return fitting if len(fitting) == len(columns) else None
+        if len(fitting) < len(columns):
+            return None
+        if doubtful := find_doubtful(parsed, rows.content):
+            text = self._parsed(file, rows, dict.fromkeys(parsed.column_names, pa.string()))
+            if text is None or any(holds_codes(text[name]) for name in doubtful):
+                return None
+        return fitting
 
     def _parsed(self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType]) -> pa.Table | None:
         """Return the rows as a table with numbered columns; None where a field or a row does not fit."""
@@ -292,7 +311,7 @@ class CsvTable:
         if not len(rows.begins):
             return pa.table({label: pa.nulls(0, types.get(label)) for label in labels})
         try:
-            table = parse(rows.content, labels, file.delimiter, types)
+            table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
         except pa.ArrowInvalid:
             return None
         if table.num_rows != len(rows.lines):
@@ -323,17 +342,19 @@ class CsvTable:
         inferred = self._parsed(file, rows, {})
         if inferred is None:
             raise DataError(f"{file.path} is not a table")
-        self.kinds = [kind.merge(infer_csv_type(inferred[str(i)])) for i, kind in enumerate(self.kinds)]
-        if self._columns(file, rows) is None:
+        if doubtful := find_doubtful(inferred, rows.content):
+            text = self._parsed(file, rows, dict.fromkeys(inferred.column_names, pa.string()))
+            inferred = inferred if text is None else keep_text(inferred, text, doubtful)
+        found = [infer_csv_type(inferred[str(i)], self._missing) for i in range(len(self.kinds))]
+        self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
+        if self._columns(file, rows, self.kinds) is None:
             self.kinds = [self._next_fit(file, rows, i, kind) for i, kind in enumerate(self.kinds)]
 
     def _next_fit(self, file: CsvFile, rows: CsvRows, column: int, kind: CsvType) -> CsvType:
-        others = dict.fromkeys(self._labels[file.path], pa.string())
-        while True:
-            parsed = self._parsed(file, rows, others | {str(column): kind.parsed})
-            if parsed is not None and cast(parsed[str(column)], kind) is not None:
-                return kind
+        kinds = [CsvType(RAW)] * len(self.kinds)
+        while self._columns(file, rows, [*kinds[:column], kind, *kinds[column + 1 :]]) is None:
             kind = CsvType(kind.rank + 1, kind.known)
+        return kind
 
     def _extrapolate(self, rows: CsvRows) -> int:
         n_bytes = sum(decompressed_size(file.path) for file in self.files)
@@ -342,7 +363,7 @@ class CsvTable:
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
-        missing = pc.is_null(table[str(self.names.index(target))], nan_is_null=True)
+        missing = is_missing(table[str(self.names.index(target))], self._missing)
         if not pc.any(missing).as_py():
             return table
         for line in pc.filter(table[LINE], missing).to_pylist():
@@ -356,6 +377,7 @@ def parse(
     delimiter: str,
     types: dict[str, pa.DataType],
     on_invalid: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
+    missing: MissingWords = USUAL,
 ) -> pa.Table:
     """Parse whole rows.
 
@@ -365,6 +387,7 @@ def parse(
         delimiter: between fields.
         types: of columns; those that have none are given one by their fields.
         on_invalid: is asked whether to "skip" a row with another number of fields.
+        missing: the words that mean "missing".
 
     Raises:
         pa.ArrowInvalid: such a row, or a field that does not convert.
@@ -378,5 +401,5 @@ def parse(
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
         ),
-        convert_options=convert_options(types),
+        convert_options=convert_options(types, missing),
     )

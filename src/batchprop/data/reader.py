@@ -13,6 +13,7 @@ from batchprop.data.arrow import map_columns, simplify, to_pandas
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.files import Paths, check_file, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
@@ -27,8 +28,9 @@ def read_table(path: str | Path, *, text: Collection[str] = (), separator: str |
     Args:
         path: a file that ends in .csv, .tsv or .tab (UTF-8, names in the first line), such a file compressed
             with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
-        text: columns of a CSV file to read as text, regardless of their values; a file of one row, for
-            example, does not show whether 01 is a code or the number 1.
+        text: columns of a CSV file to read as text, exactly as the file has it; only an empty field is
+            missing. A file of one row, for example, does not show whether 1 is a code or the number 1. In a
+            Parquet file, decimals of more digits than float64 holds, too.
         separator: between the fields of a CSV file, such as ";" or "tab"; None for the one that parts the
             names in the first line.
 
@@ -92,6 +94,7 @@ def read_tables(
     *,
     text: Collection[str] = (),
     separator: str | None = None,
+    missing: MissingWords | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
 ) -> LoadedTable:
@@ -101,8 +104,10 @@ def read_tables(
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
             and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
-        text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
+        text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
+        missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
+            Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows.
         max_skipped: the share of the rows that may be skipped.
@@ -121,7 +126,8 @@ def read_tables(
     >>> read_tables(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    return _read(expand_paths(paths), target, RejectedRows(on_bad_row, max_skipped), text, separator)
+    rejected = RejectedRows(on_bad_row, max_skipped)
+    return _read(expand_paths(paths), target, rejected, text, separator, missing)
 
 
 def _read(
@@ -130,13 +136,14 @@ def _read(
     rejected: RejectedRows,
     text: Collection[str],
     separator: str | None,
+    missing: MissingWords | None = None,
 ) -> LoadedTable:
     lines = get_delimiter(files[0]) is not None
-    table, file_index, row_numbers = (
-        _read_csv_files(CsvTable(files, rejected, text, check_separator(separator)), target, text)
-        if lines
-        else _read_parquet_files(files, target, rejected, text)
-    )
+    if lines:
+        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
+        table, file_index, row_numbers = _read_csv_files(texts, target, text)
+    else:
+        table, file_index, row_numbers = _read_parquet_files(files, target, rejected, text, missing)
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
     return LoadedTable(to_pandas(table), files, file_index, "line" if lines else "row", row_numbers, rejected)
@@ -159,12 +166,16 @@ def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str]) 
 
 
 def _read_parquet_files(
-    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+    files: tuple[Path, ...],
+    target: str | None,
+    rejected: RejectedRows,
+    text: Collection[str],
+    missing: MissingWords | None,
 ) -> _Read:
-    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text))
+    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text), text)
     check_columns(groups.names, target)
     if target is not None:
-        groups.drop_missing_target(target, rejected)
+        groups.drop_missing_target(target, rejected, missing)
     partitions = range(len(groups.groups))
     parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
     file_index = np.repeat(

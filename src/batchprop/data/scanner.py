@@ -15,6 +15,7 @@ from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
@@ -43,6 +44,7 @@ def scan(
     *,
     text: Collection[str] = (),
     separator: str | None = None,
+    missing: MissingWords | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
     memory: str | int | None = None,
@@ -57,8 +59,10 @@ def scan(
             format and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
         weights: the column of sample weights.
-        text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
+        text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
+        missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
+            Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows, and lists them in ``skipped``.
         max_skipped: the share of the rows that may be skipped.
@@ -86,12 +90,12 @@ def scan(
     files = expand_paths(paths)
     folder = None
     if get_delimiter(files[0]) is None:
-        groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text))
+        groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text), text)
         check_columns(groups.names, target, weights)
         if target is not None:
-            groups.drop_missing_target(target, rejected)
+            groups.drop_missing_target(target, rejected, missing)
     else:
-        texts = CsvTable(files, rejected, text, check_separator(separator))
+        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
         in_folders = folder_columns(files, texts.names, target, text=text)
         check_columns([*texts.names, *in_folders], target, weights)
         folder = TemporaryDirectory()

@@ -19,6 +19,9 @@ from batchprop.errors import DataError
 SECONDS = "seconds"
 """The spelling of a column of numbers that were durations or times of day in the training."""
 
+TRUTH = "truth"
+"""The spelling of text that is true or false."""
+
 _NUMBERS = {"decimal", "integer", "floating", "mixed-integer-float"}
 _OBJECTS = _NUMBERS | {"boolean", "date", "datetime", "datetime64", "time", "timedelta", "timedelta64"}
 
@@ -26,7 +29,7 @@ _OBJECTS = _NUMBERS | {"boolean", "date", "datetime", "datetime64", "time", "tim
 def simplify_column(column: pd.Series) -> pd.Series:
     """Return a column in a plain type: periods as their first moment, intervals as text, times as durations.
 
-    Text, and objects of several kinds, stay as they are.
+    Text, and objects of several kinds, stay as they are; categories become what they are made of.
 
     Raises:
         DataError: it holds complex numbers.
@@ -45,6 +48,10 @@ def simplify_column(column: pd.Series) -> pd.Series:
         kind = _infer_mixed(column)
     if types.is_complex_dtype(dtype) or kind == "complex":
         raise DataError(f"column {str(column.name)!r} holds complex numbers: give two columns of numbers")
+    if isinstance(dtype, pd.CategoricalDtype):
+        # The place of a missing value is -1, where no category is.
+        values = pd.Series(column.cat.categories).reindex(column.cat.codes.to_numpy())
+        return simplify_column(pd.Series(values.array, column.index, name=column.name))
     if isinstance(dtype, pd.SparseDtype):
         return pd.Series(np.asarray(column), column.index, name=column.name)
     if isinstance(dtype, pd.PeriodDtype) or kind == "period":
