@@ -46,16 +46,16 @@ def simplify_column(column: pd.Series, *, exact: bool = False) -> pd.Series:
     >>> simplify_column(pd.Series([1, pd.NA], dtype=object)).tolist()
     [1.0, nan]
     """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # The place of a missing value is -1, where no category is.
+        values = pd.Series(column.cat.categories).reindex(column.cat.codes.to_numpy())
+        column = pd.Series(values.array, column.index, name=column.name)
     dtype: Any = column.dtype
     kind = types.infer_dtype(column, skipna=True) if column.dtype == object else ""
     if kind == "mixed":
         kind = _infer_mixed(column)
     if types.is_complex_dtype(dtype) or kind == "complex":
         raise DataError(f"column {str(column.name)!r} holds complex numbers: give two columns of numbers")
-    if isinstance(dtype, pd.CategoricalDtype):
-        # The place of a missing value is -1, where no category is.
-        values = pd.Series(column.cat.categories).reindex(column.cat.codes.to_numpy())
-        return simplify_column(pd.Series(values.array, column.index, name=column.name), exact=exact)
     if isinstance(dtype, pd.SparseDtype):
         return pd.Series(np.asarray(column), column.index, name=column.name)
     if isinstance(dtype, pd.PeriodDtype) or kind == "period":

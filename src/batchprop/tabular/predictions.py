@@ -254,11 +254,11 @@ def predict_blocks(
         check_proba(model)
     kinds, names = model["columns"].kinds, column_names(files[0])
     model["columns"].check_names(names)
-    keep = kept_columns(names, keep)
+    # As text, they stay as the file spells them.
+    text, keep = keep, kept_columns(names, keep)
     columns = list(dict.fromkeys([*kinds, *keep]))
     with (
-        # As text, kept columns stay as the file spells them.
-        iter_rows(model, files, columns, memory, observer, text=keep) as rows,
+        iter_rows(model, files, columns, memory, observer, text=text) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,
     ):
         unseen = UnseenCounter(model)

@@ -71,8 +71,8 @@ def read_times(column: pd.Series) -> npt.NDArray[Any]:
     [1, 0]
     """
     _check_known(column, "time", "fill it in")
-    if is_text(column):
-        column = _read_numbers(column)
+    if is_text(column) and (seconds := parse(column.str.strip(), SECONDS)).notna().all():
+        column = seconds
     kind = infer_value_type(column)
     if kind == "numbers":
         return np.asarray(column)
@@ -83,12 +83,6 @@ def read_times(column: pd.Series) -> npt.NDArray[Any]:
         f"the column {str(column.name)!r} for `time` holds {column.iloc[0]!r}, and times are numbers, or "
         "dates like 2020-02-29: name another column"
     )
-
-
-def _read_numbers(words: pd.Series) -> pd.Series:
-    """Return the numbers or the times of day that words spell; the words if they spell neither."""
-    spelled = (parse(words.str.strip(), spelling) for spelling in ("point", SECONDS))
-    return next((numbers for numbers in spelled if numbers.notna().all()), words)
 
 
 def _check_known(column: pd.Series, role: str, remedy: str) -> None:

@@ -91,7 +91,9 @@ class RowSplitter:
             times = read_times(frame[self.time]).astype(float)
             part = np.select([times >= self._cuts[1], times >= self._cuts[0]], [TEST, VALID], TRAIN)
         else:
-            part = self._by_hash(rows if self.group is None else hash_groups(frame[self.group], self._missing))
+            part = self._by_hash(
+                rows if self.group is None else hash_groups(frame[self.group], self._missing)
+            )
         if len(self._held_out):
             held = rows[part > TRAIN]
             np.bitwise_or.at(self._held_out, held >> 3, (1 << (held & 7)).astype(np.uint8))

@@ -1,7 +1,7 @@
 """The table of a training: read, with its target and weights separated and its columns classified."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
 from batchprop.data.line_numbers import line_numbers
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import MissingWords
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_table, read_tables
@@ -29,8 +29,8 @@ from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text
-from batchprop.tabular.split import check_enough
 from batchprop.tabular.spelling import clean, is_text
+from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
 from batchprop.tabular.target_statistics import TargetSpec, read_target
 from batchprop.tabular.transformers import cast_column
@@ -125,6 +125,7 @@ def load(
     *,
     to_train: bool = True,
     text: Collection[str] = (),
+    missing: tuple[str, ...] | None = None,
 ) -> TrainingTable:
     """Read a table, split off the target and the weights, and classify its columns.
 
@@ -135,25 +136,26 @@ def load(
         weights: the column of weights, or None.
         to_train: whether to check that there are enough rows to learn from.
         text: columns to read as text, regardless of their values.
+        missing: the words that mean "missing"; None for the usual ones.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
     """
+    options = TrainOptions(target=target or "digit", task=task or "auto", weights=weights, missing=missing)
     if path is None:
         digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
-        return _make_table("digits (from scikit-learn)", None, digits, target or "digit", task, weights)
+        return _make_table("digits (from scikit-learn)", None, digits, options)
     target = str(target)
     if get_delimiter(path) is not None:
         frame = read_table(path, text=[*text, target])
-        table = _make_table(path.name, path, frame, target, task, weights, from_text=True)
+        table = _make_table(path.name, path, frame, options, from_text=True)
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
-        whole = read_tables(
-            path, target, text=[target], missing=USUAL, on_bad_row="skip", max_skipped=1.0
-        )
+        words = options.missing_words
+        whole = read_tables(path, target, text=[target], missing=words, on_bad_row="skip", max_skipped=1.0)
         frame = whole.frame.set_axis(whole.row_numbers - 1)
-        table = _make_table(path.name, path, frame, target, task, weights)
-        table = replace(table, left_out=len(whole.skipped))
+        table = _make_table(path.name, path, frame, options)
+        table = replace(table, left_out=table.left_out + len(whole.skipped))
     if to_train:
         check_enough(table.target)
     return table
@@ -169,9 +171,9 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
     Raises:
         DataError: a file, a row, the target or the weights cannot be used.
     """
-    task, weights = options.given_task, options.weights
+    weights = options.weights
     if data is None or options.target is None:
-        return load(None, options.target, task, weights)
+        return load(None, options.target, options.given_task, weights)
     whole = read_whole(data, options)
     path = FRAME if isinstance(data, pd.DataFrame) else data[0]
     features = feature_names(list(whole.frame.columns), options)
@@ -179,12 +181,8 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
         dataset_name(whole.files),
         Path(path),
         whole.frame[[*features, options.target, *filter(None, [weights])]],
-        options.target,
-        task,
-        weights,
+        options,
         from_text=whole.unit == "line",
-        column_types=options.column_types,
-        missing=options.missing_words,
     )
     check_enough(table.target)
     table = replace(
@@ -192,7 +190,9 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
         left_out=len(whole.skipped),
         skipped=whole.skipped,
         row_locator=_row_locator(whole),
-        groups=None if options.group is None else read_groups(whole.frame[options.group], options.missing_words),
+        groups=None
+        if options.group is None
+        else read_groups(whole.frame[options.group], options.missing_words),
         times=None if options.time is None else read_times(whole.frame[options.time]),
     )
     return table if options.test is None else _with_test_rows(table, whole, options)
@@ -487,29 +487,21 @@ def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) ->
 
 
 def _make_table(
-    name: str,
-    path: Path | None,
-    frame: pd.DataFrame,
-    target: str,
-    task: Task | None,
-    weights: str | None,
-    *,
-    from_text: bool = False,
-    column_types: Mapping[str, str] | None = None,
-    missing: MissingWords = USUAL,
+    name: str, path: Path | None, frame: pd.DataFrame, options: TrainOptions, *, from_text: bool = False
 ) -> TrainingTable:
-    """Split a table into columns, target and weights, and classify the columns; None for all others."""
+    """Split a table into columns, target and weights, and classify the columns."""
+    target, weights, missing = str(options.target), options.weights, options.missing_words
     column = clean_target(get_column(frame, target, "target column"), missing)
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
-    wanted = read_target(column[known], task, from_text=from_text, missing=missing)
+    wanted = read_target(column[known], options.given_task, from_text=from_text, missing=missing)
     used = frame[known].drop(columns=[target, *filter(None, [weights])])
     return TrainingTable(
         name,
         path,
         used,
-        infer_schema(used, column_types, missing),
+        infer_schema(used, options.column_types, missing),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),

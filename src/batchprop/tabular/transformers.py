@@ -223,9 +223,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
-def cast_column(
-    column: pd.Series, kind: str, spelling: str = "", missing: MissingWords = USUAL
-) -> pd.Series:
+def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: MissingWords = USUAL) -> pd.Series:
     """Convert a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
