@@ -26,18 +26,16 @@ def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return simplify(_cast_or_refuse(column, kind.value_type))
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         # Whole decimals may be long ids, which float64 would merge.
-        if kind.scale == 0 and kind.precision <= _INT64_DIGITS:
+        if pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS:
             return pc.cast(column, pa.int64())
         # By their digits: Arrow's own cast makes 1234567.89 a neighbour of the number that text gives.
         return pc.cast(pc.cast(column, pa.string()), pa.float64())
-    if pa.types.is_float16(kind):
-        return pc.cast(column, pa.float64())
-    if pa.types.is_time(kind):
-        return _to_seconds(pc.cast(column, pa.time64("ns")), 1e9)
-    if pa.types.is_duration(kind):
-        return _to_seconds(column, _UNITS_PER_SECOND[kind.unit])
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        is_time = pa.types.is_time(kind)
+        counts = pc.cast(column, pa.time64("ns")) if is_time else column
+        return _to_seconds(counts, _UNITS_PER_SECOND[counts.type.unit])
     # UTC keeps the instant; another zone cannot represent the first and last hours of the range.
     has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
     if has_zone or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):

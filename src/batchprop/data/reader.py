@@ -78,11 +78,16 @@ class LoadedTable(NamedTuple):
     skipped: RejectedRows
 
 
-def read_file(path: Path, text: Collection[str] = (), separator: str | None = None) -> LoadedTable:
+def read_file(
+    path: Path,
+    text: Collection[str] = (),
+    separator: str | None = None,
+    missing: MissingWords | None = None,
+) -> LoadedTable:
     """Read a table as ``read_table``, with the line or the row of each of its rows."""
     check_file(path)
     try:
-        return _read((path,), None, RejectedRows("error"), text, separator)
+        return _read((path,), None, RejectedRows("error"), text, separator, missing)
     except BadRowError as error:
         # The advice to skip such rows is for those who can.
         raise DataError(error.reason) from error
@@ -136,7 +141,7 @@ def _read(
     rejected: RejectedRows,
     text: Collection[str],
     separator: str | None,
-    missing: MissingWords | None = None,
+    missing: MissingWords | None,
 ) -> LoadedTable:
     lines = get_delimiter(files[0]) is not None
     if lines:

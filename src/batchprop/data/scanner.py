@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, MissingWords, trim
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
@@ -319,6 +320,10 @@ class TableScan:
         )
 
     def _to_weights(self, first: int, column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+        if pa.types.is_string(column.type):
+            # Of 01 and 02 a CSV file does not say whether they are numbers.
+            with suppress(pa.ArrowInvalid):
+                column = pc.cast(trim(column), pa.float64())
         kind = column.type
         if pa.types.is_string(kind) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise DataError(

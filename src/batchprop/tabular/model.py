@@ -118,7 +118,7 @@ class TrainedModel:
         if isinstance(data, pd.DataFrame):
             return self._predict_table(data, budget, names, proba=proba, number=number)
         if (frame := read_frame(data)) is not None:
-            table = frame_to_pandas(frame)
+            table = frame_to_pandas(frame, names)
             predictions = self._predict_table(table, budget, names, proba=proba, number=number)
             return restore_frame(predictions, frame, data)
         files = expand_paths(as_paths(data, "data", or_frame=True))

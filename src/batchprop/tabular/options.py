@@ -33,6 +33,7 @@ from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
 
 if TYPE_CHECKING:
+    from batchprop.data.missing import MissingWords
     from batchprop.tabular.target import Target, Task
 
 _NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
@@ -247,6 +248,17 @@ class TrainOptions:
             TABLE,
             metavar="CHARACTER",
             default="what parts the names in the first line",
+        ),
+    ] = None
+    missing: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "The words and numbers that mean that a value is missing, as NA,-,-999, in place of the usual "
+            "ones; an empty field always does. They hold for predict, too.",
+            TABLE,
+            metavar="WORDS",
+            default="NA, ?, null and the like; among numbers also - and None",
+            parse=parse_names,
         ),
     ] = None
     test_fraction: Annotated[
@@ -559,6 +571,13 @@ class TrainOptions:
         return [name for name, kind in self.column_types.items() if kind not in ("number", "date")]
 
     @property
+    def missing_words(self) -> MissingWords:
+        """The words that mean "missing"."""
+        from batchprop.data.missing import MissingWords
+
+        return MissingWords.of(self.missing)
+
+    @property
     def test_share(self) -> float | None:
         """The share of the rows for the test; None if the test rows are given."""
         if self.test is not None:
@@ -688,7 +707,7 @@ class TrainOptions:
 
 _COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "type")
 
-_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "test", "separator")
+_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "separator", "test")
 """Options that need a table of the user's."""
 
 SPLIT_OPTIONS = (
@@ -697,6 +716,7 @@ SPLIT_OPTIONS = (
     "drop",
     "columns",
     "type",
+    "missing",
     "test_share",
     "test",
     "group",
@@ -777,6 +797,27 @@ def read_names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(map(normalize_name, names))
 
 
+def read_words(value: Any) -> tuple[str, ...]:
+    """Return words in Unicode's composed form, without blanks around them; text has commas between them.
+
+    Raises:
+        ParameterError: they are no words.
+
+    >>> read_words("NA, -"), read_words([-999])
+    (('NA', '-'), ('-999',))
+    """
+    if isinstance(value, str):
+        value = parse_names(value)
+    if not isinstance(value, Iterable) or not all(_is_word(each) for each in value):
+        raise ParameterError(f"missing={value!r} is not allowed: give words or numbers, as ['NA', '-', -999]")
+    words = (normalize_name(each).strip().removesuffix(".0") for each in value)
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) or _is_number(value, Real)
+
+
 def _as_test(value: Any) -> Any:
     """Return the files of the test as text; a DataFrame as it is."""
     if isinstance(value, str | PathLike):
@@ -793,6 +834,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "drop": partial(read_names, "drop"),
     "columns": partial(read_names, "columns"),
     "type": read_types,
+    "missing": read_words,
     "test": _as_test,
     "separator": _as_separator,
     "checkpoint_every": lambda value: parse_interval(str(value)),
@@ -880,7 +922,8 @@ def to_words(options: TrainOptions) -> list[str]:
         elif option.several:
             words += [word for each in value for word in (flag, str(each))]
         else:
-            words += [flag, format_text(value)]
+            # Of hidden layers there may be none, and no word but the empty one may mean "missing".
+            words += [flag, format_text(value) if value or name == "hidden" else ""]
     return words
 
 

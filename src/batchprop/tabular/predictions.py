@@ -256,9 +256,8 @@ def predict_blocks(
         check_proba(model)
     kinds, names = model["columns"].kinds, column_names(files[0], separator)
     model["columns"].check_names(names)
-    # As text, columns that no number is read from stay as the file spells them.
-    text = [name for name in keep if kinds.get(name) != "number"]
-    keep = kept_columns(names, keep)
+    # As text, they stay as the file spells them.
+    text, keep = keep, kept_columns(names, keep)
     columns = list(dict.fromkeys([*kinds, *keep]))
     with (
         iter_rows(model, files, columns, memory, observer, text=text, separator=separator) as rows,
@@ -305,7 +304,7 @@ def iter_rows(
     """Read a table at once, or scan it to read it in blocks if it is larger than memory.
 
     Args:
-        model: provides the text columns: a file of one row does not show whether 01 is a code.
+        model: provides the text columns: a file of one row does not show whether 1 is a code.
         files: of the table.
         columns: the columns that the model needs.
         memory: the largest amount to use, in bytes; None for a quarter of the free memory.
@@ -321,9 +320,10 @@ def iter_rows(
     """
     memory = memory or default_memory()
     n, words = block_size(model, memory), [*text_columns(model), *text]
+    missing = model["columns"].missing_words
     if not exceeds_memory(files, memory, separator):
         with _keep_all_rows():
-            whole = read_tables(files, text=words, separator=separator)
+            whole = read_tables(files, text=words, separator=separator, missing=missing)
         frame = whole.frame[list(columns)]
         frames = (frame.iloc[start : start + n] for start in range(0, len(frame), n))
         yield TableRows(
@@ -333,7 +333,7 @@ def iter_rows(
         )
         return
     with _keep_all_rows(), observer.watch_pass("Scanning the table", None):
-        table = scan(files, text=words, separator=separator, memory=memory)
+        table = scan(files, text=words, separator=separator, missing=missing, memory=memory)
     with table:
         yield TableRows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)
 

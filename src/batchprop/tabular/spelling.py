@@ -95,20 +95,24 @@ PLAIN = {"number": "point", "date": "iso", "boolean": TRUTH}
 _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
 
 
-def clean(column: pd.Series, missing: MissingWords = USUAL) -> pd.Series:
+def clean(column: pd.Series, missing: MissingWords = USUAL, *, labels: bool = False) -> pd.Series:
     r"""Return text without blanks around the words, in Unicode's form NFC; other columns in a plain type.
 
     What then means "missing" is missing.
 
+    Args:
+        column: of any type.
+        missing: the words that mean so.
+        labels: whether they come back as they are: not in another form of Unicode, decimals with all digits.
+
     >>> clean(pd.Series([" cafe\u0301", "NA", None])).tolist()
     ['café', None, None]
     """
-    column = simplify_column(column)
+    column = simplify_column(column, exact=labels)
     if not is_text(column):
         return _mask_values(column, missing)
-    words = pc.utf8_normalize(
-        pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True)), form="NFC"
-    )
+    words = pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True))
+    words = words if labels else pc.utf8_normalize(words, form="NFC")
     words = pc.if_else(pc.is_in(words, pa.array(missing.everywhere, words.type)), None, words)
     return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
 
@@ -237,7 +241,7 @@ class SpellingCandidates:
 
     Args:
         kind: "number" or "date" to try only these, "date:dayfirst" and the like to try only one.
-        infer: whether 007 and 042 are codes; whoever gives a kind says otherwise.
+        infer: whether 007 is a code; whoever gives a kind says otherwise.
         missing: the words that mean "missing".
 
     Attributes:
@@ -263,7 +267,7 @@ class SpellingCandidates:
         self.n_gaps = self._numbers = self._percents = 0
         self._has_value, self._inferred, self._missing = False, infer or kind is None, missing
         self._code: str | None = None
-        self._lengths = set[int]()
+        self._all_digits = True
 
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
@@ -272,7 +276,7 @@ class SpellingCandidates:
         head = [re.sub(*_MINUS, word) for word in words.iloc[:_HEAD] if word not in among_numbers]
         self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
         if not self.parsed:
-            self._lengths.add(0)
+            self._all_digits = False
             return
         gaps = words.isin(among_numbers)
         self._gaps |= set(words[gaps].unique())
@@ -285,7 +289,7 @@ class SpellingCandidates:
         if any(SPELLINGS[key].kind == "number" for key in self.parsed):
             self._compare(text)
         else:
-            self._lengths.add(0)
+            self._all_digits = False
 
     def _compare(self, text: pa.Array) -> None:
         """Drop numbers of several units, or of which some are percentages; look for codes among them."""
@@ -304,17 +308,16 @@ class SpellingCandidates:
             self._drop_numbers()
 
     def _find_codes(self, text: pa.Array) -> None:
-        """Note the lengths of whole numbers, 0 for any other word, and one with leading zeros."""
-        digits = pc.match_substring_regex(text, "^[0-9]+$")
-        self._lengths |= set(pc.unique(pc.if_else(digits, pc.utf8_length(text), 0)).to_pylist())
+        """Note whether all are digits, and the first number with leading zeros."""
+        self._all_digits &= bool(pc.all(pc.match_substring_regex(text, "^[0-9]+$")).as_py())
         if self._code is None:
             codes = text.filter(pc.match_substring_regex(text, "^0[0-9]+$"))
             self._code = codes[0].as_py() if len(codes) else None
 
     @property
     def _are_codes(self) -> bool:
-        """Whether all are whole numbers of one length, some with leading zeros, such as zip codes."""
-        return self._inferred and self._code is not None and len(self._lengths) == 1
+        """Whether all are digits, some with leading zeros, such as zip codes: as numbers, 01 would be 1."""
+        return self._inferred and self._code is not None and self._all_digits
 
     def _drop_numbers(self) -> None:
         self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind != "number"}
