@@ -219,6 +219,8 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
     >>> cast_column(pd.Series(["1.234,5", None]), "number", "comma").tolist()
     [1234.5, nan]
     """
+    if kind not in PLAIN and is_text(column):
+        return _cast_words(column, kind)
     column = clean(column)
     if types.is_timedelta64_dtype(column):
         if kind in PLAIN and spelling != SECONDS:
@@ -229,6 +231,14 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
+
+
+def _cast_words(column: pd.Series, kind: str) -> pd.Series:
+    """Convert text to the words of a category or of a boolean: each distinct one once, as most repeat."""
+    codes, distinct = pd.factorize(column)
+    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object))).to_numpy()
+    # The code of a missing value is -1: the last place.
+    return pd.Series(np.append(words, MISSING)[codes], column.index, dtype=object, name=column.name)
 
 
 def _read_text(column: pd.Series, spelling: str) -> pd.Series:
