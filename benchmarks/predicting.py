@@ -112,7 +112,7 @@ def fit_by_hand(table: pd.DataFrame) -> Any:
         when = pd.to_datetime(dates["when"]).dt
         return np.column_stack([when.year, when.month, when.day, when.dayofweek])
 
-    numbers = [name for name in table if name[0] in "xk"]
+    numbers = [name for name in map(str, table) if name[0] in "xk"]
     encoder = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(strategy="median"), RobustScaler()), numbers),

@@ -160,8 +160,8 @@ def train_by_hand(path: str, folder: str, watch: Stopwatch) -> float:
         frame["when"] = pd.to_datetime(frame["when"])
     with watch.phase("decide"):
         y = frame.pop("label")
-        numbers = [name for name in frame if name[0] in "xk"]
-        words = [name for name in frame if name.startswith("w") and name != "when"]
+        numbers = [name for name in map(str, frame) if name[0] in "xk"]
+        words = ["w0", "w1", "w2"]
         train, test, y_train, y_test = train_test_split(frame, y, test_size=TEST, stratify=y, random_state=0)
     with watch.phase("encode"):
         scaler = make_pipeline(SimpleImputer(strategy="median"), RobustScaler())

@@ -19,6 +19,7 @@ from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
@@ -146,7 +147,7 @@ def predict_frame(
     counter = unseen or UnseenCounter(model)
     columns = model["columns"].transform(frame)
     counter.add(columns)
-    encoded = model["features"].transform(columns)
+    encoded = encode_features(model["features"], columns)
     try:
         answers = model[-1].predict_proba(encoded) if proba else model[-1].predict(encoded)
     except RowError as error:

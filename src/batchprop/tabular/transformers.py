@@ -379,6 +379,14 @@ def date_parts(column: pd.Series, first: float = 0.0) -> list[Floats]:
     return [*(part.to_numpy(float) for part in parts), _days(column) - first]
 
 
+def squash(X: Floats, scale: Floats | float) -> npt.NDArray[np.float32]:
+    """Return x / √(1 + (x/3)²) as float32, where x is X / scale; see ``SmoothClip``."""
+    x = X / scale
+    # hypot does not overflow where the square of x would.
+    squashed: npt.NDArray[np.float32] = (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+    return squashed
+
+
 class SmoothClip(TransformerMixin, BaseEstimator):
     """Squash scaled numbers (n, k) smoothly into (−3, 3): x / √(1 + (x/3)²), as float32.
 
@@ -404,9 +412,7 @@ class SmoothClip(TransformerMixin, BaseEstimator):
     def transform(self, X: Floats) -> npt.NDArray[np.float32]:
         """Return the squashed numbers (n, k)."""
         check_is_fitted(self)
-        x = X / self.scale_
-        # hypot does not overflow where the square of x would.
-        return (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+        return squash(X, self.scale_)
 
     def get_feature_names_out(self, names: object) -> Any:
         """Return the names unchanged."""
