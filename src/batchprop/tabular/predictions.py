@@ -31,7 +31,7 @@ Write: TypeAlias = Callable[[pd.DataFrame], None]
 OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
 """The suffixes of prediction files, with their delimiter; a Parquet file has none."""
 
-MAX_BLOCK_ROWS = 16_384
+MAX_BLOCK_ROWS = 65_536
 """The largest number of rows to predict at a time."""
 
 _COPIES_OF_A_ROW = 32  # Numbers, 8 bytes each, have fewer copies at a time; words take more than 8 bytes.
