@@ -19,6 +19,7 @@ from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
@@ -30,7 +31,7 @@ Write: TypeAlias = Callable[[pd.DataFrame], None]
 OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
 """The suffixes of prediction files, with their delimiter; a Parquet file has none."""
 
-MAX_BLOCK_ROWS = 16_384
+MAX_BLOCK_ROWS = 65_536
 """The largest number of rows to predict at a time."""
 
 _COPIES_OF_A_ROW = 32  # Numbers, 8 bytes each, have fewer copies at a time; words take more than 8 bytes.
@@ -146,7 +147,7 @@ def predict_frame(
     counter = unseen or UnseenCounter(model)
     columns = model["columns"].transform(frame)
     counter.add(columns)
-    encoded = model["features"].transform(columns)
+    encoded = encode_features(model["features"], columns)
     try:
         answers = model[-1].predict_proba(encoded) if proba else model[-1].predict(encoded)
     except RowError as error:

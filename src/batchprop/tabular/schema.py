@@ -379,7 +379,8 @@ def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
         return "number", f"{stats.low + 0:g} to {stats.high + 0:g}"
     if stats.value_type == "dates":
         return "date", f"{_day(stats.low)} to {_day(stats.high)}"
-    return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} values"
+    values = "value" if stats.distinct == 1 else "values"
+    return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} {values}"
 
 
 def _day(date: Any) -> str:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.spelling import SPELLINGS
 
 _STEPS = ["columns", "features", "network"]
@@ -128,3 +129,6 @@ def _check_answers(model: Any) -> None:
     numbers = model.predict_proba(rows) if hasattr(model, "classes_") else model.predict(rows)
     if not np.isfinite(numbers).all():
         raise ValueError("its answers are not finite")
+    columns, features = model["columns"].transform(rows), model["features"]
+    if not np.array_equal(encode_features(features, columns), features.transform(columns)):
+        raise ValueError("its features are not those of a model")

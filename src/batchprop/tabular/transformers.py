@@ -241,6 +241,8 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
     >>> cast_column(pd.Series(["1.234,5", None]), "number", "comma").tolist()
     [1234.5, nan]
     """
+    if kind not in PLAIN and is_text(column):
+        return _cast_words(column, kind, missing)
     column = clean(column, missing)
     if types.is_timedelta64_dtype(column):
         if kind in {"number", "date"} and spelling != SECONDS:
@@ -251,6 +253,14 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
+
+
+def _cast_words(column: pd.Series, kind: str, missing: MissingWords) -> pd.Series:
+    """Convert text to the words of a category: each distinct one once, as most repeat."""
+    codes, distinct = pd.factorize(column)
+    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object), missing)).to_numpy()
+    # The code of a missing value is -1: the last place.
+    return pd.Series(np.append(words, MISSING)[codes], column.index, dtype=object, name=column.name)
 
 
 def _read_text(column: pd.Series, kind: str, spelling: str, missing: MissingWords) -> pd.Series:
@@ -398,6 +408,14 @@ def date_parts(column: pd.Series, first: float = 0.0) -> list[Floats]:
     return [*(part.to_numpy(float) for part in parts), _days(column) - first]
 
 
+def squash(X: Floats, scale: Floats | float) -> npt.NDArray[np.float32]:
+    """Return x / √(1 + (x/3)²) as float32, where x is X / scale; see ``SmoothClip``."""
+    x = X / scale
+    # hypot does not overflow where the square of x would.
+    squashed: npt.NDArray[np.float32] = (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+    return squashed
+
+
 class SmoothClip(TransformerMixin, BaseEstimator):
     """Squash scaled numbers (n, k) smoothly into (−3, 3): x / √(1 + (x/3)²), as float32.
 
@@ -423,9 +441,7 @@ class SmoothClip(TransformerMixin, BaseEstimator):
     def transform(self, X: Floats) -> npt.NDArray[np.float32]:
         """Return the squashed numbers (n, k)."""
         check_is_fitted(self)
-        x = X / self.scale_
-        # hypot does not overflow where the square of x would.
-        return (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+        return squash(X, self.scale_)
 
     def get_feature_names_out(self, names: object) -> Any:
         """Return the names unchanged."""
