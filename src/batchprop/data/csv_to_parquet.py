@@ -1,9 +1,5 @@
 """Texts copied into Parquet, once, in a temporary folder: text cannot be read from its middle."""
 
-import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +10,7 @@ import pyarrow.parquet
 
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_converted
+from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError
 
 ROW_GROUP_ROWS = 1 << 16
@@ -22,35 +19,6 @@ MIN_ROW_GROUP_ROWS = 256
 """Rows of a row group of a copy."""
 
 _ROW_GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
-
-
-class TemporaryDirectory:
-    """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
-
-    def __init__(self) -> None:
-        try:
-            self.path = Path(tempfile.mkdtemp(prefix="batchprop-"))
-        except OSError as error:
-            raise DataError(
-                f"there is no temporary folder to copy the text to ({error.strerror or error}): "
-                "set TMPDIR to a folder with space"
-            ) from error
-        self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
-
-    def close(self) -> None:
-        """Remove the folder."""
-        self._remove()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the folder is removed."""
-        return not self._remove.alive
-
-
-def _remove(path: Path, process: int) -> None:
-    # A forked process that ends does not own it.
-    if os.getpid() == process:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirectory) -> list[ParquetFile]:

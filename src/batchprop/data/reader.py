@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import mmap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from batchprop.data.arrow import map_columns, simplify, to_pandas
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import LINE, CsvTable, check_delimiter, check_names
 from batchprop.data.csv_splitter import Content, count_lines, quotes, scan_quotes
 from batchprop.data.csv_types import convert_options, parse_text, strip
@@ -27,13 +28,14 @@ from batchprop.data.files import (
     check_magic,
     check_rows,
     check_width,
-    expand_paths,
+    file_format,
     get_delimiter,
     open_decompressed,
     open_text,
 )
 from batchprop.data.hive import folder_columns
 from batchprop.data.parquet import (
+    ParquetFile,
     RowGroups,
     add_folder_columns,
     check_columns,
@@ -41,6 +43,7 @@ from batchprop.data.parquet import (
     read_parquet_footer,
 )
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.tables import open_files
 from batchprop.errors import DataError
 
 _CHUNK_BYTES = _CHUNK_ROWS = 1 << 20
@@ -51,7 +54,8 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
 
     Args:
         path: a file that ends in .csv, .tsv or .tab (UTF-8, names in the first line), such a file compressed
-            with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
+            with gzip or zstd (.csv.gz, .csv.zst), .parquet or .pq, .jsonl or .ndjson (also compressed), or
+            a workbook, .xlsx, .xls or .ods, whose first sheet is read.
         text: columns of a CSV file to read as text, regardless of their values; a file of one row, for
             example, does not show whether 01 is a code or the number 1.
 
@@ -69,6 +73,8 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     """
     path = Path(path)
     check_file(path)
+    if file_format(path) in ("json", "workbook"):
+        return read_tables(path).frame
     delimiter = get_delimiter(path)
     with _read_errors(path):
         table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text)
@@ -103,9 +109,10 @@ class LoadedTable(NamedTuple):
         frame: the rows ``(n,)``, numbered from 0.
         files: the files.
         file_index: the index in ``files`` of each row's file ``(n,)``.
-        unit: what ``row_numbers`` counts: "line" in text files, "row" in Parquet files.
+        unit: what ``row_numbers`` counts: "line" in CSV files and JSON lines, "row" elsewhere.
         row_numbers: the line or row number of each row in its file ``(n,)``, counted from 1.
         skipped: the skipped rows.
+        from_text: whether the rows come from CSV files, in which numbers are spelled.
     """
 
     frame: pd.DataFrame
@@ -114,10 +121,11 @@ class LoadedTable(NamedTuple):
     unit: str
     row_numbers: npt.NDArray[np.intp]
     skipped: RejectedRows
+    from_text: bool = False
 
 
 def read_tables(
-    paths: Paths,
+    paths: Paths | ConvertedTable,
     target: str | None = None,
     *,
     text: Collection[str] = (),
@@ -128,7 +136,7 @@ def read_tables(
 
     Args:
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
-            and the same columns in any order.
+            and the same columns in any order. Or a table that was copied from elsewhere.
         target: the column to predict; a row without it is a bad row.
         text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
@@ -149,16 +157,23 @@ def read_tables(
     >>> read_tables(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    rejected, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)
-    lines = get_delimiter(files[0]) is not None
-    table, file_index, row_numbers = (
-        _read_csv_files(files, target, rejected, text)
-        if lines
-        else _read_parquet_files(files, target, rejected, text)
-    )
+    rejected = RejectedRows(on_bad_row, max_skipped)
+    with open_files(paths) as source:
+        if isinstance(source, ConvertedTable):
+            source.add_rejected(rejected)
+            files, parquet = source.origins, source.files
+        else:
+            files = source
+            parquet = tuple(map(read_parquet_footer, files)) if get_delimiter(files[0]) is None else ()
+        table, file_index, row_numbers = (
+            _read_parquet_files(parquet, target, rejected, text)
+            if parquet
+            else _read_csv_files(files, target, rejected, text)
+        )
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
-    return LoadedTable(to_pandas(table), files, file_index, "line" if lines else "row", row_numbers, rejected)
+    unit = parquet[0].unit if parquet else "line"
+    return LoadedTable(to_pandas(table), files, file_index, unit, row_numbers, rejected, not parquet)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -181,16 +196,17 @@ def _read_csv_files(
 
 
 def _read_parquet_files(
-    files: tuple[Path, ...], target: str | None, rejected: RejectedRows, text: Collection[str]
+    files: Sequence[ParquetFile], target: str | None, rejected: RejectedRows, text: Collection[str]
 ) -> _Read:
-    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text))
+    groups = RowGroups(add_folder_columns(files, target, text=text))
     check_columns(groups.names, target)
     if target is not None:
         groups.drop_missing_target(target, rejected)
     partitions = range(len(groups.groups))
     parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
+    paths = [file.path for file in files]
     file_index = np.repeat(
-        [files.index(group.file.path) for group in groups.groups], [group.n_rows for group in groups.groups]
+        [paths.index(group.file.path) for group in groups.groups], [group.n_rows for group in groups.groups]
     ).astype(np.intp)
     row_numbers = np.concatenate([np.empty(0, np.intp), *map(groups.row_numbers, partitions)])
     return pa.concat_tables(parts) if parts else pa.table({}), file_index, row_numbers
