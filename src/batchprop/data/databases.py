@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,7 @@ from batchprop.data.converted import (
     rows_at_once,
 )
 from batchprop.data.csv import check_names
+from batchprop.data.database_urls import check_url, hide_passwords, redact_url
 from batchprop.data.files import check_width
 from batchprop.data.queries import QUERY
 from batchprop.data.temporary import TemporaryDirectory
@@ -34,33 +35,6 @@ _ALLOWED = {
     sqlite3.SQLITE_FUNCTION,
     33,  # SQLITE_RECURSIVE, which Python has no name for
 }
-_FORMS = "sqlite:///flowers.db, or postgresql://user@host/database"
-_PASSWORD = re.compile(r"(?<=://)([^/?#@]*?):[^/?#]*@|((?:[?&]|\b)(?:ssl)?password=)[^&\s]*")
-
-
-def redact_url(url: str) -> str:
-    """Return the URL of a database without its passwords.
-
-    >>> redact_url("postgresql://ann:s3cret@host/flowers?sslpassword=x&user=ann")
-    'postgresql://ann:***@host/flowers?sslpassword=***&user=ann'
-    """
-    return _PASSWORD.sub(lambda match: f"{match[2]}***" if match[2] else f"{match[1]}:***@", url)
-
-
-def check_url(url: str) -> None:
-    """Refuse what is not the URL of a database that can be read.
-
-    Raises:
-        ParameterError: it is not.
-
-    >>> check_url("mysql://host/flowers")
-    Traceback (most recent call last):
-    batchprop.errors.ParameterError: database='mysql://host/flowers' is not ...: give sqlite:///flowers.db, or ...
-    """
-    if urlsplit(url).scheme not in ("sqlite", "postgresql", "postgres"):
-        raise ParameterError(
-            f"database={redact_url(url)!r} is not the URL of a database that can be read: give {_FORMS}"
-        )
 
 
 def convert_database(url: str, sql: str) -> ConvertedTable:
@@ -76,7 +50,7 @@ def convert_database(url: str, sql: str) -> ConvertedTable:
     """
     check_url(url)
     folder = TemporaryDirectory()
-    convert = _convert_sqlite if urlsplit(url).scheme == "sqlite" else _convert_postgresql
+    convert = _convert_sqlite if url.startswith("sqlite:") else _convert_postgresql
     with closed_on_error(folder):
         return convert(url, sql, folder)
 
@@ -114,14 +88,13 @@ def _convert_sqlite(url: str, sql: str, folder: TemporaryDirectory) -> Converted
 
 
 def _sqlite_path(url: str) -> Path:
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or not path.startswith("/") or path == "/" or parts.query:
+    host, _, name = url.removeprefix("sqlite://").partition("/")
+    if host or not name or "?" in name:
         raise ParameterError(
             f"database={redact_url(url)!r} names no file: give sqlite:///flowers.db, or with a full path "
             "sqlite:////home/ann/flowers.db"
         )
-    file = Path(path[1:])
+    file = Path(unquote(name))
     if not file.is_file():
         raise DataError(f"there is no database {file}: check the name and the folder")
     return file
@@ -135,7 +108,7 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         reason = " ".join(str(error).split())
         if "not authorized" in reason or "one statement" in reason:
             raise ParameterError(
-                f"`sql` does more than to read ({reason}): give one SELECT, as sql='SELECT * FROM flowers'"
+                f"`sql` does more than to read ({reason}): give one SELECT, as sql='TABLE flowers'"
             ) from error
         raise DataError(
             f"the query in {path} failed: {reason}; correct the query, or the database"
@@ -156,7 +129,7 @@ def _convert_postgresql(url: str, sql: str, folder: TemporaryDirectory) -> Conve
     ):
         cursor.execute("SET TRANSACTION READ ONLY")
         # Only a SELECT can stand here; a COPY could write a file of the server even if it may only read.
-        cursor.execute(f"EXPLAIN SELECT 1 FROM (\n{sql.strip().rstrip(';')}\n) AS query")
+        cursor.execute(f"EXPLAIN SELECT 1 FROM (\n{sql.strip().rstrip(';')}\n) AS query")  # noqa: S608 the user's own
         cursor.fetchall()
         cursor.execute(sql)
         reader = cursor.fetch_record_batch()
@@ -202,10 +175,8 @@ def _describe(message: str, url: str) -> str:
     text, _, _ = message.partition("\nLINE ")
     text, _, _ = text.partition("\n\nQuery was:")
     reason = " ".join(text.split()).partition(". SQLSTATE:")[0]
-    with suppress(ValueError):
-        if password := urlsplit(url).password:
-            reason = reason.replace(unquote(password), "***").replace(password, "***")
-    reason = _PASSWORD.sub("***", re.sub(r"^[A-Z_]+: (\[libpq\] )?", "", reason)).rstrip(".")
+    reason = hide_passwords(reason, url)
+    reason = re.sub(r"^[A-Z_]+: (\[libpq\] )?", "", reason).rstrip(".")
     connects = "connect" in reason or "authentication" in reason
     remedy = (
         "check the URL, and give a password by PGPASSWORD or ~/.pgpass"

@@ -40,9 +40,10 @@ def convert_workbooks(
                 _copy_sheet(copy, _get_sheet(workbook, sheet, origin), origin)
         files = copy.finish("row")
         if not files:
+            which = "first sheet" if sheet is None else f"sheet {sheet!r}"
             raise DataError(
-                f"{(origins or paths)[0]} holds no rows in its sheet {sheet or 'that is first'}: add the rows "
-                "below the names of the columns, or name another sheet with `sheet`"
+                f"{(origins or paths)[0]} holds no rows in its {which}: add the rows below the names of the "
+                "columns, or name another sheet with `sheet`"
             )
     return ConvertedTable(files, folder)
 
@@ -62,8 +63,8 @@ def _open_workbook(path: Path, origin: Path) -> Iterator[CalamineWorkbook]:
         raise DataError(f"{origin} is protected by a password: save it without one") from error
     except (python_calamine.CalamineError, OSError) as error:
         raise DataError(
-            f"{origin} is not a workbook, or is damaged ({_first_line(error)}): save it again, or export the sheet "
-            "as CSV"
+            f"{origin} is not a workbook, or is damaged ({_first_line(error)}): save it again, or export the "
+            "sheet as CSV"
         ) from error
 
 
@@ -82,7 +83,7 @@ def _get_sheet(workbook: CalamineWorkbook, name: str | None, origin: Path) -> Ca
 
 
 def _copy_sheet(copy: ValueCopy, sheet: CalamineSheet, origin: Path) -> None:
-    """Copy the rows below the first that is not empty; columns without a name and without a value are left out."""
+    """Copy the rows below the first that is not empty; columns without name and values are left out."""
     rows = ((number, [_value(cell) for cell in row]) for number, row in enumerate(sheet.iter_rows(), start=1))
     filled = ((number, row) for number, row in rows if any(cell is not None for cell in row))
     _, header = next(filled, (0, []))
@@ -101,8 +102,8 @@ def _check_named(names: list[str], columns: list[list[Any]], origin: Path) -> No
     for i, (name, column) in enumerate(zip(names, columns, strict=True)):
         if not name and any(value is not None for value in column):
             raise DataError(
-                f"{origin}: column {i + 1} of {len(names)} holds values and has no name: name it in the first row, "
-                "or empty it"
+                f"{origin}: column {i + 1} of {len(names)} holds values and has no name: name it in "
+                "the first row, or empty it"
             )
     used = [name for name in names if name]
     if len(set(used)) < len(used):

@@ -34,24 +34,30 @@ MAX_COLUMNS = 100_000
 _BUFFER = 1 << 20
 _ALWAYS_ALLOWED_BYTES = 1 << 26  # up to 64 MiB any ratio is harmless
 _PATTERN = re.compile(r"[*?\[]")
-_PANDAS = "convert it, as pandas.{function}({name!r}).to_parquet({stem!r} + '.parquet')"
+_READERS = {
+    ".arrow": "read_feather",
+    ".dta": "read_stata",
+    ".feather": "read_feather",
+    ".h5": "read_hdf",
+    ".orc": "read_orc",
+    ".pkl": "read_pickle",
+    ".sas7bdat": "read_sas",
+    ".sav": "read_spss",
+    ".xml": "read_xml",
+}
 _REMEDIES = {
-    ".json": 'write each object of it in a line of its own: python -c "import json; [print(json.dumps(row)) for '
-    'row in json.load(open({name!r}))]" > {stem}.jsonl',
-    ".feather": _PANDAS.replace("{function}", "read_feather"),
-    ".arrow": _PANDAS.replace("{function}", "read_feather"),
-    ".orc": _PANDAS.replace("{function}", "read_orc"),
-    ".pkl": _PANDAS.replace("{function}", "read_pickle"),
-    ".dta": _PANDAS.replace("{function}", "read_stata"),
-    ".sav": _PANDAS.replace("{function}", "read_spss"),
-    ".sas7bdat": _PANDAS.replace("{function}", "read_sas"),
-    ".h5": _PANDAS.replace("{function}", "read_hdf"),
-    ".xml": _PANDAS.replace("{function}", "read_xml"),
+    ".json": 'write each object of it in a line of its own: python -c "import json; [print(json.dumps(row)) '
+    'for row in json.load(open({name!r}))]" > {stem}.jsonl',
     ".txt": "rename it to end in .csv, or in .tsv if tabs are between its fields",
     ".zip": "unpack it, and name what is in it",
     **dict.fromkeys(
         (".db", ".sqlite", ".sqlite3"), "query it: database='sqlite:///{name}' and sql='SELECT * FROM table'"
     ),
+    **{
+        suffix: f'convert it: python -c "import pandas; pandas.{reader}({{name!r}}).to_parquet('
+        "'{stem}.parquet')\""
+        for suffix, reader in _READERS.items()
+    },
 }
 """What to do with a file that cannot be read, by its suffix."""
 _MAGIC = {

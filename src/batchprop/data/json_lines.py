@@ -60,8 +60,8 @@ def _read_blocks(
             line = raw if number > 1 else _check_start(raw, path, origin)
             if len(line) > MAX_ROW_BYTES:
                 raise DataError(
-                    f"{origin}, line {number}: a line of more than {MAX_ROW_BYTES >> 20} MiB; does the file have "
-                    "one object in each line?"
+                    f"{origin}, line {number}: a line of more than {MAX_ROW_BYTES >> 20} MiB; does the file "
+                    "have one object in each line?"
                 )
             if not (line := line.strip()):
                 continue

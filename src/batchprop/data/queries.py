@@ -99,7 +99,7 @@ def _check_select(connection: DuckDBPyConnection, sql: str) -> None:
         raise ParameterError(f"`sql` is a statement of type {kind.name}, and only reads: {_ONE_SELECT}")
     # DuckDB also calls a SELECT what writes a file in its WITH; within another SELECT it refuses that.
     with _errors():
-        connection.execute(f"EXPLAIN SELECT * FROM (\n{sql.strip().rstrip(';')}\n)")
+        connection.execute(f"EXPLAIN SELECT * FROM (\n{sql.strip().rstrip(';')}\n)")  # noqa: S608 the user's own
 
 
 def _iter_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -124,10 +124,10 @@ def _errors() -> Iterator[None]:
 
 
 def describe_error(message: str) -> str:
-    """Return an error of DuckDB as one line with a remedy.
+    r"""Return an error of DuckDB as one line with a remedy.
 
     >>> describe_error(
-    ...     'Binder Error: Referenced column "a" not found!\\nCandidates: "b"\\n\\nLINE 1: ...'
+    ...     'Binder Error: Referenced column "a" not found!\nCandidates: "b"\n\nLINE 1: ...'
     ... )
     'the query failed: Referenced column "a" not found! Candidates: "b"; correct the query'
     """

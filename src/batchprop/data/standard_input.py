@@ -17,6 +17,9 @@ STDIN = Path("-")
 ORIGIN = Path("standard input")
 """What messages call it."""
 
+COPY_NAME = "standard-input"
+"""The name of its copy, without the suffix."""
+
 _CHUNK_BYTES = 1 << 20
 _FORMATS = {
     b"PAR1": ".parquet",
@@ -40,13 +43,13 @@ def save_standard_input(folder: TemporaryDirectory) -> Path:
     if not start:
         raise DataError("standard input is empty: it needs column names and rows")
     packed = next((suffix for magic, suffix in _FORMATS.items() if start.startswith(magic)), "")
-    path = folder.path / f"standard-input{packed}"
+    path = folder.path / f"{COPY_NAME}{packed}"
     with copy_errors(folder.path):
         _copy(start, source, path)
     if packed in (".gz", ".zst"):
         with open_decompressed(path) as file:
             start = file.read(_CHUNK_BYTES)
-        return path.rename(folder.path / f"standard-input{_text_suffix(start)}{packed}")
+        return path.rename(folder.path / f"{COPY_NAME}{_text_suffix(start)}{packed}")
     return path if packed else path.rename(path.with_suffix(_text_suffix(start)))
 
 
@@ -58,7 +61,7 @@ def _copy(start: bytes, source: BinaryIO, path: Path) -> None:
 
 
 def _text_suffix(start: bytes) -> str:
-    """Return the suffix of text: JSON lines begin with a brace, and of tabs and commas one separates fields."""
+    """Return the suffix of text: JSON lines begin with a brace, and tabs or commas are between fields."""
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return ".jsonl"
     first = start.partition(b"\n")[0]

@@ -1,10 +1,11 @@
-"""Where a table comes from: files, standard input, or a query; copied first where its rows arrive only once."""
+"""Where a table comes from: files, standard input, or a query; copied where its rows arrive only once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TypeAlias
 
 from batchprop.data.converted import ConvertedTable, closed_on_error
 from batchprop.data.databases import convert_database
@@ -17,10 +18,7 @@ from batchprop.data.standard_input import ORIGIN, STDIN, naming_standard_input, 
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError, ParameterError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-Table: TypeAlias = "tuple[Path, ...] | ConvertedTable"
+Table: TypeAlias = tuple[Path, ...] | ConvertedTable
 """CSV and Parquet files, which can be read again and again, or the copy of another table."""
 
 
@@ -134,6 +132,21 @@ def _open_standard_input(paths: tuple[Path, ...], sheet: str | None) -> Iterator
             if isinstance(table, ConvertedTable):
                 table.close()
     folder.close()
+
+
+def describe_copy(paths: object, sql: str | None = None) -> str | None:
+    """Return what takes a while before a table can be read; None if it is read in place.
+
+    >>> describe_copy(("flowers.csv",)), describe_copy(("flowers.jsonl",))
+    (None, 'Copying the table')
+    """
+    if sql is not None:
+        return "Running the query"
+    names = as_paths(paths) if isinstance(paths, tuple) else ()
+    if STDIN in names:
+        return "Reading standard input"
+    is_copied = any(file_format(path) in ("json", "workbook") for path in names)
+    return "Copying the table" if is_copied else None
 
 
 def check_not_standard_input(paths: object, parameter: str) -> None:
