@@ -49,7 +49,7 @@ BAD_FILES = {
     "half a parquet": ("t.parquet", parquet_bytes(a=[1, 2])[:-30], "damaged or incomplete Parquet"),
     "semicolons": ("t.csv", b"a;b\n1;2\n", "'a;b', that looks separated by semicolons"),
     "commas in a tsv": ("t.tsv", b"a,b\n1,2\n", "separate the fields by tabs, as the ending .tsv says"),
-    "unknown ending": ("t.xlsx", b"PK", r"ends in '.xlsx': a table ends in .csv, .tsv"),
+    "unknown ending": ("t.docx", b"PK", r"ends in '.docx': a table ends in .csv, .tsv"),
     "no ending": ("table", GOOD, "has no suffix: a table ends in .csv"),
 }
 

@@ -36,6 +36,8 @@ _ALLOWED = {
     33,  # SQLITE_RECURSIVE, which Python has no name for
 }
 
+_EXAMPLE = "as sql='SELECT * FROM flowers'"
+
 
 def convert_database(url: str, sql: str) -> ConvertedTable:
     """Run a query in a database, which it can only read, and copy its rows into Parquet.
@@ -70,9 +72,7 @@ def _convert_sqlite(url: str, sql: str, folder: TemporaryDirectory) -> Converted
             )
             cursor = connection.execute(sql)
             if cursor.description is None:
-                raise ParameterError(
-                    "`sql` holds no statement: give one SELECT, as sql='SELECT * FROM flowers'"
-                )
+                raise ParameterError("`sql` holds no statement: give one SELECT, " + _EXAMPLE)
             names = check_names([str(column[0]) for column in cursor.description], QUERY)
             check_width(len(names), QUERY)
             done = 0
@@ -106,9 +106,9 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         reason = " ".join(str(error).split())
-        if "not authorized" in reason or "one statement" in reason:
+        if "authoriz" in reason or "one statement" in reason:
             raise ParameterError(
-                f"`sql` does more than to read ({reason}): give one SELECT, as sql='TABLE flowers'"
+                f"`sql` does more than to read ({reason.rstrip('.')}): give one SELECT, {_EXAMPLE}"
             ) from error
         raise DataError(
             f"the query in {path} failed: {reason}; correct the query, or the database"
@@ -129,9 +129,10 @@ def _convert_postgresql(url: str, sql: str, folder: TemporaryDirectory) -> Conve
     ):
         cursor.execute("SET TRANSACTION READ ONLY")
         # Only a SELECT can stand here; a COPY could write a file of the server even if it may only read.
-        cursor.execute(f"EXPLAIN SELECT 1 FROM (\n{sql.strip().rstrip(';')}\n) AS query")  # noqa: S608 the user's own
+        query = sql.strip().removesuffix(";")
+        cursor.execute(f"SELECT 1 FROM (\n{query}\n) AS query LIMIT 0")  # noqa: S608 the user's own
         cursor.fetchall()
-        cursor.execute(sql)
+        cursor.execute(query)
         reader = cursor.fetch_record_batch()
         schema = pa.schema([field.with_type(_plain_type(field)) for field in reader.schema])
         batches = (_as_plain(batch, schema) for batch in reader)

@@ -17,7 +17,7 @@ _BLOCK_BYTES = 1 << 20
 
 ARRAY_REMEDY = (
     'write each object in a line of its own: python -c "import json; [print(json.dumps(row)) for row in '
-    "json.load(open('{path}'))]\" > {name}.jsonl"
+    "json.load(open('{path}'))]\" > {name}-lines.jsonl"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ QUERY = Path("the query")
 
 _MIN_BYTES = 1 << 26  # DuckDB needs some to read a file at all.
 _THREAD_BYTES = 1 << 27
+_MAX_REASON = 300
 _ONE_SELECT = "give one SELECT, as sql=\"SELECT * FROM 'data/*.parquet'\""
 _EXTENSION = (
     "batchprop lets DuckDB load no extension and read nothing from the network: copy the files here first"
@@ -68,7 +70,7 @@ def _connect(folder: Path, memory: int) -> Iterator[DuckDBPyConnection]:
             '`sql` needs duckdb, which is not installed: pip install "batchprop[tables]"'
         ) from error
     limit = max(memory, _MIN_BYTES)
-    settings = {
+    settings: dict[str, str | bool | int | float | list[str]] = {
         "allow_community_extensions": "false",
         "allow_persistent_secrets": "false",
         "autoinstall_known_extensions": "false",
@@ -99,7 +101,8 @@ def _check_select(connection: DuckDBPyConnection, sql: str) -> None:
         raise ParameterError(f"`sql` is a statement of type {kind.name}, and only reads: {_ONE_SELECT}")
     # DuckDB also calls a SELECT what writes a file in its WITH; within another SELECT it refuses that.
     with _errors():
-        connection.execute(f"EXPLAIN SELECT * FROM (\n{sql.strip().rstrip(';')}\n)")  # noqa: S608 the user's own
+        query = statements[0].query.strip().rstrip(";")
+        connection.execute(f"EXPLAIN SELECT * FROM (\n{query}\n)")  # noqa: S608 the user's own
 
 
 def _iter_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -131,9 +134,14 @@ def describe_error(message: str) -> str:
     ... )
     'the query failed: Referenced column "a" not found! Candidates: "b"; correct the query'
     """
-    text, _, _ = message.partition("\n\nLINE ")
-    text, _, _ = text.partition("\n\nPlease try installing")
+    text = re.split(r"\n\n(?:LINE |Please try installing)|\n\s*Possible solutions:|\n\* ", message)[0]
     kind, separator, reason = " ".join(text.split()).partition(" Error: ")
     reason = reason if separator else kind
-    remedy = _EXTENSION if "extension" in message else _REMEDIES.get(kind, "correct the query")
+    if len(reason) > _MAX_REASON:
+        reason = f"{reason[:_MAX_REASON]}..."
+    remedy = _REMEDIES.get(kind, "correct the query")
+    if "requires the extension" in message or "it exists in the" in message:
+        remedy = _EXTENSION
+    elif "No extension found" in message:
+        remedy = "query files of CSV, JSON or Parquet"
     return f"the query failed: {reason.rstrip('.')}; {remedy}"
