@@ -172,7 +172,7 @@ def test_rows_of_postgresql_have_its_types(server):
         ("SELECT 1; SELECT 2", "cannot insert multiple commands|syntax error"),
         (
             "WITH t AS (DELETE FROM pg_am RETURNING 1) SELECT * FROM t",
-            "correct the query: one SELECT, which only",
+            "query: one SELECT, which only reads",
         ),
         ("SELECT 12.5::money AS price", "the column 'price' of the query holds money: cast it"),
         ("SELECT 1 AS a WHERE false", "the query gives no rows"),

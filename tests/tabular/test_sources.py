@@ -20,15 +20,18 @@ from batchprop.tabular import Observer, predictions, streaming, train_table
 from batchprop.tabular.options import make_options, to_dict, to_words
 
 ROWS = 400
-QUICK = {"target": "kind", "epochs": 1, "hidden": 4, "engine": "numpy"}
+QUICK = {"target": "kind", "epochs": 1, "hidden": 4, "learning_rate": 0.05, "engine": "numpy"}
 
 # The small memory of these tests opens few partitions, and the fit warns about it.
-pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning"),
+    pytest.mark.filterwarnings("ignore::batchprop.errors.OneClassWarning"),
+]
 
 
 @cache
 def table():
-    """Numbers with gaps, words, dates as text, prices as text, codes, booleans; classes that depend on them."""
+    """Numbers with gaps, words, dates and prices as text, codes, booleans; classes that depend on them."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=ROWS), "count": rng.integers(0, 2**54, ROWS)})
     frame["colour"] = rng.choice(["red", "grün", "blue"], ROWS)
@@ -37,7 +40,7 @@ def table():
     frame["born"] = pd.date_range("2020-01-01", periods=ROWS).strftime("%Y-%m-%d")
     frame["new"] = rng.random(ROWS) < 0.5
     frame["kind"] = np.where(frame["x"] + 2 * frame["new"] > 1, "yes", "no")
-    frame.loc[::40, "x"] = np.nan
+    frame.loc[20::40, "x"] = np.nan
     return frame
 
 
@@ -50,9 +53,7 @@ def home(tmp_path_factory):
     frame.astype({"new": int}).to_parquet(folder / "sqlite.parquet", row_group_size=256)
     frame.to_excel(folder / "t.xlsx", index=False, sheet_name="data")
     frame.to_csv(folder / "t.csv", index=False)
-    rows = [
-        {name: value for name, value in row.items() if value == value} for row in frame.to_dict("records")
-    ]  # noqa: PLR0124 nan
+    rows = [row.dropna().to_dict() for _, row in frame.astype(object).iterrows()]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / "t.jsonl").write_text(text, encoding="utf-8")
     with pa.output_stream(folder / "t.jsonl.zst", compression="zstd") as file:
@@ -91,12 +92,10 @@ def set_stdin(monkeypatch, path):
 
 SOURCES = {
     "JSON lines": ("t.jsonl", {}, "t.parquet"),
-    "compressed JSON lines": ("t.jsonl.zst", {}, "t.parquet"),
     "workbook": ("t.xlsx", {"sheet": "data"}, "t.parquet"),
     "query": (None, {"sql": "SELECT * FROM 't.parquet'"}, "t.parquet"),
     "SQLite": (None, {"sql": "SELECT * FROM t", "database": "sqlite:///t.db"}, "sqlite.parquet"),
     "piped Parquet": ("-", {}, "t.parquet"),
-    "piped JSON lines": ("-", {}, "t.jsonl"),
     "piped compressed JSON lines": ("-", {}, "t.jsonl.zst"),
     "piped workbook": ("-", {}, "t.xlsx"),
     "piped CSV": ("-", {}, "t.csv"),
@@ -143,14 +142,15 @@ def test_rows_are_named_by_their_origin(tmp_path, monkeypatch):
     first = table().head(2).assign(x="word").to_csv(index=False).encode()
     model = trained("t.parquet", "in memory")
     set_stdin(monkeypatch, first)
-    with pytest.raises(DataError, match="^standard input, line 2: .*word"):
+    with pytest.raises(DataError, match=r"^standard input, line 2: .*word"):
         model.predict("-")
     set_stdin(monkeypatch, first.replace(b",red", b",red,red").replace(b",blue", b",b,b"))
-    with pytest.raises(DataError, match="^standard input, line [23]: "):
+    with pytest.raises(DataError, match=r"^standard input, line [23]: "):
         model.predict("-")
-    with pytest.raises(DataError, match="^the query, row 2: .*word"):
-        model.predict(sql="SELECT * REPLACE (CASE count WHEN max(count) OVER () THEN 'word' ELSE '1' END AS x) "
-                      "FROM (SELECT * FROM 't.parquet' LIMIT 2) ORDER BY x")  # fmt: skip
+    word = "CASE count WHEN max(count) OVER () THEN 'word' ELSE '1' END"
+    two = "SELECT * FROM 't.parquet' LIMIT 2"
+    with pytest.raises(DataError, match=r"^the query, row 2: .*word"):
+        model.predict(sql=f"SELECT * REPLACE ({word} AS x) FROM ({two}) ORDER BY x")  # noqa: S608 a test's own
 
 
 def test_skipped_rows_are_named_by_their_origin(monkeypatch):
@@ -160,11 +160,11 @@ def test_skipped_rows_are_named_by_their_origin(monkeypatch):
 
     class Names(Observer):
         def on_table(self, table, rows):
-            seen.append(table)
+            seen.append((table, rows))
 
     train_table("-", on_bad_row="skip", observer=Names(), **QUICK)
-    assert seen[0].name == "standard input"
-    assert [str(row.file) for row in seen[0].skipped] == ["standard input"]
+    assert seen[0][0].name == "standard input"
+    assert [str(row.file) for row in seen[0][0].skipped] == ["standard input"]
 
 
 def test_a_table_has_one_source():
@@ -187,28 +187,27 @@ def test_standard_input_without_a_table_is_told(monkeypatch, content):
     set_stdin(monkeypatch, content or b"")
     if content is None:
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    with pytest.raises(DataError, match="standard input is (empty|no table)"):
+    with pytest.raises(DataError, match=r"standard input is (empty|no table)"):
         train_table("-", **QUICK)
 
 
 def test_a_resumed_training_refuses_other_rows(tmp_path, monkeypatch):
     class Stop(Observer):
         def on_epoch(self, history):
+            assert len(history) == 1
             raise KeyboardInterrupt
 
     kept = QUICK | {"epochs": 3, "checkpoint_every": 1, "checkpoints": tmp_path / "c"}
     query = {"sql": "SELECT * FROM 't.parquet'"}
-    with pytest.raises(KeyboardInterrupt):
-        train_table(**query, observer=Stop(), **kept)
-    with pytest.raises(CheckpointError, match="`sql` was .*; set it as it was, or start over"):
+    train_table(**query, observer=Stop(), **kept)
+    with pytest.raises(CheckpointError, match=r"`sql` was .*; set it as it was, or start over"):
         train_table(sql="SELECT * FROM 't.parquet' LIMIT 399", resume=True, **kept)
     resumed = train_table(**query, resume=True, **kept)
     assert len(resumed.history) == 3
     set_stdin(monkeypatch, Path("t.csv"))
-    with pytest.raises(KeyboardInterrupt):
-        train_table("-", observer=Stop(), **kept)
+    train_table("-", observer=Stop(), **kept)
     set_stdin(monkeypatch, b"\n".join(Path("t.csv").read_bytes().splitlines()[:-1]))
-    with pytest.raises(CheckpointError, match="of other rows|other data|start over"):
+    with pytest.raises(CheckpointError, match=r"of other rows|other data|start over"):
         train_table("-", resume=True, **kept)
     set_stdin(monkeypatch, Path("t.csv"))
     assert len(train_table("-", resume=True, **kept).history) == 3

@@ -131,7 +131,8 @@ def describe_split(split: Split, options: TrainOptions) -> str:
         parts.append(f"each {options.group} is in one of them")
     if options.time is not None:
         parts.append(f"the latest by {options.time}")
-    test = options.test.origins if isinstance(options.test, ConvertedTable) else options.test
+    test = options.test
+    test = tuple(map(str, test.origins)) if isinstance(test, ConvertedTable) else test
     if isinstance(test, tuple):
         parts.append(f"the test rows from {join_truncated(test, 3)}")
     return "; ".join(parts)
