@@ -64,7 +64,7 @@ def test_existing_file_named_like_a_pattern_is_a_file(tmp_path):
         ("part-8.csv", r"there is no file .*part-8.csv.*; did you mean"),
         (
             "notes.txt",
-            r"ends in '.txt': a table ends in .csv, .*, .pq; text also in .gz or .zst after",
+            r"ends in '.txt', and is not read as it is: rename it to end in .csv, or in .tsv if tabs",
         ),
         (["part-10.csv", "part-1?.csv"], r"part-10.csv is named twice: name each file once"),
         (["part-10.csv", "../{}/part-10.csv"], "is named twice"),

@@ -50,7 +50,7 @@ BAD_FILES = {
     "noise called parquet": ("t.parquet", b"\0\1\2\3" * 9, "not a Parquet file; export it again"),
     "half a parquet": ("t.parquet", parquet_bytes(a=[1, 2])[:-30], "damaged or incomplete Parquet"),
     "semicolons and commas": ("t.csv", b"a;b,c\n1;2;3\n", "line 2: 1 field where the first line names 2"),
-    "unknown ending": ("t.xlsx", b"PK", r"ends in '.xlsx': a table ends in .csv, .tsv"),
+    "unknown ending": ("t.docx", b"PK", r"ends in '.docx': a table ends in .csv, .tsv"),
     "no ending": ("table", GOOD, "has no suffix: a table ends in .csv"),
 }
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from batchprop.cli.options import as_option_names
+from batchprop.data.standard_input import STDIN
 from batchprop.report.format import format_score
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.options import TrainOptions, to_words
@@ -176,8 +177,7 @@ def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequen
     if result.interrupted and result.options.checkpoint_every is not None:
         options = to_words(replace(result.options, resume=True))
         again = ["batchprop", "train", *map(str, tables), *options, "--out", str(folder)]
-        out.print(f"Resume with: {shlex.join(again)}", soft_wrap=True)
-    if tables:
-        out.print(
-            f"Predict with: {shlex.join(predict_words(folder, tables, result.options))}", soft_wrap=True
-        )
+        rows = ", with the same rows on standard input" if STDIN in tables else ""
+        out.print(f"Resume with: {shlex.join(again)}{rows}", soft_wrap=True)
+    if words := predict_words(folder, result):
+        out.print(f"Predict with: {shlex.join(words)}", soft_wrap=True)

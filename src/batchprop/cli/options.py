@@ -21,6 +21,12 @@ from batchprop.tabular.options import (
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+TABLES_HELP = (
+    "CSV, TSV or JSON lines (.csv, .tsv, .jsonl; also compressed, .gz or .zst), Parquet files, or workbooks "
+    "(.xlsx, .xls, .ods)"
+)
+"""What DATA may be, in the help."""
+
 # Options of commands that are not in the table, by their names in messages.
 _OWN = ("out", "force", "proba", "onnx", "image", "map", "keep", "number")
 

@@ -5,9 +5,18 @@ from pathlib import Path
 import typer
 
 from batchprop.cli.extras import require_tables
-from batchprop.cli.options import check_suffix, option, own_argument, own_option, with_parameters
+from batchprop.cli.options import (
+    TABLES_HELP,
+    check_suffix,
+    option,
+    own_argument,
+    own_option,
+    with_parameters,
+)
 from batchprop.cli.train import check_memory
 from batchprop.data.separators import check_separator
+from batchprop.errors import ParameterError
+from batchprop.tabular.options import SOURCE_OPTIONS
 
 EXAMPLES = """Examples:
 
@@ -18,6 +27,10 @@ batchprop predict flowers-model flowers.csv --proba --out answers.parquet
 batchprop predict flowers-model flowers.csv --number --keep petal_width,petal_length
 
 batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
+
+batchprop predict flowers-model --sql "SELECT * FROM 'flowers/*.parquet' WHERE petal_width > 1"
+
+cat flowers.csv | batchprop predict flowers-model -
 """
 
 
@@ -27,11 +40,13 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
     ),
     own_argument(
         "data",
-        list[Path],
+        list[Path] | None,
+        None,
         metavar="DATA",
-        help="CSV, TSV or Parquet files (text also compressed, .csv.gz or .csv.zst), a folder of such, or a "
-        "pattern; with the columns trained on, in any order.",
+        help=f"{TABLES_HELP}, a folder of such, or a pattern, with the columns trained on, in any order; "
+        "- is standard input.",
     ),
+    *(option(name, panel="") for name in SOURCE_OPTIONS),
     own_option("proba", bool, False, "--proba", help="Add the probability of each class, a column each."),
     own_option(
         "keep",
@@ -62,7 +77,10 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
 def predict(
     *,
     model: Path,
-    data: list[Path],
+    data: list[Path] | None,
+    sql: str | None,
+    database: str | None,
+    sheet: str | None,
     proba: bool,
     keep: str | None,
     number: bool,
@@ -77,10 +95,15 @@ def predict(
     the message names its position. A file is written completely or not at all.
     """
     with require_tables():
-        from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
+        from batchprop.cli.predict_command import PredictOptions, PredictSource, to_file, to_stdout
+        from batchprop.data.tables import check_source
         from batchprop.tabular.predictions import OUTPUT_DELIMITERS, read_kept
+    check_source(data or None, sql=sql, database=database, sheet=sheet)
+    if not data and sql is None:
+        raise ParameterError("DATA is missing: name the table to predict for, or give `sql`")
+    source = PredictSource(tuple(data or ()), sql, database, sheet)
     options = PredictOptions(
-        data, proba, read_kept(keep), number, check_memory(memory), check_separator(separator)
+        source, proba, read_kept(keep), number, check_memory(memory), check_separator(separator)
     )
     if out is None:
         to_stdout(model, options)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,17 +14,50 @@ from sklearn.pipeline import Pipeline
 from batchprop.cli.console import make_console
 from batchprop.cli.progress import ConsoleObserver
 from batchprop.data.files import expand_paths
+from batchprop.data.memory import default_memory
+from batchprop.data.standard_input import STDIN
+from batchprop.data.tables import Table, describe_copy, open_files, open_query
 from batchprop.errors import DataError
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
 from batchprop.tabular.predictions import csv_appender, predict_blocks, prediction_writer
 
 
+class PredictSource(NamedTuple):
+    """The table to predict for.
+
+    Attributes:
+        paths: files, folders and patterns.
+        sql: a query in place of them.
+        database: the URL of the database to query.
+        sheet: the sheet of workbooks.
+    """
+
+    paths: tuple[Path, ...]
+    sql: str | None = None
+    database: str | None = None
+    sheet: str | None = None
+
+    @contextmanager
+    def open(self, memory: int | None, observer: Observer) -> Iterator[Table]:
+        """Yield the table, copied if it cannot be read in place."""
+        table = (
+            open_files(self.paths, self.sheet)
+            if self.sql is None
+            else open_query(self.sql, self.database, memory or default_memory())
+        )
+        what = describe_copy(self.paths, self.sql)
+        with ExitStack() as stack:
+            with nullcontext() if what is None else observer.watch_pass(what, None):
+                opened = stack.enter_context(table)
+            yield opened
+
+
 class PredictOptions(NamedTuple):
     """What to predict and to write.
 
     Attributes:
-        tables: files, folders and patterns.
+        source: the table.
         proba: whether to add probabilities.
         keep: columns of the tables to copy.
         number: whether to number the rows.
@@ -32,27 +65,30 @@ class PredictOptions(NamedTuple):
         separator: between the fields of CSV files, if given.
     """
 
-    tables: Sequence[Path]
+    source: PredictSource
     proba: bool
     keep: Sequence[str]
     number: bool
     memory: int | None
     separator: str | None
 
-    def predict(
-        self, model: Pipeline, files: Sequence[Path], observer: Observer
-    ) -> AbstractContextManager[Iterator[pd.DataFrame]]:
+    @contextmanager
+    def predict(self, model: Pipeline, observer: Observer) -> Iterator[Iterator[pd.DataFrame]]:
         """Predict the rows in blocks."""
-        return predict_blocks(
-            model,
-            files,
-            proba=self.proba,
-            keep=self.keep,
-            number=self.number,
-            memory=self.memory,
-            separator=self.separator,
-            observer=observer,
-        )
+        with (
+            self.source.open(self.memory, observer) as table,
+            predict_blocks(
+                model,
+                table,
+                proba=self.proba,
+                keep=self.keep,
+                number=self.number,
+                memory=self.memory,
+                separator=self.separator,
+                observer=observer,
+            ) as tables,
+        ):
+            yield tables
 
 
 def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> int:
@@ -70,12 +106,13 @@ def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> 
     Raises:
         BatchpropError: for any failure; nothing is written then.
     """
-    files = expand_paths(options.tables)
+    paths = options.source.paths
+    files = () if options.source.sql is not None or STDIN in paths else expand_paths(paths)
     with atomic_file(out, force=force, parameter="out", tables=files) as part:
         pipeline, count = load_pipeline(model), 0
         observer = ConsoleObserver(make_console())
         with (
-            options.predict(pipeline, files, observer) as tables,
+            options.predict(pipeline, observer) as tables,
             write_errors(out),
             prediction_writer(part) as write,
         ):
@@ -101,8 +138,7 @@ def to_stdout(model: Path, options: PredictOptions) -> None:
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
     write = csv_appender(_write_stdout)
-    files, observer = expand_paths(options.tables), ConsoleObserver(console)
-    with options.predict(pipeline, files, observer) as tables:
+    with options.predict(pipeline, ConsoleObserver(console)) as tables:
         for table in tables:
             write(table)
 

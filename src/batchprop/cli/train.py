@@ -7,6 +7,7 @@ import typer
 
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
+    TABLES_HELP,
     check_target_given,
     option,
     own_argument,
@@ -14,7 +15,7 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
-from batchprop.tabular.options import FILES, make_options, option_table
+from batchprop.tabular.options import FILES, SOURCE_OPTIONS, make_options, option_table
 
 EXAMPLES = """Examples:
 
@@ -31,6 +32,10 @@ batchprop train houses.parquet --target price --engine numpy --out numpy-model
 batchprop train data/*.parquet --target sold --checkpoint-every 5min --memory 4GB
 
 batchprop train data/*.parquet --target sold --resume
+
+batchprop train --sql "SELECT * FROM 'data/*.parquet' WHERE price > 0" --target price
+
+cat flowers.csv | batchprop train - --target species
 """
 
 
@@ -40,8 +45,7 @@ batchprop train data/*.parquet --target sold --resume
         list[Path] | None,
         None,
         metavar="DATA",
-        help="CSV, TSV or Parquet files (text also compressed, .csv.gz or .csv.zst), or a folder of such. "
-        "Without it: the digits.",
+        help=f"{TABLES_HELP}, or a folder of such; - is standard input. Without it: --sql, or the digits.",
     ),
     *map(option, option_table()),
     own_option(
@@ -64,13 +68,18 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     --checkpoint-every, --resume continues the training.
     """
     with require_tables():
-        options = make_options(digits=not data, saves=values["resume"], **parse_values(values))
-    check_target_given(data[0] if data else None, values, "predict")
+        from batchprop.data.tables import check_source
+
+        check_source(data or None, **{name: values[name] for name in SOURCE_OPTIONS})
+        has_table = bool(data) or values["sql"] is not None
+        options = make_options(digits=not has_table, saves=values["resume"], **parse_values(values))
+    check_target_given((data or ["--sql"])[0] if has_table else None, values, "predict")
     check_memory(options.memory)
     with require_tables():
         from batchprop.cli.train_command import train_command
     tables = tuple(data) if data else None
-    raise typer.Exit(train_command(tables, options, out or Path(f"{_name(data)}-model"), force=force))
+    out = out or Path(f"{_name(data) if data or options.sql is None else 'query'}-model")
+    raise typer.Exit(train_command(tables, options, out, force=force))
 
 
 def _name(data: list[Path] | None) -> str:
@@ -78,6 +87,8 @@ def _name(data: list[Path] | None) -> str:
     if not data:
         return "digits"
     first = data[0]
+    if str(first) == "-":
+        return "table"
     if len(data) > 1 or set("*?[") & set(first.name):
         return first.resolve().parent.name or "table"
     if first.is_dir():

@@ -22,7 +22,7 @@ from batchprop.data.csv_types import (
     infer_csv_type,
     keep_text,
 )
-from batchprop.data.files import DELIMITERS, check_width, decompressed_size, file_state, file_suffix
+from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffix
 from batchprop.data.missing import USUAL, MissingWords, is_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
@@ -212,7 +212,6 @@ class CsvTable:
         files: the files.
         names: of the columns, as in the first file.
         kinds: what the columns hold, as far as they are read.
-        expected_rows: about how many rows there are, once the first ones are read.
     """
 
     def __init__(
@@ -227,7 +226,7 @@ class CsvTable:
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
-        self.names, self.expected_rows, self._rejected, self._missing = first.names, 0, rejected, missing
+        self.names, self._rejected, self._missing = first.names, rejected, missing
         number = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [number[name] for name in file.names] for file in self.files}
         self.kinds = [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names]
@@ -255,8 +254,6 @@ class CsvTable:
         for i, file in enumerate(self.files):
             for rows in file.rows(self._rejected):
                 table, fits = self._typed(file, rows)
-                if not n_read:
-                    self.expected_rows = self._extrapolate(rows)
                 is_settled = is_settled and (fits or not n_read)
                 n_read += table.num_rows
                 if is_settled:
@@ -355,10 +352,6 @@ class CsvTable:
         while self._columns(file, rows, [*kinds[:column], kind, *kinds[column + 1 :]]) is None:
             kind = CsvType(kind.rank + 1, kind.known)
         return kind
-
-    def _extrapolate(self, rows: CsvRows) -> int:
-        n_bytes = sum(decompressed_size(file.path) for file in self.files)
-        return int(len(rows.begins) * max(n_bytes / len(rows.content), 1.0))
 
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:

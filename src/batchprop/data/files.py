@@ -21,7 +21,9 @@ Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 PARQUET_SUFFIXES = (".parquet", ".pq")
-SUFFIXES = (*DELIMITERS, *PARQUET_SUFFIXES)
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+SUFFIXES = (*DELIMITERS, *PARQUET_SUFFIXES, *JSON_SUFFIXES, *WORKBOOK_SUFFIXES)
 
 MAX_COMPRESSION_RATIO = 200
 """A compressed file that grows more than this is refused as a decompression bomb; tables reach 3 to 30."""
@@ -32,6 +34,32 @@ MAX_COLUMNS = 100_000
 _BUFFER = 1 << 20
 _ALWAYS_ALLOWED_BYTES = 1 << 26  # up to 64 MiB any ratio is harmless
 _PATTERN = re.compile(r"[*?\[]")
+_READERS = {
+    ".arrow": "read_feather",
+    ".dta": "read_stata",
+    ".feather": "read_feather",
+    ".h5": "read_hdf",
+    ".orc": "read_orc",
+    ".pkl": "read_pickle",
+    ".sas7bdat": "read_sas",
+    ".sav": "read_spss",
+    ".xml": "read_xml",
+}
+_REMEDIES = {
+    ".json": 'write each object of it in a line of its own: python -c "import json; [print(json.dumps(row)) '
+    'for row in json.load(open({name!r}))]" > {stem}.jsonl',
+    ".txt": "rename it to end in .csv, or in .tsv if tabs are between its fields",
+    ".zip": "unpack it, and name what is in it",
+    **dict.fromkeys(
+        (".db", ".sqlite", ".sqlite3"), "query it: database='sqlite:///{name}' and sql='SELECT * FROM table'"
+    ),
+    **{
+        suffix: f'convert it: python -c "import pandas; pandas.{reader}({{name!r}}).to_parquet('
+        "'{stem}.parquet')\""
+        for suffix, reader in _READERS.items()
+    },
+}
+"""What to do with a file that cannot be read, by its suffix."""
 _MAGIC = {
     b"PAR1": "a Parquet file: rename it to end in .parquet",
     b"PK\x03\x04": "a zip archive or an Excel workbook: export it as CSV",
@@ -56,12 +84,24 @@ def file_suffix(path: Path) -> str:
     if last not in COMPRESSIONS:
         return last
     inner = Path(path.stem).suffix.lower()
-    return inner if inner in DELIMITERS else inner + last
+    return inner if inner in DELIMITERS or inner in JSON_SUFFIXES else inner + last
 
 
 def get_delimiter(path: Path) -> str | None:
-    """Return the delimiter of a file by its suffix; None for Parquet."""
+    """Return the delimiter of a file by its suffix; None for a format that has none."""
     return DELIMITERS.get(file_suffix(path))
+
+
+def file_format(path: Path) -> str:
+    """Return the format of a file by its suffix.
+
+    >>> [file_format(Path(name)) for name in ("a.tsv.gz", "a.jsonl", "a.ods", "a.pq")]
+    ['text with tabs', 'json', 'workbook', 'parquet']
+    """
+    suffix = file_suffix(path)
+    if suffix in DELIMITERS:
+        return "text with commas" if DELIMITERS[suffix] == "," else "text with tabs"
+    return "json" if suffix in JSON_SUFFIXES else "workbook" if suffix in WORKBOOK_SUFFIXES else "parquet"
 
 
 def check_width(columns: int, path: Path) -> None:
@@ -81,9 +121,12 @@ def check_width(columns: int, path: Path) -> None:
 def check_file(path: Path) -> None:
     """Refuse a path that is missing, empty, a folder, or has no suffix of a table."""
     if path.is_dir():
-        raise DataError(f"{path} is a folder: name a CSV, TSV or Parquet file in it")
+        raise DataError(f"{path} is a folder: name a CSV, TSV, JSON lines or Parquet file in it")
     if file_suffix(path) not in SUFFIXES:
         suffix = file_suffix(path)
+        if suffix in _REMEDIES and path.exists():
+            remedy = _REMEDIES[suffix].format(name=str(path), stem=path.stem)
+            raise DataError(f"{path} ends in {suffix!r}, and is not read as it is: {remedy}")
         problem = f"ends in {suffix!r}" if suffix else "has no suffix"
         compressed = " or ".join(COMPRESSIONS)
         raise DataError(
@@ -152,7 +195,9 @@ def expand_paths(paths: Paths) -> tuple[Path, ...]:
     """
     files = tuple(file for path in as_paths(paths) for file in _expand(path))
     if not files:
-        raise DataError("no file is named: name a CSV, TSV or Parquet file, a folder or a pattern")
+        raise DataError(
+            "no file is named: name a CSV, TSV, JSON lines or Parquet file, a folder or a pattern"
+        )
     for file in files:
         check_file(file)
     _check_one_kind(files)
@@ -200,7 +245,7 @@ def _natural_sort_key(path: Path) -> list[tuple[str, int]]:
 
 
 def _check_one_kind(files: tuple[Path, ...]) -> None:
-    kinds = {get_delimiter(file): file for file in files}
+    kinds = {file_format(file): file for file in files}
     if len(kinds) > 1:
         first, second, *_ = kinds.values()
         raise DataError(

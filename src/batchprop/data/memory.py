@@ -7,11 +7,13 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile, parse
-from batchprop.data.files import Paths, decompressed_size, expand_paths, get_delimiter
+from batchprop.data.files import Paths, decompressed_size, get_delimiter
 from batchprop.data.parquet import ParquetFile, read_parquet_footer
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import check_separator
+from batchprop.data.tables import open_files
 from batchprop.errors import ParameterError
 
 _UNITS = {"": 1, "B": 1}
@@ -98,7 +100,7 @@ def _free(group: Path) -> int | None:
     return None
 
 
-def table_bytes(paths: Paths, separator: str | None = None) -> int:
+def table_bytes(paths: Paths | ConvertedTable, separator: str | None = None) -> int:
     """Estimate the memory that a table takes in bytes, from its footers or its first megabytes.
 
     Args:
@@ -109,13 +111,17 @@ def table_bytes(paths: Paths, separator: str | None = None) -> int:
         DataError: there is no such table.
         ParameterError: paths is not a path, or holds something that is not one.
     """
-    files = expand_paths(paths)
-    if get_delimiter(files[0]) is None:
-        return sum(_parquet_bytes(read_parquet_footer(file)) for file in files)
-    return sum(_csv_bytes(CsvFile(file, check_separator(separator))) for file in files)
+    with open_files(paths) as files:
+        if isinstance(files, ConvertedTable):
+            return sum(map(_parquet_bytes, files.files))
+        if get_delimiter(files[0]) is None:
+            return sum(_parquet_bytes(read_parquet_footer(file)) for file in files)
+        return sum(_csv_bytes(CsvFile(file, check_separator(separator))) for file in files)
 
 
-def exceeds_memory(paths: Paths, memory: int | None = None, separator: str | None = None) -> bool:
+def exceeds_memory(
+    paths: Paths | ConvertedTable, memory: int | None = None, separator: str | None = None
+) -> bool:
     """Whether training on a table in memory would exceed a budget in bytes; None is the default budget."""
     return WORKING_FACTOR * table_bytes(paths, separator) > (memory or default_memory())
 

@@ -47,6 +47,7 @@ class ParquetFile(NamedTuple):
         long_decimals: the columns of decimals that no number holds exactly.
         has_lines: whether a column holds each row's line in ``display_path``.
         constants: the value of each column that the names of its folders give.
+        unit: what the numbers of its rows count in ``display_path``, "line" or "row".
     """
 
     path: Path
@@ -57,6 +58,7 @@ class ParquetFile(NamedTuple):
     has_lines: bool = False
     constants: Mapping[str, pa.Scalar] = MappingProxyType({})
     long_decimals: frozenset[str] = frozenset()
+    unit: str = "row"
 
 
 class RowGroup(NamedTuple):
@@ -140,8 +142,23 @@ def _check_chunks(file: pyarrow.parquet.ParquetFile) -> None:
             _ = columns.column(i).path_in_schema  # raises if it is not UTF-8
 
 
-def open_converted(path: Path, display_path: Path, types: dict[str, pa.DataType]) -> ParquetFile:
-    """Read the footer of a Parquet file that was converted from CSV."""
+def open_converted(
+    path: Path,
+    display_path: Path,
+    types: dict[str, pa.DataType],
+    *,
+    numbered: bool = True,
+    unit: str = "line",
+) -> ParquetFile:
+    """Read the footer of a Parquet file that was converted from another format.
+
+    Args:
+        path: the file.
+        display_path: the origin of its rows.
+        types: the type of each column of the table, in the order of the file.
+        numbered: whether the last column holds each row's number in ``display_path``.
+        unit: what these numbers count.
+    """
     with open_parquet_file(path) as file:
         metadata = file.metadata
     names = {name: str(i) for i, name in enumerate(types)}
@@ -151,7 +168,8 @@ def open_converted(path: Path, display_path: Path, types: dict[str, pa.DataType]
         metadata,
         names,
         {name: simplified_type(kind) for name, kind in types.items()},
-        has_lines=True,
+        has_lines=numbered,
+        unit=unit,
     )
 
 
@@ -283,13 +301,13 @@ class RowGroups:
         rows = np.concatenate(chunks)
         if not len(rows):
             return group
-        for row in (group.first_row + rows + 1).tolist():
+        for row in _numbers_in_file(group)[rows].tolist():
             rejected.add(
                 group.file.display_path,
                 row,
                 f"its target {target!r} is missing",
                 remedy="fill it in",
-                unit="row",
+                unit=group.file.unit,
             )
         return group._replace(rejected=rows)
 
@@ -305,10 +323,7 @@ class RowGroups:
     def row_numbers(self, partition: int) -> npt.NDArray[np.intp]:
         """Return the line of each row of a partition, or its row number in the file, counted from 1."""
         group = self.groups[partition]
-        if group.file.has_lines:
-            with parquet_errors(group.file.path), pyarrow.parquet.ParquetFile(group.file.path) as file:
-                return np.asarray(file.read_row_group(group.number, columns=[LINE])[LINE].to_numpy())
-        rows = group.first_row + np.arange(group.rows) + 1
+        rows = _numbers_in_file(group)
         return rows if group.rejected is None else np.delete(rows, group.rejected)
 
 
@@ -319,6 +334,14 @@ def _with_exact_numbers(file: ParquetFile, names: Collection[str]) -> ParquetFil
 
 def _simplify_as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return simplify_exactly(column) if pa.types.is_string(kind) else simplify(column)
+
+
+def _numbers_in_file(group: RowGroup) -> npt.NDArray[np.intp]:
+    """Return the line or row number of each row of a row group, counted from 1."""
+    if not group.file.has_lines:
+        return np.asarray(group.first_row + np.arange(group.rows) + 1)
+    with parquet_errors(group.file.path), pyarrow.parquet.ParquetFile(group.file.path) as file:
+        return np.asarray(file.read_row_group(group.number, columns=[LINE])[LINE].to_numpy())
 
 
 def _dictionary_bytes(column: pyarrow.parquet.ColumnChunkMetaData) -> int:

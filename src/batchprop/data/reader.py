@@ -1,6 +1,6 @@
 """Tables from CSV, TSV and Parquet files, with a one-line error for a file that cannot be read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +10,21 @@ import pandas as pd
 import pyarrow as pa
 
 from batchprop.data.arrow import map_columns, simplify, to_pandas
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import LINE, CsvTable
-from batchprop.data.files import Paths, check_file, check_rows, expand_paths, get_delimiter
+from batchprop.data.files import Paths, check_file, check_rows, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.missing import USUAL, MissingWords
-from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
+from batchprop.data.parquet import (
+    ParquetFile,
+    RowGroups,
+    add_folder_columns,
+    check_columns,
+    read_parquet_footer,
+)
 from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
+from batchprop.data.tables import open_files
 from batchprop.errors import DataError
 
 _CHUNK_ROWS = 1 << 20
@@ -27,7 +35,8 @@ def read_table(path: str | Path, *, text: Collection[str] = (), separator: str |
 
     Args:
         path: a file that ends in .csv, .tsv or .tab (UTF-8, names in the first line), such a file compressed
-            with gzip or zstd (.csv.gz, .csv.zst), or .parquet or .pq.
+            with gzip or zstd (.csv.gz, .csv.zst), .parquet or .pq, .jsonl or .ndjson (also compressed), or
+            a workbook, .xlsx, .xls or .ods, whose first sheet is read.
         text: columns of a CSV file to read as text, exactly as the file has it; only an empty field is
             missing. A file of one row, for example, does not show whether 1 is a code or the number 1. In a
             Parquet file, decimals of more digits than float64 holds, too.
@@ -65,9 +74,10 @@ class LoadedTable(NamedTuple):
         frame: the rows ``(n,)``, numbered from 0.
         files: the files.
         file_index: the index in ``files`` of each row's file ``(n,)``.
-        unit: what ``row_numbers`` counts: "line" in text files, "row" in Parquet files.
+        unit: what ``row_numbers`` counts: "line" in CSV files and JSON lines, "row" elsewhere.
         row_numbers: the line or row number of each row in its file ``(n,)``, counted from 1.
         skipped: the skipped rows.
+        from_text: whether the rows come from CSV files, in which numbers are spelled.
     """
 
     frame: pd.DataFrame
@@ -76,6 +86,7 @@ class LoadedTable(NamedTuple):
     unit: str
     row_numbers: npt.NDArray[np.intp]
     skipped: RejectedRows
+    from_text: bool = False
 
 
 def read_file(
@@ -94,7 +105,7 @@ def read_file(
 
 
 def read_tables(
-    paths: Paths,
+    paths: Paths | ConvertedTable,
     target: str | None = None,
     *,
     text: Collection[str] = (),
@@ -107,7 +118,7 @@ def read_tables(
 
     Args:
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
-            and the same columns in any order.
+            and the same columns in any order. Or a table that was copied from elsewhere.
         target: the column to predict; a row without it is a bad row.
         text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
@@ -132,26 +143,33 @@ def read_tables(
     [['cat', 4.0], ['dog', 25.5]]
     """
     rejected = RejectedRows(on_bad_row, max_skipped)
-    return _read(expand_paths(paths), target, rejected, text, separator, missing)
+    return _read(paths, target, rejected, text, separator, missing)
 
 
 def _read(
-    files: tuple[Path, ...],
+    paths: Paths | ConvertedTable,
     target: str | None,
     rejected: RejectedRows,
     text: Collection[str],
     separator: str | None,
     missing: MissingWords | None,
 ) -> LoadedTable:
-    lines = get_delimiter(files[0]) is not None
-    if lines:
-        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
-        table, file_index, row_numbers = _read_csv_files(texts, target, text)
-    else:
-        table, file_index, row_numbers = _read_parquet_files(files, target, rejected, text, missing)
+    with open_files(paths) as source:
+        if isinstance(source, ConvertedTable):
+            source.add_rejected(rejected)
+            files, parquet = source.origins, source.files
+        else:
+            files = source
+            parquet = tuple(map(read_parquet_footer, files)) if get_delimiter(files[0]) is None else ()
+        if parquet:
+            table, file_index, row_numbers = _read_parquet_files(parquet, target, rejected, text, missing)
+        else:
+            texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
+            table, file_index, row_numbers = _read_csv_files(texts, target, text)
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
-    return LoadedTable(to_pandas(table), files, file_index, "line" if lines else "row", row_numbers, rejected)
+    unit = parquet[0].unit if parquet else "line"
+    return LoadedTable(to_pandas(table), files, file_index, unit, row_numbers, rejected, not parquet)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -171,20 +189,21 @@ def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str]) 
 
 
 def _read_parquet_files(
-    files: tuple[Path, ...],
+    files: Sequence[ParquetFile],
     target: str | None,
     rejected: RejectedRows,
     text: Collection[str],
     missing: MissingWords | None,
 ) -> _Read:
-    groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text), text)
+    groups = RowGroups(add_folder_columns(files, target, text=text), text)
     check_columns(groups.names, target)
     if target is not None:
         groups.drop_missing_target(target, rejected, missing)
     partitions = range(len(groups.groups))
     parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
+    paths = [file.path for file in files]
     file_index = np.repeat(
-        [files.index(group.file.path) for group in groups.groups], [group.n_rows for group in groups.groups]
+        [paths.index(group.file.path) for group in groups.groups], [group.n_rows for group in groups.groups]
     ).astype(np.intp)
     row_numbers = np.concatenate([np.empty(0, np.intp), *map(groups.row_numbers, partitions)])
     return pa.concat_tables(parts) if parts else pa.table({}), file_index, row_numbers

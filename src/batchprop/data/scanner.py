@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchprop.data.arrow import to_pandas
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvTable
-from batchprop.data.csv_to_parquet import TemporaryDirectory, csv_to_parquet
+from batchprop.data.csv_to_parquet import csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
@@ -21,6 +22,8 @@ from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns,
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
+from batchprop.data.tables import copy_files
+from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ _REMEDY = (
 
 
 def scan(
-    paths: Paths,
+    paths: Paths | ConvertedTable,
     target: str | None = None,
     weights: str | None = None,
     *,
@@ -52,12 +55,13 @@ def scan(
 ) -> TableScan:
     r"""Scan a table that may be larger than memory, to read it in blocks of rows afterwards.
 
-    Parquet files are read in place. CSV and TSV files, also compressed, are converted to Parquet once, in a
-    temporary folder that is removed with the scan; it takes a third to a half of the size of the text.
+    Parquet files are read in place. CSV, TSV and JSON lines, also compressed, and workbooks are converted to
+    Parquet once, in a temporary folder that is removed with the scan; it takes a third to a half of the size
+    of the text.
 
     Args:
         paths: a file, a folder, a pattern such as "data/*.parquet", or a list of these; all files have one
-            format and the same columns in any order.
+            format and the same columns in any order. Or a table that was copied from elsewhere.
         target: the column to predict; a row without it is a bad row.
         weights: the column of sample weights.
         text: columns to read as text, regardless of their values, as in ``read_table``.
@@ -88,10 +92,17 @@ def scan(
     """
     rejected = RejectedRows(on_bad_row, max_skipped)
     budget = default_memory() if memory is None else parse_memory(memory)
-    files = expand_paths(paths)
-    folder = None
-    if get_delimiter(files[0]) is None:
-        groups = RowGroups(add_folder_columns([*map(read_parquet_footer, files)], target, text=text), text)
+    copied = paths if isinstance(paths, ConvertedTable) else None
+    files, folder = ((), None) if isinstance(paths, ConvertedTable) else (expand_paths(paths), None)
+    if copied is None and (copied := copy_files(files)) is not None:
+        # What is copied for this scan is removed with it.
+        folder = copied.folder
+    if copied is not None:
+        copied.add_rejected(rejected)
+        files = copied.origins
+    if copied is not None or get_delimiter(files[0]) is None:
+        parquet = map(read_parquet_footer, files) if copied is None else copied.files
+        groups = RowGroups(add_folder_columns([*parquet], target, text=text), text)
         check_columns(groups.names, target, weights)
         if target is not None:
             groups.drop_missing_target(target, rejected, missing)
@@ -106,7 +117,9 @@ def scan(
     rows = sum(group.n_rows for group in groups.groups)
     rejected.check_share(rows + len(rejected))
     check_rows(files[0], rows)
-    return TableScan(groups, rejected, target, weights, files=files, memory=budget, folder=folder)
+    return TableScan(
+        groups, rejected, target, weights, files=files, memory=budget, folder=folder, source=copied or files
+    )
 
 
 class TableScan:
@@ -115,7 +128,8 @@ class TableScan:
     Rows are numbered from 0, in the order of the files; skipped rows have no number.
 
     Attributes:
-        files: the files of the table.
+        files: the files of the table; of a copied one, what the rows come from.
+        source: the files, or the copied table.
         names: the columns.
         target: the column to predict, or None.
         weights: the column of sample weights, or None.
@@ -135,12 +149,13 @@ class TableScan:
         files: tuple[Path, ...],
         memory: int,
         folder: TemporaryDirectory | None,
+        source: tuple[Path, ...] | ConvertedTable,
     ) -> None:
         self._row_groups, self._folder = groups, folder
         self._preprocessor: Pipeline | None = None
         self._read_target: Callable[[pd.Series], npt.NDArray[Any]] | None = None
         self.files, self.names, self.target, self.weights = files, tuple(groups.names), target, weights
-        self.skipped, self.memory = skipped, memory
+        self.skipped, self.memory, self.source = skipped, memory, source
         self.partitions = tuple(group.n_rows for group in groups.groups)
         self._first_rows = np.cumsum([0, *self.partitions]).tolist()
         self.n_rows: int = self._first_rows[-1]
@@ -185,6 +200,7 @@ class TableScan:
             files=self.files,
             memory=self.memory,
             folder=self._folder,
+            source=self.source,
         )
         other._preprocessor, other._read_target = preprocessor, read_target
         return other
@@ -251,7 +267,7 @@ class TableScan:
     def row_numbers(self, partition: int) -> tuple[Path, str, npt.NDArray[np.intp]]:
         """Return the file of a partition, "line" or "row", and the number of each of its rows there."""
         file = self._row_groups.groups[partition].file
-        return file.display_path, "line" if file.has_lines else "row", self._row_groups.row_numbers(partition)
+        return file.display_path, file.unit, self._row_groups.row_numbers(partition)
 
     @property
     def partition_bytes(self) -> int:

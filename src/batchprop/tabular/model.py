@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pandas as pd
 
-from batchprop.data.files import as_paths, expand_paths
+from batchprop.data.files import as_paths
 from batchprop.data.frames import read_frame
 from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.names import normalize_columns
+from batchprop.data.tables import check_source, open_files, open_query
 from batchprop.errors import DataError, ModelError, RowError
 from batchprop.files import file_lock
 from batchprop.tabular.evaluation import Evaluation
@@ -79,8 +80,11 @@ class TrainedModel:
 
     def predict(
         self,
-        data: Data,
+        data: Data | None = None,
         *,
+        sql: str | None = None,
+        database: str | None = None,
+        sheet: str | None = None,
         proba: bool = False,
         keep: str | Iterable[str] | None = None,
         number: bool = False,
@@ -91,7 +95,10 @@ class TrainedModel:
 
         Args:
             data: files, a folder or a pattern, or a data frame (n rows) of pandas, polars, pyarrow or another
-                library that narwhals knows, with the training columns in any order.
+                library that narwhals knows, with the training columns in any order. None with ``sql``.
+            sql: a query whose rows are predicted for, as "SELECT * FROM 'data/*.parquet'".
+            database: the URL of the database to query, as for ``train_table``.
+            sheet: the sheet of workbooks to read; the first by default.
             proba: add the probability of each class.
             keep: columns of the data to put before the predictions, as ["id", "name"] or "id,name". With the
                 target among them, the predictions are "predicted TARGET".
@@ -107,30 +114,38 @@ class TrainedModel:
 
         Raises:
             DataError: a column is missing, or a row cannot be read or holds a value that is not allowed.
-            ParameterError: data is neither a table nor the name of one; ``proba`` is set for a model that
-                predicts numbers.
+            ParameterError: data is neither a table nor the name of one, or there is a query, too;
+                ``proba`` is set for a model that predicts numbers.
 
         Warns:
             UnseenValueWarning: rows hold values that the training had not.
         """
         names = read_kept(keep)
         budget = None if memory is None else parse_memory(memory)
+        check_source(data, sql=sql, database=database, sheet=sheet)
         if isinstance(data, pd.DataFrame):
             return self._predict_table(data, budget, names, proba=proba, number=number)
         if (frame := read_frame(data)) is not None:
             table = frame_to_pandas(frame, names)
             predictions = self._predict_table(table, budget, names, proba=proba, number=number)
             return restore_frame(predictions, frame, data)
-        files = expand_paths(as_paths(data, "data", or_frame=True))
-        with predict_blocks(
-            self.pipeline,
-            files,
-            proba=proba,
-            keep=names,
-            number=number,
-            memory=budget,
-            separator=separator,
-        ) as tables:
+        table = (
+            open_files(as_paths(data, "data", or_frame=True), sheet)
+            if sql is None
+            else open_query(sql, database, budget or default_memory())
+        )
+        with (
+            table as files,
+            predict_blocks(
+                self.pipeline,
+                files,
+                proba=proba,
+                keep=names,
+                number=number,
+                memory=budget,
+                separator=separator,
+            ) as tables,
+        ):
             return pd.concat(list(tables), ignore_index=True)
 
     def _predict_table(

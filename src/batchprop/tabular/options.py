@@ -27,6 +27,7 @@ from typing import (
     get_type_hints,
 )
 
+from batchprop.data.database_urls import redact_url
 from batchprop.data.names import normalize_name
 from batchprop.data.separators import check_separator
 from batchprop.engines.auto import Workload, choose_engine
@@ -197,6 +198,29 @@ class TrainOptions:
 
     target: Annotated[
         str | None, Option("The column to predict; needed with DATA.", TABLE, metavar="COLUMN")
+    ] = None
+    sql: Annotated[
+        str | None,
+        Option(
+            "A query in place of DATA, as \"SELECT * FROM 'data/*.parquet' WHERE price > 0\": one SELECT "
+            "over CSV, Parquet and JSON files, or in --database.",
+            TABLE,
+            metavar="QUERY",
+            default="DATA",
+        ),
+    ] = None
+    database: Annotated[
+        str | None,
+        Option(
+            "The database in which --sql is run: sqlite:///flowers.db, or postgresql://user@host/database.",
+            TABLE,
+            metavar="URL",
+            default="files",
+        ),
+    ] = None
+    sheet: Annotated[
+        str | None,
+        Option("The sheet of workbooks to read.", TABLE, metavar="NAME", default="the first"),
     ] = None
     task: Annotated[
         TaskOption,
@@ -707,10 +731,14 @@ class TrainOptions:
 
 _COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "type")
 
-_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "separator", "test")
+SOURCE_OPTIONS = ("sql", "database", "sheet")
+"""What names a table that is no file, or a part of one."""
+
+_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "separator", "test", "sheet")
 """Options that need a table of the user's."""
 
 SPLIT_OPTIONS = (
+    *SOURCE_OPTIONS,
     "target",
     "weights",
     "drop",
@@ -842,6 +870,14 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 """How values are read that may have several forms in Python."""
 
 
+_TEXTS = {
+    "sql": "a query, as \"SELECT * FROM 'flowers.csv'\"",
+    "database": "a URL, as 'sqlite:///flowers.db'",
+    "sheet": "the name of a sheet",
+}
+"""What options of text take that are no columns."""
+
+
 def _check_value(name: str, value: Any) -> None:
     """Check one value: by its choices, by the estimator's constraint, or by its type and range."""
     from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS
@@ -864,7 +900,7 @@ def _check_value(name: str, value: Any) -> None:
         valid = _is_number(value, Real) and option.low <= value <= option.high
         allowed = f"a number from {option.low:g} to {option.high:g}"
     else:
-        valid, allowed = isinstance(value, str), "the name of a column"
+        valid, allowed = isinstance(value, str), _TEXTS.get(name, "the name of a column")
     if not valid:
         raise ParameterError(f"{name}={value!r} is not allowed: give {allowed}")
 
@@ -896,7 +932,16 @@ def option_types() -> dict[str, Any]:
 def to_dict(options: TrainOptions) -> dict[str, Any]:
     """Return options as JSON values."""
     values = {name: getattr(options, name) for name in option_table()}
-    return values | {"test": describe_test(options.test), "test_fraction": options.test_share}
+    return values | {
+        "test": describe_test(options.test),
+        "test_fraction": options.test_share,
+        "database": describe_database(options.database),
+    }
+
+
+def describe_database(url: str | None) -> str | None:
+    """Return the URL of a database as others may see it, without passwords."""
+    return None if url is None else redact_url(url)
 
 
 def describe_test(test: Any) -> Any:
@@ -915,6 +960,7 @@ def to_words(options: TrainOptions) -> list[str]:
     words = list[str]()
     for name, option in option_table().items():
         value, flag = getattr(options, name), f"--{name.replace('_', '-')}"
+        value = describe_database(value) if name == "database" else value
         if value is None or value == getattr(TrainOptions, name):
             continue
         if isinstance(value, bool):
@@ -925,6 +971,16 @@ def to_words(options: TrainOptions) -> list[str]:
             # Of hidden layers there may be none, and no word but the empty one may mean "missing".
             words += [flag, format_text(value) if value or name == "hidden" else ""]
     return words
+
+
+def source_words(options: TrainOptions) -> list[str]:
+    """Return the words of the command line that say where a table is that is no file, and how it is read.
+
+    >>> source_words(TrainOptions(target="price", sql="SELECT * FROM 'a.csv'"))
+    ['--sql', "SELECT * FROM 'a.csv'"]
+    """
+    given = {name: getattr(options, name) for name in (*SOURCE_OPTIONS, "separator")}
+    return to_words(TrainOptions(**given))
 
 
 def format_text(value: Any) -> str:

@@ -18,12 +18,13 @@ from batchprop.data.memory import default_memory, exceeds_memory
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
+from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
-from batchprop.tabular.training_table import column_names
+from batchprop.tabular.training_table import table_names
 from batchprop.tabular.unseen import UnseenCounter
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
@@ -224,7 +225,7 @@ class TableRows(NamedTuple):
 @contextmanager
 def predict_blocks(
     model: Pipeline,
-    files: Sequence[Path],
+    files: Table,
     *,
     proba: bool = False,
     keep: Sequence[str] = (),
@@ -255,7 +256,7 @@ def predict_blocks(
     observer = observer or Observer()
     if proba:
         check_proba(model)
-    kinds, names = model["columns"].kinds, column_names(files[0], separator)
+    kinds, names = model["columns"].kinds, table_names(files, separator)
     model["columns"].check_names(names)
     # As text, they stay as the file spells them.
     text, keep = keep, kept_columns(names, keep)
@@ -294,7 +295,7 @@ def _predict_rows(
 @contextmanager
 def iter_rows(
     model: Pipeline,
-    files: Sequence[Path],
+    files: Table,
     columns: Sequence[str],
     memory: int | None,
     observer: Observer,

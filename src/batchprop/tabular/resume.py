@@ -14,7 +14,7 @@ from batchprop.estimators.checkpoint_manager import read_epochs
 from batchprop.report.format import count_epochs
 from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.observer import Observer
-from batchprop.tabular.options import SPLIT_OPTIONS, TrainOptions, describe_test
+from batchprop.tabular.options import SPLIT_OPTIONS, TrainOptions, describe_database, describe_test
 
 RESUME_FILE = "resume.json"
 """A file next to the checkpoints: the initial memory budget, which depends on the machine, and the split."""
@@ -80,7 +80,7 @@ def _split_info(options: TrainOptions) -> dict[str, object]:
     """Return what decides the rows and columns to train on, as JSON."""
     values = {name: getattr(options, name) for name in SPLIT_OPTIONS}
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    return values | {"test": describe_test(options.test)}
+    return values | {"test": describe_test(options.test), "database": describe_database(options.database)}
 
 
 def _check_split(saved: object, options: TrainOptions, folder: Path) -> None:

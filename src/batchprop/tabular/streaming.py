@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.files import get_delimiter
 from batchprop.data.memory import exceeds_memory, table_bytes
 from batchprop.data.missing import MissingWords
@@ -22,6 +23,7 @@ from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
 from batchprop.data.sketches import QuantileSketch
 from batchprop.data.sources import BLOCK_ROWS, RowBlock
+from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
 from batchprop.tabular.observer import Observer
@@ -148,14 +150,14 @@ class TrainingSource:
             yield RowBlock(block.start_row, block.X[trains], block.y[trains], weights)
 
 
-def is_large(paths: tuple[Path, ...], memory: int, options: TrainOptions) -> bool:
+def is_large(paths: Table, memory: int, options: TrainOptions) -> bool:
     """Whether the table must be read in parts."""
     return exceeds_memory(paths, memory, options.separator)
 
 
 @contextmanager
 def scan_table(
-    paths: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
+    paths: Table, options: TrainOptions, memory: int, observer: Observer
 ) -> Iterator[tuple[TableScan, RowSplitter]]:
     """Find the partitions of a large table, and which rows to hold out; this converts text files.
 
@@ -188,7 +190,7 @@ def scan_table(
         yield table, RowSplitter(fractions, options, table.n_rows, cuts)
 
 
-def _scan(paths: tuple[Path, ...], options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
+def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
     read = partial(
         scan,
         paths,
@@ -212,8 +214,8 @@ def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
     """Return the shares of the rows that are held out: they stay in memory, so fewer of a huge table."""
     test = options.test_share or 0.0
     validation = VALIDATION_FRACTION * (1 - test)
-    held_out = table_bytes(table.files, options.separator) * (test + validation)
-    if isinstance(options.test, tuple):
+    held_out = table_bytes(table.source, options.separator) * (test + validation)
+    if isinstance(options.test, tuple | ConvertedTable):
         held_out += table_bytes(options.test, options.separator)
     factor = min(1.0, table.memory / HOLDOUT_MEMORY_DIVISOR / held_out)
     return SplitFractions(factor * test, factor * validation, factor)
@@ -322,7 +324,7 @@ def fit_preprocessing(
 
 def _check_fits(table: TableScan, rows: int, options: TrainOptions) -> None:
     """Refuse held-out rows that are far more than their share, as whole groups and times stay together."""
-    size = table_bytes(table.files, options.separator)
+    size = table_bytes(table.source, options.separator)
     most = 2 * table.memory / HOLDOUT_MEMORY_DIVISOR / size * table.n_rows + BLOCK_ROWS
     if rows > most and (options.group is not None or options.time is not None):
         kind = "group" if options.group is not None else "time"
@@ -403,7 +405,7 @@ class _TestRows(NamedTuple):
 
 
 def _read_test_rows(
-    source: tuple[Path, ...] | pd.DataFrame,
+    source: Table | pd.DataFrame,
     text: Sequence[str],
     memory: int,
     share: float,

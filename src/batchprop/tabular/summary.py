@@ -18,7 +18,7 @@ from batchprop.report.format import (
 )
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
-from batchprop.tabular.options import TrainOptions, to_dict
+from batchprop.tabular.options import TrainOptions, source_words, to_dict
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.schema import ColumnSchema
@@ -153,8 +153,8 @@ def _as_text(value: Any) -> str:
 def files_section(folder: Path, result: TrainingResult) -> Section:
     """List the files, and the command that predicts."""
     next_steps = {"Every matrix of one batch": ["batchprop", "look", str(folder)]}
-    if result.files:
-        next_steps["Predictions"] = predict_words(folder, result.files, result.options)
+    if words := predict_words(folder, result):
+        next_steps["Predictions"] = words
     files = FILES | ({SKIPPED: "the rows that were left out, and why"} if result.table.skipped else {})
     commands = tuple((what, shlex.join(words)) for what, words in next_steps.items())
     tables = (
@@ -164,11 +164,16 @@ def files_section(folder: Path, result: TrainingResult) -> Section:
     return Section("Files", (), tables)
 
 
-def predict_words(folder: Path, files: Sequence[Path], options: TrainOptions) -> list[str]:
-    """Return the command that predicts for the same table; for its first file, if it has many."""
+def predict_words(folder: Path, result: TrainingResult) -> list[str]:
+    """Return the command that predicts for the same table; for its first file, if it has many.
+
+    The digits, and a table in memory, have none.
+    """
+    files, source = result.files or (), source_words(result.options)
+    if not files and result.options.sql is None:
+        return []
     tables = files if len(files) <= _MAX_NAMED else files[:1]
-    reading = [] if options.separator is None else ["--separator", options.separator]
-    return ["batchprop", "predict", str(folder), *map(str, tables), *reading]
+    return ["batchprop", "predict", str(folder), *map(str, tables), *source]
 
 
 def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
+from batchprop.data.tables import check_source
 from batchprop.errors import OneClassWarning, ParameterError, warn
 from batchprop.tabular.cross_validation import cross_validate
 from batchprop.tabular.fit import fit, layer_sizes
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
-from batchprop.tabular.options import TrainOptions, make_options
+from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
 from batchprop.tabular.training_input import prepare
@@ -25,7 +26,7 @@ from batchprop.tabular.training_table import list_columns
 
 
 def train_table(
-    data: Data | None,
+    data: Data | None = None,
     *,
     target: str | None = None,
     checkpoints: str | PathLike[str] | None = None,
@@ -40,8 +41,9 @@ def train_table(
     early, with the best weights so far.
 
     Args:
-        data: CSV, TSV or Parquet files, a folder, a pattern, several of these, or a data frame of
-            pandas, polars, pyarrow or another library that narwhals knows; None for scikit-learn's digits.
+        data: CSV, TSV, JSON lines or Parquet files or workbooks, a folder, a pattern, several of these, or a
+            data frame of pandas, polars, pyarrow or another library that narwhals knows; None with ``sql``,
+            a query in place of data, and for scikit-learn's digits.
         target: the column to predict.
         checkpoints: a folder for checkpoints of the training; "checkpoint_every" is their interval, 5 minutes
             by default, and ``resume=True`` resumes from them. The folder is removed at the end.
@@ -73,14 +75,17 @@ def train_table(
     """
     exact = [name for name in (target, options.get("group")) if isinstance(name, str)]
     source, folder = _as_source(data, exact), _as_folder(checkpoints)
+    check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
+    has_table = source is not None or options.get("sql") is not None
     if folder is None and (options.get("checkpoint_every") is not None or options.get("resume")):
         name = "resume" if options.get("resume") else "checkpoint_every"
         raise ParameterError(f"{name} needs a folder with checkpoints: give `checkpoints`")
-    if source is not None and target is None:
-        raise ParameterError(f"`target` is missing: name the column to predict{list_columns(source)}")
+    if has_table and target is None:
+        columns = "" if source is None else list_columns(source)
+        raise ParameterError(f"`target` is missing: name the column to predict{columns}")
     if not isinstance(test := options.get("test"), pd.DataFrame | None):
         options["test"] = as_paths(test, "test", or_frame=True)
-    checked = make_options(digits=source is None, saves=folder is not None, target=target, **options)
+    checked = make_options(digits=not has_table, saves=folder is not None, target=target, **options)
     result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
     if not result.interrupted:
         remove_checkpoints(folder, checked)
@@ -111,7 +116,8 @@ def train(
         if not history:
             # Ctrl-C came before the end of the first epoch: there is nothing to keep.
             raise KeyboardInterrupt
-        files = None if isinstance(source, pd.DataFrame) else source or ()
+        has_files = not isinstance(source, pd.DataFrame) and options.sql is None
+        files = source or () if has_files else None
     return TrainingResult(table, split, options, files, pipeline, history, scores)
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from batchprop.data.files import expand_paths
+from batchprop.data.converted import ConvertedTable
+from batchprop.data.files import expand_paths, file_format
 from batchprop.data.memory import default_memory
+from batchprop.data.tables import (
+    Table,
+    check_not_standard_input,
+    describe_copy,
+    open_files,
+    open_query,
+)
 from batchprop.errors import join_truncated
 from batchprop.tabular.fit import Split, TrainingData, check_some_weight, encode, split_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.split import check_each_class_twice
 from batchprop.tabular.streaming import fit_preprocessing, is_large, scan_table, streaming_training_data
-from batchprop.tabular.training_table import TrainingTable, load_training_table
+from batchprop.tabular.training_table import TrainingTable, load_training_table, name_origin
 
 
 class TrainingInput(NamedTuple):
@@ -56,30 +65,57 @@ def prepare(
         DataError: the table cannot be trained on.
         ParameterError: an option is incompatible with it.
     """
-    if isinstance(source, tuple):
-        memory = memory or default_memory()
-        # A pattern is expanded once, so that both ways read the same files.
-        source = expand_paths(source)
-        test = expand_paths(options.test) if isinstance(options.test, tuple) else ()
-        if any(is_large(files, memory, options) for files in (source, test) if files):
-            with _stream(source, options, memory, observer) as streamed:
-                yield streamed
-            return
-    table = load_training_table(source, options)
-    options.check_target(table.target)
-    check_each_class_twice(table.target)
-    split = split_rows(table, options)
-    check_some_weight(table, split, options.weights)
-    observer.on_table(table, describe_split(split, options))
-    yield TrainingInput(table, split, encode(table, split, options))
+    memory = memory or default_memory()
+    with _open_tables(source, options, memory, observer) as (opened, opened_options):
+        if opened is not None and not isinstance(opened, pd.DataFrame):
+            test = opened_options.test
+            if is_large(opened, memory, options) or (_is_table(test) and is_large(test, memory, options)):
+                with _stream(opened, opened_options, memory, observer) as streamed:
+                    yield streamed
+                return
+        table = name_origin(load_training_table(opened, opened_options))
+        options.check_target(table.target)
+        check_each_class_twice(table.target)
+        split = split_rows(table, options)
+        check_some_weight(table, split, options.weights)
+        observer.on_table(table, describe_split(split, options))
+        yield TrainingInput(table, split, encode(table, split, options))
 
 
 @contextmanager
-def _stream(
-    files: tuple[Path, ...], options: TrainOptions, memory: int, observer: Observer
-) -> Iterator[TrainingInput]:
+def _open_tables(
+    source: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions, memory: int, observer: Observer
+) -> Iterator[tuple[Table | pd.DataFrame | None, TrainOptions]]:
+    """Copy the tables that cannot be read in place; the copy of the test rows is in the options."""
+    with ExitStack() as stack:
+
+        def open_table(what: str | None, table: AbstractContextManager[Table]) -> Table:
+            with nullcontext() if what is None else observer.watch_pass(what, None):
+                return stack.enter_context(table)
+
+        opened: Table | pd.DataFrame | None = source
+        if options.sql is not None:
+            query = open_query(options.sql, options.database, memory)
+            opened = open_table(describe_copy((), options.sql), query)
+        elif isinstance(source, tuple):
+            opened = open_table(describe_copy(source), open_files(source, options.sheet))
+        if isinstance(options.test, tuple):
+            check_not_standard_input(options.test, "test")
+            sheet = options.sheet if file_format(expand_paths(options.test)[0]) == "workbook" else None
+            test = open_table(describe_copy(options.test), open_files(options.test, sheet))
+            options = replace(options, test=test if isinstance(test, ConvertedTable) else options.test)
+        yield opened, options
+
+
+def _is_table(test: object) -> bool:
+    return isinstance(test, tuple | ConvertedTable)
+
+
+@contextmanager
+def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer) -> Iterator[TrainingInput]:
     with scan_table(files, options, memory, observer) as (scan, rows):
         table, split, fitted = fit_preprocessing(scan, rows, options, observer)
+        table = name_origin(table)
         check_some_weight(table, split, options.weights)
         parts = f"{len(scan.partitions):,} parts in every epoch"
         observer.on_table(table, f"{describe_split(split, options)}; read in {parts}")
@@ -95,8 +131,10 @@ def describe_split(split: Split, options: TrainOptions) -> str:
         parts.append(f"each {options.group} is in one of them")
     if options.time is not None:
         parts.append(f"the latest by {options.time}")
-    if isinstance(options.test, tuple):
-        parts.append(f"the test rows from {join_truncated(options.test, 3)}")
+    test = options.test
+    test = tuple(map(str, test.origins)) if isinstance(test, ConvertedTable) else test
+    if isinstance(test, tuple):
+        parts.append(f"the test rows from {join_truncated(test, 3)}")
     return "; ".join(parts)
 
 

@@ -14,6 +14,7 @@ from pandas.api import types
 from sklearn.datasets import load_digits
 
 from batchprop.data.arrow import get_column
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
@@ -24,6 +25,8 @@ from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET
+from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
+from batchprop.data.tables import Table, copy_files
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
@@ -150,19 +153,23 @@ def load(
         # Missing values would turn the integers of the target into floats, which merge long ones.
         words = options.missing_words
         whole = read_tables(path, target, text=[target], missing=words, on_bad_row="skip", max_skipped=1.0)
-        frame = whole.frame.set_axis(whole.row_numbers - 1)
+        frame = whole.frame
         table = _make_table(path.name, path, frame, options)
-        table = replace(table, left_out=table.left_out + len(whole.skipped))
+        table = replace(
+            table,
+            left_out=table.left_out + len(whole.skipped),
+            row_locator=(whole.unit, whole.row_numbers[table.frame.index]),
+        )
     if to_train:
         check_enough(table.target)
     return table
 
 
-def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
+def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
     """Read the table of a training, from one or more files, that fits in memory.
 
     Args:
-        data: its files, folders and patterns; a table in memory; None for the digits.
+        data: its files, folders and patterns, or the copy of another; a table in memory; None for the digits.
         options: of the training.
 
     Raises:
@@ -172,14 +179,13 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
     if data is None or options.target is None:
         return load(None, options.target, options.given_task, weights)
     whole = read_whole(data, options)
-    path = FRAME if isinstance(data, pd.DataFrame) else data[0]
     features = feature_names(list(whole.frame.columns), options)
     table = _make_table(
         dataset_name(whole.files),
-        Path(path),
+        whole.files[0],
         whole.frame[[*features, options.target, *filter(None, [weights])]],
         options,
-        from_text=whole.unit == "line",
+        from_text=whole.from_text,
     )
     check_enough(table.target)
     table = replace(
@@ -196,7 +202,7 @@ def load_training_table(data: tuple[Path, ...] | pd.DataFrame | None, options: T
 
 
 def read_whole(
-    data: tuple[Path, ...] | pd.DataFrame,
+    data: Table | pd.DataFrame,
     options: TrainOptions,
     text: Collection[str] = (),
     name: str = FRAME,
@@ -337,18 +343,18 @@ def _read_together(
     target: Target, whole: LoadedTable, test: LoadedTable, words: MissingWords
 ) -> npt.NDArray[Any]:
     """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
-    if whole.unit != test.unit:  # text of one file, and values of the other
-        column, from_text = test.frame[target.name], test.unit == "line"
+    if whole.from_text != test.from_text:  # text of one file, and values of the other
+        column, from_text = test.frame[target.name], test.from_text
         values = read_target(column, target.task, from_text=from_text, missing=words).values
         return np.concatenate([target.values, values])
     # Together, as the labels of both have one spelling.
     labels = pd.concat([whole.frame[target.name], test.frame[target.name]], ignore_index=True)
-    return read_target(labels, target.task, from_text=whole.unit == "line", missing=words).values
+    return read_target(labels, target.task, from_text=whole.from_text, missing=words).values
 
 
 def get_test_source(
     table: TrainingTable, options: TrainOptions, files: Sequence[Path]
-) -> tuple[Path, ...] | pd.DataFrame:
+) -> Table | pd.DataFrame:
     """Return the test rows' files, or their table in memory, with all columns that are needed.
 
     Args:
@@ -365,14 +371,15 @@ def get_test_source(
     if isinstance(test, pd.DataFrame):
         _check_test_names(needed, [normalize_name(name) for name in test.columns], TEST_FRAME)
         return test
-    test = expand_paths(test)
+    test = test if isinstance(test, ConvertedTable) else expand_paths(test)
     known = {file.resolve() for file in files}
-    for file in test:
+    for file in test.origins if isinstance(test, ConvertedTable) else test:
         if file.resolve() in known:
             raise DataError(
                 f"{file} is in DATA and in `test`: a row that trains cannot test; take it out of one"
             )
-        _check_test_names(needed, column_names(file, options.separator), str(file))
+        names = test.columns if isinstance(test, ConvertedTable) else column_names(file, options.separator)
+        _check_test_names(needed, names, str(file))
     return test
 
 
@@ -431,6 +438,19 @@ def check_groups_apart(trained: npt.NDArray[Any], tested: npt.NDArray[Any], name
         )
 
 
+def name_origin(table: TrainingTable) -> TrainingTable:
+    """Return the table, with standard input in place of its copy in all that names the rows' origin."""
+    if table.path is None or table.path.name.partition(".")[0] != COPY_NAME:
+        return table
+    skipped = [row._replace(file=ORIGIN) if row.file == table.path else row for row in table.skipped]
+    return replace(table, name=str(ORIGIN), skipped=skipped)
+
+
+def table_names(table: Table, separator: str | None = None) -> list[str]:
+    """Return the names of a table's columns, those of its Hive folders among them."""
+    return table.columns if isinstance(table, ConvertedTable) else column_names(table[0], separator)
+
+
 def column_names(file: Path, separator: str | None = None) -> list[str]:
     """Return the names of a file's columns, those of its Hive folders among them.
 
@@ -441,6 +461,9 @@ def column_names(file: Path, separator: str | None = None) -> list[str]:
     Raises:
         DataError: it is not a table.
     """
+    if (copy := copy_files((file,))) is not None:
+        with copy:
+            return copy.columns
     is_text = get_delimiter(file) is not None
     names = (
         CsvFile(file, check_separator(separator)).names if is_text else list(read_parquet_footer(file).names)
@@ -450,6 +473,8 @@ def column_names(file: Path, separator: str | None = None) -> list[str]:
 
 def list_columns(data: tuple[Path, ...] | pd.DataFrame) -> str:
     """Return the columns of a table's first file for the end of a message; nothing if it is no table."""
+    if not isinstance(data, pd.DataFrame) and STDIN in data:
+        return ""  # which must be read as a whole, and only once
     try:
         names = (
             [str(name) for name in data.columns]

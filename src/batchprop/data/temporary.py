@@ -1,0 +1,38 @@
+"""A temporary folder for tables that must be copied before they can be read."""
+
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+from batchprop.errors import DataError
+
+
+class TemporaryDirectory:
+    """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
+
+    def __init__(self) -> None:
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix="batchprop-"))
+        except OSError as error:
+            raise DataError(
+                f"there is no temporary folder to copy the table to ({error.strerror or error}): "
+                "set TMPDIR to a folder with space"
+            ) from error
+        self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self._remove()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the folder is removed."""
+        return not self._remove.alive
+
+
+def _remove(path: Path, process: int) -> None:
+    # A forked process that ends does not own it.
+    if os.getpid() == process:
+        shutil.rmtree(path, ignore_errors=True)
