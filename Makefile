@@ -9,8 +9,8 @@ SHARED := src/batchprop/files.py,src/batchprop/webdata.py
 OUT    ?= build/digits
 # Most of what is installed is never imported, so compiling all of it would take longer than installing it.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# Tests by which the core's coverage is measured: its doctests and tests, but for those that take long and reach
-# nothing that these do not, since a traced test takes half as long again.
+# Tests by which the core's coverage is measured: its doctests and tests, but for files that take long and reach
+# nothing that these do not, and single tests marked so (untraced): a traced test takes half as long again.
 TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchprop/engines \
   $(filter-out $(patsubst %,tests/core/test_%.py,algebra collapses files gradients jax_compilations jax_parity \
   jax_purity jax_steps namespaces prng webdata),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
@@ -41,7 +41,7 @@ test: $(VENV)/.dev  ## run the whole suite with doctests, and hold the core's co
 	$(if $(ARGS),,@$(MAKE) --no-print-directory coverage)
 
 coverage: $(VENV)/.dev  ## hold the core's coverage: at least 98% of its lines and of its branches
-	$(PYTEST) -q --hypothesis-profile=traced --cov --cov-report= $(TRACED)
+	$(PYTEST) -q --hypothesis-profile=traced -m 'not untraced' --cov --cov-report= $(TRACED)
 	$(BIN)/coverage report --include='$(CORE)' --omit='$(SHARED)' --fail-under=98
 	@$(BIN)/coverage json --quiet --include='$(CORE)' --omit='$(SHARED)' -o build/core-coverage.json
 	@$(BIN)/python -c 'import json, sys; \
