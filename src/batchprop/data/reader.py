@@ -53,7 +53,9 @@ from batchprop.errors import DataError
 _CHUNK_BYTES = _CHUNK_ROWS = 1 << 20
 
 
-def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: str | Path, *, text: Collection[str] = (), missing: MissingWords = USUAL
+) -> pd.DataFrame:
     r"""Read a table of numbers, text, dates and booleans from a file.
 
     Args:
@@ -62,6 +64,7 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
         text: columns of a CSV file to read as text, exactly as the file has it; only an empty field is
             missing. A file of one row, for example, does not show whether 1 is a code or the number 1. In a
             Parquet file, decimals of more digits than float64 holds, too.
+        missing: words that mean "missing" in a CSV file.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
@@ -79,7 +82,7 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     check_file(path)
     delimiter = get_delimiter(path)
     with _read_errors(path):
-        table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text)
+        table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text, missing)
     table = table.rename_columns(check_names(table.column_names, path))
     check_rows(path, table.num_rows)
     in_folders = folder_columns([path], table.column_names, text=text)
@@ -212,36 +215,37 @@ def _read_parquet_files(
     return pa.concat_tables(parts) if parts else pa.table({}), file_index, row_numbers
 
 
-def _read_csv(path: Path, delimiter: str, text: Collection[str]) -> pa.Table:
+def _read_csv(path: Path, delimiter: str, text: Collection[str], missing: MissingWords) -> pa.Table:
     with _open_content(path) as content:
         check_width(1 + content[: content.find(b"\n") + 1 or None].count(delimiter.encode()), path)
         _check_utf8(path, content)
         _check_quotes(path, content, delimiter)
         source = io.BytesIO(content) if isinstance(content, bytes) else path
-        table = _parse_csv(path, source, delimiter, {})
+        options = convert_options(missing=missing)
+        table = _parse_csv(path, source, delimiter, options)
         # Stripped here: the names in the file may have blanks around them.
         words = {name: pa.string() for name in table.column_names if name.strip() in text}
         doubtful = find_doubtful(table, content) | words
         if any(field.name in doubtful and not pa.types.is_string(field.type) for field in table.schema):
             source = io.BytesIO(content) if isinstance(content, bytes) else path
-            other = _parse_csv(path, source, delimiter, doubtful)
+            other = _parse_csv(path, source, delimiter, convert_options(doubtful, missing))
             table = keep_text(table, other, doubtful, always=words)
     check_delimiter(table.column_names, path, delimiter)
     columns = [
-        (empty_to_null if name in words else parse_text)(column)
+        empty_to_null(column) if name in words else parse_text(column, missing)
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     return pa.Table.from_arrays(columns, names=table.column_names)
 
 
 def _parse_csv(
-    path: Path, source: Path | io.BytesIO, delimiter: str, types: dict[str, pa.DataType]
+    path: Path, source: Path | io.BytesIO, delimiter: str, options: pyarrow.csv.ConvertOptions
 ) -> pa.Table:
     try:
         return pyarrow.csv.read_csv(
             source,
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=convert_options(types),
+            convert_options=options,
         )
     except pa.ArrowInvalid as error:
         raise DataError(_describe_invalid_csv(path, delimiter, str(error))) from error

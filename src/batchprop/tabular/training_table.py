@@ -147,7 +147,7 @@ def load(
         return _make_table("digits (from scikit-learn)", None, digits, options)
     target = str(target)
     if get_delimiter(path) is not None:
-        frame = read_table(path, text=[*text, target])
+        frame = read_table(path, text=[*text, target], missing=options.missing_words)
         table = _make_table(path.name, path, frame, options, from_text=True)
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
