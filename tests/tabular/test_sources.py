@@ -15,11 +15,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from batchprop.data.scanner import scan
+from batchprop.errors import DataError, ParameterError
 from batchprop.tabular import TrainOptions, fit_streaming, train_table
-from batchprop.tabular.fit import encode, split_rows
 from batchprop.tabular.frames import as_pandas
+from batchprop.tabular.options import make_options, to_words
 from batchprop.tabular.training_table import load_training_table
 from batchprop.tabular.transformers import make_preprocessor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::batchprop.errors.OneClassWarning", "ignore::batchprop.errors.UnseenValueWarning"
+)
 
 ROWS = 18
 LABELS = ["yes", "no", "né"]
@@ -40,14 +45,15 @@ def spread(drawn):
 
 
 DAYS = st.integers(-25_000, 47_000).map(lambda day: dt.date(1970, 1, 1) + dt.timedelta(day))
-SECONDS = st.integers(0, 86_399).map(lambda second: dt.datetime.min + dt.timedelta(seconds=second))
+MIDNIGHT = dt.datetime(2000, 1, 1)  # noqa: DTZ001
+CLOCKS = st.integers(0, 86_399).map(lambda second: (MIDNIGHT + dt.timedelta(seconds=second)).time())
 TABLES = st.fixed_dictionaries(
     {
         "number": few(st.integers(-(4 * 10**4), 4 * 10**4).map(lambda n: n / 4)),
         "whole": few(st.integers(0, 120)),
         "day": few(DAYS),
-        "moment": few(st.tuples(DAYS, SECONDS).map(lambda both: dt.datetime.combine(both[0], both[1].time()))),
-        "clock": few(SECONDS.map(dt.datetime.time)),
+        "moment": few(st.builds(dt.datetime.combine, DAYS, CLOCKS)),
+        "clock": few(CLOCKS),
         "truth": few(st.booleans()),
         "word": few(st.sampled_from(["red", "the bar", "Café", "x1", "unknown", "café"])),
         "code": few(st.sampled_from(["007", "0042", "00", "012", "09"])),
@@ -102,6 +108,11 @@ def encoded(kind):
     return lambda column: pa.array(column, kind).dictionary_encode()
 
 
+def as_durations(column):
+    spans = [None if v is None else dt.datetime.combine(MIDNIGHT, v) - MIDNIGHT for v in column]
+    return pa.array(spans, pa.duration("ms"))
+
+
 TEXT = [typed(pa.string()), typed(pa.large_string()), encoded(pa.string()), typed(pa.string_view())]
 MOMENTS = [typed(pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")]
 DAY_TYPES = [pa.date32(), pa.date64(), *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns"))]
@@ -123,17 +134,11 @@ AS_TYPES = {
     ],
     "day": [lambda column, kind=kind: pa.array(column, pa.date32()).cast(kind) for kind in DAY_TYPES],
     "moment": MOMENTS,
-    "clock": [typed(pa.time32("s")), typed(pa.time64("us")), lambda column: as_durations(column)],
+    "clock": [typed(pa.time32("s")), typed(pa.time64("us")), as_durations],
     "truth": [typed(pa.bool_())],
     "word": TEXT,
     "code": TEXT,
 }
-
-
-def as_durations(column):
-    midnight = dt.datetime(2000, 1, 1)  # noqa: DTZ001
-    gaps = [None if v is None else dt.datetime.combine(midnight, v) - midnight for v in column]
-    return pa.array(gaps, pa.duration("ms"))
 
 
 def write_csv(path, table, choose):
@@ -152,7 +157,7 @@ def labels():
 
 def sources(table, folder, seed):
     """The table as files and as data frames."""
-    choose = random.Random(seed).choice
+    choose = random.Random(seed).choice  # noqa: S311
     path, spelled = write_csv(folder / "t.csv", table, choose)
     yield "CSV", path
     pa.parquet.write_table(spelled, folder / "spelled.parquet")
@@ -167,12 +172,17 @@ def sources(table, folder, seed):
     frame = pd.DataFrame(table | {"y": labels()}, dtype=object)
     yield "objects", frame
     yield "nullable", frame.convert_dtypes()
-    yield "categories", frame.infer_objects().astype(dict.fromkeys(["word", "code", "whole", "y"], "category"))
+    yield (
+        "categories",
+        frame.infer_objects().astype(dict.fromkeys(["word", "code", "whole", "y"], "category")),
+    )
     yield "polars", pl.DataFrame(table | {"y": labels()})
 
 
 OPTIONS = TrainOptions(target="y")
-QUIET = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+QUIET = settings(
+    max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+)
 
 
 def as_source(source):
@@ -193,7 +203,7 @@ def encode_parts(path):
         features = [learned.encoder.transform(frame) for frame in table.iter_frames(rows=4)]
         read = [learned.target.read(frame["y"]).tolist() for frame in table.iter_frames(rows=4)]
     kinds = [(column.name, column.kind, column.missing) for column in learned.columns]
-    return kinds, np.concatenate(features).tobytes(), sum(read, [])
+    return kinds, np.concatenate(features).tobytes(), [label for block in read for label in block]
 
 
 @QUIET
@@ -208,3 +218,123 @@ def test_every_source_gives_the_same_matrix_and_labels(table, seed, tmp_path):
             assert encode_parts(source) == wanted, f"{name} in parts"
     assert wanted is not None
     assert wanted[2] == labels()
+
+
+@settings(QUIET, max_examples=2)
+@given(table=TABLES, seed=st.integers(0, 999))
+def test_every_source_gives_the_same_answers(table, seed, tmp_path):
+    made = dict(sources(table, tmp_path, seed))
+    trained = list(made)[seed % len(made)]
+    model = train_table(made[trained], target="y", epochs=1, hidden=2, engine="numpy")
+    answers = {name: as_pandas(model.predict(source, proba=True)) for name, source in made.items()}
+    for name, answer in answers.items():
+        assert answer["y"].tolist() == answers["CSV"]["y"].tolist(), (trained, name)
+        assert answer.iloc[:, 1:].to_numpy().tobytes() == answers["CSV"].iloc[:, 1:].to_numpy().tobytes()
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
+def test_predicting_the_training_file_gives_the_scores(parts, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    size = rng.normal(1000, 300, 120)
+    frame = pd.DataFrame({"size": size, "price": [f"$ {2 * x + 5:,.2f}" for x in size]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: parts)
+    scores = []
+    for name in ("t.csv", "t.parquet"):
+        model = train_table(tmp_path / name, target="price", epochs=3, hidden=4, engine="numpy")
+        model.save(tmp_path / "model", force=True)
+        test = pd.read_csv(tmp_path / "model" / "test-predictions.csv")
+        rows = test.iloc[:, 0].to_numpy() - (2 if name == "t.csv" else 1)
+        answers = model.predict(tmp_path / name)["price"].to_numpy()[rows]
+        truth = 2 * size[rows] + 5
+        r2 = 1 - ((answers - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
+        scores.append(model.evaluation.scores["R²"])
+        assert scores[-1] == pytest.approx(r2, abs=1e-4)
+        assert test.iloc[:, 2].tolist() == answers.tolist()
+    assert scores[0] == scores[1]
+
+
+def write_both(folder, frame):
+    """The table as CSV and as Parquet, and as it is."""
+    frame.to_csv(folder / "t.csv", index=False)
+    frame.to_parquet(folder / "t.parquet", index=False)
+    return [folder / "t.csv", folder / "t.parquet", frame]
+
+
+def test_blanks_around_labels_do_not_count_in_any_source(tmp_path):
+    frame = pd.DataFrame({"x": range(40), "y": ["yes", " yes", "no ", "no"] * 10})
+    for source in write_both(tmp_path, frame):
+        assert load_training_table(as_source(source), OPTIONS).classes.tolist() == ["no", "yes"]
+
+
+def test_a_word_that_means_missing_is_no_class_unless_it_is_said(tmp_path):
+    frame = pd.DataFrame({"x": [1.0, -999.0, 3.0, 4.0] * 10, "w": ["NA", "a", "?", "b"] * 10})
+    frame["y"] = np.where(frame["x"] > 2, "NA", "-")
+    options = TrainOptions(target="y", missing=("?", "-999"))
+    kinds = set()
+    for source in write_both(tmp_path, frame):
+        with pytest.raises(DataError, match=r"row 3|line 4"):
+            load_training_table(as_source(source), OPTIONS)
+        table = load_training_table(as_source(source), options)
+        assert table.classes.tolist() == ["-", "NA"]
+        kinds.add(tuple((column.name, column.kind, column.missing) for column in table.columns))
+        model = train_table(source, target="y", missing=["?", -999], epochs=1, hidden=2, engine="numpy")
+        assert model.pipeline["columns"].missing == ("?", "-999")
+        read = model.pipeline["columns"].transform(frame)
+        assert read["w"].tolist()[:3] == ["NA", "a", "(missing)"]
+        assert read["x"].isna().tolist()[:3] == [False, True, False]
+    assert kinds == {(("x", "number", 10), ("w", "category", 10))}
+    assert (
+        model.predict(tmp_path / "t.csv")["y"].tolist() == model.predict(tmp_path / "t.parquet")["y"].tolist()
+    )
+
+
+def test_words_for_missing_come_from_the_command_line():
+    assert make_options(target="y", missing="NA, -").missing == ("NA", "-")
+    assert to_words(make_options(target="y", missing=[])) == ["--target", "y", "--missing", ""]
+    with pytest.raises(ParameterError, match=r"missing=\[None\] is not allowed: give words or numbers"):
+        make_options(target="y", missing=[None])
+
+
+def test_long_decimals_and_ids_with_gaps_keep_their_digits(tmp_path):
+    labels = [Decimal(10**22 + i % 2) for i in range(40)]
+    ids = [None, *range(2**60 + 1, 2**60 + 40)]
+    table = pa.table({"x": np.arange(40.0) % 2, "id": ids, "y": pa.array(labels, pa.decimal128(38))})
+    pa.parquet.write_table(table, tmp_path / "t.parquet")
+    for source in (tmp_path / "t.parquet", table):
+        model = train_table(source, target="y", drop="id", epochs=1, hidden=2, engine="numpy")
+        assert model.pipeline.classes_.tolist() == [str(10**22), str(10**22 + 1)]
+        kept = as_pandas(model.predict(source, keep=["id", "y"]), ["id"])
+        assert kept["y"].tolist() == [*map(str, labels)]
+        assert [int(i) for i in kept["id"][1:]] == ids[1:]
+    prices = [Decimal(10**19) + Decimal(i) / 8 for i in range(40)]
+    column = pa.array(prices, pa.decimal128(30, 3))
+    table = pa.table({"x": range(40), "y": column})
+    target = load_training_table(as_pandas(table, ["y"]), OPTIONS).target
+    assert (target.task, target.values.tolist()) == ("regression", [*map(float, prices)])
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
+def test_kept_columns_of_a_csv_file_come_back_as_they_are(parts, tmp_path, monkeypatch):
+    words = ["NA", "007", " b ", "None", "1.50", ""] * 6
+    frame = pd.DataFrame(
+        {"n": ["-", "1.50", "007", " 2", "NA", ""] * 6, "w": words, "y": ["a", "b", "c"] * 12}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    monkeypatch.setattr("batchprop.tabular.predictions.exceeds_memory", lambda *_: parts)
+    model = train_table(tmp_path / "t.csv", target="y", epochs=1, hidden=2, engine="numpy")
+    assert model.pipeline["columns"].kinds == {"n": "number", "w": "category"}
+    kept = model.predict(tmp_path / "t.csv", keep=["w", "n", "y"])
+    for name in ("w", "n", "y"):
+        assert kept[name].fillna("").tolist() == frame[name].tolist()
+
+
+def test_codes_are_noted_and_types_overrule_them(tmp_path):
+    frame = pd.DataFrame({"zip": ["01099", "80331"] * 20, "n": ["007", "-1"] * 20, "y": ["a", "b"] * 20})
+    for source in write_both(tmp_path, frame):
+        zips, numbers = load_training_table(as_source(source), OPTIONS).columns
+        assert (zips.kind, zips.reading) == ("category", "codes with leading zeros, such as 01099")
+        assert (numbers.kind, numbers.note) == ("number", "-1 to 7")
+        options = TrainOptions(target="y", type=("zip=number",))
+        assert load_training_table(as_source(source), options).columns[0].kind == "number"
