@@ -56,6 +56,18 @@ def _read_number(word: str) -> list[float]:
 USUAL = MissingWords()
 
 
+def explain_missing(target: str, value: object) -> tuple[str, str]:
+    """Return what is wrong with a row whose target is missing, and the remedy; a word may be a class.
+
+    >>> explain_missing("y", " NA")[1]
+    "fill it in, or name the words that mean missing in `missing`, 'NA' not among them"
+    """
+    reason, remedy = f"its target {target!r} is missing", "fill it in"
+    if isinstance(value, str) and (word := value.strip()):
+        remedy += f", or name the words that mean missing in `missing`, {word!r} not among them"
+    return reason, remedy
+
+
 def trim(text: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
     """Cut the blanks around each text off; what then means "missing" is null."""
     text = pc.utf8_trim_whitespace(text)

@@ -17,7 +17,7 @@ from batchprop.data.arrow import get_column, is_long_decimal, simplified_type, s
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.hive import folder_columns
-from batchprop.data.missing import MissingWords, is_missing
+from batchprop.data.missing import MissingWords, explain_missing, is_missing
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
@@ -293,22 +293,20 @@ class RowGroups:
         may_be_word = words.everywhere if pa.types.is_string(kind) else words.numbers and _is_number(kind)
         if not may_be_word and not self._group_has_missing(group, target, nan=True):
             return group
-        chunks, start = list[npt.NDArray[np.intp]](), 0
+        chunks, start, values = list[npt.NDArray[np.intp]](), 0, list[object]()
         for table in iter_raw_tables(group, [target], _SCAN_ROWS):
-            missing = is_missing(simplify(table.column(0)), words).to_numpy()
+            column = simplify(table.column(0))
+            missing = is_missing(column, words)
+            values += pc.filter(column, missing).to_pylist()
+            missing = missing.to_numpy()
             chunks.append(start + np.flatnonzero(missing))
             start += table.num_rows
         rows = np.concatenate(chunks)
         if not len(rows):
             return group
-        for row in _numbers_in_file(group)[rows].tolist():
-            rejected.add(
-                group.file.display_path,
-                row,
-                f"its target {target!r} is missing",
-                remedy="fill it in",
-                unit=group.file.unit,
-            )
+        for row, value in zip(_numbers_in_file(group)[rows].tolist(), values, strict=True):
+            reason, remedy = explain_missing(target, value)
+            rejected.add(group.file.display_path, row, reason, remedy=remedy, unit=group.file.unit)
         return group._replace(rejected=rows)
 
     def iter_tables(self, partition: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:

@@ -30,7 +30,13 @@ from batchprop.errors import DataError
 _CHUNK_ROWS = 1 << 20
 
 
-def read_table(path: str | Path, *, text: Collection[str] = (), separator: str | None = None) -> pd.DataFrame:
+def read_table(
+    path: str | Path,
+    *,
+    text: Collection[str] = (),
+    separator: str | None = None,
+    missing: MissingWords | None = None,
+) -> pd.DataFrame:
     r"""Read a table of numbers, text, dates and booleans from a file.
 
     Args:
@@ -42,6 +48,7 @@ def read_table(path: str | Path, *, text: Collection[str] = (), separator: str |
             Parquet file, decimals of more digits than float64 holds, too.
         separator: between the fields of a CSV file, such as ";" or "tab"; None for the one that parts the
             names in the first line.
+        missing: words that mean "missing" in a CSV file; None for the usual ones.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
@@ -55,7 +62,7 @@ def read_table(path: str | Path, *, text: Collection[str] = (), separator: str |
     >>> read_table(file)["weight"].tolist()
     [4.2, nan]
     """
-    return read_file(Path(path), text, separator).frame
+    return read_file(Path(path), text, separator, missing).frame
 
 
 def _append_columns(

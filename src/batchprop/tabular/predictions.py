@@ -20,6 +20,7 @@ from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
@@ -202,7 +203,7 @@ def add_columns(
 def _copy_column(column: "pd.Series[Any]") -> Any:
     if not types.is_object_dtype(column):
         return column.array
-    if infer_value_type(column.dropna()) == "nested":
+    if infer_value_type(simplify_column(column).dropna()) == "nested":
         raise DataError(f"the column {str(column.name)!r} to keep holds lists or records: keep others")
     # All blocks of a column need one type, and one without a value would have none.
     return column.astype("string").array

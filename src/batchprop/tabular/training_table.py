@@ -18,7 +18,7 @@ from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
-from batchprop.data.missing import MissingWords
+from batchprop.data.missing import MissingWords, explain_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_file, read_tables
@@ -243,8 +243,8 @@ def _reject_unknown(whole: LoadedTable, target: str, words: MissingWords) -> Loa
     known = column.notna().to_numpy()
     for row in np.flatnonzero(~known):
         file, number = whole.files[whole.file_index[row]], int(whole.row_numbers[row])
-        reason = f"its target {target!r} is missing"
-        whole.skipped.add(file, number, reason, remedy="fill it in", unit=whole.unit)
+        reason, remedy = explain_missing(target, whole.frame[target].iloc[row])
+        whole.skipped.add(file, number, reason, remedy=remedy, unit=whole.unit)
     whole.skipped.check_share(known.sum() + len(whole.skipped))
     return whole._replace(
         frame=whole.frame.assign(**{target: column})[known].reset_index(drop=True),
@@ -294,8 +294,8 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
     with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
         rejects = RejectedRows(options.on_bad_row, options.max_skipped)
         for row in np.flatnonzero(missing).tolist():
-            reason = f"its target {target!r} is missing"
-            rejects.add(Path(name), row + 1, reason, remedy="fill it in", unit="row")
+            reason, remedy = explain_missing(target, frame[target].iloc[row])
+            rejects.add(Path(name), row + 1, reason, remedy=remedy, unit="row")
     rejects.check_share(len(frame))
     rows = np.flatnonzero(~missing) + 1
     whole = frame.assign(**{target: column})[~missing]
