@@ -22,6 +22,7 @@ from batchprop.data.shuffle import hash_uniform
 from batchprop.data.sketches import QuantileSketch
 from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.errors import DataError, ParameterError
+from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
@@ -448,7 +449,8 @@ def streaming_training_data(
     if is_scaled(target.task, options):
         scaler = TargetScaler().set_statistics(target.mean, target.deviation)
         y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
-    source = TrainingSource(scan.with_transform(encoder, read_target), splitter, on_rows)
+    encoded = scan.with_transform(QuickEncoder(encoder.steps), read_target)
+    source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)
 
