@@ -3,6 +3,7 @@
 import datetime as dt
 import warnings
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 from batchprop.data.reader import read_tables
 from batchprop.data.scanner import scan
 from batchprop.tabular import fit_streaming, infer_schema, make_preprocessor, predictions, train_table
+from batchprop.tabular.encoding import QuickEncoder
 
 ROWS = 60
 RNG = np.random.default_rng(0)
-TABLE = {
+TABLE: dict[str, list[Any]] = {
     "whole": [int(k) for k in RNG.integers(0, 9, ROWS)],
     "some": [None if k < 2 else int(k) for k in RNG.integers(0, 9, ROWS)],
     # A part of it may hold whole numbers only, and is then of another type.
@@ -73,7 +75,9 @@ def test_any_division_is_the_same_table(whole, tmp_path, monkeypatch, cuts, grou
         encoded = [
             block.X
             for partition in range(len(table.partitions))
-            for block in table.with_transform(fitted.encoder).iter_blocks(partition, block_rows)
+            for block in table.with_transform(QuickEncoder(fitted.encoder.steps)).iter_blocks(
+                partition, block_rows
+            )
         ]
     assert np.array_equal(np.concatenate(encoded), features)
     monkeypatch.setattr(predictions, "MAX_BLOCK_ROWS", block_rows)

@@ -25,6 +25,7 @@ from batchprop.data.sketches import QuantileSketch
 from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError
+from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
@@ -472,7 +473,8 @@ def streaming_training_data(
             return np.searchsorted(classes, y)
         return y if scaler is None else scale(scaler, y)
 
-    source = TrainingSource(scan.with_transform(encoder, read_target), splitter, on_rows)
+    encoded = scan.with_transform(QuickEncoder(encoder.steps), read_target)
+    source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)
 

@@ -255,14 +255,6 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
     return _CONVERT[kind](column)
 
 
-def _cast_words(column: pd.Series, kind: str, missing: MissingWords) -> pd.Series:
-    """Convert text to the words of a category: each distinct one once, as most repeat."""
-    codes, distinct = pd.factorize(column)
-    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object), missing)).to_numpy()
-    # The code of a missing value is -1: the last place.
-    return pd.Series(np.append(words, MISSING)[codes], column.index, dtype=object, name=column.name)
-
-
 def _read_text(column: pd.Series, kind: str, spelling: str, missing: MissingWords) -> pd.Series:
     """Return the numbers or dates that text spells; truth values stay words, which may be unseen ones."""
     gaps = column.isin(missing.among_numbers)
@@ -344,6 +336,14 @@ def _as_str(value: Any) -> str:
 def _as_bool(column: pd.Series) -> pd.Series:
     words = _as_text(column).str.lower()
     return words.replace({"1": "true", "0": "false"})
+
+
+def _cast_words(column: pd.Series, kind: str, missing: MissingWords) -> pd.Series:
+    """Convert text to the words of a category: each distinct one once, as most repeat."""
+    codes, distinct = pd.factorize(column)
+    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object), missing)).to_numpy()
+    # The code of a missing value is -1: the last place.
+    return pd.Series(np.append(words, MISSING)[codes], column.index, dtype=object, name=column.name)
 
 
 _CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
