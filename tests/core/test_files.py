@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from batchprop.errors import DataError
-from batchprop.files import LockOwner, cleanup_all, defer_signals, file_lock, temporary_path
+from batchprop.files import LockOwner, cleanup_all, defer_signals, file_lock, temporary_folder
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -196,11 +196,10 @@ def test_other_failures_to_lock_are_errors(tmp_path, monkeypatch):
         pass
 
 
-def test_temporary_file_is_removed_at_the_end(tmp_path):
-    part = tmp_path / ".model.partial"
-    with temporary_path(part):
-        part.write_text("half of a mod")
-    assert not part.exists()
+def test_temporary_folder_is_removed_at_the_end(tmp_path):
+    with temporary_folder(tmp_path / "new", ".model.") as part:
+        (part / "file").write_text("half of a mod")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_signal_waits_for_the_end_of_the_block():

@@ -1,13 +1,12 @@
 """Texts copied into Parquet, once, in a temporary folder: text cannot be read from its middle."""
 
 import os
-import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -15,6 +14,7 @@ import pyarrow.parquet
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_converted
 from batchprop.errors import DataError
+from batchprop.files import create_file, make_private_folder, remove_folder
 
 ROW_GROUP_ROWS = 1 << 16
 MIN_PARTITIONS = 64
@@ -29,7 +29,7 @@ class TemporaryDirectory:
 
     def __init__(self) -> None:
         try:
-            self.path = Path(tempfile.mkdtemp(prefix="batchprop-"))
+            self.path = make_private_folder(Path(tempfile.gettempdir()), "batchprop-")
         except OSError as error:
             raise DataError(
                 f"there is no temporary folder to copy the text to ({error.strerror or error}): "
@@ -50,7 +50,7 @@ class TemporaryDirectory:
 def _remove(path: Path, process: int) -> None:
     # A forked process that ends does not own it.
     if os.getpid() == process:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
 
 
 def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirectory) -> list[ParquetFile]:
@@ -88,6 +88,7 @@ class _Writer:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._rows = folder, 0
+        self._sink: BinaryIO | None = None
         self._file: pyarrow.parquet.ParquetWriter | None = None
         self._waiting = list[pa.Table]()
 
@@ -101,14 +102,18 @@ class _Writer:
             # A full disk lets no footer be written either.
             with suppress(OSError, pa.ArrowException):
                 self._file.close()
+        if self._sink is not None:
+            with suppress(OSError):
+                self._sink.close()
 
     def begin(self, number: int, schema: pa.Schema, rows: int) -> None:
         """End the file before, and begin the next, with so many rows in each of its row groups."""
         self._end()
         self._rows = rows
         with _writing(self._folder):
+            self._sink = create_file(self._folder / f"{number}.parquet")
             self._file = pyarrow.parquet.ParquetWriter(
-                self._folder / f"{number}.parquet",
+                self._sink,
                 schema,
                 compression="zstd",
                 compression_level=1,
@@ -139,9 +144,10 @@ class _Writer:
         if self._waiting:
             self._group(pa.concat_tables(self._waiting))
             self._waiting = []
-        if self._file is not None:
+        if self._file is not None and self._sink is not None:
             with _writing(self._folder):
                 self._file.close()
+                self._sink.close()
 
 
 @contextmanager
