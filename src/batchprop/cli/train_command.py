@@ -37,9 +37,11 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     """
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
-    with file_lock(out, parameter="out"):
+    with file_lock(out, parameter="out") as killed:
         remove_abandoned(out)
-        if options.resume and has_ended(out, checkpoints, options):
+        # With --force, a model without checkpoints may be the one that a killed run was to replace.
+        is_old = force and killed is not None and not has_checkpoints(checkpoints, options)
+        if options.resume and not is_old and has_ended(out, checkpoints, options):
             remove_checkpoints(checkpoints, options)
             console.print(f"The training in {out} has ended: nothing is left to do.", soft_wrap=True)
             return 0

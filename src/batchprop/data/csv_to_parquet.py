@@ -98,13 +98,10 @@ class _Writer:
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is None:
             self._end()
-        elif self._file is not None:
+        elif self._file is not None and self._sink is not None:
             # A full disk lets no footer be written either.
-            with suppress(OSError, pa.ArrowException):
+            with suppress(OSError, pa.ArrowException), self._sink:
                 self._file.close()
-        if self._sink is not None:
-            with suppress(OSError):
-                self._sink.close()
 
     def begin(self, number: int, schema: pa.Schema, rows: int) -> None:
         """End the file before, and begin the next, with so many rows in each of its row groups."""
@@ -145,9 +142,8 @@ class _Writer:
             self._group(pa.concat_tables(self._waiting))
             self._waiting = []
         if self._file is not None and self._sink is not None:
-            with _writing(self._folder):
+            with _writing(self._folder), self._sink:
                 self._file.close()
-                self._sink.close()
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from batchprop.errors import CheckpointError, ParameterError, warn
 from batchprop.files import (
     atomic_write,
-    check_folder,
     completed_paths,
+    kind_of,
     make_folder,
     open_file,
     remove_all_abandoned,
@@ -103,10 +103,11 @@ class Checkpoints:
         """The existing checkpoints, the oldest first.
 
         Raises:
-            DataError: the folder is a file or a link.
+            CheckpointError: the folder is a link, which may lead to files of others.
         """
-        check_folder(self.folder, "checkpoint")
-        if not self.folder.exists():
+        if kind_of(self.folder) == "a link":
+            raise CheckpointError(f"the folder {self.folder} is a link: name the folder itself, or another")
+        if not self.folder.is_dir():
             return []
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
 

@@ -411,14 +411,16 @@ class _RowGroups:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        if failure is None:
-            self._group()
-        if self._file is not None:
-            # On a full disk the footer cannot be written either; the first error is the one to report.
-            with suppress(*(() if failure is None else (OSError, pa.ArrowException))):
-                self._file.close()
-        if self._sink is not None:
-            self._sink.close()
+        try:
+            if failure is None:
+                self._group()
+            if self._file is not None:
+                # On a full disk the footer cannot be written either; the first error is the one to report.
+                with suppress(*(() if failure is None else (OSError, pa.ArrowException))):
+                    self._file.close()
+        finally:
+            if self._sink is not None:
+                self._sink.close()
 
     def add(self, table: pd.DataFrame) -> None:
         """Write full row groups, and buffer the rest; the first table sets the types."""
