@@ -5,6 +5,7 @@ Runs in a process of its own, which imports and warms up once, and forks for eac
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -116,7 +117,7 @@ def result_of(work):
 
 
 def kill_everywhere(words, again, *, count, seed):
-    """Kill a command at a number of points, or at all, and repeat it; return the points, and what was wrong."""
+    """Kill a command at some points, or at all, and repeat it; return the points, and what was wrong."""
     work, scratch = Path.cwd(), Path(tempfile.gettempdir())
     before = shutil.copytree(work, scratch.parent / "before")
     said = scratch.parent / "said"
@@ -124,7 +125,8 @@ def kill_everywhere(words, again, *, count, seed):
         return [], [f"undisturbed: {code}, {said.read_text()}"]
     whole = result_of(work)
     points = range(1, int(Path(os.environ["POINTS"]).read_text()) + 1)
-    stops = sorted(random.Random(seed).sample(points, count)) if count else list(points)
+    chance = random.Random(seed)  # noqa: S311 no secret
+    stops = sorted(chance.sample(points, count)) if count else list(points)
     wrong = []
     for stop in stops:
         for path in work.iterdir():
@@ -152,15 +154,12 @@ def drive(request):
     if "jax" not in asked["words"]:
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123
             sys.stdout, shown = nowhere, sys.stdout
-            try:
+            with contextlib.suppress(SystemExit):
                 main(prepare)
-            except SystemExit:
-                pass
             sys.stdout = shown
     else:
         run(prepare)
     if not asked.pop("keep"):
         shutil.rmtree("m")
     stops, wrong = kill_everywhere(**asked)
-    print(json.dumps({"stops": len(stops), "wrong": wrong}))
-    sys.stdout.flush()
+    sys.stdout.write(json.dumps({"stops": len(stops), "wrong": wrong}))
