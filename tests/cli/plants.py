@@ -219,26 +219,18 @@ def drive(request):
             code, said = run(words)
         if code:
             wrong.append(f"undisturbed: {' '.join(words)}: {code}, {said}")
-        here = [
-            path
-            for path in dict.fromkeys(paths)
-            if work in path.parents or path.parent == Path(tempfile.tempdir)
-        ]
+        scratch = Path(tempfile.gettempdir())
+        here = [path for path in dict.fromkeys(paths) if work in path.parents or path.parent == scratch]
         names[words[0]] |= {str(path) for path in here}
         for name in here:
+            at_top = name.relative_to(work.parent).parts[1]
             for kind in chance.sample(KINDS, asked["kinds"] or len(KINDS)):
                 restore(work, before)
-                wrong += try_name(
-                    name, kind, words, work, plants, {*outputs, name.relative_to(work.parent).parts[1]}
-                )
-                restore(Path(tempfile.tempdir), work.parent / "empty")
+                wrong += try_name(name, kind, words, work, plants, {*outputs, at_top})
+                restore(scratch, work.parent / "empty")
                 runs += 1
         # The next command starts from what this one gives.
         restore(work, before)
         run(words)
-    print(
-        json.dumps(
-            {"runs": runs, "names": {key: sorted(value) for key, value in names.items()}, "wrong": wrong}
-        )
-    )
-    sys.stdout.flush()
+    found = {command: sorted(paths) for command, paths in names.items()}
+    sys.stdout.write(json.dumps({"runs": runs, "names": found, "wrong": wrong}))
