@@ -32,8 +32,8 @@ class TemporaryDirectory:
             self.path = make_private_folder(Path(tempfile.gettempdir()), "batchprop-")
         except OSError as error:
             raise DataError(
-                f"there is no temporary folder to copy the text to ({error.strerror or error}: {error.filename}): "
-                "set TMPDIR to a folder with space"
+                f"there is no temporary folder to copy the text to ({error.strerror or error}: "
+                f"{error.filename}): set TMPDIR to a folder with space"
             ) from error
         self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
 
