@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-tables fuzz clean
+.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-tables crash fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,9 @@ bench-private: $(VENV)/.bench$(if $(QUICK),-quick,-private)  ## time private tra
 
 bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (10 minutes; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.bad_rows $(QUICK)
+
+crash: $(VENV)/.dev  ## kill commands at every change of a file, and plant links under every name (30 minutes)
+	BATCHPROP_KILLS=all $(PYTEST) tests/cli/test_kills.py tests/cli/test_plants.py
 
 fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kind (Linux)
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for kind in csv parquet model checkpoint walk; do \

@@ -248,6 +248,28 @@ def test_no_todo_marks_or_blanket_suppressions(path: Path) -> None:
     assert not left
 
 
+# What writes, renames or removes by a name, and so would follow a link or wait for a pipe.
+PATH_WRITES = {"rmdir", "unlink", "write_bytes", "write_text"}
+MODULE_WRITES = {"copy", "copyfile", "mkdtemp", "mkstemp", "remove", "rename", "replace", "rmtree"}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "files"], ids=shown)
+def test_files_are_written_and_removed_by_files_py_alone(path: Path) -> None:
+    calls = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+    assert not [f"line {call.lineno}: {ast.unparse(call)}" for call in calls if writes(call)]
+
+
+def writes(call: ast.Call) -> bool:
+    """Whether a call writes or removes a file by its name."""
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    owner = ast.unparse(function.value) if isinstance(function, ast.Attribute) else ""
+    if name == "open":
+        modes = [node.value for node in call.args if isinstance(node, ast.Constant)]
+        return any(isinstance(mode, str) and re.fullmatch("[wxa][bt+]*", mode) for mode in modes)
+    return name in PATH_WRITES or (name in MODULE_WRITES and owner in {"os", "shutil", "tempfile"})
+
+
 def test_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert batchprop.__version__ == project["version"]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, sent to real processes: kept results, exit codes, and no partial files."""
+"""Ctrl-C, SIGTERM and SIGHUP, sent to real processes: kept results, exit codes, and no partial files."""
 
 import json
 import re
@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 
 from batchprop.cli.signals import Terminated, exit_code, handle_signals, interruption_message
-from batchprop.files import cleanup_all, defer_signals, temporary_path
+from batchprop.files import cleanup_all, defer_signals, temporary_folder
 from batchprop.tabular.persistence import MODEL, atomic_folder
 from tests.cli.commands import FILES, START, command, environment, flowers, names
 
 # In NumPy, which compiles nothing; test_terminal.py tests Ctrl-C in JAX.
 LONG = ("--epochs", "1000000", "--patience", "1000000", "--engine", "numpy")
-BOTH = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+BOTH = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "terminated"),
+    (signal.SIGHUP, 129, "terminated"),
+]
 
 # Prints and waits when the given function is called.
 HALT = """
@@ -180,7 +184,8 @@ def test_third_signal_ends_an_unresponsive_process(origin, folder):
     with started(origin, folder, "train", "--out", "m", start=start) as running:
         for word in ("first", "second", "third"):
             wait_for(running, f"stuck {word}")
-            assert [re.sub(r"\.\w{8}\.", ".", name) for name in names(folder)] == [".m.partial", ".m.lock"]
+            left = [re.sub(r"\.\w{6}-\d+-\w{8}\.", ".", name) for name in names(folder)]
+            assert left == [".m.partial", ".m.lock"]
             running.send_signal(signal.SIGTERM)
         assert end(running)[::2] == (143, "batchprop: terminated; nothing was written\n")
     assert names(folder) == []
@@ -280,9 +285,7 @@ def test_signal_between_the_renames_is_deferred(folder, monkeypatch):
 
 
 def test_cleanup_removes_created_parent_folders(folder):
-    part = folder / "a" / "b" / ".c.partial"
-    with temporary_path(part, [part.parent, part.parent.parent]):
-        part.mkdir(parents=True)
+    with temporary_folder(folder / "a" / "b", ".c.") as part:
         (part / "file").write_text("half")
         cleanup_all()
         assert names(folder) == []

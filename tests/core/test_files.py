@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from batchprop import files
 from batchprop.errors import DataError
-from batchprop.files import LockOwner, cleanup_all, defer_signals, file_lock, temporary_path
+from batchprop.files import LockOwner, cleanup_all, defer_signals, file_lock, temporary_folder
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -29,6 +30,7 @@ print("free", flush=True)
 COUNT = """
 import sys
 from pathlib import Path
+from batchprop import files
 from batchprop.errors import DataError
 from batchprop.files import file_lock
 counter = Path(sys.argv[1] + ".txt")
@@ -196,11 +198,10 @@ def test_other_failures_to_lock_are_errors(tmp_path, monkeypatch):
         pass
 
 
-def test_temporary_file_is_removed_at_the_end(tmp_path):
-    part = tmp_path / ".model.partial"
-    with temporary_path(part):
-        part.write_text("half of a mod")
-    assert not part.exists()
+def test_temporary_folder_is_removed_at_the_end(tmp_path):
+    with temporary_folder(tmp_path / "new", ".model.") as part:
+        (part / "file").write_text("half of a mod")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_signal_waits_for_the_end_of_the_block():
@@ -212,3 +213,118 @@ def test_signal_waits_for_the_end_of_the_block():
     except KeyboardInterrupt:
         done.append("interrupted")
     assert done == ["renamed", "interrupted"]
+
+
+# --- names of others, and what killed processes leave -----------------------------------------------
+
+
+GONE = 2**22 + 1
+"""More than any process number."""
+
+
+def abandoned(folder, prefix, suffix=".partial", process=GONE):
+    """A name as a process would give it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: process)
+        return folder / files.temporary_name(prefix, suffix)
+
+
+def plant(kind, path, target):
+    """Put something that is no file of ours under a name."""
+    {
+        "link": lambda: path.symlink_to(target),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "hard link": lambda: path.hardlink_to(target),
+        "text": lambda: path.write_text("12 lines of somebody\n"),
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "hard link", "text"])
+def test_lock_file_of_another_is_refused_unchanged(tmp_path, kind):
+    target = tmp_path / "target"
+    target.write_text("")
+    plant(kind, tmp_path / ".model.lock", target)
+    message = r"model cannot be locked: .*\.model\.lock is .*, not a lock of batchprop; move it"
+    with pytest.raises(DataError, match=message), file_lock(tmp_path / "model"):
+        pytest.fail("the block must not run")
+    assert target.read_text() == ""
+    assert (tmp_path / ".model.lock").lstat()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 17, b"\n", b"\n12", b"\n12 host"])
+def test_lock_file_that_was_cut_off_does_not_block(tmp_path, content):
+    (tmp_path / ".model.lock").write_bytes(content)
+    with file_lock(tmp_path / "model"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "said"), [("link", "a link"), ("pipe", "a pipe"), ("folder", "a folder")])
+def test_only_a_regular_file_is_written_or_read(tmp_path, kind, said):
+    path, target = tmp_path / "net", tmp_path / "target"
+    target.write_text("precious")
+    plant(kind, path, target)
+    with pytest.raises(DataError, match=rf"net exists and is not a file \(it is {said}\): name another"):
+        files.atomic_write(b"new", path)
+    with pytest.raises(OSError, match=f"it is {said}, not a file"):
+        files.open_file(path)
+    with pytest.raises(FileExistsError):
+        files.create_file(path)
+    files.remove_file(path)
+    assert files.exists(path)
+    assert target.read_text() == "precious"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_link_to_nothing_is_not_written_through(tmp_path):
+    (tmp_path / "net").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match="it is a link"):
+        files.atomic_write(b"new", tmp_path / "net")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_next_write_removes_what_killed_processes_left(tmp_path):
+    left = abandoned(tmp_path, ".net.")
+    left.write_text("half")
+    others = [
+        abandoned(tmp_path, ".net.", process=os.getpid()),
+        abandoned(tmp_path, ".nets."),
+        tmp_path / left.name.replace(files._machine(), "000000"),
+        tmp_path / ".net.notes.partial",
+    ]
+    for path in others:
+        path.write_text("of others")
+    files.atomic_write(b"new", tmp_path / "net")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "net", *others])
+    link = abandoned(tmp_path, ".net.")
+    link.symlink_to(others[0])
+    files.atomic_write(b"newer", tmp_path / "net")
+    assert link.is_symlink()
+
+
+def test_folder_that_a_killed_process_was_replacing_is_restored(tmp_path):
+    partial = abandoned(tmp_path, ".model.")
+    for name, content in (("model", "new"), ("model.old", "old")):
+        (partial / name).mkdir(parents=True)
+        (partial / name / "file").write_text(content)
+    files.remove_abandoned(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "file").read_text() == "old"
+
+
+def test_private_folder_removes_those_of_killed_processes(tmp_path):
+    left = abandoned(tmp_path, "copies-", "")
+    left.mkdir()
+    (left / "0.parquet").write_text("rows")
+    ours = files.make_private_folder(tmp_path, "copies-")
+    assert list(tmp_path.iterdir()) == [ours]
+    assert ours.stat().st_mode & 0o777 == 0o700
+
+
+def test_temporary_that_somebody_replaced_is_left(tmp_path):
+    with temporary_folder(tmp_path, ".model.") as part:
+        part.rename(tmp_path / "elsewhere")
+        part.mkdir()
+        (part / "file").write_text("of somebody")
+    assert (part / "file").exists()

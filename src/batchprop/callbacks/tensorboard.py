@@ -11,6 +11,7 @@ from typing import Any
 
 from batchprop.callbacks.base import LoggerCallback
 from batchprop.errors import require_extra
+from batchprop.files import create_file, make_folder, open_file, remove_empty_dirs, remove_file
 
 _FILE_VERSION = "brain.Event:2"
 
@@ -58,25 +59,26 @@ class TensorBoardLogger(LoggerCallback):
         folder = _next_run_dir(Path(self.folder))
         # TensorBoard looks for this prefix. The time sorts the files; host and process make them unique.
         name = f"events.out.tfevents.{int(time())}.{socket.gethostname()}.{os.getpid()}"
-        (folder / name).write_bytes(_encode_event(file_version=_FILE_VERSION))
+        with create_file(folder / name) as file:
+            file.write(_encode_event(file_version=_FILE_VERSION))
         self._file = folder / name
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         assert self._file is not None  # noqa: S101 the log has started
-        with self._file.open("ab") as file:
+        with open_file(self._file, append=True) as file:
             file.write(_encode_event(step=step, scalars=metrics))
 
     def _end(self, status: str) -> None:
         if self._file is not None and self._step == 0:
             # The fit ended before its first epoch: an empty run would stay in TensorBoard's list.
-            self._file.unlink()
-            self._file.parent.rmdir()
+            remove_file(self._file)
+            remove_empty_dirs([self._file.parent])
             self._file, self._has_started = None, False
 
 
 def _next_run_dir(folder: Path) -> Path:
     """Create the next folder ``fit-N``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     numbers = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(r"fit-(\d+)", path.name))]
     for number in count(max(numbers, default=0) + 1):
         try:

@@ -1,7 +1,7 @@
 """The command line, `batchprop` and `python -m batchprop`; Ctrl-C ends it in one line from the start.
 
 This module imports only the standard library, and `batchprop` itself imports nothing heavy: so the handlers
-of SIGINT and SIGTERM are in place before NumPy, pandas and the rest, which take a second.
+of SIGINT, SIGTERM and SIGHUP are in place before NumPy, pandas and the rest, which take a second.
 """
 
 import gc
@@ -17,7 +17,8 @@ _GC_THRESHOLD = 10_000
 
 def main() -> None:
     """Run `batchprop` with the arguments of the process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, signal.SIGINT)  # Windows has no SIGHUP
         # A signal that the parent process ignores, as nohup does, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
@@ -44,5 +45,5 @@ def main() -> None:
 def _leave(number: int, _: FrameType | None) -> None:
     # Nothing is being written before the command begins or after it ends, so there is nothing to undo; an
     # exception in the middle of an import may be swallowed, or change its type.
-    os.write(2, b"batchprop: %s\n" % (b"terminated" if number == signal.SIGTERM else b"interrupted"))
+    os.write(2, b"batchprop: %s\n" % (b"interrupted" if number == signal.SIGINT else b"terminated"))
     os._exit(128 + number)

@@ -173,7 +173,8 @@ def _batchprop(
     """Train a neural network on a table, predict with it, find bad rows, or see a batch in all its matrices.
 
     Exit codes: 0 done, 1 bad data, or a file that the system refuses, 2 misuse
-    (also this help, when no command is given), 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+    (also this help, when no command is given), 130 interrupted by Ctrl-C, 143 ended by SIGTERM,
+    129 by SIGHUP.
     """
 
 

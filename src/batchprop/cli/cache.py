@@ -10,6 +10,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from batchprop.files import make_folder
+
 SWITCH = "BATCHPROP_CACHE"
 """The environment variable: "off" for no cache, a folder to move it."""
 
@@ -25,7 +27,7 @@ def set_up_cache() -> None:
         return
     try:
         # Programs are executable code: nobody else may write there.
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder, 0o700)
     except OSError:
         return
     if not os.access(folder, os.W_OK):

@@ -16,6 +16,7 @@ from sklearn.metrics import PredictionErrorDisplay
 from batchprop.cli.console import make_console, make_table, show_data, show_network
 from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
+from batchprop.files import create_file
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
 from batchprop.report.format import count_epochs, format_duration, format_target
@@ -68,7 +69,7 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
         tenth: whether a batch is a tenth of the rows, from 16 to 200.
 
     Returns:
-        The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
+        The exit code: 0, or 128 and the signal's number if one ended the training early: 130 for Ctrl-C.
 
     Raises:
         BatchpropError: for any failure; nothing is written then.
@@ -151,7 +152,8 @@ def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> Non
         )
         ax.set(xlabel="expected: mean of the network's predictions", ylabel="given")
     set_title(ax, title)
-    figure.savefig(path)
+    with create_file(path) as file:
+        figure.savefig(file, format=path.suffix.lower().removeprefix("."))
 
 
 def _show_end(out: Console, result: ExamineResult) -> None:

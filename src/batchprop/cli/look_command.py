@@ -92,7 +92,7 @@ def look_command(
         force: replace any file, not only such a page.
 
     Returns:
-        The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
+        The exit code: 0, or 128 and the signal's number if one ended the training early: 130 for Ctrl-C.
 
     Raises:
         BatchpropError: for any failure; nothing is written then.

@@ -1,16 +1,15 @@
-"""Ctrl-C and SIGTERM: the first ends a command gracefully, a second at once; each has its exit code."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a command gracefully, a second at once, each with its code."""
 
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from batchprop.files import cleanup_all, completed_paths
-
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+from batchprop.files import ENDING_SIGNALS, cleanup_all, completed_paths
 
 _PATIENCE = 2
 
@@ -18,17 +17,17 @@ _received: list[int] = []
 
 
 class Terminated(KeyboardInterrupt):
-    """Raised by SIGTERM; a KeyboardInterrupt, so that handlers of Ctrl-C handle it too."""
+    """Raised by SIGTERM and SIGHUP; a KeyboardInterrupt, so that handlers of Ctrl-C handle it too."""
 
 
 def exit_code() -> int:
-    """Return the exit code of a command that was interrupted: 143 if SIGTERM came first, else 130.
+    """Return the exit code of a command that was interrupted: 128 and the number of the signal.
 
     >>> with handle_signals():
     ...     exit_code()
     130
     """
-    return TERMINATED if _received[:1] == [signal.SIGTERM] else INTERRUPTED
+    return 128 + (_received[0] if _received else signal.SIGINT)
 
 
 def interruption_message() -> str:
@@ -38,13 +37,13 @@ def interruption_message() -> str:
     ...     interruption_message()
     'interrupted; nothing was written'
     """
-    what = "terminated" if exit_code() == TERMINATED else "interrupted"
+    what = "interrupted" if exit_code() == 128 + signal.SIGINT else "terminated"
     return f"{what}; {f'{completed_paths[-1]} is written' if completed_paths else 'nothing was written'}"
 
 
 @contextmanager
 def handle_signals() -> Iterator[None]:
-    """Let SIGTERM interrupt the block as Ctrl-C does; leave nothing half-written at its end.
+    """Let SIGTERM and SIGHUP interrupt the block as Ctrl-C does; leave nothing half-written at its end.
 
     The first signal raises KeyboardInterrupt in the main thread, or Terminated, which is one. A fit keeps its
     weights then, and the command saves them. The second raises it again, and nothing is kept; a third, if the
@@ -56,7 +55,7 @@ def handle_signals() -> Iterator[None]:
         return
     _received.clear()
     completed_paths.clear()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
     try:
         for number in ours:
@@ -76,6 +75,11 @@ def _note(number: int, _: FrameType | None) -> None:
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
+    if number not in (signal.SIGINT, signal.SIGTERM):
+        _replace_lost_terminal()
+        if _received:
+            # A terminal that ends sends SIGHUP, the shell in it sends another: together they are the first.
+            return
     _received.append(number)
     if len(_received) > _PATIENCE:
         try:
@@ -83,7 +87,17 @@ def _interrupt(number: int, _: FrameType | None) -> None:
             os.write(2, f"{_cursor()}batchprop: {interruption_message()}\n".encode())
         finally:
             os._exit(exit_code())
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _replace_lost_terminal() -> None:
+    """Let what is still printed go nowhere if the terminal is gone: an error would end the saving."""
+    for stream in (0, 1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)
 
 
 def _cursor() -> str:

@@ -64,7 +64,7 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
 
     Columns are encoded by their type. Some rows are held out for the test,
     others for early stopping. Ctrl-C ends the training early: the best weights so far
-    are saved, and the exit code is 130; SIGTERM likewise, with 143. With
+    are saved, and the exit code is 130; SIGTERM and SIGHUP likewise, with 143 and 129. With
     --checkpoint-every, --resume continues the training.
     """
     with require_tables():

@@ -1,7 +1,5 @@
 """`batchprop train`, from the table to the folder."""
 
-import glob
-import shutil
 from pathlib import Path
 
 from rich.console import Console
@@ -9,14 +7,14 @@ from rich.console import Console
 from batchprop.cli import console as output
 from batchprop.cli.progress import ConsoleObserver
 from batchprop.cli.signals import exit_code
-from batchprop.files import file_lock
+from batchprop.errors import DataError
+from batchprop.files import file_lock, remove_abandoned, remove_file
 from batchprop.tabular.diagnostics import is_slow
 from batchprop.tabular.model_files import REPORT, SAVED_FILES, write_model, write_report
-from batchprop.tabular.model_info import read_info
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_folder
 from batchprop.tabular.result import TrainingResult
-from batchprop.tabular.resume import has_checkpoints, remove_checkpoints
+from batchprop.tabular.resume import has_checkpoints, has_ended, remove_checkpoints, was_interrupted
 from batchprop.tabular.train import train
 from batchprop.tabular.unsaved import keep_unsaved
 
@@ -31,7 +29,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
         force: replace a model there.
 
     Returns:
-        The exit code: 0, or 130 if Ctrl-C ended the training early, 143 if SIGTERM did.
+        The exit code: 0, or 128 and the signal's number if one ended the training early: 130 for Ctrl-C.
 
     Raises:
         BatchpropError: for any failure; nothing is written then, except the checkpoints so far, and the
@@ -40,16 +38,17 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     with file_lock(out, parameter="out") as killed:
-        # A killed run could not remove its temporary folder.
-        if killed is not None:
-            _remove_partial(out)
-        if options.resume and not has_checkpoints(checkpoints, options):
-            if _was_interrupted(out) is False:
-                console.print(f"The training in {out} has ended: nothing is left to do.", soft_wrap=True)
-                return 0
-        elif options.resume:
+        remove_abandoned(out)
+        # With --force, a model without checkpoints may be the one that a killed run was to replace.
+        is_old = force and killed is not None and not has_checkpoints(checkpoints, options)
+        if options.resume and not is_old and has_ended(out, checkpoints, options):
+            remove_checkpoints(checkpoints, options)
+            console.print(f"The training in {out} has ended: nothing is left to do.", soft_wrap=True)
+            return 0
+        if options.resume and not force and has_checkpoints(checkpoints, options) and was_interrupted(out):
             # The model of the interrupted run is replaced by that of the resumed run.
-            force = force or bool(_was_interrupted(out))
+            _check_own(out)
+            force = True
         with (
             # Outside the folder, whose removal makes room on a full disk.
             keep_unsaved(out, checkpoints, options) as finished,
@@ -75,21 +74,18 @@ def _write_report(console: Console, result: TrainingResult, folder: Path, out: P
         with output.status(console, "Writing the report", long=is_slow(result)):
             write_report(result, folder, out)
     except KeyboardInterrupt:
-        (folder / REPORT).unlink(missing_ok=True)
+        remove_file(folder / REPORT)
         console.print("Interrupted: the report is left out.", soft_wrap=True)
 
 
-def _remove_partial(out: Path) -> None:
-    """Remove incomplete files of a killed run."""
-    for partial in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
+def _check_own(out: Path) -> None:
+    """Check that a folder, which is replaced unasked, holds nothing but a model.
 
-
-def _was_interrupted(out: Path) -> bool | None:
-    """Whether the training of the model in a folder was interrupted; None without a model."""
-    try:
-        training = read_info(out).get("training", {})
-    except (OSError, ValueError, RecursionError):
-        return None
-    value = training.get("interrupted")
-    return value if isinstance(value, bool) else None
+    Raises:
+        DataError: it does.
+    """
+    if others := sorted(path.name for path in out.iterdir() if path.name not in SAVED_FILES):
+        raise DataError(
+            f"the folder {out} also holds {others[0]}, which no training wrote, and would be replaced: move "
+            "it, or replace the folder with force=True"
+        )

@@ -19,6 +19,7 @@ from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_conve
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError
+from batchprop.files import create_file, remove_file
 
 ROW_GROUP_ROWS = 1 << 16
 MIN_ROW_GROUP_ROWS = 256
@@ -99,8 +100,9 @@ class ParquetCopy:
         self.path, self._rows = path, 0
         self._waiting = list[pa.Table]()
         with copy_errors(path.parent):
+            self._sink = create_file(path)
             self._file = pyarrow.parquet.ParquetWriter(
-                path,
+                self._sink,
                 schema,
                 compression="zstd",
                 compression_level=1,
@@ -117,7 +119,7 @@ class ParquetCopy:
             self.close()
             return
         # A full disk lets no footer be written either.
-        with suppress(OSError, pa.ArrowException):
+        with suppress(OSError, pa.ArrowException), self._sink:
             self._file.close()
 
     def write(self, table: pa.Table) -> None:
@@ -145,7 +147,7 @@ class ParquetCopy:
         if self._waiting:
             self._write_group(pa.concat_tables(self._waiting))
             self._waiting = []
-        with copy_errors(self.path.parent):
+        with copy_errors(self.path.parent), self._sink:
             self._file.close()
 
 
@@ -402,7 +404,7 @@ class ValueCopy:
             for part in parts:
                 for table in _iter_widened(part, self._types):
                     copy.write(table)
-                part.path.unlink()
+                remove_file(part.path)
         return path
 
 

@@ -12,6 +12,7 @@ from batchprop.data.csv import CsvTable
 from batchprop.data.parquet import ParquetFile, open_converted
 from batchprop.data.shuffle import prefetch
 from batchprop.data.temporary import TemporaryDirectory
+from batchprop.files import remove_file
 
 
 def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirectory) -> list[ParquetFile]:
@@ -29,6 +30,8 @@ def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirecto
 def _write(tables: Iterator[tuple[int, pa.Table]], folder: Path) -> list[int]:
     """Write the rows of each file, and return the numbers of the files that have some."""
     numbers = list[int]()
+    for part in folder.iterdir():
+        remove_file(part)  # of a reading that began anew
     # Parsed in another thread while the rows before are compressed.
     filled = (each for each in prefetch(tables) if each[1].num_rows)
     for number, parts in groupby(filled, key=itemgetter(0)):

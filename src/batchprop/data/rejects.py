@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args, overload
 import numpy as np
 
 from batchprop.errors import DataError, unknown_option_error
+from batchprop.files import create_text
 
 OnBadRow: TypeAlias = Literal["error", "skip"]
 
@@ -125,7 +126,7 @@ class RejectedRows(Sequence[RejectedRow]):
 
 def write_rejects(skipped: Sequence[RejectedRow], path: Path) -> None:
     """Write the skipped rows as CSV: file, line (or row number) and reason."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with create_text(path) as file:
         rows = csv.writer(file)
         rows.writerow(RejectedRow._fields)
         rows.writerows(skipped)

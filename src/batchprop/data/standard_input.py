@@ -10,6 +10,7 @@ from batchprop.data.converted import copy_errors
 from batchprop.data.files import open_decompressed
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError
+from batchprop.files import create_file
 
 STDIN = Path("-")
 """What the command line calls standard input."""
@@ -54,7 +55,7 @@ def save_standard_input(folder: TemporaryDirectory) -> Path:
 
 
 def _copy(start: bytes, source: BinaryIO, path: Path) -> None:
-    with path.open("wb") as file:
+    with create_file(path) as file:
         while start:
             file.write(start)
             start = source.read(_CHUNK_BYTES)

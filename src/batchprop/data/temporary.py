@@ -1,12 +1,12 @@
 """A temporary folder for tables that must be copied before they can be read."""
 
 import os
-import shutil
 import tempfile
 import weakref
 from pathlib import Path
 
 from batchprop.errors import DataError
+from batchprop.files import make_private_folder, remove_folder
 
 
 class TemporaryDirectory:
@@ -14,11 +14,11 @@ class TemporaryDirectory:
 
     def __init__(self) -> None:
         try:
-            self.path = Path(tempfile.mkdtemp(prefix="batchprop-"))
+            self.path = make_private_folder(Path(tempfile.gettempdir()), "batchprop-")
         except OSError as error:
             raise DataError(
-                f"there is no temporary folder to copy the table to ({error.strerror or error}): "
-                "set TMPDIR to a folder with space"
+                f"there is no temporary folder to copy the table to ({error.strerror or error}: "
+                f"{error.filename}): set TMPDIR to a folder with space"
             ) from error
         self._remove = weakref.finalize(self, _remove, self.path, os.getpid())
 
@@ -35,4 +35,4 @@ class TemporaryDirectory:
 def _remove(path: Path, process: int) -> None:
     # A forked process that ends does not own it.
     if os.getpid() == process:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import CheckpointError, ParameterError, warn
-from batchprop.files import completed_paths, fsync_path, temporary_path
+from batchprop.files import (
+    atomic_write,
+    completed_paths,
+    kind_of,
+    make_folder,
+    open_file,
+    remove_all_abandoned,
+    remove_empty_dirs,
+    remove_file,
+)
 
 FORMAT = 2
 
@@ -93,7 +100,13 @@ class Checkpoints:
         )
 
     def files(self) -> list[Path]:
-        """The existing checkpoints, the oldest first."""
+        """The existing checkpoints, the oldest first.
+
+        Raises:
+            CheckpointError: the folder is a link, which may lead to files of others.
+        """
+        if kind_of(self.folder) == "a link":
+            raise CheckpointError(f"the folder {self.folder} is a link: name the folder itself, or another")
         if not self.folder.is_dir():
             return []
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
@@ -101,9 +114,9 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints, and the folder if nothing else is in it."""
         for path in self.files():
-            path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
+            remove_file(path)
+        remove_all_abandoned(self.folder)
+        remove_empty_dirs([self.folder])
 
     def should_save(self, epochs: int, *, between: bool) -> bool:
         """Whether another checkpoint is due.
@@ -129,17 +142,13 @@ class Checkpoints:
         Raises:
             CheckpointError: it could not be written; the earlier ones are unchanged.
         """
-        # Written next to its final path, synced, renamed: a killed process leaves a complete file or none.
         earlier = self.files()
         number = _number(earlier[-1]) + 1 if earlier else 1
         path = self.folder / f"checkpoint-{number:06}.safetensors"
-        part = path.with_suffix(".partial")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with temporary_path(part):
-                _write_through(part, serialize(data))
-                part.replace(path)
-            fsync_path(self.folder)
+            make_folder(self.folder)
+            # A killed process leaves a complete file or none.
+            atomic_write(serialize(data), path)
         except OSError as error:
             remedy = f"; {earlier[-1]} is whole, and resuming continues from it" if earlier else ""
             raise CheckpointError(
@@ -147,7 +156,7 @@ class Checkpoints:
                 "or name another folder"
             ) from error
         for old in [*earlier, path][:-MAX_TO_KEEP]:
-            old.unlink(missing_ok=True)
+            remove_file(old)
         self._last_time, self._last_epoch = time.monotonic(), epochs
         if self.folder not in completed_paths:
             completed_paths.append(self.folder)
@@ -198,6 +207,8 @@ def deserialize(path: Path) -> CheckpointData:
     """
     safetensors = _safetensors()
     try:
+        # It opens the file by its name, and waits for what is no file.
+        open_file(path).close()
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict
             header = file.metadata() or {}
@@ -262,13 +273,6 @@ def _interval(every: Any) -> tuple[float, int]:
 def _number(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     return 0 if match is None else int(match[1])
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _in_short(error: BaseException) -> str:

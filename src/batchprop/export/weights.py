@@ -16,7 +16,7 @@ from batchprop.activations import ACTIVATIONS
 from batchprop.errors import InputError, ModelError, ParameterError, require_extra
 from batchprop.export.onnx_converters import converter_key
 from batchprop.export.onnx_network import activation_names, builtin_activation_name, class_sizes
-from batchprop.files import atomic_write
+from batchprop.files import atomic_write, open_file
 from batchprop.heads import HEADS, Head
 from batchprop.network import Network
 from batchprop.params import Layer, Layers
@@ -184,7 +184,7 @@ def _describe_estimator_head(estimator: Any) -> dict[str, Any]:
 def _check_header(path: Path) -> None:
     """Refuse a file whose header is longer than any network needs, before safetensors allocates it."""
     try:
-        with path.open("rb") as file:
+        with open_file(path, follow=True) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     except OSError as error:
         raise ModelError(

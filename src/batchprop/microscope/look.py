@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from batchprop.backprop import resolved_outputs
 from batchprop.errors import InputError, ParameterError
+from batchprop.files import atomic_write
 from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import page
 from batchprop.plots.validation import check_fitted, n_rows
@@ -44,7 +45,7 @@ class Microscope:
             The path.
         """
         path = Path(path)
-        path.write_text(self.html, encoding="utf-8")
+        atomic_write(self.html.encode(), path)
         return path
 
     def open(self, path: str | Path) -> bool:

@@ -4,6 +4,7 @@ import html
 from pathlib import Path
 from typing import Any
 
+from batchprop.files import open_file
 from batchprop.webdata import json_script, read_asset
 
 _SKELETON = """<!doctype html>
@@ -36,10 +37,11 @@ _START = _SKELETON.partition('<meta name="viewport"')[0].encode()
 
 def is_page(path: Path) -> bool:
     """Whether a file is a page of the microscope, by its first bytes."""
-    if not path.is_file():
+    try:
+        with open_file(path) as file:
+            return file.read(len(_START)) == _START
+    except OSError:
         return False
-    with path.open("rb") as file:
-        return file.read(len(_START)) == _START
 
 
 def page(document: dict[str, Any]) -> str:

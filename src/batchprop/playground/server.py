@@ -3,8 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
+from batchprop.data.csv_to_parquet import TemporaryDirectory
 from batchprop.errors import BatchpropError
+from batchprop.files import create_file
 from batchprop.playground.auth import HEADERS, AuthMiddleware
 from batchprop.playground.events import MAX_FILE_BYTES, Cursor
 from batchprop.playground.page import MICROSCOPE_POLICY, PAGE, POLICY, message_page
@@ -128,10 +130,11 @@ class Server:
 
 
 def _load(session: Session, name: str, content: bytes) -> File:
-    with TemporaryDirectory(prefix="batchprop-") as folder:
+    with closing(TemporaryDirectory()) as folder:
         # Only the suffix of the user's name enters the path: it tells the format.
-        path = Path(folder, f"table{Path(name).suffix}")
-        path.write_bytes(content)
+        path = folder.path / f"table{Path(name).suffix}"
+        with create_file(path) as file:
+            file.write(content)
         return session.load_file(path, name)
 
 

@@ -4,10 +4,12 @@ import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from io import TextIOWrapper
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from batchprop.files import create_text, open_file
 from batchprop.training import EpochRecord
 
 
@@ -41,6 +43,9 @@ class EpochSummary:
 
 
 History = list[EpochSummary]
+
+HISTORY = "history.csv"
+"""The file of the epochs in a model's folder."""
 
 
 def history_callback(history: History, show: Callable[[History], None]) -> Callable[[EpochRecord], bool]:
@@ -113,7 +118,7 @@ def append_last_epoch(history: History, network: Any) -> None:
 def write_history(history: History, path: Path) -> None:
     """Write the history as CSV, one row per epoch."""
     names = [field.name for field in fields(EpochSummary)]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with create_text(path) as file:
         rows = csv.writer(file)
         rows.writerow(names)
         rows.writerows([getattr(moment, name) for name in names] for moment in history)
@@ -125,7 +130,7 @@ def read_history(path: Path) -> History:
     Raises:
         OSError, ValueError, LookupError: there is none, or it is damaged.
     """
-    with path.open(newline="", encoding="utf-8") as file:
+    with open_file(path, follow=True) as binary, TextIOWrapper(binary, "utf-8", newline="") as file:
         return [
             EpochSummary(
                 int(row["epoch"]),

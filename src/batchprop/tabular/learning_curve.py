@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from batchprop.files import create_file
 from batchprop.plots import LearningCurveDisplay
 from batchprop.plots.style import set_title
 from batchprop.tabular.history import History
@@ -20,7 +21,8 @@ def save_learning_curve(history: History, best: int, title: str, path: Path) -> 
         title: what was trained.
         path: the file to write.
     """
-    curve_figure(history, best, title).savefig(path)
+    with create_file(path) as file:
+        curve_figure(history, best, title).savefig(file, format="png")
 
 
 def curve_figure(

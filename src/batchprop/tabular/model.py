@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -17,11 +16,11 @@ from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.names import normalize_columns
 from batchprop.data.tables import check_source, open_files, open_query
 from batchprop.errors import DataError, ModelError, RowError
-from batchprop.files import file_lock
+from batchprop.files import copy_file, file_lock, open_file
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.frames import format_label, frame_to_pandas, restore_frame
-from batchprop.tabular.history import History, read_history
-from batchprop.tabular.model_files import HISTORY, REPORT, SAVED_FILES, make_report, write_model, write_report
+from batchprop.tabular.history import HISTORY, History, read_history
+from batchprop.tabular.model_files import REPORT, SAVED_FILES, make_report, write_model, write_report
 from batchprop.tabular.model_info import model_folder, read_info
 from batchprop.tabular.persistence import MODEL, atomic_folder, load_pipeline, save_pipeline
 from batchprop.tabular.predictions import (
@@ -252,8 +251,9 @@ class StoredRecord:
 
     def report(self, folder: Path | None) -> str:  # noqa: ARG002 the report was written for its own folder
         """Return the report as HTML."""
-        with self._require(REPORT, "the report"):
-            return (self._folder / REPORT).read_text(encoding="utf-8")
+        path = self._folder / REPORT
+        with self._require(REPORT, "the report"), open_file(path, follow=True) as file:
+            return file.read().decode()
 
     def write(self, folder: Path, out: Path) -> None:  # noqa: ARG002
         """Write all files of a model into a folder that will be named ``out``."""
@@ -261,7 +261,7 @@ class StoredRecord:
         # The other files are copied unchanged: their training is not in memory.
         for name in SAVED_FILES:
             if name != MODEL and (self._folder / name).is_file():
-                shutil.copyfile(self._folder / name, folder / name)
+                copy_file(self._folder / name, folder / name)
 
     @contextmanager
     def _require(self, name: str, what: str) -> Iterator[None]:

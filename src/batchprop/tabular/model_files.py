@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batchprop.data.rejects import write_rejects
+from batchprop.files import create_text
 from batchprop.report.page import render
 from batchprop.tabular.diagnostics import diagnose
 from batchprop.tabular.fit import reset_engine
-from batchprop.tabular.history import write_history
+from batchprop.tabular.history import HISTORY, write_history
 from batchprop.tabular.learning_curve import save_learning_curve
 from batchprop.tabular.model_info import SETTINGS
 from batchprop.tabular.persistence import MODEL, save_pipeline, write_errors, write_json
@@ -16,7 +17,7 @@ from batchprop.tabular.report_builder import build_report
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.summary import FILES, SKIPPED
 
-HISTORY, CURVE, REPORT = "history.csv", "learning-curve.png", "report.html"
+CURVE, REPORT = "learning-curve.png", "report.html"
 PREDICTIONS = "test-predictions.csv"
 
 SAVED_FILES = (*FILES, SKIPPED)
@@ -73,5 +74,5 @@ def write_report(result: TrainingResult, folder: Path, out: Path) -> None:
         WriteError: the operating system reports an error.
     """
     page = make_report(result, out)
-    with write_errors(out / REPORT):
-        (folder / REPORT).write_text(page, encoding="utf-8")
+    with write_errors(out / REPORT), create_text(folder / REPORT) as file:
+        file.write(page)

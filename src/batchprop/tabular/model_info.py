@@ -7,6 +7,7 @@ from typing import Any
 
 from batchprop.data.files import expand_paths
 from batchprop.errors import DataError, ModelError
+from batchprop.files import open_file
 
 FORMAT = 3
 """The version of the folder format; 1 and 2 were before the first release."""
@@ -79,9 +80,11 @@ def read_info(folder: Path) -> dict[str, Any]:
         OSError, ValueError, RecursionError: it does not exist, or is damaged.
     """
     path = folder / SETTINGS
-    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+    with open_file(path, follow=True) as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
         raise ValueError(f"{path} is no file of settings")
-    info = json.loads(path.read_text(encoding="utf-8"))
+    info = json.loads(content.decode())
     if not isinstance(info, dict):
         raise ValueError(f"{path} holds no named parts")  # noqa: TRY004 of a file, not of an argument
     odd = [name for name in _PARTS if not isinstance(info.get(name, {}), dict)]

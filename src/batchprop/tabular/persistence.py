@@ -3,13 +3,11 @@
 import errno
 import json
 import os
-import secrets
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import skops.io
@@ -18,7 +16,21 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from batchprop.errors import DataError, ModelError, ParameterError, WriteError
-from batchprop.files import completed_paths, defer_signals, fsync_path, temporary_path
+from batchprop.files import (
+    OLD,
+    check_file,
+    check_folder,
+    completed_paths,
+    create_file,
+    create_text,
+    defer_signals,
+    exists,
+    fsync_path,
+    kind_of,
+    open_file,
+    remove_abandoned,
+    temporary_folder,
+)
 from batchprop.tabular.model_info import check_format
 from batchprop.tabular.model_validation import TRUSTED_TYPES, validate_archive
 from batchprop.tabular.soundness import validate_model
@@ -60,8 +72,9 @@ def save_pipeline(model: Pipeline, path: Path, out: Path | None = None) -> None:
     """
     out = out or path
     try:
-        skops.io.dump(model, path)
-        with path.open("rb") as file:
+        with create_file(path) as file:
+            skops.io.dump(model, file)
+        with open_file(path) as file:
             validate_archive(file, out)
     except ModelError as error:
         # Its remedy is for who reads a model.
@@ -90,7 +103,7 @@ def load_pipeline(path: str | Path) -> Pipeline:
     path = _model_file(Path(path))
     check_format(path.parent)
     try:
-        with path.open("rb") as file:
+        with open_file(path, follow=True) as file:
             validate_archive(file, path)
             file.seek(0)
             model = skops.io.load(file, trusted=_TRUSTED)
@@ -182,30 +195,33 @@ def atomic_folder(
     for table in tables:
         if _contains(path, table):
             raise ParameterError(f"`{parameter}` {path} holds the table {table}: name another folder")
+    remove_abandoned(path)
     _check_free(path, parameter, force=force)
     with _temporary_sibling(path, "folder", parameter) as beside:
-        yield beside
+        part = beside / path.name
+        part.mkdir()
+        yield part
         with write_errors(f"the folder {path}"):
-            for file in beside.iterdir():
+            for file in part.iterdir():
                 fsync_path(file)
-            fsync_path(beside)
+            fsync_path(part)
+            _check_free(path, parameter, force=force)
             # A signal between two renames would leave neither model in its place.
             with defer_signals():
-                _replace(beside, path)
+                _replace(part, path, beside)
                 completed_paths.append(path)
             fsync_path(path.parent)
 
 
 def _check_free(path: Path, parameter: str, *, force: bool) -> None:
-    if not path.exists() and not path.is_symlink():
+    check_folder(path, parameter)
+    if not exists(path):
         return
-    if not path.is_dir() or path.is_symlink():
-        raise DataError(f"{path} exists and is not a folder: name another with `{parameter}`")
     if not force:
         raise DataError(
             f"the folder {path} exists: name another with `{parameter}`, or replace it with force=True"
         )
-    if any(path.iterdir()) and not (path / MODEL).exists():
+    if any(path.iterdir()) and not (exists(path / MODEL) and not kind_of(path / MODEL)):
         raise DataError(
             f"the folder {path} holds no model, so force=True does not replace it: name another with "
             f"`{parameter}`"
@@ -215,13 +231,9 @@ def _check_free(path: Path, parameter: str, *, force: bool) -> None:
 @contextmanager
 def _temporary_sibling(path: Path, what: str, parameter: str) -> Iterator[Path]:
     """Create a temporary folder next to `path`, which also tests that it can be written."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    made = list[Path]()
-    with temporary_path(beside, made):
+    with ExitStack() as stack:
         try:
-            made += [folder for folder in path.parents if not folder.exists()]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.mkdir()
+            beside = stack.enter_context(temporary_folder(path.parent, f".{path.name}."))
         except OSError as error:
             raise DataError(
                 f"the {what} {path} cannot be written: {error.strerror} ({error.filename}); "
@@ -243,19 +255,19 @@ def _contains(folder: Path, file: Path) -> bool:
     return any(_same(folder, parent) for name in (file.absolute(), file.resolve()) for parent in name.parents)
 
 
-def _replace(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; an existing folder moves aside, and is restored if the rename fails."""
-    # No system renames a folder over a non-empty one.
+def _replace(new: Path, path: Path, beside: Path) -> None:
+    """Rename `new` to `path`; an existing folder moves into `beside`, and is restored if the rename fails."""
+    # No system renames a folder over a non-empty one. Of a process killed between the two renames, the next
+    # run restores the old folder.
     if not path.exists():
         new.rename(path)
         return
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
-        old = path.rename(Path(aside) / path.name)
-        try:
-            new.rename(path)
-        except OSError:
-            old.rename(path)
-            raise
+    old = path.rename(beside / (path.name + OLD))
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
 
 
 @contextmanager
@@ -282,7 +294,9 @@ def atomic_file(
         raise ParameterError(f"`{parameter}` {path} is the table itself: name another file")
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a file with `{parameter}`")
-    if path.exists() and not force:
+    remove_abandoned(path)
+    check_file(path, parameter)
+    if exists(path) and not force:
         raise DataError(
             f"the file {path} exists: name another with `{parameter}`, or replace it with force=True"
         )
@@ -291,6 +305,7 @@ def atomic_file(
         yield part
         with write_errors(path):
             fsync_path(part)
+            check_file(path, parameter)
             with defer_signals():
                 part.replace(path)
                 completed_paths.append(path)
@@ -299,4 +314,5 @@ def atomic_file(
 
 def write_json(content: object, path: Path) -> None:
     """Write plain data as indented JSON."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with create_text(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.files import create_file, create_text
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.observer import Observer
@@ -392,7 +393,7 @@ def prediction_writer(path: Path) -> Iterator[Write]:
     """
     delimiter = OUTPUT_DELIMITERS[path.suffix.lower()]
     if delimiter:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with create_text(path) as file:
             yield csv_appender(file.write, delimiter)
     else:
         with _RowGroups(path) as groups:
@@ -404,6 +405,7 @@ class _RowGroups:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._sink: BinaryIO | None = None
         self._file: pyarrow.parquet.ParquetWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting = list[pa.Table]()
@@ -412,12 +414,16 @@ class _RowGroups:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        if failure is None:
-            self._group()
-        if self._file is not None:
-            # On a full disk the footer cannot be written either; the first error is the one to report.
-            with suppress(*(() if failure is None else (OSError, pa.ArrowException))):
-                self._file.close()
+        try:
+            if failure is None:
+                self._group()
+            if self._file is not None:
+                # On a full disk the footer cannot be written either; the first error is the one to report.
+                with suppress(*(() if failure is None else (OSError, pa.ArrowException))):
+                    self._file.close()
+        finally:
+            if self._sink is not None:
+                self._sink.close()
 
     def add(self, table: pd.DataFrame) -> None:
         """Write full row groups, and buffer the rest; the first table sets the types."""
@@ -434,7 +440,8 @@ class _RowGroups:
             return
         # The schema is known only with the first table.
         if self._file is None:
-            self._file = pyarrow.parquet.ParquetWriter(self._path, self._schema)
+            self._sink = create_file(self._path)
+            self._file = pyarrow.parquet.ParquetWriter(self._sink, self._schema)
         together = pa.concat_tables(self._waiting)
         self._waiting = []
         self._file.write_table(together, row_group_size=2 * _ROW_GROUP_ROWS)

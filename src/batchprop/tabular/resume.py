@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,15 +12,15 @@ from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError
 from batchprop.estimators import Checkpoints
 from batchprop.estimators.checkpoint_manager import read_epochs
+from batchprop.files import atomic_write, check_folder, make_folder, open_file, remove_file
 from batchprop.report.format import count_epochs
-from batchprop.tabular.history import EpochSummary, History
+from batchprop.tabular.history import HISTORY, EpochSummary, History, read_history
+from batchprop.tabular.model_info import MAX_BYTES, read_info
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SPLIT_OPTIONS, TrainOptions, describe_database, describe_test
 
 RESUME_FILE = "resume.json"
 """A file next to the checkpoints: the initial memory budget, which depends on the machine, and the split."""
-
-_MAX_BYTES = 1 << 22
 
 
 def start_or_resume(
@@ -62,18 +63,59 @@ def start_or_resume(
         # Checkpoints of an earlier training would be mistaken for those of this one.
         remove_checkpoints(folder, options)
         return memory, []
-    saved = checkpoints.latest()
-    if saved is None:
+    history = _saved_history(checkpoints)
+    if history is None:
         observer.on_note(f"There is no checkpoint in {folder}: training starts over.")
         return memory, []
     info = _read(folder / RESUME_FILE)
     _check_split(info.get("split"), options, folder)
-    history = [
+    observer.on_note(f"Resuming after {count_epochs(len(history))}, from {folder}\n")
+    return _memory_of(info) or memory, history
+
+
+def has_ended(out: Path, folder: Path, options: TrainOptions) -> bool:
+    """Whether the model in a folder is whole, and the checkpoints beside it, if any, are of its training.
+
+    A process that is killed between the renaming of its model and the removal of its checkpoints leaves both.
+
+    Args:
+        out: the model's folder.
+        folder: of the checkpoints.
+        options: of the training.
+    """
+    if was_interrupted(out) is not False:
+        return False
+    checkpoints = _checkpoints(folder, options)
+    if not checkpoints.files():
+        return True
+    try:
+        saved, model = _saved_history(checkpoints), read_history(out / HISTORY)
+    except (OSError, ValueError, LookupError, TypeError, CheckpointError):
+        return False
+    # No two trainings take the same time for each epoch. An epoch that diverged is in no model's history.
+    epochs = [(epoch.rows, epoch.seconds) for epoch in saved or [] if not math.isnan(epoch.loss)]
+    return bool(epochs) and epochs == [(epoch.rows, epoch.seconds) for epoch in model[: len(epochs)]]
+
+
+def was_interrupted(out: Path) -> bool | None:
+    """Whether the training of the model in a folder was interrupted; None without a model."""
+    try:
+        training = read_info(out).get("training", {})
+    except (OSError, ValueError, RecursionError):
+        return None
+    value = training.get("interrupted")
+    return value if isinstance(value, bool) else None
+
+
+def _saved_history(checkpoints: Checkpoints) -> History | None:
+    """Return the epochs of the last checkpoint, or None if there is none."""
+    saved = checkpoints.latest()
+    if saved is None:
+        return None
+    return [
         EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
         for number, past in enumerate(read_epochs(saved), start=1)
     ]
-    observer.on_note(f"Resuming after {count_epochs(len(history))}, from {folder}\n")
-    return _memory_of(info) or memory, history
 
 
 def _split_info(options: TrainOptions) -> dict[str, object]:
@@ -116,9 +158,10 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
         yield
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder, "out")
+        make_folder(folder)
         info = {"memory": memory, "split": _split_info(options)}
-        (folder / RESUME_FILE).write_text(json.dumps(info) + "\n", encoding="utf-8")
+        atomic_write(f"{json.dumps(info)}\n".encode(), folder / RESUME_FILE)
     except OSError as error:
         raise CheckpointError(
             f"the folder {folder} cannot be written: {error.strerror or error}; name another"
@@ -139,8 +182,9 @@ def has_checkpoints(folder: Path, options: TrainOptions) -> bool:
 def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
     """Remove the checkpoints and the file next to them."""
     if folder is not None and options.checkpoint_every is not None:
+        check_folder(folder, "out")
         with suppress(OSError):
-            (folder / RESUME_FILE).unlink(missing_ok=True)
+            remove_file(folder / RESUME_FILE)
         _checkpoints(folder, options).clear()
 
 
@@ -156,8 +200,8 @@ def _memory_of(info: dict[str, object]) -> int | None:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_MAX_BYTES))
+        with open_file(path) as file:
+            content = json.loads(file.read(MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

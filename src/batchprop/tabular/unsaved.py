@@ -1,7 +1,6 @@
 """A finished training whose model cannot be saved: its network and settings are kept."""
 
 import itertools
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,8 @@ import skops.io
 
 from batchprop.errors import BatchpropError, ModelError, WriteError
 from batchprop.export.weights import save_weights
-from batchprop.tabular.history import write_history
+from batchprop.files import atomic_write, create_file, exists, remove_file, remove_folder
+from batchprop.tabular.history import HISTORY, write_history
 from batchprop.tabular.model_info import SETTINGS
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import write_json
@@ -73,21 +73,24 @@ def _keep(result: TrainingResult, out: Path, error: Exception) -> Path | None:
     for parent in (out.parent, Path(tempfile.gettempdir())):
         # An earlier network that was kept is never replaced.
         names = (f"{out.name}.unsaved{'' if i == 1 else f'-{i}'}" for i in itertools.count(1))
-        folder = next(path for name in names if not (path := parent / name).exists())
-        with suppress(Exception):
+        folder = next(path for name in names if not exists(path := parent / name))
+        try:
             folder.mkdir()
+        except OSError:
+            continue
+        with suppress(Exception):
             _write_network(result, folder)
             break
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
     else:
         return None
     others: dict[str, Callable[[Path], object]] = {
         SETTINGS: lambda path: write_json(result.info(), path),
-        REASON: lambda path: path.write_text(f"{_describe(error)}\n", encoding="utf-8"),
-        "history.csv": lambda path: write_history(result.history, path),
+        REASON: lambda path: atomic_write(f"{_describe(error)}\n".encode(), path),
+        HISTORY: lambda path: write_history(result.history, path),
     }
     if isinstance(error, ModelError):
-        others[REFUSED] = lambda path: skops.io.dump(result.pipeline, path)
+        others[REFUSED] = lambda path: _dump(result, path)
     for name, write in others.items():
         _write_or_remove(write, folder / name)
     return folder
@@ -101,7 +104,13 @@ def _write_network(result: TrainingResult, folder: Path) -> None:
         network = result.network
         layers = enumerate(zip(network.coefs_, network.intercepts_, strict=True))
         arrays = {f"layers.{k}.{name}": a for k, (W, b) in layers for name, a in (("W", W.T), ("b", b))}
-        np.savez(folder / "weights.npz", **arrays)
+        with create_file(folder / "weights.npz") as file:
+            np.savez(file, **arrays)
+
+
+def _dump(result: TrainingResult, path: Path) -> None:
+    with create_file(path) as file:
+        skops.io.dump(result.pipeline, file)
 
 
 def _write_or_remove(write: Callable[[Path], object], path: Path) -> None:
@@ -110,4 +119,4 @@ def _write_or_remove(write: Callable[[Path], object], path: Path) -> None:
         write(path)
     except Exception:  # noqa: BLE001 what failed is told already, by the error that led here
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            remove_file(path)

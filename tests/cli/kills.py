@@ -1,0 +1,165 @@
+"""Kill a command at points where it changes a file, repeat it each time, and print what went wrong.
+
+Runs in a process of its own, which imports and warms up once, and forks for each command. See test_kills.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from batchprop.data import memory
+from batchprop.tabular.persistence import load_pipeline
+
+KILLED = 137
+CHANGES = ("fsync", "ftruncate", "mkdir", "rename", "replace", "rmdir", "unlink", "write")
+
+
+class Points:
+    """Counts the points before, within and after each change of a file; at one of them the process ends."""
+
+    def __init__(self, stop):
+        self.stop, self.passed = stop, 0
+        for name in CHANGES:
+            setattr(os, name, partial(self.call, getattr(os, name)))
+        os.fdopen = partial(self.open, os.fdopen)
+
+    def pass_one(self):
+        """End the process if it is time, as SIGKILL does: without any cleanup."""
+        self.passed += 1
+        if self.passed == self.stop:
+            os._exit(KILLED)
+
+    def call(self, function, *args, **kwargs):
+        """Call a function of `os`, between two points."""
+        self.pass_one()
+        result = function(*args, **kwargs)
+        self.pass_one()
+        return result
+
+    def open(self, fdopen, descriptor, mode="r", *, encoding=None, newline=None):
+        """Open a file, whose writes have a point in their middle too."""
+        if "r" in mode:
+            return fdopen(descriptor, mode)
+        raw = HalvedFile(descriptor, mode.replace("b", ""))
+        raw.points = self
+        file = io.BufferedWriter(raw)
+        return file if "b" in mode else io.TextIOWrapper(file, encoding=encoding, newline=newline)
+
+
+class HalvedFile(io.FileIO):
+    """A file that is written in halves, with points around and between."""
+
+    def write(self, data):
+        """Write all of the data."""
+        view = memoryview(data).cast("B")
+        half = len(view) // 2
+        for part in (view[:half], view[half:]):
+            self.points.pass_one()
+            super().write(part)
+        self.points.pass_one()
+        return len(view)
+
+
+def run(words, stop=None, said="/dev/null"):
+    """Run a command in a forked process; return its exit code."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    points, code = Points(stop), 1
+    try:
+        with open(said, "w") as output:  # noqa: PTH123
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        main(words)
+    except SystemExit as error:
+        code = error.code or 0
+    finally:
+        Path(os.environ["POINTS"]).write_text(str(points.passed))
+        os._exit(code)
+
+
+def main(words):
+    """Run a command in this process."""
+    from batchprop.cli.app import main as run_app
+
+    sys.argv[1:] = words
+    run_app()
+
+
+def contents(folder, but=()):
+    """The files and folders in a folder and below, with the bytes of files."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.relative_to(folder).parts[0] not in but
+    }
+
+
+def result_of(work):
+    """What a command gives: of a model, what does not tell the time, and all other files."""
+    model = work / "m"
+    history = pd.read_csv(model / "history.csv").drop(columns="seconds").to_numpy().tobytes()
+    weights = [coef.tobytes() for coef in load_pipeline(model)[-1].coefs_]
+    files = sorted(path.name for path in model.iterdir())
+    predictions = (model / "test-predictions.csv").read_bytes()
+    return weights, history, predictions, files, contents(work, but={"m"})
+
+
+def kill_everywhere(words, again, *, count, seed):
+    """Kill a command at some points, or at all, and repeat it; return the points, and what was wrong."""
+    work, scratch = Path.cwd(), Path(tempfile.gettempdir())
+    before = shutil.copytree(work, scratch.parent / "before")
+    said = scratch.parent / "said"
+    if code := run(words, said=said):
+        return [], [f"undisturbed: {code}, {said.read_text()}"]
+    whole = result_of(work)
+    points = range(1, int(Path(os.environ["POINTS"]).read_text()) + 1)
+    chance = random.Random(seed)  # noqa: S311 no secret
+    stops = sorted(chance.sample(points, count)) if count else list(points)
+    wrong = []
+    for stop in stops:
+        for path in work.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(before, work, dirs_exist_ok=True)
+        if (code := run(words, stop)) != KILLED:
+            wrong.append(f"{stop}: it ended with {code}")
+        if code := run(again, said=said):
+            wrong.append(f"{stop}: {code}, {said.read_text()}")
+        elif result_of(work) != whole:
+            wrong.append(f"{stop}: other results: {sorted(contents(work))}")
+        elif left := sorted(contents(scratch)):
+            wrong.append(f"{stop}: left in the temporary folder: {left}")
+    return stops, wrong
+
+
+def drive(request):
+    """Warm up, kill, and print the result."""
+    tempfile.tempdir = os.environ["TMPDIR"]
+    asked = json.loads(request)
+    if asked.pop("streams"):
+        memory.WORKING_FACTOR = 1e9
+    prepare = asked.pop("prepare")
+    # JAX does not survive a fork.
+    if "jax" not in asked["words"]:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            sys.stdout, shown = nowhere, sys.stdout
+            with contextlib.suppress(SystemExit):
+                main(prepare)
+            sys.stdout = shown
+    else:
+        run(prepare)
+    if not asked.pop("keep"):
+        shutil.rmtree("m")
+    stops, wrong = kill_everywhere(**asked)
+    sys.stdout.write(json.dumps({"stops": len(stops), "wrong": wrong}))

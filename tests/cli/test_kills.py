@@ -1,0 +1,88 @@
+"""Killed commands: one more command gives what an undisturbed one gives, and nothing is left or hurt.
+
+The process ends before, within or after one of its writes, syncs, renames and removals. A few of these points
+are drawn; `make crash` takes all of them, on both engines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ALL = os.environ.get("BATCHPROP_KILLS") == "all"
+COUNT = 0 if ALL else 5
+ENGINES = ("numpy", "jax") if ALL else ("numpy",)
+
+START = f"""
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.cli.kills import drive
+drive(sys.argv[1])
+"""
+TRAIN = ("train", "t.csv", "--target", "kind", "--out", "m", "--hidden", "2", "--epochs", "2")
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A folder with a table, and files of others under names that look like ours."""
+    work = tmp_path / "work"
+    foreign = work / f".m.000000-{2**22 + 1}-00000000.partial"
+    foreign.mkdir(parents=True)
+    (foreign / "file").write_text("of another machine")
+    (work / ".m.notes.partial").write_text("of somebody")
+    (work / "m.checkpoints.old").mkdir()
+    (tmp_path / "tmp").mkdir()
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(40, 2)), columns=["x", "z"])
+    rows.assign(kind=np.where(rows.x > 0, "yes", "no")).to_csv(work / "t.csv", index=False)
+    return work
+
+
+def kill_everywhere(origin, work, words, again, *, streams, engine="numpy", keep=True):
+    """Kill and repeat a command after a training with another seed, whose model is kept or not."""
+    asked = {
+        "prepare": [*TRAIN, "--seed", "1", "--engine", engine],
+        "keep": keep,
+        "words": words,
+        "again": again,
+        "streams": streams,
+        "count": COUNT,
+        "seed": " ".join(words),
+    }
+    done = origin.run(
+        json.dumps(asked), cwd=work, start=START,
+        env={"TMPDIR": str(work.parent / "tmp"), "POINTS": str(work.parent / "points")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["wrong"] == []
+    assert result["stops"] >= 5
+
+
+def some(first, second):
+    """Pairs of both lists: all, or those at the same place."""
+    return list(product(first, second)) if ALL else list(zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("streams", "force"), some([False, True], [False, True]))
+def test_killed_training_resumes_at_every_point(origin, work, engine, streams, force):
+    words = [*TRAIN, "--checkpoint-every", "1", "--engine", engine, *(["--force"] if force else [])]
+    again = [*words, "--resume"]
+    kill_everywhere(origin, work, words, again, streams=streams, engine=engine, keep=force)
+
+
+@pytest.mark.parametrize(("streams", "out"), some([True, False], ["answers.csv", "answers.parquet"]))
+def test_killed_prediction_is_done_again_at_every_point(origin, work, out, streams):
+    words = ["predict", "m", "t.csv", "--out", out, "--proba"]
+    kill_everywhere(origin, work, words, [*words, "--force"], streams=streams)
+
+
+def test_killed_export_is_done_again_at_every_point(origin, work):
+    words = ["export", "m", "--weights", "net.safetensors", "--onnx", "net.onnx"]
+    kill_everywhere(origin, work, words, [*words, "--force"], streams=False)
