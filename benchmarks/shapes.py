@@ -3,9 +3,9 @@
     python -m benchmarks.shapes            5,000 shapes, an hour or two
     python -m benchmarks.shapes 200        200 shapes
 
-Each shape is trained, scored and predicted with. At the end the first shape, whose programs were dropped, runs
-again, and then once more: the difference is what recompiling costs. It fails if the maps or the memory of the
-second half of the run exceed those of its first by a tenth.
+Each shape is trained, scored and predicted with. At the end the first shape, whose programs were dropped,
+runs again, and then once more: the difference is what recompiling costs. It fails if the maps or the memory of
+the second half of the run exceed those of its first by a tenth.
 """
 
 import sys
@@ -50,11 +50,13 @@ def main(shapes: int) -> int:
             largest[half] = (max(largest[half][0], maps), max(largest[half][1], memory))
             seconds = perf_counter() - start
             print(
-                f"{i:6,} shapes {len(PROGRAMS):4} programs {maps:7,} maps {memory:7,.0f} MB {seconds:7,.0f} s",
+                f"{i:6,} shapes {len(PROGRAMS):3} programs {maps:7,} maps {memory:7,.0f} MB {seconds:6,.0f} s",
                 flush=True,
             )
     again, kept = run(3), run(3)
-    print(f"A shape whose programs were dropped takes {again:.2f} s, one whose programs are kept {kept:.3f} s")
+    print(
+        f"A shape whose programs were dropped takes {again:.2f} s, one whose programs are kept {kept:.3f} s"
+    )
     flat = all(second <= 1.1 * first for first, second in zip(*largest, strict=True))
     print("flat" if flat else "NOT flat")
     return 0 if flat else 1

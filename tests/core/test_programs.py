@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,12 +29,12 @@ MAPS = Path("/proc/self/maps")
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProgramCache]:
+def alone(monkeypatch: pytest.MonkeyPatch) -> ProgramCache:
     """A cache of this test's own, of four programs."""
     cache = ProgramCache()
     monkeypatch.setattr(programs, "PROGRAMS", cache)
     monkeypatch.setattr(programs, "MAX_PROGRAMS", 4)
-    yield cache
+    return cache
 
 
 def train(width: int) -> float:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import typer
-
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import check_suffix, option, own_argument, own_option, with_parameters
+from batchprop.cli.terminal import echo
 from batchprop.cli.train import check_memory
 from batchprop.data.separators import check_separator
+from batchprop.errors import ParameterError
 
 EXAMPLES = """Examples:
 
@@ -44,6 +44,14 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
     own_option(
         "number", bool, False, "--number", help="Begin each line with the row's number, 1 for the first row."
     ),
+    own_option(
+        "safe_csv",
+        bool,
+        False,
+        "--safe-csv",
+        help="Put an apostrophe before text that a spreadsheet would run: with =, +, -, @, a tab or the end of a "
+        "line at its start. Numbers stay numbers.",
+    ),
     option(
         "memory",
         help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
@@ -66,6 +74,7 @@ def predict(
     proba: bool,
     keep: str | None,
     number: bool,
+    safe_csv: bool,
     memory: str | None,
     separator: str | None,
     out: Path | None,
@@ -80,11 +89,13 @@ def predict(
         from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
         from batchprop.tabular.predictions import OUTPUT_DELIMITERS, read_kept
     options = PredictOptions(
-        data, proba, read_kept(keep), number, check_memory(memory), check_separator(separator)
+        data, proba, read_kept(keep), number, check_memory(memory), check_separator(separator), safe_csv
     )
     if out is None:
         to_stdout(model, options)
         return
     check_suffix("--out", out, tuple(OUTPUT_DELIMITERS))
+    if safe_csv and not OUTPUT_DELIMITERS[out.suffix.lower()]:
+        raise ParameterError(f"--safe-csv is for CSV, and {out} is none: leave it out, or end --out in .csv")
     count = to_file(model, options, out, force=force)
-    typer.echo(f"{count:,} predictions in {out}")
+    echo(f"{count:,} predictions in {out}")

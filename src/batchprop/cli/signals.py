@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from batchprop.cli.terminal import printable
 from batchprop.files import cleanup_all, completed_paths
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -80,7 +81,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     if len(_received) > _PATIENCE:
         try:
             cleanup_all()
-            os.write(2, f"{_cursor()}batchprop: {interruption_message()}\n".encode())
+            os.write(2, f"{_cursor()}batchprop: {printable(interruption_message())}\n".encode())
         finally:
             os._exit(exit_code())
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

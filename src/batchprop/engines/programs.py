@@ -1,8 +1,8 @@
 """The compiled programs of a process: a bounded number, of which the least recently used is dropped first.
 
 JAX keeps a program for as long as the function that it was compiled for. On a processor each takes about 60
-memory maps and several megabytes, and Linux allows a process 65,530 maps: some hundred fits of different shapes
-ended the process. Here each shape has a function of its own, so that dropping the function frees its program.
+memory maps and several megabytes, and Linux allows a process 65,530 maps: some hundred fits of different
+shapes ended the process. Here each shape has a function of its own, and dropping it frees its program.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def compile_by_shape(
 
     def jit() -> Callable[..., Any]:
         # JAX shares programs between all that it compiles of one function: each shape gets another.
-        another = functools.wraps(function)(lambda *args: function(*args))
+        another = functools.update_wrapper(functools.partial(function), function)
         return jax.jit(another, static_argnums=range(n_static), donate_argnums=donate_argnums)
 
     return run
