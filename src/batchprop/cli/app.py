@@ -17,6 +17,7 @@ import batchprop
 from batchprop.cli import examine, export, look, play, predict, train, walk
 from batchprop.cli.options import as_option_names
 from batchprop.cli.signals import exit_code, handle_signals, interruption_message
+from batchprop.cli.terminal import echo, printable
 from batchprop.errors import BatchpropError, ParameterError
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 
@@ -105,13 +106,8 @@ def _invalid_value(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"batchprop: {_printable(message)}", err=True)
+    echo(f"batchprop: {message}", err=True)
     sys.exit(code)
-
-
-def _printable(message: str) -> str:
-    """Escape characters that are not printable: names in a file must not control the terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
 
 
 def _fail_by_system(error: OSError) -> None:
@@ -128,12 +124,12 @@ def _fail_by_system(error: OSError) -> None:
 
 def _note(message: Warning | str, *_: Any) -> None:
     # Not by echo, which would write across a live bar: the bar replaces sys.stderr to write above itself.
-    sys.stderr.write(f"batchprop: note: {_printable(as_option_names(' '.join(str(message).split())))}\n")
+    sys.stderr.write(f"batchprop: note: {printable(as_option_names(' '.join(str(message).split())))}\n")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"batchprop {batchprop.__version__}")
+        echo(f"batchprop {batchprop.__version__}")
         raise typer.Exit
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from batchprop.cli.options import as_option_names
+from batchprop.cli.terminal import printable
 from batchprop.data.standard_input import STDIN
 from batchprop.report.format import format_score
 from batchprop.tabular.cross_validation import CrossValidation
@@ -32,8 +35,18 @@ from batchprop.tabular.training_table import TrainingTable
 _MAX_WARNINGS = 5
 
 
-class _Plain(Console):
-    """A console that strips the blanks at the end of lines, unless it is a terminal."""
+class _Safe(Console):
+    """A console whose text is printable, without blanks at the end of lines unless it is a terminal."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """Return text to lay out, in which nothing controls the terminal."""
+        return super().render_str(printable(text), **style)
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield the segments of what is laid out, for text that was made without ``render_str``."""
+        for segment in super().render(renderable, options):
+            # Control codes of Rich's own move its bars.
+            yield segment if segment.control else segment._replace(text=printable(segment.text, keep="\n"))
 
     def print(self, *things: Any, **kwargs: Any) -> None:
         """Print, without trailing blanks."""
@@ -46,9 +59,9 @@ class _Plain(Console):
         self.file.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
 
 
-def make_console() -> Console:
-    """Return a console on the standard output that does not read text as markup."""
-    return _Plain(markup=False, highlight=False, emoji=False)
+def make_console(**options: Any) -> Console:
+    """Return a console, by default on the standard output, that does not read text as markup or controls."""
+    return _Safe(markup=False, highlight=False, emoji=False, **options)
 
 
 def make_table(*headings: str, right: Iterable[int] = ()) -> Table:

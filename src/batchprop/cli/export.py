@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from batchprop.cli.extras import require_tables
+from batchprop.cli.terminal import echo
 from batchprop.errors import ParameterError
 
 EXAMPLES = """Examples:
@@ -67,9 +68,9 @@ def export(
             with write_errors(weights):
                 batchprop.export.save_weights(network, arrays)
     if onnx is not None:
-        typer.echo(f"The model as ONNX in {onnx}")
+        echo(f"The model as ONNX in {onnx}")
     if weights is not None:
-        typer.echo(f"The network's weights in {weights}")
+        echo(f"The network's weights in {weights}")
 
 
 def _check_ending(path: Path | None, option: str, ending: str) -> None:

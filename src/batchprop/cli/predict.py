@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import typer
-
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
     TABLES_HELP,
@@ -13,6 +11,7 @@ from batchprop.cli.options import (
     own_option,
     with_parameters,
 )
+from batchprop.cli.terminal import echo
 from batchprop.cli.train import check_memory
 from batchprop.data.separators import check_separator
 from batchprop.errors import ParameterError
@@ -59,6 +58,14 @@ cat flowers.csv | batchprop predict flowers-model -
     own_option(
         "number", bool, False, "--number", help="Begin each line with the row's number, 1 for the first row."
     ),
+    own_option(
+        "safe_csv",
+        bool,
+        False,
+        "--safe-csv",
+        help="Put an apostrophe before text that a spreadsheet would run: with =, +, -, @, a tab or the end of a "
+        "line at its start. Numbers stay numbers.",
+    ),
     option(
         "memory",
         help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
@@ -84,6 +91,7 @@ def predict(
     proba: bool,
     keep: str | None,
     number: bool,
+    safe_csv: bool,
     memory: str | None,
     separator: str | None,
     out: Path | None,
@@ -103,11 +111,13 @@ def predict(
         raise ParameterError("DATA is missing: name the table to predict for, or give `sql`")
     source = PredictSource(tuple(data or ()), sql, database, sheet)
     options = PredictOptions(
-        source, proba, read_kept(keep), number, check_memory(memory), check_separator(separator)
+        source, proba, read_kept(keep), number, check_memory(memory), check_separator(separator), safe_csv
     )
     if out is None:
         to_stdout(model, options)
         return
     check_suffix("--out", out, tuple(OUTPUT_DELIMITERS))
+    if safe_csv and not OUTPUT_DELIMITERS[out.suffix.lower()]:
+        raise ParameterError(f"--safe-csv is for CSV, and {out} is none: leave it out, or end --out in .csv")
     count = to_file(model, options, out, force=force)
-    typer.echo(f"{count:,} predictions in {out}")
+    echo(f"{count:,} predictions in {out}")

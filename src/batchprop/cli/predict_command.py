@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import typer
-from rich.console import Console
 from sklearn.pipeline import Pipeline
 
 from batchprop.cli.console import make_console
 from batchprop.cli.progress import ConsoleObserver
+from batchprop.cli.terminal import echo_data
 from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory
 from batchprop.data.standard_input import STDIN
@@ -63,6 +62,7 @@ class PredictOptions(NamedTuple):
         number: whether to number the rows.
         memory: the memory budget in bytes, if given.
         separator: between the fields of CSV files, if given.
+        safe_csv: whether CSV is written such that no spreadsheet runs its text.
     """
 
     source: PredictSource
@@ -71,6 +71,7 @@ class PredictOptions(NamedTuple):
     number: bool
     memory: int | None
     separator: str | None
+    safe_csv: bool
 
     @contextmanager
     def predict(self, model: Pipeline, observer: Observer) -> Iterator[Iterator[pd.DataFrame]]:
@@ -114,7 +115,7 @@ def to_file(model: Path, options: PredictOptions, out: Path, *, force: bool) -> 
         with (
             options.predict(pipeline, observer) as tables,
             write_errors(out),
-            prediction_writer(part) as write,
+            prediction_writer(part, safe_csv=options.safe_csv) as write,
         ):
             for table in tables:
                 write(table)
@@ -136,8 +137,8 @@ def to_stdout(model: Path, options: PredictOptions) -> None:
     _check_encodable("".join(map(str, [pipeline["columns"].target, *getattr(pipeline, "classes_", [])])))
     # In a terminal the predictions themselves show the progress; otherwise a bar is not needed.
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
-    console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False)
-    write = csv_appender(_write_stdout)
+    console = make_console(stderr=True, quiet=quiet)
+    write = csv_appender(_write_stdout, safe=options.safe_csv)
     with options.predict(pipeline, ConsoleObserver(console)) as tables:
         for table in tables:
             write(table)
@@ -147,7 +148,7 @@ def _write_stdout(text: str) -> None:
     # Kept columns may hold any character.
     _check_encodable(text)
     try:
-        typer.echo(text, nl=False)
+        echo_data(text)
     except OSError as error:
         # The error of a stream names no file.
         raise OSError(error.errno, error.strerror, "standard output") from error

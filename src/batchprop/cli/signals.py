@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from batchprop.cli.terminal import printable
 from batchprop.files import ENDING_SIGNALS, cleanup_all, completed_paths
 
 _PATIENCE = 2
@@ -84,7 +85,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     if len(_received) > _PATIENCE:
         try:
             cleanup_all()
-            os.write(2, f"{_cursor()}batchprop: {interruption_message()}\n".encode())
+            os.write(2, f"{_cursor()}batchprop: {printable(interruption_message())}\n".encode())
         finally:
             os._exit(exit_code())
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
     check_target_given,
@@ -14,6 +12,7 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
+from batchprop.cli.terminal import echo
 from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
@@ -57,4 +56,4 @@ def walk(*, data: Path | None, rows: int, **values: Any) -> None:
         batch = from_table(data, str(options.target), options.given_task, rows, options.seed)
     lines = walking.steps(batch, options.hidden, options.activation, options.learning_rate, options.seed)
     for line in lines:
-        typer.secho(line, bold=line.startswith(("▸", "──")))
+        echo(line, bold=line.startswith(("▸", "──")))

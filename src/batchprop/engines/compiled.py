@@ -2,7 +2,7 @@
 
 A program is compiled for the *static* part of a fit: activations, head, optimiser, enabled options, and
 all shapes. Numbers (learning rate, alpha, momentum, betas, dropout, the limit of the gradient) are its
-arguments. JAX caches the programs of a process; nothing here holds state.
+arguments. ``engines.programs`` keeps the programs of a process; nothing here holds state.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from batchprop.arrays import Array, columnwise_dot, matmul_transposed, shortcut_
 from batchprop.batches import Batch, Dataset, gather
 from batchprop.engines.padding import PaddedChunk
 from batchprop.engines.prng import OF_THE_BATCH, random_source
+from batchprop.engines.programs import compile_by_shape
 from batchprop.heads import Head
 from batchprop.network import Network
 from batchprop.objective import (
@@ -141,12 +142,12 @@ def _run(
     return ChunkResult(carry, metrics, all_finite(carry.state.layers))
 
 
-run = jax.jit(_run, static_argnames="static")
+run = compile_by_shape(_run)
 # The device reuses the memory of the carry: large parameters are not held twice; the caller's are lost.
-run_donated = jax.jit(_run, static_argnames="static", donate_argnames="carry")
+run_donated = compile_by_shape(_run, donate_argnums=[2])
 
 
-@partial(jax.jit, static_argnames="static")
+@compile_by_shape
 def accumulate(
     static: StaticConfig, layers: Layers, total: LossAndGradient, dataset: Dataset | None, chunk: PaddedChunk
 ) -> LossAndGradient:
@@ -162,7 +163,7 @@ def accumulate(
     return result
 
 
-@partial(jax.jit, static_argnames=("static", "function"))
+@partial(compile_by_shape, n_static=2)
 def map_rows(static: StaticConfig, function: Callable[..., Any], layers: Layers, *matrices: Array) -> Any:
     """Return ``function(net, *columns)`` of some rows, as rows."""
     results = function(static.network(layers), *(matrix.T for matrix in matrices))

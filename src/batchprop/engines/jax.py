@@ -121,7 +121,8 @@ class JaxEngine:
                 metric_fns=config.metric_fns,
             ):
                 if carry.open_batch is None and chunk.is_last is not None:
-                    carry = Carry(state, zero_gradient(state.layers))
+                    # Of the network's own layers, in NumPy: of JAX's each shape would be another program.
+                    carry = Carry(state, zero_gradient(config.network.layers))
                 # The first chunk's state is the caller's, which a donated program would destroy.
                 program = run_donated if pending and _is_large(carry) else run
                 carry, metrics, finite = program(static, hyperparameters, carry, on_device, chunk)

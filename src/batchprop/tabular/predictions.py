@@ -1,7 +1,9 @@
 """A model's predictions as a table, computed and written at once or in blocks."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
@@ -351,22 +353,56 @@ def _keep_all_rows() -> Iterator[None]:
         raise DataError(error.reason) from error
 
 
-def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True) -> str:
-    """Write a table as CSV text; a number has as many digits as tell it apart from any other of its type."""
+_FORMULA = re.compile(r"(?=[=+\-@\t\r\n])(?![+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z)")
+"""The start of a text that a spreadsheet would run, unless all of it is a number."""
+
+_LINE_END = re.compile(r'("(?:[^"]|"")*")|\r\n')
+
+
+def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True, safe: bool = False) -> str:
+    """Write a table as CSV text; a number has as many digits as tell it apart from any other of its type.
+
+    Args:
+        table: the table.
+        delimiter: between the fields.
+        names: whether to begin with the names of the columns.
+        safe: whether to put an apostrophe before text that a spreadsheet would run as a formula.
+    """
     text = {
         name: pa.array(table[name]).cast(pa.string()).to_numpy(zero_copy_only=False)
         for name in table.columns
         if isinstance(table[name].dtype, np.dtype) and table[name].dtype.kind == "f"
     }
-    return table.assign(**text).to_csv(index=False, header=names, sep=delimiter, lineterminator="\n")
+    table, header = table.assign(**text), list(map(str, table.columns))
+    if safe:
+        table = table.assign(**{name: _quote_formulas(table[name]) for name in set(header) - set(text)})
+        header = [_quote_formula(name) for name in header]
+    write = partial(table.to_csv, index=False, header=header if names else False, sep=delimiter)
+    written: str = write(lineterminator="\n")
+    if "\r" in written:
+        # Only what occurs in the line's end is quoted, and readers take a bare return for one.
+        written = _LINE_END.sub(lambda match: match[1] or "\n", write(lineterminator="\r\n"))
+    return written
 
 
-def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
+def _quote_formulas(column: pd.Series) -> pd.Series:
+    """Return a column whose texts no spreadsheet runs; other columns as they are."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufmM":
+        return column
+    return column.map(_quote_formula).astype(object)
+
+
+def _quote_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def csv_appender(put: Callable[[str], object], delimiter: str = ",", *, safe: bool = False) -> Write:
     """Return a function that appends tables of the same columns to one CSV text.
 
     Args:
         put: called with the text.
         delimiter: between the fields.
+        safe: as in ``to_csv``.
 
     >>> write = csv_appender(lambda text: print(text, end=""))
     >>> write(pd.DataFrame({"kind": ["cat"]})), write(pd.DataFrame({"kind": ["dog"]}))
@@ -379,22 +415,22 @@ def csv_appender(put: Callable[[str], object], delimiter: str = ",") -> Write:
 
     def add(table: pd.DataFrame) -> None:
         nonlocal first
-        put(to_csv(table, delimiter, names=first))
+        put(to_csv(table, delimiter, names=first, safe=safe))
         first = False
 
     return add
 
 
 @contextmanager
-def prediction_writer(path: Path) -> Iterator[Write]:
+def prediction_writer(path: Path, *, safe_csv: bool = False) -> Iterator[Write]:
     """Yield a function that appends tables of the same columns, in the format of the suffix.
 
-    The file is complete when the block ends.
+    The file is complete when the block ends. With ``safe_csv`` no spreadsheet runs its text.
     """
     delimiter = OUTPUT_DELIMITERS[path.suffix.lower()]
     if delimiter:
         with create_text(path) as file:
-            yield csv_appender(file.write, delimiter)
+            yield csv_appender(file.write, delimiter, safe=safe_csv)
     else:
         with _RowGroups(path) as groups:
             yield groups.add

@@ -1,0 +1,47 @@
+"""Text for the terminal: what a table holds is shown, and never controls it."""
+
+import sys
+from typing import Any
+
+import typer
+
+# Letters and marks by their class, of which nothing is seen: fillers, joiners and separators of scripts.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Escape, as Python does, what moves the cursor, turns the direction of text or is not seen.
+
+    These are control characters, ESC among them, bidirectional overrides, zero-width characters, line
+    separators, and blanks other than the space.
+
+    Args:
+        text: of any characters.
+        keep: characters to leave.
+
+    >>> printable("caf\u00e9 \x1b]52;c;aGk=\x07 \u202etxt.exe", keep="\n")
+    'café \\x1b]52;c;aGk=\\x07 \\u202etxt.exe'
+    """
+    if text.isprintable() and _INVISIBLE.isdisjoint(text):
+        return text
+    return "".join(map(_show, text)) if not keep else "".join(c if c in keep else _show(c) for c in text)
+
+
+def _show(letter: str) -> str:
+    seen = letter.isprintable() and letter not in _INVISIBLE
+    return letter if seen else ascii(letter)[1:-1]
+
+
+def echo(text: str, *, err: bool = False, **style: Any) -> None:
+    """Print a line of text."""
+    typer.secho(printable(text), err=err, **style)
+
+
+def echo_data(text: str) -> None:
+    """Print lines of data: as they are in a pipe or a file, printable in a terminal."""
+    typer.echo(printable(text, keep="\n") if is_terminal() else text, nl=False)
+
+
+def is_terminal() -> bool:
+    """Return whether the standard output is a terminal."""
+    return sys.stdout.isatty()
