@@ -127,3 +127,14 @@ REFUSED = {
 def test_what_names_no_table_is_refused(name):
     words, message = REFUSED[name]
     assert message in run(*words, code=2).stderr
+
+
+def test_other_commands_take_json_lines_and_name_their_lines(tables):
+    lines = tables.to_json(orient="records", lines=True).splitlines()
+    Path("t.jsonl").write_text("\n\n".join(lines))
+    run("examine", "t.jsonl", "--target", "species", "--epochs", "2", "--out", "rows.csv")
+    assert sorted(pd.read_csv("rows.csv")["line"]) == [*range(1, 300, 2)]
+    Path("t.jsonl").write_text("\n".join([*lines, "{"]))
+    said = run("examine", "t.jsonl", "--target", "species", "--out", "bad.csv", code=1).stderr
+    assert "t.jsonl, line 151: it is not JSON" in said
+    assert "skip" not in said

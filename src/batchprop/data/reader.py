@@ -42,7 +42,7 @@ from batchprop.data.parquet import (
     open_parquet_file,
     read_parquet_footer,
 )
-from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedRows
 from batchprop.data.tables import open_files
 from batchprop.errors import DataError
 
@@ -74,7 +74,7 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     path = Path(path)
     check_file(path)
     if file_format(path) in ("json", "workbook"):
-        return read_tables(path).frame
+        return _read_converted(path)
     delimiter = get_delimiter(path)
     with _read_errors(path):
         table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text)
@@ -83,6 +83,14 @@ def read_table(path: str | Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     in_folders = folder_columns([path], table.column_names, text=text)
     only_file = np.zeros(table.num_rows, dtype=np.intp)
     return to_pandas(_append_columns(map_columns(table, simplify), in_folders, only_file))
+
+
+def _read_converted(path: Path) -> pd.DataFrame:
+    try:
+        return read_tables(path).frame
+    except BadRowError as error:
+        # Here no row can be skipped.
+        raise DataError(error.reason) from error
 
 
 def _append_columns(
