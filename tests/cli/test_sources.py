@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli import train_command
 from batchprop.cli.app import app
+from batchprop.cli.progress import ConsoleObserver
 from tests.cli.commands import QUICK, flowers, run
 
 QUERY = "SELECT * FROM 'it''s.parquet' WHERE petal_width > 0"
@@ -76,7 +77,7 @@ def test_standard_input_is_trained_on_and_predicted_for(folder):
 
 
 def test_the_hint_to_resume_asks_for_the_same_rows_and_hides_the_password(folder, monkeypatch):
-    class Interrupted(train_command.ConsoleObserver):
+    class Interrupted(ConsoleObserver):
         def on_epoch(self, history):
             super().on_epoch(history)
             raise KeyboardInterrupt
