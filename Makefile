@@ -9,8 +9,8 @@ SHARED := src/batchprop/files.py,src/batchprop/webdata.py
 OUT    ?= build/digits
 # Most of what is installed is never imported, so compiling all of it would take longer than installing it.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# Tests by which the core's coverage is measured: its doctests and tests, but for those that take long and reach
-# nothing that these do not, since a traced test takes half as long again.
+# Tests by which the core's coverage is measured: its doctests and tests, but for files that take long and reach
+# nothing that these do not, and single tests marked so (untraced): a traced test takes half as long again.
 TRACED := $(filter-out %/__main__.py,$(wildcard src/batchprop/*.py)) src/batchprop/engines \
   $(filter-out $(patsubst %,tests/core/test_%.py,algebra collapses files gradients jax_compilations jax_parity \
   jax_purity jax_steps namespaces prng webdata),$(wildcard tests/core/test_*.py)) tests/estimators/test_own_functions.py \
@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed fuzz clean
+.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-tables fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,7 +41,7 @@ test: $(VENV)/.dev  ## run the whole suite with doctests, and hold the core's co
 	$(if $(ARGS),,@$(MAKE) --no-print-directory coverage)
 
 coverage: $(VENV)/.dev  ## hold the core's coverage: at least 98% of its lines and of its branches
-	$(PYTEST) -q --hypothesis-profile=traced --cov --cov-report= $(TRACED)
+	$(PYTEST) -q --hypothesis-profile=traced -m 'not untraced' --cov --cov-report= $(TRACED)
 	$(BIN)/coverage report --include='$(CORE)' --omit='$(SHARED)' --fail-under=98
 	@$(BIN)/coverage json --quiet --include='$(CORE)' --omit='$(SHARED)' -o build/core-coverage.json
 	@$(BIN)/python -c 'import json, sys; \
@@ -87,6 +87,11 @@ fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kin
 bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (15 minutes, 7 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.streamed $(QUICK)
 
+bench-tables: $(VENV)/.bench-tables  ## time reading, training and predicting tables beside pandas, polars and scikit-learn (an hour, 3 GB; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.predicting $(QUICK)
+	$(BIN)/python -m benchmarks.train_phases $(QUICK)
+	$(BIN)/python -m benchmarks.reading $(QUICK)
+
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) web/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -126,6 +131,10 @@ $(VENV)/.bench-private: benchmarks/requirements-private.txt $(VENV)/.bench
 
 $(VENV)/.bench-bad-rows: benchmarks/requirements-bad-rows.txt $(VENV)/.bench-quick
 	$(INSTALL) -r benchmarks/requirements-bad-rows.txt
+	@touch $@
+
+$(VENV)/.bench-tables: benchmarks/requirements-tables.txt $(VENV)/.bench-quick
+	$(INSTALL) -r benchmarks/requirements-tables.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.

@@ -255,8 +255,8 @@ def test_version_is_the_same_everywhere() -> None:
     assert re.search(rf"^## (Unreleased|{re.escape(batchprop.__version__)})", changelog, re.MULTILINE)
 
 
-# The documents that tell of the report; its figures take most of a small training.
-WITH_FIGURES = {"README.md", "own-table.md", "plots.md"}
+# The document that tells of the report; its figures take most of a small training.
+WITH_FIGURES = {"own-table.md"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=shown)

@@ -16,10 +16,12 @@ SECONDS = 100  # until a command is given up
 # imports is what a new process has: default handlers, and the outputs that came with the request. It leads a
 # session, as a command of a terminal does. Pictures take four fifths of a small training.
 ORIGIN = """
-import io, json, os, socket, sys
+import gc, io, json, os, socket, sys
 import batchprop.cli.app
 from batchprop.cli import examine_command, look_command, play_command, predict_command, train_command
 server = socket.socket(fileno=int(sys.argv[1]))
+# Otherwise each fork looks for garbage among all that is imported, and copies it by that.
+gc.freeze()
 while True:
     request, outputs, _, _ = socket.recv_fds(server, 65536, 2)
     if not request:

@@ -11,7 +11,7 @@ import pytest
 
 from batchprop.data.shuffle import hash_uniform
 from batchprop.tabular.persistence import load_pipeline
-from tests.cli.commands import run
+from tests.cli.commands import run, skip_figures
 
 # The small memory of these tests opens few partitions, and the fit warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
@@ -46,12 +46,13 @@ def large(folder):
 
 @pytest.mark.pictures
 @pytest.mark.parametrize("target", ["kind", "price"])
-def test_streamed_training_scores_as_well_as_in_memory(large, target):
+def test_streamed_training_scores_as_well_as_in_memory(large, target, monkeypatch):
     other = {"kind": "price", "price": "kind"}[target]
     frame = pd.read_parquet("large.parquet").drop(columns=other)
     frame.to_parquet("large.parquet", row_group_size=750)
     said = run("train", "large.parquet", "--target", target, "--out", "parts", *STREAM).stdout
     assert "to test; read in 4 parts in every epoch" in " ".join(said.split())
+    skip_figures(monkeypatch)
     run("train", "large.parquet", "--target", target, "--out", "whole", *STREAM[2:])
     score = {"kind": "accuracy", "price": "R²"}[target]
     parts, whole = read_settings(large / "parts"), read_settings(large / "whole")
@@ -75,8 +76,8 @@ def test_split_is_the_same_for_one_file_and_many(large):
         with gzip.open(large / "files" / f"part-{i}.csv.gz", "wt") as file:
             frame.iloc[1000 * i : 1000 * (i + 1)].to_csv(file, index=False)
     frame.to_parquet("large.parquet", row_group_size=750)
-    run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM)
-    run("train", "files", "--target", "kind", "--out", "many", *STREAM)
+    run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM, "--epochs", "3")
+    run("train", "files", "--target", "kind", "--out", "many", *STREAM, "--epochs", "3")
     one, many = read_settings(large / "one"), read_settings(large / "many")
     assert many["data"]["name"] == "3 files from part-0.csv.gz to part-2.csv.gz"
     assert many["test"]["accuracy"] > one["test"]["accuracy"] - 0.03
@@ -144,7 +145,7 @@ def test_table_sorted_by_class_scores_as_well(folder):
     frame.to_csv(folder / "mixed.csv", index=False)
     frame.sort_values("kind").to_csv(folder / "sorted.csv", index=False)
     for name in ("mixed", "sorted"):
-        run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM)
+        run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM, "--epochs", "3")
     mixed, in_order = (read_settings(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
     assert in_order < mixed + 0.1
 

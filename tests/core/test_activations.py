@@ -31,6 +31,7 @@ def test_values_and_derivatives_match_the_textbook(activation: Activation) -> No
     assert_allclose(activation.derivative(POINTS), slope(POINTS), rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.untraced
 @every_activation
 @pytest.mark.usefixtures("jnp64")
 def test_values_and_derivatives_match_jax(activation: Activation) -> None:

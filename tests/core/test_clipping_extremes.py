@@ -84,6 +84,7 @@ def bound(limit: float, dtype: str) -> Fraction:
     return (Fraction(limit) * (1 + 16 * Fraction(float(np.finfo(dtype).eps)))) ** 2
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_random_gradient_exceeds_the_limit(name: str, dtype: str) -> None:
@@ -110,6 +111,7 @@ def compiled(name: str) -> Callable[..., Any]:
     return jax.jit(lambda dZ, H, limit: METHODS[name](BatchGradient(dZ, H), limit).dZ)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32), limit=st.sampled_from(LIMITS), layers=st.sampled_from([1, 3]))
@@ -133,6 +135,7 @@ def compiled_sum(name: str) -> Callable[..., Layers]:
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", CLIPPINGS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("library", ["numpy", "jax"])
@@ -169,6 +172,7 @@ def test_squared_norms_are_right_wherever_they_fit(dtype: str, seed: int) -> Non
             assert abs(Fraction(ours) - exact) <= 32 * Fraction(float(info.eps)) * exact
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray], ids=["numpy", "jax"])
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(("dz", "h"), [(1e-20, 1e35), (1e-25, 1e30), (1e25, 1.0), (1.0, 1e25), (1e-30, 1e33)])

@@ -276,6 +276,7 @@ def narrow(g: BatchGradient, asarray: Callable[[Any], Any] = np.asarray) -> Batc
     return BatchGradient(*arrays)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("clipper", CLIPPERS)
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
 def test_long_gradients_are_clipped_in_float32(clipper: str, asarray: Any) -> None:

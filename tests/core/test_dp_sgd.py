@@ -66,6 +66,7 @@ def loop(clipping: Clipping, rows: Any, expected_size: float) -> Layers:
     return tuple(Layer(t.W / expected_size, t.b / expected_size) for t in total)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", CLIPPINGS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_clipped_sum_matches_the_slow_loop(engine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +80,7 @@ def test_clipped_sum_matches_the_slow_loop(engine: str, name: str, monkeypatch: 
     close(tuple(moved), wanted, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("engine", ENGINES)
 def test_without_clipping_and_noise_training_is_plain(engine: str) -> None:
     batches = [np.arange(10), np.arange(10, 20), np.arange(20, 30)]
@@ -140,6 +142,7 @@ def test_each_step_draws_new_noise(engine: str) -> None:
     assert 0.4 < second.std() < 1.7
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("engine", ENGINES)
 def test_noise_is_added_once_per_batch_of_any_number_of_microbatches(
     engine: str, monkeypatch: pytest.MonkeyPatch
@@ -164,6 +167,7 @@ def test_engines_agree_on_poisson_batches_without_noise() -> None:
     same_run(train_epoch(JaxEngine(), objective, batches), train_epoch(NumpyEngine(), objective, batches))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("resident", [False, True])
 def test_padding_of_an_empty_batch_does_not_use_the_first_row(resident: bool) -> None:
     """Row 0 is the padding row here, and overflows when multiplied."""
@@ -214,6 +218,7 @@ def some_networks() -> list[tuple[str, ...]]:
     ]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("extreme", EXTREME)
 @pytest.mark.parametrize(("engine", "activation", "head", "name"), some_networks())
 def test_overflowing_row_changes_the_sum_by_at_most_the_limit(

@@ -33,6 +33,7 @@ def with_microbatch_size(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "microbatches", partial(batches.microbatches, size=size))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_a_batch_equals_its_microbatches(activation: str, head: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ def test_only_the_array_api_standard_is_used(head: str) -> None:
     assert_allclose(np.from_dlpack(strict), compute_metrics(case, *step_of(case)), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.usefixtures("jnp64")
 def test_example_metrics_compile(head: str) -> None:

@@ -16,6 +16,7 @@ from batchprop.network import Network
 from tests.core.problems import ACTIVATION_NAMES, HEAD_MAKERS, problems
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_every_record_passes(activation: str, head: str) -> None:

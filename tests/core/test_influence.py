@@ -34,6 +34,7 @@ def built(model: Any, X: Any, y: Any) -> np.ndarray:
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("chunk", [7, 1024])
 @pytest.mark.parametrize("target", TARGETS)
 def test_influence_is_the_sum_of_inner_products_over_snapshots(target: str, chunk: int) -> None:

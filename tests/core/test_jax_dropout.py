@@ -75,6 +75,7 @@ def masks_of(net: Network, m: int, seed: int, step: int, part: int = 0) -> list[
 WIDE = Network.create([1, 300, 200, 1], random_state=0)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_mask_keeps_the_expected_share(dtype: str) -> None:
     net = Network.create([1, 300, 200, 1], random_state=0, dtype=dtype)
@@ -90,6 +91,7 @@ def test_mask_keeps_the_expected_share(dtype: str) -> None:
             assert np.max(spread) < 5 * np.sqrt(p / (1 - p) / mask.shape[axis])
 
 
+@pytest.mark.untraced
 def test_masks_differ_across_seeds_steps_microbatches_and_layers() -> None:
     net = Network.create([1, 40, 40, 1], random_state=0)
     places = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 2, 0), (0, 0, 1), (0, 0, 2), (0, 1, 1), (2**32 - 1, 0, 0)]
@@ -101,11 +103,13 @@ def test_masks_differ_across_seeds_steps_microbatches_and_layers() -> None:
         assert abs(np.mean(one == other) - expected) < 5 * 0.5 / np.sqrt(one.size)
 
 
+@pytest.mark.untraced
 def test_masks_are_reproducible() -> None:
     for one, other in zip(masks_of(WIDE, 5, 3, 7, 1), masks_of(WIDE, 5, 3, 7, 1), strict=True):
         assert np.array_equal(one, other)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("resident", [False, True])
 def test_training_continued_from_a_record_is_the_same(resident: bool) -> None:
     epochs = plan(4)
@@ -127,6 +131,7 @@ def test_loss_curve_depends_only_on_the_seed(monkeypatch: pytest.MonkeyPatch) ->
     assert run(JaxEngine(seed=3), epochs).losses == pytest.approx(losses, rel=1e-12)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("dropout", [RATES, (None, 0.5), (0.25, None)])
 @pytest.mark.parametrize("size", [4096, 3])
 def test_loss_curve_matches_numpy_with_the_same_masks(

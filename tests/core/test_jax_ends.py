@@ -19,6 +19,7 @@ from tests.estimators.test_engines import alike, pair
 pytestmark = quiet
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_callbacks_can_run_the_network(solver: str, dtype: str) -> None:
@@ -37,6 +38,7 @@ def test_callbacks_can_run_the_network(solver: str, dtype: str) -> None:
     assert_allclose(curves[0], curves[1], rtol=1e-4 if dtype == "float32" else 1e-6)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_callback_stops_training(solver: str) -> None:
     X, y = table("binary")
@@ -75,6 +77,7 @@ def stops_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax_engine, "run", run)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("large", [False, True])
 def test_interrupt_between_chunks_keeps_the_last_epoch(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = table("binary")

@@ -57,6 +57,7 @@ ROWS = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("resident", [False, True])
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("size", [4096, 2])
@@ -94,6 +95,7 @@ def rows_of(net: Network, n: int, dtype: str) -> tuple[Any, Any]:
     return rng.normal(size=(n, net.sizes[0])).astype(dtype), rng.dirichlet(np.ones(n_out), n).astype(dtype)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("dtype", WITHIN)
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 9, 17])
 def test_functions_of_rows_match_numpy(n: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ ENGINES: dict[str, Any] = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("parts", [None, 3], ids=["whole batches", "microbatches"])
 @pytest.mark.parametrize("table", [TABLE, WEIGHTED], ids=["plain", "weighted"])
 @pytest.mark.parametrize("batches", [EVEN, UNEVEN], ids=["even", "uneven, one empty"])
@@ -108,6 +109,7 @@ def test_metrics_do_not_change_training(engine: str) -> None:
     assert plain.metrics.steps is None
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("engine", ENGINES)
 def test_example_and_step_metrics_work_alone(engine: str) -> None:
     both = run_metrics(ENGINES[engine](), TABLE, EVEN)

@@ -22,7 +22,7 @@ def test_bits_match_jax(key, shape):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 # The bits, which have all shapes above, are what the numbers are made of.
-@pytest.mark.parametrize("shape", [(5,), (10, 128), (2, 3, 500)])
+@pytest.mark.parametrize("shape", [(3, 7), (2, 3, 500)])
 def test_numbers_match_jax(key, shape, dtype):
     with jax.enable_x64(True):
         for ours, theirs in ((uniform, jax.random.uniform), (normal, jax.random.normal)):

@@ -196,6 +196,7 @@ WEIGHTS = np.where(KEPT, np.random.default_rng(2).uniform(0.5, 2.0, N), 0.0)
 OTHERS = [np.array([row for row in rows if KEPT[row]]) for rows in BATCHES]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("engine", "head", "dtype"), PAIRS, indirect=["engine"])
 def test_a_row_of_weight_0_equals_its_absence(engine: Any, head: str, dtype: str) -> None:
     dataset = rows_of(head, dtype, WEIGHTS)
@@ -217,6 +218,7 @@ def examples(result: EpochResult) -> np.ndarray:
     return np.asarray(result.metrics.examples)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_metrics_of_rows_of_weight_0_do_not_disturb_the_training(engine: Any, dtype: str) -> None:
     dataset, metrics = rows_of("squared_error", dtype, WEIGHTS), MetricFns(basic_metrics)
@@ -237,6 +239,7 @@ def test_metrics_of_a_batch_of_weight_0_are_of_its_rows(engine: Any) -> None:
     assert_allclose(examples(ours), examples(theirs), rtol=1e-10)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_weights_of_any_size_train_as_ones(engine: Any, dtype: str, size: float) -> None:
@@ -264,6 +267,7 @@ def test_the_penalty_heeds_ordinary_weights(engine: Any) -> None:
     compare(run(engine, dataset, alpha=0.1), halved, 1e-12)
 
 
+@pytest.mark.untraced
 def test_value_and_gradient_leaves_out_rows_of_weight_0(engine: Any) -> None:
     net = Network.create([3, 4, 2], head="squared_error", random_state=0, dtype="float64")
     dataset, rows = rows_of("squared_error", "float64", WEIGHTS), np.arange(N)

@@ -66,7 +66,7 @@ def test_folders_give_columns_of_numbers_dates_and_text(tmp_path, way, suffix):
 def test_folders_may_give_the_target_and_text_stays_text(tmp_path, way, suffix):
     for code in ("01", "02"):
         write(tmp_path / f"code={code}" / f"part{suffix}", a=[1, 2])
-    assert read(tmp_path, way, target="code")["code"].tolist() == [1, 1, 2, 2]
+    assert read(tmp_path, way, target="code")["code"].tolist() == ["01", "01", "02", "02"]
     assert read(tmp_path, way, text=["code"])["code"].tolist() == ["01", "01", "02", "02"]
     one = tmp_path / "code=01" / f"part{suffix}"
     assert read_table(one, text=["code"])["code"].tolist() == ["01", "01"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-import batchprop.data.csv_to_parquet
+import batchprop.data.converted
 from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.csv import CsvTable
 from batchprop.data.reader import read_tables
@@ -59,7 +59,7 @@ def test_first_bad_row_is_an_error_with_its_line_and_a_suggestion(tmp_path, monk
 @pytest.mark.parametrize("size", [64, 1 << 20])
 def test_bad_rows_are_skipped_and_listed(tmp_path, monkeypatch, case, size):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
-    monkeypatch.setattr(batchprop.data.csv_to_parquet, "ROW_GROUP_ROWS", 256)
+    monkeypatch.setattr(batchprop.data.converted, "ROW_GROUP_ROWS", 256)
     text, reason, _ = BAD[case]
     file = write(tmp_path / "t.csv", bad=[(500, text), (20, "7,8,9,10")])
     kept = np.delete(np.arange(1000), [20, 500])
@@ -161,10 +161,13 @@ def test_integer_target_stays_integer_after_skipping_missing_values(tmp_path, st
 
 def test_file_that_changes_while_it_is_read_is_refused(tmp_path):
     file = write(tmp_path / "t.csv")
-    texts = CsvTable([file], RejectedRows("error"))
-    write(file, n=1001)
-    with pytest.raises(DataError, match=r"has changed while it was read: it had 1,000 rows, .* 1,001 now"):
-        texts.read("y", list)
+
+    def consume(tables):
+        for _ in tables:
+            write(file, n=1001)
+
+    with pytest.raises(DataError, match=r"t.csv has changed while it was read: wait until it is written"):
+        CsvTable([file], RejectedRows("error")).read("y", consume)
 
 
 def test_unknown_bad_rows_option_is_refused(tmp_path):
@@ -208,7 +211,7 @@ def test_full_disk_is_reported_and_leaves_no_files(tmp_path):
         text=True,
         env={"TMPDIR": str(tmp_path / "temporary"), "PATH": ""},
     )
-    assert done.stdout.startswith("DataError the text could not be copied into the temporary folder")
+    assert done.stdout.startswith("DataError the table could not be copied into the temporary folder")
     assert str(tmp_path / "temporary") in done.stdout
     assert "File too large" in done.stdout
     assert "set TMPDIR to a folder with more" in done.stdout

@@ -1,4 +1,4 @@
-"""Train, get killed at 30 random moments, resume each time, and print the result: see test_checkpoints."""
+"""Train, get killed at 15 random moments, resume each time, and print the result: see test_checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchprop.estimators import fit as fit_module
 from batchprop.estimators.checkpoints import Checkpoints
 from tests.estimators.tables import table
 
-KILLS = 30
+KILLS = 15
 
 
 def train(folder: Path | None) -> str:

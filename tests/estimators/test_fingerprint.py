@@ -63,22 +63,20 @@ def test_functions_that_differ_are_told_apart(kind: str) -> None:
 
 def test_functions_are_the_same_in_every_process() -> None:
     """Neither addresses nor the seed of the hashes enter, nor what Python has compiled before."""
-    told = set()
-    for seed in ("0", "77"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.estimators.functions"],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        told.add(result.stdout)
-    (one,) = told
-    described = json.loads(one)
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.estimators.functions"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    # This process has another seed, and compiled its modules long ago.
+    assert result.stdout == json.dumps(dict(functions.descriptions()))
+    described = json.loads(result.stdout)
     assert set(described) == {*functions.PAIRS, *functions.ALONE}
     assert all(one != other for one, other in (described[kind] for kind in functions.PAIRS))
 
 
 @given(st.lists(st.one_of(st.floats(), st.integers(), st.text(), st.none(), st.booleans()), max_size=5))
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_closures_over_the_same_values_are_equal_and_others_are_not(values: list[Any]) -> None:
     first = describe("scoring", functions.weighing(list(values)))
     assert first == describe("scoring", functions.weighing(list(values)))

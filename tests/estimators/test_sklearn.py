@@ -55,7 +55,7 @@ def irises() -> tuple[np.ndarray, np.ndarray]:
 # A few large steps learn what the checks ask for; the defaults as they are have the checks of learning.
 # Another type of numbers, and SGD for Adam, show only where these count. L-BFGS has a loop of its own, and
 # so all checks.
-BRIEF: dict[str, Any] = {"max_iter": 30, "learning_rate_init": 0.01}
+BRIEF: dict[str, Any] = {"max_iter": 15, "learning_rate_init": 0.02}
 OF_NUMBERS = "dtype|train|weight|invariance|pipeline|partial_fit|overwrite"
 
 

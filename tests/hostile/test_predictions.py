@@ -128,7 +128,7 @@ def pipelines(tmp_path_factory, saved):
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
 def test_pipeline_predictions_do_not_depend_on_chunks(pipelines, kind):
     path, table = pipelines[kind]
-    model, frame = load_pipeline(path), read_table(table)
+    model, frame = load_pipeline(path), read_table(table)[::3]
     whole = predict_frame(model, frame, proba=kind == "classes")
     numbers = whole.select_dtypes("number")
     rng = np.random.default_rng(0)
@@ -158,7 +158,8 @@ def test_digit_strings_stay_text_in_a_file_of_one_row(folder, ending):
         "--hidden", 8, "--epochs", 30, "--learning-rate", 0.02)  # fmt: skip
     told = run("predict", "model", path).stdout.splitlines()[1:]
     assert len(set(told)) > len(CODES)
-    for row in range(len(CODES)):
+    # Half of them, as the files of one row are the same for both endings.
+    for row in range(ending == "parquet", len(CODES), 2):
         frame.iloc[[row]].to_csv(folder / "one.csv", index=False)
         alone = run("predict", "model", "one.csv").stdout.splitlines()[1]
         assert float(alone) == pytest.approx(float(told[row]), rel=1e-5), CODES[row]

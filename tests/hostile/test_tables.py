@@ -99,7 +99,7 @@ def test_any_table_is_predicted_or_refused(place, without_pictures, table):
     check_finite(answers("model", path, "answers.parquet"), table.num_rows)
 
 
-@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(table=tables(kinds=("float", "few words", "text"), bad_targets=False))
 def test_any_table_has_a_report(place, table):
     path = written(table, place() / "table.parquet")
@@ -108,7 +108,7 @@ def test_any_table_has_a_report(place, table):
     assert done.exit_code == 0 or any(refusal in done.stderr for refusal in refusals)
 
 
-@settings(few, max_examples=10)
+@settings(few, max_examples=7)
 @given(table=tables(kinds=SAYABLE, names=PLAIN_NAMES, bad_targets=False))
 def test_csv_and_parquet_give_the_same_predictions(place, without_pictures, table):
     folder = place()

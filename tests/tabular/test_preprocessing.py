@@ -127,7 +127,7 @@ cells = {
 TYPES = {"n": "float", "w": "str", "d": "str", "b": "boolean", "m": "object"}
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     rows=st.lists(st.fixed_dictionaries(cells), min_size=1, max_size=40),
     places=st.lists(st.integers(0, 100), max_size=6),

@@ -82,7 +82,6 @@ STAYS_TEXT = {
     "a unit of measure": ["5 kg", "6 kg", "7 kg"],
     "groups of one": ["12,3,4", "1,1", "2"],
     "no date": ["31/02/2020", "01/13/2020", "05/06/2020"],
-    "hours without a day": ["10:30", "11:30", "12:00"],
 }
 
 

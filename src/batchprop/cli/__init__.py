@@ -4,11 +4,15 @@ This module imports only the standard library, and `batchprop` itself imports no
 of SIGINT and SIGTERM are in place before NumPy, pandas and the rest, which take a second.
 """
 
+import gc
 import os
 import signal
 from types import FrameType
 
 __all__ = ["main"]
+
+_GC_THRESHOLD = 10_000
+"""After how many new objects Python looks for garbage: imports make very many, and none of it is garbage."""
 
 
 def main() -> None:
@@ -17,6 +21,7 @@ def main() -> None:
         # A signal that the parent process ignores, as nohup does, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
+    gc.set_threshold(_GC_THRESHOLD)
     try:
         from batchprop.cli.cache import set_up_cache
 
@@ -31,6 +36,9 @@ def main() -> None:
     except KeyboardInterrupt:
         # Raised in a process whose caller has its own handlers.
         _leave(signal.SIGINT, None)
+    finally:
+        # The process ends: to search all modules for garbage would take it half a second.
+        gc.freeze()
 
 
 def _leave(number: int, _: FrameType | None) -> None:

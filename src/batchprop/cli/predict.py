@@ -14,6 +14,7 @@ from batchprop.cli.options import (
     with_parameters,
 )
 from batchprop.cli.train import check_memory
+from batchprop.data.separators import check_separator
 from batchprop.errors import ParameterError
 from batchprop.tabular.options import SOURCE_OPTIONS
 
@@ -63,6 +64,7 @@ cat flowers.csv | batchprop predict flowers-model -
         help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
         panel="",
     ),
+    option("separator", panel=""),
     own_option(
         "out",
         Path | None,
@@ -83,6 +85,7 @@ def predict(
     keep: str | None,
     number: bool,
     memory: str | None,
+    separator: str | None,
     out: Path | None,
     force: bool,
 ) -> None:
@@ -99,7 +102,9 @@ def predict(
     if not data and sql is None:
         raise ParameterError("DATA is missing: name the table to predict for, or give `sql`")
     source = PredictSource(tuple(data or ()), sql, database, sheet)
-    options = PredictOptions(source, proba, read_kept(keep), number, check_memory(memory))
+    options = PredictOptions(
+        source, proba, read_kept(keep), number, check_memory(memory), check_separator(separator)
+    )
     if out is None:
         to_stdout(model, options)
         return

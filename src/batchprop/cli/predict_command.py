@@ -62,6 +62,7 @@ class PredictOptions(NamedTuple):
         keep: columns of the tables to copy.
         number: whether to number the rows.
         memory: the memory budget in bytes, if given.
+        separator: between the fields of CSV files, if given.
     """
 
     source: PredictSource
@@ -69,6 +70,7 @@ class PredictOptions(NamedTuple):
     keep: Sequence[str]
     number: bool
     memory: int | None
+    separator: str | None
 
     @contextmanager
     def predict(self, model: Pipeline, observer: Observer) -> Iterator[Iterator[pd.DataFrame]]:
@@ -82,6 +84,7 @@ class PredictOptions(NamedTuple):
                 keep=self.keep,
                 number=self.number,
                 memory=self.memory,
+                separator=self.separator,
                 observer=observer,
             ) as tables,
         ):

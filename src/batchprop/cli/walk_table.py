@@ -7,10 +7,12 @@ import numpy as np
 from batchprop.cli.walk_command import ExampleBatch, sample, sample_note
 from batchprop.data.arrow import get_column
 from batchprop.data.files import get_delimiter
+from batchprop.data.missing import USUAL
 from batchprop.data.reader import read_table
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.target import Task, mask_unknown
+from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import read_target
+from batchprop.tabular.training_table import clean_target
 from batchprop.tabular.transformers import make_preprocessor
 
 
@@ -23,7 +25,7 @@ def from_table(path: Path, target_name: str, task: Task | None, rows: int, seed:
     from_text = get_delimiter(path) is not None
     frame = read_table(path, text=[target_name])
     column = get_column(frame, target_name, "target column")
-    column = mask_unknown(column) if from_text else column
+    column = clean_target(column, USUAL)
     frame, column = frame[column.notna()], column[column.notna()]
     target = read_target(column, task, from_text=from_text)
     features = frame.drop(columns=target_name)

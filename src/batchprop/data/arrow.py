@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from batchprop.errors import DataError, did_you_mean, join_truncated
 
-_INT64_DIGITS = 18
+_INT64_DIGITS, _FLOAT64_DIGITS = 18, 15
 _UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -28,17 +28,46 @@ def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return simplify(_cast_or_refuse(column, kind.value_type))
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         # Whole decimals may be long ids, which float64 would merge.
-        is_whole = pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS
-        return pc.cast(column, pa.int64() if is_whole else pa.float64())
-    if pa.types.is_time(kind):
-        return _to_seconds(pc.cast(column, pa.time64("ns")), 1e9)
-    if pa.types.is_duration(kind):
-        return _to_seconds(column, _UNITS_PER_SECOND[kind.unit])
+        if pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= _INT64_DIGITS:
+            return pc.cast(column, pa.int64())
+        # By their digits: Arrow's own cast makes 1234567.89 a neighbour of the number that text gives.
+        return pc.cast(pc.cast(column, pa.string()), pa.float64())
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        is_time = pa.types.is_time(kind)
+        counts = pc.cast(column, pa.time64("ns")) if is_time else column
+        return _to_seconds(counts, _UNITS_PER_SECOND[counts.type.unit])
     # UTC keeps the instant; another zone cannot represent the first and last hours of the range.
     has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
     if has_zone or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
         return _cast_or_refuse(column, pa.timestamp(kind.unit, "UTC") if has_zone else pa.string())
     return column
+
+
+def is_long_decimal(kind: pa.DataType) -> bool:
+    """Whether a type holds decimals of more digits than int64, or float64 for fractions, holds exactly.
+
+    >>> is_long_decimal(pa.decimal128(19)), is_long_decimal(pa.decimal128(18))
+    (True, False)
+    """
+    if pa.types.is_dictionary(kind):
+        return is_long_decimal(kind.value_type)
+    if not pa.types.is_decimal(kind):
+        return False
+    return bool(kind.precision > (_FLOAT64_DIGITS if kind.scale else _INT64_DIGITS))
+
+
+def simplify_exactly(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Reduce a column's type as ``simplify`` does, but keep all digits of long decimals, as text.
+
+    >>> from decimal import Decimal
+    >>> simplify_exactly(pa.chunked_array([[Decimal(10**20 + 1)]])).to_pylist()
+    ['100000000000000000001']
+    """
+    if not is_long_decimal(column.type):
+        return simplify(column)
+    if pa.types.is_dictionary(column.type):
+        column = _cast_or_refuse(column, column.type.value_type)
+    return pc.cast(column, pa.string())
 
 
 def _cast_or_refuse(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

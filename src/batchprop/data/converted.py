@@ -20,8 +20,11 @@ from batchprop.data.rejects import RejectedRows
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError
 
-_MIN_PARTITIONS = 64
-_MIN_ROW_GROUP_ROWS, _MAX_ROW_GROUP_ROWS = 256, 1 << 16
+ROW_GROUP_ROWS = 1 << 16
+MIN_ROW_GROUP_ROWS = 256
+"""Rows of a row group of a copy, at most and at least."""
+
+_MIN_PARTITIONS = 64  # rows are mixed by taking row groups from all over the table: a short one has some, too
 _ROW_GROUP_BYTES = 1 << 26
 _MAX_CELLS = 1 << 20  # Python's values take 50 bytes each while they become Arrow's.
 _MAX_EXACT = 2**53
@@ -130,7 +133,7 @@ class ParquetCopy:
         self._waiting = [together] if together.num_rows else []
 
     def _row_group_rows(self) -> int:
-        return min(max(self._rows // _MIN_PARTITIONS, _MIN_ROW_GROUP_ROWS), _MAX_ROW_GROUP_ROWS)
+        return min(max(self._rows // _MIN_PARTITIONS, MIN_ROW_GROUP_ROWS), ROW_GROUP_ROWS)
 
     def _write_group(self, table: pa.Table) -> None:
         with copy_errors(self.path.parent):

@@ -1,24 +1,17 @@
 """Texts copied into Parquet, once, in a temporary folder: text cannot be read from its middle."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Self
 
 import pyarrow as pa
-import pyarrow.parquet
 
-from batchprop.data.csv import LINE, CsvTable
-from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_converted
+from batchprop.data.converted import ParquetCopy, closed_on_error
+from batchprop.data.csv import CsvTable
+from batchprop.data.parquet import ParquetFile, open_converted
+from batchprop.data.shuffle import prefetch
 from batchprop.data.temporary import TemporaryDirectory
-from batchprop.errors import DataError
-
-ROW_GROUP_ROWS = 1 << 16
-MIN_PARTITIONS = 64
-MIN_ROW_GROUP_ROWS = 256
-"""Rows of a row group of a copy."""
-
-_ROW_GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
 
 
 def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirectory) -> list[ParquetFile]:
@@ -27,97 +20,21 @@ def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirecto
     Raises:
         DataError: a row cannot be used, or the disk is full; then the folder is removed.
     """
-    try:
-        numbers = texts.read(target, lambda tables: _write(tables, texts, folder.path))
-    except BaseException:
-        folder.close()
-        raise
+    with closed_on_error(folder):
+        numbers = texts.read(target, lambda tables: _write(tables, folder.path))
     types = {name: kind.type for name, kind in zip(texts.names, texts.kinds, strict=True)}
     return [open_converted(folder.path / f"{i}.parquet", texts.files[i].path, types) for i in numbers]
 
 
-def _write(tables: Iterator[tuple[int, pa.Table]], texts: CsvTable, folder: Path) -> list[int]:
-    schema = pa.schema([(str(i), kind.type) for i, kind in enumerate(texts.kinds)] + [(LINE, pa.int64())])
+def _write(tables: Iterator[tuple[int, pa.Table]], folder: Path) -> list[int]:
+    """Write the rows of each file, and return the numbers of the files that have some."""
     numbers = list[int]()
-    # Rows are mixed by taking row groups from all over the table: a short one has some, too.
-    rows = min(max(texts.rows // MIN_PARTITIONS, MIN_ROW_GROUP_ROWS), ROW_GROUP_ROWS)
-    with _Writer(folder, schema, rows) as writer:
-        for number, table in tables:
-            if not table.num_rows:
-                continue
-            if number not in numbers[-1:]:
-                numbers.append(number)
-                writer.begin(number)
-            writer.write(table.cast(schema))
+    # Parsed in another thread while the rows before are compressed.
+    filled = (each for each in prefetch(tables) if each[1].num_rows)
+    for number, parts in groupby(filled, key=itemgetter(0)):
+        numbers.append(number)
+        _, first = next(parts)
+        with ParquetCopy(folder / f"{number}.parquet", first.schema) as copy:
+            for _, table in chain([(number, first)], parts):
+                copy.write(table)
     return numbers
-
-
-class _Writer:
-    """Writes one Parquet file after another, in row groups of some rows."""
-
-    def __init__(self, folder: Path, schema: pa.Schema, rows: int) -> None:
-        self._folder, self._schema, self._rows = folder, schema, rows
-        self._file: pyarrow.parquet.ParquetWriter | None = None
-        self._waiting = list[pa.Table]()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        if failure is None:
-            self._end()
-        elif self._file is not None:
-            # A full disk lets no footer be written either.
-            with suppress(OSError, pa.ArrowException):
-                self._file.close()
-
-    def begin(self, number: int) -> None:
-        """End the file before, and begin the next."""
-        self._end()
-        with _writing(self._folder):
-            self._file = pyarrow.parquet.ParquetWriter(
-                self._folder / f"{number}.parquet",
-                self._schema,
-                compression="zstd",
-                compression_level=1,
-                data_page_size=CONVERTED_PAGE_BYTES,
-                # A dictionary stays in memory as long as its row group is open; of numbers it saves little.
-                use_dictionary=[field.name for field in self._schema if pa.types.is_string(field.type)],
-                # Lines follow each other: their differences take next to nothing.
-                column_encoding={LINE: "DELTA_BINARY_PACKED"},
-            )
-
-    def write(self, table: pa.Table) -> None:
-        """Write what makes up whole row groups, and keep the rest for later."""
-        self._waiting.append(table)
-        while sum(part.num_rows for part in self._waiting) >= self._rows:
-            together = pa.concat_tables(self._waiting)
-            self._group(together[: self._rows])
-            self._waiting = [together[self._rows :]]
-        if sum(part.nbytes for part in self._waiting) >= _ROW_GROUP_BYTES:
-            self._group(pa.concat_tables(self._waiting))
-            self._waiting = []
-
-    def _group(self, table: pa.Table) -> None:
-        if self._file is not None and table.num_rows:
-            with _writing(self._folder):
-                self._file.write_table(table, row_group_size=self._rows)
-
-    def _end(self) -> None:
-        if self._waiting:
-            self._group(pa.concat_tables(self._waiting))
-            self._waiting = []
-        if self._file is not None:
-            with _writing(self._folder):
-                self._file.close()
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"the text could not be copied into the temporary folder {folder} ({error.strerror or error}): "
-            "that takes a third to a half of the text's size; free space, or set TMPDIR to a folder with more"
-        ) from error

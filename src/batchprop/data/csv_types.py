@@ -5,24 +5,21 @@ column tells the first that fits it; the column's is at least the last of these,
 where it turns out not to fit everywhere.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "Null")
-"""Fields that mean "unknown" in a CSV file; in a column of numbers also "None"."""
-
-_MISSING_NUMBERS = ("None", "none", "NONE")
-"""What also means "unknown" in a column of numbers, and is a word in a column of text."""
+from batchprop.data.missing import NONE, USUAL, MissingWords, trim
 
 _TYPES = (
     pa.null(),
     pa.int64(),
     pa.bool_(),
     pa.date32(),
-    pa.time32("s"),
     pa.timestamp("s"),
     pa.timestamp("ns"),
     pa.timestamp("s", "UTC"),
@@ -32,6 +29,11 @@ _TYPES = (
 NUMBERS = len(_TYPES)
 """Text of numbers and gaps only, once blanks around it are cut off."""
 TEXT = NUMBERS + 1
+RAW = TEXT + 1
+"""Text exactly as it is in the file, where it is asked for."""
+
+_CODE = "^[+-]?0(?:[0-9]+|[xX][0-9a-fA-F]+)$"
+_CHUNK_BYTES = 1 << 20
 
 
 class CsvType(NamedTuple):
@@ -56,7 +58,7 @@ class CsvType(NamedTuple):
     @property
     def type(self) -> pa.DataType:
         """The type that it is given: text where all is missing."""
-        if self.rank in {0, TEXT}:
+        if self.rank in {0, TEXT, RAW}:
             return pa.string()
         return pa.float64() if self.rank == NUMBERS else _TYPES[self.rank]
 
@@ -66,56 +68,139 @@ class CsvType(NamedTuple):
         return _TYPES[self.rank] if self.rank < NUMBERS else pa.string()
 
 
-def infer_csv_type(column: pa.ChunkedArray) -> CsvType:
+def infer_csv_type(column: pa.ChunkedArray, missing: MissingWords = USUAL) -> CsvType:
     """Return what a column is whose type pyarrow has found."""
     if not pa.types.is_string(column.type):
         return CsvType(_TYPES.index(column.type), column.null_count < len(column))
-    text = strip(column)
-    numbers = _numbers(text)
-    known = _without_none(text).null_count < len(text)
+    text = trim(column, missing)
+    numbers = _numbers(text, missing)
+    known = _without_none(text, missing).null_count < len(text)
     return CsvType(TEXT if numbers is None else NUMBERS, known)
 
 
-def cast(column: pa.ChunkedArray, kind: CsvType) -> pa.ChunkedArray | None:
+def cast(column: pa.ChunkedArray, kind: CsvType, missing: MissingWords = USUAL) -> pa.ChunkedArray | None:
     """Return the column, parsed as its kind asks, as its kind's type; None where that does not fit."""
     if kind.rank == 0:
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if kind.rank < NUMBERS:
         return column
-    text = strip(column)
-    return text if kind.rank == TEXT else _numbers(text)
+    if kind.rank == RAW:
+        return empty_to_null(column)
+    text = trim(column, missing)
+    return text if kind.rank == TEXT else _numbers(text, missing)
 
 
-def parse_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def parse_text(column: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
     """Trim the text of a whole column; where only numbers and gaps are left, make them numbers."""
     if not pa.types.is_string(column.type):
         return column
-    text = strip(column)
-    if _without_none(text).null_count == len(text):
+    text = trim(column, missing)
+    if _without_none(text, missing).null_count == len(text):
         return text
-    numbers = _numbers(text)
+    numbers = _numbers(text, missing)
     return text if numbers is None else numbers
 
 
-def strip(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cut the blanks around each text off; what then means "unknown" is missing."""
-    text = pc.utf8_trim_whitespace(column)
-    return pc.if_else(pc.is_in(text, pa.array(MISSING)), None, text)
+def empty_to_null(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the text of fields as they are in the file, the empty ones missing."""
+    return pc.if_else(pc.equal(text, ""), None, text)
 
 
-def _without_none(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(pc.is_in(text, pa.array(_MISSING_NUMBERS)), None, text)
+def _without_none(text: pa.ChunkedArray, missing: MissingWords) -> pa.ChunkedArray:
+    # Other words that are missing among numbers are noted, and so left to the spelling of the column.
+    words = [word for word in missing.among_numbers if word in NONE]
+    return pc.if_else(pc.is_in(text, pa.array(words, pa.string())), None, text)
 
 
-def _numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def _numbers(text: pa.ChunkedArray, missing: MissingWords) -> pa.ChunkedArray | None:
+    if holds_codes(text):
+        return None
     try:
-        return pc.cast(_without_none(text), pa.float64())
+        return pc.cast(_without_none(text, missing), pa.float64())
     except pa.ArrowInvalid:
         return None
 
 
-def convert_options(types: dict[str, pa.DataType] | None = None) -> pyarrow.csv.ConvertOptions:
+def holds_codes(text: pa.ChunkedArray) -> bool:
+    """Whether a field of a column is a code such as 007 or 0x1F."""
+    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(text), _CODE)).as_py())
+
+
+def find_doubtful(table: pa.Table, content: bytes) -> list[str]:
+    """Return the columns whose text must say what they are.
+
+    pyarrow makes 007 and 0x1F whole numbers, which may be codes, and 10:30 a time, where the rule for text is
+    that of every source.
+
+    Args:
+        table: as pyarrow reads it.
+        content: what it was read from.
+    """
+    codes = _may_hold_codes(content)
+    return [
+        field.name
+        for field in table.schema
+        if pa.types.is_time(field.type) or (codes and field.type in {pa.int64(), pa.float64()})
+    ]
+
+
+def keep_text(table: pa.Table, text: pa.Table, doubtful: Collection[str]) -> pa.Table:
+    """Return a table whose columns of times and codes are those of the text.
+
+    Args:
+        table: as pyarrow reads it.
+        text: the same table, with the doubtful columns as text.
+        doubtful: their names.
+    """
+    columns = [
+        words if name in doubtful and _stays_text(column.type, words) else column
+        for name, column, words in zip(table.column_names, table.columns, text.columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _stays_text(kind: pa.DataType, words: pa.ChunkedArray) -> bool:
+    return pa.types.is_time(kind) or holds_codes(words)
+
+
+def _may_hold_codes(content: bytes) -> bool:
+    r"""Whether a field may begin with 0 and another digit or x; never False if one does.
+
+    >>> _may_hold_codes(b"7,007\n"), _may_hold_codes(b"2020-01-05,1.05,10:05,1e-05,100,0\n")
+    (True, False)
+    """
+    # On bytes, as most tables hold no codes and need not be read twice.
+    for start in range(0, len(content), _CHUNK_BYTES):
+        end = start + _CHUNK_BYTES + 1
+        chunk = content[start - 2 : end] if start else b",," + content[:end]
+        data = np.frombuffer(chunk, np.uint8)
+        zeros = np.flatnonzero(data[2:-1] == _ZERO) + 2
+        zeros = zeros[_FOLLOWS[data[zeros + 1]]]
+        before = data[zeros - 1]
+        before = np.where(_SIGNS[before], data[zeros - 2], before)
+        if not _INSIDE[before].all():
+            return True
+    return False
+
+
+def _lookup(characters: bytes) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    table = np.zeros(256, bool)
+    table[list(characters)] = True
+    return table
+
+
+_ZERO = ord("0")
+_DIGITS = b"0123456789"
+_FOLLOWS, _SIGNS = _lookup(_DIGITS + b"xX"), _lookup(b"+-")
+_INSIDE = _lookup(_DIGITS + b".:/+-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+"""What comes before a zero that begins no field."""
+
+
+def convert_options(
+    types: dict[str, pa.DataType] | None = None, missing: MissingWords = USUAL
+) -> pyarrow.csv.ConvertOptions:
     """Return how fields become values: what is missing, and the types of columns where they are known."""
+    # Text stays as it is: what is missing there is decided once blanks are cut off.
     return pyarrow.csv.ConvertOptions(
-        null_values=list(MISSING), strings_can_be_null=True, column_types=types or {}
+        null_values=list(missing.everywhere), strings_can_be_null=False, column_types=types or {}
     )

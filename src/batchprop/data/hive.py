@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from batchprop.data.arrow import simplify
 from batchprop.data.csv import check_same_names, parse
-from batchprop.data.csv_types import parse_text
+from batchprop.data.csv_types import find_doubtful, keep_text, parse_text
 from batchprop.errors import DataError
 
 _MISSING = {"", "__HIVE_DEFAULT_PARTITION__"}
@@ -79,5 +79,8 @@ def _infer(values: list[str | None], *, text: bool) -> pa.ChunkedArray:
         return pa.chunked_array([words])
     # Quoted, as a value may hold a comma or a quote.
     lines = ('"{}"\n'.format(word.replace('"', '""')) for word in distinct.dictionary.to_pylist())
-    column = parse("".join(lines).encode(), ["value"], ",", {})["value"]
-    return pc.take(simplify(parse_text(column)), distinct.indices)
+    content = "".join(lines).encode()
+    table = parse(content, ["value"], ",", {})
+    if doubtful := find_doubtful(table, content):
+        table = keep_text(table, parse(content, ["value"], ",", {"value": pa.string()}), doubtful)
+    return pc.take(simplify(parse_text(table["value"])), distinct.indices)

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from batchprop.data.arrow import get_column, simplified_type, simplify
+from batchprop.data.arrow import get_column, is_long_decimal, simplified_type, simplify, simplify_exactly
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.hive import folder_columns
+from batchprop.data.missing import MissingWords, explain_missing, is_missing
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
@@ -43,6 +44,7 @@ class ParquetFile(NamedTuple):
         metadata: the footer.
         names: the name in the file of each column of the table.
         types: the simplified type of each column in this file.
+        long_decimals: the columns of decimals that no number holds exactly.
         has_lines: whether a column holds each row's line in ``display_path``.
         constants: the value of each column that the names of its folders give.
         unit: what the numbers of its rows count in ``display_path``, "line" or "row".
@@ -55,6 +57,7 @@ class ParquetFile(NamedTuple):
     types: dict[str, pa.DataType]
     has_lines: bool = False
     constants: Mapping[str, pa.Scalar] = MappingProxyType({})
+    long_decimals: frozenset[str] = frozenset()
     unit: str = "row"
 
 
@@ -91,7 +94,9 @@ def read_parquet_footer(path: Path) -> ParquetFile:
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
     types = {name: _type_in_file(field.type) for name, field in zip(names, schema, strict=True)}
-    return ParquetFile(path, path, metadata, dict(zip(names, schema.names, strict=True)), types)
+    in_file = dict(zip(names, schema.names, strict=True))
+    long = frozenset(name for name, kind in zip(names, schema.types, strict=True) if is_long_decimal(kind))
+    return ParquetFile(path, path, metadata, in_file, types, long_decimals=long)
 
 
 def _type_in_file(kind: pa.DataType) -> pa.DataType:
@@ -209,13 +214,21 @@ def check_columns(names: Sequence[str], target: str | None, weights: str | None 
 class RowGroups:
     """The row groups of all files as one table; each is a partition.
 
+    Args:
+        files: of the table.
+        text: columns that are read as text if no number holds them exactly: long decimals, and integers some
+            of which are missing.
+
     Attributes:
         names: the columns, in the order of the first file.
         types: the simplified type of each column.
         groups: the row groups with rows, in order.
     """
 
-    def __init__(self, files: Sequence[ParquetFile]) -> None:
+    def __init__(self, files: Sequence[ParquetFile], text: Collection[str] = ()) -> None:
+        exact = frozenset[str]().union(*(file.long_decimals for file in files)).intersection(text)
+        files = [_with_exact_numbers(file, exact) for file in files]
+        self._text = frozenset(text)
         first = files[0]
         for file in files[1:]:
             check_same_names(first.display_path, list(first.types), file.display_path, list(file.types))
@@ -243,8 +256,10 @@ class RowGroups:
         return pa.string() if pa.types.is_null(kind) else kind
 
     def _nullable_type(self, name: str, kind: pa.DataType) -> pa.DataType:
-        """Return float64 for integers with missing values, as pandas does."""
-        return pa.float64() if pa.types.is_integer(kind) and self._has_missing(name) else kind
+        """Return float64 for integers with missing values, as pandas does; text keeps all their digits."""
+        if not pa.types.is_integer(kind) or not self._has_missing(name):
+            return kind
+        return pa.string() if name in self._text else pa.float64()
 
     def _has_missing(self, name: str) -> bool:
         return any(self._group_has_missing(group, name, nan=False) for group in self.groups)
@@ -261,37 +276,44 @@ class RowGroups:
             for table in iter_raw_tables(group, [name], _SCAN_ROWS)
         )
 
-    def drop_missing_target(self, target: str, rejected: RejectedRows) -> None:
-        """Reject the rows whose target is missing."""
-        self.groups = [self._drop_missing(group, target, rejected) for group in self.groups]
+    def drop_missing_target(
+        self, target: str, rejected: RejectedRows, missing: MissingWords | None = None
+    ) -> None:
+        """Reject the rows whose target is missing, or a word or a number that means so."""
+        words = missing or MissingWords((), ())
+        self.groups = [self._drop_missing(group, target, rejected, words) for group in self.groups]
         self.groups = [group for group in self.groups if group.n_rows]
         # Without missing values, integers stay integers.
         self.types[target] = self._types[target]
 
-    def _drop_missing(self, group: RowGroup, target: str, rejected: RejectedRows) -> RowGroup:
-        if not self._group_has_missing(group, target, nan=True):
+    def _drop_missing(
+        self, group: RowGroup, target: str, rejected: RejectedRows, words: MissingWords
+    ) -> RowGroup:
+        kind = self._types[target]
+        may_be_word = words.everywhere if pa.types.is_string(kind) else words.numbers and _is_number(kind)
+        if not may_be_word and not self._group_has_missing(group, target, nan=True):
             return group
-        chunks, start = list[npt.NDArray[np.intp]](), 0
+        chunks, start, values = list[npt.NDArray[np.intp]](), 0, list[object]()
         for table in iter_raw_tables(group, [target], _SCAN_ROWS):
-            missing = pc.is_null(simplify(table.column(0)), nan_is_null=True).to_numpy()
+            column = simplify(table.column(0))
+            missing = is_missing(column, words)
+            values += pc.filter(column, missing).to_pylist()
+            missing = missing.to_numpy()
             chunks.append(start + np.flatnonzero(missing))
             start += table.num_rows
         rows = np.concatenate(chunks)
-        for row in _numbers_in_file(group)[rows].tolist():
-            rejected.add(
-                group.file.display_path,
-                row,
-                f"its target {target!r} is missing",
-                remedy="fill it in",
-                unit=group.file.unit,
-            )
+        if not len(rows):
+            return group
+        for row, value in zip(_numbers_in_file(group)[rows].tolist(), values, strict=True):
+            reason, remedy = explain_missing(target, value)
+            rejected.add(group.file.display_path, row, reason, remedy=remedy, unit=group.file.unit)
         return group._replace(rejected=rows)
 
     def iter_tables(self, partition: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Yield columns of a partition in order, some rows at a time, each of its simplified type."""
         for table in iter_tables(self.groups[partition], names, rows):
             columns = [
-                _cast(simplify(column), self.types[name])
+                _cast(_simplify_as(column, self.types[name]), self.types[name])
                 for name, column in zip(names, table.columns, strict=True)
             ]
             yield pa.table(columns, names=list(names)) if names else table
@@ -301,6 +323,15 @@ class RowGroups:
         group = self.groups[partition]
         rows = _numbers_in_file(group)
         return rows if group.rejected is None else np.delete(rows, group.rejected)
+
+
+def _with_exact_numbers(file: ParquetFile, names: Collection[str]) -> ParquetFile:
+    exact = {name: pa.string() for name in names if _is_number(file.types.get(name, pa.null()))}
+    return file._replace(types=file.types | exact) if exact else file
+
+
+def _simplify_as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return simplify_exactly(column) if pa.types.is_string(kind) else simplify(column)
 
 
 def _numbers_in_file(group: RowGroup) -> npt.NDArray[np.intp]:

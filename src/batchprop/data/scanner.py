@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,8 +17,10 @@ from batchprop.data.csv_to_parquet import csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
+from batchprop.data.missing import USUAL, MissingWords, trim
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.data.tables import copy_files
 from batchprop.data.temporary import TemporaryDirectory
@@ -44,6 +47,8 @@ def scan(
     weights: str | None = None,
     *,
     text: Collection[str] = (),
+    separator: str | None = None,
+    missing: MissingWords | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
     memory: str | int | None = None,
@@ -59,7 +64,10 @@ def scan(
             format and the same columns in any order. Or a table that was copied from elsewhere.
         target: the column to predict; a row without it is a bad row.
         weights: the column of sample weights.
-        text: columns of CSV files to read as text, regardless of their values, as in ``read_table``.
+        text: columns to read as text, regardless of their values, as in ``read_table``.
+        separator: between the fields of CSV files, as in ``read_table``.
+        missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
+            Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows, and lists them in ``skipped``.
         max_skipped: the share of the rows that may be skipped.
@@ -94,17 +102,17 @@ def scan(
         files = copied.origins
     if copied is not None or get_delimiter(files[0]) is None:
         parquet = map(read_parquet_footer, files) if copied is None else copied.files
-        groups = RowGroups(add_folder_columns([*parquet], target, text=text))
+        groups = RowGroups(add_folder_columns([*parquet], target, text=text), text)
         check_columns(groups.names, target, weights)
         if target is not None:
-            groups.drop_missing_target(target, rejected)
+            groups.drop_missing_target(target, rejected, missing)
     else:
-        texts = CsvTable(files, rejected, text)
+        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
         in_folders = folder_columns(files, texts.names, target, text=text)
         check_columns([*texts.names, *in_folders], target, weights)
-        check_rows(files[0], texts.rows)
         folder = TemporaryDirectory()
         converted = csv_to_parquet(texts, None if target in in_folders else target, folder)
+        check_rows(files[0], len(converted))
         groups = RowGroups(add_folder_columns(converted, target, text=text))
     rows = sum(group.n_rows for group in groups.groups)
     rejected.check_share(rows + len(rejected))
@@ -328,6 +336,10 @@ class TableScan:
         )
 
     def _to_weights(self, first: int, column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+        if pa.types.is_string(column.type):
+            # Of 01 and 02 a CSV file does not say whether they are numbers.
+            with suppress(pa.ArrowInvalid):
+                column = pc.cast(trim(column), pa.float64())
         kind = column.type
         if pa.types.is_string(kind) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise DataError(

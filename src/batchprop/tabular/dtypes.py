@@ -13,20 +13,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.arrow import simplify, to_pandas
+from batchprop.data.arrow import simplify, simplify_exactly, to_pandas
 from batchprop.errors import DataError
 
 SECONDS = "seconds"
 """The spelling of a column of numbers that were durations or times of day in the training."""
 
+TRUTH = "truth"
+"""The spelling of text that is true or false."""
+
 _NUMBERS = {"decimal", "integer", "floating", "mixed-integer-float"}
 _OBJECTS = _NUMBERS | {"boolean", "date", "datetime", "datetime64", "time", "timedelta", "timedelta64"}
 
 
-def simplify_column(column: pd.Series) -> pd.Series:
+def simplify_column(column: pd.Series, *, exact: bool = False) -> pd.Series:
     """Return a column in a plain type: periods as their first moment, intervals as text, times as durations.
 
-    Text, and objects of several kinds, stay as they are.
+    Text, and objects of several kinds, stay as they are; categories become what they are made of.
+
+    Args:
+        column: of any type.
+        exact: make decimals that no number holds exactly text.
 
     Raises:
         DataError: it holds complex numbers.
@@ -39,6 +46,10 @@ def simplify_column(column: pd.Series) -> pd.Series:
     >>> simplify_column(pd.Series([1, pd.NA], dtype=object)).tolist()
     [1.0, nan]
     """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # The place of a missing value is -1, where no category is.
+        values = pd.Series(column.cat.categories).reindex(column.cat.codes.to_numpy())
+        column = pd.Series(values.array, column.index, name=column.name)
     dtype: Any = column.dtype
     kind = types.infer_dtype(column, skipna=True) if column.dtype == object else ""
     if kind == "mixed":
@@ -56,7 +67,7 @@ def simplify_column(column: pd.Series) -> pd.Series:
         words = [None if pd.isna(interval) else str(interval) for interval in column]
         return pd.Series(words, column.index, dtype=object, name=column.name)
     if isinstance(dtype, pd.ArrowDtype) or kind in _OBJECTS:
-        return _through_arrow(column, kind)
+        return _through_arrow(column, kind, exact=exact)
     return column
 
 
@@ -70,7 +81,7 @@ def _infer_mixed(column: pd.Series) -> str:
     )
 
 
-def _through_arrow(column: pd.Series, kind: str) -> pd.Series:
+def _through_arrow(column: pd.Series, kind: str, *, exact: bool) -> pd.Series:
     try:
         array = pa.array(column, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError):
@@ -79,15 +90,17 @@ def _through_arrow(column: pd.Series, kind: str) -> pd.Series:
         # Numbers of more digits than Arrow holds.
         array = pa.array([None if pd.isna(number) else float(number) for number in column], pa.float64())
     chunks = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-    values = to_pandas(pa.table({"": simplify_chunks(chunks)}))[""]
+    values = to_pandas(pa.table({"": simplify_chunks(chunks, exact=exact)}))[""]
     return pd.Series(values.array, column.index, name=column.name)
 
 
-def simplify_chunks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def simplify_chunks(column: pa.ChunkedArray, *, exact: bool = False) -> pa.ChunkedArray:
     """Reduce a column's Arrow type as ``data.arrow.simplify`` does, but keep durations; times become such."""
     if pa.types.is_time(column.type):
         return pc.cast(pc.cast(pc.cast(column, pa.time64("ns")), pa.int64()), pa.duration("ns"))
-    return column if pa.types.is_duration(column.type) else simplify(column)
+    if pa.types.is_duration(column.type):
+        return column
+    return simplify_exactly(column) if exact else simplify(column)
 
 
 def to_seconds(column: pd.Series) -> pd.Series:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+from pandas.api.types import is_numeric_dtype
 
 from batchprop.data.arrow import map_columns, to_pandas
 from batchprop.data.frames import read_frame
@@ -13,11 +14,19 @@ from batchprop.errors import DataError, format_value
 from batchprop.tabular.dtypes import simplify_chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import narwhals as nw
 
+_INTEGERS = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
-def as_pandas(data: Any) -> Any:
+
+def as_pandas(data: Any, exact: Collection[str] = ()) -> Any:
     """Return a data frame of any library as one of pandas; anything else unchanged.
+
+    Args:
+        data: of any type.
+        exact: columns that keep all their digits; see ``frame_to_pandas``.
 
     Raises:
         DataError: a column of polars holds Python objects.
@@ -27,17 +36,29 @@ def as_pandas(data: Any) -> Any:
     """
     if isinstance(data, pd.DataFrame) or (frame := read_frame(data)) is None:
         return data
-    return frame_to_pandas(frame)
+    return frame_to_pandas(frame, exact)
 
 
-def frame_to_pandas(frame: nw.DataFrame[Any]) -> pd.DataFrame:
-    """Return a data frame of narwhals as one of pandas, with the types that a Parquet file gives."""
+def frame_to_pandas(frame: nw.DataFrame[Any], exact: Collection[str] = ()) -> pd.DataFrame:
+    """Return a data frame of narwhals as one of pandas, with the types that a Parquet file gives.
+
+    Args:
+        frame: the data.
+        exact: columns that keep all their digits: labels and ids.
+    """
     if frame.implementation.is_pandas_like():
         return frame.to_pandas()
     for name, dtype in frame.schema.items():
         if str(dtype) == "Object":
             raise DataError(f"column {name!r} holds Python objects: give numbers, text, dates or booleans")
-    return to_pandas(map_columns(frame.to_arrow(), simplify_chunks))
+    arrow = frame.to_arrow()
+    result = to_pandas(map_columns(arrow, simplify_chunks))
+    for name in exact:
+        if name in result and is_numeric_dtype(result[name]):
+            column = simplify_chunks(arrow[name], exact=True)
+            # With a missing value, pandas would make integers floats.
+            result[name] = column.to_pandas(types_mapper=_INTEGERS.get if column.null_count else None)
+    return result
 
 
 def restore_frame(result: pd.DataFrame, frame: nw.DataFrame[Any], data: Any) -> Any:

@@ -89,6 +89,7 @@ class TrainedModel:
         keep: str | Iterable[str] | None = None,
         number: bool = False,
         memory: str | int | None = None,
+        separator: str | None = None,
     ) -> Any:
         """Predict the target of every row.
 
@@ -103,6 +104,8 @@ class TrainedModel:
                 target among them, the predictions are "predicted TARGET".
             number: put the number of each row, counted from 1, before them.
             memory: the memory budget, such as "4GB", or in bytes; a larger table is read in parts.
+            separator: between the fields of CSV files, such as ";" or "tab"; None for the one that parts
+                the names in the first line.
 
         Returns:
             A column named as the target (n,), then one ``probability CLASS`` for each class: a data frame of
@@ -123,7 +126,7 @@ class TrainedModel:
         if isinstance(data, pd.DataFrame):
             return self._predict_table(data, budget, names, proba=proba, number=number)
         if (frame := read_frame(data)) is not None:
-            table = frame_to_pandas(frame)
+            table = frame_to_pandas(frame, names)
             predictions = self._predict_table(table, budget, names, proba=proba, number=number)
             return restore_frame(predictions, frame, data)
         source = (
@@ -134,7 +137,13 @@ class TrainedModel:
         with (
             source as opened,
             predict_blocks(
-                self.pipeline, opened, proba=proba, keep=names, number=number, memory=budget
+                self.pipeline,
+                opened,
+                proba=proba,
+                keep=names,
+                number=number,
+                memory=budget,
+                separator=separator,
             ) as tables,
         ):
             return pd.concat(list(tables), ignore_index=True)

@@ -29,10 +29,12 @@ from typing import (
 
 from batchprop.data.database_urls import redact_url
 from batchprop.data.names import normalize_name
+from batchprop.data.separators import check_separator
 from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
 
 if TYPE_CHECKING:
+    from batchprop.data.missing import MissingWords
     from batchprop.tabular.target import Target, Task
 
 _NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
@@ -260,6 +262,26 @@ class TrainOptions:
             TABLE,
             metavar="TYPES",
             default="as they look",
+            parse=parse_names,
+        ),
+    ] = None
+    separator: Annotated[
+        str | None,
+        Option(
+            "What separates the fields of CSV files, as ';' or tab.",
+            TABLE,
+            metavar="CHARACTER",
+            default="what parts the names in the first line",
+        ),
+    ] = None
+    missing: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "The words and numbers that mean that a value is missing, as NA,-,-999, in place of the usual "
+            "ones; an empty field always does. They hold for predict, too.",
+            TABLE,
+            metavar="WORDS",
+            default="NA, ?, null and the like; among numbers also - and None",
             parse=parse_names,
         ),
     ] = None
@@ -573,6 +595,13 @@ class TrainOptions:
         return [name for name, kind in self.column_types.items() if kind not in ("number", "date")]
 
     @property
+    def missing_words(self) -> MissingWords:
+        """The words that mean "missing"."""
+        from batchprop.data.missing import MissingWords
+
+        return MissingWords.of(self.missing)
+
+    @property
     def test_share(self) -> float | None:
         """The share of the rows for the test; None if the test rows are given."""
         if self.test is not None:
@@ -705,7 +734,7 @@ _COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "typ
 SOURCE_OPTIONS = ("sql", "database", "sheet")
 """What names a table that is no file, or a part of one."""
 
-_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "test", "sheet")
+_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "separator", "test", "sheet")
 """Options that need a table of the user's."""
 
 SPLIT_OPTIONS = (
@@ -715,6 +744,7 @@ SPLIT_OPTIONS = (
     "drop",
     "columns",
     "type",
+    "missing",
     "test_share",
     "test",
     "group",
@@ -771,6 +801,11 @@ def _as_widths(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
+def _as_separator(value: Any) -> str:
+    """Return a separator in a form that a shell and JSON show."""
+    return "tab" if check_separator(value) == "\t" else str(value)
+
+
 def read_names(name: str, value: Any) -> tuple[str, ...]:
     """Return the names of columns, in Unicode's composed form; text has commas between them.
 
@@ -790,6 +825,27 @@ def read_names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(map(normalize_name, names))
 
 
+def read_words(value: Any) -> tuple[str, ...]:
+    """Return words in Unicode's composed form, without blanks around them; text has commas between them.
+
+    Raises:
+        ParameterError: they are no words.
+
+    >>> read_words("NA, -"), read_words([-999])
+    (('NA', '-'), ('-999',))
+    """
+    if isinstance(value, str):
+        value = parse_names(value)
+    if not isinstance(value, Iterable) or not all(_is_word(each) for each in value):
+        raise ParameterError(f"missing={value!r} is not allowed: give words or numbers, as ['NA', '-', -999]")
+    words = (normalize_name(each).strip().removesuffix(".0") for each in value)
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) or _is_number(value, Real)
+
+
 def _as_test(value: Any) -> Any:
     """Return the files of the test as text; a DataFrame as it is."""
     if isinstance(value, str | PathLike):
@@ -806,7 +862,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "drop": partial(read_names, "drop"),
     "columns": partial(read_names, "columns"),
     "type": read_types,
+    "missing": read_words,
     "test": _as_test,
+    "separator": _as_separator,
     "checkpoint_every": lambda value: parse_interval(str(value)),
 }
 """How values are read that may have several forms in Python."""
@@ -910,17 +968,18 @@ def to_words(options: TrainOptions) -> list[str]:
         elif option.several:
             words += [word for each in value for word in (flag, str(each))]
         else:
-            words += [flag, format_text(value)]
+            # Of hidden layers there may be none, and no word but the empty one may mean "missing".
+            words += [flag, format_text(value) if value or name == "hidden" else ""]
     return words
 
 
 def source_words(options: TrainOptions) -> list[str]:
-    """Return the words of the command line that name a table which is no file, or a part of one.
+    """Return the words of the command line that say where a table is that is no file, and how it is read.
 
     >>> source_words(TrainOptions(target="price", sql="SELECT * FROM 'a.csv'"))
     ['--sql', "SELECT * FROM 'a.csv'"]
     """
-    given = {name: getattr(options, name) for name in SOURCE_OPTIONS}
+    given = {name: getattr(options, name) for name in (*SOURCE_OPTIONS, "separator")}
     return to_words(TrainOptions(**given))
 
 

@@ -20,6 +20,8 @@ from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.tabular.dtypes import simplify_column
+from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
@@ -31,7 +33,7 @@ Write: TypeAlias = Callable[[pd.DataFrame], None]
 OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
 """The suffixes of prediction files, with their delimiter; a Parquet file has none."""
 
-MAX_BLOCK_ROWS = 16_384
+MAX_BLOCK_ROWS = 65_536
 """The largest number of rows to predict at a time."""
 
 _COPIES_OF_A_ROW = 32  # Numbers, 8 bytes each, have fewer copies at a time; words take more than 8 bytes.
@@ -147,7 +149,7 @@ def predict_frame(
     counter = unseen or UnseenCounter(model)
     columns = model["columns"].transform(frame)
     counter.add(columns)
-    encoded = model["features"].transform(columns)
+    encoded = encode_features(model["features"], columns)
     try:
         answers = model[-1].predict_proba(encoded) if proba else model[-1].predict(encoded)
     except RowError as error:
@@ -201,7 +203,7 @@ def add_columns(
 def _copy_column(column: "pd.Series[Any]") -> Any:
     if not types.is_object_dtype(column):
         return column.array
-    if infer_value_type(column.dropna()) == "nested":
+    if infer_value_type(simplify_column(column).dropna()) == "nested":
         raise DataError(f"the column {str(column.name)!r} to keep holds lists or records: keep others")
     # All blocks of a column need one type, and one without a value would have none.
     return column.astype("string").array
@@ -230,6 +232,7 @@ def predict_blocks(
     keep: Sequence[str] = (),
     number: bool = False,
     memory: int | None = None,
+    separator: str | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Iterator[pd.DataFrame]]:
     """Predict all rows of a table, in blocks.
@@ -241,6 +244,7 @@ def predict_blocks(
         keep: columns of the table to put before the predictions.
         number: put the number of each row, counted from 1 over all files, before them.
         memory: the memory budget in bytes; None for a quarter of the free memory.
+        separator: between the fields of CSV files, as for ``read_table``.
         observer: called during the passes over the table.
 
     Yields:
@@ -253,14 +257,13 @@ def predict_blocks(
     observer = observer or Observer()
     if proba:
         check_proba(model)
-    kinds, names = model["columns"].kinds, table_names(files)
+    kinds, names = model["columns"].kinds, table_names(files, separator)
     model["columns"].check_names(names)
-    # As text, columns that no number is read from stay as the file spells them.
-    text = [name for name in keep if kinds.get(name) != "number"]
-    keep = kept_columns(names, keep)
+    # As text, they stay as the file spells them.
+    text, keep = keep, kept_columns(names, keep)
     columns = list(dict.fromkeys([*kinds, *keep]))
     with (
-        iter_rows(model, files, columns, memory, observer, text=text) as rows,
+        iter_rows(model, files, columns, memory, observer, text=text, separator=separator) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,
     ):
         unseen = UnseenCounter(model)
@@ -299,16 +302,18 @@ def iter_rows(
     observer: Observer,
     *,
     text: Sequence[str] = (),
+    separator: str | None = None,
 ) -> Iterator[TableRows]:
     """Read a table at once, or scan it to read it in blocks if it is larger than memory.
 
     Args:
-        model: provides the text columns: a file of one row does not show whether 01 is a code.
+        model: provides the text columns: a file of one row does not show whether 1 is a code.
         files: of the table.
         columns: the columns that the model needs.
         memory: the largest amount to use, in bytes; None for a quarter of the free memory.
         observer: called during the scan.
         text: further text columns.
+        separator: between the fields of CSV files, as for ``read_table``.
 
     Yields:
         The rows, which can be read within the block.
@@ -318,9 +323,10 @@ def iter_rows(
     """
     memory = memory or default_memory()
     n, words = block_size(model, memory), [*text_columns(model), *text]
-    if not exceeds_memory(files, memory):
+    missing = model["columns"].missing_words
+    if not exceeds_memory(files, memory, separator):
         with _keep_all_rows():
-            whole = read_tables(files, text=words)
+            whole = read_tables(files, text=words, separator=separator, missing=missing)
         frame = whole.frame[list(columns)]
         frames = (frame.iloc[start : start + n] for start in range(0, len(frame), n))
         yield TableRows(
@@ -330,7 +336,7 @@ def iter_rows(
         )
         return
     with _keep_all_rows(), observer.watch_pass("Scanning the table", None):
-        table = scan(files, text=words, memory=memory)
+        table = scan(files, text=words, separator=separator, missing=missing, memory=memory)
     with table:
         yield TableRows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)
 

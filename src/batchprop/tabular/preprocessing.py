@@ -7,7 +7,7 @@ occur often enough, not as often as in the table.
 Index legend: n rows, c columns of a kind, k features.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.data.arrow import get_column
+from batchprop.data.missing import MissingWords
 from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.schema import ColumnSchema
@@ -53,6 +54,7 @@ def fit_streaming(
     task: Task | None = None,
     weights: str | None = None,
     types: Mapping[str, str] | None = None,
+    missing: Sequence[str] | None = None,
     from_text: bool = False,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
@@ -77,6 +79,7 @@ def fit_streaming(
         task: "classification" or "regression" to overrule the rule.
         weights: the column of row weights; it is not a feature.
         types: column name → what it holds, whatever it looks like; see ``infer_schema``.
+        missing: the words that mean "missing"; None for the usual ones.
         from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
             ``read_target``.
 
@@ -99,7 +102,7 @@ def fit_streaming(
     for frame in frames:
         if table is None:
             accumulator = TargetAccumulator(target, task, from_text=from_text)
-            table = _Table(frame, accumulator, weights, types or {})
+            table = _Table(frame, accumulator, weights, types or {}, missing)
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
@@ -110,16 +113,24 @@ class _Table:
     """The statistics of all columns and of the target."""
 
     def __init__(
-        self, frame: pd.DataFrame, target: TargetAccumulator, weights: str | None, types: Mapping[str, str]
+        self,
+        frame: pd.DataFrame,
+        target: TargetAccumulator,
+        weights: str | None,
+        types: Mapping[str, str],
+        missing: Sequence[str] | None,
     ) -> None:
-        self.weights, self.target = weights, target
+        self.weights, self.target, self.missing = weights, target, missing
         self.names = list(frame.columns)
         get_column(frame, target.name, "target column")
         if weights is not None:
             get_column(frame, weights, "weights column")
         features = [name for name in self.names if name not in (target.name, weights)]
         budget = MemoryBudget.split(len(features))
-        self.tallies = {name: ColumnAccumulator(str(name), budget, types.get(str(name))) for name in features}
+        words = MissingWords.of(missing)
+        self.tallies = {
+            name: ColumnAccumulator(str(name), budget, types.get(str(name)), words) for name in features
+        }
 
     def add(self, frame: pd.DataFrame) -> None:
         """Add the rows of a block."""
@@ -137,9 +148,8 @@ class _Table:
         """Return the fitted preprocessing."""
         columns = tuple(tally.column() for tally in self.tallies.values())
         rows = self.target.rows
-        fitted = _fit(
-            make_preprocessor(columns, rows, self.target.name), columns, list(self.tallies.values())
-        )
+        preprocessor = make_preprocessor(columns, rows, self.target.name, self.missing)
+        fitted = _fit(preprocessor, columns, list(self.tallies.values()))
         return FittedPreprocessing(columns, fitted, self.target.finish(), rows)
 
 

@@ -8,10 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.arrow import get_column
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.errors import DataError
+from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.schema import infer_value_type
-from batchprop.tabular.spelling import is_date_text
+from batchprop.tabular.spelling import clean, is_date_text, is_text, parse
 from batchprop.tabular.transformers import cast_column
 
 
@@ -41,8 +43,12 @@ def feature_names(names: Sequence[str], options: TrainOptions) -> list[str]:
     return [name for name in names if name in chosen and name not in other]
 
 
-def read_groups(column: pd.Series) -> npt.NDArray[np.object_]:
+def read_groups(column: pd.Series, missing: MissingWords = USUAL) -> npt.NDArray[np.object_]:
     """Return the group of each row (n,) as a word: 7 and 7.0 are one group, in each file.
+
+    Args:
+        column: the groups.
+        missing: the words that mean "missing".
 
     Raises:
         DataError: a group is missing.
@@ -50,8 +56,9 @@ def read_groups(column: pd.Series) -> npt.NDArray[np.object_]:
     >>> read_groups(pd.Series([7.0, 8.0], name="house")).tolist()
     ['7', '8']
     """
+    column = clean(column, missing)
     _check_known(column, "group", "give each row a group")
-    return np.asarray(cast_column(column, "category"), dtype=object)
+    return np.asarray(cast_column(column, "category", missing=missing), dtype=object)
 
 
 def read_times(column: pd.Series) -> npt.NDArray[Any]:
@@ -64,6 +71,8 @@ def read_times(column: pd.Series) -> npt.NDArray[Any]:
     [1, 0]
     """
     _check_known(column, "time", "fill it in")
+    if is_text(column) and (seconds := parse(column.str.strip(), SECONDS)).notna().all():
+        column = seconds
     kind = infer_value_type(column)
     if kind == "numbers":
         return np.asarray(column)

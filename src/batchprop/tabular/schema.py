@@ -11,18 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.errors import DataError, format_value
-from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
+from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
+
+VALUE_TYPES: dict[str, ValueType] = {"number": "numbers", "date": "dates", "boolean": "booleans"}
+"""The type of the values that each kind of spelling gives."""
 
 _KINDS: dict[str, ColumnType] = {"number": "number", "text": "category", "date": "date"}
 _PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false", "date": "dates"}
 _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
+_MAX_EXACT = 2.0**53
 _FEW_WORDS = 3
 _NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
 _KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.ASCII)
@@ -54,7 +59,9 @@ class ColumnSchema:
     reading: str = ""
 
 
-def infer_schema(frame: pd.DataFrame, types: Mapping[str, str] | None = None) -> tuple[ColumnSchema, ...]:
+def infer_schema(
+    frame: pd.DataFrame, types: Mapping[str, str] | None = None, missing: MissingWords = USUAL
+) -> tuple[ColumnSchema, ...]:
     """Infer the kind of each column; columns that cannot help to predict are left out, with a reason.
 
     A column is left out if it has one value, no values or nested values, if it is the index that pandas
@@ -66,6 +73,7 @@ def infer_schema(frame: pd.DataFrame, types: Mapping[str, str] | None = None) ->
         frame: the columns (n,).
         types: column name → what it holds, whatever it looks like: "number", "number:comma", "text", "date",
             "date:dayfirst" or "date:monthfirst".
+        missing: the words that mean "missing".
 
     Raises:
         DataError: dates may begin with the day or the month; a value is not of the type given for its column.
@@ -77,7 +85,7 @@ def infer_schema(frame: pd.DataFrame, types: Mapping[str, str] | None = None) ->
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
     types = types or {}
-    stats = (_compute_stats(str(name), frame[name], types.get(str(name))) for name in frame.columns)
+    stats = (_compute_stats(str(name), frame[name], types.get(str(name)), missing) for name in frame.columns)
     return tuple(classify_column(each) for each in stats)
 
 
@@ -93,7 +101,7 @@ class ColumnStats:
         first: the first value that is not missing.
         distinct: the number of distinct values, without missing ones.
         exact: whether `distinct` was counted, not estimated.
-        whole: whether the numbers are whole and none is missing.
+        whole: whether the numbers are whole.
         spelling: how text spells numbers or dates, which are then what the column holds; or "".
         reading: what is special about the spelling, for people.
         low: the smallest number or date.
@@ -129,8 +137,8 @@ class ColumnStats:
         return self.rows - self.missing
 
 
-def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnStats:
-    column = clean(column)
+def _compute_stats(name: str, column: pd.Series, wanted: str | None, words: MissingWords) -> ColumnStats:
+    column = clean(column, words)
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
@@ -145,15 +153,16 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnSt
     elif types.is_timedelta64_dtype(present):
         present, value_type, spelling, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
     elif value_type == "text":
-        candidates = SpellingCandidates(wanted)
+        candidates = SpellingCandidates(wanted, missing=words)
         candidates.narrow(present)
         spelling = candidates.decide(name)
+        reading = candidates.describe(spelling)
         if spelling is not None:
-            reading = candidates.describe(spelling)
             values = candidates.parsed[spelling].dropna()
-            value_type = "numbers" if SPELLINGS[spelling].kind == "number" else "dates"
+            value_type = VALUE_TYPES[SPELLINGS[spelling].kind]
             missing += candidates.n_gaps
-            present = as_whole(values, present) if value_type == "numbers" else values
+            present = as_values(values, present, spelling)
+            first = present.iloc[0] if spelling == TRUTH else first
     ordered = value_type in ("numbers", "dates")
     judged = value_type == "text" and wanted != "text"
     numerals, other = count_numeric(present) if judged else (0, None)
@@ -164,7 +173,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None) -> ColumnSt
         value_type,
         first,
         present.nunique(),
-        whole=types.is_integer_dtype(present),
+        whole=value_type == "numbers" and are_whole(present),
         spelling=spelling or "",
         reading=reading,
         low=present.min() if ordered else None,
@@ -187,15 +196,36 @@ def count_blanks(text: pd.Series) -> int:
     return int(pc.sum(pc.count_substring_regex(array, r"\s+")).as_py() or 0)
 
 
-def as_whole(numbers: pd.Series, words: pd.Series) -> pd.Series:
-    """Return numbers as integers if the words that spelled them, none of them a gap, are plain integers.
+def as_values(numbers: pd.Series, words: pd.Series, spelling: str) -> pd.Series:
+    """Return what words spell, none of it missing, in the type that a typed column has.
 
-    >>> as_whole(pd.Series([1.0, 2.0]), pd.Series(["1", "2"])).dtype
+    Args:
+        numbers: as parsed, or dates.
+        words: that spelled them, and gaps.
+        spelling: of the words.
+
+    >>> as_values(pd.Series([1.0, 2.0]), pd.Series(["1", "2"]), "point").dtype
     dtype('int64')
     """
+    if spelling == TRUTH:
+        return numbers.astype(bool)
+    if SPELLINGS[spelling].kind == "date":
+        return numbers
     if len(numbers) == len(words) and words.str.fullmatch(r"[+-]?\d{1,18}").all():
         return words.astype(np.int64)
     return numbers
+
+
+def are_whole(numbers: pd.Series) -> bool:
+    """Whether numbers, none of them missing, are whole, of whatever type; as floats up to 2⁵³ only.
+
+    >>> are_whole(pd.Series([1.0, 2.0])), are_whole(pd.Series([1.0, 2.5]))
+    (True, False)
+    """
+    if types.is_integer_dtype(numbers):
+        return True
+    values = numbers.to_numpy(float)
+    return bool((np.abs(values) <= _MAX_EXACT).all() and (values == np.floor(values)).all())
 
 
 def count_numeric(words: pd.Series) -> tuple[int, str | None]:
@@ -291,7 +321,7 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
 
 
 def is_read_as_text(kind: str, spelling: str) -> bool:
-    """Whether a column of a CSV file is to be read as text: 01 alone may be a code, and 1.234 be 1234.
+    """Whether a column of a CSV file is to be read as text: 1 alone may be a code, and 1.234 be 1234.
 
     >>> (
     ...     is_read_as_text("category", ""),
@@ -300,7 +330,7 @@ def is_read_as_text(kind: str, spelling: str) -> bool:
     ... )
     (True, True, False)
     """
-    return kind == "category" or spelling not in {"", SECONDS}
+    return kind == "category" or spelling != ""
 
 
 def is_index_name(name: str) -> bool:
@@ -349,7 +379,8 @@ def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
         return "number", f"{stats.low + 0:g} to {stats.high + 0:g}"
     if stats.value_type == "dates":
         return "date", f"{_day(stats.low)} to {_day(stats.high)}"
-    return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} values"
+    values = "value" if stats.distinct == 1 else "values"
+    return "category", f"{'' if stats.exact else 'about '}{stats.distinct:,.0f} {values}"
 
 
 def _day(date: Any) -> str:

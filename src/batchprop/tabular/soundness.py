@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from batchprop.tabular.dtypes import SECONDS
+from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.spelling import SPELLINGS
 
 _STEPS = ["columns", "features", "network"]
@@ -48,8 +48,10 @@ def _check_columns(columns: Any) -> None:
     names, kinds = [columns.target, *columns.kinds], columns.kinds.values()
     if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBE_ROWS):
         raise ValueError("its columns are not names with a kind each")
+    if not all(isinstance(word, str) for word in columns.missing or ()):
+        raise ValueError("what means missing in it is no list of words")
     for name, spelling in (columns.spellings or {}).items():
-        spelled = "number" if spelling == SECONDS else getattr(SPELLINGS.get(spelling), "kind", None)
+        spelled = getattr(SPELLINGS.get(spelling), "kind", None)
         if spelled is None or spelled != columns.kinds.get(name):
             raise ValueError("a column in it is not spelled as its kind")
 
@@ -127,3 +129,6 @@ def _check_answers(model: Any) -> None:
     numbers = model.predict_proba(rows) if hasattr(model, "classes_") else model.predict(rows)
     if not np.isfinite(numbers).all():
         raise ValueError("its answers are not finite")
+    columns, features = model["columns"].transform(rows), model["features"]
+    if not np.array_equal(encode_features(features, columns), features.transform(columns)):
+        raise ValueError("its features are not those of a model")

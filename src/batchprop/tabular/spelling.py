@@ -1,4 +1,4 @@
-"""How the text of a column spells numbers and dates, such as 1.234,50 € or 31/12/2020.
+"""How the text of a column spells numbers, times, dates and truth, such as 1.234,50 € or 31/12/2020.
 
 A spelling is decided once, from the whole column: every word has to fit it. The same rule holds for text from
 every source, a CSV file, a Parquet file or a DataFrame, and for the rows to predict.
@@ -17,14 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.csv_types import MISSING
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.errors import DataError
-from batchprop.tabular.dtypes import simplify_column
-
-MISSING_NUMBERS = (
-    "None", "none", "NONE", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "unknown", "Unknown",
-)  # fmt: skip
-"""What also means "unknown" among numbers and dates, and is a word among other words."""
+from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds
 
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
 _MINUS = ("[−–]", "-")
@@ -36,6 +31,9 @@ _ANY_UNIT = rf"{_UNIT}|%"
 _CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
 _TIME = rf"(?:(?:,? +|T){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 _DAY, _MONTH, _YEAR = r"(?P<d>\d{1,2})", r"(?P<m>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
+_TIME_OF_DAY = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
+_DAYS = r"(?:-?\d+ days?,? [+-]?)?"
+_TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.?"
 
 
@@ -47,7 +45,7 @@ def _number(point: str, separator: str) -> str:
         groups += r"|\d{1,2}(?:,\d{2})+,\d{3}"  # lakhs and crores
     digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
-    return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-)$"
+    return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
 
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +53,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spelling:
-    """A way to write numbers or dates.
+    """A way to write numbers, dates or truth values.
 
     Attributes:
         kind: what the words become.
@@ -64,7 +62,7 @@ class Spelling:
         note: what a reader of the table may not expect.
     """
 
-    kind: Literal["number", "date"]
+    kind: Literal["number", "date", "boolean"]
     pattern: str
     example: str
     note: str = ""
@@ -75,7 +73,8 @@ _SIGNS = "[./-]"
 SPELLINGS = {
     "point": Spelling("number", _number(r"\.", ","), "a finite number"),
     "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
-    "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?$", "a date like 2020-02-29"),
+    SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", "in seconds"),
+    "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::\d{2}.*)?)?$", "a date like 2020-02-29"),
     "yearfirst": Spelling("date", f"^{_Y4}{_SIGNS}{_MONTH}{_SIGNS}{_DAY}{_TIME}$", "a date like 2020/02/29"),
     "dayfirst": Spelling(
         "date", f"^{_DAY}{_SIGNS}{_MONTH}{_SIGNS}{_YEAR}{_TIME}$", "a date like 29/02/2020", "the day first"
@@ -86,31 +85,49 @@ SPELLINGS = {
     ),
     "daynamed": Spelling("date", rf"^{_DAY}\.?[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"),
     "monthnamed": Spelling("date", f"^{_NAME} {_DAY},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"),
+    TRUTH: Spelling("boolean", f"^(?:{'|'.join((*_TRUE, *_FALSE))})$", "true or false"),
 }
 """The spellings, the preferred one first where several fit."""
 
-PLAIN = {"number": "point", "date": "iso"}
+PLAIN = {"number": "point", "date": "iso", "boolean": TRUTH}
 """For each kind the spelling of text for which no other was decided."""
 
 _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
 
 
-def clean(column: pd.Series) -> pd.Series:
+def clean(column: pd.Series, missing: MissingWords = USUAL, *, labels: bool = False) -> pd.Series:
     r"""Return text without blanks around the words, in Unicode's form NFC; other columns in a plain type.
 
-    What then means "unknown" is missing.
+    What then means "missing" is missing.
+
+    Args:
+        column: of any type.
+        missing: the words that mean so.
+        labels: whether they come back as they are: not in another form of Unicode, decimals with all digits.
 
     >>> clean(pd.Series([" cafe\u0301", "NA", None])).tolist()
     ['café', None, None]
     """
-    column = simplify_column(column)
+    column = simplify_column(column, exact=labels)
     if not is_text(column):
-        return column
-    words = pc.utf8_normalize(
-        pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True)), form="NFC"
-    )
-    words = pc.if_else(pc.is_in(words, pa.array(MISSING, words.type)), None, words)
+        return _mask_values(column, missing)
+    words = pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True))
+    words = words if labels else pc.utf8_normalize(words, form="NFC")
+    words = pc.if_else(pc.is_in(words, pa.array(missing.everywhere, words.type)), None, words)
     return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
+
+
+def _mask_values(column: pd.Series, missing: MissingWords) -> pd.Series:
+    """Return a typed column without the numbers and the dates that mean "missing"."""
+    if missing.numbers and types.is_numeric_dtype(column) and not types.is_bool_dtype(column):
+        gaps = column.isin(missing.numbers)
+    elif missing is not USUAL and types.is_datetime64_any_dtype(column):
+        words = pd.Series(missing.everywhere, dtype=object)
+        dates = pd.to_datetime(words, format="ISO8601", errors="coerce", utc=True).dropna()
+        gaps = pd.to_datetime(column, utc=True).isin(dates)
+    else:
+        return column
+    return column.mask(gaps) if gaps.any() else column
 
 
 def is_text(column: pd.Series) -> bool:
@@ -120,19 +137,27 @@ def is_text(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.StringDtype)
 
 
-def parse(words: pd.Series, spelling: str) -> pd.Series:
-    """Return the numbers or dates (k,) that words spell; missing where one does not fit.
+def parse(words: pd.Series, spelling: str, missing: MissingWords = USUAL) -> pd.Series:
+    """Return the numbers or dates (k,) that words spell, truth as 1 and 0; missing where one does not fit.
 
     >>> parse(pd.Series(["1.234,50 €", "(3)", "x"]), "comma").tolist()
     [1234.5, -3.0, nan]
     >>> parse(pd.Series(["31/12/2020", "31/02/2020"]), "dayfirst").dt.day.tolist()
     [31.0, nan]
+    >>> parse(pd.Series(["10:30", "-1 days +23:59:59.5"]), "seconds").tolist()
+    [37800.0, -0.5]
     """
-    return pd.Series(_parse(_normalize_minus(words), spelling), words.index, name=words.name)
+    return pd.Series(_parse(_normalize_minus(words), spelling, missing), words.index, name=words.name)
 
 
-def _parse(text: pa.Array, spelling: str) -> Floats | npt.NDArray[np.datetime64]:
-    text = pc.if_else(_is_gap(text), None, text)
+def _parse(text: pa.Array, spelling: str, missing: MissingWords) -> Floats | npt.NDArray[np.datetime64]:
+    text = pc.if_else(_is_gap(text, missing), None, text)
+    if spelling == SECONDS:
+        return _to_seconds(text)
+    if spelling == TRUTH:
+        truth = pc.if_else(pc.is_in(text, pa.array((*_TRUE, *_FALSE), text.type)), text, None)
+        true = pc.if_else(pc.is_valid(truth), pc.is_in(truth, pa.array(_TRUE, text.type)), None)
+        return np.asarray(pc.cast(true, pa.float64()).to_numpy(zero_copy_only=False))
     return _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
 
 
@@ -143,8 +168,8 @@ def _normalize_minus(words: pd.Series) -> pa.Array:
     return pc.replace_substring_regex(array, *_MINUS)
 
 
-def _is_gap(text: pa.Array) -> pa.Array:
-    gaps = pc.replace_substring_regex(pa.array(MISSING_NUMBERS, text.type), *_MINUS)
+def _is_gap(text: pa.Array, missing: MissingWords) -> pa.Array:
+    gaps = pc.replace_substring_regex(pa.array(missing.among_numbers, text.type), *_MINUS)
     return pc.is_in(text, gaps)
 
 
@@ -156,6 +181,13 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
     behind = pc.match_substring_regex(text, r"^\(|-$")  # as accountants write less than nothing
     return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
+
+
+def _to_seconds(text: pa.Array) -> Floats:
+    text = pc.if_else(pc.match_substring_regex(text, SPELLINGS[SECONDS].pattern), text, None)
+    short = pc.match_substring_regex(text, r"^(?:.* )?[+-]?\d{1,2}:\d{2}$")
+    words = pc.if_else(short, _join("", text, pa.repeat(pa.scalar(":00", text.type), len(text))), text)
+    return np.asarray(to_seconds(pd.to_timedelta(words.to_pandas(), errors="coerce")))
 
 
 def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
@@ -210,6 +242,7 @@ class SpellingCandidates:
     Args:
         kind: "number" or "date" to try only these, "date:dayfirst" and the like to try only one.
         infer: whether 007 is a code; whoever gives a kind says otherwise.
+        missing: the words that mean "missing".
 
     Attributes:
         parsed: the last words in each of the spellings.
@@ -225,33 +258,43 @@ class SpellingCandidates:
     ('point', "',' between thousands, '-' for missing")
     """
 
-    def __init__(self, kind: str | None = None, *, infer: bool = False) -> None:
+    def __init__(
+        self, kind: str | None = None, *, infer: bool = False, missing: MissingWords = USUAL
+    ) -> None:
         tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
         self.n_gaps = self._numbers = self._percents = 0
-        self._has_value, self._inferred = False, infer or kind is None
+        self._has_value, self._inferred, self._missing = False, infer or kind is None, missing
+        self._code: str | None = None
+        self._all_digits = True
 
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
         # Arrow is for many words: a few of them show that most columns of words fit no spelling.
-        head = [re.sub(*_MINUS, word) for word in words.iloc[:_HEAD] if word not in MISSING_NUMBERS]
+        among_numbers = self._missing.among_numbers
+        head = [re.sub(*_MINUS, word) for word in words.iloc[:_HEAD] if word not in among_numbers]
         self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
         if not self.parsed:
+            self._all_digits = False
             return
-        gaps = words.isin(MISSING_NUMBERS)
+        gaps = words.isin(among_numbers)
         self._gaps |= set(words[gaps].unique())
         self.n_gaps += int(gaps.sum())
         text = _normalize_minus(words)
-        parsed = {key: pd.Series(_parse(text, key), words.index, name=words.name) for key in self.parsed}
+        index, name = words.index, words.name
+        parsed = {key: pd.Series(_parse(text, key, self._missing), index, name=name) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
         self._has_value |= not gaps.all()
         if any(SPELLINGS[key].kind == "number" for key in self.parsed):
             self._compare(text)
+        else:
+            self._all_digits = False
 
     def _compare(self, text: pa.Array) -> None:
-        """Drop numbers of several units, of which some are percentages, or of which 007 is one, a code."""
-        text = text.filter(pc.invert(_is_gap(text)))
+        """Drop numbers of several units, or of which some are percentages; look for codes among them."""
+        text = text.filter(pc.invert(_is_gap(text, self._missing)))
+        self._find_codes(text)
         with_unit = text.filter(pc.match_substring_regex(text, _ANY_UNIT))
         units = pc.extract_regex(with_unit, f"(?P<unit>{_ANY_UNIT})").field("unit")
         self._numbers += len(text)
@@ -261,9 +304,23 @@ class SpellingCandidates:
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
         signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
-        zero_led = self._inferred and bool(pc.any(pc.match_substring_regex(text, "^[^0-9.,]*0[0-9]")).as_py())
-        if len(self._units) > 1 or 0 < self._percents < self._numbers or zero_led:
-            self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind == "date"}
+        if len(self._units) > 1 or 0 < self._percents < self._numbers:
+            self._drop_numbers()
+
+    def _find_codes(self, text: pa.Array) -> None:
+        """Note whether all are digits, and the first number with leading zeros."""
+        self._all_digits &= bool(pc.all(pc.match_substring_regex(text, "^[0-9]+$")).as_py())
+        if self._code is None:
+            codes = text.filter(pc.match_substring_regex(text, "^0[0-9]+$"))
+            self._code = codes[0].as_py() if len(codes) else None
+
+    @property
+    def _are_codes(self) -> bool:
+        """Whether all are digits, some with leading zeros, such as zip codes: as numbers, 01 would be 1."""
+        return self._inferred and self._code is not None and self._all_digits
+
+    def _drop_numbers(self) -> None:
+        self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind != "number"}
 
     def decide(self, name: str) -> str | None:
         """Return the spelling of the column, None if its words are words.
@@ -271,6 +328,8 @@ class SpellingCandidates:
         Raises:
             DataError: each of its dates may begin with the day or with the month.
         """
+        if self._are_codes:
+            self._drop_numbers()
         if not self._has_value or not self.parsed:
             return None
         if {"dayfirst", "monthfirst"} <= self.parsed.keys():
@@ -280,8 +339,10 @@ class SpellingCandidates:
             )
         return next(iter(self.parsed))
 
-    def describe(self, spelling: str) -> str:
+    def describe(self, spelling: str | None) -> str:
         """Return what is special about the spelling of the column, for people; "" if nothing is."""
+        if spelling is None:
+            return f"codes with leading zeros, such as {self._code}" if self._are_codes else ""
         of = SPELLINGS[spelling]
         between = sorted(self._separators - {"," if spelling == "comma" else "."})
         separators = " and ".join("blanks" if sign.isspace() else f"{sign!r}" for sign in between)

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.sketches import (
     DistinctCounter,
     FrequentItems,
@@ -22,10 +23,12 @@ from batchprop.data.sketches import (
 )
 from batchprop.errors import DataError
 from batchprop.tabular.schema import (
+    VALUE_TYPES,
     ColumnSchema,
     ColumnStats,
     ValueType,
-    as_whole,
+    are_whole,
+    as_values,
     classify_column,
     count_blanks,
     count_numeric,
@@ -105,11 +108,12 @@ class NumberStats:
         self.quantiles.add(values)
 
     def _update_whole(self, present: pd.Series) -> None:
-        self.whole = self.whole and types.is_integer_dtype(present)
+        self.whole = self.whole and are_whole(present)
         if not self.whole:
             self._distinct = None
         if self._distinct is not None:
-            self._distinct.add(hash_whole(present.to_numpy()))
+            is_integer = types.is_integer_dtype(present)
+            self._distinct.add(hash_whole((present if is_integer else present.astype(np.int64)).to_numpy()))
             if self._distinct.repeated_so_far:
                 self._distinct = None
 
@@ -155,6 +159,26 @@ class DateStats:
         return [*parts, WeightedSamples(days.values - self.first, days.weights)]
 
 
+class TruthStats:
+    """How many truth values are false, and how many true."""
+
+    def __init__(self) -> None:
+        self.counts = {"false": 0, "true": 0}
+
+    def add(self, present: pd.Series) -> None:
+        """Add booleans (k,), none of them missing."""
+        true = int(present.sum())
+        self.counts["true"] += true
+        self.counts["false"] += len(present) - true
+
+
+def _make_stats(kind: str, budget: MemoryBudget) -> NumberStats | DateStats | TruthStats:
+    """Return the empty statistics of what a kind of spelling gives."""
+    if kind == "boolean":
+        return TruthStats()
+    return NumberStats(budget) if kind == "number" else DateStats(budget)
+
+
 class ColumnAccumulator:
     """The statistics of one column, computed block by block.
 
@@ -162,6 +186,7 @@ class ColumnAccumulator:
         name: the column's.
         budget: how much may be kept of it.
         wanted: the type given for it, or None.
+        missing: the words that mean "missing".
 
     >>> tally = ColumnAccumulator("age", MemoryBudget.split(1))
     >>> tally.add(pd.Series([30, 41]))
@@ -170,19 +195,22 @@ class ColumnAccumulator:
     ColumnSchema(name='age', kind='number', note='30 to 41', missing=1, warning='', ...)
     """
 
-    def __init__(self, name: str, budget: MemoryBudget, wanted: str | None = None) -> None:
-        self.name, self._wanted = name, wanted
+    def __init__(
+        self,
+        name: str,
+        budget: MemoryBudget,
+        wanted: str | None = None,
+        missing: MissingWords = USUAL,
+    ) -> None:
+        self.name, self._wanted, self._missing_words = name, wanted, missing
         self.rows = self._empty = 0
         self._spelling: str | None = None
         self._budget = budget
         self.numbers, self.dates = NumberStats(budget), DateStats(budget)
-        self._booleans = {"false": 0, "true": 0}
+        self._booleans = TruthStats()
         self._text = FrequentItems(budget.words, budget.word_bytes)
-        self._candidates = SpellingCandidates(wanted)
-        self._spelled: dict[str, NumberStats | DateStats] = {
-            key: NumberStats(budget) if SPELLINGS[key].kind == "number" else DateStats(budget)
-            for key in self._candidates.parsed
-        }
+        self._candidates = SpellingCandidates(wanted, missing=missing)
+        self._spelled = {key: _make_stats(SPELLINGS[key].kind, budget) for key in self._candidates.parsed}
         self._blanks = 0
         self._numerals = 0
         self._other: str | None = None
@@ -191,7 +219,7 @@ class ColumnAccumulator:
         self._since: dict[tuple[ValueType, str], int] = {}
         self._adders = {
             "numbers": self.numbers.add,
-            "booleans": self._add_booleans,
+            "booleans": self._booleans.add,
             "dates": self._add_dates,
             "text": self._add_text,
             "mixed": self._add_mixed,
@@ -203,13 +231,13 @@ class ColumnAccumulator:
         Raises:
             DataError: text follows too many numbers to count them as words.
         """
-        present = clean(column).dropna()
+        present = clean(column, self._missing_words).dropna()
         self.rows += len(column)
         self._empty += len(column) - len(present)
         if present.empty:
             return
         if self._wanted == "text" and infer_value_type(present) != "nested":
-            present = cast_column(present, "category")
+            present = cast_column(present, "category", missing=self._missing_words)
         value_type = infer_value_type(present)
         if not self._since:
             self._first = present.iloc[0]
@@ -228,11 +256,6 @@ class ColumnAccumulator:
             f"{row}: make them all of one kind, or leave the column out"
         )
 
-    def _add_booleans(self, present: pd.Series) -> None:
-        true = int(present.sum())
-        self._booleans["true"] += true
-        self._booleans["false"] += len(present) - true
-
     def _add_dates(self, present: pd.Series) -> None:
         self.dates.add(present)
 
@@ -246,11 +269,10 @@ class ColumnAccumulator:
         for key, statistics in self._spelled.items():
             values = self._candidates.parsed[key].dropna()
             if len(values):
-                is_number = isinstance(statistics, NumberStats)
-                statistics.add(as_whole(values, present) if is_number else values)
+                statistics.add(as_values(values, present, key))
 
     def _add_mixed(self, present: pd.Series) -> None:
-        self._add_text(cast_column(present, "category"))
+        self._add_text(cast_column(present, "category", missing=self._missing_words))
 
     @property
     def value_type(self) -> ValueType:
@@ -271,8 +293,11 @@ class ColumnAccumulator:
         return column
 
     def _compute_stats(self) -> ColumnStats:
-        value_type, spelling = self.value_type, None
-        if value_type == "text" and (spelling := self._candidates.decide(self.name)) is not None:
+        value_type, spelling, reading = self.value_type, None, ""
+        if value_type == "text" and self._wanted != "text":
+            spelling = self._candidates.decide(self.name)
+            reading = self._candidates.describe(spelling)
+        if spelling is not None:
             value_type = self._take_spelled(spelling)
         numbers = self.numbers
         whole = value_type == "numbers" and numbers.whole
@@ -288,10 +313,10 @@ class ColumnAccumulator:
             exact=self._text.exact,
             whole=whole,
             spelling=spelling or "",
-            reading="" if spelling is None else self._candidates.describe(spelling),
+            reading=reading,
             low=ordered.low,
             high=ordered.high,
-            true=self._booleans["true"] / max(self.rows - self.missing, 1),
+            true=self._booleans.counts["true"] / max(self.rows - self.missing, 1),
             numerals=self._numerals,
             other=self._other,
             words=1 + self._blanks / max(self.rows - self.missing, 1) if value_type == "text" else 1.0,
@@ -304,14 +329,19 @@ class ColumnAccumulator:
         return self._empty + (0 if self._spelling is None else self._candidates.n_gaps)
 
     def _take_spelled(self, spelling: str) -> ValueType:
-        """Take the numbers or dates that the text spells for the values of the column."""
+        """Take what the text spells for the values of the column."""
         statistics = self._spelled[spelling]
         self._spelling = spelling
         if isinstance(statistics, NumberStats):
             self.numbers = statistics
-            return "numbers"
-        self.dates = statistics
-        return "dates"
+        elif isinstance(statistics, DateStats):
+            self.dates = statistics
+        else:
+            self._booleans = statistics
+            # Each way to write true is one word.
+            self._text = FrequentItems(self._budget.words, self._budget.word_bytes)
+            self._first = statistics.counts["true"] > 0
+        return VALUE_TYPES[SPELLINGS[spelling].kind]
 
     def _distinct(self, value_type: ValueType) -> float:
         """Return the number of distinct values; for numbers and dates only 1, all or ``_SOME_DISTINCT``."""
@@ -323,10 +353,8 @@ class ColumnAccumulator:
             return self.rows - self.missing if self.numbers.all_distinct else _SOME_DISTINCT
         # Blocks of numbers or of booleans may come before blocks that hold the same among words.
         numbers = pd.Series(np.unique(self.numbers.quantiles.ranked().values))
-        words = {
-            *cast_column(numbers, "category"),
-            *(word for word in self._booleans if self._booleans[word]),
-        }
+        booleans = self._booleans.counts
+        words = {*cast_column(numbers, "category"), *(word for word in booleans if booleans[word])}
         return self._text.distinct + len(words.difference(self._text.counted().index) if words else ())
 
     def words(self) -> "pd.Series[int]":
@@ -338,7 +366,7 @@ class ColumnAccumulator:
         parts = [
             self._text.counted(),
             pd.Series(weights, index=cast_column(pd.Series(values), "category")),
-            pd.Series(self._booleans),
+            pd.Series(self._booleans.counts),
         ]
         if not self._text.exact:
             # Counts of rare words are unreliable if some were dropped.

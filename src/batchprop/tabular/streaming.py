@@ -17,6 +17,7 @@ import pandas as pd
 from batchprop.data.converted import ConvertedTable
 from batchprop.data.files import get_delimiter
 from batchprop.data.memory import exceeds_memory, table_bytes
+from batchprop.data.missing import MissingWords
 from batchprop.data.rejects import RejectedRow
 from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
@@ -24,11 +25,13 @@ from batchprop.data.sketches import QuantileSketch
 from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.data.tables import Table
 from batchprop.errors import DataError, ParameterError
+from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.roles import feature_names, read_groups, read_times
+from batchprop.tabular.spelling import clean
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target
 from batchprop.tabular.target_statistics import read_weights
@@ -78,6 +81,7 @@ class RowSplitter:
         self, fractions: SplitFractions, options: TrainOptions, n_rows: int, cuts: tuple[float, float] | None
     ) -> None:
         self.fractions, self.group, self.time = fractions, options.group, options.time
+        self._missing = options.missing_words
         self._seed, self._cuts = options.seed, cuts
         by_column = self.group is not None or self.time is not None
         # An encoded block has no column of groups or times: one bit of each row says whether it is held out.
@@ -90,7 +94,9 @@ class RowSplitter:
             times = read_times(frame[self.time]).astype(float)
             part = np.select([times >= self._cuts[1], times >= self._cuts[0]], [TEST, VALID], TRAIN)
         else:
-            part = self._by_hash(rows if self.group is None else hash_groups(frame[self.group]))
+            part = self._by_hash(
+                rows if self.group is None else hash_groups(frame[self.group], self._missing)
+            )
         if len(self._held_out):
             held = rows[part > TRAIN]
             np.bitwise_or.at(self._held_out, held >> 3, (1 << (held & 7)).astype(np.uint8))
@@ -107,13 +113,13 @@ class RowSplitter:
         return np.select([uniform < test, uniform < test + validation], [TEST, VALID], TRAIN)
 
 
-def hash_groups(column: pd.Series) -> npt.NDArray[np.uint64]:
+def hash_groups(column: pd.Series, missing: MissingWords) -> npt.NDArray[np.uint64]:
     """Return a number for each row (k,) that depends only on its group.
 
     Raises:
         DataError: a group is missing.
     """
-    return np.asarray(pd.util.hash_array(read_groups(column), categorize=False))
+    return np.asarray(pd.util.hash_array(read_groups(column, missing), categorize=False))
 
 
 class TrainingSource:
@@ -145,9 +151,9 @@ class TrainingSource:
             yield RowBlock(block.start_row, block.X[trains], block.y[trains], weights)
 
 
-def is_large(paths: Table, memory: int) -> bool:
+def is_large(paths: Table, memory: int, options: TrainOptions) -> bool:
     """Whether the table must be read in parts."""
-    return exceeds_memory(paths, memory)
+    return exceeds_memory(paths, memory, options.separator)
 
 
 @contextmanager
@@ -186,7 +192,16 @@ def scan_table(
 
 
 def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
-    read = partial(scan, paths, options.target, options.weights, text=text, memory=memory)
+    read = partial(
+        scan,
+        paths,
+        options.target,
+        options.weights,
+        text=text,
+        separator=options.separator,
+        missing=options.missing_words,
+        memory=memory,
+    )
 
     def count() -> tuple[int, int]:
         with read(on_bad_row="skip", max_skipped=1.0) as table:
@@ -200,9 +215,9 @@ def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
     """Return the shares of the rows that are held out: they stay in memory, so fewer of a huge table."""
     test = options.test_share or 0.0
     validation = VALIDATION_FRACTION * (1 - test)
-    held_out = table_bytes(table.source) * (test + validation)
+    held_out = table_bytes(table.source, options.separator) * (test + validation)
     if isinstance(options.test, tuple | ConvertedTable):
-        held_out += table_bytes(options.test)
+        held_out += table_bytes(options.test, options.separator)
     factor = min(1.0, table.memory / HOLDOUT_MEMORY_DIVISOR / held_out)
     return SplitFractions(factor * test, factor * validation, factor)
 
@@ -258,13 +273,14 @@ def fit_preprocessing(
         DataError: the table cannot be trained on.
     """
     held_out, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
-    features = feature_names(table.names, options)
-    learned = [*features, str(options.target), *filter(None, [options.weights])]
+    features, target = feature_names(table.names, options), str(options.target)
+    learned = [*features, target, *filter(None, [options.weights])]
     others = [name for name in (options.group, options.time) if name is not None and name not in learned]
 
     def training() -> Iterator[pd.DataFrame]:
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
             for frame in table.iter_frames(columns=[*learned, *others], rows=BLOCK_ROWS):
+                frame[target] = clean(frame[target], options.missing_words, labels=True)
                 # Only held-out rows are kept in memory; the training rows are not.
                 part = splitter.assign(frame)
                 held_out.append(frame.loc[part > TRAIN, learned])
@@ -275,10 +291,11 @@ def fit_preprocessing(
 
     fitted = fit_streaming(
         training(),
-        target=str(options.target),
+        target=target,
         task=options.given_task,
         weights=options.weights,
         types=options.column_types,
+        missing=options.missing,
         from_text=get_delimiter(table.files[0]) is not None,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
@@ -308,7 +325,8 @@ def fit_preprocessing(
 
 def _check_fits(table: TableScan, rows: int, options: TrainOptions) -> None:
     """Refuse held-out rows that are far more than their share, as whole groups and times stay together."""
-    most = 2 * table.memory / HOLDOUT_MEMORY_DIVISOR / table_bytes(table.source) * table.n_rows + BLOCK_ROWS
+    size = table_bytes(table.source, options.separator)
+    most = 2 * table.memory / HOLDOUT_MEMORY_DIVISOR / size * table.n_rows + BLOCK_ROWS
     if rows > most and (options.group is not None or options.time is not None):
         kind = "group" if options.group is not None else "time"
         raise DataError(
@@ -354,11 +372,11 @@ def _with_test_rows(
     if options.weights is not None:
         weights = np.concatenate([weights, read_weights(test[options.weights])])
     if options.group is not None:
-        _check_groups(table, test[options.group], options.group)
+        _check_groups(table, test[options.group], options.group, options.missing_words)
     places = name_places(locator, files)
     return replace(
         held_out,
-        frame=join_frames(held_out, test, places),
+        frame=join_frames(held_out, test, places, options.missing_words),
         target=_read_target(fitted, target, options),
         weights=weights,
         left_out=held_out.left_out + len(skipped),
@@ -369,13 +387,13 @@ def _with_test_rows(
     )
 
 
-def _check_groups(table: TableScan, tested: pd.Series, name: str) -> None:
+def _check_groups(table: TableScan, tested: pd.Series, name: str, missing: MissingWords) -> None:
     """Refuse test rows of a group that also has other rows; this reads the column once more."""
-    groups, hashes = read_groups(tested), np.unique(hash_groups(tested))
+    groups, hashes = read_groups(tested, missing), np.unique(hash_groups(tested, missing))
     for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
-        shared = np.isin(hash_groups(frame[name]), hashes)
+        shared = np.isin(hash_groups(frame[name], missing), hashes)
         if shared.any():
-            check_groups_apart(read_groups(frame.loc[shared, name]), groups, name)
+            check_groups_apart(read_groups(frame.loc[shared, name], missing), groups, name)
 
 
 class _TestRows(NamedTuple):
@@ -402,6 +420,8 @@ def _read_test_rows(
         blocks = test.iter_frames(rows=BLOCK_ROWS)
         used = [each[hash_uniform(each.index.to_numpy(), options.seed) < share] for each in blocks]
         frame = pd.concat(used)
+        name = str(options.target)
+        frame[name] = clean(frame[name], options.missing_words, labels=True)
         return _TestRows(frame, _row_locator(test, frame.index.to_numpy()), test.files, test.skipped)
 
 
@@ -440,14 +460,21 @@ def streaming_training_data(
     """
     target, encoder, scaler = fitted.target, fitted.encoder, None
     X_val = encoder.transform(table.frame.iloc[split.validation])
-    y_val, read_target = table.target.values[split.validation], target.read
-    if (classes := target.classes) is not None:
+    y_val, classes = table.target.values[split.validation], target.classes
+    if classes is not None:
         y_val = np.searchsorted(classes, y_val)
-        read_target = lambda column: np.searchsorted(classes, target.read(column))  # noqa: E731
     if is_scaled(target.task, options):
         scaler = TargetScaler().set_statistics(target.mean, target.deviation)
-        y_val, read_target = scale(scaler, y_val), lambda column: scale(scaler, target.read(column))
-    source = TrainingSource(scan.with_transform(encoder, read_target), splitter, on_rows)
+        y_val = scale(scaler, y_val)
+
+    def read_target(column: pd.Series) -> npt.NDArray[Any]:
+        y = target.read(clean(column, options.missing_words, labels=True))
+        if classes is not None:
+            return np.searchsorted(classes, y)
+        return y if scaler is None else scale(scaler, y)
+
+    encoded = scan.with_transform(QuickEncoder(encoder.steps), read_target)
+    source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)
 

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
+from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.spelling import SpellingCandidates, is_date_text
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -25,9 +27,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 MAX_CLASSES = 20
 """Whole numbers with more distinct values than this are treated as numbers."""
-
-_UNKNOWN = ("None", "none", "NONE", "Nan", "NAN")
-"""Words that mean "missing" among numbers, and are labels among words."""
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INTEGER = "^(0|-?[1-9][0-9]{0,18})$"
@@ -159,12 +158,13 @@ def _decode(column: pd.Series) -> npt.NDArray[np.object_]:
     return values
 
 
-class TargetSpelling(NamedTuple):
-    """What the words of a target in a CSV file spell.
+class TargetWords(NamedTuple):
+    """What the words of a target are.
 
     Attributes:
-        numbers: whether all of them are numbers.
+        numbers: whether all of them are plain numbers.
         integers: whether all are whole numbers of 64 bits, each in the one way that Python writes it.
+        whole: whether all are digits with or without a sign.
         padded: whether one is a whole number with leading zeros, as codes have: then they are labels.
         dates: whether all are dates.
         wide: whether one is a whole number of more than 64 bits.
@@ -172,42 +172,55 @@ class TargetSpelling(NamedTuple):
 
     numbers: bool = True
     integers: bool = True
+    whole: bool = True
     padded: bool = False
     dates: bool = True
     wide: bool = False
 
-    def merge(self, other: "TargetSpelling") -> "TargetSpelling":
-        """Return what the words of both spell."""
-        return TargetSpelling(
+    def merge(self, other: "TargetWords") -> "TargetWords":
+        """Return what the words of both are."""
+        return TargetWords(
             self.numbers and other.numbers,
             self.integers and other.integers,
+            self.whole and other.whole,
             self.padded or other.padded,
             self.dates and other.dates,
             self.wide or other.wide,
         )
 
+    @property
+    def name_numbers(self) -> bool:
+        """Whether 1 and 1.0 are one label."""
+        return self.numbers and not self.padded
 
-def read_spelling(words: pd.Series) -> TargetSpelling:
-    """Return what some words spell; those that may mean "missing" are not looked at.
+
+def inspect_words(words: pd.Series, missing: MissingWords = USUAL) -> TargetWords:
+    """Return what some words are; those that may mean "missing" are not looked at.
 
     >>> (
-    ...     read_spelling(pd.Series(["7", "-12"])).integers,
-    ...     read_spelling(pd.Series(["7", "007"])).padded,
+    ...     inspect_words(pd.Series(["7", "-12"])).integers,
+    ...     inspect_words(pd.Series(["7", "007"])).padded,
     ... )
     (True, True)
     """
-    words = words[~words.isin(_UNKNOWN)]
+    words = words[~words.isin(missing.among_numbers)]
     if words.empty:
         # Of "None" alone a target is text, but what other blocks hold may say otherwise.
-        return TargetSpelling()
-    numbers = parse_numbers(words)
+        return TargetWords()
+    numbers, text = parse_numbers(words, missing), as_text(words)
+    padded = bool(pc.any(pc.match_substring_regex(text, _PADDED)).as_py())
     if numbers is None:
-        return TargetSpelling(numbers=False, integers=False, dates=is_date_text(pd.Series(words.unique())))
-    text = as_text(words)
-    padded = pc.any(pc.match_substring_regex(text, _PADDED)).as_py()
-    large = np.flatnonzero(np.abs(numbers) >= _BEYOND_64_BITS)
-    wide = bool(large.size) and pc.any(pc.match_substring_regex(text.take(large), _WHOLE)).as_py()
-    return TargetSpelling(integers=_are_integers(text), padded=bool(padded), dates=False, wide=bool(wide))
+        dates = is_date_text(pd.Series(words.unique()))
+        return TargetWords(numbers=False, integers=False, whole=False, padded=padded, dates=dates)
+    whole = pc.match_substring_regex(text, _WHOLE)
+    wide = np.abs(numbers) >= _BEYOND_64_BITS
+    return TargetWords(
+        integers=_are_integers(text),
+        whole=bool(pc.all(whole).as_py()),
+        padded=padded,
+        dates=False,
+        wide=bool(wide.any() and pc.any(whole.filter(pa.array(wide))).as_py()),
+    )
 
 
 def as_text(words: pd.Series) -> pa.Array:
@@ -226,14 +239,14 @@ def _are_integers(text: pa.Array) -> bool:
     return True
 
 
-def parse_numbers(words: pd.Series) -> Floats | None:
+def parse_numbers(words: pd.Series, missing: MissingWords = USUAL) -> Floats | None:
     """Return the numbers (n,) that words spell, nan for "None"; None if one of them is another word.
 
     >>> parse_numbers(pd.Series(["1", "2.5e3", "None"])), parse_numbers(pd.Series(["1", "x"]))
     (array([1.0e+00, 2.5e+03,     nan]), None)
     """
     text = pc.utf8_trim_whitespace(as_text(words))
-    unknown = pc.is_in(text, pa.array(_UNKNOWN, text.type))
+    unknown = pc.is_in(text, pa.array(missing.among_numbers, text.type))
     try:
         numbers = pc.cast(pc.if_else(unknown, None, text), pa.float64())
     except pa.ArrowInvalid:
@@ -245,44 +258,32 @@ def parse_numbers(words: pd.Series) -> Floats | None:
     return values
 
 
-def spell_plainly(words: pd.Series) -> pd.Series:
-    """Return the words of numbers to predict, such as 1,200.00 or 12 %, as 1200.0 and 12.0; others unchanged.
-
-    Classes keep their words: numbers are classes here by the same rule as those that are spelled plainly.
-
-    >>> prices = pd.Series([f"1,{n}00.50" for n in range(9)])
-    >>> (
-    ...     spell_plainly(prices).tolist()[:2],
-    ...     spell_plainly(pd.Series(["5%", "9%"] * 9)).tolist()[:2],
-    ... )
-    (['1000.5', '1100.5'], ['5%', '9%'])
-    """
-    present = words.dropna()
-    candidates = SpellingCandidates("number", infer=True)
-    candidates.narrow(present)
-    if (key := candidates.decide(str(words.name))) is None or parse_numbers(present) is not None:
-        return words
-    values = candidates.parsed[key]
-    numbers = values.dropna()
-    whole = bool((numbers == np.floor(numbers)).all())
-    if whole and infer_integer_task(numbers.nunique(), len(numbers))[0] == "classification":
-        return words
-    return values.map(repr, na_action="ignore").reindex(words.index)
+def number_candidates(missing: MissingWords = USUAL) -> SpellingCandidates:
+    """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are labels."""
+    candidates = SpellingCandidates("number", missing=missing)
+    del candidates.parsed[SECONDS]
+    return candidates
 
 
-def mask_unknown(words: pd.Series) -> pd.Series:
-    """Return the target of a CSV file with the words missing that mean that among numbers.
+def mask_unknown(words: pd.Series, missing: MissingWords = USUAL) -> pd.Series:
+    """Return a target of text with the words missing that mean that among numbers.
 
-    >>> mask_unknown(pd.Series(["1", "None"])).isna().tolist()
+    >>> mask_unknown(pd.Series(["1,200", "-"])).isna().tolist()
     [False, True]
     >>> mask_unknown(pd.Series(["a", "None"])).tolist()
     ['a', 'None']
     """
-    unknown = words.isin(_UNKNOWN)
+    unknown = words.isin(missing.among_numbers)
     others = words[words.notna() & ~unknown]
-    if not unknown.any() or others.empty or parse_numbers(others) is None:
+    if not unknown.any() or others.empty:
         return words
-    return words.mask(unknown)
+    what = inspect_words(others, missing)
+    if not what.numbers:
+        candidates = number_candidates(missing)
+        candidates.narrow(others)
+        if candidates.decide(str(words.name)) is None:
+            return words
+    return words if what.padded else words.mask(unknown)
 
 
 def merge_spellings(words: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Index legend: n rows in all, k of a block, c classes.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -12,24 +13,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
+from batchprop.tabular.spelling import parse
 from batchprop.tabular.target import (
     Floats,
     Target,
-    TargetSpelling,
+    TargetWords,
     Task,
     as_labels,
     check_largest,
     dates_error,
     infer_integer_task,
+    inspect_words,
     merge_spellings,
+    number_candidates,
     parse_numbers,
     read_numbers,
-    read_spelling,
     row_name,
-    spell_plainly,
     target_values,
 )
 
@@ -39,20 +42,32 @@ MAX_LABELS = 100_000
 """The largest number of classes; distinct whole numbers are counted up to it."""
 
 _BLOCK_ROWS = 1 << 16
+_N_PLAIN = 64
+_PLAIN = ""
+"""The key of the numbers that are spelled plainly, or typed, beside those of other spellings."""
+
 _KINDS = {"b": "true and false", "i": "numbers", "u": "numbers", "f": "numbers", "U": "text"}
 
 
-def read_target(column: pd.Series, task: Task | None = None, *, from_text: bool = False) -> Target:
+def read_target(
+    column: pd.Series,
+    task: Task | None = None,
+    *,
+    from_text: bool = False,
+    missing: MissingWords = USUAL,
+) -> Target:
     """Infer the task, and return the target as labels of the column's own type, or as float64 numbers (n,).
 
     Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
-    are at most 20 distinct ones and on average two rows or more of each. In a CSV file, whole numbers with
-    leading zeros are text, and so are labels that are not whole numbers: each comes back as it is spelled.
+    are at most 20 distinct ones and on average two rows or more of each. That holds for numbers in text, also
+    for 1,200.00 or 12 %, but whole numbers with leading zeros are labels. In a CSV file, labels that are not
+    whole numbers are text: each comes back as it is spelled.
 
     Args:
         column: the target, without missing values.
         task: "classification" or "regression" to overrule the rule.
-        from_text: whether it is the text of a CSV file, in which numbers are spelled.
+        from_text: whether it is the text of a CSV file, in which whole numbers are integers.
+        missing: the words that mean "missing"; those among numbers may be in it.
 
     Raises:
         DataError: the target holds dates, lists, infinities, numbers beyond 1e30, values of several types, or
@@ -67,7 +82,7 @@ def read_target(column: pd.Series, task: Task | None = None, *, from_text: bool 
     ... ].tolist()
     ['007', '7']
     """
-    accumulator = TargetAccumulator(str(column.name), task, from_text=from_text)
+    accumulator = TargetAccumulator(str(column.name), task, from_text=from_text, missing=missing)
     for start in range(0, len(column), _BLOCK_ROWS):
         accumulator.add(column.iloc[start : start + _BLOCK_ROWS])
     spec = accumulator.finish()
@@ -84,7 +99,8 @@ class TargetSpec:
         reason: the reason for the task, in words.
         rows: the number of rows, n.
         weight: the sum of the rows' weights; without weights their number.
-        spelling: what the words of a CSV file spell; None for a target that has a type.
+        words: what the words of a CSV file are; None for a target that has a type.
+        spelling: how text spells the numbers; "" for typed and plain ones.
         classes: the labels in order (c,), of the column's own type; None for numbers.
         counts: the number of rows of each (c,); None for numbers.
         class_weights: the sum of the weights of each's rows (c,); without weights their number.
@@ -101,7 +117,8 @@ class TargetSpec:
     reason: str
     rows: int
     weight: float
-    spelling: TargetSpelling | None = None
+    words: TargetWords | None = None
+    spelling: str = _PLAIN
     classes: npt.NDArray[Any] | None = None
     counts: npt.NDArray[np.int64] | None = None
     class_weights: Floats | None = None
@@ -132,23 +149,33 @@ class TargetSpec:
             DataError: a value is of another kind than the training values.
         """
         column = column.rename(self.name)
-        if self.spelling is not None and self.classes is not None:
-            return self._read_words(column, self.classes)
-        values = column.to_numpy(object) if self.spelling is not None else target_values(column)
+        if self.words is not None and self.classes is not None:
+            return self._read_words(column, self.words, self.classes)
+        values = column.to_numpy(object) if self.words is not None else target_values(column)
         if self.classes is None:
-            numbers = read_numbers(column, values)
+            numbers = self._read_spelled(column, values) if self.spelling else read_numbers(column, values)
             check_largest(_max_abs(numbers), self.name)
             return numbers
         return _like_classes(column, values, self.classes)
 
-    def _read_words(self, column: pd.Series, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _read_spelled(self, column: pd.Series, values: npt.NDArray[Any]) -> Floats:
+        """Return the numbers (k,) that text spells."""
+        numbers = parse(pd.Series(values.astype(object), column.index), self.spelling).to_numpy(float)
+        wrong = ~np.isfinite(numbers)
+        if wrong.any():
+            raise _spelling_error(column[wrong])
+        return numbers
+
+    def _read_words(
+        self, column: pd.Series, words_before: TargetWords, classes: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
         """Return the labels (k,) that words of a CSV file spell."""
         codes, words = pd.factorize(column.to_numpy(object))
-        if not _spells_numbers(self.spelling):
+        if not words_before.name_numbers:
             return np.array(words, dtype=str)[codes] if len(words) else np.empty(0, classes.dtype)
-        spelling = read_spelling(pd.Series(words, dtype=object))
-        if not _spells_numbers(spelling) or parse_numbers(pd.Series(words, dtype=object)) is None:
-            odd = [not _spells_numbers(read_spelling(pd.Series([word]))) for word in words]
+        what = inspect_words(pd.Series(words, dtype=object))
+        if not what.name_numbers or parse_numbers(pd.Series(words, dtype=object)) is None:
+            odd = [not inspect_words(pd.Series([word])).name_numbers for word in words]
             raise _kind_error(column[np.isin(codes, np.flatnonzero(odd))], classes)
         labels = [self._labels_of_numbers.get(Decimal(word), word) for word in words]
         if classes.dtype.kind == "U":
@@ -162,10 +189,6 @@ class TargetSpec:
     @cached_property
     def _labels_of_numbers(self) -> dict[Decimal, Any]:
         return {} if self.classes is None else {Decimal(str(label)): label for label in self.classes}
-
-
-def _spells_numbers(spelling: TargetSpelling | None) -> bool:
-    return spelling is not None and spelling.numbers and not spelling.padded
 
 
 def _like_classes(column: pd.Series, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -193,6 +216,13 @@ def _fraction_error(column: pd.Series) -> DataError:
     return DataError(
         f"the target {str(column.name)!r} holds {column.iloc[0]} in {row_name(column)}, "
         "where whole numbers that name classes came before: correct it, or use task='regression'"
+    )
+
+
+def _spelling_error(column: pd.Series) -> DataError:
+    return DataError(
+        f"the target {str(column.name)!r} holds {_format_first(column)} in {row_name(column)}, where numbers "
+        "are spelled in another way before: spell all of them in one way"
     )
 
 
@@ -244,13 +274,44 @@ class RunningMoments:
         return float(np.sqrt(self._squares / max(self.count, 1)))
 
 
+class NumberSums:
+    """The statistics of numbers to predict, updated block by block."""
+
+    def __init__(self) -> None:
+        self.moments, self.quantiles = RunningMoments(), QuantileSketch()
+        self.fractions = False
+        # Where rows have weights: Σ w (y − the first y).
+        self._first: float | None = None
+        self._weighted_distance = 0.0
+
+    def add(self, values: Floats, weights: Floats | None) -> None:
+        """Add numbers in (k,), and their weights (k,)."""
+        # Too large numbers are an error only at the end: the target may turn out to be classes.
+        bounded = values.clip(-_MAX_ABS, _MAX_ABS)
+        if weights is not None:
+            if self._first is None:
+                self._first = float(bounded[0])
+            # From the first number, so that a large offset takes no digits.
+            self._weighted_distance += float(weights @ (bounded - self._first))
+        self.moments.add(bounded)
+        self.quantiles.add(values)
+        self.fractions |= bool(np.any(values != np.floor(values)))
+
+    def weighted_mean(self, weight: float) -> float:
+        """Return the mean by weights of this sum."""
+        if self._first is None or not weight:
+            return self.moments.mean
+        return self._first + self._weighted_distance / weight
+
+
 class TargetAccumulator:
     """The statistics of the target, computed block by block.
 
     Args:
         name: the column's.
         task: "classification" or "regression", or None to infer it from the values.
-        from_text: whether it is the text of a CSV file, in which numbers are spelled.
+        from_text: whether it is the text of a CSV file, in which whole numbers are integers.
+        missing: the words that mean "missing"; those among numbers may be in it.
 
     >>> tally = TargetAccumulator("ill", None)
     >>> tally.add(pd.Series([False, True, True], name="ill"))
@@ -262,22 +323,30 @@ class TargetAccumulator:
     array([ True])
     """
 
-    def __init__(self, name: str, task: Task | None, *, from_text: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        task: Task | None,
+        *,
+        from_text: bool = False,
+        missing: MissingWords = USUAL,
+    ) -> None:
         self.name, self.task = name, task
         self.rows = 0
         self.weight = 0.0
-        self._spelling = TargetSpelling() if from_text else None
+        self._from_text, self._missing = from_text, missing
+        # What text is; None for other types.
+        self._words: TargetWords | None = TargetWords() if from_text else None
         self._dtype: np.dtype[Any] | None = None
         self._first: pd.Series | None = None
-        # The first of a CSV file's words that must not be among numbers: "None", "inf".
-        self._odd: pd.Series | None = None
         # The number of rows and their weight for each label or distinct number, while these may be classes.
         self._labels: pd.DataFrame | None = pd.DataFrame({"rows": [], "weight": []})
-        self._fractions = False
-        self._moments, self._quantiles = RunningMoments(), QuantileSketch()
-        # Where rows have weights: Σ w (y − the first y).
-        self._first_number: float | None = None
-        self._weighted_distance = 0.0
+        # The numbers by each spelling that all words so far fit, and the first that must not be among them:
+        # "None", "inf".
+        self._numbers = {_PLAIN: NumberSums()}
+        self._odd = dict[str, pd.Series]()
+        self._candidates = number_candidates(missing)
+        self._plain = pd.Series(dtype=object)
 
     def add(self, column: pd.Series, weights: Floats | None = None) -> None:
         """Add the targets of a block in (k,), whose index numbers the rows from 0, and their weights (k,).
@@ -298,27 +367,63 @@ class TargetAccumulator:
         values, numbers = self._read(column)
         if self.task != "regression" and self._labels is not None:
             self._add_labels(values, weights)
-        if self.task != "classification" and numbers is not None:
-            self._add_numbers(numbers, weights)
+        if self.task == "classification":
+            return
+        for key, of in numbers.items():
+            self._numbers[key].add(of, weights)
+        is_typed = self._words is None
+        if is_typed and self.task is None and numbers and self._numbers[_PLAIN].fractions:
+            # Typed fractions are classes only if requested; those in text may yet turn out to be words.
+            self._labels = None
 
-    def _read(self, column: pd.Series) -> tuple[npt.NDArray[Any], Floats | None]:
-        """Return the values of a block, and the numbers among them if all blocks may hold numbers."""
-        if self._spelling is None:
+    def _read(self, column: pd.Series) -> tuple[npt.NDArray[Any], dict[str, Floats]]:
+        """Return the values of a block, and the numbers among them by spelling, if all may be numbers."""
+        if not self._from_text:
             values = target_values(column)
             self._check_kind(column, values)
-            is_number = values.dtype.kind in "iuf" or self.task == "regression"
-            return values, read_numbers(column, values) if is_number else None
-        values = column.to_numpy(object)
-        self._spelling = self._spelling.merge(read_spelling(column))
-        if self.task == "regression":
-            return values, read_numbers(column, values)
-        numbers = parse_numbers(column) if self._spelling.numbers else None
-        if numbers is None:
-            return values, None
-        finite = np.isfinite(numbers)
-        if self._odd is None and not finite.all():
-            self._odd = column[~finite].iloc[:1]
-        return values, np.where(finite, numbers, 0.0)
+            if values.dtype.kind != "U":
+                is_number = values.dtype.kind in "iuf" or self.task == "regression"
+                return values, {_PLAIN: read_numbers(column, values)} if is_number else {}
+            column = pd.Series(values.astype(object), column.index, name=self.name)
+        return column.to_numpy(object), self._read_words(column)
+
+    def _read_words(self, column: pd.Series) -> dict[str, Floats]:
+        """Return the numbers (k,) that text spells, 0 for what must not be among them, by spelling."""
+        before, words = self._words or TargetWords(), inspect_words(column, self._missing)
+        self._words = before.merge(words)
+        numbers = parse_numbers(column, self._missing) if self._words.numbers else None
+        if numbers is not None:
+            self._plain = self._plain if len(self._plain) else column.iloc[:_N_PLAIN]
+            is_regression = self.task == "regression"
+            found = {_PLAIN: read_numbers(column, column.to_numpy(object)) if is_regression else numbers}
+        else:
+            if before.numbers:
+                self._begin_spelled(before)
+            self._candidates.narrow(column)
+            found = {key: values.to_numpy(float) for key, values in self._candidates.parsed.items()}
+            if not found and self.task == "regression":
+                read_numbers(column, column.to_numpy(object))  # to name a word
+                raise _spelling_error(column)
+            self._numbers = {key: sums for key, sums in self._numbers.items() if key in found}
+        for key, values in found.items():
+            finite = np.isfinite(values)
+            if not finite.all() and key not in self._odd:
+                self._odd[key] = column[~finite].iloc[:1]
+            found[key] = np.where(finite, values, 0.0)
+        return found
+
+    def _begin_spelled(self, before: TargetWords) -> None:
+        """Take the plain numbers so far for numbers of another spelling."""
+        sums = self._numbers.pop(_PLAIN)
+        odd = self._odd.pop(_PLAIN, None)
+        if not before.whole:
+            # A point before the decimals.
+            self._candidates.parsed.pop("comma", None)
+        if len(self._plain):
+            # Most plain numbers need not be looked at once more: a few show that they have no unit.
+            self._candidates.narrow(self._plain)
+        self._numbers = {key: deepcopy(sums) for key in self._candidates.parsed}
+        self._odd = {} if odd is None else dict.fromkeys(self._numbers, odd)
 
     def _check_kind(self, column: pd.Series, values: npt.NDArray[Any]) -> None:
         if self._first is None or self._dtype is None:
@@ -339,30 +444,18 @@ class TargetAccumulator:
             sums if self._labels is None or self._labels.empty else self._labels.add(sums, fill_value=0.0)
         )
         if len(self._labels) > MAX_LABELS:
-            if self.task == "classification" or not self._may_be_numbers:
+            if self.task == "classification" or self._spelling is None:
                 raise self._too_many_labels_error()
             self._labels = None
 
     @property
-    def _may_be_numbers(self) -> bool:
-        if self._spelling is not None:
-            return _spells_numbers(self._spelling)
-        return self._dtype is not None and self._dtype.kind in "iuf"
-
-    def _add_numbers(self, values: Floats, weights: Floats | None) -> None:
-        if weights is not None:
-            bounded = values.clip(-_MAX_ABS, _MAX_ABS)
-            if self._first_number is None:
-                self._first_number = float(bounded[0])
-            # From the first number, so that a large offset takes no digits.
-            self._weighted_distance += float(weights @ (bounded - self._first_number))
-        # Too large numbers are an error only at the end: the target may turn out to be classes.
-        self._moments.add(values.clip(-_MAX_ABS, _MAX_ABS))
-        self._quantiles.add(values)
-        self._fractions |= bool(np.any(values != np.floor(values)))
-        if self._fractions and self.task is None and self._spelling is None:
-            # Typed fractions are classes only if requested; those of a CSV file may yet turn out to be words.
-            self._labels = None
+    def _spelling(self) -> str | None:
+        """The spelling of the numbers so far; None if the values are no numbers."""
+        if self._words is None:
+            return _PLAIN if self._dtype is not None and self._dtype.kind in "iuf" else None
+        if self._words.padded and self.task != "regression":
+            return None
+        return _PLAIN if self._words.numbers else self._candidates.decide(self.name)
 
     def _too_many_labels_error(self) -> DataError:
         return DataError(
@@ -376,14 +469,17 @@ class TargetAccumulator:
         Raises:
             DataError: it holds dates, infinities, whole numbers beyond 64 bits, or numbers beyond 1e30.
         """
-        if self._spelling == TargetSpelling():
+        if self._words == TargetWords():
             # Nothing but "None", or no rows.
-            self._spelling = TargetSpelling(numbers=False, integers=False, dates=False)
+            self._words = TargetWords(numbers=False, integers=False, whole=False, dates=False)
         self._check_words()
         task, reason = self._infer_task() if self.task is None else (self.task, "as asked for")
         if task == "classification":
             return self._class_spec(reason)
-        low, high = self._quantiles.low, self._quantiles.high
+        # Numbers of truth values, if asked for, are plain.
+        spelling = self._spelling or _PLAIN
+        sums = self._numbers[spelling]
+        low, high = sums.quantiles.low, sums.quantiles.high
         check_largest(max(low, high, key=abs), self.name)
         return TargetSpec(
             self.name,
@@ -391,58 +487,59 @@ class TargetAccumulator:
             reason,
             self.rows,
             self.weight,
-            spelling=self._spelling,
-            mean=self._moments.mean,
-            weighted_mean=self._weighted_mean(),
-            deviation=self._moments.deviation,
+            words=self._words if self._from_text else None,
+            spelling=spelling,
+            mean=sums.moments.mean,
+            weighted_mean=sums.weighted_mean(self.weight),
+            deviation=sums.moments.deviation,
             low=low,
             high=high,
-            distribution=self._quantiles.ranked(),
+            distribution=sums.quantiles.ranked(),
         )
 
     def _check_words(self) -> None:
         """Refuse what only the whole column shows: dates, and words among numbers."""
-        spelling = self._spelling
-        if spelling is None or not self.rows:
+        words = self._words
+        if words is None or not self.rows:
             return
-        if spelling.dates and not spelling.numbers:
+        if words.dates and not words.numbers:
             raise dates_error(self.name)
-        if not spelling.numbers and self.task is None and self._labels is not None:
-            words = pd.Series(self._labels.index, name=self.name)
-            if (plain := spell_plainly(words)).iloc[0] != words.iloc[0]:
-                raise DataError(
-                    f"the target {self.name!r} holds numbers spelled as {words.iloc[0]!r}, and a table "
-                    f"that is read in parts needs {plain.iloc[0]!r}: write them so, give more memory, or use "
-                    "task='classification'"
-                )
-        if _spells_numbers(spelling) and self._odd is not None:
+        spelling = self._spelling
+        if spelling is None or (self.task == "classification" and spelling != _PLAIN):
+            return
+        if (odd := self._odd.get(spelling)) is not None:
             raise DataError(
-                f"the target {self.name!r} holds {self._odd.iloc[0]} in {row_name(self._odd)}, where numbers "
+                f"the target {self.name!r} holds {odd.iloc[0]} in {row_name(odd)}, where numbers "
                 "are: correct it, or leave it empty and the row is left out"
             )
 
     def _infer_task(self) -> tuple[Task, str]:
-        if not self._may_be_numbers:
+        if (spelling := self._spelling) is None:
             is_bool = self._dtype is not None and self._dtype.kind == "b"
             return "classification", "it holds true and false" if is_bool else "it holds text"
-        if self._fractions:
+        if self._numbers[spelling].fractions:
             return "regression", "it holds fractions"
         if self._labels is None:
             return "regression", f"it holds more than {MAX_LABELS:,} different whole numbers"
-        task, reason = infer_integer_task(len(self._count_classes()[0]), self.rows)
-        if task == "regression" and self._spelling is not None and self._spelling.wide:
+        task, reason = infer_integer_task(self._count_distinct(spelling), self.rows)
+        if task == "regression" and self._words is not None and self._words.wide:
             raise DataError(
                 f"the target {self.name!r} holds whole numbers of more than 64 bits, which lose digits as "
                 "numbers: use task='classification' if they name classes, or task='regression' to round them"
             )
         return task, reason
 
+    def _count_distinct(self, spelling: str) -> int:
+        if spelling == _PLAIN or self._labels is None:
+            return len(self._count_classes()[0])
+        return int(parse(pd.Series(self._labels.index), spelling).nunique())
+
     def _count_classes(self) -> tuple[npt.NDArray[Any], pd.DataFrame]:
         """Return the labels in order (c,), with the number and the weight of the rows of each."""
         if self._labels is None:
             raise self._too_many_labels_error()
         sums = self._labels
-        if _spells_numbers(self._spelling):
+        if self._from_text and self._words is not None and self._words.name_numbers:
             sums = sums.rename(index=merge_spellings(sums.index)).groupby(level=0).sum()
             labels = as_labels(sums.index.tolist())
         elif self._dtype is None or self._dtype.kind == "U":
@@ -460,16 +557,11 @@ class TargetAccumulator:
             reason,
             self.rows,
             self.weight,
-            spelling=self._spelling,
+            words=self._words if self._from_text else None,
             classes=labels,
             counts=sums["rows"].to_numpy().astype(np.int64),
             class_weights=sums["weight"].to_numpy(float),
         )
-
-    def _weighted_mean(self) -> float:
-        if self._first_number is None or not self.weight:
-            return self._moments.mean
-        return self._first_number + self._weighted_distance / self.weight
 
 
 def read_weights(column: pd.Series) -> Floats:

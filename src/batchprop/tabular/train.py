@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def train_table(
         >>> model.predict(flowers[:2])["target"].tolist()
         [0, 0]
     """
-    source, folder = _as_source(data), _as_folder(checkpoints)
+    exact = [name for name in (target, options.get("group")) if isinstance(name, str)]
+    source, folder = _as_source(data, exact), _as_folder(checkpoints)
     check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
     has_table = source is not None or options.get("sql") is not None
     if folder is None and (options.get("checkpoint_every") is not None or options.get("resume")):
@@ -119,8 +121,8 @@ def train(
     return TrainingResult(table, split, options, files, pipeline, history, scores)
 
 
-def _as_source(data: Data | None) -> tuple[Path, ...] | pd.DataFrame | None:
-    data = as_pandas(data)
+def _as_source(data: Data | None, exact: Sequence[str]) -> tuple[Path, ...] | pd.DataFrame | None:
+    data = as_pandas(data, exact)
     if data is None or isinstance(data, pd.DataFrame):
         return data
     return as_paths(data, "data", or_frame=True)

@@ -69,7 +69,7 @@ def prepare(
     with _open_tables(source, options, memory, observer) as (opened, opened_options):
         if opened is not None and not isinstance(opened, pd.DataFrame):
             test = opened_options.test
-            if is_large(opened, memory) or (_is_table(test) and is_large(test, memory)):
+            if is_large(opened, memory, options) or (_is_table(test) and is_large(test, memory, options)):
                 with _stream(opened, opened_options, memory, observer) as streamed:
                     yield streamed
                 return

@@ -1,7 +1,7 @@
 """The table of a training: read, with its target and weights separated and its columns classified."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,12 @@ from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
-from batchprop.data.line_numbers import line_numbers
+from batchprop.data.missing import MissingWords, explain_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
-from batchprop.data.reader import LoadedTable, read_table, read_tables
+from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
@@ -31,8 +32,9 @@ from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text
+from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import Target, Task, mask_unknown, spell_plainly
+from batchprop.tabular.target import Target, Task, mask_unknown
 from batchprop.tabular.target_statistics import TargetSpec, read_target
 from batchprop.tabular.transformers import cast_column
 
@@ -111,11 +113,7 @@ class TrainingTable:
     @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """The name of the row numbers, and each row's: its line in a text file, else its row."""
-        if self.row_locator is not None:
-            return self.row_locator
-        rows = self.frame.index.to_numpy()
-        lines = None if self.path is None else line_numbers(self.path)
-        return ("row", rows + 1) if lines is None else ("line", lines[rows])
+        return self.row_locator or ("row", self.frame.index.to_numpy() + 1)
 
 
 def load(
@@ -126,6 +124,7 @@ def load(
     *,
     to_train: bool = True,
     text: Collection[str] = (),
+    missing: tuple[str, ...] | None = None,
 ) -> TrainingTable:
     """Read a table, split off the target and the weights, and classify its columns.
 
@@ -136,25 +135,35 @@ def load(
         weights: the column of weights, or None.
         to_train: whether to check that there are enough rows to learn from.
         text: columns to read as text, regardless of their values.
+        missing: the words that mean "missing"; None for the usual ones.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
     """
+    options = TrainOptions(target=target or "digit", task=task or "auto", weights=weights, missing=missing)
     if path is None:
         digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
-        return _make_table("digits (from scikit-learn)", None, digits, target or "digit", task, weights)
+        return _make_table("digits (from scikit-learn)", None, digits, options)
     target = str(target)
     if get_delimiter(path) is not None:
-        frame = read_table(path, text=[*text, target])
-        table = _make_table(path.name, path, frame, target, task, weights, from_text=True)
+        whole = read_file(path, [*text, target], missing=options.missing_words)
+        table = _make_table(path.name, path, whole.frame, options, from_text=True)
+        table = replace(table, row_locator=("line", whole.row_numbers[table.frame.index]))
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
+        words = options.missing_words
         with open_files(path) as opened:
             _check_all_parsed(opened)
-            whole = read_tables(opened, target, on_bad_row="skip", max_skipped=1.0)
-        frame = whole.frame.set_axis(whole.row_numbers - 1)
-        table = _make_table(path.name, path, frame, target, task, weights)
-        table = replace(table, left_out=len(whole.skipped), row_locator=(whole.unit, whole.row_numbers))
+            whole = read_tables(
+                opened, target, text=[target], missing=words, on_bad_row="skip", max_skipped=1.0
+            )
+        frame = whole.frame
+        table = _make_table(path.name, path, frame, options)
+        table = replace(
+            table,
+            left_out=table.left_out + len(whole.skipped),
+            row_locator=(whole.unit, whole.row_numbers[table.frame.index]),
+        )
     if to_train:
         check_enough(table.target)
     return table
@@ -177,20 +186,17 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
     Raises:
         DataError: a file, a row, the target or the weights cannot be used.
     """
-    task, weights = options.given_task, options.weights
+    weights = options.weights
     if data is None or options.target is None:
-        return load(None, options.target, task, weights)
+        return load(None, options.target, options.given_task, weights)
     whole = read_whole(data, options)
     features = feature_names(list(whole.frame.columns), options)
     table = _make_table(
         dataset_name(whole.files),
         whole.files[0],
         whole.frame[[*features, options.target, *filter(None, [weights])]],
-        options.target,
-        task,
-        weights,
+        options,
         from_text=whole.from_text,
-        column_types=options.column_types,
     )
     check_enough(table.target)
     table = replace(
@@ -198,7 +204,9 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
         left_out=len(whole.skipped),
         skipped=whole.skipped,
         row_locator=_row_locator(whole),
-        groups=None if options.group is None else read_groups(whole.frame[options.group]),
+        groups=None
+        if options.group is None
+        else read_groups(whole.frame[options.group], options.missing_words),
         times=None if options.time is None else read_times(whole.frame[options.time]),
     )
     return table if options.test is None else _with_test_rows(table, whole, options)
@@ -220,9 +228,11 @@ def read_whole(
     # As text, a group's words are those of the file, whatever the groups in other files are.
     target = str(options.target)
     text = [*text, target, *options.text_columns, *filter(None, [options.group])]
+    words = options.missing_words
 
     def read(**rejects: Any) -> LoadedTable:
-        return _reject_unknown(read_tables(data, target, text=text, **rejects), target)
+        whole = read_tables(data, target, text=text, separator=options.separator, missing=words, **rejects)
+        return _reject_unknown(whole, target, words)
 
     with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
         return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
@@ -232,17 +242,23 @@ def _count_bad(whole: LoadedTable) -> tuple[int, int]:
     return len(whole.skipped), len(whole.frame) + len(whole.skipped)
 
 
-def _reject_unknown(whole: LoadedTable, target: str) -> LoadedTable:
-    """Reject the rows of a CSV file whose target is a word that means "missing" among numbers."""
-    if not whole.from_text:
-        return whole
-    known = mask_unknown(whole.frame[target]).notna().to_numpy()
+def clean_target(column: "pd.Series[Any]", words: MissingWords) -> "pd.Series[Any]":
+    """Return a target without blanks around its words, and missing where a word means that."""
+    column = clean(column, words, labels=True)
+    return mask_unknown(column, words) if is_text(column) else column
+
+
+def _reject_unknown(whole: LoadedTable, target: str, words: MissingWords) -> LoadedTable:
+    """Reject the rows whose target is a word that means "missing" among numbers; clean the others."""
+    column = clean_target(whole.frame[target], words)
+    known = column.notna().to_numpy()
     for row in np.flatnonzero(~known):
-        file, line = whole.files[whole.file_index[row]], int(whole.row_numbers[row])
-        whole.skipped.add(file, line, f"its target {target!r} is missing", remedy="fill it in")
+        file, number = whole.files[whole.file_index[row]], int(whole.row_numbers[row])
+        reason, remedy = explain_missing(target, whole.frame[target].iloc[row])
+        whole.skipped.add(file, number, reason, remedy=remedy, unit=whole.unit)
     whole.skipped.check_share(known.sum() + len(whole.skipped))
     return whole._replace(
-        frame=whole.frame[known].reset_index(drop=True),
+        frame=whole.frame.assign(**{target: column})[known].reset_index(drop=True),
         file_index=whole.file_index[known],
         row_numbers=whole.row_numbers[known],
     )
@@ -284,15 +300,16 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
         raise DataError(f"{name} has two columns named {duplicates[0]!r}: rename one")
     frame = frame.set_axis(names, axis=1).reset_index(drop=True)
-    missing = get_column(frame, target, "target column").isna().to_numpy()
+    column = clean_target(get_column(frame, target, "target column"), options.missing_words)
+    missing = column.isna().to_numpy()
     with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
         rejects = RejectedRows(options.on_bad_row, options.max_skipped)
         for row in np.flatnonzero(missing).tolist():
-            reason = f"its target {target!r} is missing"
-            rejects.add(Path(name), row + 1, reason, remedy="fill it in", unit="row")
+            reason, remedy = explain_missing(target, frame[target].iloc[row])
+            rejects.add(Path(name), row + 1, reason, remedy=remedy, unit="row")
     rejects.check_share(len(frame))
     rows = np.flatnonzero(~missing) + 1
-    whole = frame[~missing]
+    whole = frame.assign(**{target: column})[~missing]
     return LoadedTable(whole, (Path(name),), np.zeros(len(whole), np.intp), "row", rows, rejects)
 
 
@@ -311,13 +328,13 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     words = text_names(table, whole.frame[name])
     test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
     places = name_places(_row_locator(test), test.files)
-    frame, n_train = join_frames(table, test.frame, places), len(table.frame)
-    values = _read_together(table.target, whole, test)
+    frame, n_train = join_frames(table, test.frame, places, options.missing_words), len(table.frame)
+    values = _read_together(table.target, whole, test, options.missing_words)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
         weights = np.concatenate([weights, _weights(test.frame, options.weights)])
     if options.group is not None and groups is not None:
-        groups = np.concatenate([groups, read_groups(test.frame[options.group])])
+        groups = np.concatenate([groups, read_groups(test.frame[options.group], options.missing_words)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
     return replace(
         table,
@@ -333,17 +350,17 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     )
 
 
-def _read_together(target: Target, whole: LoadedTable, test: LoadedTable) -> npt.NDArray[Any]:
+def _read_together(
+    target: Target, whole: LoadedTable, test: LoadedTable, words: MissingWords
+) -> npt.NDArray[Any]:
     """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
     if whole.from_text != test.from_text:  # text of one file, and values of the other
         column, from_text = test.frame[target.name], test.from_text
-        values = read_target(column, target.task, from_text=from_text).values
+        values = read_target(column, target.task, from_text=from_text, missing=words).values
         return np.concatenate([target.values, values])
     # Together, as the labels of both have one spelling.
     labels = pd.concat([whole.frame[target.name], test.frame[target.name]], ignore_index=True)
-    if whole.from_text and target.task == "regression":
-        labels = spell_plainly(labels)
-    return read_target(labels, target.task, from_text=whole.from_text).values
+    return read_target(labels, target.task, from_text=whole.from_text, missing=words).values
 
 
 def get_test_source(
@@ -372,7 +389,7 @@ def get_test_source(
             raise DataError(
                 f"{file} is in DATA and in `test`: a row that trains cannot test; take it out of one"
             )
-        names = test.columns if isinstance(test, ConvertedTable) else column_names(file)
+        names = test.columns if isinstance(test, ConvertedTable) else column_names(file, options.separator)
         _check_test_names(needed, names, str(file))
     return test
 
@@ -393,13 +410,16 @@ def text_names(table: TrainingTable, target: "pd.Series[Any]") -> list[str]:
     return [*names, table.target.name] if types.is_string_dtype(target) else names
 
 
-def join_frames(table: TrainingTable, test: pd.DataFrame, places: Sequence[str]) -> pd.DataFrame:
+def join_frames(
+    table: TrainingTable, test: pd.DataFrame, places: Sequence[str], words: MissingWords
+) -> pd.DataFrame:
     """Return the features of a table and of its test rows, each column cast to its kind in the table.
 
     Args:
         table: the rows to train on.
         test: the test rows (t,).
         places: the place of each test row (t,).
+        words: that mean "missing".
 
     Raises:
         DataError: a value is not of its column's kind.
@@ -407,10 +427,10 @@ def join_frames(table: TrainingTable, test: pd.DataFrame, places: Sequence[str])
     columns = [column for column in table.columns if column.kind != "left out"]
     test = test.reset_index(drop=True)
     try:
-        tested = {of.name: cast_column(test[of.name], of.kind, of.spelling) for of in columns}
+        tested = {of.name: cast_column(test[of.name], of.kind, of.spelling, words) for of in columns}
     except RowError as error:
         raise DataError(f"{places[error.row]}: {error}") from error
-    trained = {of.name: cast_column(table.frame[of.name], of.kind, of.spelling) for of in columns}
+    trained = {of.name: cast_column(table.frame[of.name], of.kind, of.spelling, words) for of in columns}
     return pd.concat([pd.DataFrame(trained), pd.DataFrame(tested)], ignore_index=True)
 
 
@@ -437,13 +457,17 @@ def name_origin(table: TrainingTable) -> TrainingTable:
     return replace(table, name=str(ORIGIN), skipped=skipped)
 
 
-def table_names(table: Table) -> list[str]:
+def table_names(table: Table, separator: str | None = None) -> list[str]:
     """Return the names of a table's columns, those of its Hive folders among them."""
-    return table.columns if isinstance(table, ConvertedTable) else column_names(table[0])
+    return table.columns if isinstance(table, ConvertedTable) else column_names(table[0], separator)
 
 
-def column_names(file: Path) -> list[str]:
+def column_names(file: Path, separator: str | None = None) -> list[str]:
     """Return the names of a file's columns, those of its Hive folders among them.
+
+    Args:
+        file: of a table.
+        separator: between its fields, as for ``read_table``.
 
     Raises:
         DataError: it is not a table.
@@ -452,7 +476,9 @@ def column_names(file: Path) -> list[str]:
         with copy:
             return copy.columns
     is_text = get_delimiter(file) is not None
-    names = CsvFile(file).names if is_text else list(read_parquet_footer(file).names)
+    names = (
+        CsvFile(file, check_separator(separator)).names if is_text else list(read_parquet_footer(file).names)
+    )
     return [*names, *folder_values(file)]
 
 
@@ -501,32 +527,21 @@ def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) ->
 
 
 def _make_table(
-    name: str,
-    path: Path | None,
-    frame: pd.DataFrame,
-    target: str,
-    task: Task | None,
-    weights: str | None,
-    *,
-    from_text: bool = False,
-    column_types: Mapping[str, str] | None = None,
+    name: str, path: Path | None, frame: pd.DataFrame, options: TrainOptions, *, from_text: bool = False
 ) -> TrainingTable:
-    """Split a table into columns, target and weights, and classify the columns; None for all others."""
-    column = get_column(frame, target, "target column")
-    if from_text:
-        column = mask_unknown(column if task == "classification" else spell_plainly(column))
-    else:
-        column = simplify_column(column)
+    """Split a table into columns, target and weights, and classify the columns."""
+    target, weights, missing = str(options.target), options.weights, options.missing_words
+    column = clean_target(get_column(frame, target, "target column"), missing)
     counts = None if weights is None else _weights(frame, weights)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
-    wanted = read_target(column[known], task, from_text=from_text)
+    wanted = read_target(column[known], options.given_task, from_text=from_text, missing=missing)
     used = frame[known].drop(columns=[target, *filter(None, [weights])])
     return TrainingTable(
         name,
         path,
         used,
-        infer_schema(used, column_types),
+        infer_schema(used, options.column_types, missing),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),

@@ -18,12 +18,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
+from batchprop.data.missing import USUAL, MissingWords
 from batchprop.data.names import normalize_columns
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.spelling import MISSING_NUMBERS, PLAIN, SPELLINGS, clean, is_text, parse
+from batchprop.tabular.spelling import PLAIN, SPELLINGS, clean, is_text, parse
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,7 +45,12 @@ _EXPECTED = {
 }
 
 
-def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = "prediction") -> Pipeline:
+def make_preprocessor(
+    columns: Iterable[ColumnSchema],
+    rows: int,
+    target: str = "prediction",
+    missing: Sequence[str] | None = None,
+) -> Pipeline:
     """Build the transformer from a table to float32 features.
 
     Numbers become (x − median) / interquartile range, then x / √(1 + (x/3)²), missing ones the median
@@ -56,6 +62,7 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
         rows: the number of rows that it will be fitted on: text is rare if it occurs in less than 1% of them,
             or in fewer than 10.
         target: the name of the target, kept with the columns.
+        missing: the words that mean "missing"; None for the usual ones.
 
     Raises:
         DataError: every column is left out.
@@ -74,7 +81,7 @@ def make_preprocessor(columns: Iterable[ColumnSchema], rows: int, target: str = 
     ]
     return Pipeline(
         [
-            ("columns", ColumnCaster(used, target, spellings)),
+            ("columns", ColumnCaster(used, target, spellings, missing)),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
@@ -144,6 +151,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         kinds: column name → "number", "category", "boolean" or "date".
         target: the name of the target.
         spellings: column name → how its text spells numbers or dates, as `infer_schema` found it.
+        missing: the words that mean "missing"; None for the usual ones.
 
     >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
     >>> ColumnCaster({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
@@ -151,11 +159,21 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, kinds: Mapping[str, str], target: str = "prediction", spellings: Mapping[str, str] | None = None
+        self,
+        kinds: Mapping[str, str],
+        target: str = "prediction",
+        spellings: Mapping[str, str] | None = None,
+        missing: Sequence[str] | None = None,
     ) -> None:
         self.kinds = kinds
         self.target = target
         self.spellings = spellings
+        self.missing = missing
+
+    @property
+    def missing_words(self) -> MissingWords:
+        """The words that mean "missing"."""
+        return MissingWords.of(self.missing)
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
         """Do nothing: the kinds are parameters."""
@@ -170,9 +188,12 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         """
         X = normalize_columns(as_pandas(X))
         self.check_names(list(X.columns))
-        spellings = self.spellings or {}
+        spellings, words = self.spellings or {}, self.missing_words
         return pd.DataFrame(
-            {name: cast_column(X[name], kind, spellings.get(name, "")) for name, kind in self.kinds.items()}
+            {
+                name: cast_column(X[name], kind, spellings.get(name, ""), words)
+                for name, kind in self.kinds.items()
+            }
         )
 
     def check_names(self, names: Sequence[str]) -> None:
@@ -202,13 +223,14 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
-def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
+def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: MissingWords = USUAL) -> pd.Series:
     """Convert a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
         column: of any type.
         kind: "number", "category", "boolean" or "date".
         spelling: how text spells the numbers or dates; "" for plain numbers and ISO dates.
+        missing: the words that mean "missing".
 
     Raises:
         DataError: it holds a value that is not of its kind; the row is the index + 1, or the position beside
@@ -219,22 +241,30 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "") -> pd.Series:
     >>> cast_column(pd.Series(["1.234,5", None]), "number", "comma").tolist()
     [1234.5, nan]
     """
-    column = clean(column)
+    if kind not in PLAIN and is_text(column):
+        return _cast_words(column, kind, missing)
+    column = clean(column, missing)
     if types.is_timedelta64_dtype(column):
-        if kind in PLAIN and spelling != SECONDS:
+        if kind in {"number", "date"} and spelling != SECONDS:
             _check_valid(column, column.notna(), _EXPECTED[kind])
         column = to_seconds(column)
     elif kind in PLAIN and is_text(column):
-        column = _read_text(column, PLAIN[kind] if spelling in {"", SECONDS} else spelling)
+        column = _read_text(column, kind, spelling or PLAIN[kind], missing)
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
 
 
-def _read_text(column: pd.Series, spelling: str) -> pd.Series:
-    """Return the numbers or dates that text spells."""
-    values = parse(column, spelling)
-    wrong = values.isna() & column.notna() & ~column.isin(MISSING_NUMBERS)
+def _read_text(column: pd.Series, kind: str, spelling: str, missing: MissingWords) -> pd.Series:
+    """Return the numbers or dates that text spells; truth values stay words, which may be unseen ones."""
+    gaps = column.isin(missing.among_numbers)
+    if kind == "boolean":
+        return column.mask(gaps)
+    values = parse(column, spelling, missing)
+    if spelling == SECONDS:
+        # As a Parquet file has them: a number of seconds.
+        values = values.fillna(parse(column, PLAIN["number"], missing))
+    wrong = values.isna() & column.notna() & ~gaps
     _check_valid(column, wrong, f"{SPELLINGS[spelling].example} is")
     return values
 
@@ -248,7 +278,8 @@ def _as_number(column: pd.Series) -> pd.Series:
     if invalid.any():
         invalid &= np.isinf(numbers) | column.notna().to_numpy()
         _check_valid(column, invalid, "a finite number is")
-    return pd.Series(np.clip(numbers, -MAX_ABS, MAX_ABS), column.index, name=column.name)
+    # Text has a minus zero, and whole numbers have none.
+    return pd.Series(np.clip(numbers, -MAX_ABS, MAX_ABS) + 0.0, column.index, name=column.name)
 
 
 def _as_date(column: pd.Series) -> pd.Series:
@@ -305,6 +336,14 @@ def _as_str(value: Any) -> str:
 def _as_bool(column: pd.Series) -> pd.Series:
     words = _as_text(column).str.lower()
     return words.replace({"1": "true", "0": "false"})
+
+
+def _cast_words(column: pd.Series, kind: str, missing: MissingWords) -> pd.Series:
+    """Convert text to the words of a category: each distinct one once, as most repeat."""
+    codes, distinct = pd.factorize(column)
+    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object), missing)).to_numpy()
+    # The code of a missing value is -1: the last place.
+    return pd.Series(np.append(words, MISSING)[codes], column.index, dtype=object, name=column.name)
 
 
 _CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
@@ -369,6 +408,14 @@ def date_parts(column: pd.Series, first: float = 0.0) -> list[Floats]:
     return [*(part.to_numpy(float) for part in parts), _days(column) - first]
 
 
+def squash(X: Floats, scale: Floats | float) -> npt.NDArray[np.float32]:
+    """Return x / √(1 + (x/3)²) as float32, where x is X / scale; see ``SmoothClip``."""
+    x = X / scale
+    # hypot does not overflow where the square of x would.
+    squashed: npt.NDArray[np.float32] = (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+    return squashed
+
+
 class SmoothClip(TransformerMixin, BaseEstimator):
     """Squash scaled numbers (n, k) smoothly into (−3, 3): x / √(1 + (x/3)²), as float32.
 
@@ -394,9 +441,7 @@ class SmoothClip(TransformerMixin, BaseEstimator):
     def transform(self, X: Floats) -> npt.NDArray[np.float32]:
         """Return the squashed numbers (n, k)."""
         check_is_fitted(self)
-        x = X / self.scale_
-        # hypot does not overflow where the square of x would.
-        return (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+        return squash(X, self.scale_)
 
     def get_feature_names_out(self, names: object) -> Any:
         """Return the names unchanged."""

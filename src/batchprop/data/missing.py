@@ -1,0 +1,90 @@
+"""Words that mean that a value is missing: one list, for every source, in training and in prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "Null")
+"""Words that mean "missing" in every column."""
+
+NONE = ("None", "none", "NONE")
+"""What Python writes for a missing value, and people for a word like any other."""
+
+MISSING_AMONG_NUMBERS = (
+    *NONE, "Nan", "NAN", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "unknown", "Unknown",
+)  # fmt: skip
+"""Words that mean "missing" among numbers, dates and truth values, and are words among other words."""
+
+
+class MissingWords(NamedTuple):
+    """The words that mean "missing".
+
+    Attributes:
+        everywhere: in every column.
+        among_numbers: in columns of numbers, dates and truth values only.
+        numbers: numbers that mean it, such as -999, in columns of numbers.
+    """
+
+    everywhere: tuple[str, ...] = MISSING
+    among_numbers: tuple[str, ...] = MISSING_AMONG_NUMBERS
+    numbers: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, words: Collection[str] | None) -> MissingWords:
+        """Return the usual words, or those that replace them; an empty field is always missing.
+
+        >>> MissingWords.of(["-", "-999"])
+        MissingWords(everywhere=('', '-', '-999'), among_numbers=(), numbers=(-999.0,))
+        """
+        if words is None:
+            return USUAL
+        return cls(("", *words), (), tuple(number for word in words for number in _read_number(word)))
+
+
+def _read_number(word: str) -> list[float]:
+    try:
+        number = float(word)
+    except ValueError:
+        return []
+    return [number] if abs(number) < float("inf") else []
+
+
+USUAL = MissingWords()
+
+
+def explain_missing(target: str, value: object) -> tuple[str, str]:
+    """Return what is wrong with a row whose target is missing, and the remedy; a word may be a class.
+
+    >>> explain_missing("y", " NA")[1]
+    "fill it in, or name the words that mean missing in `missing`, 'NA' not among them"
+    """
+    reason, remedy = f"its target {target!r} is missing", "fill it in"
+    if isinstance(value, str) and (word := value.strip()):
+        remedy += f", or name the words that mean missing in `missing`, {word!r} not among them"
+    return reason, remedy
+
+
+def trim(text: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
+    """Cut the blanks around each text off; what then means "missing" is null."""
+    text = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.is_in(text, pa.array(missing.everywhere, text.type)), None, text)
+
+
+def is_missing(column: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
+    """Return which values of a simplified column (n,) are missing.
+
+    >>> is_missing(pa.chunked_array([["a", " NA ", None]])).to_pylist()
+    [False, True, True]
+    """
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.is_null(trim(column, missing))
+    gaps = pc.is_null(column, nan_is_null=True)
+    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if not missing.numbers or not is_number:
+        return gaps
+    values = pc.cast(column, pa.float64(), safe=False)
+    return pc.or_kleene(gaps, pc.is_in(values, pa.array(missing.numbers, pa.float64())))

@@ -1,0 +1,98 @@
+"""The features of many rows without scikit-learn's checks of every block: the same numbers in half the time.
+
+Index legend: n rows, c columns of a kind, k features, d distinct words.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from batchprop.tabular.transformers import DateParts, date_parts, squash
+
+Floats = npt.NDArray[np.float64]
+Features = npt.NDArray[np.float32]
+
+
+def encode_features(features: ColumnTransformer, columns: pd.DataFrame) -> Features:
+    """Return ``features.transform(columns)`` (n, k), bit for bit.
+
+    Args:
+        features: the fitted step "features" of a model.
+        columns: what its step "columns" returns (n rows).
+
+    >>> from batchprop.tabular.schema import infer_schema
+    >>> from batchprop.tabular.transformers import make_preprocessor
+    >>> table = pd.DataFrame({"age": [30, None, 40], "home": ["rent", "own", "rent"]})
+    >>> encoder = make_preprocessor(infer_schema(table), 3).fit(table)
+    >>> columns = encoder["columns"].transform(table)
+    >>> np.array_equal(
+    ...     encode_features(encoder["features"], columns),
+    ...     encoder["features"].transform(columns),
+    ... )
+    True
+    """
+    places = features.output_indices_
+    encoded = np.empty((len(columns), max(place.stop for place in places.values())), np.float32)
+    for name, part, names in features.transformers_:
+        if isinstance(part, OneHotEncoder):
+            _encode_words(part, columns[names], encoded[:, places[name]])
+        elif isinstance(part, Pipeline):
+            _encode_numbers(part, _numbers(part, columns, names), encoded[:, places[name]])
+    return encoded
+
+
+class QuickEncoder(Pipeline):
+    """The fitted steps "columns" and "features" of a model: what the pipeline returns, in less time."""
+
+    def transform(self, X: pd.DataFrame) -> Features:
+        """Return the features (n, k) of a table."""
+        return encode_features(self["features"], self["columns"].transform(X))
+
+
+def _numbers(part: Pipeline, columns: pd.DataFrame, names: Sequence[str]) -> Iterable[Floats]:
+    """Yield the numbers (n,) of each column, or those of each part of each date."""
+    if not isinstance(part[0], DateParts):
+        return (columns[name].to_numpy() for name in names)
+    return (
+        numbers
+        for name, first in zip(names, part[0].first_, strict=True)
+        for numbers in date_parts(columns[name], first)
+    )
+
+
+def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features) -> None:
+    """Fill in numbers (n, c) and the marks of their gaps, column by column: each stays in the cache."""
+    imputer, scaler, clip = (step for _, step in part.steps[-3:])
+    marked, c = imputer.indicator_.features_.tolist(), len(imputer.statistics_)
+
+    def scale(x: Floats, i: int) -> Features:
+        return squash((x - scaler.center_[i]) / scaler.scale_[i], clip.scale_[i])
+
+    for i, x in enumerate(columns):
+        gaps = np.isnan(x)
+        encoded[:, i] = scale(np.where(gaps, imputer.statistics_[i], x), i)
+        if i in marked:
+            j = c + marked.index(i)
+            encoded[:, j] = scale(np.array([0.0, 1.0]), j)[gaps.astype(np.intp)]
+
+
+def _encode_words(encoder: OneHotEncoder, columns: pd.DataFrame, encoded: Features) -> None:
+    """Fill in words (n, c): each distinct one is encoded once, beside one of each other column."""
+    factorized = [pd.factorize(columns[name]) for name in columns]
+    d = max(len(words) for _, words in factorized)
+    distinct = {name: np.resize(words, d) for name, (_, words) in zip(columns, factorized, strict=True)}
+    of_words, rows, start = encoder.transform(pd.DataFrame(distinct)), np.arange(len(columns)), 0
+    encoded[:] = 0
+    for (codes, _), known, rare in zip(
+        factorized, encoder.categories_, encoder.infrequent_categories_, strict=True
+    ):
+        end = start + (len(known) if rare is None else len(known) - len(rare) + 1)
+        # At most one feature of a word is not 0; to copy the others would take longer.
+        place = start + of_words[:, start:end].argmax(axis=1)
+        encoded[rows, place[codes]] = of_words[np.arange(d), place][codes]
+        start = end

@@ -1,0 +1,86 @@
+"""Any division of a table into Parquet files, row groups and blocks is the same table."""
+
+import datetime as dt
+import warnings
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from batchprop.data.reader import read_tables
+from batchprop.data.scanner import scan
+from batchprop.tabular import fit_streaming, infer_schema, make_preprocessor, predictions, train_table
+from batchprop.tabular.encoding import QuickEncoder
+
+ROWS = 60
+RNG = np.random.default_rng(0)
+TABLE: dict[str, list[Any]] = {
+    "whole": [int(k) for k in RNG.integers(0, 9, ROWS)],
+    "some": [None if k < 2 else int(k) for k in RNG.integers(0, 9, ROWS)],
+    # A part of it may hold whole numbers only, and is then of another type.
+    "mixed": [int(x) if x < 0 else float(x) for x in RNG.normal(size=ROWS).round(2)],
+    "word": [None if k == 0 else f" word {k}" for k in RNG.integers(0, 5, ROWS)],
+    "price": [None if k == 0 else f"{k:,}" for k in RNG.integers(0, 5, ROWS) * 700],
+    "when": [dt.date(2020, 1, 1) + dt.timedelta(int(k)) if k else None for k in RNG.integers(0, 99, ROWS)],
+    "flag": [[True, False, None][k] for k in RNG.integers(0, 3, ROWS)],
+    # None but in the last rows: the other files do not tell its type.
+    "late": [None] * (ROWS - 5) + [3, 4, 5, 6, 7],
+    "y": [int(k) for k in RNG.integers(0, 2, ROWS)],
+}
+
+
+def write_divided(folder, cuts, group_rows):
+    """Write the table in files that end at these rows, each with the types of its own values."""
+    bounds = [0, *sorted(cuts), ROWS]
+    for old in folder.glob("*.parquet"):
+        old.unlink()
+    for i, (start, stop) in enumerate(pairwise(bounds)):
+        part = pa.table({name: pa.array(values[start:stop]) for name, values in TABLE.items()})
+        pa.parquet.write_table(part, folder / f"part-{i}.parquet", row_group_size=group_rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The undivided table: its frame, and the preprocessing and a model learned from it."""
+    frame = read_tables(write_divided(tmp_path_factory.mktemp("whole"), [], ROWS)).frame
+    columns = infer_schema(frame.drop(columns="y"))
+    encoder = make_preprocessor(columns, ROWS).fit(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one epoch of a few rows learns nothing
+        model = train_table(frame, target="y", hidden=4, epochs=1, engine="numpy")
+    return frame, columns, encoder.transform(frame), model, model.predict(frame, proba=True)
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cuts=st.sets(st.integers(1, ROWS - 1), max_size=4),
+    group_rows=st.integers(5, ROWS),
+    block_rows=st.integers(5, ROWS),
+)
+@example(cuts={1, 2, ROWS - 1}, group_rows=29, block_rows=11)
+def test_any_division_is_the_same_table(whole, tmp_path, monkeypatch, cuts, group_rows, block_rows):
+    frame, columns, features, model, answers = whole
+    folder = write_divided(tmp_path, cuts, group_rows)
+    pd.testing.assert_frame_equal(read_tables(folder).frame, frame)
+    with scan(folder, "y") as table:
+        fitted = fit_streaming(table.iter_frames(rows=block_rows), target="y")
+        assert fitted.columns == columns
+        encoded = [
+            block.X
+            for partition in range(len(table.partitions))
+            for block in table.with_transform(QuickEncoder(fitted.encoder.steps)).iter_blocks(
+                partition, block_rows
+            )
+        ]
+    assert np.array_equal(np.concatenate(encoded), features)
+    monkeypatch.setattr(predictions, "MAX_BLOCK_ROWS", block_rows)
+    predicted = model.predict(folder, proba=True)
+    assert predicted["y"].equals(answers["y"])
+    assert np.allclose(predicted, answers, rtol=1e-6)
