@@ -133,7 +133,10 @@ def test_settings_file_lists_the_classes(model):
 
 def test_misuse_is_refused(models, model):
     assert "Missing argument 'MODEL'" in run("predict", code=2).stderr
-    assert "Missing argument 'DATA'" in run("predict", model, code=2).stderr
+    assert (
+        "DATA is missing: name the table to predict for, or give --sql"
+        in run("predict", model, code=2).stderr
+    )
 
 
 def test_input_table_is_never_overwritten(folder, model, frame):

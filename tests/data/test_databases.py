@@ -80,6 +80,11 @@ FAILURES = {
     "no database": ("sqlite:///text.db", "SELECT * FROM t", "file is not a database"),
     "a host": ("sqlite://t.db", "SELECT 1", "names no file: give sqlite:///flowers.db"),
     "another": ("mysql://ann:s3cret@host/t", "SELECT 1", r"database='mysql://ann:\*\*\*@host/t' is not"),
+    "a password of slashes": (
+        "postgresql://ann:s3cret/1@host/t",
+        "SELECT 1",
+        "password as %2F, %3F, %23 and",
+    ),
     "no server": (
         "postgresql://ann:s3cret@localhost:1/t",
         "SELECT 1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from datetime import date, datetime, time, timedelta
 
 import openpyxl
@@ -100,3 +101,32 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     with pytest.raises(DataError, match=r'not installed: pip install "batchprop\[excel\]"'):
         read_table(path)
+
+
+OPEN = "urn:oasis:names:tc:opendocument:xmlns"
+TABLE = """<table:table-row>
+<table:table-cell office:value-type="string"><text:p>day</text:p></table:table-cell>
+<table:table-cell office:value-type="string"><text:p>share</text:p></table:table-cell>
+</table:table-row><table:table-row>
+<table:table-cell office:value-type="date" office:date-value="2020-02-29"><text:p/></table:table-cell>
+<table:table-cell office:value-type="float" office:value="2.5"><text:p>2.5</text:p></table:table-cell>
+</table:table-row>""".replace("\n", "")
+CONTENT = (
+    f'<?xml version="1.0" encoding="UTF-8"?><office:document-content xmlns:office="{OPEN}:office:1.0" '
+    f'xmlns:table="{OPEN}:table:1.0" xmlns:text="{OPEN}:text:1.0" office:version="1.2"><office:body>'
+    f'<office:spreadsheet><table:table table:name="data">{TABLE}</table:table></office:spreadsheet>'
+    "</office:body></office:document-content>"
+)
+
+
+@pytest.mark.parametrize("name", ["t.ods", "t.xlsx"])
+def test_a_workbook_of_libreoffice_is_read_whatever_its_suffix(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "META-INF/manifest.xml", f'<?xml version="1.0"?><m:manifest xmlns:m="{OPEN}:manifest:1.0"/>'
+        )
+        archive.writestr("content.xml", CONTENT)
+    frame = read_table(tmp_path / name)
+    assert frame["day"].tolist() == [pd.Timestamp("2020-02-29")]
+    assert frame["share"].tolist() == [2.5]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +39,7 @@ def either_way(request):
         request.getfixturevalue("each_line_a_block")
 
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "whole": ([1, None, BIG], [1, None, float(BIG)], "float64"),
     "exact": ([1, 2, BIG], [1, 2, BIG], "int64"),
     "decimals": ([1, 2.5, BIG], [1.0, 2.5, float(BIG)], "float64"),
@@ -204,4 +206,19 @@ def test_the_temporary_folder_is_removed(tmp_path, monkeypatch):
         next(table.iter_frames())
     with pytest.raises(DataError, match="JSON array"):
         read_tables(lines(tmp_path / "u.jsonl", "[1]"))
+    assert not [*(tmp_path / "temporary").iterdir()]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", fail)
+    path = lines(tmp_path / "t.jsonl", {"a": 1}, {"a": 2})
+    with pytest.raises(
+        DataError, match=r"could not be copied into .* \(No space left on device\): free space"
+    ):
+        read_tables(path)
     assert not [*(tmp_path / "temporary").iterdir()]

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from batchprop.tabular import Observer, predictions, streaming, train_table
 from batchprop.tabular.options import make_options, to_dict, to_words
 
 ROWS = 400
-QUICK = {"target": "kind", "epochs": 1, "hidden": 4, "learning_rate": 0.05, "engine": "numpy"}
+QUICK: dict[str, Any] = {"target": "kind", "epochs": 1, "hidden": 4, "learning_rate": 0.05, "engine": "numpy"}
 
 # The small memory of these tests opens few partitions, and the fit warns about it.
 pytestmark = [
@@ -90,7 +91,7 @@ def set_stdin(monkeypatch, path):
     monkeypatch.setattr("sys.stdin", stdin)
 
 
-SOURCES = {
+SOURCES: dict[str, Any] = {
     "JSON lines": ("t.jsonl", {}, "t.parquet"),
     "workbook": ("t.xlsx", {"sheet": "data"}, "t.parquet"),
     "query": (None, {"sql": "SELECT * FROM 't.parquet'"}, "t.parquet"),
@@ -115,7 +116,7 @@ def test_every_source_gives_the_model_and_the_predictions_of_its_rows_as_a_file(
     assert model.evaluation == expected.evaluation
     if data == "-":
         set_stdin(monkeypatch, folder / same)
-    options = {"proba": True, "keep": ["zip"], "number": True}
+    options: dict[str, Any] = {"proba": True, "keep": ["zip"], "number": True}
     predicted = model.predict(data, **source, **options)
     pd.testing.assert_frame_equal(predicted, expected.predict(same, **options))
     assert len(predicted) == ROWS
@@ -123,7 +124,7 @@ def test_every_source_gives_the_model_and_the_predictions_of_its_rows_as_a_file(
 
 @pytest.mark.usefixtures("either_way")
 def test_test_rows_may_be_of_another_format():
-    test = {"test": ["t.jsonl"]}
+    test: dict[str, Any] = {"test": ["t.jsonl"]}
     model = train_table(sql="SELECT * FROM 't.parquet' LIMIT 300", **test, **QUICK)
     assert len(model.predict("t.jsonl")) == ROWS
     with pytest.raises(DataError, match=r"t.jsonl is in DATA and in `test`"):
@@ -176,6 +177,8 @@ def test_a_table_has_one_source():
             act(data="t.csv", database="sqlite:///t.db")
         with pytest.raises(ParameterError, match="`sheet` is for workbooks"):
             act(sql="SELECT 1", sheet="data")
+        with pytest.raises(ParameterError, match="sql=3 is not allowed"):
+            act(sql=3)
         with pytest.raises(ParameterError, match="- is standard input, and a table of its own"):
             act(data=["-", "t.csv"])
     with pytest.raises(ParameterError, match="`target` is missing"):
@@ -198,7 +201,7 @@ def test_a_resumed_training_refuses_other_rows(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     kept = QUICK | {"epochs": 3, "checkpoint_every": 1, "checkpoints": tmp_path / "c"}
-    query = {"sql": "SELECT * FROM 't.parquet'"}
+    query: dict[str, Any] = {"sql": "SELECT * FROM 't.parquet'"}
     train_table(**query, observer=Stop(), **kept)
     with pytest.raises(CheckpointError, match=r"`sql` was .*; set it as it was, or start over"):
         train_table(sql="SELECT * FROM 't.parquet' LIMIT 399", resume=True, **kept)

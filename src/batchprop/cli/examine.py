@@ -36,7 +36,7 @@ _OUTPUT = "What comes out"
         Path | None,
         None,
         metavar="DATA",
-        help="A CSV, TSV or Parquet file. Without it: the digits.",
+        help="A CSV, TSV, JSON lines or Parquet file, or a workbook. Without it: the digits.",
     ),
     option("target", help="The column to examine; needed with DATA."),
     option("task"),

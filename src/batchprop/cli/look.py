@@ -49,7 +49,8 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         Path | None,
         None,
         metavar="DATA",
-        help="A CSV, TSV or Parquet file. Without it: the training table of MODEL, or the digits.",
+        help="A CSV, TSV, JSON lines or Parquet file, or a workbook. Without it: the training table of "
+        "MODEL, or the digits.",
     ),
     option("target", help="The column of DATA to learn; needed without MODEL.", panel=_TRAINING),
     option(

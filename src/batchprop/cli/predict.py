@@ -27,7 +27,7 @@ batchprop predict flowers-model flowers.csv --number --keep petal_width,petal_le
 
 batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
 
-batchprop predict flowers-model --sql "SELECT * FROM 'flowers/*.parquet' WHERE petal_width > 1"
+batchprop predict flowers-model --sql "SELECT * FROM 'flowers/*.csv' WHERE petal_width > 1"
 
 cat flowers.csv | batchprop predict flowers-model -
 """

@@ -68,12 +68,13 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     --checkpoint-every, --resume continues the training.
     """
     with require_tables():
+        from batchprop.data.queries import QUERY
         from batchprop.data.tables import check_source
 
         check_source(data or None, **{name: values[name] for name in SOURCE_OPTIONS})
         has_table = bool(data) or values["sql"] is not None
         options = make_options(digits=not has_table, saves=values["resume"], **parse_values(values))
-    check_target_given((data or ["--sql"])[0] if has_table else None, values, "predict")
+    check_target_given((data or [QUERY])[0] if has_table else None, values, "predict")
     check_memory(options.memory)
     with require_tables():
         from batchprop.cli.train_command import train_command

@@ -27,7 +27,11 @@ batchprop walk flowers.csv --target species --rows 4
 
 @with_parameters(
     own_argument(
-        "data", Path | None, None, metavar="DATA", help="A CSV, TSV or Parquet file. Without it: iris."
+        "data",
+        Path | None,
+        None,
+        metavar="DATA",
+        help="A CSV, TSV, JSON lines or Parquet file, or a workbook. Without it: iris.",
     ),
     option("target", panel=""),
     option("task", panel=""),

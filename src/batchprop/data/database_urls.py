@@ -49,3 +49,8 @@ def check_url(url: str) -> None:
         raise ParameterError(
             f"database={redact_url(url)!r} is not the URL of a database that can be read: give {_FORMS}"
         )
+    if (match := _USER.search(url)) and set("/?#@") & set(match[2]):
+        raise ParameterError(
+            f"database={redact_url(url)!r} has an @ behind one of /, ?, # and @: write them in a password as "
+            "%2F, %3F, %23 and %40, or leave it out and set PGPASSWORD"
+        )

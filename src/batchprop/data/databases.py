@@ -33,7 +33,7 @@ _ALLOWED = {
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
     sqlite3.SQLITE_FUNCTION,
-    33,  # SQLITE_RECURSIVE, which Python has no name for
+    sqlite3.SQLITE_RECURSIVE,
 }
 
 _EXAMPLE = "as sql='SELECT * FROM flowers'"

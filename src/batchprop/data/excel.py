@@ -57,7 +57,11 @@ def _open_workbook(path: Path, origin: Path) -> Iterator[CalamineWorkbook]:
             f'{origin} needs python-calamine, which is not installed: pip install "batchprop[excel]"'
         ) from error
     try:
-        with python_calamine.CalamineWorkbook.from_path(str(path)) as workbook:
+        # Of a file its first bytes tell the format, of a path the suffix, which may be wrong.
+        with (
+            path.open("rb") as file,
+            python_calamine.CalamineWorkbook.from_filelike(file) as workbook,
+        ):
             yield workbook
     except python_calamine.PasswordError as error:
         raise DataError(f"{origin} is protected by a password: save it without one") from error

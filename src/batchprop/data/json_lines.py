@@ -106,7 +106,7 @@ def _parse(line: bytes) -> dict[str, Any]:
     row = _DECODER.decode(line.decode())
     if not isinstance(row, dict):
         raise ValueError(f"it holds a {type(row).__name__}, not an object in braces")  # noqa: TRY004 a bad row
-    if b"\\u" in line:
+    if b"\\ud" in line or b"\\uD" in line:
         # Half a character is JSON, and no text.
         json.dumps(row, ensure_ascii=False).encode()
     return row

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from batchprop.data.converted import ConvertedTable, closed_on_error
+from batchprop.data.database_urls import check_url
 from batchprop.data.databases import convert_database
 from batchprop.data.excel import convert_workbooks
 from batchprop.data.files import Paths, as_paths, expand_paths, file_format
@@ -40,12 +41,17 @@ def check_source(
     Traceback (most recent call last):
     batchprop.errors.ParameterError: `sql` names its tables itself: leave DATA out
     """
+    for name, value in {"sql": sql, "database": database, "sheet": sheet}.items():
+        if not isinstance(value, str | None):
+            raise ParameterError(f"{name}={value!r} is not allowed: give text")
     if sql is not None and paths is not None:
         raise ParameterError("`sql` names its tables itself: leave DATA out")
     if database is not None and sql is None:
         raise ParameterError("`database` needs a query: add `sql`, as sql='SELECT * FROM flowers'")
     if sheet is not None and sql is not None:
         raise ParameterError("`sheet` is for workbooks, not for a query: leave it out")
+    if database is not None:
+        check_url(database)
 
 
 @contextmanager

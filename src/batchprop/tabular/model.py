@@ -128,16 +128,16 @@ class TrainedModel:
             table = frame_to_pandas(frame, names)
             predictions = self._predict_table(table, budget, names, proba=proba, number=number)
             return restore_frame(predictions, frame, data)
-        table = (
+        source = (
             open_files(as_paths(data, "data", or_frame=True), sheet)
             if sql is None
             else open_query(sql, database, budget or default_memory())
         )
         with (
-            table as files,
+            source as opened,
             predict_blocks(
                 self.pipeline,
-                files,
+                opened,
                 proba=proba,
                 keep=names,
                 number=number,

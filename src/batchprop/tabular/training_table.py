@@ -26,7 +26,7 @@ from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
-from batchprop.data.tables import Table, copy_files
+from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import TrainOptions
@@ -152,7 +152,11 @@ def load(
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
         words = options.missing_words
-        whole = read_tables(path, target, text=[target], missing=words, on_bad_row="skip", max_skipped=1.0)
+        with open_files(path) as opened:
+            _check_all_parsed(opened)
+            whole = read_tables(
+                opened, target, text=[target], missing=words, on_bad_row="skip", max_skipped=1.0
+            )
         frame = whole.frame
         table = _make_table(path.name, path, frame, options)
         table = replace(
@@ -163,6 +167,13 @@ def load(
     if to_train:
         check_enough(table.target)
     return table
+
+
+def _check_all_parsed(table: Table) -> None:
+    """Refuse a table with lines that do not parse, where none can be skipped."""
+    if isinstance(table, ConvertedTable) and len(table.rejected):
+        row = table.rejected[0]
+        raise DataError(f"{row.file}, line {row.line}: {row.reason}; correct the line")
 
 
 def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
