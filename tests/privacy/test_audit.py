@@ -87,13 +87,13 @@ def test_bound_has_its_stated_confidence_for_randomised_response(epsilon: float,
 
 @pytest.mark.parametrize(("epsilon", "delta"), [(1.0, 0.0), (1.0, 1e-4), (3.0, 1e-3)])
 def test_the_bound_holds_in_simulated_runs(epsilon: float, delta: float) -> None:
-    rng, runs, m = np.random.default_rng(1), 200, 400
+    rng, runs, m = np.random.default_rng(1), 100, 400
     bounds = []
     for _ in range(runs):
         included, scores = randomised_response(rng, epsilon, m, delta)
         # Half the canaries answered for "in" and half for "out", more or less: guess a third of each.
         bounds.append(audit_epsilon(included, scores, m // 3, m // 3, delta=delta))
-    # 5% at most, and three standard deviations of 200 draws.
+    # 5% at most, and three standard deviations of 100 draws.
     assert np.mean(np.array(bounds) > epsilon) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
     assert np.median(bounds) > 0
 

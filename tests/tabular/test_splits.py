@@ -84,8 +84,15 @@ def test_no_group_is_in_two_parts(how, target, tmp_path, monkeypatch):
         assert np.ptp(shares) < 0.12
 
 
-@pytest.mark.parametrize("how", SOURCES)
-@pytest.mark.parametrize("time", ["day", "year", "written"])
+@pytest.mark.parametrize(
+    ("how", "time"),
+    # Times of every kind where they are read and split in ways of their own.
+    [
+        *((how, "day") for how in SOURCES),
+        *((how, "written") for how in SOURCES if how != "parquet in parts"),
+        *((how, "year") for how in SOURCES if "parts" in how),
+    ],
+)
 def test_later_rows_validate_and_the_latest_test(how, time, tmp_path, monkeypatch):
     frame = houses()
     drop = ("price", "written") if time == "written" else "price"
@@ -96,8 +103,9 @@ def test_later_rows_validate_and_the_latest_test(how, time, tmp_path, monkeypatc
     assert (time in result.pipeline["columns"].kinds) == (time not in drop)
 
 
-@pytest.mark.parametrize("how", SOURCES)
-@pytest.mark.parametrize("target", ["kind", "price"])
+@pytest.mark.parametrize(
+    ("how", "target"), [*((how, "kind") for how in SOURCES), ("frame", "price"), ("csv in parts", "price")]
+)
 def test_the_test_rows_come_from_files_of_their_own(how, target, tmp_path, monkeypatch):
     frame = houses().drop(columns="price" if target == "kind" else "kind")
     # Codes of one row of the test are a number by themselves, and its groups are others.

@@ -119,6 +119,8 @@ def _p_value(m: int, r: int, v: int, epsilon: float, delta: float) -> float:
 
     if v == 0:
         return 1.0
+    if delta == 0:
+        return float(betainc(v, r - v + 1, expit(epsilon)))
     # P(N >= k) for k = v, v - 1, ..., 0, as upper tails: 1 - P(N < k) would lose the digits of small ones.
     k = np.arange(v, 0, -1)
     tails: NDArray[Any] = np.append(betainc(k, r - k + 1, expit(epsilon)), 1.0)
