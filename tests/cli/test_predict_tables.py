@@ -278,6 +278,15 @@ def test_fields_separated_by_another_character(folder, either_way):
     assert len(answers) == len(frame)
 
 
+def test_separator_without_a_text_file_is_refused(folder, kinds):
+    frame = table(30)
+    frame.to_parquet(folder / "t.parquet")
+    said = run("train", "t.parquet", "--target", "kind", "--separator", ";", *QUICK, code=2).stderr
+    assert "--separator ; is for CSV files, and there are none: leave it out" in said
+    said = run("predict", kinds, "t.parquet", "--separator", "tab", code=2).stderr
+    assert "is for CSV files, and there are none: leave it out" in said
+
+
 def test_printed_predict_command_names_the_first_of_many_files(folder):
     (folder / "parts").mkdir()
     for i in range(11):

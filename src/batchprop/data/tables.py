@@ -11,7 +11,7 @@ from batchprop.data.converted import ConvertedTable, closed_on_error
 from batchprop.data.database_urls import check_url
 from batchprop.data.databases import convert_database
 from batchprop.data.excel import convert_workbooks
-from batchprop.data.files import Paths, as_paths, expand_paths, file_format
+from batchprop.data.files import Paths, as_paths, expand_paths, file_format, get_delimiter
 from batchprop.data.json_lines import convert_json_lines
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.queries import convert_query
@@ -153,6 +153,22 @@ def describe_copy(paths: object, sql: str | None = None) -> str | None:
         return "Reading standard input"
     is_copied = any(file_format(path) in ("json", "workbook") for path in names)
     return "Copying the table" if is_copied else None
+
+
+def check_separator_used(separator: str | None, *tables: object) -> None:
+    """Refuse a separator where no table is a text file.
+
+    Raises:
+        ParameterError: there is none.
+
+    >>> check_separator_used(";", (Path("flowers.parquet"),), None)
+    Traceback (most recent call last):
+    batchprop.errors.ParameterError: separator=';' is for CSV files, and there are none: leave it out
+    """
+    if separator is None:
+        return
+    if not any(isinstance(table, tuple) and get_delimiter(table[0]) is not None for table in tables):
+        raise ParameterError(f"separator={separator!r} is for CSV files, and there are none: leave it out")
 
 
 def check_not_standard_input(paths: object, parameter: str) -> None:

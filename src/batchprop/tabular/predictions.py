@@ -20,7 +20,7 @@ from batchprop.data.memory import default_memory, exceeds_memory
 from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
-from batchprop.data.tables import Table
+from batchprop.data.tables import Table, check_separator_used
 from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
 from batchprop.files import create_file, create_text
 from batchprop.tabular.dtypes import simplify_column
@@ -260,6 +260,7 @@ def predict_blocks(
     observer = observer or Observer()
     if proba:
         check_proba(model)
+    check_separator_used(separator, files)
     kinds, names = model["columns"].kinds, table_names(files, separator)
     model["columns"].check_names(names)
     # As text, they stay as the file spells them.

@@ -16,6 +16,7 @@ from batchprop.data.memory import default_memory
 from batchprop.data.tables import (
     Table,
     check_not_standard_input,
+    check_separator_used,
     describe_copy,
     open_files,
     open_query,
@@ -67,6 +68,7 @@ def prepare(
     """
     memory = memory or default_memory()
     with _open_tables(source, options, memory, observer) as (opened, opened_options):
+        check_separator_used(options.separator, opened, opened_options.test)
         if opened is not None and not isinstance(opened, pd.DataFrame):
             test = opened_options.test
             if is_large(opened, memory, options) or (_is_table(test) and is_large(test, memory, options)):
