@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -31,6 +32,9 @@ NUMBERS = len(_TYPES)
 TEXT = NUMBERS + 1
 RAW = TEXT + 1
 """Text exactly as it is in the file, where it is asked for."""
+
+Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 
 _CODE = "^[+-]?0(?:[0-9]+|[xX][0-9a-fA-F]+)$"
 _CHUNK_BYTES = 1 << 20
@@ -172,28 +176,31 @@ def _may_hold_codes(content: bytes) -> bool:
     # On bytes, as most tables hold no codes and need not be read twice.
     for start in range(0, len(content), _CHUNK_BYTES):
         end = start + _CHUNK_BYTES + 1
-        chunk = content[start - 2 : end] if start else b",," + content[:end]
-        data = np.frombuffer(chunk, np.uint8)
-        zeros = np.flatnonzero(data[2:-1] == _ZERO) + 2
-        zeros = zeros[_FOLLOWS[data[zeros + 1]]]
-        before = data[zeros - 1]
-        before = np.where(_SIGNS[before], data[zeros - 2], before)
-        if not _INSIDE[before].all():
+        data = np.frombuffer(content[start - 2 : end] if start else b",," + content[:end], np.uint8)
+        zeros = (data[2:-1] == ord("0")) & (_is_digit(data[3:]) | ((data[3:] | _LOWER) == ord("x")))
+        places = 2 + np.flatnonzero(zeros & ~_is_inside(data[1:-2]))
+        # A sign may be of a number or, as a blank, between the parts of a date.
+        between = np.isin(data[places - 1], _SIGNS)
+        if (~between | ~_is_inside(data[places - 2])).any():
             return True
     return False
 
 
-def _lookup(characters: bytes) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    table = np.zeros(256, bool)
-    table[list(characters)] = True
-    return table
+_LOWER = 32
+_N_DIGITS, _N_LETTERS = 10, 26
 
 
-_ZERO = ord("0")
-_DIGITS = b"0123456789"
-_FOLLOWS, _SIGNS = _lookup(_DIGITS + b"xX"), _lookup(b"+-")
-_INSIDE = _lookup(_DIGITS + b".:/+-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-"""What comes before a zero that begins no field."""
+def _is_digit(data: Bytes) -> Flags:
+    return data - np.uint8(ord("0")) < _N_DIGITS
+
+
+def _is_inside(data: Bytes) -> Flags:
+    """Whether bytes before a zero show that it begins no field: as in 10, x0, 1.05, 10:05, 1/05."""
+    letter = (data | _LOWER) - np.uint8(ord("a")) < _N_LETTERS
+    return _is_digit(data) | letter | np.isin(data, _MARKS)
+
+
+_MARKS, _SIGNS = np.frombuffer(b".:/_", np.uint8), np.frombuffer(b"+- ", np.uint8)
 
 
 def convert_options(
