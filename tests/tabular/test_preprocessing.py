@@ -315,9 +315,23 @@ def test_row_number_column_is_dropped_despite_held_out_rows():
 def test_few_words_in_a_numeric_column_are_reported_as_in_memory():
     words = [*(str(i / 7) for i in range(500)), "abc", *(str(i) for i in range(300)), "?!"]
     table = pd.DataFrame({"size": words, "x": np.sqrt(np.arange(len(words))), "y": np.arange(len(words)) % 2})
-    result = fit_streaming([table[:400], table[400:]], target="y")
+    result = fit_streaming([table[:400], table[400:600], table[600:]], target="y")
     assert result.columns == infer_schema(table[["size", "x"]])
     assert result.columns[0].warning == "2 of its 802 values are no numbers, 'abc' first"
+
+
+def test_first_block_counts_as_much_as_the_last():
+    n = 40
+    frame = pd.DataFrame(
+        {
+            "part whole": [0.5, *range(1, n)],
+            "said": ["so it was said " * 5 + str(i) if i < n // 2 else f"word{i}" for i in range(n)],
+            "nested": [[i] if i < n // 2 else {"a": i} for i in range(n)],
+            "y": range(n),
+        }
+    )
+    blocks = [frame[: n // 2], frame[n // 2 :].astype({"part whole": "int64"})]
+    assert fit_streaming(blocks, target="y").columns == infer_schema(frame.drop(columns="y"))
 
 
 def test_memory_of_accumulators_is_bounded():
