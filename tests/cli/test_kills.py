@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.cli import forks
+
 ALL = os.environ.get("BATCHPROP_KILLS") == "all"
 COUNT = 0 if ALL else 5
 ENGINES = ("numpy", "jax") if ALL else ("numpy",)
@@ -28,7 +30,7 @@ TRAIN = ("train", "t.csv", "--target", "kind", "--out", "m", "--hidden", "2", "-
 
 
 @pytest.fixture
-def work(tmp_path):
+def work(tmp_path, monkeypatch):
     """A folder with a table, and files of others under names that look like ours."""
     work = tmp_path / "work"
     foreign = work / f".m.000000-{2**22 + 1}-00000000.partial"
@@ -37,6 +39,8 @@ def work(tmp_path):
     (work / ".m.notes.partial").write_text("of somebody")
     (work / "m.checkpoints.old").mkdir()
     (tmp_path / "tmp").mkdir()
+    if ALL:
+        monkeypatch.setattr(forks, "SECONDS", 7200)
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.normal(size=(40, 2)), columns=["x", "z"])
     rows.assign(kind=np.where(rows.x > 0, "yes", "no")).to_csv(work / "t.csv", index=False)

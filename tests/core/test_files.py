@@ -245,9 +245,7 @@ def test_lock_file_of_another_is_refused_unchanged(tmp_path, kind):
     target = tmp_path / "target"
     target.write_text("")
     plant(kind, tmp_path / ".model.lock", target)
-    message = (
-        r"model cannot be locked: .*\.model\.lock is .*, not a lock of batchprop; move it"
-    )
+    message = r"model cannot be locked: .*\.model\.lock is .*, not a lock of batchprop; move it"
     with pytest.raises(DataError, match=message), file_lock(tmp_path / "model"):
         pytest.fail("the block must not run")
     assert target.read_text() == ""

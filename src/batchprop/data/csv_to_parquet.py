@@ -14,7 +14,7 @@ import pyarrow.parquet
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_converted
 from batchprop.errors import DataError
-from batchprop.files import create_file, make_private_folder, remove_folder
+from batchprop.files import create_file, make_private_folder, remove_file, remove_folder
 
 ROW_GROUP_ROWS = 1 << 16
 MIN_PARTITIONS = 64
@@ -108,7 +108,10 @@ class _Writer:
         self._end()
         self._rows = rows
         with _writing(self._folder):
-            self._sink = create_file(self._folder / f"{number}.parquet")
+            path = self._folder / f"{number}.parquet"
+            # Left by a first attempt, where a later row did not fit.
+            remove_file(path)
+            self._sink = create_file(path)
             self._file = pyarrow.parquet.ParquetWriter(
                 self._sink,
                 schema,
