@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
+import tempfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.files import temporary_name
 from tests.cli.commands import names, run, write
 
 
@@ -143,3 +146,16 @@ def test_input_table_is_never_overwritten(folder, model, frame):
     assert "--out flowers.csv is the table itself: name another file" in result.stderr
     assert data.read_bytes() == before
     assert names(folder) == ["flowers.csv"]
+
+
+def test_copies_of_killed_processes_are_removed(folder, models, monkeypatch):
+    scratch = folder / "tmp"
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    for process in (2**22 + 1, os.getpid()):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda process=process: process)
+            (scratch / temporary_name("batchprop-", "")).mkdir(parents=True)
+    (scratch / "batchprop-notes").mkdir()
+    run("predict", models / "flowers-model", models / "flowers.csv", "--out", "a.csv")
+    left = [name for name in names(scratch) if f"-{os.getpid()}-" not in name]
+    assert (left, len(names(scratch))) == (["batchprop-notes"], 2)

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from batchprop.cli.console import make_console
 from batchprop.cli.progress import ConsoleObserver
+from batchprop.data.csv_to_parquet import remove_abandoned_copies
 from batchprop.data.files import expand_paths
 from batchprop.errors import DataError
 from batchprop.tabular.observer import Observer
@@ -43,6 +44,7 @@ class PredictOptions(NamedTuple):
         self, model: Pipeline, files: Sequence[Path], observer: Observer
     ) -> AbstractContextManager[Iterator[pd.DataFrame]]:
         """Predict the rows in blocks."""
+        remove_abandoned_copies()
         return predict_blocks(
             model,
             files,

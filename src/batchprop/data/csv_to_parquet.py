@@ -14,7 +14,13 @@ import pyarrow.parquet
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.parquet import CONVERTED_PAGE_BYTES, ParquetFile, open_converted
 from batchprop.errors import DataError
-from batchprop.files import create_file, make_private_folder, remove_file, remove_folder
+from batchprop.files import (
+    create_file,
+    make_private_folder,
+    remove_abandoned_folders,
+    remove_file,
+    remove_folder,
+)
 
 ROW_GROUP_ROWS = 1 << 16
 MIN_PARTITIONS = 64
@@ -24,12 +30,22 @@ MIN_ROW_GROUP_ROWS = 256
 _ROW_GROUP_BYTES = 1 << 26  # Of wide tables a row group has fewer rows.
 
 
+_PREFIX = "batchprop-"
+
+
+def remove_abandoned_copies() -> None:
+    """Remove the temporary folders that killed processes left."""
+    with suppress(OSError):
+        remove_abandoned_folders(Path(tempfile.gettempdir()), _PREFIX)
+
+
 class TemporaryDirectory:
     """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
 
     def __init__(self) -> None:
+        remove_abandoned_copies()
         try:
-            self.path = make_private_folder(Path(tempfile.gettempdir()), "batchprop-")
+            self.path = make_private_folder(Path(tempfile.gettempdir()), _PREFIX)
         except OSError as error:
             raise DataError(
                 f"there is no temporary folder to copy the text to ({error.strerror or error}: "
