@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def kill_everywhere(origin, work, words, again, *, streams, engine="numpy", keep
     result = json.loads(done.stdout)
     assert result["wrong"] == []
     assert result["stops"] >= 5
+    sys.stdout.write(f"{result['stops']} points: {words}\n")
 
 
 def some(first, second):

@@ -159,3 +159,13 @@ def test_copies_of_killed_processes_are_removed(folder, models, monkeypatch):
     run("predict", models / "flowers-model", models / "flowers.csv", "--out", "a.csv")
     left = [name for name in names(scratch) if f"-{os.getpid()}-" not in name]
     assert (left, len(names(scratch))) == (["batchprop-notes"], 2)
+
+
+def test_linked_models_and_tables_are_read(folder, models):
+    (folder / "m").symlink_to(models / "flowers-model")
+    (folder / "t.csv").symlink_to(models / "flowers.csv")
+    (folder / "copy").mkdir()
+    for path in (models / "flowers-model").iterdir():
+        (folder / "copy" / path.name).symlink_to(path)
+    said = run("predict", models / "flowers-model", models / "flowers.csv").stdout
+    assert run("predict", "m", "t.csv").stdout == run("predict", "copy", "t.csv").stdout == said
