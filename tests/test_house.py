@@ -279,6 +279,14 @@ def test_version_is_the_same_everywhere() -> None:
     assert re.search(rf"^## (Unreleased|{re.escape(batchprop.__version__)})", changelog, re.MULTILINE)
 
 
+def test_promises_name_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    file = ""
+    for path, name in re.findall(r"`([\w/]+\.py)?::(\w+)`", text):
+        file = path or file
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{name}"
+
+
 # The document that tells of the report; its figures take most of a small training.
 WITH_FIGURES = {"own-table.md"}
 

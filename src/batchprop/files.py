@@ -249,12 +249,16 @@ def atomic_write(content: bytes, path: str | os.PathLike[str]) -> None:
 
 
 def make_private_folder(parent: Path, prefix: str) -> Path:
-    """Create a temporary folder that no other user may enter; remove those that killed processes left."""
-    for folder in _abandoned(parent, re.escape(prefix), ""):
-        remove_folder(folder)
+    """Create a temporary folder that no other user may enter."""
     path = parent / temporary_name(prefix, "")
     path.mkdir(0o700)
     return path
+
+
+def remove_abandoned_folders(parent: Path, prefix: str) -> None:
+    """Remove the private folders that killed processes left."""
+    for folder in _abandoned(parent, re.escape(prefix), ""):
+        remove_folder(folder)
 
 
 def remove_abandoned(path: Path) -> None:

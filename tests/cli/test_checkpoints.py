@@ -93,6 +93,72 @@ def test_resume_of_a_finished_training_changes_nothing(rows, folder):
     assert (folder / "m" / "model.skops").read_bytes() == before
 
 
+def test_model_beside_the_checkpoints_of_its_training_is_done(rows, folder, monkeypatch):
+    # As if the process had been killed before it removed them.
+    with monkeypatch.context() as patch:
+        patch.setattr("batchprop.cli.train_command.remove_checkpoints", lambda *_: None)
+        run(*rows, "--out", "m")
+    before = (folder / "m" / "model.skops").read_bytes()
+    assert len(Checkpoints(KEPT).files()) == 2
+    said = run(*rows, "--out", "m", "--resume").stdout
+    assert "The training in m has ended: nothing is left to do." in said
+    assert not (folder / KEPT).exists()
+    assert (folder / "m" / "model.skops").read_bytes() == before
+
+
+def test_resumed_training_replaces_no_file_of_others(rows, folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("batchprop.tabular.fit.history_callback", interrupting(after=2))
+        assert CliRunner().invoke(app, [*rows, "--out", "m"]).exit_code == 130
+    (folder / "m" / "notes.txt").write_text("of somebody")
+    said = run(*rows, "--out", "m", "--resume", code=1).stderr
+    assert "the folder m also holds notes.txt, which no training wrote, and would be replaced" in said
+    (folder / "m" / "notes.txt").unlink()
+    run(*rows, "--out", "m", "--resume")
+
+
+def test_resume_with_force_and_without_checkpoints_trains(rows, folder):
+    run(*rows, "--out", "m", "--seed", "1")
+    run(*rows, "--out", "whole")
+    run(*rows, "--out", "m", "--force", "--resume")
+    assert coefs("m") == coefs("whole")
+
+
+def test_resume_compares_the_columns_of_a_very_wide_table(rows, folder):
+    with dying_after(9), pytest.raises(DiedError):
+        run(*rows, "--out", "m")
+    info = folder / KEPT / "resume.json"
+    saved = json.loads(info.read_text())
+    saved["split"]["drop"] = [f"{'column' * 100}{i}" for i in range(10_000)]
+    info.write_text(json.dumps(saved))
+    said = run(*rows, "--out", "m", "--resume", code=1).stderr
+    assert "--drop was 'column" in said
+    assert "..., and now is " in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize("name", ["checkpoint-000001.safetensors", "resume.json"])
+def test_pipe_in_place_of_a_file_does_not_block(rows, folder, name):
+    (folder / KEPT).mkdir()
+    os.mkfifo(folder / KEPT / name)
+    if name == "resume.json":
+        said = run(*rows, "--out", "m", "--resume", code=1).stderr
+        assert "resume.json exists and is not a file (it is a pipe)" in said
+    else:
+        said = run(*rows, "--out", "m", "--resume", code=1).stderr
+        assert "checkpoint-000001.safetensors is damaged" in said
+        assert "it is a pipe, not a file" in said
+
+
+def test_linked_folder_of_checkpoints_is_refused(rows, folder):
+    (folder / "elsewhere").mkdir()
+    (folder / KEPT).symlink_to("elsewhere")
+    for more in ((), ("--resume",), ("--force",)):
+        said = run(*rows, "--out", "m", *more, code=1).stderr
+        assert "m.checkpoints is a link" in said or "it is a link" in said
+    assert list((folder / "elsewhere").iterdir()) == []
+
+
 def test_resume_does_not_replace_a_complete_model(rows):
     with dying_after(9), pytest.raises(DiedError):
         run(*rows, "--out", "m")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from tests.cli import forks
 
 ALL = os.environ.get("BATCHPROP_KILLS") == "all"
 COUNT = 0 if ALL else 5
@@ -28,7 +31,7 @@ TRAIN = ("train", "t.csv", "--target", "kind", "--out", "m", "--hidden", "2", "-
 
 
 @pytest.fixture
-def work(tmp_path):
+def work(tmp_path, monkeypatch):
     """A folder with a table, and files of others under names that look like ours."""
     work = tmp_path / "work"
     foreign = work / f".m.000000-{2**22 + 1}-00000000.partial"
@@ -37,6 +40,8 @@ def work(tmp_path):
     (work / ".m.notes.partial").write_text("of somebody")
     (work / "m.checkpoints.old").mkdir()
     (tmp_path / "tmp").mkdir()
+    if ALL:
+        monkeypatch.setattr(forks, "SECONDS", 7200)
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.normal(size=(40, 2)), columns=["x", "z"])
     rows.assign(kind=np.where(rows.x > 0, "yes", "no")).to_csv(work / "t.csv", index=False)
@@ -62,6 +67,7 @@ def kill_everywhere(origin, work, words, again, *, streams, engine="numpy", keep
     result = json.loads(done.stdout)
     assert result["wrong"] == []
     assert result["stops"] >= 5
+    sys.stdout.write(f"{result['stops']} points: {words}\n")
 
 
 def some(first, second):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.cli import forks
 from tests.cli.test_kills import ALL
 
 START = f"""
@@ -26,8 +27,10 @@ MODEL = ["m", "m.checkpoints", "m.unsaved"]
 
 
 @pytest.fixture
-def work(tmp_path):
+def work(tmp_path, monkeypatch):
     """A folder with a table of which one row is skipped, and files of others that links lead to."""
+    if ALL:
+        monkeypatch.setattr(forks, "SECONDS", 7200)
     for name in ("work", "tmp", "empty", "victims", "victims/folder"):
         (tmp_path / name).mkdir()
     (tmp_path / "victims" / "file").write_text("precious")

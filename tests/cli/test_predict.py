@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
+import tempfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.files import temporary_name
 from tests.cli.commands import names, run, write
 
 
@@ -146,3 +149,26 @@ def test_input_table_is_never_overwritten(folder, model, frame):
     assert "--out flowers.csv is the table itself: name another file" in result.stderr
     assert data.read_bytes() == before
     assert names(folder) == ["flowers.csv"]
+
+
+def test_copies_of_killed_processes_are_removed(folder, models, monkeypatch):
+    scratch = folder / "tmp"
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    for process in (2**22 + 1, os.getpid()):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda process=process: process)
+            (scratch / temporary_name("batchprop-", "")).mkdir(parents=True)
+    (scratch / "batchprop-notes").mkdir()
+    run("predict", models / "flowers-model", models / "flowers.csv", "--out", "a.csv")
+    left = [name for name in names(scratch) if f"-{os.getpid()}-" not in name]
+    assert (left, len(names(scratch))) == (["batchprop-notes"], 2)
+
+
+def test_linked_models_and_tables_are_read(folder, models):
+    (folder / "m").symlink_to(models / "flowers-model")
+    (folder / "t.csv").symlink_to(models / "flowers.csv")
+    (folder / "copy").mkdir()
+    for path in (models / "flowers-model").iterdir():
+        (folder / "copy" / path.name).symlink_to(path)
+    said = run("predict", models / "flowers-model", models / "flowers.csv").stdout
+    assert run("predict", "m", "t.csv").stdout == run("predict", "copy", "t.csv").stdout == said

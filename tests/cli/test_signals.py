@@ -1,11 +1,13 @@
 """Ctrl-C, SIGTERM and SIGHUP, sent to real processes: kept results, exit codes, and no partial files."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,38 @@ def test_signal_before_the_first_epoch_reports_that_nothing_is_written(origin, f
         running.send_signal(number)
         assert end(running)[::2] == (code, f"batchprop: {word}; nothing was written\n")
     assert names(folder) == ["flowers.csv"]
+
+
+IN_A_TERMINAL = f"""
+terminal = os.open(os.environ["TTY"], os.O_RDWR)  # the first that a session opens controls it
+for number in range(3):
+    os.dup2(terminal, number)
+{START}
+"""
+
+
+def test_end_of_the_terminal_saves_the_model_so_far(origin, folder):
+    data = flowers(folder / "flowers.csv")
+    ours, theirs = pty.openpty()
+    words = ("train", data, "--target", "species", *LONG)
+    with closing(origin.start(words, folder, IN_A_TERMINAL, env={"TTY": os.ttyname(theirs)})) as running:
+        shown = b""
+        while b" loss " not in shown:
+            shown += os.read(ours, 1000)
+        os.close(theirs)
+        os.close(ours)
+        assert running.wait() == 129
+    assert names(folder / "flowers-model") == FILES
+    assert json.loads((folder / "flowers-model" / "settings.json").read_text())["training"]["interrupted"]
+
+
+def test_hangups_after_the_first_signal_do_not_count():
+    with handle_signals():
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+    assert exit_code() == 129
 
 
 # ---- the second signal

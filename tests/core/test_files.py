@@ -313,10 +313,11 @@ def test_folder_that_a_killed_process_was_replacing_is_restored(tmp_path):
     assert (tmp_path / "model" / "file").read_text() == "old"
 
 
-def test_private_folder_removes_those_of_killed_processes(tmp_path):
+def test_private_folders_of_killed_processes_are_removed(tmp_path):
     left = abandoned(tmp_path, "copies-", "")
     left.mkdir()
     (left / "0.parquet").write_text("rows")
+    files.remove_abandoned_folders(tmp_path, "copies-")
     ours = files.make_private_folder(tmp_path, "copies-")
     assert list(tmp_path.iterdir()) == [ours]
     assert ours.stat().st_mode & 0o777 == 0o700

@@ -315,3 +315,34 @@ def test_file_appears_only_when_complete(tmp_path):
     assert out.read_text() == "new"
     with pytest.raises(DataError, match="is a folder: name a file"), atomic_file(tmp_path):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("place", [atomic_file, atomic_folder])
+def test_what_has_come_meanwhile_is_replaced_only_with_force(tmp_path, place):
+    def write(text, during=lambda: None):
+        with place(out) as part:
+            (part / MODEL if part.is_dir() else part).write_text(text)
+            during()
+
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match="out exists: name another"):
+        write("late", during=lambda: write("early"))
+    assert names(tmp_path) == ["out"]
+    assert (out / MODEL if out.is_dir() else out).read_text() == "early"
+
+
+@pytest.mark.parametrize("place", [atomic_file, atomic_folder])
+@pytest.mark.parametrize("force", [False, True])
+def test_link_at_the_path_is_refused(tmp_path, place, force):
+    for name in ("file", "nothing", "folder"):
+        if name == "folder":
+            a_model_in(tmp_path / name)
+        elif name == "file":
+            (tmp_path / name).write_text("precious")
+        link = tmp_path / f"link to {name}"
+        link.symlink_to(tmp_path / name)
+        with pytest.raises(DataError, match=r"link to .* is a"), place(link, force=force):
+            pytest.fail("the block must not run")
+        assert link.is_symlink()
+    assert (tmp_path / "file").read_text() == "precious"
+    assert (tmp_path / "folder" / MODEL).read_text() == "old"

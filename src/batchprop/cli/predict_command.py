@@ -76,6 +76,7 @@ class PredictOptions(NamedTuple):
     @contextmanager
     def predict(self, model: Pipeline, observer: Observer) -> Iterator[Iterator[pd.DataFrame]]:
         """Predict the rows in blocks."""
+        remove_abandoned_copies()
         with (
             self.source.open(self.memory, observer) as table,
             predict_blocks(

@@ -7,6 +7,7 @@ from rich.console import Console
 from batchprop.cli import console as output
 from batchprop.cli.progress import ConsoleObserver
 from batchprop.cli.signals import exit_code
+from batchprop.data.temporary import remove_abandoned_copies
 from batchprop.errors import DataError
 from batchprop.files import file_lock, remove_abandoned, remove_file
 from batchprop.tabular.diagnostics import is_slow
@@ -37,10 +38,11 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     """
     console = output.make_console()
     checkpoints = out.with_name(f"{out.name}.checkpoints")
-    with file_lock(out, parameter="out") as killed:
+    with file_lock(out, parameter="out"):
         remove_abandoned(out)
-        # With --force, a model without checkpoints may be the one that a killed run was to replace.
-        is_old = force and killed is not None and not has_checkpoints(checkpoints, options)
+        remove_abandoned_copies()
+        # With --force, a model without checkpoints may be the one to replace.
+        is_old = force and not has_checkpoints(checkpoints, options)
         if options.resume and not is_old and has_ended(out, checkpoints, options):
             remove_checkpoints(checkpoints, options)
             console.print(f"The training in {out} has ended: nothing is left to do.", soft_wrap=True)

@@ -3,10 +3,19 @@
 import os
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from batchprop.errors import DataError
-from batchprop.files import make_private_folder, remove_folder
+from batchprop.files import make_private_folder, remove_abandoned_folders, remove_folder
+
+_PREFIX = "batchprop-"
+
+
+def remove_abandoned_copies() -> None:
+    """Remove the temporary folders that killed processes left."""
+    with suppress(OSError):
+        remove_abandoned_folders(Path(tempfile.gettempdir()), _PREFIX)
 
 
 class TemporaryDirectory:
@@ -14,7 +23,7 @@ class TemporaryDirectory:
 
     def __init__(self) -> None:
         try:
-            self.path = make_private_folder(Path(tempfile.gettempdir()), "batchprop-")
+            self.path = make_private_folder(Path(tempfile.gettempdir()), _PREFIX)
         except OSError as error:
             raise DataError(
                 f"there is no temporary folder to copy the table to ({error.strerror or error}: "

@@ -295,21 +295,25 @@ def atomic_file(
     if path.is_dir():
         raise DataError(f"{path} is a folder: name a file with `{parameter}`")
     remove_abandoned(path)
-    check_file(path, parameter)
-    if exists(path) and not force:
-        raise DataError(
-            f"the file {path} exists: name another with `{parameter}`, or replace it with force=True"
-        )
+    _check_free_file(path, parameter, force=force)
     with _temporary_sibling(path, "file", parameter) as beside:
         part = beside / path.name
         yield part
         with write_errors(path):
             fsync_path(part)
-            check_file(path, parameter)
+            _check_free_file(path, parameter, force=force)
             with defer_signals():
                 part.replace(path)
                 completed_paths.append(path)
             fsync_path(path.parent)
+
+
+def _check_free_file(path: Path, parameter: str, *, force: bool) -> None:
+    check_file(path, parameter)
+    if exists(path) and not force:
+        raise DataError(
+            f"the file {path} exists: name another with `{parameter}`, or replace it with force=True"
+        )
 
 
 def write_json(content: object, path: Path) -> None:

@@ -22,6 +22,8 @@ from batchprop.tabular.options import SPLIT_OPTIONS, TrainOptions, describe_data
 RESUME_FILE = "resume.json"
 """A file next to the checkpoints: the initial memory budget, which depends on the machine, and the split."""
 
+_MAX_SHOWN = 200
+
 
 def start_or_resume(
     folder: Path | None,
@@ -144,11 +146,10 @@ def _check_split(saved: object, options: TrainOptions, folder: Path) -> None:
 
 
 def _describe(value: object) -> str:
-    return (
-        "not given"
-        if value is None
-        else repr(", ".join(map(str, value)) if isinstance(value, list) else value)
-    )
+    if value is None:
+        return "not given"
+    text = repr(", ".join(map(str, value)) if isinstance(value, list) else value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 @contextmanager
