@@ -49,7 +49,7 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
         bool,
         False,
         "--safe-csv",
-        help="Put an apostrophe before text that a spreadsheet would run: with =, +, -, @, a tab or the end of a "
+        help="Put an apostrophe before text that a spreadsheet would run: =, +, -, @, a tab or the end of a "
         "line at its start. Numbers stay numbers.",
     ),
     option(

@@ -17,6 +17,7 @@ from batchprop.estimators.checkpoints import CheckpointData, Checkpoints
 from batchprop.estimators.early_stopping import ValidationCallback
 from batchprop.estimators.fingerprint import first_difference
 from batchprop.estimators.fit_state import (
+    MAX_REWINDS,
     FitState,
     from_plain,
     join_arrays,
@@ -31,9 +32,6 @@ from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainProgress
-
-MAX_REWINDS = 3
-"""How often a diverging fit rewinds before it gives up."""
 
 _KEY_WORDS = 624
 """The size of the Mersenne Twister's state."""
