@@ -71,6 +71,7 @@ DAMAGE = {
     "rows in no order": lambda A: A.indptr.__setitem__(slice(1, 3), A.indptr[1:3][::-1].copy()),
     "a column that is not there": lambda A: A.indices.__setitem__(3, 10**6),
     "a column before the first": lambda A: A.indices.__setitem__(3, -5),
+    "an end before the rows": lambda A: A.indptr.__setitem__(-1, 0),
     "too few values": lambda A: setattr(A, "data", A.data[:5]),
 }
 

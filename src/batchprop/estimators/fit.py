@@ -28,7 +28,7 @@ from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.privacy import PrivacyPlanLike, batch_rng, redact_epochs, start_private_fit
 from batchprop.estimators.recording import DynamicsRecorder, recording_result
 from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_for_batch_growth
-from batchprop.estimators.threads import limit_blas_threads
+from batchprop.estimators.threads import count_blas_threads, limit_blas_threads
 from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.params import tree_flatten, tree_map, tree_unflatten
@@ -85,7 +85,9 @@ def fit(
     state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
     callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
     with start.lock():
-        manager = CheckpointManager(callback, plan.engine, start, _fingerprint(estimator, plan, start, call))
+        threads = count_blas_threads(plan.engine, net.sizes, plan.batch_size)
+        known = _fingerprint(estimator, plan, start, call)
+        manager = CheckpointManager(callback, plan.engine, start, known, threads)
         with limit_blas_threads(plan.engine, net.sizes, plan.batch_size):
             stopped = _run(estimator, plan, manager, 1 if call.partial else estimator.max_iter)
         state = manager.end(stopped=stopped)
@@ -228,8 +230,8 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
     if estimator.batch_size > n_rows:
         warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
-            f"batch_size={short_repr(estimator.batch_size)} is larger than the {n_rows} rows to train on, and is cut to "
-            f"{n_rows}"
+            f"batch_size={short_repr(estimator.batch_size)} is larger than the {n_rows} rows to train on, "
+            f"and is cut to {n_rows}"
         )
     return min(estimator.batch_size, n_rows)
 

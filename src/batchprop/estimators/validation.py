@@ -163,6 +163,11 @@ def check_sparse(X: Any, name: str) -> Any:
         raise InputError(
             f"{name} is a sparse matrix with wrong indices ({' '.join(str(error).split())}): make it again"
         ) from error
+    # SciPy takes a matrix that ends at 0 for an empty one, and leaves it at that.
+    if (np.diff(again.indptr) < 0).any():
+        raise InputError(
+            f"{name} is a sparse matrix with wrong indices (a row ends before it begins): make it again"
+        )
     return again
 
 
