@@ -554,7 +554,7 @@ def _restore_weightless(y: NDArray[Any], given: Any, weights: NDArray[np.floatin
     restored = np.array(y, dtype=np.result_type(y, np.float32))
     rows = np.flatnonzero(weights == 0)
     with np.errstate(over="ignore"):
-        restored[rows] = np.reshape(np.array(given, dtype=float)[rows], restored[rows].shape)
+        restored[rows] = np.reshape(np.array(to_dense(given), dtype=float)[rows], restored[rows].shape)
     return restored
 
 

@@ -220,7 +220,7 @@ def warn_of_threads(data: CheckpointData, threads: int | None) -> None:
     if saved is not None and threads is not None and saved != threads:
         warn(
             f"this fit was saved with {saved} BLAS threads, and now has {threads}: sums are rounded "
-            "otherwise, so the weights may differ in their last digits from those of a fit that was not interrupted; "
+            "otherwise, so the weights may differ in their last digits from those of an uninterrupted fit; "
             f"OPENBLAS_NUM_THREADS={saved} (MKL_NUM_THREADS) before the start keeps them bit for bit"
         )
 
