@@ -118,7 +118,7 @@ def test_wrong_coordinates_and_targets_are_refused_too(fitted: bp.MLPClassifier)
 def test_sparse_targets_of_a_regressor_may_have_rows_of_weight_0() -> None:
     Y, weights = np.eye(2)[y], (np.arange(40) % 4 > 0).astype(float)
     fits = [
-        bp.MLPRegressor((3,), max_iter=200, tol=1, random_state=0).fit(X, target, weights)
+        bp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=200, tol=1, random_state=0).fit(X, target, weights)
         for target in (Y, sparse.csr_matrix(Y))
     ]
     assert fits[0].loss_curve_ == fits[1].loss_curve_
