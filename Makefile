@@ -83,9 +83,10 @@ bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (1
 crash: $(VENV)/.dev  ## kill commands at every change of a file, and plant links under every name (30 minutes)
 	BATCHPROP_KILLS=all $(PYTEST) tests/cli/test_kills.py tests/cli/test_plants.py
 
-fuzz: $(VENV)/.fuzz  ## search for files that hurt, FUZZ_SECONDS=60 for each kind (Linux)
+fuzz: $(VENV)/.fuzz  ## search for files and arguments that hurt, FUZZ_SECONDS=60 for each kind (Linux)
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for kind in csv parquet model checkpoint walk; do \
 	  echo "== $$kind"; TMPDIR=$$scratch $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
+	@echo '== estimators'; $(BIN)/python -m fuzz.estimators $(FUZZ_SECONDS) $$(date +%s)
 
 bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (15 minutes, 7 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.streamed $(QUICK)

@@ -4,8 +4,8 @@
     python -m benchmarks.shapes 200        200 shapes
 
 Each shape is trained, scored and predicted with. At the end the first shape, whose programs were dropped,
-runs again, and then once more: the difference is what recompiling costs. It fails if the maps or the memory of
-the second half of the run exceed those of its first by a tenth.
+runs again, and then once more: the difference is what recompiling costs. It fails if the maps or the memory
+of the second half of the run exceed those of its first by a tenth.
 """
 
 import sys
@@ -49,10 +49,8 @@ def main(shapes: int) -> int:
             half = int(2 * i > shapes)
             largest[half] = (max(largest[half][0], maps), max(largest[half][1], memory))
             seconds = perf_counter() - start
-            print(
-                f"{i:6,} shapes {len(PROGRAMS):3} programs {maps:7,} maps {memory:7,.0f} MB {seconds:6,.0f} s",
-                flush=True,
-            )
+            held = f"{len(PROGRAMS):3} programs {maps:7,} maps {memory:7,.0f} MB"
+            print(f"{i:5,} shapes {held} {seconds:6,.0f} s", flush=True)
     again, kept = run(3), run(3)
     print(
         f"A shape whose programs were dropped takes {again:.2f} s, one whose programs are kept {kept:.3f} s"

@@ -93,6 +93,21 @@ def format_value(value: Any) -> str:
         return str(value.asm8)
 
 
+def short_repr(value: object, longest: int = 80) -> str:
+    """Return ``repr(value)`` in one line, cut after some characters.
+
+    Example:
+        >>> short_repr(10**5000), short_repr("a" * 100, 10)
+        ('an integer of 16610 bits', "'aaaaaa...")
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        # Python writes integers of up to 4300 digits.
+        return f"an integer of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 def join_truncated(names: Sequence[str], shown: int = 8) -> str:
     """Return the first names, separated by commas, and how many more there are."""
     head = ", ".join(names[:shown])

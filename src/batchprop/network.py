@@ -15,7 +15,7 @@ from array_api_compat import is_array_api_obj
 
 from batchprop.activations import Activation, get_activation
 from batchprop.arrays import Array, namespace
-from batchprop.errors import ParameterError, unknown_option_error
+from batchprop.errors import ParameterError, short_repr, unknown_option_error
 from batchprop.heads import Head, get_head
 from batchprop.params import Layer, Layers
 
@@ -145,6 +145,7 @@ def glorot_uniform(
     """Draw every layer's W and b from U(−r, r), ``r = √(gain / (n_{l-1} + n_l))``."""
     if np.dtype(dtype).kind != "f":
         raise ParameterError(f"dtype={dtype!r} is not allowed: give 'float32' or 'float64'")
+    _check_memory(sizes)
     rng = check_random_state(random_state)
     layers = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
@@ -156,6 +157,19 @@ def glorot_uniform(
         b = rng.uniform(-bound, bound, n_out)
         layers.append(Layer(np.ascontiguousarray(W, dtype=dtype), b.astype(dtype)))
     return tuple(layers)
+
+
+def _check_memory(sizes: Sequence[int]) -> None:
+    """Refuse layers that no memory holds, before NumPy fails on them."""
+    count = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    try:
+        # The system only promises this memory; nothing is written to it.
+        np.empty(count)
+    except (MemoryError, OverflowError, ValueError):
+        raise ParameterError(
+            f"sizes={short_repr(tuple(sizes))} ask for more parameters than this machine has memory for: "
+            "give narrower layers"
+        ) from None
 
 
 def check_random_state(random_state: RandomState) -> np.random.RandomState:

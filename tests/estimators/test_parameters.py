@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import batchprop as bp
-from batchprop.errors import ParameterError
+from batchprop.errors import ParameterError, short_repr
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -89,7 +89,7 @@ def test_parameter_out_of_range_or_of_the_wrong_type_is_refused(
     target: str, name: str, value: Any, allowed: str
 ) -> None:
     model = estimator(target).set_params(**{name: value})
-    with refused(f"{name}={value!r} is not allowed: ", allowed, kind=ParameterError):
+    with refused(f"{name}={short_repr(value)} is not allowed: ", allowed, kind=ParameterError):
         model.fit(*table(target))
     assert not hasattr(model, "coefs_")
 

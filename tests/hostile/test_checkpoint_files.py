@@ -185,3 +185,23 @@ def test_files_that_are_not_checkpoints_are_ignored(tmp_path):
     estimator("single").fit(X, y, checkpoint=bp.Checkpoints(tmp_path, 1), resume=True)
     assert len(list(tmp_path.iterdir())) == 5
     assert not RAN
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "i1", "i8", "u4", "?"])
+@pytest.mark.parametrize("name", ["layers.0.W", "optimizer", "losses", "sizes", "best_layers.1.b"])
+def test_arrays_of_another_type_are_refused(name, dtype, whole, tmp_path):
+    arrays = dict(whole[1].arrays)
+    key = next(key for key in arrays if name in key)
+    if arrays[key].dtype == dtype:
+        pytest.skip("the type of this fit")
+    arrays[key] = arrays[key].astype(dtype)
+    with pytest.raises(CheckpointError, match=r"of another fit|none that a fit has written"):
+        resume_from(tmp_path, serialize(CheckpointData(arrays, whole[1].metadata)))
+
+
+@pytest.mark.parametrize("rewinds", [4, 10**30, 10**400], ids=["4", "30", "400"])
+def test_more_rewinds_than_a_fit_makes_are_refused(rewinds, whole, tmp_path):
+    metadata = copy.deepcopy(dict(whole[1].metadata))
+    metadata["states"]["now"]["rewinds"] = rewinds
+    with pytest.raises(CheckpointError, match="none that a fit has written"):
+        resume_from(tmp_path, serialize(CheckpointData(whole[1].arrays, metadata)))

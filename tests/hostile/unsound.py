@@ -89,3 +89,13 @@ def columns_that_are_a_list(saved, path):
 @refused_with(NO_MODEL)
 def a_target_that_is_a_list(saved, path):
     entry_is(saved, path, "target", node([1, 2]))
+
+
+@refused_with("n_missing")
+def an_indicator_of_a_kind_that_is_not_there(saved, path):
+    entry_is(saved, path, "features", node("some"))
+
+
+@refused_with("missing values of columns that do not exist")
+def an_indicator_of_a_column_before_the_first(saved, path):
+    values_are(saved, path, "features_", lambda _: np.array([-1]))

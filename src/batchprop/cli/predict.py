@@ -63,8 +63,8 @@ cat flowers.csv | batchprop predict flowers-model -
         bool,
         False,
         "--safe-csv",
-        help="Put an apostrophe before text that a spreadsheet would run: with =, +, -, @, a tab or the end "
-        "of a line at its start. Numbers stay numbers.",
+        help="Put an apostrophe before text that a spreadsheet would run: =, +, -, @, a tab or the end of a "
+        "line at its start. Numbers stay numbers.",
     ),
     option(
         "memory",

@@ -16,6 +16,7 @@ from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory
 from batchprop.data.standard_input import STDIN
 from batchprop.data.tables import Table, describe_copy, open_files, open_query
+from batchprop.data.temporary import remove_abandoned_copies
 from batchprop.errors import DataError
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors

@@ -124,13 +124,18 @@ class IterableSource:
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
         """Read a partition in order, some rows at a time."""
         chunks: Any = self.chunks
-        for i, chunk in [(partition, chunks[partition])] if self._indexable else enumerate(chunks):
+        n_chunks, i = len(self._starts) - 1, partition - 1
+        try:
+            numbered = [(partition, chunks[partition])] if self._indexable else enumerate(chunks)
+        except LookupError:
+            numbered = []
+        for i, chunk in numbered:
             X, *others = _validate_chunk(chunk, i)
             y, *weights = (np.asarray(part) for part in others)
             # Named columns keep their names, so that their order can be checked; sparse rows stay sparse.
             X = X if hasattr(X, "shape") else np.asarray(X)
             n = _length(X)
-            if i + 1 >= len(self._starts) or n != self._starts[i + 1] - self._starts[i]:
+            if i >= n_chunks or n != self._starts[i + 1] - self._starts[i]:
                 raise InputError(
                     f"chunk {i} has {n} rows, and had another number when they were counted: give the "
                     "same chunks each time"
@@ -140,6 +145,10 @@ class IterableSource:
                 block_weights = weights[0][block] if weights else None
                 block_X = X.iloc[block] if hasattr(X, "iloc") else X[block]
                 yield RowBlock(self._starts[i] + start, block_X, y[block], block_weights)
+        if i + 1 < (partition + 1 if self._indexable else n_chunks):
+            raise InputError(
+                f"the chunks end after {i + 1}, and {n_chunks} were counted: give the same chunks each time"
+            )
 
 
 class _Reiterable:

@@ -22,6 +22,7 @@ class TemporaryDirectory:
     """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
 
     def __init__(self) -> None:
+        remove_abandoned_copies()
         try:
             self.path = make_private_folder(Path(tempfile.gettempdir()), _PREFIX)
         except OSError as error:

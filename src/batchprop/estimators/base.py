@@ -38,7 +38,7 @@ from batchprop.estimators.datasets import (
     check_streamable,
 )
 from batchprop.estimators.engines import predict_engine
-from batchprop.estimators.fit import fit, fit_callbacks
+from batchprop.estimators.fit import fit, fit_callbacks, only_fit
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.lbfgs import fit_lbfgs
@@ -60,6 +60,7 @@ from batchprop.estimators.validation import (
     check_finite_outputs,
     check_nonzero_weight,
     check_sample_weight,
+    check_sparse,
     clear_errors,
     non_finite_errors,
     weighted_mean,
@@ -164,7 +165,7 @@ class BaseMLP(FitInterface):
         check_recording(self, call)
         X = to_eager(X)  # once: a query need not return its rows in the same order again
         fresh = not is_continuation(self, call)
-        with fit_callbacks(self, resumed=not fresh):
+        with only_fit(self), fit_callbacks(self, resumed=not fresh):
             self._fit_rows(X, y, call, fresh=fresh)
         return self
 
@@ -256,6 +257,7 @@ class BaseMLP(FitInterface):
         self, X: Any, y: Any, *, reset: bool, weights: NDArray[np.floating] | None = None
     ) -> tuple[Any, Any]:
         options = {"multi_output": True, **self._y_options}
+        X, y = check_sparse(X, "X"), check_sparse(y, "y")
         check_kinds(X, "X")
         check_kinds(y, "y")
         with clear_errors(X=X, y=y):
@@ -380,7 +382,7 @@ class BaseMLP(FitInterface):
 
     def _validate_inputs(self, X: Any) -> Any:
         check_is_fitted(self)
-        X = to_eager(X)
+        X = check_sparse(to_eager(X), "X")
         check_kinds(X, "X")
         with clear_errors(X=X):
             return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
@@ -552,7 +554,7 @@ def _restore_weightless(y: NDArray[Any], given: Any, weights: NDArray[np.floatin
     restored = np.array(y, dtype=np.result_type(y, np.float32))
     rows = np.flatnonzero(weights == 0)
     with np.errstate(over="ignore"):
-        restored[rows] = np.reshape(np.array(given, dtype=float)[rows], restored[rows].shape)
+        restored[rows] = np.reshape(np.array(to_dense(given), dtype=float)[rows], restored[rows].shape)
     return restored
 
 

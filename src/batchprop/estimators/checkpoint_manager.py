@@ -17,6 +17,7 @@ from batchprop.estimators.checkpoints import CheckpointData, Checkpoints
 from batchprop.estimators.early_stopping import ValidationCallback
 from batchprop.estimators.fingerprint import first_difference
 from batchprop.estimators.fit_state import (
+    MAX_REWINDS,
     FitState,
     from_plain,
     join_arrays,
@@ -31,9 +32,6 @@ from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainProgress
-
-MAX_REWINDS = 3
-"""How often a diverging fit rewinds before it gives up."""
 
 _KEY_WORDS = 624
 """The size of the Mersenne Twister's state."""
@@ -150,7 +148,11 @@ def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
 
 
 def to_checkpoint(
-    states: Mapping[str, FitState], start: FitStart, rows_seen: int, fingerprint: Mapping[str, Any]
+    states: Mapping[str, FitState],
+    start: FitStart,
+    rows_seen: int,
+    fingerprint: Mapping[str, Any],
+    threads: int | None = None,
 ) -> CheckpointData:
     """Return the content of a fit's checkpoint.
 
@@ -159,8 +161,10 @@ def to_checkpoint(
         start: how it started.
         rows_seen: by earlier fits.
         fingerprint: see ``fingerprint.fingerprint``.
+        threads: of BLAS, or None.
     """
     plain = {
+        "threads": threads,
         "fingerprint": fingerprint,
         "rows_seen": rows_seen,
         "rng": start.rng_state,
@@ -206,6 +210,19 @@ def saved_rows_seen(data: CheckpointData) -> int:
     """Return how many rows earlier fits had seen."""
     with checkpoint_errors():
         return read_count(data.metadata["rows_seen"])
+
+
+def warn_of_threads(data: CheckpointData, threads: int | None) -> None:
+    """Warn where a fit resumes with another number of BLAS threads than it was saved with."""
+    with checkpoint_errors():
+        saved = data.metadata.get("threads")
+        saved = None if saved is None else read_count(saved)
+    if saved is not None and threads is not None and saved != threads:
+        warn(
+            f"this fit was saved with {saved} BLAS threads, and now has {threads}: sums are rounded "
+            "otherwise, so the weights may differ in their last digits from those of an uninterrupted fit; "
+            f"OPENBLAS_NUM_THREADS={saved} (MKL_NUM_THREADS) before the start keeps them bit for bit"
+        )
 
 
 def saved_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
@@ -297,6 +314,7 @@ class CheckpointManager:
         engine: runs the fit.
         start: how it started.
         fingerprint: see ``fingerprint.fingerprint``; compared only if there are checkpoints.
+        threads: of BLAS, or None.
 
     Attributes:
         state: the current state of the fit.
@@ -311,13 +329,16 @@ class CheckpointManager:
         engine: Engine,
         start: FitStart,
         fingerprint: Mapping[str, Any],
+        threads: int | None = None,
     ) -> None:
         self.callback, self.engine, self.start = callback, engine, start
         self._fingerprint, self._rows_seen = fingerprint, callback.state.rows_seen
+        self._threads = threads
         self._may_rewind = callback.estimator.on_divergence == "rewind"
         self.state = self._best = replace(callback.state, rng_state=engine.rng_state())
         if start.resumed is not None:
             check_fingerprint(start.resumed, fingerprint)
+            warn_of_threads(start.resumed, threads)
             states = from_checkpoint(start.resumed, self.state)
             with checkpoint_errors():
                 self._go_to(states["now"])
@@ -401,5 +422,5 @@ class CheckpointManager:
 
     def _save(self, checkpoints: Checkpoints) -> None:
         states = {"now": self.state, **({"best": self._best} if self._may_rewind else {})}
-        data = to_checkpoint(states, self.start, self._rows_seen, self._fingerprint)
+        data = to_checkpoint(states, self.start, self._rows_seen, self._fingerprint, self._threads)
         checkpoints.write(data, self.state.progress.epochs)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import BatchSampler, GrowingBatchSampler
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
-from batchprop.errors import DivergedError, warn
+from batchprop.errors import BatchpropError, DivergedError, short_repr, warn
 from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart
 from batchprop.estimators.datasets import ArrayDataset, TrainingRows, unscaled_remedy
 from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
@@ -26,7 +28,7 @@ from batchprop.estimators.parameters import AUTO_BATCH, FIRST_BATCH
 from batchprop.estimators.privacy import PrivacyPlanLike, batch_rng, redact_epochs, start_private_fit
 from batchprop.estimators.recording import DynamicsRecorder, recording_result
 from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_for_batch_growth
-from batchprop.estimators.threads import limit_blas_threads
+from batchprop.estimators.threads import count_blas_threads, limit_blas_threads
 from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.params import tree_flatten, tree_map, tree_unflatten
@@ -83,7 +85,9 @@ def fit(
     state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
     callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
     with start.lock():
-        manager = CheckpointManager(callback, plan.engine, start, _fingerprint(estimator, plan, start, call))
+        threads = count_blas_threads(plan.engine, net.sizes, plan.batch_size)
+        known = _fingerprint(estimator, plan, start, call)
+        manager = CheckpointManager(callback, plan.engine, start, known, threads)
         with limit_blas_threads(plan.engine, net.sizes, plan.batch_size):
             stopped = _run(estimator, plan, manager, 1 if call.partial else estimator.max_iter)
         state = manager.end(stopped=stopped)
@@ -148,7 +152,7 @@ def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_e
         return True
     order = plan.rng.get_state()
     while True:
-        n_left = max(n_epochs - manager.state.progress.epochs, 0)
+        n_left = min(max(n_epochs - manager.state.progress.epochs, 0), sys.maxsize)
         epochs = islice(_epochs(estimator, plan, manager), n_left)
         try:
             with redact_epochs(estimator, plan.private, epochs) as shown:
@@ -226,8 +230,8 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
     if estimator.batch_size > n_rows:
         warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
-            f"batch_size={estimator.batch_size} is larger than the {n_rows} rows to train on, and is cut to "
-            f"{n_rows}"
+            f"batch_size={short_repr(estimator.batch_size)} is larger than the {n_rows} rows to train on, "
+            f"and is cut to {n_rows}"
         )
     return min(estimator.batch_size, n_rows)
 
@@ -260,6 +264,33 @@ def _rng_seed(estimator: FitInterface, config: TrainConfig, rng: np.random.Rando
         return [int(word) for word in np.random.SeedSequence().generate_state(8)]
     # The rows seen so far are part of the seed, so that each call of partial_fit drops other units.
     return [rng.randint(2**31 - 1), estimator.t_]
+
+
+_FITS: dict[int, tuple[int, object]] = {}
+"""The fits in progress: the thread of each, and a token, by the ``id`` of the estimator."""
+
+
+@contextmanager
+def only_fit(estimator: object) -> Iterator[None]:
+    """Refuse, in the block, to fit an estimator that another thread is fitting: their results would mix.
+
+    Raises:
+        BatchpropError: another thread is fitting it.
+    """
+    # One step for the interpreter, so that no lock is needed, which a fork might copy while it is held.
+    this = (get_ident(), object())
+    first = _FITS.setdefault(id(estimator), this)
+    if first[0] != this[0]:
+        raise BatchpropError(
+            f"this {type(estimator).__name__} is being fitted in another thread: fit a clone of it "
+            "(sklearn.base.clone) in each thread, or one after the other"
+        )
+    try:
+        yield
+    finally:
+        # A callback may fit again in the same thread, within the first fit.
+        if first is this:
+            del _FITS[id(estimator)]
 
 
 @contextmanager

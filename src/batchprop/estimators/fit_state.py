@@ -23,6 +23,9 @@ from batchprop.estimators.interface import FitInterface
 from batchprop.params import Layers, tree_flatten
 from batchprop.training import TrainProgress, TrainState
 
+MAX_REWINDS = 3
+"""How often a diverging fit rewinds before it gives up."""
+
 
 class History(NamedTuple):
     """The curves of an estimator, a number for each epoch, including those of the fits that it continues.
@@ -234,6 +237,10 @@ def from_plain(plain: Any, template: FitState) -> FitState:
     if state.progress.losses.shape != state.progress.sizes.shape:
         raise ValueError("losses and sizes of the batches do not match")
     optional = ("best_score", "plateau_rate")
+    if state.rewinds > MAX_REWINDS:
+        raise ValueError(
+            f"it was rewound {state.rewinds:.3g} times, and no fit is more than {MAX_REWINDS} times"
+        )
     if any((getattr(state, name) is None) != (getattr(template, name) is None) for name in optional):
         raise ValueError("it stops, or slows down, by another rule")
     return state
@@ -276,17 +283,19 @@ def _read_like(template: Any, plain: Any, path: str) -> Any:
         pairs = zip(template, plain, strict=True)
         return tuple(_read_like(part, entry, f"{path}.{i}") for i, (part, entry) in enumerate(pairs))
     array, wanted = np.asarray(plain), np.asarray(template)
-    if array.shape != wanted.shape or array.dtype.kind != wanted.dtype.kind:
+    # A counter may come back from a compiled step as an array of fewer bits.
+    is_array = isinstance(template, np.ndarray)
+    same = array.dtype == wanted.dtype if is_array else array.dtype.kind == wanted.dtype.kind
+    if array.shape != wanted.shape or not same:
         actual = "is missing" if plain is None else f"has shape {array.shape} and type {array.dtype}"
         raise CheckpointError(
             f"the checkpoint is of another fit: its {path} {actual}, not {wanted.shape} and {wanted.dtype}"
         )
-    # A compiled step returns its counter as an array.
-    return array if isinstance(template, np.ndarray) else _READERS[type(template)](array.item())
+    return array if is_array else _READERS[type(template)](array.item())
 
 
 def _read_vector(plain: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if not isinstance(plain, np.ndarray) or plain.ndim != 1 or plain.dtype.kind != dtype.kind:
+    if not isinstance(plain, np.ndarray) or plain.ndim != 1 or plain.dtype != dtype:
         raise TypeError(f"{plain!r:.40} is no vector of {dtype}")
     return plain
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.data.frames import read_native
-from batchprop.errors import InputError, InputTypeError, join_truncated
+from batchprop.errors import InputError, InputTypeError, join_truncated, short_repr
 
 _DATES = (date, time, timedelta, np.datetime64, np.timedelta64)
 _SCALARS = (Number, np.bool_, str, bytes, type(None))
@@ -100,7 +100,8 @@ def _check_objects(array: NDArray[Any], name: str, index: int | None, label: str
             what = "number or label" if is_target else "number"
             sentence = f"{_NOT_A_NUMBER} {type(value).__name__!r}: " if name.startswith("X") else ""
             raise InputTypeError(
-                f"{sentence}{name} holds {value!r:.60} in {where}, which is no {what}: {_object_remedy(name)}"
+                f"{sentence}{name} holds {short_repr(value, 60)} in {where}, which is no {what}: "
+                f"{_object_remedy(name)}"
             )
         # None and NaN in X are left to scikit-learn's check, which takes them for one.
         if isinstance(value, gaps) and (not isinstance(value, float) or math.isnan(value)):

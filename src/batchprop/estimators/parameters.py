@@ -15,7 +15,7 @@ from sklearn.metrics import get_scorer_names
 
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.engines.auto import ENGINES, PRECISIONS
-from batchprop.errors import ParameterError
+from batchprop.errors import ParameterError, short_repr
 
 AUTO_BATCH = 200
 """Rows in a batch with ``batch_size="auto"``, if there are so many."""
@@ -204,9 +204,10 @@ def check_parameters(estimator: BaseEstimator, rules: Mapping[str, Constraint]) 
     for name, rule in rules.items():
         if rule.is_valid(values[name]):
             continue
-        near = get_close_matches(str(values[name]), rule.names, n=1)
+        shown = short_repr(values[name])
+        near = get_close_matches(shown.strip("'"), rule.names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ParameterError(f"{name}={values[name]!r} is not allowed: give {rule.allowed}{hint}")
+        raise ParameterError(f"{name}={shown} is not allowed: give {rule.allowed}{hint}")
 
 
 def hidden_layer_widths(hidden_layer_sizes: int | Iterable[int]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from batchprop.errors import InputError
+from batchprop.errors import InputError, short_repr
 from batchprop.heads import Head, log_sigmoid, log_softmax, sigmoid_cross_entropy, softmax, softmax_groups
 
 BINARY, MULTICLASS = "binary", "multiclass"
@@ -238,7 +238,7 @@ def _unique_labels(values: Any, where: str) -> NDArray[Any]:
     labels: NDArray[Any] = np.unique(values)
     if len(labels) < 2:
         raise InputError(
-            f"{where} holds one class only ({labels.tolist()}): "
+            f"{where} holds one class only ({short_repr(labels.tolist())}): "
             "a classifier needs rows of at least two classes"
         )
     return labels

@@ -33,6 +33,16 @@ def use_single_thread(sizes: Sequence[int], batch_size: int) -> bool:
     return largest <= SINGLE_THREAD_MAX_FLOPS or _in_parallel_worker()
 
 
+def count_blas_threads(engine: Engine, sizes: Sequence[int], batch_size: int) -> int | None:
+    """Return the threads of BLAS that a fit has, on which the rounding of its sums depends; None on JAX."""
+    if engine.name != "numpy":
+        return None
+    if use_single_thread(sizes, batch_size):
+        return 1
+    libraries = _BLAS.select(user_api="blas").lib_controllers
+    return max((int(library.num_threads) for library in libraries), default=None)
+
+
 def _in_parallel_worker() -> bool:
     # Worker processes of joblib's default kind find their share of the cores in the environment.
     return get_active_backend()[0].nesting_level > 0 and "OMP_NUM_THREADS" not in os.environ

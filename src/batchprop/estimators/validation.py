@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
@@ -126,6 +127,48 @@ def check_sample_weight(
     if require_positive:
         check_nonzero_weight(weights, "row", name)
     return weights
+
+
+def check_sparse(X: Any, name: str) -> Any:
+    """Return a matrix of SciPy's whose indices are checked, and anything else as it is.
+
+    SciPy trusts the indices of a matrix that was changed after it was made, and reads or writes beyond it.
+
+    Args:
+        X: of any type.
+        name: of the argument, in errors.
+
+    Raises:
+        InputError: an index of a sparse matrix points out of it.
+
+    Example:
+        >>> from scipy.sparse import csr_array
+        >>> X = csr_array(np.eye(2))
+        >>> X.indices[0] = 5
+        >>> check_sparse(X, "X")
+        Traceback (most recent call last):
+        batchprop.errors.InputError: X is a sparse matrix with wrong indices (...): ...
+    """
+    if not issparse(X):
+        return X
+    try:
+        if X.format == "coo":
+            return type(X)((X.data, X.coords), shape=X.shape)
+        if X.format not in {"csr", "csc", "bsr"}:
+            return check_sparse(X.tocsr(), name)
+        # Another matrix over the same arrays: the check trims what is beyond the last row.
+        again = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+        again.check_format(full_check=True)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InputError(
+            f"{name} is a sparse matrix with wrong indices ({' '.join(str(error).split())}): make it again"
+        ) from error
+    # SciPy takes a matrix that ends at 0 for an empty one, and leaves it at that.
+    if (np.diff(again.indptr) < 0).any():
+        raise InputError(
+            f"{name} is a sparse matrix with wrong indices (a row ends before it begins): make it again"
+        )
+    return again
 
 
 def describe_unresolved(outputs: NDArray[np.floating]) -> tuple[int, str] | None:

@@ -139,7 +139,8 @@ def _check_pipeline(model: object, path: Path) -> None:
     """Check that the object is a complete model; known types alone are not enough."""
     try:
         validate_model(model)
-    except (*_LOAD_ERRORS, NotFittedError) as error:
+    # scikit-learn's code over altered parts may fail in any way.
+    except Exception as error:
         raise ModelError(
             f"{path} holds a {type(model).__name__} that is no model as `batchprop train` writes it "
             f"({_reason(error)}): name the folder of a model that it wrote, or train it again"

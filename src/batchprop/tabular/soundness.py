@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.impute import MissingIndicator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -79,6 +80,8 @@ def _check_part(part: BaseEstimator) -> None:
             raise ValueError(f"{name} of its {type(part).__name__} is not finite")
     if isinstance(part, OneHotEncoder) and hasattr(part, "categories_"):
         _check_categories(part)
+    if isinstance(part, MissingIndicator) and hasattr(part, "features_"):
+        _check_indicated(part)
 
 
 def _is_unsound(value: Any) -> bool:
@@ -96,6 +99,14 @@ def _check_categories(part: OneHotEncoder) -> None:
             raise ValueError("its categories and their places differ in number")
         if len(places) and not 0 <= places.min() <= places.max() < width:
             raise ValueError("its categories have places that do not exist")
+
+
+def _check_indicated(part: MissingIndicator) -> None:
+    """Refuse columns to mark missing values of that do not exist, which NumPy would count from the end."""
+    features = np.asarray(part.features_)
+    known = range(part.n_features_in_)
+    if features.dtype.kind != "i" or features.ndim != 1 or not set(features.tolist()) <= set(known):
+        raise ValueError("it marks missing values of columns that do not exist")
 
 
 def _check_network(network: Any) -> None:
