@@ -114,6 +114,8 @@ def open_file(path: Path, *, append: bool = False, follow: bool = False) -> Bina
 
 
 def _require_regular(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if kind := _KINDS.get(stat.S_IFMT(status.st_mode), ""):
         raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
 
