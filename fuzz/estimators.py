@@ -29,19 +29,20 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 import batchprop as bp
 from batchprop.errors import BatchpropError
 
-NUMBERS = [0, 1, -1, 2, 0.5, 1e-3, 1e-300, 1e300, np.nan, np.inf, -np.inf, 10**30, 10**400, True, None,
-           "x", "",
-           (), [1], np.float32(0.1), np.int8(3), np.array(0.1), np.array([0.1]), Fraction(1, 3),
-           Decimal("0.1"),
-           1j, object, "1"]  # fmt: skip
-NAMES = [None, "", "x", 1, True, "adam", "sgd", "lbfgs", "adamw", "relu", "logistic", "tanh", "identity",
-         "constant", "adaptive", "invscaling", "cosine", "one_cycle", "warmup_cosine", "full", "noise",
-         "auto",
-         "error", "rewind", "balanced", "loss", "accuracy", "r2", b"adam", np.str_("sgd"),
-         ["relu"]]  # fmt: skip
-SIZES = [(), (3,), [3, 2], 3, np.array([2, 2]), (0,), (-1,), (2.5,), ("3",), (True,), None, "3",
-         (10**30,), [[2]],
-         range(2, 4), np.int64(3), (np.int8(3),)]  # fmt: skip
+NUMBERS = [
+    0, 1, -1, 2, 0.5, 1e-3, 1e-300, 1e300, np.nan, np.inf, -np.inf, 10**30, 10**400, True, None, "x", "", (),
+    [1], np.float32(0.1), np.int8(3), np.array(0.1), np.array([0.1]), Fraction(1, 3), Decimal("0.1"), 1j, object,
+    "1",
+]  # fmt: skip
+NAMES = [
+    None, "", "x", 1, True, "adam", "sgd", "lbfgs", "adamw", "relu", "logistic", "tanh", "identity", "constant",
+    "adaptive", "invscaling", "cosine", "one_cycle", "warmup_cosine", "full", "noise", "auto", "error", "rewind",
+    "balanced", "loss", "accuracy", "r2", b"adam", np.str_("sgd"), ["relu"],
+]  # fmt: skip
+SIZES = [
+    (), (3,), [3, 2], 3, np.array([2, 2]), (0,), (-1,), (2.5,), ("3",), (True,), None, "3", (10**30,), [[2]],
+    range(2, 4), np.int64(3), (np.int8(3),),
+]  # fmt: skip
 FLAGS = [True, False, 0, 1, None, "x", np.bool_(1), 2.0]
 
 VALUES: dict[str, list[Any]] = {
@@ -65,14 +66,15 @@ VALUES: dict[str, list[Any]] = {
     "random_state": [0, 1, None, -1, 2**32, "x", np.random.RandomState(0), np.random.default_rng(0), 1.5],
     "dropout": [0.5, (0.5,), (0.1, 0.2), *NUMBERS],
 }
-LABELS = [["a", "b"], [0, 1], [True, False], [0.5, 1.5], ["a", 1], [None, "a"], [1, np.nan], [b"a",
-          b"b"],
-          [10**30, 1], [2**63, 0], [(1,), (2,)], [0.0, 1.0], ["", " "], ["a"], [1, 2, 3], [-1, 1],
-          [np.inf, 0],
-          [Decimal(1), Decimal(2)], [pd.Timestamp("2020"), pd.NaT], [1j, 2]]  # fmt: skip
-CELLS = [np.nan, np.inf, -np.inf, 1e300, 1e-300, 1e38, 10**30, None, "x", "1", True, 1j,
-         Decimal("1.5"), b"1", [],
-         pd.NaT, np.datetime64("2020")]  # fmt: skip
+LABELS: list[list[Any]] = [
+    ["a", "b"], [0, 1], [True, False], [0.5, 1.5], ["a", 1], [None, "a"], [1, np.nan], [b"a", b"b"],
+    [10**30, 1], [2**63, 0], [(1,), (2,)], [0.0, 1.0], ["", " "], ["a"], [1, 2, 3], [-1, 1], [np.inf, 0],
+    [Decimal(1), Decimal(2)], [pd.Timestamp("2020"), pd.NaT], [1j, 2],
+]  # fmt: skip
+CELLS: list[Any] = [
+    np.nan, np.inf, -np.inf, 1e300, 1e-300, 1e38, 10**30, None, "x", "1", True, 1j, Decimal("1.5"), b"1", [],
+    pd.NaT, np.datetime64("2020"),
+]  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -141,7 +143,8 @@ def draw_matrix(rng: random.Random, n: int, k: int) -> Any:
 
 def as_sparse(kind: str, X: Any) -> Any:
     """Return a sparse matrix of a kind."""
-    return sparse.csr_matrix(X.astype(float)).asformat(kind)
+    matrix: Any = sparse.csr_matrix(X.astype(float))
+    return matrix.asformat(kind)
 
 
 def damage(rng: random.Random, X: Any) -> Any:
@@ -168,7 +171,8 @@ def draw_target(rng: random.Random, n: int, *, is_classifier: bool) -> Any:
         array[:] = values
         return array
 
-    shapes: list[Callable[[Any], Any]] = [np.array, np.array, list, tuple, pd.Series, as_objects] * 3 + [
+    plain: list[Callable[[Any], Any]] = [np.array, np.array, list, tuple, pd.Series, as_objects]
+    shapes: list[Callable[[Any], Any]] = [*plain * 3,
         lambda y: np.array(y)[:, None], lambda y: np.column_stack([y, y]),
         lambda y: pd.Series(y).convert_dtypes(),
         lambda y: pd.Series(y).astype("category"), lambda y: np.array(y)[None], lambda _: None,
