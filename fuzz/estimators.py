@@ -31,13 +31,13 @@ from batchprop.errors import BatchpropError
 
 NUMBERS = [
     0, 1, -1, 2, 0.5, 1e-3, 1e-300, 1e300, np.nan, np.inf, -np.inf, 10**30, 10**400, True, None, "x", "", (),
-    [1], np.float32(0.1), np.int8(3), np.array(0.1), np.array([0.1]), Fraction(1, 3), Decimal("0.1"), 1j, object,
-    "1",
+    [1], np.float32(0.1), np.int8(3), np.array(0.1), np.array([0.1]), Fraction(1, 3), Decimal("0.1"), 1j,
+    object, "1",
 ]  # fmt: skip
 NAMES = [
-    None, "", "x", 1, True, "adam", "sgd", "lbfgs", "adamw", "relu", "logistic", "tanh", "identity", "constant",
-    "adaptive", "invscaling", "cosine", "one_cycle", "warmup_cosine", "full", "noise", "auto", "error", "rewind",
-    "balanced", "loss", "accuracy", "r2", b"adam", np.str_("sgd"), ["relu"],
+    None, "", "x", 1, True, "adam", "sgd", "lbfgs", "adamw", "relu", "logistic", "tanh", "identity",
+    "constant", "adaptive", "invscaling", "cosine", "one_cycle", "warmup_cosine", "full", "noise", "auto",
+    "error", "rewind", "balanced", "loss", "accuracy", "r2", b"adam", np.str_("sgd"), ["relu"],
 ]  # fmt: skip
 SIZES = [
     (), (3,), [3, 2], 3, np.array([2, 2]), (0,), (-1,), (2.5,), ("3",), (True,), None, "3", (10**30,), [[2]],
@@ -122,19 +122,30 @@ def draw_matrix(rng: random.Random, n: int, k: int) -> Any:
             if rng.random() < 0.5:
                 X = X.astype(object)
             X[rng.randrange(n), rng.randrange(k)] = rng.choice(CELLS)
-    shapes: list[Callable[[Any], Any]] = [lambda X: X] * 6 + [
-        lambda X: X.tolist(), lambda X: tuple(map(tuple, X)), pd.DataFrame, np.asfortranarray,
+    shapes: list[Callable[[Any], Any]] = [
+        *[lambda X: X] * 6,
+        lambda X: X.tolist(),
+        lambda X: tuple(map(tuple, X)),
+        lambda X: X.ravel().tolist(),
+        lambda X: [*X[:-1].tolist(), [1.0]],
+        lambda X: {"X": X},
         lambda X: X[::-1],
-        lambda X: pd.DataFrame(X, columns=[f"c{i}" for i in range(k)]).convert_dtypes(), lambda X: X[:,
-        :1][:, 0],
-        lambda X: X[None], np.matrix, np.ma.masked_array, iter, lambda _: None, lambda _: "X",
-        lambda _: 3,
-        lambda X: X.ravel().tolist(), lambda X: [*X[:-1].tolist(), [1.0]], lambda X: {"X": X},
+        lambda X: X[:, 0],
+        lambda X: X[None],
+        lambda X: pd.DataFrame(X, columns=[f"c{i}" for i in range(k)]).convert_dtypes(),
+        pd.DataFrame,
+        np.asfortranarray,
+        np.matrix,
+        np.ma.masked_array,
+        iter,
         *[partial(as_sparse, kind) for kind in ("csr", "csc", "coo", "lil", "dok", "dia", "bsr")],
         lambda X: damage(rng, sparse.csr_array(X.astype(float))),
         lambda X: sparse.csr_matrix(X.astype(np.int8)),
         lambda X: sparse.csr_matrix(X.astype(bool)),
-    ]  # fmt: skip
+        lambda _: None,
+        lambda _: "X",
+        lambda _: 3,
+    ]
     try:
         return rng.choice(shapes)(X)
     except (TypeError, ValueError, IndexError, OverflowError, NotImplementedError):
@@ -172,17 +183,25 @@ def draw_target(rng: random.Random, n: int, *, is_classifier: bool) -> Any:
         return array
 
     plain: list[Callable[[Any], Any]] = [np.array, np.array, list, tuple, pd.Series, as_objects]
-    shapes: list[Callable[[Any], Any]] = [*plain * 3,
-        lambda y: np.array(y)[:, None], lambda y: np.column_stack([y, y]),
-        lambda y: pd.Series(y).convert_dtypes(),
-        lambda y: pd.Series(y).astype("category"), lambda y: np.array(y)[None], lambda _: None,
-        lambda _: "y",
-        lambda y: sparse.csr_matrix(np.eye(2)[np.arange(len(y)) % 2]),
-        lambda y: np.eye(3, dtype=int)[np.arange(len(y)) % 3],
-        lambda y: pd.DataFrame({"a": y, "b": y}), lambda y: np.array(y).astype("f2"), pd.Index, iter,
-        lambda y: np.ones((len(y), 0)), lambda y: np.array(y, dtype=str),
+    shapes: list[Callable[[Any], Any]] = [
+        *plain * 3,
+        lambda y: np.array(y)[:, None],
+        lambda y: np.array(y)[None],
+        lambda y: np.array(y).astype("f2"),
+        lambda y: np.array(y, dtype=str),
         lambda y: np.array(y, dtype=bytes),
-    ]  # fmt: skip
+        lambda y: np.column_stack([y, y]),
+        lambda y: np.eye(3, dtype=int)[np.arange(len(y)) % 3],
+        lambda y: sparse.csr_matrix(np.eye(2)[np.arange(len(y)) % 2]),
+        lambda y: np.ones((len(y), 0)),
+        lambda y: pd.Series(y).convert_dtypes(),
+        lambda y: pd.Series(y).astype("category"),
+        lambda y: pd.DataFrame({"a": y, "b": y}),
+        pd.Index,
+        iter,
+        lambda _: None,
+        lambda _: "y",
+    ]
     try:
         return rng.choice(shapes)(values)
     except (TypeError, ValueError, OverflowError, IndexError, AttributeError, NotImplementedError):
@@ -191,12 +210,11 @@ def draw_target(rng: random.Random, n: int, *, is_classifier: bool) -> Any:
 
 def draw_weights(rng: random.Random, n: int) -> Any:
     """Draw weights, mostly none."""
-    weights: list[Any] = [1.0, 0, -1, np.nan, np.inf, "x", 1e300, 1e-320, [1.0] * n, [0.0] * n,
-        [1.0] * (n + 1), (),
+    weights: list[Any] = [
+        1.0, 0, -1, np.nan, np.inf, "x", 1e300, 1e-320, [1.0] * n, [0.0] * n, [1.0] * (n + 1), (),
         [float(i % 2) for i in range(n)], np.ones((n, 1)), np.ones(n, "f2"), [None] * n, ["1"] * n,
-        [True] * n,
-        pd.Series(np.arange(n)), [1e308] * n, [5e-324] * n, np.full(n, np.inf),
-        [10**30] * n]  # fmt: skip
+        [True] * n, pd.Series(np.arange(n)), [1e308] * n, [5e-324] * n, np.full(n, np.inf), [10**30] * n,
+    ]  # fmt: skip
     return None if rng.random() < 0.75 else rng.choice(weights)
 
 
