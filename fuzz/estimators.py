@@ -29,19 +29,20 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 import batchprop as bp
 from batchprop.errors import BatchpropError
 
-NUMBERS = [0, 1, -1, 2, 0.5, 1e-3, 1e-300, 1e300, np.nan, np.inf, -np.inf, 10**30, 10**400, True, None,
-           "x", "",
-           (), [1], np.float32(0.1), np.int8(3), np.array(0.1), np.array([0.1]), Fraction(1, 3),
-           Decimal("0.1"),
-           1j, object, "1"]  # fmt: skip
-NAMES = [None, "", "x", 1, True, "adam", "sgd", "lbfgs", "adamw", "relu", "logistic", "tanh", "identity",
-         "constant", "adaptive", "invscaling", "cosine", "one_cycle", "warmup_cosine", "full", "noise",
-         "auto",
-         "error", "rewind", "balanced", "loss", "accuracy", "r2", b"adam", np.str_("sgd"),
-         ["relu"]]  # fmt: skip
-SIZES = [(), (3,), [3, 2], 3, np.array([2, 2]), (0,), (-1,), (2.5,), ("3",), (True,), None, "3",
-         (10**30,), [[2]],
-         range(2, 4), np.int64(3), (np.int8(3),)]  # fmt: skip
+NUMBERS = [
+    0, 1, -1, 2, 0.5, 1e-3, 1e-300, 1e300, np.nan, np.inf, -np.inf, 10**30, 10**400, True, None, "x", "", (),
+    [1], np.float32(0.1), np.int8(3), np.array(0.1), np.array([0.1]), Fraction(1, 3), Decimal("0.1"), 1j,
+    object, "1",
+]  # fmt: skip
+NAMES = [
+    None, "", "x", 1, True, "adam", "sgd", "lbfgs", "adamw", "relu", "logistic", "tanh", "identity",
+    "constant", "adaptive", "invscaling", "cosine", "one_cycle", "warmup_cosine", "full", "noise", "auto",
+    "error", "rewind", "balanced", "loss", "accuracy", "r2", b"adam", np.str_("sgd"), ["relu"],
+]  # fmt: skip
+SIZES = [
+    (), (3,), [3, 2], 3, np.array([2, 2]), (0,), (-1,), (2.5,), ("3",), (True,), None, "3", (10**30,), [[2]],
+    range(2, 4), np.int64(3), (np.int8(3),),
+]  # fmt: skip
 FLAGS = [True, False, 0, 1, None, "x", np.bool_(1), 2.0]
 
 VALUES: dict[str, list[Any]] = {
@@ -65,14 +66,15 @@ VALUES: dict[str, list[Any]] = {
     "random_state": [0, 1, None, -1, 2**32, "x", np.random.RandomState(0), np.random.default_rng(0), 1.5],
     "dropout": [0.5, (0.5,), (0.1, 0.2), *NUMBERS],
 }
-LABELS = [["a", "b"], [0, 1], [True, False], [0.5, 1.5], ["a", 1], [None, "a"], [1, np.nan], [b"a",
-          b"b"],
-          [10**30, 1], [2**63, 0], [(1,), (2,)], [0.0, 1.0], ["", " "], ["a"], [1, 2, 3], [-1, 1],
-          [np.inf, 0],
-          [Decimal(1), Decimal(2)], [pd.Timestamp("2020"), pd.NaT], [1j, 2]]  # fmt: skip
-CELLS = [np.nan, np.inf, -np.inf, 1e300, 1e-300, 1e38, 10**30, None, "x", "1", True, 1j,
-         Decimal("1.5"), b"1", [],
-         pd.NaT, np.datetime64("2020")]  # fmt: skip
+LABELS: list[list[Any]] = [
+    ["a", "b"], [0, 1], [True, False], [0.5, 1.5], ["a", 1], [None, "a"], [1, np.nan], [b"a", b"b"],
+    [10**30, 1], [2**63, 0], [(1,), (2,)], [0.0, 1.0], ["", " "], ["a"], [1, 2, 3], [-1, 1], [np.inf, 0],
+    [Decimal(1), Decimal(2)], [pd.Timestamp("2020"), pd.NaT], [1j, 2],
+]  # fmt: skip
+CELLS: list[Any] = [
+    np.nan, np.inf, -np.inf, 1e300, 1e-300, 1e38, 10**30, None, "x", "1", True, 1j, Decimal("1.5"), b"1", [],
+    pd.NaT, np.datetime64("2020"),
+]  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -120,19 +122,30 @@ def draw_matrix(rng: random.Random, n: int, k: int) -> Any:
             if rng.random() < 0.5:
                 X = X.astype(object)
             X[rng.randrange(n), rng.randrange(k)] = rng.choice(CELLS)
-    shapes: list[Callable[[Any], Any]] = [lambda X: X] * 6 + [
-        lambda X: X.tolist(), lambda X: tuple(map(tuple, X)), pd.DataFrame, np.asfortranarray,
+    shapes: list[Callable[[Any], Any]] = [
+        *[lambda X: X] * 6,
+        lambda X: X.tolist(),
+        lambda X: tuple(map(tuple, X)),
+        lambda X: X.ravel().tolist(),
+        lambda X: [*X[:-1].tolist(), [1.0]],
+        lambda X: {"X": X},
         lambda X: X[::-1],
-        lambda X: pd.DataFrame(X, columns=[f"c{i}" for i in range(k)]).convert_dtypes(), lambda X: X[:,
-        :1][:, 0],
-        lambda X: X[None], np.matrix, np.ma.masked_array, iter, lambda _: None, lambda _: "X",
-        lambda _: 3,
-        lambda X: X.ravel().tolist(), lambda X: [*X[:-1].tolist(), [1.0]], lambda X: {"X": X},
+        lambda X: X[:, 0],
+        lambda X: X[None],
+        lambda X: pd.DataFrame(X, columns=[f"c{i}" for i in range(k)]).convert_dtypes(),
+        pd.DataFrame,
+        np.asfortranarray,
+        np.matrix,
+        np.ma.masked_array,
+        iter,
         *[partial(as_sparse, kind) for kind in ("csr", "csc", "coo", "lil", "dok", "dia", "bsr")],
         lambda X: damage(rng, sparse.csr_array(X.astype(float))),
         lambda X: sparse.csr_matrix(X.astype(np.int8)),
         lambda X: sparse.csr_matrix(X.astype(bool)),
-    ]  # fmt: skip
+        lambda _: None,
+        lambda _: "X",
+        lambda _: 3,
+    ]
     try:
         return rng.choice(shapes)(X)
     except (TypeError, ValueError, IndexError, OverflowError, NotImplementedError):
@@ -141,7 +154,8 @@ def draw_matrix(rng: random.Random, n: int, k: int) -> Any:
 
 def as_sparse(kind: str, X: Any) -> Any:
     """Return a sparse matrix of a kind."""
-    return sparse.csr_matrix(X.astype(float)).asformat(kind)
+    matrix: Any = sparse.csr_matrix(X.astype(float))
+    return matrix.asformat(kind)
 
 
 def damage(rng: random.Random, X: Any) -> Any:
@@ -168,17 +182,26 @@ def draw_target(rng: random.Random, n: int, *, is_classifier: bool) -> Any:
         array[:] = values
         return array
 
-    shapes: list[Callable[[Any], Any]] = [np.array, np.array, list, tuple, pd.Series, as_objects] * 3 + [
-        lambda y: np.array(y)[:, None], lambda y: np.column_stack([y, y]),
-        lambda y: pd.Series(y).convert_dtypes(),
-        lambda y: pd.Series(y).astype("category"), lambda y: np.array(y)[None], lambda _: None,
-        lambda _: "y",
-        lambda y: sparse.csr_matrix(np.eye(2)[np.arange(len(y)) % 2]),
-        lambda y: np.eye(3, dtype=int)[np.arange(len(y)) % 3],
-        lambda y: pd.DataFrame({"a": y, "b": y}), lambda y: np.array(y).astype("f2"), pd.Index, iter,
-        lambda y: np.ones((len(y), 0)), lambda y: np.array(y, dtype=str),
+    plain: list[Callable[[Any], Any]] = [np.array, np.array, list, tuple, pd.Series, as_objects]
+    shapes: list[Callable[[Any], Any]] = [
+        *plain * 3,
+        lambda y: np.array(y)[:, None],
+        lambda y: np.array(y)[None],
+        lambda y: np.array(y).astype("f2"),
+        lambda y: np.array(y, dtype=str),
         lambda y: np.array(y, dtype=bytes),
-    ]  # fmt: skip
+        lambda y: np.column_stack([y, y]),
+        lambda y: np.eye(3, dtype=int)[np.arange(len(y)) % 3],
+        lambda y: sparse.csr_matrix(np.eye(2)[np.arange(len(y)) % 2]),
+        lambda y: np.ones((len(y), 0)),
+        lambda y: pd.Series(y).convert_dtypes(),
+        lambda y: pd.Series(y).astype("category"),
+        lambda y: pd.DataFrame({"a": y, "b": y}),
+        pd.Index,
+        iter,
+        lambda _: None,
+        lambda _: "y",
+    ]
     try:
         return rng.choice(shapes)(values)
     except (TypeError, ValueError, OverflowError, IndexError, AttributeError, NotImplementedError):
@@ -187,12 +210,11 @@ def draw_target(rng: random.Random, n: int, *, is_classifier: bool) -> Any:
 
 def draw_weights(rng: random.Random, n: int) -> Any:
     """Draw weights, mostly none."""
-    weights: list[Any] = [1.0, 0, -1, np.nan, np.inf, "x", 1e300, 1e-320, [1.0] * n, [0.0] * n,
-        [1.0] * (n + 1), (),
+    weights: list[Any] = [
+        1.0, 0, -1, np.nan, np.inf, "x", 1e300, 1e-320, [1.0] * n, [0.0] * n, [1.0] * (n + 1), (),
         [float(i % 2) for i in range(n)], np.ones((n, 1)), np.ones(n, "f2"), [None] * n, ["1"] * n,
-        [True] * n,
-        pd.Series(np.arange(n)), [1e308] * n, [5e-324] * n, np.full(n, np.inf),
-        [10**30] * n]  # fmt: skip
+        [True] * n, pd.Series(np.arange(n)), [1e308] * n, [5e-324] * n, np.full(n, np.inf), [10**30] * n,
+    ]  # fmt: skip
     return None if rng.random() < 0.75 else rng.choice(weights)
 
 

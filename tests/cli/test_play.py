@@ -55,6 +55,16 @@ def events(stream):
             yield name, json.loads(text)
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e400"])
+@pytest.mark.parametrize("target", ["x", "kind"])
+def test_a_number_that_is_not_finite_is_named_in_one_line(tmp_path, value, target):
+    path = tmp_path / "t.csv"
+    path.write_text("x,kind\n" + "".join(f"{value if i == 3 else i},{'ab'[i % 2]}\n" for i in range(20)))
+    told = run("play", path, "--target", target, "--no-open", code=1).stderr
+    assert "holds -inf" in told if value == "-inf" else "holds inf" in told
+    assert "line 5" in told
+
+
 def test_playground_starts_streams_events_and_pauses(playing):
     with playing("--seed", "3") as (process, address):
         assert b"<title>batchprop playground</title>" in fetch(address).read()

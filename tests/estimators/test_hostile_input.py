@@ -20,9 +20,8 @@ X, y = rng.randn(40, 3), np.arange(40) % 2
 
 def network(**settings: Any) -> bp.MLPClassifier:
     """A small classifier."""
-    return bp.MLPClassifier(
-        **{"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0, "engine": "numpy"} | settings
-    )
+    small: dict[str, Any] = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0, "engine": "numpy"}
+    return bp.MLPClassifier(**small | settings)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +99,8 @@ def test_a_sparse_matrix_with_wrong_indices_is_refused(
 def test_whole_sparse_matrices_of_all_kinds_answer_as_the_dense_one(
     fitted: bp.MLPClassifier, kind: str
 ) -> None:
-    A = sparse.csr_matrix(X * (X > 0)).asformat(kind)
+    whole: Any = sparse.csr_matrix(X * (X > 0))
+    A = whole.asformat(kind)
     assert fitted.predict_proba(A) == pytest.approx(fitted.predict_proba(A.toarray()), rel=1e-12)
 
 

@@ -151,13 +151,17 @@ def check_sparse(X: Any, name: str) -> Any:
     """
     if not issparse(X):
         return X
+    # Read as a matrix of any kind: the common parent of SciPy's kinds declares no attribute.
+    matrix: Any = X
+    make: Any = type(matrix)
     try:
-        if X.format == "coo":
-            return type(X)((X.data, X.coords), shape=X.shape)
-        if X.format not in {"csr", "csc", "bsr"}:
-            return check_sparse(X.tocsr(), name)
+        if matrix.format == "coo":
+            coords = getattr(matrix, "coords", None) or (matrix.row, matrix.col)
+            return make((matrix.data, coords), shape=matrix.shape)
+        if matrix.format not in {"csr", "csc", "bsr"}:
+            return check_sparse(matrix.tocsr(), name)
         # Another matrix over the same arrays: the check trims what is beyond the last row.
-        again = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+        again = make((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
         again.check_format(full_check=True)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise InputError(

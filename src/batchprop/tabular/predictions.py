@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
@@ -378,11 +377,14 @@ def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True, saf
     if safe:
         table = table.assign(**{name: _quote_formulas(table[name]) for name in set(header) - set(text)})
         header = [_quote_formula(name) for name in header]
-    write = partial(table.to_csv, index=False, header=header if names else False, sep=delimiter)
-    written: str = write(lineterminator="\n")
+
+    def write(end: str) -> str:
+        return table.to_csv(index=False, header=header if names else False, sep=delimiter, lineterminator=end)
+
+    written = write("\n")
     if "\r" in written:
         # Only what occurs in the line's end is quoted, and readers take a bare return for one.
-        written = _LINE_END.sub(lambda match: match[1] or "\n", write(lineterminator="\r\n"))
+        written = _LINE_END.sub(lambda match: match[1] or "\n", write("\r\n"))
     return written
 
 
