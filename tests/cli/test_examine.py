@@ -200,7 +200,7 @@ def test_ctrl_c_ranks_rows_by_the_epochs_so_far(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "place", ["batchprop.tabular.training_table.read_table", "batchprop.tabular.history.EpochSummary.of"]
+    "place", ["batchprop.tabular.training_table.read_file", "batchprop.tabular.history.EpochSummary.of"]
 )
 def test_ctrl_c_before_the_first_epoch_leaves_no_files(folder, monkeypatch, place):
     def interrupt(*_, **__):

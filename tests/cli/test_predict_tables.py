@@ -266,6 +266,19 @@ def test_predict_command_printed_by_train_works(folder, data):
     assert page.count("batchprop predict") == 1
 
 
+def test_fields_separated_by_another_character(folder, either_way):
+    frame = table(90).drop(columns="price")
+    frame.to_csv(folder / "t.csv", index=False, sep="^")
+    write(frame, folder / "commas.csv")
+    said = run("train", "t.csv", "--target", "kind", "--separator", "^", *QUICK, "--out", "m").stdout
+    line = next(line for line in said.splitlines() if line.startswith("Predict with: "))
+    words = shlex.split(line.removeprefix("Predict with: "))
+    assert words == ["batchprop", "predict", "m", "t.csv", "--separator", "^"]
+    answers = predict_and_read(*words[2:])["kind"].tolist()
+    assert answers == predict_and_read("m", "commas.csv")["kind"].tolist()
+    assert len(answers) == len(frame)
+
+
 def test_printed_predict_command_names_the_first_of_many_files(folder):
     (folder / "parts").mkdir()
     for i in range(11):

@@ -8,7 +8,6 @@ import pytest
 
 from batchprop.data import files as sources
 from batchprop.data.files import expand_paths
-from batchprop.data.line_numbers import line_numbers
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
@@ -97,9 +96,7 @@ def test_compressed_text_is_read_and_scanned_like_plain_text(tmp_path, ending):
     assert read_table(packed).to_dict() == read_tables(packed).frame.to_dict() == wanted
     with scan(packed) as table:
         assert next(table.iter_frames()).to_dict() == wanted
-    lines = line_numbers(packed)
-    assert lines is not None
-    assert lines.tolist() == [2, 4]
+    assert read_tables(packed).row_numbers.tolist() == [2, 4]
 
 
 @pytest.mark.parametrize("ending", PACK)

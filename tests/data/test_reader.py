@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from batchprop.data.reader import read_table
-from batchprop.errors import DataError
+from batchprop.data.memory import table_bytes
+from batchprop.data.reader import read_table, read_tables
+from batchprop.data.scanner import scan
+from batchprop.errors import DataError, ParameterError
 
 GOOD = b"name,weight\nann,1.5\nbob,2.5\n"
 
@@ -47,8 +49,7 @@ BAD_FILES = {
     "csv called parquet": ("t.parquet", GOOD, "not a Parquet file; it looks like text: rename"),
     "noise called parquet": ("t.parquet", b"\0\1\2\3" * 9, "not a Parquet file; export it again"),
     "half a parquet": ("t.parquet", parquet_bytes(a=[1, 2])[:-30], "damaged or incomplete Parquet"),
-    "semicolons": ("t.csv", b"a;b\n1;2\n", "'a;b', that looks separated by semicolons"),
-    "commas in a tsv": ("t.tsv", b"a,b\n1,2\n", "separate the fields by tabs, as the ending .tsv says"),
+    "semicolons and commas": ("t.csv", b"a;b,c\n1;2;3\n", "line 2: 1 field where the first line names 2"),
     "unknown ending": ("t.xlsx", b"PK", r"ends in '.xlsx': a table ends in .csv, .tsv"),
     "no ending": ("table", GOOD, "has no suffix: a table ends in .csv"),
 }
@@ -173,6 +174,43 @@ def test_quoted_fields_may_contain_line_breaks_quotes_and_delimiters(tmp_path):
     table = read_table(path)
     assert table["a"].tolist()[:2] == ['x\ny, "z"', '5" pipe']
     assert table["b"].tolist() == ["p", "q", '"r"']
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_what_parts_the_names_separates_the_fields(tmp_path, separator, name):
+    path = tmp_path / name
+    path.write_text(f'"first name"{separator}b\n"1,5"{separator}x\n"p;q|r\t"{separator}y\n')
+    frame = read_table(path)
+    assert list(frame) == ["first name", "b"]
+    assert frame["first name"].tolist() == ["1,5", "p;q|r"]
+    assert frame["b"].tolist() == ["x", "y"]
+
+
+def test_single_name_in_quotes_is_one_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"a;b"\n1\n2\n')
+    assert read_table(path).to_dict("list") == {"a;b": [1, 2]}
+
+
+@pytest.mark.parametrize(("separator", "written"), [("^", "^"), (" ", " "), ("tab", "\t"), (";", ";")])
+def test_given_separator_overrules_the_first_line(tmp_path, separator, written):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b^x\n1,2^3\n".replace("^", written))
+    wanted = {"a,b": ["1,2"], "x": [3]}
+    assert read_table(path, separator=separator).to_dict("list") == wanted
+    assert read_tables(path, separator=separator).frame.to_dict("list") == wanted
+    with scan(path, separator=separator) as table:
+        assert next(table.iter_frames()).to_dict("list") == wanted
+
+
+@pytest.mark.parametrize("separator", ["", "ab", "x", "1", '"', "\n", ".", "-", "é", "_"])
+def test_separator_that_is_part_of_fields_is_refused(tmp_path, separator):
+    path = tmp_path / "t.csv"
+    path.write_bytes(GOOD)
+    for reader in (read_table, read_tables, scan, table_bytes):
+        with pytest.raises(ParameterError, match=r"cannot separate fields: give one character such as"):
+            reader(path, separator=separator)
 
 
 def test_folder_is_not_suggested_for_a_missing_file(tmp_path):

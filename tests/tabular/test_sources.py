@@ -224,7 +224,7 @@ def test_every_source_gives_the_same_matrix_and_labels(table, seed, tmp_path):
 @given(table=TABLES, seed=st.integers(0, 999))
 def test_every_source_gives_the_same_answers(table, seed, tmp_path):
     made = dict(sources(table, tmp_path, seed))
-    trained = list(made)[seed % len(made)]
+    trained = ("CSV", "text in Parquet")[seed % 2]  # a typed table tells no spelling of text
     model = train_table(made[trained], target="y", epochs=1, hidden=2, engine="numpy")
     answers = {name: as_pandas(model.predict(source, proba=True)) for name, source in made.items()}
     for name, answer in answers.items():

@@ -178,4 +178,6 @@ def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequen
         again = ["batchprop", "train", *map(str, tables), *options, "--out", str(folder)]
         out.print(f"Resume with: {shlex.join(again)}", soft_wrap=True)
     if tables:
-        out.print(f"Predict with: {shlex.join(predict_words(folder, tables))}", soft_wrap=True)
+        out.print(
+            f"Predict with: {shlex.join(predict_words(folder, tables, result.options))}", soft_wrap=True
+        )

@@ -9,9 +9,8 @@ import pandas as pd
 from batchprop.backprop import resolved_outputs
 from batchprop.batches import gather
 from batchprop.data.arrow import get_column
-from batchprop.data.line_numbers import line_numbers
 from batchprop.data.parquet import open_parquet_file
-from batchprop.data.reader import read_table
+from batchprop.data.reader import read_file
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
 from batchprop.microscope.document import DisplayNames, Snapshot, document
@@ -52,12 +51,14 @@ class PlaygroundTools:
             raise DataError(
                 f"{name} is not a table that the playground reads: give a file that ends in {known}"
             )
-        frame = _read_parquet(path, name) if suffix in _PARQUET else read_table(path)
+        if suffix in _PARQUET:
+            frame = _read_parquet(path, name)
+            places = [f"row {number + 1}" for number in range(len(frame))]
+        else:
+            whole = read_file(path)
+            frame, places = whole.frame, [f"line {number}" for number in whole.row_numbers]
         check_size(name, len(frame), frame.shape[1] - 1)
-        lines = line_numbers(path)
-        numbers = np.arange(len(frame)) + 1 if lines is None else lines
-        unit = "row" if lines is None else "line"
-        return frame.set_axis([f"{unit} {number}" for number in numbers], axis="index")
+        return frame.set_axis(places, axis="index")
 
     def load_data(self, file: File, target: str) -> PlaygroundData:
         """Turn a table into numbers; rows without a target are left out."""

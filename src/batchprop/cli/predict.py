@@ -7,6 +7,7 @@ import typer
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import check_suffix, option, own_argument, own_option, with_parameters
 from batchprop.cli.train import check_memory
+from batchprop.data.separators import check_separator
 
 EXAMPLES = """Examples:
 
@@ -48,6 +49,7 @@ batchprop predict flowers-model flowers/*.csv --memory 4GB --out answers.csv
         help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
         panel="",
     ),
+    option("separator", panel=""),
     own_option(
         "out",
         Path | None,
@@ -65,6 +67,7 @@ def predict(
     keep: str | None,
     number: bool,
     memory: str | None,
+    separator: str | None,
     out: Path | None,
     force: bool,
 ) -> None:
@@ -76,7 +79,9 @@ def predict(
     with require_tables():
         from batchprop.cli.predict_command import PredictOptions, to_file, to_stdout
         from batchprop.tabular.predictions import OUTPUT_DELIMITERS, read_kept
-    options = PredictOptions(data, proba, read_kept(keep), number, check_memory(memory))
+    options = PredictOptions(
+        data, proba, read_kept(keep), number, check_memory(memory), check_separator(separator)
+    )
     if out is None:
         to_stdout(model, options)
         return

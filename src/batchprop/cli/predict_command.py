@@ -29,6 +29,7 @@ class PredictOptions(NamedTuple):
         keep: columns of the tables to copy.
         number: whether to number the rows.
         memory: the memory budget in bytes, if given.
+        separator: between the fields of CSV files, if given.
     """
 
     tables: Sequence[Path]
@@ -36,6 +37,7 @@ class PredictOptions(NamedTuple):
     keep: Sequence[str]
     number: bool
     memory: int | None
+    separator: str | None
 
     def predict(
         self, model: Pipeline, files: Sequence[Path], observer: Observer
@@ -48,6 +50,7 @@ class PredictOptions(NamedTuple):
             keep=self.keep,
             number=self.number,
             memory=self.memory,
+            separator=self.separator,
             observer=observer,
         )
 

@@ -1,6 +1,5 @@
 """Files of text as one table, in bounded memory: read once to find what its columns are, then as those."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -21,11 +20,13 @@ from batchprop.data.csv_types import (
     find_doubtful,
     infer_csv_type,
     keep_text,
+    stays_text,
 )
-from batchprop.data.files import DELIMITERS, check_width, file_suffix
+from batchprop.data.files import DELIMITERS, check_width, decompressed_size, file_state, file_suffix
 from batchprop.data.missing import USUAL, MissingWords, is_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
+from batchprop.data.separators import SEPARATORS
 from batchprop.errors import DataError, did_you_mean
 
 Result = TypeVar("Result")
@@ -57,76 +58,85 @@ class CsvRows(NamedTuple):
 
 
 class CsvFile:
-    """A file of text: the names of its columns, and its rows, some at a time."""
+    """A file of text: the names of its columns, and its rows, some at a time.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        path: the file.
+        delimiter: what separates its fields: as given, or as its ending says, or, where that would leave a
+            single column, what parts its names.
+        names: of its columns.
+    """
+
+    def __init__(self, path: Path, delimiter: str | None = None) -> None:
         self.path = path
-        self.delimiter = DELIMITERS[file_suffix(path)]
-        self._header = self._read_header()
-        self.names = check_names(self._names(), path)
+        self.delimiter = delimiter or DELIMITERS[file_suffix(path)]
+        header = self._read_header()
+        names = self._split_names(header, self.delimiter)
+        if delimiter is None and len(names) == 1:
+            others = [each for each in SEPARATORS if len(self._split_names(header, each)) > 1]
+            if len(others) == 1:
+                self.delimiter = others[0]
+                names = self._split_names(header, self.delimiter)
+        self.names = check_names(names, path)
 
     def _read_header(self) -> bytes:
-        for piece in iter_csv_blocks(self.path, self.delimiter, self._refuse_quote):
-            begins, _ = piece.starts()
+        for block in iter_csv_blocks(self.path, self.delimiter, self._refuse_quote):
+            begins, _ = block.starts()
             if len(begins):
-                header = piece.content[: begins[1] if len(begins) > 1 else None]
-                check_text(self.path, header, piece.line)
+                header = block.content[: begins[1] if len(begins) > 1 else None]
+                check_text(self.path, header, block.line)
                 check_width(1 + header.count(self.delimiter.encode()), self.path)
-                return header
+                return header.rstrip(b"\r\n") + b"\n"  # what pyarrow takes for names ends with a line
         raise DataError(f"{self.path} holds only blank lines: it needs column names and rows")
 
     def _refuse_quote(self, broken: UnclosedQuote) -> None:
         raise DataError(f"{self.path}, line {broken.line}: {broken.reason}")
 
-    def _names(self) -> list[str]:
-        # What pyarrow takes for names ends with a line.
+    def _split_names(self, header: bytes, delimiter: str) -> list[str]:
         try:
             table = pyarrow.csv.read_csv(
-                io.BytesIO(self._header.rstrip(b"\r\n") + b"\n"),
-                read_options=pyarrow.csv.ReadOptions(block_size=len(self._header) + 2),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+                pa.BufferReader(header),
+                read_options=pyarrow.csv.ReadOptions(block_size=len(header) + 1),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             )
         except pa.ArrowInvalid as error:
             raise DataError(
                 f"{self.path} has no names in its first line ({error}): name every column"
             ) from error
-        check_delimiter(table.column_names, self.path, self.delimiter)
         return list(table.column_names)
 
-    def rows(self, bad: RejectedRows, *, known: bool) -> Iterator[CsvRows]:
-        """Read the rows below the names.
+    def rows(self, rejected: RejectedRows) -> Iterator[CsvRows]:
+        """Read the rows below the names; ``rejected`` is told of rows that cannot be read."""
 
-        Args:
-            bad: is told of rows that cannot be read.
-            known: whether it was told of them before.
-        """
+        def reject_quote(quote: UnclosedQuote) -> None:
+            reason, _, remedy = quote.reason.partition("; ")
+            rejected.add(self.path, quote.line, reason, remedy=remedy)
 
-        def broken(quote: UnclosedQuote) -> None:
-            if not known:
-                reason, _, remedy = quote.reason.partition("; ")
-                bad.add(self.path, quote.line, reason, remedy=remedy)
-
-        to_come = True
-        for piece in iter_csv_blocks(self.path, self.delimiter, broken):
-            rows = CsvRows(piece.content, *piece.starts())
-            if to_come and len(rows.begins):
-                rows, to_come = _below_first(rows), False
-            rows = self._of_text(piece, rows, bad, known=known)
+        has_header, state = True, file_state(self.path)
+        for block in iter_csv_blocks(self.path, self.delimiter, reject_quote):
+            rows = CsvRows(block.content, *block.starts())
+            if has_header and len(rows.begins):
+                rows, has_header = _below_first(rows), False
+            rows = self._drop_undecodable(block, rows, rejected)
             if len(rows.begins):
                 yield rows
+        if file_state(self.path) != state:
+            raise DataError(
+                f"{self.path} has changed while it was read: wait until it is written, and start again"
+            )
 
-    def _of_text(self, piece: CsvBlock, rows: CsvRows, bad: RejectedRows, *, known: bool) -> CsvRows:
-        """The rows that are text: UTF-8 without zero bytes."""
-        if bad.on_bad_row == "error":
-            check_text(self.path, piece.content, piece.line)
+    def _drop_undecodable(self, block: CsvBlock, rows: CsvRows, rejected: RejectedRows) -> CsvRows:
+        """Return the rows that are text: UTF-8 without zero bytes."""
+        if rejected.on_bad_row == "error":
+            check_text(self.path, block.content, block.line)
             return rows
         if _is_text(rows.content):
             return rows
-        whole = np.append(rows.begins, len(rows.content))
-        each = [rows.content[whole[i] : whole[i + 1]] for i in range(len(rows.begins))]
+        ends = np.append(rows.begins, len(rows.content))
+        each = [rows.content[ends[i] : ends[i + 1]] for i in range(len(rows.begins))]
         wrong = np.array([not _is_text(row) for row in each], dtype=bool)
-        for line in () if known else rows.lines[wrong]:
-            bad.add(self.path, int(line), "it holds bytes that are no UTF-8 text")
+        for line in rows.lines[wrong]:
+            rejected.add(self.path, int(line), "it holds bytes that are no UTF-8 text")
         return rows.drop(wrong)
 
 
@@ -162,19 +172,6 @@ def check_text(path: Path, content: bytes, first_line: int) -> None:
         raise DataError(f"{path} is not text: line {line} holds a zero byte; export it as CSV")
 
 
-def check_delimiter(names: Sequence[str], path: Path, delimiter: str) -> None:
-    """Check that a single name does not look like several that something else separates."""
-    if len(names) > 1:
-        return
-    for other, word in ((",", "commas"), (";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if other != delimiter and other in names[0]:
-            expected = "commas" if delimiter == "," else "tabs"
-            raise DataError(
-                f"{path} has one column, {names[0]!r}, that looks separated by {word}: "
-                f"separate the fields by {expected}, as the ending {file_suffix(path)} says"
-            )
-
-
 def check_names(names: Sequence[str], path: Path) -> list[str]:
     """Return the names of columns without blanks around them, each of them there and there once."""
     trimmed = [normalize_name(name.strip()) for name in names]
@@ -205,86 +202,36 @@ def check_same_names(first: Path, names: Sequence[str], other: Path, others: Seq
 
 
 class CsvTable:
-    """Files of text as one table; columns named in ``text`` are of text, exactly as it is in the files.
+    """Files of text as one table, read in one pass; columns named in ``text`` are text, as it is there.
+
+    Each block is parsed as what its columns were so far. Where one does not fit, the rest is only looked
+    through for the types it asks for, and the reading begins anew: twice in all, but for rare tables. So each
+    column has the first type that fits all its fields, as if it were parsed at once.
 
     Attributes:
-        names: of its columns, as in the first file.
-        kinds: what the columns are.
-        rows: how many rows can be read, a missing target aside.
         files: the files.
+        names: of the columns, as in the first file.
+        kinds: what the columns hold, as far as they are read.
+        expected_rows: about how many rows there are, once the first ones are read.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        bad: RejectedRows,
+        rejected: RejectedRows,
         text: Collection[str] = (),
+        separator: str | None = None,
         missing: MissingWords = USUAL,
     ) -> None:
-        self.files = [CsvFile(path) for path in paths]
+        self._missing = missing
+        self.files = [CsvFile(path, separator) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
-        self.names, self._bad, self._missing = first.names, bad, missing
-        place = {name: str(i) for i, name in enumerate(self.names)}
-        self._labels = {file.path: [place[name] for name in file.names] for file in self.files}
-        self.kinds, self.rows = (
-            [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names],
-            0,
-        )
-        for file in self.files:
-            self._infer_types(file)
-        self.kinds = [kind.resolve() for kind in self.kinds]
-        bad.check_share(self.rows + len(bad))
-
-    def _infer_types(self, file: CsvFile) -> None:
-        for rows in file.rows(self._bad, known=False):
-            table, _ = self._parsed(file, rows, {}, known=False)
-            if doubtful := find_doubtful(table, rows.content):
-                table = keep_text(table, self._parsed(file, rows, doubtful, known=True)[0], doubtful)
-            found = [infer_csv_type(table[str(i)], self._missing) for i in range(len(self.kinds))]
-            self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
-            self.rows += table.num_rows
-
-    def _parsed(
-        self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType], *, known: bool
-    ) -> tuple[pa.Table, npt.NDArray[np.intp]]:
-        """The rows as a table, its columns numbered; and their lines. Rows of other lengths are left out."""
-        labels = self._labels[file.path]
-        try:
-            table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
-        except pa.ArrowInvalid as error:
-            rows = self._of_length(file, rows, labels, known=known)
-            if not len(rows.begins):
-                return _nothing(labels), rows.lines
-            try:
-                table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
-            except pa.ArrowInvalid as again:
-                if not types:
-                    raise DataError(f"{file.path} is not a table: {error}") from error
-                raise TypeMismatch from again
-        if table.num_rows != len(rows.lines):
-            where = f"{file.path}, lines {rows.lines[0]} to {rows.lines[-1]}"
-            raise DataError(f"{where}: the rows cannot be told apart; look for quotes within fields")
-        return table, rows.lines
-
-    def _of_length(self, file: CsvFile, rows: CsvRows, labels: list[str], *, known: bool) -> CsvRows:
-        invalid = list[pyarrow.csv.InvalidRow]()
-
-        def found(row: pyarrow.csv.InvalidRow) -> str:
-            invalid.append(row)
-            return "skip"
-
-        parse(rows.content, labels, file.delimiter, dict.fromkeys(labels, pa.string()), found)
-        wrong = np.zeros(len(rows.begins), dtype=bool)
-        for row in invalid:
-            wrong[row.number - 1] = True
-            if not known:
-                fields = "1 field" if row.actual_columns == 1 else f"{row.actual_columns} fields"
-                reason = f"{fields} where the first line names {row.expected_columns}"
-                remedy = f"add or remove fields, or quote a field that holds {file.delimiter!r}"
-                self._bad.add(file.path, int(rows.lines[row.number - 1]), reason, remedy=remedy)
-        return rows.drop(wrong)
+        self.names, self.expected_rows, self._rejected = first.names, 0, rejected
+        number = {name: str(i) for i, name in enumerate(self.names)}
+        self._labels = {file.path: [number[name] for name in file.names] for file in self.files}
+        self.kinds = [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names]
 
     def read(self, target: str | None, consume: Callable[[Iterator[tuple[int, pa.Table]]], Result]) -> Result:
         """Read all files, and hand their rows on.
@@ -292,89 +239,139 @@ class CsvTable:
         Args:
             target: the column that has to be there in each row, or None.
             consume: takes the number of the file and some rows of it, in order: columns 0, 1, ... as
-                ``names``, and ``line``. It is called again where a column turns out to be something else.
+                ``names``, and ``line``. It is called again where a column turns out to hold something else.
+
+        Raises:
+            DataError: a file cannot be read, or too many rows are rejected.
         """
-        before = len(self._bad)
+        n_rejected = len(self._rejected)
         while True:
             try:
-                result = consume(self._tables(target))
+                return consume(self._tables(target))
             except TypeMismatch:
-                self._bad.truncate(before)
-                self._refit_types()
-            else:
-                self._bad.check_share(self.rows + before)
-                return result
+                self._rejected.truncate(n_rejected)
 
     def _tables(self, target: str | None) -> Iterator[tuple[int, pa.Table]]:
-        seen = 0
+        n_read, n_kept, is_settled = 0, 0, True
         for i, file in enumerate(self.files):
-            for rows in file.rows(self._bad, known=True):
-                table = self._typed(file, rows)
-                seen += table.num_rows
-                yield i, self._with_target(file, table, target)
-        if seen != self.rows:
-            raise DataError(
-                f"{self.files[0].path} or a file beside it has changed while it was read: it had "
-                f"{self.rows:,} rows, and has {seen:,} now; wait until it is written, and start again"
-            )
-
-    def _typed(self, file: CsvFile, rows: CsvRows) -> pa.Table:
-        parsed, lines = self._parsed(file, rows, self._types, known=True)
-        columns = [cast(parsed[str(i)], kind, self._missing) for i, kind in enumerate(self.kinds)]
-        if any(column is None for column in columns):
+            for rows in file.rows(self._rejected):
+                table, fits = self._typed(file, rows)
+                if not n_read:
+                    self.expected_rows = self._extrapolate(rows)
+                is_settled = is_settled and (fits or not n_read)
+                n_read += table.num_rows
+                if is_settled:
+                    table = self._drop_missing_target(file, table, target)
+                    n_kept += table.num_rows
+                    yield i, table
+        kinds = [kind.resolve() for kind in self.kinds]
+        if kinds != self.kinds or not is_settled:
+            self.kinds = kinds
             raise TypeMismatch
-        return pa.table([*columns, pa.array(lines)], names=[*map(str, range(len(columns))), LINE])
+        self._rejected.check_share(n_kept + len(self._rejected))
 
-    @property
-    def _types(self) -> dict[str, pa.DataType]:
-        return {str(i): kind.parsed for i, kind in enumerate(self.kinds)}
+    def _typed(self, file: CsvFile, rows: CsvRows) -> tuple[pa.Table, bool]:
+        """Return the rows as a table of the columns' types, and whether it fitted them as they were."""
+        before = [kind.rank for kind in self.kinds]
+        columns = self._columns(file, rows)
+        if columns is None:
+            rows = self._drop_ragged(file, rows)
+            columns = self._columns(file, rows)
+        if columns is None:
+            self._widen_types(file, rows)
+            columns = self._columns(file, rows) or []
+        self.kinds = [
+            kind._replace(known=kind.known or column.null_count < len(column))
+            for kind, column in zip(self.kinds, columns, strict=True)
+        ]
+        names = [*map(str, range(len(columns))), LINE]
+        return pa.table([*columns, pa.array(rows.lines)], names=names), before == [
+            kind.rank for kind in self.kinds
+        ]
 
-    def _with_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
+    def _columns(self, file: CsvFile, rows: CsvRows) -> list[pa.ChunkedArray] | None:
+        """Return the columns of some rows as what they hold; None where a field does not fit."""
+        parsed = self._parsed(file, rows, {str(i): kind.parsed for i, kind in enumerate(self.kinds)})
+        if parsed is None:
+            return None
+        if self._holds_codes(file, rows, parsed):
+            return None
+        columns = [cast(parsed[str(i)], kind, self._missing) for i, kind in enumerate(self.kinds)]
+        fitting = [column for column in columns if column is not None]
+        return fitting if len(fitting) == len(columns) else None
+
+    def _holds_codes(self, file: CsvFile, rows: CsvRows, parsed: pa.Table) -> bool:
+        """Whether a column of numbers holds what may be a code, such as 007, which is text."""
+        doubtful = find_doubtful(parsed, rows.content)
+        text = self._parsed(file, rows, dict.fromkeys(parsed.column_names, pa.string())) if doubtful else None
+        return text is not None and any(stays_text(parsed[name].type, text[name]) for name in doubtful)
+
+    def _parsed(self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType]) -> pa.Table | None:
+        """Return the rows as a table with numbered columns; None where a field or a row does not fit."""
+        labels = self._labels[file.path]
+        if not len(rows.begins):
+            return pa.table({label: pa.nulls(0, types.get(label)) for label in labels})
+        try:
+            table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
+        except pa.ArrowInvalid:
+            return None
+        if table.num_rows != len(rows.lines):
+            where = f"{file.path}, lines {rows.lines[0]} to {rows.lines[-1]}"
+            raise DataError(f"{where}: the rows cannot be told apart; look for quotes within fields")
+        return table
+
+    def _drop_ragged(self, file: CsvFile, rows: CsvRows) -> CsvRows:
+        """Return the rows with as many fields as there are columns; the others are rejected."""
+        labels, invalid = self._labels[file.path], list[pyarrow.csv.InvalidRow]()
+
+        def skip(row: pyarrow.csv.InvalidRow) -> str:
+            invalid.append(row)
+            return "skip"
+
+        parse(rows.content, labels, file.delimiter, dict.fromkeys(labels, pa.string()), skip)
+        wrong = np.zeros(len(rows.begins), dtype=bool)
+        for row in invalid:
+            wrong[row.number - 1] = True
+            fields = "1 field" if row.actual_columns == 1 else f"{row.actual_columns} fields"
+            reason = f"{fields} where the first line names {row.expected_columns}"
+            remedy = f"add or remove fields, or quote a field that holds {file.delimiter!r}"
+            self._rejected.add(file.path, int(rows.lines[row.number - 1]), reason, remedy=remedy)
+        return rows.drop(wrong) if invalid else rows
+
+    def _widen_types(self, file: CsvFile, rows: CsvRows) -> None:
+        """Give each column the next type that fits these rows, too."""
+        inferred = self._parsed(file, rows, {})
+        if inferred is None:
+            raise DataError(f"{file.path} is not a table")
+        doubtful = find_doubtful(inferred, rows.content)
+        if doubtful and (text := self._parsed(file, rows, doubtful)) is not None:
+            inferred = keep_text(inferred, text, doubtful)
+        found = [infer_csv_type(inferred[str(i)], self._missing) for i in range(len(self.kinds))]
+        self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
+        if self._columns(file, rows) is None:
+            self.kinds = [self._next_fit(file, rows, i, kind) for i, kind in enumerate(self.kinds)]
+
+    def _next_fit(self, file: CsvFile, rows: CsvRows, column: int, kind: CsvType) -> CsvType:
+        others = dict.fromkeys(self._labels[file.path], pa.string())
+        while True:
+            parsed = self._parsed(file, rows, others | {str(column): kind.parsed})
+            if parsed is not None and cast(parsed[str(column)], kind, self._missing) is not None:
+                return kind
+            kind = CsvType(kind.rank + 1, kind.known)
+
+    def _extrapolate(self, rows: CsvRows) -> int:
+        n_bytes = sum(decompressed_size(file.path) for file in self.files)
+        return int(len(rows.begins) * max(n_bytes / len(rows.content), 1.0))
+
+    def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
         missing = is_missing(table[str(self.names.index(target))], self._missing)
         if not pc.any(missing).as_py():
             return table
         for line in pc.filter(table[LINE], missing).to_pylist():
-            self._bad.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
+            self._rejected.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
         return table.filter(pc.invert(missing))
-
-    def _refit_types(self) -> None:
-        """Look through all files for what does not fit the kinds of the columns, and choose the next ones."""
-        before = None
-        while before != self.kinds:
-            before = list(self.kinds)
-            for file in self.files:
-                for rows in file.rows(self._bad, known=True):
-                    self._widen_types(file, rows)
-
-    def _widen_types(self, file: CsvFile, rows: CsvRows) -> None:
-        if self._all_fit(file, rows):
-            return
-        for i, kind in enumerate(self.kinds):
-            fits = kind
-            while not self._fits(file, rows, i, fits):
-                fits = CsvType(fits.rank + 1, fits.known)
-            self.kinds[i] = fits.resolve()
-
-    def _all_fit(self, file: CsvFile, rows: CsvRows) -> bool:
-        try:
-            self._typed(file, rows)
-        except TypeMismatch:
-            return False
-        return True
-
-    def _fits(self, file: CsvFile, rows: CsvRows, column: int, kind: CsvType) -> bool:
-        types = {label: pa.string() for label in self._types} | {str(column): kind.parsed}
-        try:
-            table, _ = self._parsed(file, rows, types, known=True)
-        except TypeMismatch:
-            return False
-        return cast(table[str(column)], kind, self._missing) is not None
-
-
-def _nothing(labels: list[str]) -> pa.Table:
-    return pa.table({label: pa.nulls(0) for label in labels})
 
 
 def parse(

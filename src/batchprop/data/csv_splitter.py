@@ -1,11 +1,10 @@
 """Text cut into pieces of whole rows: a quoted field may hold ends of lines, and no piece ends within one."""
 
 import codecs
-import mmap
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +23,6 @@ _UNCLOSED_QUOTE = (
     "text as two, in a field within quotes"
 )
 _LINE_FEED, _RETURN = b"\n"[0], b"\r"[0]
-
-
-Content: TypeAlias = bytes | mmap.mmap
 
 
 class QuotePatterns(NamedTuple):
@@ -101,8 +97,8 @@ def count_lines(content: bytes) -> int:
 def quotes(delimiter: str) -> QuotePatterns:
     """Return what finds quoted fields between these delimiters."""
     between = re.escape(delimiter.encode())
-    opens = rb"(?:(?<=[\r\n%b])|\A|(?<=\A\xef\xbb\xbf))\"" % between
-    quiet = rb'(?:[^"]++|%b[^"\r\n]*+(?:""[^"\r\n]*+)*+"|(?!\A)(?<!\A\xef\xbb\xbf)(?<![\r\n%b])")*+' % (
+    opens = rb"(?:(?<=[\r\n%b])|\A)\"" % between
+    quiet = rb'(?:[^"]++|%b[^"\r\n]*+(?:""[^"\r\n]*+)*+"|(?!\A)(?<![\r\n%b])")*+' % (
         opens,
         between,
     )
@@ -125,9 +121,7 @@ class QuoteScan(NamedTuple):
     reason: str | None
 
 
-def scan_quotes(
-    content: Content, marks: QuotePatterns, first_line: int, *, last: bool, begin: int = 0
-) -> QuoteScan:
+def scan_quotes(content: bytes, marks: QuotePatterns, first_line: int, *, last: bool) -> QuoteScan:
     """Look through the quotes of a text that begins with a row.
 
     Args:
@@ -135,9 +129,8 @@ def scan_quotes(
         marks: from ``quotes``.
         first_line: the line that it begins with, for the reason.
         last: whether nothing follows it.
-        begin: where in it the row begins.
     """
-    fields, at = list[tuple[int, int]](), begin
+    fields, at = list[tuple[int, int]](), 0
     while (at := _end(marks.quiet, content, at)) < len(content):
         field = marks.field.match(content, at)
         if field is None:  # not a quote: cannot be, as the quiet part ends only before one
@@ -155,7 +148,7 @@ def scan_quotes(
     return QuoteScan(fields, at, None)
 
 
-def _end(pattern: re.Pattern[bytes], content: Content, at: int) -> int:
+def _end(pattern: re.Pattern[bytes], content: bytes, at: int) -> int:
     match = pattern.match(content, at)
     return at if match is None else match.end()
 

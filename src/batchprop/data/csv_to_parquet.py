@@ -69,26 +69,25 @@ def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirecto
 
 
 def _write(tables: Iterator[tuple[int, pa.Table]], texts: CsvTable, folder: Path) -> list[int]:
-    schema = pa.schema([(str(i), kind.type) for i, kind in enumerate(texts.kinds)] + [(LINE, pa.int64())])
     numbers = list[int]()
-    # Rows are mixed by taking row groups from all over the table: a short one has some, too.
-    rows = min(max(texts.rows // MIN_PARTITIONS, MIN_ROW_GROUP_ROWS), ROW_GROUP_ROWS)
-    with _Writer(folder, schema, rows) as writer:
+    with _Writer(folder) as writer:
         for number, table in tables:
             if not table.num_rows:
                 continue
             if number not in numbers[-1:]:
                 numbers.append(number)
-                writer.begin(number)
-            writer.write(table.cast(schema))
+                # Rows are mixed by taking row groups from all over the table: a short one has some, too.
+                rows = min(max(texts.expected_rows // MIN_PARTITIONS, MIN_ROW_GROUP_ROWS), ROW_GROUP_ROWS)
+                writer.begin(number, table.schema, rows)
+            writer.write(table)
     return numbers
 
 
 class _Writer:
     """Writes one Parquet file after another, in row groups of some rows."""
 
-    def __init__(self, folder: Path, schema: pa.Schema, rows: int) -> None:
-        self._folder, self._schema, self._rows = folder, schema, rows
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._rows = folder, 0
         self._file: pyarrow.parquet.ParquetWriter | None = None
         self._waiting = list[pa.Table]()
 
@@ -103,18 +102,19 @@ class _Writer:
             with suppress(OSError, pa.ArrowException):
                 self._file.close()
 
-    def begin(self, number: int) -> None:
-        """End the file before, and begin the next."""
+    def begin(self, number: int, schema: pa.Schema, rows: int) -> None:
+        """End the file before, and begin the next, with so many rows in each of its row groups."""
         self._end()
+        self._rows = rows
         with _writing(self._folder):
             self._file = pyarrow.parquet.ParquetWriter(
                 self._folder / f"{number}.parquet",
-                self._schema,
+                schema,
                 compression="zstd",
                 compression_level=1,
                 data_page_size=CONVERTED_PAGE_BYTES,
                 # A dictionary stays in memory as long as its row group is open; of numbers it saves little.
-                use_dictionary=[field.name for field in self._schema if pa.types.is_string(field.type)],
+                use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
                 # Lines follow each other: their differences take next to nothing.
                 column_encoding={LINE: "DELTA_BINARY_PACKED"},
             )

@@ -6,7 +6,6 @@ where it turns out not to fit everywhere.
 """
 
 from collections.abc import Collection
-from mmap import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -130,7 +129,7 @@ def _holds_codes(text: pa.ChunkedArray) -> bool:
     return bool(pc.any(pc.match_substring_regex(text, _CODE)).as_py())
 
 
-def find_doubtful(table: pa.Table, content: "bytes | mmap") -> dict[str, pa.DataType]:
+def find_doubtful(table: pa.Table, content: bytes) -> dict[str, pa.DataType]:
     """Return text as the type of the columns whose text must say what they are.
 
     pyarrow makes 007 and 0x1F whole numbers, which may be codes, and 10:30 a time, where the rule for text is
@@ -160,17 +159,18 @@ def keep_text(
         always: the names of columns that are text, whatever they hold.
     """
     columns = [
-        words if name in always or (name in doubtful and _stays_text(column.type, words)) else column
+        words if name in always or (name in doubtful and stays_text(column.type, words)) else column
         for name, column, words in zip(table.column_names, table.columns, text.columns, strict=True)
     ]
     return pa.Table.from_arrays(columns, names=table.column_names)
 
 
-def _stays_text(kind: pa.DataType, words: pa.ChunkedArray) -> bool:
+def stays_text(kind: pa.DataType, words: pa.ChunkedArray) -> bool:
+    """Whether a column that pyarrow reads as a type is text: a time, or a number that may be a code."""
     return pa.types.is_time(kind) or _holds_codes(pc.utf8_trim_whitespace(words))
 
 
-def _may_hold_codes(content: "bytes | mmap") -> bool:
+def _may_hold_codes(content: bytes) -> bool:
     r"""Whether a field may begin with 0 and another digit or x; never False if one does.
 
     >>> _may_hold_codes(b"7,007\n"), _may_hold_codes(b"2020-01-05,1.05,10:05,1e-05,100,0\n")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import pyarrow as pa
 
@@ -244,11 +244,13 @@ def decompressed_size(path: Path) -> int:
         return int(size * len(reader.read(_BUFFER)) / max(file.tell(), 1))
 
 
-@contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a text file for its lines with their line ends, decompressed on the fly."""
-    with open_decompressed(path) as file:
-        yield io.TextIOWrapper(file, newline="", encoding="utf-8-sig")
+def file_state(path: Path) -> tuple[int, int]:
+    """Return the size of a file and when it was last written, which tell whether it has changed."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    return status.st_size, status.st_mtime_ns
 
 
 class _DecompressedReader(io.RawIOBase):

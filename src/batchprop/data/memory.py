@@ -11,6 +11,7 @@ from batchprop.data.csv import CsvFile, parse
 from batchprop.data.files import Paths, decompressed_size, expand_paths, get_delimiter
 from batchprop.data.parquet import ParquetFile, read_parquet_footer
 from batchprop.data.rejects import RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.errors import ParameterError
 
 _UNITS = {"": 1, "B": 1}
@@ -97,11 +98,12 @@ def _free(group: Path) -> int | None:
     return None
 
 
-def table_bytes(paths: Paths) -> int:
+def table_bytes(paths: Paths, separator: str | None = None) -> int:
     """Estimate the memory that a table takes in bytes, from its footers or its first megabytes.
 
     Args:
         paths: the files, as for ``scan``.
+        separator: as for ``scan``.
 
     Raises:
         DataError: there is no such table.
@@ -110,12 +112,12 @@ def table_bytes(paths: Paths) -> int:
     files = expand_paths(paths)
     if get_delimiter(files[0]) is None:
         return sum(_parquet_bytes(read_parquet_footer(file)) for file in files)
-    return sum(_csv_bytes(file) for file in files)
+    return sum(_csv_bytes(CsvFile(file, check_separator(separator))) for file in files)
 
 
-def exceeds_memory(paths: Paths, memory: int | None = None) -> bool:
+def exceeds_memory(paths: Paths, memory: int | None = None, separator: str | None = None) -> bool:
     """Whether training on a table in memory would exceed a budget in bytes; None is the default budget."""
-    return WORKING_FACTOR * table_bytes(paths) > (memory or default_memory())
+    return WORKING_FACTOR * table_bytes(paths, separator) > (memory or default_memory())
 
 
 def _parquet_bytes(file: ParquetFile) -> int:
@@ -134,11 +136,10 @@ def is_fixed_width(kind: pa.DataType) -> bool:
     return bool(pa.types.is_primitive(kind) or pa.types.is_boolean(kind))
 
 
-def _csv_bytes(path: Path) -> int:
+def _csv_bytes(file: CsvFile) -> int:
     """Extrapolate from the first rows of a file to all of it."""
-    file = CsvFile(path)
-    for rows in file.rows(RejectedRows("skip"), known=True):
+    for rows in file.rows(RejectedRows("skip")):
         labels = [str(i) for i in range(len(file.names))]
         table = parse(rows.content, labels, file.delimiter, {}, lambda _: "skip")
-        return int(table.nbytes * max(decompressed_size(path) / len(rows.content), 1.0))
+        return int(table.nbytes * max(decompressed_size(file.path) / len(rows.content), 1.0))
     return 0

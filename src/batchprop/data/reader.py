@@ -1,11 +1,6 @@
 """Tables from CSV, TSV and Parquet files, with a one-line error for a file that cannot be read."""
 
-import codecs
-import csv
-import io
-import mmap
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,49 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from batchprop.data.arrow import map_columns, simplify, to_pandas
-from batchprop.data.csv import LINE, CsvTable, check_delimiter, check_names
-from batchprop.data.csv_splitter import Content, count_lines, quotes, scan_quotes
-from batchprop.data.csv_types import (
-    convert_options,
-    empty_to_null,
-    find_doubtful,
-    keep_text,
-    parse_text,
-)
-from batchprop.data.files import (
-    COMPRESSIONS,
-    Paths,
-    check_file,
-    check_magic,
-    check_rows,
-    check_width,
-    expand_paths,
-    get_delimiter,
-    open_decompressed,
-    open_text,
-)
+from batchprop.data.csv import LINE, CsvTable
+from batchprop.data.files import Paths, check_file, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.missing import USUAL, MissingWords
-from batchprop.data.parquet import (
-    RowGroups,
-    add_folder_columns,
-    check_columns,
-    open_parquet_file,
-    read_parquet_footer,
-)
-from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
+from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.errors import DataError
 
-_CHUNK_BYTES = _CHUNK_ROWS = 1 << 20
+_CHUNK_ROWS = 1 << 20
 
 
-def read_table(
-    path: str | Path, *, text: Collection[str] = (), missing: MissingWords = USUAL
-) -> pd.DataFrame:
+def read_table(path: str | Path, *, text: Collection[str] = (), separator: str | None = None) -> pd.DataFrame:
     r"""Read a table of numbers, text, dates and booleans from a file.
 
     Args:
@@ -64,7 +31,8 @@ def read_table(
         text: columns of a CSV file to read as text, exactly as the file has it; only an empty field is
             missing. A file of one row, for example, does not show whether 1 is a code or the number 1. In a
             Parquet file, decimals of more digits than float64 holds, too.
-        missing: words that mean "missing" in a CSV file.
+        separator: between the fields of a CSV file, such as ";" or "tab"; None for the one that parts the
+            names in the first line.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
@@ -78,16 +46,7 @@ def read_table(
     >>> read_table(file)["weight"].tolist()
     [4.2, nan]
     """
-    path = Path(path)
-    check_file(path)
-    delimiter = get_delimiter(path)
-    with _read_errors(path):
-        table = _read_parquet(path) if delimiter is None else _read_csv(path, delimiter, text, missing)
-    table = table.rename_columns(check_names(table.column_names, path))
-    check_rows(path, table.num_rows)
-    in_folders = folder_columns([path], table.column_names, text=text)
-    only_file = np.zeros(table.num_rows, dtype=np.intp)
-    return to_pandas(_append_columns(map_columns(table, simplify), in_folders, only_file))
+    return read_file(Path(path), text, separator).frame
 
 
 def _append_columns(
@@ -97,14 +56,6 @@ def _append_columns(
     for name, column in columns.items():
         table = table.append_column(name, column.take(pa.array(file_index)))
     return table
-
-
-@contextmanager
-def _read_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 class LoadedTable(NamedTuple):
@@ -127,11 +78,27 @@ class LoadedTable(NamedTuple):
     skipped: RejectedRows
 
 
+def read_file(
+    path: Path,
+    text: Collection[str] = (),
+    separator: str | None = None,
+    missing: MissingWords | None = None,
+) -> LoadedTable:
+    """Read a table as ``read_table``, with the line or the row of each of its rows."""
+    check_file(path)
+    try:
+        return _read((path,), None, RejectedRows("error"), text, separator, missing)
+    except BadRowError as error:
+        # The advice to skip such rows is for those who can.
+        raise DataError(error.reason) from error
+
+
 def read_tables(
     paths: Paths,
     target: str | None = None,
     *,
     text: Collection[str] = (),
+    separator: str | None = None,
     missing: MissingWords | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
@@ -143,6 +110,7 @@ def read_tables(
             and the same columns in any order.
         target: the column to predict; a row without it is a bad row.
         text: columns to read as text, regardless of their values, as in ``read_table``.
+        separator: between the fields of CSV files, as in ``read_table``.
         missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
             Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
@@ -163,10 +131,23 @@ def read_tables(
     >>> read_tables(folder).frame.values.tolist()
     [['cat', 4.0], ['dog', 25.5]]
     """
-    rejected, files = RejectedRows(on_bad_row, max_skipped), expand_paths(paths)
+    return _read(expand_paths(paths), target, RejectedRows(on_bad_row, max_skipped), text, separator, missing)
+
+
+def _read(
+    files: tuple[Path, ...],
+    target: str | None,
+    rejected: RejectedRows,
+    text: Collection[str],
+    separator: str | None,
+    missing: MissingWords | None,
+) -> LoadedTable:
     lines = get_delimiter(files[0]) is not None
-    read = _read_csv_files if lines else _read_parquet_files
-    table, file_index, row_numbers = read(files, target, rejected, text, missing)
+    if lines:
+        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
+        table, file_index, row_numbers = _read_csv_files(texts, target, text)
+    else:
+        table, file_index, row_numbers = _read_parquet_files(files, target, rejected, text, missing)
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
     return LoadedTable(to_pandas(table), files, file_index, "line" if lines else "row", row_numbers, rejected)
@@ -175,15 +156,8 @@ def read_tables(
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
-def _read_csv_files(
-    files: tuple[Path, ...],
-    target: str | None,
-    rejected: RejectedRows,
-    text: Collection[str],
-    missing: MissingWords | None,
-) -> _Read:
-    texts = CsvTable(files, rejected, text, missing or USUAL)
-    in_folders = folder_columns(files, texts.names, target, text=text)
+def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str]) -> _Read:
+    in_folders = folder_columns([file.path for file in texts.files], texts.names, target, text=text)
     check_columns([*texts.names, *in_folders], target)
     parts = texts.read(None if target in in_folders else target, list)
     file_index = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
@@ -213,115 +187,3 @@ def _read_parquet_files(
     ).astype(np.intp)
     row_numbers = np.concatenate([np.empty(0, np.intp), *map(groups.row_numbers, partitions)])
     return pa.concat_tables(parts) if parts else pa.table({}), file_index, row_numbers
-
-
-def _read_csv(path: Path, delimiter: str, text: Collection[str], missing: MissingWords) -> pa.Table:
-    with _open_content(path) as content:
-        check_width(1 + content[: content.find(b"\n") + 1 or None].count(delimiter.encode()), path)
-        _check_utf8(path, content)
-        _check_quotes(path, content, delimiter)
-        source = io.BytesIO(content) if isinstance(content, bytes) else path
-        options = convert_options(missing=missing)
-        table = _parse_csv(path, source, delimiter, options)
-        # Stripped here: the names in the file may have blanks around them.
-        words = {name: pa.string() for name in table.column_names if name.strip() in text}
-        doubtful = find_doubtful(table, content) | words
-        if any(field.name in doubtful and not pa.types.is_string(field.type) for field in table.schema):
-            source = io.BytesIO(content) if isinstance(content, bytes) else path
-            other = _parse_csv(path, source, delimiter, convert_options(doubtful, missing))
-            table = keep_text(table, other, doubtful, always=words)
-    check_delimiter(table.column_names, path, delimiter)
-    columns = [
-        empty_to_null(column) if name in words else parse_text(column, missing)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, names=table.column_names)
-
-
-def _parse_csv(
-    path: Path, source: Path | io.BytesIO, delimiter: str, options: pyarrow.csv.ConvertOptions
-) -> pa.Table:
-    try:
-        return pyarrow.csv.read_csv(
-            source,
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=options,
-        )
-    except pa.ArrowInvalid as error:
-        raise DataError(_describe_invalid_csv(path, delimiter, str(error))) from error
-
-
-@contextmanager
-def _open_content(path: Path) -> Iterator[Content]:
-    """Open the bytes of a text file: mapped into memory, or decompressed into it."""
-    if path.suffix.lower() not in COMPRESSIONS:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
-        return
-    with open_decompressed(path) as stream:
-        chunks = list(iter(lambda: stream.read(_CHUNK_BYTES), b""))
-    if not chunks:
-        raise DataError(f"{path} is empty: it needs column names and rows")
-    yield b"".join(chunks)
-
-
-def _check_utf8(path: Path, content: Content) -> None:
-    """Refuse bytes that are not UTF-8, with their line."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    line = 1
-    check_magic(path, content[:4])
-    for start in range(0, len(content), _CHUNK_BYTES):
-        chunk = content[start : start + _CHUNK_BYTES]
-        try:
-            decoder.decode(chunk, final=start + _CHUNK_BYTES >= len(content))
-        except UnicodeDecodeError as error:
-            line += error.object.count(b"\n", 0, error.start)
-            raise DataError(
-                f"{path} is not UTF-8 text: line {line} holds the byte "
-                f"0x{error.object[error.start]:02x}; save the file as UTF-8"
-            ) from error
-        if b"\0" in chunk:
-            line += chunk.count(b"\n", 0, chunk.index(b"\0"))
-            raise DataError(f"{path} is not text: line {line} holds a zero byte; export it as CSV")
-        line += chunk.count(b"\n")
-
-
-def _check_quotes(path: Path, content: Content, delimiter: str) -> None:
-    """Refuse an unclosed quote: it would span the lines up to the next quote, or the end."""
-    begin = len(codecs.BOM_UTF8) if content[:3] == codecs.BOM_UTF8 else 0
-    result = scan_quotes(content, quotes(delimiter), 1, last=True, begin=begin)
-    if result.reason is not None:
-        line = 1 + count_lines(content[: result.stop])
-        raise DataError(f"{path}, line {line}: {result.reason}")
-
-
-def _describe_invalid_csv(path: Path, delimiter: str, message: str) -> str:
-    """Describe the problem of a CSV file with its line: pyarrow's own message has no line number."""
-    with open_text(path) as file:
-        rows = csv.reader(file, delimiter=delimiter)
-        try:
-            expected = len(next(row for row in rows if row))
-            line = rows.line_num + 1
-            for row in rows:
-                if row and len(row) != expected:
-                    return _field_count_error(path, line, len(row), expected) + (
-                        "is a quote left open?"
-                        if rows.line_num > line
-                        else f"add or remove fields, or quote a field that holds {delimiter!r}"
-                    )
-                line = rows.line_num + 1
-        except StopIteration:
-            return f"{path} holds only blank lines: it needs column names and rows"
-        except csv.Error as error:
-            return f"{path}, line {rows.line_num}: {error}; is a quote left open?"
-    return f"{path} is not a table: {message}"
-
-
-def _field_count_error(path: Path, line: int, count: int, expected: int) -> str:
-    fields = "1 field" if count == 1 else f"{count} fields"
-    return f"{path}, line {line}: {fields} where the first line names {expected}; "
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    with open_parquet_file(path):
-        return pyarrow.parquet.read_table(path, partitioning=None, page_checksum_verification=True)

@@ -19,6 +19,7 @@ from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.missing import USUAL, MissingWords, trim
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.errors import DataError
 
@@ -37,12 +38,13 @@ _REMEDY = (
 )
 
 
-def scan(
+def scan(  # noqa: PLR0913 what a table is read by
     paths: Paths,
     target: str | None = None,
     weights: str | None = None,
     *,
     text: Collection[str] = (),
+    separator: str | None = None,
     missing: MissingWords | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
@@ -59,6 +61,7 @@ def scan(
         target: the column to predict; a row without it is a bad row.
         weights: the column of sample weights.
         text: columns to read as text, regardless of their values, as in ``read_table``.
+        separator: between the fields of CSV files, as in ``read_table``.
         missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
             Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
@@ -93,12 +96,12 @@ def scan(
         if target is not None:
             groups.drop_missing_target(target, rejected, missing)
     else:
-        texts = CsvTable(files, rejected, text, missing or USUAL)
+        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
         in_folders = folder_columns(files, texts.names, target, text=text)
         check_columns([*texts.names, *in_folders], target, weights)
-        check_rows(files[0], texts.rows)
         folder = TemporaryDirectory()
         converted = csv_to_parquet(texts, None if target in in_folders else target, folder)
+        check_rows(files[0], len(converted))
         groups = RowGroups(add_folder_columns(converted, target, text=text))
     rows = sum(group.n_rows for group in groups.groups)
     rejected.check_share(rows + len(rejected))

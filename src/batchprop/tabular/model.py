@@ -85,6 +85,7 @@ class TrainedModel:
         keep: str | Iterable[str] | None = None,
         number: bool = False,
         memory: str | int | None = None,
+        separator: str | None = None,
     ) -> Any:
         """Predict the target of every row.
 
@@ -96,6 +97,8 @@ class TrainedModel:
                 target among them, the predictions are "predicted TARGET".
             number: put the number of each row, counted from 1, before them.
             memory: the memory budget, such as "4GB", or in bytes; a larger table is read in parts.
+            separator: between the fields of CSV files, such as ";" or "tab"; None for the one that parts
+                the names in the first line.
 
         Returns:
             A column named as the target (n,), then one ``probability CLASS`` for each class: a data frame of
@@ -120,7 +123,13 @@ class TrainedModel:
             return restore_frame(predictions, frame, data)
         files = expand_paths(as_paths(data, "data", or_frame=True))
         with predict_blocks(
-            self.pipeline, files, proba=proba, keep=names, number=number, memory=budget
+            self.pipeline,
+            files,
+            proba=proba,
+            keep=names,
+            number=number,
+            memory=budget,
+            separator=separator,
         ) as tables:
             return pd.concat(list(tables), ignore_index=True)
 

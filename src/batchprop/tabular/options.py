@@ -28,6 +28,7 @@ from typing import (
 )
 
 from batchprop.data.names import normalize_name
+from batchprop.data.separators import check_separator
 from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
 
@@ -249,6 +250,15 @@ class TrainOptions:
             metavar="WORDS",
             default="NA, ?, null and the like; among numbers also - and None",
             parse=parse_names,
+        ),
+    ] = None
+    separator: Annotated[
+        str | None,
+        Option(
+            "What separates the fields of CSV files, as ';' or tab.",
+            TABLE,
+            metavar="CHARACTER",
+            default="what parts the names in the first line",
         ),
     ] = None
     test_fraction: Annotated[
@@ -697,7 +707,7 @@ class TrainOptions:
 
 _COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "type")
 
-_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "test")
+_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "test", "separator")
 """Options that need a table of the user's."""
 
 SPLIT_OPTIONS = (
@@ -763,6 +773,11 @@ def _as_widths(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
+def _as_separator(value: Any) -> str:
+    """Return a separator in a form that a shell and JSON show."""
+    return "tab" if check_separator(value) == "\t" else str(value)
+
+
 def read_names(name: str, value: Any) -> tuple[str, ...]:
     """Return the names of columns, in Unicode's composed form; text has commas between them.
 
@@ -821,6 +836,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "type": read_types,
     "missing": read_words,
     "test": _as_test,
+    "separator": _as_separator,
     "checkpoint_every": lambda value: parse_interval(str(value)),
 }
 """How values are read that may have several forms in Python."""

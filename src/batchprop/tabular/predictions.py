@@ -230,6 +230,7 @@ def predict_blocks(
     keep: Sequence[str] = (),
     number: bool = False,
     memory: int | None = None,
+    separator: str | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Iterator[pd.DataFrame]]:
     """Predict all rows of a table, in blocks.
@@ -241,6 +242,7 @@ def predict_blocks(
         keep: columns of the table to put before the predictions.
         number: put the number of each row, counted from 1 over all files, before them.
         memory: the memory budget in bytes; None for a quarter of the free memory.
+        separator: between the fields of CSV files, as for ``read_table``.
         observer: called during the passes over the table.
 
     Yields:
@@ -253,13 +255,13 @@ def predict_blocks(
     observer = observer or Observer()
     if proba:
         check_proba(model)
-    kinds, names = model["columns"].kinds, column_names(files[0])
+    kinds, names = model["columns"].kinds, column_names(files[0], separator)
     model["columns"].check_names(names)
     # As text, they stay as the file spells them.
     text, keep = keep, kept_columns(names, keep)
     columns = list(dict.fromkeys([*kinds, *keep]))
     with (
-        iter_rows(model, files, columns, memory, observer, text=text) as rows,
+        iter_rows(model, files, columns, memory, observer, text=text, separator=separator) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,
     ):
         unseen = UnseenCounter(model)
@@ -298,6 +300,7 @@ def iter_rows(
     observer: Observer,
     *,
     text: Sequence[str] = (),
+    separator: str | None = None,
 ) -> Iterator[TableRows]:
     """Read a table at once, or scan it to read it in blocks if it is larger than memory.
 
@@ -308,6 +311,7 @@ def iter_rows(
         memory: the largest amount to use, in bytes; None for a quarter of the free memory.
         observer: called during the scan.
         text: further text columns.
+        separator: between the fields of CSV files, as for ``read_table``.
 
     Yields:
         The rows, which can be read within the block.
@@ -318,9 +322,9 @@ def iter_rows(
     memory = memory or default_memory()
     n, words = block_size(model, memory), [*text_columns(model), *text]
     missing = model["columns"].missing_words
-    if not exceeds_memory(files, memory):
+    if not exceeds_memory(files, memory, separator):
         with _keep_all_rows():
-            whole = read_tables(files, text=words, missing=missing)
+            whole = read_tables(files, text=words, separator=separator, missing=missing)
         frame = whole.frame[list(columns)]
         frames = (frame.iloc[start : start + n] for start in range(0, len(frame), n))
         yield TableRows(
@@ -330,7 +334,7 @@ def iter_rows(
         )
         return
     with _keep_all_rows(), observer.watch_pass("Scanning the table", None):
-        table = scan(files, text=words, missing=missing, memory=memory)
+        table = scan(files, text=words, separator=separator, missing=missing, memory=memory)
     with table:
         yield TableRows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)
 

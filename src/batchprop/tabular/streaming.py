@@ -148,9 +148,9 @@ class TrainingSource:
             yield RowBlock(block.start_row, block.X[trains], block.y[trains], weights)
 
 
-def is_large(paths: tuple[Path, ...], memory: int) -> bool:
+def is_large(paths: tuple[Path, ...], memory: int, options: TrainOptions) -> bool:
     """Whether the table must be read in parts."""
-    return exceeds_memory(paths, memory)
+    return exceeds_memory(paths, memory, options.separator)
 
 
 @contextmanager
@@ -189,8 +189,8 @@ def scan_table(
 
 
 def _scan(paths: tuple[Path, ...], options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
-    words = options.missing_words
-    read = partial(scan, paths, options.target, options.weights, text=text, missing=words, memory=memory)
+    kwargs: dict[str, Any] = {"separator": options.separator, "missing": options.missing_words}
+    read = partial(scan, paths, options.target, options.weights, text=text, memory=memory, **kwargs)
 
     def count() -> tuple[int, int]:
         with read(on_bad_row="skip", max_skipped=1.0) as table:
@@ -204,9 +204,9 @@ def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
     """Return the shares of the rows that are held out: they stay in memory, so fewer of a huge table."""
     test = options.test_share or 0.0
     validation = VALIDATION_FRACTION * (1 - test)
-    held_out = table_bytes(table.files) * (test + validation)
+    held_out = table_bytes(table.files, options.separator) * (test + validation)
     if isinstance(options.test, tuple):
-        held_out += table_bytes(options.test)
+        held_out += table_bytes(options.test, options.separator)
     factor = min(1.0, table.memory / HOLDOUT_MEMORY_DIVISOR / held_out)
     return SplitFractions(factor * test, factor * validation, factor)
 
@@ -314,7 +314,8 @@ def fit_preprocessing(
 
 def _check_fits(table: TableScan, rows: int, options: TrainOptions) -> None:
     """Refuse held-out rows that are far more than their share, as whole groups and times stay together."""
-    most = 2 * table.memory / HOLDOUT_MEMORY_DIVISOR / table_bytes(table.files) * table.n_rows + BLOCK_ROWS
+    size = table_bytes(table.files, options.separator)
+    most = 2 * table.memory / HOLDOUT_MEMORY_DIVISOR / size * table.n_rows + BLOCK_ROWS
     if rows > most and (options.group is not None or options.time is not None):
         kind = "group" if options.group is not None else "time"
         raise DataError(

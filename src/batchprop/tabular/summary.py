@@ -154,7 +154,7 @@ def files_section(folder: Path, result: TrainingResult) -> Section:
     """List the files, and the command that predicts."""
     next_steps = {"Every matrix of one batch": ["batchprop", "look", str(folder)]}
     if result.files:
-        next_steps["Predictions"] = predict_words(folder, result.files)
+        next_steps["Predictions"] = predict_words(folder, result.files, result.options)
     files = FILES | ({SKIPPED: "the rows that were left out, and why"} if result.table.skipped else {})
     commands = tuple((what, shlex.join(words)) for what, words in next_steps.items())
     tables = (
@@ -164,10 +164,11 @@ def files_section(folder: Path, result: TrainingResult) -> Section:
     return Section("Files", (), tables)
 
 
-def predict_words(folder: Path, files: Sequence[Path]) -> list[str]:
+def predict_words(folder: Path, files: Sequence[Path], options: TrainOptions) -> list[str]:
     """Return the command that predicts for the same table; for its first file, if it has many."""
     tables = files if len(files) <= _MAX_NAMED else files[:1]
-    return ["batchprop", "predict", str(folder), *map(str, tables)]
+    reading = [] if options.separator is None else ["--separator", options.separator]
+    return ["batchprop", "predict", str(folder), *map(str, tables), *reading]
 
 
 def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, str, str]]:

@@ -61,7 +61,7 @@ def prepare(
         # A pattern is expanded once, so that both ways read the same files.
         source = expand_paths(source)
         test = expand_paths(options.test) if isinstance(options.test, tuple) else ()
-        if is_large(source, memory) or (test and is_large(test, memory)):
+        if any(is_large(files, memory, options) for files in (source, test) if files):
             with _stream(source, options, memory, observer) as streamed:
                 yield streamed
             return

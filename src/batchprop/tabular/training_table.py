@@ -17,12 +17,12 @@ from batchprop.data.arrow import get_column
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
-from batchprop.data.line_numbers import line_numbers
 from batchprop.data.missing import MissingWords, explain_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
-from batchprop.data.reader import LoadedTable, read_table, read_tables
+from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
+from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
@@ -110,11 +110,7 @@ class TrainingTable:
     @property
     def row_numbers(self) -> tuple[str, npt.NDArray[Any]]:
         """The name of the row numbers, and each row's: its line in a text file, else its row."""
-        if self.row_locator is not None:
-            return self.row_locator
-        rows = self.frame.index.to_numpy()
-        lines = None if self.path is None else line_numbers(self.path)
-        return ("row", rows + 1) if lines is None else ("line", lines[rows])
+        return self.row_locator or ("row", self.frame.index.to_numpy() + 1)
 
 
 def load(
@@ -147,8 +143,9 @@ def load(
         return _make_table("digits (from scikit-learn)", None, digits, options)
     target = str(target)
     if get_delimiter(path) is not None:
-        frame = read_table(path, text=[*text, target], missing=options.missing_words)
-        table = _make_table(path.name, path, frame, options, from_text=True)
+        whole = read_file(path, [*text, target], missing=options.missing_words)
+        table = _make_table(path.name, path, whole.frame, options, from_text=True)
+        table = replace(table, row_locator=("line", whole.row_numbers[table.frame.index]))
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
         words = options.missing_words
@@ -217,7 +214,8 @@ def read_whole(
     words = options.missing_words
 
     def read(**rejects: Any) -> LoadedTable:
-        return _reject_unknown(read_tables(data, target, text=text, missing=words, **rejects), target, words)
+        how: dict[str, Any] = {"text": text, "separator": options.separator, "missing": words, **rejects}
+        return _reject_unknown(read_tables(data, target, **how), target, words)
 
     with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
         return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
@@ -374,7 +372,7 @@ def get_test_source(
             raise DataError(
                 f"{file} is in DATA and in `test`: a row that trains cannot test; take it out of one"
             )
-        _check_test_names(needed, column_names(file), str(file))
+        _check_test_names(needed, column_names(file, options.separator), str(file))
     return test
 
 
@@ -433,14 +431,20 @@ def check_groups_apart(trained: npt.NDArray[Any], tested: npt.NDArray[Any], name
         )
 
 
-def column_names(file: Path) -> list[str]:
+def column_names(file: Path, separator: str | None = None) -> list[str]:
     """Return the names of a file's columns, those of its Hive folders among them.
+
+    Args:
+        file: of a table.
+        separator: between its fields, as for ``read_table``.
 
     Raises:
         DataError: it is not a table.
     """
     is_text = get_delimiter(file) is not None
-    names = CsvFile(file).names if is_text else list(read_parquet_footer(file).names)
+    names = (
+        CsvFile(file, check_separator(separator)).names if is_text else list(read_parquet_footer(file).names)
+    )
     return [*names, *folder_values(file)]
 
 
