@@ -178,7 +178,8 @@ def _may_hold_codes(content: bytes) -> bool:
         end = start + _CHUNK_BYTES + 1
         data = np.frombuffer(content[start - 2 : end] if start else b",," + content[:end], np.uint8)
         zeros = (data[2:-1] == ord("0")) & (_is_digit(data[3:]) | ((data[3:] | _LOWER) == ord("x")))
-        places = 2 + np.flatnonzero(zeros & ~_is_inside(data[1:-2]))
+        places = 2 + np.flatnonzero(zeros)
+        places = places[~_is_inside(data[places - 1])]
         # A sign may be of a number or, as a blank, between the parts of a date.
         between = np.isin(data[places - 1], _SIGNS)
         if (~between | ~_is_inside(data[places - 2])).any():

@@ -27,7 +27,6 @@ _PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false
 _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
-_MAX_EXACT = 2.0**53
 _FEW_WORDS = 3
 _NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
 _KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.ASCII)
@@ -101,7 +100,7 @@ class ColumnStats:
         first: the first value that is not missing.
         distinct: the number of distinct values, without missing ones.
         exact: whether `distinct` was counted, not estimated.
-        whole: whether the numbers are whole.
+        whole: whether the numbers are whole and none is missing.
         spelling: how text spells numbers or dates, which are then what the column holds; or "".
         reading: what is special about the spelling, for people.
         low: the smallest number or date.
@@ -173,7 +172,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, words: Miss
         value_type,
         first,
         present.nunique(),
-        whole=value_type == "numbers" and are_whole(present),
+        whole=types.is_integer_dtype(present),
         spelling=spelling or "",
         reading=reading,
         low=present.min() if ordered else None,
@@ -214,18 +213,6 @@ def as_values(numbers: pd.Series, words: pd.Series, spelling: str) -> pd.Series:
     if len(numbers) == len(words) and words.str.fullmatch(r"[+-]?\d{1,18}").all():
         return words.astype(np.int64)
     return numbers
-
-
-def are_whole(numbers: pd.Series) -> bool:
-    """Whether numbers, none of them missing, are whole, of whatever type; as floats up to 2⁵³ only.
-
-    >>> are_whole(pd.Series([1.0, 2.0])), are_whole(pd.Series([1.0, 2.5]))
-    (True, False)
-    """
-    if types.is_integer_dtype(numbers):
-        return True
-    values = numbers.to_numpy(float)
-    return bool((np.abs(values) <= _MAX_EXACT).all() and (values == np.floor(values)).all())
 
 
 def count_numeric(words: pd.Series) -> tuple[int, str | None]:

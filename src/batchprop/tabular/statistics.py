@@ -27,7 +27,6 @@ from batchprop.tabular.schema import (
     ColumnSchema,
     ColumnStats,
     ValueType,
-    are_whole,
     as_values,
     classify_column,
     count_blanks,
@@ -108,12 +107,11 @@ class NumberStats:
         self.quantiles.add(values)
 
     def _update_whole(self, present: pd.Series) -> None:
-        self.whole = self.whole and are_whole(present)
+        self.whole = self.whole and types.is_integer_dtype(present)
         if not self.whole:
             self._distinct = None
         if self._distinct is not None:
-            is_integer = types.is_integer_dtype(present)
-            self._distinct.add(hash_whole((present if is_integer else present.astype(np.int64)).to_numpy()))
+            self._distinct.add(hash_whole(present.to_numpy()))
             if self._distinct.repeated_so_far:
                 self._distinct = None
 
