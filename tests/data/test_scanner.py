@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 import batchprop.data.converted
 from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.arrow import map_columns, simplify, to_pandas
-from batchprop.data.csv_types import convert_options, find_doubtful, keep_text, parse_text
+from batchprop.data.csv_types import convert_options, parse_text
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError

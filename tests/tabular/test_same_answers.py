@@ -220,7 +220,7 @@ def test_every_source_gives_the_same_matrix_and_labels(table, seed, tmp_path):
     assert wanted[2] == labels()
 
 
-@settings(QUIET, max_examples=2)
+@settings(QUIET, max_examples=4)
 @given(table=TABLES, seed=st.integers(0, 999))
 def test_every_source_gives_the_same_answers(table, seed, tmp_path):
     made = dict(sources(table, tmp_path, seed))

@@ -21,7 +21,6 @@ from batchprop.data.csv_types import (
     holds_codes,
     infer_csv_type,
     keep_text,
-    stays_text,
 )
 from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffix
 from batchprop.data.missing import USUAL, MissingWords, is_missing
@@ -223,7 +222,6 @@ class CsvTable:
         separator: str | None = None,
         missing: MissingWords = USUAL,
     ) -> None:
-        self._missing = missing
         self.files = [CsvFile(path, separator) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
@@ -303,12 +301,6 @@ class CsvTable:
             if text is None or any(holds_codes(text[name]) for name in doubtful):
                 return None
         return fitting
-
-    def _holds_codes(self, file: CsvFile, rows: CsvRows, parsed: pa.Table) -> bool:
-        """Whether a column of numbers holds what may be a code, such as 007, which is text."""
-        doubtful = find_doubtful(parsed, rows.content)
-        text = self._parsed(file, rows, dict.fromkeys(parsed.column_names, pa.string())) if doubtful else None
-        return text is not None and any(stays_text(parsed[name].type, text[name]) for name in doubtful)
 
     def _parsed(self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType]) -> pa.Table | None:
         """Return the rows as a table with numbered columns; None where a field or a row does not fit."""

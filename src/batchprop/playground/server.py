@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from batchprop.data.csv_to_parquet import TemporaryDirectory
+from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import BatchpropError
 from batchprop.files import create_file
 from batchprop.playground.auth import HEADERS, AuthMiddleware

@@ -24,7 +24,7 @@ from batchprop.errors import DataError, RowError, did_you_mean, format_value, jo
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.spelling import PLAIN, SPELLINGS, clean, is_text, parse
+from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean, is_text, parse
 
 Floats = npt.NDArray[np.float64]
 
@@ -229,7 +229,8 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
     Args:
         column: of any type.
         kind: "number", "category", "boolean" or "date".
-        spelling: how text spells the numbers or dates; "" for plain numbers and ISO dates.
+        spelling: how text spells the numbers or dates; "" for plain numbers, and for dates that are ISO or
+            fit one other spelling only.
         missing: the words that mean "missing".
 
     Raises:
@@ -249,10 +250,20 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
             _check_valid(column, column.notna(), _EXPECTED[kind])
         column = to_seconds(column)
     elif kind in PLAIN and is_text(column):
-        column = _read_text(column, kind, spelling or PLAIN[kind], missing)
+        column = _read_text(column, kind, spelling or _plain_spelling(column, kind, missing), missing)
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
+
+
+def _plain_spelling(column: pd.Series, kind: str, missing: MissingWords) -> str:
+    """Return the spelling of text where the training had none: ISO dates, or what else fits alone."""
+    if kind != "date":
+        return PLAIN[kind]
+    candidates = SpellingCandidates(kind, missing=missing)
+    candidates.narrow(column.dropna())
+    # Dates that may begin with the day or the month are refused like words.
+    return next(iter(candidates.parsed)) if len(candidates.parsed) == 1 else PLAIN[kind]
 
 
 def _read_text(column: pd.Series, kind: str, spelling: str, missing: MissingWords) -> pd.Series:
