@@ -285,6 +285,9 @@ def test_promises_name_tests_that_exist() -> None:
     for path, name in re.findall(r"`([\w/]+\.py)?::(\w+)`", text):
         file = path or file
         assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{name}"
+    promises = re.findall(r"^- (.*?)(?=^- |^#|\n\n)", text, re.MULTILINE | re.DOTALL)
+    assert len(promises) > 10
+    assert [each for each in promises if "::test_" not in each and "No test" not in each] == []
 
 
 # The document that tells of the report; its figures take most of a small training.
