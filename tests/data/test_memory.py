@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-import batchprop.data.converted
+import batchprop.data.parquet_copy
 from batchprop.data import csv_splitter as whole_rows
 from batchprop.data import memory
 from batchprop.data.memory import default_memory, parse_memory, table_bytes
@@ -96,17 +96,17 @@ def test_memory_estimate_of_a_table_is_within_a_factor(tmp_path, name):
 
 def test_converting_csv_of_any_size_takes_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", 1 << 14)
-    monkeypatch.setattr(batchprop.data.converted, "ROW_GROUP_ROWS", 1 << 9)
+    monkeypatch.setattr(batchprop.data.parquet_copy, "ROW_GROUP_ROWS", 1 << 9)
     file = tmp_path / "t.csv"
     file.write_bytes(b"a,b,c\n" + b"1.5,2,some text\n" * 200_000)
     taken, before = list[int](), pa.total_allocated_bytes()
-    write = batchprop.data.converted.ParquetCopy.write
+    write = batchprop.data.parquet_copy.ParquetCopy.write
 
     def watched(writer, table):
         taken.append(pa.total_allocated_bytes() - before)
         write(writer, table)
 
-    monkeypatch.setattr(batchprop.data.converted.ParquetCopy, "write", watched)
+    monkeypatch.setattr(batchprop.data.parquet_copy.ParquetCopy, "write", watched)
     with scan(file) as table:
         assert table.n_rows == 200_000
     assert len(taken) > 100

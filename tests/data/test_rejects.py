@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-import batchprop.data.converted
+import batchprop.data.parquet_copy
 from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.csv import CsvTable
 from batchprop.data.reader import read_tables
@@ -59,7 +59,7 @@ def test_first_bad_row_is_an_error_with_its_line_and_a_suggestion(tmp_path, monk
 @pytest.mark.parametrize("size", [64, 1 << 20])
 def test_bad_rows_are_skipped_and_listed(tmp_path, monkeypatch, case, size):
     monkeypatch.setattr(whole_rows, "BLOCK_BYTES", size)
-    monkeypatch.setattr(batchprop.data.converted, "ROW_GROUP_ROWS", 256)
+    monkeypatch.setattr(batchprop.data.parquet_copy, "ROW_GROUP_ROWS", 256)
     text, reason, _ = BAD[case]
     file = write(tmp_path / "t.csv", bad=[(500, text), (20, "7,8,9,10")])
     kept = np.delete(np.arange(1000), [20, 500])

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-import batchprop.data.converted
+import batchprop.data.parquet_copy
 from batchprop.data import csv_splitter as whole_rows
 from batchprop.data.arrow import map_columns, simplify, to_pandas
 from batchprop.data.csv_types import convert_options, parse_text
@@ -77,7 +77,7 @@ def test_scanned_fields_equal_those_of_the_file_read_at_once(tmp_path, column, s
     wanted = read_at_once(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole_rows, "BLOCK_BYTES", size)
-        patch.setattr(batchprop.data.converted, "ROW_GROUP_ROWS", group)
+        patch.setattr(batchprop.data.parquet_copy, "ROW_GROUP_ROWS", group)
         with scan(file) as table:
             assert_same(together(table.iter_frames()), wanted)
             assert table.n_rows == len(column)
@@ -204,7 +204,7 @@ def numbers(n=1000):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_blocks_contain_the_rows_in_order_as_float32(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(batchprop.data.converted, "MIN_ROW_GROUP_ROWS", 300)
+    monkeypatch.setattr(batchprop.data.parquet_copy, "MIN_ROW_GROUP_ROWS", 300)
     frame, file = numbers(), tmp_path / name
     frame.to_csv(file, index=False) if name == "t.csv" else frame.to_parquet(file, row_group_size=300)
     table = scan(file, target="y", weights="w")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from batchprop.data.converted import ParquetCopy, closed_on_error
+from batchprop.data.converted import closed_on_error
 from batchprop.data.csv import CsvTable
 from batchprop.data.parquet import ParquetFile, open_converted
+from batchprop.data.parquet_copy import ParquetCopy
 from batchprop.data.shuffle import prefetch
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.files import remove_file

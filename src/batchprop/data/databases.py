@@ -12,18 +12,13 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchprop.data.converted import (
-    ConvertedTable,
-    ValueCopy,
-    closed_on_error,
-    copy_batches,
-    rows_at_once,
-)
+from batchprop.data.converted import ConvertedTable, closed_on_error, copy_batches
 from batchprop.data.csv import check_names
 from batchprop.data.database_urls import check_url, hide_passwords, redact_url
 from batchprop.data.files import check_width
 from batchprop.data.queries import QUERY
 from batchprop.data.temporary import TemporaryDirectory
+from batchprop.data.value_copy import ValueCopy, rows_at_once
 from batchprop.errors import DataError, ParameterError
 
 if TYPE_CHECKING:

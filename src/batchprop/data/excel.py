@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from batchprop.data.converted import ConvertedTable, ValueCopy, rows_at_once
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.temporary import TemporaryDirectory
+from batchprop.data.value_copy import ValueCopy, rows_at_once
 from batchprop.errors import DataError, did_you_mean, join_truncated
 
 if TYPE_CHECKING:

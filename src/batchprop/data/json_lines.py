@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchprop.data.converted import ConvertedTable, ValueCopy, rows_at_once
+from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv_splitter import MAX_ROW_BYTES
 from batchprop.data.files import check_magic, open_decompressed
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.temporary import TemporaryDirectory
+from batchprop.data.value_copy import ValueCopy, rows_at_once
 from batchprop.errors import DataError
 
 _BLOCK_BYTES = 1 << 20

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from batchprop.data.converted import copy_errors
 from batchprop.data.files import open_decompressed
+from batchprop.data.parquet_copy import copy_errors
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError
 from batchprop.files import create_file
