@@ -1,13 +1,16 @@
 """No name in a table, a file or an option controls the terminal, in what any command prints."""
 
 import io
+import re
 import sys
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop import cli
 from batchprop.cli import play_command
 from batchprop.cli.console import make_console
 from batchprop.cli.progress import pass_progress, progress
@@ -145,3 +148,18 @@ def test_bars_of_a_terminal_show_no_name_raw():
 def test_each_is_escaped_as_python_does(letter):
     assert printable(f"é{letter}漢") == f"é{ascii(letter)[1:-1]}漢"
     assert printable("é漢 ❤️ ½") == "é漢 ❤️ ½"
+
+
+def test_commands_print_by_one_function_and_one_console():
+    by_hand = re.compile(r"typer\.s?echo\(|\bprint\(f?\"|(?<!def )\bConsole\(|stdout\.write|stderr\.write")
+    found = {
+        (path.name, line.strip())
+        for path in Path(cli.__file__).parent.glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if by_hand.search(line) and not line.lstrip().startswith((">>>", "class ", "#"))
+    }
+    allowed = {"terminal.py", "console.py", "app.py"}
+    assert {
+        name for name, line in found if "console.print(" not in line and "out.print(" not in line
+    } <= allowed
+    assert all("printable(" in line for name, line in found if name == "app.py")

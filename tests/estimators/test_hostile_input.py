@@ -62,6 +62,12 @@ def test_a_rare_class_of_object_labels_is_named_where_early_stopping_holds_rows_
         network(early_stopping=True).fit(X, np.array(["a"] * 39 + ["b"], dtype=object))
 
 
+@pytest.mark.parametrize("y", [np.array([b"x"] * 40), np.array(["1"] * 39 + [b"x"], dtype=object)])
+def test_bytes_that_are_no_number_are_refused_as_text_is(y: Any) -> None:
+    with pytest.raises(InputError, match="y holds b'x', which is not a number"):
+        bp.MLPRegressor().fit(X, y)
+
+
 # ---- sparse matrices, changed after they were made
 
 DAMAGE = {

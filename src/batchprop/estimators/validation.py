@@ -372,7 +372,7 @@ def check_numeric_target(y: Any) -> None:
     if values.dtype.kind not in "OUS":
         return
     for value in values.ravel().tolist():
-        if isinstance(value, str) and not _is_number(value):
+        if isinstance(value, str | bytes) and not _is_number(value):
             raise InputError(
                 f"y holds {value!r}, which is not a number: MLPRegressor predicts numbers; "
                 "use MLPClassifier for classes"
