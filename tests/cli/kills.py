@@ -126,7 +126,7 @@ def kill_everywhere(words, again, *, count, seed):
     whole = result_of(work)
     points = range(1, int(Path(os.environ["POINTS"]).read_text()) + 1)
     chance = random.Random(seed)  # noqa: S311 no secret
-    stops = sorted(chance.sample(points, count)) if count else list(points)
+    stops = sorted(chance.sample(points, min(count, len(points)))) if count else list(points)
     wrong = []
     for stop in stops:
         for path in work.iterdir():
