@@ -221,6 +221,9 @@ def drive(request):
             wrong.append(f"undisturbed: {' '.join(words)}: {code}, {said}")
         scratch = Path(tempfile.gettempdir())
         here = [path for path in dict.fromkeys(paths) if work in path.parents or path.parent == scratch]
+        if words[0] == "log":
+            # A folder that the caller names and that others may use, too.
+            here.remove(work / "runs")
         names[words[0]] |= {str(path) for path in here}
         for name in here:
             at_top = name.relative_to(work.parent).parts[1]
