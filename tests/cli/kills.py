@@ -51,14 +51,17 @@ class Points:
         """Open a file, whose writes have a point in their middle too."""
         if "r" in mode:
             return fdopen(descriptor, mode)
-        raw = HalvedFile(descriptor, mode.replace("b", ""))
-        raw.points = self
+        raw = HalvedFile(descriptor, mode.replace("b", ""), self)
         file = io.BufferedWriter(raw)
         return file if "b" in mode else io.TextIOWrapper(file, encoding=encoding, newline=newline)
 
 
 class HalvedFile(io.FileIO):
     """A file that is written in halves, with points around and between."""
+
+    def __init__(self, descriptor, mode, points):
+        super().__init__(descriptor, mode)
+        self.points = points
 
     def write(self, data):
         """Write all of the data."""
@@ -83,7 +86,7 @@ def run(words, stop=None, said="/dev/null"):
             os.dup2(output.fileno(), 2)
         main(words)
     except SystemExit as error:
-        code = error.code or 0
+        code = int(error.code or 0)
     finally:
         Path(os.environ["POINTS"]).write_text(str(points.passed))
         os._exit(code)
@@ -148,7 +151,7 @@ def drive(request):
     tempfile.tempdir = os.environ["TMPDIR"]
     asked = json.loads(request)
     if asked.pop("streams"):
-        memory.WORKING_FACTOR = 1e9
+        memory.WORKING_FACTOR = 10**9
     prepare = asked.pop("prepare")
     # JAX does not survive a fork.
     if "jax" not in asked["words"]:

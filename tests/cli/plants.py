@@ -19,12 +19,12 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from batchprop import files
-from batchprop.callbacks import tensorboard
 from batchprop.cli import train_command
 from batchprop.data import memory
 from batchprop.errors import BatchpropError
-from batchprop.tabular import model_files
 from tests.cli.kills import main
 
 SECONDS = 5
@@ -56,7 +56,7 @@ class Trace:
     @contextlib.contextmanager
     def on(self):
         """Note paths within the block."""
-        self.paths = found = []
+        self.paths = found = list[Path]()
         try:
             yield found
         finally:
@@ -67,35 +67,35 @@ class Plants:
     """Plants one thing under a name: at once, or as soon as its folder is made."""
 
     def __init__(self, victims):
-        self.victims, self.path, self.kind = victims, None, None
+        self.victims, self.path, self.kind = victims, Path(), ""
         self.mkdir = os.mkdir
         os.mkdir = self.mkdir_and_plant
 
     def mkdir_and_plant(self, path, *args, **kwargs):
         """Make a folder, and plant in it."""
         self.mkdir(path, *args, **kwargs)
-        if self.path is not None and Path.cwd() / path == self.path.parent:
+        if self.kind and Path.cwd() / path == self.path.parent:
             self.plant()
 
     def set(self, path, kind):
         """Plant, or wait for the folder."""
         self.path, self.kind = path, kind
-        if path is not None and path.parent.is_dir():
+        if path.parent.is_dir():
             if os.path.lexists(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             self.plant()
 
     def plant(self):
         """Plant what is set."""
-        path, self.path = self.path, None
-        if "link to" in self.kind:
-            path.symlink_to(self.victims / self.kind.rpartition(" ")[2])
-        elif self.kind == "pipe":
+        path, kind, self.kind = self.path, self.kind, ""
+        if "link to" in kind:
+            path.symlink_to(self.victims / kind.rpartition(" ")[2])
+        elif kind == "pipe":
             os.mkfifo(path)
-        elif self.kind == "folder":
+        elif kind == "folder":
             self.mkdir(path)
             (path / "precious").write_text("of somebody")
-        elif self.kind == "file":
+        elif kind == "file":
             path.write_text("of somebody")
         else:
             path.hardlink_to(self.victims / "file")
@@ -127,7 +127,7 @@ def run(words):
             else:
                 main(words)
         except SystemExit as error:
-            code = error.code or 0
+            code = int(error.code or 0)
         except BatchpropError as error:
             code = 1
             err.write(f"batchprop: {error}\n")
@@ -150,12 +150,9 @@ def log():
 
 def interrupt(words):
     """Train, and leave the checkpoints without the model."""
-    remove, train_command.remove_checkpoints = train_command.remove_checkpoints, lambda *_: None
-    try:
-        with contextlib.suppress(SystemExit):
-            main(words)
-    finally:
-        train_command.remove_checkpoints = remove
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(SystemExit):
+        patch.setattr(train_command, "remove_checkpoints", lambda *_: None)
+        main(words)
     shutil.rmtree("m")
 
 
@@ -170,11 +167,11 @@ def try_name(name, kind, words, work, plants, outputs):
     """Run a command with a plant under a name; return what went wrong."""
     victims = state(plants.victims)
     plants.set(name, kind)
-    was_there = plants.path is None
+    was_there = not plants.kind
     planted = state(name) if was_there else None
     others = {path.name: state(path) for path in work.iterdir() if path.name not in outputs}
     code, said = run(words)
-    plants.path = None
+    plants.kind = ""
     wrong = []
     if state(plants.victims) != victims:
         wrong.append("what it leads to has changed")
@@ -201,13 +198,17 @@ def drive(request):
     asked = json.loads(request)
     work = Path.cwd()
     victims = work.parent / "victims"
-    files.secrets.token_hex = lambda _: "00000000"  # the same temporary names in every run
-    tensorboard.time = lambda: 0
-    model_files.save_learning_curve = lambda *args: files.create_file(args[-1]).close()  # a quick one
-    memory.WORKING_FACTOR = 1e9 if asked["streams"] else memory.WORKING_FACTOR
+    patch = pytest.MonkeyPatch()
+    # The same temporary names in every run, and a quick picture.
+    patch.setattr("secrets.token_hex", lambda _: "00000000")
+    patch.setattr("batchprop.callbacks.tensorboard.time", lambda: 0)
+    draw = "batchprop.tabular.model_files.save_learning_curve"
+    patch.setattr(draw, lambda *args: files.create_file(args[-1]).close())
+    if asked["streams"]:
+        memory.WORKING_FACTOR = 10**9
     signal.signal(signal.SIGALRM, hang)
     trace, plants, chance = Trace(), Plants(victims), random.Random(0)  # noqa: S311 no secret
-    names, wrong, runs = defaultdict(set), [], 0
+    names, wrong, runs = defaultdict[str, set[str]](set), list[str](), 0
     for words, outputs in asked["commands"]:
         before = work.parent / "before"
         shutil.rmtree(before, ignore_errors=True)
@@ -221,6 +222,9 @@ def drive(request):
             wrong.append(f"undisturbed: {' '.join(words)}: {code}, {said}")
         scratch = Path(tempfile.gettempdir())
         here = [path for path in dict.fromkeys(paths) if work in path.parents or path.parent == scratch]
+        if words[0] == "log":
+            # A folder that the caller names and that others may use, too.
+            here.remove(work / "runs")
         names[words[0]] |= {str(path) for path in here}
         for name in here:
             at_top = name.relative_to(work.parent).parts[1]
