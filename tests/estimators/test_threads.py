@@ -103,7 +103,8 @@ def test_compiled_fits_and_older_checkpoints_have_no_threads_to_compare() -> Non
     class Compiled:
         name = "jax"
 
-    assert count_blas_threads(Compiled(), WIDE, 128) is None  # type: ignore[arg-type]
+    compiled: Any = Compiled()
+    assert count_blas_threads(compiled, WIDE, 128) is None
     assert count_blas_threads(NumpyEngine(), WIDE, 128) == 2
     assert count_blas_threads(NumpyEngine(), (3, 2), 10) == 1
     warn_of_threads(CheckpointData({}, {}), 2)
