@@ -213,3 +213,8 @@ class _Indexable(Shrinking):
 def test_chunks_that_become_fewer_are_refused(passes: int, indexable: bool) -> None:
     with pytest.raises(InputError, match="the chunks end after 1, and 2 were counted"):
         network(max_iter=9).fit(Shrinking(passes, indexable=indexable))
+
+
+def test_a_chunk_without_rows_is_refused() -> None:
+    with pytest.raises(InputError, match="chunk 0 is .*, not \\(X, y\\) of rows"):
+        network().fit([(np.array(1.0), np.array(2.0))])

@@ -166,7 +166,8 @@ def _validate_chunk(chunk: Any, number: int) -> Any:
         raise InputError(
             f"chunk {number} is {type(chunk).__name__}, not (X, y) or (X, y, weights): give such tuples"
         )
-    if not all(hasattr(part, "__len__") for part in chunk):
+    # An array of no dimension has the method, and no rows.
+    if not all(hasattr(part, "__len__") and getattr(part, "shape", None) != () for part in chunk):
         raise InputError(f"chunk {number} is {chunk!r:.60}, not (X, y) of rows: give tuples of arrays")
     lengths = [_length(part) for part in chunk]
     if len(set(lengths)) > 1:
