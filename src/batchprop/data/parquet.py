@@ -304,7 +304,11 @@ class RowGroups:
         rows = np.concatenate(chunks)
         if not len(rows):
             return group
-        for row, value in zip(_numbers_in_file(group)[rows].tolist(), values, strict=True):
+        before = np.isin(rows, [] if group.rejected is None else group.rejected)
+        numbers = _numbers_in_file(group)[rows]
+        for row, value, is_known in zip(numbers.tolist(), values, before, strict=True):
+            if is_known:
+                continue
             reason, remedy = explain_missing(target, value)
             rejected.add(group.file.display_path, row, reason, remedy=remedy, unit=group.file.unit)
         return group._replace(rejected=rows)

@@ -157,9 +157,24 @@ class TableScan:
         self._read_weights: Callable[[pd.Series], npt.NDArray[np.float64]] | None = None
         self.files, self.names, self.target, self.weights = files, tuple(groups.names), target, weights
         self.skipped, self.memory, self.source = skipped, memory, source
-        self.partitions = tuple(group.n_rows for group in groups.groups)
+        self._count_rows()
+
+    def _count_rows(self) -> None:
+        self.partitions = tuple(group.n_rows for group in self._row_groups.groups)
         self._first_rows = np.cumsum([0, *self.partitions]).tolist()
         self.n_rows: int = self._first_rows[-1]
+
+    def drop_missing_target(self, rules: TextRules) -> None:
+        """Reject the rows whose target is missing by other rules than those of the scan.
+
+        Raises:
+            DataError: a row is rejected and may not be skipped, or too many are.
+        """
+        if self.target is not None:
+            self._row_groups.drop_missing_target(self.target, self.skipped, rules)
+            self._count_rows()
+            self.skipped.check_share(self.n_rows + len(self.skipped))
+            check_rows(self.files[0], self.n_rows)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -289,8 +289,8 @@ class TrainOptions:
     decimal: Annotated[
         DecimalSign | None,
         Option(
-            "The sign before the decimals of numbers in text, . or a comma: with a comma 1.234 is 1234 and 1,5 "
-            "is 1.5, with a point they are 1.234 and a word. It holds for predict, too.",
+            "The sign before the decimals of numbers in text: with a comma 1.234 is 1234 and 1,5 is 1.5, "
+            "with a point they are 1.234 and a word. It holds for predict, too.",
             TABLE,
             metavar="SIGN",
             default="for each column as its words tell; the point if both are possible",

@@ -39,10 +39,10 @@ _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.
 
 def _number(point: str, separator: str) -> str:
     """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
-    # One separator in a number: "1,234 567" is none.
-    groups = "|".join(rf"\d{{1,3}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
+    # One separator in a number: "1,234 567" is none. No thousands begin with 0: "0,123" is less than 1.
+    groups = "|".join(rf"[1-9]\d{{0,2}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
     if separator == ",":
-        groups += r"|\d{1,2}(?:,\d{2})+,\d{3}"  # lakhs and crores
+        groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakhs and crores
     digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
     return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +31,9 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.roles import feature_names, read_groups, read_times
-from batchprop.tabular.spelling import clean
+from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
-from batchprop.tabular.target import Target
+from batchprop.tabular.target import Target, are_numbers
 from batchprop.tabular.target_statistics import read_weights
 from batchprop.tabular.training_table import (
     TEST_FRAME,
@@ -190,16 +190,23 @@ def scan_table(
 
 
 def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
-    read = partial(
-        scan,
-        paths,
-        options.target,
-        options.weights,
-        text=text,
-        separator=options.separator,
-        rules=options.text_rules,
-        memory=memory,
-    )
+    def read(**rejects: Any) -> TableScan:
+        table = scan(
+            paths,
+            options.target,
+            options.weights,
+            text=text,
+            separator=options.separator,
+            rules=options.text_rules,
+            memory=memory,
+            **rejects,
+        )
+        try:
+            _reject_unknown(table, options)
+        except BaseException:
+            table.close()
+            raise
+        return table
 
     def count() -> tuple[int, int]:
         with read(on_bad_row="skip", max_skipped=1.0) as table:
@@ -207,6 +214,19 @@ def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int)
 
     with explain_bad_rows(options, count):
         return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
+
+
+def _reject_unknown(table: TableScan, options: TrainOptions) -> None:
+    """Reject the rows whose target is a word that means "missing" among numbers."""
+    rules, name = options.text_rules, str(options.target)
+
+    def blocks() -> Iterator[pd.Series]:
+        for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
+            yield clean(frame[name], rules, labels=True)
+
+    words = takewhile(is_text, blocks())
+    if any(block.isin(rules.among_numbers).any() for block in words) and are_numbers(blocks(), rules):
+        table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *rules.among_numbers)))
 
 
 def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:

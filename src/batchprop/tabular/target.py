@@ -277,16 +277,23 @@ def mask_unknown(words: pd.Series, rules: TextRules = USUAL) -> pd.Series:
     ['a', 'None']
     """
     unknown = words.isin(rules.among_numbers)
-    others = words[words.notna() & ~unknown]
-    if not unknown.any() or others.empty:
-        return words
-    what = inspect_words(others, rules)
-    if not what.numbers:
-        candidates = number_candidates(rules)
-        candidates.narrow(others)
-        if candidates.decide(str(words.name)) is None:
-            return words
-    return words if what.padded else words.mask(unknown)
+    return words.mask(unknown) if unknown.any() and are_numbers([words], rules) else words
+
+
+def are_numbers(blocks: Iterable[pd.Series], rules: TextRules = USUAL) -> bool:
+    """Whether the words of a target are numbers, but for those that mean "missing" among them.
+
+    >>> are_numbers([pd.Series(["12", "-"]), pd.Series(["1,200"])])
+    True
+    """
+    what, candidates = TargetWords(), number_candidates(rules)
+    for block in blocks:
+        words = block[block.notna() & ~block.isin(rules.among_numbers)]
+        what = what.merge(inspect_words(words, rules))
+        candidates.narrow(words)
+        if what.padded or not (what.numbers or candidates.parsed):
+            return False
+    return what != TargetWords() and (what.numbers or candidates.decide("") is not None)
 
 
 def merge_spellings(words: Iterable[str]) -> dict[str, str]:

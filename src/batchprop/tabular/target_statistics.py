@@ -403,8 +403,8 @@ class TargetAccumulator:
         if numbers is not None:
             self._plain = self._plain if len(self._plain) else column.iloc[:_N_PLAIN]
             is_regression = self.task == "regression"
-            words = column.to_numpy(object)
-            found = {_PLAIN: read_numbers(column, words, self._rules) if is_regression else numbers}
+            values = column.to_numpy(object)
+            found = {_PLAIN: read_numbers(column, values, self._rules) if is_regression else numbers}
         else:
             if before.numbers:
                 self._begin_spelled(before)

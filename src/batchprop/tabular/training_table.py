@@ -29,7 +29,7 @@ from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
-from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.options import DecimalSign, TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text, to_numbers
 from batchprop.tabular.spelling import clean, is_text
@@ -125,7 +125,7 @@ def load(
     to_train: bool = True,
     text: Collection[str] = (),
     missing: tuple[str, ...] | None = None,
-    decimal: str | None = None,
+    decimal: DecimalSign | None = None,
 ) -> TrainingTable:
     """Read a table, split off the target and the weights, and classify its columns.
 
