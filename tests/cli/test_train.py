@@ -440,3 +440,16 @@ def test_misuse_is_a_one_line_error_with_exit_code_2(folder, case):
     assert message in result.stderr
     assert "(see batchprop train --help)" in result.stderr
     assert names(folder) == []
+
+
+def test_the_decimal_sign_holds_for_predict(folder):
+    pd.DataFrame({"x": ["1.234", "2.000", "7"] * 20, "y": ["a", "b", "a"] * 20}).to_csv("t.csv", index=False)
+    run("train", "t.csv", "--target", "y", "--decimal", ",", *QUICK)
+    settings = json.loads((folder / "t-model" / "settings.json").read_text())
+    assert settings["settings"]["decimal"] == ","
+    pd.DataFrame({"x": [1234, 2000, 7]}).to_parquet("typed.parquet")
+    (folder / "rows.csv").write_text("x\n1.234\n2.000\n7\n")
+    answers = [run("predict", "t-model", name).stdout for name in ("rows.csv", "typed.parquet")]
+    assert answers[0] == answers[1]
+    wrong = run("train", "t.csv", "--target", "y", "--decimal", ";", code=2)
+    assert "--decimal" in wrong.stderr

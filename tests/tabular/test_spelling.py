@@ -91,6 +91,11 @@ def test_what_is_no_number_and_no_date_stays_text(case):
     assert infer_schema(words.to_frame())[0].kind == "category"
 
 
+def test_a_number_that_begins_with_0_has_no_thousands():
+    words = pd.DataFrame({"x": ["0,125", "0,250", "1,500"] * 9})
+    assert infer_schema(words)[0].note == "0.125 to 1.5"
+
+
 def test_dates_that_may_begin_with_day_or_month_are_asked_for():
     words = pd.DataFrame({"when": ["03/04/2020", "05/06/2020"] * 9})
     with pytest.raises(DataError, match=r"column 'when'.* when=date:dayfirst or when=date:monthfirst"):

@@ -204,8 +204,16 @@ def _load(model: Path, source: LookSource) -> MicroscopeInput:
     last = pipeline[-1]
     task: Task = "classification" if hasattr(pipeline, "classes_") else "regression"
     target = pipeline["columns"].target if path else None
-    text, missing = text_columns(pipeline), pipeline["columns"].missing
-    table = load(path, target, task, to_train=False, text=text, missing=missing)
+    columns = pipeline["columns"]
+    table = load(
+        path,
+        target,
+        task,
+        to_train=False,
+        text=text_columns(pipeline),
+        missing=columns.missing,
+        decimal=columns.decimal,
+    )
     y: Any = table.target.values
     if task == "classification":
         # A file of few rows does not show whether 12 is a number or one of several codes.

@@ -23,7 +23,7 @@ from batchprop.data.csv_types import (
     keep_text,
 )
 from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffix
-from batchprop.data.missing import USUAL, MissingWords, is_missing
+from batchprop.data.missing import USUAL, TextRules, is_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
@@ -220,13 +220,13 @@ class CsvTable:
         rejected: RejectedRows,
         text: Collection[str] = (),
         separator: str | None = None,
-        missing: MissingWords = USUAL,
+        rules: TextRules = USUAL,
     ) -> None:
         self.files = [CsvFile(path, separator) for path in paths]
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
-        self.names, self._rejected, self._missing = first.names, rejected, missing
+        self.names, self._rejected, self._rules = first.names, rejected, rules
         number = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [number[name] for name in file.names] for file in self.files}
         self.kinds = [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names]
@@ -292,7 +292,7 @@ class CsvTable:
         parsed = self._parsed(file, rows, {str(i): kind.parsed for i, kind in enumerate(kinds)})
         if parsed is None:
             return None
-        columns = [cast(parsed[str(i)], kind, self._missing) for i, kind in enumerate(kinds)]
+        columns = [cast(parsed[str(i)], kind, self._rules) for i, kind in enumerate(kinds)]
         fitting = [column for column in columns if column is not None]
         if len(fitting) < len(columns):
             return None
@@ -308,7 +308,7 @@ class CsvTable:
         if not len(rows.begins):
             return pa.table({label: pa.nulls(0, types.get(label)) for label in labels})
         try:
-            table = parse(rows.content, labels, file.delimiter, types, missing=self._missing)
+            table = parse(rows.content, labels, file.delimiter, types, rules=self._rules)
         except pa.ArrowInvalid:
             return None
         if table.num_rows != len(rows.lines):
@@ -342,7 +342,7 @@ class CsvTable:
         if doubtful := find_doubtful(inferred, rows.content):
             text = self._parsed(file, rows, dict.fromkeys(inferred.column_names, pa.string()))
             inferred = inferred if text is None else keep_text(inferred, text, doubtful)
-        found = [infer_csv_type(inferred[str(i)], self._missing) for i in range(len(self.kinds))]
+        found = [infer_csv_type(inferred[str(i)], self._rules) for i in range(len(self.kinds))]
         self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
         if self._columns(file, rows, self.kinds) is None:
             self.kinds = [self._next_fit(file, rows, i, kind) for i, kind in enumerate(self.kinds)]
@@ -356,7 +356,7 @@ class CsvTable:
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
-        missing = is_missing(table[str(self.names.index(target))], self._missing)
+        missing = is_missing(table[str(self.names.index(target))], self._rules)
         if not pc.any(missing).as_py():
             return table
         for line in pc.filter(table[LINE], missing).to_pylist():
@@ -370,7 +370,7 @@ def parse(
     delimiter: str,
     types: dict[str, pa.DataType],
     on_invalid: Callable[[pyarrow.csv.InvalidRow], str] | None = None,
-    missing: MissingWords = USUAL,
+    rules: TextRules = USUAL,
 ) -> pa.Table:
     """Parse whole rows.
 
@@ -380,7 +380,7 @@ def parse(
         delimiter: between fields.
         types: of columns; those that have none are given one by their fields.
         on_invalid: is asked whether to "skip" a row with another number of fields.
-        missing: the words that mean "missing".
+        rules: how text is read.
 
     Raises:
         pa.ArrowInvalid: such a row, or a field that does not convert.
@@ -394,5 +394,5 @@ def parse(
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
         ),
-        convert_options=convert_options(types, missing),
+        convert_options=convert_options(types, rules),
     )

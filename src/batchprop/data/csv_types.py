@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.missing import NONE, USUAL, MissingWords, trim
+from batchprop.data.missing import NONE, USUAL, TextRules, trim
 
 _TYPES = (
     pa.null(),
@@ -30,6 +30,7 @@ _TYPES = (
 NUMBERS = len(_TYPES)
 """Text of numbers and gaps only, once blanks around it are cut off."""
 TEXT = NUMBERS + 1
+_NUMERIC = {_TYPES.index(pa.int64()), _TYPES.index(pa.float64()), NUMBERS}
 RAW = TEXT + 1
 """Text exactly as it is in the file, where it is asked for."""
 
@@ -59,6 +60,10 @@ class CsvType(NamedTuple):
         """Return what the column is when all of it was seen: of "None" alone it is text."""
         return CsvType(TEXT, self.known) if self.rank == NUMBERS and not self.known else self
 
+    def stays_text(self, rules: TextRules) -> bool:
+        """Whether its fields are left to the spelling of the column: 1.234 may be 1234."""
+        return rules.decimal == "," and self.rank in _NUMERIC
+
     @property
     def type(self) -> pa.DataType:
         """The type that it is given: text where all is missing."""
@@ -72,36 +77,39 @@ class CsvType(NamedTuple):
         return _TYPES[self.rank] if self.rank < NUMBERS else pa.string()
 
 
-def infer_csv_type(column: pa.ChunkedArray, missing: MissingWords = USUAL) -> CsvType:
+def infer_csv_type(column: pa.ChunkedArray, rules: TextRules = USUAL) -> CsvType:
     """Return what a column is whose type pyarrow has found."""
     if not pa.types.is_string(column.type):
-        return CsvType(_TYPES.index(column.type), column.null_count < len(column))
-    text = trim(column, missing)
-    numbers = _numbers(text, missing)
-    known = _without_none(text, missing).null_count < len(text)
+        kind = CsvType(_TYPES.index(column.type), column.null_count < len(column))
+        return CsvType(TEXT, kind.known) if kind.stays_text(rules) else kind
+    text = trim(column, rules)
+    numbers = _numbers(text, rules)
+    known = _without_none(text, rules).null_count < len(text)
     return CsvType(TEXT if numbers is None else NUMBERS, known)
 
 
-def cast(column: pa.ChunkedArray, kind: CsvType, missing: MissingWords = USUAL) -> pa.ChunkedArray | None:
+def cast(column: pa.ChunkedArray, kind: CsvType, rules: TextRules = USUAL) -> pa.ChunkedArray | None:
     """Return the column, parsed as its kind asks, as its kind's type; None where that does not fit."""
+    if kind.stays_text(rules):
+        return None
     if kind.rank == 0:
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if kind.rank < NUMBERS:
         return column
     if kind.rank == RAW:
         return empty_to_null(column)
-    text = trim(column, missing)
-    return text if kind.rank == TEXT else _numbers(text, missing)
+    text = trim(column, rules)
+    return text if kind.rank == TEXT else _numbers(text, rules)
 
 
-def parse_text(column: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
+def parse_text(column: pa.ChunkedArray, rules: TextRules = USUAL) -> pa.ChunkedArray:
     """Trim the text of a whole column; where only numbers and gaps are left, make them numbers."""
     if not pa.types.is_string(column.type):
         return column
-    text = trim(column, missing)
-    if _without_none(text, missing).null_count == len(text):
+    text = trim(column, rules)
+    if _without_none(text, rules).null_count == len(text):
         return text
-    numbers = _numbers(text, missing)
+    numbers = _numbers(text, rules)
     return text if numbers is None else numbers
 
 
@@ -110,17 +118,17 @@ def empty_to_null(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(text, ""), None, text)
 
 
-def _without_none(text: pa.ChunkedArray, missing: MissingWords) -> pa.ChunkedArray:
+def _without_none(text: pa.ChunkedArray, rules: TextRules) -> pa.ChunkedArray:
     # Other words that are missing among numbers are noted, and so left to the spelling of the column.
-    words = [word for word in missing.among_numbers if word in NONE]
+    words = [word for word in rules.among_numbers if word in NONE]
     return pc.if_else(pc.is_in(text, pa.array(words, pa.string())), None, text)
 
 
-def _numbers(text: pa.ChunkedArray, missing: MissingWords) -> pa.ChunkedArray | None:
-    if holds_codes(text):
+def _numbers(text: pa.ChunkedArray, rules: TextRules) -> pa.ChunkedArray | None:
+    if rules.decimal == "," or holds_codes(text):
         return None
     try:
-        return pc.cast(_without_none(text, missing), pa.float64())
+        return pc.cast(_without_none(text, rules), pa.float64())
     except pa.ArrowInvalid:
         return None
 
@@ -205,10 +213,10 @@ _MARKS, _SIGNS = np.frombuffer(b".:/_", np.uint8), np.frombuffer(b"+- ", np.uint
 
 
 def convert_options(
-    types: dict[str, pa.DataType] | None = None, missing: MissingWords = USUAL
+    types: dict[str, pa.DataType] | None = None, rules: TextRules = USUAL
 ) -> pyarrow.csv.ConvertOptions:
     """Return how fields become values: what is missing, and the types of columns where they are known."""
     # Text stays as it is: what is missing there is decided once blanks are cut off.
     return pyarrow.csv.ConvertOptions(
-        null_values=list(missing.everywhere), strings_can_be_null=False, column_types=types or {}
+        null_values=list(rules.everywhere), strings_can_be_null=False, column_types=types or {}
     )

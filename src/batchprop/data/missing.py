@@ -1,4 +1,4 @@
-"""Words that mean that a value is missing: one list, for every source, in training and in prediction."""
+"""How text is read, in every source, in training and in prediction: what is missing, and decimal signs."""
 
 from __future__ import annotations
 
@@ -20,29 +20,32 @@ MISSING_AMONG_NUMBERS = (
 """Words that mean "missing" among numbers, dates and truth values, and are words among other words."""
 
 
-class MissingWords(NamedTuple):
-    """The words that mean "missing".
+class TextRules(NamedTuple):
+    """How text is read.
 
     Attributes:
-        everywhere: in every column.
-        among_numbers: in columns of numbers, dates and truth values only.
+        everywhere: the words that mean "missing" in every column.
+        among_numbers: those that mean it in columns of numbers, dates and truth values only.
         numbers: numbers that mean it, such as -999, in columns of numbers.
+        decimal: the sign before the decimals of numbers, "." or ","; None where each column's words tell.
     """
 
     everywhere: tuple[str, ...] = MISSING
     among_numbers: tuple[str, ...] = MISSING_AMONG_NUMBERS
     numbers: tuple[float, ...] = ()
+    decimal: str | None = None
 
     @classmethod
-    def of(cls, words: Collection[str] | None) -> MissingWords:
-        """Return the usual words, or those that replace them; an empty field is always missing.
+    def of(cls, missing: Collection[str] | None, decimal: str | None = None) -> TextRules:
+        """Return the rules with the usual words, or others in their place; an empty field is always missing.
 
-        >>> MissingWords.of(["-", "-999"])
-        MissingWords(everywhere=('', '-', '-999'), among_numbers=(), numbers=(-999.0,))
+        >>> TextRules.of(["-", "-999"])
+        TextRules(everywhere=('', '-', '-999'), among_numbers=(), numbers=(-999.0,), decimal=None)
         """
-        if words is None:
-            return USUAL
-        return cls(("", *words), (), tuple(number for word in words for number in _read_number(word)))
+        if missing is None:
+            return USUAL._replace(decimal=decimal)
+        numbers = tuple(number for word in missing for number in _read_number(word))
+        return cls(("", *missing), (), numbers, decimal)
 
 
 def _read_number(word: str) -> list[float]:
@@ -53,7 +56,7 @@ def _read_number(word: str) -> list[float]:
     return [number] if abs(number) < float("inf") else []
 
 
-USUAL = MissingWords()
+USUAL = TextRules()
 
 
 def explain_missing(target: str, value: object) -> tuple[str, str]:
@@ -68,23 +71,23 @@ def explain_missing(target: str, value: object) -> tuple[str, str]:
     return reason, remedy
 
 
-def trim(text: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
+def trim(text: pa.ChunkedArray, rules: TextRules = USUAL) -> pa.ChunkedArray:
     """Cut the blanks around each text off; what then means "missing" is null."""
     text = pc.utf8_trim_whitespace(text)
-    return pc.if_else(pc.is_in(text, pa.array(missing.everywhere, text.type)), None, text)
+    return pc.if_else(pc.is_in(text, pa.array(rules.everywhere, text.type)), None, text)
 
 
-def is_missing(column: pa.ChunkedArray, missing: MissingWords = USUAL) -> pa.ChunkedArray:
+def is_missing(column: pa.ChunkedArray, rules: TextRules = USUAL) -> pa.ChunkedArray:
     """Return which values of a simplified column (n,) are missing.
 
     >>> is_missing(pa.chunked_array([["a", " NA ", None]])).to_pylist()
     [False, True, True]
     """
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return pc.is_null(trim(column, missing))
+        return pc.is_null(trim(column, rules))
     gaps = pc.is_null(column, nan_is_null=True)
     is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if not missing.numbers or not is_number:
+    if not rules.numbers or not is_number:
         return gaps
     values = pc.cast(column, pa.float64(), safe=False)
-    return pc.or_kleene(gaps, pc.is_in(values, pa.array(missing.numbers, pa.float64())))
+    return pc.or_kleene(gaps, pc.is_in(values, pa.array(rules.numbers, pa.float64())))

@@ -17,7 +17,7 @@ from batchprop.data.arrow import get_column, is_long_decimal, simplified_type, s
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.hive import folder_columns
-from batchprop.data.missing import MissingWords, explain_missing, is_missing
+from batchprop.data.missing import TextRules, explain_missing, is_missing
 from batchprop.data.rejects import RejectedRows
 from batchprop.errors import DataError
 
@@ -277,26 +277,26 @@ class RowGroups:
         )
 
     def drop_missing_target(
-        self, target: str, rejected: RejectedRows, missing: MissingWords | None = None
+        self, target: str, rejected: RejectedRows, rules: TextRules | None = None
     ) -> None:
         """Reject the rows whose target is missing, or a word or a number that means so."""
-        words = missing or MissingWords((), ())
-        self.groups = [self._drop_missing(group, target, rejected, words) for group in self.groups]
+        rules = rules or TextRules((), ())
+        self.groups = [self._drop_missing(group, target, rejected, rules) for group in self.groups]
         self.groups = [group for group in self.groups if group.n_rows]
         # Without missing values, integers stay integers.
         self.types[target] = self._types[target]
 
     def _drop_missing(
-        self, group: RowGroup, target: str, rejected: RejectedRows, words: MissingWords
+        self, group: RowGroup, target: str, rejected: RejectedRows, rules: TextRules
     ) -> RowGroup:
         kind = self._types[target]
-        may_be_word = words.everywhere if pa.types.is_string(kind) else words.numbers and _is_number(kind)
+        may_be_word = rules.everywhere if pa.types.is_string(kind) else rules.numbers and _is_number(kind)
         if not may_be_word and not self._group_has_missing(group, target, nan=True):
             return group
         chunks, start, values = list[npt.NDArray[np.intp]](), 0, list[object]()
         for table in iter_raw_tables(group, [target], _SCAN_ROWS):
             column = simplify(table.column(0))
-            missing = is_missing(column, words)
+            missing = is_missing(column, rules)
             values += pc.filter(column, missing).to_pylist()
             missing = missing.to_numpy()
             chunks.append(start + np.flatnonzero(missing))
@@ -304,7 +304,11 @@ class RowGroups:
         rows = np.concatenate(chunks)
         if not len(rows):
             return group
-        for row, value in zip(_numbers_in_file(group)[rows].tolist(), values, strict=True):
+        before = np.isin(rows, [] if group.rejected is None else group.rejected)
+        numbers = _numbers_in_file(group)[rows]
+        for row, value, is_known in zip(numbers.tolist(), values, before, strict=True):
+            if is_known:
+                continue
             reason, remedy = explain_missing(target, value)
             rejected.add(group.file.display_path, row, reason, remedy=remedy, unit=group.file.unit)
         return group._replace(rejected=rows)

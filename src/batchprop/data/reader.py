@@ -14,7 +14,7 @@ from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.files import Paths, check_file, check_rows, get_delimiter
 from batchprop.data.hive import folder_columns
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.parquet import (
     ParquetFile,
     RowGroups,
@@ -35,7 +35,7 @@ def read_table(
     *,
     text: Collection[str] = (),
     separator: str | None = None,
-    missing: MissingWords | None = None,
+    rules: TextRules | None = None,
 ) -> pd.DataFrame:
     r"""Read a table of numbers, text, dates and booleans from a file.
 
@@ -48,7 +48,7 @@ def read_table(
             Parquet file, decimals of more digits than float64 holds, too.
         separator: between the fields of a CSV file, such as ";" or "tab"; None for the one that parts the
             names in the first line.
-        missing: words that mean "missing" in a CSV file; None for the usual ones.
+        rules: how a CSV file is read; None for the usual words that mean "missing", and either decimal sign.
 
     Returns:
         The table, rows in the order of the file, numbered from 0.
@@ -62,7 +62,7 @@ def read_table(
     >>> read_table(file)["weight"].tolist()
     [4.2, nan]
     """
-    return read_file(Path(path), text, separator, missing).frame
+    return read_file(Path(path), text, separator, rules).frame
 
 
 def _append_columns(
@@ -100,12 +100,12 @@ def read_file(
     path: Path,
     text: Collection[str] = (),
     separator: str | None = None,
-    missing: MissingWords | None = None,
+    rules: TextRules | None = None,
 ) -> LoadedTable:
     """Read a table as ``read_table``, with the line or the row of each of its rows."""
     check_file(path)
     try:
-        return _read((path,), None, RejectedRows("error"), text, separator, missing)
+        return _read((path,), None, RejectedRows("error"), text, separator, rules)
     except BadRowError as error:
         # The advice to skip such rows is for those who can.
         raise DataError(error.reason) from error
@@ -117,7 +117,7 @@ def read_tables(
     *,
     text: Collection[str] = (),
     separator: str | None = None,
-    missing: MissingWords | None = None,
+    rules: TextRules | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
 ) -> LoadedTable:
@@ -129,8 +129,8 @@ def read_tables(
         target: the column to predict; a row without it is a bad row.
         text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
-        missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
-            Parquet files.
+        rules: how text is read; by default with the usual words for "missing" in CSV files, and none in the
+            target of Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows.
         max_skipped: the share of the rows that may be skipped.
@@ -150,7 +150,7 @@ def read_tables(
     [['cat', 4.0], ['dog', 25.5]]
     """
     rejected = RejectedRows(on_bad_row, max_skipped)
-    return _read(paths, target, rejected, text, separator, missing)
+    return _read(paths, target, rejected, text, separator, rules)
 
 
 def _read(
@@ -159,7 +159,7 @@ def _read(
     rejected: RejectedRows,
     text: Collection[str],
     separator: str | None,
-    missing: MissingWords | None,
+    rules: TextRules | None,
 ) -> LoadedTable:
     with open_files(paths) as source:
         if isinstance(source, ConvertedTable):
@@ -169,9 +169,9 @@ def _read(
             files = source
             parquet = tuple(map(read_parquet_footer, files)) if get_delimiter(files[0]) is None else ()
         if parquet:
-            table, file_index, row_numbers = _read_parquet_files(parquet, target, rejected, text, missing)
+            table, file_index, row_numbers = _read_parquet_files(parquet, target, rejected, text, rules)
         else:
-            texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
+            texts = CsvTable(files, rejected, text, check_separator(separator), rules or USUAL)
             table, file_index, row_numbers = _read_csv_files(texts, target, text)
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
@@ -200,12 +200,12 @@ def _read_parquet_files(
     target: str | None,
     rejected: RejectedRows,
     text: Collection[str],
-    missing: MissingWords | None,
+    rules: TextRules | None,
 ) -> _Read:
     groups = RowGroups(add_folder_columns(files, target, text=text), text)
     check_columns(groups.names, target)
     if target is not None:
-        groups.drop_missing_target(target, rejected, missing)
+        groups.drop_missing_target(target, rejected, rules)
     partitions = range(len(groups.groups))
     parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
     paths = [file.path for file in files]

@@ -17,7 +17,7 @@ from batchprop.data.csv_to_parquet import csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.data.missing import USUAL, MissingWords, trim
+from batchprop.data.missing import USUAL, TextRules, trim
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
@@ -48,7 +48,7 @@ def scan(
     *,
     text: Collection[str] = (),
     separator: str | None = None,
-    missing: MissingWords | None = None,
+    rules: TextRules | None = None,
     on_bad_row: OnBadRow = "error",
     max_skipped: float = MAX_SKIPPED,
     memory: str | int | None = None,
@@ -66,8 +66,8 @@ def scan(
         weights: the column of sample weights.
         text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
-        missing: words that mean "missing"; by default the usual ones in CSV files, and none in the target of
-            Parquet files.
+        rules: how text is read; by default with the usual words for "missing" in CSV files, and none in the
+            target of Parquet files.
         on_bad_row: "error" stops at the first row that cannot be parsed or has no target; "skip" skips such
             rows, and lists them in ``skipped``.
         max_skipped: the share of the rows that may be skipped.
@@ -105,9 +105,9 @@ def scan(
         groups = RowGroups(add_folder_columns([*parquet], target, text=text), text)
         check_columns(groups.names, target, weights)
         if target is not None:
-            groups.drop_missing_target(target, rejected, missing)
+            groups.drop_missing_target(target, rejected, rules)
     else:
-        texts = CsvTable(files, rejected, text, check_separator(separator), missing or USUAL)
+        texts = CsvTable(files, rejected, text, check_separator(separator), rules or USUAL)
         in_folders = folder_columns(files, texts.names, target, text=text)
         check_columns([*texts.names, *in_folders], target, weights)
         folder = TemporaryDirectory()
@@ -154,11 +154,27 @@ class TableScan:
         self._row_groups, self._folder = groups, folder
         self._preprocessor: Pipeline | None = None
         self._read_target: Callable[[pd.Series], npt.NDArray[Any]] | None = None
+        self._read_weights: Callable[[pd.Series], npt.NDArray[np.float64]] | None = None
         self.files, self.names, self.target, self.weights = files, tuple(groups.names), target, weights
         self.skipped, self.memory, self.source = skipped, memory, source
-        self.partitions = tuple(group.n_rows for group in groups.groups)
+        self._count_rows()
+
+    def _count_rows(self) -> None:
+        self.partitions = tuple(group.n_rows for group in self._row_groups.groups)
         self._first_rows = np.cumsum([0, *self.partitions]).tolist()
         self.n_rows: int = self._first_rows[-1]
+
+    def drop_missing_target(self, rules: TextRules) -> None:
+        """Reject the rows whose target is missing by other rules than those of the scan.
+
+        Raises:
+            DataError: a row is rejected and may not be skipped, or too many are.
+        """
+        if self.target is not None:
+            self._row_groups.drop_missing_target(self.target, self.skipped, rules)
+            self._count_rows()
+            self.skipped.check_share(self.n_rows + len(self.skipped))
+            check_rows(self.files[0], self.n_rows)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -184,13 +200,17 @@ class TableScan:
             self._folder.close()
 
     def with_transform(
-        self, preprocessor: Pipeline, read_target: Callable[[pd.Series], npt.NDArray[Any]] | None = None
+        self,
+        preprocessor: Pipeline,
+        read_target: Callable[[pd.Series], npt.NDArray[Any]] | None = None,
+        read_weights: Callable[[pd.Series], npt.NDArray[np.float64]] | None = None,
     ) -> TableScan:
         """Return the same table with transformed columns: X is ``preprocessor.transform(frame)``.
 
         Args:
             preprocessor: maps a frame of the feature columns ``(rows, c)`` to numbers ``(rows, k)``.
             read_target: maps the target column ``(rows,)`` to labels or numbers ``(rows,)``.
+            read_weights: maps the weights column ``(rows,)`` to weights ``(rows,)``.
         """
         other = TableScan(
             self._row_groups,
@@ -203,6 +223,7 @@ class TableScan:
             source=self.source,
         )
         other._preprocessor, other._read_target = preprocessor, read_target
+        other._read_weights = read_weights
         return other
 
     def iter_blocks(self, partition: int, rows: int = BLOCK_ROWS) -> Iterator[RowBlock]:
@@ -226,7 +247,7 @@ class TableScan:
         for table in self._iter_tables(partition, [*features, *others], rows):
             X = self._to_inputs(first, table.select(features))
             y = None if self.target is None else self._to_targets(first, table.select([self.target]))
-            weights = None if self.weights is None else self._to_weights(first, table[self.weights])
+            weights = None if self.weights is None else self._to_weights(first, table.select([self.weights]))
             yield RowBlock(first, X, y, weights)
             first += table.num_rows
 
@@ -335,7 +356,10 @@ class TableScan:
             "choose a column of labels or numbers"
         )
 
-    def _to_weights(self, first: int, column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    def _to_weights(self, first: int, table: pa.Table) -> npt.NDArray[np.float64]:
+        if self._read_weights is not None:
+            return self._read_weights(_to_numbered_frame(table, first).iloc[:, 0])
+        column = table.column(0)
         if pa.types.is_string(column.type):
             # Of 01 and 02 a CSV file does not say whether they are numbers.
             with suppress(pa.ArrowInvalid):

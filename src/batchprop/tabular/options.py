@@ -34,7 +34,7 @@ from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
 
 if TYPE_CHECKING:
-    from batchprop.data.missing import MissingWords
+    from batchprop.data.missing import TextRules
     from batchprop.tabular.target import Target, Task
 
 _NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
@@ -49,6 +49,7 @@ Engine: TypeAlias = Literal["auto", "numpy", "jax"]
 Precision: TypeAlias = Literal["float32", "tensorfloat32", "bfloat16"]
 Loss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"]
 TaskOption: TypeAlias = Literal["auto", "classification", "regression"]
+DecimalSign: TypeAlias = Literal[".", ","]
 OnBadRow: TypeAlias = Literal["error", "skip"]
 OnDivergence: TypeAlias = Literal["error", "rewind"]
 BatchSize: TypeAlias = int | Literal["auto", "full"]
@@ -283,6 +284,16 @@ class TrainOptions:
             metavar="WORDS",
             default="NA, ?, null and the like; among numbers also - and None",
             parse=parse_names,
+        ),
+    ] = None
+    decimal: Annotated[
+        DecimalSign | None,
+        Option(
+            "The sign before the decimals of numbers in text: with a comma 1.234 is 1234 and 1,5 is 1.5, "
+            "with a point they are 1.234 and a word. It holds for predict, too.",
+            TABLE,
+            metavar="SIGN",
+            default="for each column as its words tell; the point if both are possible",
         ),
     ] = None
     test_fraction: Annotated[
@@ -595,11 +606,11 @@ class TrainOptions:
         return [name for name, kind in self.column_types.items() if kind not in ("number", "date")]
 
     @property
-    def missing_words(self) -> MissingWords:
-        """The words that mean "missing"."""
-        from batchprop.data.missing import MissingWords
+    def text_rules(self) -> TextRules:
+        """How text is read."""
+        from batchprop.data.missing import TextRules
 
-        return MissingWords.of(self.missing)
+        return TextRules.of(self.missing, self.decimal)
 
     @property
     def test_share(self) -> float | None:
@@ -734,7 +745,18 @@ _COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "typ
 SOURCE_OPTIONS = ("sql", "database", "sheet")
 """What names a table that is no file, or a part of one."""
 
-_TABLE_OPTIONS = ("group", "time", "drop", "columns", "type", "missing", "separator", "test", "sheet")
+_TABLE_OPTIONS = (
+    "group",
+    "time",
+    "drop",
+    "columns",
+    "type",
+    "missing",
+    "decimal",
+    "separator",
+    "test",
+    "sheet",
+)
 """Options that need a table of the user's."""
 
 SPLIT_OPTIONS = (
@@ -745,6 +767,7 @@ SPLIT_OPTIONS = (
     "columns",
     "type",
     "missing",
+    "decimal",
     "test_share",
     "test",
     "group",

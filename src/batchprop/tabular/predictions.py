@@ -326,10 +326,10 @@ def iter_rows(
     """
     memory = memory or default_memory()
     n, words = block_size(model, memory), [*text_columns(model), *text]
-    missing = model["columns"].missing_words
+    rules = model["columns"].text_rules
     if not exceeds_memory(files, memory, separator):
         with _keep_all_rows():
-            whole = read_tables(files, text=words, separator=separator, missing=missing)
+            whole = read_tables(files, text=words, separator=separator, rules=rules)
         frame = whole.frame[list(columns)]
         frames = (frame.iloc[start : start + n] for start in range(0, len(frame), n))
         yield TableRows(
@@ -339,7 +339,7 @@ def iter_rows(
         )
         return
     with _keep_all_rows(), observer.watch_pass("Scanning the table", None):
-        table = scan(files, text=words, separator=separator, missing=missing, memory=memory)
+        table = scan(files, text=words, separator=separator, rules=rules, memory=memory)
     with table:
         yield TableRows(table.n_rows, table.iter_frames(columns=columns, rows=n), table.locate)
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.data.arrow import get_column
-from batchprop.data.missing import MissingWords
+from batchprop.data.missing import TextRules
 from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.schema import ColumnSchema
@@ -55,6 +55,7 @@ def fit_streaming(
     weights: str | None = None,
     types: Mapping[str, str] | None = None,
     missing: Sequence[str] | None = None,
+    decimal: str | None = None,
     from_text: bool = False,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
@@ -80,6 +81,7 @@ def fit_streaming(
         weights: the column of row weights; it is not a feature.
         types: column name → what it holds, whatever it looks like; see ``infer_schema``.
         missing: the words that mean "missing"; None for the usual ones.
+        decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
             ``read_target``.
 
@@ -101,12 +103,13 @@ def fit_streaming(
     table: _Table | None = None
     for frame in frames:
         if table is None:
-            accumulator = TargetAccumulator(target, task, from_text=from_text)
-            table = _Table(frame, accumulator, weights, types or {}, missing)
+            rules = TextRules.of(missing, decimal)
+            accumulator = TargetAccumulator(target, task, from_text=from_text, rules=rules)
+            table = _Table(frame, accumulator, weights, types or {}, rules)
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
-    return table.finish()
+    return table.finish(missing, decimal)
 
 
 class _Table:
@@ -118,18 +121,17 @@ class _Table:
         target: TargetAccumulator,
         weights: str | None,
         types: Mapping[str, str],
-        missing: Sequence[str] | None,
+        rules: TextRules,
     ) -> None:
-        self.weights, self.target, self.missing = weights, target, missing
+        self.weights, self.target, self.rules = weights, target, rules
         self.names = list(frame.columns)
         get_column(frame, target.name, "target column")
         if weights is not None:
             get_column(frame, weights, "weights column")
         features = [name for name in self.names if name not in (target.name, weights)]
         budget = MemoryBudget.split(len(features))
-        words = MissingWords.of(missing)
         self.tallies = {
-            name: ColumnAccumulator(str(name), budget, types.get(str(name)), words) for name in features
+            name: ColumnAccumulator(str(name), budget, types.get(str(name)), rules) for name in features
         }
 
     def add(self, frame: pd.DataFrame) -> None:
@@ -139,16 +141,16 @@ class _Table:
             raise DataError(
                 f"a block of the table has other columns than the first: {names}; give each block the same"
             )
-        weights = None if self.weights is None else read_weights(frame[self.weights])
+        weights = None if self.weights is None else read_weights(frame[self.weights], self.rules)
         self.target.add(frame[self.target.name], weights)
         for name, tally in self.tallies.items():
             tally.add(frame[name])
 
-    def finish(self) -> FittedPreprocessing:
+    def finish(self, missing: Sequence[str] | None, decimal: str | None) -> FittedPreprocessing:
         """Return the fitted preprocessing."""
         columns = tuple(tally.column() for tally in self.tallies.values())
         rows = self.target.rows
-        preprocessor = make_preprocessor(columns, rows, self.target.name, self.missing)
+        preprocessor = make_preprocessor(columns, rows, self.target.name, missing, decimal)
         fitted = _fit(preprocessor, columns, list(self.tallies.values()))
         return FittedPreprocessing(columns, fitted, self.target.finish(), rows)
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.arrow import get_column
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.schema import infer_value_type
+from batchprop.tabular.schema import infer_value_type, to_numbers
 from batchprop.tabular.spelling import clean, is_date_text, is_text, parse
 from batchprop.tabular.transformers import cast_column
 
@@ -43,12 +43,12 @@ def feature_names(names: Sequence[str], options: TrainOptions) -> list[str]:
     return [name for name in names if name in chosen and name not in other]
 
 
-def read_groups(column: pd.Series, missing: MissingWords = USUAL) -> npt.NDArray[np.object_]:
+def read_groups(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[np.object_]:
     """Return the group of each row (n,) as a word: 7 and 7.0 are one group, in each file.
 
     Args:
         column: the groups.
-        missing: the words that mean "missing".
+        rules: how text is read.
 
     Raises:
         DataError: a group is missing.
@@ -56,13 +56,17 @@ def read_groups(column: pd.Series, missing: MissingWords = USUAL) -> npt.NDArray
     >>> read_groups(pd.Series([7.0, 8.0], name="house")).tolist()
     ['7', '8']
     """
-    column = clean(column, missing)
+    column = clean(column, rules)
     _check_known(column, "group", "give each row a group")
-    return np.asarray(cast_column(column, "category", missing=missing), dtype=object)
+    return np.asarray(cast_column(column, "category", rules=rules), dtype=object)
 
 
-def read_times(column: pd.Series) -> npt.NDArray[Any]:
+def read_times(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[Any]:
     """Return the time of each row (n,) as numbers in order.
+
+    Args:
+        column: the times.
+        rules: how text is read.
 
     Raises:
         DataError: a time is missing, or is neither a date nor a number.
@@ -73,6 +77,8 @@ def read_times(column: pd.Series) -> npt.NDArray[Any]:
     _check_known(column, "time", "fill it in")
     if is_text(column) and (seconds := parse(column.str.strip(), SECONDS)).notna().all():
         column = seconds
+    if rules.decimal == "," and is_text(column) and (numbers := to_numbers(column, rules)).notna().all():
+        column = numbers
     kind = infer_value_type(column)
     if kind == "numbers":
         return np.asarray(column)

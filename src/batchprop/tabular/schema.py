@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.errors import DataError, format_value
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
-from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean
+from batchprop.tabular.spelling import DECIMALS, PLAIN, SPELLINGS, SpellingCandidates, clean, is_text, parse
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
@@ -59,7 +59,7 @@ class ColumnSchema:
 
 
 def infer_schema(
-    frame: pd.DataFrame, types: Mapping[str, str] | None = None, missing: MissingWords = USUAL
+    frame: pd.DataFrame, types: Mapping[str, str] | None = None, rules: TextRules = USUAL
 ) -> tuple[ColumnSchema, ...]:
     """Infer the kind of each column; columns that cannot help to predict are left out, with a reason.
 
@@ -72,7 +72,7 @@ def infer_schema(
         frame: the columns (n,).
         types: column name → what it holds, whatever it looks like: "number", "number:comma", "text", "date",
             "date:dayfirst" or "date:monthfirst".
-        missing: the words that mean "missing".
+        rules: how text is read.
 
     Raises:
         DataError: dates may begin with the day or the month; a value is not of the type given for its column.
@@ -84,7 +84,7 @@ def infer_schema(
     [('age', 'number', '30 to 41'), ('colour', 'category', '2 values'), ('of', 'left out', 'always 1')]
     """
     types = types or {}
-    stats = (_compute_stats(str(name), frame[name], types.get(str(name)), missing) for name in frame.columns)
+    stats = (_compute_stats(str(name), frame[name], types.get(str(name)), rules) for name in frame.columns)
     return tuple(classify_column(each) for each in stats)
 
 
@@ -136,8 +136,8 @@ class ColumnStats:
         return self.rows - self.missing
 
 
-def _compute_stats(name: str, column: pd.Series, wanted: str | None, words: MissingWords) -> ColumnStats:
-    column = clean(column, words)
+def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: TextRules) -> ColumnStats:
+    column = clean(column, rules)
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
@@ -152,7 +152,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, words: Miss
     elif types.is_timedelta64_dtype(present):
         present, value_type, spelling, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
     elif value_type == "text":
-        candidates = SpellingCandidates(wanted, missing=words)
+        candidates = SpellingCandidates(wanted, rules=rules)
         candidates.narrow(present)
         spelling = candidates.decide(name)
         reading = candidates.describe(spelling)
@@ -164,7 +164,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, words: Miss
             first = present.iloc[0] if spelling == TRUTH else first
     ordered = value_type in ("numbers", "dates")
     judged = value_type == "text" and wanted != "text"
-    numerals, other = count_numeric(present) if judged else (0, None)
+    numerals, other = count_numeric(present, rules) if judged else (0, None)
     return ColumnStats(
         name,
         rows,
@@ -215,14 +215,25 @@ def as_values(numbers: pd.Series, words: pd.Series, spelling: str) -> pd.Series:
     return numbers
 
 
-def count_numeric(words: pd.Series) -> tuple[int, str | None]:
+def count_numeric(words: pd.Series, rules: TextRules = USUAL) -> tuple[int, str | None]:
     """Count the words that can be read as numbers, and find the first that cannot.
 
     >>> count_numeric(pd.Series(["1", "2.5", "abc"]))
     (2, 'abc')
     """
-    others = pd.to_numeric(words, errors="coerce").isna().to_numpy()
+    others = to_numbers(words, rules).isna().to_numpy()
     return int((~others).sum()), str(words.iloc[others.argmax()]) if others.any() else None
+
+
+def to_numbers(column: pd.Series, rules: TextRules = USUAL) -> pd.Series:
+    """Return typed numbers, and those in text; nan for what is none.
+
+    >>> to_numbers(pd.Series(["1.234", "1,5", "1.5"]), TextRules.of(None, ",")).tolist()
+    [1234.0, 1.5, nan]
+    """
+    if rules.decimal == "," and is_text(column):
+        return parse(clean(column, rules), DECIMALS[","], rules)
+    return pd.to_numeric(column, errors="coerce")
 
 
 def infer_value_type(present: pd.Series) -> ValueType:

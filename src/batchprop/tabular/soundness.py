@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.tabular.encoding import encode_features
-from batchprop.tabular.spelling import SPELLINGS
+from batchprop.tabular.spelling import DECIMALS, SPELLINGS
 
 _STEPS = ["columns", "features", "network"]
 _BINARY = 2
@@ -51,6 +51,8 @@ def _check_columns(columns: Any) -> None:
         raise ValueError("its columns are not names with a kind each")
     if not all(isinstance(word, str) for word in columns.missing or ()):
         raise ValueError("what means missing in it is no list of words")
+    if columns.decimal not in {None, *DECIMALS}:
+        raise ValueError("its decimal sign is neither a point nor a comma")
     for name, spelling in (columns.spellings or {}).items():
         spelled = getattr(SPELLINGS.get(spelling), "kind", None)
         if spelled is None or spelled != columns.kinds.get(name):

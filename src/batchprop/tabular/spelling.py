@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds
 
@@ -39,10 +39,10 @@ _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.
 
 def _number(point: str, separator: str) -> str:
     """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
-    # One separator in a number: "1,234 567" is none.
-    groups = "|".join(rf"\d{{1,3}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
+    # One separator in a number: "1,234 567" is none. No thousands begin with 0: "0,123" is less than 1.
+    groups = "|".join(rf"[1-9]\d{{0,2}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
     if separator == ",":
-        groups += r"|\d{1,2}(?:,\d{2})+,\d{3}"  # lakhs and crores
+        groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakhs and crores
     digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
     return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
@@ -92,17 +92,20 @@ SPELLINGS = {
 PLAIN = {"number": "point", "date": "iso", "boolean": TRUTH}
 """For each kind the spelling of text for which no other was decided."""
 
+DECIMALS = {".": "point", ",": "comma"}
+"""The spelling of numbers with each decimal sign."""
+
 _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
 
 
-def clean(column: pd.Series, missing: MissingWords = USUAL, *, labels: bool = False) -> pd.Series:
+def clean(column: pd.Series, rules: TextRules = USUAL, *, labels: bool = False) -> pd.Series:
     r"""Return text without blanks around the words, in Unicode's form NFC; other columns in a plain type.
 
     What then means "missing" is missing.
 
     Args:
         column: of any type.
-        missing: the words that mean so.
+        rules: how text is read.
         labels: whether they come back as they are: not in another form of Unicode, decimals with all digits.
 
     >>> clean(pd.Series([" cafe\u0301", "NA", None])).tolist()
@@ -110,24 +113,33 @@ def clean(column: pd.Series, missing: MissingWords = USUAL, *, labels: bool = Fa
     """
     column = simplify_column(column, exact=labels)
     if not is_text(column):
-        return _mask_values(column, missing)
+        return _mask_values(column, rules)
     words = pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True))
     words = words if labels else pc.utf8_normalize(words, form="NFC")
-    words = pc.if_else(pc.is_in(words, pa.array(missing.everywhere, words.type)), None, words)
+    words = pc.if_else(pc.is_in(words, pa.array(rules.everywhere, words.type)), None, words)
     return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
 
 
-def _mask_values(column: pd.Series, missing: MissingWords) -> pd.Series:
+def _mask_values(column: pd.Series, rules: TextRules) -> pd.Series:
     """Return a typed column without the numbers and the dates that mean "missing"."""
-    if missing.numbers and types.is_numeric_dtype(column) and not types.is_bool_dtype(column):
-        gaps = column.isin(missing.numbers)
-    elif missing is not USUAL and types.is_datetime64_any_dtype(column):
-        words = pd.Series(missing.everywhere, dtype=object)
+    if rules.numbers and types.is_numeric_dtype(column) and not types.is_bool_dtype(column):
+        gaps = column.isin(rules.numbers)
+    elif rules.everywhere != USUAL.everywhere and types.is_datetime64_any_dtype(column):
+        words = pd.Series(rules.everywhere, dtype=object)
         dates = pd.to_datetime(words, format="ISO8601", errors="coerce", utc=True).dropna()
         gaps = pd.to_datetime(column, utc=True).isin(dates)
     else:
         return column
     return column.mask(gaps) if gaps.any() else column
+
+
+def plain_spelling(kind: str, rules: TextRules) -> str:
+    """Return the spelling of text of a kind for which no other was decided.
+
+    >>> plain_spelling("number", TextRules.of(None, ",")), plain_spelling("date", USUAL)
+    ('comma', 'iso')
+    """
+    return DECIMALS[rules.decimal] if kind == "number" and rules.decimal is not None else PLAIN[kind]
 
 
 def is_text(column: pd.Series) -> bool:
@@ -137,7 +149,7 @@ def is_text(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.StringDtype)
 
 
-def parse(words: pd.Series, spelling: str, missing: MissingWords = USUAL) -> pd.Series:
+def parse(words: pd.Series, spelling: str, rules: TextRules = USUAL) -> pd.Series:
     """Return the numbers or dates (k,) that words spell, truth as 1 and 0; missing where one does not fit.
 
     >>> parse(pd.Series(["1.234,50 €", "(3)", "x"]), "comma").tolist()
@@ -147,11 +159,11 @@ def parse(words: pd.Series, spelling: str, missing: MissingWords = USUAL) -> pd.
     >>> parse(pd.Series(["10:30", "-1 days +23:59:59.5"]), "seconds").tolist()
     [37800.0, -0.5]
     """
-    return pd.Series(_parse(_normalize_minus(words), spelling, missing), words.index, name=words.name)
+    return pd.Series(_parse(_normalize_minus(words), spelling, rules), words.index, name=words.name)
 
 
-def _parse(text: pa.Array, spelling: str, missing: MissingWords) -> Floats | npt.NDArray[np.datetime64]:
-    text = pc.if_else(_is_gap(text, missing), None, text)
+def _parse(text: pa.Array, spelling: str, rules: TextRules) -> Floats | npt.NDArray[np.datetime64]:
+    text = pc.if_else(_is_gap(text, rules), None, text)
     if spelling == SECONDS:
         return _to_seconds(text)
     if spelling == TRUTH:
@@ -168,8 +180,8 @@ def _normalize_minus(words: pd.Series) -> pa.Array:
     return pc.replace_substring_regex(array, *_MINUS)
 
 
-def _is_gap(text: pa.Array, missing: MissingWords) -> pa.Array:
-    gaps = pc.replace_substring_regex(pa.array(missing.among_numbers, text.type), *_MINUS)
+def _is_gap(text: pa.Array, rules: TextRules) -> pa.Array:
+    gaps = pc.replace_substring_regex(pa.array(rules.among_numbers, text.type), *_MINUS)
     return pc.is_in(text, gaps)
 
 
@@ -242,7 +254,7 @@ class SpellingCandidates:
     Args:
         kind: "number" or "date" to try only these, "date:dayfirst" and the like to try only one.
         infer: whether 007 is a code; whoever gives a kind says otherwise.
-        missing: the words that mean "missing".
+        rules: how text is read.
 
     Attributes:
         parsed: the last words in each of the spellings.
@@ -258,21 +270,22 @@ class SpellingCandidates:
     ('point', "',' between thousands, '-' for missing")
     """
 
-    def __init__(
-        self, kind: str | None = None, *, infer: bool = False, missing: MissingWords = USUAL
-    ) -> None:
+    def __init__(self, kind: str | None = None, *, infer: bool = False, rules: TextRules = USUAL) -> None:
         tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
+        if kind in {None, "number"} and rules.decimal is not None:
+            barred = {*DECIMALS.values()} - {DECIMALS[rules.decimal]}
+            tried = [key for key in tried if key not in barred]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
         self.n_gaps = self._numbers = self._percents = 0
-        self._has_value, self._inferred, self._missing = False, infer or kind is None, missing
+        self._has_value, self._inferred, self._rules = False, infer or kind is None, rules
         self._code: str | None = None
         self._all_digits = True
 
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
         # Arrow is for many words: a few of them show that most columns of words fit no spelling.
-        among_numbers = self._missing.among_numbers
+        among_numbers = self._rules.among_numbers
         head = [re.sub(*_MINUS, word) for word in words.iloc[:_HEAD] if word not in among_numbers]
         self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
         if not self.parsed:
@@ -283,7 +296,7 @@ class SpellingCandidates:
         self.n_gaps += int(gaps.sum())
         text = _normalize_minus(words)
         index, name = words.index, words.name
-        parsed = {key: pd.Series(_parse(text, key, self._missing), index, name=name) for key in self.parsed}
+        parsed = {key: pd.Series(_parse(text, key, self._rules), index, name=name) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
         self._has_value |= not gaps.all()
         if any(SPELLINGS[key].kind == "number" for key in self.parsed):
@@ -293,7 +306,7 @@ class SpellingCandidates:
 
     def _compare(self, text: pa.Array) -> None:
         """Drop numbers of several units, or of which some are percentages; look for codes among them."""
-        text = text.filter(pc.invert(_is_gap(text, self._missing)))
+        text = text.filter(pc.invert(_is_gap(text, self._rules)))
         self._find_codes(text)
         with_unit = text.filter(pc.match_substring_regex(text, _ANY_UNIT))
         units = pc.extract_regex(with_unit, f"(?P<unit>{_ANY_UNIT})").field("unit")

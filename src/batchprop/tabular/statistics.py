@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.sketches import (
     DistinctCounter,
     FrequentItems,
@@ -184,7 +184,7 @@ class ColumnAccumulator:
         name: the column's.
         budget: how much may be kept of it.
         wanted: the type given for it, or None.
-        missing: the words that mean "missing".
+        rules: how text is read.
 
     >>> tally = ColumnAccumulator("age", MemoryBudget.split(1))
     >>> tally.add(pd.Series([30, 41]))
@@ -198,16 +198,16 @@ class ColumnAccumulator:
         name: str,
         budget: MemoryBudget,
         wanted: str | None = None,
-        missing: MissingWords = USUAL,
+        rules: TextRules = USUAL,
     ) -> None:
-        self.name, self._wanted, self._missing_words = name, wanted, missing
+        self.name, self._wanted, self._rules = name, wanted, rules
         self.rows = self._empty = 0
         self._spelling: str | None = None
         self._budget = budget
         self.numbers, self.dates = NumberStats(budget), DateStats(budget)
         self._booleans = TruthStats()
         self._text = FrequentItems(budget.words, budget.word_bytes)
-        self._candidates = SpellingCandidates(wanted, missing=missing)
+        self._candidates = SpellingCandidates(wanted, rules=rules)
         self._spelled = {key: _make_stats(SPELLINGS[key].kind, budget) for key in self._candidates.parsed}
         self._blanks = 0
         self._numerals = 0
@@ -229,13 +229,13 @@ class ColumnAccumulator:
         Raises:
             DataError: text follows too many numbers to count them as words.
         """
-        present = clean(column, self._missing_words).dropna()
+        present = clean(column, self._rules).dropna()
         self.rows += len(column)
         self._empty += len(column) - len(present)
         if present.empty:
             return
         if self._wanted == "text" and infer_value_type(present) != "nested":
-            present = cast_column(present, "category", missing=self._missing_words)
+            present = cast_column(present, "category", rules=self._rules)
         value_type = infer_value_type(present)
         if not self._since:
             self._first = present.iloc[0]
@@ -259,7 +259,7 @@ class ColumnAccumulator:
 
     def _add_text(self, present: pd.Series) -> None:
         self._blanks += count_blanks(present)
-        numerals, other = count_numeric(present)
+        numerals, other = count_numeric(present, self._rules)
         self._numerals, self._other = self._numerals + numerals, self._other or other
         self._text.add(pa.array(present, pa.large_string()))
         self._candidates.narrow(present)
@@ -270,7 +270,7 @@ class ColumnAccumulator:
                 statistics.add(as_values(values, present, key))
 
     def _add_mixed(self, present: pd.Series) -> None:
-        self._add_text(cast_column(present, "category", missing=self._missing_words))
+        self._add_text(cast_column(present, "category", rules=self._rules))
 
     @property
     def value_type(self) -> ValueType:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import pandas as pd
 from batchprop.data.converted import ConvertedTable
 from batchprop.data.files import get_delimiter
 from batchprop.data.memory import exceeds_memory, table_bytes
-from batchprop.data.missing import MissingWords
+from batchprop.data.missing import TextRules
 from batchprop.data.rejects import RejectedRow
 from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
@@ -31,9 +31,9 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.roles import feature_names, read_groups, read_times
-from batchprop.tabular.spelling import clean
+from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
-from batchprop.tabular.target import Target
+from batchprop.tabular.target import Target, are_numbers
 from batchprop.tabular.target_statistics import read_weights
 from batchprop.tabular.training_table import (
     TEST_FRAME,
@@ -81,7 +81,7 @@ class RowSplitter:
         self, fractions: SplitFractions, options: TrainOptions, n_rows: int, cuts: tuple[float, float] | None
     ) -> None:
         self.fractions, self.group, self.time = fractions, options.group, options.time
-        self._missing = options.missing_words
+        self._rules = options.text_rules
         self._seed, self._cuts = options.seed, cuts
         by_column = self.group is not None or self.time is not None
         # An encoded block has no column of groups or times: one bit of each row says whether it is held out.
@@ -91,12 +91,10 @@ class RowSplitter:
         """Return the part of each row of a block, whose index numbers the rows."""
         rows = frame.index.to_numpy()
         if self._cuts is not None:
-            times = read_times(frame[self.time]).astype(float)
+            times = read_times(frame[self.time], self._rules).astype(float)
             part = np.select([times >= self._cuts[1], times >= self._cuts[0]], [TEST, VALID], TRAIN)
         else:
-            part = self._by_hash(
-                rows if self.group is None else hash_groups(frame[self.group], self._missing)
-            )
+            part = self._by_hash(rows if self.group is None else hash_groups(frame[self.group], self._rules))
         if len(self._held_out):
             held = rows[part > TRAIN]
             np.bitwise_or.at(self._held_out, held >> 3, (1 << (held & 7)).astype(np.uint8))
@@ -113,13 +111,13 @@ class RowSplitter:
         return np.select([uniform < test, uniform < test + validation], [TEST, VALID], TRAIN)
 
 
-def hash_groups(column: pd.Series, missing: MissingWords) -> npt.NDArray[np.uint64]:
+def hash_groups(column: pd.Series, rules: TextRules) -> npt.NDArray[np.uint64]:
     """Return a number for each row (k,) that depends only on its group.
 
     Raises:
         DataError: a group is missing.
     """
-    return np.asarray(pd.util.hash_array(read_groups(column, missing), categorize=False))
+    return np.asarray(pd.util.hash_array(read_groups(column, rules), categorize=False))
 
 
 class TrainingSource:
@@ -187,21 +185,28 @@ def scan_table(
                 f"For lack of memory, only {fractions.test_file:.1%} of the usual rows are kept to validate "
                 "and test."
             )
-        cuts = None if options.time is None else _time_cuts(table, fractions, options.time, observer)
+        cuts = None if options.time is None else _time_cuts(table, fractions, options, observer)
         yield table, RowSplitter(fractions, options, table.n_rows, cuts)
 
 
 def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
-    read = partial(
-        scan,
-        paths,
-        options.target,
-        options.weights,
-        text=text,
-        separator=options.separator,
-        missing=options.missing_words,
-        memory=memory,
-    )
+    def read(**rejects: Any) -> TableScan:
+        table = scan(
+            paths,
+            options.target,
+            options.weights,
+            text=text,
+            separator=options.separator,
+            rules=options.text_rules,
+            memory=memory,
+            **rejects,
+        )
+        try:
+            _reject_unknown(table, options)
+        except BaseException:
+            table.close()
+            raise
+        return table
 
     def count() -> tuple[int, int]:
         with read(on_bad_row="skip", max_skipped=1.0) as table:
@@ -209,6 +214,19 @@ def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int)
 
     with explain_bad_rows(options, count):
         return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
+
+
+def _reject_unknown(table: TableScan, options: TrainOptions) -> None:
+    """Reject the rows whose target is a word that means "missing" among numbers."""
+    rules, name = options.text_rules, str(options.target)
+
+    def blocks() -> Iterator[pd.Series]:
+        for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
+            yield clean(frame[name], rules, labels=True)
+
+    words = takewhile(is_text, blocks())
+    if any(block.isin(rules.among_numbers).any() for block in words) and are_numbers(blocks(), rules):
+        table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *rules.among_numbers)))
 
 
 def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
@@ -223,13 +241,13 @@ def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
 
 
 def _time_cuts(
-    table: TableScan, fractions: SplitFractions, time: str, observer: Observer
+    table: TableScan, fractions: SplitFractions, options: TrainOptions, observer: Observer
 ) -> tuple[float, float]:
     """Return the times from which on rows validate and test, from one pass over the column."""
-    sketch = QuantileSketch()
+    sketch, time = QuantileSketch(), str(options.time)
     with observer.watch_pass("Ordering the rows by time", table.n_rows) as count_rows:
         for frame in table.iter_frames(columns=[time], rows=BLOCK_ROWS):
-            sketch.add(read_times(frame[time]).astype(float))
+            sketch.add(read_times(frame[time], options.text_rules).astype(float))
             count_rows(len(frame))
     ranked = sketch.ranked()
     times, places = np.unique(ranked.values, return_inverse=True)
@@ -280,7 +298,7 @@ def fit_preprocessing(
     def training() -> Iterator[pd.DataFrame]:
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
             for frame in table.iter_frames(columns=[*learned, *others], rows=BLOCK_ROWS):
-                frame[target] = clean(frame[target], options.missing_words, labels=True)
+                frame[target] = clean(frame[target], options.text_rules, labels=True)
                 # Only held-out rows are kept in memory; the training rows are not.
                 part = splitter.assign(frame)
                 held_out.append(frame.loc[part > TRAIN, learned])
@@ -296,6 +314,7 @@ def fit_preprocessing(
         weights=options.weights,
         types=options.column_types,
         missing=options.missing,
+        decimal=options.decimal,
         from_text=get_delimiter(table.files[0]) is not None,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
@@ -307,7 +326,7 @@ def fit_preprocessing(
         frame[features],
         fitted.columns,
         _read_target(fitted, column, options),
-        None if weights is None else read_weights(frame[weights]),
+        None if weights is None else read_weights(frame[weights], options.text_rules),
         left_out=len(table.skipped),
         target_stats=fitted.target,
         row_locator=_row_locator(table, frame.index.to_numpy()),
@@ -370,13 +389,13 @@ def _with_test_rows(
     )
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
     if options.weights is not None:
-        weights = np.concatenate([weights, read_weights(test[options.weights])])
+        weights = np.concatenate([weights, read_weights(test[options.weights], options.text_rules)])
     if options.group is not None:
-        _check_groups(table, test[options.group], options.group, options.missing_words)
+        _check_groups(table, test[options.group], options.group, options.text_rules)
     places = name_places(locator, files)
     return replace(
         held_out,
-        frame=join_frames(held_out, test, places, options.missing_words),
+        frame=join_frames(held_out, test, places, options.text_rules),
         target=_read_target(fitted, target, options),
         weights=weights,
         left_out=held_out.left_out + len(skipped),
@@ -387,13 +406,13 @@ def _with_test_rows(
     )
 
 
-def _check_groups(table: TableScan, tested: pd.Series, name: str, missing: MissingWords) -> None:
+def _check_groups(table: TableScan, tested: pd.Series, name: str, rules: TextRules) -> None:
     """Refuse test rows of a group that also has other rows; this reads the column once more."""
-    groups, hashes = read_groups(tested, missing), np.unique(hash_groups(tested, missing))
+    groups, hashes = read_groups(tested, rules), np.unique(hash_groups(tested, rules))
     for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
-        shared = np.isin(hash_groups(frame[name], missing), hashes)
+        shared = np.isin(hash_groups(frame[name], rules), hashes)
         if shared.any():
-            check_groups_apart(read_groups(frame.loc[shared, name], missing), groups, name)
+            check_groups_apart(read_groups(frame.loc[shared, name], rules), groups, name)
 
 
 class _TestRows(NamedTuple):
@@ -421,7 +440,7 @@ def _read_test_rows(
         used = [each[hash_uniform(each.index.to_numpy(), options.seed) < share] for each in blocks]
         frame = pd.concat(used)
         name = str(options.target)
-        frame[name] = clean(frame[name], options.missing_words, labels=True)
+        frame[name] = clean(frame[name], options.text_rules, labels=True)
         return _TestRows(frame, _row_locator(test, frame.index.to_numpy()), test.files, test.skipped)
 
 
@@ -468,12 +487,14 @@ def streaming_training_data(
         y_val = scale(scaler, y_val)
 
     def read_target(column: pd.Series) -> npt.NDArray[Any]:
-        y = target.read(clean(column, options.missing_words, labels=True))
+        y = target.read(clean(column, options.text_rules, labels=True))
         if classes is not None:
             return np.searchsorted(classes, y)
         return y if scaler is None else scale(scaler, y)
 
-    encoded = scan.with_transform(QuickEncoder(encoder.steps), read_target)
+    encoded = scan.with_transform(
+        QuickEncoder(encoder.steps), read_target, partial(read_weights, rules=options.text_rules)
+    )
     source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS
-from batchprop.tabular.spelling import SpellingCandidates, is_date_text
+from batchprop.tabular.spelling import DECIMALS, SpellingCandidates, is_date_text, parse
 
 Task: TypeAlias = Literal["classification", "regression"]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -194,7 +194,7 @@ class TargetWords(NamedTuple):
         return self.numbers and not self.padded
 
 
-def inspect_words(words: pd.Series, missing: MissingWords = USUAL) -> TargetWords:
+def inspect_words(words: pd.Series, rules: TextRules = USUAL) -> TargetWords:
     """Return what some words are; those that may mean "missing" are not looked at.
 
     >>> (
@@ -203,11 +203,11 @@ def inspect_words(words: pd.Series, missing: MissingWords = USUAL) -> TargetWord
     ... )
     (True, True)
     """
-    words = words[~words.isin(missing.among_numbers)]
+    words = words[~words.isin(rules.among_numbers)]
     if words.empty:
         # Of "None" alone a target is text, but what other blocks hold may say otherwise.
         return TargetWords()
-    numbers, text = parse_numbers(words, missing), as_text(words)
+    numbers, text = parse_numbers(words, rules), as_text(words)
     padded = bool(pc.any(pc.match_substring_regex(text, _PADDED)).as_py())
     if numbers is None:
         dates = is_date_text(pd.Series(words.unique()))
@@ -239,16 +239,19 @@ def _are_integers(text: pa.Array) -> bool:
     return True
 
 
-def parse_numbers(words: pd.Series, missing: MissingWords = USUAL) -> Floats | None:
-    """Return the numbers (n,) that words spell, nan for "None"; None if one of them is another word.
+def parse_numbers(words: pd.Series, rules: TextRules = USUAL) -> Floats | None:
+    """Return the numbers (n,) that words spell plainly, nan for "None"; None if one of them is another word.
 
     >>> parse_numbers(pd.Series(["1", "2.5e3", "None"])), parse_numbers(pd.Series(["1", "x"]))
     (array([1.0e+00, 2.5e+03,     nan]), None)
     """
     text = pc.utf8_trim_whitespace(as_text(words))
-    unknown = pc.is_in(text, pa.array(missing.among_numbers, text.type))
+    unknown = pc.is_in(text, pa.array(rules.among_numbers, text.type))
+    text = pc.if_else(unknown, None, text)
+    if rules.decimal == "," and pc.any(pc.match_substring(text, ".")).as_py():
+        return None
     try:
-        numbers = pc.cast(pc.if_else(unknown, None, text), pa.float64())
+        numbers = pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
         return None
     # Arrow reads "-NaN" as a number.
@@ -258,14 +261,14 @@ def parse_numbers(words: pd.Series, missing: MissingWords = USUAL) -> Floats | N
     return values
 
 
-def number_candidates(missing: MissingWords = USUAL) -> SpellingCandidates:
+def number_candidates(rules: TextRules = USUAL) -> SpellingCandidates:
     """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are labels."""
-    candidates = SpellingCandidates("number", missing=missing)
+    candidates = SpellingCandidates("number", rules=rules)
     del candidates.parsed[SECONDS]
     return candidates
 
 
-def mask_unknown(words: pd.Series, missing: MissingWords = USUAL) -> pd.Series:
+def mask_unknown(words: pd.Series, rules: TextRules = USUAL) -> pd.Series:
     """Return a target of text with the words missing that mean that among numbers.
 
     >>> mask_unknown(pd.Series(["1,200", "-"])).isna().tolist()
@@ -273,17 +276,24 @@ def mask_unknown(words: pd.Series, missing: MissingWords = USUAL) -> pd.Series:
     >>> mask_unknown(pd.Series(["a", "None"])).tolist()
     ['a', 'None']
     """
-    unknown = words.isin(missing.among_numbers)
-    others = words[words.notna() & ~unknown]
-    if not unknown.any() or others.empty:
-        return words
-    what = inspect_words(others, missing)
-    if not what.numbers:
-        candidates = number_candidates(missing)
-        candidates.narrow(others)
-        if candidates.decide(str(words.name)) is None:
-            return words
-    return words if what.padded else words.mask(unknown)
+    unknown = words.isin(rules.among_numbers)
+    return words.mask(unknown) if unknown.any() and are_numbers([words], rules) else words
+
+
+def are_numbers(blocks: Iterable[pd.Series], rules: TextRules = USUAL) -> bool:
+    """Whether the words of a target are numbers, but for those that mean "missing" among them.
+
+    >>> are_numbers([pd.Series(["12", "-"]), pd.Series(["1,200"])])
+    True
+    """
+    what, candidates = TargetWords(), number_candidates(rules)
+    for block in blocks:
+        words = block[block.notna() & ~block.isin(rules.among_numbers)]
+        what = what.merge(inspect_words(words, rules))
+        candidates.narrow(words)
+        if what.padded or not (what.numbers or candidates.parsed):
+            return False
+    return what != TargetWords() and (what.numbers or candidates.decide("") is not None)
 
 
 def merge_spellings(words: Iterable[str]) -> dict[str, str]:
@@ -309,12 +319,13 @@ def as_labels(words: list[str]) -> npt.NDArray[Any]:
     return np.array(words, np.int64 if _are_integers(pa.array(words, pa.large_string())) else np.str_)
 
 
-def read_numbers(column: pd.Series, values: npt.NDArray[Any]) -> Floats:
+def read_numbers(column: pd.Series, values: npt.NDArray[Any], rules: TextRules = USUAL) -> Floats:
     """Return a target as float64 numbers (n,).
 
     Args:
         column: the target, for messages.
         values: its values: numbers, or words.
+        rules: how text is read.
 
     Raises:
         DataError: it holds text that is not a number, or an infinity.
@@ -324,10 +335,14 @@ def read_numbers(column: pd.Series, values: npt.NDArray[Any]) -> Floats:
     """
     if values.dtype.kind not in "OU":
         return values.astype(np.float64)
-    numbers = parse_numbers(column if values.dtype == object else pd.Series(values, dtype=object))
+    words = column if values.dtype == object else pd.Series(values, dtype=object)
+    numbers = parse_numbers(words, rules._replace(among_numbers=USUAL.among_numbers))
     if numbers is None or np.isnan(numbers).any():
-        plain = pc.match_substring_regex(pa.array(values.tolist(), pa.large_string()), _NUMBER)
-        first = values[int(np.argmin(plain.to_numpy(zero_copy_only=False)))]
+        text = pa.array(values.tolist(), pa.large_string())
+        plain = pc.match_substring_regex(text, _NUMBER).to_numpy(zero_copy_only=False)
+        if rules.decimal == ",":
+            plain = parse(words, DECIMALS[","]).notna().to_numpy()
+        first = values[int(np.argmin(plain))]
         raise DataError(
             f"the target {str(column.name)!r} holds text such as {str(first)!r}, and task='regression' needs "
             "numbers: correct it or use task='classification'"

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.errors import DataError
-from batchprop.tabular.spelling import parse
+from batchprop.tabular.schema import to_numbers
+from batchprop.tabular.spelling import DECIMALS, parse
 from batchprop.tabular.target import (
     Floats,
     Target,
@@ -54,7 +55,7 @@ def read_target(
     task: Task | None = None,
     *,
     from_text: bool = False,
-    missing: MissingWords = USUAL,
+    rules: TextRules = USUAL,
 ) -> Target:
     """Infer the task, and return the target as labels of the column's own type, or as float64 numbers (n,).
 
@@ -67,7 +68,7 @@ def read_target(
         column: the target, without missing values.
         task: "classification" or "regression" to overrule the rule.
         from_text: whether it is the text of a CSV file, in which whole numbers are integers.
-        missing: the words that mean "missing"; those among numbers may be in it.
+        rules: how text is read; words that mean "missing" among numbers may be in the target.
 
     Raises:
         DataError: the target holds dates, lists, infinities, numbers beyond 1e30, values of several types, or
@@ -82,7 +83,7 @@ def read_target(
     ... ].tolist()
     ['007', '7']
     """
-    accumulator = TargetAccumulator(str(column.name), task, from_text=from_text, missing=missing)
+    accumulator = TargetAccumulator(str(column.name), task, from_text=from_text, rules=rules)
     for start in range(0, len(column), _BLOCK_ROWS):
         accumulator.add(column.iloc[start : start + _BLOCK_ROWS])
     spec = accumulator.finish()
@@ -110,6 +111,7 @@ class TargetSpec:
         low: the smallest.
         high: the largest.
         distribution: their distribution, for `quantile`; None for classes.
+        rules: how text is read.
     """
 
     name: str
@@ -128,6 +130,7 @@ class TargetSpec:
     low: float = np.nan
     high: float = np.nan
     distribution: WeightedSamples | None = None
+    rules: TextRules = USUAL
 
     def quantile(self, q: float) -> float:
         """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then approximate.
@@ -153,7 +156,11 @@ class TargetSpec:
             return self._read_words(column, self.words, self.classes)
         values = column.to_numpy(object) if self.words is not None else target_values(column)
         if self.classes is None:
-            numbers = self._read_spelled(column, values) if self.spelling else read_numbers(column, values)
+            numbers = (
+                self._read_spelled(column, values)
+                if self.spelling
+                else read_numbers(column, values, self.rules)
+            )
             check_largest(_max_abs(numbers), self.name)
             return numbers
         return _like_classes(column, values, self.classes)
@@ -173,9 +180,10 @@ class TargetSpec:
         codes, words = pd.factorize(column.to_numpy(object))
         if not words_before.name_numbers:
             return np.array(words, dtype=str)[codes] if len(words) else np.empty(0, classes.dtype)
-        what = inspect_words(pd.Series(words, dtype=object))
-        if not what.name_numbers or parse_numbers(pd.Series(words, dtype=object)) is None:
-            odd = [not inspect_words(pd.Series([word])).name_numbers for word in words]
+        distinct = pd.Series(words, dtype=object)
+        what = inspect_words(distinct, self.rules)
+        if not what.name_numbers or parse_numbers(distinct, self.rules) is None:
+            odd = [not inspect_words(pd.Series([word]), self.rules).name_numbers for word in words]
             raise _kind_error(column[np.isin(codes, np.flatnonzero(odd))], classes)
         labels = [self._labels_of_numbers.get(Decimal(word), word) for word in words]
         if classes.dtype.kind == "U":
@@ -311,7 +319,7 @@ class TargetAccumulator:
         name: the column's.
         task: "classification" or "regression", or None to infer it from the values.
         from_text: whether it is the text of a CSV file, in which whole numbers are integers.
-        missing: the words that mean "missing"; those among numbers may be in it.
+        rules: how text is read; words that mean "missing" among numbers may be in the target.
 
     >>> tally = TargetAccumulator("ill", None)
     >>> tally.add(pd.Series([False, True, True], name="ill"))
@@ -329,12 +337,12 @@ class TargetAccumulator:
         task: Task | None,
         *,
         from_text: bool = False,
-        missing: MissingWords = USUAL,
+        rules: TextRules = USUAL,
     ) -> None:
         self.name, self.task = name, task
         self.rows = 0
         self.weight = 0.0
-        self._from_text, self._missing = from_text, missing
+        self._from_text, self._rules = from_text, rules
         # What text is; None for other types.
         self._words: TargetWords | None = TargetWords() if from_text else None
         self._dtype: np.dtype[Any] | None = None
@@ -345,7 +353,7 @@ class TargetAccumulator:
         # "None", "inf".
         self._numbers = {_PLAIN: NumberSums()}
         self._odd = dict[str, pd.Series]()
-        self._candidates = number_candidates(missing)
+        self._candidates = number_candidates(rules)
         self._plain = pd.Series(dtype=object)
 
     def add(self, column: pd.Series, weights: Floats | None = None) -> None:
@@ -389,20 +397,21 @@ class TargetAccumulator:
 
     def _read_words(self, column: pd.Series) -> dict[str, Floats]:
         """Return the numbers (k,) that text spells, 0 for what must not be among them, by spelling."""
-        before, words = self._words or TargetWords(), inspect_words(column, self._missing)
+        before, words = self._words or TargetWords(), inspect_words(column, self._rules)
         self._words = before.merge(words)
-        numbers = parse_numbers(column, self._missing) if self._words.numbers else None
+        numbers = parse_numbers(column, self._rules) if self._words.numbers else None
         if numbers is not None:
             self._plain = self._plain if len(self._plain) else column.iloc[:_N_PLAIN]
             is_regression = self.task == "regression"
-            found = {_PLAIN: read_numbers(column, column.to_numpy(object)) if is_regression else numbers}
+            values = column.to_numpy(object)
+            found = {_PLAIN: read_numbers(column, values, self._rules) if is_regression else numbers}
         else:
             if before.numbers:
                 self._begin_spelled(before)
             self._candidates.narrow(column)
             found = {key: values.to_numpy(float) for key, values in self._candidates.parsed.items()}
             if not found and self.task == "regression":
-                read_numbers(column, column.to_numpy(object))  # to name a word
+                read_numbers(column, column.to_numpy(object), self._rules)  # to name a word
                 raise _spelling_error(column)
             self._numbers = {key: sums for key, sums in self._numbers.items() if key in found}
         for key, values in found.items():
@@ -416,7 +425,7 @@ class TargetAccumulator:
         """Take the plain numbers so far for numbers of another spelling."""
         sums = self._numbers.pop(_PLAIN)
         odd = self._odd.pop(_PLAIN, None)
-        if not before.whole:
+        if not before.whole and self._rules.decimal is None:
             # A point before the decimals.
             self._candidates.parsed.pop("comma", None)
         if len(self._plain):
@@ -481,6 +490,9 @@ class TargetAccumulator:
         sums = self._numbers[spelling]
         low, high = sums.quantiles.low, sums.quantiles.high
         check_largest(max(low, high, key=abs), self.name)
+        if self._words is not None and spelling == _PLAIN and self._rules.decimal == ",":
+            # Other rows may have points between thousands.
+            spelling = DECIMALS[","]
         return TargetSpec(
             self.name,
             task,
@@ -495,6 +507,7 @@ class TargetAccumulator:
             low=low,
             high=high,
             distribution=sums.quantiles.ranked(),
+            rules=self._rules,
         )
 
     def _check_words(self) -> None:
@@ -561,14 +574,16 @@ class TargetAccumulator:
             classes=labels,
             counts=sums["rows"].to_numpy().astype(np.int64),
             class_weights=sums["weight"].to_numpy(float),
+            rules=self._rules,
         )
 
 
-def read_weights(column: pd.Series) -> Floats:
+def read_weights(column: pd.Series, rules: TextRules = USUAL) -> Floats:
     """Return the rows' weights as float64 (k,).
 
     Args:
         column: numbers; the index numbers the rows from 0.
+        rules: how text is read.
 
     Raises:
         DataError: a weight is missing, negative, or beyond 1e30.
@@ -577,7 +592,7 @@ def read_weights(column: pd.Series) -> Floats:
     Traceback (most recent call last):
     batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
     """
-    weights: Floats = pd.to_numeric(column, errors="coerce").to_numpy(float)
+    weights: Floats = to_numbers(column, rules).to_numpy(float)
     wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
     if wrong.any():
         where = column[wrong]

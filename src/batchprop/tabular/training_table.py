@@ -18,7 +18,7 @@ from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
-from batchprop.data.missing import MissingWords, explain_missing
+from batchprop.data.missing import TextRules, explain_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_file, read_tables
@@ -29,9 +29,9 @@ from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
-from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.options import DecimalSign, TrainOptions
 from batchprop.tabular.roles import feature_names, read_groups, read_times
-from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text
+from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text, to_numbers
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
@@ -125,6 +125,7 @@ def load(
     to_train: bool = True,
     text: Collection[str] = (),
     missing: tuple[str, ...] | None = None,
+    decimal: DecimalSign | None = None,
 ) -> TrainingTable:
     """Read a table, split off the target and the weights, and classify its columns.
 
@@ -136,26 +137,28 @@ def load(
         to_train: whether to check that there are enough rows to learn from.
         text: columns to read as text, regardless of their values.
         missing: the words that mean "missing"; None for the usual ones.
+        decimal: the sign before the decimals of numbers in text; None for either.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
     """
-    options = TrainOptions(target=target or "digit", task=task or "auto", weights=weights, missing=missing)
+    options = TrainOptions(
+        target=target or "digit", task=task or "auto", weights=weights, missing=missing, decimal=decimal
+    )
     if path is None:
         digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
         return _make_table("digits (from scikit-learn)", None, digits, options)
     target = str(target)
     if get_delimiter(path) is not None:
-        whole = read_file(path, [*text, target], missing=options.missing_words)
+        whole = read_file(path, [*text, target], rules=options.text_rules)
         table = _make_table(path.name, path, whole.frame, options, from_text=True)
         table = replace(table, row_locator=("line", whole.row_numbers[table.frame.index]))
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
-        words = options.missing_words
         with open_files(path) as opened:
             _check_all_parsed(opened)
             whole = read_tables(
-                opened, target, text=[target], missing=words, on_bad_row="skip", max_skipped=1.0
+                opened, target, text=[target], rules=options.text_rules, on_bad_row="skip", max_skipped=1.0
             )
         frame = whole.frame
         table = _make_table(path.name, path, frame, options)
@@ -204,10 +207,8 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
         left_out=len(whole.skipped),
         skipped=whole.skipped,
         row_locator=_row_locator(whole),
-        groups=None
-        if options.group is None
-        else read_groups(whole.frame[options.group], options.missing_words),
-        times=None if options.time is None else read_times(whole.frame[options.time]),
+        groups=None if options.group is None else read_groups(whole.frame[options.group], options.text_rules),
+        times=None if options.time is None else read_times(whole.frame[options.time], options.text_rules),
     )
     return table if options.test is None else _with_test_rows(table, whole, options)
 
@@ -228,11 +229,11 @@ def read_whole(
     # As text, a group's words are those of the file, whatever the groups in other files are.
     target = str(options.target)
     text = [*text, target, *options.text_columns, *filter(None, [options.group])]
-    words = options.missing_words
+    rules = options.text_rules
 
     def read(**rejects: Any) -> LoadedTable:
-        whole = read_tables(data, target, text=text, separator=options.separator, missing=words, **rejects)
-        return _reject_unknown(whole, target, words)
+        whole = read_tables(data, target, text=text, separator=options.separator, rules=rules, **rejects)
+        return _reject_unknown(whole, target, rules)
 
     with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
         return read(on_bad_row=options.on_bad_row, max_skipped=options.max_skipped)
@@ -242,15 +243,15 @@ def _count_bad(whole: LoadedTable) -> tuple[int, int]:
     return len(whole.skipped), len(whole.frame) + len(whole.skipped)
 
 
-def clean_target(column: "pd.Series[Any]", words: MissingWords) -> "pd.Series[Any]":
+def clean_target(column: "pd.Series[Any]", rules: TextRules) -> "pd.Series[Any]":
     """Return a target without blanks around its words, and missing where a word means that."""
-    column = clean(column, words, labels=True)
-    return mask_unknown(column, words) if is_text(column) else column
+    column = clean(column, rules, labels=True)
+    return mask_unknown(column, rules) if is_text(column) else column
 
 
-def _reject_unknown(whole: LoadedTable, target: str, words: MissingWords) -> LoadedTable:
+def _reject_unknown(whole: LoadedTable, target: str, rules: TextRules) -> LoadedTable:
     """Reject the rows whose target is a word that means "missing" among numbers; clean the others."""
-    column = clean_target(whole.frame[target], words)
+    column = clean_target(whole.frame[target], rules)
     known = column.notna().to_numpy()
     for row in np.flatnonzero(~known):
         file, number = whole.files[whole.file_index[row]], int(whole.row_numbers[row])
@@ -300,7 +301,7 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
         raise DataError(f"{name} has two columns named {duplicates[0]!r}: rename one")
     frame = frame.set_axis(names, axis=1).reset_index(drop=True)
-    column = clean_target(get_column(frame, target, "target column"), options.missing_words)
+    column = clean_target(get_column(frame, target, "target column"), options.text_rules)
     missing = column.isna().to_numpy()
     with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
         rejects = RejectedRows(options.on_bad_row, options.max_skipped)
@@ -328,13 +329,13 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     words = text_names(table, whole.frame[name])
     test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
     places = name_places(_row_locator(test), test.files)
-    frame, n_train = join_frames(table, test.frame, places, options.missing_words), len(table.frame)
-    values = _read_together(table.target, whole, test, options.missing_words)
+    frame, n_train = join_frames(table, test.frame, places, options.text_rules), len(table.frame)
+    values = _read_together(table.target, whole, test, options.text_rules)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
-        weights = np.concatenate([weights, _weights(test.frame, options.weights)])
+        weights = np.concatenate([weights, _weights(test.frame, options.weights, options.text_rules)])
     if options.group is not None and groups is not None:
-        groups = np.concatenate([groups, read_groups(test.frame[options.group], options.missing_words)])
+        groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
     return replace(
         table,
@@ -351,16 +352,16 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
 
 
 def _read_together(
-    target: Target, whole: LoadedTable, test: LoadedTable, words: MissingWords
+    target: Target, whole: LoadedTable, test: LoadedTable, rules: TextRules
 ) -> npt.NDArray[Any]:
     """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
     if whole.from_text != test.from_text:  # text of one file, and values of the other
         column, from_text = test.frame[target.name], test.from_text
-        values = read_target(column, target.task, from_text=from_text, missing=words).values
+        values = read_target(column, target.task, from_text=from_text, rules=rules).values
         return np.concatenate([target.values, values])
     # Together, as the labels of both have one spelling.
     labels = pd.concat([whole.frame[target.name], test.frame[target.name]], ignore_index=True)
-    return read_target(labels, target.task, from_text=whole.from_text, missing=words).values
+    return read_target(labels, target.task, from_text=whole.from_text, rules=rules).values
 
 
 def get_test_source(
@@ -411,7 +412,7 @@ def text_names(table: TrainingTable, target: "pd.Series[Any]") -> list[str]:
 
 
 def join_frames(
-    table: TrainingTable, test: pd.DataFrame, places: Sequence[str], words: MissingWords
+    table: TrainingTable, test: pd.DataFrame, places: Sequence[str], rules: TextRules
 ) -> pd.DataFrame:
     """Return the features of a table and of its test rows, each column cast to its kind in the table.
 
@@ -419,7 +420,7 @@ def join_frames(
         table: the rows to train on.
         test: the test rows (t,).
         places: the place of each test row (t,).
-        words: that mean "missing".
+        rules: how text is read.
 
     Raises:
         DataError: a value is not of its column's kind.
@@ -427,10 +428,10 @@ def join_frames(
     columns = [column for column in table.columns if column.kind != "left out"]
     test = test.reset_index(drop=True)
     try:
-        tested = {of.name: cast_column(test[of.name], of.kind, of.spelling, words) for of in columns}
+        tested = {of.name: cast_column(test[of.name], of.kind, of.spelling, rules) for of in columns}
     except RowError as error:
         raise DataError(f"{places[error.row]}: {error}") from error
-    trained = {of.name: cast_column(table.frame[of.name], of.kind, of.spelling, words) for of in columns}
+    trained = {of.name: cast_column(table.frame[of.name], of.kind, of.spelling, rules) for of in columns}
     return pd.concat([pd.DataFrame(trained), pd.DataFrame(tested)], ignore_index=True)
 
 
@@ -530,25 +531,25 @@ def _make_table(
     name: str, path: Path | None, frame: pd.DataFrame, options: TrainOptions, *, from_text: bool = False
 ) -> TrainingTable:
     """Split a table into columns, target and weights, and classify the columns."""
-    target, weights, missing = str(options.target), options.weights, options.missing_words
-    column = clean_target(get_column(frame, target, "target column"), missing)
-    counts = None if weights is None else _weights(frame, weights)
+    target, weights, rules = str(options.target), options.weights, options.text_rules
+    column = clean_target(get_column(frame, target, "target column"), rules)
+    counts = None if weights is None else _weights(frame, weights, rules)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
-    wanted = read_target(column[known], options.given_task, from_text=from_text, missing=missing)
+    wanted = read_target(column[known], options.given_task, from_text=from_text, rules=rules)
     used = frame[known].drop(columns=[target, *filter(None, [weights])])
     return TrainingTable(
         name,
         path,
         used,
-        infer_schema(used, options.column_types, missing),
+        infer_schema(used, options.column_types, rules),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
     )
 
 
-def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+def _weights(frame: pd.DataFrame, name: str, rules: TextRules) -> npt.NDArray[np.float64]:
     column = simplify_column(get_column(frame, name, "weights column"))
     present = column.dropna()
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
@@ -557,7 +558,7 @@ def _weights(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
         raise DataError(
             f"the weights column {name!r} holds {present.iloc[0]!r:.60}: a weight is a number, 0 or more"
         )
-    weights = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
+    weights = to_numbers(column, rules).to_numpy(float, na_value=np.nan)
     wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
     if wrong.any():
         row = int(wrong.argmax())

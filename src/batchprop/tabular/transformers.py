@@ -18,13 +18,21 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
-from batchprop.data.missing import USUAL, MissingWords
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.names import normalize_columns
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.spelling import PLAIN, SPELLINGS, SpellingCandidates, clean, is_text, parse
+from batchprop.tabular.spelling import (
+    PLAIN,
+    SPELLINGS,
+    SpellingCandidates,
+    clean,
+    is_text,
+    parse,
+    plain_spelling,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +58,7 @@ def make_preprocessor(
     rows: int,
     target: str = "prediction",
     missing: Sequence[str] | None = None,
+    decimal: str | None = None,
 ) -> Pipeline:
     """Build the transformer from a table to float32 features.
 
@@ -63,6 +72,7 @@ def make_preprocessor(
             or in fewer than 10.
         target: the name of the target, kept with the columns.
         missing: the words that mean "missing"; None for the usual ones.
+        decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
 
     Raises:
         DataError: every column is left out.
@@ -81,7 +91,7 @@ def make_preprocessor(
     ]
     return Pipeline(
         [
-            ("columns", ColumnCaster(used, target, spellings, missing)),
+            ("columns", ColumnCaster(used, target, spellings, missing, decimal)),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
@@ -152,6 +162,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         target: the name of the target.
         spellings: column name → how its text spells numbers or dates, as `infer_schema` found it.
         missing: the words that mean "missing"; None for the usual ones.
+        decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
 
     >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
     >>> ColumnCaster({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
@@ -164,16 +175,18 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         target: str = "prediction",
         spellings: Mapping[str, str] | None = None,
         missing: Sequence[str] | None = None,
+        decimal: str | None = None,
     ) -> None:
         self.kinds = kinds
         self.target = target
         self.spellings = spellings
         self.missing = missing
+        self.decimal = decimal
 
     @property
-    def missing_words(self) -> MissingWords:
-        """The words that mean "missing"."""
-        return MissingWords.of(self.missing)
+    def text_rules(self) -> TextRules:
+        """How text is read."""
+        return TextRules.of(self.missing, self.decimal)
 
     def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
         """Do nothing: the kinds are parameters."""
@@ -188,10 +201,10 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         """
         X = normalize_columns(as_pandas(X))
         self.check_names(list(X.columns))
-        spellings, words = self.spellings or {}, self.missing_words
+        spellings, rules = self.spellings or {}, self.text_rules
         return pd.DataFrame(
             {
-                name: cast_column(X[name], kind, spellings.get(name, ""), words)
+                name: cast_column(X[name], kind, spellings.get(name, ""), rules)
                 for name, kind in self.kinds.items()
             }
         )
@@ -223,7 +236,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
-def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: MissingWords = USUAL) -> pd.Series:
+def cast_column(column: pd.Series, kind: str, spelling: str = "", rules: TextRules = USUAL) -> pd.Series:
     """Convert a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
@@ -231,7 +244,7 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
         kind: "number", "category", "boolean" or "date".
         spelling: how text spells the numbers or dates; "" for plain numbers, and for dates that are ISO or
             fit one other spelling only.
-        missing: the words that mean "missing".
+        rules: how text is read.
 
     Raises:
         DataError: it holds a value that is not of its kind; the row is the index + 1, or the position beside
@@ -243,38 +256,38 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", missing: Missi
     [1234.5, nan]
     """
     if kind not in PLAIN and is_text(column):
-        return _cast_words(column, kind, missing)
-    column = clean(column, missing)
+        return _cast_words(column, kind, rules)
+    column = clean(column, rules)
     if types.is_timedelta64_dtype(column):
         if kind in {"number", "date"} and spelling != SECONDS:
             _check_valid(column, column.notna(), _EXPECTED[kind])
         column = to_seconds(column)
     elif kind in PLAIN and is_text(column):
-        column = _read_text(column, kind, spelling or _plain_spelling(column, kind, missing), missing)
+        column = _read_text(column, kind, spelling or _plain_spelling(column, kind, rules), rules)
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
 
 
-def _plain_spelling(column: pd.Series, kind: str, missing: MissingWords) -> str:
+def _plain_spelling(column: pd.Series, kind: str, rules: TextRules) -> str:
     """Return the spelling of text where the training had none: ISO dates, or what else fits alone."""
     if kind != "date":
-        return PLAIN[kind]
-    candidates = SpellingCandidates(kind, missing=missing)
+        return plain_spelling(kind, rules)
+    candidates = SpellingCandidates(kind, rules=rules)
     candidates.narrow(column.dropna())
     # Dates that may begin with the day or the month are refused like words.
     return next(iter(candidates.parsed)) if len(candidates.parsed) == 1 else PLAIN[kind]
 
 
-def _read_text(column: pd.Series, kind: str, spelling: str, missing: MissingWords) -> pd.Series:
+def _read_text(column: pd.Series, kind: str, spelling: str, rules: TextRules) -> pd.Series:
     """Return the numbers or dates that text spells; truth values stay words, which may be unseen ones."""
-    gaps = column.isin(missing.among_numbers)
+    gaps = column.isin(rules.among_numbers)
     if kind == "boolean":
         return column.mask(gaps)
-    values = parse(column, spelling, missing)
+    values = parse(column, spelling, rules)
     if spelling == SECONDS:
         # As a Parquet file has them: a number of seconds.
-        values = values.fillna(parse(column, PLAIN["number"], missing))
+        values = values.fillna(parse(column, plain_spelling("number", rules), rules))
     wrong = values.isna() & column.notna() & ~gaps
     _check_valid(column, wrong, f"{SPELLINGS[spelling].example} is")
     return values
@@ -349,10 +362,10 @@ def _as_bool(column: pd.Series) -> pd.Series:
     return words.replace({"1": "true", "0": "false"})
 
 
-def _cast_words(column: pd.Series, kind: str, missing: MissingWords) -> pd.Series:
+def _cast_words(column: pd.Series, kind: str, rules: TextRules) -> pd.Series:
     """Convert text to the words of a category: each distinct one once, as most repeat."""
     codes, distinct = pd.factorize(column)
-    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object), missing)).to_numpy()
+    words = _CONVERT[kind](clean(pd.Series(distinct, dtype=object), rules)).to_numpy()
     # The code of a missing value is -1: the last place.
     return pd.Series(np.append(words, MISSING)[codes], column.index, dtype=object, name=column.name)
 
