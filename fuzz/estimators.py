@@ -159,7 +159,7 @@ def as_sparse(kind: str, X: Any) -> Any:
 
 
 class Damaged(sparse.csr_array):
-    """A sparse matrix with a wrong index, which scikit-learn must not see: SciPy reads and writes beyond it."""
+    """A sparse matrix with a wrong index, beyond which scikit-learn would read and write."""
 
 
 def damage(rng: random.Random, X: Any) -> Any:
