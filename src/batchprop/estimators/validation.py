@@ -444,7 +444,7 @@ def _finite(array: NDArray[Any], *, short: bool) -> NDArray[np.bool_]:
         return np.asarray(np.isfinite(array.astype("float32") if short else array))
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str | bytes) -> bool:
     try:
         float(text)
     except ValueError:
