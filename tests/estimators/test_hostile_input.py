@@ -216,5 +216,10 @@ def test_chunks_that_become_fewer_are_refused(passes: int, indexable: bool) -> N
 
 
 def test_a_chunk_without_rows_is_refused() -> None:
-    with pytest.raises(InputError, match="chunk 0 is .*, not \\(X, y\\) of rows"):
+    with pytest.raises(InputError, match=r"chunk 0 is .*, not \(X, y\) of rows"):
         network().fit([(np.array(1.0), np.array(2.0))])
+
+
+def test_a_target_of_several_lengths_is_refused() -> None:
+    with pytest.raises(InputError, match="y holds rows of several lengths"):
+        bp.MLPRegressor().fit(X, [1.0, [], *range(38)])

@@ -368,7 +368,12 @@ def check_numeric_target(y: Any) -> None:
         Traceback (most recent call last):
         batchprop.errors.InputError: y holds 'cheap', which is not a number: MLPRegressor predicts ...
     """
-    values = np.asarray(y)
+    try:
+        values = np.asarray(y)
+    except ValueError as error:
+        raise InputError(
+            "y holds rows of several lengths: give one number, or as many, for each row"
+        ) from error
     if values.dtype.kind not in "OUS":
         return
     for value in values.ravel().tolist():
@@ -444,7 +449,7 @@ def _finite(array: NDArray[Any], *, short: bool) -> NDArray[np.bool_]:
         return np.asarray(np.isfinite(array.astype("float32") if short else array))
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str | bytes) -> bool:
     try:
         float(text)
     except ValueError:
