@@ -220,6 +220,19 @@ def test_a_word_of_classes_that_means_missing_among_numbers_is_a_class(parts, tm
     assert set(learn(source, TrainOptions(target="y"), parts=parts)[1].values) == {"-", "b"}
 
 
+@pytest.mark.parametrize("where", ["csv", "parquet"])
+def test_names_of_folders_have_the_decimal_sign_that_is_given(where, tmp_path):
+    for size in ("1.234", "17"):
+        folder = tmp_path / f"size={size}"
+        folder.mkdir()
+        store(table(x=range(30), y=["a", "b"]), folder, where)
+    for decimal, note in ((",", "17 to 1234"), (".", "1.234 to 17"), (None, "1.234 to 17")):
+        for parts in (False, True):
+            files = tuple(sorted(tmp_path.glob(f"*/*.{where}")))
+            columns, _ = learn(files, TrainOptions(target="y", decimal=decimal), parts=parts)
+            assert columns["size"].note == note
+
+
 def test_the_sign_comes_from_the_command_line():
     options = make_options(target="y", decimal=",")
     assert to_words(options) == ["--target", "y", "--decimal", ","]

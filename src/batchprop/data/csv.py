@@ -211,6 +211,7 @@ class CsvTable:
     Attributes:
         files: the files.
         names: of the columns, as in the first file.
+        rules: how text is read.
         kinds: what the columns hold, as far as they are read.
     """
 
@@ -226,7 +227,7 @@ class CsvTable:
         first = self.files[0]
         for file in self.files[1:]:
             check_same_names(first.path, first.names, file.path, file.names)
-        self.names, self._rejected, self._rules = first.names, rejected, rules
+        self.names, self._rejected, self.rules = first.names, rejected, rules
         number = {name: str(i) for i, name in enumerate(self.names)}
         self._labels = {file.path: [number[name] for name in file.names] for file in self.files}
         self.kinds = [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names]
@@ -292,7 +293,7 @@ class CsvTable:
         parsed = self._parsed(file, rows, {str(i): kind.parsed for i, kind in enumerate(kinds)})
         if parsed is None:
             return None
-        columns = [cast(parsed[str(i)], kind, self._rules) for i, kind in enumerate(kinds)]
+        columns = [cast(parsed[str(i)], kind, self.rules) for i, kind in enumerate(kinds)]
         fitting = [column for column in columns if column is not None]
         if len(fitting) < len(columns):
             return None
@@ -308,7 +309,7 @@ class CsvTable:
         if not len(rows.begins):
             return pa.table({label: pa.nulls(0, types.get(label)) for label in labels})
         try:
-            table = parse(rows.content, labels, file.delimiter, types, rules=self._rules)
+            table = parse(rows.content, labels, file.delimiter, types, rules=self.rules)
         except pa.ArrowInvalid:
             return None
         if table.num_rows != len(rows.lines):
@@ -342,7 +343,7 @@ class CsvTable:
         if doubtful := find_doubtful(inferred, rows.content):
             text = self._parsed(file, rows, dict.fromkeys(inferred.column_names, pa.string()))
             inferred = inferred if text is None else keep_text(inferred, text, doubtful)
-        found = [infer_csv_type(inferred[str(i)], self._rules) for i in range(len(self.kinds))]
+        found = [infer_csv_type(inferred[str(i)], self.rules) for i in range(len(self.kinds))]
         self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
         if self._columns(file, rows, self.kinds) is None:
             self.kinds = [self._next_fit(file, rows, i, kind) for i, kind in enumerate(self.kinds)]
@@ -356,7 +357,7 @@ class CsvTable:
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
-        missing = is_missing(table[str(self.names.index(target))], self._rules)
+        missing = is_missing(table[str(self.names.index(target))], self.rules)
         if not pc.any(missing).as_py():
             return table
         for line in pc.filter(table[LINE], missing).to_pylist():

@@ -1,6 +1,7 @@
 """Columns in the names of folders, as Hive, Spark and Arrow write them: ``region=north/part.parquet``."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -9,7 +10,8 @@ import pyarrow.compute as pc
 
 from batchprop.data.arrow import simplify
 from batchprop.data.csv import check_same_names, parse
-from batchprop.data.csv_types import find_doubtful, keep_text, parse_text
+from batchprop.data.csv_types import TEXT, find_doubtful, infer_csv_type, keep_text, parse_text
+from batchprop.data.missing import USUAL, TextRules
 from batchprop.errors import DataError
 
 _MISSING = {"", "__HIVE_DEFAULT_PARTITION__"}
@@ -46,7 +48,12 @@ def check_not_in_file(path: Path, names: Collection[str]) -> None:
 
 
 def folder_columns(
-    files: Sequence[Path], names: Collection[str], target: str | None = None, *, text: Collection[str] = ()
+    files: Sequence[Path],
+    names: Collection[str],
+    target: str | None = None,
+    *,
+    text: Collection[str] = (),
+    rules: TextRules | None = None,
 ) -> dict[str, pa.ChunkedArray]:
     """Return the columns in the names of folders, each with one value for each file.
 
@@ -55,6 +62,7 @@ def folder_columns(
         names: the columns that the files hold.
         target: the column to predict; where it is one of these, no file may lack it.
         text: columns that are text, whatever their values look like.
+        rules: how text is read; None for the usual ones.
 
     Returns:
         Each column as numbers, dates, booleans or text, by its values as in a CSV file.
@@ -68,10 +76,11 @@ def folder_columns(
         check_not_in_file(file, names)
         if target in given and given[target] is None:
             raise DataError(f"{file}: the name of its folder lacks the target {target!r}: name it there")
-    return {name: _infer([given[name] for given in values], text=name in text) for name in values[0]}
+    rules = rules or USUAL
+    return {name: _infer([given[name] for given in values], rules, text=name in text) for name in values[0]}
 
 
-def _infer(values: list[str | None], *, text: bool) -> pa.ChunkedArray:
+def _infer(values: list[str | None], rules: TextRules, *, text: bool) -> pa.ChunkedArray:
     """Return values as what a CSV file with them would hold."""
     words = pa.array(values, pa.string())
     distinct = words.dictionary_encode()
@@ -80,7 +89,10 @@ def _infer(values: list[str | None], *, text: bool) -> pa.ChunkedArray:
     # Quoted, as a value may hold a comma or a quote.
     lines = ('"{}"\n'.format(word.replace('"', '""')) for word in distinct.dictionary.to_pylist())
     content = "".join(lines).encode()
-    table = parse(content, ["value"], ",", {})
+    table = parse(content, ["value"], ",", {}, rules=rules)
+    read_as_text = partial(parse, content, ["value"], ",", {"value": pa.string()})
     if doubtful := find_doubtful(table, content):
-        table = keep_text(table, parse(content, ["value"], ",", {"value": pa.string()}), doubtful)
-    return pc.take(simplify(parse_text(table["value"])), distinct.indices)
+        table = keep_text(table, read_as_text(), doubtful)
+    if infer_csv_type(table["value"], rules).rank == TEXT:
+        table = read_as_text()
+    return pc.take(simplify(parse_text(table["value"], rules)), distinct.indices)

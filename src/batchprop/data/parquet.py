@@ -105,12 +105,17 @@ def _type_in_file(kind: pa.DataType) -> pa.DataType:
 
 
 def add_folder_columns(
-    files: Sequence[ParquetFile], target: str | None = None, *, text: Collection[str] = ()
+    files: Sequence[ParquetFile],
+    target: str | None = None,
+    *,
+    text: Collection[str] = (),
+    rules: TextRules | None = None,
 ) -> list[ParquetFile]:
     """Return the files with the columns that the names of their folders give; see ``folder_columns``."""
     if not files:
         return []
-    columns = folder_columns([file.display_path for file in files], files[0].types, target, text=text)
+    paths = [file.display_path for file in files]
+    columns = folder_columns(paths, files[0].types, target, text=text, rules=rules)
     types = {name: column.type for name, column in columns.items()}
     return [
         file._replace(

@@ -183,7 +183,8 @@ _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str]) -> _Read:
-    in_folders = folder_columns([file.path for file in texts.files], texts.names, target, text=text)
+    paths = [file.path for file in texts.files]
+    in_folders = folder_columns(paths, texts.names, target, text=text, rules=texts.rules)
     check_columns([*texts.names, *in_folders], target)
     parts = texts.read(None if target in in_folders else target, list)
     file_index = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
@@ -202,7 +203,7 @@ def _read_parquet_files(
     text: Collection[str],
     rules: TextRules | None,
 ) -> _Read:
-    groups = RowGroups(add_folder_columns(files, target, text=text), text)
+    groups = RowGroups(add_folder_columns(files, target, text=text, rules=rules), text)
     check_columns(groups.names, target)
     if target is not None:
         groups.drop_missing_target(target, rejected, rules)

@@ -102,18 +102,18 @@ def scan(
         files = copied.origins
     if copied is not None or get_delimiter(files[0]) is None:
         parquet = map(read_parquet_footer, files) if copied is None else copied.files
-        groups = RowGroups(add_folder_columns([*parquet], target, text=text), text)
+        groups = RowGroups(add_folder_columns([*parquet], target, text=text, rules=rules), text)
         check_columns(groups.names, target, weights)
         if target is not None:
             groups.drop_missing_target(target, rejected, rules)
     else:
         texts = CsvTable(files, rejected, text, check_separator(separator), rules or USUAL)
-        in_folders = folder_columns(files, texts.names, target, text=text)
+        in_folders = folder_columns(files, texts.names, target, text=text, rules=rules)
         check_columns([*texts.names, *in_folders], target, weights)
         folder = TemporaryDirectory()
         converted = csv_to_parquet(texts, None if target in in_folders else target, folder)
         check_rows(files[0], len(converted))
-        groups = RowGroups(add_folder_columns(converted, target, text=text))
+        groups = RowGroups(add_folder_columns(converted, target, text=text, rules=rules))
     rows = sum(group.n_rows for group in groups.groups)
     rejected.check_share(rows + len(rejected))
     check_rows(files[0], rows)

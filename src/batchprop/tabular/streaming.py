@@ -224,7 +224,7 @@ def _reject_unknown(table: TableScan, options: TrainOptions) -> None:
         for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS):
             yield clean(frame[name], rules, labels=True)
 
-    words = takewhile(is_text, blocks())
+    words = takewhile(lambda block: block.empty or is_text(block), blocks())
     if any(block.isin(rules.among_numbers).any() for block in words) and are_numbers(blocks(), rules):
         table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *rules.among_numbers)))
 
