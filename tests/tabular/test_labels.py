@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import batchprop as bp
-from batchprop.data.missing import MISSING
+from batchprop.data.text_rules import MISSING
 from batchprop.errors import DataError, InputError
 from batchprop.export.onnx import convert_model
 from batchprop.tabular import (

@@ -7,8 +7,8 @@ import numpy as np
 from batchprop.cli.walk_command import ExampleBatch, sample, sample_note
 from batchprop.data.arrow import get_column
 from batchprop.data.files import get_delimiter
-from batchprop.data.missing import USUAL
 from batchprop.data.reader import read_table
+from batchprop.data.text_rules import USUAL
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import read_target

@@ -23,10 +23,10 @@ from batchprop.data.csv_types import (
     keep_text,
 )
 from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffix
-from batchprop.data.missing import USUAL, TextRules, is_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
+from batchprop.data.text_rules import USUAL, TextRules, is_missing
 from batchprop.errors import DataError, did_you_mean
 
 Result = TypeVar("Result")

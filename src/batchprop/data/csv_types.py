@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.missing import NONE, USUAL, TextRules, trim
+from batchprop.data.text_rules import NONE, USUAL, TextRules, trim
 
 _TYPES = (
     pa.null(),

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from batchprop.data.arrow import simplify
 from batchprop.data.csv import check_same_names, parse
 from batchprop.data.csv_types import TEXT, find_doubtful, infer_csv_type, keep_text, parse_text
-from batchprop.data.missing import USUAL, TextRules
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 
 _MISSING = {"", "__HIVE_DEFAULT_PARTITION__"}

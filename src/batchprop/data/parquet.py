@@ -17,8 +17,8 @@ from batchprop.data.arrow import get_column, is_long_decimal, simplified_type, s
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.hive import folder_columns
-from batchprop.data.missing import TextRules, explain_missing, is_missing
 from batchprop.data.rejects import RejectedRows
+from batchprop.data.text_rules import TextRules, explain_missing, is_missing
 from batchprop.errors import DataError
 
 PAGE_BYTES = 1 << 20

@@ -14,7 +14,6 @@ from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import LINE, CsvTable
 from batchprop.data.files import Paths, check_file, check_rows, get_delimiter
 from batchprop.data.hive import folder_columns
-from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.parquet import (
     ParquetFile,
     RowGroups,
@@ -25,6 +24,7 @@ from batchprop.data.parquet import (
 from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.tables import open_files
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 
 _CHUNK_ROWS = 1 << 20

@@ -17,13 +17,13 @@ from batchprop.data.csv_to_parquet import csv_to_parquet
 from batchprop.data.files import Paths, check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_columns
 from batchprop.data.memory import default_memory, parse_memory
-from batchprop.data.missing import USUAL, TextRules, trim
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
 from batchprop.data.tables import copy_files
 from batchprop.data.temporary import TemporaryDirectory
+from batchprop.data.text_rules import USUAL, TextRules, trim
 from batchprop.errors import DataError
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
 
 if TYPE_CHECKING:
-    from batchprop.data.missing import TextRules
+    from batchprop.data.text_rules import TextRules
     from batchprop.tabular.target import Target, Task
 
 _NO_WORK = Workload((1, 1), rows=0, batch_size=1, epochs=0)
@@ -608,7 +608,7 @@ class TrainOptions:
     @property
     def text_rules(self) -> TextRules:
         """How text is read."""
-        from batchprop.data.missing import TextRules
+        from batchprop.data.text_rules import TextRules
 
         return TextRules.of(self.missing, self.decimal)
 

@@ -17,8 +17,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.data.arrow import get_column
-from batchprop.data.missing import TextRules
 from batchprop.data.sketches import Floats, WeightedSamples
+from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget

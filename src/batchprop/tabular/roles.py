@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.arrow import get_column
-from batchprop.data.missing import USUAL, TextRules
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.options import TrainOptions

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, TextRules
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, format_value
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import DECIMALS, PLAIN, SPELLINGS, SpellingCandidates, clean, is_text, parse

@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.sketches import (
     DistinctCounter,
     FrequentItems,
@@ -21,6 +20,7 @@ from batchprop.data.sketches import (
     WeightedSamples,
     hash_whole,
 )
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.schema import (
     VALUE_TYPES,

@@ -17,13 +17,13 @@ import pandas as pd
 from batchprop.data.converted import ConvertedTable
 from batchprop.data.files import get_delimiter
 from batchprop.data.memory import exceeds_memory, table_bytes
-from batchprop.data.missing import TextRules
 from batchprop.data.rejects import RejectedRow
 from batchprop.data.scanner import TableScan, scan
 from batchprop.data.shuffle import hash_uniform
 from batchprop.data.sketches import QuantileSketch
 from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.data.tables import Table
+from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, ParameterError
 from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
-from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.sources import MAX_ABS_TARGET
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.spelling import DECIMALS, SpellingCandidates, is_date_text, parse

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from batchprop.data.missing import USUAL, TextRules
 from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
+from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.schema import to_numbers
 from batchprop.tabular.spelling import DECIMALS, parse

@@ -18,7 +18,6 @@ from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile
 from batchprop.data.files import expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
-from batchprop.data.missing import TextRules, explain_missing
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_file, read_tables
@@ -27,6 +26,7 @@ from batchprop.data.separators import check_separator
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
+from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import DecimalSign, TrainOptions
