@@ -63,7 +63,7 @@ def test_features_have_the_decimal_sign_that_is_given(where, parts, tmp_path):
     frame = table(y=["a", "b"], **{name: words for name, (words, *_) in FEATURES.items()})
     source = store(frame, tmp_path, where)
     for number, decimal in enumerate(",.", 1):
-        columns, _ = learn(source, TrainOptions(target="y", decimal=decimal), parts=parts)
+        columns, _ = learn(source, make_options(target="y", decimal=decimal), parts=parts)
         for name, expected in FEATURES.items():
             wanted = expected[number]
             kind = ("category", "3 values") if wanted is None else ("number", wanted)
@@ -76,7 +76,7 @@ def test_targets_and_weights_have_the_decimal_sign_that_is_given(where, parts, t
     frame = table(x=range(30), y=words, w=["1.000", "2"])
     source = store(frame, tmp_path, where)
     for decimal, factor in ((",", 1000), (".", 1)):
-        options = TrainOptions(target="y", decimal=decimal, weights="w")
+        options = make_options(target="y", decimal=decimal, weights="w")
         _, target = learn(source, options, parts=parts)
         assert target.task == "regression"
         values = {round(float(word) * factor, 9) for word in words}
@@ -89,11 +89,11 @@ def test_targets_and_weights_have_the_decimal_sign_that_is_given(where, parts, t
 def test_a_target_with_the_other_sign_is_no_number(words, parts, tmp_path):
     source = store(table(x=range(30), y=words), tmp_path, "csv")
     for decimal, wrong in ((",", "."), (".", ",")):
-        _, target = learn(source, TrainOptions(target="y", decimal=decimal), parts=parts)
+        _, target = learn(source, make_options(target="y", decimal=decimal), parts=parts)
         assert (target.task, set(target.values)) == ("classification", set(words))
         first = next(word for word in words if wrong in word)
         with pytest.raises(DataError, match=f"'y' holds text such as '{first}'"):
-            learn(source, TrainOptions(target="y", decimal=decimal, task="regression"), parts=parts)
+            learn(source, make_options(target="y", decimal=decimal, task="regression"), parts=parts)
 
 
 @PARTS
@@ -101,7 +101,7 @@ def test_a_target_with_the_other_sign_is_no_number(words, parts, tmp_path):
 def test_classes_stay_as_they_are_spelled(where, parts, tmp_path):
     source = store(table(x=range(30), y=["1.0", "2.0"]), tmp_path, where)
     for decimal in (".", ","):
-        options = TrainOptions(target="y", decimal=decimal, task="classification")
+        options = make_options(target="y", decimal=decimal, task="classification")
         assert set(learn(source, options, parts=parts)[1].values) == {"1.0", "2.0"}
 
 
@@ -129,7 +129,7 @@ def test_a_point_in_few_rows_is_between_thousands(parts, tmp_path, monkeypatch):
 
 def test_a_target_of_plain_training_rows_has_points_between_thousands_in_others(tmp_path):
     frame = table(x=range(30), y=range(100, 130)).astype(str)
-    options = TrainOptions(target="y", decimal=",")
+    options = make_options(target="y", decimal=",")
     with scan_table(store(frame, tmp_path, "csv"), options, 10**9, Observer()) as (scan, splitter):
         _, _, fitted = fit_preprocessing(scan, splitter, options, Observer())
     assert fitted.target.read(pd.Series(["1.234", "7"])).tolist() == [1234, 7]
@@ -144,7 +144,7 @@ def test_typed_numbers_of_a_model_are_read_by_its_sign(tmp_path):
 def test_the_type_of_a_column_wins(tmp_path):
     frame = table(x=["1.234", "2.345", "7"], z=["1.234", "2.345", "7"], y=["a", "b"])
     for where in WHERE:
-        options = TrainOptions(target="y", decimal=".", type=("x=number:comma",))
+        options = make_options(target="y", decimal=".", type=("x=number:comma",))
         columns, _ = learn(store(frame, tmp_path, where), options, parts=False)
         assert (columns["x"].note, columns["z"].note) == ("7 to 2345", "1.234 to 7")
 
@@ -161,7 +161,7 @@ def test_codes_dates_and_gaps_are_what_they_are_without_a_sign(tmp_path):
     )
     for where in WHERE:
         source = store(frame, tmp_path, where)
-        given, _ = learn(source, TrainOptions(target="y", decimal=","), parts=False)
+        given, _ = learn(source, make_options(target="y", decimal=","), parts=False)
         usual, _ = learn(source, TrainOptions(target="y"), parts=False)
         assert given == usual
 
@@ -170,7 +170,7 @@ def test_few_words_that_are_no_numbers_are_noted(tmp_path):
     words = [f"{n},5" for n in range(29)]
     source = store(table(x=[*words, "1.5"], y=["a", "b"]), tmp_path, "csv")
     for parts in (False, True):
-        columns, _ = learn(source, TrainOptions(target="y", decimal=","), parts=parts)
+        columns, _ = learn(source, make_options(target="y", decimal=","), parts=parts)
         assert columns["x"].warning.partition("values ")[2] == "are no numbers, '1.5' first"
 
 
@@ -229,7 +229,7 @@ def test_names_of_folders_have_the_decimal_sign_that_is_given(where, tmp_path):
     for decimal, note in ((",", "17 to 1234"), (".", "1.234 to 17"), (None, "1.234 to 17")):
         for parts in (False, True):
             files = tuple(sorted(tmp_path.glob(f"*/*.{where}")))
-            columns, _ = learn(files, TrainOptions(target="y", decimal=decimal), parts=parts)
+            columns, _ = learn(files, make_options(target="y", decimal=decimal), parts=parts)
             assert columns["size"].note == note
 
 

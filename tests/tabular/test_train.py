@@ -70,7 +70,7 @@ def test_row_whose_outputs_overflow_is_named(model, tmp_path, proba, memory):
     frame.loc[75, "petal_width"] = 1e9
     path = tmp_path / "far.csv"
     frame.to_csv(path, index=False)
-    blocks = partial(predict_blocks, pipeline, [path], proba=proba, memory=memory)
+    blocks = partial(predict_blocks, pipeline, (path,), proba=proba, memory=memory)
     with pytest.raises(DataError, match=r"far\.csv, line 77: .*not finite"), blocks() as tables:
         list(tables)
     by_label = frame.rename(index="row {}".format)
