@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batchprop.data import converted
+from batchprop.data import value_copy
 from batchprop.data.databases import convert_database
 from batchprop.data.reader import read_tables
 from batchprop.errors import DataError, ParameterError
@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_all_rows_of_sqlite_decide_the_types_of_its_columns(folder, monkeypatch):
-    monkeypatch.setattr(converted, "_MAX_CELLS", 1000)
+    monkeypatch.setattr(value_copy, "_MAX_CELLS", 1000)
     whole = query(SQLITE, "SELECT * FROM t; -- all")
     assert whole.frame["a"].tolist() == [*range(3000), 0.5]
     assert whole.frame["b"].tolist()[:2] == ["w0", "w1"]

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from batchprop.data import converted, json_lines
+from batchprop.data import json_lines, value_copy
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
@@ -179,7 +179,7 @@ def test_a_table_of_several_formats_is_refused(tmp_path):
 
 
 def test_many_keys_take_few_rows_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(converted, "_MAX_CELLS", 40)
+    monkeypatch.setattr(value_copy, "_MAX_CELLS", 40)
     rows = [{f"k{j}": i * j for j in range(10)} for i in range(50)]
     path = lines(tmp_path / "t.jsonl", *rows)
     pd.testing.assert_frame_equal(read_table(path), pd.DataFrame(rows))
