@@ -340,19 +340,12 @@ class CsvTable:
         inferred = self._parsed(file, rows, {})
         if inferred is None:
             raise DataError(f"{file.path} is not a table")
-        if doubtful := find_doubtful(inferred, rows.content):
-            text = self._parsed(file, rows, dict.fromkeys(inferred.column_names, pa.string()))
-            inferred = inferred if text is None else keep_text(inferred, text, doubtful)
+        text = self._parsed(file, rows, dict.fromkeys(inferred.column_names, pa.string())) or inferred
+        inferred = keep_text(inferred, text, find_doubtful(inferred, rows.content))
         found = [infer_csv_type(inferred[str(i)], self.rules) for i in range(len(self.kinds))]
         self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
         if self._columns(file, rows, self.kinds) is None:
-            self.kinds = [self._next_fit(file, rows, i, kind) for i, kind in enumerate(self.kinds)]
-
-    def _next_fit(self, file: CsvFile, rows: CsvRows, column: int, kind: CsvType) -> CsvType:
-        kinds = [CsvType(RAW)] * len(self.kinds)
-        while self._columns(file, rows, [*kinds[:column], kind, *kinds[column + 1 :]]) is None:
-            kind = CsvType(kind.rank + 1, kind.known)
-        return kind
+            self.kinds = [_next_fit(text[str(i)], kind, self.rules) for i, kind in enumerate(self.kinds)]
 
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
@@ -363,6 +356,27 @@ class CsvTable:
         for line in pc.filter(table[LINE], missing).to_pylist():
             self._rejected.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
         return table.filter(pc.invert(missing))
+
+
+def _next_fit(text: pa.ChunkedArray, kind: CsvType, rules: TextRules) -> CsvType:
+    """Return the first type from a given one on that fits the text of a column."""
+    # Parsed once more by itself, as in a wide table the other columns would be parsed for each of them.
+    sink = pa.BufferOutputStream()
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    pyarrow.csv.write_csv(pa.table({"0": text}), sink, options)
+    content = sink.getvalue().to_pybytes()
+    while not _fits(content, text, kind, rules):
+        kind = CsvType(kind.rank + 1, kind.known)
+    return kind
+
+
+def _fits(content: bytes, text: pa.ChunkedArray, kind: CsvType, rules: TextRules) -> bool:
+    try:
+        parsed = parse(content, ["0"], ",", {"0": kind.parsed}, rules=rules)
+    except pa.ArrowInvalid:
+        return False
+    is_code = bool(find_doubtful(parsed, content)) and holds_codes(text)
+    return not is_code and cast(parsed["0"], kind, rules) is not None
 
 
 def parse(
