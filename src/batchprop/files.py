@@ -432,7 +432,7 @@ class LockOwner(NamedTuple):
 def file_lock(path: str | Path, *, parameter: str = "path") -> Iterator[LockOwner | None]:
     """Lock a path, which need not exist, against other writers; yield the owner that was killed, or None."""
     # `parameter` is what the caller names the path; the commands show it as an option.
-    path = Path(path).resolve()
+    path = Path(os.path.realpath(path))  # `resolve` raises at links that lead in a circle
     file = path.parent / f".{path.name}.lock"
     new_dirs = list[Path]()
     try:

@@ -135,7 +135,7 @@ REFUSED = {
     "an array": ('[{"a": 1}]', r"t.jsonl holds a JSON array, not JSON lines: write each object in a line"),
     "over several lines": ('{\n"a": 1\n}', r"t.jsonl, line 1: it is not JSON .*; a table of JSON lines has"),
     "blank": ("\n \n", "t.jsonl holds no rows; a table of JSON lines has an object in each line"),
-    "Parquet": ("PAR1", "t.jsonl is not text, it is a Parquet file"),
+    "Parquet": ("PAR1", "t.jsonl is a Parquet file"),
     "a key without name": ('{" ": 1, "b": 2, "": 3}', "there twice"),
     "one key without name": ('{"b": 2, "": 3}', "column 2 of 2 has no name"),
 }

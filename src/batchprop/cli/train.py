@@ -1,5 +1,6 @@
 """`batchprop train`: its options."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,9 @@ def _name(data: list[Path] | None) -> str:
     if str(first) == "-":
         return "table"
     if len(data) > 1 or set("*?[") & set(first.name):
-        return first.resolve().parent.name or "table"
+        return Path(os.path.realpath(first)).parent.name or "table"
     if first.is_dir():
-        return first.resolve().name or "table"
+        return Path(os.path.realpath(first)).name or "table"
     return Path(first.stem).stem if first.suffix.lower() in {".gz", ".zst"} else first.stem
 
 

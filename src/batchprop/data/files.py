@@ -134,6 +134,8 @@ def check_file(path: Path) -> None:
         )
     if not path.exists():
         raise DataError(f"there is no file {path}: check the name and the folder{_suggest_file(path)}")
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file: pipe its rows into the command, with - for the file")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: it needs column names and rows")
 
@@ -257,7 +259,7 @@ def _check_one_kind(files: tuple[Path, ...]) -> None:
 def _check_distinct(files: tuple[Path, ...]) -> None:
     known = set[Path]()
     for file in files:
-        resolved = file.resolve()
+        resolved = Path(os.path.realpath(file))  # `resolve` raises at links that lead in a circle
         if resolved in known:
             raise DataError(f"{file} is named twice: name each file once, or its rows would count twice")
         known.add(resolved)
@@ -338,4 +340,4 @@ def check_magic(path: Path, start: bytes) -> None:
     """Refuse a file whose first bytes belong to a format other than text."""
     for magic, description in _MAGIC.items():
         if start.startswith(magic):
-            raise DataError(f"{path} is not text, it is {description}")
+            raise DataError(f"{path} is {description}")

@@ -8,14 +8,18 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "Null")
+MISSING = (
+    "", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "null", "NULL", "Null",
+    "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!",
+)  # fmt: skip
 """Words that mean "missing" in every column."""
 
 NONE = ("None", "none", "NONE")
 """What Python writes for a missing value, and people for a word like any other."""
 
 MISSING_AMONG_NUMBERS = (
-    *NONE, "Nan", "NAN", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "unknown", "Unknown",
+    *NONE, "Nan", "NAN", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "N/D", "n/d",
+    "nil", "missing", "Missing", "unknown", "Unknown", "TBD", "tbd", "n.v.", "k.A.", "k. A.",
 )  # fmt: skip
 """Words that mean "missing" among numbers, dates and truth values, and are words among other words."""
 

@@ -253,7 +253,11 @@ def _same(path: Path, other: Path) -> bool:
 
 def _contains(folder: Path, file: Path) -> bool:
     """Whether a file is in a folder or below, itself or as the target of a link."""
-    return any(_same(folder, parent) for name in (file.absolute(), file.resolve()) for parent in name.parents)
+    return any(
+        _same(folder, parent)
+        for name in (file.absolute(), Path(os.path.realpath(file)))
+        for parent in name.parents
+    )
 
 
 def _replace(new: Path, path: Path, beside: Path) -> None:

@@ -43,7 +43,9 @@ def _number(point: str, separator: str) -> str:
     groups = "|".join(rf"[1-9]\d{{0,2}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
     if separator == ",":
         groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakhs and crores
-    digits = rf"(?:(?:{groups}|\d+)(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
+    # Nor are thousands grouped before an exponent: 2,063e4 has decimals behind its comma.
+    plain = rf"(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
+    digits = rf"(?:(?:{groups})(?:{point}\d*)?|{plain})"
     amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
     return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
 

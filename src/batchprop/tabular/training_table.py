@@ -1,6 +1,7 @@
 """The table of a training: read, with its target and weights separated and its columns classified."""
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -384,9 +385,9 @@ def get_test_source(
         _check_test_names(needed, [normalize_name(name) for name in test.columns], TEST_FRAME)
         return test
     test = test if isinstance(test, ConvertedTable) else expand_paths(test)
-    known = {file.resolve() for file in files}
+    known = {os.path.realpath(file) for file in files}
     for file in test.origins if isinstance(test, ConvertedTable) else test:
-        if file.resolve() in known:
+        if os.path.realpath(file) in known:
             raise DataError(
                 f"{file} is in DATA and in `test`: a row that trains cannot test; take it out of one"
             )

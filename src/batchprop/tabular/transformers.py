@@ -37,6 +37,7 @@ from batchprop.tabular.spelling import (
 Floats = npt.NDArray[np.float64]
 
 MISSING = "(missing)"
+_DAY_OR_MONTH = {"dayfirst", "monthfirst"}
 MAX_CATEGORIES = 64
 MIN_FREQUENCY = 10
 
@@ -242,8 +243,8 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", rules: TextRul
     Args:
         column: of any type.
         kind: "number", "category", "boolean" or "date".
-        spelling: how text spells the numbers or dates; "" for plain numbers, and for dates that are ISO or
-            fit one other spelling only.
+        spelling: how text spells the numbers or dates; "" for plain numbers, and for dates that show which
+            number is the day.
         rules: how text is read.
 
     Raises:
@@ -270,13 +271,13 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", rules: TextRul
 
 
 def _plain_spelling(column: pd.Series, kind: str, rules: TextRules) -> str:
-    """Return the spelling of text where the training had none: ISO dates, or what else fits alone."""
+    """Return the spelling of text where the training had none: of dates one that shows which is the day."""
     if kind != "date":
         return plain_spelling(kind, rules)
     candidates = SpellingCandidates(kind, rules=rules)
     candidates.narrow(column.dropna())
-    # Dates that may begin with the day or the month are refused like words.
-    return next(iter(candidates.parsed)) if len(candidates.parsed) == 1 else PLAIN[kind]
+    # 12/11/2020 is not read: another block could tell otherwise whether the day comes first.
+    return next((key for key in candidates.parsed if key not in _DAY_OR_MONTH), PLAIN[kind])
 
 
 def _read_text(column: pd.Series, kind: str, spelling: str, rules: TextRules) -> pd.Series:
