@@ -194,14 +194,12 @@ def test_another_unit_than_in_training_is_refused(trained, new):
 @pytest.mark.parametrize("where", ["predict", "test"])
 @pytest.mark.parametrize(("trained", "new"), [("0.05", "5%"), ("5%", "0.05")])
 def test_a_file_with_another_unit_is_refused(tmp_path, where, trained, new):
-    for name, rate in (("t.csv", trained), ("new.csv", new)):
+    data, other = tmp_path / "t.csv", tmp_path / "new.csv"
+    for path, rate in ((data, trained), (other, new)):
         rows = "".join(f"{rate.replace('5', str(i % 8 + 1))},{i % 2}\n" for i in range(40))
-        (tmp_path / name).write_text(f"rate,y\n{rows}")
-    options = {"target": "y", "epochs": 1}
-    if where == "test":
-        use = partial(train_table, tmp_path / "t.csv", test=tmp_path / "new.csv", **options)
-    else:
-        use = partial(train_table(tmp_path / "t.csv", **options).predict, tmp_path / "new.csv")
+        path.write_text(f"rate,y\n{rows}")
+    train = partial(train_table, data, target="y", epochs=1)
+    use = partial(train, test=other) if where == "test" else partial(train().predict, other)
     with pytest.raises(DataError, match=r"column 'rate' holds .* in row 1, where numbers (without|in %)"):
         use()
 

@@ -221,7 +221,9 @@ def _prototype_rows(
             ranged = tally.numbers.quantiles if column.kind == "number" else tally.dates
             gap = None if tally.missing else ranged.low
             values = [gap, *[ranged.low, ranged.high] * rows][:rows]
-            table[tally.name] = pd.to_datetime(values, utc=True) if column.spelling == ZONED else values
+            table[tally.name] = (
+                pd.to_datetime(pd.Series(values), utc=True) if column.spelling == ZONED else values
+            )
     return pd.DataFrame(table)
 
 
