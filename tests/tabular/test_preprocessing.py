@@ -120,11 +120,12 @@ cells = {
     "w": st.one_of(
         st.none(), st.sampled_from(["a", "b", "(missing)", " ", "2020-01-01"]), st.text(max_size=3)
     ),
-    "d": st.one_of(st.none(), st.sampled_from(["2020-01-01", "2021-02-03T04:05", "1999-12-31 23:59Z"])),
+    "d": st.one_of(st.none(), st.sampled_from(["2020-01-01", "2021-02-03T04:05"])),
+    "z": st.one_of(st.none(), st.sampled_from(["2020-01-01T00:00+05:00", "1999-12-31 23:59Z"])),
     "b": st.sampled_from([True, False, None]),
     "m": st.sampled_from(["x", 3, 3.0, 2.5, True, None]),
 }
-TYPES = {"n": "float", "w": "str", "d": "str", "b": "boolean", "m": "object"}
+TYPES = {"n": "float", "w": "str", "d": "str", "z": "str", "b": "boolean", "m": "object"}
 
 
 @settings(max_examples=25)

@@ -1,5 +1,9 @@
 """Numbers and dates in text are read as people write them, from every source, in training and prediction."""
 
+import shutil
+from copy import deepcopy
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,8 +14,9 @@ from hypothesis import strategies as st
 
 from batchprop.data.reader import read_table
 from batchprop.errors import DataError, UnseenValueWarning
-from batchprop.tabular import fit_streaming, train_table
+from batchprop.tabular import fit_streaming, load_model, train_table
 from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.soundness import validate_model
 from batchprop.tabular.transformers import cast_column, make_preprocessor
 
 
@@ -163,6 +168,106 @@ def test_a_spelling_that_changes_is_refused_in_prediction():
         encoder.transform(spelled_table(3).assign(price=pd.Timestamp("2020-01-01")))
 
 
+UNITS = {
+    "none": (["0.05", "0.5"], "numbers without a unit"),
+    "percent": (["5%", "50 %"], "numbers in %"),
+    "dollar": (["$5", "$1,200"], r"numbers in \$"),
+    "euro": (["5 €", "€6"], "numbers in €"),
+}
+
+
+@pytest.mark.parametrize(("trained", "new"), [(a, b) for a in UNITS for b in UNITS if a != b])
+def test_another_unit_than_in_training_is_refused(trained, new):
+    words, expected = UNITS[trained]
+    frame = pd.DataFrame({"rate": words * 9})
+    caster = make_preprocessor(infer_schema(frame), 18)["columns"]
+    assert caster.transform(pd.DataFrame({"rate": words})).notna().all().all()
+    assert caster.transform(pd.DataFrame({"rate": [0.5, None]}))["rate"][0] == 0.5  # typed: as it is
+    other = pd.DataFrame({"rate": [words[0], UNITS[new][0][0]]})
+    with pytest.raises(DataError, match=f"'rate' holds .* in row 2, where {expected} are expected"):
+        caster.transform(other)
+    learned = fit_streaming((frame.assign(y=range(18))[i : i + 5] for i in range(0, 18, 5)), target="y")
+    with pytest.raises(DataError, match=f"'rate' holds .* in row 2, where {expected} are expected"):
+        learned.encoder.transform(other)
+
+
+@pytest.mark.parametrize("where", ["predict", "test"])
+@pytest.mark.parametrize(("trained", "new"), [("0.05", "5%"), ("5%", "0.05")])
+def test_a_file_with_another_unit_is_refused(tmp_path, where, trained, new):
+    data, other = tmp_path / "t.csv", tmp_path / "new.csv"
+    for path, rate in ((data, trained), (other, new)):
+        rows = "".join(f"{rate.replace('5', str(i % 8 + 1))},{i % 2}\n" for i in range(40))
+        path.write_text(f"rate,y\n{rows}")
+    train = partial(train_table, data, target="y", epochs=1)
+    use = partial(train, test=other) if where == "test" else partial(train().predict, other)
+    with pytest.raises(DataError, match=r"column 'rate' holds .* in row 1, where numbers (without|in %)"):
+        use()
+
+
+def test_numbers_some_of_which_have_a_currency_are_told():
+    (column,) = infer_schema(pd.DataFrame({"x": ["$1", "2", "$3"] * 9}))
+    assert (column.kind, column.spelling, column.reading) == ("number", "point $?", "some in $")
+    words = pd.Series(["$1", "2", "€3"], name="x")
+    assert cast_column(words[:2], "number", column.spelling).tolist() == [1, 2]
+    with pytest.raises(DataError, match=r"'€3' in row 3, where numbers in \$ or without a unit are"):
+        cast_column(words, "number", column.spelling)
+
+
+@pytest.mark.parametrize("words", [["US$ 1,200", "US$1,300"], ["Rs. 1,200", "Rs.1,300", "Rs 1,200"]])
+def test_units_of_several_signs_are_units(words):
+    (column,) = infer_schema(pd.DataFrame({"x": words * 9}))
+    assert column.note == "1200 to 1300"
+    assert cast_column(pd.Series(words), "number", column.spelling).tolist()[:2] == [1200, 1300]
+
+
+def test_a_plain_number_says_how_it_is_read():
+    with pytest.raises(DataError, match=r"'1,5' in row 1, where a number like 1,234\.5 is expected"):
+        cast_column(pd.Series(["1,5"], name="x"), "number")
+
+
+NAIVE, ZONED = ["2020-01-01 10:00", "2020-03-02"], ["2020-01-01 10:00+05:00", "2020-03-02T10:00Z"]
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_dates_some_of_which_have_a_zone_are_refused(rows):
+    frame = pd.DataFrame({"when": [*NAIVE * 5, *ZONED * 5], "y": range(20)})
+    with pytest.raises(DataError, match="in the column 'when' 10 of 20 dates have a time zone: give all"):
+        fit_streaming((frame[i : i + rows] for i in range(0, 20, rows)), target="y")
+    with pytest.raises(DataError, match="in the column 'when' 10 of 20 dates have a time zone: give all"):
+        infer_schema(frame)
+
+
+@pytest.mark.parametrize("typed", [[], ["trained"], ["new"], ["trained", "new"]])
+@pytest.mark.parametrize("zoned", [False, True])
+def test_another_zone_than_in_training_is_refused(typed, zoned):
+    def table(words, role, count):
+        column = pd.Series(words * count)
+        dates = pd.to_datetime(column, format="ISO8601", utc=words is ZONED)
+        return pd.DataFrame({"when": dates if role in typed else column})
+
+    same, other = (ZONED, NAIVE) if zoned else (NAIVE, ZONED)
+    frame = table(same, "trained", 9)
+    caster = make_preprocessor(infer_schema(frame), 18)["columns"]
+    learned = fit_streaming((frame.assign(y=range(18))[i : i + 5] for i in range(0, 18, 5)), target="y")
+    assert learned.encoder["columns"].spellings == caster.spellings == ({"when": "iso zone"} if zoned else {})
+    assert caster.transform(table(same, "new", 1)).notna().all().all()
+    expected = f"dates with{'' if zoned else 'out'} a time zone are expected"
+    with pytest.raises(DataError, match=f"column 'when' holds .* in row 1, where {expected}"):
+        caster.transform(table(other, "new", 1))
+
+
+def test_a_model_of_dates_with_a_zone_is_saved(tmp_path):
+    days = pd.date_range("2020-01-01", periods=40, tz="Asia/Tokyo")
+    table = pd.DataFrame({"when": days, "rate": [f"{i % 9}%" for i in range(40)], "y": np.arange(40) % 2})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    for source in (table, tmp_path / "t.csv"):
+        model = train_table(source, target="y", epochs=1)
+        model.save(tmp_path / "model")
+        answers = load_model(tmp_path / "model").predict(source)
+        assert answers["y"].tolist() == model.predict(source)["y"].tolist()
+        shutil.rmtree(tmp_path / "model")
+
+
 @pytest.fixture(scope="module")
 def model():
     table = pd.DataFrame({"home": ["hut", "flat"] * 40, "rooms": [1.0, 2.0, 3.0, 4.0] * 20})
@@ -241,3 +346,16 @@ def test_types_overrule_what_columns_look_like():
 def test_a_column_that_is_not_of_its_type_is_refused(type_, holds):
     with pytest.raises(DataError, match=f"column 'a' holds .*{holds}.* read as {type_}: correct"):
         infer_schema(pd.DataFrame({"a": ["1", "x", "y"] * 9}), {"a": type_})
+
+
+@pytest.mark.parametrize("stored", ["point kg", "point €€", "seconds %", "dayfirst zone", "iso zone", "?"])
+def test_a_model_with_a_unit_that_no_number_has_is_refused(model, stored):
+    pipeline = deepcopy(model[0].pipeline)
+    pipeline["columns"].kinds = {"home": "number"}
+    for sound in ("point €", "comma %", "point US$?", "seconds", "point"):
+        pipeline["columns"].spellings = {"home": sound}
+        with pytest.raises(Exception, match=r"^(?!.*not spelled as its kind)"):
+            validate_model(pipeline)  # its features are of words
+    pipeline["columns"].spellings = {"home": stored}
+    with pytest.raises(ValueError, match="not spelled as its kind"):
+        validate_model(pipeline)

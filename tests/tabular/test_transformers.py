@@ -103,7 +103,7 @@ def test_number_of_categories_is_capped():
 @pytest.mark.parametrize(
     ("column", "values", "message"),
     [
-        ("age", ["x", "30"], "column 'age' holds 'x' in row 1, where a finite number is expected"),
+        ("age", ["x", "30"], "column 'age' holds 'x' in row 1, where a number like 1,234.5 is expected"),
         ("age", [30.0, np.inf], "column 'age' holds inf in row 2"),
         ("since", [1, 2], "column 'since' holds 1 in row 1, where a date like 2020-02-29"),
         ("since", ["2020-01-01", "soon"], "column 'since' holds 'soon' in row 2"),

@@ -21,6 +21,7 @@ from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.spelling import ZONED
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec, read_weights
@@ -219,7 +220,10 @@ def _prototype_rows(
         else:
             ranged = tally.numbers.quantiles if column.kind == "number" else tally.dates
             gap = None if tally.missing else ranged.low
-            table[tally.name] = [gap, *[ranged.low, ranged.high] * rows][:rows]
+            values = [gap, *[ranged.low, ranged.high] * rows][:rows]
+            table[tally.name] = (
+                pd.to_datetime(pd.Series(values), utc=True) if column.spelling == ZONED else values
+            )
     return pd.DataFrame(table)
 
 

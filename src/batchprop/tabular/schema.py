@@ -14,7 +14,16 @@ from pandas.api import types
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, format_value
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
-from batchprop.tabular.spelling import DECIMALS, PLAIN, SPELLINGS, SpellingCandidates, clean, is_text, parse
+from batchprop.tabular.spelling import (
+    DECIMALS,
+    PLAIN,
+    SPELLINGS,
+    ZONED,
+    SpellingCandidates,
+    clean,
+    is_text,
+    parse,
+)
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
 ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "dates", "text", "mixed"]
@@ -45,7 +54,8 @@ class ColumnSchema:
         note: the reason, or its range.
         missing: the number of missing values.
         warning: what is probably wrong with it.
-        spelling: how its text spells numbers or dates, one of ``SPELLINGS``; "" for the plain one.
+        spelling: how its text spells numbers or dates, one of ``SPELLINGS``, and behind a blank the unit of
+            the numbers ("?" behind it: of some of them) or the "zone" of the dates; "" for the plain one.
         reading: what is special about the spelling, for people.
     """
 
@@ -146,16 +156,18 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
     if value_type == "nested":
         # Lists and records cannot be hashed, so their distinct values cannot be counted.
         return ColumnStats(name, rows, missing, value_type, first)
-    spelling, reading = None, ""
+    spelling, stored, reading = None, "", ""
     if wanted == "text":
         value_type = "text"
     elif types.is_timedelta64_dtype(present):
-        present, value_type, spelling, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
+        present, value_type, stored, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
+    elif value_type == "dates":
+        stored = ZONED if present.dt.tz is not None else ""
     elif value_type == "text":
         candidates = SpellingCandidates(wanted, rules=rules)
         candidates.narrow(present)
         spelling = candidates.decide(name)
-        reading = candidates.describe(spelling)
+        stored, reading = candidates.to_stored(spelling), candidates.describe(spelling)
         if spelling is not None:
             values = candidates.parsed[spelling].dropna()
             value_type = VALUE_TYPES[SPELLINGS[spelling].kind]
@@ -173,7 +185,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
         first,
         present.nunique(),
         whole=types.is_integer_dtype(present),
-        spelling=spelling or "",
+        spelling=stored,
         reading=reading,
         low=present.min() if ordered else None,
         high=present.max() if ordered else None,
@@ -321,6 +333,8 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
 def is_read_as_text(kind: str, spelling: str) -> bool:
     """Whether a column of a CSV file is to be read as text: 1 alone may be a code, and 1.234 be 1234.
 
+    Typed dates have a zone or none, as their text has.
+
     >>> (
     ...     is_read_as_text("category", ""),
     ...     is_read_as_text("number", "comma"),
@@ -328,7 +342,7 @@ def is_read_as_text(kind: str, spelling: str) -> bool:
     ... )
     (True, True, False)
     """
-    return kind == "category" or spelling != ""
+    return kind == "category" or spelling not in {"", ZONED}
 
 
 def is_index_name(name: str) -> bool:

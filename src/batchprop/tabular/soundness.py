@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.tabular.encoding import encode_features
-from batchprop.tabular.spelling import DECIMALS, SPELLINGS
+from batchprop.tabular.spelling import DECIMALS, ZONED, stored_kind
 
 _STEPS = ["columns", "features", "network"]
 _BINARY = 2
@@ -54,7 +54,7 @@ def _check_columns(columns: Any) -> None:
     if columns.decimal not in {None, *DECIMALS}:
         raise ValueError("its decimal sign is neither a point nor a comma")
     for name, spelling in (columns.spellings or {}).items():
-        spelled = getattr(SPELLINGS.get(spelling), "kind", None)
+        spelled = stored_kind(spelling)
         if spelled is None or spelled != columns.kinds.get(name):
             raise ValueError("a column in it is not spelled as its kind")
 
@@ -136,6 +136,9 @@ def _check_answers(model: Any) -> None:
     kinds = model["columns"].kinds
     # Predicting a few extreme rows finds errors that checks of single parts miss.
     rows = pd.DataFrame({name: pd.Series(_PROBE_ROWS[kind]) for name, kind in kinds.items()})
+    for name, spelling in (model["columns"].spellings or {}).items():
+        if spelling == ZONED:
+            rows[name] = pd.to_datetime(rows[name], utc=True)
     n = len(rows)
     if model.predict(rows).shape != (n,):
         raise ValueError("it does not answer one label or number a row")

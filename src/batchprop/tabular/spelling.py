@@ -26,7 +26,10 @@ _MINUS = ("[−–]", "-")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _BLANK = "[ \u00a0\u2009\u202f]"
-_UNIT = "[$¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|kr|zł|Kč|Ft|Rs"
+_UNIT = (
+    r"US\$|[$¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|zł|Kč|Ft"
+    r"|(?:kr|Rs)\.?"
+)
 _ANY_UNIT = rf"{_UNIT}|%"
 _CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
 _TIME = rf"(?:(?:,? +|T){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
@@ -34,6 +37,8 @@ _DAY, _MONTH, _YEAR = r"(?P<d>\d{1,2})", r"(?P<m>\d{1,2})", r"(?P<y>\d{4}|\d{2})
 _TIME_OF_DAY = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 _DAYS = r"(?:-?\d+ days?,? [+-]?)?"
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
+_ZONED_DATE = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+_ZONE = "zone"
 _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.?"
 
 
@@ -51,6 +56,7 @@ def _number(point: str, separator: str) -> str:
 
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Spelling:
 _Y4 = r"(?P<y>\d{4})"
 _SIGNS = "[./-]"
 SPELLINGS = {
-    "point": Spelling("number", _number(r"\.", ","), "a finite number"),
+    "point": Spelling("number", _number(r"\.", ","), "a number like 1,234.5"),
     "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
     SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", "in seconds"),
     "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::\d{2}.*)?)?$", "a date like 2020-02-29"),
@@ -96,6 +102,9 @@ PLAIN = {"number": "point", "date": "iso", "boolean": TRUTH}
 
 DECIMALS = {".": "point", ",": "comma"}
 """The spelling of numbers with each decimal sign."""
+
+ZONED = f"iso {_ZONE}"
+"""The stored spelling of dates with a time zone, in text or typed."""
 
 _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
 
@@ -133,6 +142,72 @@ def _mask_values(column: pd.Series, rules: TextRules) -> pd.Series:
     else:
         return column
     return column.mask(gaps) if gaps.any() else column
+
+
+def split_spelling(stored: str) -> tuple[str, str]:
+    """Return the key of a stored spelling, and the unit of its numbers or the zone of its dates, "" for none.
+
+    >>> split_spelling("comma €"), split_spelling("dayfirst"), split_spelling("")
+    (('comma', '€'), ('dayfirst', ''), ('', ''))
+    """
+    key, _, unit = stored.partition(" ")
+    return key, unit
+
+
+def stored_kind(stored: str) -> str | None:
+    """Return the kind of what a stored spelling spells; None if there is no such spelling.
+
+    >>> (
+    ...     stored_kind("point %"),
+    ...     stored_kind("point $?"),
+    ...     stored_kind("seconds %"),
+    ...     stored_kind("iso zone"),
+    ... )
+    ('number', 'number', None, 'date')
+    """
+    key, unit = split_spelling(stored)
+    kind = SPELLINGS[key].kind if key in SPELLINGS else None
+    if not unit or stored == ZONED:
+        return kind
+    return kind if key in DECIMALS.values() and re.fullmatch(rf"(?:{_UNIT})\??|%", unit) else None
+
+
+def has_other_unit(words: pd.Series, kind: str, unit: str) -> Flags:
+    """Return which numbers or dates (k,) in text have not the unit of their column, or not its zone.
+
+    >>> has_other_unit(pd.Series(["5%", "1"]), "number", "")
+    array([ True, False])
+    >>> has_other_unit(pd.Series(["2020-02-29T10:30Z"]), "date", "")
+    array([ True])
+    """
+    text = _normalize_minus(words)
+    if kind == "date":
+        zoned = pc.match_substring_regex(text, _ZONED_DATE).fill_null(False)
+        other = pc.not_equal(zoned, pa.scalar(unit == _ZONE))
+    else:
+        allowed = {unit.removesuffix("?"), "" if unit.endswith("?") else unit}
+        other = pc.invert(pc.is_in(_units(text), pa.array(sorted(allowed), text.type)))
+    flags: Flags = other.to_numpy(zero_copy_only=False)
+    return flags
+
+
+def describe_unit(kind: str, unit: str) -> str:
+    """Return which numbers or dates have a unit or a zone, for messages.
+
+    >>> describe_unit("number", "$?"), describe_unit("date", "")
+    ('numbers in $ or without a unit', 'dates without a time zone')
+    """
+    if kind == "date":
+        return f"dates with{'' if unit else 'out'} a time zone"
+    if not unit:
+        return "numbers without a unit"
+    return f"numbers in {unit.removesuffix('?')}{' or without a unit' if unit.endswith('?') else ''}"
+
+
+def _units(text: pa.Array) -> pa.Array:
+    """Return the unit of each number, "" for none."""
+    units = pc.struct_field(pc.extract_regex(text, f"(?P<unit>{_ANY_UNIT})"), "unit")
+    return pc.utf8_rtrim(pc.fill_null(units, ""), ".")
 
 
 def plain_spelling(kind: str, rules: TextRules) -> str:
@@ -279,7 +354,7 @@ class SpellingCandidates:
             tried = [key for key in tried if key not in barred]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
-        self.n_gaps = self._numbers = self._percents = 0
+        self.n_gaps = self._numbers = self._with_unit = self._dates = self._zoned = 0
         self._has_value, self._inferred, self._rules = False, infer or kind is None, rules
         self._code: str | None = None
         self._all_digits = True
@@ -301,6 +376,9 @@ class SpellingCandidates:
         parsed = {key: pd.Series(_parse(text, key, self._rules), index, name=name) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
         self._has_value |= not gaps.all()
+        if "iso" in self.parsed:
+            self._dates += len(words) - int(gaps.sum())
+            self._zoned += pc.sum(pc.match_substring_regex(text, _ZONED_DATE)).as_py() or 0
         if any(SPELLINGS[key].kind == "number" for key in self.parsed):
             self._compare(text)
         else:
@@ -310,16 +388,15 @@ class SpellingCandidates:
         """Drop numbers of several units, or of which some are percentages; look for codes among them."""
         text = text.filter(pc.invert(_is_gap(text, self._rules)))
         self._find_codes(text)
-        with_unit = text.filter(pc.match_substring_regex(text, _ANY_UNIT))
-        units = pc.extract_regex(with_unit, f"(?P<unit>{_ANY_UNIT})").field("unit")
+        units = _units(text)
         self._numbers += len(text)
-        self._percents += pc.sum(pc.equal(units, "%")).as_py() or 0
-        self._units |= set(pc.unique(units).to_pylist())
+        self._with_unit += pc.sum(pc.not_equal(units, "")).as_py() or 0
+        self._units |= {*pc.unique(units).to_pylist()} - {""}
         text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_ANY_UNIT}){_BLANK}?", "")
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
         signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
-        if len(self._units) > 1 or 0 < self._percents < self._numbers:
+        if len(self._units) > 1 or (self._units == {"%"} and self._is_unit_optional):
             self._drop_numbers()
 
     def _find_codes(self, text: pa.Array) -> None:
@@ -328,6 +405,11 @@ class SpellingCandidates:
         if self._code is None:
             codes = text.filter(pc.match_substring_regex(text, "^0[0-9]+$"))
             self._code = codes[0].as_py() if len(codes) else None
+
+    @property
+    def _is_unit_optional(self) -> bool:
+        """Whether some of the numbers have no unit."""
+        return self._with_unit < self._numbers
 
     @property
     def _are_codes(self) -> bool:
@@ -341,7 +423,7 @@ class SpellingCandidates:
         """Return the spelling of the column, None if its words are words.
 
         Raises:
-            DataError: each of its dates may begin with the day or with the month.
+            DataError: each of its dates may begin with the day or with the month; some have a time zone.
         """
         if self._are_codes:
             self._drop_numbers()
@@ -352,7 +434,25 @@ class SpellingCandidates:
                 f"in the column {name!r} each date can begin with the day or with the month: say which by "
                 f"type {name}=date:dayfirst or {name}=date:monthfirst"
             )
-        return next(iter(self.parsed))
+        spelling = next(iter(self.parsed))
+        if spelling == "iso" and 0 < self._zoned < self._dates:
+            raise DataError(
+                f"in the column {name!r} {self._zoned:,} of {self._dates:,} dates have a time zone: give all "
+                "of them one, or none"
+            )
+        return spelling
+
+    def to_stored(self, spelling: str | None) -> str:
+        """Return a decided spelling as a model keeps it: with the unit of numbers, or the zone of dates.
+
+        >>> candidates = SpellingCandidates()
+        >>> candidates.narrow(pd.Series(["1,5 %", "2 %"]))
+        >>> candidates.to_stored(candidates.decide("rate"))
+        'comma %'
+        """
+        if spelling in DECIMALS.values() and self._units:
+            return f"{spelling} {min(self._units)}{'?' * self._is_unit_optional}"
+        return ZONED if spelling == "iso" and self._zoned else spelling or ""
 
     def describe(self, spelling: str | None) -> str:
         """Return what is special about the spelling of the column, for people; "" if nothing is."""
@@ -362,6 +462,7 @@ class SpellingCandidates:
         between = sorted(self._separators - {"," if spelling == "comma" else "."})
         separators = " and ".join("blanks" if sign.isspace() else f"{sign!r}" for sign in between)
         parts = [f"{separators} between thousands"] if between and of.kind == "number" else []
-        units = [f"in {unit}" for unit in sorted(self._units)]
+        some = "some " if self._is_unit_optional else ""
+        units = [f"{some}in {unit}" for unit in sorted(self._units)]
         gaps = [f"{' and '.join(map(repr, sorted(self._gaps)))} for missing"] if self._gaps else []
         return ", ".join([*parts, *filter(None, [of.note]), *units, *gaps])

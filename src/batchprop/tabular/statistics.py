@@ -33,7 +33,7 @@ from batchprop.tabular.schema import (
     count_numeric,
     infer_value_type,
 )
-from batchprop.tabular.spelling import SPELLINGS, SpellingCandidates, clean
+from batchprop.tabular.spelling import SPELLINGS, ZONED, SpellingCandidates, clean
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
@@ -291,10 +291,12 @@ class ColumnAccumulator:
         return column
 
     def _compute_stats(self) -> ColumnStats:
-        value_type, spelling, reading = self.value_type, None, ""
+        value_type, spelling, stored, reading = self.value_type, None, "", ""
         if value_type == "text" and self._wanted != "text":
             spelling = self._candidates.decide(self.name)
-            reading = self._candidates.describe(spelling)
+            stored, reading = self._candidates.to_stored(spelling), self._candidates.describe(spelling)
+        elif value_type == "dates" and any(zone for _, zone in self._since):
+            stored = ZONED
         if spelling is not None:
             value_type = self._take_spelled(spelling)
         numbers = self.numbers
@@ -310,7 +312,7 @@ class ColumnAccumulator:
             self._distinct(value_type),
             exact=self._text.exact,
             whole=whole,
-            spelling=spelling or "",
+            spelling=stored,
             reading=reading,
             low=ordered.low,
             high=ordered.high,

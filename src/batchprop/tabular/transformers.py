@@ -29,9 +29,12 @@ from batchprop.tabular.spelling import (
     SPELLINGS,
     SpellingCandidates,
     clean,
+    describe_unit,
+    has_other_unit,
     is_text,
     parse,
     plain_spelling,
+    split_spelling,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -161,7 +164,8 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
     Args:
         kinds: column name → "number", "category", "boolean" or "date".
         target: the name of the target.
-        spellings: column name → how its text spells numbers or dates, as `infer_schema` found it.
+        spellings: column name → how its text spells numbers or dates, as `infer_schema` found it; None to
+            take every unit and zone.
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
 
@@ -202,7 +206,8 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         """
         X = normalize_columns(as_pandas(X))
         self.check_names(list(X.columns))
-        spellings, rules = self.spellings or {}, self.text_rules
+        spellings = dict.fromkeys(self.kinds) if self.spellings is None else self.spellings
+        rules = self.text_rules
         return pd.DataFrame(
             {
                 name: cast_column(X[name], kind, spellings.get(name, ""), rules)
@@ -237,14 +242,16 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return np.array(list(self.kinds), dtype=object)
 
 
-def cast_column(column: pd.Series, kind: str, spelling: str = "", rules: TextRules = USUAL) -> pd.Series:
+def cast_column(
+    column: pd.Series, kind: str, spelling: str | None = None, rules: TextRules = USUAL
+) -> pd.Series:
     """Convert a column to its kind: numbers to float64, text and booleans to words, dates to dates.
 
     Args:
         column: of any type.
         kind: "number", "category", "boolean" or "date".
-        spelling: how text spells the numbers or dates; "" for plain numbers, and for dates that show which
-            number is the day.
+        spelling: how text spells the numbers or dates, and their unit or zone; "" for plain numbers without
+            one, and for dates that show which number is the day; None for these, with any unit.
         rules: how text is read.
 
     Raises:
@@ -259,12 +266,19 @@ def cast_column(column: pd.Series, kind: str, spelling: str = "", rules: TextRul
     if kind not in PLAIN and is_text(column):
         return _cast_words(column, kind, rules)
     column = clean(column, rules)
+    key, unit = split_spelling(spelling or "")
     if types.is_timedelta64_dtype(column):
-        if kind in {"number", "date"} and spelling != SECONDS:
+        if kind in {"number", "date"} and key != SECONDS:
             _check_valid(column, column.notna(), _EXPECTED[kind])
         column = to_seconds(column)
     elif kind in PLAIN and is_text(column):
-        column = _read_text(column, kind, spelling or _plain_spelling(column, kind, rules), rules)
+        words, column = column, _read_text(column, kind, key or _plain_spelling(column, kind, rules), rules)
+        if spelling is not None and kind != "boolean":
+            other = has_other_unit(words, kind, unit) & column.notna().to_numpy()
+            _check_valid(words, other, f"{describe_unit(kind, unit)} are")
+    elif kind == "date" and spelling is not None and types.is_datetime64_any_dtype(column):
+        if (column.dt.tz is not None) != bool(unit):
+            _check_valid(column, column.notna(), f"{describe_unit(kind, unit)} are")
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
