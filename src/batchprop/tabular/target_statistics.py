@@ -89,7 +89,7 @@ def read_target(
     for start in range(0, len(column), _BLOCK_ROWS):
         accumulator.add(column.iloc[start : start + _BLOCK_ROWS])
     spec = accumulator.finish()
-    return Target(spec.name, spec.task, spec.reason, spec.read(column))
+    return Target(spec.name, spec.task, spec.reason, spec.read(column), spec.reading)
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ class TargetSpec:
         high: the largest.
         distribution: their distribution, for `quantile`; None for classes.
         rules: how text is read.
+        reading: what is special about the spelling of numbers, for people.
     """
 
     name: str
@@ -133,6 +134,7 @@ class TargetSpec:
     high: float = np.nan
     distribution: WeightedSamples | None = None
     rules: TextRules = USUAL
+    reading: str = ""
 
     def quantile(self, q: float) -> float:
         """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then approximate.
@@ -492,7 +494,7 @@ class TargetAccumulator:
             return self._class_spec(reason)
         # Numbers of truth values, if asked for, are plain.
         spelling = self._spelling or _PLAIN
-        sums = self._numbers[spelling]
+        sums, reading = self._numbers[spelling], self._candidates.describe(spelling) if spelling else ""
         low, high = sums.quantiles.low, sums.quantiles.high
         check_largest(max(low, high, key=abs), self.name)
         if self._words is not None and spelling == _PLAIN and self._rules.decimal == ",":
@@ -513,6 +515,7 @@ class TargetAccumulator:
             high=high,
             distribution=sums.quantiles.ranked(),
             rules=self._rules,
+            reading=reading,
         )
 
     def _check_words(self) -> None:
